@@ -1,0 +1,37 @@
+"""Rows out of a database into a REST API by date window: Airflow operators and hooks.
+
+The names below are the value objects of DAG authors. They load on first use, and none of them loads
+aiohttp or Airflow, so that importing this package costs a DAG file nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_async_rest.core.models import Response as Response
+    from airflow_async_rest.core.models import Verdict as Verdict
+    from airflow_async_rest.core.retry import RequestRetry as RequestRetry
+    from airflow_async_rest.windows import Window as Window
+    from airflow_async_rest.windows import split_windows as split_windows
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "RequestRetry": "airflow_async_rest.core.retry",
+    "Response": "airflow_async_rest.core.models",
+    "Verdict": "airflow_async_rest.core.models",
+    "Window": "airflow_async_rest.windows",
+    "split_windows": "airflow_async_rest.windows",
+}
+
+__all__ = ["RequestRetry", "Response", "Verdict", "Window", "__version__", "split_windows"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,107 @@
+"""How far a window has come, and whether the source is still the same."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_async_rest.core.dead_letters import PartId, Record
+from airflow_async_rest.core.encoding import stable_bytes
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a retry goes on.
+
+    :param fingerprint: of the job: rendered SQL, binds, window, method, endpoint, key.
+    :param position: rows handed to the workers so far; each is settled, dead, or in ``unfinished``.
+    :param digest: of the identities of rows 0..position.
+    :param unfinished: rows below the position that have no outcome yet.
+    :param totals: see :class:`~airflow_async_rest.core.report.Totals`.
+    :param parts: the dead-letter parts that belong to these totals.
+    """
+
+    fingerprint: str
+    position: int
+    digest: str
+    unfinished: frozenset[int]
+    totals: Mapping[str, Any]
+    parts: tuple[PartId, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as the state store keeps it. Parts are numbered without gaps, so their last numbers do."""
+        last: dict[str, int] = {}
+        for number, seq in self.parts:
+            last[str(number)] = max(seq, last.get(str(number), 0))
+        first = {str(number): seq for number, seq in reversed(self.parts)}
+        return {
+            "version": _VERSION,
+            "fingerprint": self.fingerprint,
+            "position": self.position,
+            "digest": self.digest,
+            "unfinished": sorted(self.unfinished),
+            "totals": dict(self.totals),
+            "parts": {number: [first[number], seq] for number, seq in last.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Checkpoint":
+        """Read it back. :raises ValueError: when it is not one of this version."""
+        if not isinstance(value, dict) or value.get("version") != _VERSION:
+            raise ValueError("not a checkpoint of this version")
+        try:
+            return cls(
+                fingerprint=str(value["fingerprint"]),
+                position=int(value["position"]),
+                digest=str(value["digest"]),
+                unfinished=frozenset(int(index) for index in value["unfinished"]),
+                totals=dict(value["totals"]),
+                parts=tuple(
+                    (int(number), seq)
+                    for number, (first, last) in value["parts"].items()
+                    for seq in range(int(first), int(last) + 1)
+                ),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a checkpoint: {error!r}") from None
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What a retry knows of the tries before.
+
+    :param dead: index -> reason of the dead letters that the totals count; each is sent again.
+    :param known_dead: all indexes that some part calls dead; a delivery is noted for each.
+    :param sample: records of dead letters, to be shown while they are not sent again yet.
+    """
+
+    checkpoint: Checkpoint
+    dead: Mapping[int, str] = field(default_factory=dict)
+    known_dead: frozenset[int] = frozenset()
+    sample: tuple[Record, ...] = ()
+
+    def wants(self, index: int) -> bool:
+        """Tell whether a row below the position is sent again."""
+        return index in self.dead or index in self.checkpoint.unfinished
+
+
+def fingerprint(*parts: Any) -> str:
+    """Give a digest of what makes a job this job and no other."""
+    return hashlib.blake2b(stable_bytes(list(parts)), digest_size=16).hexdigest()
+
+
+class SourceDigest:
+    """A running digest of row identities."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def add(self, identity: bytes) -> None:
+        """Take in the next row's identity."""
+        self._hash.update(len(identity).to_bytes(4, "big") + identity)
+
+    def hexdigest(self) -> str:
+        """Give the digest of the rows so far."""
+        return self._hash.hexdigest()

@@ -1,0 +1,189 @@
+"""Numbered JSON Lines parts of dead letters: written once each, read back as one list.
+
+A folder holds ``{try}-{seq}.jsonl`` in the order of its numbers. Parts are never changed, because object
+stores cannot append. A later record for the same index wins; ``{"index": 7, "resolved": true}`` says that it
+was delivered after all; ``{"reset": true}`` says that the source was read anew and everything before is void.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import orjson
+
+from airflow_async_rest.core.encoding import encode_anything
+from airflow_async_rest.core.errors import DeadLetterStoreError
+from airflow_async_rest.core.models import DeadLetter
+
+_PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
+_SHOWN_PAYLOAD_CHARACTERS = 2_000
+RESET: dict[str, Any] = {"reset": True}
+
+PartId = tuple[int, int]
+Record = dict[str, Any]
+
+
+class FolderPath(Protocol):
+    """What is used of ``pathlib.Path`` and Airflow's ``ObjectStoragePath``."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    def __truediv__(self, name: str, /) -> "FolderPath": ...
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> None: ...  # noqa: D102
+    def exists(self) -> bool: ...  # noqa: D102
+    def iterdir(self) -> Iterator["FolderPath"]: ...  # noqa: D102
+    def read_bytes(self) -> bytes: ...  # noqa: D102
+    def write_bytes(self, data: bytes, /) -> int: ...  # noqa: D102
+
+
+class DeadLetterFolder:
+    """The dead letters of one task instance. Its methods block; none is called on the event loop's thread.
+
+    :param path: the folder; made when the first part is written.
+    :param try_number: first number of the parts this object writes; None goes on with the last one there is.
+    """
+
+    def __init__(self, path: FolderPath, try_number: int | None = None) -> None:
+        self._path = path
+        self._try_number = try_number
+        self._last: PartId | None = None
+
+    def parts(self) -> list[PartId]:
+        """List the parts there are, in their order.
+
+        :raises DeadLetterStoreError: when the folder cannot be read.
+        """
+        try:
+            if not self._path.exists():
+                return []
+            names = [_PART_NAME.fullmatch(part.name) for part in self._path.iterdir()]
+        except Exception as error:
+            raise DeadLetterStoreError(f"the dead-letter folder {self._path} cannot be read: {error}") from error
+        return sorted((int(name[1]), int(name[2])) for name in names if name)
+
+    def write(self, records: Iterable[DeadLetter | Record]) -> PartId:
+        """Write one part, and give its number when it is durable.
+
+        :raises DeadLetterStoreError: when it cannot be written.
+        """
+        lines = [
+            orjson.dumps(to_record(record)) if isinstance(record, DeadLetter) else orjson.dumps(record)
+            for record in records
+        ]
+        part = self._next_part()
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            _write_whole(self._file(part), b"\n".join(lines) + b"\n")
+        except Exception as error:
+            raise DeadLetterStoreError(f"the dead-letter part {self._file(part)} cannot be written: {error}") from error
+        self._last = part
+        return part
+
+    def _next_part(self) -> PartId:
+        if self._last is None:
+            parts = self.parts()
+            number = self._try_number or (parts[-1][0] if parts else 1)
+            self._last = max((part for part in parts if part[0] == number), default=(number, 0))
+        return self._last[0], self._last[1] + 1
+
+    def read(self, parts: Iterable[PartId] | None = None) -> dict[int, str]:
+        """Find what is still dead: index -> reason.
+
+        :param parts: those to read; default: all.
+        :raises DeadLetterStoreError: when a part is missing or is not what was written.
+        """
+        return {index: reason for index, (reason, _) in self._latest(parts).items()}
+
+    def iter_records(self, reasons: Collection[str] | None = None) -> Iterator[Record]:
+        """Give the latest records of what is still dead, one by one, in the order they were written.
+
+        :param reasons: only those that failed for one of these; default: all.
+        :raises DeadLetterStoreError: as :meth:`read`.
+        """
+        latest = self._latest(None)
+        for part in self.parts():
+            for line, record in enumerate(self._read_part(part)):
+                reason, place = latest.get(record.get("index", -1), ("", None))
+                if place == (part, line) and (reasons is None or reason in reasons):
+                    yield record
+
+    def _latest(self, parts: Iterable[PartId] | None) -> dict[int, tuple[str, tuple[PartId, int]]]:
+        """Fold the parts: index -> (reason, where its latest record stands)."""
+        dead: dict[int, tuple[str, tuple[PartId, int]]] = {}
+        for part in self.parts() if parts is None else parts:
+            for line, record in enumerate(self._read_part(part)):
+                if record.get("reset"):
+                    dead.clear()
+                elif record.get("resolved"):
+                    dead.pop(record["index"], None)
+                else:
+                    dead[record["index"]] = (str(record.get("reason")), (part, line))
+        return dead
+
+    def _file(self, part: PartId) -> FolderPath:
+        return self._path / f"{part[0]}-{part[1]}.jsonl"
+
+    def _read_part(self, part: PartId) -> Iterator[Record]:
+        try:
+            for line in self._file(part).read_bytes().splitlines():
+                record = parse_exactly(line)
+                if not isinstance(record, dict) or not (record.get("reset") or isinstance(record.get("index"), int)):
+                    raise ValueError(f"not a dead-letter record: {line[:80]!r}")  # noqa: TRY301
+                yield record
+        except Exception as error:
+            raise DeadLetterStoreError(f"the dead-letter part {self._file(part)} cannot be read: {error}") from error
+
+
+def _write_whole(file: FolderPath, data: bytes) -> None:
+    """Write a file that is there whole or not at all, as object stores do by themselves."""
+    if isinstance(file, Path):
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_bytes(data)
+        unfinished.replace(file)
+    else:
+        file.write_bytes(data)
+
+
+def parse_exactly(text: bytes) -> Any:
+    """Parse JSON without losing a digit: fractions become Decimal, integers any size."""
+    return json.loads(text, parse_float=Decimal)
+
+
+def to_record(letter: DeadLetter) -> Record:
+    """Give a dead letter as it is stored; the payload is the body's own bytes."""
+    request = letter.request
+    record: Record = {
+        "index": letter.index,
+        "key": orjson.Fragment(encode_anything(letter.key)),
+        "method": request.method if request else None,
+        "path": request.path if request else None,
+        "query": request.query if request else None,
+        "idempotency_key": request.idempotency_key if request else None,
+        "reason": letter.reason,
+        "status": letter.status,
+        "attempts": letter.attempts,
+        "response_excerpt": letter.response_excerpt,
+        "failed_at": letter.failed_at,
+    }
+    if request is None:
+        record["row"] = orjson.Fragment(encode_anything(letter.row))
+    else:
+        record["payload"] = orjson.Fragment(request.body) if request.body is not None else None
+    return record
+
+
+def shown_record(record: Record, *, payloads: bool) -> Record:
+    """Give a record as XCom shows it: plain JSON, a large payload cut and marked as cut.
+
+    :param payloads: whether to show the payload (or row) at all.
+    """
+    shown = cast("Record", json.loads(orjson.dumps(record, default=float)))
+    name = "row" if "row" in shown else "payload"
+    if not payloads:
+        shown.pop(name, None)
+    elif len(text := json.dumps(shown.get(name))) > _SHOWN_PAYLOAD_CHARACTERS:
+        shown[name] = f"{text[:_SHOWN_PAYLOAD_CHARACTERS]}... [cut: {len(text)} characters in all]"
+    return shown

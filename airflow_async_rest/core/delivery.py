@@ -1,0 +1,97 @@
+"""One item -> one outcome: build, then [limit, send, classify] until it is settled."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from airflow_async_rest.core.client import ClientSettings, RestClient
+from airflow_async_rest.core.errors import ItemError, QuotaExhaustedError, SendError
+from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
+from airflow_async_rest.core.rate_limit import RateLimiter
+from airflow_async_rest.core.report import Meter
+from airflow_async_rest.core.response import ResponseCheck, classify_response
+from airflow_async_rest.core.retry import RequestRetry, parse_retry_after
+
+
+class Delivery:
+    """Delivers items one at a time; any number of workers share it.
+
+    :param build: item -> request; raises :class:`ItemError` when there is none.
+    :param headers: of this job, added to the connection's.
+    :param meter: counts requests, retries and latencies.
+    :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: RestClient,
+        limiter: RateLimiter,
+        build: Callable[[Item], Request],
+        retry: RequestRetry,
+        response_check: ResponseCheck | None,
+        headers: Mapping[str, str] | None,
+        settings: ClientSettings,
+        meter: Meter,
+        on_uncertain: Callable[[Request], None],
+    ) -> None:
+        self._client = client
+        self._limiter = limiter
+        self._build = build
+        self._retry = retry
+        self._check = response_check
+        self._headers = headers
+        self._redact = settings.redact
+        self._meter = meter
+        self._on_uncertain = on_uncertain
+
+    async def deliver(self, item: Item) -> Outcome:
+        """Deliver one item, or say why it could not be delivered.
+
+        :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
+        """
+        try:
+            request = self._build(item)
+        except ItemError as error:
+            return DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
+        for attempts in range(1, self._retry.max_attempts + 1):
+            await self._limiter.acquire()
+            self._meter.sending(attempts)
+            response: Response | None = None
+            try:
+                response = await self._client.send(request, self._headers)
+            except SendError as error:
+                verdict, reason, detail = Verdict.RETRY, error.reason, str(error)
+            else:
+                self._meter.answered(response.elapsed_seconds)
+                verdict, reason, detail = classify_response(response, self._retry, self._check)
+            finally:
+                self._meter.sent()
+            if verdict is Verdict.DELIVERED:
+                return Delivered(item.index, attempts)
+            if verdict is Verdict.REFUSED or attempts == self._retry.max_attempts:
+                break
+            await self._wait(request, response, attempts)
+        excerpt = "; ".join(part for part in (detail, response.text if response else "") if part)
+        return DeadLetter.of(
+            item,
+            reason,
+            detail=self._redact(excerpt),
+            status=response.status if response else None,
+            attempts=attempts,
+            request=request,
+        )
+
+    async def _wait(self, request: Request, response: Response | None, attempts: int) -> None:
+        """Wait before the next attempt; a ``Retry-After`` holds back everybody, not only this item."""
+        if response is None:
+            self._on_uncertain(request)
+        pause = parse_retry_after(response.headers.get("Retry-After")) if response else None
+        if pause is None:
+            await asyncio.sleep(self._retry.backoff_seconds(attempts))
+        elif pause <= self._retry.max_retry_after_seconds:
+            self._limiter.pause(pause)
+        else:
+            raise QuotaExhaustedError(
+                f"the API asks for a pause of {pause:.0f} s (Retry-After), which is longer than "
+                f"RequestRetry(max_retry_after_seconds={self._retry.max_retry_after_seconds:g}): its quota is gone"
+            )

@@ -1,0 +1,130 @@
+"""Every error of the package, grouped by what the caller must do.
+
+::
+
+    AsyncRestError
+    ├── ConfigurationError (ValueError)   an argument, connection or SQL is wrong: mend it, no retry helps
+    │   └── AuthenticationError           the API answers 401/403 and has accepted nothing yet
+    ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
+    │   ├── EncodeError                   its payload has no JSON form
+    │   ├── EndpointError                 its values do not fill the endpoint
+    │   └── TransformError                the author's transform raised
+    ├── SendError                         one attempt got no answer: retried
+    │   ├── ConnectionFailedError         refused, reset, name not found
+    │   ├── RequestTimeoutError           no answer in time
+    │   ├── TlsError                      the server's certificate is not trusted
+    │   └── ResponseTooLargeError         more bytes than the client keeps
+    ├── StoppedError                      the run ended early, with rows left: a retry of the task goes on
+    │   ├── KilledError                   from outside
+    │   ├── DeadlineError                 the task's own deadline
+    │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
+    │   └── MostlyFailingError            nearly everything fails: going on would only make dead letters
+    ├── FailuresError                 all was tried, and more failed than max_failures allows
+    ├── SourceChangedError                the query no longer returns what an earlier try read: start over
+    └── DeadLetterStoreError              the dead-letter folder cannot be written or read
+"""
+
+
+class AsyncRestError(Exception):
+    """The root of this package's errors."""
+
+
+class ConfigurationError(AsyncRestError, ValueError):
+    """An argument, a connection or the SQL is wrong; the text names it and says what to write instead."""
+
+
+class AuthenticationError(ConfigurationError):
+    """The API refuses the credentials (401/403) and has accepted nothing yet in this try."""
+
+
+class ItemError(AsyncRestError):
+    """One item cannot be sent. ``reason`` is the word that reports and dead letters carry."""
+
+    reason = "item"
+
+
+class EncodeError(ItemError):
+    """The payload has no JSON form (NaN, an unknown type)."""
+
+    reason = "encode"
+
+
+class EndpointError(ItemError):
+    """The row's values do not make a path (NULL, empty, ``..``)."""
+
+    reason = "endpoint"
+
+
+class TransformError(ItemError):
+    """The author's ``transform`` raised."""
+
+    reason = "transform"
+
+
+class SendError(AsyncRestError):
+    """One attempt got no answer. ``reason`` is the word that reports and dead letters carry."""
+
+    reason = "send"
+
+
+class ConnectionFailedError(SendError):
+    """The connection was refused, reset or could not be made."""
+
+    reason = "connection"
+
+
+class RequestTimeoutError(SendError):
+    """No complete answer within the connection's timeouts."""
+
+    reason = "timeout"
+
+
+class TlsError(SendError):
+    """The server's certificate is not trusted."""
+
+    reason = "tls"
+
+
+class ResponseTooLargeError(SendError):
+    """The answer has more bytes than the client keeps."""
+
+    reason = "response_too_large"
+
+
+class StoppedError(AsyncRestError):
+    """The run ended early with rows left. A retry of the task goes on where it ended."""
+
+
+class KilledError(StoppedError):
+    """The task was killed or cleared from outside."""
+
+
+class DeadlineError(StoppedError):
+    """The task's own deadline, a little before Airflow's ``execution_timeout``, has come."""
+
+
+class QuotaExhaustedError(StoppedError):
+    """The API asks for a longer pause than ``RequestRetry.max_retry_after_seconds``."""
+
+
+class MostlyFailingError(StoppedError):
+    """At least 90 % of the last 200 outcomes failed."""
+
+
+class FailuresError(AsyncRestError):
+    """Everything was tried, and more items failed than ``max_failures`` allows.
+
+    :param permanent: whether all of them were refused for good, so that a retry would change nothing.
+    """
+
+    def __init__(self, text: str, *, permanent: bool) -> None:
+        super().__init__(text)
+        self.permanent = permanent
+
+
+class SourceChangedError(AsyncRestError):
+    """The rows before the checkpoint are no longer those an earlier try read."""
+
+
+class DeadLetterStoreError(AsyncRestError):
+    """The dead-letter folder cannot be written, or a part of it cannot be read."""

@@ -1,0 +1,143 @@
+"""The log of a job, as a person follows it: how it starts, goes and ends, and what fails (not a thousand times)."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from airflow_async_rest.core.models import DeadLetter, Request
+
+_FAILURES_PER_REASON = 3
+
+
+class Log(Protocol):
+    """What is used of a logger, ``logging``'s or Airflow's."""
+
+    def info(self, message: str, /, *args: Any) -> Any:
+        """Log for whoever follows."""
+
+    def warning(self, message: str, /, *args: Any) -> Any:
+        """Log for whoever has to do something."""
+
+
+class Journal:
+    """Writes the log lines of one try.
+
+    :param redact: takes secrets out of foreign texts.
+    """
+
+    def __init__(self, log: Log, redact: Callable[[str], str]) -> None:
+        self._log = log
+        self._redact = redact
+        self._failures: Counter[str] = Counter()
+        self._said: set[str] = set()
+
+    def started(
+        self,
+        target: str,
+        about: Mapping[str, Any],
+        concurrency: int,
+        limit: tuple[int, float] | None,
+        how: str,
+    ) -> None:
+        """Say what, where, which window, which limits, and whether it resumes."""
+        self._log.info(
+            "Delivering to %s: %s, concurrency %d, rate limit %s; %s.",
+            target,
+            ", ".join(f"{name} {value}" for name, value in about.items() if value is not None) or "no window",
+            concurrency,
+            f"{limit[0]} per {limit[1]:g} s" if limit else "none",
+            how,
+        )
+
+    def without_key(self) -> None:
+        """Warn that positions stand in for keys."""
+        self._log.warning(
+            "No key= is given, so a row's position stands for it: the SQL needs an ORDER BY that leaves no ties, "
+            "or a retry may give one row another's Idempotency-Key."
+        )
+
+    def starting_over(self, why: Exception) -> None:
+        """Say that the source is read anew."""
+        self._log.warning("Starting over from the first row: %s.", why)
+
+    def failed(self, letter: DeadLetter) -> None:
+        """Log a failed item, short; after a few for the same reason only their number goes on being logged."""
+        self._failures[letter.reason] += 1
+        count = self._failures[letter.reason]
+        if count <= _FAILURES_PER_REASON:
+            self._log.warning(
+                "Item %s failed: %s after %d attempts: %s%s",
+                letter.key,
+                letter.reason,
+                letter.attempts,
+                letter.response_excerpt[:200],
+                " (further ones like it are only counted)" if count == _FAILURES_PER_REASON else "",
+            )
+
+    def uncertain(self, request: Request) -> None:
+        """Say once that a request without an answer is sent again."""
+        if request.method in {"POST", "PATCH"} and self._first_time("uncertain"):
+            self._log.info(
+                "A %s without an answer is sent again, so the API may see it twice; both carry the same "
+                "Idempotency-Key. (Said once.)",
+                request.method,
+            )
+
+    def progress(self, report: Mapping[str, Any]) -> None:
+        """Say how it goes."""
+        share = report["limit_share_used"]
+        self._log.info(
+            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d in flight%s.",
+            report["delivered"] + report["skipped"],
+            report["failed"],
+            _reasons(report),
+            report["items_per_second"],
+            report["latency_ms"]["p50"],
+            report["latency_ms"]["p99"],
+            report["in_flight"],
+            "" if share is None else f", {share:.0%} of the rate limit used",
+        )
+
+    def ended(self, report: Mapping[str, Any], error: BaseException | None) -> None:
+        """Say how it ended."""
+        self._log.info(
+            "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %d requests (%d retries) in %.1f s, "
+            "%s items/s, latency p50/p95/p99 %s ms%s.",
+            "Done" if error is None else f"Ended by {type(error).__name__}",
+            report["read"],
+            report["delivered"],
+            report["failed"],
+            _reasons(report),
+            report["skipped"],
+            report["unfinished"],
+            report["requests"],
+            report["retries"],
+            report["elapsed_seconds"],
+            report["items_per_second"],
+            "/".join(str(value) for value in report["latency_ms"].values()),
+            f"; dead letters in {report['dead_letters']}" if report["dead_letters"] else "",
+        )
+
+    @contextlib.contextmanager
+    def complaining(self, doing: str) -> Iterator[None]:
+        """Let a failure to write pass, said once: the rows matter more."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  (whatever the store, its client or the network raise)
+            self.complain(doing, error)
+
+    def complain(self, doing: str, error: BaseException) -> None:
+        """Warn, once, that something could not be done."""
+        if self._first_time(doing):
+            self._log.warning("Could not %s: %s", doing, self._redact(str(error) or repr(error)))
+
+    def _first_time(self, what: str) -> bool:
+        first = what not in self._said
+        self._said.add(what)
+        return first
+
+
+def _reasons(report: Mapping[str, Any]) -> str:
+    texts = ", ".join(f"{count} {reason}" for reason, count in report["reasons"].items())
+    return f" ({texts})" if texts else ""

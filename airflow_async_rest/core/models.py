@@ -1,0 +1,144 @@
+"""The values that pass through the engine: item, request, response, verdict, outcome."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+_EXCERPT_CHARACTERS = 500
+
+
+class Verdict(Enum):
+    """What an answer means for its item."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"  # send it again, within the request's attempts
+    REFUSED = "refused"  # refused for good: sending it again changes nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, ready to send any number of times.
+
+    :param path: relative to the connection's base URL, percent-encoded, no leading slash.
+    :param query: percent-encoded, without the ``?``; may be empty.
+    :param body: JSON, or None for a request without a body.
+    """
+
+    method: str
+    path: str
+    query: str
+    body: bytes | None
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer, read completely.
+
+    :param headers: names compare case-insensitively.
+    :param elapsed_seconds: from sending to the answer's last byte.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed_seconds: float
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 become replacement characters."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Parse the body. :raises ValueError: when it is not JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """An item that was not delivered, with what it takes to send it again.
+
+    :param key: the row's key: a value, a list of values, or the position when no key is known. Any type.
+    :param reason: ``http_422``, ``timeout``, ``connection``, ``encode``, ...
+    :param status: of the last answer; None when there was none.
+    :param attempts: requests sent for it in the last try.
+    :param request: None when no request could be built; then ``row`` says what it was.
+    :param failed_at: ISO 8601, UTC.
+    """
+
+    index: int
+    key: Any
+    reason: str
+    status: int | None
+    attempts: int
+    response_excerpt: str
+    failed_at: str
+    request: Request | None = None
+    row: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        item: "Item",
+        reason: str,
+        *,
+        detail: str = "",
+        status: int | None = None,
+        attempts: int = 0,
+        request: Request | None = None,
+    ) -> "DeadLetter":
+        """Make an item's dead letter, failed now. ``detail`` is cut to 500 characters."""
+        return cls(
+            index=item.index,
+            key=item.key,
+            reason=reason,
+            status=status,
+            attempts=attempts,
+            response_excerpt=detail[:_EXCERPT_CHARACTERS],
+            failed_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            request=request,
+            row=None if request else item.row,
+        )
+
+
+@dataclass(slots=True)
+class Delivered:
+    """An item that the API accepted, after ``attempts`` requests."""
+
+    index: int
+    attempts: int
+
+
+@dataclass(slots=True)
+class Skipped:
+    """An item for which ``transform`` returned None."""
+
+    index: int
+
+
+Outcome = Delivered | DeadLetter | Skipped
+
+
+@dataclass(slots=True)
+class Item:
+    """One row on its way.
+
+    :param index: its position in the source, from 0.
+    :param key: see :class:`DeadLetter`.
+    :param identity: bytes of the key, or of the position where there is no key: for the idempotency key.
+    :param content: bytes that tell whether a later read of the source is still the same.
+    :param settled: the outcome, when it is known before sending (skipped, or its transform raised).
+    :param request: the request, when it is known beforehand (a replay).
+    """
+
+    index: int
+    key: Any
+    row: Mapping[str, Any]
+    payload: Any
+    identity: bytes = b""
+    content: bytes = b""
+    settled: Skipped | DeadLetter | None = None
+    request: Request | None = None

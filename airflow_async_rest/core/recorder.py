@@ -1,0 +1,161 @@
+"""The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_async_rest.core.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.dead_letters import Record, shown_record, to_record
+from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
+from airflow_async_rest.core.report import Totals
+
+_BREAKER_WINDOW = 200
+_BREAKER_FAILURES = 180  # 90 % of the window
+_SAMPLE_BYTES = 48_000
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One moment's state, taken in one go on the event loop's thread.
+
+    :param records: dead letters and resolutions since the snapshot before, to be written first.
+    """
+
+    position: int
+    digest: str
+    unfinished: frozenset[int]
+    totals: dict[str, Any]
+    records: list[DeadLetter | Record]
+
+
+class Recorder:
+    """Keeps the account. Used on the event loop's thread only, but for ``digest`` (see :meth:`continue_digest`).
+
+    :param resume: what the tries before left; None when the window starts from its first row.
+    :param sample_payloads: whether the sample of failed items shows their payloads.
+    """
+
+    def __init__(self, resume: Resume | None = None, *, sample_payloads: bool = True) -> None:
+        self.totals = Totals(resume.checkpoint.totals if resume else None)
+        self.resumed_from = resume.checkpoint.position if resume else None
+        self.delivered_now = 0
+        self._position = resume.checkpoint.position if resume else 0
+        self._digest_before = resume.checkpoint.digest if resume else ""
+        self._digest: SourceDigest | None = None
+        self._pending: set[int] = set(resume.checkpoint.unfinished) if resume else set()
+        self._dead_before = dict(resume.dead) if resume else {}
+        self._known_dead = set(resume.known_dead) if resume else set()
+        self._records: list[DeadLetter | Record] = []
+        self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
+        self._recent_failures = 0
+        self._sample: dict[int, Record] = {}
+        self._sample_bytes = 2
+        self._sample_payloads = sample_payloads
+        if resume:
+            self._start_from(resume)
+
+    def _start_from(self, resume: Resume) -> None:
+        """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
+        for index in sorted(set(self._dead_before) - self._known_dead):
+            self.totals.no_longer_failed(self._dead_before.pop(index))
+            self.totals.delivered += 1
+        for record in resume.sample:
+            if record["index"] in self._dead_before:
+                self._add_to_sample(record["index"], shown_record(record, payloads=self._sample_payloads))
+
+    def continue_digest(self, digest: SourceDigest) -> None:
+        """Go on with the digest of rows 0..position.
+
+        The reading thread calls it once, before it hands over a later row, and leaves the digest alone after.
+        """
+        self._digest = digest
+
+    def take(self, item: Item) -> None:
+        """Note that a row is on its way. Rows come in the order of their index."""
+        index = item.index
+        if index in self._dead_before:
+            self.totals.no_longer_failed(self._dead_before.pop(index))
+            if (shown := self._sample.pop(index, None)) is not None:
+                self._sample_bytes -= _size(shown)
+        elif index not in self._pending:  # pending already: an earlier try took it and did not finish it
+            self._position = index + 1
+            self.totals.read += 1
+            if self._digest is not None:
+                self._digest.add(item.content)
+        if item.request is not None:
+            self._known_dead.add(index)
+        self._pending.add(index)
+
+    def record(self, outcome: Outcome) -> None:
+        """Note what became of a row."""
+        self._pending.discard(outcome.index)
+        if isinstance(outcome, DeadLetter):
+            self.totals.failed_again(outcome.reason)
+            self._records.append(outcome)
+            self._known_dead.add(outcome.index)
+            self._add_to_sample(outcome.index, shown_record(to_record(outcome), payloads=self._sample_payloads))
+            self._note(failed=True)
+            return
+        if isinstance(outcome, Skipped):
+            self.totals.skipped += 1
+        else:
+            self.totals.delivered += 1
+            self.delivered_now += 1
+            self._note(failed=False)
+        if outcome.index in self._known_dead:
+            self._known_dead.discard(outcome.index)
+            self._records.append({"index": outcome.index, "resolved": True})
+
+    def _note(self, *, failed: bool) -> None:
+        if len(self._recent) == _BREAKER_WINDOW:
+            self._recent_failures -= self._recent[0]
+        self._recent.append(failed)
+        self._recent_failures += failed
+
+    @property
+    def mostly_failing(self) -> bool:
+        """Whether at least 90 % of the last 200 outcomes failed."""
+        return len(self._recent) == _BREAKER_WINDOW and self._recent_failures >= _BREAKER_FAILURES
+
+    @property
+    def unfinished(self) -> int:
+        """Rows that were taken and have no outcome."""
+        return len(self._pending)
+
+    @property
+    def unwritten(self) -> int:
+        """Dead-letter records that are in no part yet."""
+        return len(self._records)
+
+    def snapshot(self) -> Snapshot:
+        """Take the state of this moment; its records are the caller's to write, or to give back."""
+        records, self._records = self._records, []
+        digest = self._digest.hexdigest() if self._digest else self._digest_before
+        return Snapshot(self._position, digest, frozenset(self._pending), self.totals.to_json(), records)
+
+    def give_back(self, snapshot: Snapshot) -> None:
+        """Take back records that could not be written."""
+        self._records = snapshot.records + self._records
+
+    def sample(self) -> list[Record]:
+        """Give the failed items for XCom, by position, within 48 KB."""
+        return [self._sample[index] for index in sorted(self._sample)]
+
+    def _add_to_sample(self, index: int, record: Record) -> None:
+        size = _size(record)
+        if self._sample_bytes + size <= _SAMPLE_BYTES:
+            self._sample[index] = record
+            self._sample_bytes += size
+
+    def report(self) -> dict[str, Any]:
+        """Give the window's numbers so far."""
+        return {
+            **self.totals.report(self.unfinished),
+            "failed_items_omitted": self.totals.failed - len(self._sample),
+            "resumed_from": self.resumed_from,
+        }
+
+
+def _size(record: Record) -> int:
+    return len(json.dumps(record)) + 2

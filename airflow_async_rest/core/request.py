@@ -1,0 +1,142 @@
+"""Item -> Request: endpoint template, JSON body, idempotency key. No I/O."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from string import Formatter
+from typing import Any
+from urllib.parse import quote
+
+from airflow_async_rest.core.encoding import stable_bytes
+from airflow_async_rest.core.errors import ConfigurationError, EndpointError
+from airflow_async_rest.core.models import Item, Request
+
+METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
+_BODYLESS = frozenset({"GET", "DELETE"})
+_SAFE_IN_TEMPLATE = "/:@!$&'()*+,;=~%?-._"
+
+
+class EndpointTemplate:
+    """A path relative to the connection's base URL, with ``{column}`` placeholders.
+
+    Values are percent-encoded, so a row can never leave its place in the path: ``/`` becomes ``%2F``, and a
+    value that makes a whole segment empty, ``.`` or ``..`` fails its item.
+
+    :raises ConfigurationError: when the template cannot be read or leaves the base URL.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        if not isinstance(endpoint, str):
+            raise ConfigurationError(f"endpoint={endpoint!r}: write a path such as 'sensors/{{id}}'.")
+        if "://" in endpoint.split("?", 1)[0] or endpoint.startswith("//"):
+            raise ConfigurationError(
+                f"endpoint={endpoint!r} is a whole URL: put scheme and host into the connection and write "
+                "only the path here."
+            )
+        try:
+            parts = list(Formatter().parse(endpoint.lstrip("/")))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"endpoint={endpoint!r}: {error}; write placeholders as {{column}}, a literal brace as {{{{."
+            ) from None
+        for _, name, spec, conversion in parts:
+            if name is not None and (not name or spec or conversion or set(name) & set(".[]")):
+                raise ConfigurationError(
+                    f"endpoint={endpoint!r}: a placeholder is just a column's name, such as {{id}}; shape the "
+                    "value in the SQL."
+                )
+        self._parts = [(quote(literal, safe=_SAFE_IN_TEMPLATE), name) for literal, name, _, _ in parts]
+        self.columns = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
+
+    def render(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        """Fill in a row's values.
+
+        :return: path and query string, both percent-encoded.
+        :raises EndpointError: when a value cannot stand in a path.
+        """
+        text = "".join(
+            literal + (_encode_value(name, row) if name is not None else "") for literal, name in self._parts
+        )
+        path, _, query = text.partition("?")
+        if self.columns and any(segment in {".", ".."} for segment in path.split("/")):
+            raise EndpointError(f"the row's values make the path {path!r}, which leads to another resource.")
+        return path, query
+
+
+def _encode_value(name: str, row: Mapping[str, Any]) -> str:
+    value = row.get(name)
+    if isinstance(value, datetime | date | time):
+        value = value.isoformat()
+    elif isinstance(value, bool):
+        value = str(value).lower()
+    text = "" if value is None else str(value)
+    if not text:
+        raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the endpoint has a gap.")
+    return quote(text, safe="", errors="replace")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an idempotency key is made of, besides the row: whose request this is.
+
+    :param scope: (dag id, task id), or whatever else names the job.
+    :param window: (start, end) as ISO 8601, or () when the job has none.
+    :param map_index: tells mapped tasks apart where the row's position stands in for a key.
+    """
+
+    scope: tuple[str, ...] = ()
+    window: tuple[str, ...] = ()
+    map_index: int = -1
+
+
+class RequestBuilder:
+    """Makes each item's request: the same item makes the same request, on every try.
+
+    :param has_key: whether items carry a key of their own; else their position stands in.
+    :param sends_body: default: for every method but GET and DELETE.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: EndpointTemplate,
+        method: str,
+        encode: Callable[[Any], bytes],
+        identity: Identity,
+        has_key: bool,
+        sends_body: bool | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._method = method
+        self._encode = encode
+        self._sends_body = method not in _BODYLESS if sends_body is None else sends_body
+        self._fixed = None if endpoint.columns else endpoint.render({})
+        place = () if has_key else (identity.map_index,)
+        self._seed = hashlib.blake2b(stable_bytes([*identity.scope, *identity.window, *place, method]), digest_size=16)
+
+    def build(self, item: Item) -> Request:
+        """Build the request of one item.
+
+        :raises ItemError: when the item has no JSON form or does not fill the endpoint.
+        """
+        path, query = self._fixed or self._endpoint.render(item.row)
+        body = self._encode(item.payload) if self._sends_body else None
+        key = self._seed.copy()
+        key.update(b"\0".join((path.encode(), query.encode(), item.identity, body or b"")))
+        return Request(self._method, path, query, body, key.hexdigest())
+
+
+def check_method(method: str) -> str:
+    """Give the method in capitals. :raises ConfigurationError: when it is none of :data:`METHODS`."""
+    if not isinstance(method, str) or method.upper() not in METHODS:
+        raise ConfigurationError(f"method={method!r}: write one of {', '.join(METHODS)}.")
+    return method.upper()
+
+
+def key_columns(key: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Give the columns that identify a row. :raises ConfigurationError: when they are not column names."""
+    columns = (key,) if isinstance(key, str) else tuple(key or ())
+    if not all(isinstance(column, str) and column for column in columns):
+        raise ConfigurationError(f"key={key!r}: write a column's name, or a list of them.")
+    return columns

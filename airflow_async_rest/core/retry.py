@@ -1,0 +1,82 @@
+"""Which requests are sent again, and after how long. Pure decisions, no clock of their own."""
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+_RETRIABLE_4XX = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class RequestRetry:
+    """How often and when one request is sent again.
+
+    The delay before attempt *n* is drawn evenly between 0 and
+    ``min(backoff_max_seconds, backoff_base_seconds * 2 ** (n - 2))`` ("full jitter"), so that requests that
+    failed together do not come back together. A ``Retry-After`` of the API replaces it.
+
+    :param max_attempts: requests for one item, the first one included. Five with this backoff ride out
+        about 7 seconds; Vector's and google-api-core's default.
+    :param backoff_base_seconds: bound of the first delay.
+    :param backoff_max_seconds: bound of any delay.
+    :param statuses: HTTP statuses to retry; default: 408, 425, 429 and every 5xx but 501
+        (as Vector and Scrapy do).
+    :param max_retry_after_seconds: the longest ``Retry-After`` we wait for. When the API asks for more, its
+        quota is gone: the task stops, and a retry of the task goes on later.
+    """
+
+    max_attempts: int = 5
+    backoff_base_seconds: float = 0.5
+    backoff_max_seconds: float = 60.0
+    statuses: frozenset[int] | None = None
+    max_retry_after_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:
+            raise ConfigurationError(
+                f"RequestRetry(max_attempts={self.max_attempts!r}): write a whole number from 1 (no retry) up."
+            )
+        for name in ("backoff_base_seconds", "backoff_max_seconds", "max_retry_after_seconds"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+                raise ConfigurationError(f"RequestRetry({name}={value!r}): write seconds, 0 or more.")
+        if self.statuses is not None:
+            try:
+                object.__setattr__(self, "statuses", frozenset(int(status) for status in self.statuses))
+            except (TypeError, ValueError):
+                raise ConfigurationError(
+                    f"RequestRetry(statuses={self.statuses!r}): write HTTP statuses, such as {{429, 503}}."
+                ) from None
+
+    def is_retriable(self, status: int) -> bool:
+        """Tell whether an answer with this status is worth another attempt."""
+        if self.statuses is not None:
+            return status in self.statuses
+        return status in _RETRIABLE_4XX or (500 <= status <= 599 and status != 501)  # noqa: PLR2004
+
+    def backoff_seconds(self, attempts: int) -> float:
+        """Draw the delay after ``attempts`` requests (1 after the first failure)."""
+        bound = min(self.backoff_max_seconds, self.backoff_base_seconds * 2.0 ** min(attempts - 1, 60))
+        return random.uniform(0.0, bound)  # noqa: S311  (jitter, not a secret)
+
+
+def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Read a ``Retry-After`` header: seconds or an HTTP date (RFC 9110, section 10.2.3).
+
+    :return: seconds to wait, 0 or more; None when the header is missing or unreadable.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - (now or datetime.now(UTC))).total_seconds())

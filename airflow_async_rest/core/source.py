@@ -1,0 +1,214 @@
+"""Rows -> items, read by a thread of its own, one chunk ahead of the senders."""
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextvars import copy_context
+from typing import Any, Protocol
+
+from airflow_async_rest.core.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.encoding import stable_bytes
+from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
+from airflow_async_rest.core.models import DeadLetter, Item, Skipped
+
+Row = Mapping[str, Any]
+OnDigest = Callable[[SourceDigest], None]
+
+
+class Chunks(Protocol):
+    """Where rows come from: iterated by the reading thread, cancelled from another."""
+
+    def __iter__(self) -> Iterator[Sequence[Row]]:
+        """Give chunks of rows."""
+        ...
+
+    def cancel(self) -> None:
+        """Make a read that is under way raise, soon."""
+        ...
+
+
+class ItemSource(Protocol):
+    """Where items come from: rows, or dead letters."""
+
+    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item], None, None]:
+        """Give the items to send, in lists; runs on the reading thread.
+
+        :param resume: what the tries before left.
+        :param on_digest: called once, before the first item that was not read before, with the digest of all
+            rows before it.
+        :raises SourceChangedError: when those rows are not the ones an earlier try read.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Make a read that is under way raise, soon."""
+        ...
+
+
+class RowSource:
+    """Makes items of rows, in their order; on a retry it passes over those that are settled.
+
+    :param key: columns that identify a row; without any, its position does.
+    :param endpoint_columns: columns that the endpoint asks for.
+    :param transform: the author's function: row -> payload, or None to skip the row.
+    """
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        *,
+        key: tuple[str, ...] = (),
+        endpoint_columns: tuple[str, ...] = (),
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> None:
+        self._chunks = chunks
+        self._key = key
+        self._endpoint_columns = endpoint_columns
+        self._transform = transform
+
+    def cancel(self) -> None:
+        """Cancel the statement that is running."""
+        self._chunks.cancel()
+
+    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item], None, None]:
+        """Give a list of items for each chunk; see :class:`ItemSource`.
+
+        :raises ConfigurationError: when the rows lack a column that the key or the endpoint names.
+        """
+        index = 0
+        position = resume.checkpoint.position if resume else 0
+        digest = SourceDigest()
+        if position == 0:
+            on_digest(digest)
+        for chunk in self._chunks:
+            if index == 0 and chunk:
+                self._check_columns(chunk[0])
+            made: list[Item] = []
+            for row in chunk:
+                item = self._make(index, row)
+                if index >= position or (resume and resume.wants(index)):
+                    self._settle(item)
+                    made.append(item)
+                if index < position:
+                    digest.add(item.content)
+                index += 1
+                if resume and index == position:
+                    if digest.hexdigest() != resume.checkpoint.digest:
+                        raise SourceChangedError("the rows read before, or their order, are no longer the same")
+                    on_digest(digest)
+            yield made
+        if index < position:
+            raise SourceChangedError(f"the query now returns {index} rows, and {position} had been read before")
+
+    def _check_columns(self, row: Row) -> None:
+        for argument, columns in (("endpoint", self._endpoint_columns), ("key", self._key)):
+            missing = [column for column in columns if column not in row]
+            if missing:
+                raise ConfigurationError(
+                    f"{argument} names the column {missing[0]!r}, which the rows do not have; they have: "
+                    f"{', '.join(map(str, row))}."
+                )
+
+    def _make(self, index: int, row: Row) -> Item:
+        if not self._key:
+            return Item(index, index, row, row, b"%d" % index, stable_bytes(list(row.values())))
+        values = [row[column] for column in self._key]
+        identity = stable_bytes(values)
+        return Item(index, values if len(values) > 1 else values[0], row, row, identity, identity)
+
+    def _settle(self, item: Item) -> None:
+        """Run the author's transform; what it skips or fails on never reaches a worker's client."""
+        if self._transform is None:
+            return
+        try:
+            item.payload = self._transform(dict(item.row))
+        except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
+            item.settled = DeadLetter.of(item, "transform", detail=f"transform raised {type(error).__name__}: {error}")
+        else:
+            if item.payload is None:
+                item.settled = Skipped(item.index)
+
+
+class ThreadedSource:
+    """Items from a daemon thread: drivers dislike hopping threads, and a blocked read must not hold the end up.
+
+    The thread is at most one chunk ahead of the workers, so memory does not grow with the table.
+    """
+
+    def __init__(self, source: ItemSource, resume: Resume | None, on_digest: OnDigest) -> None:
+        self._source = source
+        self._resume = resume
+        self._on_digest = on_digest
+        self._ready: deque[Item] = deque()
+        self._turn = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Queue[list[Item] | BaseException | None] = asyncio.Queue(maxsize=1)
+        self._stopped = threading.Event()
+        self._ended = False
+        self._thread: threading.Thread | None = None
+
+    async def next_item(self) -> Item | None:
+        """Give the next item; None when there are no more.
+
+        :raises Exception: whatever reading raised.
+        """
+        while not self._ready:
+            async with self._turn:
+                if self._ready:
+                    break
+                if self._ended or self._stopped.is_set():
+                    return None
+                self._start()
+                arrived = await self._arrived.get()
+                if isinstance(arrived, list):
+                    self._ready.extend(arrived)
+                    continue
+                self._ended = True
+                if arrived is not None:
+                    raise arrived
+        return self._ready.popleft()
+
+    def stop(self) -> None:
+        """Read no more, and cancel the statement that is running."""
+        self._stopped.set()
+        self._ready.clear()
+        while not self._arrived.empty():  # makes room, so that the thread is not left waiting for it
+            self._arrived.get_nowait()
+        if self._thread is not None and self._thread.is_alive():
+            # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
+            threading.Thread(target=self._cancel, name="async-rest-cancel", daemon=True).start()
+
+    def _cancel(self) -> None:
+        with contextlib.suppress(Exception):
+            self._source.cancel()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            # The context carries Airflow's log and trace variables into the thread.
+            self._thread = threading.Thread(
+                target=copy_context().run, args=(self._read,), name="async-rest-reader", daemon=True
+            )
+            self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            with contextlib.closing(self._source.open(self._resume, self._on_digest)) as chunks:
+                for items in chunks:
+                    if self._stopped.is_set() or (items and not self._hand_over(items)):
+                        return
+        except BaseException as error:  # noqa: BLE001  (raised again where the items are awaited)
+            self._hand_over(error)
+        else:
+            self._hand_over(None)
+
+    def _hand_over(self, what: list[Item] | BaseException | None) -> bool:
+        """Wait until the loop's side has room. :return: False when nobody reads any more."""
+        if self._stopped.is_set():
+            return False
+        try:
+            asyncio.run_coroutine_threadsafe(self._arrived.put(what), self._loop).result()
+        except BaseException:  # noqa: BLE001  (the loop is closed: there is nobody left to tell)
+            return False
+        return not self._stopped.is_set()

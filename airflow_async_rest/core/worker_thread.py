@@ -1,0 +1,60 @@
+"""One daemon thread that runs blocking calls for the event loop, in their order."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import Context, copy_context
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class WorkerThread:
+    """Runs one blocking call after the other.
+
+    Unlike ``loop.run_in_executor`` it carries the context variables along (logs, traces), is a daemon (a call
+    that hangs does not keep the process alive), and a cancelled caller does not cancel a call under way.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Context, Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, function: Callable[..., Result], *args: Any) -> "asyncio.Future[Result]":
+        """Queue a call. :return: its result, to be awaited in the running loop; not to be cancelled."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        future: Future[Result] = Future()
+        self._calls.put((future, copy_context(), lambda: function(*args)))
+        return asyncio.wrap_future(future)
+
+    async def call(self, function: Callable[..., Result], *args: Any, timeout_seconds: float | None = None) -> Result:
+        """Run a call and give its result.
+
+        :raises TimeoutError: when it takes longer; it runs on all the same.
+        """
+        return await asyncio.wait_for(asyncio.shield(self.submit(function, *args)), timeout_seconds)
+
+    def close(self) -> None:
+        """End the thread after the calls already queued; returns at once."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (entry := self._calls.get()) is not None:
+            future, context, call = entry
+            try:
+                result = context.run(call)
+            except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
+                _settle(future.set_exception, error)
+            else:
+                _settle(future.set_result, result)
+
+
+def _settle(setter: Callable[[Any], None], value: Any) -> None:
+    with contextlib.suppress(Exception):  # nobody waits for it any more
+        setter(value)

@@ -1,0 +1,1 @@
+"""Hooks: an Airflow connection, made into a REST client or a stream of rows."""

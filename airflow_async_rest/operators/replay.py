@@ -1,0 +1,143 @@
+"""ReplayDeadLettersOperator: what failed, sent again as it was."""
+
+import ast
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.retry import RequestRetry
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_async_rest.core.pipeline import StopSwitch
+
+
+class ReplayDeadLettersOperator(BaseOperator):
+    """Sends dead letters again: the same requests, with the same idempotency keys.
+
+    What is delivered is marked as resolved in its folder, so that another replay sends only the rest. It
+    returns a report like ``SqlToRestOperator``'s; ``dead_letters`` in it is null when nothing failed again.
+
+    :param dead_letters: one folder URI, a list of them (mapped tasks), or null: then there is nothing to do.
+        Usually ``"{{ ti.xcom_pull('post_sensors')['dead_letters'] }}"``. (templated)
+    :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
+    :param reasons: only those that failed for one of these, such as ``["http_503", "timeout"]``. Default: all.
+        (templated)
+    :param preview: count them by reason, and send nothing. Default False.
+    :param headers: sent with every request, over the connection's; those of the first delivery are not kept in
+        dead letters. (templated)
+    :param concurrency: requests in flight. Default: the connection's, else 16.
+    :param rate_limit: as in ``SqlToRestOperator``. (templated)
+    :param response_check: as in ``SqlToRestOperator``.
+    :param request_retry: as in ``SqlToRestOperator``.
+    :param max_failures: as in ``SqlToRestOperator``, of the dead letters read.
+    :param trigger_rule: default ``"all_done"``: a replay has most to do when the task before it failed.
+    """
+
+    template_fields: Sequence[str] = ("dead_letters", "http_conn_id", "reasons", "headers", "rate_limit")
+    template_fields_renderers = {"headers": "json"}  # noqa: RUF012
+    ui_color = "#fdebd0"
+
+    def __init__(
+        self,
+        *,
+        dead_letters: str | Sequence[str] | None,
+        http_conn_id: str = "async_rest_default",
+        reasons: Sequence[str] | None = None,
+        preview: bool = False,
+        headers: Mapping[str, str] | None = None,
+        concurrency: int | None = None,
+        rate_limit: str | None = None,
+        response_check: Callable[[Response], bool | Verdict | None] | None = None,
+        request_retry: RequestRetry | None = None,
+        max_failures: int | str = 0,
+        trigger_rule: str = "all_done",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(trigger_rule=trigger_rule, **kwargs)
+        self.dead_letters = dead_letters
+        self.http_conn_id = http_conn_id
+        self.reasons = reasons
+        self.preview = preview
+        self.headers = headers
+        self.concurrency = concurrency
+        self.rate_limit = rate_limit
+        self.response_check = response_check
+        self.request_retry = RequestRetry() if request_retry is None else request_retry
+        self.max_failures = max_failures
+        self._stop: StopSwitch | None = None
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Send the dead letters. :return: the report."""
+        # The engine loads here, not where DAG files are parsed.
+        from airflow_async_rest import runtime  # noqa: PLC0415
+        from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
+        from airflow_async_rest.hooks.rest import AsyncRestHook  # noqa: PLC0415
+
+        started = time.monotonic()
+        self._stop = StopSwitch()
+        with runtime.airflow_errors():
+            uris, reasons = folder_uris(self.dead_letters), self._reasons()
+            if self.preview:
+                return self._preview(uris, reasons)
+            sending = runtime.Sending(
+                endpoint="",
+                headers=self.headers,
+                concurrency=self.concurrency,
+                rate_limit=self.rate_limit,
+                response_check=self.response_check,
+                request_retry=self.request_retry,
+                max_failures=self.max_failures,
+            )
+            job = runtime.replay_job(AsyncRestHook(self.http_conn_id), sending, uris, reasons, self.log)
+        return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
+
+    def on_kill(self) -> None:
+        """Stop, keeping what is done: called when the task is killed or cleared."""
+        if self._stop is not None:
+            self._stop.pull(KilledError("the task was killed; a retry sends the dead letters that are left"))
+
+    def _reasons(self) -> frozenset[str] | None:
+        if self.reasons is None:
+            return None
+        if isinstance(self.reasons, str) or not all(isinstance(reason, str) for reason in self.reasons):
+            raise ConfigurationError(f"reasons={self.reasons!r}: write a list such as ['http_503', 'timeout'].")
+        return frozenset(self.reasons)
+
+    def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:
+        from airflow_async_rest import runtime  # noqa: PLC0415
+
+        counts: Counter[str] = Counter()
+        for uri in uris:
+            counts.update(runtime.open_folder(uri).read().values())
+        chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
+        self.log.info("Preview: %d dead letters would be sent: %s.", sum(chosen.values()), chosen or "none")
+        return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": self.dead_letters}
+
+
+def folder_uris(value: Any) -> list[str]:
+    """Give the folders as a list; a template's "None" and an empty value are none.
+
+    :raises ConfigurationError: when it is something else.
+    """
+    if isinstance(value, str) and value.startswith("["):  # a list that went through a template
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(value)
+    entries = [value] if isinstance(value, str) or value is None else value
+    try:
+        uris = [entry for entry in entries if entry not in (None, "", "None")]
+    except TypeError:
+        uris = [None]
+    if not all(isinstance(uri, str) for uri in uris):
+        raise ConfigurationError(
+            f"dead_letters={value!r}: write a folder's URI, a list of them, or null; as a report's 'dead_letters' "
+            "gives it."
+        )
+    return list(dict.fromkeys(uris))

@@ -1,0 +1,171 @@
+"""SqlToRestOperator: the rows of a window, out of a database, into a REST API."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.windows import Window, resolve_window
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_async_rest.core.pipeline import StopSwitch
+
+
+class SqlToRestOperator(BaseOperator):
+    """Delivers the rows of one window to a REST API: concurrently, inside its limits, each one accounted for.
+
+    It returns the report of the window, pushes a sample of the failed items as ``failed_items``, and writes all
+    of them as dead letters. A retry sends only what is missing.
+
+    :param sql: one SELECT, or the path of a ``.sql`` file; binds are written ``:name`` for every database, and
+        ``:window_start`` and ``:window_end`` are given. An ORDER BY without ties lets a retry resume. (templated)
+    :param parameters: values of further binds. (templated)
+    :param sql_conn_id: any Airflow SQL connection. Required. (templated)
+    :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
+    :param endpoint: path below the connection's base URL; ``{column}`` is the row's value, percent-encoded.
+        Required. (templated)
+    :param method: POST, PUT, PATCH, DELETE or GET. Default POST, because a sink usually creates. GET and DELETE
+        send a body only when there is a ``transform``.
+    :param headers: sent with every request, over the connection's. Default: none. (templated)
+    :param transform: row dict -> JSON-able payload; None skips the row. Default: the row as it is. It runs on
+        the thread that reads.
+    :param key: the column, or columns, that identify a row: they make the idempotency key and let a retry see
+        that the source is still the same. Default: the row's position stands in, for want of better.
+    :param window_start: first instant of the window. Default: the run's data interval. (templated)
+    :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
+    :param chunk_size: rows fetched from the cursor at a time. Default 5000: larger ones are hardly faster, and
+        up to three chunks are in memory.
+    :param concurrency: requests in flight. Default: the connection's, else 16, which most APIs bear.
+    :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``. Default: the connection's,
+        else none, because only you know the API. (templated)
+    :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is
+        delivered.
+    :param request_retry: which requests are sent again, and when. Default: five attempts, see ``RequestRetry``.
+    :param max_failures: failed items the task accepts, judged at the end: a number, or a share of the rows read
+        such as ``"1%"``. Default 0: nothing is lost without your word.
+    :param dead_letter_path: folder or object-storage URI. Default: ``[async_rest] dead_letter_path`` of
+        airflow.cfg, else a folder in AIRFLOW_HOME. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "sql",
+        "parameters",
+        "sql_conn_id",
+        "http_conn_id",
+        "endpoint",
+        "headers",
+        "window_start",
+        "window_end",
+        "rate_limit",
+        "dead_letter_path",
+    )
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers = {"sql": "sql", "parameters": "json", "headers": "json"}  # noqa: RUF012
+    ui_color = "#d6eaf8"
+
+    def __init__(
+        self,
+        *,
+        sql: str,
+        sql_conn_id: str,
+        endpoint: str,
+        http_conn_id: str = "async_rest_default",
+        parameters: Mapping[str, Any] | None = None,
+        method: str = "POST",
+        headers: Mapping[str, str] | None = None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+        key: str | Sequence[str] | None = None,
+        window_start: Any = None,
+        window_end: Any = None,
+        chunk_size: int = 5000,
+        concurrency: int | None = None,
+        rate_limit: str | None = None,
+        response_check: Callable[[Response], bool | Verdict | None] | None = None,
+        request_retry: RequestRetry | None = None,
+        max_failures: int | str = 0,
+        dead_letter_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sql = sql
+        self.parameters = parameters
+        self.sql_conn_id = sql_conn_id
+        self.http_conn_id = http_conn_id
+        self.endpoint = endpoint
+        self.method = method
+        self.headers = headers
+        self.transform = transform
+        self.key = key
+        self.window_start = window_start
+        self.window_end = window_end
+        self.chunk_size = chunk_size
+        self.concurrency = concurrency
+        self.rate_limit = rate_limit
+        self.response_check = response_check
+        self.request_retry = RequestRetry() if request_retry is None else request_retry
+        self.max_failures = max_failures
+        self.dead_letter_path = dead_letter_path
+        self._stop: StopSwitch | None = None
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Deliver the window. :return: the report."""
+        # The engine loads here, not where DAG files are parsed.
+        from airflow_async_rest import runtime  # noqa: PLC0415
+        from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
+        from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
+        from airflow_async_rest.hooks.rest import AsyncRestHook  # noqa: PLC0415
+
+        started = time.monotonic()
+        self._stop = StopSwitch()
+        with runtime.airflow_errors():
+            binds = dict(self.parameters or {})
+            window = self._window(context)
+            if window is not None:
+                binds |= {"window_start": window.start, "window_end": window.end}
+            job = runtime.row_job(
+                AsyncRestHook(self.http_conn_id),
+                runtime.Sending(
+                    endpoint=self.endpoint,
+                    method=self.method,
+                    headers=self.headers,
+                    transform=self.transform,
+                    key=self.key,
+                    concurrency=self.concurrency,
+                    rate_limit=self.rate_limit,
+                    response_check=self.response_check,
+                    request_retry=self.request_retry,
+                    max_failures=self.max_failures,
+                    dead_letter_path=self.dead_letter_path,
+                ),
+                runtime.TaskScope.of(context),
+                ChunkedSqlHook(self.sql_conn_id).chunks(self.sql, binds, self.chunk_size),
+                self.log,
+                window=window,
+                source_parts=(self.sql, sorted(binds.items())),
+            )
+        return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
+
+    def on_kill(self) -> None:
+        """Stop, keeping what is done: called when the task is killed or cleared."""
+        if self._stop is not None:
+            self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
+
+    def _window(self, context: "Context") -> Window | None:
+        """Find the window; a query that asks for none needs none."""
+        for name in ("window_start", "window_end"):
+            if name in (self.parameters or {}):
+                raise ConfigurationError(f"parameters[{name!r}]: give it as the argument {name}= instead.")
+        try:
+            return resolve_window(context, self.window_start, self.window_end)
+        except ConfigurationError:
+            given = self.window_start is not None or self.window_end is not None
+            if given or ":window_start" in self.sql or ":window_end" in self.sql:
+                raise
+            self.log.warning("The sql uses neither :window_start nor :window_end, so this run sends all its rows.")
+            return None

@@ -1,0 +1,149 @@
+"""The window of a run: half-open, in UTC, ``window_start <= t < window_end``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+_ZERO_WIDTH = (
+    "this run has no window: {why}. Give it one in one of three ways: (1) schedule the DAG with "
+    "CronDataIntervalTimetable('0 0 * * *', timezone='UTC'), whose runs cover the time between two runs; "
+    "(2) set window_start= and window_end= on the operator (templated); (3) trigger the run with the conf "
+    '{{"window_start": "2026-01-01", "window_end": "2026-01-02"}}.'
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of time: the start belongs to it, the end does not.
+
+    :param start: aware; kept in UTC.
+    :param end: aware, after ``start``; kept in UTC.
+    """
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        start, end = parse_instant("window_start", self.start), parse_instant("window_end", self.end)
+        if start >= end:
+            raise ConfigurationError(
+                f"window_end ({end.isoformat()}) is not after window_start ({start.isoformat()}): a window is "
+                "half-open, so one day is window_start='2026-01-01', window_end='2026-01-02'."
+            )
+        object.__setattr__(self, "start", start)
+        object.__setattr__(self, "end", end)
+
+    def texts(self) -> dict[str, str]:
+        """Give both ends as ISO 8601, as reports and ``expand_kwargs`` take them."""
+        return {"window_start": self.start.isoformat(), "window_end": self.end.isoformat()}
+
+
+def parse_instant(argument: str, value: Any) -> datetime:
+    """Read a date or time; without an offset it is UTC, a date is its midnight.
+
+    :param argument: its name, for the error.
+    :return: in UTC, a plain :class:`datetime.datetime`.
+    :raises ConfigurationError: when it cannot be read.
+    """
+    return _parse(argument, value).astimezone(UTC)
+
+
+def _parse(argument: str, value: Any) -> datetime:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ConfigurationError(
+                f"{argument}={value!r}: write a date or time as ISO 8601, such as '2026-01-31' or "
+                "'2026-01-31T06:00:00+00:00'."
+            ) from None
+    if isinstance(value, datetime):
+        # A plain datetime: pendulum's subclass has its own arithmetic and representation.
+        plain = datetime.combine(value.date(), value.timetz())
+        return plain if plain.tzinfo else plain.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime.combine(value, time(), UTC)
+    raise ConfigurationError(f"{argument}={value!r}: write a date or time, such as '2026-01-31'.")
+
+
+def split_windows(start: Any, end: Any, step: timedelta) -> list[dict[str, str]]:
+    """Cut a span into windows, for ``SqlToRestOperator.partial(...).expand_kwargs(split_windows(...))``.
+
+    The windows touch and together are exactly the span; the last one may be shorter. Whole days are days of
+    the calendar where ``start`` has a time zone with daylight saving time; shorter steps are exact.
+
+    :param start: first instant (date, datetime or ISO 8601; UTC without an offset).
+    :param end: the instant after the last one: to include the 31st, write the 1st.
+    :param step: length of a window, a positive timedelta.
+    :return: a list of ``{"window_start": ..., "window_end": ...}``.
+    :raises ConfigurationError: when an argument cannot be read, or the span is empty.
+    """
+    if not isinstance(step, timedelta) or step <= timedelta():
+        raise ConfigurationError(f"step={step!r}: write a positive length, such as timedelta(days=1).")
+    first, last = _parse("start", start), parse_instant("end", end)
+    whole = Window(first, last)
+    if step % timedelta(days=1):  # arithmetic of aware datetimes follows the wall clock: wanted for days only
+        first = whole.start
+    windows, left = [], first
+    while left.astimezone(UTC) < last:
+        right = min(left + step, last, key=lambda instant: instant.astimezone(UTC))
+        windows.append(Window(left, right).texts())
+        left = right
+    return windows
+
+
+def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_end: Any = None) -> Window:
+    """Find the window of a run.
+
+    In this order: the arguments; ``window_start`` and ``window_end`` of the run's conf; the data interval;
+    the partition date (up to the next one). Airflow's plain ``"@daily"`` gives an interval of zero width,
+    which is an error, because it would deliver nothing and look like success.
+
+    :param context: Airflow's task context.
+    :raises ConfigurationError: when there is no window; it names the ways out.
+    """
+    if window_start is not None or window_end is not None:
+        return _both(window_start, window_end, "argument")
+    dag_run = context.get("dag_run")
+    conf = getattr(dag_run, "conf", None) or {}
+    if "window_start" in conf or "window_end" in conf:
+        if str(getattr(dag_run, "run_type", "")).rpartition(".")[2].lower().startswith("backfill"):
+            raise ConfigurationError(
+                "the conf of this backfill has window_start or window_end: each of its runs would send that "
+                "same window. Leave them out; a backfill's runs take their own data intervals."
+            )
+        return _both(conf.get("window_start"), conf.get("window_end"), "conf")
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
+    if start is not None and end is not None and start < end:
+        return Window(start, end)
+    partition = context.get("partition_date") or getattr(dag_run, "partition_date", None)
+    if partition is not None:
+        return _partition_window(partition, context)
+    why = f"its data interval is empty ({start} to {end})" if start is not None else "it has no data interval"
+    raise ConfigurationError(_ZERO_WIDTH.format(why=why))
+
+
+def _both(start: Any, end: Any, where: str) -> Window:
+    for name, value in (("window_start", start), ("window_end", end)):
+        if value is None or value == "":
+            raise ConfigurationError(f"{name} is missing: the {where} gives only the other end of the window.")
+    return Window(start, end)
+
+
+def _partition_window(partition: datetime, context: Mapping[str, Any]) -> Window:
+    """From a partition's date to the next one, by the cron expression of the DAG's timetable."""
+    from croniter import croniter  # noqa: PLC0415  (Airflow's own dependency; needed by partitioned DAGs only)
+
+    timetable = getattr(context.get("dag"), "timetable", None)
+    expression = getattr(timetable, "expression", None)
+    if not isinstance(expression, str):
+        raise ConfigurationError(
+            _ZERO_WIDTH.format(why=f"it has the partition date {partition}, but its timetable does not say how long")
+        )
+    zone = getattr(timetable, "timezone", UTC)
+    local = _parse("partition_date", partition).astimezone(ZoneInfo(str(getattr(zone, "name", zone))))
+    return Window(local, croniter(expression, local).get_next(datetime))
