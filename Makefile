@@ -1,0 +1,45 @@
+# Two commands do it all on a machine with Python >= 3.11 and make:
+#   make demo   the main job, for real      make test   everything that CI runs
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test fast lint bench constraints clean
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m demo $(if $(CHECK),--check)
+
+test: lint fast
+	$(BIN)/python -m pytest --ignore=tests/core
+	$(MAKE) demo CHECK=1
+
+# The engine alone, without Airflow: under 20 seconds.
+fast: $(INSTALLED)
+	$(BIN)/python -m pytest tests/core
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+# uv installs in seconds what takes pip minutes; where uv cannot, pip does the same.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=/path/to/python3")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q uv || true
+	{ $(BIN)/uv pip install -q --python $(BIN)/python -r constraints.txt && \
+	  $(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e . ; } || \
+	{ $(BIN)/python -m pip install -q -r constraints.txt && $(BIN)/python -m pip install -q --no-deps -e . ; }
+	touch $@
+
+# The tested versions of everything: plain name==version lines.
+constraints: $(INSTALLED)
+	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --group dev pyproject.toml -o constraints.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist

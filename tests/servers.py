@@ -1,0 +1,133 @@
+"""A real HTTP server on a loopback port, in a thread of its own, that does as a test tells it."""
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+
+@dataclass
+class Seen:
+    """One request as the server saw it."""
+
+    at: float
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def key(self) -> str:
+        return self.headers["Idempotency-Key"]
+
+
+@dataclass
+class Api:
+    """What the server does and has seen.
+
+    ``answer`` is asked for every request: it returns a status, a ``web.Response``, or awaits first; the
+    string "reset" closes the connection without an answer, "hang" never answers (until the server stops).
+    """
+
+    url: str = ""
+    answer: Callable[[Seen], object | Awaitable[object]] = field(default=lambda seen: 200)
+    seen: list[Seen] = field(default_factory=list)
+    in_flight: int = 0
+    peak: int = 0
+    reached: threading.Condition = field(default_factory=threading.Condition)
+
+    def stored(self) -> Counter:
+        """Bodies of delivered requests -> how often (by Idempotency-Key an API would store each once)."""
+        return Counter(seen.body for seen in self.delivered)
+
+    delivered: list[Seen] = field(default_factory=list)
+
+    def wait_for(self, condition: Callable[["Api"], bool], seconds: float = 30) -> None:
+        """Wait until something is true of the server; the bound only ends a broken test."""
+        with self.reached:
+            assert self.reached.wait_for(lambda: condition(self), seconds), "the server never saw it"
+
+    def reset(self) -> None:
+        self.seen.clear()
+        self.delivered.clear()
+        self.peak = self.in_flight
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        seen = Seen(
+            time.monotonic(),
+            request.method,
+            request.raw_path.split("?")[0],
+            request.query_string,
+            dict(request.headers),
+            await request.read(),
+        )
+        with self.reached:
+            self.seen.append(seen)
+            self.in_flight += 1
+            self.peak = max(self.peak, self.in_flight)
+            self.reached.notify_all()
+        try:
+            answer = self.answer(seen)
+            if asyncio.iscoroutine(answer):
+                answer = await answer
+            if answer == "reset":
+                request.transport.abort()
+                return web.Response(status=500)
+            if answer == "hang":
+                await asyncio.Event().wait()
+            response = answer if isinstance(answer, web.StreamResponse) else web.json_response({}, status=answer)
+            if response.status < 300:
+                self.delivered.append(seen)
+            return response
+        finally:
+            with self.reached:
+                self.in_flight -= 1
+                self.reached.notify_all()
+
+
+@contextmanager
+def running_api(answer=None, ssl_context=None):
+    """Run an :class:`Api` until the block ends."""
+    api = Api(answer=answer or (lambda seen: 200))
+    started, ended = threading.Event(), threading.Event()
+    loops = []
+
+    async def serve():
+        app = web.Application(client_max_size=100_000_000)
+        app.router.add_route("*", "/{path:.*}", api.handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handle_signals=False)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context)
+        await site.start()
+        port = site._server.sockets[0].getsockname()[1]
+        api.url = f"{'https' if ssl_context else 'http'}://127.0.0.1:{port}"
+        stop = asyncio.Event()
+        loops.append((asyncio.get_running_loop(), stop))
+        started.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    def run():
+        asyncio.run(serve())
+        ended.set()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield api
+    finally:
+        loop, stop = loops[0]
+        loop.call_soon_threadsafe(stop.set)
+        ended.wait(10)
+        thread.join(10)
