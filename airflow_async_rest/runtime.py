@@ -28,6 +28,7 @@ from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.settings import check_headers
 from airflow_async_rest.core.source import Chunks, RowSource
 from airflow_async_rest.hooks.rest import AsyncRestHook
 from airflow_async_rest.windows import Window
@@ -141,7 +142,13 @@ def row_job(
         sending,
         log=log,
         build=builder.build,
-        source=RowSource(chunks, key=key, endpoint_columns=endpoint.columns, transform=sending.transform),
+        source=RowSource(
+            chunks,
+            key=key,
+            endpoint_columns=endpoint.columns,
+            transform=sending.transform,
+            redact=hook.settings().redact,
+        ),
         has_key=bool(key),
         target=f"{method} {sending.endpoint}",
         about=about,
@@ -179,7 +186,7 @@ def _job(hook: AsyncRestHook, sending: Sending, *, target: str, **of_its_own: An
     options, settings = hook.options(), hook.settings()
     if not isinstance(sending.request_retry, RequestRetry):
         raise ConfigurationError(f"request_retry={sending.request_retry!r}: write RequestRetry(max_attempts=...).")
-    headers = _check_headers(sending.headers)
+    headers = _text_headers(sending.headers)
     secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
     return Job(
         settings=replace(settings, secrets=settings.secrets | secret),
@@ -194,13 +201,12 @@ def _job(hook: AsyncRestHook, sending: Sending, *, target: str, **of_its_own: An
     )
 
 
-def _check_headers(headers: Any) -> dict[str, str]:
+def _text_headers(headers: Any) -> dict[str, str]:
     if not isinstance(headers or {}, Mapping):
-        raise ConfigurationError(f"headers={type(headers).__name__}: write a dict such as {{'Accept': 'text/plain'}}.")
-    for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not isinstance(value, str | int) or set("\r\n") & set(f"{name}{value}"):
-            raise ConfigurationError(f"headers[{name!r}]: write a string without line breaks.")
-    return {name: str(value) for name, value in (headers or {}).items()}
+        raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
+    texts = {name: str(value) if isinstance(value, int | float) else value for name, value in (headers or {}).items()}
+    check_headers(texts, "headers")
+    return texts
 
 
 def _first(*values: Any) -> Any:
@@ -227,6 +233,7 @@ def run_job(
     store: StateStore | None = context.get("task_state_store") if context else None
     if context is not None and context["ti"].task.do_xcom_push:
         job.publish = _publisher(context)
+        job.sample_payloads = conf.getboolean("async_rest", "xcom_payloads", fallback=True)
 
     async def run() -> dict[str, Any]:
         if execution_timeout is not None:
@@ -264,13 +271,13 @@ def airflow_errors() -> Iterator[None]:
     try:
         yield
     except DeadlineError as error:
-        raise AirflowTaskTimeout(str(error)) from error
+        raise AirflowTaskTimeout(str(error)) from None  # the text says it all
     except ConfigurationError as error:
-        raise AirflowFailException(str(error)) from error
+        raise AirflowFailException(str(error)) from None
     except FailuresError as error:
-        raise (AirflowFailException if error.permanent else AirflowException)(str(error)) from error
+        raise (AirflowFailException if error.permanent else AirflowException)(str(error)) from None
     except AsyncRestError as error:
-        raise AirflowException(f"{type(error).__name__}: {error}") from error
+        raise AirflowException(f"{type(error).__name__}: {error}") from None
 
 
 class _GivenItems:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,7 +49,16 @@ def parse_instant(argument: str, value: Any) -> datetime:
     :return: in UTC, a plain :class:`datetime.datetime`.
     :raises ConfigurationError: when it cannot be read.
     """
-    return _parse(argument, value).astimezone(UTC)
+    return _to_utc(argument, _parse(argument, value))
+
+
+def _to_utc(argument: str, instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(
+            f"{argument}={instant.isoformat()!r}: in UTC it is not in the years 1 to 9999."
+        ) from None
 
 
 def _parse(argument: str, value: Any) -> datetime:
@@ -90,10 +99,18 @@ def split_windows(start: Any, end: Any, step: timedelta) -> list[dict[str, str]]
         first = whole.start
     windows, left = [], first
     while left.astimezone(UTC) < last:
-        right = min(left + step, last, key=lambda instant: instant.astimezone(UTC))
-        windows.append(Window(left, right).texts())
+        right = _step_on(left, step, last)
+        if left.astimezone(UTC) < right.astimezone(UTC):  # a zone that crossed the date line has left a day out
+            windows.append(Window(left, right).texts())
         left = right
     return windows
+
+
+def _step_on(left: datetime, step: timedelta, last: datetime) -> datetime:
+    try:
+        return min(left + step, last, key=lambda instant: instant.astimezone(UTC))
+    except OverflowError:  # beyond the year 9999
+        return last
 
 
 def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_end: Any = None) -> Window:
@@ -145,5 +162,5 @@ def _partition_window(partition: datetime, context: Mapping[str, Any]) -> Window
             _ZERO_WIDTH.format(why=f"it has the partition date {partition}, but its timetable does not say how long")
         )
     zone = getattr(timetable, "timezone", UTC)
-    local = _parse("partition_date", partition).astimezone(ZoneInfo(str(getattr(zone, "name", zone))))
+    local = _parse("partition_date", partition).astimezone(zone if isinstance(zone, tzinfo) else ZoneInfo(str(zone)))
     return Window(local, croniter(expression, local).get_next(datetime))

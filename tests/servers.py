@@ -105,7 +105,7 @@ def running_api(answer=None, ssl_context=None):
     async def serve():
         app = web.Application(client_max_size=100_000_000)
         app.router.add_route("*", "/{path:.*}", api.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context)
         await site.start()

@@ -60,7 +60,7 @@ class Checkpoint:
                 totals=dict(value["totals"]),
                 parts=tuple(
                     (int(number), seq)
-                    for number, (first, last) in value["parts"].items()
+                    for number, (first, last) in sorted(value["parts"].items(), key=lambda entry: int(entry[0]))
                     for seq in range(int(first), int(last) + 1)
                 ),
             )
@@ -73,12 +73,14 @@ class Resume:
     """What a retry knows of the tries before.
 
     :param dead: index -> reason of the dead letters that the totals count; each is sent again.
+    :param resolved: index -> reason of those that the totals count and a replay has delivered since.
     :param known_dead: all indexes that some part calls dead; a delivery is noted for each.
     :param sample: records of dead letters, to be shown while they are not sent again yet.
     """
 
     checkpoint: Checkpoint
     dead: Mapping[int, str] = field(default_factory=dict)
+    resolved: Mapping[int, str] = field(default_factory=dict)
     known_dead: frozenset[int] = frozenset()
     sample: tuple[Record, ...] = ()
 

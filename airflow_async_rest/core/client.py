@@ -1,14 +1,16 @@
 """RestClient.send(Request) -> Response: the only file that talks aiohttp."""
 
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from airflow_async_rest.core.errors import (
@@ -19,49 +21,11 @@ from airflow_async_rest.core.errors import (
     TlsError,
 )
 from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.settings import ClientSettings
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True)
-class ClientSettings:
-    """Where and how to connect. Everything secret is also in ``secrets``, so that :meth:`redact` finds it.
-
-    :param base_url: ``https://host:port/path``, without user name and password.
-    :param headers: sent with every request, authentication included.
-    :param idempotency_header: name of the header for the request's key; None sends none.
-    :param verify: True, False (do not check the server's certificate), or the path of a CA file.
-    :param client_certificate: (certificate file, key file or None).
-    :param trust_env: take the proxy from ``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY`` and ``~/.netrc``.
-    :param max_response_bytes: the largest answer to read.
-    """
-
-    base_url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    idempotency_header: str | None = "Idempotency-Key"
-    connect_timeout_seconds: float = 10.0
-    request_timeout_seconds: float = 60.0
-    verify: bool | str = True
-    client_certificate: tuple[str, str | None] | None = None
-    trust_env: bool = True
-    proxy: str | None = None
-    cookies: bool = False
-    max_response_bytes: int = 10_000_000
-    secrets: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigurationError(
-                f"the connection's base URL is {self.base_url!r}: fill in Host, and http or https as Schema."
-            )
-
-    def redact(self, text: str) -> str:
-        """Take the connection's secrets out of a text (an API may echo them)."""
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+_USER_IN_URL = re.compile(r"//[^/\s]*@")
 
 
 class RestClient:
@@ -72,7 +36,8 @@ class RestClient:
 
     def __init__(self, settings: ClientSettings, connections: int) -> None:
         self._settings = settings
-        self._base = settings.base_url.rstrip("/") + "/"
+        self._base = str(URL(settings.base_url)).rstrip("/") + "/"
+        self._has_content_type = "content-type" in {name.lower() for name in settings.headers}
         self._urls: dict[tuple[str, str], URL] = {}
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
@@ -87,9 +52,12 @@ class RestClient:
                 total=settings.request_timeout_seconds, sock_connect=settings.connect_timeout_seconds
             ),
             headers=settings.headers,
-            cookie_jar=aiohttp.CookieJar() if settings.cookies else aiohttp.DummyCookieJar(),
-            trust_env=settings.trust_env and settings.proxy is None,
-            proxy=settings.proxy,
+            # unsafe: of a host that is an IP address, too
+            cookie_jar=aiohttp.CookieJar(unsafe=True) if settings.cookies else aiohttp.DummyCookieJar(),
+            proxy=settings.proxy or (_proxy_of_environment(settings.base_url) if settings.trust_env else None),
+            # The environment is looked at once, above. aiohttp would read ~/.netrc for every request, and refuse
+            # to send one when the file knows the host and the connection has credentials too.
+            trust_env=False,
             auto_decompress=True,
         )
         # aiohttp sends an idempotent request a second time by itself when a kept-alive connection turns out
@@ -106,11 +74,11 @@ class RestClient:
 
         A redirect is an answer like any other; only a GET follows it, within the same host.
 
-        :param headers: of this job, added to the connection's.
+        :param headers: of this job, added to the connection's; where both name one, the job's is sent.
         :raises SendError: when there is no complete answer.
         """
-        sent = dict(headers or {})
-        if request.body is not None:
+        sent = CIMultiDict(headers or {})
+        if request.body is not None and not self._has_content_type:
             sent.setdefault("Content-Type", "application/json")
         if self._settings.idempotency_header:
             sent[self._settings.idempotency_header] = request.idempotency_key
@@ -125,7 +93,7 @@ class RestClient:
                 url = target
         return response
 
-    async def _send_once(self, request: Request, url: URL, headers: dict[str, str], started: float) -> Response:
+    async def _send_once(self, request: Request, url: URL, headers: Mapping[str, str], started: float) -> Response:
         if self._session is None:
             raise RuntimeError("RestClient is used outside its 'async with' block")
         async with self._session.request(
@@ -136,7 +104,9 @@ class RestClient:
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         bound = self._settings.max_response_bytes
-        if answer.content_length is not None and answer.content_length <= bound:
+        # The length of a compressed answer says nothing about how long it gets.
+        compressed = "Content-Encoding" in answer.headers
+        if not compressed and answer.content_length is not None and answer.content_length <= bound:
             return await answer.read()
         body = bytearray()
         async for piece in answer.content.iter_any():
@@ -155,6 +125,12 @@ class RestClient:
             if not self._urls:
                 self._urls[place] = url
         return url
+
+
+def _proxy_of_environment(base_url: str) -> str | None:
+    parts = urlsplit(base_url)
+    proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    return proxy if proxy and urlsplit(proxy).scheme in {"http", "https"} else None
 
 
 def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:
@@ -195,4 +171,5 @@ def _translated_errors() -> Iterator[None]:
     except (TimeoutError, aiohttp.ServerTimeoutError) as error:
         raise RequestTimeoutError("no complete answer within the connection's timeouts") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise ConnectionFailedError(f"{type(error).__name__}: {error}") from error
+        text = _USER_IN_URL.sub("//***@", str(error))  # of a proxy
+        raise ConnectionFailedError(f"{type(error).__name__}: {text}") from error

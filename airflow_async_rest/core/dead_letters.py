@@ -6,6 +6,7 @@ was delivered after all; ``{"reset": true}`` says that the source was read anew 
 """
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
@@ -128,7 +129,10 @@ class DeadLetterFolder:
 
     def _read_part(self, part: PartId) -> Iterator[Record]:
         try:
-            for line in self._file(part).read_bytes().splitlines():
+            data = self._file(part).read_bytes()
+            if not data.endswith(b"\n"):
+                raise ValueError("it is cut off")  # noqa: TRY301
+            for line in data.splitlines():
                 record = parse_exactly(line)
                 if not isinstance(record, dict) or not (record.get("reset") or isinstance(record.get("index"), int)):
                     raise ValueError(f"not a dead-letter record: {line[:80]!r}")  # noqa: TRY301
@@ -165,7 +169,7 @@ def to_record(letter: DeadLetter) -> Record:
         "reason": letter.reason,
         "status": letter.status,
         "attempts": letter.attempts,
-        "response_excerpt": letter.response_excerpt,
+        "response_excerpt": orjson.Fragment(encode_anything(letter.response_excerpt)),
         "failed_at": letter.failed_at,
     }
     if request is None:
@@ -175,12 +179,17 @@ def to_record(letter: DeadLetter) -> Record:
     return record
 
 
+def _shown_fraction(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text  # 1E+400: JSON knows no infinity
+
+
 def shown_record(record: Record, *, payloads: bool) -> Record:
     """Give a record as XCom shows it: plain JSON, a large payload cut and marked as cut.
 
     :param payloads: whether to show the payload (or row) at all.
     """
-    shown = cast("Record", json.loads(orjson.dumps(record, default=float)))
+    shown = cast("Record", json.loads(encode_anything(record), parse_float=_shown_fraction))
     name = "row" if "row" in shown else "payload"
     if not payloads:
         shown.pop(name, None)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from airflow_async_rest.core.client import ClientSettings, RestClient
+from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.errors import ItemError, QuotaExhaustedError, SendError
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.rate_limit import RateLimiter
@@ -17,6 +17,7 @@ class Delivery:
 
     :param build: item -> request; raises :class:`ItemError` when there is none.
     :param headers: of this job, added to the connection's.
+    :param redact: takes secrets out of what the API answers.
     :param meter: counts requests, retries and latencies.
     :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
     """
@@ -30,7 +31,7 @@ class Delivery:
         retry: RequestRetry,
         response_check: ResponseCheck | None,
         headers: Mapping[str, str] | None,
-        settings: ClientSettings,
+        redact: Callable[[str], str],
         meter: Meter,
         on_uncertain: Callable[[Request], None],
     ) -> None:
@@ -40,7 +41,7 @@ class Delivery:
         self._retry = retry
         self._check = response_check
         self._headers = headers
-        self._redact = settings.redact
+        self._redact = redact
         self._meter = meter
         self._on_uncertain = on_uncertain
 
@@ -68,9 +69,13 @@ class Delivery:
                 self._meter.sent()
             if verdict is Verdict.DELIVERED:
                 return Delivered(item.index, attempts)
+            paused = verdict is Verdict.RETRY and self._heed_retry_after(response)
             if verdict is Verdict.REFUSED or attempts == self._retry.max_attempts:
                 break
-            await self._wait(request, response, attempts)
+            if response is None:
+                self._on_uncertain(request)
+            if not paused:
+                await asyncio.sleep(self._retry.backoff_seconds(attempts))
         excerpt = "; ".join(part for part in (detail, response.text if response else "") if part)
         return DeadLetter.of(
             item,
@@ -81,17 +86,15 @@ class Delivery:
             request=request,
         )
 
-    async def _wait(self, request: Request, response: Response | None, attempts: int) -> None:
-        """Wait before the next attempt; a ``Retry-After`` holds back everybody, not only this item."""
-        if response is None:
-            self._on_uncertain(request)
+    def _heed_retry_after(self, response: Response | None) -> bool:
+        """Hold everybody back, not only this item, for as long as the API asks. :return: whether it did."""
         pause = parse_retry_after(response.headers.get("Retry-After")) if response else None
-        if pause is None:
-            await asyncio.sleep(self._retry.backoff_seconds(attempts))
-        elif pause <= self._retry.max_retry_after_seconds:
-            self._limiter.pause(pause)
-        else:
+        if not pause:  # none, or "now": then backing off is wiser
+            return False
+        if pause > self._retry.max_retry_after_seconds:
             raise QuotaExhaustedError(
                 f"the API asks for a pause of {pause:.0f} s (Retry-After), which is longer than "
                 f"RequestRetry(max_retry_after_seconds={self._retry.max_retry_after_seconds:g}): its quota is gone"
             )
+        self._limiter.pause(pause)
+        return True

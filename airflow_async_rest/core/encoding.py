@@ -6,9 +6,12 @@ and it refuses integers above 64 bits.
 
 import base64
 import math
+import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, tzinfo
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
+from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
 
@@ -17,7 +20,9 @@ import orjson
 from airflow_async_rest.core.errors import EncodeError
 
 _IP_TYPES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
-_INT64_RANGE = range(-(2**63), 2**64)
+# orjson gives up at 254; what is deeper than this is written as text.
+_DEEPEST_READABLE = 100
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def json_encoder(naive_timezone: tzinfo | None = None) -> Callable[[Any], bytes]:
@@ -30,7 +35,9 @@ def json_encoder(naive_timezone: tzinfo | None = None) -> Callable[[Any], bytes]
 
     def default(value: Any) -> Any:
         if isinstance(value, datetime):
-            return (value if value.tzinfo else value.replace(tzinfo=naive_timezone)).isoformat()
+            return (value if value.tzinfo else value.replace(tzinfo=naive_timezone or UTC)).isoformat()
+        if isinstance(value, date | time):
+            return value.isoformat()
         return _encode_other(value)
 
     def encode(payload: Any) -> bytes:
@@ -76,12 +83,17 @@ def format_duration(value: timedelta) -> str:
 
 
 def _encode_rare(payload: Any, default: Callable[[Any], Any], options: int, error: Exception) -> bytes:
-    """Encode what orjson refused: integers above 64 bits, keys that are not strings. Or say why not."""
+    """Encode what orjson refused: integers above 64 bits, keys that are not strings, times with an offset.
+
+    Or say why not.
+    """
     if isinstance(error.__cause__, EncodeError):
         raise error.__cause__
     try:
-        return orjson.dumps(_with_big_integers(payload), default, options | orjson.OPT_NON_STR_KEYS)
-    except orjson.JSONEncodeError as second:
+        return orjson.dumps(
+            _with_big_integers(payload), default, options | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+        )
+    except (orjson.JSONEncodeError, ValueError) as second:  # ValueError: an integer of more than 4300 digits
         if isinstance(second.__cause__, EncodeError):
             raise second.__cause__ from None
         raise EncodeError(f"the payload has no JSON form: {second}.") from None
@@ -94,9 +106,15 @@ def _with_big_integers(value: Any) -> Any:
         return {key: _with_big_integers(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_with_big_integers(entry) for entry in value]
-    if isinstance(value, int) and not isinstance(value, bool) and value not in _INT64_RANGE:
-        return orjson.Fragment(str(value))
-    return value
+    return _big_integer(value) if isinstance(value, int) and not _fits_64_bits(value) else value
+
+
+def _fits_64_bits(value: int) -> bool:
+    return -(2**63) <= value < 2**64
+
+
+def _big_integer(value: int) -> orjson.Fragment:
+    return orjson.Fragment(str(int(value)))
 
 
 def _refuse_non_finite(value: Any) -> None:
@@ -104,39 +122,68 @@ def _refuse_non_finite(value: Any) -> None:
         if not math.isfinite(value):
             raise EncodeError(f"{value} has no JSON form; return a number, a string or None from transform.")
     elif isinstance(value, Mapping):
-        for entry in value.values():
+        for key, entry in value.items():
+            _refuse_non_finite(key)
             _refuse_non_finite(entry)
     elif isinstance(value, list | tuple):
         for entry in value:
             _refuse_non_finite(entry)
+    elif isinstance(value, Enum):
+        _refuse_non_finite(value.value)
+    elif is_dataclass(value):
+        for attribute in fields(value):
+            _refuse_non_finite(getattr(value, attribute.name))
 
 
 def encode_anything(value: Any) -> bytes:
-    """Encode for people to read: what has no JSON form is written as text. Never raises for a value's type."""
+    """Encode for people to read: what has no JSON form is written as text. Never raises for what a value is."""
+    return _dumps(_readable(value, 0))
 
-    def readable(entry: Any) -> Any:  # noqa: PLR0911  (a table of types)
-        if isinstance(entry, Mapping):
-            return {str(key): readable(inner) for key, inner in entry.items()}
-        if isinstance(entry, list | tuple | set | frozenset):
-            return [readable(inner) for inner in entry]
-        if isinstance(entry, float) and not math.isfinite(entry):
-            return str(entry)
-        if isinstance(entry, str):
-            return entry.encode("utf-8", "replace").decode("utf-8")
-        if isinstance(entry, int) and entry not in _INT64_RANGE:
-            return orjson.Fragment(str(entry))
-        try:
-            orjson.dumps(entry, _encode_other, orjson.OPT_NAIVE_UTC)
-        except (orjson.JSONEncodeError, EncodeError):
-            return repr(entry)[:200]
-        return entry
 
-    return orjson.dumps(readable(value), _encode_other, orjson.OPT_NAIVE_UTC)
+def _dumps(value: Any) -> bytes:
+    return orjson.dumps(value, _encode_other, orjson.OPT_NAIVE_UTC)
+
+
+def _readable(value: Any, depth: int) -> Any:
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _readable_parts(value, depth + 1) if depth < _DEEPEST_READABLE else _description(value)
+    if isinstance(value, str):
+        return _text(value)
+    try:
+        if isinstance(value, float) and not math.isfinite(value):
+            return str(value)
+        if isinstance(value, int) and not _fits_64_bits(value):
+            return _big_integer(value)
+        _dumps(value)
+    except (orjson.JSONEncodeError, ValueError):
+        return _description(value)
+    return value
+
+
+def _readable_parts(value: Any, depth: int) -> Any:
+    if isinstance(value, Mapping):
+        return {_text(str(key)): _readable(entry, depth) for key, entry in value.items()}
+    entries = [_readable(entry, depth) for entry in value]
+    # A set's own order is another one in every process.
+    return sorted(entries, key=_dumps) if isinstance(value, set | frozenset) else entries
+
+
+def _text(value: str) -> str:
+    """Make a text that UTF-8 can carry; two different ones stay different."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _description(value: Any) -> str:
+    try:
+        # An address is another one in every process.
+        return _text(_ADDRESS.sub("", repr(value))[:200])
+    except Exception:  # noqa: BLE001  (a foreign type's repr may raise anything)
+        return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
 def stable_bytes(value: Any) -> bytes:
     """Give bytes that are the same for the same value in every process: for digests, not for sending."""
     try:
-        return orjson.dumps(value, _encode_other, orjson.OPT_NAIVE_UTC)
+        return _dumps(value)
     except orjson.JSONEncodeError:
         return encode_anything(value)

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Protocol
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume
-from airflow_async_rest.core.client import ClientSettings, RestClient
+from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId, Record
 from airflow_async_rest.core.delivery import Delivery
 from airflow_async_rest.core.errors import (
@@ -27,11 +26,14 @@ from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.response import ResponseCheck, is_permanent
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.source import ItemSource, ThreadedSource
 from airflow_async_rest.core.worker_thread import WorkerThread
 
-_WRITE_EVERY_SECONDS = 2.0
-_LOG_EVERY_SECONDS = 10.0
+# A call of the state store takes about 10 ms; what is done after the last checkpoint is sent again after a SIGKILL.
+_WRITE_EVERY_SECONDS = 1.0
+_PROGRESS_EVERY_WRITES = 2
+_LOG_EVERY_WRITES = 10
 # After a stop there are 5 s until SIGKILL: 2 for requests in flight, these for the state store and for XCom.
 _STORE_SECONDS_AFTER_STOP = 1.0
 _STORE_SECONDS = 10.0
@@ -199,10 +201,15 @@ class JobRun:
             raise ValueError("the SQL, its binds, the window, method, endpoint or key is another than before")
         letters = await self._files.call(folder.read, checkpoint.parts)
         # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
-        dead = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
+        counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
         known = await self._files.call(folder.read)
-        sample = await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE)))
-        return Resume(checkpoint, dead, frozenset(known), sample)
+        return Resume(
+            checkpoint,
+            dead={index: reason for index, reason in counted.items() if index in known},
+            resolved={index: reason for index, reason in counted.items() if index not in known},
+            known_dead=frozenset(known),
+            sample=await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE))),
+        )
 
     async def _deliver(self, resume: Resume | None) -> None:
         """Send what there is to send: all rows, or on a retry those that are missing."""
@@ -218,7 +225,7 @@ class JobRun:
                 retry=job.retry,
                 response_check=job.response_check,
                 headers=job.headers,
-                settings=job.settings,
+                redact=job.settings.redact,
                 meter=self._recorder.totals.meter,
                 on_uncertain=self._journal.uncertain,
             )
@@ -295,21 +302,19 @@ class JobRun:
             await asyncio.wait({writer}, timeout=_STORE_SECONDS_AFTER_STOP)
 
     async def _write_at_intervals(self, ended: asyncio.Event) -> None:
-        logged = time.monotonic()
-        while True:
+        for tick in count(1):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), _WRITE_EVERY_SECONDS)
             if ended.is_set():
                 return
             with self._journal.complaining("write dead letters; they are kept in memory until it works"):
-                await self._write()
+                await self._write(progress=tick % _PROGRESS_EVERY_WRITES == 0)
             if self._recorder.unwritten > _MOST_UNWRITTEN:
                 self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written"))
-            if time.monotonic() - logged >= _LOG_EVERY_SECONDS:
-                logged = time.monotonic()
+            if tick % _LOG_EVERY_WRITES == 0:
                 self._journal.progress(self._progress())
 
-    async def _write(self, *, last: bool = False) -> None:
+    async def _write(self, *, progress: bool = True, last: bool = False) -> None:
         """Write a snapshot: first the dead letters, then the checkpoint that counts them, then the progress.
 
         It does not wait for the state store; a store that is still busy with the write before is left alone,
@@ -336,7 +341,8 @@ class JobRun:
                 snapshot.totals,
                 tuple(self._parts),
             ).to_json()
-        state["progress"] = self._progress()
+        if progress:
+            state["progress"] = self._progress()
         self._stored = self._airflow.submit(_store_all, self._store, state)
         self._stored.add_done_callback(self._stored_or_not)
 

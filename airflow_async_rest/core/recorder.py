@@ -57,8 +57,8 @@ class Recorder:
 
     def _start_from(self, resume: Resume) -> None:
         """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
-        for index in sorted(set(self._dead_before) - self._known_dead):
-            self.totals.no_longer_failed(self._dead_before.pop(index))
+        for reason in resume.resolved.values():
+            self.totals.no_longer_failed(reason)
             self.totals.delivered += 1
         for record in resume.sample:
             if record["index"] in self._dead_before:

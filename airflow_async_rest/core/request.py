@@ -1,9 +1,11 @@
 """Item -> Request: endpoint template, JSON body, idempotency key. No I/O."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from decimal import Decimal
 from string import Formatter
 from typing import Any
 from urllib.parse import quote
@@ -48,6 +50,10 @@ class EndpointTemplate:
                 )
         self._parts = [(quote(literal, safe=_SAFE_IN_TEMPLATE), name) for literal, name, _, _ in parts]
         self.columns = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
+        if _leaves("".join(literal + ("x" if name is not None else "") for literal, name in self._parts)):
+            raise ConfigurationError(
+                f"endpoint={endpoint!r} has a segment '.' or '..': write the path below the connection's base URL."
+            )
 
     def render(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """Fill in a row's values.
@@ -59,13 +65,22 @@ class EndpointTemplate:
             literal + (_encode_value(name, row) if name is not None else "") for literal, name in self._parts
         )
         path, _, query = text.partition("?")
-        if self.columns and any(segment in {".", ".."} for segment in path.split("/")):
+        if self.columns and _leaves(path):
             raise EndpointError(f"the row's values make the path {path!r}, which leads to another resource.")
         return path, query
 
 
+def _leaves(path: str) -> bool:
+    """Tell whether a path has a segment that means another place."""
+    return any(segment in {".", ".."} for segment in path.partition("?")[0].split("/"))
+
+
 def _encode_value(name: str, row: Mapping[str, Any]) -> str:
     value = row.get(name)
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise EndpointError(f"column {name!r} is binary, which has no one form in a path; make it text in the SQL.")
+    if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, Decimal) and value.is_nan()):
+        raise EndpointError(f"column {name!r} is {value}, so the endpoint has a gap.")
     if isinstance(value, datetime | date | time):
         value = value.isoformat()
     elif isinstance(value, bool):
@@ -73,7 +88,10 @@ def _encode_value(name: str, row: Mapping[str, Any]) -> str:
     text = "" if value is None else str(value)
     if not text:
         raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the endpoint has a gap.")
-    return quote(text, safe="", errors="replace")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise EndpointError(f"column {name!r} is {text!a}, which is no text that UTF-8 can carry.") from None
 
 
 @dataclass(frozen=True)
@@ -136,7 +154,9 @@ def check_method(method: str) -> str:
 
 def key_columns(key: str | Iterable[str] | None) -> tuple[str, ...]:
     """Give the columns that identify a row. :raises ConfigurationError: when they are not column names."""
-    columns = (key,) if isinstance(key, str) else tuple(key or ())
+    columns: tuple[Any, ...] = (key,)
+    if not isinstance(key, str):
+        columns = tuple(key) if isinstance(key, Iterable) else () if key is None else (key,)
     if not all(isinstance(column, str) and column for column in columns):
         raise ConfigurationError(f"key={key!r}: write a column's name, or a list of them.")
     return columns

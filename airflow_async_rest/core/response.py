@@ -1,6 +1,7 @@
 """Response -> Verdict. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
@@ -29,7 +30,7 @@ def classify_response(
     reason, detail = f"http_{response.status}", ""
     if check is not None:
         try:
-            answer = check(response)
+            answer = _ask(check, response)
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
             answer, detail = False, f"response_check raised {type(error).__name__}: {error}"
         if isinstance(answer, Verdict):
@@ -39,6 +40,14 @@ def classify_response(
         elif answer is not None and verdict is Verdict.DELIVERED:
             verdict, reason = Verdict.REFUSED, "response_check"
     return verdict, "" if verdict is Verdict.DELIVERED else reason, detail
+
+
+def _ask(check: ResponseCheck, response: Response) -> Any:
+    answer: Any = check(response)
+    if isinstance(answer, Coroutine):  # it would count as True
+        answer.close()
+        raise TypeError("it is an async function; write a plain one")
+    return answer
 
 
 def _reason(by_status: Verdict, by_check: Verdict, reason: str) -> str:

@@ -1,6 +1,8 @@
 """Which requests are sent again, and after how long. Pure decisions, no clock of their own."""
 
+import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -41,15 +43,10 @@ class RequestRetry:
             )
         for name in ("backoff_base_seconds", "backoff_max_seconds", "max_retry_after_seconds"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ConfigurationError(f"RequestRetry({name}={value!r}): write seconds, 0 or more.")
         if self.statuses is not None:
-            try:
-                object.__setattr__(self, "statuses", frozenset(int(status) for status in self.statuses))
-            except (TypeError, ValueError):
-                raise ConfigurationError(
-                    f"RequestRetry(statuses={self.statuses!r}): write HTTP statuses, such as {{429, 503}}."
-                ) from None
+            object.__setattr__(self, "statuses", _parse_statuses(self.statuses))
 
     def is_retriable(self, status: int) -> bool:
         """Tell whether an answer with this status is worth another attempt."""
@@ -61,6 +58,16 @@ class RequestRetry:
         """Draw the delay after ``attempts`` requests (1 after the first failure)."""
         bound = min(self.backoff_max_seconds, self.backoff_base_seconds * 2.0 ** min(attempts - 1, 60))
         return random.uniform(0.0, bound)  # noqa: S311  (jitter, not a secret)
+
+
+def _parse_statuses(statuses: Iterable[int]) -> frozenset[int]:
+    try:
+        numbers = frozenset(int(status) for status in statuses)
+    except (TypeError, ValueError):
+        numbers = frozenset({0})
+    if not all(100 <= number <= 599 for number in numbers):  # noqa: PLR2004
+        raise ConfigurationError(f"RequestRetry(statuses={statuses!r}): write HTTP statuses, such as {{429, 503}}.")
+    return numbers
 
 
 def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
@@ -75,7 +82,7 @@ def parse_retry_after(value: str | None, now: datetime | None = None) -> float |
         return float(text)
     try:
         when = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -53,6 +53,7 @@ class RowSource:
     :param key: columns that identify a row; without any, its position does.
     :param endpoint_columns: columns that the endpoint asks for.
     :param transform: the author's function: row -> payload, or None to skip the row.
+    :param redact: takes secrets out of what ``transform`` raises.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class RowSource:
         key: tuple[str, ...] = (),
         endpoint_columns: tuple[str, ...] = (),
         transform: Callable[[dict[str, Any]], Any] | None = None,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._chunks = chunks
         self._key = key
         self._endpoint_columns = endpoint_columns
         self._transform = transform
+        self._redact = redact
 
     def cancel(self) -> None:
         """Cancel the statement that is running."""
@@ -125,7 +128,8 @@ class RowSource:
         try:
             item.payload = self._transform(dict(item.row))
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
-            item.settled = DeadLetter.of(item, "transform", detail=f"transform raised {type(error).__name__}: {error}")
+            detail = self._redact(f"transform raised {type(error).__name__}: {error}")
+            item.settled = DeadLetter.of(item, "transform", detail=detail)
         else:
             if item.payload is None:
                 item.settled = Skipped(item.index)
@@ -144,7 +148,8 @@ class ThreadedSource:
         self._ready: deque[Item] = deque()
         self._turn = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        self._arrived: asyncio.Queue[list[Item] | BaseException | None] = asyncio.Queue(maxsize=1)
+        self._arrived: asyncio.Queue[list[Item] | BaseException | None] = asyncio.Queue()
+        self._room = threading.Semaphore(1)
         self._stopped = threading.Event()
         self._ended = False
         self._thread: threading.Thread | None = None
@@ -162,11 +167,12 @@ class ThreadedSource:
                     return None
                 self._start()
                 arrived = await self._arrived.get()
-                if isinstance(arrived, list):
+                self._room.release()
+                if isinstance(arrived, list) and not self._stopped.is_set():
                     self._ready.extend(arrived)
                     continue
                 self._ended = True
-                if arrived is not None:
+                if isinstance(arrived, BaseException):
                     raise arrived
         return self._ready.popleft()
 
@@ -174,8 +180,8 @@ class ThreadedSource:
         """Read no more, and cancel the statement that is running."""
         self._stopped.set()
         self._ready.clear()
-        while not self._arrived.empty():  # makes room, so that the thread is not left waiting for it
-            self._arrived.get_nowait()
+        self._arrived.put_nowait(None)  # for a worker that waits for rows
+        self._room.release()  # for the thread, if it waits for room
         if self._thread is not None and self._thread.is_alive():
             # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
             threading.Thread(target=self._cancel, name="async-rest-cancel", daemon=True).start()
@@ -204,11 +210,9 @@ class ThreadedSource:
             self._hand_over(None)
 
     def _hand_over(self, what: list[Item] | BaseException | None) -> bool:
-        """Wait until the loop's side has room. :return: False when nobody reads any more."""
-        if self._stopped.is_set():
-            return False
-        try:
-            asyncio.run_coroutine_threadsafe(self._arrived.put(what), self._loop).result()
-        except BaseException:  # noqa: BLE001  (the loop is closed: there is nobody left to tell)
-            return False
+        """Give a chunk to the loop, when it has taken the one before. :return: False when nobody reads any more."""
+        self._room.acquire()
+        if not self._stopped.is_set():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody left to tell
+                self._loop.call_soon_threadsafe(self._arrived.put_nowait, what)
         return not self._stopped.is_set()

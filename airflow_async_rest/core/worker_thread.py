@@ -38,7 +38,7 @@ class WorkerThread:
 
         :raises TimeoutError: when it takes longer; it runs on all the same.
         """
-        return await asyncio.wait_for(asyncio.shield(self.submit(function, *args)), timeout_seconds)
+        return await asyncio.wait_for(self.submit(function, *args), timeout_seconds)
 
     def close(self) -> None:
         """End the thread after the calls already queued; returns at once."""

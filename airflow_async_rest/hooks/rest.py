@@ -1,16 +1,18 @@
 """AsyncRestHook: an Airflow connection -> a REST client."""
 
 import base64
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow.sdk import BaseHook
 
-from airflow_async_rest.core.client import ClientSettings
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
 CONNECTION_TYPES = ("async_rest", "http")
@@ -18,6 +20,8 @@ _AUTH_TYPES = ("none", "basic", "bearer", "api_key")
 # Airflow's http type keeps options under these names; whatever else its extra holds is a header.
 _HTTP_NAMES = {"timeout": "request_timeout_seconds", "verify_ssl": "verify", "proxies": "proxy"}
 _HTTP_IGNORED = frozenset({"stream", "allow_redirects", "max_redirects", "check_response", "srv_lookup"})
+# What is no secret: masking "application/json" would blank it out of every text.
+_PUBLIC_HEADERS = frozenset({"accept", "accept-language", "cache-control", "content-type", "user-agent"})
 # Below this a "secret" such as "on" would blank out half of every text.
 _SHORTEST_SECRET = 4
 
@@ -59,9 +63,7 @@ class AsyncRestHook(BaseHook):
 
         :raises ConfigurationError: when the extra is not JSON, or has a field that is not known.
         """
-        extra = self.connection.extra_dejson
-        if not isinstance(extra, dict):
-            raise ConfigurationError(f"the extra of connection {self.http_conn_id!r} must be a JSON object.")
+        extra = self._extra()
         options: dict[str, Any] = {}
         headers: dict[str, Any] = {}
         for name, value in extra.items():
@@ -83,6 +85,17 @@ class AsyncRestHook(BaseHook):
             options["headers"] = {**headers, **self._mapping(options.get("headers") or {})}
         return options
 
+    def _extra(self) -> dict[str, Any]:
+        connection = self.connection
+        try:
+            extra = json.loads(connection.extra or "{}")
+        except ValueError:
+            extra = None
+        if not isinstance(extra, dict):
+            raise ConfigurationError(f"the extra of connection {self.http_conn_id!r} must be a JSON object.")
+        _ = connection.extra_dejson  # Airflow masks what is sensitive in it as it reads it
+        return extra
+
     def settings(self) -> ClientSettings:
         """Give what the client needs.
 
@@ -95,9 +108,7 @@ class AsyncRestHook(BaseHook):
         if isinstance(proxy, Mapping):
             proxy = proxy.get("https") or proxy.get("http")
         base_url = self._base_url()
-        secrets |= {value for value in (self.connection.password, *headers.values()) if value}
-        if isinstance(proxy, str) and "@" in proxy:
-            secrets.add(proxy.rpartition("@")[0].rpartition("/")[2])
+        secrets |= _secrets_in_headers(headers) | _secrets_in_url(proxy) | {self.connection.password or ""}
         secrets = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
         _mask_in_logs(secrets)
         return ClientSettings(
@@ -108,9 +119,9 @@ class AsyncRestHook(BaseHook):
             request_timeout_seconds=self._seconds(options, "request_timeout_seconds", 60.0),
             verify=_verify(options.get("verify", True)),
             client_certificate=self._certificate(options.get("cert")),
-            trust_env=bool(options.get("trust_env", True)),
+            trust_env=self._flag(options, "trust_env", default=True),
             proxy=proxy,
-            cookies=bool(options.get("cookies", False)),
+            cookies=self._flag(options, "cookies", default=False),
             secrets=frozenset(secrets),
         )
 
@@ -119,7 +130,7 @@ class AsyncRestHook(BaseHook):
         name = self.options().get("naive_timezone", "UTC")
         try:
             return None if name == "UTC" else ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, TypeError):
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):  # OSError: "Europe" is a folder of zones
             raise self._wrong("naive_timezone", name, "write a name such as 'Europe/Prague'") from None
 
     def deliver(
@@ -142,7 +153,7 @@ class AsyncRestHook(BaseHook):
 
         A retry of the task sends everything again, with the same idempotency keys.
 
-        :param items: dicts, or other values (then ``{item}`` in the endpoint is the value).
+        :param items: an iterable of dicts; another value becomes the dict ``{"item": value}``.
         :return: the report; failed items are pushed to XCom and written to dead letters.
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
@@ -214,13 +225,19 @@ class AsyncRestHook(BaseHook):
             raise self._wrong(name, options.get(name), "write a number of seconds above 0")
         return seconds
 
+    def _flag(self, options: Mapping[str, Any], name: str, *, default: bool) -> bool:
+        value = _plain_flag(options.get(name, default))
+        if not isinstance(value, bool):
+            raise self._wrong(name, value, "write true or false")
+        return value
+
     def _certificate(self, value: Any) -> tuple[str, str | None] | None:
         if value is None:
             return None
-        paths = [value] if isinstance(value, str) else list(value)
-        if not 1 <= len(paths) <= 2:  # noqa: PLR2004
+        paths = list(value) if isinstance(value, list | tuple) else [value]
+        if not 1 <= len(paths) <= 2 or not all(isinstance(path, str) for path in paths):  # noqa: PLR2004
             raise self._wrong("cert", value, "write one path, or two: certificate and key")
-        return str(paths[0]), str(paths[1]) if len(paths) > 1 else None
+        return paths[0], paths[1] if len(paths) > 1 else None
 
     def _wrong(self, field: str, value: Any, advice: str) -> ConfigurationError:
         return ConfigurationError(f"connection {self.http_conn_id!r}: {field}={value!r}: {advice}.")
@@ -245,9 +262,27 @@ def find_connection(argument: str, conn_id: Any) -> Any:
 
 
 def _verify(value: Any) -> bool | str:
-    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
-        return value.strip().lower() == "true"
+    value = _plain_flag(value)
     return value if isinstance(value, str) else bool(value)
+
+
+def _plain_flag(value: Any) -> Any:
+    """Read true and false written as text, as connections made of a URI have them."""
+    return {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+def _secrets_in_headers(headers: Mapping[str, str]) -> set[str]:
+    """Any header may be a secret, but for a few; of ``Bearer abc`` the ``abc`` alone is one, too."""
+    values = [value for name, value in headers.items() if name.lower() not in _PUBLIC_HEADERS]
+    return {*values, *(value.partition(" ")[2].strip() for value in values)}
+
+
+def _secrets_in_url(url: Any) -> set[str]:
+    if not isinstance(url, str) or "@" not in url:
+        return set()
+    credentials = url.rpartition("@")[0].rpartition("/")[2]
+    password = credentials.partition(":")[2]
+    return {credentials, password, unquote(password)}
 
 
 def _mask_in_logs(secrets: Iterable[str]) -> None:

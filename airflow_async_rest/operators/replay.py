@@ -85,6 +85,8 @@ class ReplayDeadLettersOperator(BaseOperator):
         self._stop = StopSwitch()
         with runtime.airflow_errors():
             uris, reasons = folder_uris(self.dead_letters), self._reasons()
+            if not isinstance(self.preview, bool):
+                raise ConfigurationError(f"preview={self.preview!r}: write True or False; it is not templated.")
             if self.preview:
                 return self._preview(uris, reasons)
             sending = runtime.Sending(

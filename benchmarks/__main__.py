@@ -1,0 +1,83 @@
+"""``python -m benchmarks [measure ...]``: measure, and print one table."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import import_time, latency, memory, rate, throughput
+from benchmarks.measuring import CLIENT_CORE, SERVER_CORE, Figure, Plan, pin, say, table
+
+MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
+    "import": import_time.measure,
+    "rate": rate.measure,
+    "latency": latency.measure,
+    "throughput": throughput.measure,
+    "memory": memory.measure,
+}
+
+# Each of its runs starts Airflow anew, which is too slow for a test; it can still be named.
+_SLOW_TO_START = frozenset({"memory"})
+
+
+def main() -> int:
+    """Run the chosen measures. :return: 1 when a target is missed, but for a smoke run."""
+    chosen = _arguments()
+    plan = Plan(rounds=1 if chosen.smoke else chosen.rounds, smoke=chosen.smoke, full=chosen.full)
+    if not plan.smoke:  # which is to be fast, on whatever core is free
+        pin(CLIENT_CORE)
+    machine = _machine()
+    figures = []
+    for name in chosen.measures or [name for name in MEASURES if not (plan.smoke and name in _SLOW_TO_START)]:
+        say(f"measuring {name} ...")
+        started = time.monotonic()
+        figures += MEASURES[name](plan)
+        say(f"  {time.monotonic() - started:.0f} s")
+    if plan.smoke:
+        figures = [replace(line, met=None) for line in figures]
+    # Wide enough for whole lines where the output is not a terminal.
+    Console(width=None if sys.stdout.isatty() else 200).print(table(figures))
+    if chosen.json:
+        chosen.json.write_text(
+            json.dumps({"machine": machine, "figures": [asdict(line) for line in figures]}, indent=2)
+        )
+    return int(any(line.met is False for line in figures))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("measures", nargs="*", metavar="measure", help=f"{', '.join(MEASURES)}; default: all")
+    parser.add_argument("--rounds", type=int, default=3, help="baseline and ours in turns, so often; default 3")
+    parser.add_argument("--smoke", action="store_true", help="everything tiny: shows that it runs, no more")
+    parser.add_argument("--full", action="store_true", help="memory: also post a million rows (many minutes)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.measures) - set(MEASURES):
+        parser.error(f"no such measure: {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    if chosen.rounds < 1:
+        parser.error("--rounds: write 1 or more")
+    return chosen
+
+
+def _machine() -> dict[str, object]:
+    """Say under what circumstances the figures were found."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "client_core": CLIENT_CORE,
+        "server_core": SERVER_CORE,
+        "load_before": os.getloadavg()[0],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

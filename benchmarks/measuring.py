@@ -1,0 +1,142 @@
+"""What all measures share: the cores, the rounds, and the figures they come to."""
+
+import gc
+import os
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rich.table import Table
+
+Result = TypeVar("Result")
+
+_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+CLIENT_CORE = _CORES[0] if _CORES else None
+SERVER_CORE = _CORES[-1] if _CORES else None
+
+
+def pin(core: int | None) -> None:
+    """Keep this process, and those it starts from now on, on one core, where the system can do that."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+@contextmanager
+def pinned(core: int | None) -> Iterator[None]:
+    """Do the same for what the block starts."""
+    before = os.sched_getaffinity(0) if core is not None else set()
+    pin(core)
+    try:
+        yield
+    finally:
+        if before:
+            os.sched_setaffinity(0, before)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure.
+
+    :param rounds: baseline and ours, in turns, so many times.
+    :param smoke: everything tiny: it shows that the benchmarks run, its figures say nothing.
+    :param full: also what takes many minutes.
+    """
+
+    rounds: int = 3
+    smoke: bool = False
+    full: bool = False
+
+
+def alternate(rounds: int, baseline: Callable[[], Result], ours: Callable[[], Result]) -> list[tuple[Result, Result]]:
+    """Run A B A B ...: what disturbs the machine for a while disturbs both. :return: (baseline, ours) pairs."""
+    return [(_undisturbed(baseline), _undisturbed(ours)) for _ in range(rounds)]
+
+
+def _undisturbed(run: Callable[[], Result]) -> Result:
+    gc.collect()  # else one side pays for the other's garbage
+    return run()
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The rounds of one quantity."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        return cls(statistics.median(values), min(values), max(values))
+
+    def __str__(self) -> str:
+        median, low, high = (_readable(value) for value in (self.median, self.low, self.high))
+        return median if low == high else f"{median} ({low}..{high})"
+
+
+def _readable(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. The ratio is taken round by round, then its median.
+
+    :param case: what was measured, and the unit.
+    :param against: what the baseline is.
+    :param met: whether the target is met; None without a target.
+    """
+
+    measure: str
+    case: str
+    ours: Spread
+    against: str
+    baseline: Spread
+    ratio: Spread
+    target: str = ""
+    met: bool | None = None
+
+
+def figure(
+    measure: str,
+    case: str,
+    pairs: Iterable[tuple[float, float]],
+    against: str,
+    *,
+    target: str = "",
+    meets: Callable[[Figure], bool] | None = None,
+) -> Figure:
+    """Make a figure of (baseline, ours) pairs.
+
+    :param meets: decides whether the figure meets the target.
+    """
+    baseline, ours = zip(*pairs, strict=True)
+    ratio = [own / base for base, own in zip(baseline, ours, strict=True)]
+    found = Figure(measure, case, Spread.of(ours), against, Spread.of(baseline), Spread.of(ratio), target)
+    return Figure(**{**vars(found), "met": meets(found)}) if meets else found
+
+
+def table(figures: Iterable[Figure]) -> Table:
+    """Lay the figures out for people."""
+    laid = Table(title="median (min..max) over the rounds")
+    for heading in ("measure", "case", "ours", "baseline", "ratio", "target"):
+        laid.add_column(heading)
+    verdicts = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}
+    for line in figures:
+        laid.add_row(
+            line.measure,
+            line.case,
+            str(line.ours),
+            f"{line.baseline} {line.against}",
+            str(line.ratio),
+            f"{line.target} {verdicts[line.met]}".strip(),
+        )
+    return laid
+
+
+def say(text: str) -> None:
+    """Tell whoever waits what is going on; apart from the table, which goes to stdout."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,155 @@
+"""The contestants: a bare aiohttp loop, our engine with rows from memory, our operator with rows from PostgreSQL."""
+
+import asyncio
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import aiohttp
+import uvloop
+
+from airflow_async_rest.core.client import ClientSettings
+from airflow_async_rest.core.dead_letters import DeadLetterFolder
+from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.job import Job, JobRun
+from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.rate_limit import parse_rate_limit
+from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.source import RowSource
+from benchmarks.database import ROWS_SQL
+
+Row = dict[str, Any]
+Result = TypeVar("Result")
+
+_CHUNK_SIZE = 5000
+encode = json_encoder()
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run on the loop that the operators use; the bare loop does, too, so that it is no part of the difference."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def send_bare(requests: Iterable[tuple[str, bytes]], concurrency: int) -> None:
+    """Post (URL, body) pairs in the simplest way there is: workers that share a session and an iterator."""
+    left = iter(requests)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for url, body in left:
+            async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:
+                await answer.read()
+                answer.raise_for_status()
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
+        await asyncio.gather(*(work(session) for _ in range(concurrency)))
+
+
+class _InMemory:
+    """Rows that are there already, in chunks as a cursor gives them."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Sequence[Row]]:
+        for start in range(0, len(self._rows), _CHUNK_SIZE):
+            yield self._rows[start : start + _CHUNK_SIZE]
+
+    def cancel(self) -> None:
+        pass
+
+
+def deliver_from_memory(
+    url: str, rows: Sequence[Row], concurrency: int, *, endpoint: str = "items", rate_limit: str | None = None
+) -> dict[str, Any]:
+    """Deliver with the engine alone, without Airflow. :return: the report."""
+    template = EndpointTemplate(endpoint)
+    build = RequestBuilder(endpoint=template, method="POST", encode=encode, identity=Identity(), has_key=True).build
+    with tempfile.TemporaryDirectory(prefix="async-rest-bench-") as folder:
+        job = Job(
+            settings=ClientSettings(url),
+            build=build,
+            source=RowSource(_InMemory(rows), key=("id",), endpoint_columns=template.columns),
+            retry=RequestRetry(),
+            rate_limit=parse_rate_limit(rate_limit),
+            concurrency=concurrency,
+            about={},
+            folder=DeadLetterFolder(Path(folder), 1),
+            folder_uri=folder,
+            log=logging.getLogger("benchmarks"),
+        )
+
+        async def deliver() -> dict[str, Any]:
+            return await JobRun(job, StopSwitch(), None).run()
+
+        return _all_delivered(run(deliver()), len(rows))
+
+
+@contextmanager
+def airflow_home(**connections: Mapping[str, Any]) -> Iterator[None]:
+    """Give Airflow, which must not be imported yet, an empty home and these connections."""
+    with tempfile.TemporaryDirectory(prefix="async-rest-bench-airflow-") as home:
+        os.environ.update(AIRFLOW_HOME=home, AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR")
+        for conn_id, fields in connections.items():
+            os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(fields)
+        yield
+
+
+class _StateStore(dict[str, Any]):
+    """Airflow's task state store, as far as a task uses it."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+def deliver_from_postgres(
+    rows: int,
+    concurrency: int = 64,
+    *,
+    endpoint: str = "items",
+    transform: Callable[[Row], Any] | None = None,
+    timeout: timedelta | None = None,
+) -> dict[str, Any]:
+    """Run the operator itself, with checkpoints, between the connections ``source_db`` and ``search_api``.
+
+    :param timeout: its ``execution_timeout``, which bounds it.
+    :return: the report.
+    """
+    from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator  # noqa: PLC0415  (it imports Airflow)
+
+    task = SqlToRestOperator(
+        task_id="post",
+        sql=ROWS_SQL,
+        parameters={"rows": rows},
+        sql_conn_id="source_db",
+        http_conn_id="search_api",
+        endpoint=endpoint,
+        key="id",
+        chunk_size=_CHUNK_SIZE,
+        concurrency=concurrency,
+        transform=transform,
+        window_start="2026-11-01",
+        window_end="2026-12-01",
+        execution_timeout=timeout,
+    )
+    ti = SimpleNamespace(dag_id="bench", run_id="run", task_id="post", map_index=-1, try_number=1, task=task)
+    ti.xcom_push = lambda **_: None
+    return _all_delivered(task.execute({"ti": ti, "task_state_store": _StateStore()}), rows)
+
+
+def _all_delivered(report: dict[str, Any], rows: int) -> dict[str, Any]:
+    """Give the report back; the figure of a run that lost something would be worth nothing."""
+    if report["delivered"] + report["skipped"] != rows:
+        raise RuntimeError(f"not all of {rows} rows were delivered: {report}")
+    return report

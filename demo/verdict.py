@@ -1,0 +1,124 @@
+"""The verdict: what the API stored, compared with what the database has and what Airflow says about it. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_SHOWN_IDS = 5
+
+
+@dataclass(frozen=True)
+class DayRun:
+    """A run of the DAG, for one day.
+
+    :param report: the task's report, from XCom.
+    :param failed_ids: from XCom.
+    :param dead_ids: from the dead-letter parts.
+    """
+
+    day: str
+    state: str
+    report: Mapping[str, Any]
+    failed_ids: list[int] = field(default_factory=list)
+    dead_ids: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the verdict is about.
+
+    :param ids_by_day: what the database has.
+    :param refused_ids: what the API was told to refuse.
+    :param times_stored: id -> how often the API stored it.
+    :param api_refused: what the API did refuse.
+    :param api_stats: the API's counts.
+    """
+
+    ids_by_day: Mapping[str, set[int]]
+    refused_ids: Collection[int]
+    runs: list[DayRun]
+    times_stored: Mapping[int, int]
+    api_refused: Collection[int]
+    api_stats: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that must be true; ``problems`` is empty when it is."""
+
+    text: str
+    problems: list[str]
+
+    @property
+    def holds(self) -> bool:
+        return not self.problems
+
+
+def judge(facts: Facts) -> list[Claim]:
+    """Check everything."""
+    rows = sum(map(len, facts.ids_by_day.values()))
+    refused = len(facts.refused_ids)
+    limit_text = f"no request was over the rate limit (busiest second: {facts.api_stats['busiest_second']})"
+    over = facts.api_stats["over_limit"]
+    return [
+        Claim(f"each of the {rows - refused:,} deliverable rows is in the API exactly once", _stored(facts)),
+        Claim(f"the {refused} refused rows are exactly the known handful", _refused(facts)),
+        Claim("each of them is in XCom and in the dead letters of its day", _dead_letters(facts)),
+        Claim("the days with refused rows failed, the others succeeded", _states(facts)),
+        Claim("every day's report accounts for every row of the day", _reports(facts)),
+        Claim(limit_text, [f"{over} requests were"] if over else []),
+    ]
+
+
+def _stored(facts: Facts) -> list[str]:
+    deliverable = set().union(*facts.ids_by_day.values()) - set(facts.refused_ids)
+    stored = set(facts.times_stored)
+    twice = {number for number, times in facts.times_stored.items() if times > 1}
+    return [
+        *_about("missing in the API", deliverable - stored),
+        *_about("stored more than once", twice),
+        *_about("stored, but not deliverable", stored - deliverable),
+    ]
+
+
+def _refused(facts: Facts) -> list[str]:
+    return [
+        *_about("refused, but not of the handful", set(facts.api_refused) - set(facts.refused_ids)),
+        *_about("not refused", set(facts.refused_ids) - set(facts.api_refused)),
+    ]
+
+
+def _dead_letters(facts: Facts) -> list[str]:
+    problems = []
+    for run in facts.runs:
+        expected = _refused_on(facts, run.day)
+        for where, found in (("XCom", run.failed_ids), ("the dead letters", run.dead_ids)):
+            if sorted(found) != expected:
+                problems.append(f"{run.day}: {where} has {found[:_SHOWN_IDS]}, expected is {expected}")
+    return problems
+
+
+def _states(facts: Facts) -> list[str]:
+    expected = {run.day: "failed" if _refused_on(facts, run.day) else "success" for run in facts.runs}
+    return [f"{run.day}: {run.state}" for run in facts.runs if run.state != expected[run.day]]
+
+
+def _reports(facts: Facts) -> list[str]:
+    problems = [f"{day}: no run" for day in facts.ids_by_day.keys() - {run.day for run in facts.runs}]
+    for run in facts.runs:
+        report, rows = run.report, len(facts.ids_by_day[run.day])
+        accounted = report["delivered"] + report["failed"] + report["skipped"]
+        if not report["read"] == accounted == rows or report["unfinished"]:
+            problems.append(f"{run.day}: {rows} rows, {report['read']} read, {accounted} accounted for")
+    return problems
+
+
+def _refused_on(facts: Facts, day: str) -> list[int]:
+    return sorted(facts.ids_by_day[day] & set(facts.refused_ids))
+
+
+def _about(what: str, ids: set[int]) -> list[str]:
+    if not ids:
+        return []
+    shown = ", ".join(map(str, sorted(ids)[:_SHOWN_IDS]))
+    return [f"{len(ids)} {what}: {shown}{', ...' if len(ids) > _SHOWN_IDS else ''}"]

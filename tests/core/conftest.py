@@ -1,0 +1,67 @@
+"""What the engine's tests share. Nothing here, or in the tests beside it, imports Airflow."""
+
+import logging
+from unittest.mock import Mock
+
+import aiohttp
+import pytest
+from aioresponses import aioresponses
+
+from airflow_async_rest.core.client import ClientSettings
+from airflow_async_rest.core.models import Item, Request, Response
+
+
+@pytest.fixture
+def mocked(monkeypatch):
+    """aioresponses, mended: since aiohttp 3.14 a response asks for its request's writer."""
+    make = aiohttp.ClientResponse.__init__
+
+    def init(self, *args, **kwargs):
+        make(self, *args, **{"stream_writer": Mock(output_size=0), **kwargs})
+
+    monkeypatch.setattr(aiohttp.ClientResponse, "__init__", init)
+    with aioresponses() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def lines():
+    """A logger that keeps its lines: ``lines.log`` to write, ``lines.texts`` to read."""
+    return Lines()
+
+
+class Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.log = logging.Logger("test")  # noqa: LOG001  (of its own: no other handler sees it)
+        self.log.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(f"{record.levelname} {record.getMessage()}")
+
+
+@pytest.fixture
+def settings():
+    return ClientSettings("http://127.0.0.1:9", secrets=frozenset({"s3cret"}))
+
+
+@pytest.fixture
+def request_of():
+    """Make a request with some parts of one's own."""
+    return lambda **parts: Request(
+        **{"method": "POST", "path": "x", "query": "", "body": b"{}", "idempotency_key": "k", **parts}
+    )
+
+
+@pytest.fixture
+def response_of():
+    return lambda status=200, body=b"", **headers: Response(status, headers, body, 0.01)
+
+
+@pytest.fixture
+def item_of():
+    """Make the item of a row at a position."""
+    return lambda index=0, row=None, **parts: Item(
+        index, **{"key": index, "row": row or {"id": index}, "payload": row or {"id": index}, **parts}
+    )

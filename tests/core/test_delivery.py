@@ -1,0 +1,243 @@
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from airflow_async_rest.core.client import ClientSettings, RestClient
+from airflow_async_rest.core.delivery import Delivery
+from airflow_async_rest.core.errors import EncodeError, QuotaExhaustedError, TransformError
+from airflow_async_rest.core.models import DeadLetter, Delivered, Verdict
+from airflow_async_rest.core.rate_limit import RateLimiter
+from airflow_async_rest.core.report import Meter
+from airflow_async_rest.core.retry import RequestRetry
+
+pytestmark = pytest.mark.anyio
+QUICK = {"backoff_base_seconds": 0.001}
+
+
+class CountingLimiter(RateLimiter):
+    """Notes what it is asked; its pauses pass at once."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.pauses: list[float] = []
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+class Bench:
+    """One delivery against a real server, with everything it needs."""
+
+    def __init__(self, url: str, request_of, **parts) -> None:
+        self.settings = ClientSettings(
+            url, secrets=frozenset({"s3cret"}), request_timeout_seconds=parts.pop("timeout", 60)
+        )
+        self.limiter, self.meter, self.uncertain = CountingLimiter(), Meter(), []
+        self.parts = {
+            "build": lambda item: request_of(idempotency_key=f"k{item.index}"),
+            "retry": RequestRetry(**{**QUICK, **parts.pop("retry", {})}),
+            "response_check": None,
+            "headers": {"X-Job": "j"},
+            **parts,
+        }
+
+    async def deliver(self, *items):
+        async with RestClient(self.settings, 16) as client:
+            delivery = Delivery(
+                client=client,
+                limiter=self.limiter,
+                redact=self.settings.redact,
+                meter=self.meter,
+                on_uncertain=self.uncertain.append,
+                **self.parts,
+            )
+            return await asyncio.gather(*map(delivery.deliver, items))
+
+
+@pytest.fixture
+def bench(api, request_of):
+    return lambda **parts: Bench(api.url, request_of, **parts)
+
+
+def statuses(*answers):
+    """Answer with one after the other, the last one for good; a dict is headers of a 429."""
+    left = list(answers)
+
+    def answer(seen):
+        status = left.pop(0) if len(left) > 1 else left[0]
+        return web.Response(status=429, headers=status) if isinstance(status, dict) else status
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answers", "attempts"), [((200,), 1), ((503, 201), 2), (("reset", 429, 204), 3), ((500, 500, 500, 500, 200), 5)]
+)
+async def test_an_item_is_sent_until_it_is_accepted(api, bench, item_of, answers, attempts):
+    api.answer = statuses(*answers)
+    made = bench()
+    assert await made.deliver(item_of(7)) == [Delivered(7, attempts)]
+    assert {seen.key for seen in api.seen} == {"k7"}
+    assert {seen.headers["X-Job"] for seen in api.seen} == {"j"}
+    assert (made.meter.requests, made.meter.retries, made.meter.in_flight) == (attempts, attempts - 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason", "status", "attempts"),
+    [
+        ((422,), "http_422", 422, 1),
+        ((302,), "http_302", 302, 1),
+        ((501,), "http_501", 501, 1),
+        ((503,), "http_503", 503, 5),
+        ((500, 400), "http_400", 400, 2),
+        (("reset",), "connection", None, 5),
+        ((503, 503, 503, 503, "reset"), "connection", None, 5),
+    ],
+)
+async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, answers, reason, status, attempts):
+    api.answer = statuses(*answers)
+    [letter] = await bench().deliver(item_of(3))
+    assert (letter.index, letter.reason, letter.status, letter.attempts) == (3, reason, status, attempts)
+    assert letter.request.idempotency_key == "k3"
+    assert len(api.seen) == attempts
+
+
+async def test_a_timeout_is_tried_again(api, bench, item_of):
+    api.answer = statuses("hang", 200)
+    made = bench(timeout=0.05)
+    assert await made.deliver(item_of()) == [Delivered(0, 2)]
+    assert len(made.uncertain) == 1
+
+
+async def test_only_a_request_without_an_answer_is_uncertain(api, bench, item_of):
+    api.answer = statuses(503, "reset", 429, 200)
+    made = bench()
+    await made.deliver(item_of())
+    assert len(made.uncertain) == 1
+
+
+@pytest.mark.parametrize("error", [EncodeError, TransformError])
+async def test_an_item_without_a_request_is_never_sent(api, bench, item_of, error):
+    def build(item):
+        raise error("its s3cret is wrong")
+
+    [letter] = await bench(build=build).deliver(item_of(1, {"v": 1}))
+    assert (letter.reason, letter.attempts, letter.request, letter.row) == (error.reason, 0, None, {"v": 1})
+    assert letter.response_excerpt == "its *** is wrong"
+    assert api.seen == []
+
+
+async def test_the_limiter_is_asked_for_every_attempt(api, bench, item_of):
+    api.answer = statuses(503, 503, 200)
+    made = bench()
+    await made.deliver(item_of())
+    assert made.limiter.granted == len(api.seen) == 3
+
+
+async def test_retry_after_overrides_backoff(api, bench, item_of):
+    api.answer = statuses({"Retry-After": "7"}, {"retry-after": "1"}, 200)
+    made = bench(retry={"backoff_base_seconds": 3600, "backoff_max_seconds": 3600})
+    assert await made.deliver(item_of()) == [Delivered(0, 3)]
+    assert made.limiter.pauses == [7.0, 1.0]
+
+
+async def test_a_retry_after_of_the_last_attempt_pauses_the_others_all_the_same(api, bench, item_of):
+    api.answer = statuses({"Retry-After": "7"})
+    made = bench(retry={"max_attempts": 1})
+    [letter] = await made.deliver(item_of())
+    assert (letter.reason, made.limiter.pauses) == ("http_429", [7.0])
+
+
+async def test_a_retry_after_that_says_now_or_cannot_be_read_leaves_it_at_the_backoff(api, bench, item_of, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(RequestRetry, "backoff_seconds", lambda self, attempts: drawn.append(attempts) or 0.0)
+    api.answer = statuses({"Retry-After": "soon"}, {"Retry-After": "-5"}, {"Retry-After": "0"}, 200)
+    made = bench()
+    assert await made.deliver(item_of()) == [Delivered(0, 4)]
+    assert (made.limiter.pauses, drawn) == ([], [1, 2, 3])
+
+
+@pytest.mark.parametrize("asked", ["301", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_a_pause_longer_than_we_honour_means_that_the_quota_is_gone(api, bench, item_of, asked):
+    api.answer = lambda seen: web.Response(status=429, headers={"Retry-After": asked})
+    with pytest.raises(QuotaExhaustedError, match=r"max_retry_after_seconds=300"):
+        await bench().deliver(item_of())
+
+
+async def test_the_longest_pause_we_honour_is_the_authors(api, bench, item_of):
+    api.answer = statuses({"Retry-After": "301"}, 200)
+    made = bench(retry={"max_retry_after_seconds": 301})
+    assert await made.deliver(item_of()) == [Delivered(0, 2)]
+
+
+async def test_a_real_pause_holds_all_items_back(api, bench, item_of):
+    made = bench()
+    made.limiter = RateLimiter(None)
+    paused = asyncio.Event()
+    pause = made.limiter.pause
+    made.limiter.pause = lambda seconds: (pause(seconds), paused.set())
+    api.answer = statuses({"Retry-After": "1"}, 200)
+    first = asyncio.create_task(made.deliver(item_of(0)))
+    await paused.wait()
+    await made.deliver(item_of(1))
+    await first
+    assert all(seen.at - api.seen[0].at > 0.9 for seen in api.seen[1:])
+
+
+async def test_the_excerpt_of_an_answer_has_no_secrets_and_is_short(api, bench, item_of):
+    api.answer = lambda seen: web.Response(status=400, text='{"you sent": "Bearer s3cret"}' + "x" * 5_000)
+    [letter] = await bench().deliver(item_of())
+    assert letter.response_excerpt.startswith('{"you sent": "Bearer ***"}')
+    assert len(letter.response_excerpt) == 500
+
+
+async def test_a_secret_on_the_edge_of_the_excerpt_is_not_cut_in_two(api, bench, item_of):
+    api.answer = lambda seen: web.Response(status=400, text="x" * 497 + "s3cret")
+    [letter] = await bench().deliver(item_of())
+    assert letter.response_excerpt == "x" * 497 + "***"
+
+
+@pytest.mark.parametrize(
+    ("check", "outcome"),
+    [
+        (lambda response: response.json().get("ok"), "response_check"),
+        (lambda response: Verdict.RETRY, "response_check"),
+        (lambda response: response.json()["missing s3cret"], "response_check"),
+    ],
+)
+async def test_the_check_of_the_author_can_refuse_an_answer(api, bench, item_of, check, outcome):
+    api.answer = lambda seen: web.json_response({"ok": False})
+    [letter] = await bench(response_check=check).deliver(item_of())
+    assert (letter.reason, letter.status) == (outcome, 200)
+    assert "s3cret" not in letter.response_excerpt
+
+
+async def test_one_attempt_means_no_retry(api, bench, item_of):
+    api.answer = statuses(503)
+    [letter] = await bench(retry={"max_attempts": 1}).deliver(item_of())
+    assert isinstance(letter, DeadLetter)
+    assert len(api.seen) == 1
+
+
+async def test_one_failing_item_does_not_stop_the_others(api, bench, item_of):
+    api.answer = lambda seen: 422 if seen.key == "k1" else 200
+    outcomes = await bench().deliver(*map(item_of, range(3)))
+    assert [type(outcome) for outcome in outcomes] == [Delivered, DeadLetter, Delivered]
+
+
+async def test_who_is_cancelled_counts_as_in_flight_no_more(api, bench, item_of):
+    api.answer = lambda seen: "hang"
+    made = bench()
+    sending = asyncio.create_task(made.deliver(item_of()))
+    await asyncio.to_thread(api.wait_for, lambda api: api.in_flight == 1)
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert made.meter.in_flight == 0
+
+
+async def test_the_latency_of_every_answer_counts(api, bench, item_of):
+    api.answer = statuses(503, "reset", 200)
+    made = bench()
+    await made.deliver(item_of())
+    assert sum(made.meter.latencies.to_json().values()) == 2

@@ -1,0 +1,233 @@
+# ruff: noqa: DTZ001  (times without an offset are among what is tested)
+import json
+import math
+import subprocess
+import sys
+from collections import UserDict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum
+from ipaddress import ip_address, ip_network
+from types import MappingProxyType
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_async_rest.core.encoding import encode_anything, format_duration, json_encoder, stable_bytes
+from airflow_async_rest.core.errors import EncodeError
+
+NAN = float("nan")
+encode = json_encoder()
+
+
+class Colour(IntEnum):
+    RED = 1
+    HUGE = 2**70
+
+
+class Weight(Enum):
+    UNKNOWN = NAN
+
+
+@dataclass
+class Point:
+    x: float
+
+
+class Foreign:
+    pass
+
+
+class Rude:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+def nested(depth: int) -> list:
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def self_containing() -> list:
+    value: list = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("payload", "body"),
+    [
+        (Decimal("0.10"), b"0.10"),
+        (Decimal("123456789012345678901234567890.123456789"), b"123456789012345678901234567890.123456789"),
+        (Decimal("-0"), b"-0"),
+        (Decimal("1E+3"), b"1E+3"),
+        (2**63, b"9223372036854775808"),
+        (2**64, b"18446744073709551616"),
+        (-(2**63) - 1, b"-9223372036854775809"),
+        ({"a": [1, (2**70, True)]}, b'{"a":[1,[1180591620717411303424,true]]}'),
+        ({"a": Colour.RED, "b": 2**70}, b'{"a":1,"b":1180591620717411303424}'),
+        (Colour.HUGE, b"1180591620717411303424"),
+        ({1: "a", 2**40: Decimal("1.0")}, b'{"1":"a","1099511627776":1.0}'),
+        ({UUID(int=1): None}, b'{"00000000-0000-0000-0000-000000000001":null}'),
+        ({"a": None, "b": "null"}, b'{"a":null,"b":"null"}'),
+        (b"\x00\xff", b'"AP8="'),
+        (bytearray(b"ab"), b'"YWI="'),
+        (memoryview(b"ab"), b'"YWI="'),
+        (datetime(2026, 1, 2, 3, 4, 5), b'"2026-01-02T03:04:05+00:00"'),
+        (datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2))), b'"2026-01-02T00:00:00+02:00"'),
+        (date(2026, 1, 2), b'"2026-01-02"'),
+        (time(1, 2, 3), b'"01:02:03"'),
+        (time(1, 2, tzinfo=UTC), b'"01:02:00+00:00"'),
+        ({"at": datetime(2026, 1, 2), "open": time(8, tzinfo=UTC)}, b'{"at":"2026-01-02T00:00:00+00:00","open":"08:00:00+00:00"}'),
+        (timedelta(hours=-1), b'"-P0DT3600S"'),
+        (ip_address("::1"), b'"::1"'),
+        (ip_network("10.0.0.0/8"), b'"10.0.0.0/8"'),
+        (MappingProxyType({"a": UserDict(b=1)}), b'{"a":{"b":1}}'),
+        ("é\u2028\0", '"é\u2028\\u0000"'.encode()),
+    ],
+)  # fmt: skip
+def test_what_databases_return_is_encoded_exactly(payload, body):
+    assert encode(payload) == body
+    json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        NAN,
+        math.inf,
+        [[1, [None, -math.inf]]],
+        {"a": {"b": (1.0, NAN)}},
+        {NAN: 1},
+        MappingProxyType({"a": NAN}),
+        Point(NAN),
+        [Weight.UNKNOWN],
+        {"a": NAN, 1: 2**64},
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        [Decimal("-Infinity")],
+        {"a": Decimal("NaN"), 1: 2},
+        "\ud800",
+        {"\ud800": 1},
+        {b"bytes": 1},
+        {(1, 2): 3},
+        {1, 2},
+        object(),
+        [10**5000],
+        nested(300),
+        self_containing(),
+        pytest.param({"a": 2**64, "b": Foreign()}, id="two reasons"),
+    ],
+)
+@pytest.mark.parametrize("naive_timezone", [None, ZoneInfo("Europe/Prague")])
+def test_what_json_cannot_carry_is_refused(payload, naive_timezone):
+    with pytest.raises(EncodeError):
+        json_encoder(naive_timezone)(payload)
+
+
+def test_the_refusal_names_the_type_and_what_to_do():
+    with pytest.raises(EncodeError, match=r"a .*Foreign has no JSON form; return something else from transform"):
+        encode({"a": [Foreign()]})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (datetime(2026, 1, 2, 3), "2026-01-02T03:00:00+01:00"),
+        (datetime(2026, 7, 2, 3, microsecond=5), "2026-07-02T03:00:00.000005+02:00"),
+        (datetime(2026, 7, 2, tzinfo=UTC), "2026-07-02T00:00:00+00:00"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (time(1, 2), "01:02:00"),
+    ],
+)
+@pytest.mark.parametrize("beside", [0, 2**70])
+def test_a_naive_time_gets_the_offset_of_its_zone(value, text, beside):
+    body = json_encoder(ZoneInfo("Europe/Prague"))({"at": value, "n": beside})
+    assert json.loads(body) == {"at": text, "n": beside}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (timedelta(), "P0DT0S"),
+        (timedelta(days=-1, seconds=-2, microseconds=-500_000), "-P1DT2.5S"),
+        (timedelta(microseconds=1), "P0DT0.000001S"),
+        (timedelta(days=40, hours=1), "P40DT3600S"),
+        (timedelta(seconds=10), "P0DT10S"),
+    ],
+)
+def test_a_duration_is_exact(value, text):
+    assert format_duration(value) == text
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)) | st.binary()
+ANYTHING = st.recursive(
+    SCALARS | st.decimals() | st.datetimes() | st.timedeltas() | st.uuids() | st.builds(Foreign) | st.builds(Rude),
+    lambda inner: st.lists(inner) | st.dictionaries(SCALARS, inner) | st.frozensets(SCALARS),
+    max_leaves=8,
+)
+
+
+@given(ANYTHING)
+def test_anything_is_written_for_people(value):
+    json.loads(encode_anything(value))
+
+
+@given(ANYTHING)
+def test_anything_has_the_same_bytes_again(value):
+    assert stable_bytes(value) == stable_bytes(value)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))  # fmt: skip
+def test_what_json_can_carry_comes_back_equal(value):
+    assert json.loads(encode(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"a": NAN, 2: Decimal("sNaN")}, {"a": "nan", "2": "Decimal('sNaN')"}),
+        ([2**64, Colour.RED, Colour.HUGE], [2**64, 1, 2**70]),
+        ({"\ud800": "\udfff"}, {"\\ud800": "\\udfff"}),
+        (b"ab", "YWI="),
+        ({3, 1, 2}, [1, 2, 3]),
+        ([10**5000], ["<builtins.int>"]),
+        (Rude(), f"<{__name__}.Rude>"),
+    ],
+)
+def test_what_has_no_json_form_is_written_as_text(value, shown):
+    assert json.loads(encode_anything(value)) == shown
+
+
+@pytest.mark.parametrize("value", [nested(300), self_containing()], ids=["deep", "containing itself"])
+def test_what_is_too_deep_is_cut(value):
+    json.loads(encode_anything(value))
+
+
+def test_bytes_for_digests_are_the_same_in_every_process():
+    program = (
+        "from airflow_async_rest.core.encoding import stable_bytes\n"
+        "class A: pass\n"
+        "class B: __hash__ = lambda self: 1\n"
+        "print(stable_bytes([{'a', 'b', 'c'}, {1: A()}, B(), '\\ud800']))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, check=True, env={"PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
+    assert b" at 0x" not in found.pop()
+
+
+def test_bytes_for_digests_differ_where_values_differ():
+    values = ["a", "b", 1, "1", 1.5, None, [], {}, "\ud800", "\ud801", 2**64, 2**65, b"a"]
+    assert len({stable_bytes([value]) for value in values}) == len(values)

@@ -1,0 +1,64 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import airflow_async_rest.core
+from airflow_async_rest.core import errors
+
+CLASSES = {name: value for name, value in vars(errors).items() if isinstance(value, type)}
+CORE = Path(airflow_async_rest.core.__file__).parent
+
+
+def drawn_parents() -> dict[str, str]:
+    """Read the tree in the docstring: name -> name of its parent."""
+    parents, branch = {}, []
+    for line in errors.__doc__.splitlines():
+        if found := re.search(r"\w+Error\b", line):
+            depth = found.start() // 4
+            branch = [*branch[: depth - 1], found[0]]
+            parents[found[0]] = branch[-2] if len(branch) > 1 else "Exception"
+    return parents
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_the_classes():
+    assert drawn_parents() == {name: value.__bases__[0].__name__ for name, value in CLASSES.items()}
+
+
+def test_every_error_says_what_it_is():
+    assert [name for name, value in CLASSES.items() if not value.__doc__] == []
+
+
+def test_errors_of_items_and_sends_carry_a_word_of_their_own():
+    carrying = [value for value in CLASSES.values() if issubclass(value, errors.ItemError | errors.SendError)]
+    assert len({value.reason for value in carrying}) == len(carrying)
+
+
+def test_configuration_errors_are_value_errors():
+    assert issubclass(errors.AuthenticationError, ValueError)
+
+
+def test_failures_error_says_whether_it_is_permanent():
+    assert errors.FailuresError("x", permanent=True).permanent
+
+
+def test_the_engine_never_imports_airflow():
+    modules = [f"airflow_async_rest.core.{path.stem}" for path in CORE.glob("*.py") if path.stem != "__init__"]
+    program = (
+        f"import importlib, sys\nfor name in {modules!r}: importlib.import_module(name)\n"
+        "found = {name.partition('.')[0] for name in sys.modules if name.startswith('airflow')}\n"
+        "assert found == {'airflow_async_rest'}, found"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_value_objects_of_dag_authors_load_neither_aiohttp_nor_airflow():
+    program = (
+        "import sys, airflow_async_rest as package\n"
+        "for name in package.__all__: getattr(package, name)\n"
+        "assert not {'aiohttp', 'airflow'} & set(sys.modules)\n"
+        "assert set(package.__all__) <= set(dir(package))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

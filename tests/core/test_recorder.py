@@ -1,0 +1,225 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
+from airflow_async_rest.core.dead_letters import to_record
+from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Request, Skipped
+from airflow_async_rest.core.recorder import Recorder
+
+REQUEST = Request("POST", "x", "", b'{"a":1}', "k")
+
+
+def item(index: int, **parts) -> Item:
+    return Item(index, index, {}, {}, content=b"%d" % index, **parts)
+
+
+def dead(index: int, reason="http_422", body=b'{"a":1}') -> DeadLetter:
+    return DeadLetter.of(item(index), reason, attempts=1, request=Request("POST", "x", "", body, "k"))
+
+
+def recorder_of(*outcomes, resume=None, taken=(), **parts) -> Recorder:
+    recorder = Recorder(resume, **parts)
+    recorder.continue_digest(SourceDigest())
+    for outcome in outcomes:
+        recorder.take(item(outcome.index))
+        recorder.record(outcome)
+    for index in taken:
+        recorder.take(item(index))
+    return recorder
+
+
+def resume_after(*outcomes, taken=(), resolved=(), known_dead=(), sample=()) -> Resume:
+    """What a try leaves behind for the next one."""
+    snapshot = recorder_of(*outcomes, taken=taken).snapshot()
+    letters = {record.index: record.reason for record in snapshot.records if isinstance(record, DeadLetter)}
+    return Resume(
+        Checkpoint("f", snapshot.position, snapshot.digest, snapshot.unfinished, snapshot.totals, ()),
+        dead={index: reason for index, reason in letters.items() if index not in resolved},
+        resolved={index: reason for index, reason in letters.items() if index in resolved},
+        known_dead=frozenset({*letters, *known_dead} - {*resolved}),
+        sample=sample,
+    )
+
+
+def counts(recorder: Recorder) -> tuple:
+    report = recorder.report()
+    assert report["read"] == report["delivered"] + report["failed"] + report["skipped"] + report["unfinished"]
+    return tuple(report[name] for name in ("read", "delivered", "failed", "skipped", "unfinished"))
+
+
+OUTCOMES = st.sampled_from([lambda index: Delivered(index, 1), dead, Skipped, None])
+
+
+@given(st.lists(OUTCOMES), st.lists(OUTCOMES, min_size=1))
+def test_every_row_is_accounted_for_at_every_moment_and_over_a_retry(first, second):
+    settled = [outcome(index) for index, outcome in enumerate(first) if outcome]
+    recorder, left = Recorder(), {outcome.index: outcome for outcome in settled}
+    for index in range(len(first)):
+        recorder.take(item(index))
+        counts(recorder)
+        if index in left:
+            recorder.record(left[index])
+            counts(recorder)
+    snapshot = recorder.snapshot()
+    letters = {record.index: record.reason for record in snapshot.records}
+    checkpoint = Checkpoint("f", snapshot.position, "d", snapshot.unfinished, snapshot.totals, ())
+    resume = Resume(checkpoint, dead=letters, known_dead=frozenset(letters))
+    again = Recorder(resume)
+    again_indexes = [index for index in range(len(first)) if resume.wants(index)]
+    assert counts(again) == counts(recorder)
+    for index in [*again_indexes, *range(len(first), len(first) + len(second))]:
+        again.take(item(index))
+        counts(again)
+        again.record(second[index % len(second)](index) if second[index % len(second)] else Delivered(index, 1))
+    assert counts(again)[0] == len(first) + len(second)
+    assert counts(again)[4] == 0
+
+
+def test_rows_are_counted_by_what_became_of_them():
+    recorder = recorder_of(Delivered(0, 1), dead(1), Skipped(2), taken=[3, 4])
+    assert counts(recorder) == (5, 1, 1, 1, 2)
+    assert recorder.delivered_now == 1
+
+
+def test_a_snapshot_has_the_records_since_the_one_before():
+    recorder = recorder_of(dead(0))
+    assert [record.index for record in recorder.snapshot().records] == [0]
+    recorder.take(item(1))
+    recorder.record(dead(1))
+    second = recorder.snapshot()
+    assert [record.index for record in second.records] == [1]
+    assert recorder.unwritten == 0
+    recorder.give_back(second)
+    assert recorder.unwritten == 1
+
+
+def test_records_given_back_come_before_later_ones():
+    recorder = recorder_of(dead(0))
+    first = recorder.snapshot()
+    recorder.take(item(1))
+    recorder.record(dead(1))
+    recorder.give_back(first)
+    assert [record.index for record in recorder.snapshot().records] == [0, 1]
+
+
+def test_the_digest_goes_with_the_position():
+    digest = SourceDigest()
+    digest.add(b"0")
+    recorder = recorder_of(taken=[0])
+    assert (recorder.snapshot().position, recorder.snapshot().digest) == (1, digest.hexdigest())
+
+
+def test_a_retry_starts_with_the_account_of_the_try_before():
+    recorder = Recorder(resume_after(Delivered(0, 1), dead(1), taken=[2]))
+    assert counts(recorder) == (3, 1, 1, 0, 1)
+    assert recorder.report()["resumed_from"] == recorder.snapshot().position == 3
+    assert recorder.delivered_now == 0
+
+
+def test_before_the_source_is_read_again_a_snapshot_repeats_the_digest():
+    resume = resume_after(Delivered(0, 1))
+    assert Recorder(resume).snapshot().digest == resume.checkpoint.digest
+
+
+def test_a_dead_letter_that_is_sent_again_is_unfinished_meanwhile():
+    recorder = Recorder(resume_after(dead(0)))
+    recorder.take(item(0))
+    assert counts(recorder) == (1, 0, 0, 0, 1)
+    recorder.record(Delivered(0, 1))
+    assert counts(recorder) == (1, 1, 0, 0, 0)
+    assert recorder.snapshot().records == [{"index": 0, "resolved": True}]
+
+
+def test_a_dead_letter_that_fails_again_counts_once():
+    recorder = Recorder(resume_after(dead(0)))
+    recorder.take(item(0))
+    recorder.record(dead(0, "timeout"))
+    assert counts(recorder) == (1, 0, 1, 0, 0)
+    assert recorder.report()["reasons"] == {"timeout": 1}
+
+
+def test_what_a_replay_delivered_between_two_tries_counts_as_delivered():
+    recorder = Recorder(resume_after(dead(0), dead(1), resolved={0}))
+    assert counts(recorder) == (2, 1, 1, 0, 0)
+
+
+def test_an_unfinished_row_with_a_dead_letter_from_before_is_resolved_when_delivered():
+    recorder = Recorder(resume_after(taken=[0], known_dead={0}))
+    recorder.take(item(0))
+    recorder.record(Delivered(0, 1))
+    assert recorder.snapshot().records == [{"index": 0, "resolved": True}]
+
+
+def test_a_replayed_item_is_resolved_when_delivered():
+    recorder = Recorder()
+    for index, outcome in enumerate([Delivered(0, 1), dead(1, "timeout")]):
+        recorder.take(item(index, request=REQUEST))
+        recorder.record(outcome)
+    assert recorder.snapshot().records[0] == {"index": 0, "resolved": True}
+    assert recorder.snapshot().records == []
+
+
+@pytest.mark.parametrize(
+    ("failures", "successes", "hopeless"),
+    [(200, 0, True), (180, 20, True), (179, 21, False), (199, 0, False), (0, 200, False)],
+)
+def test_nearly_everything_failing_is_noticed(failures, successes, hopeless):
+    outcomes = [Delivered(index, 1) for index in range(successes)]
+    outcomes += [dead(successes + index) for index in range(failures)]
+    assert recorder_of(*outcomes).mostly_failing is hopeless
+
+
+def test_only_the_last_outcomes_count_for_nearly_everything_failing():
+    outcomes = [dead(index) for index in range(300)] + [Delivered(300 + index, 1) for index in range(21)]
+    assert not recorder_of(*outcomes).mostly_failing
+
+
+def test_skipped_rows_say_nothing_about_the_api():
+    recorder = recorder_of(*map(dead, range(190)), *map(Skipped, range(190, 400)))
+    assert not recorder.mostly_failing
+
+
+def test_the_sample_of_failed_items_stays_within_its_bytes_and_says_how_many_are_missing():
+    recorder = recorder_of(*(dead(index, body=json.dumps("x" * 1_500).encode()) for index in range(100)))
+    sample = recorder.sample()
+    assert len(json.dumps(sample)) <= 48_000
+    assert 20 < len(sample) < 100
+    assert recorder.report()["failed_items_omitted"] == 100 - len(sample)
+
+
+def test_what_leaves_the_sample_makes_room_for_others():
+    body = json.dumps("x" * 1_500).encode()
+    letters = [dead(index, body=body) for index in range(100)]
+    shown = tuple(json.loads(json.dumps({"index": index, "payload": "x" * 1_500})) for index in range(100))
+    recorder = Recorder(resume_after(*letters, sample=shown))
+    assert len(recorder.sample()) < 100
+    for index in range(100):
+        recorder.take(item(index))
+        recorder.record(Delivered(index, 1))
+    assert recorder.sample() == []
+    recorder.take(item(100))
+    recorder.record(dead(100, body=body))
+    assert len(recorder.sample()) == 1
+
+
+def test_the_sample_is_in_the_order_of_the_rows():
+    assert [record["index"] for record in recorder_of(dead(5), dead(2), dead(9)).sample()] == [2, 5, 9]
+
+
+def test_the_sample_can_leave_payloads_out():
+    assert "payload" not in recorder_of(dead(0), sample_payloads=False).sample()[0]
+
+
+def test_the_sample_of_the_try_before_is_shown_until_it_is_sent_again():
+    letters = [dead(0), dead(1, body=b'{"big":1180591620717411303424}')]
+    sample = tuple(json.loads(json.dumps({**to_record(letter), "key": letter.index, "payload": {"big": 2**70},
+                                          "response_excerpt": ""})) for letter in letters)  # fmt: skip
+    recorder = Recorder(resume_after(*letters, sample=sample))
+    assert [record["index"] for record in recorder.sample()] == [0, 1]
+    recorder.take(item(0))
+    assert [record["index"] for record in recorder.sample()] == [1]
+    recorder.record(Delivered(0, 1))
+    assert recorder.report()["failed_items_omitted"] == 0

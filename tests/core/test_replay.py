@@ -1,0 +1,110 @@
+import pytest
+
+from airflow_async_rest.core.dead_letters import DeadLetterFolder
+from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.errors import DeadLetterStoreError, EndpointError
+from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.replay import Replay
+
+
+@pytest.fixture
+def letter(item_of, request_of):
+    def make(index, reason="http_422", *, sent=True, **request) -> DeadLetter:
+        made = request_of(idempotency_key=f"k{index}", **request) if sent else None
+        return DeadLetter.of(item_of(index, key=f"row {index}"), reason, request=made)
+
+    return make
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return [DeadLetterFolder(tmp_path / name, 1) for name in "ab"]
+
+
+def replay_of(folders, reasons=None) -> Replay:
+    return Replay(folders, reasons, json_encoder())
+
+
+def items_of(replay: Replay) -> list:
+    digests = []
+    items = [item for chunk in replay.open(None, digests.append) for item in chunk]
+    assert len(digests) == 1
+    return items
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a":123456789012345678901234567890.10,"b":1.50}', b"18446744073709551616", b'"x"', b"[]", b"0", None]
+)
+def test_a_replay_sends_the_very_request_that_failed(folders, letter, body):
+    dead = letter(5, method="PUT", path="x/5", query="a=1", body=body)
+    folders[0].write([dead])
+    [item] = items_of(replay := replay_of(folders))
+    assert replay.build(item) == dead.request
+    assert (item.index, item.key, item.settled) == (0, "row 5", None)
+
+
+def test_dead_letters_of_several_folders_are_numbered_through(folders, letter):
+    folders[0].write([letter(3), letter(7)])
+    folders[1].write([letter(3)])
+    assert [item.index for item in items_of(replay_of(folders))] == [0, 1, 2]
+
+
+def test_only_some_reasons_are_replayed(folders, letter):
+    folders[0].write([letter(0, "timeout"), letter(1)])
+    assert [item.key for item in items_of(replay_of(folders, {"timeout"}))] == ["row 0"]
+
+
+def test_what_was_never_a_request_stays_a_dead_letter(folders, letter):
+    folders[0].write([letter(4, "encode", sent=False)])
+    [item] = items_of(replay := replay_of(folders))
+    assert (item.settled.reason, item.settled.row) == ("encode", {"id": 4})
+    with pytest.raises(EndpointError):
+        replay.build(item)
+
+
+def test_what_became_of_an_item_is_written_where_it_lay(folders, letter):
+    folders[0].write([letter(3), letter(7)])
+    folders[1].write([letter(3)])
+    replay = replay_of(folders)
+    items = items_of(replay)
+    failed_again = DeadLetter.of(items[1], "timeout", request=items[1].request)
+    replay.write([{"index": 0, "resolved": True}, failed_again, {"index": 2, "resolved": True}])
+    assert [folder.read() for folder in folders] == [{7: "timeout"}, {}]
+    assert [item.key for item in items_of(replay_of(folders))] == ["row 7"]
+
+
+def test_what_fails_again_keeps_its_request_to_the_last_digit(folders, letter):
+    body = b'{"a":123456789012345678901234567890.10,"b":18446744073709551616}'
+    folders[0].write([letter(0, body=body)])
+    for _ in range(2):
+        replay = replay_of(folders)
+        [item] = items_of(replay)
+        replay.write([DeadLetter.of(item, "timeout", request=item.request)])
+    [item] = items_of(replay_of(folders))
+    assert item.request.body == body
+    assert item.request.idempotency_key == "k0"
+
+
+def test_many_dead_letters_come_in_chunks(folders, letter):
+    folders[0].write([letter(index) for index in range(1_200)])
+    sizes = [len(chunk) for chunk in replay_of(folders).open(None, lambda digest: None)]
+    assert sum(sizes) == 1_200
+    assert max(sizes) == 500
+
+
+def test_folders_that_are_not_there_have_nothing_to_replay(folders):
+    assert items_of(replay_of(folders)) == []
+
+
+def test_a_part_that_cannot_be_read_is_an_error(folders, letter, tmp_path):
+    folders[0].write([letter(0)])
+    (tmp_path / "a" / "1-1.jsonl").write_bytes(b'{"index": 0, "rea')
+    with pytest.raises(DeadLetterStoreError):
+        items_of(replay_of(folders))
+
+
+def test_a_replay_starts_nothing_anew(folders, letter):
+    folders[0].write([letter(0)])
+    replay = replay_of(folders)
+    assert replay.parts() == []
+    replay.cancel()

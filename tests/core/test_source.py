@@ -1,0 +1,251 @@
+import asyncio
+import threading
+from contextvars import ContextVar
+from itertools import chain
+
+import pytest
+
+from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
+from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
+from airflow_async_rest.core.models import DeadLetter, Skipped
+from airflow_async_rest.core.source import RowSource, ThreadedSource
+
+pytestmark = pytest.mark.anyio
+
+
+class Chunked:
+    """Rows in chunks; ``cancelled`` says whether the read was."""
+
+    def __init__(self, rows, size: int = 3) -> None:
+        self.rows, self.size, self.cancelled = list(rows), size, threading.Event()
+
+    def __iter__(self):
+        for start in range(0, len(self.rows), self.size):
+            yield self.rows[start : start + self.size]
+
+    def cancel(self):
+        self.cancelled.set()
+
+
+def rows_of(count: int) -> list[dict]:
+    return [{"id": index, "v": index * 10} for index in range(count)]
+
+
+def items_of(source: RowSource, resume: Resume | None = None) -> list:
+    digests = []
+    items = [item for chunk in source.open(resume, digests.append) for item in chunk]
+    assert len(digests) == 1
+    return items
+
+
+def digest_after(rows, **parts) -> str:
+    digest = SourceDigest()
+    for item in items_of(RowSource(Chunked(rows), **parts)):
+        digest.add(item.content)
+    return digest.hexdigest()
+
+
+def resume_at(position: int, rows, *, unfinished=(), dead=(), **parts) -> Resume:
+    checkpoint = Checkpoint("f", position, digest_after(rows[:position], **parts), frozenset(unfinished), {}, ())
+    return Resume(checkpoint, dead=dict.fromkeys(dead, "http_422"), known_dead=frozenset(dead))
+
+
+async def test_rows_become_items_in_their_order():
+    items = items_of(RowSource(Chunked(rows_of(7)), key=("id",)))
+    assert [(item.index, item.key, item.payload, item.settled) for item in items] == [
+        (index, index, row, None) for index, row in enumerate(rows_of(7))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "shown", "identity"),
+    [((), 1, b"1"), (("id",), "b", b'["b"]'), (("id", "v"), ["b", 2], b'["b",2]'), (("v", "id"), [2, "b"], b'[2,"b"]')],
+)
+async def test_the_key_identifies_a_row_else_its_position_does(key, shown, identity):
+    item = items_of(RowSource(Chunked([{"id": "a", "v": 1}, {"id": "b", "v": 2}]), key=key))[1]
+    assert (item.key, item.identity) == (shown, identity)
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ({"key": ("no",)}, r"key names the column 'no', .* they have: id, v\."),
+        ({"endpoint_columns": ("id", "nope")}, r"endpoint names the column 'nope'"),
+    ],
+)
+async def test_a_column_that_is_not_there_is_told_by_name(parts, text):
+    with pytest.raises(ConfigurationError, match=text):
+        items_of(RowSource(Chunked(rows_of(1)), **parts))
+
+
+async def test_transform_makes_the_payload_or_skips_the_row():
+    def transform(row):
+        return None if row["id"] == 1 else {"doc": row.pop("v")}
+
+    items = items_of(RowSource(Chunked(rows_of(3)), transform=transform))
+    assert [item.payload for item in items] == [{"doc": 0}, None, {"doc": 20}]
+    assert items[1].settled == Skipped(1)
+    assert items[0].row == {"id": 0, "v": 0}
+
+
+async def test_a_transform_that_raises_fails_only_its_item():
+    items = items_of(RowSource(Chunked(rows_of(3)), transform=lambda row: 1 / (row["id"] - 1)))
+    settled = items[1].settled
+    assert isinstance(settled, DeadLetter)
+    assert (settled.reason, settled.response_excerpt, settled.row) == (
+        "transform",
+        "transform raised ZeroDivisionError: division by zero",
+        {"id": 1, "v": 10},
+    )
+    assert [items[0].settled, items[2].settled] == [None, None]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("parts", [{}, {"key": ("id",)}])
+async def test_a_retry_passes_over_what_is_settled(size, parts):
+    resume = resume_at(5, rows_of(8), unfinished=[4], dead=[1], **parts)
+    items = items_of(RowSource(Chunked(rows_of(8), size), **parts), resume)
+    assert [item.index for item in items] == [1, 4, 5, 6, 7]
+
+
+async def test_a_transform_is_not_asked_about_settled_rows():
+    asked = []
+    resume = resume_at(5, rows_of(6), dead=[1])
+    items_of(RowSource(Chunked(rows_of(6)), transform=lambda row: asked.append(row["id"]) or row), resume)
+    assert asked == [1, 5]
+
+
+async def test_the_digest_handed_over_is_that_of_the_rows_before():
+    resume, digests = resume_at(5, rows_of(8)), []
+    list(RowSource(Chunked(rows_of(8), 3)).open(resume, lambda digest: digests.append(digest.hexdigest())))
+    assert digests == [resume.checkpoint.digest]
+
+
+@pytest.mark.parametrize(
+    ("now", "parts"),
+    [
+        (rows_of(4), {}),
+        ([], {}),
+        (rows_of(8)[::-1], {}),
+        ([{"id": 0, "v": 1}, *rows_of(8)[1:]], {}),
+        (rows_of(9)[1:], {"key": ("id",)}),
+    ],
+)
+async def test_a_source_that_is_not_the_same_is_noticed(now, parts):
+    resume = resume_at(5, rows_of(8), **parts)
+    with pytest.raises(SourceChangedError):
+        items_of(RowSource(Chunked(now), **parts), resume)
+
+
+async def test_with_a_key_other_columns_may_change_before_the_position():
+    now = [{"id": row["id"], "v": "new"} for row in rows_of(8)]
+    resume = resume_at(5, rows_of(8), key=("id",))
+    assert [item.index for item in items_of(RowSource(Chunked(now), key=("id",)), resume)] == [5, 6, 7]
+
+
+async def everything(source: ThreadedSource) -> list[int]:
+    indexes = []
+    while (item := await source.next_item()) is not None:
+        indexes.append(item.index)
+    return indexes
+
+
+def threaded(chunks, **parts) -> ThreadedSource:
+    return ThreadedSource(RowSource(chunks, **parts), None, lambda digest: None)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 100])
+async def test_a_thread_hands_over_every_item_once(count):
+    source = threaded(Chunked(rows_of(count)))
+    found = await asyncio.gather(*(everything(source) for _ in range(8)))
+    assert sorted(chain.from_iterable(found)) == list(range(count))
+
+
+async def test_an_error_of_the_source_comes_after_the_items_before_it():
+    class Broken(Chunked):
+        def __iter__(self):
+            yield self.rows[:3]
+            raise OSError("the database is gone")
+
+    source = threaded(Broken(rows_of(9)))
+    assert [(await source.next_item()).index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(OSError, match="the database is gone"):
+        await source.next_item()
+    assert await source.next_item() is None
+
+
+async def test_the_thread_is_at_most_a_few_chunks_ahead():
+    read = []
+
+    class Watched(Chunked):
+        def __iter__(self):
+            for chunk in super().__iter__():
+                read.append(chunk)
+                yield chunk
+
+    source = threaded(Watched(rows_of(300)))
+    await source.next_item()
+    source.stop()
+    assert len(read) <= 3
+
+
+async def test_the_thread_carries_the_context_along():
+    task_of_log: ContextVar[str] = ContextVar("task_of_log")
+    task_of_log.set("mine")
+    found = []
+
+    class Asking(Chunked):
+        def __iter__(self):
+            found.append(task_of_log.get())
+            yield from super().__iter__()
+
+    await everything(threaded(Asking(rows_of(1))))
+    assert found == ["mine"]
+
+
+async def test_a_stop_cancels_the_read_and_gives_no_more_items():
+    reading = threading.Event()
+
+    class Slow(Chunked):
+        def __iter__(self):
+            yield self.rows[:2]
+            reading.set()
+            self.cancelled.wait(30)
+            raise OSError("cancelled")
+
+    chunks = Slow(rows_of(2))
+    source = threaded(chunks)
+    await source.next_item()
+    await asyncio.to_thread(reading.wait, 30)
+    source.stop()
+    assert await source.next_item() is None
+    assert await asyncio.to_thread(chunks.cancelled.wait, 30)
+
+
+async def test_a_cancel_that_raises_harms_nobody():
+    class Rude(Chunked):
+        def cancel(self):
+            super().cancel()
+            raise OSError("no")
+
+    chunks = Rude(rows_of(100))
+    source = threaded(chunks)
+    await source.next_item()
+    source.stop()
+    assert await asyncio.to_thread(chunks.cancelled.wait, 30)
+
+
+async def test_the_generator_of_a_stopped_source_is_closed():
+    closed = threading.Event()
+
+    class Closing(Chunked):
+        def __iter__(self):
+            try:
+                yield from super().__iter__()
+            finally:
+                closed.set()
+
+    source = threaded(Closing(rows_of(100)))
+    await source.next_item()
+    source.stop()
+    assert await asyncio.to_thread(closed.wait, 30)

@@ -1,0 +1,49 @@
+"""dags/sensors_mapped.py: a span of days, a mapped task for each."""
+
+from collections import Counter
+
+from dag_runs import THREE_DAYS, dead_letters, ids, ids_of_day, refuse
+
+
+def test_every_day_is_a_mapped_task_and_every_row_is_delivered_once(sensors, run_dag):
+    run = run_dag("sensors_mapped", **THREE_DAYS)
+    assert run.state == "success"
+    assert run.states("post_sensors") == ["success"] * 3
+    assert ids(sensors.delivered) == ids_of_day(1) + ids_of_day(2) + ids_of_day(3)
+    starts = [run.report("post_sensors", day)["window_start"][:10] for day in range(3)]
+    assert starts == ["2026-03-01", "2026-03-02", "2026-03-03"]
+    assert run.report("replay")["read"] == 0
+
+
+def test_the_replay_sends_what_failed_on_any_day(sensors, run_dag):
+    seen_so_far = Counter()
+
+    def refuse_once(seen):
+        """Refuse two rows of two days, until they come back in the replay."""
+        seen_so_far[seen.path] += 1
+        return 422 if seen.path in ("/sensors/7", "/sensors/99") and seen_so_far[seen.path] == 1 else 200
+
+    sensors.answer = refuse_once
+    run = run_dag("sensors_mapped", **THREE_DAYS)
+    assert run.states("post_sensors") == ["failed", "success", "failed"]
+    assert run.state == "success"  # the replay, which comes last, has mended it
+    assert ids(sensors.delivered) == ids_of_day(1) + ids_of_day(2) + ids_of_day(3)
+    replay = run.report("replay")
+    assert (replay["read"], replay["delivered"], replay["dead_letters"]) == (2, 2, None)
+    assert dead_letters(run.report("post_sensors", 0)["dead_letters"]) == {}
+    keys = [{seen.key for seen in sensors.seen if seen.path == path} for path in ("/sensors/7", "/sensors/99")]
+    assert [len(keys_of_row) for keys_of_row in keys] == [1, 1]
+
+
+def test_what_is_refused_again_fails_the_run_and_stays_a_dead_letter(sensors, run_dag):
+    sensors.answer = refuse(7)
+    run = run_dag("sensors_mapped", **THREE_DAYS)
+    assert (run.state, run.states("replay")) == ("failed", ["failed"])
+    assert run.report("replay")["failed"] == 1
+    assert dead_letters(run.report("post_sensors", 0)["dead_letters"]) == {7: "http_422"}
+
+
+def test_the_limit_holds_over_all_mapped_tasks(dags):
+    task = dags["sensors_mapped"].get_task("post_sensors").partial_kwargs
+    share = int(task["rate_limit"].removesuffix("/s")) + task["concurrency"]
+    assert task["max_active_tis_per_dag"] * share <= 500

@@ -1,0 +1,200 @@
+"""ChunkedSqlHook: the same suite on every database there is; Oracle where ORACLE_DSN names one."""
+
+import os
+import sqlite3
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+import pytest
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+WINDOW = {"window_start": datetime(2026, 11, 1, tzinfo=UTC), "window_end": datetime(2026, 11, 2, tzinfo=UTC)}
+IN_WINDOW = "SELECT id FROM {table} WHERE at >= :window_start AND at < :window_end ORDER BY id"
+
+
+@pytest.fixture
+def sqlite(connect, tmp_path):
+    path = tmp_path / "source.db"
+    connect("source_db", conn_type="sqlite", host=str(path))
+
+    def execute(*statements):
+        with sqlite3.connect(path) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    return execute
+
+
+@pytest.fixture
+def oracle(connect):
+    """Needs ORACLE_DSN=oracle://user:password@host:port/service; compose.yaml or a server of your own has one."""
+    if "ORACLE_DSN" not in os.environ:
+        pytest.skip("needs an Oracle database: set ORACLE_DSN=oracle://user:password@host:port/service")
+    import oracledb
+
+    dsn = urlsplit(os.environ["ORACLE_DSN"])
+    place = {"host": dsn.hostname, "port": dsn.port or 1521}
+    connect(
+        "source_db", conn_type="oracle", login=dsn.username, password=dsn.password, schema=dsn.path.strip("/"), **place
+    )
+
+    def execute(*statements):
+        with oracledb.connect(
+            user=dsn.username, password=dsn.password, service_name=dsn.path.strip("/"), **place
+        ) as connection:
+            for statement in statements:
+                connection.cursor().execute(statement)
+            connection.commit()
+
+    return execute
+
+
+@pytest.fixture
+def postgresql(connect, postgres):
+    connect("source_db", **postgres.connection())
+    return postgres.execute
+
+
+# database -> (type of the column, how a literal of it is written)
+COLUMNS = {
+    "postgresql-timestamptz": ("timestamptz", "TIMESTAMP WITH TIME ZONE '{} +00:00'"),
+    "postgresql-timestamp": ("timestamp", "TIMESTAMP '{}'"),
+    "postgresql-date": ("date", "DATE '{:.10}'"),
+    "sqlite-text": ("text", "'{}'"),
+    "sqlite-text with microseconds": ("text", "'{}.000000'"),
+    "oracle-DATE": ("DATE", "TO_DATE('{}', 'YYYY-MM-DD HH24:MI:SS')"),
+    "oracle-TIMESTAMP": ("TIMESTAMP", "TIMESTAMP '{}'"),
+    "oracle-TIMESTAMP WITH TIME ZONE": ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP '{} +00:00'"),
+}
+
+
+def read(sql, parameters=None, chunk_size=2):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    return list(ChunkedSqlHook("source_db").iter_chunks(sql, parameters, chunk_size))
+
+
+@pytest.fixture(params=["postgresql", "sqlite", "oracle"])
+def database(request):
+    """Each database in turn: (its name, a function that executes statements)."""
+    return request.param, request.getfixturevalue(request.param)
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+def test_a_row_on_window_start_is_in_and_one_on_window_end_is_not(request, case):
+    execute = request.getfixturevalue(case.split("-")[0])
+    kind, literal = COLUMNS[case]
+    times = ["2026-10-31 23:59:59", "2026-11-01 00:00:00", "2026-11-01 12:00:00", "2026-11-02 00:00:00"]
+    if "date" in case.lower() and "postgresql" in case:
+        times = ["2026-10-31", "2026-11-01", "2026-11-01", "2026-11-02"]
+    drop_table(execute, case.split("-")[0], "bounds")
+    execute(
+        f"CREATE TABLE bounds (id int, at {kind})",
+        *(f"INSERT INTO bounds VALUES ({i}, {literal.format(time)})" for i, time in enumerate(times)),
+    )
+    rows = [row["id"] for chunk in read(IN_WINDOW.format(table="bounds"), WINDOW) for row in chunk]
+    assert rows == [1, 2]
+
+
+def drop_table(execute, database: str, name: str) -> None:
+    if database != "oracle":
+        execute(f"DROP TABLE IF EXISTS {name}")
+    else:
+        execute(
+            f"BEGIN EXECUTE IMMEDIATE 'DROP TABLE {name}'; EXCEPTION WHEN OTHERS THEN "
+            "IF SQLCODE != -942 THEN RAISE; END IF; END;"
+        )
+
+
+def test_rows_come_in_chunks_of_dicts_with_the_databases_column_names(database):
+    name, execute = database
+    drop_table(execute, name, "named")
+    execute(
+        'CREATE TABLE named (id int, "Mixed Case" int)', *(f"INSERT INTO named VALUES ({i}, {i})" for i in range(5))
+    )
+    chunks = read('SELECT id, "Mixed Case" FROM named WHERE id >= :smallest ORDER BY id', {"smallest": 0})
+    assert [len(chunk) for chunk in chunks] == [2, 2, 1]
+    assert chunks[0] == [{"id": 0, "Mixed Case": 0}, {"id": 1, "Mixed Case": 1}]
+
+
+def test_an_empty_result_has_no_chunks(database):
+    name, execute = database
+    drop_table(execute, name, "empty")
+    execute("CREATE TABLE empty (id int)")
+    assert read("SELECT id FROM empty") == []
+
+
+def test_wrong_sql_is_refused_with_the_databases_words(database):
+    with pytest.raises(ConfigurationError, match="the database refuses the sql: .*(?i:nowhere|942)"):
+        read("SELECT id FROM nowhere")
+
+
+def test_a_query_can_be_read_again(sqlite):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    sqlite("CREATE TABLE again (id int)", "INSERT INTO again VALUES (1)")
+    chunks = ChunkedSqlHook("source_db").chunks("SELECT id FROM again")
+    assert list(chunks) == list(chunks) == [[{"id": 1}]]
+
+
+def test_a_big_result_streams_instead_of_being_fetched_whole(postgresql):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    # Fetched whole this would never end: the first chunk is there long before the last row exists.
+    chunks = iter(ChunkedSqlHook("source_db").chunks("SELECT generate_series(1, 1000000000000) AS i", None, 10))
+    assert [row["i"] for row in next(chunks)] == list(range(1, 11))
+    chunks.close()
+
+
+def test_a_hook_without_a_dialect_falls_back_to_plain_db_api(connect, tmp_path, monkeypatch):
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    def no_dialect(self, engine_kwargs=None):
+        raise NotImplementedError("no dialect")
+
+    monkeypatch.setattr(SqliteHook, "get_sqlalchemy_engine", no_dialect)
+    path = tmp_path / "plain.db"
+    connect("source_db", conn_type="sqlite", host=str(path))
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE plain (id int, name text)")
+        connection.executemany("INSERT INTO plain VALUES (?, ?)", [(i, f"n{i}") for i in range(5)])
+    sql = "SELECT id, name FROM plain WHERE name <> :not AND id >= :low ORDER BY id"
+    assert read(sql, {"low": 1, "not": "n3"}) == [
+        [{"id": 1, "name": "n1"}, {"id": 2, "name": "n2"}],
+        [{"id": 4, "name": "n4"}],
+    ]
+    with pytest.raises(ConfigurationError, match="no such table: nowhere"):
+        list(ChunkedSqlHook("source_db").iter_chunks("SELECT 1 FROM nowhere"))
+
+
+def test_binds_take_the_form_that_the_databases_columns_compare_with():
+    import pendulum
+
+    from airflow_async_rest.hooks.chunked_sql import bind_value
+
+    prague = timezone(timedelta(hours=2))
+    instant = datetime(2026, 7, 1, 2, 0, tzinfo=prague)
+    assert bind_value(instant, "postgresql") == datetime(2026, 7, 1, tzinfo=UTC)
+    assert bind_value(instant, "oracle") == datetime(2026, 7, 1)  # noqa: DTZ001
+    assert bind_value(instant, "sqlite") == "2026-07-01 00:00:00"
+    assert bind_value(datetime(2026, 7, 1, 2, 0, 0, 5), "sqlite") == "2026-07-01 02:00:00.000005"  # noqa: DTZ001
+    assert bind_value(date(2026, 7, 1), "sqlite") == "2026-07-01"
+    assert bind_value(date(2026, 7, 1), "oracle") == date(2026, 7, 1)
+    assert bind_value(Decimal("1.5"), "oracle") == Decimal("1.5")
+    assert type(bind_value(pendulum.datetime(2026, 7, 1), "postgresql")) is datetime
+
+
+def test_the_oracle_path_connects_with_the_real_driver_and_dialect(connect):
+    """No Oracle is needed to see that the statement compiles for it and that its own driver does the connecting."""
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    connect("source_db", conn_type="oracle", host="127.0.0.1", port=1, login="u", password="p@ss:w/ord", schema="FREE")
+    chunks = ChunkedSqlHook("source_db").chunks(IN_WINDOW.format(table="t"), WINDOW)
+    assert (chunks._engine.dialect.name, chunks._engine.dialect.driver) == ("oracle", "oracledb")
+    assert ":window_start" in str(chunks._statement.compile(chunks._engine))
+    with pytest.raises(Exception, match="DPY-6005"):  # the driver's own: cannot connect
+        next(iter(chunks))

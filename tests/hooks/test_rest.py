@@ -1,0 +1,247 @@
+import base64
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+
+@pytest.fixture
+def hook(connect):
+    """Make the hook of a connection with these fields."""
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    def make(conn_type="async_rest", host="api.example.com", **fields) -> AsyncRestHook:
+        connect("search_api", conn_type=conn_type, host=host, **fields)
+        return AsyncRestHook("search_api")
+
+    return make
+
+
+@pytest.fixture
+def settings(hook):
+    return lambda *args, **fields: hook(*args, **fields).settings()
+
+
+@pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({}, "https://api.example.com"),
+        ({"conn_type": "http"}, "http://api.example.com"),
+        ({"schema": "http"}, "http://api.example.com"),
+        ({"conn_type": "http", "schema": "https"}, "https://api.example.com"),
+        ({"host": "api.example.com/v1/", "port": 8443}, "https://api.example.com:8443/v1/"),
+        ({"host": "http://api.example.com/v1", "schema": "https"}, "http://api.example.com/v1"),
+        ({"host": "api.example.com:81", "port": 82}, "https://api.example.com:81"),
+        ({"host": "[::1]", "port": 82}, "https://[::1]:82"),
+        ({"host": "[::1]:81/x"}, "https://[::1]:81/x"),
+        ({"host": " api.example.com "}, "https://api.example.com"),
+        ({"host": "api.example.com/@me"}, "https://api.example.com/@me"),
+    ],
+)
+def test_the_base_url_is_made_of_host_schema_and_port(settings, fields, url):
+    assert settings(**fields).base_url == url
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"host": ""}, "fill in Host"),
+        ({"schema": "ftp"}, "http or https as Schema"),
+        ({"host": "user:s3cret@api.example.com"}, "Login and Password"),
+        ({"host": "https://user:s3cret@api.example.com"}, "Login and Password"),
+        ({"host": "api.example.com/x?token=s3cret"}, "Host"),
+        ({"host": "api.example.com:s3cret"}, "Host and Port"),
+    ],
+)
+def test_a_wrong_host_names_what_to_fill_in(settings, fields, text):
+    with pytest.raises(ConfigurationError, match=text) as raised:
+        settings(**fields)
+    assert "user:" not in str(raised.value)
+    assert "token=" not in str(raised.value)
+
+
+BASIC = "Basic " + base64.b64encode(b"me:s3cret").decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers"),
+    [
+        ({}, {}),
+        ({"login": "me", "password": "s3cret"}, {"Authorization": BASIC}),
+        ({"conn_type": "http", "login": "me", "password": "s3cret"}, {"Authorization": BASIC}),
+        ({"login": "me"}, {"Authorization": "Basic " + base64.b64encode(b"me:").decode()}),
+        ({"login": "é", "password": "ž"}, {"Authorization": "Basic " + base64.b64encode("é:ž".encode()).decode()}),
+        ({"password": "s3cret", "extra": {"auth_type": "bearer"}}, {"Authorization": "Bearer s3cret"}),
+        ({"conn_type": "http", "password": "s3cret", "extra": {"auth_type": "bearer"}}, {"Authorization": "Bearer s3cret"}),
+        ({"password": "s3cret", "extra": {"auth_type": "api_key"}}, {"X-API-Key": "s3cret"}),
+        ({"password": "s3cret", "extra": {"auth_type": "api_key", "api_key_header": "X-Key"}}, {"X-Key": "s3cret"}),
+        ({"login": "me", "password": "s3cret", "extra": {"auth_type": "none"}}, {}),
+        ({"extra": {"auth_type": "", "headers": {"A": "b", "N": 5}}}, {"A": "b", "N": "5"}),
+        ({"login": "me", "password": "s3cret", "extra": {"headers": {"A": "b"}}}, {"A": "b", "Authorization": BASIC}),
+        ({"conn_type": "http", "extra": {"A": "b", "headers": {"C": "d"}}}, {"A": "b", "C": "d"}),
+    ],
+)  # fmt: skip
+def test_authentication_and_headers_come_from_the_connection(settings, fields, headers):
+    assert settings(**fields).headers == headers
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"extra": {"auth_type": "digest"}}, "auth_type='digest': write one of none, basic, bearer, api_key"),
+        ({"extra": {"auth_type": "basic"}}, "login="),
+        ({"extra": {"auth_type": "bearer"}}, "password="),
+        ({"extra": {"auth_type": "api_key"}}, "password="),
+        ({"password": "s3cret"}, "auth_type"),
+        ({"password": "s3cret\n", "extra": {"auth_type": "bearer"}}, "'Authorization'.*line break"),
+        ({"password": "s3cret", "extra": {"auth_type": "api_key", "api_key_header": "X Key"}}, "'X Key'"),
+        ({"extra": {"headers": {"A": "b\r\nC: d"}}}, "'A'.*line break"),
+        ({"extra": {"headers": "A: b"}}, "headers="),
+        ({"extra": {"headers": ["A"]}}, "headers="),
+        ({"extra": {"request_timeout_seconds": 0}}, "request_timeout_seconds=0"),
+        ({"extra": {"connect_timeout_seconds": "soon"}}, "connect_timeout_seconds='soon'"),
+        ({"extra": {"connect_timeout_seconds": "nan"}}, "connect_timeout_seconds='nan'"),
+        ({"extra": {"trust_env": "perhaps"}}, "trust_env='perhaps'"),
+        ({"extra": {"cookies": 5}}, "cookies=5"),
+        ({"extra": {"cert": ["a", "b", "c"]}}, "cert="),
+        ({"extra": {"cert": {"a": 1}}}, "cert="),
+        ({"extra": {"cert": []}}, "cert="),
+        ({"extra": {"idempotency_header": "A B"}}, "idempotency_header"),
+        ({"extra": {"retries": 5}}, "unknown field 'retries'; known are: auth_type"),
+        ({"extra": "[1, 2]"}, "must be a JSON object"),
+        ({"extra": "no json"}, "must be a JSON object"),
+    ],
+)
+def test_a_wrong_field_is_named(settings, fields, text):
+    with pytest.raises(ConfigurationError, match=text) as raised:
+        settings(**fields)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_without_extra_the_defaults_hold(settings):
+    found = settings()
+    assert (found.idempotency_header, found.connect_timeout_seconds, found.request_timeout_seconds) == (
+        "Idempotency-Key",
+        10.0,
+        60.0,
+    )
+    assert (found.verify, found.client_certificate, found.trust_env, found.proxy, found.cookies) == (
+        True,
+        None,
+        True,
+        None,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "name", "value"),
+    [
+        ({"idempotency_header": ""}, "idempotency_header", None),
+        ({"idempotency_header": "X-Id"}, "idempotency_header", "X-Id"),
+        ({"idempotency_header": None}, "idempotency_header", "Idempotency-Key"),
+        ({"connect_timeout_seconds": "2.5"}, "connect_timeout_seconds", 2.5),
+        ({"verify": False}, "verify", False),
+        ({"verify": "False"}, "verify", False),
+        ({"verify": "/ca.pem"}, "verify", "/ca.pem"),
+        ({"cert": "/both.pem"}, "client_certificate", ("/both.pem", None)),
+        ({"cert": ["/c.pem", "/k.pem"]}, "client_certificate", ("/c.pem", "/k.pem")),
+        ({"trust_env": False}, "trust_env", False),
+        ({"trust_env": "false"}, "trust_env", False),
+        ({"cookies": "TRUE"}, "cookies", True),
+        ({"proxy": "http://p:1"}, "proxy", "http://p:1"),
+    ],
+)
+def test_an_extra_field_sets_its_option(settings, extra, name, value):
+    assert getattr(settings(extra=extra), name) == value
+
+
+@pytest.mark.parametrize(
+    ("extra", "name", "value"),
+    [
+        ({"timeout": 5}, "request_timeout_seconds", 5.0),
+        ({"verify_ssl": False}, "verify", False),
+        ({"proxies": {"https": "http://p:1", "http": "http://p:2"}}, "proxy", "http://p:1"),
+        ({"proxies": {"http": "http://p:2"}}, "proxy", "http://p:2"),
+        ({"stream": True, "allow_redirects": False, "max_redirects": 3, "check_response": False}, "headers", {}),
+        ({"rate_limit": "5/s"}, "headers", {}),
+    ],
+)
+def test_airflows_http_type_keeps_its_own_names(settings, extra, name, value):
+    assert getattr(settings(conn_type="http", extra=extra), name) == value
+
+
+def test_limits_of_the_connection_are_given_as_they_are(hook):
+    assert hook(extra={"rate_limit": "5/s", "concurrency": 4, "proxy": ""}).options() == {
+        "rate_limit": "5/s",
+        "concurrency": 4,
+    }
+
+
+@pytest.mark.parametrize(("name", "zone"), [(None, None), ("UTC", None), ("Europe/Prague", ZoneInfo("Europe/Prague"))])
+def test_naive_times_have_the_zone_of_the_connection(hook, name, zone):
+    assert hook(extra={"naive_timezone": name}).naive_timezone() == zone
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "Europe", "../x", 5, "/etc/passwd"])
+def test_an_unknown_zone_is_named(hook, name):
+    with pytest.raises(ConfigurationError, match="naive_timezone="):
+        hook(extra={"naive_timezone": name}).naive_timezone()
+
+
+@pytest.mark.parametrize(
+    ("fields", "echoed"),
+    [
+        ({"login": "me", "password": "s3cret"}, ["s3cret", base64.b64encode(b"me:s3cret").decode()]),
+        ({"password": "s3cret", "extra": {"auth_type": "bearer"}}, ["s3cret", "Bearer s3cret"]),
+        ({"password": "s3cret", "extra": {"auth_type": "api_key"}}, ["s3cret"]),
+        ({"extra": {"headers": {"Authorization": "Token s3cret"}}}, ["s3cret", "Token s3cret"]),
+        ({"conn_type": "http", "extra": {"X-Token": "s3cret"}}, ["s3cret"]),
+        ({"extra": {"proxy": "http://me:s3cr%40t@p:1"}}, ["me:s3cr%40t", "s3cr%40t", "s3cr@t"]),
+    ],
+)
+def test_secrets_of_the_connection_are_taken_out_of_texts(settings, fields, echoed):
+    found = settings(**fields)
+    for text in echoed:
+        redacted = found.redact(f'{{"you sent": "{text}"}}')
+        assert text not in redacted
+        assert "***" in redacted
+        assert text not in repr(found)
+
+
+def test_what_is_no_secret_stays_readable(settings):
+    found = settings(
+        login="me", password="abc", extra={"headers": {"Accept": "application/json", "content-type": "text/x"}}
+    )
+    assert found.redact("abc application/json text/x") == "abc application/json text/x"
+    assert "abc" not in found.secrets
+
+
+def test_what_is_made_of_a_secret_is_masked_in_airflows_logs(settings, monkeypatch):
+    masked = []
+    monkeypatch.setattr("airflow.sdk.log.mask_secret", masked.append)
+    found = settings(login="me", password="s3cret")
+    assert found.secrets <= set(masked)
+    assert base64.b64encode(b"me:s3cret").decode() in masked
+
+
+@pytest.mark.parametrize("conn_id", ["nowhere", "", None, 5])
+def test_a_connection_that_is_not_there_is_named(conn_id, airflow_db):
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    with pytest.raises(ConfigurationError, match="http_conn_id="):
+        AsyncRestHook(conn_id).settings()
+
+
+def test_a_connection_of_another_type_is_refused(hook):
+    with pytest.raises(ConfigurationError, match="type 'postgres': use one of type async_rest or http"):
+        hook(conn_type="postgres").settings()
+
+
+def test_a_connection_is_asked_for_once(hook, monkeypatch):
+    asked = hook()
+    asked.settings()
+    monkeypatch.delenv("AIRFLOW_CONN_SEARCH_API")
+    assert asked.settings().base_url == "https://api.example.com"
+    assert asked.naive_timezone() is None

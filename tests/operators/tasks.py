@@ -1,0 +1,37 @@
+"""Tasks that tests make, here or in a process of their own (``make_task``, steered by the environment)."""
+
+import os
+from datetime import timedelta
+
+READINGS = "SELECT i AS id, i * 1.5 AS value FROM generate_series(1, {rows}) AS i ORDER BY i"
+
+
+def sql_to_rest(**arguments):
+    from airflow_async_rest import RequestRetry
+    from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
+
+    settings = {
+        "task_id": "post",
+        "sql": READINGS.format(rows=100),
+        "sql_conn_id": "source_db",
+        "http_conn_id": "search_api",
+        "endpoint": "readings/{id}",
+        "method": "PUT",
+        "key": "id",
+        "request_retry": RequestRetry(backoff_base_seconds=0.01),
+    }
+    return SqlToRestOperator(**(settings | arguments))
+
+
+def make_task():
+    return sql_to_rest(
+        sql=READINGS.format(rows=os.environ["ROWS"]),
+        concurrency=int(os.environ.get("CONCURRENCY", "16")),
+        chunk_size=1000,
+        execution_timeout=timedelta(minutes=10),
+    )
+
+
+def ids(seen) -> list[int]:
+    """Which rows requests were for, in the order the API saw them."""
+    return [int(request.path.rpartition("/")[2]) for request in seen]

@@ -1,0 +1,95 @@
+"""AsyncRestHook.deliver: the engine from a plain TaskFlow task."""
+
+import json
+
+import pytest
+from task_runner import run_try
+from tasks import ids
+
+from airflow_async_rest import RequestRetry
+
+
+def task_of(function, **arguments):
+    from airflow.providers.standard.operators.python import PythonOperator
+
+    return PythonOperator(task_id="push", python_callable=function, **arguments)
+
+
+def deliver(items, **arguments):
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    settings = {"endpoint": "x/{id}", "key": "id", "request_retry": RequestRetry(max_attempts=1)}
+    return AsyncRestHook("search_api").deliver(items, **(settings | arguments))
+
+
+def test_items_are_delivered_and_the_report_is_the_tasks_result(places, supervisor):
+    state, error = run_try(task_of(lambda: deliver({"id": i} for i in range(2500))), supervisor)
+    assert (state, error) == ("success", None)
+    assert sorted(ids(places.delivered)) == list(range(2500))
+    assert supervisor.report["delivered"] == 2500
+    assert supervisor.data["xcom"]["failed_items"] == []
+
+
+def test_failures_are_in_xcom_and_dead_letters_and_a_retry_sends_all_with_the_same_keys(places, supervisor):
+    places.answer = lambda seen: 500 if seen.path.endswith("/3") else 200
+    task = task_of(lambda: deliver([{"id": i} for i in range(5)]))
+    state, error = run_try(task, supervisor)
+    assert state == "up_for_retry"
+    assert "1 of 5 items failed (1 http_500)" in str(error)
+    assert [item["key"] for item in supervisor.data["xcom"]["failed_items"]] == [3]
+    folder = supervisor.report["dead_letters"]
+    first = {seen.path: seen.key for seen in places.seen}
+    places.reset()
+    places.answer = lambda seen: 200
+    run_try(task, supervisor, 2)
+    assert {seen.path: seen.key for seen in places.seen} == first
+
+    from airflow_async_rest.runtime import open_folder
+
+    assert open_folder(folder).read() == {}  # everything was sent anew, so what was dead is void
+
+
+def test_an_item_that_is_no_dict_becomes_one(places, supervisor):
+    run_try(task_of(lambda: deliver([7, "a b"], endpoint="x/{item}", key="item")), supervisor)
+    assert {seen.path: json.loads(seen.body) for seen in places.seen} == {
+        "/x/7": {"item": 7},
+        "/x/a%20b": {"item": "a b"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [({"id": 1}, "items is a dict: give a list"), ("text", "items is a str"), (5, "items is a int")],
+)
+def test_items_that_are_none_are_refused(places, supervisor, items, message):
+    state, error = run_try(task_of(lambda: deliver(items)), supervisor)
+    assert state == "failed"
+    assert message in str(error)
+
+
+def test_outside_a_task_it_works_too(places):
+    assert deliver([{"id": 1}, {"id": 2}])["delivered"] == 2
+
+
+def test_a_kill_of_a_taskflow_task_keeps_what_is_done(places, supervisor):
+    import os
+    import signal
+    import threading
+
+    places.answer = lambda seen: 200 if seen.path.endswith("/0") else "hang"
+    killer = threading.Thread(
+        target=lambda: (places.wait_for(lambda api: api.in_flight == 16), os.kill(os.getpid(), signal.SIGTERM))
+    )
+    killer.start()
+    state, error = run_try(task_of(lambda: deliver({"id": i} for i in range(100))), supervisor)
+    killer.join()
+    assert state == "up_for_retry"
+    assert "the task was killed" in str(error)
+    assert (supervisor.report["delivered"], supervisor.report["unfinished"]) == (1, 16)
+
+
+def test_an_http_connection_serves_as_well(places, supervisor, connect):
+    connect("search_api", conn_type="http", host=places.url, login="ann", password="pw", extra='{"X-Team": "a"}')
+    run_try(task_of(lambda: deliver([{"id": 1}])), supervisor)
+    assert places.seen[0].headers["X-Team"] == "a"
+    assert places.seen[0].headers["Authorization"].startswith("Basic ")

@@ -1,0 +1,135 @@
+"""Every mistake a user can make gives one clear message, by name, before the first request."""
+
+import json
+import re
+
+import pytest
+from task_runner import run_try
+from tasks import sql_to_rest
+
+WINDOWED = "SELECT 1 AS id WHERE now() > :window_start"
+
+# what the user wrote -> what the message must say (a regular expression)
+ARGUMENTS = {
+    "sql: empty": ({"sql": " "}, r"sql=' ': write a SELECT"),
+    "sql: syntax": ({"sql": "SELEC 1"}, r"the database refuses the sql: syntax error at or near"),
+    "sql: table": ({"sql": "SELECT id FROM nowhere"}, r"the database refuses the sql: relation \"nowhere\" does not"),
+    "sql: column twice": ({"sql": "SELECT 1 AS id, 2 AS id"}, r"sql returns two columns named 'id': give one.* alias"),
+    "sql: no select": ({"sql": "CREATE TABLE never (id int)"}, r"the database refuses the sql"),
+    "sql: bind": ({"sql": "SELECT 1 AS id WHERE 1 = :limit"}, r"bind :limit.*no value: add it to parameters="),
+    "sql: colon in quotes": ({"sql": "SELECT 'a :b' AS id"}, r"A colon that is no bind, inside quotes too, is written"),
+    "parameters: window": ({"parameters": {"window_start": 1}}, r"parameters\['window_start'\]: give it as the arg"),
+    "chunk_size": ({"chunk_size": 0}, r"chunk_size=0: write a whole number"),
+    "sql_conn_id: unknown": ({"sql_conn_id": "nobody"}, r"sql_conn_id='nobody': there is no such connection; add it"),
+    "sql_conn_id: not sql": ({"sql_conn_id": "search_api"}, r"sql_conn_id='search_api' is of type 'async_rest', which"),
+    "http_conn_id: unknown": ({"http_conn_id": "nobody"}, r"http_conn_id='nobody': there is no such connection"),
+    "http_conn_id: sql": (
+        {"http_conn_id": "source_db"},
+        r"http_conn_id='source_db' is a connection of type 'postgres'",
+    ),
+    "endpoint: column": ({"endpoint": "x/{idd}"}, r"endpoint names the column 'idd', which.*; they have: id, value"),
+    "endpoint: brace": ({"endpoint": "x/{id"}, r"endpoint='x/\{id': .*write placeholders as \{column\}"),
+    "endpoint: format": ({"endpoint": "x/{id:05d}"}, r"endpoint='x/\{id:05d\}': a placeholder is just a column's name"),
+    "endpoint: url": ({"endpoint": "http://evil/x"}, r"endpoint='http://evil/x' is a whole URL: put scheme and host"),
+    "method": ({"method": "SEND"}, r"method='SEND': write one of POST, PUT"),
+    "key: column": ({"key": "uuid"}, r"key names the column 'uuid', which the rows do not have; they have: id, value"),
+    "key: type": ({"key": [1]}, r"key=\[1\]: write a column's name"),
+    "headers": ({"headers": {"X-A": "a\nb"}}, r"headers\['X-A'\]: write a string without line breaks"),
+    "transform": ({"transform": "to_document"}, r"transform='to_document': write a function"),
+    "response_check": ({"response_check": 200}, r"response_check=200: write a function"),
+    "request_retry": ({"request_retry": 5}, r"request_retry=5: write RequestRetry"),
+    "concurrency": ({"concurrency": 0}, r"concurrency=0: write a whole number from 1"),
+    "rate_limit: unit": ({"rate_limit": "100/d"}, r"rate_limit='100/d': write a number of requests and a unit"),
+    "rate_limit: zero": ({"rate_limit": "0/s"}, r"rate_limit='0/s'"),
+    "max_failures": ({"max_failures": "some"}, r"max_failures='some': write a number of items, such as 25, or a share"),
+    "max_failures: negative": ({"max_failures": -1}, r"max_failures=-1"),
+    "dead_letter_path": ({"dead_letter_path": "nosuch://bucket/x"}, r"dead_letter_path 'nosuch://bucket/x/.*cannot be"),
+    "window: unreadable": ({"window_start": "1st", "window_end": "2026-01-02"}, r"window_start='1st': write a date or"),
+    "window: half": ({"window_start": "2026-01-01"}, r"window_end is missing: the argument gives only the other end"),
+    "window: reversed": (
+        {"window_start": "2026-01-02", "window_end": "2026-01-01"},
+        r"window_end .* is not after window_start",
+    ),
+    "window: empty": ({"window_start": "2026-01-01", "window_end": "2026-01-01"}, r"is not after .* half-open, so one"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
+def test_a_wrong_argument_is_named_before_the_first_request(places, supervisor, arguments, message):
+    state, error = run_try(sql_to_rest(**arguments), supervisor)
+    assert state == "failed"  # no retry of Airflow's mends it
+    assert re.search(message, str(error)), error
+    assert places.seen == []
+
+
+def test_every_argument_of_the_operator_that_can_be_wrong_is_in_the_table():
+    import inspect
+
+    from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
+
+    arguments = set(inspect.signature(SqlToRestOperator.__init__).parameters) - {"self", "kwargs"}
+    tried = {name for wrong, _ in ARGUMENTS.values() for name in wrong}
+    assert arguments == tried
+
+
+CONNECTIONS = {
+    "no host": ({"host": ""}, r"base URL is '.*fill in Host"),
+    "password in host": ({"host": "ann:secret@api"}, r"host='\*\*\*': put user name and password into Login"),
+    "schema": ({"schema": "ftp", "host": "api"}, r"base URL is 'ftp://api': fill in Host, and http or https"),
+    "password without a use": ({"password": "secret"}, r"password='\*\*\*': say how it is meant"),
+    "auth_type": ({"extra": {"auth_type": "oauth"}}, r"auth_type='oauth': write one of none, basic, bearer, api_key"),
+    "basic without login": ({"extra": {"auth_type": "basic"}}, r"login='': authentication basic needs a login"),
+    "bearer without token": ({"extra": {"auth_type": "bearer"}}, r"password='': authentication bearer takes"),
+    "unknown field": ({"extra": {"time_out": 3}}, r"unknown field 'time_out'; known are: auth_type"),
+    "headers": ({"extra": {"headers": "Accept: all"}}, r"headers='Accept: all': write a JSON object"),
+    "timeout": ({"extra": {"request_timeout_seconds": 0}}, r"request_timeout_seconds=0: write a number of seconds"),
+    "certificate file": ({"extra": {"verify": "/no/such.pem"}}, r"certificate files cannot be read.*'verify' and"),
+    "time zone": ({"extra": {"naive_timezone": "Mars"}}, r"naive_timezone='Mars': write a name such as 'Europe/Pr"),
+    "rate limit": ({"extra": {"rate_limit": "fast"}}, r"rate_limit='fast': write a number of requests"),
+    "concurrency": ({"extra": {"concurrency": "many"}}, r"concurrency='many': write a whole number"),
+}
+
+
+@pytest.mark.parametrize(("fields", "message"), CONNECTIONS.values(), ids=CONNECTIONS.keys())
+def test_a_wrong_connection_is_named_with_its_field(places, supervisor, connect, fields, message):
+    fields = {"conn_type": "async_rest", "host": places.url} | fields
+    connect("search_api", **(fields | {"extra": json.dumps(fields.get("extra", {}))}))
+    state, error = run_try(sql_to_rest(), supervisor)
+    assert state == "failed"
+    assert re.search(message, str(error)), error
+    assert "secret" not in str(error)
+    assert places.seen == []
+
+
+def test_a_backfill_with_a_window_in_its_conf_is_refused(places, supervisor):
+    conf = {"window_start": "2026-01-01", "window_end": "2026-01-02"}
+    state, error = run_try(sql_to_rest(sql=WINDOWED), supervisor, conf=conf, run_type="backfill")
+    assert (state, places.seen) == ("failed", [])
+    assert "each of its runs would send that same window" in str(error)
+    assert run_try(sql_to_rest(sql=WINDOWED), supervisor, conf=conf, run_type="manual")[0] == "success"
+    assert supervisor.report["window_start"] == "2026-01-01T00:00:00+00:00"
+
+
+def test_a_zero_width_interval_fails_and_names_the_ways_out(places, supervisor):
+    from task_runner import WINDOW
+
+    state, error = run_try(sql_to_rest(sql=WINDOWED), supervisor, window=(WINDOW[0], WINDOW[0]))
+    assert (state, places.seen) == ("failed", [])
+    for way in ("CronDataIntervalTimetable(", "window_start= and window_end=", '{"window_start": "2026-01-01"'):
+        assert way in str(error)
+
+
+def test_a_database_that_is_down_is_worth_a_retry(places, supervisor, connect):
+    connect("source_db", conn_type="postgres", host="127.0.0.1", port=1, login="x", schema="x")
+    state, _ = run_try(sql_to_rest(), supervisor)
+    assert state == "up_for_retry"
+
+
+def test_an_api_that_is_down_makes_dead_letters_worth_a_retry(places, supervisor, connect):
+    from airflow_async_rest import RequestRetry
+
+    connect("search_api", conn_type="async_rest", host="http://127.0.0.1", port=1)
+    retry = RequestRetry(max_attempts=2, backoff_base_seconds=0.001)
+    state, error = run_try(sql_to_rest(request_retry=retry), supervisor)
+    assert state == "up_for_retry"
+    assert "100 connection" in str(error)

@@ -1,0 +1,112 @@
+"""SIGTERM and SIGKILL, for real: the task in a process of its own, ended as Airflow or the kernel ends it."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections import defaultdict
+
+import pytest
+from task_runner import Supervisor, run_try, spawn_try
+from tasks import ids, make_task, sql_to_rest
+
+AIRFLOWS_PATIENCE_SECONDS = 5  # between its SIGTERM and its SIGKILL
+
+
+def terminate_as_airflow_does(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(AIRFLOWS_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """What a task of :mod:`tasks` is steered by, here and in a process of its own."""
+
+    def steer(**settings) -> dict:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, str(value))
+        return {}
+
+    return steer
+
+
+def test_a_kill_while_256_requests_hang_keeps_everything_and_the_retry_delivers_them(places, supervisor, environment):
+    environment(ROWS=2000, CONCURRENCY=256)
+    places.answer = lambda seen: "hang" if seen.json()["id"] > 300 else (422 if seen.json()["id"] == 7 else 200)
+    process = spawn_try("tasks", supervisor.path, 1, {})
+    places.wait_for(lambda api: api.in_flight == 256)
+    terminate_as_airflow_does(process)
+    after = Supervisor(supervisor.path)
+    assert after.data["outcome"] == "up_for_retry"  # it raised by itself: the SIGKILL came too late
+    assert after.report["unfinished"] == len(after.checkpoint["unfinished"]) == 256
+    assert [item["key"] for item in after.data["xcom"]["failed_items"]] == [7]
+    assert (after.report["delivered"], after.report["failed"], after.report["read"]) == (299, 1, 556)
+    places.reset()
+    places.answer = lambda seen: 200
+    state, _ = run_try(make_task(), after, 2)
+    assert state == "success"
+    assert sorted(ids(places.seen)) == [7, *range(301, 2001)]
+
+
+def test_a_kill_while_the_database_works_cancels_the_statement(places, supervisor, postgres):
+    # A streaming cursor does its work when it is fetched from.
+    working = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'FETCH %' AND state = 'active'"
+
+    def wait_until_working(sessions: int) -> None:
+        for _ in range(10_000):
+            if postgres.execute(working) == [(sessions,)]:
+                return
+        raise AssertionError(f"there never were {sessions} sessions working")
+
+    def kill_when_working():
+        wait_until_working(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=kill_when_working)
+    killer.start()
+    state, error = run_try(sql_to_rest(sql="SELECT 1 AS id FROM pg_sleep(60)"), supervisor)
+    killer.join()
+    assert state == "up_for_retry"
+    assert "the task was killed" in str(error)
+    wait_until_working(0)  # long before the sleep would have ended by itself
+
+
+def test_sigkill_at_ten_random_moments_loses_nothing_and_sends_little_twice(places, supervisor, environment):
+    rows, kills = 20_000, 10
+    environment(ROWS=rows)
+    chance = random.Random(20261101)
+    moments = sorted(chance.sample(range(1, rows - 2000), kills))
+    keys, twice, last = defaultdict(set), 0, None
+    sent_before: set[int] = set()
+
+    def look(after: dict | None) -> int:
+        """Check one try's requests against the checkpoint it started from; give how many went out again."""
+        again = 0
+        for seen, row in zip(places.seen, ids(places.seen), strict=True):
+            keys[row].add(seen.key)
+            if row in sent_before:
+                again += 1
+                assert after is None or row - 1 >= after["position"] or row - 1 in after["unfinished"]
+        sent_before.update(ids(places.seen))
+        places.seen.clear()
+        return again
+
+    for number, moment in enumerate(moments, 1):
+        process = spawn_try("tasks", supervisor.path, number, {})
+        places.wait_for(lambda api, moment=moment: len(sent_before | set(ids(api.seen))) >= moment, 120)
+        process.kill()
+        process.wait()
+        places.wait_for(lambda api: api.in_flight == 0)
+        twice += look(last)
+        last = Supervisor(supervisor.path).checkpoint
+    state, _ = run_try(make_task(), Supervisor(supervisor.path), kills + 1)
+    twice += look(last)
+    assert state == "success"
+    assert set(ids(places.delivered)) == set(range(1, rows + 1))
+    assert all(len(its) == 1 for its in keys.values())
+    print(f"{rows} rows, {kills} kills at {moments}: {twice} requests sent again")

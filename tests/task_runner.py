@@ -1,0 +1,164 @@
+"""Airflow's real task runner, in this process, with a supervisor that keeps XCom and state in a file.
+
+The file survives a SIGKILL, as Airflow's database does. Run as a script it runs one try of a module's task, so
+that a test can kill it; see :func:`spawn_try`.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+WINDOW = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
+
+
+@dataclass
+class Supervisor:
+    """Answers what the task asks of Airflow; everything it is told lies in ``path`` afterwards."""
+
+    path: Path
+    failing: bool = False  # the state store raises
+    data: dict = field(init=False)
+    wrong: list = field(default_factory=list)  # reports whose rows do not add up
+
+    def __post_init__(self):
+        empty = {"state": {}, "xcom": {}, "outcome": None}
+        self.data = json.loads(self.path.read_text()) if self.path.exists() else empty
+
+    def send(self, msg):
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time import comms
+
+        match msg:
+            case comms.GetTaskStateStore() | comms.SetTaskStateStore() | comms.DeleteTaskStateStore() if self.failing:
+                raise ConnectionError("the API server is away")
+            case comms.GetTaskStateStore(key=key):
+                if key not in self.data["state"]:
+                    return comms.ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND)
+                return comms.TaskStateStoreResult(value=self.data["state"][key])
+            case comms.SetTaskStateStore(key=key, value=value):
+                assert len(json.dumps(value)) <= 65_535, "larger than Airflow's state store takes"
+                self.data["state"][key] = value
+                self.check(value)
+            case comms.DeleteTaskStateStore(key=key):
+                self.data["state"].pop(key, None)
+            case comms.SetXCom(key=key, value=value):
+                self.data["xcom"][key] = value
+                self.check(value)
+            case comms.GetXCom(key=key):
+                return comms.XComResult(key=key, value=self.data["xcom"].get(key))
+            case comms.SucceedTask():
+                self.data["outcome"] = "success"
+            case comms.RetryTask():
+                self.data["outcome"] = "up_for_retry"
+            case comms.TaskState(state=state):
+                self.data["outcome"] = str(state.value)
+            case comms.GetConnection():
+                return comms.ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+            case comms.GetVariable():
+                return comms.ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
+        temporary = self.path.with_suffix(".new")
+        temporary.write_text(json.dumps(self.data))
+        temporary.replace(self.path)
+        return comms.OKResponse(ok=True)
+
+    def check(self, value) -> None:
+        """Every row is accounted for, in every report there is."""
+        if isinstance(value, dict) and "unfinished" in value and "read" in value:
+            parts = value["delivered"] + value["failed"] + value["skipped"] + value["unfinished"]
+            if value["read"] != parts or (self.data["outcome"] == "success" and value["unfinished"]):
+                self.wrong.append(value)
+
+    @property
+    def report(self) -> dict:
+        return self.data["xcom"]["return_value"]
+
+    @property
+    def checkpoint(self) -> dict | None:
+        return self.data["state"].get("checkpoint")
+
+
+def run_try(
+    task, supervisor: Supervisor, try_number: int = 1, *, conf=None, window=WINDOW, max_tries=3, run_type="scheduled"
+):
+    """Run one try of a task; give Airflow's state for it and the error, if any.
+
+    As in Airflow, XCom is empty when a try starts, and the state store is not.
+    """
+    import structlog
+    from airflow.sdk import DAG
+    from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
+    from airflow.sdk.execution_time import task_runner
+
+    if not task.has_dag():
+        task.dag = DAG("the_dag", schedule=None, template_searchpath=str(Path(__file__).parent / "sql"))
+    supervisor.data["xcom"] = {}
+    now = datetime.now(UTC)
+    start, end = window or (None, None)
+    dag_run = DagRun(
+        dag_id=task.dag.dag_id,
+        run_id="scheduled__2026-11-01",
+        logical_date=start,
+        data_interval_start=start,
+        data_interval_end=end,
+        run_after=now,
+        start_date=now,
+        end_date=None,
+        run_type=run_type,
+        state="running",
+        conf=conf,
+        consumed_asset_events=[],
+        partition_key=None,
+    )
+    ti = task_runner.RuntimeTaskInstance.model_construct(
+        id=uuid.UUID(int=1),
+        task_id=task.task_id,
+        dag_id=task.dag.dag_id,
+        run_id=dag_run.run_id,
+        try_number=try_number,
+        map_index=-1,
+        dag_version_id=uuid.UUID(int=2),
+        task=task,
+        _ti_context_from_server=TIRunContext(dag_run=dag_run, max_tries=max_tries, should_retry=True),
+        max_tries=max_tries,
+        start_date=now,
+        state="running",
+    )
+    before = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    handler = signal.getsignal(signal.SIGTERM)
+    task_runner.SUPERVISOR_COMMS = supervisor
+    try:
+        state, _, error = task_runner.run(ti, ti.get_template_context(), structlog.get_logger("task"))
+    finally:
+        task_runner.SUPERVISOR_COMMS = before
+        signal.signal(signal.SIGTERM, handler)
+    assert supervisor.wrong == []
+    return str(state.value), error
+
+
+def spawn_try(task_module: str, supervisor_path: Path, try_number: int, environment: dict) -> subprocess.Popen:
+    """Run one try of ``task_module.make_task()`` in a process of its own; it can be killed."""
+    tests = Path(__file__).parent
+    return subprocess.Popen(
+        [sys.executable, __file__, task_module, str(supervisor_path), str(try_number)],
+        env={
+            **os.environ,
+            **environment,
+            "PYTHONPATH": os.pathsep.join(map(str, (tests, tests / "operators", tests.parent))),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+if __name__ == "__main__":
+    import importlib
+
+    module, path, number = sys.argv[1:]
+    outcome, _ = run_try(importlib.import_module(module).make_task(), Supervisor(Path(path)), int(number))
+    sys.exit(0 if outcome == "success" else 1)

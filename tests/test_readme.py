@@ -1,0 +1,103 @@
+"""What the README says is what the code has."""
+
+import inspect
+import re
+
+import pytest
+from conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def operators():
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+    from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
+
+    return {"SqlToRestOperator": SqlToRestOperator, "ReplayDeadLettersOperator": ReplayDeadLettersOperator}
+
+
+def arguments_of(operator) -> dict:
+    parameters = inspect.signature(operator.__init__).parameters
+    return {name: p for name, p in parameters.items() if name not in {"self", "kwargs"}}
+
+
+def section(title: str) -> str:
+    return README.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def first_cells(text: str) -> set[str]:
+    """The names in the first column of a section's table."""
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_the_argument_table_is_the_operators_arguments():
+    text = section("Arguments of `SqlToRestOperator`")
+    assert first_cells(text) == set(arguments_of(operators()["SqlToRestOperator"]))
+
+
+def test_the_argument_tables_defaults_are_the_operators():
+    text = section("Arguments of `SqlToRestOperator`")
+    defaults = {name: p.default for name, p in arguments_of(operators()["SqlToRestOperator"]).items()}
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            name, written = re.match(r"\| `(\w+)`.*? \| `?([^`|]+)`? \|", line).groups()
+            if isinstance(defaults[name], int | str):
+                assert written == str(defaults[name]), name
+            elif written == "required":
+                assert defaults[name] is inspect.Parameter.empty, name
+            else:
+                assert defaults[name] is None, name
+
+
+def test_every_argument_of_the_replay_is_named():
+    text = section("Arguments of `SqlToRestOperator`").split("`ReplayDeadLettersOperator` takes", 1)[1]
+    assert set(arguments_of(operators()["ReplayDeadLettersOperator"])) - {"trigger_rule"} <= set(
+        re.findall(r"`(\w+)`", text)
+    )
+
+
+@pytest.mark.parametrize("name", ["SqlToRestOperator", "ReplayDeadLettersOperator"])
+def test_every_argument_is_in_the_docstring_and_templated_ones_say_so(name):
+    operator = operators()[name]
+    documented = dict(re.findall(r":param (\w+): (.*?)(?=\n\s*:param|\n\s*\Z|\Z)", inspect.getdoc(operator), re.DOTALL))
+    assert set(documented) == set(arguments_of(operator))
+    assert {argument for argument, text in documented.items() if "(templated)" in text} == set(operator.template_fields)
+
+
+def test_the_connection_table_is_the_connection_form():
+    from airflow_async_rest.provider_info import CONNECTION_FIELDS
+
+    assert first_cells(section("The connection")) == set(CONNECTION_FIELDS)
+
+
+def test_the_reports_fields_are_those_of_the_readme(api, tmp_path, connect):
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    connect("search_api", conn_type="async_rest", host=api.url)
+    report = AsyncRestHook("search_api").deliver([{"id": 1}], endpoint="x", dead_letter_path=str(tmp_path))
+    row = next(line for line in section("What a task leaves behind").splitlines() if "`return_value`" in line)
+    assert set(re.findall(r"`(\w+)`", row)) - {"return_value", "p50", "p95", "p99"} == set(report)
+
+
+def test_the_ten_lines_are_a_dag(tmp_path):
+    from airflow.dag_processing.dagbag import DagBag
+
+    code = section("Ten lines").split("```python\n", 1)[1].split("```", 1)[0]
+    (tmp_path / "ten_lines.py").write_text(code)
+    bag = DagBag(str(tmp_path), load_op_links=False)
+    assert bag.import_errors == {}
+    assert bag.dags["sensors"].task_ids == ["post_sensors"]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 11
+
+
+def test_everything_the_package_exports_exists_and_loads_neither_airflow_nor_aiohttp():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, airflow_async_rest as a; [getattr(a, name) for name in a.__all__]; "
+        "print([m for m in sys.modules if m.split('.')[0] in {'airflow', 'aiohttp', 'sqlalchemy', 'orjson'}])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
