@@ -3,61 +3,28 @@
 import asyncio
 import contextlib
 import os
-import re
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import ObjectStoragePath, get_current_context
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
-from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, DeadlineError, FailuresError, KilledError
-from airflow_async_rest.core.job import Job, JobRun, StateStore, check_concurrency, parse_max_failures
-from airflow_async_rest.core.journal import Log
+from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, DeadlineError, FailuresError
+from airflow_async_rest.core.job import Job, JobRun
+from airflow_async_rest.core.keeper import StateStore
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.rate_limit import parse_rate_limit
-from airflow_async_rest.core.replay import Replay
-from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
-from airflow_async_rest.core.response import ResponseCheck
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.settings import check_headers
-from airflow_async_rest.core.source import Chunks, RowSource
-from airflow_async_rest.hooks.rest import AsyncRestHook
-from airflow_async_rest.windows import Window
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_DEFAULT_CONCURRENCY = 16
 # From the stop to the last write it takes up to 4 s.
 _DEADLINE_MARGIN_SECONDS = 5.0
-_ITEMS_CHUNK = 1000
-_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sending:
-    """How items are sent: the arguments that operators and ``deliver`` share; see ``SqlToRestOperator``."""
-
-    endpoint: str
-    method: str = "POST"
-    headers: Mapping[str, str] | None = None
-    transform: Callable[[dict[str, Any]], Any] | None = None
-    key: str | Iterable[str] | None = None
-    concurrency: int | None = None
-    rate_limit: str | None = None
-    response_check: ResponseCheck | None = None
-    request_retry: RequestRetry = field(default_factory=RequestRetry)
-    max_failures: int | str = 0
-    dead_letter_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,113 +71,6 @@ def open_folder(uri: str, try_number: int | None = None) -> DeadLetterFolder:
     except Exception as error:
         raise ConfigurationError(f"dead_letter_path {uri!r} cannot be used: {error}") from error
     return folder
-
-
-def row_job(
-    hook: AsyncRestHook,
-    sending: Sending,
-    scope: TaskScope,
-    chunks: Chunks,
-    log: Log,
-    *,
-    window: Window | None = None,
-    source_parts: tuple[Any, ...] | None = None,
-) -> Job:
-    """Make the job that delivers rows.
-
-    :param window: of the run; without one the run itself stands for it.
-    :param source_parts: what the rows depend on (SQL, binds); None when the job cannot resume.
-    :raises ConfigurationError: when an argument or the connection is wrong; names it.
-    """
-    endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
-    for name, function in (("transform", sending.transform), ("response_check", sending.response_check)):
-        if function is not None and not callable(function):
-            raise ConfigurationError(f"{name}={function!r}: write a function.")
-    about = window.texts() if window else {"window_start": None, "window_end": None}
-    span = tuple(window.texts().values()) if window else (scope.run_id,)
-    builder = RequestBuilder(
-        endpoint=endpoint,
-        method=method,
-        encode=json_encoder(hook.naive_timezone()),
-        identity=Identity((scope.dag_id, scope.task_id), span, scope.map_index),
-        has_key=bool(key),
-        sends_body=True if sending.transform else None,
-    )
-    uri = scope.folder_uri(sending.dead_letter_path)
-    return _job(
-        hook,
-        sending,
-        log=log,
-        build=builder.build,
-        source=RowSource(
-            chunks,
-            key=key,
-            endpoint_columns=endpoint.columns,
-            transform=sending.transform,
-            redact=hook.settings().redact,
-        ),
-        has_key=bool(key),
-        target=f"{method} {sending.endpoint}",
-        about=about,
-        folder=open_folder(uri, scope.try_number),
-        folder_uri=uri,
-        fingerprint=fingerprint(*source_parts, span, method, sending.endpoint, key) if source_parts else None,
-    )
-
-
-def replay_job(
-    hook: AsyncRestHook, sending: Sending, uris: list[str], reasons: Collection[str] | None, log: Log
-) -> Job:
-    """Make the job that sends dead letters again.
-
-    :param uris: their folders.
-    :param reasons: only those that failed for one of these; default: all.
-    :raises ConfigurationError: when an argument or the connection is wrong; names it.
-    """
-    replay = Replay(map(open_folder, uris), reasons, json_encoder())
-    return _job(
-        hook,
-        sending,
-        log=log,
-        build=replay.build,
-        source=replay,
-        target=f"replay of {len(uris)} folder(s)",
-        about={},
-        folder=replay,
-        folder_uri=uris[0] if len(uris) == 1 else uris,
-    )
-
-
-def _job(hook: AsyncRestHook, sending: Sending, *, target: str, **of_its_own: Any) -> Job:
-    """Make a job with what every direction shares: the connection, the limits, the retries."""
-    options, settings = hook.options(), hook.settings()
-    if not isinstance(sending.request_retry, RequestRetry):
-        raise ConfigurationError(f"request_retry={sending.request_retry!r}: write RequestRetry(max_attempts=...).")
-    headers = _text_headers(sending.headers)
-    secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
-    return Job(
-        settings=replace(settings, secrets=settings.secrets | secret),
-        headers=headers,
-        retry=sending.request_retry,
-        response_check=sending.response_check,
-        rate_limit=parse_rate_limit(_first(sending.rate_limit, options.get("rate_limit"))),
-        concurrency=check_concurrency(_first(sending.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
-        max_failures=parse_max_failures(sending.max_failures),
-        target=f"{target} at {settings.base_url}",
-        **of_its_own,
-    )
-
-
-def _text_headers(headers: Any) -> dict[str, str]:
-    if not isinstance(headers or {}, Mapping):
-        raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
-    texts = {name: str(value) if isinstance(value, int | float) else value for name, value in (headers or {}).items()}
-    check_headers(texts, "headers")
-    return texts
-
-
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value not in (None, "")), None)
 
 
 def run_job(
@@ -278,40 +138,3 @@ def airflow_errors() -> Iterator[None]:
         raise (AirflowFailException if error.permanent else AirflowException)(str(error)) from None
     except AsyncRestError as error:
         raise AirflowException(f"{type(error).__name__}: {error}") from None
-
-
-class _GivenItems:
-    """Items of a TaskFlow task, as chunks of rows."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        self._items = items
-
-    def __iter__(self) -> Generator[list[Mapping[str, Any]], None, None]:
-        """Give chunks of rows; an item that is no dict becomes ``{"item": item}``."""
-        items = iter(self._items)
-        while chunk := list(islice(items, _ITEMS_CHUNK)):
-            yield [item if isinstance(item, Mapping) else {"item": item} for item in chunk]
-
-    def cancel(self) -> None:
-        """Do nothing: the items are the author's."""
-
-
-def deliver_items(hook: AsyncRestHook, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:
-    """Deliver given items; see :meth:`AsyncRestHook.deliver`."""
-    started = time.monotonic()
-    try:
-        context: Context | None = get_current_context()
-    except RuntimeError:
-        context = None
-    stop, timeout = StopSwitch(), None
-    with airflow_errors():
-        if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
-            raise ConfigurationError(f"items is a {type(items).__name__}: give a list or another iterable of dicts.")
-        scope = TaskScope.of(context) if context else TaskScope()
-        job = row_job(hook, sending, scope, _GivenItems(items), log)
-    if context is not None:
-        task = context["ti"].task
-        timeout = task.execution_timeout
-        # A @task has no on_kill of its own, and without one SIGKILL would find the dead letters unwritten.
-        task.on_kill = lambda: stop.pull(KilledError("the task was killed"))  # type: ignore[method-assign]
-    return run_job(job, context, stop=stop, execution_timeout=timeout, started=started)

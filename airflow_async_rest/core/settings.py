@@ -1,16 +1,19 @@
-"""Where and how to connect, checked before anything is sent. No I/O."""
+"""What connections and authors set, checked before anything is sent. No I/O."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from json import dumps
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
 from airflow_async_rest.core.errors import ConfigurationError
 
+_LARGEST_CONCURRENCY = 1000
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _NOT_IN_HEADER_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -86,3 +89,31 @@ def check_headers(headers: Mapping[str, str], what: str) -> None:
             raise ConfigurationError(
                 f"{what}: the value of {name!r} is no text, or has a line break or another control character in it."
             )
+
+
+def parse_max_failures(value: int | str) -> int | float:
+    """Read ``0``, ``25`` (items) or ``"1%"`` (share of the rows read).
+
+    :return: an int of items, or a float share of 0 to 1.
+    :raises ConfigurationError: when it is anything else.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str):
+        text = value.strip()
+        if text.isdigit():
+            return int(text)
+        with contextlib.suppress(ValueError):
+            share = float(text.removesuffix("%")) / 100
+            if text.endswith("%") and 0 <= share <= 1:
+                return share
+    raise ConfigurationError(f"max_failures={value!r}: write a number of items, such as 25, or a share, such as '1%'.")
+
+
+def check_concurrency(value: Any) -> int:
+    """Give a valid concurrency. :raises ConfigurationError: when it is not one."""
+    if isinstance(value, str) and value.strip().isdigit():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST_CONCURRENCY:
+        raise ConfigurationError(f"concurrency={value!r}: write a whole number from 1 to {_LARGEST_CONCURRENCY}.")
+    return value

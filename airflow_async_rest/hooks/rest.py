@@ -157,7 +157,7 @@ class AsyncRestHook(BaseHook):
         :return: the report; failed items are pushed to XCom and written to dead letters.
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
-        from airflow_async_rest.runtime import Sending, deliver_items  # noqa: PLC0415  (it imports this module)
+        from airflow_async_rest.jobs import Sending, deliver_items  # noqa: PLC0415  (it imports this module)
 
         sending = Sending(
             endpoint=endpoint,

@@ -77,7 +77,7 @@ class ReplayDeadLettersOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
-        from airflow_async_rest import runtime  # noqa: PLC0415
+        from airflow_async_rest import jobs, runtime  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.hooks.rest import AsyncRestHook  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ class ReplayDeadLettersOperator(BaseOperator):
                 raise ConfigurationError(f"preview={self.preview!r}: write True or False; it is not templated.")
             if self.preview:
                 return self._preview(uris, reasons)
-            sending = runtime.Sending(
+            sending = jobs.Sending(
                 endpoint="",
                 headers=self.headers,
                 concurrency=self.concurrency,
@@ -98,7 +98,7 @@ class ReplayDeadLettersOperator(BaseOperator):
                 request_retry=self.request_retry,
                 max_failures=self.max_failures,
             )
-            job = runtime.replay_job(AsyncRestHook(self.http_conn_id), sending, uris, reasons, self.log)
+            job = jobs.replay_job(AsyncRestHook(self.http_conn_id), sending, uris, reasons, self.log)
         return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
 
     def on_kill(self) -> None:

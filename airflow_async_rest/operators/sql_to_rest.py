@@ -116,7 +116,7 @@ class SqlToRestOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Deliver the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
-        from airflow_async_rest import runtime  # noqa: PLC0415
+        from airflow_async_rest import jobs, runtime  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.hooks.rest import AsyncRestHook  # noqa: PLC0415
@@ -128,9 +128,9 @@ class SqlToRestOperator(BaseOperator):
             window = self._window(context)
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
-            job = runtime.row_job(
+            job = jobs.row_job(
                 AsyncRestHook(self.http_conn_id),
-                runtime.Sending(
+                jobs.Sending(
                     endpoint=self.endpoint,
                     method=self.method,
                     headers=self.headers,

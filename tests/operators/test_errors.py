@@ -34,7 +34,7 @@ ARGUMENTS = {
     "method": ({"method": "SEND"}, r"method='SEND': write one of POST, PUT"),
     "key: column": ({"key": "uuid"}, r"key names the column 'uuid', which the rows do not have; they have: id, value"),
     "key: type": ({"key": [1]}, r"key=\[1\]: write a column's name"),
-    "headers": ({"headers": {"X-A": "a\nb"}}, r"headers\['X-A'\]: write a string without line breaks"),
+    "headers": ({"headers": {"X-A": "a\nb"}}, r"headers: the value of 'X-A' is no text, or has a line break"),
     "transform": ({"transform": "to_document"}, r"transform='to_document': write a function"),
     "response_check": ({"response_check": 200}, r"response_check=200: write a function"),
     "request_retry": ({"request_retry": 5}, r"request_retry=5: write RequestRetry"),

@@ -1,0 +1,172 @@
+"""What outlives a try: dead-letter parts, checkpoint and progress, written while it runs and read by the next."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, Protocol
+
+from airflow_async_rest.core.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId
+from airflow_async_rest.core.errors import DeadLetterStoreError
+from airflow_async_rest.core.journal import Journal
+from airflow_async_rest.core.recorder import Recorder
+from airflow_async_rest.core.replay import Replay
+from airflow_async_rest.core.worker_thread import WorkerThread
+
+_LOAD_SECONDS = 10.0
+# Dead letters shown in XCom before they are sent again; more would not fit there.
+_SAMPLE = 200
+
+
+class StateStore(Protocol):
+    """What survives a retry: Airflow's ``context["task_state_store"]``, or a dict in tests. Calls block."""
+
+    def get(self, key: str) -> Any:
+        """Give a JSON value, or None."""
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a JSON value."""
+
+    def delete(self, key: str) -> None:
+        """Forget a key."""
+
+
+class Keeper:
+    """Writes and reads what outlives a try. A state store that fails or hangs never holds the delivery up.
+
+    :param store: None when there is none.
+    :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
+    """
+
+    def __init__(
+        self, folder: DeadLetterFolder | Replay, store: StateStore | None, fingerprint: str | None, journal: Journal
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._fingerprint = fingerprint
+        self._journal = journal
+        # Every call of Airflow's runs on one thread. Files have their own: a store that hangs must not cost them.
+        self._airflow = WorkerThread("async-rest-airflow")
+        self._files = WorkerThread("async-rest-files")
+        self._parts: list[PartId] = []
+        self._stored: asyncio.Future[None] | None = None
+
+    async def load(self) -> tuple[Resume | None, str]:
+        """Find out where to go on. :return: that, and how to say it."""
+        try:
+            resume = await self._load()
+        except (ValueError, DeadLetterStoreError) as error:
+            return None, f"starting over from the first row: {error}"
+        except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
+            return None, f"from the first row, because the state store does not answer ({error or repr(error)})"
+        if resume is None:
+            return None, "from the first row"
+        before = resume.checkpoint
+        return resume, (
+            f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
+            f"{len(resume.dead)} failed ones before it"
+        )
+
+    async def _load(self) -> Resume | None:
+        folder = self._folder
+        if self._store is None or self._fingerprint is None or isinstance(folder, Replay):
+            return None
+        value = await self._airflow.call(self._store.get, "checkpoint", timeout_seconds=_LOAD_SECONDS)
+        if value is None:
+            return None
+        checkpoint = Checkpoint.from_json(value)
+        if checkpoint.fingerprint != self._fingerprint:
+            raise ValueError("the SQL, its binds, the window, method, endpoint or key is another than before")
+        letters = await self._files.call(folder.read, checkpoint.parts)
+        # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
+        counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
+        known = await self._files.call(folder.read)
+        return Resume(
+            checkpoint,
+            dead={index: reason for index, reason in counted.items() if index in known},
+            resolved={index: reason for index, reason in counted.items() if index not in known},
+            known_dead=frozenset(known),
+            sample=await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE))),
+        )
+
+    async def begin(self, resume: Resume | None) -> None:
+        """Begin where ``resume`` ends; without it, earlier dead letters of the folder become void.
+
+        :raises DeadLetterStoreError: when the folder cannot be read or written.
+        """
+        self._parts = list(resume.checkpoint.parts) if resume else []
+        if resume is None and len(await self._files.call(self._folder.parts)) > 0:
+            self._parts.append(await self._files.call(self._folder.write, [RESET]))
+
+    async def write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool = False) -> None:
+        """Write a snapshot: first the dead letters, then the checkpoint that counts them, then the progress.
+
+        It does not wait for the state store; a store that is still busy with the write before is left alone,
+        but for the last one.
+
+        :raises DeadLetterStoreError: when the dead letters cannot be written; the recorder keeps them.
+        """
+        snapshot = recorder.snapshot()
+        if snapshot.records:
+            try:
+                self._parts.append(await self._files.call(self._folder.write, snapshot.records))
+            except DeadLetterStoreError:
+                recorder.give_back(snapshot)
+                raise
+        if self._store is None or (self._stored is not None and not self._stored.done() and not last):
+            return
+        state: dict[str, Any] = {}
+        if self._fingerprint is not None:
+            state["checkpoint"] = Checkpoint(
+                self._fingerprint,
+                snapshot.position,
+                snapshot.digest,
+                snapshot.unfinished,
+                snapshot.totals,
+                tuple(self._parts),
+            ).to_json()
+        if progress is not None:
+            state["progress"] = progress
+        self._stored = self._airflow.submit(_store_all, self._store, state)
+        self._stored.add_done_callback(self._stored_or_not)
+
+    def _stored_or_not(self, stored: "asyncio.Future[None]") -> None:
+        if not stored.cancelled() and (error := stored.exception()) is not None:
+            self._journal.complain("write the checkpoint, so a retry may send again more than it must", error)
+
+    async def write_last(
+        self, recorder: Recorder, progress: Mapping[str, Any], *, forget: bool, seconds: float
+    ) -> Exception | None:
+        """Write the last snapshot, and wait for it.
+
+        :param forget: whether the checkpoint goes, because all is done.
+        :param seconds: how long each of its steps may take.
+        :return: why dead letters could not be written; the state store's failures are only logged.
+        """
+        lost: Exception | None = None
+        try:
+            await asyncio.wait_for(self.write(recorder, progress, last=True), seconds)
+        except (DeadLetterStoreError, TimeoutError) as failure:
+            lost = failure
+        if self._stored is not None:
+            with self._journal.complaining("write the checkpoint, so a retry may send again more than it must"):
+                await asyncio.wait_for(asyncio.shield(self._stored), seconds)
+        if forget and lost is None and self._store is not None and self._fingerprint is not None:
+            with self._journal.complaining("delete the checkpoint, so clearing this task would resume it"):
+                await self._airflow.call(self._store.delete, "checkpoint", timeout_seconds=seconds)
+        return lost
+
+    async def publish(self, call: Callable[[], None], seconds: float) -> None:
+        """Run a call of Airflow's, such as pushing XCom; its failure is only logged."""
+        with self._journal.complaining("publish the report"):
+            await self._airflow.call(call, timeout_seconds=seconds)
+
+    def close(self) -> None:
+        """End the threads, after what is queued."""
+        self._airflow.close()
+        self._files.close()
+
+
+def _store_all(store: StateStore, state: Mapping[str, Any]) -> None:
+    for key, value in state.items():
+        store.set(key, value)
