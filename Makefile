@@ -27,10 +27,11 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks
 
 # uv installs in seconds what takes pip minutes; where uv cannot, pip does the same.
+export UV_SYSTEM_CERTS := 1
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=/path/to/python3")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q uv || true
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv || true
 	{ $(BIN)/uv pip install -q --python $(BIN)/python -r constraints.txt && \
 	  $(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e . ; } || \
 	{ $(BIN)/python -m pip install -q -r constraints.txt && $(BIN)/python -m pip install -q --no-deps -e . ; }

@@ -2,13 +2,13 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from airflow.sdk import BaseHook
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import Connection, CursorResult, Engine, make_url
+from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import NullPool
@@ -194,17 +194,29 @@ def bind_value(value: Any, dialect: str) -> Any:
 def _engine(hook: Any) -> Engine | None:
     """Make an engine whose connections are the hook's own; None where SQLAlchemy has no dialect for them."""
 
-    def kwargs(creator: Callable[[], Any]) -> dict[str, Any]:
-        return {"creator": creator, "poolclass": NullPool}
+    def connect() -> Any:
+        return _with_plain_rows(hook.get_conn())
 
     try:
-        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=kwargs(hook.get_conn))
+        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs={"creator": connect, "poolclass": NullPool})
     except (NoSuchModuleError, ArgumentError, NotImplementedError, ImportError):
         return None
     except ValueError:
         # A password with special characters can spoil the hook's URL; all we need of it is the dialect.
-        return create_engine(make_url(re.sub(r"://.*", "://", hook.get_uri())), **kwargs(hook.get_conn))
+        return create_engine(re.sub(r"://.*", "://", hook.get_uri()), creator=connect, poolclass=NullPool)
     return engine
+
+
+def _with_plain_rows(raw: Any) -> Any:
+    """Undo what a Postgres connection's extra ``cursor`` asks for: rows come as tuples here, whatever it says."""
+    driver = type(raw).__module__.partition(".")[0]
+    if driver == "psycopg":
+        from psycopg.rows import tuple_row  # noqa: PLC0415  (an optional provider's driver)
+
+        raw.row_factory = tuple_row
+    elif driver == "psycopg2":
+        raw.cursor_factory = None
+    return raw
 
 
 def _names(keys: Any) -> list[str]:

@@ -29,7 +29,6 @@ def sqlite(connect, tmp_path):
 
 @pytest.fixture
 def oracle(connect):
-    """Needs ORACLE_DSN=oracle://user:password@host:port/service; compose.yaml or a server of your own has one."""
     if "ORACLE_DSN" not in os.environ:
         pytest.skip("needs an Oracle database: set ORACLE_DSN=oracle://user:password@host:port/service")
     import oracledb
@@ -146,6 +145,11 @@ def test_a_big_result_streams_instead_of_being_fetched_whole(postgresql):
     chunks = iter(ChunkedSqlHook("source_db").chunks("SELECT generate_series(1, 1000000000000) AS i", None, 10))
     assert [row["i"] for row in next(chunks)] == list(range(1, 11))
     chunks.close()
+
+
+def test_a_connection_that_asks_for_dict_cursors_gives_the_same_rows(connect, postgres):
+    connect("source_db", **postgres.connection(), extra='{"cursor": "dictcursor"}')
+    assert read("SELECT 1 AS id, 'a' AS name") == [[{"id": 1, "name": "a"}]]
 
 
 def test_a_hook_without_a_dialect_falls_back_to_plain_db_api(connect, tmp_path, monkeypatch):

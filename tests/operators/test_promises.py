@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,29 @@ def test_rows_are_accounted_for_when_everything_goes_wrong_at_once(places, super
     report = supervisor.report
     assert report["read"] == 100
     assert {"skipped": report["skipped"], "delivered": report["delivered"], **report["reasons"]} == expected
+
+
+def test_a_server_that_fails_30_percent_of_requests_loses_no_row(places, supervisor, connect):
+    """Each request is spoiled or not by chance; the seed makes a run like the next as far as the order allows."""
+    connect("search_api", conn_type="async_rest", host=places.url, extra='{"request_timeout_seconds": 0.5}')
+    chance, faults, served = random.Random(30), [500, "reset", "hang", 429], Counter()
+
+    def answer(seen):
+        outcome = chance.choice(faults) if chance.random() < 0.3 else 200
+        served[outcome] += 1
+        return outcome
+
+    places.answer = answer
+    rows = 1500
+    run_try(sql_to_rest(sql=READINGS.format(rows=rows), concurrency=64), supervisor)
+    report = supervisor.report
+    stored, dead = set(ids(places.delivered)), {item["key"] for item in supervisor.data["xcom"]["failed_items"]}
+    assert stored | dead == set(range(1, rows + 1))
+    assert stored.isdisjoint(dead)
+    assert all(item["attempts"] == 5 for item in supervisor.data["xcom"]["failed_items"])
+    assert (report["delivered"], report["failed"]) == (len(stored), len(dead))
+    assert report["requests"] == sum(served.values())
+    assert all(served[fault] > 0 for fault in faults)
 
 
 # At least once, and recognisable.
