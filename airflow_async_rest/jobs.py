@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -60,11 +61,13 @@ def row_job(
     *,
     window: Window | None = None,
     source_parts: tuple[Any, ...] | None = None,
+    sub_folder: str = "",
 ) -> Job:
     """Make the job that delivers rows.
 
     :param window: of the run; without one the run itself stands for it.
     :param source_parts: what the rows depend on (SQL, binds); None when the job cannot resume.
+    :param sub_folder: of the task instance's dead-letter folder.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
@@ -81,7 +84,7 @@ def row_job(
         has_key=bool(key),
         sends_body=True if sending.transform else None,
     )
-    uri = scope.folder_uri(sending.dead_letter_path)
+    uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     return _job(
         hook,
         sending,
@@ -185,11 +188,22 @@ def deliver_items(hook: AsyncRestHook, items: Iterable[Any], sending: Sending, l
     with airflow_errors():
         if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
             raise ConfigurationError(f"items is a {type(items).__name__}: give a list or another iterable of dicts.")
-        scope = TaskScope.of(context) if context else TaskScope()
-        job = row_job(hook, sending, scope, _GivenItems(items), log)
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+        scope = TaskScope.of(context) if context else TaskScope(run_id=now)
+        call = _count_call(context["ti"].task) if context else 1
+        job = row_job(hook, sending, scope, _GivenItems(items), log, sub_folder=f"call-{call}" if call > 1 else "")
     if context is not None:
         task = context["ti"].task
         timeout = task.execution_timeout
         # A @task has no on_kill of its own, and without one SIGKILL would find the dead letters unwritten.
         task.on_kill = lambda: stop.pull(KilledError("the task was killed"))  # type: ignore[method-assign]
-    return run_job(job, context, stop=stop, execution_timeout=timeout, started=started)
+    failed_items_key = "failed_items" if call == 1 else f"failed_items_{call}"
+    return run_job(
+        job, context, stop=stop, execution_timeout=timeout, started=started, failed_items_key=failed_items_key
+    )
+
+
+def _count_call(task: Any) -> int:
+    """Count the deliveries of a task's run: the dead letters of one must not make those of another void."""
+    task.async_rest_calls = getattr(task, "async_rest_calls", 0) + 1
+    return int(task.async_rest_calls)

@@ -80,19 +80,21 @@ def run_job(
     stop: StopSwitch | None = None,
     execution_timeout: timedelta | None = None,
     started: float | None = None,
+    failed_items_key: str = "failed_items",
 ) -> dict[str, Any]:
     """Run a job on an event loop of its own, and give the report.
 
     :param context: Airflow's, for the state store and XCom; None outside a task.
     :param stop: pulled by ``on_kill``.
     :param execution_timeout: of the task; the job ends by itself a few seconds earlier.
+    :param failed_items_key: under which the sample of failed items is pushed to XCom.
     :param started: ``time.monotonic()`` when the task's ``execute`` began.
     :raises AirflowException: of the kind that Airflow should act on; see :func:`airflow_errors`.
     """
     stop = stop or StopSwitch()
     store: StateStore | None = context.get("task_state_store") if context else None
     if context is not None and context["ti"].task.do_xcom_push:
-        job.publish = _publisher(context)
+        job.publish = _publisher(context, failed_items_key)
         job.sample_payloads = conf.getboolean("async_rest", "xcom_payloads", fallback=True)
 
     async def run() -> dict[str, Any]:
@@ -116,9 +118,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _publisher(context: "Context") -> Callable[[dict[str, Any], list[Record], BaseException | None], None]:
+def _publisher(
+    context: "Context", failed_items_key: str
+) -> Callable[[dict[str, Any], list[Record], BaseException | None], None]:
     def publish(report: dict[str, Any], sample: list[Record], error: BaseException | None) -> None:
-        context["ti"].xcom_push(key="failed_items", value=sample)
+        context["ti"].xcom_push(key=failed_items_key, value=sample)
         if error is not None:  # else Airflow pushes what execute() returns
             context["ti"].xcom_push(key="return_value", value=report)
 

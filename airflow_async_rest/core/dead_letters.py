@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 import orjson
 
@@ -21,6 +21,7 @@ from airflow_async_rest.core.models import DeadLetter
 
 _PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
 _SHOWN_PAYLOAD_CHARACTERS = 2_000
+_LONGEST_INTEGER = 4_000  # Python refuses to read decimal integers of more than 4300 digits
 RESET: dict[str, Any] = {"reset": True}
 
 PartId = tuple[int, int]
@@ -65,6 +66,15 @@ class DeadLetterFolder:
             raise DeadLetterStoreError(f"the dead-letter folder {self._path} cannot be read: {error}") from error
         return sorted((int(name[1]), int(name[2])) for name in names if name)
 
+    def live_parts(self) -> list[PartId]:
+        """List the parts from the last start-over on; what is before it is void, and need not be readable."""
+        live: list[PartId] = []
+        for part in reversed(self.parts()):
+            live.append(part)
+            if next(self._read_part(part)).get("reset"):
+                break
+        return live[::-1]
+
     def write(self, records: Iterable[DeadLetter | Record]) -> PartId:
         """Write one part, and give its number when it is durable.
 
@@ -88,7 +98,10 @@ class DeadLetterFolder:
             parts = self.parts()
             number = self._try_number or (parts[-1][0] if parts else 1)
             self._last = max((part for part in parts if part[0] == number), default=(number, 0))
-        return self._last[0], self._last[1] + 1
+        number, seq = self._last[0], self._last[1] + 1
+        while self._file((number, seq)).exists():  # a replay and the task itself may write to one folder
+            seq += 1
+        return number, seq
 
     def read(self, parts: Iterable[PartId] | None = None) -> dict[int, str]:
         """Find what is still dead: index -> reason.
@@ -105,7 +118,7 @@ class DeadLetterFolder:
         :raises DeadLetterStoreError: as :meth:`read`.
         """
         latest = self._latest(None)
-        for part in self.parts():
+        for part in self.live_parts():
             for line, record in enumerate(self._read_part(part)):
                 reason, place = latest.get(record.get("index", -1), ("", None))
                 if place == (part, line) and (reasons is None or reason in reasons):
@@ -114,7 +127,7 @@ class DeadLetterFolder:
     def _latest(self, parts: Iterable[PartId] | None) -> dict[int, tuple[str, tuple[PartId, int]]]:
         """Fold the parts: index -> (reason, where its latest record stands)."""
         dead: dict[int, tuple[str, tuple[PartId, int]]] = {}
-        for part in self.parts() if parts is None else parts:
+        for part in self.live_parts() if parts is None else parts:
             for line, record in enumerate(self._read_part(part)):
                 if record.get("reset"):
                     dead.clear()
@@ -152,8 +165,26 @@ def _write_whole(file: FolderPath, data: bytes) -> None:
 
 
 def parse_exactly(text: bytes) -> Any:
-    """Parse JSON without losing a digit: fractions become Decimal, integers any size."""
-    return json.loads(text, parse_float=Decimal)
+    """Parse JSON without losing a digit: fractions become Decimals that remember how they were written."""
+    return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
+
+
+class _AsWritten(Decimal):
+    """A number that is written again as it was read: ``1e-7`` stays ``1e-7``, as in the body that was sent."""
+
+    def __new__(cls, text: str) -> Self:
+        number = super().__new__(cls, text)
+        number._text = text
+        return number
+
+    _text: str
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) < _LONGEST_INTEGER else _AsWritten(text)
 
 
 def to_record(letter: DeadLetter) -> Record:
@@ -184,12 +215,16 @@ def _shown_fraction(text: str) -> float | str:
     return number if math.isfinite(number) else text  # 1E+400: JSON knows no infinity
 
 
+def _shown_integer(text: str) -> int | str:
+    return int(text) if len(text) < _LONGEST_INTEGER else text
+
+
 def shown_record(record: Record, *, payloads: bool) -> Record:
     """Give a record as XCom shows it: plain JSON, a large payload cut and marked as cut.
 
     :param payloads: whether to show the payload (or row) at all.
     """
-    shown = cast("Record", json.loads(encode_anything(record), parse_float=_shown_fraction))
+    shown = cast("Record", json.loads(encode_anything(record), parse_float=_shown_fraction, parse_int=_shown_integer))
     name = "row" if "row" in shown else "payload"
     if not payloads:
         shown.pop(name, None)

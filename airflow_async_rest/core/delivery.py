@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.errors import ItemError, QuotaExhaustedError, SendError
@@ -44,6 +45,13 @@ class Delivery:
         self._redact = redact
         self._meter = meter
         self._on_uncertain = on_uncertain
+        self._in_flight: set[asyncio.Task[Any] | None] = set()
+        self._stopped = False
+
+    def stop(self) -> set[asyncio.Task[Any] | None]:
+        """Begin no more requests: a worker that is about to is cancelled. :return: the workers with one in flight."""
+        self._stopped = True
+        return set(self._in_flight)
 
     async def deliver(self, item: Item) -> Outcome:
         """Deliver one item, or say why it could not be delivered.
@@ -56,6 +64,10 @@ class Delivery:
             return DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
         for attempts in range(1, self._retry.max_attempts + 1):
             await self._limiter.acquire()
+            if self._stopped:
+                raise asyncio.CancelledError
+            worker = asyncio.current_task()
+            self._in_flight.add(worker)
             self._meter.sending(attempts)
             response: Response | None = None
             try:
@@ -66,6 +78,7 @@ class Delivery:
                 self._meter.answered(response.elapsed_seconds)
                 verdict, reason, detail = classify_response(response, self._retry, self._check)
             finally:
+                self._in_flight.discard(worker)
                 self._meter.sent()
             if verdict is Verdict.DELIVERED:
                 return Delivered(item.index, attempts)

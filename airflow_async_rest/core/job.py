@@ -33,9 +33,11 @@ from airflow_async_rest.core.source import ItemSource, ThreadedSource
 _WRITE_EVERY_SECONDS = 1.0
 _PROGRESS_EVERY_WRITES = 2
 _LOG_EVERY_WRITES = 10
-# After a stop there are 5 s until SIGKILL: 2 for requests in flight, these for the state store and for XCom.
-_SECONDS_AFTER_STOP = 1.0
-_SECONDS_AT_END = 10.0
+# After a stop there are 5 s until Airflow's SIGKILL: 2 for requests in flight, these for the last writes.
+_SECONDS_AFTER_STOP = 1.8
+_SECONDS_AT_END = 30.0
+# Of these, for XCom.
+_SHARE_FOR_XCOM = 0.3
 _MOST_UNWRITTEN = 10_000
 
 
@@ -87,7 +89,10 @@ class JobRun:
         self._journal = Journal(job.log, job.settings.redact)
         self._keeper = Keeper(job.folder, store, job.fingerprint, self._journal)
         self._limiter = RateLimiter(job.rate_limit)
-        self._recorder = Recorder(sample_payloads=job.sample_payloads)
+        self._recorder = self._record(None)
+
+    def _record(self, resume: Resume | None) -> Recorder:
+        return Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry)
 
     async def run(self) -> dict[str, Any]:
         """Run to the end, however that is, and give the report.
@@ -124,7 +129,7 @@ class JobRun:
     async def _deliver(self, resume: Resume | None) -> None:
         """Send what there is to send: all rows, or on a retry those that are missing."""
         job = self._job
-        self._recorder = recorder = Recorder(resume, sample_payloads=job.sample_payloads)
+        self._recorder = recorder = self._record(resume)
         await self._keeper.begin(resume)
         async with RestClient(job.settings, job.concurrency) as client, self._writing():
             delivery = Delivery(
@@ -146,13 +151,15 @@ class JobRun:
                 return outcome
 
             source = ThreadedSource(job.source, resume, recorder.continue_digest)
-            await run_pipeline(source, deliver, recorder, concurrency=job.concurrency, stop=self._stop)
+            await run_pipeline(
+                source, deliver, recorder, concurrency=job.concurrency, stop=self._stop, on_stop=delivery.stop
+            )
 
     def _judge(self) -> Exception | None:
         """Decide whether what failed is too much."""
         totals, allowed = self._recorder.totals, self._job.max_failures
         limit = allowed if isinstance(allowed, int) else allowed * totals.read
-        if totals.failed <= limit:
+        if totals.failed <= limit + 1e-9:  # 0.29 * 100 is a little less than 29
             return None
         permanent = all(is_permanent(reason, self._job.retry) for reason in totals.reasons)
         advice = (
@@ -170,11 +177,14 @@ class JobRun:
     async def _close(self, error: BaseException | None) -> dict[str, Any]:
         """Write what is left to write, publish the report, and log the last line."""
         seconds = _SECONDS_AFTER_STOP if isinstance(error, StoppedError) else _SECONDS_AT_END
-        lost = await self._keeper.write_last(self._recorder, self._progress(), forget=error is None, seconds=seconds)
+        end = asyncio.get_running_loop().time() + seconds
+        lost = await self._keeper.write_last(
+            self._recorder, self._progress(), forget=error is None, until=end - seconds * _SHARE_FOR_XCOM
+        )
         report = self.report()
         if (publish := self._job.publish) is not None:
             sample = self._recorder.sample()
-            await self._keeper.publish(lambda: publish(report, sample, error or lost), seconds)
+            await self._keeper.publish(lambda: publish(report, sample, error or lost), end)
         self._keeper.close()
         self._journal.ended(report, error)
         if lost is not None:
@@ -197,14 +207,13 @@ class JobRun:
 
     @contextlib.asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
-        """Write and log at intervals while the block runs; a write under way at its end is waited for."""
+        """Write and log at intervals while the block runs; a write under way at its end goes on."""
         ended = asyncio.Event()
-        writer = asyncio.create_task(self._write_at_intervals(ended))
+        self._writer = asyncio.create_task(self._write_at_intervals(ended))
         try:
             yield
         finally:
             ended.set()
-            await asyncio.wait({writer}, timeout=_SECONDS_AFTER_STOP)
 
     async def _write_at_intervals(self, ended: asyncio.Event) -> None:
         for tick in count(1):

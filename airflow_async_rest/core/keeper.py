@@ -50,6 +50,8 @@ class Keeper:
         self._files = WorkerThread("async-rest-files")
         self._parts: list[PartId] = []
         self._stored: asyncio.Future[None] | None = None
+        self._turn = asyncio.Lock()
+        self._begun = False  # until it has, what an earlier try left stays as it is
 
     async def load(self) -> tuple[Resume | None, str]:
         """Find out where to go on. :return: that, and how to say it."""
@@ -80,6 +82,9 @@ class Keeper:
         letters = await self._files.call(folder.read, checkpoint.parts)
         # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
         counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
+        live = await self._files.call(folder.live_parts)
+        if checkpoint.parts and live[0] > checkpoint.parts[-1]:
+            raise ValueError("a later try has started over, and left no checkpoint")
         known = await self._files.call(folder.read)
         return Resume(
             checkpoint,
@@ -97,6 +102,7 @@ class Keeper:
         self._parts = list(resume.checkpoint.parts) if resume else []
         if resume is None and len(await self._files.call(self._folder.parts)) > 0:
             self._parts.append(await self._files.call(self._folder.write, [RESET]))
+        self._begun = True
 
     async def write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool = False) -> None:
         """Write a snapshot: first the dead letters, then the checkpoint that counts them, then the progress.
@@ -106,6 +112,12 @@ class Keeper:
 
         :raises DeadLetterStoreError: when the dead letters cannot be written; the recorder keeps them.
         """
+        if not self._begun:
+            return
+        async with self._turn:  # a part that is being written comes before the checkpoint that counts it
+            await self._write(recorder, progress, last=last)
+
+    async def _write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool) -> None:
         snapshot = recorder.snapshot()
         if snapshot.records:
             try:
@@ -135,31 +147,35 @@ class Keeper:
             self._journal.complain("write the checkpoint, so a retry may send again more than it must", error)
 
     async def write_last(
-        self, recorder: Recorder, progress: Mapping[str, Any], *, forget: bool, seconds: float
+        self, recorder: Recorder, progress: Mapping[str, Any], *, forget: bool, until: float
     ) -> Exception | None:
         """Write the last snapshot, and wait for it.
 
         :param forget: whether the checkpoint goes, because all is done.
-        :param seconds: how long each of its steps may take.
+        :param until: the loop's time at which waiting ends.
         :return: why dead letters could not be written; the state store's failures are only logged.
         """
         lost: Exception | None = None
         try:
-            await asyncio.wait_for(self.write(recorder, progress, last=True), seconds)
+            async with asyncio.timeout_at(until):
+                await self.write(recorder, progress, last=True)
         except (DeadLetterStoreError, TimeoutError) as failure:
             lost = failure
         if self._stored is not None:
             with self._journal.complaining("write the checkpoint, so a retry may send again more than it must"):
-                await asyncio.wait_for(asyncio.shield(self._stored), seconds)
+                async with asyncio.timeout_at(until):
+                    await asyncio.shield(self._stored)
         if forget and lost is None and self._store is not None and self._fingerprint is not None:
             with self._journal.complaining("delete the checkpoint, so clearing this task would resume it"):
-                await self._airflow.call(self._store.delete, "checkpoint", timeout_seconds=seconds)
+                async with asyncio.timeout_at(until):
+                    await self._airflow.call(self._store.delete, "checkpoint")
         return lost
 
-    async def publish(self, call: Callable[[], None], seconds: float) -> None:
+    async def publish(self, call: Callable[[], None], until: float) -> None:
         """Run a call of Airflow's, such as pushing XCom; its failure is only logged."""
         with self._journal.complaining("publish the report"):
-            await self._airflow.call(call, timeout_seconds=seconds)
+            async with asyncio.timeout_at(until):
+                await self._airflow.call(call)
 
     def close(self) -> None:
         """End the threads, after what is queued."""

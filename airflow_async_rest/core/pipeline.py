@@ -1,7 +1,7 @@
 """source -> workers -> recorder: as many items in flight as there are workers, until all are settled or a stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from airflow_async_rest.core.errors import AuthenticationError, KilledError, MostlyFailingError, StoppedError
@@ -44,12 +44,14 @@ async def run_pipeline(
     *,
     concurrency: int,
     stop: StopSwitch,
+    on_stop: Callable[[], Collection[asyncio.Task[Any] | None]],
 ) -> None:
     """Deliver every item of the source.
 
     Returns when all are settled. When it raises, reading has ended, requests in flight had
     :data:`GRACE_SECONDS`, and what is not settled then stays unfinished in the recorder.
 
+    :param on_stop: sees to it that no more requests begin, and tells which workers have one in flight.
     :raises StoppedError: when the stop was pulled, or nearly everything fails.
     :raises AuthenticationError: when the API refuses the credentials before it accepted anything.
     :raises Exception: whatever reading raised.
@@ -63,6 +65,8 @@ async def run_pipeline(
             if isinstance(outcome, DeadLetter):
                 _give_up_when_hopeless(outcome, recorder)
 
+    if stop.error is not None:
+        raise stop.error
     workers = [asyncio.create_task(work()) for _ in range(concurrency)]
     stopped = asyncio.create_task(stop.wait())
     everything: asyncio.Future[Any] = asyncio.gather(*workers)
@@ -79,14 +83,17 @@ async def run_pipeline(
     elif everything.exception() is None:
         return
     source.stop()
-    await _end(workers)
+    await _end(workers, on_stop())
     if stop.error is not None:
         raise stop.error
     everything.result()
 
 
-async def _end(workers: list[asyncio.Task[None]]) -> None:
-    """Let requests in flight come to their end, for a while; then cancel them."""
+async def _end(workers: list[asyncio.Task[None]], in_flight: Collection[asyncio.Task[Any] | None]) -> None:
+    """Let requests in flight come to their end, for a while; cancel the others now, and the late ones then."""
+    for worker in workers:
+        if worker not in in_flight:
+            worker.cancel()
     _, late = await asyncio.wait(workers, timeout=GRACE_SECONDS)
     for worker in late:
         worker.cancel()
@@ -94,7 +101,7 @@ async def _end(workers: list[asyncio.Task[None]]) -> None:
 
 
 def _give_up_when_hopeless(letter: DeadLetter, recorder: Recorder) -> None:
-    if letter.status in {401, 403} and recorder.delivered_now == 0:
+    if letter.status in {401, 403} and recorder.delivered_now == 0 and not recorder.refused_again(letter):
         raise AuthenticationError(
             f"the API answers {letter.status} and has accepted nothing yet: check login, password or token of the "
             f"connection, and what they may do. It says: {letter.response_excerpt[:200]!r}"

@@ -9,6 +9,8 @@ from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import Record, shown_record, to_record
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
 from airflow_async_rest.core.report import Totals
+from airflow_async_rest.core.response import is_permanent
+from airflow_async_rest.core.retry import RequestRetry
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
@@ -34,9 +36,13 @@ class Recorder:
 
     :param resume: what the tries before left; None when the window starts from its first row.
     :param sample_payloads: whether the sample of failed items shows their payloads.
+    :param retry: tells which failures are for good.
     """
 
-    def __init__(self, resume: Resume | None = None, *, sample_payloads: bool = True) -> None:
+    def __init__(
+        self, resume: Resume | None = None, *, sample_payloads: bool = True, retry: RequestRetry | None = None
+    ) -> None:
+        self._retry = retry or RequestRetry()
         self.totals = Totals(resume.checkpoint.totals if resume else None)
         self.resumed_from = resume.checkpoint.position if resume else None
         self.delivered_now = 0
@@ -47,6 +53,7 @@ class Recorder:
         self._dead_before = dict(resume.dead) if resume else {}
         self._known_dead = set(resume.known_dead) if resume else set()
         self._records: list[DeadLetter | Record] = []
+        self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
         self._sample: dict[int, Record] = {}
@@ -57,9 +64,11 @@ class Recorder:
 
     def _start_from(self, resume: Resume) -> None:
         """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
-        for reason in resume.resolved.values():
+        for index, reason in resume.resolved.items():
             self.totals.no_longer_failed(reason)
             self.totals.delivered += 1
+            # Said again in a part of this try: the part that says it belongs to no checkpoint.
+            self._records.append({"index": index, "resolved": True})
         for record in resume.sample:
             if record["index"] in self._dead_before:
                 self._add_to_sample(record["index"], shown_record(record, payloads=self._sample_payloads))
@@ -76,6 +85,7 @@ class Recorder:
         index = item.index
         if index in self._dead_before:
             self.totals.no_longer_failed(self._dead_before.pop(index))
+            self._again.add(index)
             if (shown := self._sample.pop(index, None)) is not None:
                 self._sample_bytes -= _size(shown)
         elif index not in self._pending:  # pending already: an earlier try took it and did not finish it
@@ -85,6 +95,7 @@ class Recorder:
                 self._digest.add(item.content)
         if item.request is not None:
             self._known_dead.add(index)
+            self._again.add(index)
         self._pending.add(index)
 
     def record(self, outcome: Outcome) -> None:
@@ -95,7 +106,8 @@ class Recorder:
             self._records.append(outcome)
             self._known_dead.add(outcome.index)
             self._add_to_sample(outcome.index, shown_record(to_record(outcome), payloads=self._sample_payloads))
-            self._note(failed=True)
+            if not self.refused_again(outcome):
+                self._note(failed=True)
             return
         if isinstance(outcome, Skipped):
             self.totals.skipped += 1
@@ -106,6 +118,10 @@ class Recorder:
         if outcome.index in self._known_dead:
             self._known_dead.discard(outcome.index)
             self._records.append({"index": outcome.index, "resolved": True})
+
+    def refused_again(self, letter: DeadLetter) -> bool:
+        """Tell whether an item that was dead already was refused for good once more: no news about the API."""
+        return letter.index in self._again and is_permanent(letter.reason, self._retry)
 
     def _note(self, *, failed: bool) -> None:
         if len(self._recent) == _BREAKER_WINDOW:

@@ -117,7 +117,7 @@ class RowSource:
     def _make(self, index: int, row: Row) -> Item:
         if not self._key:
             return Item(index, index, row, row, b"%d" % index, stable_bytes(list(row.values())))
-        values = [row[column] for column in self._key]
+        values = [row.get(column) for column in self._key]
         identity = stable_bytes(values)
         return Item(index, values if len(values) > 1 else values[0], row, row, identity, identity)
 

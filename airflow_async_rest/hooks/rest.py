@@ -151,7 +151,8 @@ class AsyncRestHook(BaseHook):
     ) -> dict[str, Any]:
         """Send items from a plain ``@task``: the engine of :class:`SqlToRestOperator`, without a checkpoint.
 
-        A retry of the task sends everything again, with the same idempotency keys.
+        A retry of the task sends everything again, with the same idempotency keys. A second call in one task has
+        its own dead-letter folder, and its failed items are in XCom as ``failed_items_2``.
 
         :param items: an iterable of dicts; another value becomes the dict ``{"item": value}``.
         :return: the report; failed items are pushed to XCom and written to dead letters.

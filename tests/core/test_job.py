@@ -1,20 +1,30 @@
 """A whole job without Airflow: what is written, when, and what happens when writing fails."""
 
 import asyncio
+import contextlib
 import json
 import logging
+import random
 import threading
 
 import pytest
 
 from airflow_async_rest.core.client import ClientSettings
-from airflow_async_rest.core.dead_letters import DeadLetterFolder
+from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, KilledError, StoppedError
+from airflow_async_rest.core.errors import (
+    DeadLetterStoreError,
+    FailuresError,
+    KilledError,
+    MostlyFailingError,
+    StoppedError,
+)
 from airflow_async_rest.core.job import Job, JobRun
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.settings import parse_max_failures
 from airflow_async_rest.core.source import RowSource
 
 
@@ -212,7 +222,7 @@ def test_a_stop_before_the_start_sends_nothing(api, tmp_path):
     stop.pull(StoppedError("too early"))
     with pytest.raises(StoppedError, match="too early"):
         run(make_job(api, tmp_path), Store(), stop)
-    assert len(api.seen) <= 16
+    assert api.seen == []
 
 
 def test_a_checkpoint_of_another_version_starts_over(api, tmp_path, caplog):
@@ -241,7 +251,10 @@ def test_a_stop_while_the_database_is_slow_does_not_wait_for_it(api, tmp_path):
     threading.Thread(target=lambda: (reading.wait(), stop.pull(KilledError("enough")))).start()
     waited = []
 
-    async def end(workers):
+    async def end(workers, in_flight):
+        assert not in_flight
+        for worker in workers:
+            worker.cancel()
         waited.append(await asyncio.wait(workers))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -250,3 +263,231 @@ def test_a_stop_while_the_database_is_slow_does_not_wait_for_it(api, tmp_path):
             run(make_job(api, tmp_path, Slow(1)), Store(), stop)
     assert waited
     never.set()
+
+
+# Several tries, and what happens between them.
+
+
+def fail_for(reasons):
+    """Answer some rows with a status that is not 2xx: {row: status}."""
+    return lambda seen: reasons.get(int(seen.path[3:]), 200)
+
+
+def counts(report):
+    return [report[name] for name in ("read", "delivered", "failed", "unfinished")]
+
+
+def replay_folder(api, path):
+    replay = Replay([DeadLetterFolder(path)], None, json_encoder())
+    job = make_job(api, path, source=replay, build=replay.build, folder=replay, fingerprint=None, max_failures=1000)
+    return run(job)
+
+
+def test_what_a_replay_resolved_is_counted_once_however_many_tries_follow(api, tmp_path):
+    store, dead = Store(), dict.fromkeys(range(20), 422)
+    api.answer = fail_for(dead)
+    with pytest.raises(FailuresError, match="20 of 250"):
+        run(make_job(api, tmp_path), store)
+    api.answer = fail_for(dict.fromkeys(range(9, 20), 422))
+    replay_folder(api, tmp_path)
+    for number in (2, 3, 4):
+        with pytest.raises(FailuresError, match="11 of 250"):
+            run(make_job(api, tmp_path, folder=DeadLetterFolder(tmp_path, number), max_failures=9), store)
+    assert len(DeadLetterFolder(tmp_path).read()) == 11
+
+
+def test_a_start_over_that_left_no_checkpoint_is_not_taken_for_a_replay(api, tmp_path):
+    store = Store()
+    api.answer = fail_for({4: 500, 104: 500})
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path), store)
+    kept = dict(store)
+    DeadLetterFolder(tmp_path, 2).write([RESET])  # the state store was away, and then the try was killed
+    store.clear()
+    store.update(kept)
+    api.reset()
+    api.answer = fail_for({})
+    assert counts(run(make_job(api, tmp_path, folder=DeadLetterFolder(tmp_path, 3)), store)) == [250, 250, 0, 0]
+    assert len(api.seen) == 250
+
+
+def test_a_start_over_makes_earlier_dead_letters_void_even_unreadable_ones(api, tmp_path):
+    store = Store()
+    api.answer = fail_for({4: 500})
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path), store)
+    (tmp_path / "1-1.jsonl").write_text("not what was written")
+    api.answer = fail_for({5: 500})
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path, folder=DeadLetterFolder(tmp_path, 2)), store)
+    assert DeadLetterFolder(tmp_path).read() == {5: "http_500"}
+    api.reset()
+    api.answer = fail_for({})
+    run(make_job(api, tmp_path, folder=DeadLetterFolder(tmp_path, 3)), store)
+    assert [seen.path for seen in api.seen] == ["/x/5"]
+
+
+def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.job._WRITE_EVERY_SECONDS", 0.01)
+    store, writing = Store(), threading.Event()
+
+    class SlowFolder(DeadLetterFolder):
+        def write(self, records):
+            if not writing.is_set():
+                writing.set()
+                threading.Event().wait(1.5)  # longer than the rest of the job takes
+            return super().write(records)
+
+    async def answer(seen):
+        while len(api.seen) > 100 and not writing.is_set():
+            await asyncio.sleep(0)
+        return 500 if len(api.seen) <= 5 else 200
+
+    api.answer = answer
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path, folder=SlowFolder(tmp_path, 1)), store)
+    parts = [tuple(part) for part in DeadLetterFolder(tmp_path).parts()]
+    assert sum(store["checkpoint"]["totals"]["reasons"].values()) == len(DeadLetterFolder(tmp_path).read())
+    assert store["checkpoint"]["parts"] == {"1": [parts[0][1], parts[-1][1]]}
+
+
+def test_rows_refused_again_do_not_keep_a_retry_or_a_replay_from_the_others(api, tmp_path):
+    store, refused = Store(), {**dict.fromkeys(range(0, 2500, 10), 422), 5: 403}
+    rows = Rows(2500, ConnectionError("the database went away"))
+    api.answer = fail_for(refused)
+    with pytest.raises(ConnectionError):
+        run(make_job(api, tmp_path, rows), store)
+    with pytest.raises(FailuresError, match="251 of 3000"):
+        run(make_job(api, tmp_path, 3000), store)
+    api.reset()
+    api.answer = fail_for(dict([*list(refused.items())[:230], (5, 403)]))
+    assert replay_folder(api, tmp_path)["delivered"] == 20
+
+
+def test_a_try_that_cannot_begin_leaves_the_checkpoint_alone(api, tmp_path):
+    store = Store()
+    api.answer = fail_for({4: 500})
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path), store)
+    before = dict(store)
+
+    class Away(DeadLetterFolder):
+        def parts(self):
+            raise DeadLetterStoreError("the storage is away")
+
+        read = live_parts = iter_records = parts
+
+    with pytest.raises(DeadLetterStoreError, match="the storage is away"):
+        run(make_job(api, tmp_path, folder=Away(tmp_path, 2)), store)
+    assert store["checkpoint"] == before["checkpoint"]
+
+
+def test_after_a_stop_no_request_begins(api, tmp_path):
+    stop = StopSwitch()
+
+    def answer(seen):
+        if len(api.seen) == 5:
+            stop.pull(KilledError("enough"))
+        return 200
+
+    api.answer = answer
+    with pytest.raises(KilledError):
+        run(make_job(api, tmp_path, rate_limit=(20, 1.0), concurrency=50), Store(), stop)
+    assert len(api.seen) <= 6  # one may be on its way when the word comes
+
+
+def test_too_many_dead_letters_that_cannot_be_written_stop_the_job(api, tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.job._MOST_UNWRITTEN", 5)
+    monkeypatch.setattr("airflow_async_rest.core.job._WRITE_EVERY_SECONDS", 0.01)
+    (tmp_path / "file").write_text("")
+    api.answer = lambda seen: 422 if len(api.seen) <= 10 else ("hang" if len(api.seen) > 100 else 200)
+    reports = []
+    publish = lambda report, sample, error: reports.append(report)  # noqa: E731
+    with pytest.raises(DeadLetterStoreError):
+        run(make_job(api, tmp_path / "file" / "folder", max_failures=100, publish=publish), Store())
+    assert reports[0]["read"] < 250
+
+
+def test_the_share_of_failures_allowed_is_exact_at_its_bound(api, tmp_path):
+    api.answer = fail_for(dict.fromkeys(range(29), 422))
+    assert counts(run(make_job(api, tmp_path, 100, max_failures=parse_max_failures("29%"))))[2] == 29
+
+
+def test_a_part_that_another_writer_has_written_is_not_overwritten(tmp_path):
+    task, replay = DeadLetterFolder(tmp_path, 2), DeadLetterFolder(tmp_path)
+    parts = [task.write([{"index": 1, "reason": "x"}]), replay.write([{"index": 2, "reason": "y"}])]
+    parts.append(task.write([{"index": 3, "reason": "z"}]))
+    assert parts == [(2, 1), (2, 2), (2, 3)]
+    assert DeadLetterFolder(tmp_path).read() == {1: "x", 2: "y", 3: "z"}
+
+
+def test_a_replay_sends_numbers_as_they_were_written(api, tmp_path):
+    values = [1e-7, 1e22, 0.1, 10**30, 10**4000, -0.0]
+    bodies = json_encoder()(values)
+    api.answer = lambda seen: 500
+    job = make_job(api, tmp_path, 1, max_failures=1)
+    job.source = RowSource(Rows(1), key=("id",), transform=lambda row: values)
+    run(job)
+    replay_folder(api, tmp_path)
+    assert {seen.body for seen in api.seen} == {bodies}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 48])
+def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api, tmp_path, seed, monkeypatch):
+    """Stops, sudden ends (nothing is written any more), replays and changes of the source, by chance."""
+    monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("airflow_async_rest.core.job._WRITE_EVERY_SECONDS", 0.02)
+    chance, state, rows, delivered = random.Random(seed), Store(), list(range(300)), set()
+
+    class Source(Rows):
+        def __iter__(self):
+            size, left = chance.choice([7, 50, 400]), list(rows)
+            yield from ([{"id": i} for i in left[start : start + size]] for start in range(0, len(left), size))
+
+    def one_try(number, ending, failing):
+        stop, gone, moment = StopSwitch(), threading.Event(), chance.randrange(1, 320)
+
+        class Folder(DeadLetterFolder):
+            def write(self, records):
+                if gone.is_set():
+                    raise DeadLetterStoreError("gone")
+                return super().write(records)
+
+        def answer(seen):
+            row = int(seen.path[3:])
+            if ending and len(api.seen) >= moment:
+                if ending == "sudden":
+                    gone.set()
+                stop.pull(KilledError(ending))
+            if failing.get(row, 200) == 200:
+                delivered.add(row)
+            return failing.get(row, 200)
+
+        store = Store()
+        store.get, store.delete = state.get, lambda key: None if gone.is_set() else state.pop(key, None)
+        store.set = lambda key, value: None if gone.is_set() else state.set(key, value)
+        api.reset()
+        api.answer = answer
+        job = make_job(api, tmp_path, 1, folder=Folder(tmp_path, number), concurrency=chance.choice([1, 5, 30]))
+        job.source = RowSource(Source(1), key=("id",), endpoint_columns=("id",))
+        with contextlib.suppress(KilledError, FailuresError, MostlyFailingError, DeadLetterStoreError):
+            return run(job, store, stop)
+
+    for number in range(1, 8):
+        share = chance.choice([0, 0.1, 0.3])
+        failing = {row: chance.choice([422, 500]) for row in rows if chance.random() < share}
+        one_try(number, chance.choice([None, "stop", "sudden"]), failing)
+        match chance.choice(["nothing", "replay", "insert", "remove", "grow"]):
+            case "replay":
+                api.answer = lambda seen: 200 if delivered.add(int(seen.path[3:])) is None else 500
+                replay_folder(api, tmp_path)
+            case "insert":
+                rows.insert(chance.randrange(len(rows)), 1000 + number)
+            case "remove":
+                rows.pop(chance.randrange(len(rows)))
+            case "grow":
+                rows.append(2000 + number)
+    report = one_try(8, None, {})
+    assert set(rows) <= delivered
+    assert counts(report) == [len(rows), len(rows), 0, 0]
+    assert DeadLetterFolder(tmp_path).read() == {}

@@ -67,6 +67,32 @@ def test_items_that_are_none_are_refused(places, supervisor, items, message):
     assert message in str(error)
 
 
+def test_two_calls_in_one_task_keep_their_dead_letters_apart(places, supervisor):
+    from airflow_async_rest.runtime import open_folder
+
+    def push():
+        first = deliver([{"id": i} for i in range(5)], max_failures=5)
+        second = deliver([{"id": i} for i in range(10, 15)], max_failures=5)
+        return [first["dead_letters"], second["dead_letters"]]
+
+    places.answer = lambda seen: 500 if seen.path[-1] in "34" else 200
+    for try_number in (1, 2):
+        state, _ = run_try(task_of(push), supervisor, try_number)
+        assert state == "success"
+        first, second = supervisor.data["xcom"]["return_value"]
+        assert first != second
+        assert [sorted(open_folder(uri).read()) for uri in (first, second)] == [[3, 4], [3, 4]]
+        assert [item["key"] for item in supervisor.data["xcom"]["failed_items"]] == [3, 4]
+        assert [item["key"] for item in supervisor.data["xcom"]["failed_items_2"]] == [13, 14]
+
+
+def test_an_item_without_the_key_column_does_not_stop_the_others(places, supervisor):
+    state, _ = run_try(task_of(lambda: deliver([{"id": 1}, {"x": 2}, {"id": 3}])), supervisor)
+    assert state == "failed"
+    assert sorted(ids(places.delivered)) == [1, 3]
+    assert supervisor.report["reasons"] == {"endpoint": 1}
+
+
 def test_outside_a_task_it_works_too(places):
     assert deliver([{"id": 1}, {"id": 2}])["delivered"] == 2
 
