@@ -23,7 +23,7 @@ from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import check_concurrency, check_headers, parse_max_failures
 from airflow_async_rest.core.source import Chunks, RowSource
-from airflow_async_rest.hooks.rest import AsyncRestHook
+from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.runtime import TaskScope, airflow_errors, open_folder, run_job
 from airflow_async_rest.windows import Window
 
@@ -53,7 +53,7 @@ class Sending:
 
 
 def row_job(
-    hook: AsyncRestHook,
+    hook: RestConnection,
     sending: Sending,
     scope: TaskScope,
     chunks: Chunks,
@@ -107,7 +107,7 @@ def row_job(
 
 
 def replay_job(
-    hook: AsyncRestHook, sending: Sending, uris: list[str], reasons: Collection[str] | None, log: Log
+    hook: RestConnection, sending: Sending, uris: list[str], reasons: Collection[str] | None, log: Log
 ) -> Job:
     """Make the job that sends dead letters again.
 
@@ -129,7 +129,7 @@ def replay_job(
     )
 
 
-def _job(hook: AsyncRestHook, sending: Sending, *, target: str, **of_its_own: Any) -> Job:
+def _job(hook: RestConnection, sending: Sending, *, target: str, **of_its_own: Any) -> Job:
     """Make a job with what every direction shares: the connection, the limits, the retries."""
     options, settings = hook.options(), hook.settings()
     if not isinstance(sending.request_retry, RequestRetry):
@@ -177,7 +177,7 @@ class _GivenItems:
         """Do nothing: the items are the author's."""
 
 
-def deliver_items(hook: AsyncRestHook, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:
+def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:
     """Deliver given items; see :meth:`AsyncRestHook.deliver`."""
     started = time.monotonic()
     try:

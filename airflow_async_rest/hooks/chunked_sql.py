@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModu
 from sqlalchemy.pool import NullPool
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.hooks.rest import find_connection
+from airflow_async_rest.hooks.rest_connection import find_connection
 
 Row = dict[str, Any]
 

@@ -79,7 +79,7 @@ class ReplayDeadLettersOperator(BaseOperator):
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest import jobs, runtime  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
-        from airflow_async_rest.hooks.rest import AsyncRestHook  # noqa: PLC0415
+        from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()
@@ -98,7 +98,7 @@ class ReplayDeadLettersOperator(BaseOperator):
                 request_retry=self.request_retry,
                 max_failures=self.max_failures,
             )
-            job = jobs.replay_job(AsyncRestHook(self.http_conn_id), sending, uris, reasons, self.log)
+            job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log)
         return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
 
     def on_kill(self) -> None:

@@ -119,7 +119,7 @@ class SqlToRestOperator(BaseOperator):
         from airflow_async_rest import jobs, runtime  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
-        from airflow_async_rest.hooks.rest import AsyncRestHook  # noqa: PLC0415
+        from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()
@@ -129,7 +129,7 @@ class SqlToRestOperator(BaseOperator):
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
             job = jobs.row_job(
-                AsyncRestHook(self.http_conn_id),
+                RestConnection(self.http_conn_id),
                 jobs.Sending(
                     endpoint=self.endpoint,
                     method=self.method,

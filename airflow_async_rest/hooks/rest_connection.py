@@ -1,0 +1,245 @@
+"""An Airflow connection -> what the REST client needs."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from airflow.sdk import BaseHook
+
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.settings import ClientSettings
+from airflow_async_rest.provider_info import CONNECTION_FIELDS
+
+CONNECTION_TYPES = ("async_rest", "http")
+_AUTH_TYPES = ("none", "basic", "bearer", "api_key")
+# Airflow's http type keeps options under these names; whatever else its extra holds is a header.
+_HTTP_NAMES = {"timeout": "request_timeout_seconds", "verify_ssl": "verify", "proxies": "proxy"}
+_HTTP_IGNORED = frozenset({"stream", "allow_redirects", "max_redirects", "check_response", "srv_lookup"})
+# What is no secret: masking "application/json" would blank it out of every text.
+_PUBLIC_HEADERS = frozenset({"accept", "accept-language", "cache-control", "content-type", "user-agent"})
+# Below this a "secret" such as "on" would blank out half of every text.
+_SHORTEST_SECRET = 4
+
+
+class RestConnection(BaseHook):
+    """An Airflow connection, read as the settings of a REST client.
+
+    :param http_conn_id: a connection of type ``async_rest`` or ``http``.
+    """
+
+    def __init__(self, http_conn_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.http_conn_id = http_conn_id
+        self._connection: Any = None
+
+    @property
+    def connection(self) -> Any:
+        """The Airflow connection, asked for once.
+
+        :raises ConfigurationError: when there is none of that name, or it is of another type.
+        """
+        if self._connection is None:
+            connection = find_connection("http_conn_id", self.http_conn_id)
+            if connection.conn_type not in CONNECTION_TYPES:
+                raise ConfigurationError(
+                    f"http_conn_id={self.http_conn_id!r} is a connection of type {connection.conn_type!r}: use one of "
+                    f"type {' or '.join(CONNECTION_TYPES)}."
+                )
+            self._connection = connection
+        return self._connection
+
+    def options(self) -> dict[str, Any]:
+        """Give the connection's extra fields by this package's names; empty ones are left out.
+
+        :raises ConfigurationError: when the extra is not JSON, or has a field that is not known.
+        """
+        extra = self._extra()
+        options: dict[str, Any] = {}
+        headers: dict[str, Any] = {}
+        for name, value in extra.items():
+            if self.connection.conn_type == "http":
+                if name in _HTTP_IGNORED:
+                    continue
+                known = _HTTP_NAMES.get(name, name)
+                if known not in CONNECTION_FIELDS:
+                    headers[name] = value
+                    continue
+            elif (known := name) not in CONNECTION_FIELDS:
+                raise ConfigurationError(
+                    f"the extra of connection {self.http_conn_id!r} has an unknown field {name!r}; known are: "
+                    f"{', '.join(CONNECTION_FIELDS)}."
+                )
+            if value is not None and (value != "" or known == "idempotency_header"):
+                options[known] = value
+        if headers:
+            options["headers"] = {**headers, **self._mapping(options.get("headers") or {})}
+        return options
+
+    def _extra(self) -> dict[str, Any]:
+        connection = self.connection
+        try:
+            extra = json.loads(connection.extra or "{}")
+        except ValueError:
+            extra = None
+        if not isinstance(extra, dict):
+            raise ConfigurationError(f"the extra of connection {self.http_conn_id!r} must be a JSON object.")
+        _ = connection.extra_dejson  # Airflow masks what is sensitive in it as it reads it
+        return extra
+
+    def settings(self) -> ClientSettings:
+        """Give what the client needs.
+
+        :raises ConfigurationError: when the connection is wrong; names the field.
+        """
+        options = self.options()
+        headers = {str(name): str(value) for name, value in self._mapping(options.get("headers", {})).items()}
+        auth, secrets = self._authentication(options)
+        proxy = options.get("proxy")
+        if isinstance(proxy, Mapping):
+            proxy = proxy.get("https") or proxy.get("http")
+        base_url = self._base_url()
+        secrets |= _secrets_in_headers(headers) | _secrets_in_url(proxy) | {self.connection.password or ""}
+        secrets = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
+        _mask_in_logs(secrets)
+        return ClientSettings(
+            base_url=base_url,
+            headers={**headers, **auth},
+            idempotency_header=options.get("idempotency_header", "Idempotency-Key") or None,
+            connect_timeout_seconds=self._seconds(options, "connect_timeout_seconds", 10.0),
+            request_timeout_seconds=self._seconds(options, "request_timeout_seconds", 60.0),
+            verify=_verify(options.get("verify", True)),
+            client_certificate=self._certificate(options.get("cert")),
+            trust_env=self._flag(options, "trust_env", default=True),
+            proxy=proxy,
+            cookies=self._flag(options, "cookies", default=False),
+            secrets=frozenset(secrets),
+        )
+
+    def naive_timezone(self) -> ZoneInfo | None:
+        """Give the zone of times without an offset; None for UTC. :raises ConfigurationError: when unknown."""
+        name = self.options().get("naive_timezone", "UTC")
+        try:
+            return None if name == "UTC" else ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):  # OSError: "Europe" is a folder of zones
+            raise self._wrong("naive_timezone", name, "write a name such as 'Europe/Prague'") from None
+
+    def _base_url(self) -> str:
+        connection = self.connection
+        host = (connection.host or "").strip()
+        if "://" not in host:
+            default = "https" if connection.conn_type == "async_rest" else "http"
+            host = f"{connection.schema or default}://{host}"
+        scheme, _, rest = host.partition("://")
+        place, slash, path = rest.partition("/")
+        if "@" in place:
+            raise self._wrong("host", "***", "put user name and password into Login and Password, not into Host")
+        if connection.port and ":" not in place.rpartition("]")[2]:
+            place = f"{place}:{connection.port}"
+        return f"{scheme}://{place}{slash}{path}"
+
+    def _authentication(self, options: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
+        """Give the headers of authentication, and what in them is secret."""
+        login, password = self.connection.login or "", self.connection.password or ""
+        kind = options.get("auth_type") or ("basic" if login else "none")
+        if kind not in _AUTH_TYPES:
+            raise self._wrong("auth_type", kind, f"write one of {', '.join(_AUTH_TYPES)}")
+        if kind == "none":
+            if password and not login and not options.get("auth_type"):
+                raise self._wrong(
+                    "password", "***", "say how it is meant: set auth_type to bearer, api_key or none, or give a login"
+                )
+            return {}, set()
+        if kind == "basic":
+            if not login:
+                raise self._wrong("login", "", "authentication basic needs a login")
+            token = base64.b64encode(f"{login}:{password}".encode()).decode()
+            return {"Authorization": f"Basic {token}"}, {token}
+        if not password:
+            raise self._wrong("password", "", f"authentication {kind} takes its {kind} from the password")
+        if kind == "bearer":
+            return {"Authorization": f"Bearer {password}"}, set()
+        return {str(options.get("api_key_header") or "X-API-Key"): password}, set()
+
+    def _mapping(self, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise self._wrong("headers", value, 'write a JSON object such as {"Accept": "application/json"}')
+        return value
+
+    def _seconds(self, options: Mapping[str, Any], name: str, default: float) -> float:
+        try:
+            seconds = float(options.get(name, default))
+        except (TypeError, ValueError):
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            raise self._wrong(name, options.get(name), "write a number of seconds above 0")
+        return seconds
+
+    def _flag(self, options: Mapping[str, Any], name: str, *, default: bool) -> bool:
+        value = _plain_flag(options.get(name, default))
+        if not isinstance(value, bool):
+            raise self._wrong(name, value, "write true or false")
+        return value
+
+    def _certificate(self, value: Any) -> tuple[str, str | None] | None:
+        if value is None:
+            return None
+        paths = list(value) if isinstance(value, list | tuple) else [value]
+        if not 1 <= len(paths) <= 2 or not all(isinstance(path, str) for path in paths):  # noqa: PLR2004
+            raise self._wrong("cert", value, "write one path, or two: certificate and key")
+        return paths[0], paths[1] if len(paths) > 1 else None
+
+    def _wrong(self, field: str, value: Any, advice: str) -> ConfigurationError:
+        return ConfigurationError(f"connection {self.http_conn_id!r}: {field}={value!r}: {advice}.")
+
+
+def find_connection(argument: str, conn_id: Any) -> Any:
+    """Give an Airflow connection by its id.
+
+    :raises ConfigurationError: when there is none; names the argument.
+    """
+    if not isinstance(conn_id, str) or not conn_id:
+        raise ConfigurationError(f"{argument}={conn_id!r}: write the id of an Airflow connection.")
+    try:
+        return BaseHook.get_connection(conn_id)
+    except Exception as error:
+        if "not found" not in str(error).lower() and "defined" not in str(error).lower():
+            raise
+        raise ConfigurationError(
+            f"{argument}={conn_id!r}: there is no such connection; add it under Admin > Connections, with "
+            f"'airflow connections add', or as AIRFLOW_CONN_{conn_id.upper()}."
+        ) from error
+
+
+def _verify(value: Any) -> bool | str:
+    value = _plain_flag(value)
+    return value if isinstance(value, str) else bool(value)
+
+
+def _plain_flag(value: Any) -> Any:
+    """Read true and false written as text, as connections made of a URI have them."""
+    return {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+def _secrets_in_headers(headers: Mapping[str, str]) -> set[str]:
+    """Any header may be a secret, but for a few; of ``Bearer abc`` the ``abc`` alone is one, too."""
+    values = [value for name, value in headers.items() if name.lower() not in _PUBLIC_HEADERS]
+    return {*values, *(value.partition(" ")[2].strip() for value in values)}
+
+
+def _secrets_in_url(url: Any) -> set[str]:
+    if not isinstance(url, str) or "@" not in url:
+        return set()
+    credentials = url.rpartition("@")[0].rpartition("/")[2]
+    password = credentials.partition(":")[2]
+    return {credentials, password, unquote(password)}
+
+
+def _mask_in_logs(secrets: Iterable[str]) -> None:
+    """Airflow masks a connection's password by itself; what is made of it, it has to be told."""
+    from airflow.sdk.log import mask_secret  # noqa: PLC0415
+
+    for secret in secrets:
+        mask_secret(secret)
