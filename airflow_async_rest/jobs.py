@@ -24,7 +24,7 @@ from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import check_concurrency, check_headers, parse_max_failures
 from airflow_async_rest.core.source import Chunks, RowSource
 from airflow_async_rest.hooks.rest_connection import RestConnection
-from airflow_async_rest.runtime import TaskScope, airflow_errors, open_folder, run_job
+from airflow_async_rest.runtime import TaskScope, airflow_errors, open_dead_letters, open_folder, run_job
 from airflow_async_rest.windows import Window
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ def replay_job(
     :param reasons: only those that failed for one of these; default: all.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
-    replay = Replay(map(open_folder, uris), reasons, json_encoder())
+    replay = Replay(map(open_dead_letters, uris), reasons, json_encoder())
     return _job(
         hook,
         sending,
         log=log,
         build=replay.build,
         source=replay,
-        target=f"replay of {len(uris)} folder(s)",
+        target=f"replay of {len(uris)} folder{'' if len(uris) == 1 else 's'} of dead letters",
         about={},
         folder=replay,
         folder_uri=uris[0] if len(uris) == 1 else uris,

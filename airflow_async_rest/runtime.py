@@ -73,6 +73,14 @@ def open_folder(uri: str, try_number: int | None = None) -> DeadLetterFolder:
     return folder
 
 
+def open_dead_letters(uri: str) -> DeadLetterFolder:
+    """Open a folder to be replayed. :raises ConfigurationError: when nothing ever was in it, as a misspelt one."""
+    folder = open_folder(uri)
+    if not folder.parts():
+        raise ConfigurationError(f"dead_letters: there is no folder {uri!r} with dead letters in it.")
+    return folder
+
+
 def run_job(
     job: Job,
     context: "Context | None",
@@ -141,4 +149,4 @@ def airflow_errors() -> Iterator[None]:
     except FailuresError as error:
         raise (AirflowFailException if error.permanent else AirflowException)(str(error)) from None
     except AsyncRestError as error:
-        raise AirflowException(f"{type(error).__name__}: {error}") from None
+        raise AirflowException(str(error)) from None

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.models import DeadLetter, Request
 
 _FAILURES_PER_REASON = 3
@@ -67,10 +68,10 @@ class Journal:
         count = self._failures[letter.reason]
         if count <= _FAILURES_PER_REASON:
             self._log.warning(
-                "Item %s failed: %s after %d attempts: %s%s",
+                "Item %s failed: %s, %s: %s%s",
                 letter.key,
                 letter.reason,
-                letter.attempts,
+                ("not sent", "sent once")[letter.attempts] if letter.attempts <= 1 else f"sent {letter.attempts} times",
                 letter.response_excerpt[:200],
                 " (further ones like it are only counted)" if count == _FAILURES_PER_REASON else "",
             )
@@ -88,7 +89,7 @@ class Journal:
         """Say how it goes."""
         share = report["limit_share_used"]
         self._log.info(
-            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d in flight%s.",
+            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d in flight, %d waiting for their turn%s.",
             report["delivered"] + report["skipped"],
             report["failed"],
             _reasons(report),
@@ -96,6 +97,7 @@ class Journal:
             report["latency_ms"]["p50"],
             report["latency_ms"]["p99"],
             report["in_flight"],
+            max(0, report["unfinished"] - report["in_flight"]),
             "" if share is None else f", {share:.0%} of the rate limit used",
         )
 
@@ -103,8 +105,8 @@ class Journal:
         """Say how it ended."""
         self._log.info(
             "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %d requests (%d retries) in %.1f s, "
-            "%s items/s, latency p50/p95/p99 %s ms%s.",
-            "Done" if error is None else f"Ended by {type(error).__name__}",
+            "%s items/s%s%s.",
+            "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed",
             report["read"],
             report["delivered"],
             report["failed"],
@@ -115,7 +117,7 @@ class Journal:
             report["retries"],
             report["elapsed_seconds"],
             report["items_per_second"],
-            "/".join(str(value) for value in report["latency_ms"].values()),
+            _latency(report),
             f"; dead letters in {report['dead_letters']}" if report["dead_letters"] else "",
         )
 
@@ -136,6 +138,11 @@ class Journal:
         first = what not in self._said
         self._said.add(what)
         return first
+
+
+def _latency(report: Mapping[str, Any]) -> str:
+    values = report["latency_ms"].values()
+    return "" if None in values else f", latency p50/p95/p99 {'/'.join(map(str, values))} ms"
 
 
 def _reasons(report: Mapping[str, Any]) -> str:

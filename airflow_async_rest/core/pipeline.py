@@ -106,6 +106,11 @@ def _give_up_when_hopeless(letter: DeadLetter, recorder: Recorder) -> None:
             f"the API answers {letter.status} and has accepted nothing yet: check login, password or token of the "
             f"connection, and what they may do. It says: {letter.response_excerpt[:200]!r}"
         )
+    if letter.reason == "tls" and recorder.delivered_now == 0:
+        raise StoppedError(
+            f"no TLS connection to the API could be made: check the connection's schema (http or https) and its "
+            f"'verify'. {letter.response_excerpt[:200]}"
+        )
     if recorder.mostly_failing:
         raise MostlyFailingError(
             f"at least 90 % of the last 200 items failed, the last one with {letter.reason}: "

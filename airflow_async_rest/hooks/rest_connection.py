@@ -46,7 +46,7 @@ class RestConnection(BaseHook):
             if connection.conn_type not in CONNECTION_TYPES:
                 raise ConfigurationError(
                     f"http_conn_id={self.http_conn_id!r} is a connection of type {connection.conn_type!r}: use one of "
-                    f"type {' or '.join(CONNECTION_TYPES)}."
+                    f"type {' or '.join(CONNECTION_TYPES)} (in a URI the scheme is written async-rest://)."
                 )
             self._connection = connection
         return self._connection

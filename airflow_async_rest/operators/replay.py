@@ -118,7 +118,7 @@ class ReplayDeadLettersOperator(BaseOperator):
 
         counts: Counter[str] = Counter()
         for uri in uris:
-            counts.update(runtime.open_folder(uri).read().values())
+            counts.update(runtime.open_dead_letters(uri).read().values())
         chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
         self.log.info("Preview: %d dead letters would be sent: %s.", sum(chosen.values()), chosen or "none")
         return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": self.dead_letters}

@@ -161,11 +161,14 @@ class SqlToRestOperator(BaseOperator):
         for name in ("window_start", "window_end"):
             if name in (self.parameters or {}):
                 raise ConfigurationError(f"parameters[{name!r}]: give it as the argument {name}= instead.")
+        asked_for = ":window_start" in str(self.sql) or ":window_end" in str(self.sql)
+        if not asked_for:
+            self.log.warning(
+                "The sql uses neither :window_start nor :window_end, so every run sends all rows that it selects."
+            )
         try:
             return resolve_window(context, self.window_start, self.window_end)
         except ConfigurationError:
-            given = self.window_start is not None or self.window_end is not None
-            if given or ":window_start" in self.sql or ":window_end" in self.sql:
+            if asked_for or self.window_start is not None or self.window_end is not None:
                 raise
-            self.log.warning("The sql uses neither :window_start nor :window_end, so this run sends all its rows.")
             return None

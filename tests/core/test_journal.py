@@ -49,7 +49,7 @@ def test_a_reason_is_logged_a_few_times_and_then_only_counted(journal, lines, le
         journal.failed(letter(index))
     journal.failed(letter(10, "timeout"))
     assert len(lines.texts) == 4
-    assert lines.texts[0].startswith("WARNING Item 0 failed: http_422 after 2 attempts: because xxx")
+    assert lines.texts[0].startswith("WARNING Item 0 failed: http_422, sent 2 times: because xxx")
     assert len(lines.texts[0]) < 300
     assert lines.texts[2].endswith("(further ones like it are only counted)")
     assert lines.texts[3].startswith("WARNING Item 10 failed: timeout")
@@ -65,8 +65,8 @@ def test_an_uncertain_request_is_told_once_where_it_matters(journal, lines, requ
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "INFO 7 done, 3 failed (2 http_422, 1 timeout), 4.8 items/s, latency p50/p99 1.0/None ms, 4 in flight, 50% of the rate limit used."),
-        ({"limit_share_used": None, "failed": 0, "reasons": {}}, "INFO 7 done, 0 failed, 4.8 items/s, latency p50/p99 1.0/None ms, 4 in flight."),
+        ({}, "INFO 7 done, 3 failed (2 http_422, 1 timeout), 4.8 items/s, latency p50/p99 1.0/None ms, 4 in flight, 0 waiting for their turn, 50% of the rate limit used."),
+        ({"limit_share_used": None, "failed": 0, "reasons": {}}, "INFO 7 done, 0 failed, 4.8 items/s, latency p50/p99 1.0/None ms, 4 in flight, 0 waiting for their turn."),
     ],
 )  # fmt: skip
 def test_progress_is_one_line(journal, lines, changes, line):
@@ -77,8 +77,8 @@ def test_progress_is_one_line(journal, lines, changes, line):
 @pytest.mark.parametrize(
     ("error", "changes", "start", "end"),
     [
-        (None, {"dead_letters": None}, "INFO Done: 10 read, 6 delivered, 3 failed (2 http_422, 1 timeout), 1 skipped, 0 unfinished; ", "1.0/2.0/None ms."),
-        (OSError("x"), {}, "INFO Ended by OSError: 10 read", "; dead letters in s3://b/x."),
+        (None, {"dead_letters": None}, "INFO Done: 10 read, 6 delivered, 3 failed (2 http_422, 1 timeout), 1 skipped, 0 unfinished; ", "4.8 items/s."),
+        (OSError("x"), {}, "INFO Failed: 10 read", "; dead letters in s3://b/x."),
     ],
 )  # fmt: skip
 def test_the_last_line_has_all_the_numbers(journal, lines, error, changes, start, end):

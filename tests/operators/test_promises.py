@@ -150,6 +150,14 @@ def test_the_task_stops_retriably_when_the_quota_is_gone(places, supervisor):
     assert supervisor.report["unfinished"] == supervisor.report["read"]
 
 
+def test_an_api_that_speaks_no_tls_stops_the_task_at_the_first_item(places, supervisor, connect):
+    connect("search_api", conn_type="async_rest", host=places.url.replace("http://", "https://"))
+    state, error = run_try(sql_to_rest(sql=READINGS.format(rows=1000), request_retry=FAST), supervisor)
+    assert state == "up_for_retry"
+    assert "check the connection's schema (http or https)" in str(error)
+    assert supervisor.report["read"] <= 2 * 16
+
+
 def test_refused_credentials_stop_the_task_for_good_while_nothing_has_succeeded(places, supervisor):
     places.answer = lambda seen: 401
     state, error = run_try(sql_to_rest(sql=READINGS.format(rows=1000)), supervisor)

@@ -129,3 +129,10 @@ def test_a_wrong_argument_is_named(places, supervisor, arguments, message):
     state, error = run_try(replay(**arguments), supervisor)
     assert state == "failed"
     assert message in str(error)
+
+
+def test_a_folder_that_never_was_is_an_error_and_no_success(places, folder, supervisor):
+    for arguments in ({}, {"preview": True}):
+        state, error = run_try(replay(f"{folder}-misspelt", **arguments), supervisor)
+        assert state == "failed"
+        assert f"there is no folder '{folder}-misspelt' with dead letters" in str(error)

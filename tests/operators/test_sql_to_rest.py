@@ -109,8 +109,9 @@ def test_templates_sql_files_and_parameters(places, supervisor):
     assert {seen.headers["X-Run"] for seen in places.seen} == {"scheduled__2026-11-01"}
 
 
-def test_a_query_without_window_binds_needs_no_window_and_one_with_them_does(places, supervisor):
+def test_a_query_without_window_binds_needs_no_window_and_one_with_them_does(places, supervisor, logged):
     assert run_try(sql_to_rest(), supervisor, window=None)[0] == "success"
+    assert "every run sends all rows that it selects" in logged()
     assert supervisor.report["window_start"] is None
     places.reset()
     task = sql_to_rest(sql="SELECT 1 AS id WHERE now() >= :window_start")
