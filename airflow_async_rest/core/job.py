@@ -209,6 +209,7 @@ class JobRun:
     async def _writing(self) -> AsyncIterator[None]:
         """Write and log at intervals while the block runs; a write under way at its end goes on."""
         ended = asyncio.Event()
+        # Kept, because a loop holds its tasks weakly.
         self._writer = asyncio.create_task(self._write_at_intervals(ended))
         try:
             yield

@@ -77,11 +77,9 @@ async def run_pipeline(
         stop.pull(KilledError("interrupted"))
     finally:
         stopped.cancel()
-    if not everything.done():
-        everything.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, not logged
-        source.stop()
-    elif everything.exception() is None:
+    if everything.done() and everything.exception() is None:
         return
+    everything.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, not logged
     source.stop()
     await _end(workers, on_stop())
     if stop.error is not None:
