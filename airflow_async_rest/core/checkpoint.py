@@ -31,11 +31,13 @@ class Checkpoint:
     parts: tuple[PartId, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as the state store keeps it. Parts are numbered without gaps, so their last numbers do."""
-        last: dict[str, int] = {}
-        for number, seq in self.parts:
-            last[str(number)] = max(seq, last.get(str(number), 0))
-        first = {str(number): seq for number, seq in reversed(self.parts)}
+        """Give it as the state store keeps it: of parts, the first and last numbers of each run of them."""
+        runs: list[list[int]] = []
+        for number, seq in sorted(self.parts):
+            if runs and runs[-1][0] == number and runs[-1][2] == seq - 1:
+                runs[-1][2] = seq
+            else:  # another try, or a gap: a part between them is another writer's, and not of these totals
+                runs.append([number, seq, seq])
         return {
             "version": _VERSION,
             "fingerprint": self.fingerprint,
@@ -43,7 +45,7 @@ class Checkpoint:
             "digest": self.digest,
             "unfinished": sorted(self.unfinished),
             "totals": dict(self.totals),
-            "parts": {number: [first[number], seq] for number, seq in last.items()},
+            "parts": runs,
         }
 
     @classmethod
@@ -60,7 +62,7 @@ class Checkpoint:
                 totals=dict(value["totals"]),
                 parts=tuple(
                     (int(number), seq)
-                    for number, (first, last) in sorted(value["parts"].items(), key=lambda entry: int(entry[0]))
+                    for number, first, last in value["parts"]
                     for seq in range(int(first), int(last) + 1)
                 ),
             )

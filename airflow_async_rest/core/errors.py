@@ -7,8 +7,7 @@
     │   └── AuthenticationError           the API answers 401/403 and has accepted nothing yet
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
     │   ├── EncodeError                   its payload has no JSON form
-    │   ├── EndpointError                 its values do not fill the endpoint
-    │   └── TransformError                the author's transform raised
+    │   └── EndpointError                 its values do not fill the endpoint
     ├── SendError                         one attempt got no answer: retried
     │   ├── ConnectionFailedError         refused, reset, name not found
     │   ├── RequestTimeoutError           no answer in time
@@ -53,12 +52,6 @@ class EndpointError(ItemError):
     """The row's values do not make a path (NULL, empty, ``..``)."""
 
     reason = "endpoint"
-
-
-class TransformError(ItemError):
-    """The author's ``transform`` raised."""
-
-    reason = "transform"
 
 
 class SendError(AsyncRestError):

@@ -60,7 +60,7 @@ class Keeper:
         except (ValueError, DeadLetterStoreError) as error:
             return None, f"starting over from the first row: {error}"
         except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
-            return None, f"from the first row, because the state store does not answer ({error or repr(error)})"
+            return None, f"from the first row, because the state store does not answer ({str(error) or repr(error)})"
         if resume is None:
             return None, "from the first row"
         before = resume.checkpoint

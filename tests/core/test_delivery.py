@@ -5,7 +5,7 @@ from aiohttp import web
 
 from airflow_async_rest.core.client import ClientSettings, RestClient
 from airflow_async_rest.core.delivery import Delivery
-from airflow_async_rest.core.errors import EncodeError, QuotaExhaustedError, TransformError
+from airflow_async_rest.core.errors import EncodeError, EndpointError, QuotaExhaustedError
 from airflow_async_rest.core.models import DeadLetter, Delivered, Verdict
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.report import Meter
@@ -117,7 +117,7 @@ async def test_only_a_request_without_an_answer_is_uncertain(api, bench, item_of
     assert len(made.uncertain) == 1
 
 
-@pytest.mark.parametrize("error", [EncodeError, TransformError])
+@pytest.mark.parametrize("error", [EncodeError, EndpointError])
 async def test_an_item_without_a_request_is_never_sent(api, bench, item_of, error):
     def build(item):
         raise error("its s3cret is wrong")

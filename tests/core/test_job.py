@@ -348,7 +348,7 @@ def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, t
         run(make_job(api, tmp_path, folder=SlowFolder(tmp_path, 1)), store)
     parts = [tuple(part) for part in DeadLetterFolder(tmp_path).parts()]
     assert sum(store["checkpoint"]["totals"]["reasons"].values()) == len(DeadLetterFolder(tmp_path).read())
-    assert store["checkpoint"]["parts"] == {"1": [parts[0][1], parts[-1][1]]}
+    assert store["checkpoint"]["parts"] == [[1, parts[0][1], parts[-1][1]]]
 
 
 def test_rows_refused_again_do_not_keep_a_retry_or_a_replay_from_the_others(api, tmp_path):
