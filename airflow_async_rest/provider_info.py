@@ -2,12 +2,29 @@
 
 from typing import Any
 
+# What Airflow's form draws for a schema, and what it stores, decides how the fields are written here:
+# * Two types but null make a text box of six lines: verify and cert are one line of text each, which the hook reads.
+# * A switch without a default shows "off", whatever the hook does without it; so defaults are stated, as the hook's.
+# * An emptied field is stored as null, and null means the default: "none" is what turns the idempotency header off.
+# * Number fields know `minimum` and `maximum`. `examples` become suggestions, `values_display` the choices' labels.
+# Who may see connections sees their extra, but for what Airflow masks by its name: `proxy` is (and `api_key_header`,
+# needlessly), and in `headers` Authorization or X-API-Key, but not X-Key or Cookie. So the form sends secrets to the
+# password; `proxy`, whose URL may have one, is hidden while it is typed, too.
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "auth_type": {
         "label": "Authentication",
-        "description": "none; basic (login and password); bearer (the password is the token); api_key (the "
-        "password is the key). Default: basic where a login is given, else none.",
-        "schema": {"type": ["string", "null"], "enum": ["none", "basic", "bearer", "api_key", None]},
+        "description": "What the password is: the login's, a bearer token, or an API key.",
+        "schema": {
+            "type": ["string", "null"],
+            "enum": [None, "basic", "bearer", "api_key", "none"],
+            "values_display": {
+                "null": "default: basic with a login, else none",
+                "basic": "basic: login and password",
+                "bearer": "bearer: the password is the token",
+                "api_key": "api_key: the password is the key",
+                "none": "none",
+            },
+        },
     },
     "api_key_header": {
         "label": "API key header",
@@ -16,63 +33,77 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "headers": {
         "label": "Headers",
-        "description": 'Sent with every request, as JSON: {"Accept": "application/json"}.',
+        "description": 'Sent with every request, as JSON: {"Accept": "application/json"}. A key belongs into the '
+        "password: who may see the connection may read most of these.",
         "schema": {"type": ["object", "null"]},
+    },
+    "rate_limit": {
+        "label": "Rate limit",
+        "description": "Of one task: 100/s, 6000/m or 10000/h. A task's own argument wins. Empty: none.",
+        "schema": {"type": ["string", "null"], "examples": ["10/s", "100/s", "6000/m", "10000/h"]},
+    },
+    "concurrency": {
+        "label": "Concurrency",
+        "description": "Requests in flight of one task, 1 to 1000. A task's own argument wins. Default: 16.",
+        "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000, "default": 16},
+    },
+    "idempotency_header": {
+        "label": "Idempotency header",
+        "description": "Header of the key by which the API can tell a request it sees twice. none: send no key.",
+        "schema": {
+            "type": ["string", "null"],
+            "examples": ["Idempotency-Key", "X-Request-ID", "none"],
+            "default": "Idempotency-Key",
+        },
     },
     "connect_timeout_seconds": {
         "label": "Connect timeout (s)",
-        "description": "For a new connection. Default: 10.",
-        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        "description": "For a new connection, TLS included. Default: 10.",
+        "schema": {"type": ["number", "null"], "minimum": 0.1, "default": 10},
     },
     "request_timeout_seconds": {
         "label": "Request timeout (s)",
         "description": "From sending a request to the last byte of its answer. Default: 60.",
-        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        "schema": {"type": ["number", "null"], "minimum": 0.1, "default": 60},
     },
     "verify": {
         "label": "TLS verification",
-        "description": "true (default), false, or the path of a file with the CA certificates to trust.",
-        "schema": {"type": ["boolean", "string", "null"]},
+        "description": "true; or the path of a PEM file with the CA certificates to trust; or false, which trusts "
+        "any server.",
+        "schema": {
+            "type": ["string", "null"],
+            "examples": ["true", "/etc/ssl/certs/internal-ca.pem", "false"],
+            "default": "true",
+        },
     },
     "cert": {
         "label": "Client certificate",
-        "description": "Path of a PEM file, or a list of two: certificate and key.",
-        "schema": {"type": ["string", "array", "null"]},
+        "description": "Path of a PEM file; or of two, with a comma between: certificate, key.",
+        "schema": {"type": ["string", "null"]},
     },
     "trust_env": {
         "label": "Proxy from the environment",
-        "description": "Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY count. Default: true.",
-        "schema": {"type": ["boolean", "null"]},
+        "description": "Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.",
+        "schema": {"type": ["boolean", "null"], "default": True},
     },
     "proxy": {
         "label": "Proxy",
-        "description": "URL of a proxy, instead of the environment's.",
-        "schema": {"type": ["string", "null"]},
+        "description": "URL of a proxy, instead of the environment's: http://proxy.example.com:3128.",
+        "schema": {"type": ["string", "null"], "format": "password"},
     },
     "cookies": {
         "label": "Keep cookies",
-        "description": "Whether cookies that the API sets are sent back. Default: false.",
-        "schema": {"type": ["boolean", "null"]},
-    },
-    "idempotency_header": {
-        "label": "Idempotency header",
-        "description": "Header for each request's key; empty for none. Default: Idempotency-Key.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "rate_limit": {
-        "label": "Rate limit",
-        "description": "Default for every task: 100/s, 6000/m, 10000/h. Empty for none.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "concurrency": {
-        "label": "Concurrency",
-        "description": "Default for every task: requests in flight. Default: 16.",
-        "schema": {"type": ["integer", "null"], "minimum": 1},
+        "description": "Whether cookies that the API sets are sent back.",
+        "schema": {"type": ["boolean", "null"], "default": False},
     },
     "naive_timezone": {
         "label": "Time zone of naive times",
-        "description": "What a time without an offset, read from a database, is taken to be in. Default: UTC.",
-        "schema": {"type": ["string", "null"]},
+        "description": "What a time without an offset, read from a database, is taken to be in: Europe/Prague.",
+        "schema": {
+            "type": ["string", "null"],
+            "examples": ["UTC", "Europe/London", "Europe/Prague", "America/New_York", "Asia/Tokyo"],
+            "default": "UTC",
+        },
     },
 }
 
@@ -109,7 +140,11 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": {
                     "hidden-fields": [],
                     "relabeling": {"schema": "Schema (http or https)", "password": "Password, token or API key"},
-                    "placeholders": {"host": "api.example.com/v1", "schema": "https", "port": "443"},
+                    "placeholders": {
+                        "host": "api.example.com/v1",
+                        "schema": "https (the default)",
+                        "port": "443 (in Airflow 3.3 the Test button needs one)",
+                    },
                 },
                 "conn-fields": CONNECTION_FIELDS,
             }

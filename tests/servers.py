@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -130,4 +131,34 @@ def running_api(answer=None, ssl_context=None):
         loop, stop = loops[0]
         loop.call_soon_threadsafe(stop.set)
         ended.wait(10)
+        thread.join(10)
+
+
+@contextmanager
+def raw_server(answer: bytes = b"", ssl_context=None):
+    """Serve one answer to every connection, whatever it asks for; give the port.
+
+    Its sockets block, so that a TLS handshake that it refuses ends with the alert that other servers send.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def run():
+        with suppress(OSError):  # closed, at the end
+            while True:
+                connection, _ = listening.accept()
+                with suppress(OSError), connection:
+                    if ssl_context:
+                        connection = ssl_context.wrap_socket(connection, server_side=True)
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)  # close() alone would leave accept() waiting
+        listening.close()
         thread.join(10)

@@ -1,7 +1,6 @@
 """RestClient.send(Request) -> Response: the only file that talks aiohttp."""
 
-import re
-import ssl
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,19 +12,14 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from airflow_async_rest.core.errors import (
-    ConfigurationError,
-    ConnectionFailedError,
-    RequestTimeoutError,
-    ResponseTooLargeError,
-    TlsError,
-)
+from airflow_async_rest.core.errors import ResponseTooLargeError
 from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.send_errors import send_error
 from airflow_async_rest.core.settings import ClientSettings
+from airflow_async_rest.core.tls import tls_context
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_USER_IN_URL = re.compile(r"//[^/\s]*@")
 
 
 class RestClient:
@@ -40,12 +34,13 @@ class RestClient:
         self._has_content_type = "content-type" in {name.lower() for name in settings.headers}
         self._urls: dict[tuple[str, str], URL] = {}
         self._connections = connections
+        self._proxy = settings.proxy or (_proxy_of_environment(settings.base_url) if settings.trust_env else None)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         settings = self._settings
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=_tls(settings)),
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=tls_context(settings)),
             # No sum of waiting and sending: the connector has a socket for every worker, so that
             # the request's time starts when it is really being sent.
             timeout=aiohttp.ClientTimeout(
@@ -54,8 +49,8 @@ class RestClient:
             headers=settings.headers,
             # unsafe: of a host that is an IP address, too
             cookie_jar=aiohttp.CookieJar(unsafe=True) if settings.cookies else aiohttp.DummyCookieJar(),
-            proxy=settings.proxy or (_proxy_of_environment(settings.base_url) if settings.trust_env else None),
-            # The environment is looked at once, above. aiohttp would read ~/.netrc for every request, and refuse
+            proxy=self._proxy,
+            # The environment is looked at once, before. aiohttp would read ~/.netrc for every request, and refuse
             # to send one when the file knows the host and the connection has credentials too.
             trust_env=False,
             auto_decompress=True,
@@ -84,7 +79,7 @@ class RestClient:
             sent[self._settings.idempotency_header] = request.idempotency_key
         url = self._url(request)
         started = time.perf_counter()
-        with _translated_errors():
+        with self._translated_errors():
             for _ in range(_MAX_REDIRECTS):
                 response = await self._send_once(request, url, sent, started)
                 target = _redirect_target(url, response) if request.method == "GET" else None
@@ -116,6 +111,21 @@ class RestClient:
                 raise ResponseTooLargeError(f"the answer has more than {bound} bytes")
         return bytes(body)
 
+    async def read_certificate(self) -> bytes | None:
+        """Give the certificate of a server that is not trusted, as DER: no request is sent to it.
+
+        :return: None where it cannot be had.
+        """
+        if self._session is None:
+            raise RuntimeError("RestClient is used outside its 'async with' block")
+        try:
+            async with self._session.request("GET", self._base, ssl=_CertificateReader(), allow_redirects=False):
+                return None
+        except aiohttp.ServerFingerprintMismatch as read:
+            return read.got
+        except (aiohttp.ClientError, OSError, ValueError):
+            return None
+
     def _url(self, request: Request) -> URL:
         # Building a URL costs about 5 us; where the endpoint has no placeholder it is always the same one.
         place = (request.path, request.query)
@@ -126,29 +136,33 @@ class RestClient:
                 self._urls[place] = url
         return url
 
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Turn what aiohttp and the sockets raise into this package's errors, once, at the edge."""
+        try:
+            yield
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise send_error(error, self._settings, self._proxy) from error
+
+
+class _CertificateReader(aiohttp.Fingerprint):
+    """Ends a connection right after its TLS handshake, with the certificate that the server showed."""
+
+    def __init__(self) -> None:
+        super().__init__(bytes(32))
+
+    def check(self, transport: asyncio.Transport) -> None:
+        """Raise the certificate: aiohttp then closes the connection before it sends anything."""
+        tls = transport.get_extra_info("ssl_object")
+        # Without a goodbye, which a server would have to answer before the connection is gone.
+        asyncio.get_running_loop().call_soon(transport.abort)
+        raise aiohttp.ServerFingerprintMismatch(b"", tls.getpeercert(binary_form=True) if tls else b"", "", 0)
+
 
 def _proxy_of_environment(base_url: str) -> str | None:
     parts = urlsplit(base_url)
     proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
     return proxy if proxy and urlsplit(proxy).scheme in {"http", "https"} else None
-
-
-def _tls(settings: ClientSettings) -> ssl.SSLContext | bool:
-    if settings.verify is True and settings.client_certificate is None:
-        return True
-    try:
-        context = ssl.create_default_context(cafile=settings.verify if isinstance(settings.verify, str) else None)
-        if settings.verify is False:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if settings.client_certificate is not None:
-            context.load_cert_chain(*settings.client_certificate)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the connection's certificate files cannot be read ({error}): check the paths in its extra "
-            "fields 'verify' and 'cert'."
-        ) from error
-    return context
 
 
 def _redirect_target(url: URL, response: Response) -> URL | None:
@@ -157,19 +171,3 @@ def _redirect_target(url: URL, response: Response) -> URL | None:
         return None
     target = url.join(URL(location))
     return target if (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port) else None
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Turn what aiohttp and the sockets raise into this package's errors, once, at the edge."""
-    try:
-        yield
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise TlsError(f"the server's certificate is not trusted: {error.certificate_error}") from error
-    except aiohttp.ClientConnectorSSLError as error:
-        raise TlsError(f"no TLS connection: {error}") from error
-    except (TimeoutError, aiohttp.ServerTimeoutError) as error:
-        raise RequestTimeoutError("no complete answer within the connection's timeouts") from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        text = _USER_IN_URL.sub("//***@", str(error))  # of a proxy
-        raise ConnectionFailedError(f"{type(error).__name__}: {text}") from error

@@ -11,7 +11,7 @@
     ├── SendError                         one attempt got no answer: retried
     │   ├── ConnectionFailedError         refused, reset, name not found
     │   ├── RequestTimeoutError           no answer in time
-    │   ├── TlsError                      the server's certificate is not trusted
+    │   ├── TlsError                      the server's certificate is not trusted, or it speaks no TLS
     │   └── ResponseTooLargeError         more bytes than the client keeps
     ├── StoppedError                      the run ended early, with rows left: a retry of the task goes on
     │   ├── KilledError                   from outside
@@ -55,9 +55,16 @@ class EndpointError(ItemError):
 
 
 class SendError(AsyncRestError):
-    """One attempt got no answer. ``reason`` is the word that reports and dead letters carry."""
+    """One attempt got no answer. ``reason`` is the word that reports and dead letters carry.
+
+    :param cause: a word for what exactly it was, where that is known: the connection test advises by it.
+    """
 
     reason = "send"
+
+    def __init__(self, text: str, cause: str = "") -> None:
+        super().__init__(text)
+        self.cause = cause
 
 
 class ConnectionFailedError(SendError):
@@ -73,7 +80,7 @@ class RequestTimeoutError(SendError):
 
 
 class TlsError(SendError):
-    """The server's certificate is not trusted."""
+    """The server's certificate is not trusted, or there is no TLS with it."""
 
     reason = "tls"
 

@@ -46,6 +46,8 @@ class ClientSettings:
 
     def __post_init__(self) -> None:
         check_base_url(self.base_url)
+        if self.proxy is not None:
+            check_proxy(self.proxy)
         check_headers(self.headers, "the connection's headers")
         if self.idempotency_header:
             check_headers({self.idempotency_header: ""}, "the connection's idempotency_header")
@@ -78,6 +80,17 @@ def check_base_url(url: str) -> None:
         raise ConfigurationError(f"the connection's base URL is {url!r}: fill in Host, and http or https as Schema.")
     if parts.query or parts.fragment:
         raise ConfigurationError("the connection's base URL has a '?' or '#': Host takes host and path only.")
+
+
+def check_proxy(url: Any) -> None:
+    """Check that requests can go through a proxy. :raises ConfigurationError: when not; without its password."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, TypeError, AttributeError):
+        fits = False
+    if not fits:
+        raise ConfigurationError("the connection's proxy: write a URL such as http://proxy.example.com:3128.")
 
 
 def check_headers(headers: Mapping[str, str], what: str) -> None:

@@ -22,6 +22,15 @@ class AsyncRestHook(RestConnection):
     def __init__(self, http_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(http_conn_id, **kwargs)
 
+    def test_connection(self) -> tuple[bool, str]:
+        """Say whether the API can be reached with this connection: for Airflow's Test button and its CLI.
+
+        It sends one GET to the base URL. :return: success, and what was found and what to fill in.
+        """
+        from airflow_async_rest.hooks.connection_test import check_connection  # noqa: PLC0415  (loads when it is used)
+
+        return check_connection(self)
+
     def deliver(
         self,
         items: Iterable[Any],

@@ -2,15 +2,15 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow.sdk import BaseHook
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.settings import ClientSettings
+from airflow_async_rest.hooks.connection_secrets import collect_secrets
 from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
 CONNECTION_TYPES = ("async_rest", "http")
@@ -18,10 +18,6 @@ _AUTH_TYPES = ("none", "basic", "bearer", "api_key")
 # Airflow's http type keeps options under these names; whatever else its extra holds is a header.
 _HTTP_NAMES = {"timeout": "request_timeout_seconds", "verify_ssl": "verify", "proxies": "proxy"}
 _HTTP_IGNORED = frozenset({"stream", "allow_redirects", "max_redirects", "check_response", "srv_lookup"})
-# What is no secret: masking "application/json" would blank it out of every text.
-_PUBLIC_HEADERS = frozenset({"accept", "accept-language", "cache-control", "content-type", "user-agent"})
-# Below this a "secret" such as "on" would blank out half of every text.
-_SHORTEST_SECRET = 4
 
 
 class RestConnection(BaseHook):
@@ -101,13 +97,10 @@ class RestConnection(BaseHook):
         if isinstance(proxy, Mapping):
             proxy = proxy.get("https") or proxy.get("http")
         base_url = self._base_url()
-        secrets |= _secrets_in_headers(headers) | _secrets_in_url(proxy) | {self.connection.password or ""}
-        secrets = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
-        _mask_in_logs(secrets)
         return ClientSettings(
             base_url=base_url,
             headers={**headers, **auth},
-            idempotency_header=options.get("idempotency_header", "Idempotency-Key") or None,
+            idempotency_header=_idempotency_header(options),
             connect_timeout_seconds=self._seconds(options, "connect_timeout_seconds", 10.0),
             request_timeout_seconds=self._seconds(options, "request_timeout_seconds", 60.0),
             verify=_verify(options.get("verify", True)),
@@ -115,8 +108,19 @@ class RestConnection(BaseHook):
             trust_env=self._flag(options, "trust_env", default=True),
             proxy=proxy,
             cookies=self._flag(options, "cookies", default=False),
-            secrets=frozenset(secrets),
+            secrets=collect_secrets(headers, proxy, self.connection.password or "", *secrets),
         )
+
+    def auth_type(self) -> str:
+        """Give the kind of authentication. :raises ConfigurationError: when it is unknown."""
+        kind = self.options().get("auth_type") or ("basic" if self.connection.login else "none")
+        if kind not in _AUTH_TYPES:
+            raise self._wrong("auth_type", kind, f"write one of {', '.join(_AUTH_TYPES)}")
+        return str(kind)
+
+    def api_key_header(self) -> str:
+        """Give the name of the header that carries the key of authentication ``api_key``."""
+        return str(self.options().get("api_key_header") or "X-API-Key")
 
     def naive_timezone(self) -> ZoneInfo | None:
         """Give the zone of times without an offset; None for UTC. :raises ConfigurationError: when unknown."""
@@ -143,9 +147,7 @@ class RestConnection(BaseHook):
     def _authentication(self, options: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
         """Give the headers of authentication, and what in them is secret."""
         login, password = self.connection.login or "", self.connection.password or ""
-        kind = options.get("auth_type") or ("basic" if login else "none")
-        if kind not in _AUTH_TYPES:
-            raise self._wrong("auth_type", kind, f"write one of {', '.join(_AUTH_TYPES)}")
+        kind = self.auth_type()
         if kind == "none":
             if password and not login and not options.get("auth_type"):
                 raise self._wrong(
@@ -161,11 +163,11 @@ class RestConnection(BaseHook):
             raise self._wrong("password", "", f"authentication {kind} takes its {kind} from the password")
         if kind == "bearer":
             return {"Authorization": f"Bearer {password}"}, set()
-        return {str(options.get("api_key_header") or "X-API-Key"): password}, set()
+        return {self.api_key_header(): password}, set()
 
     def _mapping(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
-            raise self._wrong("headers", value, 'write a JSON object such as {"Accept": "application/json"}')
+            raise self._wrong("headers", "***", 'write a JSON object such as {"Accept": "application/json"}')
         return value
 
     def _seconds(self, options: Mapping[str, Any], name: str, default: float) -> float:
@@ -186,9 +188,11 @@ class RestConnection(BaseHook):
     def _certificate(self, value: Any) -> tuple[str, str | None] | None:
         if value is None:
             return None
+        if isinstance(value, str):
+            value = [path.strip() for path in value.split(",")]
         paths = list(value) if isinstance(value, list | tuple) else [value]
-        if not 1 <= len(paths) <= 2 or not all(isinstance(path, str) for path in paths):  # noqa: PLR2004
-            raise self._wrong("cert", value, "write one path, or two: certificate and key")
+        if not 1 <= len(paths) <= 2 or not all(isinstance(path, str) and path for path in paths):  # noqa: PLR2004
+            raise self._wrong("cert", value, "write one path, or two with a comma between: certificate, key")
         return paths[0], paths[1] if len(paths) > 1 else None
 
     def _wrong(self, field: str, value: Any, advice: str) -> ConfigurationError:
@@ -213,6 +217,12 @@ def find_connection(argument: str, conn_id: Any) -> Any:
         ) from error
 
 
+def _idempotency_header(options: Mapping[str, Any]) -> str | None:
+    """Give the header's name. "none" sends none, for the form: it stores an emptied field like one never filled in."""
+    name = options.get("idempotency_header", "Idempotency-Key")
+    return None if str(name).strip().lower() in {"", "none"} else name
+
+
 def _verify(value: Any) -> bool | str:
     value = _plain_flag(value)
     return value if isinstance(value, str) else bool(value)
@@ -221,25 +231,3 @@ def _verify(value: Any) -> bool | str:
 def _plain_flag(value: Any) -> Any:
     """Read true and false written as text, as connections made of a URI have them."""
     return {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value
-
-
-def _secrets_in_headers(headers: Mapping[str, str]) -> set[str]:
-    """Any header may be a secret, but for a few; of ``Bearer abc`` the ``abc`` alone is one, too."""
-    values = [value for name, value in headers.items() if name.lower() not in _PUBLIC_HEADERS]
-    return {*values, *(value.partition(" ")[2].strip() for value in values)}
-
-
-def _secrets_in_url(url: Any) -> set[str]:
-    if not isinstance(url, str) or "@" not in url:
-        return set()
-    credentials = url.rpartition("@")[0].rpartition("/")[2]
-    password = credentials.partition(":")[2]
-    return {credentials, password, unquote(password)}
-
-
-def _mask_in_logs(secrets: Iterable[str]) -> None:
-    """Airflow masks a connection's password by itself; what is made of it, it has to be told."""
-    from airflow.sdk.log import mask_secret  # noqa: PLC0415
-
-    for secret in secrets:
-        mask_secret(secret)

@@ -1,0 +1,81 @@
+"""What aiohttp and the sockets raise -> this package's errors. Beside client.py, the only file that knows aiohttp."""
+
+import re
+import ssl
+
+import aiohttp
+from yarl import URL
+
+from airflow_async_rest.core.errors import ConnectionFailedError, RequestTimeoutError, SendError
+from airflow_async_rest.core.settings import ClientSettings
+from airflow_async_rest.core.tls import tls_error
+
+_PROXY_CREDENTIALS = 407
+# As aiohttp quotes what it cannot read.
+_NO_STATUS_LINE = re.compile(r"Bad status line.*?b'([^']*)'")
+_TLS_ALERT = re.compile(r"\\+x15\\+x03")  # of a server that speaks TLS only
+_USER_IN_URL = re.compile(r"//[^/\s]*@")
+
+
+def send_error(error: Exception, settings: ClientSettings, proxy: str | None) -> SendError:
+    """Say what one attempt failed of, and its cause.
+
+    :param proxy: that requests go through.
+    """
+    tls = _tls_part(error)
+    if tls is not None:
+        return tls_error(tls)
+    if isinstance(error, TimeoutError):
+        return _timeout(error, settings)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        cause = "proxy_credentials" if error.status == _PROXY_CREDENTIALS else "proxy"
+        return ConnectionFailedError(f"the proxy answers {error.status} {error.message}", cause)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _no_connection(error, proxy)
+    return _broken_answer(error)
+
+
+def _tls_part(error: Exception) -> ssl.SSLError | None:
+    # An alert may also come with the first read: in TLS 1.3 the client's handshake is over before the server's.
+    parts = (getattr(error, "os_error", None), error.__cause__, error)
+    return next((part for part in parts if isinstance(part, ssl.SSLError)), None)
+
+
+def _timeout(error: TimeoutError, settings: ClientSettings) -> RequestTimeoutError:
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        seconds = settings.connect_timeout_seconds
+        return RequestTimeoutError(f"no connection within {seconds:g} s (connect_timeout_seconds)", "connect_timeout")
+    seconds = settings.request_timeout_seconds
+    return RequestTimeoutError(f"no complete answer within {seconds:g} s (request_timeout_seconds)", "request_timeout")
+
+
+def _no_connection(error: aiohttp.ClientConnectorError, proxy: str | None) -> ConnectionFailedError:
+    """Say why there is no connection. With a proxy it is the proxy that was not reached."""
+    reason = error.os_error
+    of_proxy = proxy is not None and (error.host, error.port) == (URL(proxy).host, URL(proxy).port)
+    where = f"{'the proxy ' if of_proxy else ''}{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        text, cause = (
+            f"the host name {error.host}{' of the proxy' if of_proxy else ''} is not found ({reason.strerror})",
+            "name_not_found",
+        )
+    elif isinstance(reason, ConnectionRefusedError):
+        text, cause = f"{where} refuses the connection", "refused"
+    elif isinstance(reason, ConnectionError):
+        text, cause = f"{where} closes the connection", "disconnected"
+    else:
+        text, cause = f"{where} cannot be reached ({reason.strerror or type(reason).__name__})", "unreachable"
+    return ConnectionFailedError(text, "proxy" if of_proxy else cause)
+
+
+def _broken_answer(error: Exception) -> ConnectionFailedError:
+    """Say what came where an answer should have, or that the connection ended first."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return ConnectionFailedError("the server closed the connection without an answer", "disconnected")
+    text = " ".join(_USER_IN_URL.sub("//***@", str(error)).split())  # of a proxy
+    if isinstance(error, aiohttp.ClientConnectionError | ConnectionError):
+        return ConnectionFailedError(f"the connection broke off ({text})", "disconnected")
+    if found := _NO_STATUS_LINE.search(text):
+        cause = "only_tls" if _TLS_ALERT.match(found[1]) else "no_http"
+        return ConnectionFailedError(f"what came is no HTTP: {found[1]}", cause)
+    return ConnectionFailedError(f"{type(error).__name__}: {text}")

@@ -1,0 +1,60 @@
+import sys
+
+import pytest
+from certificates import make_certificate
+
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.settings import ClientSettings
+from airflow_async_rest.core.tls import describe_certificate, tls_context, tls_error
+
+
+def test_a_connection_without_tls_settings_has_the_defaults():
+    assert tls_context(ClientSettings("https://x")) is True
+
+
+def test_files_that_cannot_be_read_name_their_fields():
+    with pytest.raises(ConfigurationError, match="'verify' and 'cert'"):
+        tls_context(ClientSettings("https://x", verify="/no/such.pem"))
+
+
+def test_a_certificate_is_described_by_what_one_compares(tmp_path):
+    ca = make_certificate(tmp_path, "Our CA")
+    text = describe_certificate(make_certificate(tmp_path, "api", addresses=["10.0.0.1", "::1"], issuer=ca).der)
+    assert "it is for 10.0.0.1, ::1 (subject CN=api, issuer CN=Our CA, valid from 20" in text
+    assert "signed by itself" in describe_certificate(ca.der)
+
+
+def test_a_certificate_without_names_says_so(tmp_path):
+    assert "it is for no name" in describe_certificate(make_certificate(tmp_path, "api", addresses=()).der)
+
+
+def test_what_is_no_certificate_has_no_description():
+    assert describe_certificate(b"x") == ""
+
+
+def test_without_the_library_there_is_no_description(tmp_path, monkeypatch):
+    der = make_certificate(tmp_path, "api").der
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    assert describe_certificate(der) == ""
+
+
+class RaisedError(OSError):
+    def __init__(self, reason):
+        super().__init__(1, f"[SSL: {reason}] text")
+        self.reason = reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        ("WRONG_VERSION_NUMBER", "not_tls"),
+        ("RECORD_LAYER_FAILURE", "not_tls"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "client_certificate"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "client_certificate"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "client_certificate"),
+        ("NO_PROTOCOLS_AVAILABLE", "tls"),
+        (None, "tls"),
+    ],
+)
+def test_openssls_words_have_a_cause(reason, cause):
+    assert tls_error(RaisedError(reason)).cause == cause
