@@ -104,7 +104,8 @@ def _encode_rare(payload: Any, default: Callable[[Any], Any], options: int, erro
 def _with_big_integers(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _with_big_integers(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
+    # orjson takes a tuple, and no type made of it: such a one means something else, and is refused by its name.
+    if isinstance(value, list) or type(value) is tuple:
         return [_with_big_integers(entry) for entry in value]
     return _big_integer(value) if isinstance(value, int) and not _fits_64_bits(value) else value
 

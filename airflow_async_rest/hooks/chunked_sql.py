@@ -3,28 +3,27 @@
 import contextlib
 import re
 from collections.abc import Generator, Iterator, Mapping
-from datetime import UTC, date, datetime
 from typing import Any
 
 from airflow.sdk import BaseHook
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.hooks.rest_connection import find_connection
+from airflow_async_rest.hooks.sql_dialects import (
+    bind_value,
+    is_transient,
+    mend_connection,
+    prepare_engine,
+    prepare_session,
+    with_plain_rows,
+)
 
 Row = dict[str, Any]
-
-# The session's time zone decides how a column without an offset compares with a bind that has one.
-_SESSION_IN_UTC = {
-    "postgresql": "SET TIME ZONE 'UTC'",
-    "oracle": "ALTER SESSION SET TIME_ZONE = '+00:00'",
-    "mysql": "SET time_zone = '+00:00'",
-    "mariadb": "SET time_zone = '+00:00'",
-}
 
 
 class ChunkedSqlHook(BaseHook):
@@ -63,7 +62,7 @@ class ChunkedSqlHook(BaseHook):
         return iter(self.chunks(sql, parameters, chunk_size))
 
     def _database_hook(self) -> Any:
-        connection = find_connection("sql_conn_id", self.sql_conn_id)
+        connection = mend_connection(find_connection("sql_conn_id", self.sql_conn_id))
         try:
             hook = connection.get_hook()
         except Exception as error:
@@ -87,7 +86,7 @@ class SqlChunks:
         self._hook = hook
         self._chunk_size = chunk_size
         self._raw: Any = None
-        self._engine = _engine(hook)
+        self._engine = _engine(hook, chunk_size)
         self._dialect = self._engine.dialect.name if self._engine is not None else "default"
         try:
             self._statement = text(sql)
@@ -114,7 +113,7 @@ class SqlChunks:
         try:
             with self._engine.connect() as connection:
                 self._raw = connection.connection.dbapi_connection
-                self._prepare(connection)
+                prepare_session(connection)
                 with self._executed(connection) as result:
                     names = _names(result.keys())
                     while rows := result.fetchmany(self._chunk_size):
@@ -130,29 +129,19 @@ class SqlChunks:
                 stop()
                 return
 
-    def _prepare(self, connection: Connection) -> None:
-        if statement := _SESSION_IN_UTC.get(self._dialect):
-            connection.exec_driver_sql(statement)
-
     @contextlib.contextmanager
     def _executed(self, connection: Connection) -> Iterator[CursorResult[Any]]:
         streaming = connection.execution_options(stream_results=True, max_row_buffer=self._chunk_size)
         try:
             result = streaming.execute(self._statement, self._binds)
         except DBAPIError as error:
-            if self._is_transient(error):
+            if is_transient(error, self._dialect):
                 raise
             raise _refused(error.orig or error) from error.orig
         with contextlib.closing(result):
             if not result.returns_rows:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
             yield result
-
-    def _is_transient(self, error: DBAPIError) -> bool:
-        """Tell a database that is down or busy from an SQL that is wrong."""
-        if self._dialect == "sqlite":  # its only error class for both
-            return any(word in str(error.orig) for word in ("locked", "unable to open", "interrupted"))
-        return isinstance(error, OperationalError | InterfaceError)
 
     def _iter_plain(self) -> Iterator[list[Row]]:
         """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
@@ -171,31 +160,11 @@ class SqlChunks:
                 yield [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def bind_value(value: Any, dialect: str) -> Any:
-    """Give a bind in the form that a database's columns compare with.
-
-    PostgreSQL: aware, in a session whose time zone is UTC, so that ``timestamptz``, ``timestamp`` and ``date``
-    columns all compare rightly. SQLite: text, as its own functions write it. Others: naive UTC.
-
-    :param dialect: SQLAlchemy's name of it.
-    """
-    if isinstance(value, datetime):
-        utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-        utc = datetime.combine(utc.date(), utc.timetz())  # a plain datetime, not pendulum's
-        if dialect == "postgresql":
-            return utc
-        naive = utc.replace(tzinfo=None)
-        return naive.isoformat(" ") if dialect == "sqlite" else naive
-    if isinstance(value, date) and dialect == "sqlite":
-        return value.isoformat()
-    return value
-
-
-def _engine(hook: Any) -> Engine | None:
+def _engine(hook: Any, chunk_size: int) -> Engine | None:
     """Make an engine whose connections are the hook's own; None where SQLAlchemy has no dialect for them."""
 
     def connect() -> Any:
-        return _with_plain_rows(hook.get_conn())
+        return with_plain_rows(hook.get_conn())
 
     try:
         engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs={"creator": connect, "poolclass": NullPool})
@@ -203,20 +172,16 @@ def _engine(hook: Any) -> Engine | None:
         return None
     except ValueError:
         # A password with special characters can spoil the hook's URL; all we need of it is the dialect.
-        return create_engine(re.sub(r"://.*", "://", hook.get_uri()), creator=connect, poolclass=NullPool)
+        engine = create_engine(_dialect_url(hook), creator=connect, poolclass=NullPool)
+    prepare_engine(engine, chunk_size)
     return engine
 
 
-def _with_plain_rows(raw: Any) -> Any:
-    """Undo what a Postgres connection's extra ``cursor`` asks for: rows come as tuples here, whatever it says."""
-    driver = type(raw).__module__.partition(".")[0]
-    if driver == "psycopg":
-        from psycopg.rows import tuple_row  # noqa: PLC0415  (an optional provider's driver)
-
-        raw.row_factory = tuple_row
-    elif driver == "psycopg2":
-        raw.cursor_factory = None
-    return raw
+def _dialect_url(hook: Any) -> str:
+    try:
+        return re.sub(r"://.*", "://", hook.get_uri())
+    except ValueError as error:  # as Oracle's hook, given both a sid and a service name
+        raise ConfigurationError(f"the SQL connection is wrong: {error}") from error
 
 
 def _names(keys: Any) -> list[str]:

@@ -4,10 +4,11 @@ import os
 import sqlite3
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError
 
 WINDOW = {"window_start": datetime(2026, 11, 1, tzinfo=UTC), "window_end": datetime(2026, 11, 2, tzinfo=UTC)}
@@ -34,15 +35,13 @@ def oracle(connect):
     import oracledb
 
     dsn = urlsplit(os.environ["ORACLE_DSN"])
+    login, password, service = dsn.username, unquote(dsn.password), dsn.path.strip("/")
     place = {"host": dsn.hostname, "port": dsn.port or 1521}
-    connect(
-        "source_db", conn_type="oracle", login=dsn.username, password=dsn.password, schema=dsn.path.strip("/"), **place
-    )
+    # The service stands in the extra: what stands in the field "schema" becomes the session's schema too.
+    connect("source_db", conn_type="oracle", login=login, password=password, extra={"service_name": service}, **place)
 
     def execute(*statements):
-        with oracledb.connect(
-            user=dsn.username, password=dsn.password, service_name=dsn.path.strip("/"), **place
-        ) as connection:
+        with oracledb.connect(user=login, password=password, service_name=service, **place) as connection:
             for statement in statements:
                 connection.cursor().execute(statement)
             connection.commit()
@@ -116,6 +115,87 @@ def test_rows_come_in_chunks_of_dicts_with_the_databases_column_names(database):
     chunks = read('SELECT id, "Mixed Case" FROM named WHERE id >= :smallest ORDER BY id', {"smallest": 0})
     assert [len(chunk) for chunk in chunks] == [2, 2, 1]
     assert chunks[0] == [{"id": 0, "Mixed Case": 0}, {"id": 1, "Mixed Case": 1}]
+
+
+DIGITS = "12345678901234567890123456789012345678"
+AT = datetime(2026, 7, 1, 12, 0, 0, 5)  # noqa: DTZ001
+# database -> type of a column -> (how a literal of it is written, what is read of it)
+VALUES = {
+    "postgresql": {
+        "bigint": ("-9223372036854775808", -(2**63)),
+        "numeric": (f"0.{DIGITS}", Decimal(f"0.{DIGITS}")),
+        "numeric(38)": (DIGITS, Decimal(DIGITS)),
+        "double precision": ("0.1", 0.1),
+        "boolean": ("true", True),
+        "date": ("'2026-07-01'", date(2026, 7, 1)),
+        "timestamp": ("'2026-07-01 12:00:00.000005'", AT),
+        "timestamptz": ("'2026-07-01 14:00:00.000005 +02:00'", AT.replace(tzinfo=UTC)),
+        "text": ("repeat('é', 40000)", "é" * 40_000),
+        "bytea": (r"'\x00ff'", b"\x00\xff"),
+        "interval": ("'1 day 2 seconds'", timedelta(days=1, seconds=2)),
+        "jsonb": ("""'{"a": [1, null]}'""", {"a": [1, None]}),
+    },
+    "sqlite": {
+        "integer": ("-9223372036854775808", -(2**63)),
+        "real": ("0.1", 0.1),
+        "text": ("'é'", "é"),
+        "blob": ("x'00ff'", b"\x00\xff"),
+    },
+    "oracle": {
+        "NUMBER(38)": (DIGITS, int(DIGITS)),
+        "NUMBER": (f"0.{DIGITS}", Decimal(f"0.{DIGITS}")),
+        "NUMBER(12,2)": ("0.25", Decimal("0.25")),
+        "NUMBER(10,-2)": ("1234", 1200),
+        "FLOAT": (f"0.{DIGITS}", Decimal(f"0.{DIGITS}")),
+        "BINARY_FLOAT": ("0.5f", 0.5),
+        "BINARY_DOUBLE": ("0.1d", 0.1),
+        "DATE": ("TO_DATE('2026-07-01 12:00:00', 'YYYY-MM-DD HH24:MI:SS')", AT.replace(microsecond=0)),
+        "TIMESTAMP(6)": ("TIMESTAMP '2026-07-01 12:00:00.000005'", AT),
+        "TIMESTAMP(6) WITH TIME ZONE": ("TIMESTAMP '2026-07-01 14:00:00.000005 +02:00'", AT.replace(tzinfo=UTC)),
+        "TIMESTAMP(5) WITH TIME ZONE": ("TIMESTAMP '2026-07-01 14:00:00 Europe/Prague'", AT.replace(microsecond=0, tzinfo=UTC)),
+        "TIMESTAMP(6) WITH LOCAL TIME ZONE": ("TIMESTAMP '2026-07-01 14:00:00.000005 +02:00'", AT.replace(tzinfo=UTC)),
+        "CLOB": (" || ".join(["TO_CLOB(RPAD('x', 4000, 'x'))"] * 10), "x" * 40_000),
+        "NCLOB": ("TO_NCLOB(UNISTR('\\20ac'))", "€"),
+        "BLOB": ("HEXTORAW('00FF')", b"\x00\xff"),
+        "RAW(2)": ("HEXTORAW('00FF')", b"\x00\xff"),
+        "CHAR(4)": ("'a'", "a   "),
+        "INTERVAL DAY TO SECOND": ("INTERVAL '1 00:00:02' DAY TO SECOND", timedelta(days=1, seconds=2)),
+    },
+}  # fmt: skip
+
+
+def test_values_of_every_type_and_nulls_are_read_exactly(database):
+    name, execute = database
+    drop_table(execute, name, "kinds")
+    kinds = VALUES[name]
+    execute(
+        "CREATE TABLE kinds (id int, " + ", ".join(f"c{i} {kind}" for i, kind in enumerate(kinds)) + ")",
+        f"INSERT INTO kinds VALUES (1, {', '.join(literal for literal, _ in kinds.values())})",
+        f"INSERT INTO kinds VALUES (2, {', '.join('NULL' for _ in kinds)})",
+    )
+    (rows,) = read("SELECT * FROM kinds ORDER BY id")
+    assert {kind: rows[0][f"c{i}"] for i, kind in enumerate(kinds)} == {
+        kind: value for kind, (_, value) in kinds.items()
+    }
+    assert [type(rows[0][f"c{i}"]) for i in range(len(kinds))] == [type(value) for _, value in kinds.values()]
+    assert rows[1] == {"id": 2} | {f"c{i}": None for i in range(len(kinds))}
+    json_encoder()(rows[0])
+
+
+@pytest.mark.parametrize(
+    "case", ["postgresql-timestamptz", "sqlite-text", "oracle-TIMESTAMP", "oracle-TIMESTAMP WITH TIME ZONE"]
+)
+def test_a_bind_keeps_its_fraction_of_a_second(request, case):
+    name, (kind, literal) = case.split("-")[0], COLUMNS[case]
+    execute = request.getfixturevalue(name)
+    drop_table(execute, name, "fractions")
+    times = ["2026-07-01 12:00:00.250000", "2026-07-01 12:00:00.750000"]
+    execute(
+        f"CREATE TABLE fractions (id int, at {kind})",
+        *(f"INSERT INTO fractions VALUES ({i}, {literal.format(time)})" for i, time in enumerate(times)),
+    )
+    between = datetime(2026, 7, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+    assert read("SELECT id FROM fractions WHERE at >= :since", {"since": between}) == [[{"id": 1}]]
 
 
 def test_an_empty_result_has_no_chunks(database):
