@@ -1,138 +1,120 @@
-"""A week of readings out of a database into a flaky API by Airflow, and the proof that none was lost."""
+"""A backfill over a week: rows out of a database into a flaky API by Airflow, and the proof that none was lost."""
 
 import argparse
-import json
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from dataclasses import replace
 
+import httpx
 from rich.console import Console
 from rich.live import Live
 
-from demo.children import Child, ChildError
-from demo.database import DATABASE, USER, ids_by_day
+from demo.airflow_client import AirflowError
+from demo.backfill import ENDED, Backfill, Replay, dead_ids
+from demo.children import ChildError
+from demo.database import ids_by_day
 from demo.interrupts import Interrupted, Interrupts
-from demo.screen import Days, ask, show_api_stats, show_verdict
-from demo.verdict import DayRun, Facts, judge
+from demo.screen import Screen, show_api_stats, show_places, show_verdict
+from demo.stage import Stage, children, set_up
+from demo.verdict import DayRun, Facts, judge, judge_replay
 from demo.week import DAYS, REFUSED_IDS
 
-_DAGS = Path(__file__).parent.parent / "dags"
+_LOOK_SECONDS = 1
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What the demo starts, and ends again."""
-
-    database: Child
-    api: Child
-    airflow: Child
-
-
-@contextmanager
-def set_up() -> Iterator[Stage]:
-    """Start all children at once, in a temporary folder; they say when they are ready."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="async-rest-demo-")))
-
-        def start(module: str, *arguments: str, environment: dict[str, str] | None = None) -> Child:
-            child = Child(module, *arguments, log=folder / f"{module}.log", environment=environment)
-            stack.callback(child.end)
-            return child
-
-        yield Stage(
-            start("demo.database", str(folder / "database")),
-            start("demo.api"),
-            start("demo.airflow_runs", environment=airflow_environment(folder / "airflow")),
-        )
+def backfill(stage: Stage, console: Console) -> list[DayRun]:
+    """Run the week, showing how far it is."""
+    screen = Screen({day: len(ids) for day, ids in ids_by_day(stage.socket_folder).items()})
+    week = Backfill(stage.airflow)
+    week.start()
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        while not _all_ended(days := week.days()):
+            live.update(screen.progress(days, stage.api.get("/_stats").json()))
+            stage.check()
+            time.sleep(_LOOK_SECONDS)
+    console.print(screen.days(days))
+    console.print()
+    return days
 
 
-def airflow_environment(home: Path) -> dict[str, str]:
-    """Give this process's environment without what it may say about another Airflow."""
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(_DAGS),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
+def _all_ended(days: list[DayRun]) -> bool:
+    return len(days) == len(DAYS) and all(day.state in ENDED for day in days)
 
 
-def connections(socket_folder: str, api_url: str) -> dict[str, str]:
-    """Give the two connections that dags/sensors.py names, as Airflow reads them from the environment."""
-    source = {"conn_type": "postgres", "host": socket_folder, "login": USER, "schema": DATABASE}
-    api = {"conn_type": "async_rest", "host": api_url, "extra": {"trust_env": False}}
-    return {"AIRFLOW_CONN_SOURCE_DB": json.dumps(source), "AIRFLOW_CONN_SEARCH_API": json.dumps(api)}
+def replay(stage: Stage, days: list[DayRun], console: Console) -> tuple[str, dict]:
+    """Let the API accept what it refused, and send that again. :return: state and report."""
+    stage.api.post("/_accept")
+    with console.status("The API accepts everything now; dags/replay.py sends the dead letters again"):
+        run = Replay(stage.airflow, days)
+        while (state := run.state()) not in ENDED:
+            stage.check()
+            time.sleep(_LOOK_SECONDS)
+    return state, run.report()
 
 
-def work(stage: Stage, console: Console) -> bool:
-    """Run the week and judge it. :return: whether everything is as it should be."""
-    with console.status("Starting PostgreSQL, the API and Airflow"):
-        database, api_url = stage.database.hear(), stage.api.hear()["url"]
-        console.print(f"PostgreSQL is up, with {database['rows']:,} readings of {len(DAYS)} days.")
-        console.print(f"The API is up. It fails now and then, and refuses {len(REFUSED_IDS)} readings for good.")
-        stage.airflow.hear()
-        console.print("Airflow is up, and runs dags/sensors.py for each day.\n")
-    stage.airflow.tell(connections(database["socket_folder"], api_url))
-    days = Days(api_url, database["rows"])
-    with Live(get_renderable=days.progress, console=console, refresh_per_second=4, transient=True):
-        for _ in DAYS:
-            days.runs.append(read_run(stage.airflow.hear(beside=(stage.database, stage.api))))
-    console.print(days.table())
-    facts = gather(database["socket_folder"], api_url, days.runs)
+def gather(stage: Stage, days: list[DayRun]) -> Facts:
+    """Ask the database, the API and the dead-letter files for their own count."""
+    ids = stage.api.get("/_ids").json()
+    return Facts(
+        ids_by_day=ids_by_day(stage.socket_folder),
+        refused_ids=REFUSED_IDS,
+        runs=[replace(day, dead_ids=dead_ids(day.report.get("dead_letters"))) for day in days],
+        times_stored={int(number): times for number, times in ids["times_stored"].items()},
+        api_refused=ids["refused"],
+        api_stats=stage.api.get("/_stats").json(),
+    )
+
+
+def work(stage: Stage, console: Console) -> tuple[bool, list[DayRun]]:
+    """Run the week, replay what was refused, and judge both. :return: whether all of it holds, and the days."""
+    console.print("\nA backfill of dags/sensors.py over the week: four days at a time share the API's limit.")
+    days = backfill(stage, console)
+    facts = gather(stage, days)
     claims = judge(facts)
     show_api_stats(facts.api_stats, console)
     show_verdict(claims, console)
-    return all(claim.holds for claim in claims)
+    state, report = replay(stage, days, console)
+    claims_of_replay = judge_replay(gather(stage, days), state, report)
+    console.print("Then the API was told to accept them, and the DAG replay was run for the dead letters:")
+    show_verdict(claims_of_replay, console)
+    return all(claim.holds for claim in claims + claims_of_replay), days
 
 
-def read_run(message: dict[str, Any]) -> DayRun:
-    """Read what a run left in XCom and, from its files, in its dead-letter folder."""
-    uri = message["report"]["dead_letters"]
-    parts = sorted(Path(uri.removeprefix("file://")).glob("*.jsonl")) if uri else []
-    return DayRun(
-        day=message["day"],
-        state=message["state"],
-        report=message["report"],
-        failed_ids=[item["key"] for item in message["failed_items"]],
-        dead_ids=[json.loads(line)["key"] for part in parts for line in part.read_text().splitlines()],
-    )
-
-
-def gather(socket_folder: str, api_url: str, runs: list[DayRun]) -> Facts:
-    """Ask the database and the API for their own count."""
-    ids = ask(f"{api_url}/_ids")
-    return Facts(
-        ids_by_day=ids_by_day(socket_folder),
-        refused_ids=REFUSED_IDS,
-        runs=runs,
-        times_stored={int(number): times for number, times in ids["times_stored"].items()},
-        api_refused=ids["refused"],
-        api_stats=ask(f"{api_url}/_stats"),
-    )
+def serve(stage: Stage) -> None:
+    """Leave everything running until it is interrupted. :raises ChildError: when a part of it ends."""
+    while True:
+        stage.check()
+        time.sleep(_LOOK_SECONDS)
 
 
 def main() -> int:
     """Run the demo. :return: the exit status."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="exit with 1 unless everything is as it should be")
+    parser.add_argument("--check", action="store_true", help="end after the work, with 1 unless all is as it should be")
+    parser.add_argument("--port", type=int, default=0, help="of Airflow's UI; default: a free one")
     options = parser.parse_args()
-    console, interrupts, started = Console(highlight=False), Interrupts(), time.monotonic()
+    console, interrupts, started = Console(highlight=False, soft_wrap=True), Interrupts(), time.monotonic()
+    good = None
     try:
-        with set_up() as stage, interrupts.let_through():
-            good = work(stage, console)
+        console.print("Starting PostgreSQL, the API and Airflow; this takes half a minute.")
+        with (
+            children(options.port) as started_children,
+            interrupts.let_through(),
+            set_up(started_children, console.print) as stage,
+        ):
+            good, days = work(stage, console)
+            took = time.monotonic() - started
+            console.print(f"{'All of it holds' if good else 'Something is wrong'}, after {took:.0f} s.\n")
+            if not options.check:
+                show_places(stage.airflow_url, stage.api_url, days, console)
+                serve(stage)
     except Interrupted as interrupted:
         console.print("Stopped. Everything the demo had started has ended.")
-        return 128 + interrupted.number
-    except (ChildError, OSError) as error:  # OSError: the API no longer answers
+        return 128 + interrupted.number if good is None else 0
+    except (ChildError, AirflowError, httpx.HTTPError, OSError) as error:
         console.print(f"The demo cannot go on: {error}", markup=False)
         return 1
-    console.print(f"\n{'All of it holds' if good else 'Something is wrong'}, after {time.monotonic() - started:.0f} s.")
-    return 1 if options.check and not good else 0
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """A child: a small REST API that is as strict and as unreliable as real ones, and keeps the books of it.
 
-``PUT /sensors/{id}`` stores a reading. ``python -m demo.api`` starts it alone, to try things with.
+``PUT /sensors/{id}`` stores a reading. ``python -m demo.api --port 8000`` starts it alone, to try things with.
 """
 
+import argparse
 import asyncio
 import hashlib
 import json
+import signal
+import sys
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,20 +182,48 @@ def fault_of(number: int, attempt: int, share: float) -> str | None:
     return _FAULTS[int(drawn / share * len(_FAULTS))] if drawn < share else None
 
 
-async def serve(settings: Settings) -> None:
-    """Serve on a free port of this machine until the demo ends."""
-    ended, loop = asyncio.Event(), asyncio.get_running_loop()
-    line = Line(on_end=lambda: loop.call_soon_threadsafe(ended.set))
+async def serve(settings: Settings, place: tuple[str, int], say: Callable[[str], object], ended: asyncio.Event) -> None:
+    """Serve until it is to end.
+
+    :param place: host and port; port 0: a free one.
+    :param say: told the URL, once requests are answered.
+    """
     runner = web.AppRunner(SensorApi(settings).app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0]
-        line.say({"url": f"http://{host}:{port}"})
+        await web.TCPSite(runner, *place).start()
+        host, port = runner.addresses[0][:2]
+        say(f"http://{host}:{port}")
         await ended.wait()
     finally:
         await runner.cleanup()
 
 
+async def serve_demo() -> None:
+    """Serve on a free port of this machine until the demo ends."""
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    line = Line(on_end=lambda: loop.call_soon_threadsafe(ended.set))
+    await serve(Settings(), ("127.0.0.1", 0), lambda url: line.say({"url": url}), ended)
+
+
+async def serve_alone(host: str, port: int) -> None:
+    """Serve until a signal to end, whatever standard input is."""
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    await serve(Settings(), (host, port), lambda url: print(url, flush=True), ended)
+
+
+def main() -> None:
+    """Without arguments this is a child of the demo; with any it stands alone."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.api", description="A strict and unreliable API for sensor readings."
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000, help="0: a free one")
+    arguments = parser.parse_args()
+    asyncio.run(serve_alone(arguments.host, arguments.port) if len(sys.argv) > 1 else serve_demo())
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(Settings()))
+    main()

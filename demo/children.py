@@ -1,7 +1,7 @@
 """Processes of the demo's own, and the line between them and the demo.
 
 A child ends when its standard input does. So it ends with the demo however that ends, and nobody has to look for
-it. Both sides speak in lines of JSON; whatever else a child prints goes to its log.
+it. A child says in lines of JSON what it has ready; whatever else it prints goes to its log.
 """
 
 import contextlib
@@ -9,12 +9,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from queue import SimpleQueue
 from select import select
 from threading import Thread
 from typing import Any
+
+import psutil
 
 _REPOSITORY = Path(__file__).parent.parent
 _END_SECONDS = 60
@@ -29,28 +30,28 @@ class Child:
     """A child, as the demo sees it.
 
     :param module: started with ``python -m``.
-    :param log: file for what it prints.
+    :param folder: for what it prints, and for its temporary files.
     """
 
-    def __init__(self, module: str, *arguments: str, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, module: str, *arguments: str, folder: Path) -> None:
         self._module = module
-        self._log = log
-        with log.open("wb") as output:
+        self._log = folder / f"{module}.log"
+        with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
                 cwd=_REPOSITORY,
-                env=environment,
+                env={**os.environ, "TMPDIR": str(folder)},
                 bufsize=0,  # select() sees what is in the pipe, and nothing of a buffer
                 start_new_session=True,  # Ctrl-C is for the demo, which then ends its children in order
             )
 
-    def tell(self, message: Any) -> None:
-        """Send a message. A child that has ended does not get it; :meth:`hear` tells so."""
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+    @property
+    def session(self) -> int:
+        """The id of its session, in which everything runs that it starts."""
+        return self._process.pid
 
     def hear(self, beside: Iterable["Child"] = ()) -> Any:
         """Wait for the next message.
@@ -83,7 +84,9 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
+        finally:
+            end_session(self.session)
+            self._process.stdout.close()
 
 
 class Line:
@@ -93,23 +96,34 @@ class Line:
     """
 
     def __init__(self, on_end: Callable[[], object]) -> None:
-        self._on_end = on_end
-        self._heard: SimpleQueue[Any] = SimpleQueue()
         self._output = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)  # from here on "standard output" is the log
-        Thread(target=self._listen, daemon=True).start()
+        Thread(target=self._wait_for_end, args=(on_end,), daemon=True).start()
 
-    def _listen(self) -> None:
+    def _wait_for_end(self, on_end: Callable[[], object]) -> None:
         with open(0, "rb", buffering=0, closefd=False) as demo:
-            while message := demo.readline():
-                self._heard.put(json.loads(message))
-        self._on_end()
+            while demo.read(1):
+                pass
+        on_end()
 
     def say(self, message: Any) -> None:
         """Send a message."""
         self._output.write(json.dumps(message) + "\n")
         self._output.flush()
 
-    def hear(self) -> Any:
-        """Wait for the next message."""
-        return self._heard.get()
+
+def end_session(session: int) -> None:
+    """Kill whatever runs in a session, but for this process; return when it is gone."""
+    while others := [process for process in psutil.process_iter() if _is_of(process, session)]:
+        for process in others:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(others, timeout=1)
+
+
+def _is_of(process: psutil.Process, session: int) -> bool:
+    try:
+        theirs = os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.Error):  # it has ended, or is another user's
+        return False
+    return theirs and process.pid != os.getpid()

@@ -16,15 +16,14 @@ from demo.week import TABLE, readings
 USER = DATABASE = "postgres"
 
 
-def load(socket_folder: str) -> int:
+def load(connection: psycopg.Connection) -> int:
     """Make the table and fill it; give the number of rows."""
-    with psycopg.connect(host=socket_folder, user=USER, dbname=DATABASE) as connection:
-        connection.execute(TABLE)
-        with connection.cursor() as cursor:
-            with cursor.copy("COPY sensors FROM STDIN") as copy:
-                for reading in readings():
-                    copy.write_row(reading)
-            return cursor.rowcount
+    connection.execute(TABLE)
+    with connection.cursor() as cursor:
+        with cursor.copy("COPY sensors FROM STDIN") as copy:
+            for reading in readings():
+                copy.write_row(reading)
+        return cursor.rowcount
 
 
 def ids_by_day(socket_folder: str) -> dict[str, set[int]]:
@@ -58,7 +57,9 @@ def main(folder: Path) -> None:
     server = start_server(folder)
     try:
         socket_folder = server.get_uri().split("host=")[1]
-        line.say({"socket_folder": socket_folder, "rows": load(socket_folder)})
+        with psycopg.connect(host=socket_folder, user=USER, dbname=DATABASE) as connection:
+            rows = load(connection)
+        line.say({"socket_folder": socket_folder, "rows": rows})
         ended.wait()
     finally:
         server.cleanup()  # PostgreSQL is a daemon: it would outlive this process

@@ -1,61 +1,56 @@
 """What the demo shows."""
 
-import json
+from collections.abc import Mapping
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 from rich.console import Console, Group
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from demo.verdict import Claim, DayRun
-from demo.week import DAYS
 
-# Straight to the loopback address, whatever proxy this machine has.
-_open = build_opener(ProxyHandler({})).open
-
-
-def ask(url: str) -> Any:
-    """Ask the API."""
-    with _open(url, timeout=10) as answer:
-        return json.load(answer)
+_COLOURS = {"success": "green", "failed": "red", "running": "yellow"}
+_COUNTS = ("read", "delivered", "failed", "retries")
 
 
-class Days:
-    """The table of the days that are done, and below it what is going on."""
+class Screen:
+    """A table of the days, and below it what is going on.
 
-    def __init__(self, api_url: str, rows: int) -> None:
-        self._api_url = api_url
+    :param rows: day -> how many rows it has.
+    """
+
+    def __init__(self, rows: Mapping[str, int]) -> None:
         self._rows = rows
         self._spinner = Spinner("dots")
-        self.runs: list[DayRun] = []
 
-    def table(self) -> Table:
-        """Draw the days that are done."""
-        table = Table("day", "state", *("read", "delivered", "failed", "retries", "seconds"))
-        for column in table.columns[2:]:
+    def days(self, days: list[DayRun]) -> Table:
+        """Draw the days."""
+        table = Table("day", "state", "", *_COUNTS, "seconds", box=None, padding=(0, 2, 0, 0))
+        for column in table.columns:
+            column.no_wrap = True
+        for column in table.columns[3:]:
             column.justify = "right"
-        for run in self.runs:
-            state = Text(run.state, "green" if run.state == "success" else "red")
-            counts = [f"{run.report[name]:,}" for name in ("read", "delivered", "failed", "retries")]
-            table.add_row(run.day, state, *counts, f"{run.report['elapsed_seconds']:.1f}")
+        for day in days:
+            rows = self._rows.get(day.day, 0)
+            counts = [f"{day.report.get(name, 0):,}" for name in _COUNTS]
+            done = sum(day.report.get(name, 0) for name in ("delivered", "failed", "skipped"))
+            bar = ProgressBar(total=rows, completed=done, width=8, finished_style=_COLOURS.get(day.state, "yellow"))
+            seconds = f"{day.report.get('elapsed_seconds', 0):.1f}"
+            table.add_row(day.day, Text(day.state, _COLOURS.get(day.state, "dim")), bar, *counts, seconds)
         return table
 
-    def progress(self) -> Group:
-        """Draw the table and what the API has so far."""
-        day = f"{DAYS[min(len(self.runs), len(DAYS) - 1)]:%A}"
-        self._spinner.update(text=f"Airflow delivers {day}; the API has {self._stored()} of {self._rows:,} readings")
-        return Group(self.table(), self._spinner)
-
-    def _stored(self) -> str:
-        try:
-            return f"{ask(f'{self._api_url}/_stats')['stored']:,}"
-        except OSError:  # what has gone wrong with it, the runs will tell
-            return "?"
+    def progress(self, days: list[DayRun], stats: Mapping[str, Any]) -> Group:
+        """Draw the days and what the API has so far."""
+        self._spinner.update(
+            text=f"The API has {stats['stored']:,} of {sum(self._rows.values()):,} readings; "
+            f"busiest second so far: {stats['busiest_second']} requests"
+        )
+        return Group(self.days(days), self._spinner)
 
 
-def show_api_stats(stats: dict[str, Any], console: Console) -> None:
+def show_api_stats(stats: Mapping[str, Any], console: Console) -> None:
     """Print what the API made of the requests."""
     faults = ", ".join(f"{count} {fault}" for fault, count in stats["faults"].items())
     console.print(f"The API saw {stats['requests']:,} requests. It spoiled some of them: {faults}.")
@@ -68,3 +63,21 @@ def show_verdict(claims: list[Claim], console: Console) -> None:
         console.print("[green]yes[/]" if claim.holds else "[red]NO [/]", claim.text)
         for problem in claim.problems:
             console.print(f"      {problem}", style="red", markup=False)
+    console.print()
+
+
+def show_places(airflow_url: str, api_url: str, days: list[DayRun], console: Console) -> None:
+    """Print what there is to look at."""
+    failed = next((day for day in days if day.state == "failed"), days[0])
+    run = f"{airflow_url}/dags/sensors/runs/{failed.run_id.replace('+', '%2B')}"
+    places = {
+        "Airflow, without a login (it listens on this machine only)": airflow_url,
+        "the seven runs of the backfill, as a grid": f"{airflow_url}/dags/sensors",
+        f"the task of {failed.day}: log, XCom (return_value, failed_items), state store": f"{run}/tasks/post_sensors",
+        "the replay of what was refused": f"{airflow_url}/dags/replay",
+        "the two connections, with form and test": f"{airflow_url}/connections",
+        "the API's books": f"{api_url}/_stats",
+    }
+    console.print("To look at, until Ctrl-C ends it all:")
+    for what, url in places.items():
+        console.print(f"  {what}\n    {url}", markup=False, soft_wrap=True)

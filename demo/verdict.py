@@ -11,12 +11,14 @@ _SHOWN_IDS = 5
 class DayRun:
     """A run of the DAG, for one day.
 
-    :param report: the task's report, from XCom.
+    :param state: of the run, or of its task while the run has not ended.
+    :param report: the task's report, from XCom; the part of it that is known while the task runs.
     :param failed_ids: from XCom.
     :param dead_ids: from the dead-letter parts.
     """
 
     day: str
+    run_id: str
     state: str
     report: Mapping[str, Any]
     failed_ids: list[int] = field(default_factory=list)
@@ -41,6 +43,10 @@ class Facts:
     api_refused: Collection[int]
     api_stats: Mapping[str, Any]
 
+    @property
+    def ids(self) -> set[int]:
+        return set().union(*self.ids_by_day.values())
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -56,22 +62,48 @@ class Claim:
 
 def judge(facts: Facts) -> list[Claim]:
     """Check everything."""
-    rows = sum(map(len, facts.ids_by_day.values()))
     refused = len(facts.refused_ids)
-    limit_text = f"no request was over the rate limit (busiest second: {facts.api_stats['busiest_second']})"
-    over = facts.api_stats["over_limit"]
+    deliverable = facts.ids - set(facts.refused_ids)
     return [
-        Claim(f"each of the {rows - refused:,} deliverable rows is in the API exactly once", _stored(facts)),
+        Claim(
+            f"each of the {len(deliverable):,} deliverable rows is in the API exactly once",
+            _stored(facts, deliverable),
+        ),
         Claim(f"the {refused} refused rows are exactly the known handful", _refused(facts)),
         Claim("each of them is in XCom and in the dead letters of its day", _dead_letters(facts)),
         Claim("the days with refused rows failed, the others succeeded", _states(facts)),
         Claim("every day's report accounts for every row of the day", _reports(facts)),
-        Claim(limit_text, [f"{over} requests were"] if over else []),
+        _within_limit(facts),
     ]
 
 
-def _stored(facts: Facts) -> list[str]:
-    deliverable = set().union(*facts.ids_by_day.values()) - set(facts.refused_ids)
+def judge_replay(facts: Facts, state: str, report: Mapping[str, Any]) -> list[Claim]:
+    """Check what is there after the replay.
+
+    :param state: of the replay's run.
+    :param report: of its task.
+    """
+    delivered, refused = report.get("delivered"), len(facts.refused_ids)
+    done = state == "success" and delivered == refused
+    left = [f"{run.day}: {run.dead_ids[:_SHOWN_IDS]}" for run in facts.runs if run.dead_ids]
+    return [
+        Claim(
+            f"the replay delivered the {refused} rows that had been refused",
+            [] if done else [f"its run is in the state {state}, it delivered {delivered}"],
+        ),
+        Claim(f"each of all {len(facts.ids):,} rows is in the API exactly once", _stored(facts, facts.ids)),
+        Claim("no dead letter is left", left),
+        _within_limit(facts),
+    ]
+
+
+def _within_limit(facts: Facts) -> Claim:
+    over = facts.api_stats["over_limit"]
+    text = f"no request was over the rate limit (busiest second: {facts.api_stats['busiest_second']})"
+    return Claim(text, [f"{over} requests were"] if over else [])
+
+
+def _stored(facts: Facts, deliverable: set[int]) -> list[str]:
     stored = set(facts.times_stored)
     twice = {number for number, times in facts.times_stored.items() if times > 1}
     return [
@@ -106,7 +138,10 @@ def _states(facts: Facts) -> list[str]:
 def _reports(facts: Facts) -> list[str]:
     problems = [f"{day}: no run" for day in facts.ids_by_day.keys() - {run.day for run in facts.runs}]
     for run in facts.runs:
-        report, rows = run.report, len(facts.ids_by_day[run.day])
+        report, rows = run.report, len(facts.ids_by_day.get(run.day, ()))
+        if not report:
+            problems.append(f"{run.day}: no report")
+            continue
         accounted = report["delivered"] + report["failed"] + report["skipped"]
         if not report["read"] == accounted == rows or report["unfinished"]:
             problems.append(f"{run.day}: {rows} rows, {report['read']} read, {accounted} accounted for")
@@ -114,7 +149,7 @@ def _reports(facts: Facts) -> list[str]:
 
 
 def _refused_on(facts: Facts, day: str) -> list[int]:
-    return sorted(facts.ids_by_day[day] & set(facts.refused_ids))
+    return sorted(facts.ids_by_day.get(day, set()) & set(facts.refused_ids))
 
 
 def _about(what: str, ids: set[int]) -> list[str]:

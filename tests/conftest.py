@@ -4,12 +4,11 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from checkout import REPOSITORY
 from servers import running_api
 
-REPOSITORY = Path(__file__).parent.parent
 AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="async-rest-tests-")
 
 os.environ.update(

@@ -4,7 +4,7 @@ import inspect
 import re
 
 import pytest
-from conftest import REPOSITORY
+from checkout import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -89,6 +89,26 @@ def test_the_ten_lines_are_a_dag(tmp_path):
     assert bag.import_errors == {}
     assert bag.dags["sensors"].task_ids == ["post_sensors"]
     assert len([line for line in code.splitlines() if line.strip()]) <= 11
+
+
+def test_every_python_example_can_be_read():
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        compile(code, "README.md", "exec")
+
+
+def test_every_link_leads_somewhere():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if target.startswith("#"):
+            titles = re.findall(r"^## (.+)$", README, re.MULTILINE)
+            assert target in {"#" + re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+        else:
+            assert (REPOSITORY / target).exists(), target
+
+
+def test_every_command_of_make_exists():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
+        assert f"\n{target}:" in makefile, target
 
 
 def test_everything_the_package_exports_exists_and_loads_neither_airflow_nor_aiohttp():

@@ -3,9 +3,8 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+from checkout import REPOSITORY
 
 
 def test_a_smoke_run_has_figures_for_every_measure_but_the_slowest(tmp_path):

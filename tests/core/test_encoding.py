@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from ipaddress import ip_address, ip_network
 from types import MappingProxyType
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,12 @@ class Point:
 
 class Foreign:
     pass
+
+
+class Months(NamedTuple):
+    """As a driver's type for an interval: a tuple that is more than its parts."""
+
+    count: int
 
 
 class Rude:
@@ -123,6 +130,8 @@ def test_what_databases_return_is_encoded_exactly(payload, body):
         nested(300),
         self_containing(),
         pytest.param({"a": 2**64, "b": Foreign()}, id="two reasons"),
+        Months(1),
+        {"a": 2**64, "b": Months(1)},
     ],
 )
 @pytest.mark.parametrize("naive_timezone", [None, ZoneInfo("Europe/Prague")])

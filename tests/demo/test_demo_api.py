@@ -1,10 +1,15 @@
 """demo/api.py does what it says: limits, refusals, faults, and honest books."""
 
+import json
+import subprocess
+import sys
 from contextlib import asynccontextmanager
+from urllib.request import urlopen
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from checkout import REPOSITORY
 
 from demo.api import SensorApi, Settings, SlidingSecond, fault_of
 
@@ -116,3 +121,22 @@ def test_the_faults_are_the_share_asked_for_always_the_same_and_end():
     shares = [faults.count(fault) / 20_000 for fault in ("error", "reset", "lost answer", "slow")]
     assert shares == pytest.approx([0.01] * 4, abs=0.002)
     assert {fault_of(number, 3, 0.04) for number in range(20_000)} == {None}
+
+
+def test_it_stands_alone_whatever_standard_input_is_and_ends_on_a_signal():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "demo.api", "--port", "0"],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        url = process.stdout.readline().strip()
+        with urlopen(f"{url}/_stats") as answer:
+            assert json.load(answer)["requests"] == 0
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()

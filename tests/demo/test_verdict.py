@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from demo.verdict import DayRun, Facts, judge
+from demo.verdict import DayRun, Facts, judge, judge_replay
 from demo.week import DAYS, REFUSED_IDS, readings
 
 
@@ -12,8 +12,8 @@ def report(read, failed=0):
     return {"read": read, "delivered": read - failed, "failed": failed, "skipped": 0, "unfinished": 0}
 
 
-MONDAY = DayRun("2026-03-02", "success", report(3))
-TUESDAY = DayRun("2026-03-03", "failed", report(3, failed=1), failed_ids=[5], dead_ids=[5])
+MONDAY = DayRun("2026-03-02", "monday", "success", report(3))
+TUESDAY = DayRun("2026-03-03", "tuesday", "failed", report(3, failed=1), failed_ids=[5], dead_ids=[5])
 GOOD = Facts(
     ids_by_day={"2026-03-02": {1, 2, 3}, "2026-03-03": {4, 5, 6}},
     refused_ids={5},
@@ -46,10 +46,34 @@ def test_everything_holds_when_it_does():
             "2026-03-03: the dead letters has [4, 5], expected is [5]",
         ),
         ({"runs": [replace(MONDAY, report=report(2)), TUESDAY]}, "2026-03-02: 3 rows, 2 read, 2 accounted for"),
+        ({"runs": [replace(MONDAY, report={}), TUESDAY]}, "2026-03-02: no report"),
     ],
 )
 def test_a_wrong_fact_is_found_and_named(change, problem):
     assert [found for claim in judge(replace(GOOD, **change)) for found in claim.problems] == [problem]
+
+
+REPLAYED = replace(GOOD, times_stored=GOOD.times_stored | {5: 1}, runs=[MONDAY, replace(TUESDAY, dead_ids=[])])
+
+
+def test_everything_holds_after_the_replay_when_it_does():
+    assert [claim.problems for claim in judge_replay(REPLAYED, "success", report(1))] == [[]] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "replayed", "problem"),
+    [
+        ({}, "failed", report(1), "its run is in the state failed, it delivered 1"),
+        ({}, "success", {}, "its run is in the state success, it delivered None"),
+        ({"times_stored": GOOD.times_stored}, "success", report(1), "1 missing in the API: 5"),
+        ({"times_stored": REPLAYED.times_stored | {5: 2}}, "success", report(1), "1 stored more than once: 5"),
+        ({"runs": GOOD.runs}, "success", report(1), "2026-03-03: [5]"),
+        ({"api_stats": {"over_limit": 1, "busiest_second": 7}}, "success", report(1), "1 requests were"),
+    ],
+)
+def test_what_is_wrong_after_the_replay_is_found_and_named(change, state, replayed, problem):
+    claims = judge_replay(replace(REPLAYED, **change), state, replayed)
+    assert [found for claim in claims for found in claim.problems] == [problem]
 
 
 def test_the_week_is_always_the_same_and_the_refused_handful_lies_in_it():

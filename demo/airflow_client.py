@@ -1,0 +1,117 @@
+"""Airflow, as the demo uses it: through its public REST API, as any other program would."""
+
+import json
+import time
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+_POLL_SECONDS = 0.5
+
+
+class AirflowError(Exception):
+    """Airflow did not do what it was asked to; the text has its answer."""
+
+
+class Airflow:
+    """A session with Airflow's API.
+
+    :param url: of the UI.
+    """
+
+    def __init__(self, url: str) -> None:
+        # Straight to the loopback address, whatever proxy this machine has.
+        self._http = httpx.Client(base_url=url, trust_env=False, timeout=60)
+
+    def __enter__(self) -> Self:
+        token = self._ask("GET", "/auth/token").json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def call(self, method: str, *path: str, json: Any = None, **query: Any) -> Any:
+        """Call an endpoint of ``/api/v2``. :raises AirflowError: when the answer is none, or an error."""
+        return self._ask(method, "/api/v2/" + "/".join(map(_quoted, path)), json=json, params=query).json()
+
+    def find(self, *path: str, **query: Any) -> Any:
+        """Get something that may not exist yet: then None."""
+        answer = self._ask("GET", "/api/v2/" + "/".join(map(_quoted, path)), params=query, absent=True)
+        return answer.json() if answer.is_success else None
+
+    def _ask(self, method: str, url: str, absent: bool = False, **arguments: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, url, **arguments)
+        except httpx.HTTPError as error:
+            raise AirflowError(f"Airflow does not answer {method} {url}: {error!r}") from error
+        if answer.is_success or (absent and answer.status_code == httpx.codes.NOT_FOUND):
+            return answer
+        raise AirflowError(f"Airflow answers {method} {url} with {answer.status_code}: {answer.text}")
+
+    def add_connection(self, conn_id: str, conn_type: str, extra: dict[str, Any] | None = None, **fields: Any) -> str:
+        """Add a connection, and test it. :return: what the test says. :raises AirflowError: when the test fails."""
+        fields |= {"connection_id": conn_id, "conn_type": conn_type, "extra": extra and json.dumps(extra)}
+        self.call("POST", "connections", json=fields)
+        tested = self.call("POST", "connections", "test", json=fields)
+        if not tested["status"]:
+            raise AirflowError(f"the connection {conn_id} does not work: {tested['message']}")
+        return tested["message"]
+
+    def switch_on(self, *dag_ids: str) -> None:
+        """Let runs of DAGs begin, as soon as Airflow has found their files."""
+        for dag_id in dag_ids:
+            while self.find("dags", dag_id) is None:
+                time.sleep(_POLL_SECONDS)
+            self.call("PATCH", "dags", dag_id, json={"is_paused": False})
+
+    def backfill(self, dag_id: str, first: str, last: str, max_active_runs: int) -> None:
+        """Make a run for every window from that of ``first`` to that of ``last``."""
+        span = {"from_date": first, "to_date": last}
+        self.call("POST", "backfills", json={"dag_id": dag_id, **span, "max_active_runs": max_active_runs})
+
+    def run(self, dag_id: str, conf: dict[str, Any]) -> "TaskRuns":
+        """Make one run by hand."""
+        made = self.call("POST", "dags", dag_id, "dagRuns", json={"logical_date": None, "conf": conf})
+        return TaskRuns(self, dag_id, made["dag_run_id"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Give all runs of a DAG, by date."""
+        return self.call("GET", "dags", dag_id, "dagRuns", order_by="run_after", limit=100)["dag_runs"]
+
+
+class TaskRuns:
+    """What one run of a DAG has made of its tasks."""
+
+    def __init__(self, airflow: Airflow, dag_id: str, run_id: str) -> None:
+        self._airflow = airflow
+        self._dag_id = dag_id
+        self._path = ("dags", dag_id, "dagRuns", run_id)
+
+    def state(self) -> str:
+        """Give the run's state."""
+        return self._airflow.call("GET", *self._path)["state"]
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """Give the task instance: its state, its process id, and so on."""
+        return self._airflow.call("GET", *self._path, "taskInstances", task_id)
+
+    def clear(self, task_id: str) -> None:
+        """Let a task run again."""
+        wanted = {"dag_run_id": self._path[-1], "task_ids": [task_id], "dry_run": False, "only_failed": False}
+        self._airflow.call("POST", "dags", self._dag_id, "clearTaskInstances", json=wanted)
+
+    def xcom(self, task_id: str, key: str = "return_value") -> Any:
+        """Give a value that the task has pushed, or None."""
+        found = self._airflow.find(*self._path, "taskInstances", task_id, "xcomEntries", key, deserialize=True)
+        return found and found["value"]
+
+    def stored(self, task_id: str, key: str) -> Any:
+        """Give a value of the task's state store, or None."""
+        found = self._airflow.find(*self._path, "taskInstances", task_id, "state-store", key)
+        return found and found["value"]
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="~")

@@ -1,0 +1,73 @@
+"""The week's backfill and the replay after it, as Airflow tells of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from demo.airflow_client import Airflow, TaskRuns
+from demo.verdict import DayRun
+from demo.week import DAYS
+
+DAG, TASK = "sensors", "post_sensors"
+ENDED = ("success", "failed")
+
+
+class Backfill:
+    """Seven runs of dags/sensors.py, one for each day; how many of them work at a time, the DAG itself limits."""
+
+    def __init__(self, airflow: Airflow) -> None:
+        self._airflow = airflow
+        self._ended: dict[str, DayRun] = {}
+
+    def start(self) -> None:
+        """Ask Airflow for it."""
+        self._airflow.switch_on(DAG)
+        self._airflow.backfill(DAG, f"{DAYS[0]:%Y-%m-%d}", f"{DAYS[-1]:%Y-%m-%d}", max_active_runs=len(DAYS))
+
+    def days(self) -> list[DayRun]:
+        """Look how far each day is."""
+        return [self._ended.get(run["dag_run_id"]) or self._look(run) for run in self._airflow.runs(DAG)]
+
+    def _look(self, run: dict[str, Any]) -> DayRun:
+        run_id, day, tasks = run["dag_run_id"], run["data_interval_start"][:10], None
+        tasks = TaskRuns(self._airflow, DAG, run_id)
+        if run["state"] not in ENDED:
+            # A task that waits for its turn is of a run that is running.
+            state = tasks.task(TASK)["state"] or "queued"
+            return DayRun(day, run_id, state, tasks.stored(TASK, "progress") or {})
+        report = tasks.xcom(TASK) or {}
+        failed = [item["key"] for item in tasks.xcom(TASK, "failed_items") or ()]
+        self._ended[run_id] = DayRun(day, run_id, run["state"], report, failed, dead_ids(report.get("dead_letters")))
+        return self._ended[run_id]
+
+
+def dead_ids(uri: str | None) -> list[int]:
+    """Read from the files themselves what lies in a dead-letter folder, and was not delivered after all."""
+    dead: dict[int, int] = {}
+    folder = Path((uri or "/nowhere").removeprefix("file://"))
+    for part in sorted(folder.glob("*.jsonl"), key=lambda part: [int(number) for number in part.stem.split("-")]):
+        for record in map(json.loads, part.read_text().splitlines()):
+            if record.get("reset"):
+                dead.clear()
+            elif record.get("resolved"):
+                dead.pop(record["index"], None)
+            else:
+                dead[record["index"]] = record["key"]
+    return list(dead.values())
+
+
+class Replay:
+    """A run of dags/replay.py, for the dead letters of some days."""
+
+    def __init__(self, airflow: Airflow, days: list[DayRun]) -> None:
+        airflow.switch_on("replay")
+        folders = [day.report["dead_letters"] for day in days if day.report.get("dead_letters")]
+        self._tasks = airflow.run("replay", {"dead_letters": folders})
+
+    def state(self) -> str:
+        """Give the run's state."""
+        return self._tasks.state()
+
+    def report(self) -> dict[str, Any]:
+        """Give the report of the task that sends."""
+        return self._tasks.xcom("replay") or {}

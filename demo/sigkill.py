@@ -1,0 +1,129 @@
+"""Kill a task with SIGKILL again and again under Airflow's scheduler, and prove that no row is lost.
+
+The task delivers three days in one window. It is killed at random moments; Airflow retries it, and when its retries
+are used up it is cleared, as a person would do it. Each try goes on where the one before was killed.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from datetime import timedelta
+from random import Random
+
+import httpx
+from rich.console import Console
+
+from demo.airflow_client import AirflowError, TaskRuns
+from demo.backfill import DAG, TASK, dead_ids
+from demo.children import ChildError
+from demo.database import ids_by_day
+from demo.interrupts import Interrupted, Interrupts
+from demo.screen import show_verdict
+from demo.stage import Stage, children, set_up
+from demo.verdict import Claim
+from demo.week import DAYS, REFUSED_IDS
+
+_DAYS = 3
+_LONGEST_LIFE_SECONDS = 8.0
+_POLL_SECONDS = 0.2
+# A checkpoint is written every second; a second more is for writing it, on a machine that is busy.
+_SENT_AGAIN_SECONDS = 2
+_REQUESTS_PER_SECOND = 110
+
+
+def deliver(stage: Stage, kills: int, random: Random, console: Console) -> TaskRuns:
+    """Run the task, and kill it; return when it has ended by itself."""
+    stage.airflow.switch_on(DAG)
+    span = {"window_start": DAYS[0].isoformat(), "window_end": (DAYS[0] + timedelta(days=_DAYS)).isoformat()}
+    tasks, killed = stage.airflow.run(DAG, span), 0
+    for number in range(kills):
+        killed = wait_for_process(stage, tasks, not_this=killed)
+        time.sleep(random.uniform(0, _LONGEST_LIFE_SECONDS))
+        kill(stage, killed)
+        stored = stage.api.get("/_stats").json()["stored"]
+        console.print(f"Kill {number + 1} of {kills}: the API has {stored:,} readings.")
+    while tasks.state() not in ("success", "failed") or tasks.task(TASK)["pid"] == killed:
+        clear_if_failed(tasks, killed)
+        stage.check()
+        time.sleep(_POLL_SECONDS)
+    return tasks
+
+
+def wait_for_process(stage: Stage, tasks: TaskRuns, not_this: int) -> int:
+    """Wait until the task runs in a new process. :return: its id."""
+    while (task := tasks.task(TASK))["state"] != "running" or task["pid"] in (None, not_this):
+        clear_if_failed(tasks, not_this)
+        stage.check()
+        time.sleep(_POLL_SECONDS)
+    return task["pid"]
+
+
+def clear_if_failed(tasks: TaskRuns, killed: int) -> None:
+    """Let the task go on when the kill was that of its last try."""
+    task = tasks.task(TASK)
+    if task["state"] == "failed" and task["pid"] == killed:
+        tasks.clear(TASK)
+
+
+def kill(stage: Stage, pid: int) -> None:
+    """Kill a process of the demo's Airflow. :raises RuntimeError: when it is none."""
+    if os.getsid(pid) not in {child.session for child in stage.children}:
+        raise RuntimeError(f"process {pid} is not of this Airflow")
+    os.kill(pid, signal.SIGKILL)
+
+
+def judge(stage: Stage, tasks: TaskRuns, kills: int) -> list[Claim]:
+    """Compare what there is with what there should be."""
+    by_day = ids_by_day(stage.socket_folder)
+    ids = set().union(*(by_day[f"{day:%Y-%m-%d}"] for day in DAYS[:_DAYS]))
+    refused = sorted(ids & REFUSED_IDS)
+    books, stats = stage.api.get("/_ids").json(), stage.api.get("/_stats").json()
+    stored = {int(number): times for number, times in books["times_stored"].items()}
+    report = tasks.xcom(TASK) or {}
+    counts = {name: report.get(name) for name in ("read", "delivered", "failed", "skipped", "unfinished")}
+    expected = {"read": len(ids), "delivered": len(ids) - len(refused), "failed": len(refused)}
+    expected |= {"skipped": 0, "unfinished": 0}
+    dead = sorted(dead_ids(report.get("dead_letters")))
+    # Those whose answer was lost would have come twice without any kill.
+    again = stats["repeats"] - stats["faults"]["lost answer"]
+    at_most = kills * _SENT_AGAIN_SECONDS * _REQUESTS_PER_SECOND
+    return [
+        Claim(
+            f"each of the {len(ids) - len(refused):,} deliverable rows is in the API exactly once",
+            [] if stored == dict.fromkeys(ids - set(refused), 1) else [f"{len(stored):,} are, some of them twice"],
+        ),
+        Claim(f"the dead letters are the {len(refused)} rows it refused", [] if dead == refused else [f"{dead}"]),
+        Claim("the report accounts for every row", [] if counts == expected else [f"{counts}, expected {expected}"]),
+        Claim(
+            f"every try went on where the one before was killed: {again:,} rows were sent twice because of the kills",
+            [] if again <= at_most else [f"expected are {at_most:,} at most"],
+        ),
+    ]
+
+
+def main() -> int:
+    """Run the campaign. :return: the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m demo.sigkill", description=__doc__)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=None, help="for the same moments again")
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else Random().randrange(1_000_000)
+    console, interrupts = Console(highlight=False), Interrupts()
+    console.print(f"{options.kills} kills at moments drawn with --seed {seed}.")
+    try:
+        with children(0) as started, interrupts.let_through(), set_up(started, console.print) as stage:
+            tasks = deliver(stage, options.kills, Random(seed), console)
+            claims = judge(stage, tasks, options.kills)
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
+    except (ChildError, AirflowError, httpx.HTTPError, OSError) as error:
+        console.print(f"The campaign cannot go on: {error}", markup=False)
+        return 1
+    show_verdict(claims, console)
+    return 0 if all(claim.holds for claim in claims) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

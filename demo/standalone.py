@@ -1,0 +1,121 @@
+"""A child: ``airflow standalone`` with this package and its example DAGs, in a home of its own.
+
+Its arguments are the folder of that home and the port of the UI, 0 for a free one.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from demo.children import Line, end_session
+
+_DAGS = Path(__file__).parent.parent / "dags"
+_AIRFLOW = Path(sys.executable).parent / "airflow"
+_READY_SECONDS = 240
+# standalone starts its parts as "airflow scheduler", "airflow triggerer" and so on. These two serve logs to other
+# machines, on fixed ports of all interfaces: here nobody needs that, and a second demo could not start.
+_WRAPPER = """#!/bin/sh
+case "$1" in
+    scheduler | triggerer) exec '{airflow}' "$@" --skip-serve-logs ;;
+    *) exec '{airflow}' "$@" ;;
+esac
+"""
+
+
+def free_port(port: int) -> int:
+    """Give a port that nothing listens on. :raises RuntimeError: when something does on the one that is asked for."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise RuntimeError(f"the port {port} cannot be had ({error.strerror}): choose another one") from error
+        return probe.getsockname()[1]
+
+
+def environment(home: Path, url: str) -> dict[str, str]:
+    """Give Airflow's environment, without what this process's may say about another Airflow."""
+    port = url.rpartition(":")[2]
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
+        "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": port,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(_DAGS),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        # Only what is asked for runs: a DAG that is switched on would have a run of yesterday besides the backfill's.
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+    }
+
+
+def start(home: Path, url: str) -> subprocess.Popen[bytes]:
+    """Start ``airflow standalone``."""
+    wrapper = home / "bin" / "airflow"
+    wrapper.parent.mkdir(parents=True)
+    wrapper.write_text(_WRAPPER.format(airflow=_AIRFLOW))
+    wrapper.chmod(0o755)
+    return subprocess.Popen([str(_AIRFLOW), "standalone"], env=environment(home, url), stdin=subprocess.DEVNULL)
+
+
+def wait_until_ready(airflow: subprocess.Popen[bytes], url: str) -> None:
+    """Return when all parts are up. :raises RuntimeError: when Airflow ends instead, or takes too long."""
+    until = time.monotonic() + _READY_SECONDS
+    with httpx.Client(trust_env=False) as client:
+        while not _is_ready(client, url):
+            if airflow.poll() is not None:
+                raise RuntimeError("airflow standalone has ended")
+            if time.monotonic() > until:
+                raise RuntimeError(f"airflow standalone is not ready after {_READY_SECONDS} s")
+            time.sleep(0.25)
+
+
+def _is_ready(client: httpx.Client, url: str) -> bool:
+    try:
+        health = client.get(f"{url}/api/v2/monitor/health").json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+
+
+def end_all() -> None:
+    """End Airflow and this process.
+
+    standalone ends its parts when it is asked to, but not what they have started, and a task's supervisor has a
+    process group of its own. The session has all of them. Everything they have is thrown away, so nobody is asked.
+    """
+    end_session(os.getsid(0))
+    os._exit(0)
+
+
+def run(home: Path, port: int, line: Line) -> None:
+    """Run Airflow until it ends. :raises OSError, RuntimeError: when it cannot start."""
+    url = f"http://127.0.0.1:{free_port(port)}"
+    airflow = start(home, url)
+    wait_until_ready(airflow, url)
+    line.say({"url": url})
+    airflow.wait()
+
+
+def main(home: Path, port: int) -> None:
+    """Serve until the demo ends."""
+    line = Line(on_end=end_all)
+    try:
+        run(home, port, line)
+    except (OSError, RuntimeError) as error:
+        print(error, file=sys.stderr, flush=True)
+    finally:
+        end_all()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
