@@ -27,7 +27,7 @@ class AsyncRestHook(RestConnection):
 
         It sends one GET to the base URL. :return: success, and what was found and what to fill in.
         """
-        from airflow_async_rest.hooks.connection_test import check_connection  # noqa: PLC0415  (loads when it is used)
+        from airflow_async_rest.hooks.connection_check import check_connection  # noqa: PLC0415  (loads when it is used)
 
         return check_connection(self)
 
