@@ -98,7 +98,7 @@ def row_job(
             redact=hook.settings().redact,
         ),
         has_key=bool(key),
-        target=f"{method} {sending.endpoint}",
+        target=f"Delivering to {method} {sending.endpoint} at",
         about=about,
         folder=open_folder(uri, scope.try_number),
         folder_uri=uri,
@@ -122,7 +122,7 @@ def replay_job(
         log=log,
         build=replay.build,
         source=replay,
-        target=f"replay of {len(uris)} folder{'' if len(uris) == 1 else 's'} of dead letters",
+        target=f"Replaying {len(uris)} folder{'' if len(uris) == 1 else 's'} of dead letters to",
         about={},
         folder=replay,
         folder_uri=uris[0] if len(uris) == 1 else uris,
@@ -133,7 +133,10 @@ def _job(hook: RestConnection, sending: Sending, *, target: str, **of_its_own: A
     """Make a job with what every direction shares: the connection, the limits, the retries."""
     options, settings = hook.options(), hook.settings()
     if not isinstance(sending.request_retry, RequestRetry):
-        raise ConfigurationError(f"request_retry={sending.request_retry!r}: write RequestRetry(max_attempts=...).")
+        raise ConfigurationError(
+            f"request_retry={sending.request_retry!r}: write RequestRetry(max_attempts=...), "
+            "which is imported from airflow_async_rest."
+        )
     headers = _text_headers(sending.headers)
     secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
     return Job(
@@ -144,7 +147,7 @@ def _job(hook: RestConnection, sending: Sending, *, target: str, **of_its_own: A
         rate_limit=parse_rate_limit(_first(sending.rate_limit, options.get("rate_limit"))),
         concurrency=check_concurrency(_first(sending.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(sending.max_failures),
-        target=f"{target} at {settings.base_url}",
+        target=f"{target} {settings.base_url}",
         **of_its_own,
     )
 

@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow_async_rest.core.errors import ConfigurationError
 
+_CONF_NAMES = ("window_start", "window_end")
+_ALIKE = 0.85  # "window_strat" and "windowStart" are; "window_size" is not
 _ZERO_WIDTH = (
     "this run has no window: {why}. Give it one in one of three ways: (1) schedule the DAG with "
-    "CronDataIntervalTimetable('0 0 * * *', timezone='UTC'), whose runs cover the time between two runs; "
-    "(2) set window_start= and window_end= on the operator (templated); (3) trigger the run with the conf "
-    '{{"window_start": "2026-01-01", "window_end": "2026-01-02"}}.'
+    "CronDataIntervalTimetable('0 0 * * *', timezone='UTC'), whose scheduled and backfill runs cover the time between "
+    "two runs; (2) set window_start= and window_end= on the operator (templated); (3) trigger the run with the conf "
+    '{{"window_start": "2026-01-01", "window_end": "2026-01-02"}}, or in the UI with "Data Interval: Specify Manually".'
 )
 
 
@@ -127,6 +130,7 @@ def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_
         return _both(window_start, window_end, "argument")
     dag_run = context.get("dag_run")
     conf = getattr(dag_run, "conf", None) or {}
+    _check_spelling(conf)
     if "window_start" in conf or "window_end" in conf:
         if str(getattr(dag_run, "run_type", "")).rpartition(".")[2].lower().startswith("backfill"):
             raise ConfigurationError(
@@ -140,8 +144,17 @@ def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_
     partition = context.get("partition_date") or getattr(dag_run, "partition_date", None)
     if partition is not None:
         return _partition_window(partition, context)
-    why = f"its data interval is empty ({start} to {end})" if start is not None else "it has no data interval"
+    no_interval = "it has no data interval, as runs of 'airflow dags trigger' have none whatever the schedule"
+    why = f"its data interval is empty ({start} to {end})" if start is not None else no_interval
     raise ConfigurationError(_ZERO_WIDTH.format(why=why))
+
+
+def _check_spelling(conf: Mapping[str, Any]) -> None:
+    """Find a misspelt window: without it the run would quietly have another."""
+    for name in conf:
+        right = get_close_matches(str(name).lower(), _CONF_NAMES, cutoff=_ALIKE)
+        if right and name not in _CONF_NAMES:
+            raise ConfigurationError(f"the run's conf has {name!r}: write {right[0]!r}.")
 
 
 def _both(start: Any, end: Any, where: str) -> Window:

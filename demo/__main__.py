@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import httpx
@@ -20,6 +21,7 @@ from demo.verdict import DayRun, Facts, judge, judge_replay
 from demo.week import DAYS, REFUSED_IDS
 
 _LOOK_SECONDS = 1
+_LONGEST_SECONDS = 900
 
 
 def backfill(stage: Stage, console: Console) -> list[DayRun]:
@@ -28,13 +30,23 @@ def backfill(stage: Stage, console: Console) -> list[DayRun]:
     week = Backfill(stage.airflow)
     week.start()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
-        while not _all_ended(days := week.days()):
+        for _ in looks(stage):
+            if _all_ended(days := week.days()):
+                break
             live.update(screen.progress(days, stage.api.get("/_stats").json()))
-            stage.check()
-            time.sleep(_LOOK_SECONDS)
     console.print(screen.days(days))
     console.print()
     return days
+
+
+def looks(stage: Stage) -> Iterator[None]:
+    """Look again every second, for as long as everything runs. :raises AirflowError: when it takes too long."""
+    until = time.monotonic() + _LONGEST_SECONDS
+    while time.monotonic() < until:
+        yield
+        stage.check()
+        time.sleep(_LOOK_SECONDS)
+    raise AirflowError(f"Airflow is not done after {_LONGEST_SECONDS} s")
 
 
 def _all_ended(days: list[DayRun]) -> bool:
@@ -46,9 +58,9 @@ def replay(stage: Stage, days: list[DayRun], console: Console) -> tuple[str, dic
     stage.api.post("/_accept")
     with console.status("The API accepts everything now; dags/replay.py sends the dead letters again"):
         run = Replay(stage.airflow, days)
-        while (state := run.state()) not in ENDED:
-            stage.check()
-            time.sleep(_LOOK_SECONDS)
+        for _ in looks(stage):
+            if (state := run.state()) in ENDED:
+                break
     return state, run.report()
 
 
@@ -110,7 +122,7 @@ def main() -> int:
                 serve(stage)
     except Interrupted as interrupted:
         console.print("Stopped. Everything the demo had started has ended.")
-        return 128 + interrupted.number if good is None else 0
+        return 128 + interrupted.number if good is None else int(not good)
     except (ChildError, AirflowError, httpx.HTTPError, OSError) as error:
         console.print(f"The demo cannot go on: {error}", markup=False)
         return 1

@@ -8,10 +8,19 @@ from urllib.parse import quote
 import httpx
 
 _POLL_SECONDS = 0.5
+_FOUND_SECONDS = 120
+_BUSY_TIMES = 60
 
 
 class AirflowError(Exception):
-    """Airflow did not do what it was asked to; the text has its answer."""
+    """Airflow did not do what it was asked to; the text has its answer.
+
+    :param status: of the answer, if there is one.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Airflow:
@@ -48,7 +57,8 @@ class Airflow:
             raise AirflowError(f"Airflow does not answer {method} {url}: {error!r}") from error
         if answer.is_success or (absent and answer.status_code == httpx.codes.NOT_FOUND):
             return answer
-        raise AirflowError(f"Airflow answers {method} {url} with {answer.status_code}: {answer.text}")
+        text = f"Airflow answers {method} {url} with {answer.status_code}: {answer.text}"
+        raise AirflowError(text, answer.status_code)
 
     def add_connection(self, conn_id: str, conn_type: str, extra: dict[str, Any] | None = None, **fields: Any) -> str:
         """Add a connection, and test it. :return: what the test says. :raises AirflowError: when the test fails."""
@@ -60,16 +70,33 @@ class Airflow:
         return tested["message"]
 
     def switch_on(self, *dag_ids: str) -> None:
-        """Let runs of DAGs begin, as soon as Airflow has found their files."""
+        """Let runs of DAGs begin, as soon as Airflow has found their files.
+
+        :raises AirflowError: when it finds none; the text has what it says about files that it cannot read.
+        """
+        until = time.monotonic() + _FOUND_SECONDS
         for dag_id in dag_ids:
             while self.find("dags", dag_id) is None:
+                if time.monotonic() > until:
+                    errors = self.call("GET", "importErrors")["import_errors"]
+                    raise AirflowError(f"Airflow has no DAG {dag_id}; it cannot import: {errors}")
                 time.sleep(_POLL_SECONDS)
             self.call("PATCH", "dags", dag_id, json={"is_paused": False})
 
     def backfill(self, dag_id: str, first: str, last: str, max_active_runs: int) -> None:
         """Make a run for every window from that of ``first`` to that of ``last``."""
         span = {"from_date": first, "to_date": last}
-        self.call("POST", "backfills", json={"dag_id": dag_id, **span, "max_active_runs": max_active_runs})
+        wanted = {"dag_id": dag_id, **span, "max_active_runs": max_active_runs}
+        for left in reversed(range(_BUSY_TIMES)):
+            try:
+                self.call("POST", "backfills", json=wanted)
+            except AirflowError as error:
+                # Airflow's SQLite was busy. What had been begun is taken back, and it says to ask again.
+                if error.status != httpx.codes.SERVICE_UNAVAILABLE or not left:
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
 
     def run(self, dag_id: str, conf: dict[str, Any]) -> "TaskRuns":
         """Make one run by hand."""

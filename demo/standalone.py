@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 
 from demo.children import Line, end_session
 
 _DAGS = Path(__file__).parent.parent / "dags"
 _AIRFLOW = Path(sys.executable).parent / "airflow"
 _READY_SECONDS = 240
+_LOOK_SECONDS = 1
 # standalone starts its parts as "airflow scheduler", "airflow triggerer" and so on. These two serve logs to other
 # machines, on fixed ports of all interfaces: here nobody needs that, and a second demo could not start.
 _WRAPPER = """#!/bin/sh
@@ -45,6 +47,9 @@ def environment(home: Path, url: str) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
         "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "AIRFLOW_HOME": str(home),
+        # Its parts talk over loopback, whatever proxy this machine has.
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": port,
@@ -98,12 +103,22 @@ def end_all() -> None:
 
 
 def run(home: Path, port: int, line: Line) -> None:
-    """Run Airflow until it ends. :raises OSError, RuntimeError: when it cannot start."""
+    """Run Airflow. :raises OSError, RuntimeError: when it cannot start, and when a part of it ends."""
     url = f"http://127.0.0.1:{free_port(port)}"
     airflow = start(home, url)
     wait_until_ready(airflow, url)
+    parts = psutil.Process(airflow.pid).children()
     line.say({"url": url})
-    airflow.wait()
+    while airflow.poll() is None and all(map(_runs, parts)):  # standalone does not look after them
+        time.sleep(_LOOK_SECONDS)
+    raise RuntimeError("a part of Airflow has ended")
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def main(home: Path, port: int) -> None:

@@ -51,6 +51,7 @@ class FakeOracle:
     columns: list[FetchInfo] = field(default_factory=list)
     rows: list[tuple] = field(default_factory=list)
     refuse: Exception | None = None
+    refuse_query: Exception | None = None
     executed: list[tuple[str, dict]] = field(default_factory=list)
     parsed: list[str] = field(default_factory=list)
 
@@ -96,6 +97,8 @@ class FakeOracle:
             cursor.fetchone.return_value = (greeting,)
         elif "trans_id" not in sql:  # SQLAlchemy's way to find out the isolation level; it does without
             self.executed.append((sql, dict(parameters or {})))
+            if self.refuse_query and not sql.startswith("ALTER"):
+                raise self.refuse_query
             if not sql.startswith("ALTER"):
                 self._answer(cursor)
 

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from textwrap import indent
 
 import pytest
 from checkout import REPOSITORY
@@ -83,11 +84,14 @@ def test_the_reports_fields_are_those_of_the_readme(api, tmp_path, connect):
 def test_the_ten_lines_are_a_dag(tmp_path):
     from airflow.dag_processing.dagbag import DagBag
 
-    code = section("Ten lines").split("```python\n", 1)[1].split("```", 1)[0]
-    (tmp_path / "ten_lines.py").write_text(code)
+    code, replay = (
+        section(title).split("```python\n", 1)[1].split("```", 1)[0]
+        for title in ("Ten lines", "Dead letters and replay")
+    )
+    (tmp_path / "ten_lines.py").write_text(code + indent(replay, "    "))
     bag = DagBag(str(tmp_path), load_op_links=False)
     assert bag.import_errors == {}
-    assert bag.dags["sensors"].task_ids == ["post_sensors"]
+    assert bag.dags["sensors"].get_task("post_sensors").downstream_task_ids == {"replay"}
     assert len([line for line in code.splitlines() if line.strip()]) <= 11
 
 

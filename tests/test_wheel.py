@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from checkout import REPOSITORY
+from checkout import REPOSITORY, skip_or_fail
 
 import airflow_async_rest
 
@@ -47,7 +47,11 @@ def fresh_environment(wheel, tmp_path_factory) -> Path:
     uv = Path(sys.executable).parent / "uv"
     command = [uv, "pip", "install", "-q", "--python", folder / "bin" / "python", *wanted]
     if not uv.exists() or subprocess.run(command, capture_output=True, check=False).returncode:
-        run(folder / "bin" / "python", "-m", "pip", "install", "-q", *wanted)  # the same, in minutes
+        # The same, in minutes.
+        command = [folder / "bin" / "python", "-m", "pip", "install", "-q", *wanted]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            skip_or_fail(f"needs a package index to install from: {done.stderr[-500:]}")
     return folder / "bin"
 
 

@@ -275,3 +275,14 @@ def test_a_step_is_a_positive_length(step):
 def test_a_span_that_is_none_is_refused(start, end, text):
     with pytest.raises(ConfigurationError, match=text):
         split_windows(start, end, timedelta(days=1))
+
+
+@pytest.mark.parametrize("name", ["window_strat", "windowStart", "window-start", "Window_End"])
+def test_a_misspelt_window_in_the_conf_is_no_run_of_another_window(name):
+    with pytest.raises(ConfigurationError, match=f"conf has '{name}': write 'window_(start|end)'"):
+        resolve_window(context(*INTERVAL, conf={name: "2026-01-01"}))
+
+
+def test_other_names_in_the_conf_are_the_authors():
+    conf = {"window": 1, "window_size": 7, "start": "x", "windows": []}
+    assert resolve_window(context(*INTERVAL, conf=conf)) == Window(*INTERVAL)

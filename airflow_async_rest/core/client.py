@@ -15,7 +15,7 @@ from yarl import URL
 from airflow_async_rest.core.errors import ResponseTooLargeError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.send_errors import send_error
-from airflow_async_rest.core.settings import ClientSettings
+from airflow_async_rest.core.settings import ClientSettings, check_proxy
 from airflow_async_rest.core.tls import tls_context
 
 _MAX_REDIRECTS = 5
@@ -162,7 +162,10 @@ class _CertificateReader(aiohttp.Fingerprint):
 def _proxy_of_environment(base_url: str) -> str | None:
     parts = urlsplit(base_url)
     proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-    return proxy if proxy and urlsplit(proxy).scheme in {"http", "https"} else None
+    if not proxy or not proxy.startswith(("http://", "https://")):
+        return None
+    check_proxy(proxy, f"the environment's {parts.scheme.upper()}_PROXY")
+    return proxy
 
 
 def _redirect_target(url: URL, response: Response) -> URL | None:

@@ -31,7 +31,11 @@ _ADVICE = {
     "only_tls": "the server seems to speak TLS on this port: set Schema to https",
     "no_http": "what answers there is no HTTP server: check Port",
 }
-_CHECK_CREDENTIALS = "check Login, Password and the extra field auth_type"
+_SHOWN_CHARACTERS = 200
+_REFUSED = {
+    401: ("the credentials are refused", ""),
+    403: ("access is refused", ", or the path in Host: some gateways answer so where they have nothing"),
+}
 _PROXY_OF_ENVIRONMENT = (
     "this proxy is the environment's (HTTP_PROXY, HTTPS_PROXY): mend it there, set the extra field proxy, or set "
     "trust_env to false for a direct way"
@@ -85,15 +89,18 @@ def _advice(error: SendError, settings: ClientSettings) -> str | None:
 def _failure(response: Response, settings: ClientSettings, credentials: str) -> str | None:
     """Say why a task could not work with such an answer; None when it could."""
     match response.status:
-        case 401 | 403:
-            return f"the credentials are refused. Sent: {credentials}. What to do: {_CHECK_CREDENTIALS}"
+        case 401 | 403 as status:
+            refused, hint = _REFUSED[status]
+            return (
+                f"{refused}. Sent: {credentials}. What to do: check Login, Password and the extra field auth_type{hint}"
+            )
         case 407:
             return f"a proxy wants to know who asks. What to do: {_ADVICE['proxy_credentials']}"
         case 400 if settings.base_url.startswith("http:") and _ONLY_TLS.search(response.text):
             return _ADVICE["only_tls"]
         case 400 if _WANTS_CERTIFICATE.search(response.text):
             return _ADVICE["client_certificate"]
-        case status if status >= 500:  # noqa: PLR2004
+        case status if status >= 500 and status != 501:  # noqa: PLR2004  (501: no GET here, which tasks may not need)
             return "the server, or a gateway before it, is not well"
     return None
 
@@ -103,7 +110,8 @@ def _remark(response: Response, credentials: str) -> str:
         case 404:
             return " at the base URL, where many APIs have nothing"
         case status if 300 <= status < 400 and "Location" in response.headers:  # noqa: PLR2004
-            # without its query, which may carry a token
-            target = response.headers["Location"].partition("?")[0]
+            # without what may carry a token or a password, and what a terminal would take for a command
+            target = re.split(r"[?#]", response.headers["Location"])[0]
+            target = re.sub(r"[^ -~]", "", re.sub(r"//[^/]*@", "//***@", target))[:_SHOWN_CHARACTERS]
             return f" and points to {target}. Posts are not redirected: if the API lives there, put that into Host"
     return f". Sent: {credentials}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -24,7 +24,7 @@ from airflow_async_rest.core.pipeline import StopSwitch, run_pipeline
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.replay import Replay
-from airflow_async_rest.core.response import ResponseCheck, is_permanent
+from airflow_async_rest.core.response import NEVER_SENT, ResponseCheck, is_permanent
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.source import ItemSource, ThreadedSource
@@ -45,7 +45,7 @@ _MOST_UNWRITTEN = 10_000
 class Job:
     """What to deliver, where, and how.
 
-    :param target: where it goes, for people to read: ``PUT http://host/sensors/_doc/{id}``.
+    :param target: what goes where, for people to read: ``Delivering to PUT sensors/{id} at http://host``.
     :param about: what the report begins with: the window.
     :param build: item -> request.
     :param source: the items.
@@ -86,6 +86,7 @@ class JobRun:
     def __init__(self, job: Job, stop: StopSwitch, store: StateStore | None) -> None:
         self._job = job
         self._stop = stop
+        self._complete = False  # every row was read, and is delivered, skipped or dead
         self._journal = Journal(job.log, job.settings.redact)
         self._keeper = Keeper(job.folder, store, job.fingerprint, self._journal)
         self._limiter = RateLimiter(job.rate_limit)
@@ -106,6 +107,7 @@ class JobRun:
         error: BaseException | None = None
         try:
             await self._deliver_all()
+            self._complete = True
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = failure
         error = error or self._judge()
@@ -162,15 +164,10 @@ class JobRun:
         if totals.failed <= limit + 1e-9:  # 0.29 * 100 is a little less than 29
             return None
         permanent = all(is_permanent(reason, self._job.retry) for reason in totals.reasons)
-        advice = (
-            "All were refused for good, so a retry would change nothing: mend them and clear the task, or replay"
-            if permanent
-            else "A retry sends only these again; or replay"
-        )
         reasons = ", ".join(f"{count} {reason}" for reason, count in totals.reasons.most_common())
         return FailuresError(
             f"{totals.failed} of {totals.read} items failed ({reasons}); max_failures allows {limit:g}. "
-            f"{advice} the dead letters in {self._job.folder_uri}",
+            f"{_advice(totals.reasons, permanent)} in {self._job.folder_uri}",
             permanent=permanent,
         )
 
@@ -195,6 +192,7 @@ class JobRun:
         """Give the report of this moment."""
         report = {**self._job.about, **self._recorder.report()}
         report["dead_letters"] = self._job.folder_uri if report["failed"] else None
+        report["complete"] = self._complete
         return report
 
     def _progress(self) -> dict[str, Any]:
@@ -228,3 +226,18 @@ class JobRun:
                 self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written"))
             if tick % _LOG_EVERY_WRITES == 0:
                 self._journal.progress(self._progress())
+
+
+def _advice(reasons: Collection[str], permanent: bool) -> str:
+    """Say what can be done about failed items; the name of their folder follows."""
+    if not permanent:
+        return "A retry sends only these again; or replay the dead letters"
+    if NEVER_SENT.issuperset(reasons):
+        return (
+            "None of them can be made a request, so a retry would change nothing: mend the rows, or the transform, "
+            "and clear the task. They are listed"
+        )
+    return (
+        "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "
+        "take them and replay the dead letters"
+    )

@@ -43,9 +43,9 @@ class Journal:
     ) -> None:
         """Say what, where, which window, which limits, and whether it resumes."""
         self._log.info(
-            "Delivering to %s: %s, concurrency %d, rate limit %s; %s.",
+            "%s: %sconcurrency %d, rate limit %s; %s.",
             target,
-            ", ".join(f"{name} {value}" for name, value in about.items() if value is not None) or "no window",
+            "".join(f"{name} {value}, " for name, value in about.items() if value is not None),
             concurrency,
             f"{limit[0]} per {limit[1]:g} s" if limit else "none",
             how,
@@ -104,7 +104,7 @@ class Journal:
     def ended(self, report: Mapping[str, Any], error: BaseException | None) -> None:
         """Say how it ended."""
         self._log.info(
-            "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %d requests (%d retries) in %.1f s, "
+            "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %d requests (%d retries) in %.1f s%s, "
             "%s items/s%s%s.",
             "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed",
             report["read"],
@@ -116,6 +116,7 @@ class Journal:
             report["requests"],
             report["retries"],
             report["elapsed_seconds"],
+            "" if report["resumed_from"] is None else " of all tries",
             report["items_per_second"],
             _latency(report),
             f"; dead letters in {report['dead_letters']}" if report["dead_letters"] else "",

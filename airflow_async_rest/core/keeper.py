@@ -62,7 +62,7 @@ class Keeper:
         except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
             return None, f"from the first row, because the state store does not answer ({str(error) or repr(error)})"
         if resume is None:
-            return None, "from the first row"
+            return None, "from the start"
         before = resume.checkpoint
         return resume, (
             f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "

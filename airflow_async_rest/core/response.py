@@ -54,9 +54,13 @@ def _reason(by_status: Verdict, by_check: Verdict, reason: str) -> str:
     return reason if by_status is by_check else "response_check"
 
 
+# Reasons of items that cannot be made a request.
+NEVER_SENT = frozenset({"encode", "endpoint"})
+
+
 def is_permanent(reason: str, retry: RequestRetry) -> bool:
     """Tell whether sending an item that failed for this reason again would change nothing."""
     if reason.startswith("http_"):
         status = int(reason.removeprefix("http_"))
         return 400 <= status <= 499 and not retry.is_retriable(status)  # noqa: PLR2004
-    return reason in {"encode", "endpoint", "response_check"}
+    return reason in NEVER_SENT or reason == "response_check"

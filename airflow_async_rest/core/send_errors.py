@@ -12,7 +12,7 @@ from airflow_async_rest.core.tls import tls_error
 
 _PROXY_CREDENTIALS = 407
 # As aiohttp quotes what it cannot read.
-_NO_STATUS_LINE = re.compile(r"Bad status line.*?b'([^']*)'")
+_NO_STATUS_LINE = re.compile(r"""Bad status line.*? b(['"])(.*?)\1""")
 _TLS_ALERT = re.compile(r"\\+x15\\+x03")  # of a server that speaks TLS only
 _USER_IN_URL = re.compile(r"//[^/\s]*@")
 
@@ -76,6 +76,6 @@ def _broken_answer(error: Exception) -> ConnectionFailedError:
     if isinstance(error, aiohttp.ClientConnectionError | ConnectionError):
         return ConnectionFailedError(f"the connection broke off ({text})", "disconnected")
     if found := _NO_STATUS_LINE.search(text):
-        cause = "only_tls" if _TLS_ALERT.match(found[1]) else "no_http"
-        return ConnectionFailedError(f"what came is no HTTP: {found[1]}", cause)
+        cause = "only_tls" if _TLS_ALERT.match(found[2]) else "no_http"
+        return ConnectionFailedError(f"what came is no HTTP: {found[2]}", cause)
     return ConnectionFailedError(f"{type(error).__name__}: {text}")

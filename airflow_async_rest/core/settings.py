@@ -82,7 +82,7 @@ def check_base_url(url: str) -> None:
         raise ConfigurationError("the connection's base URL has a '?' or '#': Host takes host and path only.")
 
 
-def check_proxy(url: Any) -> None:
+def check_proxy(url: Any, what: str = "the connection's proxy") -> None:
     """Check that requests can go through a proxy. :raises ConfigurationError: when not; without its password."""
     try:
         parts = urlsplit(url)
@@ -90,7 +90,9 @@ def check_proxy(url: Any) -> None:
     except (ValueError, TypeError, AttributeError):
         fits = False
     if not fits:
-        raise ConfigurationError("the connection's proxy: write a URL such as http://proxy.example.com:3128.")
+        raise ConfigurationError(
+            f"{what}: write a URL such as http://proxy.example.com:3128; in a password, '/' is written %2F."
+        )
 
 
 def check_headers(headers: Mapping[str, str], what: str) -> None:

@@ -38,7 +38,8 @@ def tls_context(settings: ClientSettings) -> ssl.SSLContext | bool:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if settings.client_certificate is not None:
-            context.load_cert_chain(*settings.client_certificate)
+            # A key with a pass phrase is refused; OpenSSL would ask the terminal for it, and wait.
+            context.load_cert_chain(*settings.client_certificate, password=lambda: b"")
     except OSError as error:
         paths = [settings.verify, *(settings.client_certificate or ())]
         raise ConfigurationError(

@@ -193,4 +193,5 @@ def _names(keys: Any) -> list[str]:
 
 
 def _refused(error: BaseException) -> ConfigurationError:
-    return ConfigurationError(f"the database refuses the sql: {str(error).strip()}")
+    words = [str(error).strip(), *getattr(error, "__notes__", ())]
+    return ConfigurationError(f"the database refuses the sql: {' '.join(words)}")

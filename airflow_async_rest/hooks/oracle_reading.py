@@ -39,11 +39,21 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> Lite
     if not context.execution_options.get("stream_results"):
         return None
     columns = _describe(cursor.connection, statement)
-    zoned = {name for name, kind in columns if kind in _ZONED}
+    # Two columns of one name are refused later, by name; wrapped, they would be refused in the database's words.
+    unique = len({name for name, _ in columns}) == len(columns)
+    zoned = {name for name, kind in columns if kind in _ZONED and unique}
     cursor.outputtypehandler = _exact_types(cursor.connection.outputtypehandler, zoned)
     if sizes := _input_sizes(parameters):
         cursor.setinputsizes(**sizes)
-    cursor.execute(_in_utc(statement, columns, zoned) if zoned else statement, parameters)
+    if not zoned:
+        cursor.execute(statement, parameters)
+        return True
+    wrapped = _in_utc(statement, columns, zoned)
+    try:
+        cursor.execute(wrapped, parameters)
+    except oracledb.DatabaseError as error:
+        error.add_note(f"It was sent as {wrapped.partition(chr(10))[0]} ... ), to have times with a zone in UTC.")
+        raise
     return True
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -188,8 +189,8 @@ class RestConnection(BaseHook):
     def _certificate(self, value: Any) -> tuple[str, str | None] | None:
         if value is None:
             return None
-        if isinstance(value, str):
-            value = [path.strip() for path in value.split(",")]
+        if isinstance(value, str):  # a comma may also be part of a name
+            value = [value] if Path(value).exists() else [path.strip() for path in value.split(",")]
         paths = list(value) if isinstance(value, list | tuple) else [value]
         if not 1 <= len(paths) <= 2 or not all(isinstance(path, str) and path for path in paths):  # noqa: PLR2004
             raise self._wrong("cert", value, "write one path, or two with a comma between: certificate, key")

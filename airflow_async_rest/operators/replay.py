@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
 
@@ -99,12 +99,35 @@ class ReplayDeadLettersOperator(BaseOperator):
                 max_failures=self.max_failures,
             )
             job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log)
-        return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
+        report = runtime.run_job(
+            job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started
+        )
+        with runtime.airflow_errors():
+            self._check_upstream(context, report)
+        return report
 
     def on_kill(self) -> None:
         """Stop, keeping what is done: called when the task is killed or cleared."""
         if self._stop is not None:
             self._stop.pull(KilledError("the task was killed; a retry sends the dead letters that are left"))
+
+    def _check_upstream(self, context: "Context", report: dict[str, Any]) -> None:
+        """Check that nothing is missing but what was dead: the state of a DAG's last task is that of its run.
+
+        :raises FailuresError: when a task right before this one did not read its rows to the end.
+        """
+        for task_id in sorted(self.upstream_task_ids):
+            pulled = context["ti"].xcom_pull(task_ids=task_id)
+            reports = [pulled] if isinstance(pulled, Mapping) else pulled if isinstance(pulled, Sequence) else []
+            stopped = [r for r in reports if isinstance(r, Mapping) and r.get("complete") is False]
+            if stopped:
+                if self.do_xcom_push:  # Airflow does so for a task that succeeds only
+                    context["ti"].xcom_push(key="return_value", value=report)
+                raise FailuresError(
+                    f"the dead letters are sent, but task {task_id!r} stopped before it had read all its rows "
+                    f"({len(stopped)} window{'' if len(stopped) == 1 else 's'}): clear that task, and it goes on there",
+                    permanent=True,
+                )
 
     def _reasons(self) -> frozenset[str] | None:
         if self.reasons is None:

@@ -275,6 +275,14 @@ async def test_the_proxy_of_the_environment_is_used_where_trusted(
         assert api.seen == []
 
 
+@pytest.mark.parametrize("proxy", ["http://user:s3/cret@127.0.0.1:3128", "http://user:s3cret@[::1", "http://"])
+def test_a_wrong_proxy_of_the_environment_is_an_error_of_the_settings_without_its_password(monkeypatch, proxy):
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(ConfigurationError, match="the environment's HTTP_PROXY: write a URL") as raised:
+        RestClient(ClientSettings("http://api.invalid"), 1)
+    assert "cret" not in str(raised.value)
+
+
 async def test_a_proxy_of_the_connection_comes_before_that_of_the_environment(api, request_of, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     await send("http://api.invalid", request_of(), proxy=api.url.replace("://", "://user:pass@"))

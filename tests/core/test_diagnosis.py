@@ -43,9 +43,10 @@ def failing(error, certificate=None, url=URL, **settings):
         (
             403,
             False,
-            "answers 403: the credentials are refused. Sent: basic (the default). What to do: check Login, Password",
+            "answers 403: access is refused. Sent: basic (the default). What to do: check Login, Password and the extra",
         ),
         (407, False, "http://user:password@proxy"),
+        (501, True, "answers 501."),
         (500, False, "reached, but it answers 500: the server, or a gateway before it, is not well."),
         (503, False, "answers 503"),
     ],
@@ -61,6 +62,12 @@ def test_a_redirect_says_what_to_put_into_host_without_its_query():
     assert works
     assert "points to https://login.example.com/x. Posts are not redirected" in text
     assert "state" not in text
+
+
+def test_of_a_redirect_nothing_is_told_that_a_token_or_a_terminals_command_could_be():
+    _, text = answer(302, Location="https://bob:hunter2@login.example.com/\x1b[31mred#access_token=abc")
+    assert "points to https://***@login.example.com/[31mred. Posts" in text
+    assert len(answer(302, Location="https://x/" + "y" * 5000)[1]) < 400
 
 
 @pytest.mark.parametrize(

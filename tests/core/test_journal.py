@@ -14,6 +14,7 @@ REPORT = {
     "requests": 12,
     "retries": 2,
     "elapsed_seconds": 1.25,
+    "resumed_from": None,
     "items_per_second": 4.8,
     "latency_ms": {"p50": 1.0, "p95": 2.0, "p99": None},
     "reasons": {"http_422": 2, "timeout": 1},
@@ -36,11 +37,13 @@ def letter(item_of):
 
 
 def test_the_first_line_says_what_where_and_how(journal, lines):
-    journal.started("PUT http://x", {"window_start": "a", "window_end": None}, 16, (100, 60.0), "from the first row")
-    journal.started("PUT http://x", {"window_start": None}, 1, None, "resumed at row 5")
+    journal.started(
+        "Delivering to PUT http://x", {"window_start": "a", "window_end": None}, 16, (100, 60.0), "from the first row"
+    )
+    journal.started("Replaying to http://x", {"window_start": None}, 1, None, "from the start")
     assert lines.texts == [
         "INFO Delivering to PUT http://x: window_start a, concurrency 16, rate limit 100 per 60 s; from the first row.",
-        "INFO Delivering to PUT http://x: no window, concurrency 1, rate limit none; resumed at row 5.",
+        "INFO Replaying to http://x: concurrency 1, rate limit none; from the start.",
     ]
 
 
@@ -86,7 +89,12 @@ def test_the_last_line_has_all_the_numbers(journal, lines, error, changes, start
     [line] = lines.texts
     assert line.startswith(start)
     assert line.endswith(end)
-    assert "12 requests (2 retries)" in line
+    assert "12 requests (2 retries) in 1.2 s, " in line
+
+
+def test_the_last_line_of_a_retry_says_that_it_counts_all_tries(journal, lines):
+    journal.ended({**REPORT, "resumed_from": 4}, None)
+    assert "12 requests (2 retries) in 1.2 s of all tries, " in lines.texts[0]
 
 
 def test_what_cannot_be_written_is_told_once_and_let_pass(journal, lines):

@@ -2,6 +2,7 @@ import sys
 
 import pytest
 from certificates import make_certificate
+from cryptography.hazmat.primitives import serialization
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.settings import ClientSettings
@@ -58,3 +59,15 @@ class RaisedError(OSError):
 )
 def test_openssls_words_have_a_cause(reason, cause):
     assert tls_error(RaisedError(reason)).cause == cause
+
+
+def test_a_key_with_a_pass_phrase_is_refused_instead_of_asked_for(tmp_path):
+    made = make_certificate(tmp_path, "client")
+    locked = made.key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"pass phrase"),
+    )
+    (tmp_path / "locked.pem").write_bytes(locked)
+    with pytest.raises(ConfigurationError, match="certificate files cannot be read"):
+        tls_context(ClientSettings("https://x", client_certificate=(made.path, str(tmp_path / "locked.pem"))))

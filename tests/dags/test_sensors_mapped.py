@@ -47,3 +47,19 @@ def test_the_limit_holds_over_all_mapped_tasks(dags):
     task = dags["sensors_mapped"].get_task("post_sensors").partial_kwargs
     share = int(task["rate_limit"].removesuffix("/s")) + task["concurrency"]
     assert task["max_active_tis_per_dag"] * share <= 500
+
+
+def test_a_window_that_was_not_read_to_its_end_fails_the_run_though_all_dead_letters_are_delivered(sensors, run_dag):
+    seen_so_far = Counter()
+
+    def lock_out_a_day(seen):
+        """Refuse the credentials of the second day's requests, until they come back in the replay."""
+        seen_so_far[seen.path] += 1
+        return 401 if ids([seen])[0] in ids_of_day(2) and seen_so_far[seen.path] == 1 else 200
+
+    sensors.answer = lock_out_a_day
+    run = run_dag("sensors_mapped", **THREE_DAYS)
+    assert run.states("post_sensors") == ["success", "failed", "success"]
+    assert [run.report("post_sensors", day)["complete"] for day in range(3)] == [True, False, True]
+    assert run.report("replay")["failed"] == 0
+    assert (run.states("replay"), run.state) == (["failed"], "failed")

@@ -288,3 +288,16 @@ def test_the_statement_is_sqlalchemys_for_oracle_and_sqlalchemys_handler_stays_i
     list(chunks)
     assert oracle.connection.outputtypehandler.__module__.startswith("sqlalchemy.")
     assert SimpleNamespace(**oracle.executed[-1][1]) == SimpleNamespace(window_start=NOON)
+
+
+def test_two_columns_of_one_name_are_told_by_name_with_a_zoned_one_too(oracle):
+    oracle.columns, oracle.rows = [ID, ID, column("AT", oracledb.DB_TYPE_TIMESTAMP_TZ)], [(1, 1, NOON)]
+    with pytest.raises(ConfigurationError, match="two columns named 'id'"):
+        read("SELECT id, id, at FROM t")
+    assert oracle.executed[-1][0] == "SELECT id, id, at FROM t"
+
+
+def test_an_error_of_a_wrapped_query_says_that_it_was_wrapped(oracle):
+    oracle.columns, oracle.refuse_query = [column("AT", oracledb.DB_TYPE_TIMESTAMP_TZ)], error(2014, "no FOR UPDATE")
+    with pytest.raises(ConfigurationError, match=r"(?s)no FOR UPDATE.* It was sent as SELECT SYS_EXTRACT_UTC"):
+        read("SELECT at FROM t FOR UPDATE")
