@@ -3,8 +3,8 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 
 import httpx
 from rich.console import Console
@@ -20,9 +20,6 @@ from demo.stage import Stage, children, set_up
 from demo.verdict import DayRun, Facts, judge, judge_replay
 from demo.week import DAYS, REFUSED_IDS
 
-_LOOK_SECONDS = 1
-_LONGEST_SECONDS = 900
-
 
 def backfill(stage: Stage, console: Console) -> list[DayRun]:
     """Run the week, showing how far it is."""
@@ -30,23 +27,13 @@ def backfill(stage: Stage, console: Console) -> list[DayRun]:
     week = Backfill(stage.airflow)
     week.start()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
-        for _ in looks(stage):
+        for _ in stage.looks():
             if _all_ended(days := week.days()):
                 break
             live.update(screen.progress(days, stage.api.get("/_stats").json()))
     console.print(screen.days(days))
     console.print()
     return days
-
-
-def looks(stage: Stage) -> Iterator[None]:
-    """Look again every second, for as long as everything runs. :raises AirflowError: when it takes too long."""
-    until = time.monotonic() + _LONGEST_SECONDS
-    while time.monotonic() < until:
-        yield
-        stage.check()
-        time.sleep(_LOOK_SECONDS)
-    raise AirflowError(f"Airflow is not done after {_LONGEST_SECONDS} s")
 
 
 def _all_ended(days: list[DayRun]) -> bool:
@@ -58,7 +45,7 @@ def replay(stage: Stage, days: list[DayRun], console: Console) -> tuple[str, dic
     stage.api.post("/_accept")
     with console.status("The API accepts everything now; dags/replay.py sends the dead letters again"):
         run = Replay(stage.airflow, days)
-        for _ in looks(stage):
+        for _ in stage.looks():
             if (state := run.state()) in ENDED:
                 break
     return state, run.report()
@@ -94,9 +81,8 @@ def work(stage: Stage, console: Console) -> tuple[bool, list[DayRun]]:
 
 def serve(stage: Stage) -> None:
     """Leave everything running until it is interrupted. :raises ChildError: when a part of it ends."""
-    while True:
-        stage.check()
-        time.sleep(_LOOK_SECONDS)
+    for _ in stage.looks(longest_seconds=inf):
+        pass
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 
 from demo.airflow_client import AirflowError, TaskRuns
-from demo.backfill import DAG, TASK, dead_ids
+from demo.backfill import DAG, ENDED, TASK, dead_ids
 from demo.children import ChildError
 from demo.database import ids_by_day
 from demo.interrupts import Interrupted, Interrupts
@@ -30,7 +30,6 @@ from demo.week import DAYS, REFUSED_IDS
 
 _DAYS = 3
 _LONGEST_LIFE_SECONDS = 8.0
-_POLL_SECONDS = 0.2
 # What was done since the last checkpoint before a kill is sent again, at 110 requests a second. Between two checkpoints
 # is a second; a try that is killed before its first one adds another, and a busy machine a third.
 _SENT_AGAIN_AT_MOST = 3 * 110
@@ -51,10 +50,10 @@ def deliver(stage: Stage, kills: int, random: Random, console: Console) -> tuple
         stats = stage.api.get("/_stats").json()
         again.append(sent_again(stats))
         console.print(f"Kill {number + 1} of {kills}: the API has {stats['stored']:,} readings.")
-    while tasks.state() not in ("success", "failed") or tasks.task(TASK)["pid"] == killed:
+    for _ in stage.looks():
+        if tasks.state() in ENDED and tasks.task(TASK)["pid"] != killed:
+            break
         clear_if_failed(tasks, killed)
-        stage.check()
-        time.sleep(_POLL_SECONDS)
     again.append(sent_again(stage.api.get("/_stats").json()))
     return tasks, [later - earlier for earlier, later in pairwise(again)][1:]
 
@@ -66,17 +65,20 @@ def sent_again(stats: Mapping[str, Any]) -> int:
 
 def wait_for_process(stage: Stage, tasks: TaskRuns, not_this: int) -> int:
     """Wait until the task runs in a new process. :return: its id."""
-    while (task := tasks.task(TASK))["state"] != "running" or task["pid"] in (None, not_this):
+    for _ in stage.looks():
+        task = tasks.task(TASK)
+        if task["state"] == "running" and task["pid"] not in (None, not_this):
+            break
         clear_if_failed(tasks, not_this)
-        stage.check()
-        time.sleep(_POLL_SECONDS)
     return task["pid"]
 
 
 def clear_if_failed(tasks: TaskRuns, killed: int) -> None:
-    """Let the task go on when the kill was that of its last try."""
-    task = tasks.task(TASK)
-    if task["state"] == "failed" and task["pid"] == killed:
+    """Let the task go on when the kill was that of its last try, and the run has ended with it.
+
+    A Clear while Airflow is about to end the run gives a run that has ended, with a task that waits for ever.
+    """
+    if tasks.state() == "failed" and tasks.task(TASK)["pid"] == killed:
         tasks.clear(TASK)
 
 

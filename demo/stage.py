@@ -1,5 +1,6 @@
 """What the demo starts, and ends again: a database, an API and Airflow, in a temporary folder."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -8,10 +9,13 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from demo.airflow_client import Airflow
+from demo.airflow_client import Airflow, AirflowError
 from demo.children import Child
 from demo.database import DATABASE, USER, stop_server
 from demo.week import DAYS, REFUSED_IDS
+
+_LOOK_SECONDS = 0.5
+_LONGEST_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,19 @@ class Stage:
         """Check that all of it still runs. :raises ChildError: when something does not."""
         for child in self.children:
             child.check()
+
+    def looks(self, longest_seconds: float = _LONGEST_SECONDS) -> Iterator[None]:
+        """Give time to look again and again, for as long as everything runs.
+
+        :raises ChildError: when something does not.
+        :raises AirflowError: when it takes too long.
+        """
+        until = time.monotonic() + longest_seconds
+        while time.monotonic() < until:
+            yield
+            self.check()
+            time.sleep(_LOOK_SECONDS)
+        raise AirflowError(f"Airflow is not done after {longest_seconds} s")
 
 
 @contextmanager
