@@ -121,7 +121,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="for the same moments again")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else Random().randrange(1_000_000)
-    console, interrupts = Console(highlight=False), Interrupts()
+    console, interrupts = Console(highlight=False, soft_wrap=True), Interrupts()
     console.print(f"{options.kills} kills at moments drawn with --seed {seed}.")
     try:
         with children(0) as started, interrupts.let_through(), set_up(started, console.print) as stage:
