@@ -18,7 +18,7 @@ from demo.interrupts import Interrupted, Interrupts
 from demo.screen import Screen, show_api_stats, show_places, show_verdict
 from demo.stage import Stage, children, set_up
 from demo.verdict import DayRun, Facts, judge, judge_replay
-from demo.week import DAYS, REFUSED_IDS
+from demo.week import REFUSED_IDS
 
 
 def backfill(stage: Stage, console: Console) -> list[DayRun]:
@@ -28,16 +28,13 @@ def backfill(stage: Stage, console: Console) -> list[DayRun]:
     week.start()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         for _ in stage.looks():
-            if _all_ended(days := week.days()):
+            days = week.days()
+            if week.has_ended:
                 break
             live.update(screen.progress(days, stage.api.get("/_stats").json()))
     console.print(screen.days(days))
     console.print()
     return days
-
-
-def _all_ended(days: list[DayRun]) -> bool:
-    return len(days) == len(DAYS) and all(day.state in ENDED for day in days)
 
 
 def replay(stage: Stage, days: list[DayRun], console: Console) -> tuple[str, dict]:

@@ -24,12 +24,17 @@ class Backfill:
         self._airflow.switch_on(DAG)
         self._airflow.backfill(DAG, f"{DAYS[0]:%Y-%m-%d}", f"{DAYS[-1]:%Y-%m-%d}", max_active_runs=len(DAYS))
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether every run has ended, and left all that it leaves; its task has by then, for a moment or longer."""
+        return len(self._ended) == len(DAYS)
+
     def days(self) -> list[DayRun]:
         """Look how far each day is."""
         return [self._ended.get(run["dag_run_id"]) or self._look(run) for run in self._airflow.runs(DAG)]
 
     def _look(self, run: dict[str, Any]) -> DayRun:
-        run_id, day, tasks = run["dag_run_id"], run["data_interval_start"][:10], None
+        run_id, day = run["dag_run_id"], run["data_interval_start"][:10]
         tasks = TaskRuns(self._airflow, DAG, run_id)
         if run["state"] not in ENDED:
             # A task that waits for its turn is of a run that is running.

@@ -124,7 +124,9 @@ def _dead_letters(facts: Facts) -> list[str]:
     problems = []
     for run in facts.runs:
         expected = _refused_on(facts, run.day)
-        for where, found in (("XCom", run.failed_ids), ("the dead letters", run.dead_ids)):
+        # What the task left out itself, its report says; the rest got lost on the way to XCom.
+        omitted = run.report.get("failed_items_omitted")
+        for where, found in ((f"XCom (omitted: {omitted})", run.failed_ids), ("the dead letters", run.dead_ids)):
             if sorted(found) != expected:
                 problems.append(f"{run.day}: {where} has {found[:_SHOWN_IDS]}, expected is {expected}")
     return problems

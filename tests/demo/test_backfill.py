@@ -1,8 +1,31 @@
-"""demo/backfill.py reads dead-letter folders by itself, so that the verdict does not trust the code it judges."""
+"""demo/backfill.py sees when a backfill has ended, and reads dead-letter folders by itself, not with the code it judges."""
 
 import json
+from unittest.mock import create_autospec
 
-from demo.backfill import dead_ids
+from demo.airflow_client import Airflow
+from demo.backfill import Backfill, dead_ids
+from demo.week import DAYS
+
+
+def test_a_backfill_has_ended_with_its_runs_and_not_with_their_tasks():
+    states = ["success"] * 6 + ["running"]
+    airflow = create_autospec(Airflow, instance=True)
+    airflow.runs.side_effect = lambda dag_id: [
+        {"dag_run_id": f"run {day:%d}", "data_interval_start": f"{day:%Y-%m-%d}T00:00", "state": state}
+        for day, state in zip(DAYS, states, strict=True)
+    ]
+    airflow.call.return_value = {"state": "failed"}  # a task ends a moment before its run does
+    airflow.find.side_effect = lambda *path, **query: {
+        "progress": {"value": {"read": 1}},
+        "return_value": {"value": {"read": 2, "dead_letters": None}},
+        "failed_items": {"value": [{"key": 7}]},
+    }[path[-1]]
+    backfill = Backfill(airflow)
+    assert (backfill.days()[-1].state, backfill.has_ended) == ("failed", False)
+    states[-1] = "failed"
+    last = backfill.days()[-1]
+    assert (last.report["read"], last.failed_ids, backfill.has_ended) == (2, [7], True)
 
 
 def test_a_later_part_counts_and_what_is_resolved_or_void_is_gone(tmp_path):

@@ -9,7 +9,8 @@ from demo.week import DAYS, REFUSED_IDS, readings
 
 
 def report(read, failed=0):
-    return {"read": read, "delivered": read - failed, "failed": failed, "skipped": 0, "unfinished": 0}
+    counts = {"read": read, "delivered": read - failed, "failed": failed, "skipped": 0, "unfinished": 0}
+    return counts | {"failed_items_omitted": 0}
 
 
 MONDAY = DayRun("2026-03-02", "monday", "success", report(3))
@@ -40,7 +41,7 @@ def test_everything_holds_when_it_does():
         ({"runs": [MONDAY]}, "2026-03-03: no run"),
         ({"runs": [replace(MONDAY, state="failed"), TUESDAY]}, "2026-03-02: failed"),
         ({"runs": [MONDAY, replace(TUESDAY, state="success")]}, "2026-03-03: success"),
-        ({"runs": [MONDAY, replace(TUESDAY, failed_ids=[])]}, "2026-03-03: XCom has [], expected is [5]"),
+        ({"runs": [MONDAY, replace(TUESDAY, failed_ids=[])]}, "2026-03-03: XCom (omitted: 0) has [], expected is [5]"),
         (
             {"runs": [MONDAY, replace(TUESDAY, dead_ids=[4, 5])]},
             "2026-03-03: the dead letters has [4, 5], expected is [5]",
