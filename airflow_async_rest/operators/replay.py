@@ -23,7 +23,8 @@ class ReplayDeadLettersOperator(BaseOperator):
     """Sends dead letters again: the same requests, with the same idempotency keys.
 
     What is delivered is marked as resolved in its folder, so that another replay sends only the rest. It
-    returns a report like ``SqlToRestOperator``'s; ``dead_letters`` in it is null when nothing failed again.
+    returns a report like ``SqlToRestOperator``'s; ``dead_letters`` in it is null when nothing failed again. It fails
+    when some did, and when a task right before it had stopped early: rows that were never read are in no dead letter.
 
     :param dead_letters: one folder URI, a list of them (mapped tasks), or null: then there is nothing to do.
         Usually ``"{{ ti.xcom_pull('post_sensors')['dead_letters'] }}"``. (templated)

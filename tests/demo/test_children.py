@@ -43,6 +43,18 @@ def test_a_child_that_ends_too_early_is_told_with_what_it_printed_and_leaves_not
     assert not runs(grandchild)
 
 
+def in_sessions(sessions: set[int]) -> list[psutil.Process]:
+    """The processes of some sessions: a process may change its title, and its environment is gone with that."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (OSError, psutil.Error):
+            continue
+    return found
+
+
 def marked(mark: str) -> list[psutil.Process]:
     """The processes that have a mark in their environment, as all have that come from one that has it."""
     found = []
@@ -83,10 +95,12 @@ def test_a_demo_that_is_interrupted_while_it_starts_leaves_no_process_and_no_fil
             if line.startswith("PostgreSQL is up"):
                 break
         assert len(marked(mark)) > 4  # itself, three children, and what these have started
+        sessions = {os.getsid(process.pid) for process in marked(mark)} - {os.getsid(0)}
+        assert len(sessions) >= 3
         demo.send_signal(number)
         assert "Everything the demo had started has ended." in demo.stdout.read()
     assert demo.returncode == 128 + number
-    assert marked(mark) == []
+    assert marked(mark) == in_sessions(sessions) == []
     assert list(temporary_files.iterdir()) == []
 
 
