@@ -165,6 +165,12 @@ def test_an_extra_field_sets_its_option(settings, extra, name, value):
     assert getattr(settings(extra=extra), name) == value
 
 
+def test_a_comma_may_be_part_of_a_certificates_name(settings, tmp_path):
+    path = tmp_path / "CN=api,O=Example.pem"
+    path.touch()
+    assert settings(extra={"cert": str(path)}).client_certificate == (str(path), None)
+
+
 @pytest.mark.parametrize(
     ("extra", "name", "value"),
     [

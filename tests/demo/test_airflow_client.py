@@ -1,0 +1,60 @@
+"""demo/airflow_client.py and demo/standalone.py, where Airflow does not do as it should: nothing waits for ever."""
+
+import subprocess
+import sys
+from unittest.mock import Mock
+
+import pytest
+
+from demo import airflow_client, standalone
+from demo.airflow_client import Airflow, AirflowError
+
+
+@pytest.fixture
+def airflow(monkeypatch):
+    monkeypatch.setattr(airflow_client, "_POLL_SECONDS", 0)
+    made = Airflow("http://127.0.0.1:1")
+    made.call = Mock()
+    made.find = Mock(return_value=None)
+    yield made
+    made.__exit__()
+
+
+def test_a_backfill_is_asked_for_again_while_sqlite_is_busy(airflow):
+    airflow.call.side_effect = [AirflowError("Database is locked", 503), AirflowError("Database is locked", 503), {}]
+    airflow.backfill("sensors", "2026-03-02", "2026-03-08", 7)
+    assert airflow.call.call_count == 3
+
+
+@pytest.mark.parametrize(("status", "times"), [(503, 60), (409, 1), (None, 1)])
+def test_a_backfill_that_cannot_be_made_is_an_error(airflow, status, times):
+    airflow.call.side_effect = AirflowError("no", status)
+    with pytest.raises(AirflowError, match="no"):
+        airflow.backfill("sensors", "2026-03-02", "2026-03-08", 7)
+    assert airflow.call.call_count == times
+
+
+def test_a_dag_that_is_not_found_is_an_error_with_what_airflow_cannot_import(airflow, monkeypatch):
+    monkeypatch.setattr(airflow_client, "_FOUND_SECONDS", -1)
+    airflow.call.return_value = {"import_errors": [{"stack_trace": "SyntaxError: sensors.py"}]}
+    with pytest.raises(AirflowError, match="no DAG sensors; it cannot import: .*SyntaxError: sensors.py"):
+        airflow.switch_on("sensors")
+
+
+def test_no_answer_at_all_is_an_error():
+    with pytest.raises(AirflowError, match="does not answer GET /auth/token"), Airflow("http://127.0.0.1:1"):
+        pass
+
+
+def test_a_part_of_airflow_that_ends_is_noticed(tmp_path, monkeypatch):
+    parts = "import subprocess, sys; part = subprocess.Popen([sys.executable, '-c', 'input()']); print(); input()"
+    process = subprocess.Popen([sys.executable, "-c", parts], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process:
+        process.stdout.readline()
+        monkeypatch.setattr(standalone, "start", lambda home, url: process)
+        monkeypatch.setattr(standalone, "wait_until_ready", lambda airflow, url: None)
+        line = Mock()
+        line.say.side_effect = lambda message: standalone.psutil.Process(process.pid).children()[0].kill()
+        with pytest.raises(RuntimeError, match="a part of Airflow has ended"):
+            standalone.run(tmp_path, 0, line)
+        process.communicate("\n")
