@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import httpx
@@ -127,7 +128,9 @@ def main(home: Path, port: int) -> None:
     try:
         run(home, port, line)
     except (OSError, RuntimeError) as error:
-        print(error, file=sys.stderr, flush=True)
+        print(error, file=sys.stderr)
+    except Exception:  # noqa: BLE001  (told here, because nothing comes after end_all)
+        traceback.print_exc()
     finally:
         end_all()
 
