@@ -12,7 +12,7 @@ from rich.live import Live
 
 from demo.airflow_client import AirflowError
 from demo.backfill import ENDED, Backfill, Replay, dead_ids
-from demo.children import ChildError
+from demo.children import ChildError, listening
 from demo.database import ids_by_day
 from demo.interrupts import Interrupted, Interrupts
 from demo.screen import Screen, show_api_stats, show_places, show_verdict
@@ -58,6 +58,7 @@ def gather(stage: Stage, days: list[DayRun]) -> Facts:
         times_stored={int(number): times for number, times in ids["times_stored"].items()},
         api_refused=ids["refused"],
         api_stats=stage.api.get("/_stats").json(),
+        listening=set().union(*(listening(child.session) for child in stage.children)),
     )
 
 

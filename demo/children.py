@@ -121,6 +121,17 @@ def end_session(session: int) -> None:
         psutil.wait_procs(others, timeout=1)
 
 
+def listening(session: int) -> set[str]:
+    """Give the addresses at which the processes of a session listen."""
+    found = set()
+    for process in psutil.process_iter():
+        if _is_of(process, session):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sockets = process.net_connections(kind="inet")
+                found |= {place.laddr.ip for place in sockets if place.status == psutil.CONN_LISTEN}
+    return found
+
+
 def _is_of(process: psutil.Process, session: int) -> bool:
     try:
         theirs = os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE

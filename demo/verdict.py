@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _SHOWN_IDS = 5
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Facts:
     :param times_stored: id -> how often the API stored it.
     :param api_refused: what the API did refuse.
     :param api_stats: the API's counts.
+    :param listening: the addresses at which something of the demo listens.
     """
 
     ids_by_day: Mapping[str, set[int]]
@@ -42,6 +44,7 @@ class Facts:
     times_stored: Mapping[int, int]
     api_refused: Collection[int]
     api_stats: Mapping[str, Any]
+    listening: Collection[str]
 
     @property
     def ids(self) -> set[int]:
@@ -74,6 +77,10 @@ def judge(facts: Facts) -> list[Claim]:
         Claim("the days with refused rows failed, the others succeeded", _states(facts)),
         Claim("every day's report accounts for every row of the day", _reports(facts)),
         _within_limit(facts),
+        Claim(
+            f"everything listens at {_LOOPBACK} only, at which this machine alone can ask",
+            [] if set(facts.listening) == {_LOOPBACK} else [f"listening: {sorted(facts.listening)}"],
+        ),
     ]
 
 

@@ -92,6 +92,9 @@ class RestConnection(BaseHook):
         :raises ConfigurationError: when the connection is wrong; names the field.
         """
         options = self.options()
+        for field in ("verify", "cert"):
+            if "-----BEGIN" in str(options.get(field)):  # a key, perhaps: it must be in no error
+                raise self._wrong(field, "***", "write the path of the PEM file, not its text")
         headers = {str(name): str(value) for name, value in self._mapping(options.get("headers", {})).items()}
         auth, secrets = self._authentication(options)
         proxy = options.get("proxy")

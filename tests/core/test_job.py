@@ -491,3 +491,20 @@ def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api
     assert set(rows) <= delivered
     assert counts(report) == [len(rows), len(rows), 0, 0]
     assert DeadLetterFolder(tmp_path).read() == {}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "permanent", "advice"),
+    [
+        (["http_422", "encode"], True, "or let the API take them and replay the dead letters"),
+        (["encode", "endpoint"], True, "None of them can be made a request"),
+        (["http_503", "encode"], False, "A retry sends only these again; or replay the dead letters"),
+    ],
+)
+def test_what_failed_says_what_can_be_done(api, tmp_path, reasons, permanent, advice):
+    run = JobRun(make_job(api, tmp_path, 0), StopSwitch(), None)
+    for reason in reasons:
+        run._recorder.totals.failed_again(reason)
+    error = run._judge()
+    assert (error.permanent, advice in str(error)) == (permanent, True)
+    assert str(error).endswith(f" in {run._job.folder_uri}")

@@ -22,11 +22,12 @@ GOOD = Facts(
     times_stored=dict.fromkeys((1, 2, 3, 4, 6), 1),
     api_refused=[5],
     api_stats={"over_limit": 0, "busiest_second": 5},
+    listening={"127.0.0.1"},
 )
 
 
 def test_everything_holds_when_it_does():
-    assert [claim.problems for claim in judge(GOOD)] == [[]] * 6
+    assert [claim.problems for claim in judge(GOOD)] == [[]] * 7
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,8 @@ def test_everything_holds_when_it_does():
         ({"api_refused": [5, 6]}, "1 refused, but not of the handful: 6"),
         ({"api_refused": []}, "1 not refused: 5"),
         ({"api_stats": {"over_limit": 2, "busiest_second": 7}}, "2 requests were"),
+        ({"listening": {"127.0.0.1", "0.0.0.0"}}, "listening: ['0.0.0.0', '127.0.0.1']"),
+        ({"listening": set()}, "listening: []"),
         ({"runs": [MONDAY]}, "2026-03-03: no run"),
         ({"runs": [replace(MONDAY, state="failed"), TUESDAY]}, "2026-03-02: failed"),
         ({"runs": [MONDAY, replace(TUESDAY, state="success")]}, "2026-03-03: success"),
