@@ -81,7 +81,6 @@ def _runs(numbers: Sequence[int]) -> str:
 
     The state store takes 64 KB, and a batch of which every other item is unfinished has 250 runs.
     """
-    runs: list[int]
     runs, last = [numbers[0], 0], numbers[0] - 1
     for number in numbers:
         if number > last + 1:
