@@ -25,7 +25,7 @@ from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.settings import check_concurrency, check_headers, parse_max_failures
+from airflow_async_rest.core.settings import check_headers, parse_concurrency, parse_max_failures
 from airflow_async_rest.core.source import Chunks, RowSource, Source
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.runtime import TaskScope, airflow_errors, open_dead_letters, open_folder, run_job
@@ -48,7 +48,7 @@ class Sending:
     headers: Mapping[str, str] | None = None
     transform: Callable[[dict[str, Any]], Any] | None = None
     key: str | Iterable[str] | None = None
-    concurrency: int | None = None
+    concurrency: int | str | None = None
     rate_limit: str | None = None
     batch: Batch | None = None
     response_check: ResponseCheck | None = None
@@ -158,7 +158,7 @@ def _job(hook: RestConnection, sending: Sending, *, target: str, **of_its_own: A
         retry=sending.request_retry,
         response_check=sending.response_check,
         rate_limit=parse_rate_limit(_first(sending.rate_limit, options.get("rate_limit"))),
-        concurrency=check_concurrency(_first(sending.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
+        concurrency=parse_concurrency(_first(sending.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(sending.max_failures),
         target=f"{target} {settings.base_url}",
         **of_its_own,

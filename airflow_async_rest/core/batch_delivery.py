@@ -166,6 +166,8 @@ class BatchDelivery:
         for item, result in zip(group.items, answer.results, strict=True):
             of_verdict[result.verdict].append((item, result))
         again, failed = of_verdict[Verdict.RETRY], of_verdict[Verdict.REFUSED]
+        if again and answer.response is not None and of_verdict[Verdict.DELIVERED]:
+            self._sender.press(answer.response)
         if again and last:
             self._sender.heed_retry_after(answer.response)
             again, failed = [], again + failed

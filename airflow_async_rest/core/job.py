@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency
 from airflow_async_rest.core.batch_delivery import BatchDelivery
 from airflow_async_rest.core.batch_form import ItemBatch
 from airflow_async_rest.core.checkpoint import Resume
@@ -51,6 +52,7 @@ class Job:
     :param has_key: whether items have a key of their own; else the log warns.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
+    :param concurrency: requests in flight; None: as many as the API bears.
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
     :param publish: called once before the end, in any case, with the report, the sample of failed items and
         the error, if any; it may block, and runs on the thread of the Airflow calls.
@@ -64,7 +66,7 @@ class Job:
     retry: RequestRetry
     response_check: ResponseCheck | None = None
     rate_limit: tuple[int, float] | None = None
-    concurrency: int = 16
+    concurrency: int | None = 16
     max_failures: int | float = 0
     target: str = ""
     about: Mapping[str, Any]
@@ -89,6 +91,7 @@ class JobRun:
         self._journal = Journal(job.log, job.settings.redact)
         self._keeper = Keeper(job.folder, store, job.fingerprint, self._journal)
         self._limiter = RateLimiter(job.rate_limit)
+        self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._recorder = self._record(None)
 
     def _record(self, resume: Resume | None) -> Recorder:
@@ -132,10 +135,12 @@ class JobRun:
         job = self._job
         self._recorder = recorder = self._record(resume)
         await self._keeper.begin(resume)
-        async with RestClient(job.settings, job.concurrency) as client, self._writing():
+        workers = job.concurrency or MOST
+        async with RestClient(job.settings, workers) as client, self._writing():
             sender = Sender(
                 client=client,
                 limiter=self._limiter,
+                concurrency=self._adaptive,
                 retry=job.retry,
                 headers=job.headers,
                 meter=recorder.totals.meter,
@@ -143,7 +148,7 @@ class JobRun:
             await run_pipeline(
                 ThreadedSource(job.source, resume, recorder.continue_digest),
                 self._delivering(sender, recorder),
-                workers=job.concurrency,
+                workers=workers,
                 stop=self._stop,
                 on_stop=sender.stop,
             )
@@ -207,6 +212,7 @@ class JobRun:
         return {
             **self.report(),
             "in_flight": self._recorder.totals.meter.in_flight,
+            "concurrency": self._job.concurrency if self._adaptive is None else self._adaptive.limit,
             "limit_share_used": None if share is None else round(share, 3),
         }
 

@@ -37,16 +37,16 @@ class Journal:
         self,
         target: str,
         about: Mapping[str, Any],
-        concurrency: int,
+        concurrency: int | None,
         limit: tuple[int, float] | None,
         how: str,
     ) -> None:
         """Say what, where, which window, which limits, and whether it resumes."""
         self._log.info(
-            "%s: %sconcurrency %d, rate limit %s; %s.",
+            "%s: %sconcurrency %s, rate limit %s; %s.",
             target,
             "".join(f"{name} {value}, " for name, value in about.items() if value is not None),
-            concurrency,
+            concurrency or "adaptive",
             f"{limit[0]} per {limit[1]:g} s" if limit else "none",
             how,
         )
@@ -89,7 +89,7 @@ class Journal:
         """Say how it goes."""
         share = report["limit_share_used"]
         self._log.info(
-            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d requests in flight, %d items not "
+            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d of %d requests in flight, %d items not "
             "settled%s.",
             report["delivered"] + report["skipped"],
             report["failed"],
@@ -98,6 +98,7 @@ class Journal:
             report["latency_ms"]["p50"],
             report["latency_ms"]["p99"],
             report["in_flight"],
+            report["concurrency"],
             report["unfinished"],
             "" if share is None else f", {share:.0%} of the rate limit used",
         )

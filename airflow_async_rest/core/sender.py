@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_async_rest.core.adaptive import AdaptiveConcurrency
 from airflow_async_rest.core.client import RestClient
-from airflow_async_rest.core.errors import QuotaExhaustedError
+from airflow_async_rest.core.errors import QuotaExhaustedError, SendError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.report import Meter
 from airflow_async_rest.core.retry import RequestRetry, parse_retry_after
 
+_FIRST_FAILURE, _TOO_MANY, _FIRST_SERVER_ERROR = 300, 429, 500
+
 
 class Sender:
     """Sends single requests; any number of workers share it.
 
+    :param concurrency: finds out how many requests there may be; None: as many as there are workers.
     :param headers: of this job, added to the connection's.
     :param meter: counts requests, retries and latencies.
     """
@@ -24,12 +28,14 @@ class Sender:
         *,
         client: RestClient,
         limiter: RateLimiter,
+        concurrency: AdaptiveConcurrency | None = None,
         retry: RequestRetry,
         headers: Mapping[str, str] | None,
         meter: Meter,
     ) -> None:
         self._client = client
         self._limiter = limiter
+        self._concurrency = concurrency
         self._retry = retry
         self._headers = headers
         self._meter = meter
@@ -47,7 +53,17 @@ class Sender:
         :param attempt: 1 for the first.
         :raises SendError: when there is no complete answer.
         """
-        await self._limiter.acquire()
+        if self._concurrency is None:
+            await self._limiter.acquire()
+            return await self._send(request, attempt)
+        await self._concurrency.acquire()
+        try:
+            await self._limiter.acquire()
+            return await self._send_observed(self._concurrency, request, attempt)
+        finally:
+            self._concurrency.release()
+
+    async def _send(self, request: Request, attempt: int) -> Response:
         if self._stopped:
             raise asyncio.CancelledError
         worker = asyncio.current_task()
@@ -60,6 +76,26 @@ class Sender:
         finally:
             self._in_flight.discard(worker)
             self._meter.sent()
+
+    async def _send_observed(self, concurrency: AdaptiveConcurrency, request: Request, attempt: int) -> Response:
+        """Send, and let the concurrency learn from it."""
+        sent_at, success, pressure = concurrency.sending(), False, False
+        try:
+            response = await self._send(request, attempt)
+        except SendError:
+            pressure = True
+            raise
+        else:
+            success = response.status < _FIRST_FAILURE
+            pressure = response.status == _TOO_MANY or response.status >= _FIRST_SERVER_ERROR
+            return response
+        finally:
+            concurrency.answered(sent_at, success=success, pressure=pressure)
+
+    def press(self, response: Response) -> None:
+        """Note that the API could not take all items of a request for now: it asks for less."""
+        if self._concurrency is not None:
+            self._concurrency.press(response.elapsed_seconds)
 
     async def pause(self, response: Response | None, attempts: int) -> None:
         """Wait before a request is sent again: as long as the API asks everybody to, or as its backoff says.

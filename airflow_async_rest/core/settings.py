@@ -13,6 +13,7 @@ from yarl import URL
 
 from airflow_async_rest.core.errors import ConfigurationError
 
+ADAPTIVE = "adaptive"
 _LARGEST_CONCURRENCY = 1000
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _NOT_IN_HEADER_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -125,10 +126,19 @@ def parse_max_failures(value: int | str) -> int | float:
     raise ConfigurationError(f"max_failures={value!r}: write a number of items, such as 25, or a share, such as '1%'.")
 
 
-def check_concurrency(value: Any) -> int:
-    """Give a valid concurrency. :raises ConfigurationError: when it is not one."""
-    if isinstance(value, str) and value.strip().isdigit():
-        value = int(value)
+def parse_concurrency(value: Any) -> int | None:
+    """Read a number of requests, or ``"adaptive"``.
+
+    :return: None for the latter.
+    :raises ConfigurationError: when it is anything else.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if text == ADAPTIVE:
+            return None
+        value = int(text) if text.isdigit() else value
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST_CONCURRENCY:
-        raise ConfigurationError(f"concurrency={value!r}: write a whole number from 1 to {_LARGEST_CONCURRENCY}.")
+        raise ConfigurationError(
+            f"concurrency={value!r}: write a whole number from 1 to {_LARGEST_CONCURRENCY}, or 'adaptive'."
+        )
     return value

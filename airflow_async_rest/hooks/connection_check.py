@@ -6,7 +6,7 @@ from airflow_async_rest.core.diagnosis import diagnose
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.probe import probe
 from airflow_async_rest.core.rate_limit import parse_rate_limit
-from airflow_async_rest.core.settings import check_concurrency
+from airflow_async_rest.core.settings import parse_concurrency
 from airflow_async_rest.hooks.rest_connection import RestConnection
 
 _CREDENTIAL_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
@@ -34,7 +34,7 @@ def _check_what_tasks_read_later(hook: RestConnection) -> None:
     hook.naive_timezone()
     parse_rate_limit(options.get("rate_limit"))
     if "concurrency" in options:
-        check_concurrency(options["concurrency"])
+        parse_concurrency(options["concurrency"])
 
 
 def _credentials(hook: RestConnection) -> str:

@@ -35,7 +35,7 @@ class ReplayDeadLettersOperator(BaseOperator):
     :param preview: count them by reason, and send nothing. Default False.
     :param headers: sent with every request, over the connection's; those of the first delivery are not kept in
         dead letters. (templated)
-    :param concurrency: requests in flight. Default: the connection's, else 16.
+    :param concurrency: as in ``SqlToRestOperator``.
     :param rate_limit: as in ``SqlToRestOperator``. (templated)
     :param batch: as in ``SqlToRestOperator``, for the items of bulk requests; they go in batches again, of the format
         that their dead letters name. Needed only where that, or ``results``, is a function. Default: as they were.
@@ -57,7 +57,7 @@ class ReplayDeadLettersOperator(BaseOperator):
         reasons: Sequence[str] | None = None,
         preview: bool = False,
         headers: Mapping[str, str] | None = None,
-        concurrency: int | None = None,
+        concurrency: int | str | None = None,
         rate_limit: str | None = None,
         batch: Batch | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,

@@ -42,7 +42,8 @@ class SqlToRestOperator(BaseOperator):
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param chunk_size: rows fetched from the cursor at a time. Default 5000: larger ones are hardly faster, and
         up to three chunks are in memory.
-    :param concurrency: requests in flight. Default: the connection's, else 16, which most APIs bear.
+    :param concurrency: requests in flight, or ``"adaptive"``: as many as the API bears, found while sending; it begins
+        with 4, and goes up to 256. Default: the connection's, else 16, which most APIs bear.
     :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``. Default: the connection's,
         else none, because only you know the API. (templated)
     :param batch: ``Batch(...)``: many items in one request, and how the answer tells about each. ``concurrency`` and
@@ -87,7 +88,7 @@ class SqlToRestOperator(BaseOperator):
         window_start: Any = None,
         window_end: Any = None,
         chunk_size: int = 5000,
-        concurrency: int | None = None,
+        concurrency: int | str | None = None,
         rate_limit: str | None = None,
         batch: Batch | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,

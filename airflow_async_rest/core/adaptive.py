@@ -1,0 +1,177 @@
+"""How many requests a server bears at a time, found while sending."""
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+# Additive increase, multiplicative decrease, with the numbers of Vector's adaptive request concurrency.
+_DECREASE = 0.9
+_SMOOTHING = 0.4
+_DEVIATIONS = 2.5
+# Without it, servers that are always equally fast would be thought slow at every little thing.
+_LEAST_DEVIATION = 0.05
+# The first sign of too much comes while the limit doubles: half of it was still right.
+_FIRST_DECREASE = 0.5
+# While the limit doubles, a latency of this much of the least is more than chance.
+_RISE = 1.4
+
+
+START, MOST = 4, 256
+
+
+class Smoothed:
+    """A mean and a deviation in which older values count less and less (EWMA).
+
+    Of one value nobody knows how far others are from it: half of it is taken, as TCP does (RFC 6298, section 2.2).
+    """
+
+    def __init__(self, first: float) -> None:
+        self.mean = first
+        self._variance = (first / 2) ** 2
+
+    def add(self, value: float) -> None:
+        """Take in a value."""
+        away = value - self.mean
+        self.mean += _SMOOTHING * away
+        self._variance = (1 - _SMOOTHING) * (self._variance + _SMOOTHING * away * away)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation; of values that hardly differ, a share of the mean."""
+        return max(math.sqrt(self._variance), _LEAST_DEVIATION * self.mean)
+
+
+class ConcurrencyLimit:
+    """Decides, once in every round trip, how many requests there may be. No waiting, no clock of its own.
+
+    It begins with few, and doubles them in every round trip until something speaks against it (TCP calls that slow
+    start: adding one at a time would take a minute to get from 4 to 256 at 200 ms). From then on it adds one where
+    the limit was reached and the latency has not risen, and takes a tenth away on 429, 5xx, timeouts, and when the
+    latency rises by more than 2.5 deviations.
+    """
+
+    def __init__(self, start: int, most: int) -> None:
+        self.limit = start
+        self._most = most
+        self._doubling = True
+        self._decreased_at = -math.inf
+        self._least = math.inf
+        self._latency: Smoothed | None = None
+        self._begin_round(-math.inf)
+
+    def _begin_round(self, now: float) -> None:
+        self._round_began = now
+        self._round_ends = now + (self._latency.mean if self._latency else 0.0)
+        self._reached = False
+        self._seconds = 0.0
+        self._answers = 0
+
+    def sending(self, in_flight: int) -> None:
+        """Note that a request goes out, so that this many are in flight."""
+        if in_flight >= self.limit:
+            self._reached = True
+
+    def answered(self, now: float, sent_at: float, *, success: bool, pressure: bool) -> None:
+        """Note that a request has come to its end.
+
+        :param success: only then its latency counts.
+        :param pressure: whether the server asks for less.
+        """
+        if success and sent_at >= self._round_began:
+            self._seconds += now - sent_at
+            self._answers += 1
+        if pressure:
+            self.press(now, sent_at)
+        elif self._answers >= self.limit and now >= self._round_ends:
+            self._judge(now, self._seconds / self._answers)
+
+    def press(self, now: float, sent_at: float) -> None:
+        """Note that the server asks for less.
+
+        At once, or places that are free would be refused again and again until the round's end. What was sent before
+        the last decrease says nothing about the limit since.
+        """
+        if sent_at >= self._decreased_at:
+            self._decrease(now, _FIRST_DECREASE if self._doubling else _DECREASE)
+
+    def _judge(self, now: float, latency: float) -> None:
+        self._least = min(self._least, latency)
+        before = self._latency or Smoothed(latency)
+        if self._doubling and latency > self._least * _RISE:
+            # Little's law: what is more than this only waits.
+            self._decrease(now, self._least / latency)
+        elif latency > before.mean + _DEVIATIONS * before.deviation:
+            self._decrease(now, _DECREASE)
+        elif self._reached and self._doubling:
+            self.limit = min(self._most, self.limit * 2)
+            self._doubling = self.limit < self._most
+        elif self._reached and latency <= before.mean:
+            self.limit = min(self._most, self.limit + 1)
+        if self._latency is None:
+            self._latency = before
+        else:
+            before.add(latency)
+        self._begin_round(now)
+
+    def _decrease(self, now: float, share: float) -> None:
+        self.limit = max(1, int(self.limit * share))
+        self._doubling = False
+        self._decreased_at = now
+        self._begin_round(now)
+
+
+class AdaptiveConcurrency:
+    """Places for requests in flight, as many as the limit says at the moment. Made inside the running event loop."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = ConcurrencyLimit(START, MOST)
+        self._clock = clock
+        self._taken = 0
+        self._in_flight = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def limit(self) -> int:
+        """Places, at this moment."""
+        return self._limit.limit
+
+    async def acquire(self) -> None:
+        """Return when there is a place, first come, first served. It is the caller's until :meth:`release`."""
+        if self._taken < self._limit.limit and not self._waiting:
+            self._taken += 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():  # it was given, and nobody takes it
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a place back; those who wait get what is free."""
+        self._taken -= 1
+        while self._waiting and self._taken < self._limit.limit:
+            place = self._waiting.popleft()
+            if not place.done():
+                self._taken += 1
+                place.set_result(None)
+
+    def sending(self) -> float:
+        """Note that a request goes out from its place. :return: for :meth:`answered`."""
+        self._in_flight += 1
+        self._limit.sending(self._in_flight)
+        return self._clock()
+
+    def answered(self, sent_at: float, *, success: bool, pressure: bool) -> None:
+        """Note that a request has come to its end; see :meth:`ConcurrencyLimit.answered`."""
+        self._in_flight -= 1
+        self._limit.answered(self._clock(), sent_at, success=success, pressure=pressure)
+
+    def press(self, elapsed_seconds: float) -> None:
+        """Note that a server has taken only a part of what was sent this long ago, and asks for less."""
+        now = self._clock()
+        self._limit.press(now, now - elapsed_seconds)
