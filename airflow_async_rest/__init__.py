@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_async_rest.core.batch import Batch as Batch
     from airflow_async_rest.core.models import Response as Response
     from airflow_async_rest.core.models import Verdict as Verdict
     from airflow_async_rest.core.retry import RequestRetry as RequestRetry
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Batch": "airflow_async_rest.core.batch",
     "RequestRetry": "airflow_async_rest.core.retry",
     "Response": "airflow_async_rest.core.models",
     "Verdict": "airflow_async_rest.core.models",
@@ -24,7 +26,7 @@ _HOMES = {
     "split_windows": "airflow_async_rest.windows",
 }
 
-__all__ = ["RequestRetry", "Response", "Verdict", "Window", "__version__", "split_windows"]
+__all__ = ["Batch", "RequestRetry", "Response", "Verdict", "Window", "__version__", "split_windows"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 
+from airflow_async_rest.core.batch import Batch
+from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
+from airflow_async_rest.core.batch_source import BatchSource
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.journal import Log
+from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.rate_limit import parse_rate_limit
 from airflow_async_rest.core.replay import Replay
@@ -22,7 +26,7 @@ from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestB
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import check_concurrency, check_headers, parse_max_failures
-from airflow_async_rest.core.source import Chunks, RowSource
+from airflow_async_rest.core.source import Chunks, RowSource, Source
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.runtime import TaskScope, airflow_errors, open_dead_letters, open_folder, run_job
 from airflow_async_rest.windows import Window
@@ -46,6 +50,7 @@ class Sending:
     key: str | Iterable[str] | None = None
     concurrency: int | None = None
     rate_limit: str | None = None
+    batch: Batch | None = None
     response_check: ResponseCheck | None = None
     request_retry: RequestRetry = field(default_factory=RequestRetry)
     max_failures: int | str = 0
@@ -74,31 +79,38 @@ def row_job(
     for name, function in (("transform", sending.transform), ("response_check", sending.response_check)):
         if function is not None and not callable(function):
             raise ConfigurationError(f"{name}={function!r}: write a function.")
+    _check_batch(sending, endpoint, method)
     about = window.texts() if window else {"window_start": None, "window_end": None}
     span = tuple(window.texts().values()) if window else (scope.run_id,)
+    encode, redact = json_encoder(hook.naive_timezone()), hook.settings().redact
     builder = RequestBuilder(
         endpoint=endpoint,
         method=method,
-        encode=json_encoder(hook.naive_timezone()),
+        encode=encode,
         identity=Identity((scope.dag_id, scope.task_id), span, scope.map_index),
         has_key=bool(key),
         sends_body=True if sending.transform else None,
     )
+    rows = RowSource(chunks, key=key, endpoint_columns=endpoint.columns, transform=sending.transform, redact=redact)
+    source: Source[Item | ItemBatch] = rows
+    if sending.batch is not None:
+        form = BatchForm(
+            sending.batch,
+            encode=encode,
+            retry=sending.request_retry,
+            has_key=bool(key),
+            request=builder.build_batch,
+        )
+        source = BatchSource(rows, form, redact)
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     return _job(
         hook,
         sending,
         log=log,
         build=builder.build,
-        source=RowSource(
-            chunks,
-            key=key,
-            endpoint_columns=endpoint.columns,
-            transform=sending.transform,
-            redact=hook.settings().redact,
-        ),
+        source=source,
         has_key=bool(key),
-        target=f"Delivering to {method} {sending.endpoint} at",
+        target=f"Delivering to {method} {sending.endpoint}{_batches_of(sending.batch)} at",
         about=about,
         folder=open_folder(uri, scope.try_number),
         folder_uri=uri,
@@ -115,7 +127,8 @@ def replay_job(
     :param reasons: only those that failed for one of these; default: all.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
-    replay = Replay(map(open_dead_letters, uris), reasons, json_encoder())
+    _check_batch(sending)
+    replay = Replay(map(open_dead_letters, uris), reasons, json_encoder(), sending.request_retry, sending.batch)
     return _job(
         hook,
         sending,
@@ -150,6 +163,32 @@ def _job(hook: RestConnection, sending: Sending, *, target: str, **of_its_own: A
         target=f"{target} {settings.base_url}",
         **of_its_own,
     )
+
+
+def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, method: str = "POST") -> None:
+    batch = sending.batch
+    if batch is None:
+        return
+    if not isinstance(batch, Batch):
+        raise ConfigurationError(
+            f"batch={batch!r}: write Batch(max_items=500, ...), which is imported from airflow_async_rest."
+        )
+    if endpoint is not None and endpoint.columns:
+        raise ConfigurationError(
+            f"endpoint={sending.endpoint!r} has the placeholder {{{endpoint.columns[0]}}}, and a batch has one path "
+            "for many rows: write the path of the bulk endpoint, such as 'sensors/_bulk'."
+        )
+    if method == "GET":
+        raise ConfigurationError("method='GET' has no body, which a batch needs: write POST or PUT.")
+    if batch.results is not None and sending.response_check is not None:
+        raise ConfigurationError(
+            "response_check and Batch(results=...) both read the answer: leave one out. A function as results may "
+            "return None where the status is to decide."
+        )
+
+
+def _batches_of(batch: Batch | None) -> str:
+    return f", up to {batch.max_items} items a request," if batch else ""
 
 
 def _text_headers(headers: Any) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """How far a window has come, and whether the source is still the same."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ class Checkpoint:
     :param unfinished: rows below the position that have no outcome yet.
     :param totals: see :class:`~airflow_async_rest.core.report.Totals`.
     :param parts: the dead-letter parts that belong to these totals.
+    :param batches: of the unfinished rows, those that were in one request, each batch in its order.
     """
 
     fingerprint: str
@@ -29,21 +30,24 @@ class Checkpoint:
     unfinished: frozenset[int]
     totals: Mapping[str, Any]
     parts: tuple[PartId, ...]
+    batches: tuple[tuple[int, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as the state store keeps it: of parts, the first and last numbers of each run of them."""
+        """Give it as the state store keeps it: of parts and batches, the first and last numbers of each run."""
         runs: list[list[int]] = []
         for number, seq in sorted(self.parts):
             if runs and runs[-1][0] == number and runs[-1][2] == seq - 1:
                 runs[-1][2] = seq
             else:  # another try, or a gap: a part between them is another writer's, and not of these totals
                 runs.append([number, seq, seq])
+        in_batches = {index for batch in self.batches for index in batch}
         return {
             "version": _VERSION,
             "fingerprint": self.fingerprint,
             "position": self.position,
             "digest": self.digest,
-            "unfinished": sorted(self.unfinished),
+            "unfinished": sorted(self.unfinished - in_batches),
+            "batches": [_runs(batch) for batch in self.batches],
             "totals": dict(self.totals),
             "parts": runs,
         }
@@ -54,20 +58,37 @@ class Checkpoint:
         if not isinstance(value, dict) or value.get("version") != _VERSION:
             raise ValueError("not a checkpoint of this version")
         try:
+            batches = tuple(_numbers(runs) for runs in value.get("batches", ()))
             return cls(
                 fingerprint=str(value["fingerprint"]),
                 position=int(value["position"]),
                 digest=str(value["digest"]),
-                unfinished=frozenset(int(index) for index in value["unfinished"]),
+                unfinished=frozenset(int(index) for index in value["unfinished"]).union(*batches),
                 totals=dict(value["totals"]),
                 parts=tuple(
                     (int(number), seq)
                     for number, first, last in value["parts"]
                     for seq in range(int(first), int(last) + 1)
                 ),
+                batches=batches,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
+
+
+def _runs(numbers: Iterable[int]) -> list[list[int]]:
+    """Give ascending numbers as the first and last of each run of them."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return runs
+
+
+def _numbers(runs: Iterable[Iterable[int]]) -> tuple[int, ...]:
+    return tuple(number for first, last in runs for number in range(int(first), int(last) + 1))
 
 
 @dataclass(frozen=True)
@@ -102,9 +123,9 @@ class SourceDigest:
     def __init__(self) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def add(self, identity: bytes) -> None:
-        """Take in the next row's identity."""
-        self._hash.update(len(identity).to_bytes(4, "big") + identity)
+    def add(self, *identities: bytes) -> None:
+        """Take in the identities of the next rows."""
+        self._hash.update(b"".join([len(identity).to_bytes(4, "big") + identity for identity in identities]))
 
     def hexdigest(self) -> str:
         """Give the digest of the rows so far."""

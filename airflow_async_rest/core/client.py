@@ -74,7 +74,7 @@ class RestClient:
         """
         sent = CIMultiDict(headers or {})
         if request.body is not None and not self._has_content_type:
-            sent.setdefault("Content-Type", "application/json")
+            sent.setdefault("Content-Type", request.content_type)
         if self._settings.idempotency_header:
             sent[self._settings.idempotency_header] = request.idempotency_key
         url = self._url(request)

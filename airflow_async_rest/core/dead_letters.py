@@ -207,6 +207,8 @@ def to_record(letter: DeadLetter) -> Record:
         record["row"] = orjson.Fragment(encode_anything(letter.row))
     else:
         record["payload"] = orjson.Fragment(request.body) if request.body is not None else None
+    if letter.batch is not None:
+        record["batch"] = letter.batch
     return record
 
 

@@ -8,6 +8,7 @@
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
     │   ├── EncodeError                   its payload has no JSON form
     │   └── EndpointError                 its values do not fill the endpoint
+    ├── ResultsError                      an answer should tell about each item of a batch, and does not
     ├── SendError                         one attempt got no answer: retried
     │   ├── ConnectionFailedError         refused, reset, name not found
     │   ├── RequestTimeoutError           no answer in time
@@ -52,6 +53,10 @@ class EndpointError(ItemError):
     """The row's values do not make a path (NULL, empty, ``..``)."""
 
     reason = "endpoint"
+
+
+class ResultsError(AsyncRestError):
+    """The answer to a bulk request should tell about each of its items, and cannot be matched to them."""
 
 
 class SendError(AsyncRestError):

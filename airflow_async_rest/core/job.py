@@ -2,32 +2,31 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from airflow_async_rest.core.batch_delivery import BatchDelivery
+from airflow_async_rest.core.batch_form import ItemBatch
 from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.delivery import Delivery
-from airflow_async_rest.core.errors import (
-    DeadLetterStoreError,
-    FailuresError,
-    SourceChangedError,
-    StoppedError,
-)
+from airflow_async_rest.core.errors import DeadLetterStoreError, SourceChangedError, StoppedError
 from airflow_async_rest.core.journal import Journal, Log
+from airflow_async_rest.core.judgment import give_up_when_hopeless, judge
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
 from airflow_async_rest.core.pipeline import StopSwitch, run_pipeline
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.replay import Replay
-from airflow_async_rest.core.response import NEVER_SENT, ResponseCheck, is_permanent
+from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sender import Sender
 from airflow_async_rest.core.settings import ClientSettings
-from airflow_async_rest.core.source import ItemSource, ThreadedSource
+from airflow_async_rest.core.source import Source, ThreadedSource
 
 # A call of the state store takes about 10 ms; what is done after the last checkpoint is sent again after a SIGKILL.
 _WRITE_EVERY_SECONDS = 1.0
@@ -59,7 +58,7 @@ class Job:
 
     settings: ClientSettings
     build: Callable[[Item], Request]
-    source: ItemSource
+    source: Source[Item | ItemBatch]
     has_key: bool = True
     headers: Mapping[str, str] | None = None
     retry: RequestRetry
@@ -110,7 +109,7 @@ class JobRun:
             self._complete = True
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = failure
-        error = error or self._judge()
+        error = error or judge(self._recorder.totals, self._job.max_failures, self._job.retry, self._job.folder_uri)
         report = await self._close(error)
         if error is not None:
             raise error
@@ -134,42 +133,50 @@ class JobRun:
         self._recorder = recorder = self._record(resume)
         await self._keeper.begin(resume)
         async with RestClient(job.settings, job.concurrency) as client, self._writing():
-            delivery = Delivery(
+            sender = Sender(
                 client=client,
                 limiter=self._limiter,
-                build=job.build,
                 retry=job.retry,
-                response_check=job.response_check,
                 headers=job.headers,
-                redact=job.settings.redact,
                 meter=recorder.totals.meter,
-                on_uncertain=self._journal.uncertain,
             )
-
-            async def deliver(item: Item) -> Outcome:
-                outcome = item.settled or await delivery.deliver(item)
-                if isinstance(outcome, DeadLetter):
-                    self._journal.failed(outcome)
-                return outcome
-
-            source = ThreadedSource(job.source, resume, recorder.continue_digest)
             await run_pipeline(
-                source, deliver, recorder, concurrency=job.concurrency, stop=self._stop, on_stop=delivery.stop
+                ThreadedSource(job.source, resume, recorder.continue_digest),
+                self._delivering(sender, recorder),
+                workers=job.concurrency,
+                stop=self._stop,
+                on_stop=sender.stop,
             )
 
-    def _judge(self) -> Exception | None:
-        """Decide whether what failed is too much."""
-        totals, allowed = self._recorder.totals, self._job.max_failures
-        limit = allowed if isinstance(allowed, int) else allowed * totals.read
-        if totals.failed <= limit + 1e-9:  # 0.29 * 100 is a little less than 29
-            return None
-        permanent = all(is_permanent(reason, self._job.retry) for reason in totals.reasons)
-        reasons = ", ".join(f"{count} {reason}" for reason, count in totals.reasons.most_common())
-        return FailuresError(
-            f"{totals.failed} of {totals.read} items failed ({reasons}); max_failures allows {limit:g}. "
-            f"{_advice(totals.reasons, permanent)} in {self._job.folder_uri}",
-            permanent=permanent,
-        )
+    def _delivering(self, sender: Sender, recorder: Recorder) -> Callable[[Item | ItemBatch], Awaitable[None]]:
+        """Make the function that takes an item, or a batch, and settles it."""
+        job = self._job
+
+        def settle(outcome: Outcome) -> None:
+            recorder.record(outcome)
+            if isinstance(outcome, DeadLetter):
+                self._journal.failed(outcome)
+                give_up_when_hopeless(outcome, recorder)
+
+        how: dict[str, Any] = {
+            "sender": sender,
+            "retry": job.retry,
+            "response_check": job.response_check,
+            "redact": job.settings.redact,
+            "on_uncertain": self._journal.uncertain,
+        }
+        one_by_one = Delivery(build=job.build, **how)
+        in_batches = BatchDelivery(recorder=recorder, settle=settle, **how)
+
+        async def deliver(unit: Item | ItemBatch) -> None:
+            if isinstance(unit, Item):
+                recorder.take(unit)
+                settle(unit.settled or await one_by_one.deliver(unit))
+            else:
+                recorder.take_batch(unit.items)
+                await in_batches.deliver(unit)
+
+        return deliver
 
     async def _close(self, error: BaseException | None) -> dict[str, Any]:
         """Write what is left to write, publish the report, and log the last line."""
@@ -226,18 +233,3 @@ class JobRun:
                 self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written"))
             if tick % _LOG_EVERY_WRITES == 0:
                 self._journal.progress(self._progress())
-
-
-def _advice(reasons: Collection[str], permanent: bool) -> str:
-    """Say what can be done about failed items; the name of their folder follows."""
-    if not permanent:
-        return "A retry sends only these again; or replay the dead letters"
-    if NEVER_SENT.issuperset(reasons):
-        return (
-            "None of them can be made a request, so a retry would change nothing: mend the rows, or the transform, "
-            "and clear the task. They are listed"
-        )
-    return (
-        "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "
-        "take them and replay the dead letters"
-    )

@@ -136,6 +136,7 @@ class Keeper:
                 snapshot.unfinished,
                 snapshot.totals,
                 tuple(self._parts),
+                snapshot.batches,
             ).to_json()
         if progress is not None:
             state["progress"] = progress

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 _EXCERPT_CHARACTERS = 500
 
@@ -24,7 +24,8 @@ class Request:
 
     :param path: relative to the connection's base URL, percent-encoded, no leading slash.
     :param query: percent-encoded, without the ``?``; may be empty.
-    :param body: JSON, or None for a request without a body.
+    :param body: None for a request without a body.
+    :param content_type: of the body; the job's headers and the connection's come first.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Request:
     query: str
     body: bytes | None
     idempotency_key: str
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,9 @@ class DeadLetter:
     :param reason: ``http_422``, ``timeout``, ``connection``, ``encode``, ...
     :param status: of the last answer; None when there was none.
     :param attempts: requests sent for it in the last try.
-    :param request: None when no request could be built; then ``row`` says what it was.
+    :param request: of this item alone, its body in JSON; None when none could be built: then ``row`` says what it was.
     :param failed_at: ISO 8601, UTC.
+    :param batch: how it is put into a bulk request; None for an item that is sent by itself.
     """
 
     index: int
@@ -78,6 +81,7 @@ class DeadLetter:
     failed_at: str
     request: Request | None = None
     row: Mapping[str, Any] | None = None
+    batch: Mapping[str, Any] | None = None
 
     @classmethod
     def of(
@@ -89,6 +93,7 @@ class DeadLetter:
         status: int | None = None,
         attempts: int = 0,
         request: Request | None = None,
+        batch: Mapping[str, Any] | None = None,
     ) -> "DeadLetter":
         """Make an item's dead letter, failed now. ``detail`` is cut to 500 characters."""
         return cls(
@@ -101,6 +106,7 @@ class DeadLetter:
             failed_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             request=request,
             row=None if request else item.row,
+            batch=batch,
         )
 
 
@@ -132,6 +138,7 @@ class Item:
     :param content: bytes that tell whether a later read of the source is still the same.
     :param settled: the outcome, when it is known before sending (skipped, or its transform raised).
     :param request: the request, when it is known beforehand (a replay).
+    :param part: its part of a bulk request's body.
     """
 
     index: int
@@ -142,3 +149,17 @@ class Item:
     content: bytes = b""
     settled: Skipped | DeadLetter | None = None
     request: Request | None = None
+    part: bytes = b""
+
+
+class ItemResult(NamedTuple):
+    """What the answer to a bulk request says of one of its items.
+
+    :param reason: the word for reports; empty when delivered.
+    :param detail: for people.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    detail: str = ""
+    status: int | None = None

@@ -1,13 +1,13 @@
-"""source -> workers -> recorder: as many items in flight as there are workers, until all are settled or a stop."""
+"""source -> workers: as much on its way as there are workers, until all is done or a stop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any
+from typing import Any, TypeVar
 
-from airflow_async_rest.core.errors import AuthenticationError, KilledError, MostlyFailingError, StoppedError
-from airflow_async_rest.core.models import DeadLetter, Item, Outcome
-from airflow_async_rest.core.recorder import Recorder
+from airflow_async_rest.core.errors import KilledError, StoppedError
 from airflow_async_rest.core.source import ThreadedSource
+
+Unit = TypeVar("Unit")
 
 # Requests in flight get this long after a stop. Airflow's SIGKILL comes 5 s after its SIGTERM, and the flush
 # needs its share of them.
@@ -38,38 +38,33 @@ class StopSwitch:
 
 
 async def run_pipeline(
-    source: ThreadedSource,
-    deliver: Callable[[Item], Awaitable[Outcome]],
-    recorder: Recorder,
+    source: ThreadedSource[Unit],
+    deliver: Callable[[Unit], Awaitable[None]],
     *,
-    concurrency: int,
+    workers: int,
     stop: StopSwitch,
     on_stop: Callable[[], Collection[asyncio.Task[Any] | None]],
 ) -> None:
-    """Deliver every item of the source.
+    """Deliver everything that the source gives, as much at a time as there are workers.
 
-    Returns when all are settled. When it raises, reading has ended, requests in flight had
-    :data:`GRACE_SECONDS`, and what is not settled then stays unfinished in the recorder.
+    Returns when all is done. When it raises, reading has ended, requests in flight had :data:`GRACE_SECONDS`, and
+    what was not done then was cancelled.
 
+    :param deliver: delivers an item, or a batch of them; what it raises ends everything.
     :param on_stop: sees to it that no more requests begin, and tells which workers have one in flight.
-    :raises StoppedError: when the stop was pulled, or nearly everything fails.
-    :raises AuthenticationError: when the API refuses the credentials before it accepted anything.
-    :raises Exception: whatever reading raised.
+    :raises StoppedError: when the stop was pulled.
+    :raises Exception: whatever reading or ``deliver`` raised.
     """
 
     async def work() -> None:
-        while (item := await source.next_item()) is not None:
-            recorder.take(item)
-            outcome = await deliver(item)
-            recorder.record(outcome)
-            if isinstance(outcome, DeadLetter):
-                _give_up_when_hopeless(outcome, recorder)
+        while (unit := await source.next_unit()) is not None:
+            await deliver(unit)
 
     if stop.error is not None:
         raise stop.error
-    workers = [asyncio.create_task(work()) for _ in range(concurrency)]
+    working = [asyncio.create_task(work()) for _ in range(workers)]
     stopped = asyncio.create_task(stop.wait())
-    everything: asyncio.Future[Any] = asyncio.gather(*workers)
+    everything: asyncio.Future[Any] = asyncio.gather(*working)
     ends: list[asyncio.Future[Any]] = [everything, stopped]
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -81,7 +76,7 @@ async def run_pipeline(
         return
     everything.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, not logged
     source.stop()
-    await _end(workers, on_stop())
+    await _end(working, on_stop())
     if stop.error is not None:
         raise stop.error
     everything.result()
@@ -96,21 +91,3 @@ async def _end(workers: list[asyncio.Task[None]], in_flight: Collection[asyncio.
     for worker in late:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
-
-
-def _give_up_when_hopeless(letter: DeadLetter, recorder: Recorder) -> None:
-    if letter.status in {401, 403} and recorder.delivered_now == 0 and not recorder.refused_again(letter):
-        raise AuthenticationError(
-            f"the API answers {letter.status} and has accepted nothing yet: check login, password or token of the "
-            f"connection, and what they may do. It says: {letter.response_excerpt[:200]!r}"
-        )
-    if letter.reason == "tls" and recorder.delivered_now == 0:
-        raise StoppedError(
-            f"no TLS connection to the API could be made: check the connection's schema (http or https) and its "
-            f"'verify'. {letter.response_excerpt[:200]}"
-        )
-    if recorder.mostly_failing:
-        raise MostlyFailingError(
-            f"at least 90 % of the last 200 items failed, the last one with {letter.reason}: "
-            f"{letter.response_excerpt[:200]!r}"
-        )

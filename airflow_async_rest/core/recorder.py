@@ -2,7 +2,9 @@
 
 import json
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
@@ -21,12 +23,14 @@ _SAMPLE_BYTES = 48_000
 class Snapshot:
     """One moment's state, taken in one go on the event loop's thread.
 
+    :param batches: of the unfinished rows, those that are in one request.
     :param records: dead letters and resolutions since the snapshot before, to be written first.
     """
 
     position: int
     digest: str
     unfinished: frozenset[int]
+    batches: tuple[tuple[int, ...], ...]
     totals: dict[str, Any]
     records: list[DeadLetter | Record]
 
@@ -49,7 +53,12 @@ class Recorder:
         self._position = resume.checkpoint.position if resume else 0
         self._digest_before = resume.checkpoint.digest if resume else ""
         self._digest: SourceDigest | None = None
-        self._pending: set[int] = set(resume.checkpoint.unfinished) if resume else set()
+        # index -> the request that carries it, as a number; 0: it goes by itself, or nobody knows yet
+        self._pending: dict[int, int] = dict.fromkeys(resume.checkpoint.unfinished, 0) if resume else {}
+        self._requests = count(1)
+        if resume:
+            for batch in resume.checkpoint.batches:
+                self._pending.update(dict.fromkeys(batch, next(self._requests)))
         self._dead_before = dict(resume.dead) if resume else {}
         self._known_dead = set(resume.known_dead) if resume else set()
         self._records: list[DeadLetter | Record] = []
@@ -96,11 +105,26 @@ class Recorder:
         if item.request is not None:
             self._known_dead.add(index)
             self._again.add(index)
-        self._pending.add(index)
+        self._pending.setdefault(index, 0)
+
+    def take_batch(self, items: Sequence[Item]) -> None:
+        """Note that rows are on their way together. Batches come in the order of their rows."""
+        if self._dead_before or self._digest is None or items[0].index < self._position or items[0].request is not None:
+            for item in items:
+                self.take(item)
+        else:  # all new: as many rows as there are, this is done in one go
+            self._position = items[-1].index + 1
+            self.totals.read += len(items)
+            self._digest.add(*[item.content for item in items])
+        self.send_together(items)
+
+    def send_together(self, items: Sequence[Item]) -> None:
+        """Note that rows that were taken go in one request; what it leaves of another one was in that together."""
+        self._pending.update(dict.fromkeys([item.index for item in items], next(self._requests)))
 
     def record(self, outcome: Outcome) -> None:
         """Note what became of a row."""
-        self._pending.discard(outcome.index)
+        self._pending.pop(outcome.index, None)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
             self._records.append(outcome)
@@ -116,8 +140,22 @@ class Recorder:
             self.delivered_now += 1
             self._note(failed=False)
         if outcome.index in self._known_dead:
-            self._known_dead.discard(outcome.index)
-            self._records.append({"index": outcome.index, "resolved": True})
+            self._resolve(outcome.index)
+
+    def delivered(self, items: Sequence[Item]) -> None:
+        """Note that rows were delivered."""
+        for item in items:
+            del self._pending[item.index]
+            if item.index in self._known_dead:
+                self._resolve(item.index)
+        self.totals.delivered += len(items)
+        self.delivered_now += len(items)
+        for _ in range(min(len(items), _BREAKER_WINDOW)):
+            self._note(failed=False)
+
+    def _resolve(self, index: int) -> None:
+        self._known_dead.discard(index)
+        self._records.append({"index": index, "resolved": True})
 
     def refused_again(self, letter: DeadLetter) -> bool:
         """Tell whether an item that was dead already was refused for good once more: no news about the API."""
@@ -148,7 +186,17 @@ class Recorder:
         """Take the state of this moment; its records are the caller's to write, or to give back."""
         records, self._records = self._records, []
         digest = self._digest.hexdigest() if self._digest else self._digest_before
-        return Snapshot(self._position, digest, frozenset(self._pending), self.totals.to_json(), records)
+        return Snapshot(
+            self._position, digest, frozenset(self._pending), self._batches(), self.totals.to_json(), records
+        )
+
+    def _batches(self) -> tuple[tuple[int, ...], ...]:
+        """Give the unfinished rows that are in one request."""
+        requests: dict[int, list[int]] = {}
+        for index, request in self._pending.items():
+            if request:
+                requests.setdefault(request, []).append(index)
+        return tuple(tuple(sorted(batch)) for batch in requests.values())
 
     def give_back(self, snapshot: Snapshot) -> None:
         """Take back records that could not be written."""

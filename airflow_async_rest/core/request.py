@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -143,6 +143,13 @@ class RequestBuilder:
         key = self._seed.copy()
         key.update(b"\0".join((path.encode(), query.encode(), item.identity, body or b"")))
         return Request(self._method, path, query, body, key.hexdigest())
+
+    def build_batch(self, items: Sequence[Item], body: bytes, content_type: str) -> Request:
+        """Build the request of several items, whose endpoint has no placeholder."""
+        path, query = self._endpoint.render({})
+        key = self._seed.copy()
+        key.update(b"\0".join([path.encode(), query.encode(), *[item.identity for item in items], body]))
+        return Request(self._method, path, query, body, key.hexdigest(), content_type)
 
 
 def check_method(method: str) -> str:

@@ -56,6 +56,10 @@ def _reason(by_status: Verdict, by_check: Verdict, reason: str) -> str:
 
 # Reasons of items that cannot be made a request.
 NEVER_SENT = frozenset({"encode", "endpoint"})
+# The answer to a bulk request should tell about each item, and does not: another try would get no other one.
+UNMATCHED = "unmatched_results"
+# Refused in the answer to a bulk request, or by the author's check, without a status of its own.
+_REFUSED = frozenset({"response_check", "refused", UNMATCHED})
 
 
 def is_permanent(reason: str, retry: RequestRetry) -> bool:
@@ -63,4 +67,4 @@ def is_permanent(reason: str, retry: RequestRetry) -> bool:
     if reason.startswith("http_"):
         status = int(reason.removeprefix("http_"))
         return 400 <= status <= 499 and not retry.is_retriable(status)  # noqa: PLR2004
-    return reason in NEVER_SENT or reason == "response_check"
+    return reason in NEVER_SENT or reason in _REFUSED

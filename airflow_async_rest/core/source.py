@@ -6,13 +6,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextvars import copy_context
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Item, Skipped
 
+Unit = TypeVar("Unit")
+Unit_co = TypeVar("Unit_co", covariant=True)
 Row = Mapping[str, Any]
 OnDigest = Callable[[SourceDigest], None]
 
@@ -29,11 +31,11 @@ class Chunks(Protocol):
         ...
 
 
-class ItemSource(Protocol):
-    """Where items come from: rows, or dead letters."""
+class Source(Protocol[Unit_co]):
+    """Where items, or batches of them, come from: rows, or dead letters."""
 
-    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item], None, None]:
-        """Give the items to send, in lists; runs on the reading thread.
+    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[Sequence[Unit_co], None, None]:
+        """Give what is to be sent, in lists; runs on the reading thread.
 
         :param resume: what the tries before left.
         :param on_digest: called once, before the first item that was not read before, with the digest of all
@@ -76,7 +78,7 @@ class RowSource:
         self._chunks.cancel()
 
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item], None, None]:
-        """Give a list of items for each chunk; see :class:`ItemSource`.
+        """Give a list of items for each chunk; see :class:`Source`.
 
         :raises ConfigurationError: when the rows lack a column that the key or the endpoint names.
         """
@@ -135,27 +137,28 @@ class RowSource:
                 item.settled = Skipped(item.index)
 
 
-class ThreadedSource:
-    """Items from a daemon thread: drivers dislike hopping threads, and a blocked read must not hold the end up.
+class ThreadedSource(Generic[Unit]):
+    """Items, or batches of them, from a daemon thread.
 
-    The thread is at most one chunk ahead of the workers, so memory does not grow with the table.
+    Drivers dislike hopping threads, and a blocked read must not hold the end up. The thread is at most one chunk
+    ahead of the workers, so memory does not grow with the table.
     """
 
-    def __init__(self, source: ItemSource, resume: Resume | None, on_digest: OnDigest) -> None:
+    def __init__(self, source: Source[Unit], resume: Resume | None, on_digest: OnDigest) -> None:
         self._source = source
         self._resume = resume
         self._on_digest = on_digest
-        self._ready: deque[Item] = deque()
+        self._ready: deque[Unit] = deque()
         self._turn = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        self._arrived: asyncio.Queue[list[Item] | BaseException | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[Sequence[Unit] | BaseException | None] = asyncio.Queue()
         self._room = threading.Semaphore(1)
         self._stopped = threading.Event()
         self._ended = False
         self._thread: threading.Thread | None = None
 
-    async def next_item(self) -> Item | None:
-        """Give the next item; None when there are no more.
+    async def next_unit(self) -> Unit | None:
+        """Give the next one; None when there are no more.
 
         :raises Exception: whatever reading raised.
         """
@@ -168,7 +171,7 @@ class ThreadedSource:
                 self._start()
                 arrived = await self._arrived.get()
                 self._room.release()
-                if isinstance(arrived, list) and not self._stopped.is_set():
+                if isinstance(arrived, Sequence) and not self._stopped.is_set():
                     self._ready.extend(arrived)
                     continue
                 self._ended = True
@@ -209,7 +212,7 @@ class ThreadedSource:
         else:
             self._hand_over(None)
 
-    def _hand_over(self, what: list[Item] | BaseException | None) -> bool:
+    def _hand_over(self, what: Sequence[Unit] | BaseException | None) -> bool:
         """Give a chunk to the loop, when it has taken the one before. :return: False when nobody reads any more."""
         self._room.acquire()
         if not self._stopped.is_set():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.hooks.rest_connection import RestConnection
@@ -42,6 +43,7 @@ class AsyncRestHook(RestConnection):
         key: str | Iterable[str] | None = None,
         concurrency: int | None = None,
         rate_limit: str | None = None,
+        batch: Batch | None = None,
         response_check: ResponseCheck | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
@@ -66,6 +68,7 @@ class AsyncRestHook(RestConnection):
             key=key,
             concurrency=concurrency,
             rate_limit=rate_limit,
+            batch=batch,
             response_check=response_check,
             request_retry=request_retry or RequestRetry(),
             max_failures=max_failures,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
@@ -36,6 +37,8 @@ class ReplayDeadLettersOperator(BaseOperator):
         dead letters. (templated)
     :param concurrency: requests in flight. Default: the connection's, else 16.
     :param rate_limit: as in ``SqlToRestOperator``. (templated)
+    :param batch: as in ``SqlToRestOperator``, for the items of bulk requests; they go in batches again, of the format
+        that their dead letters name. Needed only where that, or ``results``, is a function. Default: as they were.
     :param response_check: as in ``SqlToRestOperator``.
     :param request_retry: as in ``SqlToRestOperator``.
     :param max_failures: as in ``SqlToRestOperator``, of the dead letters read.
@@ -56,6 +59,7 @@ class ReplayDeadLettersOperator(BaseOperator):
         headers: Mapping[str, str] | None = None,
         concurrency: int | None = None,
         rate_limit: str | None = None,
+        batch: Batch | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
@@ -70,6 +74,7 @@ class ReplayDeadLettersOperator(BaseOperator):
         self.headers = headers
         self.concurrency = concurrency
         self.rate_limit = rate_limit
+        self.batch = batch
         self.response_check = response_check
         self.request_retry = RequestRetry() if request_retry is None else request_retry
         self.max_failures = max_failures
@@ -95,6 +100,7 @@ class ReplayDeadLettersOperator(BaseOperator):
                 headers=self.headers,
                 concurrency=self.concurrency,
                 rate_limit=self.rate_limit,
+                batch=self.batch,
                 response_check=self.response_check,
                 request_retry=self.request_retry,
                 max_failures=self.max_failures,

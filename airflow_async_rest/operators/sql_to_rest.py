@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
@@ -44,6 +45,8 @@ class SqlToRestOperator(BaseOperator):
     :param concurrency: requests in flight. Default: the connection's, else 16, which most APIs bear.
     :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``. Default: the connection's,
         else none, because only you know the API. (templated)
+    :param batch: ``Batch(...)``: many items in one request, and how the answer tells about each. ``concurrency`` and
+        ``rate_limit`` count requests then. Default: one item a request, which every API takes.
     :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is
         delivered.
     :param request_retry: which requests are sent again, and when. Default: five attempts, see ``RequestRetry``.
@@ -86,6 +89,7 @@ class SqlToRestOperator(BaseOperator):
         chunk_size: int = 5000,
         concurrency: int | None = None,
         rate_limit: str | None = None,
+        batch: Batch | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
@@ -107,6 +111,7 @@ class SqlToRestOperator(BaseOperator):
         self.chunk_size = chunk_size
         self.concurrency = concurrency
         self.rate_limit = rate_limit
+        self.batch = batch
         self.response_check = response_check
         self.request_retry = RequestRetry() if request_retry is None else request_retry
         self.max_failures = max_failures
@@ -138,6 +143,7 @@ class SqlToRestOperator(BaseOperator):
                     key=self.key,
                     concurrency=self.concurrency,
                     rate_limit=self.rate_limit,
+                    batch=self.batch,
                     response_check=self.response_check,
                     request_retry=self.request_retry,
                     max_failures=self.max_failures,

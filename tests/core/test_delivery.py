@@ -10,6 +10,7 @@ from airflow_async_rest.core.models import DeadLetter, Delivered, Verdict
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.report import Meter
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sender import Sender
 
 pytestmark = pytest.mark.anyio
 QUICK = {"backoff_base_seconds": 0.001}
@@ -38,17 +39,21 @@ class Bench:
             "build": lambda item: request_of(idempotency_key=f"k{item.index}"),
             "retry": RequestRetry(**{**QUICK, **parts.pop("retry", {})}),
             "response_check": None,
-            "headers": {"X-Job": "j"},
             **parts,
         }
 
     async def deliver(self, *items):
         async with RestClient(self.settings, 16) as client:
-            delivery = Delivery(
+            sender = Sender(
                 client=client,
                 limiter=self.limiter,
-                redact=self.settings.redact,
+                retry=self.parts["retry"],
+                headers={"X-Job": "j"},
                 meter=self.meter,
+            )
+            delivery = Delivery(
+                sender=sender,
+                redact=self.settings.redact,
                 on_uncertain=self.uncertain.append,
                 **self.parts,
             )

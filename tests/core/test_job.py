@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import random
 import threading
 
 import pytest
+from engine import Rows, Store, counts, make_job, replay_folder, run
 
-from airflow_async_rest.core.client import ClientSettings
 from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import (
@@ -19,11 +18,7 @@ from airflow_async_rest.core.errors import (
     MostlyFailingError,
     StoppedError,
 )
-from airflow_async_rest.core.job import Job, JobRun
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.replay import Replay
-from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder
-from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import parse_max_failures
 from airflow_async_rest.core.source import RowSource
 
@@ -31,66 +26,6 @@ from airflow_async_rest.core.source import RowSource
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch):
     monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.2)
-
-
-class Rows:
-    """``count`` rows in chunks of 100; knows how many were read."""
-
-    def __init__(self, count: int, after: Exception | None = None) -> None:
-        self.count, self.after, self.chunks_read = count, after, 0
-
-    def __iter__(self):
-        for start in range(0, self.count, 100):
-            self.chunks_read += 1
-            yield [{"id": i} for i in range(start, min(start + 100, self.count))]
-        if self.after:
-            raise self.after
-
-    def cancel(self):
-        pass
-
-
-class Store(dict):
-    """A state store; keeps what was ever set, in order."""
-
-    def __init__(self):
-        super().__init__()
-        self.history = []
-
-    def set(self, key, value):
-        self.history.append((key, json.loads(json.dumps(value))))
-        self[key] = self.history[-1][1]
-
-    def delete(self, key):
-        self.pop(key, None)
-
-
-def make_job(api, path, rows=250, **settings) -> Job:
-    builder = RequestBuilder(
-        endpoint=EndpointTemplate("x/{id}"),
-        method="PUT",
-        encode=json_encoder(),
-        identity=Identity(("dag", "task"), ("start", "end")),
-        has_key=True,
-    )
-    return Job(
-        **{
-            "settings": ClientSettings(api.url),
-            "build": builder.build,
-            "source": RowSource(rows if isinstance(rows, Rows) else Rows(rows), key=("id",), endpoint_columns=("id",)),
-            "retry": RequestRetry(max_attempts=1),
-            "about": {"window_start": "start", "window_end": "end"},
-            "folder": DeadLetterFolder(path, 1),
-            "folder_uri": f"file://{path}",
-            "fingerprint": "this job",
-            "log": logging.getLogger("job"),
-            **settings,
-        }
-    )
-
-
-def run(job, store=None, stop=None):
-    return asyncio.run(JobRun(job, stop or StopSwitch(), store).run())
 
 
 def test_the_last_writes_come_in_order_dead_letters_checkpoint_then_what_is_published(api, tmp_path):
@@ -271,16 +206,6 @@ def test_a_stop_while_the_database_is_slow_does_not_wait_for_it(api, tmp_path):
 def fail_for(reasons):
     """Answer some rows with a status that is not 2xx: {row: status}."""
     return lambda seen: reasons.get(int(seen.path[3:]), 200)
-
-
-def counts(report):
-    return [report[name] for name in ("read", "delivered", "failed", "unfinished")]
-
-
-def replay_folder(api, path):
-    replay = Replay([DeadLetterFolder(path)], None, json_encoder())
-    job = make_job(api, path, source=replay, build=replay.build, folder=replay, fingerprint=None, max_failures=1000)
-    return run(job)
 
 
 def test_what_a_replay_resolved_is_counted_once_however_many_tries_follow(api, tmp_path):
@@ -491,20 +416,3 @@ def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api
     assert set(rows) <= delivered
     assert counts(report) == [len(rows), len(rows), 0, 0]
     assert DeadLetterFolder(tmp_path).read() == {}
-
-
-@pytest.mark.parametrize(
-    ("reasons", "permanent", "advice"),
-    [
-        (["http_422", "encode"], True, "or let the API take them and replay the dead letters"),
-        (["encode", "endpoint"], True, "None of them can be made a request"),
-        (["http_503", "encode"], False, "A retry sends only these again; or replay the dead letters"),
-    ],
-)
-def test_what_failed_says_what_can_be_done(api, tmp_path, reasons, permanent, advice):
-    run = JobRun(make_job(api, tmp_path, 0), StopSwitch(), None)
-    for reason in reasons:
-        run._recorder.totals.failed_again(reason)
-    error = run._judge()
-    assert (error.permanent, advice in str(error)) == (permanent, True)
-    assert str(error).endswith(f" in {run._job.folder_uri}")

@@ -5,6 +5,7 @@ from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import DeadLetterStoreError, EndpointError
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.replay import Replay
+from airflow_async_rest.core.retry import RequestRetry
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def folders(tmp_path):
 
 
 def replay_of(folders, reasons=None) -> Replay:
-    return Replay(folders, reasons, json_encoder())
+    return Replay(folders, reasons, json_encoder(), RequestRetry())
 
 
 def items_of(replay: Replay) -> list:

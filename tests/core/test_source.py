@@ -145,7 +145,7 @@ async def test_with_a_key_other_columns_may_change_before_the_position():
 
 async def everything(source: ThreadedSource) -> list[int]:
     indexes = []
-    while (item := await source.next_item()) is not None:
+    while (item := await source.next_unit()) is not None:
         indexes.append(item.index)
     return indexes
 
@@ -168,10 +168,10 @@ async def test_an_error_of_the_source_comes_after_the_items_before_it():
             raise OSError("the database is gone")
 
     source = threaded(Broken(rows_of(9)))
-    assert [(await source.next_item()).index for _ in range(3)] == [0, 1, 2]
+    assert [(await source.next_unit()).index for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="the database is gone"):
-        await source.next_item()
-    assert await source.next_item() is None
+        await source.next_unit()
+    assert await source.next_unit() is None
 
 
 async def test_the_thread_is_at_most_a_few_chunks_ahead():
@@ -184,7 +184,7 @@ async def test_the_thread_is_at_most_a_few_chunks_ahead():
                 yield chunk
 
     source = threaded(Watched(rows_of(300)))
-    await source.next_item()
+    await source.next_unit()
     source.stop()
     assert len(read) <= 3
 
@@ -215,10 +215,10 @@ async def test_a_stop_cancels_the_read_and_gives_no_more_items():
 
     chunks = Slow(rows_of(2))
     source = threaded(chunks)
-    await source.next_item()
+    await source.next_unit()
     await asyncio.to_thread(reading.wait, 30)
     source.stop()
-    assert await source.next_item() is None
+    assert await source.next_unit() is None
     assert await asyncio.to_thread(chunks.cancelled.wait, 30)
 
 
@@ -230,7 +230,7 @@ async def test_a_cancel_that_raises_harms_nobody():
 
     chunks = Rude(rows_of(100))
     source = threaded(chunks)
-    await source.next_item()
+    await source.next_unit()
     source.stop()
     assert await asyncio.to_thread(chunks.cancelled.wait, 30)
 
@@ -246,6 +246,6 @@ async def test_the_generator_of_a_stopped_source_is_closed():
                 closed.set()
 
     source = threaded(Closing(rows_of(100)))
-    await source.next_item()
+    await source.next_unit()
     source.stop()
     assert await asyncio.to_thread(closed.wait, 30)

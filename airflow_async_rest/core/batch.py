@@ -1,0 +1,60 @@
+"""Batch: how many items go into one request, in which form, and how its answer tells what became of each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+FORMATS = ("json_array", "ndjson", "bulk")
+RESULTS = ("elasticsearch", "multi_status", "list")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Bulk requests: many items in one.
+
+    Batches are cut by the order of the source alone, so that the same rows make the same request, with the same
+    idempotency key, on every try.
+
+    :param max_items: items of a request at most. Default 500: what elasticsearch-py and others take.
+    :param max_bytes: of its body at most; a larger item goes alone. Default 5 MB, for the same reason.
+    :param format: ``"json_array"``; ``{"records": "json_array"}``: an object with the array under that key;
+        ``"ndjson"``: a line each; ``"bulk"``: a line for the action and a line for the document, as ``_bulk`` of
+        Elasticsearch and OpenSearch takes it (``_id`` is the key; ``_op_type``, ``_index`` and other fields of the
+        kind are taken from the payload); or a function: list of payloads -> bytes, or something for JSON.
+    :param results: how the answer tells about each item: ``"elasticsearch"`` (its ``items``), ``"multi_status"``
+        (a list with a status each, in a 207), ``"list"`` (objects with a status, ``success`` or error field), or a
+        function: (``Response``, list of payloads) -> list with, for each item, True, False, a ``Verdict``, an HTTP
+        status, or a pair of one of these and a text; None where the answer speaks for all items alike. Default:
+        it always does.
+    :raises ConfigurationError: names the argument that is wrong.
+    """
+
+    max_items: int = 500
+    max_bytes: int = 5_000_000
+    format: str | Mapping[str, str] | Callable[[list[Any]], Any] = "json_array"
+    results: str | Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_items", "max_bytes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"Batch({name}={value!r}): write a whole number from 1 up.")
+        if not (callable(self.format) or self.format in FORMATS or _is_array_under_a_key(self.format)):
+            raise ConfigurationError(
+                f"Batch(format={self.format!r}): write one of {', '.join(map(repr, FORMATS))}, "
+                "{'records': 'json_array'} with a key of yours, or a function."
+            )
+        if not (callable(self.results) or self.results is None or self.results in RESULTS):
+            raise ConfigurationError(
+                f"Batch(results={self.results!r}): write one of {', '.join(map(repr, RESULTS))}, a function, or None."
+            )
+
+
+def _is_array_under_a_key(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and len(value) == 1
+        and all(isinstance(key, str) and kind == "json_array" for key, kind in value.items())
+    )

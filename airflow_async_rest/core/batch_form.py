@@ -1,0 +1,69 @@
+"""Bulk requests: how they are made of their items, and how their answers are read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_async_rest.core.batch import Batch
+from airflow_async_rest.core.batch_formats import batch_format
+from airflow_async_rest.core.batch_results import results_reader
+from airflow_async_rest.core.models import Item, ItemResult, Request, Response
+from airflow_async_rest.core.retry import RequestRetry
+
+A_FUNCTION = "function"
+
+
+class BatchForm:
+    """The form of the bulk requests of a job.
+
+    :param encode: payload -> JSON.
+    :param has_key: whether items carry a key of their own.
+    :param request: items, body, content type -> the request, with a key that is theirs and no others'.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        *,
+        encode: Callable[[Any], bytes],
+        retry: RequestRetry,
+        has_key: bool,
+        request: Callable[[Sequence[Item], bytes, str], Request],
+    ) -> None:
+        self.batch = batch
+        # As dead letters name it; a function has no name that a replay could find it by.
+        self.names = {
+            "format": A_FUNCTION if callable(batch.format) else batch.format,
+            "results": A_FUNCTION if callable(batch.results) else batch.results,
+        }
+        self._encode = encode
+        self._request = request
+        self._format = batch_format(batch.format, encode, has_key=has_key)
+        self._read = results_reader(batch.results, retry)
+
+    def prepare(self, item: Item) -> None:
+        """Give an item its part of the body. :raises ItemError: when it has none."""
+        self._format.prepare(item)
+
+    def build(self, items: Sequence[Item]) -> Request:
+        """Build the request of prepared items. :raises ItemError: when it cannot be built."""
+        return self._request(items, self._format.join(items), self._format.content_type)
+
+    def build_alone(self, item: Item) -> Request:
+        """Give the request of one item as a dead letter keeps it: with the item's payload, in JSON, as the body."""
+        return replace(self.build([item]), body=self._encode(item.payload), content_type="application/json")
+
+    def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
+        """Read what became of each item; None: the answer speaks for all of them alike.
+
+        :raises ResultsError: when a success should tell, and cannot be matched to the items.
+        """
+        return self._read(response, items)
+
+
+@dataclass(slots=True)
+class ItemBatch:
+    """Items that go together, in the order of the source; those that are settled already are in no request."""
+
+    items: list[Item]
+    form: BatchForm

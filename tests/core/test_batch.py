@@ -1,0 +1,38 @@
+import pytest
+
+from airflow_async_rest import Batch
+from airflow_async_rest.core.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"format": "ndjson", "results": "list"},
+        {"format": {"records": "json_array"}, "results": None},
+        {"format": lambda payloads: payloads, "results": lambda response, payloads: None},
+        {"max_items": 1, "max_bytes": 1, "format": "bulk", "results": "elasticsearch"},
+    ],
+)
+def test_a_batch_takes_what_is_documented(arguments):
+    Batch(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"max_items": 0}, "Batch(max_items=0): write a whole number from 1 up"),
+        ({"max_items": True}, "max_items=True"),
+        ({"max_bytes": 1.5}, "max_bytes=1.5"),
+        ({"format": "json"}, "'json_array', 'ndjson', 'bulk', {'records': 'json_array'}"),
+        ({"format": {"a": "json_array", "b": "json_array"}}, "format="),
+        ({"format": {"a": "ndjson"}}, "format="),
+        ({"format": ["ndjson"]}, "format="),
+        ({"results": "207"}, "'elasticsearch', 'multi_status', 'list', a function, or None"),
+        ({"results": ["list"]}, "results="),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, text):
+    with pytest.raises(ConfigurationError) as raised:
+        Batch(**arguments)
+    assert text in str(raised.value)

@@ -1,0 +1,171 @@
+import json
+
+import pytest
+
+from airflow_async_rest.core.batch_results import results_reader
+from airflow_async_rest.core.errors import ResultsError
+from airflow_async_rest.core.models import Verdict
+from airflow_async_rest.core.retry import RequestRetry
+
+OK, AGAIN, NO = Verdict.DELIVERED, Verdict.RETRY, Verdict.REFUSED
+
+
+@pytest.fixture
+def read(item_of, response_of):
+    """Read an answer (JSON, or bytes) about two items with the ids 7 and 8."""
+
+    def make(name, answer, status=200, payloads=({"_id": "7"}, {"_id": "8"})):
+        items = [item_of(index, payload, payload=payload) for index, payload in enumerate(payloads)]
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        return results_reader(name, RequestRetry())(response_of(status, body), items)
+
+    return make
+
+
+def verdicts(results):
+    return [(result.verdict, result.reason) for result in results]
+
+
+def action(status, number=7, **more):
+    return {"index": {"_index": "i", "_id": str(number), "status": status, **more}}
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([action(201), action(200, 8)], [(OK, ""), (OK, "")]),
+        ([action(201), action(400, 8, error={"type": "mapper"})], [(OK, ""), (NO, "http_400")]),
+        (
+            [action(429, error={"type": "es_rejected"}), {"delete": {"status": 404}}],
+            [(AGAIN, "http_429"), (NO, "http_404")],
+        ),
+        ([action(200, error={"type": "odd"}), action(503, 8)], [(NO, "refused"), (AGAIN, "http_503")]),
+    ],
+)
+def test_elasticsearch_tells_by_item(read, items, expected):
+    results = read("elasticsearch", {"took": 3, "errors": True, "items": items})
+    assert verdicts(results) == expected
+    assert all("mapper" in result.detail for result in results if result.reason == "http_400")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>",
+        b"",
+        [],
+        {"errors": False},
+        {"items": [action(200)]},
+        {"items": [action(200), action(200, 9)]},
+        {"items": [action(200, 8), action(200, 7)]},
+        {"items": [action(200), {"index": {"_id": "8"}}]},
+        {"items": [action(200), "x"]},
+        {"items": [action(200), {"index": {"status": 200}, "create": {"status": 400}}]},
+    ],
+)
+def test_an_answer_of_elasticsearch_that_does_not_fit_is_an_error(read, answer):
+    with pytest.raises(ResultsError):
+        read("elasticsearch", answer)
+
+
+@pytest.mark.parametrize("name", ["elasticsearch", "multi_status", "list"])
+@pytest.mark.parametrize("status", [400, 413, 422, 429, 503])
+def test_a_refusal_of_all_is_judged_by_its_status(read, name, status):
+    assert read(name, b"<html>no</html>", status) is None
+    assert read(name, {"error": "no"}, status) is None
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        lambda a, b: [{"status": a}, {"status": b}],
+        lambda a, b: {"results": [{"statusCode": a}, {"statusCode": b}]},
+        lambda a, b: {"took": 1, "responses": [{"http_status": str(a)}, {"http_status": str(b)}]},
+        lambda a, b: {"of": "mine", "entries": [{"status": f"HTTP/1.1 {a} X"}, {"status": f"{b} Y"}]},
+    ],
+)
+@pytest.mark.parametrize("name", ["multi_status", "list"])
+def test_statuses_are_found_where_apis_put_them(read, name, entries):
+    assert verdicts(read(name, entries(201, 422), 207)) == [(OK, ""), (NO, "http_422")]
+    assert verdicts(read(name, entries(503, 204), 207)) == [(AGAIN, "http_503"), (OK, "")]
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", {}, [{"status": 201}], [{"status": 201}, {}], [{"status": "done"}, {"status": 1}]]
+)
+def test_a_multi_status_that_does_not_fit_is_an_error_and_any_other_success_speaks_for_all(read, answer):
+    with pytest.raises(ResultsError):
+        read("multi_status", answer, 207)
+    assert read("multi_status", answer, 201) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"status": 422, "error": "too hot"}, (NO, "http_422")),
+        ({"status": "created"}, (OK, "")),
+        ({"result": "noop"}, (OK, "")),
+        ({"status": "failed", "message": "too hot"}, (NO, "refused")),
+        ({"success": True, "errors": []}, (OK, "")),
+        ({"success": False, "errors": []}, (NO, "refused")),
+        ({"ok": True, "error": "too hot"}, (NO, "refused")),
+        ({"error": None}, (OK, "")),
+        ({"errors": [{"message": "too hot"}]}, (NO, "refused")),
+        ({"status": 200, "error": "too hot"}, (NO, "refused")),
+        ({"id": 7, "status": 429}, (AGAIN, "http_429")),
+    ],
+)
+def test_a_list_tells_by_status_success_or_error(read, entry, expected):
+    [result, other] = read("list", [entry, {"status": 200}])
+    assert ((result.verdict, result.reason), other.verdict) == (expected, OK)
+    assert ("too hot" in result.detail) == ("too hot" in json.dumps(entry))
+
+
+@pytest.mark.parametrize("entry", [{}, {"id": 7}, {"status": "active"}, {"status": 1}, {"code": 200}, 201, None, "ok"])
+def test_an_entry_that_says_nothing_is_an_error(read, entry):
+    with pytest.raises(ResultsError):
+        read("list", [{"status": 200}, entry])
+
+
+def test_in_a_refusal_of_all_an_item_without_an_error_was_not_stored_for_that(read):
+    results = read("list", [{"error": None}, {"error": "bad"}], 422)
+    assert verdicts(results) == [(AGAIN, "not_stored"), (NO, "refused")]
+    assert verdicts(read("list", [{"status": 201}, {"error": "bad"}], 422)) == [(OK, ""), (NO, "refused")]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([True, False], [(OK, ""), (NO, "refused")]),
+        ([(False, "too hot"), 503], [(NO, "refused"), (AGAIN, "http_503")]),
+        ((Verdict.RETRY, (422, "x")), [(AGAIN, "not_stored"), (NO, "http_422")]),
+        ([Verdict.DELIVERED, (Verdict.REFUSED, "x")], [(OK, ""), (NO, "refused")]),
+        (None, None),
+    ],
+)
+def test_a_function_says_it_in_short(read, said, expected):
+    seen = []
+    results = read(lambda response, payloads: seen.append((response.status, payloads)) or said, [])
+    assert (results if results is None else verdicts(results)) == expected
+    assert seen == [(200, [{"_id": "7"}, {"_id": "8"}])]
+
+
+@pytest.mark.parametrize("said", [[True], [True, None], [True, "x"], [True, 7], "yes", {0: True}, [True, (1, 2, 3)]])
+def test_a_function_that_says_something_else_is_an_error(read, said):
+    with pytest.raises(ResultsError, match=r"function|results for 2 items"):
+        read(lambda response, payloads: said, [])
+
+
+def test_a_function_that_raises_or_is_asynchronous_is_an_error_only_in_a_success(read):
+    async def later(response, payloads):
+        return [True, True]
+
+    with pytest.raises(ResultsError, match="raised JSONDecodeError"):
+        read(lambda response, payloads: response.json(), b"<html>")
+    with pytest.raises(ResultsError, match="returned a coroutine"):
+        read(later, [])
+    assert read(lambda response, payloads: response.json(), b"<html>", 503) is None
+
+
+def test_without_results_the_answer_speaks_for_all(read):
+    assert read(None, [{"status": 500}, {"status": 500}]) is None
