@@ -31,8 +31,6 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
 
 # Each of their runs starts Airflow anew, which is too slow for a test; they can still be named.
 _SLOW_TO_START = frozenset({"mapped", "memory", "bulk-memory"})
-# Named only, until there is a Batch.
-_NOT_YET = frozenset({"bulk", "bulk-memory"})
 
 
 _DRAWN = frozenset({"single", "bulk"})
@@ -63,8 +61,7 @@ def main() -> int:
 
 
 def _run(measures: list[str], plan: Plan) -> Iterator[Figure]:
-    left_out = _NOT_YET | (_SLOW_TO_START if plan.smoke else set())
-    for name in measures or [name for name in MEASURES if name not in left_out]:
+    for name in measures or [name for name in MEASURES if not (plan.smoke and name in _SLOW_TO_START)]:
         say(f"measuring {name} ...")
         started = time.monotonic()
         yield from MEASURES[name](plan)
