@@ -29,7 +29,16 @@ def make_task():
         concurrency=int(os.environ.get("CONCURRENCY", "16")),
         chunk_size=1000,
         execution_timeout=timedelta(minutes=10),
+        **(in_batches(int(os.environ["BATCH"])) if "BATCH" in os.environ else {}),
     )
+
+
+def in_batches(most: int) -> dict:
+    """The arguments that make a task send bulk requests, to an API that tells by item."""
+    from airflow_async_rest import Batch
+
+    batch = Batch(max_items=most, format="ndjson", results="list")
+    return {"endpoint": "readings/_bulk", "method": "POST", "batch": batch}
 
 
 def ids(seen) -> list[int]:

@@ -7,6 +7,8 @@ import pytest
 from task_runner import run_try
 from tasks import sql_to_rest
 
+from airflow_async_rest import Batch
+
 WINDOWED = "SELECT 1 AS id WHERE now() > :window_start"
 
 # what the user wrote -> what the message must say (a regular expression)
@@ -41,6 +43,16 @@ ARGUMENTS = {
     "concurrency": ({"concurrency": 0}, r"concurrency=0: write a whole number from 1"),
     "rate_limit: unit": ({"rate_limit": "100/d"}, r"rate_limit='100/d': write a number of requests and a unit"),
     "rate_limit: zero": ({"rate_limit": "0/s"}, r"rate_limit='0/s'"),
+    "batch: type": ({"batch": 500}, r"batch=500: write Batch\(max_items=500, \.\.\.\), which is imported from"),
+    "batch: endpoint": (
+        {"batch": Batch(), "endpoint": "x/{id}"},
+        r"endpoint='x/\{id\}' has the placeholder \{id\}, and a batch has one path for many rows",
+    ),
+    "batch: method": ({"batch": Batch(), "endpoint": "x", "method": "GET"}, r"method='GET' has no body"),
+    "batch: two readers": (
+        {"batch": Batch(results="list"), "endpoint": "x", "response_check": bool},
+        r"response_check and Batch\(results=\.\.\.\) both read the answer: leave one out",
+    ),
     "max_failures": ({"max_failures": "some"}, r"max_failures='some': write a number of items, such as 25, or a share"),
     "max_failures: negative": ({"max_failures": -1}, r"max_failures=-1"),
     "dead_letter_path": ({"dead_letter_path": "nosuch://bucket/x"}, r"dead_letter_path 'nosuch://bucket/x/.*cannot be"),
