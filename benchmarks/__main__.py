@@ -92,7 +92,7 @@ def _machine(api: str) -> dict[str, object]:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "system": platform.platform(),
-        "servers": {"latency, rate": "the bundled server", "the others": api},
+        "servers": {"at once": api, "with a latency, and for the rate": "the bundled server"},
         "client_core": CLIENT_CORE,
         "server_core": SERVER_CORE,
         "load_before": os.getloadavg()[0],

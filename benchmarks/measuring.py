@@ -164,7 +164,7 @@ def table(figures: Iterable[Figure], api: str) -> Table:
     """
     laid = Table(
         title="median (min..max) over the rounds",
-        caption=f"latency and rate against the bundled server, the others against {api}",
+        caption=f"what answers at once: {api}; with a latency, and for the rate: the bundled server",
     )
     for heading in ("measure", "case", "ours", "baseline", "ratio", "target"):
         laid.add_column(heading)

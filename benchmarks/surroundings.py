@@ -39,21 +39,24 @@ def airflow_home() -> Iterator[None]:
 
 
 @contextmanager
-def running_ends(plan: Plan) -> Iterator[Ends]:
-    """Run both until the block ends, which knows them as the connections ``source_db`` and ``search_api``."""
-    with running_postgres() as postgres, _fast_api(plan) as url:
+def running_ends(plan: Plan, latency_seconds: float = 0.0) -> Iterator[Ends]:
+    """Run both until the block ends, which knows them as the connections ``source_db`` and ``search_api``.
+
+    :param latency_seconds: of the API; only the bundled server can have one.
+    """
+    with running_postgres() as postgres, _api(plan, latency_seconds) as url:
         api = {"conn_type": "async_rest", "schema": "http", "host": "127.0.0.1", "port": urlsplit(url).port}
         os.environ.update(AIRFLOW_CONN_SOURCE_DB=json.dumps(postgres), AIRFLOW_CONN_SEARCH_API=json.dumps(api))
         yield Ends(postgres, f"{url}/items")
 
 
 @contextmanager
-def _fast_api(plan: Plan) -> Iterator[str]:
-    if _uses_nginx(plan):
+def _api(plan: Plan, latency_seconds: float) -> Iterator[str]:
+    if _uses_nginx(plan) and not latency_seconds:
         with nginx.running_nginx() as url:
             yield url
     else:
-        with running_api() as api:
+        with running_api(latency_seconds) as api:
             yield api.url
 
 
