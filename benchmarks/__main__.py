@@ -31,8 +31,6 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
 
 # Each of their runs starts Airflow anew, which is too slow for a test; they can still be named.
 _SLOW_TO_START = frozenset({"mapped", "memory", "bulk-memory"})
-
-
 _DRAWN = frozenset({"single", "bulk"})
 
 
@@ -42,13 +40,14 @@ def main() -> int:
     plan = Plan(rounds=1 if chosen.smoke else chosen.rounds, smoke=chosen.smoke, full=chosen.full)
     if not plan.smoke:  # which is to be fast, on whatever core is free
         pin(CLIENT_CORE)
-    machine = _machine(api_name(plan))
+    api = api_name(plan)
+    machine = _machine(api)
     with airflow_home():
         figures = list(_run(chosen.measures, plan))
     if plan.smoke:
         figures = [replace(line, met=None) for line in figures]
     # Wide enough for whole lines where the output is not a terminal.
-    Console(width=None if sys.stdout.isatty() else 200).print(table(figures, api_name(plan)))
+    Console(width=None if sys.stdout.isatty() else 200).print(table(figures, api))
     if chosen.json:
         chosen.json.write_text(
             json.dumps({"machine": machine, "figures": [asdict(line) for line in figures]}, indent=2)

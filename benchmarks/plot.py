@@ -1,6 +1,6 @@
 """One picture of the throughput: rows a second, ours among the rivals, on a logarithmic axis."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,7 +19,7 @@ _STYLE = {
 }
 
 
-def draw(figures: Iterable[Figure], path: Path) -> None:
+def draw(figures: Sequence[Figure], path: Path) -> None:
     """Draw the measures that there are, of those in :data:`_TITLES`. The file's ending says which format."""
     groups = {measure: _bars(measure, figures) for measure in _TITLES}
     groups = {measure: bars for measure, bars in groups.items() if bars}
@@ -37,7 +37,7 @@ def draw(figures: Iterable[Figure], path: Path) -> None:
         picture.savefig(path, facecolor="white", metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _bars(measure: str, figures: Iterable[Figure]) -> list[tuple[str, float]]:
+def _bars(measure: str, figures: Sequence[Figure]) -> list[tuple[str, float]]:
     """Give names and rates, the slowest first."""
     lines = [line for line in figures if line.measure == measure]
     lines = [line for line in lines if line.case == lines[0].case]  # the one against an API that answers at once

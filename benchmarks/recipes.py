@@ -1,4 +1,4 @@
-"""What people publish for this job, each in its simplest usual form; it ends at the first answer that is no 2xx."""
+"""What people publish for this job, each in its simplest usual form; it raises at the first answer that is an error."""
 
 import asyncio
 import json

@@ -9,7 +9,7 @@ from benchmarks.recipes import gather_chunk_by_chunk, post_one_after_another
 from benchmarks.senders import deliver_from_postgres, encode, run, send_bare
 from benchmarks.surroundings import Ends, running_ends
 
-CONCURRENCY = 64
+_CONCURRENCY = 64
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
@@ -19,9 +19,9 @@ def measure(plan: Plan) -> Iterator[Figure]:
         deliver_from_postgres(10)  # Airflow's imports are not part of it
 
         def ours() -> float:
-            return per_second(lambda: deliver_from_postgres(items, concurrency=CONCURRENCY)["delivered"])
+            return per_second(lambda: deliver_from_postgres(items, concurrency=_CONCURRENCY)["delivered"])
 
-        yield from compare("single", f"{CONCURRENCY} at once: rows/s", plan.rounds, ours, list(_rivals(ends, items)))
+        yield from compare("single", f"{_CONCURRENCY} at once: rows/s", plan.rounds, ours, list(_rivals(ends, items)))
 
 
 def _rivals(ends: Ends, items: int) -> Iterator[Rival]:
@@ -31,15 +31,15 @@ def _rivals(ends: Ends, items: int) -> Iterator[Rival]:
         return per_second(lambda: post_one_after_another(ends.postgres, ends.url, few))
 
     def gather() -> float:
-        return per_second(lambda: gather_chunk_by_chunk(ends.postgres, ends.url, items, CONCURRENCY))
+        return per_second(lambda: gather_chunk_by_chunk(ends.postgres, ends.url, items, _CONCURRENCY))
 
     requests = [(ends.url, encode(row)) for row in rows_in_memory(items)]
 
     def bare() -> float:
-        return per_second(lambda: run(send_bare(requests, CONCURRENCY)))
+        return per_second(lambda: run(send_bare(requests, _CONCURRENCY)))
 
     def wire() -> float:
-        return wrk.requests_per_second(ends.url, requests[0][1], CONCURRENCY, seconds=1 if items < 1000 else 3)
+        return wrk.requests_per_second(ends.url, requests[0][1], _CONCURRENCY, seconds=1 if items < 1000 else 3)
 
     yield Rival("requests, one after another", one_after_another)
     yield Rival("gather, chunk by chunk", gather, at_least=1.6)

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from benchmarks.measuring import Plan
 class Ends:
     """The two ends of the way: the fields of a connection to PostgreSQL, and the URL to post to."""
 
-    postgres: Mapping[str, Any]
+    postgres: dict[str, Any]
     url: str
 
 
