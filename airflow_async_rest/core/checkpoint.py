@@ -1,7 +1,7 @@
 """How far a window has come, and whether the source is still the same."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,7 @@ class Checkpoint:
     batches: tuple[tuple[int, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as the state store keeps it: of parts and batches, the first and last numbers of each run."""
+        """Give it as the state store keeps it: of parts, the first and last numbers of each run of them."""
         runs: list[list[int]] = []
         for number, seq in sorted(self.parts):
             if runs and runs[-1][0] == number and runs[-1][2] == seq - 1:
@@ -76,19 +76,27 @@ class Checkpoint:
             raise ValueError(f"not a checkpoint: {error!r}") from None
 
 
-def _runs(numbers: Iterable[int]) -> list[list[int]]:
-    """Give ascending numbers as the first and last of each run of them."""
-    runs: list[list[int]] = []
+def _runs(numbers: Sequence[int]) -> str:
+    """Write ascending numbers as the first one, how many follow on each other, the gap after them, and so on.
+
+    The state store takes 64 KB, and a batch of which every other item is unfinished has 250 runs.
+    """
+    runs, last = [numbers[0], 0], numbers[0] - 1
     for number in numbers:
-        if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return runs
+        if number > last + 1:
+            runs += [number - last - 1, 0]
+        runs[-1] += 1
+        last = number
+    return " ".join(map(str, runs))
 
 
-def _numbers(runs: Iterable[Iterable[int]]) -> tuple[int, ...]:
-    return tuple(number for first, last in runs for number in range(int(first), int(last) + 1))
+def _numbers(runs: str) -> tuple[int, ...]:
+    numbers: list[int] = []
+    end = 0
+    for gap, count in zip(*[map(int, runs.split())] * 2, strict=True):
+        numbers += range(end + gap, end + gap + count)
+        end += gap + count
+    return tuple(numbers)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ class Journal:
         """Say how it goes."""
         share = report["limit_share_used"]
         self._log.info(
-            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d in flight, %d waiting for their turn%s.",
+            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d requests in flight, %d items not "
+            "settled%s.",
             report["delivered"] + report["skipped"],
             report["failed"],
             _reasons(report),
@@ -97,7 +98,7 @@ class Journal:
             report["latency_ms"]["p50"],
             report["latency_ms"]["p99"],
             report["in_flight"],
-            max(0, report["unfinished"] - report["in_flight"]),
+            report["unfinished"],
             "" if share is None else f", {share:.0%} of the rate limit used",
         )
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -116,7 +116,7 @@ class SqlChunks:
                 prepare_session(connection)
                 with self._executed(connection) as result:
                     names = _names(result.keys())
-                    while rows := result.fetchmany(self._chunk_size):
+                    while rows := _fetch(result, self._chunk_size):
                         yield [dict(zip(names, row, strict=True)) for row in rows]
         finally:
             self._raw = None
@@ -158,6 +158,16 @@ class SqlChunks:
             names = _names([column[0] for column in cursor.description or ()])
             while rows := cursor.fetchmany(self._chunk_size):
                 yield [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _fetch(result: CursorResult[Any], count: int) -> Sequence[Sequence[Any]]:
+    """Fetch rows as the driver gives them.
+
+    SQLAlchemy's own would be no others, because it knows no types of a textual SELECT's columns, and would double the
+    cost of reading.
+    """
+    rows: Sequence[Sequence[Any]] = result.cursor_strategy.fetchmany(result, result.cursor, count)
+    return rows
 
 
 def _engine(hook: Any, chunk_size: int) -> Engine | None:

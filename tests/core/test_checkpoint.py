@@ -27,6 +27,31 @@ def test_any_parts_without_gaps_come_back(unfinished, spans):
     assert through_json(checkpoint) == checkpoint
 
 
+@given(
+    st.lists(st.frozensets(st.integers(0, 10**12), min_size=1), max_size=5),
+    st.frozensets(st.integers(2 * 10**12, 3 * 10**12)),
+)
+def test_batches_come_back_and_count_as_unfinished(batches, alone):
+    apart = tuple(tuple(sorted(batch - frozenset().union(*batches[:number]))) for number, batch in enumerate(batches))
+    apart = tuple(batch for batch in apart if batch)
+    unfinished = alone.union(*apart)
+    checkpoint = through_json(Checkpoint("f", 1, "d", unfinished, {}, (), apart))
+    assert (checkpoint.batches, checkpoint.unfinished) == (apart, unfinished)
+
+
+def test_a_checkpoint_from_before_there_were_batches_is_read():
+    kept = GOOD.to_json()
+    del kept["batches"]
+    assert Checkpoint.from_json(kept) == GOOD
+
+
+@pytest.mark.parametrize("batches", [256 * [range(500)], 48 * [range(0, 500, 2)]])
+def test_batches_on_their_way_fit_the_state_store(batches):
+    indexes = tuple(tuple(10**7 + 500 * number + index for index in batch) for number, batch in enumerate(batches))
+    worst = Checkpoint("f" * 32, 10**9, "d" * 32, frozenset().union(*indexes), {}, (), indexes)
+    assert len(json.dumps(worst.to_json())) < 65_535
+
+
 def test_a_part_of_another_writer_between_ours_is_not_taken_for_ours():
     parts = ((2, 1), (2, 3), (2, 4), (10, 1))
     kept = Checkpoint("f", 1, "d", frozenset(), {}, parts).to_json()
@@ -58,6 +83,10 @@ def test_many_unfinished_rows_fit_the_state_store():
         {**GOOD.to_json(), "parts": [[1, 2]]},
         {**GOOD.to_json(), "parts": [5]},
         {**GOOD.to_json(), "parts": 5},
+        {**GOOD.to_json(), "batches": 5},
+        {**GOOD.to_json(), "batches": [5]},
+        {**GOOD.to_json(), "batches": ["5"]},
+        {**GOOD.to_json(), "batches": ["x 1"]},
         {**GOOD.to_json(), "parts": [["x", 1, 2]]},
     ],
 )  # fmt: skip

@@ -68,8 +68,8 @@ def test_an_uncertain_request_is_told_once_where_it_matters(journal, lines, requ
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "INFO 7 done, 3 failed (2 http_422, 1 timeout), 4.8 items/s, latency p50/p99 1.0/None ms, 4 in flight, 0 waiting for their turn, 50% of the rate limit used."),
-        ({"limit_share_used": None, "failed": 0, "reasons": {}}, "INFO 7 done, 0 failed, 4.8 items/s, latency p50/p99 1.0/None ms, 4 in flight, 0 waiting for their turn."),
+        ({}, "INFO 7 done, 3 failed (2 http_422, 1 timeout), 4.8 items/s, latency p50/p99 1.0/None ms, 4 requests in flight, 0 items not settled, 50% of the rate limit used."),
+        ({"limit_share_used": None, "failed": 0, "reasons": {}}, "INFO 7 done, 0 failed, 4.8 items/s, latency p50/p99 1.0/None ms, 4 requests in flight, 0 items not settled."),
     ],
 )  # fmt: skip
 def test_progress_is_one_line(journal, lines, changes, line):

@@ -223,3 +223,58 @@ def test_the_sample_of_the_try_before_is_shown_until_it_is_sent_again():
     assert [record["index"] for record in recorder.sample()] == [1]
     recorder.record(Delivered(0, 1))
     assert recorder.report()["failed_items_omitted"] == 0
+
+
+BATCHED = st.lists(st.lists(st.sampled_from("dfsru"), min_size=1, max_size=6), min_size=1, max_size=8)
+
+
+@given(BATCHED, st.data())
+def test_batches_are_accounted_for_and_a_snapshot_knows_what_goes_together(batches, data):
+    """d: delivered, f: failed, s: skipped, r: again in a request with the other r of its batch, u: not settled."""
+    recorder = Recorder()
+    recorder.continue_digest(SourceDigest())
+    first, expected = 0, []
+    for fates in batches:
+        items = [item(first + number) for number in range(len(fates))]
+        first += len(items)
+        recorder.take_batch(items)
+        counts(recorder)
+        of_fate = {fate: [one for one, its in zip(items, fates, strict=True) if its == fate] for fate in "dfsru"}
+        recorder.delivered(of_fate["d"])
+        for one in of_fate["f"]:
+            recorder.record(dead(one.index))
+        for one in of_fate["s"]:
+            recorder.record(Skipped(one.index))
+        if of_fate["r"]:
+            recorder.send_together(of_fate["r"])
+        expected += [tuple(one.index for one in of_fate[fate]) for fate in "ru" if of_fate[fate]]
+        counts(recorder)
+    snapshot = recorder.snapshot()
+    assert sorted(snapshot.batches) == sorted(expected)
+    assert snapshot.unfinished == frozenset().union(*expected)
+    assert snapshot.position == first
+    one_by_one = recorder_of(taken=range(first)).snapshot()
+    assert snapshot.digest == one_by_one.digest
+
+
+def test_a_retry_keeps_what_goes_together_until_it_is_settled():
+    recorder = Recorder()
+    recorder.continue_digest(SourceDigest())
+    recorder.take_batch([item(0), item(1), item(2)])
+    before = recorder.snapshot()
+    resume = Resume(Checkpoint("f", 3, before.digest, before.unfinished, before.totals, (), before.batches))
+    again = Recorder(resume)
+    assert again.snapshot().batches == ((0, 1, 2),)
+    again.take_batch([item(0), item(1), item(2)])
+    again.delivered([item(0), item(1), item(2)])
+    assert counts(again) == (3, 3, 0, 0, 0)
+    assert again.snapshot().batches == ()
+
+
+def test_a_dead_letter_of_a_batch_is_resolved_when_delivered():
+    resume = resume_after(dead(0), dead(1))
+    again = Recorder(resume)
+    again.take_batch([item(0), item(1)])
+    again.delivered([item(0), item(1)])
+    assert counts(again) == (2, 2, 0, 0, 0)
+    assert again.snapshot().records == [{"index": 0, "resolved": True}, {"index": 1, "resolved": True}]

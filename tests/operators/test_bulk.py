@@ -91,7 +91,11 @@ def test_sigkill_at_random_moments_loses_nothing_and_sends_batches_again_with_th
             if seen.key in of_key and not by_item.refused.issuperset(rows_sent):  # those are tried on every retry
                 repeated += 1
                 first = rows_sent[0] - 1
-                assert after is None or first >= after["position"] or first in {b[0][0] for b in after["batches"]}
+                assert (
+                    after is None
+                    or first >= after["position"]
+                    or first in {int(b.split()[0]) for b in after["batches"]}
+                )
             assert of_key.setdefault(seen.key, rows_sent) == rows_sent
         by_item.seen.clear()
         return repeated
