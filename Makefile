@@ -27,8 +27,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# As make bench ARGS="single bulk --json figures.json --plot throughput.svg"; --help tells what else there is.
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 wheel: $(INSTALLED)
 	$(BIN)/python -m build

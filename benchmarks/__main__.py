@@ -13,19 +13,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import import_time, latency, memory, rate, throughput
+from benchmarks import bulk, import_time, latency, mapped, memory, rate, single, stages
 from benchmarks.measuring import CLIENT_CORE, SERVER_CORE, Figure, Plan, pin, say, table
+from benchmarks.surroundings import airflow_home, api_name
 
 MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "import": import_time.measure,
-    "rate": rate.measure,
+    "single": single.measure,
+    "bulk": bulk.measure,
+    "stages": stages.measure,
     "latency": latency.measure,
-    "throughput": throughput.measure,
+    "rate": rate.measure,
+    "mapped": mapped.measure,
     "memory": memory.measure,
+    "bulk-memory": memory.measure_bulk,
 }
 
-# Each of its runs starts Airflow anew, which is too slow for a test; it can still be named.
-_SLOW_TO_START = frozenset({"memory"})
+# Each of their runs starts Airflow anew, which is too slow for a test; they can still be named.
+_SLOW_TO_START = frozenset({"mapped", "memory", "bulk-memory"})
+_DRAWN = frozenset({"single", "bulk"})
 
 
 def main() -> int:
@@ -34,22 +40,31 @@ def main() -> int:
     plan = Plan(rounds=1 if chosen.smoke else chosen.rounds, smoke=chosen.smoke, full=chosen.full)
     if not plan.smoke:  # which is to be fast, on whatever core is free
         pin(CLIENT_CORE)
-    machine = _machine()
-    figures = []
-    for name in chosen.measures or [name for name in MEASURES if not (plan.smoke and name in _SLOW_TO_START)]:
-        say(f"measuring {name} ...")
-        started = time.monotonic()
-        figures += MEASURES[name](plan)
-        say(f"  {time.monotonic() - started:.0f} s")
+    api = api_name(plan)
+    machine = _machine(api)
+    with airflow_home():
+        figures = list(_run(chosen.measures, plan))
     if plan.smoke:
         figures = [replace(line, met=None) for line in figures]
     # Wide enough for whole lines where the output is not a terminal.
-    Console(width=None if sys.stdout.isatty() else 200).print(table(figures))
+    Console(width=None if sys.stdout.isatty() else 200).print(table(figures, api))
     if chosen.json:
         chosen.json.write_text(
             json.dumps({"machine": machine, "figures": [asdict(line) for line in figures]}, indent=2)
         )
+    if chosen.plot:
+        from benchmarks import plot  # noqa: PLC0415  (matplotlib takes a second to load)
+
+        plot.draw(figures, chosen.plot)
     return int(any(line.met is False for line in figures))
+
+
+def _run(measures: list[str], plan: Plan) -> Iterator[Figure]:
+    for name in measures or [name for name in MEASURES if not (plan.smoke and name in _SLOW_TO_START)]:
+        say(f"measuring {name} ...")
+        started = time.monotonic()
+        yield from MEASURES[name](plan)
+        say(f"  {time.monotonic() - started:.0f} s")
 
 
 def _arguments() -> argparse.Namespace:
@@ -57,22 +72,26 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("measures", nargs="*", metavar="measure", help=f"{', '.join(MEASURES)}; default: all")
     parser.add_argument("--rounds", type=int, default=3, help="baseline and ours in turns, so often; default 3")
     parser.add_argument("--smoke", action="store_true", help="everything tiny: shows that it runs, no more")
-    parser.add_argument("--full", action="store_true", help="memory: also post a million rows (many minutes)")
+    parser.add_argument("--full", action="store_true", help="memory: also the largest tables (many minutes)")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--plot", type=Path, help="draw single and bulk into this file: .svg, .png")
     chosen = parser.parse_args()
     if unknown := set(chosen.measures) - set(MEASURES):
         parser.error(f"no such measure: {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    if chosen.plot and chosen.measures and not set(chosen.measures) & _DRAWN:
+        parser.error(f"--plot draws {' and '.join(sorted(_DRAWN))}: measure one of them")
     if chosen.rounds < 1:
         parser.error("--rounds: write 1 or more")
     return chosen
 
 
-def _machine() -> dict[str, object]:
+def _machine(api: str) -> dict[str, object]:
     """Say under what circumstances the figures were found."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "system": platform.platform(),
+        "servers": {"at once": api, "with a latency, and for the rate": "the bundled server"},
         "client_core": CLIENT_CORE,
         "server_core": SERVER_CORE,
         "load_before": os.getloadavg()[0],

@@ -4,8 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from benchmarks.measuring import Figure, Plan, alternate, figure
-from benchmarks.senders import airflow_home
+from benchmarks.measuring import Figure, Plan, figure, in_turns
 
 _ROUNDS = 7  # a process start is short and noisy
 _MOST_EXTRA_MS = 100
@@ -16,10 +15,9 @@ _OURS = "from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator"
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Compare with importing ``BaseOperator``, which every DAG file does; each in a fresh process."""
-    with airflow_home():
-        if not plan.smoke:
-            _import_ms(_OURS)  # fills the page cache, and Airflow's home
-        pairs = alternate(1 if plan.smoke else _ROUNDS, lambda: _import_ms(_BASE), lambda: _import_ms(_OURS))
+    if not plan.smoke:
+        _import_ms(_OURS)  # fills the page cache, and Airflow's home
+    pairs = in_turns(1 if plan.smoke else _ROUNDS, lambda: _import_ms(_BASE), lambda: _import_ms(_OURS))
     yield figure(
         "import",
         "SqlToRestOperator: ms",

@@ -4,6 +4,7 @@ import gc
 import os
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,13 +51,13 @@ class Plan:
     full: bool = False
 
 
-def alternate(rounds: int, baseline: Callable[[], Result], ours: Callable[[], Result]) -> list[tuple[Result, Result]]:
-    """Run A B A B ...: what disturbs the machine for a while disturbs both. :return: (baseline, ours) pairs."""
-    return [(_undisturbed(baseline), _undisturbed(ours)) for _ in range(rounds)]
+def in_turns(rounds: int, *contestants: Callable[[], Result]) -> list[tuple[Result, ...]]:
+    """Run A B C A B C ...: what disturbs the machine for a while disturbs all. :return: their results, by round."""
+    return [tuple(_undisturbed(run) for run in contestants) for _ in range(rounds)]
 
 
 def _undisturbed(run: Callable[[], Result]) -> Result:
-    gc.collect()  # else one side pays for the other's garbage
+    gc.collect()  # else one pays for another's garbage
     return run()
 
 
@@ -119,9 +120,52 @@ def figure(
     return Figure(**{**vars(found), "met": meets(found)}) if meets else found
 
 
-def table(figures: Iterable[Figure]) -> Table:
-    """Lay the figures out for people."""
-    laid = Table(title="median (min..max) over the rounds")
+@dataclass(frozen=True)
+class Rival:
+    """Whom we are compared with.
+
+    :param run: gives its result, of which more is better.
+    :param at_least: how many times as good we want to be.
+    """
+
+    name: str
+    run: Callable[[], float]
+    at_least: float | None = None
+
+
+def compare(
+    measure: str, case: str, rounds: int, ours: Callable[[], float], rivals: Sequence[Rival]
+) -> Iterator[Figure]:
+    """Measure us and the rivals in turns. :return: a figure for each rival."""
+    found = in_turns(rounds, ours, *(rival.run for rival in rivals))
+    for place, rival in enumerate(rivals, 1):
+        least = rival.at_least
+        yield figure(
+            measure,
+            case,
+            [(results[place], results[0]) for results in found],
+            rival.name,
+            target=f">= {least:g}" if least else "",
+            meets=(lambda line, least=least: line.ratio.median >= least) if least else None,
+        )
+
+
+def per_second(send: Callable[[], int]) -> float:
+    """Time what gives how many rows it has sent."""
+    started = time.perf_counter()
+    sent = send()
+    return sent / (time.perf_counter() - started)
+
+
+def table(figures: Iterable[Figure], api: str) -> Table:
+    """Lay the figures out for people.
+
+    :param api: the server that answers at once.
+    """
+    laid = Table(
+        title="median (min..max) over the rounds",
+        caption=f"what answers at once: {api}; with a latency, and for the rate: the bundled server",
+    )
     for heading in ("measure", "case", "ours", "baseline", "ratio", "target"):
         laid.add_column(heading)
     verdicts = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}

@@ -10,40 +10,50 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.api import running_api
-from benchmarks.database import running_postgres
-from benchmarks.measuring import Figure, Plan, alternate, figure, say
-from benchmarks.senders import airflow_home, deliver_from_postgres
+from benchmarks.measuring import Figure, Plan, figure, in_turns, say
+from benchmarks.senders import deliver_from_postgres, in_bulk
+from benchmarks.surroundings import running_ends
 
+_SMALL = 10_000
 _MOST_MORE_MB = 40
 _LONGEST_RUN = timedelta(minutes=20)
+_BULK = 0  # for "all rows, in bulk", where another number says that every so manieth is posted, singly
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Compare the peak of a small table with that of one a hundred times as large.
+    """Compare the peak of a small table with those of larger ones.
 
-    All rows are read and transformed. Posting a million of them takes many minutes, so that ``transform`` skips
-    all but every 100th, unless the whole is asked for.
+    All rows are read. Posting a million of them one by one takes minutes, so that ``transform`` skips all but every
+    100th, unless the whole is asked for.
     """
-    small, large = (200, 2_000) if plan.smoke else (10_000, 1_000_000)
-    with running_postgres() as postgres, running_api() as api:
-        target = {"conn_type": "async_rest", "schema": "http", "host": "127.0.0.1", "port": api.port}
-        with airflow_home(source_db=postgres, search_api=target):
-            yield _compare(small, large, 100, 1 if plan.smoke else plan.rounds)
-            if plan.full:
-                yield _compare(small, large, 1, 1)
+    with running_ends(plan):
+        for rows in (100_000, 1_000_000):
+            yield _compare(rows, 100, plan.rounds)
+        if plan.full:
+            yield _compare(1_000_000, 1, 1)
 
 
-def _compare(small: int, large: int, every: int, rounds: int) -> Figure:
-    posted = "all" if every == 1 else f"every {every}th"
+def measure_bulk(plan: Plan) -> Iterator[Figure]:
+    """Do the same in bulk, where all are posted."""
+    with running_ends(plan):
+        yield _compare(1_000_000, _BULK, plan.rounds)
+        if plan.full:
+            yield _compare(5_000_000, _BULK, 1)
+
+
+def _compare(rows: int, every: int, rounds: int) -> Figure:
     return figure(
         "memory",
-        f"{large:,} rows read, {posted} posted: peak MB",
-        alternate(rounds, lambda: _peak_mb(small, every), lambda: _peak_mb(large, every)),
-        f"for {small:,} rows",
+        f"{rows:,} rows read, {_how(every)}: peak MB",
+        in_turns(rounds, lambda: _peak_mb(_SMALL, every), lambda: _peak_mb(rows, every)),
+        f"for {_SMALL:,} rows",
         target=f"<= {_MOST_MORE_MB} MB more",
         meets=lambda found: found.ours.high - found.baseline.low <= _MOST_MORE_MB,
     )
+
+
+def _how(every: int) -> str:
+    return {_BULK: "all posted in bulk", 1: "all posted singly"}.get(every, f"every {every}th posted")
 
 
 def _peak_mb(rows: int, every: int) -> float:
@@ -61,7 +71,8 @@ def _deliver(rows: int, every: int) -> dict[str, Any]:
     def transform(row: dict[str, Any]) -> dict[str, Any] | None:
         return row if row["id"] % every == 0 else None
 
-    report = deliver_from_postgres(rows, transform=transform, timeout=_LONGEST_RUN)
+    how = in_bulk() if every == _BULK else {"transform": transform, "concurrency": 64}
+    report = deliver_from_postgres(rows, execution_timeout=_LONGEST_RUN, **how)
     return {"peak_mb": _own_peak_mb(), "delivered": report["delivered"], "seconds": report["elapsed_seconds"]}
 
 

@@ -1,13 +1,9 @@
 """The contestants: a bare aiohttp loop, our engine with rows from memory, our operator with rows from PostgreSQL."""
 
 import asyncio
-import json
 import logging
-import os
 import tempfile
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -29,7 +25,8 @@ from benchmarks.database import ROWS_SQL
 Row = dict[str, Any]
 Result = TypeVar("Result")
 
-_CHUNK_SIZE = 5000
+CHUNK_SIZE = 5000
+BATCH_ITEMS = 500
 encode = json_encoder()
 
 
@@ -39,7 +36,7 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
         return runner.run(main)
 
 
-async def send_bare(requests: Iterable[tuple[str, bytes]], concurrency: int) -> None:
+async def send_bare(requests: Sequence[tuple[str, bytes]], concurrency: int) -> int:
     """Post (URL, body) pairs in the simplest way there is: workers that share a session and an iterator."""
     left = iter(requests)
 
@@ -51,33 +48,34 @@ async def send_bare(requests: Iterable[tuple[str, bytes]], concurrency: int) -> 
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
         await asyncio.gather(*(work(session) for _ in range(concurrency)))
+    return len(requests)
 
 
-class _InMemory:
+class InMemory:
     """Rows that are there already, in chunks as a cursor gives them."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
 
     def __iter__(self) -> Iterator[Sequence[Row]]:
-        for start in range(0, len(self._rows), _CHUNK_SIZE):
-            yield self._rows[start : start + _CHUNK_SIZE]
+        for start in range(0, len(self._rows), CHUNK_SIZE):
+            yield self._rows[start : start + CHUNK_SIZE]
 
     def cancel(self) -> None:
         pass
 
 
 def deliver_from_memory(
-    url: str, rows: Sequence[Row], concurrency: int, *, endpoint: str = "items", rate_limit: str | None = None
+    url: str, rows: Sequence[Row], concurrency: int, *, rate_limit: str | None = None
 ) -> dict[str, Any]:
     """Deliver with the engine alone, without Airflow. :return: the report."""
-    template = EndpointTemplate(endpoint)
+    template = EndpointTemplate("items")
     build = RequestBuilder(endpoint=template, method="POST", encode=encode, identity=Identity(), has_key=True).build
     with tempfile.TemporaryDirectory(prefix="async-rest-bench-") as folder:
         job = Job(
             settings=ClientSettings(url),
             build=build,
-            source=RowSource(_InMemory(rows), key=("id",), endpoint_columns=template.columns),
+            source=RowSource(InMemory(rows), key=("id",), endpoint_columns=template.columns),
             retry=RequestRetry(),
             rate_limit=parse_rate_limit(rate_limit),
             concurrency=concurrency,
@@ -93,16 +91,6 @@ def deliver_from_memory(
         return _all_delivered(run(deliver()), len(rows))
 
 
-@contextmanager
-def airflow_home(**connections: Mapping[str, Any]) -> Iterator[None]:
-    """Give Airflow, which must not be imported yet, an empty home and these connections."""
-    with tempfile.TemporaryDirectory(prefix="async-rest-bench-airflow-") as home:
-        os.environ.update(AIRFLOW_HOME=home, AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR")
-        for conn_id, fields in connections.items():
-            os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(fields)
-        yield
-
-
 class _StateStore(dict[str, Any]):
     """Airflow's task state store, as far as a task uses it."""
 
@@ -113,17 +101,10 @@ class _StateStore(dict[str, Any]):
         self.pop(key, None)
 
 
-def deliver_from_postgres(
-    rows: int,
-    concurrency: int = 64,
-    *,
-    endpoint: str = "items",
-    transform: Callable[[Row], Any] | None = None,
-    timeout: timedelta | None = None,
-) -> dict[str, Any]:
+def deliver_from_postgres(rows: int, **arguments: Any) -> dict[str, Any]:
     """Run the operator itself, with checkpoints, between the connections ``source_db`` and ``search_api``.
 
-    :param timeout: its ``execution_timeout``, which bounds it.
+    :param arguments: of the operator, besides those that all measures share.
     :return: the report.
     """
     from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator  # noqa: PLC0415  (it imports Airflow)
@@ -134,18 +115,23 @@ def deliver_from_postgres(
         parameters={"rows": rows},
         sql_conn_id="source_db",
         http_conn_id="search_api",
-        endpoint=endpoint,
+        endpoint="items",
         key="id",
-        chunk_size=_CHUNK_SIZE,
-        concurrency=concurrency,
-        transform=transform,
+        chunk_size=CHUNK_SIZE,
         window_start="2026-11-01",
         window_end="2026-12-01",
-        execution_timeout=timeout,
+        **arguments,
     )
     ti = SimpleNamespace(dag_id="bench", run_id="run", task_id="post", map_index=-1, try_number=1, task=task)
     ti.xcom_push = lambda **_: None
     return _all_delivered(task.execute({"ti": ti, "task_state_store": _StateStore()}), rows)
+
+
+def in_bulk() -> dict[str, Any]:
+    """Give the operator's arguments for lines of JSON, many to a request."""
+    from airflow_async_rest import Batch  # noqa: PLC0415
+
+    return {"batch": Batch(max_items=BATCH_ITEMS, format="ndjson")}
 
 
 def _all_delivered(report: dict[str, Any], rows: int) -> dict[str, Any]:

@@ -1,0 +1,75 @@
+"""What people publish for this job, each in its simplest usual form; it raises at the first answer that is an error."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+import psycopg
+import requests
+from psycopg.rows import dict_row
+
+from benchmarks.database import ROWS_SQL
+
+_HEADERS = {"Content-Type": "application/json"}
+_SQL = ROWS_SQL.replace(":rows", "%s")
+_CHUNK = 1000
+
+
+def dumps(row: Any) -> str:
+    """Encode what the database gives; the times and decimals by way of ``str``."""
+    return json.dumps(row, default=str)
+
+
+@contextmanager
+def _cursor(postgres: dict[str, Any], rows: int) -> Iterator[psycopg.Cursor[dict[str, Any]]]:
+    with (
+        psycopg.connect(host=postgres["host"], user=postgres["login"], dbname=postgres["schema"]) as connection,
+        connection.cursor(row_factory=dict_row) as cursor,
+    ):
+        yield cursor.execute(_SQL, (rows,))
+
+
+def post_one_after_another(postgres: dict[str, Any], url: str, rows: int) -> int:
+    """Post each row with ``requests``. :return: how many, as with the others."""
+    posted = 0
+    with _cursor(postgres, rows) as cursor, requests.Session() as session:
+        while chunk := cursor.fetchmany(_CHUNK):
+            for row in chunk:
+                session.post(url, data=dumps(row), headers=_HEADERS).raise_for_status()
+                posted += 1
+    return posted
+
+
+def gather_chunk_by_chunk(postgres: dict[str, Any], url: str, rows: int, concurrency: int) -> int:
+    """Give each chunk an event loop, a session and a ``gather`` of its own."""
+    posted = 0
+    with _cursor(postgres, rows) as cursor:
+        while chunk := cursor.fetchmany(_CHUNK):
+            posted += asyncio.run(_post_chunk(url, chunk, concurrency))
+    return posted
+
+
+async def _post_chunk(url: str, chunk: list[dict[str, Any]], concurrency: int) -> int:
+    semaphore = asyncio.Semaphore(concurrency)
+
+    async def post(session: aiohttp.ClientSession, row: dict[str, Any]) -> None:
+        async with semaphore, session.post(url, json=row) as answer:
+            await answer.read()
+            answer.raise_for_status()
+
+    async with aiohttp.ClientSession(json_serialize=dumps) as session:
+        return len(await asyncio.gather(*(post(session, row) for row in chunk)))
+
+
+def post_bulk_one_after_another(postgres: dict[str, Any], url: str, rows: int, batch: int) -> int:
+    """Post so many rows at a time as lines of JSON."""
+    posted = 0
+    with _cursor(postgres, rows) as cursor, requests.Session() as session:
+        while chunk := cursor.fetchmany(batch):
+            body = "".join(dumps(row) + "\n" for row in chunk)
+            session.post(url, data=body, headers={"Content-Type": "application/x-ndjson"}).raise_for_status()
+            posted += len(chunk)
+    return posted
