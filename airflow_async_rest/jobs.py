@@ -100,8 +100,9 @@ def row_job(
             retry=sending.request_retry,
             has_key=bool(key),
             request=builder.build_batch,
+            redact=redact,
         )
-        source = BatchSource(rows, form, redact)
+        source = BatchSource(rows, form)
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     return _job(
         hook,

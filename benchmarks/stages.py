@@ -77,7 +77,7 @@ def _bulk_stages(count: int, base_url: str) -> Stages:
     form = BatchForm(**in_bulk(), **how)
 
     def cut() -> Iterator[list[ItemBatch]]:
-        return BatchSource(_Given(items), form, str).open(None, lambda _: None)
+        return BatchSource(_Given(items), form).open(None, lambda _: None)
 
     batches = [batch.items for made in cut() for batch in made]
     requests = [form.build(batch) for batch in batches]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.errors import ItemError, ResultsError, SendError
-from airflow_async_rest.core.models import DeadLetter, Item, ItemResult, Outcome, Request, Response, Verdict
+from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.response import UNMATCHED, ResponseCheck, classify_response
 from airflow_async_rest.core.retry import RequestRetry
@@ -105,7 +105,6 @@ class BatchDelivery:
         """Deliver a group. :return: whether all of it was delivered."""
         if len(group.items) > 1 and (culprit_inside or self._is_too_large(group)):
             return await self._deliver_halves(group, culprit_inside=culprit_inside)
-        self._recorder.send_together(group.items)
         answer = await self._send(group)
         if answer.may_be_one_items_fault and len(group.items) > 1:
             too_large = answer.response is not None and answer.response.status == _TOO_LARGE
@@ -115,6 +114,7 @@ class BatchDelivery:
         again, failed = self._settle_all(group, answer)
         if not again:
             return not failed
+        self._recorder.send_together(again)
         await self._sender.pause(answer.response, group.failures)
         return await self._deliver(_Group(again, group.form, group.requests, group.failures)) and not failed
 
@@ -160,6 +160,9 @@ class BatchDelivery:
 
     def _settle_all(self, group: _Group, answer: _Answer) -> tuple[list[Item], int]:
         """Settle what is delivered or failed for good. :return: what is to be sent again, and how many failed."""
+        if answer.results.count(DELIVERED) == len(group.items):
+            self._recorder.delivered(group.items)
+            return [], 0
         group.failures += 1
         last = group.failures >= self._retry.max_attempts
         of_verdict: dict[Verdict, list[tuple[Item, ItemResult]]] = {verdict: [] for verdict in Verdict}
@@ -196,5 +199,7 @@ class BatchDelivery:
 def result_of_response(response: Response, retry: RequestRetry, check: ResponseCheck | None) -> ItemResult:
     """Judge all items of an answer alike."""
     verdict, reason, detail = classify_response(response, retry, check)
+    if verdict is Verdict.DELIVERED:
+        return DELIVERED
     excerpt = "; ".join(part for part in (detail, response.text) if part)
     return ItemResult(verdict, reason, excerpt, response.status)

@@ -1,16 +1,19 @@
 """Bulk requests: how they are made of their items, and how their answers are read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_formats import batch_format
 from airflow_async_rest.core.batch_results import results_reader
-from airflow_async_rest.core.models import Item, ItemResult, Request, Response
+from airflow_async_rest.core.errors import ItemError
+from airflow_async_rest.core.models import DeadLetter, Item, ItemResult, Request, Response
 from airflow_async_rest.core.retry import RequestRetry
 
 A_FUNCTION = "function"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class BatchForm:
@@ -19,6 +22,7 @@ class BatchForm:
     :param encode: payload -> JSON.
     :param has_key: whether items carry a key of their own.
     :param request: items, body, content type -> the request, with a key that is theirs and no others'.
+    :param redact: takes secrets out of what encoding complains about.
     """
 
     def __init__(
@@ -29,6 +33,7 @@ class BatchForm:
         retry: RequestRetry,
         has_key: bool,
         request: Callable[[Sequence[Item], bytes, str], Request],
+        redact: Callable[[str], str] = str,
     ) -> None:
         self.batch = batch
         # As dead letters name it; a function has no name that a replay could find it by.
@@ -38,12 +43,30 @@ class BatchForm:
         }
         self._encode = encode
         self._request = request
+        self._redact = redact
         self._format = batch_format(batch.format, encode, has_key=has_key)
         self._read = results_reader(batch.results, retry)
+        # Else a part is the payload's JSON, and the row and the payload need not be kept until the answer is there.
+        self._keeps_payloads = (
+            callable(batch.format)
+            or batch.format == "bulk"
+            or callable(batch.results)
+            or batch.results == "elasticsearch"
+        )
 
-    def prepare(self, item: Item) -> None:
-        """Give an item its part of the body. :raises ItemError: when it has none."""
-        self._format.prepare(item)
+    def prepare(self, items: Iterable[Item]) -> None:
+        """Give items their parts of the body; one that has none is settled."""
+        part, keeps_payloads = self._format.part, self._keeps_payloads
+        for item in items:
+            if item.settled is not None:
+                continue
+            try:
+                item.part = part(item)
+            except ItemError as error:
+                item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
+            else:
+                if not keeps_payloads:
+                    item.row, item.payload = _NOTHING, None
 
     def build(self, items: Sequence[Item]) -> Request:
         """Build the request of prepared items. :raises ItemError: when it cannot be built."""
@@ -51,7 +74,8 @@ class BatchForm:
 
     def build_alone(self, item: Item) -> Request:
         """Give the request of one item as a dead letter keeps it: with the item's payload, in JSON, as the body."""
-        return replace(self.build([item]), body=self._encode(item.payload), content_type="application/json")
+        body = self._encode(item.payload) if self._keeps_payloads else item.part
+        return replace(self.build([item]), body=body, content_type="application/json")
 
     def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
         """Read what became of each item; None: the answer speaks for all of them alike.

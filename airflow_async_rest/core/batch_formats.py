@@ -33,8 +33,8 @@ class BatchFormat(Protocol):
 
     content_type: str
 
-    def prepare(self, item: Item) -> None:
-        """Give an item its part of the body. :raises EncodeError: when it has none."""
+    def part(self, item: Item) -> bytes:
+        """Give an item's part of the body. :raises EncodeError: when it has none."""
 
     def join(self, items: Sequence[Item]) -> bytes:
         """Make the body. :raises EncodeError: when it cannot be made."""
@@ -63,8 +63,8 @@ class _Format:
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
 
-    def prepare(self, item: Item) -> None:
-        item.part = self._encode(item.payload)
+    def part(self, item: Item) -> bytes:
+        return self._encode(item.payload)
 
 
 class _Array(_Format):
@@ -90,7 +90,7 @@ class _Actions(_Lines):
         super().__init__(encode)
         self._has_key = has_key
 
-    def prepare(self, item: Item) -> None:
+    def part(self, item: Item) -> bytes:
         if not isinstance(item.payload, Mapping):
             raise EncodeError(f"format='bulk' takes a dict for each item, not a {type(item.payload).__name__}.")
         if self._has_key and "_id" not in item.payload:
@@ -106,7 +106,7 @@ class _Actions(_Lines):
             elif name != "_op_type":
                 document[name] = value
         line = self._encode({action: about})
-        item.part = line if action == "delete" else line + b"\n" + self._encode(document)
+        return line if action == "delete" else line + b"\n" + self._encode(document)
 
 
 def _document_id(key: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import ResultsError
-from airflow_async_rest.core.models import Item, ItemResult, Response, Verdict
+from airflow_async_rest.core.models import DELIVERED, Item, ItemResult, Response, Verdict
 from airflow_async_rest.core.response import classify_status
 from airflow_async_rest.core.retry import RequestRetry
 
@@ -14,7 +14,6 @@ ResultsReader = Callable[[Response, Sequence[Item]], list[ItemResult] | None]
 
 _SHOWN_CHARACTERS = 400
 _Read = Callable[[Response, Sequence[Item], RequestRetry], list[ItemResult] | None]
-_DELIVERED = ItemResult(Verdict.DELIVERED)
 _MULTI_STATUS = 207
 _REASONS = {Verdict.DELIVERED: "", Verdict.REFUSED: "refused", Verdict.RETRY: "not_stored"}
 _LIST_NAMES = ("results", "items", "responses", "records", "data", "value")
@@ -43,7 +42,7 @@ def results_reader(name: str | Callable[..., Any] | None, retry: RequestRetry) -
 def result_of_status(status: int, retry: RequestRetry, detail: str = "") -> ItemResult:
     """Judge an item by an HTTP status."""
     verdict = classify_status(status, retry)
-    return _DELIVERED if verdict is Verdict.DELIVERED else ItemResult(verdict, f"http_{status}", detail, status)
+    return DELIVERED if verdict is Verdict.DELIVERED else ItemResult(verdict, f"http_{status}", detail, status)
 
 
 def _read_or_judge(
@@ -164,9 +163,9 @@ def _read_entry(entry: Any, retry: RequestRetry, *, accepted: bool) -> ItemResul
     if error is not None or success is False or word in _BAD_WORDS:
         return ItemResult(Verdict.REFUSED, "refused", _short(entry))
     if success or word in _GOOD_WORDS:
-        return _DELIVERED
+        return DELIVERED
     if not word and any(name in plain for name in _ERROR_NAMES):
-        return _DELIVERED if accepted else ItemResult(Verdict.RETRY, _REASONS[Verdict.RETRY], _short(entry))
+        return DELIVERED if accepted else ItemResult(Verdict.RETRY, _REASONS[Verdict.RETRY], _short(entry))
     raise ResultsError(f"a result has no status or error that could be read: {_short(entry)}")
 
 
@@ -206,7 +205,7 @@ class _ByFunction:
         if isinstance(said, Verdict):
             return ItemResult(said, _REASONS[said], str(detail))
         if isinstance(said, bool):
-            return ItemResult(Verdict.REFUSED, "refused", str(detail)) if not said else _DELIVERED
+            return ItemResult(Verdict.REFUSED, "refused", str(detail)) if not said else DELIVERED
         if isinstance(said, int) and 100 <= said <= 599:  # noqa: PLR2004
             return result_of_status(said, retry, str(detail))
         raise ResultsError(

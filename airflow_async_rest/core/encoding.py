@@ -42,7 +42,7 @@ def json_encoder(naive_timezone: tzinfo | None = None) -> Callable[[Any], bytes]
 
     def encode(payload: Any) -> bytes:
         try:
-            body = orjson.dumps(payload, default, options)
+            body = _trimmed(orjson.dumps(payload, default, options))
         except orjson.JSONEncodeError as error:
             body = _encode_rare(payload, default, options, error)
         if b"null" in body:
@@ -50,6 +50,15 @@ def json_encoder(naive_timezone: tzinfo | None = None) -> Callable[[Any], bytes]
         return body
 
     return encode
+
+
+def _trimmed(data: bytes) -> bytes:
+    """Give a copy, in memory of its own size.
+
+    orjson cuts its result out of a buffer of 1 KB and more, and what is left of it is of little use while the result
+    is kept: with many kept, making one costs 2 us more (twenty times as much for a key) than with this copy.
+    """
+    return b"%b" % data
 
 
 def _encode_other(value: Any) -> Any:
@@ -142,7 +151,7 @@ def encode_anything(value: Any) -> bytes:
 
 
 def _dumps(value: Any) -> bytes:
-    return orjson.dumps(value, _encode_other, orjson.OPT_NAIVE_UTC)
+    return _trimmed(orjson.dumps(value, _encode_other, orjson.OPT_NAIVE_UTC))
 
 
 def _readable(value: Any, depth: int) -> Any:

@@ -163,3 +163,6 @@ class ItemResult(NamedTuple):
     reason: str = ""
     detail: str = ""
     status: int | None = None
+
+
+DELIVERED = ItemResult(Verdict.DELIVERED)

@@ -146,8 +146,10 @@ class Recorder:
         """Note that rows were delivered."""
         for item in items:
             del self._pending[item.index]
-            if item.index in self._known_dead:
-                self._resolve(item.index)
+        if self._known_dead:
+            for item in items:
+                if item.index in self._known_dead:
+                    self._resolve(item.index)
         self.totals.delivered += len(items)
         self.delivered_now += len(items)
         for _ in range(min(len(items), _BREAKER_WINDOW)):

@@ -67,10 +67,10 @@ class Replay:
                 units.append(item)
             else:
                 form = self._form(item.request, record["batch"])
-                form.prepare(item)
-                if full := cutters.setdefault(form, Cutter(form.batch)).add(item):
-                    units.append(ItemBatch(full, form))
-            if len(units) == _CHUNK:
+                form.prepare([item])
+                full = cutters.setdefault(form, Cutter(form.batch)).add([item])
+                units += [ItemBatch(batch, form) for batch in full]
+            if len(units) >= _CHUNK:
                 yield units
                 units = []
         yield [*units, *(ItemBatch(rest, form) for form, cutter in cutters.items() if (rest := cutter.flush()))]

@@ -90,20 +90,20 @@ class RowSource:
         for chunk in self._chunks:
             if index == 0 and chunk:
                 self._check_columns(chunk[0])
-            made: list[Item] = []
-            for row in chunk:
-                item = self._make(index, row)
-                if index >= position or (resume and resume.wants(index)):
-                    self._settle(item)
-                    made.append(item)
-                if index < position:
-                    digest.add(item.content)
-                index += 1
-                if resume and index == position:
+            items = self._make(index, chunk)
+            if resume and index < position:
+                known = items[: position - index]
+                digest.add(*[item.content for item in known])
+                if index + len(known) == position:
                     if digest.hexdigest() != resume.checkpoint.digest:
                         raise SourceChangedError("the rows read before, or their order, are no longer the same")
                     on_digest(digest)
-            yield made
+                items = [item for item in known if resume.wants(item.index)] + items[len(known) :]
+            if self._transform is not None:
+                for item in items:
+                    self._settle(item, self._transform)
+            index += len(chunk)
+            yield items
         if index < position:
             raise SourceChangedError(f"the query now returns {index} rows, and {position} had been read before")
 
@@ -116,19 +116,29 @@ class RowSource:
                     f"{', '.join(map(str, row))}."
                 )
 
-    def _make(self, index: int, row: Row) -> Item:
+    def _make(self, first: int, chunk: Sequence[Row]) -> list[Item]:
         if not self._key:
-            return Item(index, index, row, row, b"%d" % index, stable_bytes(list(row.values())))
-        values = [row.get(column) for column in self._key]
-        identity = stable_bytes(values)
-        return Item(index, values if len(values) > 1 else values[0], row, row, identity, identity)
+            return [
+                Item(index, index, row, row, b"%d" % index, stable_bytes(list(row.values())))
+                for index, row in enumerate(chunk, first)
+            ]
+        if len(self._key) == 1:
+            [name] = self._key
+            return [
+                Item(index, key := row.get(name), row, row, identity := stable_bytes([key]), identity)
+                for index, row in enumerate(chunk, first)
+            ]
+        return [
+            Item(
+                index, keys := [row.get(name) for name in self._key], row, row, identity := stable_bytes(keys), identity
+            )
+            for index, row in enumerate(chunk, first)
+        ]
 
-    def _settle(self, item: Item) -> None:
+    def _settle(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""
-        if self._transform is None:
-            return
         try:
-            item.payload = self._transform(dict(item.row))
+            item.payload = transform(dict(item.row))
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
             detail = self._redact(f"transform raised {type(error).__name__}: {error}")
             item.settled = DeadLetter.of(item, "transform", detail=detail)

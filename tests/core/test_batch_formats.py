@@ -20,7 +20,7 @@ def body_of(item_of):
             for index, payload in enumerate(payloads)
         ]
         for item in items:
-            form.prepare(item)
+            item.part = form.part(item)
         return form.join(items)
 
     return make

@@ -30,7 +30,7 @@ def requests_of(rows, batch, *, size=10, resume=None, transform=None):
         endpoint=EndpointTemplate("x"), method="POST", encode=json_encoder(), identity=Identity(), has_key=True
     )
     form = BatchForm(batch, encode=json_encoder(), retry=RequestRetry(), has_key=True, request=builder.build_batch)
-    source = BatchSource(RowSource(Chunked(rows, size), key=("id",), transform=transform), form, str)
+    source = BatchSource(RowSource(Chunked(rows, size), key=("id",), transform=transform), form)
     made = []
     for units in source.open(resume, lambda digest: None):
         for unit in units:
@@ -131,7 +131,6 @@ def test_a_row_that_is_skipped_is_settled_and_not_lost():
     source = BatchSource(
         RowSource(Chunked(rows_of(0), 1), key=("id",), transform=lambda row: None),
         BatchForm(Batch(), encode=json_encoder(), retry=RequestRetry(), has_key=True, request=None),
-        str,
     )
     [[unit]] = source.open(None, lambda digest: None)
     assert [item.settled for item in unit.items] == [Skipped(0)]
