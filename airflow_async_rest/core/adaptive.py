@@ -105,8 +105,8 @@ class ConcurrencyLimit:
         elif latency > before.mean + _DEVIATIONS * before.deviation:
             self._decrease(now, _DECREASE)
         elif self._reached and self._doubling:
-            self.limit = min(self._most, self.limit * 2)
             self._doubling = self.limit < self._most
+            self.limit = min(self._most, self.limit * 2)
         elif self._reached and latency <= before.mean:
             self.limit = min(self._most, self.limit + 1)
         if self._latency is None:
