@@ -6,7 +6,7 @@ import pytest
 from task_runner import run_try
 from tasks import ids
 
-from airflow_async_rest import RequestRetry
+from airflow_async_rest import Batch, RequestRetry
 
 
 def task_of(function, **arguments):
@@ -84,6 +84,15 @@ def test_two_calls_in_one_task_keep_their_dead_letters_apart(places, supervisor)
         assert [sorted(open_folder(uri).read()) for uri in (first, second)] == [[3, 4], [3, 4]]
         assert [item["key"] for item in supervisor.data["xcom"]["failed_items"]] == [3, 4]
         assert [item["key"] for item in supervisor.data["xcom"]["failed_items_2"]] == [13, 14]
+
+
+def test_items_go_in_batches_too_and_the_concurrency_may_be_found(places, supervisor):
+    batch = Batch(max_items=100, format={"values": "json_array"})
+    task = task_of(lambda: deliver(range(250), endpoint="x", key=None, batch=batch, concurrency="adaptive"))
+    state, _ = run_try(task, supervisor)
+    assert (state, supervisor.report["requests"]) == ("success", 3)
+    sent = [value["item"] for seen in places.seen for value in seen.json()["values"]]
+    assert sorted(sent) == list(range(250))
 
 
 def test_an_item_without_the_key_column_does_not_stop_the_others(places, supervisor):
