@@ -1,4 +1,4 @@
-"""A backfill over a week: rows out of a database into a flaky API by Airflow, and the proof that none was lost."""
+"""Backfills over a week: rows out of a database into a flaky API by Airflow, and the proof that none was lost."""
 
 import argparse
 import sys
@@ -11,70 +11,89 @@ from rich.console import Console
 from rich.live import Live
 
 from demo.airflow_client import AirflowError
-from demo.backfill import ENDED, Backfill, Replay, dead_ids
+from demo.backfill import BULK_DAG, DAG, ENDED, Backfill, Replay, dead_ids
 from demo.children import ChildError, listening
 from demo.database import ids_by_day
+from demo.facts import DayRun, Facts
 from demo.interrupts import Interrupted, Interrupts
 from demo.screen import Screen, show_api_stats, show_places, show_verdict
 from demo.stage import Stage, children, set_up
-from demo.verdict import DayRun, Facts, judge, judge_replay
+from demo.verdict import judge, judge_api, judge_bulk, judge_replay
 from demo.week import REFUSED_IDS
 
+Days = dict[str, list[DayRun]]  # by DAG
 
-def backfill(stage: Stage, console: Console) -> list[DayRun]:
-    """Run the week, showing how far it is."""
+
+def backfill(stage: Stage, console: Console) -> Days:
+    """Run the week by both DAGs at the same time, showing how far it is."""
     screen = Screen({day: len(ids) for day, ids in ids_by_day(stage.socket_folder).items()})
-    week = Backfill(stage.airflow)
-    week.start()
+    weeks = [Backfill(stage.airflow, dag_id) for dag_id in (DAG, BULK_DAG)]
+    for week in weeks:
+        week.start()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         for _ in stage.looks():
-            days = week.days()
-            if week.has_ended:
+            days = {week.dag_id: week.days() for week in weeks}
+            if all(week.has_ended for week in weeks):
                 break
             live.update(screen.progress(days, stage.api.get("/_stats").json()))
     console.print(screen.days(days))
-    console.print()
     return days
 
 
-def replay(stage: Stage, days: list[DayRun], console: Console) -> tuple[str, dict]:
+def replay(stage: Stage, days: Days, console: Console) -> tuple[str, dict]:
     """Let the API accept what it refused, and send that again. :return: state and report."""
     stage.api.post("/_accept")
     with console.status("The API accepts everything now; dags/replay.py sends the dead letters again"):
-        run = Replay(stage.airflow, days)
+        run = Replay(stage.airflow, [day for of_dag in days.values() for day in of_dag])
         for _ in stage.looks():
             if (state := run.state()) in ENDED:
                 break
     return state, run.report()
 
 
-def gather(stage: Stage, days: list[DayRun]) -> Facts:
-    """Ask the database, the API and the dead-letter files for their own count."""
-    ids = stage.api.get("/_ids").json()
-    return Facts(
-        ids_by_day=ids_by_day(stage.socket_folder),
-        refused_ids=REFUSED_IDS,
-        runs=[replace(day, dead_ids=dead_ids(day.report.get("dead_letters"))) for day in days],
-        times_stored={int(number): times for number, times in ids["times_stored"].items()},
-        api_refused=ids["refused"],
-        api_stats=stage.api.get("/_stats").json(),
-        listening=set().union(*(listening(child.session) for child in stage.children)),
-    )
+def gather(stage: Stage, days: Days) -> tuple[Facts, Facts, dict]:
+    """Ask the database, the API and the dead-letter files for their own count.
+
+    :return: what there is of each DAG, and the API's counts.
+    """
+    ids, stats = stage.api.get("/_ids").json(), stage.api.get("/_stats").json()
+    of_database = ids_by_day(stage.socket_folder)
+
+    def facts(dag_id: str, place: str, ids: dict, stats: dict) -> Facts:
+        return Facts(
+            dag_id=dag_id,
+            place=place,
+            ids_by_day=of_database,
+            refused_ids=REFUSED_IDS,
+            runs=[replace(day, dead_ids=dead_ids(day.report.get("dead_letters"))) for day in days[dag_id]],
+            times_stored={int(number): times for number, times in ids["times_stored"].items()},
+            api_refused=ids["refused"],
+            requests=stats["requests"],
+        )
+
+    one_by_one = facts(DAG, "the API", ids, stats)
+    return one_by_one, facts(BULK_DAG, "the API's archive", ids["archive"], stats["archive"]), stats
 
 
-def work(stage: Stage, console: Console) -> tuple[bool, list[DayRun]]:
+def work(stage: Stage, console: Console) -> tuple[bool, Days]:
     """Run the week, replay what was refused, and judge both. :return: whether all of it holds, and the days."""
-    console.print("\nA backfill of dags/sensors.py over the week: four days at a time share the API's limit.")
+    console.print("\nBackfills over the week, both at a time within the API's limit: dags/sensors.py puts the readings")
+    console.print("one by one, and dags/sensors_bulk.py posts them into the API's archive, 200 in a request.\n")
     days = backfill(stage, console)
-    facts = gather(stage, days)
-    claims = judge(facts)
-    show_api_stats(facts.api_stats, console)
+    one_by_one, bulk, stats = gather(stage, days)
+    show_api_stats(stats, console)
+    claims = {
+        "dags/sensors.py:": judge(one_by_one),
+        "dags/sensors_bulk.py:": judge_bulk(bulk),
+        "Both:": judge_api(stats, set().union(*(listening(child.session) for child in stage.children))),
+    }
     show_verdict(claims, console)
     state, report = replay(stage, days, console)
-    claims_of_replay = judge_replay(gather(stage, days), state, report)
-    console.print("Then the API was told to accept them, and the DAG replay was run for the dead letters:")
+    *both, stats = gather(stage, days)
+    then = "Then the API was told to accept them, and the DAG replay was run for the dead letters of both:"
+    claims_of_replay = {then: judge_replay(both, state, report, stats)}
     show_verdict(claims_of_replay, console)
-    return all(claim.holds for claim in claims + claims_of_replay), days
+    return all(claim.holds for group in (claims | claims_of_replay).values() for claim in group), days
 
 
 def serve(stage: Stage) -> None:
@@ -102,7 +121,7 @@ def main() -> int:
             took = time.monotonic() - started
             console.print(f"{'All of it holds' if good else 'Something is wrong'}, after {took:.0f} s.\n")
             if not options.check:
-                show_places(stage.airflow_url, stage.api_url, days, console)
+                show_places(stage.airflow_url, stage.api_url, days[DAG], console)
                 serve(stage)
     except Interrupted as interrupted:
         console.print("Stopped. Everything the demo had started has ended.")

@@ -1,28 +1,29 @@
-"""The week's backfill and the replay after it, as Airflow tells of them."""
+"""The week's backfills and the replay after them, as Airflow tells of them."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from demo.airflow_client import Airflow, TaskRuns
-from demo.verdict import DayRun
+from demo.facts import DayRun
 from demo.week import DAYS
 
-DAG, TASK = "sensors", "post_sensors"
+DAG, BULK_DAG, TASK = "sensors", "sensors_bulk", "post_sensors"
 ENDED = ("success", "failed")
 
 
 class Backfill:
-    """Seven runs of dags/sensors.py, one for each day; how many of them work at a time, the DAG itself limits."""
+    """Seven runs of a DAG, one for each day; how many of them work at a time, the DAG itself limits."""
 
-    def __init__(self, airflow: Airflow) -> None:
+    def __init__(self, airflow: Airflow, dag_id: str) -> None:
         self._airflow = airflow
+        self.dag_id = dag_id
         self._ended: dict[str, DayRun] = {}
 
     def start(self) -> None:
         """Ask Airflow for it."""
-        self._airflow.switch_on(DAG)
-        self._airflow.backfill(DAG, f"{DAYS[0]:%Y-%m-%d}", f"{DAYS[-1]:%Y-%m-%d}", max_active_runs=len(DAYS))
+        self._airflow.switch_on(self.dag_id)
+        self._airflow.backfill(self.dag_id, f"{DAYS[0]:%Y-%m-%d}", f"{DAYS[-1]:%Y-%m-%d}", max_active_runs=len(DAYS))
 
     @property
     def has_ended(self) -> bool:
@@ -31,17 +32,17 @@ class Backfill:
 
     def days(self) -> list[DayRun]:
         """Look how far each day is."""
-        return [self._ended.get(run["dag_run_id"]) or self._look(run) for run in self._airflow.runs(DAG)]
+        return [self._ended.get(run["dag_run_id"]) or self._look(run) for run in self._airflow.runs(self.dag_id)]
 
     def _look(self, run: dict[str, Any]) -> DayRun:
         run_id, day = run["dag_run_id"], run["data_interval_start"][:10]
-        tasks = TaskRuns(self._airflow, DAG, run_id)
+        tasks = TaskRuns(self._airflow, self.dag_id, run_id)
         if run["state"] not in ENDED:
             # A task that waits for its turn is of a run that is running.
             state = tasks.task(TASK)["state"] or "queued"
             return DayRun(day, run_id, state, tasks.stored(TASK, "progress") or {})
         report = tasks.xcom(TASK) or {}
-        failed = [item["key"] for item in tasks.xcom(TASK, "failed_items") or ()]
+        failed = {item["key"]: str(item["response_excerpt"]) for item in tasks.xcom(TASK, "failed_items") or ()}
         self._ended[run_id] = DayRun(day, run_id, run["state"], report, failed, dead_ids(report.get("dead_letters")))
         return self._ended[run_id]
 

@@ -9,14 +9,15 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from demo.verdict import Claim, DayRun
+from demo.facts import DayRun
+from demo.verdict import Claim
 
 _COLOURS = {"success": "green", "failed": "red", "running": "yellow"}
-_COUNTS = ("read", "delivered", "failed", "retries")
+_COUNTS = ("read", "delivered", "failed", "requests")
 
 
 class Screen:
-    """A table of the days, and below it what is going on.
+    """A table of the days for each DAG, and below them what is going on.
 
     :param rows: day -> how many rows it has.
     """
@@ -25,8 +26,11 @@ class Screen:
         self._rows = rows
         self._spinner = Spinner("dots")
 
-    def days(self, days: list[DayRun]) -> Table:
-        """Draw the days."""
+    def days(self, days: Mapping[str, list[DayRun]]) -> Group:
+        """Draw the days of every DAG."""
+        return Group(*(part for dag_id in days for part in (f"dags/{dag_id}.py", self._table(days[dag_id]), "")))
+
+    def _table(self, days: list[DayRun]) -> Table:
         table = Table("day", "state", "", *_COUNTS, "seconds", box=None, padding=(0, 2, 0, 0))
         for column in table.columns:
             column.no_wrap = True
@@ -36,34 +40,38 @@ class Screen:
             rows = self._rows.get(day.day, 0)
             counts = [f"{day.report.get(name, 0):,}" for name in _COUNTS]
             done = sum(day.report.get(name, 0) for name in ("delivered", "failed", "skipped"))
-            bar = ProgressBar(total=rows, completed=done, width=8, finished_style=_COLOURS.get(day.state, "yellow"))
+            bar = ProgressBar(total=rows, completed=done, width=7, finished_style=_COLOURS.get(day.state, "yellow"))
             seconds = f"{day.report.get('elapsed_seconds', 0):.1f}"
             table.add_row(day.day, Text(day.state, _COLOURS.get(day.state, "dim")), bar, *counts, seconds)
         return table
 
-    def progress(self, days: list[DayRun], stats: Mapping[str, Any]) -> Group:
+    def progress(self, days: Mapping[str, list[DayRun]], stats: Mapping[str, Any]) -> Group:
         """Draw the days and what the API has so far."""
         self._spinner.update(
-            text=f"The API has {stats['stored']:,} of {sum(self._rows.values()):,} readings; "
-            f"busiest second so far: {stats['busiest_second']} requests"
+            text=f"Of {sum(self._rows.values()):,} readings the API has {stats['stored']:,}, and its archive "
+            f"{stats['archive']['stored']:,}; busiest second so far: {stats['busiest_second']} requests"
         )
         return Group(self.days(days), self._spinner)
 
 
 def show_api_stats(stats: Mapping[str, Any], console: Console) -> None:
     """Print what the API made of the requests."""
-    faults = ", ".join(f"{count} {fault}" for fault, count in stats["faults"].items())
-    console.print(f"The API saw {stats['requests']:,} requests. It spoiled some of them: {faults}.")
-    console.print(f"{stats['repeats']} readings came again after they were stored; by their key it knew them.\n")
-
-
-def show_verdict(claims: list[Claim], console: Console) -> None:
-    """Print what holds and what does not."""
-    for claim in claims:
-        console.print("[green]yes[/]" if claim.holds else "[red]NO [/]", claim.text)
-        for problem in claim.problems:
-            console.print(f"      {problem}", style="red", markup=False)
+    for who, counts in (("The API", stats), ("Its archive", stats["archive"])):
+        faults = ", ".join(f"{count} {fault}" for fault, count in counts["faults"].items())
+        console.print(f"{who} saw {counts['requests']:,} requests. It spoiled some of them: {faults}.")
+        console.print(f"{counts['repeats']} came again after they were stored; by their key it knew them.")
     console.print()
+
+
+def show_verdict(claims: Mapping[str, list[Claim]], console: Console) -> None:
+    """Print what holds and what does not, under its titles."""
+    for title, its_claims in claims.items():
+        console.print(title)
+        for claim in its_claims:
+            console.print("[green]yes[/]" if claim.holds else "[red]NO [/]", claim.text)
+            for problem in claim.problems:
+                console.print(f"      {problem}", style="red", markup=False)
+        console.print()
 
 
 def show_places(airflow_url: str, api_url: str, days: list[DayRun], console: Console) -> None:
@@ -73,6 +81,7 @@ def show_places(airflow_url: str, api_url: str, days: list[DayRun], console: Con
     places = {
         "Airflow, without a login (it listens on this machine only)": airflow_url,
         "the seven runs of the backfill, as a grid": f"{airflow_url}/dags/sensors",
+        "those by bulk requests": f"{airflow_url}/dags/sensors_bulk",
         f"the task of {failed.day}: log, XCom (return_value, failed_items), state store": f"{run}/tasks/post_sensors",
         "the replay of what was refused": f"{airflow_url}/dags/replay",
         "the two connections, with form and test": f"{airflow_url}/connections",

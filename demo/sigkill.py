@@ -131,7 +131,7 @@ def main() -> int:
     except (ChildError, AirflowError, httpx.HTTPError, OSError) as error:
         console.print(f"The campaign cannot go on: {error}", markup=False)
         return 1
-    show_verdict(claims, console)
+    show_verdict({"After the last kill:": claims}, console)
     return 0 if all(claim.holds for claim in claims) else 1
 
 

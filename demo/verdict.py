@@ -1,54 +1,15 @@
 """The verdict: what the API stored, compared with what the database has and what Airflow says about it. Pure."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from demo.facts import Facts
 
 _SHOWN_IDS = 5
 _LOOPBACK = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class DayRun:
-    """A run of the DAG, for one day.
-
-    :param state: of the run, or of its task while the run has not ended.
-    :param report: the task's report, from XCom; the part of it that is known while the task runs.
-    :param failed_ids: from XCom.
-    :param dead_ids: from the dead-letter parts.
-    """
-
-    day: str
-    run_id: str
-    state: str
-    report: Mapping[str, Any]
-    failed_ids: list[int] = field(default_factory=list)
-    dead_ids: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All that the verdict is about.
-
-    :param ids_by_day: what the database has.
-    :param refused_ids: what the API was told to refuse.
-    :param times_stored: id -> how often the API stored it.
-    :param api_refused: what the API did refuse.
-    :param api_stats: the API's counts.
-    :param listening: the addresses at which something of the demo listens.
-    """
-
-    ids_by_day: Mapping[str, set[int]]
-    refused_ids: Collection[int]
-    runs: list[DayRun]
-    times_stored: Mapping[int, int]
-    api_refused: Collection[int]
-    api_stats: Mapping[str, Any]
-    listening: Collection[str]
-
-    @property
-    def ids(self) -> set[int]:
-        return set().union(*self.ids_by_day.values())
+# A batch has 200 rows. A day's last one has fewer, and some requests go again.
+_ROWS_A_BULK_REQUEST = 20
 
 
 @dataclass(frozen=True)
@@ -64,49 +25,83 @@ class Claim:
 
 
 def judge(facts: Facts) -> list[Claim]:
-    """Check everything."""
+    """Check what one DAG has done."""
     refused = len(facts.refused_ids)
     deliverable = facts.ids - set(facts.refused_ids)
     return [
         Claim(
-            f"each of the {len(deliverable):,} deliverable rows is in the API exactly once",
+            f"each of the {len(deliverable):,} deliverable rows is in {facts.place} exactly once",
             _stored(facts, deliverable),
         ),
         Claim(f"the {refused} refused rows are exactly the known handful", _refused(facts)),
-        Claim("each of them is in XCom and in the dead letters of its day", _dead_letters(facts)),
+        Claim(
+            "each of them is in XCom and in the dead letters of its day, with the reason that is its own",
+            _dead_letters(facts) + _reasons(facts),
+        ),
         Claim("the days with refused rows failed, the others succeeded", _states(facts)),
-        Claim("every day's report accounts for every row of the day", _reports(facts)),
-        _within_limit(facts),
+        Claim("every day's report is complete, and accounts for every row of the day", _reports(facts)),
+        Claim(f"the reports count the {facts.requests:,} requests that the API saw", _requests(facts)),
+    ]
+
+
+def judge_bulk(facts: Facts) -> list[Claim]:
+    """Check what one DAG has done by bulk requests."""
+    most = len(facts.ids) // _ROWS_A_BULK_REQUEST
+    few = Claim(
+        f"it needed a request for {_ROWS_A_BULK_REQUEST} rows at most",
+        [] if facts.requests <= most else [f"{facts.requests:,} requests for {len(facts.ids):,} rows"],
+    )
+    return [*judge(facts), few]
+
+
+def judge_api(stats: Mapping[str, Any], listening: Collection[str]) -> list[Claim]:
+    """Check what both have in common.
+
+    :param stats: the API's counts.
+    :param listening: the addresses at which something of the demo listens.
+    """
+    return [
+        _within_limit(stats),
         Claim(
             f"everything listens at {_LOOPBACK} only, at which this machine alone can ask",
-            [] if set(facts.listening) == {_LOOPBACK} else [f"listening: {sorted(facts.listening)}"],
+            [] if set(listening) == {_LOOPBACK} else [f"listening: {sorted(listening)}"],
         ),
     ]
 
 
-def judge_replay(facts: Facts, state: str, report: Mapping[str, Any]) -> list[Claim]:
+def judge_replay(both: list[Facts], state: str, report: Mapping[str, Any], stats: Mapping[str, Any]) -> list[Claim]:
     """Check what is there after the replay.
 
+    :param both: what there is of each DAG.
     :param state: of the replay's run.
     :param report: of its task.
+    :param stats: the API's counts.
     """
-    delivered, refused = report.get("delivered"), len(facts.refused_ids)
+    delivered, refused = report.get("delivered"), sum(len(facts.refused_ids) for facts in both)
     done = state == "success" and delivered == refused
-    left = [f"{run.day}: {run.dead_ids[:_SHOWN_IDS]}" for run in facts.runs if run.dead_ids]
+    left = [
+        f"{facts.dag_id}, {run.day}: {run.dead_ids[:_SHOWN_IDS]}"
+        for facts in both
+        for run in facts.runs
+        if run.dead_ids
+    ]
     return [
         Claim(
             f"the replay delivered the {refused} rows that had been refused",
             [] if done else [f"its run is in the state {state}, it delivered {delivered}"],
         ),
-        Claim(f"each of all {len(facts.ids):,} rows is in the API exactly once", _stored(facts, facts.ids)),
+        *(
+            Claim(f"each of all {len(facts.ids):,} rows is in {facts.place} exactly once", _stored(facts, facts.ids))
+            for facts in both
+        ),
         Claim("no dead letter is left", left),
-        _within_limit(facts),
+        _within_limit(stats),
     ]
 
 
-def _within_limit(facts: Facts) -> Claim:
-    over = facts.api_stats["over_limit"]
-    text = f"no request was over the rate limit (busiest second: {facts.api_stats['busiest_second']})"
+def _within_limit(stats: Mapping[str, Any]) -> Claim:
+    over = stats["over_limit"]
+    text = f"no request was over the rate limit (busiest second: {stats['busiest_second']})"
     return Claim(text, [f"{over} requests were"] if over else [])
 
 
@@ -133,10 +128,20 @@ def _dead_letters(facts: Facts) -> list[str]:
         expected = _refused_on(facts, run.day)
         # What the task left out itself, its report says; the rest got lost on the way to XCom.
         omitted = run.report.get("failed_items_omitted")
-        for where, found in ((f"XCom (omitted: {omitted})", run.failed_ids), ("the dead letters", run.dead_ids)):
+        for where, found in ((f"XCom (omitted: {omitted})", list(run.failed)), ("the dead letters", run.dead_ids)):
             if sorted(found) != expected:
                 problems.append(f"{run.day}: {where} has {found[:_SHOWN_IDS]}, expected is {expected}")
     return problems
+
+
+def _reasons(facts: Facts) -> list[str]:
+    """Look for the API's words about a reading, which name it; in a batch, one may get those about another."""
+    return [
+        f"{run.day}: {number} has the reason {reason!r}"
+        for run in facts.runs
+        for number, reason in run.failed.items()
+        if f"reading {number} " not in reason
+    ]
 
 
 def _states(facts: Facts) -> list[str]:
@@ -154,7 +159,14 @@ def _reports(facts: Facts) -> list[str]:
         accounted = report["delivered"] + report["failed"] + report["skipped"]
         if not report["read"] == accounted == rows or report["unfinished"]:
             problems.append(f"{run.day}: {rows} rows, {report['read']} read, {accounted} accounted for")
+        elif not report["complete"]:
+            problems.append(f"{run.day}: the report is not complete")
     return problems
+
+
+def _requests(facts: Facts) -> list[str]:
+    counted = sum(run.report.get("requests", 0) for run in facts.runs)
+    return [] if counted == facts.requests else [f"they count {counted:,}"]
 
 
 def _refused_on(facts: Facts, day: str) -> list[int]:

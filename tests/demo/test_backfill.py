@@ -19,13 +19,13 @@ def test_a_backfill_has_ended_with_its_runs_and_not_with_their_tasks():
     airflow.find.side_effect = lambda *path, **query: {
         "progress": {"value": {"read": 1}},
         "return_value": {"value": {"read": 2, "dead_letters": None}},
-        "failed_items": {"value": [{"key": 7}]},
+        "failed_items": {"value": [{"key": 7, "response_excerpt": "withdrawn"}]},
     }[path[-1]]
-    backfill = Backfill(airflow)
+    backfill = Backfill(airflow, "sensors")
     assert (backfill.days()[-1].state, backfill.has_ended) == ("failed", False)
     states[-1] = "failed"
     last = backfill.days()[-1]
-    assert (last.report["read"], last.failed_ids, backfill.has_ended) == (2, [7], True)
+    assert (last.report["read"], last.failed, backfill.has_ended) == (2, {7: "withdrawn"}, True)
 
 
 def test_a_later_part_counts_and_what_is_resolved_or_void_is_gone(tmp_path):

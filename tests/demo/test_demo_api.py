@@ -3,40 +3,22 @@
 import json
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from urllib.request import urlopen
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from checkout import REPOSITORY
+from sensor_api import get, reading, running
 
-from demo.api import SensorApi, Settings, SlidingSecond, fault_of
+from demo.api_rules import SlidingSecond, fault_of
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def running(**settings):
-    defaults = {"refused_ids": frozenset({13}), "fault_share": 0.0, "slow_seconds": 0.0}
-    api = SensorApi(Settings(**(defaults | settings)))
-    async with TestClient(TestServer(api.app())) as client:
-        yield client
-
-
-def reading(number=1, **changes):
-    return {"id": number, "name": "sensor-01", "value": 20.5, "measured_at": "2026-03-02T00:00:00+00:00"} | changes
 
 
 async def put(client, number=1, key=None, **changes):
     headers = {"Idempotency-Key": key} if key else {}
     async with client.put(f"/sensors/{number}", json=reading(number, **changes), headers=headers) as answer:
         return answer.status, await answer.text()
-
-
-async def get(client, path):
-    async with client.get(path) as answer:
-        return await answer.json()
 
 
 async def test_a_reading_is_stored_and_can_be_read(anyio_backend):
@@ -69,10 +51,11 @@ async def test_the_handful_is_refused_with_a_reason_until_it_is_accepted(anyio_b
     async with running() as client:
         status, text = await put(client, 13)
         assert (status, "withdrawn" in text) == (422, True)
-        assert await get(client, "/_ids") == {"times_stored": {}, "refused": [13]}
+        nothing = {"times_stored": {}, "refused": []}
+        assert await get(client, "/_ids") == {"times_stored": {}, "refused": [13], "archive": nothing}
         assert (await client.post("/_accept")).status == 204
         assert (await put(client, 13))[0] == 200
-        assert await get(client, "/_ids") == {"times_stored": {"13": 1}, "refused": [13]}
+        assert await get(client, "/_ids") == {"times_stored": {"13": 1}, "refused": [13], "archive": nothing}
 
 
 async def test_the_same_key_twice_is_stored_once_and_another_key_again(anyio_backend):

@@ -4,30 +4,41 @@ from dataclasses import replace
 
 import pytest
 
-from demo.verdict import DayRun, Facts, judge, judge_replay
+from demo.facts import DayRun, Facts
+from demo.verdict import judge, judge_api, judge_bulk, judge_replay
 from demo.week import DAYS, REFUSED_IDS, readings
 
 
-def report(read, failed=0):
+def report(read, failed=0, **changes):
     counts = {"read": read, "delivered": read - failed, "failed": failed, "skipped": 0, "unfinished": 0}
-    return counts | {"failed_items_omitted": 0}
+    return counts | {"failed_items_omitted": 0, "requests": read, "complete": True} | changes
+
+
+def refused(number):
+    return {number: f"reading {number} is of a sensor that was withdrawn"}
 
 
 MONDAY = DayRun("2026-03-02", "monday", "success", report(3))
-TUESDAY = DayRun("2026-03-03", "tuesday", "failed", report(3, failed=1), failed_ids=[5], dead_ids=[5])
+TUESDAY = DayRun("2026-03-03", "tuesday", "failed", report(3, failed=1), refused(5), dead_ids=[5])
 GOOD = Facts(
+    dag_id="sensors",
+    place="the API",
     ids_by_day={"2026-03-02": {1, 2, 3}, "2026-03-03": {4, 5, 6}},
     refused_ids={5},
     runs=[MONDAY, TUESDAY],
     times_stored=dict.fromkeys((1, 2, 3, 4, 6), 1),
     api_refused=[5],
-    api_stats={"over_limit": 0, "busiest_second": 5},
-    listening={"127.0.0.1"},
+    requests=6,
 )
+STATS = {"over_limit": 0, "busiest_second": 5}
+
+
+def problems(claims):
+    return [found for claim in claims for found in claim.problems]
 
 
 def test_everything_holds_when_it_does():
-    assert [claim.problems for claim in judge(GOOD)] == [[]] * 7
+    assert [claim.problems for claim in judge(GOOD)] == [[]] * 6
 
 
 @pytest.mark.parametrize(
@@ -38,46 +49,82 @@ def test_everything_holds_when_it_does():
         ({"times_stored": GOOD.times_stored | {5: 1, 7: 1}}, "2 stored, but not deliverable: 5, 7"),
         ({"api_refused": [5, 6]}, "1 refused, but not of the handful: 6"),
         ({"api_refused": []}, "1 not refused: 5"),
-        ({"api_stats": {"over_limit": 2, "busiest_second": 7}}, "2 requests were"),
-        ({"listening": {"127.0.0.1", "0.0.0.0"}}, "listening: ['0.0.0.0', '127.0.0.1']"),
-        ({"listening": set()}, "listening: []"),
-        ({"runs": [MONDAY]}, "2026-03-03: no run"),
+        ({"requests": 7}, "they count 6"),
+        ({"runs": [replace(MONDAY, report={}), TUESDAY], "requests": 3}, "2026-03-02: no report"),
+        ({"runs": [MONDAY], "requests": 3}, "2026-03-03: no run"),
         ({"runs": [replace(MONDAY, state="failed"), TUESDAY]}, "2026-03-02: failed"),
         ({"runs": [MONDAY, replace(TUESDAY, state="success")]}, "2026-03-03: success"),
-        ({"runs": [MONDAY, replace(TUESDAY, failed_ids=[])]}, "2026-03-03: XCom (omitted: 0) has [], expected is [5]"),
+        ({"runs": [MONDAY, replace(TUESDAY, failed={})]}, "2026-03-03: XCom (omitted: 0) has [], expected is [5]"),
         (
             {"runs": [MONDAY, replace(TUESDAY, dead_ids=[4, 5])]},
             "2026-03-03: the dead letters has [4, 5], expected is [5]",
         ),
-        ({"runs": [replace(MONDAY, report=report(2)), TUESDAY]}, "2026-03-02: 3 rows, 2 read, 2 accounted for"),
-        ({"runs": [replace(MONDAY, report={}), TUESDAY]}, "2026-03-02: no report"),
+        (
+            {"runs": [MONDAY, replace(TUESDAY, failed={5: "reading 55 is withdrawn"})]},
+            "2026-03-03: 5 has the reason 'reading 55 is withdrawn'",
+        ),
+        (
+            {"runs": [replace(MONDAY, report=report(2, requests=3)), TUESDAY]},
+            "2026-03-02: 3 rows, 2 read, 2 accounted for",
+        ),
+        (
+            {"runs": [replace(MONDAY, report=report(3, complete=False)), TUESDAY]},
+            "2026-03-02: the report is not complete",
+        ),
     ],
 )
 def test_a_wrong_fact_is_found_and_named(change, problem):
-    assert [found for claim in judge(replace(GOOD, **change)) for found in claim.problems] == [problem]
+    assert problems(judge(replace(GOOD, **change))) == [problem]
+
+
+@pytest.mark.parametrize(("requests", "found"), [(5, []), (6, ["6 requests for 100 rows"])])
+def test_bulk_requests_are_few(requests, found):
+    runs = [replace(MONDAY, report=report(100, requests=requests))]
+    ids = set(range(100))
+    facts = replace(GOOD, ids_by_day={MONDAY.day: ids}, refused_ids=set(), api_refused=[], runs=runs, requests=requests)
+    assert problems(judge_bulk(replace(facts, times_stored=dict.fromkeys(ids, 1)))) == found
+
+
+@pytest.mark.parametrize(
+    ("stats", "listening", "found"),
+    [
+        ({}, {"127.0.0.1"}, []),
+        ({"over_limit": 2}, {"127.0.0.1"}, ["2 requests were"]),
+        ({}, {"127.0.0.1", "0.0.0.0"}, ["listening: ['0.0.0.0', '127.0.0.1']"]),
+        ({}, set(), ["listening: []"]),
+    ],
+)
+def test_the_limit_and_the_addresses_are_those_promised(stats, listening, found):
+    assert problems(judge_api(STATS | stats, listening)) == found
 
 
 REPLAYED = replace(GOOD, times_stored=GOOD.times_stored | {5: 1}, runs=[MONDAY, replace(TUESDAY, dead_ids=[])])
 
 
 def test_everything_holds_after_the_replay_when_it_does():
-    assert [claim.problems for claim in judge_replay(REPLAYED, "success", report(1))] == [[]] * 4
+    assert [claim.problems for claim in judge_replay([REPLAYED] * 2, "success", report(2), STATS)] == [[]] * 5
 
 
 @pytest.mark.parametrize(
     ("change", "state", "replayed", "problem"),
     [
-        ({}, "failed", report(1), "its run is in the state failed, it delivered 1"),
+        ({}, "failed", report(2), "its run is in the state failed, it delivered 2"),
         ({}, "success", {}, "its run is in the state success, it delivered None"),
-        ({"times_stored": GOOD.times_stored}, "success", report(1), "1 missing in the API: 5"),
-        ({"times_stored": REPLAYED.times_stored | {5: 2}}, "success", report(1), "1 stored more than once: 5"),
-        ({"runs": GOOD.runs}, "success", report(1), "2026-03-03: [5]"),
-        ({"api_stats": {"over_limit": 1, "busiest_second": 7}}, "success", report(1), "1 requests were"),
+        ({}, "success", report(1), "its run is in the state success, it delivered 1"),
+        ({"times_stored": GOOD.times_stored}, "success", report(2), "1 missing in the API: 5"),
+        ({"times_stored": REPLAYED.times_stored | {5: 2}}, "success", report(2), "1 stored more than once: 5"),
+        ({"runs": GOOD.runs}, "success", report(2), "sensors, 2026-03-03: [5]"),
     ],
 )
-def test_what_is_wrong_after_the_replay_is_found_and_named(change, state, replayed, problem):
-    claims = judge_replay(replace(REPLAYED, **change), state, replayed)
-    assert [found for claim in claims for found in claim.problems] == [problem]
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_is_wrong_after_the_replay_is_found_and_named(place, change, state, replayed, problem):
+    both = [REPLAYED, REPLAYED]
+    both[place] = replace(REPLAYED, **change)
+    assert problems(judge_replay(both, state, replayed, STATS)) == [problem]
+
+
+def test_a_replay_over_the_limit_is_found():
+    assert problems(judge_replay([REPLAYED], "success", report(1), STATS | {"over_limit": 1})) == ["1 requests were"]
 
 
 def test_the_week_is_always_the_same_and_the_refused_handful_lies_in_it():
