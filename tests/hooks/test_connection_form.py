@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from airflow_async_rest.core.settings import parse_concurrency
+
 
 @pytest.fixture(scope="module")
 def form():
@@ -55,7 +57,7 @@ def test_a_form_saved_untouched_is_a_connection_with_the_hooks_defaults(form, ho
     assert stored["trust_env"] is True  # without a default the switch would show "off"
     assert hook(stored).settings() == hook({}).settings()
     assert hook(stored).naive_timezone() is None
-    assert hook(stored).options()["concurrency"] == 16
+    assert parse_concurrency(hook(stored).options()["concurrency"]) == 16
 
 
 def test_a_form_whose_fields_are_all_emptied_is_a_connection_with_the_hooks_defaults(form, hook):
