@@ -25,6 +25,7 @@ class Request:
     :param path: relative to the connection's base URL, percent-encoded, no leading slash.
     :param query: percent-encoded, without the ``?``; may be empty.
     :param body: JSON, or None for a request without a body.
+    :param content_type: of the body; a Content-Type among the connection's or the job's headers wins.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Request:
     query: str
     body: bytes | None
     idempotency_key: str
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
