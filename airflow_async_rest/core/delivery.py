@@ -1,7 +1,7 @@
 """One item -> one outcome: build, then [limit, send, classify] until it is settled."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from airflow_async_rest.core.client import RestClient
@@ -17,7 +17,6 @@ class Delivery:
     """Delivers items one at a time; any number of workers share it.
 
     :param build: item -> request; raises :class:`ItemError` when there is none.
-    :param headers: of this job, added to the connection's.
     :param redact: takes secrets out of what the API answers.
     :param meter: counts requests, retries and latencies.
     :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
@@ -31,7 +30,6 @@ class Delivery:
         build: Callable[[Item], Request],
         retry: RequestRetry,
         response_check: ResponseCheck | None,
-        headers: Mapping[str, str] | None,
         redact: Callable[[str], str],
         meter: Meter,
         on_uncertain: Callable[[Request], None],
@@ -41,7 +39,6 @@ class Delivery:
         self._build = build
         self._retry = retry
         self._check = response_check
-        self._headers = headers
         self._redact = redact
         self._meter = meter
         self._on_uncertain = on_uncertain
@@ -71,7 +68,7 @@ class Delivery:
             self._meter.sending(attempts)
             response: Response | None = None
             try:
-                response = await self._client.send(request, self._headers)
+                response = await self._client.send(request)
             except SendError as error:
                 verdict, reason, detail = Verdict.RETRY, error.reason, str(error)
             else:

@@ -133,14 +133,13 @@ class JobRun:
         job = self._job
         self._recorder = recorder = self._record(resume)
         await self._keeper.begin(resume)
-        async with RestClient(job.settings, job.concurrency) as client, self._writing():
+        async with RestClient(job.settings, job.concurrency, job.headers) as client, self._writing():
             delivery = Delivery(
                 client=client,
                 limiter=self._limiter,
                 build=job.build,
                 retry=job.retry,
                 response_check=job.response_check,
-                headers=job.headers,
                 redact=job.settings.redact,
                 meter=recorder.totals.meter,
                 on_uncertain=self._journal.uncertain,

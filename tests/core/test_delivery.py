@@ -38,12 +38,11 @@ class Bench:
             "build": lambda item: request_of(idempotency_key=f"k{item.index}"),
             "retry": RequestRetry(**{**QUICK, **parts.pop("retry", {})}),
             "response_check": None,
-            "headers": {"X-Job": "j"},
             **parts,
         }
 
     async def deliver(self, *items):
-        async with RestClient(self.settings, 16) as client:
+        async with RestClient(self.settings, 16, {"X-Job": "j"}) as client:
             delivery = Delivery(
                 client=client,
                 limiter=self.limiter,
