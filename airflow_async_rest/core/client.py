@@ -1,9 +1,8 @@
-"""RestClient.send(Request) -> Response: the only file that talks aiohttp."""
+"""RestClient.send(Request) -> Response: aiohttp's session, and the shorter way past it."""
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -12,41 +11,46 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from airflow_async_rest.core.errors import ResponseTooLargeError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.send_errors import send_error
 from airflow_async_rest.core.settings import ClientSettings, check_proxy
+from airflow_async_rest.core.time_limit import TimeLimit
 from airflow_async_rest.core.tls import tls_context
+from airflow_async_rest.core.wire import Answer, Wire, read_within
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Headers that change how a body is sent.
+_OF_THE_BODY = ("Content-Length", "Transfer-Encoding", "Expect")
+# What those replace who want to see the requests of a test, such as aioresponses.
+_REQUEST = aiohttp.ClientSession._request  # noqa: SLF001
 
 
 class RestClient:
     """One session of one task; an asynchronous context manager, made inside the running event loop.
 
     :param connections: sockets open at most.
+    :param headers: of this job, added to the connection's; where both name one, the job's is sent.
     """
 
-    def __init__(self, settings: ClientSettings, connections: int) -> None:
+    def __init__(self, settings: ClientSettings, connections: int, headers: Mapping[str, str] | None = None) -> None:
         self._settings = settings
         self._base = str(URL(settings.base_url)).rstrip("/") + "/"
-        self._has_content_type = "content-type" in {name.lower() for name in settings.headers}
-        self._urls: dict[tuple[str, str], URL] = {}
+        self._headers = CIMultiDict(settings.headers)
+        self._headers.update(headers or {})
         self._connections = connections
         self._proxy = settings.proxy or (_proxy_of_environment(settings.base_url) if settings.trust_env else None)
         self._session: aiohttp.ClientSession | None = None
+        self._wire: Wire | None = None
 
     async def __aenter__(self) -> Self:
         settings = self._settings
+        connector = aiohttp.TCPConnector(limit=self._connections, ssl=tls_context(settings))
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=tls_context(settings)),
-            # No sum of waiting and sending: the connector has a socket for every worker, so that
-            # the request's time starts when it is really being sent.
-            timeout=aiohttp.ClientTimeout(
-                total=settings.request_timeout_seconds, sock_connect=settings.connect_timeout_seconds
-            ),
-            headers=settings.headers,
+            connector=connector,
+            # The request's time is the limit's. No sum of waiting and sending: the connector has a socket for
+            # every worker, so that the time starts when the request is really being sent.
+            timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds),
             # unsafe: of a host that is an IP address, too
             cookie_jar=aiohttp.CookieJar(unsafe=True) if settings.cookies else aiohttp.DummyCookieJar(),
             proxy=self._proxy,
@@ -58,58 +62,77 @@ class RestClient:
         # aiohttp sends an idempotent request a second time by itself when a kept-alive connection turns out
         # to be closed. That request would pass the rate limiter unseen; ours repeats it, counted.
         self._session._retry_connection = False  # noqa: SLF001
+        self._limit = TimeLimit(settings.request_timeout_seconds)
+        if not self._needs_session(self._session):
+            self._wire = Wire(connector, settings, self._base, self._headers_of)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
+            self._limit.close()
             await self._session.close()
 
-    async def send(self, request: Request, headers: Mapping[str, str] | None = None) -> Response:
+    def _needs_session(self, session: aiohttp.ClientSession) -> bool:
+        """Tell whether a session does something to requests that has to be done."""
+        return bool(
+            self._settings.cookies
+            or self._proxy
+            or any(name in self._headers for name in _OF_THE_BODY)
+            or session.trace_configs
+            or aiohttp.ClientSession._request is not _REQUEST  # noqa: SLF001
+        )
+
+    def _headers_of(self, request: Request) -> CIMultiDict[str]:
+        headers = self._headers.copy()
+        if request.body is not None:
+            headers.setdefault("Content-Type", request.content_type)
+        if self._settings.idempotency_header:
+            headers[self._settings.idempotency_header] = request.idempotency_key
+        return headers
+
+    async def send(self, request: Request) -> Response:
         """Send one request and read its answer completely.
 
         A redirect is an answer like any other; only a GET follows it, within the same host.
 
-        :param headers: of this job, added to the connection's; where both name one, the job's is sent.
         :raises SendError: when there is no complete answer.
         """
-        sent = CIMultiDict(headers or {})
-        if request.body is not None and not self._has_content_type:
-            sent.setdefault("Content-Type", request.content_type)
-        if self._settings.idempotency_header:
-            sent[self._settings.idempotency_header] = request.idempotency_key
-        url = self._url(request)
-        started = time.perf_counter()
-        with self._translated_errors():
-            for _ in range(_MAX_REDIRECTS):
-                response = await self._send_once(request, url, sent, started)
-                target = _redirect_target(url, response) if request.method == "GET" else None
-                if target is None:
-                    break
-                url = target
-        return response
-
-    async def _send_once(self, request: Request, url: URL, headers: Mapping[str, str], started: float) -> Response:
         if self._session is None:
             raise RuntimeError("RestClient is used outside its 'async with' block")
-        async with self._session.request(
-            request.method, url, data=request.body, headers=headers, allow_redirects=False
-        ) as answer:
-            body = await self._read(answer)
-            return Response(answer.status, answer.headers, body, time.perf_counter() - started)
+        late = False
+        started = time.perf_counter()
+        task = self._limit.begin(started)
+        try:
+            try:
+                if self._wire is not None and (head := self._wire.head(request)) is not None:
+                    answer = await self._wire.send(head, request.body)
+                else:
+                    answer = await self._follow(self._session, request)
+            finally:
+                late = self._limit.end(task)
+        except asyncio.CancelledError as error:
+            if not late:
+                raise
+            raise send_error(TimeoutError(), self._settings, self._proxy) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise send_error(error, self._settings, self._proxy) from error
+        return Response(*answer, time.perf_counter() - started)
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        bound = self._settings.max_response_bytes
-        # The length of a compressed answer says nothing about how long it gets.
-        compressed = "Content-Encoding" in answer.headers
-        if not compressed and answer.content_length is not None and answer.content_length <= bound:
-            return await answer.read()
-        body = bytearray()
-        async for piece in answer.content.iter_any():
-            body += piece
-            if len(body) > bound:
-                answer.close()
-                raise ResponseTooLargeError(f"the answer has more than {bound} bytes")
-        return bytes(body)
+    async def _follow(self, session: aiohttp.ClientSession, request: Request) -> Answer:
+        url = URL(self._base + request.path + ("?" + request.query if request.query else ""), encoded=True)
+        headers = self._headers_of(request)
+        for _ in range(_MAX_REDIRECTS):
+            async with session.request(
+                request.method, url, data=request.body, headers=headers, allow_redirects=False
+            ) as came:
+                answer = Answer(
+                    came.status, came.headers, await read_within(self._settings.max_response_bytes, came.content)
+                )
+            target = _redirect_target(url, answer) if request.method == "GET" else None
+            if target is None:
+                break
+            url = target
+        return answer
 
     async def read_certificate(self) -> bytes | None:
         """Give the certificate of a server that is not trusted, as DER: no request is sent to it.
@@ -125,24 +148,6 @@ class RestClient:
             return read.got
         except (aiohttp.ClientError, OSError, ValueError):
             return None
-
-    def _url(self, request: Request) -> URL:
-        # Building a URL costs about 5 us; where the endpoint has no placeholder it is always the same one.
-        place = (request.path, request.query)
-        url = self._urls.get(place)
-        if url is None:
-            url = URL(self._base + request.path + ("?" + request.query if request.query else ""), encoded=True)
-            if not self._urls:
-                self._urls[place] = url
-        return url
-
-    @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        """Turn what aiohttp and the sockets raise into this package's errors, once, at the edge."""
-        try:
-            yield
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise send_error(error, self._settings, self._proxy) from error
 
 
 class _CertificateReader(aiohttp.Fingerprint):
@@ -168,7 +173,7 @@ def _proxy_of_environment(base_url: str) -> str | None:
     return proxy
 
 
-def _redirect_target(url: URL, response: Response) -> URL | None:
+def _redirect_target(url: URL, response: Answer) -> URL | None:
     location = response.headers.get("Location")
     if response.status not in _REDIRECTS or not location:
         return None

@@ -136,13 +136,12 @@ class JobRun:
         self._recorder = recorder = self._record(resume)
         await self._keeper.begin(resume)
         workers = job.concurrency or MOST
-        async with RestClient(job.settings, workers) as client, self._writing():
+        async with RestClient(job.settings, workers, job.headers) as client, self._writing():
             sender = Sender(
                 client=client,
                 limiter=self._limiter,
                 concurrency=self._adaptive,
                 retry=job.retry,
-                headers=job.headers,
                 meter=recorder.totals.meter,
             )
             await run_pipeline(

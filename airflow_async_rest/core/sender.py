@@ -1,7 +1,6 @@
 """Requests on their way: each waits for its turn, is counted, and can be the last one."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from airflow_async_rest.core.adaptive import AdaptiveConcurrency
@@ -19,7 +18,6 @@ class Sender:
     """Sends single requests; any number of workers share it.
 
     :param concurrency: finds out how many requests there may be; None: as many as there are workers.
-    :param headers: of this job, added to the connection's.
     :param meter: counts requests, retries and latencies.
     """
 
@@ -30,14 +28,12 @@ class Sender:
         limiter: RateLimiter,
         concurrency: AdaptiveConcurrency | None = None,
         retry: RequestRetry,
-        headers: Mapping[str, str] | None,
         meter: Meter,
     ) -> None:
         self._client = client
         self._limiter = limiter
         self._concurrency = concurrency
         self._retry = retry
-        self._headers = headers
         self._meter = meter
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped = False
@@ -70,7 +66,7 @@ class Sender:
         self._in_flight.add(worker)
         self._meter.sending(attempt)
         try:
-            response = await self._client.send(request, self._headers)
+            response = await self._client.send(request)
             self._meter.answered(response.elapsed_seconds)
             return response
         finally:

@@ -43,12 +43,11 @@ class Bench:
         }
 
     async def deliver(self, *items):
-        async with RestClient(self.settings, 16) as client:
+        async with RestClient(self.settings, 16, {"X-Job": "j"}) as client:
             sender = Sender(
                 client=client,
                 limiter=self.limiter,
                 retry=self.parts["retry"],
-                headers={"X-Job": "j"},
                 meter=self.meter,
             )
             delivery = Delivery(

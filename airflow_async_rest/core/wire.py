@@ -1,0 +1,137 @@
+"""One request on one of aiohttp's connections, without what its session does around it.
+
+For a small request a session takes three times as long as it takes to write it and to parse the answer: it merges
+headers, makes a URL, a request and a response, starts a timer, looks for cookies, proxies and redirects, and starts a
+task that writes the body. Here, what is the same for all requests is made once. The connections, their pool and their
+TLS, the protocol and the parser are aiohttp's own.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawResponseMessage
+from yarl import URL
+
+from airflow_async_rest.core.errors import ResponseTooLargeError
+from airflow_async_rest.core.models import Request
+from airflow_async_rest.core.settings import ClientSettings, check_headers
+
+_SWITCHING_PROTOCOLS = 101
+
+
+class Frame(NamedTuple):
+    """What stands before a request's target, and between it and the length of its body."""
+
+    start: str
+    headers: str
+
+
+class Answer(NamedTuple):
+    """What came back, read completely."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Wire:
+    """Sends requests and reads their answers. Made inside the running event loop.
+
+    :param base: the base URL, with a slash at its end.
+    :param headers_of: gives all headers of a request that are the caller's to say.
+    """
+
+    def __init__(
+        self,
+        connector: aiohttp.BaseConnector,
+        settings: ClientSettings,
+        base: str,
+        headers_of: Callable[[Request], Mapping[str, str]],
+    ) -> None:
+        self._connector = connector
+        self._headers_of = headers_of
+        self._url = URL(base, encoded=True)
+        self._key_header = settings.idempotency_header
+        self._max_response_bytes = settings.max_response_bytes
+        self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds)
+        # The connector wants a request only to know where it goes, and that is the same for all.
+        self._destination = aiohttp.ClientRequest("POST", self._url)
+        self._frames: dict[tuple[str, str], Frame] = {}
+
+    def head(self, request: Request) -> bytes | None:
+        """Give what is sent before the body; None for a request that a session must look at."""
+        body, key = request.body, request.idempotency_key
+        content_type = "" if body is None else request.content_type
+        frame = self._frames.get((request.method, content_type)) or self._frame(request, content_type)
+        target = f"{request.path}?{request.query}" if request.query else request.path
+        if request.method == "GET" or "#" in target or not (target.isprintable() and key.isprintable()):
+            return None  # it may be redirected, or is no request
+        key_line = f"\r\n{self._key_header}: {key}" if self._key_header else ""
+        return f"{frame.start}{target}{frame.headers}{len(body or b'')}{key_line}\r\n\r\n".encode()
+
+    def _frame(self, request: Request, content_type: str) -> Frame:
+        """Write down, as aiohttp would, what all requests with this method and content type have in common."""
+        model = aiohttp.ClientRequest(request.method, self._url, headers=self._headers_of(request))
+        for name in filter(None, ("Content-Length", self._key_header)):
+            model.headers.pop(name, None)
+        check_headers(model.headers, "the headers")
+        lines = "".join(f"{name}: {value}\r\n" for name, value in model.headers.items())
+        frame = Frame(f"{request.method} {self._url.raw_path}", f" HTTP/1.1\r\n{lines}Content-Length: ")
+        self._frames[request.method, content_type] = frame
+        return frame
+
+    async def send(self, head: bytes, body: bytes | None) -> Answer:
+        """Send one request and read its answer completely.
+
+        :raises aiohttp.ClientError: or OSError, as a session does.
+        """
+        connection = await self._connect()
+        try:
+            protocol, transport = connection.protocol, connection.transport
+            if protocol is None or transport is None:
+                raise aiohttp.ServerDisconnectedError  # noqa: TRY301  (as the protocol itself would, a little later)
+            protocol.set_response_params(read_until_eof=True)
+            transport.writelines((head, body) if body else (head,))
+            message, content = await self._read_message(protocol)
+            answer = Answer(message.code, message.headers, await read_within(self._max_response_bytes, content))
+            if protocol.writing_paused:  # it did not wait for the end of the body
+                connection.close()
+        except BaseException:
+            connection.close()
+            raise
+        connection.release()
+        return answer
+
+    async def _connect(self) -> aiohttp.connector.Connection:
+        try:
+            return await self._connector.connect(self._destination, [], self._timeout)
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {self._url}") from error
+
+    async def _read_message(self, protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+        try:
+            message, content = await protocol.read()
+            while message.code < 200 and message.code != _SWITCHING_PROTOCOLS:  # noqa: PLR2004  (of no interest)
+                message, content = await protocol.read()
+        except HttpProcessingError as error:
+            raise aiohttp.ClientResponseError(
+                self._destination.request_info, (), status=error.code, message=error.message, headers=error.headers
+            ) from error
+        return message, content
+
+
+async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
+    """Read an answer's body. :raises ResponseTooLargeError: when it has more bytes than the bound."""
+    if content.is_eof():
+        body = content.read_nowait()
+    else:
+        pieces = bytearray()
+        while len(pieces) <= bound and (piece := await content.readany()):
+            pieces += piece
+        body = bytes(pieces)
+    if len(body) > bound:
+        raise ResponseTooLargeError(f"the answer has more than {bound} bytes")
+    return body
