@@ -6,8 +6,10 @@ task that writes the body. Here, what is the same for all requests is made once.
 TLS, the protocol and the parser are aiohttp's own.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -60,6 +62,7 @@ class Wire:
         # The connector wants a request only to know where it goes, and that is the same for all.
         self._destination = aiohttp.ClientRequest("POST", self._url)
         self._frames: dict[tuple[str, str], Frame] = {}
+        self._greeted: WeakSet[ResponseHandler] = WeakSet()
 
     def head(self, request: Request) -> bytes | None:
         """Give what is sent before the body; None for a request that a session must look at."""
@@ -90,19 +93,23 @@ class Wire:
         """
         connection = await self._connect()
         try:
-            protocol, transport = connection.protocol, connection.transport
-            if protocol is None or transport is None:
-                raise aiohttp.ServerDisconnectedError  # noqa: TRY301  (as the protocol itself would, a little later)
+            protocol = connection.protocol
+            assert protocol is not None  # noqa: S101  (until it is released)
             protocol.set_response_params(read_until_eof=True)
-            transport.writelines((head, body) if body else (head,))
+            if self._url.scheme == "https" and protocol not in self._greeted:
+                self._greeted.add(protocol)
+                await asyncio.sleep(0)  # in TLS 1.3 a refusal may be on its way; a write would fail of it, unread
+            if protocol.transport is not None:  # else it says why as it is read
+                protocol.transport.writelines((head, body) if body else (head,))
             message, content = await self._read_message(protocol)
             answer = Answer(message.code, message.headers, await read_within(self._max_response_bytes, content))
-            if protocol.writing_paused:  # it did not wait for the end of the body
-                connection.close()
         except BaseException:
-            connection.close()
+            _close(connection)
             raise
-        connection.release()
+        if _is_writing(protocol):  # the answer did not wait for the end of the body
+            _close(connection)
+        else:
+            connection.release()
         return answer
 
     async def _connect(self) -> aiohttp.connector.Connection:
@@ -121,6 +128,20 @@ class Wire:
                 self._destination.request_info, (), status=error.code, message=error.message, headers=error.headers
             ) from error
         return message, content
+
+
+def _is_writing(protocol: ResponseHandler) -> bool:
+    # Each knows something that the other does not: of the socket below TLS, of less than the high-water mark.
+    return protocol.writing_paused or (
+        protocol.transport is not None and protocol.transport.get_write_buffer_size() > 0
+    )
+
+
+def _close(connection: aiohttp.connector.Connection) -> None:
+    protocol = connection.protocol
+    if protocol is not None and protocol.transport is not None and _is_writing(protocol):
+        protocol.transport.abort()  # else it would stay open until the server takes the rest
+    connection.close()
 
 
 async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
