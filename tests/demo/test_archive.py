@@ -6,9 +6,8 @@ import aiohttp
 import pytest
 from sensor_api import get, reading, running
 
-from demo.api_rules import FAULTS, fault_of
+from demo.api_rules import fault_of
 from demo.archive import _BULK_FAULTS
-from demo.week import readings
 
 pytestmark = pytest.mark.anyio
 
@@ -153,9 +152,3 @@ async def test_some_readings_are_not_stored_and_come_through_when_they_come_agai
 
 def test_a_request_comes_through_after_two_faults():
     assert {fault_in(number, attempt=3, share=1.0) for number in range(20, 200)} == {None}
-
-
-def test_the_demos_week_meets_every_fault():
-    week = [number for number, *_ in readings()]
-    met = [fault_in(number, share=0.3) for number in week[::200]]
-    assert set(_BULK_FAULTS) == {*FAULTS, "partly stored"} <= set(met)
