@@ -1,4 +1,4 @@
-"""What aiohttp and the sockets raise -> this package's errors. Beside client.py, the only file that knows aiohttp."""
+"""What aiohttp and the sockets raise -> this package's errors. Beside client.py and wire.py, all that knows aiohttp."""
 
 import re
 import ssl
