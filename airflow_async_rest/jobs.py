@@ -98,7 +98,7 @@ def row_job(
             sending.batch,
             encode=encode,
             retry=sending.request_retry,
-            has_key=bool(key),
+            key=key,
             request=builder.build_batch,
             redact=redact,
         )

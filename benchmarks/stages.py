@@ -73,7 +73,7 @@ def _single_stages(count: int, base_url: str) -> Stages:
 def _bulk_stages(count: int, base_url: str) -> Stages:
     rows = rows_in_memory(count)
     items = _items(rows)
-    how = {"encode": encode, "retry": RequestRetry(), "has_key": True, "request": _builder(encode).build_batch}
+    how = {"encode": encode, "retry": RequestRetry(), "key": ("id",), "request": _builder(encode).build_batch}
     form = BatchForm(**in_bulk(), **how)
 
     def cut() -> Iterator[list[ItemBatch]]:

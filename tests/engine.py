@@ -87,7 +87,7 @@ def make_bulk_job(api, path, batch, rows=250, *, transform=None, **settings) -> 
         identity=Identity(("dag", "task"), ("start", "end")),
         has_key=True,
     )
-    form = BatchForm(batch, encode=json_encoder(), retry=retry, has_key=True, request=builder.build_batch)
+    form = BatchForm(batch, encode=json_encoder(), retry=retry, key=("id",), request=builder.build_batch)
     chunks = Rows(rows) if isinstance(rows, int) else rows
     source = BatchSource(RowSource(chunks, key=("id",), transform=transform), form)
     return make_job(api, path, **{"source": source, "concurrency": 4, **settings})

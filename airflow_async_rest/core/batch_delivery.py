@@ -25,12 +25,14 @@ class _Group:
 
     :param requests: that they were in so far.
     :param failures: of these, the last ones that are worth another attempt.
+    :param key: the idempotency key of their request.
     """
 
     items: list[Item]
     form: BatchForm
     requests: int = 0
     failures: int = 0
+    key: str | None = None
 
     @property
     def size(self) -> int:
@@ -141,6 +143,7 @@ class BatchDelivery:
             result = ItemResult(Verdict.REFUSED, error.reason, str(error))
             return _Answer([result] * len(group.items), may_be_one_items_fault=True)
         group.requests += 1
+        group.key = request.idempotency_key
         try:
             response = await self._sender.send(request, group.failures + 1)
         except SendError as error:
@@ -192,7 +195,7 @@ class BatchDelivery:
             status=result.status,
             attempts=group.requests,
             request=request,
-            batch=group.form.names,
+            batch={**group.form.names, "request": group.key, "items": len(group.items)},
         )
 
 

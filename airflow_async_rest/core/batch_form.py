@@ -20,7 +20,7 @@ class BatchForm:
     """The form of the bulk requests of a job.
 
     :param encode: payload -> JSON.
-    :param has_key: whether items carry a key of their own.
+    :param key: the columns that identify an item; empty when its position stands in.
     :param request: items, body, content type -> the request, with a key that is theirs and no others'.
     :param redact: takes secrets out of what encoding complains about.
     """
@@ -31,21 +31,24 @@ class BatchForm:
         *,
         encode: Callable[[Any], bytes],
         retry: RequestRetry,
-        has_key: bool,
+        key: tuple[str, ...],
         request: Callable[[Sequence[Item], bytes, str], Request],
         redact: Callable[[str], str] = str,
     ) -> None:
         self.batch = batch
-        # As dead letters name it; a function has no name that a replay could find it by.
+        # As dead letters tell it; a function has no name that a replay could find it by.
         self.names = {
             "format": A_FUNCTION if callable(batch.format) else batch.format,
             "results": A_FUNCTION if callable(batch.results) else batch.results,
+            "max_items": batch.max_items,
+            "max_bytes": batch.max_bytes,
+            "key": list(key),
         }
         self._encode = encode
         self._request = request
         self._redact = redact
-        self._format = batch_format(batch.format, encode, has_key=has_key)
-        self._read = results_reader(batch.results, retry)
+        self._format = batch_format(batch.format, encode, has_key=bool(key))
+        self._read = results_reader(batch.results, retry, key)
         # Else a part is the payload's JSON, and the row and the payload need not be kept until the answer is there.
         self._keeps_payloads = (
             callable(batch.format)

@@ -15,8 +15,8 @@ _MOST_ROWS = 10_000
 class BatchSource:
     """The items of another source, in batches.
 
-    On a retry, what was unfinished in one request goes in one again, so that it has the same idempotency key. What
-    is sent again for another reason has batches of its own, and new rows begin a new one.
+    On a retry, what was unfinished in one request goes in one again, so that it has the same idempotency key, and so
+    does a request of which all is dead. What else is sent again has batches of its own, and new rows begin a new one.
     """
 
     def __init__(self, source: Source[Item], form: BatchForm) -> None:
@@ -30,16 +30,15 @@ class BatchSource:
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[ItemBatch], None, None]:
         """Give a list of batches for each list of items; see :class:`~airflow_async_rest.core.source.Source`."""
         position = resume.checkpoint.position if resume else 0
-        unfinished = _Reunited(resume.checkpoint.batches if resume else ())
+        unfinished = Reunited(resume.batches if resume else ())
         cutter, new_rows = Cutter(self._form.batch), False
         for items in self._source.open(resume, on_digest):
             self._form.prepare(items)
             made: list[list[Item]] = []
             # What was sent before comes first, and together: rows are in the order of their index.
             old = [item for item in items if item.index < position] if items and items[0].index < position else []
-            if old:
-                made += unfinished.add([item for item in old if unfinished.knows(item)])
-                made += cutter.add([item for item in old if not unfinished.knows(item)])
+            for item in old:
+                made += unfinished.add(item.index, item) if unfinished.knows(item.index) else cutter.add([item])
             if len(old) < len(items):
                 if not new_rows:
                     new_rows = True
@@ -48,8 +47,7 @@ class BatchSource:
             if not cutter.to_send:
                 made.append(cutter.flush())
             yield [ItemBatch(of_one, self._form) for of_one in made if of_one]
-        if rest := cutter.flush():
-            yield [ItemBatch(rest, self._form)]
+        yield [ItemBatch(of_one, self._form) for of_one in (*unfinished.rest(), cutter.flush()) if of_one]
 
 
 class Cutter:
@@ -82,25 +80,32 @@ class Cutter:
         return items
 
 
-class _Reunited:
-    """Puts the unfinished batches of an earlier try together again, as their rows come by."""
+class Reunited:
+    """Puts batches of an earlier try together again, as their items come by.
+
+    :param batches: the indexes of each.
+    """
 
     def __init__(self, batches: tuple[tuple[int, ...], ...]) -> None:
         self._number = {index: number for number, batch in enumerate(batches) for index in batch}
         self._missing = [len(batch) for batch in batches]
         self._items: list[list[Item]] = [[] for _ in batches]
 
-    def knows(self, item: Item) -> bool:
+    def knows(self, index: int) -> bool:
         """Tell whether an item belongs to one of them."""
-        return item.index in self._number
+        return index in self._number
 
-    def add(self, items: Iterable[Item]) -> list[list[Item]]:
-        """Add items that it knows. :return: the batches that are complete for that."""
-        complete = []
-        for item in items:
-            number = self._number[item.index]
-            self._items[number].append(item)
-            self._missing[number] -= 1
-            if not self._missing[number]:
-                complete.append(self._items[number])
-        return complete
+    def add(self, index: int, item: Item) -> list[list[Item]]:
+        """Add an item that belongs to one. :return: the batch that is complete for that, if one is."""
+        number = self._number[index]
+        self._items[number].append(item)
+        self._missing[number] -= 1
+        return [] if self._missing[number] else [self._flush(number)]
+
+    def rest(self) -> list[list[Item]]:
+        """Give what is left: batches of which some items did not come by."""
+        return [self._flush(number) for number, items in enumerate(self._items) if items]
+
+    def _flush(self, number: int) -> list[Item]:
+        items, self._items[number] = self._items[number], []
+        return items

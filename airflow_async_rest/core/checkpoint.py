@@ -107,6 +107,7 @@ class Resume:
     :param resolved: index -> reason of those that the totals count and a replay has delivered since.
     :param known_dead: all indexes that some part calls dead; a delivery is noted for each.
     :param sample: records of dead letters, to be shown while they are not sent again yet.
+    :param dead_batches: of the dead ones, those that were in one request.
     """
 
     checkpoint: Checkpoint
@@ -114,6 +115,13 @@ class Resume:
     resolved: Mapping[int, str] = field(default_factory=dict)
     known_dead: frozenset[int] = frozenset()
     sample: tuple[Record, ...] = ()
+    dead_batches: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def batches(self) -> tuple[tuple[int, ...], ...]:
+        """What goes in one request again, so that it has the same idempotency key."""
+        dead = (batch for batch in self.dead_batches if all(index in self.dead for index in batch))
+        return (*self.checkpoint.batches, *dead)
 
     def wants(self, index: int) -> bool:
         """Tell whether a row below the position is sent again."""

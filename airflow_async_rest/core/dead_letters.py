@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, Self, cast
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import orjson
 
@@ -39,6 +39,18 @@ class FolderPath(Protocol):
     def iterdir(self) -> Iterator["FolderPath"]: ...  # noqa: D102
     def read_bytes(self) -> bytes: ...  # noqa: D102
     def write_bytes(self, data: bytes, /) -> int: ...  # noqa: D102
+
+
+class _Latest(NamedTuple):
+    """What is looked at of a record.
+
+    :param place: part and line.
+    :param request: of a bulk request that it was in: its idempotency key, and how many items it had.
+    """
+
+    reason: str
+    place: tuple[PartId, int]
+    request: tuple[str, int] | None
 
 
 class DeadLetterFolder:
@@ -109,7 +121,20 @@ class DeadLetterFolder:
         :param parts: those to read; default: all.
         :raises DeadLetterStoreError: when a part is missing or is not what was written.
         """
-        return {index: reason for index, (reason, _) in self._latest(parts).items()}
+        return {index: letter.reason for index, letter in self._latest(parts).items()}
+
+    def read_batches(self, parts: Iterable[PartId] | None = None) -> tuple[tuple[int, ...], ...]:
+        """Find bulk requests of which all is still dead: the indexes of each.
+
+        Who sends them again sends them as they were: the API may have stored one, and its answer was lost.
+
+        :raises DeadLetterStoreError: as :meth:`read`.
+        """
+        requests: dict[tuple[str, int], list[int]] = {}
+        for index, letter in self._latest(parts).items():
+            if letter.request is not None:
+                requests.setdefault(letter.request, []).append(index)
+        return tuple(tuple(sorted(indexes)) for (_, items), indexes in requests.items() if len(indexes) == items)
 
     def iter_records(self, reasons: Collection[str] | None = None) -> Iterator[Record]:
         """Give the latest records of what is still dead, one by one, in the order they were written.
@@ -120,13 +145,13 @@ class DeadLetterFolder:
         latest = self._latest(None)
         for part in self.live_parts():
             for line, record in enumerate(self._read_part(part)):
-                reason, place = latest.get(record.get("index", -1), ("", None))
-                if place == (part, line) and (reasons is None or reason in reasons):
+                letter = latest.get(record.get("index", -1))
+                if letter and letter.place == (part, line) and (reasons is None or letter.reason in reasons):
                     yield record
 
-    def _latest(self, parts: Iterable[PartId] | None) -> dict[int, tuple[str, tuple[PartId, int]]]:
-        """Fold the parts: index -> (reason, where its latest record stands)."""
-        dead: dict[int, tuple[str, tuple[PartId, int]]] = {}
+    def _latest(self, parts: Iterable[PartId] | None) -> "dict[int, _Latest]":
+        """Fold the parts: index -> its latest record."""
+        dead: dict[int, _Latest] = {}
         for part in self.live_parts() if parts is None else parts:
             for line, record in enumerate(self._read_part(part)):
                 if record.get("reset"):
@@ -134,7 +159,9 @@ class DeadLetterFolder:
                 elif record.get("resolved"):
                     dead.pop(record["index"], None)
                 else:
-                    dead[record["index"]] = (str(record.get("reason")), (part, line))
+                    batch = record.get("batch") or {}
+                    request = (str(batch["request"]), int(batch["items"])) if batch.get("request") else None
+                    dead[record["index"]] = _Latest(str(record.get("reason")), (part, line), request)
         return dead
 
     def _file(self, part: PartId) -> FolderPath:

@@ -91,6 +91,7 @@ class Keeper:
             dead={index: reason for index, reason in counted.items() if index in known},
             resolved={index: reason for index, reason in counted.items() if index not in known},
             known_dead=frozenset(known),
+            dead_batches=await self._files.call(folder.read_batches),
             sample=await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE))),
         )
 

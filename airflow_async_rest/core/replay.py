@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import A_FUNCTION, BatchForm, ItemBatch
-from airflow_async_rest.core.batch_source import Cutter
+from airflow_async_rest.core.batch_source import Cutter, Reunited
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, PartId, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
@@ -16,6 +16,7 @@ from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.source import OnDigest
 
 _CHUNK = 500
+_OF_A_BATCH = ("max_items", "max_bytes", "format", "results")
 
 
 class Replay:
@@ -45,6 +46,7 @@ class Replay:
         self._batch = batch
         self._places: dict[int, tuple[DeadLetterFolder, int]] = {}
         self._forms: dict[tuple[str, ...], BatchForm] = {}
+        self._whole: dict[int, tuple[str, int]] = {}  # of items whose whole batch is dead: its key, and its items
 
     def open(
         self,
@@ -59,44 +61,67 @@ class Replay:
         """
         on_digest(SourceDigest())
         units: list[Item | ItemBatch] = []
-        cutters: dict[BatchForm, Cutter] = {}
-        for index, (folder, record) in enumerate(self._records()):
-            self._places[index] = (folder, record["index"])
-            item = self._item(index, record)
-            if item.request is None or not record.get("batch"):
-                units.append(item)
-            else:
-                form = self._form(item.request, record["batch"])
-                form.prepare([item])
-                full = cutters.setdefault(form, Cutter(form.batch)).add([item])
-                units += [ItemBatch(batch, form) for batch in full]
-            if len(units) >= _CHUNK:
-                yield units
-                units = []
-        yield [*units, *(ItemBatch(rest, form) for form, cutter in cutters.items() if (rest := cutter.flush()))]
-
-    def _records(self) -> Iterator[tuple[DeadLetterFolder, Record]]:
         for folder in self._folders:
-            for record in folder.iter_records(self._reasons):
-                yield folder, record
+            for unit in self._units(folder):
+                units.append(unit)
+                if len(units) == _CHUNK:
+                    yield units
+                    units = []
+        yield units
 
-    def _form(self, request: Request, names: Mapping[str, Any]) -> BatchForm:
+    def _units(self, folder: DeadLetterFolder) -> Iterator[Item | ItemBatch]:
+        """Give the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""
+        whole, cutters, forms = Reunited(folder.read_batches()), dict[BatchForm, Cutter](), dict[int, BatchForm]()
+        for record in folder.iter_records(self._reasons):
+            item = self._item(folder, record)
+            batch = record.get("batch")
+            if item.request is None or not batch:
+                yield item
+                continue
+            form = self._form(item.request, batch)
+            form.prepare([item])
+            cutter = cutters.setdefault(form, Cutter(form.batch))
+            if whole.knows(record["index"]):
+                self._whole[item.index] = (str(batch["request"]), int(batch["items"]))
+                forms[item.index] = form
+                made = whole.add(record["index"], item)
+            else:
+                made = cutter.add([item])
+            yield from (ItemBatch(items, form) for items in made)
+        yield from (ItemBatch(items, forms[items[0].index]) for items in whole.rest())
+        yield from (ItemBatch(rest, form) for form, cutter in cutters.items() if (rest := cutter.flush()))
+
+    def _form(self, request: Request, about: Mapping[str, Any]) -> BatchForm:
         """Find the form of the bulk requests that an item was of; those that are alike share one."""
-        place = (request.method, request.path, request.query, repr(sorted(names.items())))
+        same = {name: value for name, value in about.items() if name not in {"request", "items"}}
+        place = (request.method, request.path, request.query, repr(sorted(same.items())))
         if place not in self._forms:
-            if self._batch is None and A_FUNCTION in names.values():
+            if self._batch is None and A_FUNCTION in (about["format"], about["results"]):
                 raise ConfigurationError(
                     "dead_letters: these are of bulk requests whose format or results is a function, which is in no "
                     "dead letter: give the replay the same batch=Batch(...) as the task that failed."
                 )
             self._forms[place] = BatchForm(
-                self._batch or Batch(format=names["format"], results=names["results"]),
+                self._batch or Batch(**{name: about[name] for name in _OF_A_BATCH}),
                 encode=self._encode,
                 retry=self._retry,
-                has_key=False,  # what was made of the key is in the payload
-                request=_request,
+                key=tuple(about["key"]),
+                request=self._build_batch,
             )
         return self._forms[place]
+
+    def _build_batch(self, items: Sequence[Item], body: bytes, content_type: str) -> Request:
+        """Build a bulk request: with the key it had when it is the same, else with one made of its items' own."""
+        requests = [item.request for item in items if item.request is not None]
+        keys = [request.idempotency_key for request in requests]
+        was = {self._whole.get(item.index) for item in items}
+        if len(keys) == 1:
+            key = keys[0]
+        elif len(was) == 1 and (whole := was.pop()) and whole[1] == len(items):
+            key = whole[0]
+        else:
+            key = hashlib.blake2b(" ".join(keys).encode(), digest_size=16).hexdigest()
+        return replace(requests[0], body=body, content_type=content_type, idempotency_key=key)
 
     def build(self, item: Item) -> Request:
         """Give the request that an item was; those without one are settled before they are built."""
@@ -123,7 +148,9 @@ class Replay:
             folder.write(its_records)
         return (0, 0)
 
-    def _item(self, index: int, record: Mapping[str, Any]) -> Item:
+    def _item(self, folder: DeadLetterFolder, record: Mapping[str, Any]) -> Item:
+        index = len(self._places)
+        self._places[index] = (folder, record["index"])
         item = Item(index, record.get("key"), record.get("row") or {}, record.get("payload"))
         if record.get("method"):
             body = self._encode(record["payload"]) if record.get("payload") is not None else None
@@ -137,11 +164,3 @@ class Replay:
                 detail="no request could be made of this row; mend the cause and clear its task, which builds it anew",
             )
         return item
-
-
-def _request(items: Sequence[Item], body: bytes, content_type: str) -> Request:
-    """Build the request of several dead letters; one that is alone keeps its idempotency key."""
-    requests = [item.request for item in items if item.request is not None]
-    keys = [request.idempotency_key for request in requests]
-    key = keys[0] if len(keys) == 1 else hashlib.blake2b(" ".join(keys).encode(), digest_size=16).hexdigest()
-    return replace(requests[0], body=body, content_type=content_type, idempotency_key=key)

@@ -36,7 +36,7 @@ def ids_of(seen) -> list[int]:
 class Bulk:
     """A bulk endpoint: ``status`` decides about each item; what it says of the whole, ``answer`` does."""
 
-    def __init__(self, api, status=lambda number: 200) -> None:
+    def __init__(self, api, status=lambda number: 201) -> None:
         self.api, self.status = api, status
         self.stored = Counter()
         api.answer = self.answer
@@ -339,10 +339,75 @@ def test_a_replay_of_one_item_has_its_own_key_every_time(api, tmp_path):
     run(make_bulk_job(api, tmp_path, Batch(results="list"), 20, max_failures=1))
     key = letters(tmp_path)[7]["idempotency_key"]
     assert key == api.seen[-1].key  # it was alone in the last attempts
+    assert letters(tmp_path)[7]["batch"] == {
+        "format": "json_array",
+        "results": "list",
+        "max_items": 500,
+        "max_bytes": 5_000_000,
+        "key": ["id"],
+        "request": key,
+        "items": 1,
+    }
     api.reset()
     bulk.status = lambda number: 201
     replay_folder(api, tmp_path)
     assert [seen.key for seen in api.seen] == [key]
+
+
+def test_a_batch_whose_answer_was_lost_is_replayed_with_its_own_key_also_beside_others(api, tmp_path):
+    """The API may have stored it: only by the key it had can it know."""
+    batch = Batch(max_items=10, format="ndjson", results="list")
+    ByItem(api, lambda number: 422 if number in (3, 33) else 201)
+    take = api.answer
+    api.answer = lambda seen: "reset" if 15 in ids_of(seen) else take(seen)
+    run(make_bulk_job(api, tmp_path, batch, 40, max_failures=12))
+    [lost] = {(seen.key, seen.body) for seen in api.seen if 15 in ids_of(seen)}
+    api.reset()
+    ByItem(api)
+    assert counts(replay_folder(api, tmp_path)) == [12, 12, 0, 0]
+    assert lost in {(seen.key, seen.body) for seen in api.seen}
+    assert sorted(len(ids_of(seen)) for seen in api.seen) == [2, 10]
+
+
+def test_a_retry_sends_such_a_batch_with_its_own_key_too(api, tmp_path):
+    store, batch = Store(), Batch(max_items=10, format="ndjson", results="list")
+    ByItem(api, lambda number: 422 if number in (3, 33) else 201)
+    take = api.answer
+    api.answer = lambda seen: "reset" if 15 in ids_of(seen) else take(seen)
+    with pytest.raises(FailuresError):
+        run(make_bulk_job(api, tmp_path, batch, 40), store)
+    [lost] = {(seen.key, seen.body) for seen in api.seen if 15 in ids_of(seen)}
+    api.reset()
+    ByItem(api)
+    assert counts(run(make_bulk_job(api, tmp_path, batch, 40, folder=DeadLetterFolder(tmp_path, 2)), store))[1] == 40
+    assert lost in {(seen.key, seen.body) for seen in api.seen}
+    assert sorted(len(ids_of(seen)) for seen in api.seen) == [2, 10]
+
+
+def test_a_part_of_a_batch_that_is_dead_is_another_request(api, tmp_path):
+    """The rest was resolved meanwhile, or is left out for its reason: it has a key that is no other's."""
+    batch = Batch(max_items=10, format="ndjson")
+    api.answer = lambda seen: 503
+    with pytest.raises(FailuresError):
+        run(make_bulk_job(api, tmp_path, batch, 10))
+    keys = {seen.key for seen in api.seen}
+    DeadLetterFolder(tmp_path).write([{"index": 4, "resolved": True}])
+    api.reset()
+    api.answer = lambda seen: 200
+    assert counts(replay_folder(api, tmp_path)) == [9, 9, 0, 0]
+    assert len(api.seen) == 1
+    assert not keys & {seen.key for seen in api.seen}
+
+
+def test_a_replay_makes_batches_no_larger_than_the_tasks(api, tmp_path):
+    batch = Batch(max_items=7, format="ndjson", results="list")
+    ByItem(api, lambda number: 422 if number % 2 else 201)
+    with pytest.raises(FailuresError):
+        run(make_bulk_job(api, tmp_path, batch, 100))
+    api.reset()
+    ByItem(api)
+    assert counts(replay_folder(api, tmp_path)) == [50, 50, 0, 0]
+    assert [len(ids_of(seen)) for seen in api.seen].count(7) == 7
 
 
 @pytest.mark.parametrize(

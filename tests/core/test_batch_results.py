@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -91,12 +92,80 @@ def test_statuses_are_found_where_apis_put_them(read, name, entries):
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", {}, [{"status": 201}], [{"status": 201}, {}], [{"status": "done"}, {"status": 1}]]
+    "answer",
+    [b"", {}, [{"status": 201}], [{"status": 201}, {}], [{"status": "done"}, {"status": 1}], {"errors": ["x"]}],
 )
-def test_a_multi_status_that_does_not_fit_is_an_error_and_any_other_success_speaks_for_all(read, answer):
+def test_a_multi_status_that_does_not_fit_is_an_error(read, answer):
     with pytest.raises(ResultsError):
         read("multi_status", answer, 207)
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", {}, {"count": 2}, [{"id": 1}, {"id": 2}], {"errors": [], "x": 1}])
+def test_another_success_than_a_multi_status_is_for_all(read, answer):
     assert read("multi_status", answer, 201) is None
+
+
+@pytest.mark.parametrize(
+    "answer", [[{"id": 1}], {"results": []}, {"failed": 1, "errors": [{"row": 1}]}, {"error": "x"}]
+)
+def test_unless_it_tells_of_fewer_items_or_of_errors(read, answer):
+    with pytest.raises(ResultsError):
+        read("multi_status", answer, 200)
+
+
+def test_or_about_each_item_after_all(read):
+    assert verdicts(read("multi_status", [{"status": 201}, {"status": 422}], 200)) == [(OK, ""), (NO, "http_422")]
+
+
+# What an API calls an item by, where it does.
+
+
+def about(*numbers, bad, name="id"):
+    return [{name: number, "status": 422 if number == bad else 201} for number in numbers]
+
+
+@pytest.fixture
+def read_by_key(item_of, response_of):
+    """Read a list about items with the keys 7, 8 and 9."""
+
+    def make(entries, keys=(7, 8, 9), columns=("id",)):
+        items = [item_of(index, key=key) for index, key in enumerate(keys)]
+        response = response_of(200, json.dumps(entries).encode())
+        return [result.verdict for result in results_reader("list", RequestRetry(), columns)(response, items)]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        about(7, 8, 9, bad=8),
+        about(9, 8, 7, bad=8),
+        about(8, 9, 7, bad=8),
+        about("9", "7", "8", bad="8"),
+        [{"status": 201}, {"status": 422}, {"status": 201}],
+        [{"id": 7, "status": 201}, {"status": 422, "error": "x"}, {"id": 9, "status": 201}],
+        about("doc-1", "doc-2", "doc-3", bad="doc-2"),
+        about(101, 102, 103, bad=102),
+        about(9, 8, 7, bad=8, name="row"),
+    ],
+)
+def test_results_are_matched_by_the_key_where_they_have_it(read_by_key, entries):
+    assert read_by_key(entries) == [OK, NO, OK]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [about(8, 7, 7, bad=7), about(8, 7, 10, bad=7), [{"id": 9, "status": 201}, {"status": 422}, {"status": 201}]],
+)
+def test_results_about_other_items_are_an_error(read_by_key, entries):
+    with pytest.raises(ResultsError, match="not in the order of the items"):
+        read_by_key(entries)
+
+
+def test_keys_are_compared_as_what_they_are_in_json(read_by_key):
+    assert read_by_key(about(2.5, 1.5, 3, bad=1.5), keys=(Decimal("1.50"), Decimal("2.5"), Decimal(3))) == [NO, OK, OK]
+    assert read_by_key(about(9, 8, 7, bad=8), keys=([7, 1], [8, 1], [9, 1]), columns=("id", "part")) == [OK, NO, OK]
 
 
 @pytest.mark.parametrize(

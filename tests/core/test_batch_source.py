@@ -29,7 +29,7 @@ def requests_of(rows, batch, *, size=10, resume=None, transform=None):
     builder = RequestBuilder(
         endpoint=EndpointTemplate("x"), method="POST", encode=json_encoder(), identity=Identity(), has_key=True
     )
-    form = BatchForm(batch, encode=json_encoder(), retry=RequestRetry(), has_key=True, request=builder.build_batch)
+    form = BatchForm(batch, encode=json_encoder(), retry=RequestRetry(), key=("id",), request=builder.build_batch)
     source = BatchSource(RowSource(Chunked(rows, size), key=("id",), transform=transform), form)
     made = []
     for units in source.open(resume, lambda digest: None):
@@ -130,7 +130,7 @@ def test_a_batch_does_not_wait_for_ever_for_rows_that_transform_leaves(monkeypat
 def test_a_row_that_is_skipped_is_settled_and_not_lost():
     source = BatchSource(
         RowSource(Chunked(rows_of(0), 1), key=("id",), transform=lambda row: None),
-        BatchForm(Batch(), encode=json_encoder(), retry=RequestRetry(), has_key=True, request=None),
+        BatchForm(Batch(), encode=json_encoder(), retry=RequestRetry(), key=("id",), request=None),
     )
-    [[unit]] = source.open(None, lambda digest: None)
+    [unit] = [unit for units in source.open(None, lambda digest: None) for unit in units]
     assert [item.settled for item in unit.items] == [Skipped(0)]
