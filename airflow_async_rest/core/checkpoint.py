@@ -8,7 +8,7 @@ from typing import Any
 from airflow_async_rest.core.dead_letters import PartId, Record
 from airflow_async_rest.core.encoding import stable_bytes
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Checkpoint:
         if not isinstance(value, dict) or value.get("version") != _VERSION:
             raise ValueError("not a checkpoint of this version")
         try:
-            batches = tuple(_numbers(runs) for runs in value.get("batches", ()))
+            batches = tuple(_numbers(runs) for runs in value["batches"])
             return cls(
                 fingerprint=str(value["fingerprint"]),
                 position=int(value["position"]),
@@ -134,14 +134,14 @@ def fingerprint(*parts: Any) -> str:
 
 
 class SourceDigest:
-    """A running digest of row identities."""
+    """A running digest of row identities, which are JSON: there is no zero byte in them."""
 
     def __init__(self) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, *identities: bytes) -> None:
         """Take in the identities of the next rows."""
-        self._hash.update(b"".join([len(identity).to_bytes(4, "big") + identity for identity in identities]))
+        self._hash.update(b"\0".join((*identities, b"")))
 
     def hexdigest(self) -> str:
         """Give the digest of the rows so far."""

@@ -34,6 +34,8 @@ def json_encoder(naive_timezone: tzinfo | None = None) -> Callable[[Any], bytes]
     options = orjson.OPT_NAIVE_UTC if naive_timezone is None else orjson.OPT_PASSTHROUGH_DATETIME
 
     def default(value: Any) -> Any:
+        if type(value) is Decimal:  # first, because numeric columns are what comes here most
+            return _encode_decimal(value)
         if isinstance(value, datetime):
             return (value if value.tzinfo else value.replace(tzinfo=naive_timezone or UTC)).isoformat()
         if isinstance(value, date | time):
@@ -64,9 +66,7 @@ def _trimmed(data: bytes) -> bytes:
 def _encode_other(value: Any) -> Any:
     """Encode the types of database drivers that orjson does not know."""
     if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise EncodeError(f"{value} has no JSON form; return a number, a string or None from transform.")
-        return orjson.Fragment(str(value))
+        return _encode_decimal(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, timedelta):
@@ -78,6 +78,12 @@ def _encode_other(value: Any) -> Any:
     raise EncodeError(
         f"a {type(value).__module__}.{type(value).__qualname__} has no JSON form; return something else from transform."
     )
+
+
+def _encode_decimal(value: Decimal) -> orjson.Fragment:
+    if not value.is_finite():
+        raise EncodeError(f"{value} has no JSON form; return a number, a string or None from transform.")
+    return orjson.Fragment(str(value))
 
 
 def format_duration(value: timedelta) -> str:

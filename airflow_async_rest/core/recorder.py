@@ -152,8 +152,9 @@ class Recorder:
                     self._resolve(item.index)
         self.totals.delivered += len(items)
         self.delivered_now += len(items)
-        for _ in range(min(len(items), _BREAKER_WINDOW)):
-            self._note(failed=False)
+        if self._recent_failures or len(self._recent) < _BREAKER_WINDOW:  # else this is no news
+            for _ in range(min(len(items), _BREAKER_WINDOW)):
+                self._note(failed=False)
 
     def _resolve(self, index: int) -> None:
         self._known_dead.discard(index)
