@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import bulk, import_time, latency, mapped, memory, rate, single, stages
+from benchmarks import adaptive, bulk, import_time, latency, mapped, memory, rate, single, stages
 from benchmarks.measuring import CLIENT_CORE, SERVER_CORE, Figure, Plan, pin, say, table
 from benchmarks.surroundings import airflow_home, api_name
 
@@ -24,6 +24,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "stages": stages.measure,
     "latency": latency.measure,
     "rate": rate.measure,
+    "adaptive": adaptive.measure,
     "mapped": mapped.measure,
     "memory": memory.measure,
     "bulk-memory": memory.measure_bulk,

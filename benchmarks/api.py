@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -45,11 +45,21 @@ class Api:
 
 @contextmanager
 def running_api(latency_seconds: float = 0.0) -> Iterator[Api]:
-    """Run the server until the block ends. It ends with this process, too: it watches its stdin."""
-    command = [sys.executable, "-m", "benchmarks.api", "--latency", str(latency_seconds)]
+    """Run the server until the block ends."""
+    with running_server("benchmarks.api", "--latency", str(latency_seconds)) as port:
+        yield Api(port)
+
+
+@contextmanager
+def running_server(module: str, *arguments: str) -> Iterator[int]:
+    """Run a module that serves, until the block ends. It ends with this process, too: it watches its stdin.
+
+    :return: its port.
+    """
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         try:
-            yield Api(int(server.stdout.readline()))
+            yield int(server.stdout.readline())
         finally:
             server.stdin.close()
             try:
@@ -72,11 +82,15 @@ async def _serve(latency_seconds: float) -> None:
             await asyncio.sleep(latency_seconds)
         return web.Response(body=b"{}", content_type="application/json")
 
+    await serve_until_stdin_closes(answer)
+
+
+async def serve_until_stdin_closes(answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+    """Serve on a free port of this machine, and say which."""
     # The low-level server: no routing, no access log; it should not be what limits the throughput.
     runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.1, handle_signals=False)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
     print(runner.addresses[0][1], flush=True)
     await _stdin_closed()
     await runner.cleanup()
