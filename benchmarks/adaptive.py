@@ -53,7 +53,7 @@ class _Run:
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Compare what servers get done and refuse, and show where the limit stays."""
-    seconds = 0.1 if plan.smoke else 8
+    seconds = 0.2 if plan.smoke else 8
     for name, (capacity, knee) in _SERVERS.items():
         with running_limited_api(capacity) as api:
             rounds = [
@@ -110,7 +110,7 @@ def _send_for(seconds: float, api: LimitedApi, concurrency: int | None) -> _Run:
         run(deliver())
         timer.join()
     done, refused = counts
-    return _Run(done / seconds, refused / seconds, limits)
+    return _Run(max(done, 1) / seconds, refused / seconds, limits)  # a smoke run may be too short for any
 
 
 def _job(url: str, concurrency: int | None, folder: str) -> Job:
