@@ -27,18 +27,17 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "adaptive": adaptive.measure,
     "mapped": mapped.measure,
     "memory": memory.measure,
-    "bulk-memory": memory.measure_bulk,
 }
 
 # Each of their runs starts Airflow anew, which is too slow for a test; they can still be named.
-_SLOW_TO_START = frozenset({"mapped", "memory", "bulk-memory"})
+_SLOW_TO_START = frozenset({"mapped", "memory"})
 _DRAWN = frozenset({"single", "bulk"})
 
 
 def main() -> int:
     """Run the chosen measures. :return: 1 when a target is missed, but for a smoke run."""
     chosen = _arguments()
-    plan = Plan(rounds=1 if chosen.smoke else chosen.rounds, smoke=chosen.smoke, full=chosen.full)
+    plan = Plan(rounds=1 if chosen.smoke else chosen.rounds, smoke=chosen.smoke)
     if not plan.smoke:  # which is to be fast, on whatever core is free
         pin(CLIENT_CORE)
     api = api_name(plan)
@@ -73,7 +72,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("measures", nargs="*", metavar="measure", help=f"{', '.join(MEASURES)}; default: all")
     parser.add_argument("--rounds", type=int, default=3, help="baseline and ours in turns, so often; default 3")
     parser.add_argument("--smoke", action="store_true", help="everything tiny: shows that it runs, no more")
-    parser.add_argument("--full", action="store_true", help="memory: also the largest tables (many minutes)")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     parser.add_argument("--plot", type=Path, help="draw single and bulk into this file: .svg, .png")
     chosen = parser.parse_args()

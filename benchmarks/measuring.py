@@ -43,12 +43,10 @@ class Plan:
 
     :param rounds: baseline and ours, in turns, so many times.
     :param smoke: everything tiny: it shows that the benchmarks run, its figures say nothing.
-    :param full: also what takes many minutes.
     """
 
     rounds: int = 3
     smoke: bool = False
-    full: bool = False
 
 
 def in_turns(rounds: int, *contestants: Callable[[], Result]) -> list[tuple[Result, ...]]:
