@@ -103,7 +103,7 @@ def test_every_python_example_can_be_read():
 def test_every_link_leads_somewhere():
     for target in re.findall(r"\]\(([^)]+)\)", README):
         if target.startswith("#"):
-            titles = re.findall(r"^## (.+)$", README, re.MULTILINE)
+            titles = re.findall(r"^#{2,3} (.+)$", README, re.MULTILINE)
             assert target in {"#" + re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
         else:
             assert (REPOSITORY / target).exists(), target
