@@ -16,7 +16,7 @@ from airflow_async_rest.core.send_errors import send_error
 from airflow_async_rest.core.settings import ClientSettings, check_proxy
 from airflow_async_rest.core.time_limit import TimeLimit
 from airflow_async_rest.core.tls import tls_context
-from airflow_async_rest.core.wire import Answer, Wire, read_within
+from airflow_async_rest.core.wire import Answer, Wire, is_possible, read_within
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -75,7 +75,8 @@ class RestClient:
     def _needs_session(self, session: aiohttp.ClientSession) -> bool:
         """Tell whether a session does something to requests that has to be done."""
         return bool(
-            self._settings.cookies
+            not is_possible()
+            or self._settings.cookies
             or self._proxy
             or any(name in self._headers for name in _OF_THE_BODY)
             or session.trace_configs

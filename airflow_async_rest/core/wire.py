@@ -22,6 +22,14 @@ from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.settings import ClientSettings, check_headers
 
 _SWITCHING_PROTOCOLS = 101
+# What is used of the protocol is in no documentation of aiohttp's: with versions that this was not tried with, a
+# session sends.
+_TRIED_VERSIONS = ("3.12.", "3.13.", "3.14.")
+
+
+def is_possible() -> bool:
+    """Tell whether this version of aiohttp is one that the way past its session was tried with."""
+    return aiohttp.__version__.startswith(_TRIED_VERSIONS)
 
 
 class Frame(NamedTuple):

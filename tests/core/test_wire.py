@@ -114,6 +114,16 @@ async def test_what_a_session_does_something_to_goes_by_it(
     assert len(sessions_requests) == 1
 
 
+@pytest.mark.parametrize(("version", "by_session"), [("3.14.99", 0), ("3.15.0", 1), ("4.0.0", 1), ("3.1.4", 1)])
+async def test_a_version_of_aiohttp_that_was_not_tried_goes_by_the_session(
+    api, request_of, sessions_requests, monkeypatch, version, by_session
+):
+    monkeypatch.setattr(aiohttp, "__version__", version)
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        assert (await client.send(request_of())).status == 200
+    assert len(sessions_requests) == by_session
+
+
 async def test_whoever_traces_requests_sees_them(api, request_of, monkeypatch):
     traced, make = aiohttp.TraceConfig(), aiohttp.ClientSession.__init__
     started = []
