@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
-from airflow_async_rest.core.errors import ItemError, ResultsError, SendError
+from airflow_async_rest.core.errors import ItemError, ResultsError, SendError, StoppedError
 from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.recorder import Recorder
-from airflow_async_rest.core.response import UNMATCHED, ResponseCheck, classify_response
+from airflow_async_rest.core.response import UNMATCHED, ResponseCheck, classify_response, classify_status
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
 
@@ -105,7 +105,8 @@ class BatchDelivery:
 
     async def _deliver(self, group: _Group, *, culprit_inside: bool = False) -> bool:
         """Deliver a group. :return: whether all of it was delivered."""
-        if len(group.items) > 1 and (culprit_inside or self._is_too_large(group)):
+        # What may be stored although its answer was lost goes again as it was: its halves would have other keys.
+        if len(group.items) > 1 and (culprit_inside or (self._is_too_large(group) and not group.failures)):
             return await self._deliver_halves(group, culprit_inside=culprit_inside)
         answer = await self._send(group)
         if answer.may_be_one_items_fault and len(group.items) > 1:
@@ -166,22 +167,35 @@ class BatchDelivery:
         if answer.results.count(DELIVERED) == len(group.items):
             self._recorder.delivered(group.items)
             return [], 0
-        group.failures += 1
-        last = group.failures >= self._retry.max_attempts
         of_verdict: dict[Verdict, list[tuple[Item, ItemResult]]] = {verdict: [] for verdict in Verdict}
-        for item, result in zip(group.items, answer.results, strict=True):
+        pairs = list(zip(group.items, answer.results, strict=True))
+        for item, result in pairs:
             of_verdict[result.verdict].append((item, result))
         again, failed = of_verdict[Verdict.RETRY], of_verdict[Verdict.REFUSED]
+        # Without its culprits, a request that was refused for them is another one: this was no attempt at it.
+        if not (failed and self._is_refused(answer.response)):
+            group.failures += 1
+        last = group.failures >= self._retry.max_attempts
         if again and answer.response is not None and of_verdict[Verdict.DELIVERED]:
             self._sender.press(answer.response)
+        # First, so that what fails is judged in the light of what does not, and is all that a stop leaves unfinished.
+        self._recorder.delivered([item for item, _ in of_verdict[Verdict.DELIVERED]])
         if again and last:
             self._sender.heed_retry_after(answer.response)
-            again, failed = [], again + failed
-        # First, so that what fails is judged in the light of what does not.
-        self._recorder.delivered([item for item, _ in of_verdict[Verdict.DELIVERED]])
+            # In the order of the request: a replay sends dead letters in the order in which they were written.
+            again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
+        stopped: StoppedError | None = None
         for item, result in failed:
-            self._settle(self._letter(group, item, result))
+            try:
+                self._settle(self._letter(group, item, result))
+            except StoppedError as error:  # after all of them: a part of the request would have another key in a retry
+                stopped = stopped or error
+        if stopped is not None:
+            raise stopped
         return [item for item, _ in again], len(failed)
+
+    def _is_refused(self, response: Response | None) -> bool:
+        return response is not None and classify_status(response.status, self._retry) is Verdict.REFUSED
 
     def _letter(self, group: _Group, item: Item, result: ItemResult) -> DeadLetter:
         try:

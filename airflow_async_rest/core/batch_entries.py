@@ -49,7 +49,8 @@ def in_order(entries: list[Any], items: Sequence[Item], key: str | None) -> list
     :raises ResultsError: when there is no entry for each item, or some are about others.
     """
     check_count(entries, items)
-    said = [_text(entry[key]) if isinstance(entry, Mapping) and key in entry else None for entry in entries]
+    names = [entry.get(key) if isinstance(entry, Mapping) else None for entry in entries]
+    said = [None if name is None else _text(name) for name in names]  # null: of one that was refused, and got no id
     if not any(said):
         return entries
     keys = [_text(item.key) for item in items]

@@ -30,7 +30,8 @@ class BatchSource:
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[ItemBatch], None, None]:
         """Give a list of batches for each list of items; see :class:`~airflow_async_rest.core.source.Source`."""
         position = resume.checkpoint.position if resume else 0
-        unfinished = Reunited(resume.batches if resume else ())
+        most = self._form.batch.max_items  # that of the author now: smaller, perhaps, because the API asks for it
+        unfinished = Reunited(tuple(batch for batch in resume.batches if len(batch) <= most) if resume else ())
         cutter, new_rows = Cutter(self._form.batch), False
         for items in self._source.open(resume, on_digest):
             self._form.prepare(items)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_async_rest.core.dead_letters import PartId, Record
@@ -31,6 +31,11 @@ class Checkpoint:
     totals: Mapping[str, Any]
     parts: tuple[PartId, ...]
     batches: tuple[tuple[int, ...], ...] = ()
+
+    def without(self, indexes: frozenset[int]) -> "Checkpoint":
+        """Give it with these rows finished."""
+        batches = (tuple(index for index in batch if index not in indexes) for batch in self.batches)
+        return replace(self, unfinished=self.unfinished - indexes, batches=tuple(batch for batch in batches if batch))
 
     def to_json(self) -> dict[str, Any]:
         """Give it as the state store keeps it: of parts, the first and last numbers of each run of them."""
@@ -105,6 +110,7 @@ class Resume:
 
     :param dead: index -> reason of the dead letters that the totals count; each is sent again.
     :param resolved: index -> reason of those that the totals count and a replay has delivered since.
+    :param delivered: those that were being sent again, and that a replay has delivered since.
     :param known_dead: all indexes that some part calls dead; a delivery is noted for each.
     :param sample: records of dead letters, to be shown while they are not sent again yet.
     :param dead_batches: of the dead ones, those that were in one request.
@@ -113,6 +119,7 @@ class Resume:
     checkpoint: Checkpoint
     dead: Mapping[int, str] = field(default_factory=dict)
     resolved: Mapping[int, str] = field(default_factory=dict)
+    delivered: frozenset[int] = frozenset()
     known_dead: frozenset[int] = frozenset()
     sample: tuple[Record, ...] = ()
     dead_batches: tuple[tuple[int, ...], ...] = ()

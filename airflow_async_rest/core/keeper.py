@@ -86,8 +86,10 @@ class Keeper:
         if checkpoint.parts and live[0] > checkpoint.parts[-1]:
             raise ValueError("a later try has started over, and left no checkpoint")
         known = await self._files.call(folder.read)
+        delivered = checkpoint.unfinished & (letters.keys() - known.keys())
         return Resume(
-            checkpoint,
+            checkpoint.without(delivered),
+            delivered=delivered,
             dead={index: reason for index, reason in counted.items() if index in known},
             resolved={index: reason for index, reason in counted.items() if index not in known},
             known_dead=frozenset(known),

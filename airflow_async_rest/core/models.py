@@ -139,6 +139,7 @@ class Item:
     :param settled: the outcome, when it is known before sending (skipped, or its transform raised).
     :param request: the request, when it is known beforehand (a replay).
     :param part: its part of a bulk request's body.
+    :param replayed: whether it was a dead letter.
     """
 
     index: int
@@ -150,6 +151,7 @@ class Item:
     settled: Skipped | DeadLetter | None = None
     request: Request | None = None
     part: bytes = b""
+    replayed: bool = False
 
 
 class ItemResult(NamedTuple):

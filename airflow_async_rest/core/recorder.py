@@ -73,8 +73,9 @@ class Recorder:
 
     def _start_from(self, resume: Resume) -> None:
         """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
-        for index, reason in resume.resolved.items():
+        for reason in resume.resolved.values():
             self.totals.no_longer_failed(reason)
+        for index in (*resume.resolved, *resume.delivered):
             self.totals.delivered += 1
             # Said again in a part of this try: the part that says it belongs to no checkpoint.
             self._records.append({"index": index, "resolved": True})
@@ -102,14 +103,14 @@ class Recorder:
             self.totals.read += 1
             if self._digest is not None:
                 self._digest.add(item.content)
-        if item.request is not None:
+        if item.replayed:
             self._known_dead.add(index)
             self._again.add(index)
         self._pending.setdefault(index, 0)
 
     def take_batch(self, items: Sequence[Item]) -> None:
         """Note that rows are on their way together. Batches come in the order of their rows."""
-        if self._dead_before or self._digest is None or items[0].index < self._position or items[0].request is not None:
+        if self._dead_before or self._digest is None or items[0].index < self._position or items[0].replayed:
             for item in items:
                 self.take(item)
         else:  # all new: as many rows as there are, this is done in one go
@@ -161,8 +162,11 @@ class Recorder:
         self._records.append({"index": index, "resolved": True})
 
     def refused_again(self, letter: DeadLetter) -> bool:
-        """Tell whether an item that was dead already was refused for good once more: no news about the API."""
-        return letter.index in self._again and is_permanent(letter.reason, self._retry)
+        """Tell whether an item that was dead already was refused for good, or not even sent, once more.
+
+        That is no news about the API.
+        """
+        return letter.index in self._again and (not letter.attempts or is_permanent(letter.reason, self._retry))
 
     def _note(self, *, failed: bool) -> None:
         if len(self._recent) == _BREAKER_WINDOW:

@@ -81,7 +81,7 @@ class Replay:
             form = self._form(item.request, batch)
             form.prepare([item])
             cutter = cutters.setdefault(form, Cutter(form.batch))
-            if whole.knows(record["index"]):
+            if whole.knows(record["index"]) and int(batch["items"]) <= form.batch.max_items:
                 self._whole[item.index] = (str(batch["request"]), int(batch["items"]))
                 forms[item.index] = form
                 made = whole.add(record["index"], item)
@@ -151,7 +151,7 @@ class Replay:
     def _item(self, folder: DeadLetterFolder, record: Mapping[str, Any]) -> Item:
         index = len(self._places)
         self._places[index] = (folder, record["index"])
-        item = Item(index, record.get("key"), record.get("row") or {}, record.get("payload"))
+        item = Item(index, record.get("key"), record.get("row") or {}, record.get("payload"), replayed=True)
         if record.get("method"):
             body = self._encode(record["payload"]) if record.get("payload") is not None else None
             item.request = Request(

@@ -156,7 +156,7 @@ def test_an_unfinished_row_with_a_dead_letter_from_before_is_resolved_when_deliv
 def test_a_replayed_item_is_resolved_when_delivered():
     recorder = Recorder()
     for index, outcome in enumerate([Delivered(0, 1), dead(1, "timeout")]):
-        recorder.take(item(index, request=REQUEST))
+        recorder.take(item(index, request=REQUEST, replayed=True))
         recorder.record(outcome)
     assert recorder.snapshot().records[0] == {"index": 0, "resolved": True}
     assert recorder.snapshot().records == []
