@@ -16,8 +16,8 @@ _LEAST_DEVIATION = 0.05
 _FIRST_DECREASE = 0.5
 # While the limit doubles, a latency of this much of the least is more than chance.
 _RISE = 1.4
-
-
+# For each request that may be in flight: itself, and one that waits to be sent again.
+_IN_HAND = 2
 START, MOST = 4, 256
 
 
@@ -122,24 +122,20 @@ class ConcurrencyLimit:
         self._begin_round(now)
 
 
-class AdaptiveConcurrency:
-    """Places for requests in flight, as many as the limit says at the moment. Made inside the running event loop."""
+class Places:
+    """As many places as there are at the moment, first come, first served. Made inside the running event loop.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = ConcurrencyLimit(START, MOST)
-        self._clock = clock
+    :param capacity: gives how many.
+    """
+
+    def __init__(self, capacity: Callable[[], int]) -> None:
+        self._capacity = capacity
         self._taken = 0
-        self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    @property
-    def limit(self) -> int:
-        """Places, at this moment."""
-        return self._limit.limit
-
     async def acquire(self) -> None:
-        """Return when there is a place, first come, first served. It is the caller's until :meth:`release`."""
-        if self._taken < self._limit.limit and not self._waiting:
+        """Return when there is a place. It is the caller's until :meth:`release`."""
+        if self._taken < self._capacity() and not self._waiting:
             self._taken += 1
             return
         place = asyncio.get_running_loop().create_future()
@@ -154,14 +150,35 @@ class AdaptiveConcurrency:
     def release(self) -> None:
         """Give a place back; those who wait get what is free."""
         self._taken -= 1
-        while self._waiting and self._taken < self._limit.limit:
+        while self._waiting and self._taken < self._capacity():
             place = self._waiting.popleft()
             if not place.done():
                 self._taken += 1
                 place.set_result(None)
 
+
+class AdaptiveConcurrency:
+    """How many requests may be in flight, and how much may be in hand for them. Made inside the running event loop.
+
+    :ivar requests: a place for each request in flight.
+    :ivar in_hand: a place for each item, or batch of them, that a worker has: what waits to be sent again, too.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = ConcurrencyLimit(START, MOST)
+        self._clock = clock
+        self._in_flight = 0
+        self.requests = Places(lambda: self._limit.limit)
+        # Not as much as there are workers: each may have a batch of thousands of rows.
+        self.in_hand = Places(lambda: _IN_HAND * max(START, self._limit.limit))
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be in flight, at this moment."""
+        return self._limit.limit
+
     def sending(self) -> float:
-        """Note that a request goes out from its place. :return: for :meth:`answered`."""
+        """Note that a request goes out. :return: for :meth:`answered`."""
         self._in_flight += 1
         self._limit.sending(self._in_flight)
         return self._clock()

@@ -25,12 +25,13 @@ _BAD_WORDS = frozenset({"error", "failed", "failure", "rejected", "invalid", "re
 _STATUS_TEXT = re.compile(r"(?:HTTP/\S+\s+)?([1-5]\d\d)\b.*", re.DOTALL)  # "422", "HTTP/1.1 422 Unprocessable"
 
 
-def find_entries(answer: Any) -> list[Any] | None:
+def find_entries(answer: Any, *, usual_names_only: bool = False) -> list[Any] | None:
     """Find the list of results: the answer itself, or under a usual name, or the only list in it."""
     if isinstance(answer, Mapping):
         lists = {name: value for name, value in answer.items() if isinstance(value, list) and name not in _ERROR_NAMES}
         named = next((lists[name] for name in _LIST_NAMES if name in lists), None)
-        answer = named if named is not None else next(iter(lists.values())) if len(lists) == 1 else None
+        only = next(iter(lists.values())) if len(lists) == 1 and not usual_names_only else None
+        answer = only if named is None else named
     return answer if isinstance(answer, list) else None
 
 

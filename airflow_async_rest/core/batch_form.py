@@ -48,7 +48,12 @@ class BatchForm:
         self._request = request
         self._redact = redact
         self._format = batch_format(batch.format, encode, has_key=bool(key))
-        self._read = results_reader(batch.results, retry, key)
+        self.frame_bytes = self._format.frame_bytes
+        self._read_by_key = results_reader(batch.results, retry, key)
+        self._read_by_position = results_reader(batch.results, retry)
+        self._key = key
+        # Else an id in the answer is one that the API has made up.
+        self._sends_key = True
         # Else a part is the payload's JSON, and the row and the payload need not be kept until the answer is there.
         self._keeps_payloads = (
             callable(batch.format)
@@ -67,9 +72,13 @@ class BatchForm:
                 item.part = part(item)
             except ItemError as error:
                 item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
-            else:
-                if not keeps_payloads:
-                    item.row, item.payload = _NOTHING, None
+                continue
+            if self._sends_key and not (
+                isinstance(item.payload, Mapping) and all(map(item.payload.__contains__, self._key))
+            ):
+                self._sends_key = False
+            if not keeps_payloads:
+                item.row, item.payload = _NOTHING, None
 
     def build(self, items: Sequence[Item]) -> Request:
         """Build the request of prepared items. :raises ItemError: when it cannot be built."""
@@ -85,7 +94,8 @@ class BatchForm:
 
         :raises ResultsError: when a success should tell, and cannot be matched to the items.
         """
-        return self._read(response, items)
+        read = self._read_by_key if self._sends_key else self._read_by_position
+        return read(response, items)
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ class BatchFormat(Protocol):
     """How items stand in a body."""
 
     content_type: str
+    frame_bytes: int  # of a body, besides its parts and a byte for each
 
     def part(self, item: Item) -> bytes:
         """Give an item's part of the body. :raises EncodeError: when it has none."""
@@ -59,6 +60,7 @@ def batch_format(
 
 class _Format:
     content_type = _JSON
+    frame_bytes = 0
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
@@ -71,6 +73,7 @@ class _Array(_Format):
     def __init__(self, encode: Encode, key: str | None = None) -> None:
         super().__init__(encode)
         self._begin, self._end = (b"[", b"]") if key is None else (b"{%s:[" % orjson.dumps(key), b"]}")
+        self.frame_bytes = len(self._begin) + len(self._end) - 1  # one comma less than there are parts
 
     def join(self, items: Sequence[Item]) -> bytes:
         return self._begin + b",".join([item.part for item in items]) + self._end

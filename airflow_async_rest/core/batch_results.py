@@ -102,7 +102,7 @@ def _read_plain_success(
         return None
     if isinstance(answer, Mapping) and (answer.get("errors") or answer.get("error")):
         raise ResultsError(f"the answer is a success, and tells of errors: {short(answer)}")
-    entries = find_entries(answer)
+    entries = find_entries(answer, usual_names_only=True)
     if entries is None:
         return None
     check_count(entries, items)

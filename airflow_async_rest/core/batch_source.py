@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Iterable
 
-from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.models import Item
@@ -32,7 +31,7 @@ class BatchSource:
         position = resume.checkpoint.position if resume else 0
         most = self._form.batch.max_items  # that of the author now: smaller, perhaps, because the API asks for it
         unfinished = Reunited(tuple(batch for batch in resume.batches if len(batch) <= most) if resume else ())
-        cutter, new_rows = Cutter(self._form.batch), False
+        cutter, new_rows = Cutter(self._form), False
         for items in self._source.open(resume, on_digest):
             self._form.prepare(items)
             made: list[list[Item]] = []
@@ -54,10 +53,10 @@ class BatchSource:
 class Cutter:
     """Collects items until a batch is full."""
 
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
+    def __init__(self, form: BatchForm) -> None:
+        self._batch = form.batch
+        self._frame_bytes = self._bytes = form.frame_bytes
         self._items: list[Item] = []
-        self._bytes = 0
         self.to_send = 0
 
     def add(self, items: Iterable[Item]) -> list[list[Item]]:
@@ -77,7 +76,7 @@ class Cutter:
 
     def flush(self) -> list[Item]:
         """Give what there is, and begin anew."""
-        items, self._items, self._bytes, self.to_send = self._items, [], 0, 0
+        items, self._items, self._bytes, self.to_send = self._items, [], self._frame_bytes, 0
         return items
 
 

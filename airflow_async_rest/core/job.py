@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency
+from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.batch_delivery import BatchDelivery
 from airflow_async_rest.core.batch_form import ItemBatch
 from airflow_async_rest.core.checkpoint import Resume
@@ -148,6 +148,7 @@ class JobRun:
                 ThreadedSource(job.source, resume, recorder.continue_digest),
                 self._delivering(sender, recorder),
                 workers=workers,
+                in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
                 stop=self._stop,
                 on_stop=sender.stop,
             )

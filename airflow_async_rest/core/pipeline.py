@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
+from airflow_async_rest.core.adaptive import Places
 from airflow_async_rest.core.errors import KilledError, StoppedError
 from airflow_async_rest.core.source import ThreadedSource
 
@@ -42,6 +43,7 @@ async def run_pipeline(
     deliver: Callable[[Unit], Awaitable[None]],
     *,
     workers: int,
+    in_hand: Places,
     stop: StopSwitch,
     on_stop: Callable[[], Collection[asyncio.Task[Any] | None]],
 ) -> None:
@@ -51,14 +53,21 @@ async def run_pipeline(
     what was not done then was cancelled.
 
     :param deliver: delivers an item, or a batch of them; what it raises ends everything.
+    :param in_hand: places for what the workers have.
     :param on_stop: sees to it that no more requests begin, and tells which workers have one in flight.
     :raises StoppedError: when the stop was pulled.
     :raises Exception: whatever reading or ``deliver`` raised.
     """
 
     async def work() -> None:
-        while (unit := await source.next_unit()) is not None:
-            await deliver(unit)
+        while True:
+            await in_hand.acquire()
+            try:
+                if (unit := await source.next_unit()) is None:
+                    return
+                await deliver(unit)
+            finally:
+                in_hand.release()
 
     if stop.error is not None:
         raise stop.error

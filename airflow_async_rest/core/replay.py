@@ -80,7 +80,7 @@ class Replay:
                 continue
             form = self._form(item.request, batch)
             form.prepare([item])
-            cutter = cutters.setdefault(form, Cutter(form.batch))
+            cutter = cutters.setdefault(form, Cutter(form))
             if whole.knows(record["index"]) and int(batch["items"]) <= form.batch.max_items:
                 self._whole[item.index] = (str(batch["request"]), int(batch["items"]))
                 forms[item.index] = form

@@ -52,12 +52,12 @@ class Sender:
         if self._concurrency is None:
             await self._limiter.acquire()
             return await self._send(request, attempt)
-        await self._concurrency.acquire()
+        await self._concurrency.requests.acquire()
         try:
             await self._limiter.acquire()
             return await self._send_observed(self._concurrency, request, attempt)
         finally:
-            self._concurrency.release()
+            self._concurrency.requests.release()
 
     async def _send(self, request: Request, attempt: int) -> Response:
         if self._stopped:

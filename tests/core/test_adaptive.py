@@ -2,13 +2,16 @@ import asyncio
 import heapq
 import random
 import statistics
+import threading
 
 import pytest
 from aiohttp import web
-from engine import counts, make_bulk_job, make_job, run
+from engine import Store, counts, make_bulk_job, make_job, run
 
-from airflow_async_rest.core.adaptive import MOST, START, AdaptiveConcurrency, ConcurrencyLimit, Smoothed
+from airflow_async_rest.core.adaptive import MOST, START, AdaptiveConcurrency, ConcurrencyLimit, Places, Smoothed
 from airflow_async_rest.core.batch import Batch
+from airflow_async_rest.core.errors import KilledError
+from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.retry import RequestRetry
 
 
@@ -139,7 +142,7 @@ def test_a_smoothed_value_follows_slowly_and_knows_how_far_values_are():
 
 @pytest.mark.anyio
 async def test_places_go_to_who_came_first():
-    places, order = AdaptiveConcurrency(), []
+    places, order = Places(lambda: START), []
 
     async def come(number):
         await places.acquire()
@@ -156,7 +159,7 @@ async def test_places_go_to_who_came_first():
 
 @pytest.mark.anyio
 async def test_a_place_is_not_lost_with_one_who_waited_for_it():
-    places = AdaptiveConcurrency()
+    places = Places(lambda: START)
     for _ in range(START):
         await places.acquire()
     gone, given, last = (asyncio.create_task(places.acquire()) for _ in range(3))
@@ -172,15 +175,16 @@ async def test_a_place_is_not_lost_with_one_who_waited_for_it():
 
 @pytest.mark.anyio
 async def test_who_takes_less_gives_places_back_without_others_taking_them(monkeypatch):
-    places = AdaptiveConcurrency()
+    concurrency = AdaptiveConcurrency()
+    places = concurrency.requests
     for _ in range(START):
         await places.acquire()
     waiting = asyncio.create_task(places.acquire())
     await asyncio.sleep(0)
-    sent_at = places.sending()
-    places.answered(sent_at, success=False, pressure=True)
-    assert places.limit == START // 2
-    for _ in range(START - places.limit):
+    sent_at = concurrency.sending()
+    concurrency.answered(sent_at, success=False, pressure=True)
+    assert concurrency.limit == START // 2
+    for _ in range(START - concurrency.limit):
         places.release()
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -218,8 +222,27 @@ def test_a_batch_of_which_only_a_part_is_taken_is_a_sign_of_too_much(api, tmp_pa
     api.answer = answer
     limits = []
     job = make_bulk_job(api, tmp_path, Batch(max_items=10, format="ndjson", results="list"), 300, concurrency=None)
-    release = AdaptiveConcurrency.release
+    answered = AdaptiveConcurrency.answered
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AdaptiveConcurrency, "release", lambda self: (release(self), limits.append(self.limit))[0])
+        patch.setattr(
+            AdaptiveConcurrency,
+            "answered",
+            lambda self, *a, **m: (limits.append(self.limit), answered(self, *a, **m))[1],
+        )
         assert counts(run(job)) == [300, 300, 0, 0]
     assert min(limits) < START
+
+
+def test_no_more_is_in_hand_than_the_api_may_need(api, tmp_path):
+    """A batch may have thousands of rows: 256 workers with one each would be a table."""
+    api.answer = lambda seen: "hang"
+    stop, store = StopSwitch(), Store()
+    job = make_bulk_job(api, tmp_path, Batch(max_items=10, format="ndjson"), 5000, concurrency=None)
+    killer = threading.Thread(
+        target=lambda: (api.wait_for(lambda api: api.in_flight == START), stop.pull(KilledError("enough")))
+    )
+    killer.start()
+    with pytest.raises(KilledError):
+        run(job, store, stop)
+    killer.join()
+    assert len(store["checkpoint"]["batches"]) <= 2 * START
