@@ -1,6 +1,6 @@
 """Bulk requests: how they are made of their items, and how their answers are read."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -62,9 +62,10 @@ class BatchForm:
             or batch.results == "elasticsearch"
         )
 
-    def prepare(self, items: Iterable[Item]) -> None:
+    def prepare(self, items: Sequence[Item]) -> None:
         """Give items their parts of the body; one that has none is settled."""
         part, keeps_payloads = self._format.part, self._keeps_payloads
+        self._look_for_key(items)
         for item in items:
             if item.settled is not None:
                 continue
@@ -73,12 +74,16 @@ class BatchForm:
             except ItemError as error:
                 item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
                 continue
-            if self._sends_key and not (
-                isinstance(item.payload, Mapping) and all(map(item.payload.__contains__, self._key))
-            ):
-                self._sends_key = False
             if not keeps_payloads:
                 item.row, item.payload = _NOTHING, None
+
+    def _look_for_key(self, items: Sequence[Item]) -> None:
+        """Notice when payloads do not have the key: the first one speaks for all."""
+        first = next((item for item in items if item.settled is None), None)
+        if first is not None and not (
+            isinstance(first.payload, Mapping) and all(name in first.payload for name in self._key)
+        ):
+            self._sends_key = False
 
     def build(self, items: Sequence[Item]) -> Request:
         """Build the request of prepared items. :raises ItemError: when it cannot be built."""

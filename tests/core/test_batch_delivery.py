@@ -494,3 +494,15 @@ def test_a_retry_verdict_of_a_function_goes_again(api, tmp_path):
 
     assert counts(run(make_bulk_job(api, tmp_path, Batch(results=results), 10))) == [10, 10, 0, 0]
     assert said == [10, 1, 1]
+
+
+def test_ids_that_the_api_makes_up_are_not_taken_for_keys_that_were_not_sent(api, tmp_path):
+    """They may look like keys: here the first one's id is the second one's key."""
+    api.answer = lambda seen: web.json_response(
+        [{"id": number + 1, "status": 201} for number in range(len(seen.body.splitlines()))]
+    )
+    batch = Batch(format="ndjson", results="list")
+    job = make_bulk_job(api, tmp_path, batch, 10, transform=lambda row: {"value": row["id"]})
+    assert counts(run(job)) == [10, 10, 0, 0]
+    with pytest.raises(FailuresError, match="unmatched_results"):
+        run(make_bulk_job(api, tmp_path, batch, 10))
