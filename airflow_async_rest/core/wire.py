@@ -122,14 +122,18 @@ class Wire:
 
     async def _connect(self) -> aiohttp.connector.Connection:
         try:
-            return await self._connector.connect(self._destination, [], self._timeout)
+            while True:
+                connection = await self._connector.connect(self._destination, [], self._timeout)
+                if connection.protocol is None or len(connection.protocol) == 0:  # else an answer to no request
+                    return connection
+                connection.close()
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {self._url}") from error
 
     async def _read_message(self, protocol: ResponseHandler) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
         try:
             message, content = await protocol.read()
-            while message.code < 200 and message.code != _SWITCHING_PROTOCOLS:  # noqa: PLR2004  (of no interest)
+            while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:  # noqa: PLR2004  (of no interest)
                 message, content = await protocol.read()
         except HttpProcessingError as error:
             raise aiohttp.ClientResponseError(

@@ -213,6 +213,31 @@ async def test_a_late_answer_is_no_answer_to_the_next_request(request_of):
         assert (await client.send(request_of(body=b"fast"))).body == b"fast"
 
 
+async def test_an_answer_to_no_request_is_no_answer_to_the_next(request_of):
+    """It comes while the connection waits for its next request."""
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(1)
+        await read_request(reader)
+        writer.write(OK)
+        await asyncio.sleep(0.02)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
+        await reader.read()
+
+    async with raw_server(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        for _ in range(3):
+            assert (await client.send(request_of())).body == b"{}"
+            await asyncio.sleep(0.1)
+    assert len(connections) == 3
+
+
+async def test_a_status_below_100_is_no_interim_answer(request_of):
+    answer = OK.replace(b"200", b"099")
+    async with raw_server(answering(answer)) as url, RestClient(ClientSettings(url), 1) as client:
+        assert (await client.send(request_of())).status == 99
+
+
 async def test_a_worker_that_is_cancelled_leaves_no_connection_behind(api, request_of):
     api.answer = lambda seen: "hang" if len(api.seen) == 1 else 200
     async with RestClient(ClientSettings(api.url), 1) as client:
