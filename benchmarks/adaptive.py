@@ -37,6 +37,7 @@ _ADAPTIVE = None  # as a job calls it
 _REFUSED_AGAINST = 64
 _LEAST = 0.9
 _FOUND_AFTER_SECONDS = 3
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -144,14 +145,19 @@ class _WithoutEnd:
 @contextmanager
 def _recorded_limits() -> Iterator[list[tuple[float, int]]]:
     limits: list[tuple[float, int]] = []
-    answered, started = AdaptiveConcurrency.answered, time.monotonic()
+    made, ended = [], threading.Event()
+    make, started = AdaptiveConcurrency.__init__, time.monotonic()
 
-    def recorded(self: AdaptiveConcurrency, *args: Any, **more: Any) -> None:
-        answered(self, *args, **more)
-        limits.append((time.monotonic() - started, self.limit))
+    def look() -> None:  # now and then, from the side: recording every answer would burden one contestant only
+        while not ended.wait(_LOOK_SECONDS):
+            limits.extend((time.monotonic() - started, concurrency.limit) for concurrency in made)
 
-    AdaptiveConcurrency.answered = recorded
+    AdaptiveConcurrency.__init__ = lambda self: (make(self), made.append(self))[0]
+    looking = threading.Thread(target=look)
+    looking.start()
     try:
         yield limits
     finally:
-        AdaptiveConcurrency.answered = answered
+        AdaptiveConcurrency.__init__ = make
+        ended.set()
+        looking.join()

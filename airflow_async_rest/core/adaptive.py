@@ -1,10 +1,11 @@
 """How many requests a server bears at a time, found while sending."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 # Additive increase, multiplicative decrease, with the numbers of Vector's adaptive request concurrency.
 _DECREASE = 0.9
@@ -16,8 +17,10 @@ _LEAST_DEVIATION = 0.05
 _FIRST_DECREASE = 0.5
 # While the limit doubles, a latency of this much of the least is more than chance.
 _RISE = 1.4
-# For each request that may be in flight: itself, and one that waits to be sent again.
-_IN_HAND = 2
+# Of three times the least latency two thirds are waiting: more in flight would only wait longer. The least is
+# forgotten by half in a minute, because a server may get slower for good.
+_MOST_RISE = 3
+_FORGOTTEN_SECONDS = 60.0
 START, MOST = 4, 256
 
 
@@ -97,7 +100,7 @@ class ConcurrencyLimit:
             self._decrease(now, _FIRST_DECREASE if self._doubling else _DECREASE)
 
     def _judge(self, now: float, latency: float) -> None:
-        self._least = min(self._least, latency)
+        self._least = min(latency, self._least * 2 ** ((now - self._round_began) / _FORGOTTEN_SECONDS))
         before = self._latency or Smoothed(latency)
         if self._doubling and latency > self._least * _RISE:
             # Little's law: what is more than this only waits.
@@ -107,7 +110,7 @@ class ConcurrencyLimit:
         elif self._reached and self._doubling:
             self._doubling = self.limit < self._most
             self.limit = min(self._most, self.limit * 2)
-        elif self._reached and latency <= before.mean:
+        elif self._reached and latency <= min(before.mean, self._least * _MOST_RISE):
             self.limit = min(self._most, self.limit + 1)
         if self._latency is None:
             self._latency = before
@@ -148,8 +151,13 @@ class Places:
             raise
 
     def release(self) -> None:
-        """Give a place back; those who wait get what is free."""
+        """Give a place back."""
         self._taken -= 1
+        if self._waiting:
+            self.hand_out()
+
+    def hand_out(self) -> None:
+        """Give what is free to those who wait."""
         while self._waiting and self._taken < self._capacity():
             place = self._waiting.popleft()
             if not place.done():
@@ -167,15 +175,26 @@ class AdaptiveConcurrency:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = ConcurrencyLimit(START, MOST)
         self._clock = clock
-        self._in_flight = 0
+        self._in_flight = self._backing_off = 0
         self.requests = Places(lambda: self._limit.limit)
-        # Not as much as there are workers: each may have a batch of thousands of rows.
-        self.in_hand = Places(lambda: _IN_HAND * max(START, self._limit.limit))
+        # As much as may be in flight, so that nobody waits for a place to send (which would cost a tenth of the
+        # throughput), and what waits to be sent again; but not all that workers could take: each may have a batch.
+        self.in_hand = Places(lambda: self._limit.limit + min(self._backing_off, self._limit.limit))
 
     @property
     def limit(self) -> int:
         """Requests that may be in flight, at this moment."""
         return self._limit.limit
+
+    @contextlib.contextmanager
+    def backing_off(self) -> Iterator[None]:
+        """Let others work while the block waits to send something again."""
+        self._backing_off += 1
+        self.in_hand.hand_out()
+        try:
+            yield
+        finally:
+            self._backing_off -= 1
 
     def sending(self) -> float:
         """Note that a request goes out. :return: for :meth:`answered`."""

@@ -1,6 +1,7 @@
 """Requests on their way: each waits for its turn, is counted, and can be the last one."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from airflow_async_rest.core.adaptive import AdaptiveConcurrency
@@ -100,7 +101,8 @@ class Sender:
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         if not self.heed_retry_after(response):
-            await asyncio.sleep(self._retry.backoff_seconds(attempts))
+            with self._concurrency.backing_off() if self._concurrency else contextlib.nullcontext():
+                await asyncio.sleep(self._retry.backoff_seconds(attempts))
 
     def heed_retry_after(self, response: Response | None) -> bool:
         """Hold everybody back, not only this request, for as long as the API asks. :return: whether it did.
