@@ -23,11 +23,6 @@ from airflow_async_rest.core.settings import parse_max_failures
 from airflow_async_rest.core.source import RowSource
 
 
-@pytest.fixture(autouse=True)
-def short_grace(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.2)
-
-
 def test_the_last_writes_come_in_order_dead_letters_checkpoint_then_what_is_published(api, tmp_path):
     order = []
     store = Store()
