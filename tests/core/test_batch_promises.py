@@ -1,4 +1,4 @@
-"""Faults that a hunt in bulk requests found."""
+"""What bulk requests promise where several things go wrong at once."""
 
 import asyncio
 import json
