@@ -204,8 +204,10 @@ def test_a_job_sends_as_much_as_the_api_takes(api, tmp_path):
 
     api.answer = answer
     job = make_job(api, tmp_path, 500, concurrency=None, retry=RequestRetry(backoff_base_seconds=0.01))
-    report = run(job)
+    store = Store()
+    report = run(job, store)
     assert counts(report) == [500, 500, 0, 0]
+    assert START <= store["progress"]["concurrency"] <= 64  # for whoever watches
     assert report["retries"] < 50
     assert 10 < api.peak <= 64  # it doubled from 4, and went on from there
 
