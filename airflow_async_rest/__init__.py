@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.batch import Batch as Batch
     from airflow_async_rest.core.models import Response as Response
     from airflow_async_rest.core.models import Verdict as Verdict
+    from airflow_async_rest.core.pages import CursorPages as CursorPages
+    from airflow_async_rest.core.pages import LinkPages as LinkPages
+    from airflow_async_rest.core.pages import NumberedPages as NumberedPages
+    from airflow_async_rest.core.pages import OffsetPages as OffsetPages
     from airflow_async_rest.core.retry import RequestRetry as RequestRetry
     from airflow_async_rest.windows import Window as Window
     from airflow_async_rest.windows import split_windows as split_windows
@@ -19,6 +23,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Batch": "airflow_async_rest.core.batch",
+    "CursorPages": "airflow_async_rest.core.pages",
+    "LinkPages": "airflow_async_rest.core.pages",
+    "NumberedPages": "airflow_async_rest.core.pages",
+    "OffsetPages": "airflow_async_rest.core.pages",
     "RequestRetry": "airflow_async_rest.core.retry",
     "Response": "airflow_async_rest.core.models",
     "Verdict": "airflow_async_rest.core.models",
@@ -26,7 +34,19 @@ _HOMES = {
     "split_windows": "airflow_async_rest.windows",
 }
 
-__all__ = ["Batch", "RequestRetry", "Response", "Verdict", "Window", "__version__", "split_windows"]
+__all__ = [
+    "Batch",
+    "CursorPages",
+    "LinkPages",
+    "NumberedPages",
+    "OffsetPages",
+    "RequestRetry",
+    "Response",
+    "Verdict",
+    "Window",
+    "__version__",
+    "split_windows",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -40,21 +40,27 @@ _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNOREC
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sending:
-    """How items are sent: the arguments that operators and ``deliver`` share; see ``SqlToRestOperator``."""
+class Requesting:
+    """How requests are made, whatever for: the arguments that all operators share; see ``SqlToRestOperator``."""
 
-    endpoint: str
-    method: str = "POST"
     headers: Mapping[str, str] | None = None
-    transform: Callable[[dict[str, Any]], Any] | None = None
-    key: str | Iterable[str] | None = None
     concurrency: int | str | None = None
     rate_limit: str | None = None
-    batch: Batch | None = None
     response_check: ResponseCheck | None = None
     request_retry: RequestRetry = field(default_factory=RequestRetry)
     max_failures: int | str = 0
     dead_letter_path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending(Requesting):
+    """How items are sent: the arguments that operators and ``deliver`` share; see ``SqlToRestOperator``."""
+
+    endpoint: str
+    method: str = "POST"
+    transform: Callable[[dict[str, Any]], Any] | None = None
+    key: str | Iterable[str] | None = None
+    batch: Batch | None = None
 
 
 def row_job(
@@ -76,9 +82,8 @@ def row_job(
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
-    for name, function in (("transform", sending.transform), ("response_check", sending.response_check)):
-        if function is not None and not callable(function):
-            raise ConfigurationError(f"{name}={function!r}: write a function.")
+    if sending.transform is not None and not callable(sending.transform):
+        raise ConfigurationError(f"transform={sending.transform!r}: write a function.")
     _check_batch(sending, endpoint, method)
     about = window.texts() if window else {"window_start": None, "window_end": None}
     span = tuple(window.texts().values()) if window else (scope.run_id,)
@@ -91,7 +96,9 @@ def row_job(
         has_key=bool(key),
         sends_body=True if sending.transform else None,
     )
-    rows = RowSource(chunks, key=key, endpoint_columns=endpoint.columns, transform=sending.transform, redact=redact)
+    rows = RowSource(
+        chunks, key=key, asked_for={"endpoint": endpoint.columns}, transform=sending.transform, redact=redact
+    )
     source: Source[Item | ItemBatch] = rows
     if sending.batch is not None:
         form = BatchForm(
@@ -104,7 +111,7 @@ def row_job(
         )
         source = BatchSource(rows, form)
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
-    return _job(
+    return make_job(
         hook,
         sending,
         log=log,
@@ -130,7 +137,7 @@ def replay_job(
     """
     _check_batch(sending)
     replay = Replay(map(open_dead_letters, uris), reasons, json_encoder(), sending.request_retry, sending.batch)
-    return _job(
+    return make_job(
         hook,
         sending,
         log=log,
@@ -143,8 +150,13 @@ def replay_job(
     )
 
 
-def _job(hook: RestConnection, sending: Sending, *, target: str, **of_its_own: Any) -> Job:
-    """Make a job with what every direction shares: the connection, the limits, the retries."""
+def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its_own: Any) -> Job:
+    """Make a job with what every direction shares: the connection, the limits, the retries.
+
+    :raises ConfigurationError: when an argument or the connection is wrong; names it.
+    """
+    if sending.response_check is not None and not callable(sending.response_check):
+        raise ConfigurationError(f"response_check={sending.response_check!r}: write a function.")
     options, settings = hook.options(), hook.settings()
     if not isinstance(sending.request_retry, RequestRetry):
         raise ConfigurationError(
@@ -204,10 +216,12 @@ def _first(*values: Any) -> Any:
     return next((value for value in values if value not in (None, "")), None)
 
 
-class _GivenItems:
-    """Items of a TaskFlow task, as chunks of rows."""
+class GivenItems:
+    """Items that an author gives, as chunks of rows."""
 
     def __init__(self, items: Iterable[Any]) -> None:
+        if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
+            raise ConfigurationError(f"items is a {type(items).__name__}: give a list or another iterable of dicts.")
         self._items = items
 
     def __iter__(self) -> Generator[list[Mapping[str, Any]], None, None]:
@@ -222,31 +236,44 @@ class _GivenItems:
 
 def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:
     """Deliver given items; see :meth:`AsyncRestHook.deliver`."""
-    started = time.monotonic()
-    try:
-        context: Context | None = get_current_context()
-    except RuntimeError:
-        context = None
-    stop, timeout = StopSwitch(), None
+    call = PlainCall()
     with airflow_errors():
-        if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
-            raise ConfigurationError(f"items is a {type(items).__name__}: give a list or another iterable of dicts.")
+        job = row_job(hook, sending, call.scope, GivenItems(items), log, sub_folder=call.sub_folder)
+    return call.run(job)
+
+
+class PlainCall:
+    """A use of the engine from a plain task, or from no task at all."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self.stop = StopSwitch()
+        try:
+            self._context: Context | None = get_current_context()
+        except RuntimeError:
+            self._context = None
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
-        scope = TaskScope.of(context) if context else TaskScope(run_id=now)
-        call = _count_call(context["ti"].task) if context else 1
-        job = row_job(hook, sending, scope, _GivenItems(items), log, sub_folder=f"call-{call}" if call > 1 else "")
-    if context is not None:
-        task = context["ti"].task
-        timeout = task.execution_timeout
-        # A @task has no on_kill of its own, and without one SIGKILL would find the dead letters unwritten.
-        task.on_kill = lambda: stop.pull(KilledError("the task was killed"))  # type: ignore[method-assign]
-    failed_items_key = "failed_items" if call == 1 else f"failed_items_{call}"
-    return run_job(
-        job, context, stop=stop, execution_timeout=timeout, started=started, failed_items_key=failed_items_key
-    )
+        self.scope = TaskScope.of(self._context) if self._context else TaskScope(run_id=now)
+        self._number = 1
+        if self._context is not None:
+            task: Any = self._context["ti"].task
+            # The dead letters of one call must not make those of another void.
+            self._number = task.async_rest_calls = getattr(task, "async_rest_calls", 0) + 1
+            # A @task has no on_kill of its own, and without one SIGKILL would find the dead letters unwritten.
+            task.on_kill = lambda: self.stop.pull(KilledError("the task was killed"))
 
+    @property
+    def sub_folder(self) -> str:
+        """Of the task instance's dead-letter folder."""
+        return f"call-{self._number}" if self._number > 1 else ""
 
-def _count_call(task: Any) -> int:
-    """Count the deliveries of a task's run: the dead letters of one must not make those of another void."""
-    task.async_rest_calls = getattr(task, "async_rest_calls", 0) + 1
-    return int(task.async_rest_calls)
+    def run(self, job: Job) -> dict[str, Any]:
+        """Run a job, and give its report."""
+        return run_job(
+            job,
+            self._context,
+            stop=self.stop,
+            execution_timeout=self._context["ti"].task.execution_timeout if self._context else None,
+            started=self._started,
+            failed_items_key="failed_items" if self._number == 1 else f"failed_items_{self._number}",
+        )

@@ -119,7 +119,7 @@ def _job(url: str, concurrency: int | None, folder: str) -> Job:
     return Job(
         settings=ClientSettings(url),
         build=RequestBuilder(endpoint=endpoint, method="POST", encode=encode, identity=Identity(), has_key=True).build,
-        source=RowSource(_WithoutEnd(), key=("id",), endpoint_columns=endpoint.columns),
+        source=RowSource(_WithoutEnd(), key=("id",), asked_for={"endpoint": endpoint.columns}),
         retry=RequestRetry(),
         concurrency=concurrency,
         max_failures=1_000_000,

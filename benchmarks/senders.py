@@ -75,7 +75,7 @@ def deliver_from_memory(
         job = Job(
             settings=ClientSettings(url),
             build=build,
-            source=RowSource(InMemory(rows), key=("id",), endpoint_columns=template.columns),
+            source=RowSource(InMemory(rows), key=("id",), asked_for={"endpoint": template.columns}),
             retry=RequestRetry(),
             rate_limit=parse_rate_limit(rate_limit),
             concurrency=concurrency,

@@ -61,7 +61,7 @@ def make_job(api, path, rows=250, **settings) -> Job:
         **{
             "settings": ClientSettings(api.url),
             "build": builder.build,
-            "source": RowSource(rows if isinstance(rows, Rows) else Rows(rows), key=("id",), endpoint_columns=("id",)),
+            "source": RowSource(rows if isinstance(rows, Rows) else Rows(rows), key=("id",), asked_for={"endpoint": ("id",)}),
             "retry": RequestRetry(max_attempts=1),
             "about": {"window_start": "start", "window_end": "end"},
             "folder": DeadLetterFolder(path, 1),

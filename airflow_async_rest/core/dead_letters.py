@@ -3,12 +3,14 @@
 A folder holds ``{try}-{seq}.jsonl`` in the order of its numbers. Parts are never changed, because object
 stores cannot append. A later record for the same index wins; ``{"index": 7, "resolved": true}`` says that it
 was delivered after all; ``{"reset": true}`` says that the source was read anew and everything before is void.
+A record with a ``row_number`` is no item, but one of its rows, which the database refused.
 """
 
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, cast
@@ -23,6 +25,7 @@ _PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
 _SHOWN_PAYLOAD_CHARACTERS = 2_000
 _LONGEST_INTEGER = 4_000  # Python refuses to read decimal integers of more than 4300 digits
 RESET: dict[str, Any] = {"reset": True}
+ROW_REFUSED = "row_refused"
 
 PartId = tuple[int, int]
 Record = dict[str, Any]
@@ -149,6 +152,24 @@ class DeadLetterFolder:
                 if letter and letter.place == (part, line) and (reasons is None or letter.reason in reasons):
                     yield record
 
+    def read_refused(self, parts: Iterable[PartId] | None = None) -> list[Record]:
+        """Give the rows that the database refused, and has not taken since.
+
+        :raises DeadLetterStoreError: as :meth:`read`.
+        """
+        refused: dict[tuple[int, int], Record] = {}
+        for part in self.live_parts() if parts is None else parts:
+            for record in self._read_part(part):
+                if record.get("reset"):
+                    refused.clear()
+                elif "row_number" in record:
+                    place = record["index"], record["row_number"]
+                    if record.get("resolved"):
+                        refused.pop(place, None)
+                    else:
+                        refused[place] = record
+        return list(refused.values())
+
     def _latest(self, parts: Iterable[PartId] | None) -> "dict[int, _Latest]":
         """Fold the parts: index -> its latest record."""
         dead: dict[int, _Latest] = {}
@@ -156,6 +177,8 @@ class DeadLetterFolder:
             for line, record in enumerate(self._read_part(part)):
                 if record.get("reset"):
                     dead.clear()
+                elif "row_number" in record:
+                    continue
                 elif record.get("resolved"):
                     dead.pop(record["index"], None)
                 else:
@@ -236,7 +259,27 @@ def to_record(letter: DeadLetter) -> Record:
         record["payload"] = orjson.Fragment(request.body) if request.body is not None else None
     if letter.batch is not None:
         record["batch"] = letter.batch
+    if letter.fetch:
+        record["fetch"] = True
     return record
+
+
+def refused_record(index: int, number: int, row: Mapping[str, Any], words: str) -> Record:
+    """Give a row that the database refused as it is stored.
+
+    :param index: of its item.
+    :param number: its own among the item's rows.
+    :param words: the database's.
+    """
+    return {
+        "index": index,
+        "row_number": number,
+        "key": index,
+        "reason": ROW_REFUSED,
+        "row": orjson.Fragment(encode_anything(row)),
+        "response_excerpt": orjson.Fragment(encode_anything(words)),
+        "failed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
 
 
 def _shown_fraction(text: str) -> float | str:

@@ -1,38 +1,21 @@
-"""One item -> one outcome: build, then send and classify until it is settled."""
+"""One item -> one outcome: build its request, and have it settled."""
 
 from collections.abc import Callable
 
-from airflow_async_rest.core.errors import ItemError, SendError
-from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
-from airflow_async_rest.core.response import ResponseCheck, classify_response
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.sender import Sender
+from airflow_async_rest.core.errors import ItemError
+from airflow_async_rest.core.exchange import Exchange
+from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Verdict
 
 
 class Delivery:
     """Delivers items one at a time; any number of workers share it.
 
     :param build: item -> request; raises :class:`ItemError` when there is none.
-    :param redact: takes secrets out of what the API answers.
-    :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
     """
 
-    def __init__(
-        self,
-        *,
-        sender: Sender,
-        build: Callable[[Item], Request],
-        retry: RequestRetry,
-        response_check: ResponseCheck | None,
-        redact: Callable[[str], str],
-        on_uncertain: Callable[[Request], None],
-    ) -> None:
-        self._sender = sender
+    def __init__(self, build: Callable[[Item], Request], exchange: Exchange) -> None:
         self._build = build
-        self._retry = retry
-        self._check = response_check
-        self._redact = redact
-        self._on_uncertain = on_uncertain
+        self._exchange = exchange
 
     async def deliver(self, item: Item) -> Outcome:
         """Deliver one item, or say why it could not be delivered.
@@ -42,31 +25,8 @@ class Delivery:
         try:
             request = self._build(item)
         except ItemError as error:
-            return DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
-        for attempts in range(1, self._retry.max_attempts + 1):
-            response: Response | None = None
-            try:
-                response = await self._sender.send(request, attempts)
-            except SendError as error:
-                verdict, reason, detail = Verdict.RETRY, error.reason, str(error)
-            else:
-                verdict, reason, detail = classify_response(response, self._retry, self._check)
-            if verdict is Verdict.DELIVERED:
-                return Delivered(item.index, attempts)
-            if verdict is Verdict.REFUSED:
-                break
-            if attempts == self._retry.max_attempts:
-                self._sender.heed_retry_after(response)
-                break
-            if response is None:
-                self._on_uncertain(request)
-            await self._sender.pause(response, attempts)
-        excerpt = "; ".join(part for part in (detail, response.text if response else "") if part)
-        return DeadLetter.of(
-            item,
-            reason,
-            detail=self._redact(excerpt),
-            status=response.status if response else None,
-            attempts=attempts,
-            request=request,
-        )
+            return self._exchange.unsent(item, error.reason, str(error))
+        settled = await self._exchange.settle(request)
+        if settled.verdict is Verdict.DELIVERED:
+            return Delivered(item.index, settled.attempts)
+        return self._exchange.dead_letter(item, request, settled)

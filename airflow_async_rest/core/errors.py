@@ -7,7 +7,8 @@
     │   └── AuthenticationError           the API answers 401/403 and has accepted nothing yet
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
     │   ├── EncodeError                   its payload has no JSON form
-    │   └── EndpointError                 its values do not fill the endpoint
+    │   ├── EndpointError                 its values do not fill the endpoint
+    │   └── AnswerError                   no rows can be made of what the API answers
     ├── ResultsError                      an answer should tell about each item of a batch, and does not
     ├── SendError                         one attempt got no answer: retried
     │   ├── ConnectionFailedError         refused, reset, name not found
@@ -18,6 +19,7 @@
     │   ├── KilledError                   from outside
     │   ├── DeadlineError                 the task's own deadline
     │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
+    │   ├── LoadError                     the database does not take the rows
     │   └── MostlyFailingError            nearly everything fails: going on would only make dead letters
     ├── FailuresError                 all was tried, and more failed than max_failures allows
     ├── SourceChangedError                the query no longer returns what an earlier try read: start over
@@ -53,6 +55,12 @@ class EndpointError(ItemError):
     """The row's values do not make a path (NULL, empty, ``..``)."""
 
     reason = "endpoint"
+
+
+class AnswerError(ItemError):
+    """No rows can be made of an answer: it is not JSON, has no such path, or its pages do not end."""
+
+    reason = "unreadable_answer"
 
 
 class ResultsError(AsyncRestError):
@@ -110,6 +118,10 @@ class DeadlineError(StoppedError):
 
 class QuotaExhaustedError(StoppedError):
     """The API asks for a longer pause than ``RequestRetry.max_retry_after_seconds``."""
+
+
+class LoadError(StoppedError):
+    """The database does not take the rows: it is away, or another try of the same task loads them now."""
 
 
 class MostlyFailingError(StoppedError):

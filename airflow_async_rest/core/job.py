@@ -1,10 +1,9 @@
 """One window, from its checkpoint to its report: the pipeline, and what is written while and after it runs."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
@@ -14,12 +13,16 @@ from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.delivery import Delivery
-from airflow_async_rest.core.errors import DeadLetterStoreError, SourceChangedError, StoppedError
+from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, SourceChangedError, StoppedError
+from airflow_async_rest.core.exchange import Exchange
+from airflow_async_rest.core.fetching import Fetching, FetchPlan
 from airflow_async_rest.core.journal import Journal, Log
-from airflow_async_rest.core.judgment import give_up_when_hopeless, judge
+from airflow_async_rest.core.judgment import give_up_when_hopeless, is_whole, judge
 from airflow_async_rest.core.keeper import Keeper, StateStore
+from airflow_async_rest.core.load_keeper import LoadKeeper
+from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
-from airflow_async_rest.core.pipeline import StopSwitch, run_pipeline
+from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.replay import Replay
@@ -28,26 +31,34 @@ from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.source import Source, ThreadedSource
+from airflow_async_rest.core.writing import Writing
 
-# A call of the state store takes about 10 ms; what is done after the last checkpoint is sent again after a SIGKILL.
-_WRITE_EVERY_SECONDS = 1.0
-_PROGRESS_EVERY_WRITES = 2
-_LOG_EVERY_WRITES = 10
 # After a stop there are 5 s until Airflow's SIGKILL: 2 for requests in flight, these for the last writes.
 _SECONDS_AFTER_STOP = 1.8
 _SECONDS_AT_END = 30.0
 # Of these, for XCom.
 _SHARE_FOR_XCOM = 0.3
-_MOST_UNWRITTEN = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """The other direction: answers that are wanted.
+
+    :param loader: where their rows go.
+    """
+
+    plan: FetchPlan
+    loader: Loader
 
 
 @dataclass(kw_only=True)
 class Job:
-    """What to deliver, where, and how.
+    """What to deliver, or to fetch, where, and how.
 
     :param target: what goes where, for people to read: ``Delivering to PUT sensors/{id} at http://host``.
     :param about: what the report begins with: the window.
-    :param build: item -> request.
+    :param build: item -> request; None for a job that fetches.
+    :param fetch: what is fetched, and where its rows go; None for a job that delivers.
     :param source: the items.
     :param has_key: whether items have a key of their own; else the log warns.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
@@ -59,7 +70,8 @@ class Job:
     """
 
     settings: ClientSettings
-    build: Callable[[Item], Request]
+    build: Callable[[Item], Request] | None = None
+    fetch: Fetch | None = None
     source: Source[Item | ItemBatch]
     has_key: bool = True
     headers: Mapping[str, str] | None = None
@@ -89,13 +101,19 @@ class JobRun:
         self._stop = stop
         self._complete = False  # every row was read, and is delivered, skipped or dead
         self._journal = Journal(job.log, job.settings.redact)
-        self._keeper = Keeper(job.folder, store, job.fingerprint, self._journal)
+        kept = (job.folder, store, job.fingerprint, self._journal)
+        self._loading = LoadKeeper(*kept, job.fetch.loader) if job.fetch else None
+        self._keeper = self._loading or Keeper(*kept)
         self._limiter = RateLimiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._recorder = self._record(None)
 
     def _record(self, resume: Resume | None) -> Recorder:
-        return Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry)
+        recorder = Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry)
+        if self._job.fetch is not None:
+            recorder.totals.rows = recorder.totals.rows or RowTotals()
+            recorder.totals.keys_ignored = self._job.fetch.plan.reader.count_ignored(recorder.totals.keys_ignored)
+        return recorder
 
     async def run(self) -> dict[str, Any]:
         """Run to the end, however that is, and give the report.
@@ -112,11 +130,14 @@ class JobRun:
             self._complete = True
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = failure
-        error = error or judge(self._recorder.totals, self._job.max_failures, self._job.retry, self._job.folder_uri)
+        error = error or self._judge()
         report = await self._close(error)
         if error is not None:
             raise error
         return report
+
+    def _judge(self) -> FailuresError | None:
+        return judge(self._recorder.totals, self._job.max_failures, self._job.retry, self._job.folder_uri)
 
     async def _deliver_all(self) -> None:
         job = self._job
@@ -124,19 +145,54 @@ class JobRun:
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
+        if self._loading and self._loading.is_done:
+            self._recorder = self._record(resume)
+            return
         try:
             await self._deliver(resume)
         except SourceChangedError as why:
             self._journal.starting_over(why)
             await self._deliver(None)
+        if self._loading:
+            await self._merge(self._loading)
+
+    async def _merge(self, keeper: LoadKeeper) -> None:
+        """Move what was fetched into the destination; a stop meanwhile undoes that."""
+        job = self._job
+        if job.fetch and job.fetch.loader.replaces and not is_whole(self._recorder.totals, job.max_failures):
+            self._journal.not_replaced()
+            return
+        merging = asyncio.create_task(keeper.merge(self._recorder, lambda: self._judge() is None))
+        stopped = asyncio.create_task(self._stop.wait())
+        ends: list[asyncio.Future[Any]] = [merging, stopped]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not merging.done() and self._stop.error is not None:
+            # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
+            threading.Thread(target=keeper.cancel_merge, name="async-rest-cancel", daemon=True).start()
+            await asyncio.wait([merging], timeout=GRACE_SECONDS)
+            merging.cancel()
+            await asyncio.gather(merging, return_exceptions=True)
+            raise self._stop.error
+        await merging
 
     async def _deliver(self, resume: Resume | None) -> None:
         """Send what there is to send: all rows, or on a retry those that are missing."""
         job = self._job
         self._recorder = recorder = self._record(resume)
         await self._keeper.begin(resume)
+        if self._loading:
+            await self._loading.take_refused(recorder)
         workers = job.concurrency or MOST
-        async with RestClient(job.settings, workers, job.headers) as client, self._writing():
+        writing = Writing(
+            self._keeper,
+            self._journal,
+            recorder,
+            self._progress,
+            self._stop,
+            due=self._loading.buffer.full if self._loading else asyncio.Event(),
+        )
+        async with RestClient(job.settings, workers, job.headers) as client, writing.at_intervals():
             sender = Sender(
                 client=client,
                 limiter=self._limiter,
@@ -170,7 +226,11 @@ class JobRun:
             "redact": job.settings.redact,
             "on_uncertain": self._journal.uncertain,
         }
-        one_by_one = Delivery(build=job.build, **how)
+        exchange = Exchange(**how)
+        if job.fetch is not None and self._loading is not None:
+            return self._fetching(Fetching(job.fetch.plan, exchange), recorder, settle, self._loading.buffer)
+        assert job.build is not None  # noqa: S101  (a job delivers or fetches)
+        one_by_one = Delivery(job.build, exchange)
         in_batches = BatchDelivery(recorder=recorder, settle=settle, **how)
 
         async def deliver(unit: Item | ItemBatch) -> None:
@@ -182,6 +242,22 @@ class JobRun:
                 await in_batches.deliver(unit)
 
         return deliver
+
+    def _fetching(
+        self, fetching: Fetching, recorder: Recorder, settle: Callable[[Outcome], None], buffer: RowBuffer
+    ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
+        """Make the function that takes an item, and settles it with its rows."""
+
+        async def fetch(item: Item | ItemBatch) -> None:
+            assert isinstance(item, Item)  # noqa: S101  (answers to bulk requests are of no one's)
+            recorder.take(item)
+            outcome, rows = await fetching.fetch(item)
+            await buffer.room()
+            # In one step: a snapshot that counts the item has its rows.
+            buffer.add(item.index, rows)
+            settle(outcome)
+
+        return fetch
 
     async def _close(self, error: BaseException | None) -> dict[str, Any]:
         """Write what is left to write, publish the report, and log the last line."""
@@ -203,7 +279,7 @@ class JobRun:
     def report(self) -> dict[str, Any]:
         """Give the report of this moment."""
         report = {**self._job.about, **self._recorder.report()}
-        report["dead_letters"] = self._job.folder_uri if report["failed"] else None
+        report["dead_letters"] = self._job.folder_uri if self._recorder.totals.failures else None
         report["complete"] = self._complete
         return report
 
@@ -215,27 +291,3 @@ class JobRun:
             "concurrency": self._job.concurrency if self._adaptive is None else self._adaptive.limit,
             "limit_share_used": None if share is None else round(share, 3),
         }
-
-    @contextlib.asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
-        """Write and log at intervals while the block runs; a write under way at its end goes on."""
-        ended = asyncio.Event()
-        # Kept, because a loop holds its tasks weakly.
-        self._writer = asyncio.create_task(self._write_at_intervals(ended))
-        try:
-            yield
-        finally:
-            ended.set()
-
-    async def _write_at_intervals(self, ended: asyncio.Event) -> None:
-        for tick in count(1):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), _WRITE_EVERY_SECONDS)
-            if ended.is_set():
-                return
-            with self._journal.complaining("write dead letters; they are kept in memory until it works"):
-                await self._keeper.write(self._recorder, None if tick % _PROGRESS_EVERY_WRITES else self._progress())
-            if self._recorder.unwritten > _MOST_UNWRITTEN:
-                self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written"))
-            if tick % _LOG_EVERY_WRITES == 0:
-                self._journal.progress(self._progress())

@@ -62,6 +62,13 @@ class Journal:
         """Say that the source is read anew."""
         self._log.warning("Starting over from the first row: %s.", why)
 
+    def not_replaced(self) -> None:
+        """Say why a load that is not whole is not merged."""
+        self._log.warning(
+            "More items failed than max_failures accepts, so what was there is not replaced; what was fetched stays "
+            "staged, and a retry, or a Clear, fetches only the rest."
+        )
+
     def failed(self, letter: DeadLetter) -> None:
         """Log a failed item, short; after a few for the same reason only their number goes on being logged."""
         self._failures[letter.reason] += 1
@@ -107,7 +114,7 @@ class Journal:
         """Say how it ended."""
         self._log.info(
             "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %d requests (%d retries) in %.1f s%s, "
-            "%s items/s%s%s.",
+            "%s items/s%s%s%s.",
             "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed",
             report["read"],
             report["delivered"],
@@ -121,6 +128,7 @@ class Journal:
             "" if report["resumed_from"] is None else " of all tries",
             report["items_per_second"],
             _latency(report),
+            _rows(report),
             f"; dead letters in {report['dead_letters']}" if report["dead_letters"] else "",
         )
 
@@ -141,6 +149,19 @@ class Journal:
         first = what not in self._said
         self._said.add(what)
         return first
+
+
+def _rows(report: Mapping[str, Any]) -> str:
+    if "rows_loaded" not in report:
+        return ""
+    ignored = ", ".join(report["keys_ignored"])
+    return "".join(
+        (
+            f"; {report['rows_loaded']} rows loaded, {report['rows_refused']} refused by the database",
+            f", {report['rows_staged']} only staged" if report["rows_staged"] else "",
+            f" (keys that are no columns: {ignored})" if ignored else "",
+        )
+    )
 
 
 def _latency(report: Mapping[str, Any]) -> str:

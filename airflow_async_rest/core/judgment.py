@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from airflow_async_rest.core.dead_letters import ROW_REFUSED
 from airflow_async_rest.core.errors import AuthenticationError, FailuresError, MostlyFailingError, StoppedError
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder
@@ -40,16 +41,39 @@ def judge(
 
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
     """
-    limit = max_failures if isinstance(max_failures, int) else max_failures * totals.read
-    if totals.failed <= limit + 1e-9:  # 0.29 * 100 is a little less than 29
+    if is_whole(totals, max_failures) and totals.failures.total() <= _limit(totals, max_failures):
         return None
-    permanent = all(is_permanent(reason, retry) for reason in totals.reasons)
-    reasons = ", ".join(f"{count} {reason}" for reason, count in totals.reasons.most_common())
+    failures = totals.failures
+    permanent = all(is_permanent(reason, retry) for reason in failures)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
+    advice = _advice(failures, permanent) if totals.rows is None else _advice_of_fetch(failures, permanent)
     return FailuresError(
-        f"{totals.failed} of {totals.read} items failed ({reasons}); max_failures allows {limit:g}. "
-        f"{_advice(totals.reasons, permanent)} in {folder_uri}",
+        f"{totals.failed} of {totals.read} items failed ({reasons}); max_failures allows "
+        f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}",
         permanent=permanent,
     )
+
+
+def is_whole(totals: Totals, max_failures: float) -> bool:
+    """Tell whether no more items failed than are accepted, whatever rows the database refused."""
+    return totals.failed <= _limit(totals, max_failures)
+
+
+def _limit(totals: Totals, max_failures: float) -> float:
+    # 0.29 * 100 is a little less than 29
+    return max_failures if isinstance(max_failures, int) else max_failures * totals.read + 1e-9
+
+
+def _advice_of_fetch(reasons: Collection[str], permanent: bool) -> str:
+    """Say what can be done about items that were not fetched, and rows that were not loaded."""
+    if not permanent:
+        return "A retry fetches only these again. They are listed"
+    if ROW_REFUSED in reasons:
+        return (
+            "The database refuses rows: mend the table, or what makes the rows, and clear the task, which loads only "
+            "these again. They are listed, with the database's words,"
+        )
+    return "A retry would change nothing: clear the task once the API has them; it fetches only these. They are listed"
 
 
 def _advice(reasons: Collection[str], permanent: bool) -> str:

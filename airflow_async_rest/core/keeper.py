@@ -1,15 +1,16 @@
 """What outlives a try: dead-letter parts, checkpoint and progress, written while it runs and read by the next."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume
-from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId
-from airflow_async_rest.core.errors import DeadLetterStoreError
+from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId, Record
+from airflow_async_rest.core.errors import DeadLetterStoreError, LoadError
 from airflow_async_rest.core.journal import Journal
-from airflow_async_rest.core.recorder import Recorder
+from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.worker_thread import WorkerThread
 
@@ -69,12 +70,16 @@ class Keeper:
             f"{len(resume.dead)} failed ones before it"
         )
 
+    async def _read_checkpoint(self) -> Any:
+        """Give what the last try left, or None."""
+        if self._store is None or self._fingerprint is None:
+            return None
+        return await self._airflow.call(self._store.get, "checkpoint", timeout_seconds=_LOAD_SECONDS)
+
     async def _load(self) -> Resume | None:
         folder = self._folder
-        if self._store is None or self._fingerprint is None or isinstance(folder, Replay):
-            return None
-        value = await self._airflow.call(self._store.get, "checkpoint", timeout_seconds=_LOAD_SECONDS)
-        if value is None:
+        value = None if isinstance(folder, Replay) else await self._read_checkpoint()
+        if value is None or isinstance(folder, Replay):
             return None
         checkpoint = Checkpoint.from_json(value)
         if checkpoint.fingerprint != self._fingerprint:
@@ -122,27 +127,37 @@ class Keeper:
 
     async def _write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool) -> None:
         snapshot = recorder.snapshot()
-        if snapshot.records:
-            try:
-                self._parts.append(await self._files.call(self._folder.write, snapshot.records))
-            except DeadLetterStoreError:
-                recorder.give_back(snapshot)
-                raise
-        if self._store is None or (self._stored is not None and not self._stored.done() and not last):
-            return
+        try:
+            await self._write_part(snapshot.records)
+        except DeadLetterStoreError:
+            recorder.give_back(snapshot)
+            raise
         state: dict[str, Any] = {}
         if self._fingerprint is not None:
-            state["checkpoint"] = Checkpoint(
-                self._fingerprint,
-                snapshot.position,
-                snapshot.digest,
-                snapshot.unfinished,
-                snapshot.totals,
-                tuple(self._parts),
-                snapshot.batches,
-            ).to_json()
+            state["checkpoint"] = self._checkpoint(snapshot, snapshot.totals)
         if progress is not None:
             state["progress"] = progress
+        self._store_soon(state, last=last)
+
+    async def _write_part(self, records: Sequence[DeadLetter | Record]) -> None:
+        if records:
+            self._parts.append(await self._files.call(self._folder.write, records))
+
+    def _checkpoint(self, snapshot: Snapshot, totals: Mapping[str, Any]) -> dict[str, Any]:
+        return Checkpoint(
+            self._fingerprint or "",
+            snapshot.position,
+            snapshot.digest,
+            snapshot.unfinished,
+            totals,
+            tuple(self._parts),
+            snapshot.batches,
+        ).to_json()
+
+    def _store_soon(self, state: Mapping[str, Any], *, last: bool) -> None:
+        """Have the state store keep something; nobody waits for it, and one that is still busy is left alone."""
+        if self._store is None or (self._stored is not None and not self._stored.done() and not last):
+            return
         self._stored = self._airflow.submit(_store_all, self._store, state)
         self._stored.add_done_callback(self._stored_or_not)
 
@@ -163,17 +178,24 @@ class Keeper:
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True)
+        except LoadError as failure:
+            self._journal.complain("stage the last rows; a retry fetches them again", failure)
         except (DeadLetterStoreError, TimeoutError) as failure:
             lost = failure
         if self._stored is not None:
             with self._journal.complaining("write the checkpoint, so a retry may send again more than it must"):
                 async with asyncio.timeout_at(until):
                     await asyncio.shield(self._stored)
-        if forget and lost is None and self._store is not None and self._fingerprint is not None:
+        if forget and lost is None:
             with self._journal.complaining("delete the checkpoint, so clearing this task would resume it"):
                 async with asyncio.timeout_at(until):
-                    await self._airflow.call(self._store.delete, "checkpoint")
+                    await self._forget()
         return lost
+
+    async def _forget(self) -> None:
+        """Let the next try begin anew."""
+        if self._store is not None and self._fingerprint is not None:
+            await self._airflow.call(self._store.delete, "checkpoint")
 
     async def publish(self, call: Callable[[], None], until: float) -> None:
         """Run a call of Airflow's, such as pushing XCom; its failure is only logged."""

@@ -70,6 +70,7 @@ class DeadLetter:
     :param request: of this item alone, its body in JSON; None when none could be built: then ``row`` says what it was.
     :param failed_at: ISO 8601, UTC.
     :param batch: how it is put into a bulk request; None for an item that is sent by itself.
+    :param fetch: whether the answer was wanted: sending it again would throw the answer away.
     """
 
     index: int
@@ -82,6 +83,7 @@ class DeadLetter:
     request: Request | None = None
     row: Mapping[str, Any] | None = None
     batch: Mapping[str, Any] | None = None
+    fetch: bool = False
 
     @classmethod
     def of(
@@ -94,6 +96,7 @@ class DeadLetter:
         attempts: int = 0,
         request: Request | None = None,
         batch: Mapping[str, Any] | None = None,
+        fetch: bool = False,
     ) -> "DeadLetter":
         """Make an item's dead letter, failed now. ``detail`` is cut to 500 characters."""
         return cls(
@@ -107,12 +110,13 @@ class DeadLetter:
             request=request,
             row=None if request else item.row,
             batch=batch,
+            fetch=fetch,
         )
 
 
 @dataclass(slots=True)
 class Delivered:
-    """An item that the API accepted, after ``attempts`` requests."""
+    """An item that the API accepted, or answered, after ``attempts`` requests."""
 
     index: int
     attempts: int
@@ -120,7 +124,7 @@ class Delivered:
 
 @dataclass(slots=True)
 class Skipped:
-    """An item for which ``transform`` returned None."""
+    """An item for which ``transform`` returned None, or of which the API knows nothing, and may."""
 
     index: int
 

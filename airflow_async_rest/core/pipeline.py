@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 from airflow_async_rest.core.adaptive import Places
-from airflow_async_rest.core.errors import KilledError, StoppedError
+from airflow_async_rest.core.errors import AsyncRestError, KilledError
 from airflow_async_rest.core.source import ThreadedSource
 
 Unit = TypeVar("Unit")
@@ -19,11 +19,11 @@ class StopSwitch:
     """A request to end early. Pulled from anywhere: another thread, a signal handler, before the loop runs."""
 
     def __init__(self) -> None:
-        self.error: StoppedError | None = None
+        self.error: AsyncRestError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pulled: asyncio.Event | None = None
 
-    def pull(self, error: StoppedError) -> None:
+    def pull(self, error: AsyncRestError) -> None:
         """Ask for the end; the first error says why."""
         if self.error is None:
             self.error = error

@@ -17,6 +17,7 @@ from airflow_async_rest.core.retry import RequestRetry
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
 _SAMPLE_BYTES = 48_000
+_NO_ROW = -1  # in the sample: an item, not one of its rows
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Snapshot:
 
     :param batches: of the unfinished rows, those that are in one request.
     :param records: dead letters and resolutions since the snapshot before, to be written first.
+    :param fetched: items whose rows were fetched since the snapshot before, to be staged with it.
     """
 
     position: int
@@ -33,6 +35,7 @@ class Snapshot:
     batches: tuple[tuple[int, ...], ...]
     totals: dict[str, Any]
     records: list[DeadLetter | Record]
+    fetched: list[int]
 
 
 class Recorder:
@@ -65,7 +68,8 @@ class Recorder:
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
-        self._sample: dict[int, Record] = {}
+        self._fetched: list[int] = []
+        self._sample: dict[tuple[int, int], Record] = {}  # by item, and number of the row or -1
         self._sample_bytes = 2
         self._sample_payloads = sample_payloads
         if resume:
@@ -81,7 +85,7 @@ class Recorder:
             self._records.append({"index": index, "resolved": True})
         for record in resume.sample:
             if record["index"] in self._dead_before:
-                self._add_to_sample(record["index"], shown_record(record, payloads=self._sample_payloads))
+                self._add_to_sample((record["index"], _NO_ROW), shown_record(record, payloads=self._sample_payloads))
 
     def continue_digest(self, digest: SourceDigest) -> None:
         """Go on with the digest of rows 0..position.
@@ -96,7 +100,7 @@ class Recorder:
         if index in self._dead_before:
             self.totals.no_longer_failed(self._dead_before.pop(index))
             self._again.add(index)
-            if (shown := self._sample.pop(index, None)) is not None:
+            if (shown := self._sample.pop((index, _NO_ROW), None)) is not None:
                 self._sample_bytes -= _size(shown)
         elif index not in self._pending:  # pending already: an earlier try took it and did not finish it
             self._position = index + 1
@@ -130,7 +134,8 @@ class Recorder:
             self.totals.failed_again(outcome.reason)
             self._records.append(outcome)
             self._known_dead.add(outcome.index)
-            self._add_to_sample(outcome.index, shown_record(to_record(outcome), payloads=self._sample_payloads))
+            shown = shown_record(to_record(outcome), payloads=self._sample_payloads)
+            self._add_to_sample((outcome.index, _NO_ROW), shown)
             if not self.refused_again(outcome):
                 self._note(failed=True)
             return
@@ -140,6 +145,8 @@ class Recorder:
             self.totals.delivered += 1
             self.delivered_now += 1
             self._note(failed=False)
+            if self.totals.rows is not None:
+                self._fetched.append(outcome.index)
         if outcome.index in self._known_dead:
             self._resolve(outcome.index)
 
@@ -192,9 +199,16 @@ class Recorder:
     def snapshot(self) -> Snapshot:
         """Take the state of this moment; its records are the caller's to write, or to give back."""
         records, self._records = self._records, []
+        fetched, self._fetched = self._fetched, []
         digest = self._digest.hexdigest() if self._digest else self._digest_before
         return Snapshot(
-            self._position, digest, frozenset(self._pending), self._batches(), self.totals.to_json(), records
+            self._position,
+            digest,
+            frozenset(self._pending),
+            self._batches(),
+            self.totals.to_json(),
+            records,
+            fetched,
         )
 
     def _batches(self) -> tuple[tuple[int, ...], ...]:
@@ -206,24 +220,31 @@ class Recorder:
         return tuple(tuple(sorted(batch)) for batch in requests.values())
 
     def give_back(self, snapshot: Snapshot) -> None:
-        """Take back records that could not be written."""
+        """Take back records that could not be written, and items whose rows could not be staged."""
         self._records = snapshot.records + self._records
+        self.totals.delivered -= len(snapshot.fetched)
+        self._pending.update(dict.fromkeys(snapshot.fetched, 0))
+
+    def show_refused(self, record: Record) -> None:
+        """Add a row that the database refused to the sample of what failed."""
+        shown = shown_record(record, payloads=self._sample_payloads)
+        self._add_to_sample((record["index"], record["row_number"]), shown)
 
     def sample(self) -> list[Record]:
         """Give the failed items for XCom, by position, within 48 KB."""
-        return [self._sample[index] for index in sorted(self._sample)]
+        return [self._sample[place] for place in sorted(self._sample)]
 
-    def _add_to_sample(self, index: int, record: Record) -> None:
+    def _add_to_sample(self, place: tuple[int, int], record: Record) -> None:
         size = _size(record)
         if self._sample_bytes + size <= _SAMPLE_BYTES:
-            self._sample[index] = record
+            self._sample[place] = record
             self._sample_bytes += size
 
     def report(self) -> dict[str, Any]:
         """Give the window's numbers so far."""
         return {
             **self.totals.report(self.unfinished),
-            "failed_items_omitted": self.totals.failed - len(self._sample),
+            "failed_items_omitted": self.totals.failures.total() - len(self._sample),
             "resumed_from": self.resumed_from,
         }
 

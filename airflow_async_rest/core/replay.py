@@ -60,6 +60,7 @@ class Replay:
         :raises ConfigurationError: when only the author knows how the batches were made.
         """
         on_digest(SourceDigest())
+        self._check()
         units: list[Item | ItemBatch] = []
         for folder in self._folders:
             for unit in self._units(folder):
@@ -68,6 +69,15 @@ class Replay:
                     yield units
                     units = []
         yield units
+
+    def _check(self) -> None:
+        """Look for what must not be sent again, because nobody would take the answer."""
+        for folder in self._folders:
+            if folder.read_refused() or any(record.get("fetch") for record in folder.iter_records()):
+                raise ConfigurationError(
+                    "dead_letters: these are of a task that fetches rows, and a replay would throw the answers away: "
+                    "clear that task instead; it fetches, and loads, only what failed."
+                )
 
     def _units(self, folder: DeadLetterFolder) -> Iterator[Item | ItemBatch]:
         """Give the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""

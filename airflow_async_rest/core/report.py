@@ -4,7 +4,11 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
+
+from airflow_async_rest.core.dead_letters import ROW_REFUSED
+from airflow_async_rest.core.loading import RowTotals
 
 # 5 % wide buckets from 0.1 ms: a percentile is right to 2.5 %, and 300 counters reach ten minutes.
 _BUCKET_FLOOR_SECONDS = 1e-4
@@ -78,6 +82,8 @@ class Totals:
         self.skipped: int = earlier.get("skipped", 0)
         self.reasons: Counter[str] = Counter(earlier.get("reasons", {}))
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
+        self.rows: RowTotals | None = RowTotals(**earlier["rows"]) if "rows" in earlier else None
+        self.keys_ignored: Counter[str] = Counter(earlier.get("keys_ignored", {}))
         self._earlier_seconds: float = earlier.get("elapsed_seconds", 0.0)
         self._started = time.monotonic()
 
@@ -85,6 +91,12 @@ class Totals:
     def failed(self) -> int:
         """Items that are dead letters now."""
         return self.reasons.total()
+
+    @property
+    def failures(self) -> Counter[str]:
+        """Why items failed, and rows."""
+        refused = self.rows.refused if self.rows else 0
+        return self.reasons + Counter({ROW_REFUSED: refused})
 
     @property
     def elapsed_seconds(self) -> float:
@@ -111,6 +123,7 @@ class Totals:
             "retries": self.meter.retries,
             "elapsed_seconds": round(self.elapsed_seconds, 3),
             "latencies": self.meter.latencies.to_json(),
+            **({"rows": asdict(self.rows), "keys_ignored": dict(self.keys_ignored)} if self.rows else {}),
         }
 
     def report(self, unfinished: int) -> dict[str, Any]:
@@ -127,5 +140,6 @@ class Totals:
             "elapsed_seconds": round(elapsed, 3),
             "items_per_second": round(self.delivered / elapsed, 1) if elapsed > 0 else 0.0,
             "latency_ms": self.meter.latencies.percentiles_ms(),
-            "reasons": dict(self.reasons.most_common()),
+            "reasons": dict(self.failures.most_common()),
+            **({**self.rows.report(), "keys_ignored": dict(self.keys_ignored.most_common())} if self.rows else {}),
         }

@@ -36,19 +36,8 @@ class EndpointTemplate:
                 f"endpoint={endpoint!r} is a whole URL: put scheme and host into the connection and write "
                 "only the path here."
             )
-        try:
-            parts = list(Formatter().parse(endpoint.lstrip("/")))
-        except ValueError as error:
-            raise ConfigurationError(
-                f"endpoint={endpoint!r}: {error}; write placeholders as {{column}}, a literal brace as {{{{."
-            ) from None
-        for _, name, spec, conversion in parts:
-            if name is not None and (not name or spec or conversion or set(name) & set(".[]")):
-                raise ConfigurationError(
-                    f"endpoint={endpoint!r}: a placeholder is just a column's name, such as {{id}}; shape the "
-                    "value in the SQL."
-                )
-        self._parts = [(quote(literal, safe=_SAFE_IN_TEMPLATE), name) for literal, name, _, _ in parts]
+        parts = parse_template("endpoint", endpoint.lstrip("/"))
+        self._parts = [(quote(literal, safe=_SAFE_IN_TEMPLATE), name) for literal, name in parts]
         self.columns = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
         if _leaves("".join(literal + ("x" if name is not None else "") for literal, name in self._parts)):
             raise ConfigurationError(
@@ -75,7 +64,35 @@ def _leaves(path: str) -> bool:
     return any(segment in {".", ".."} for segment in path.partition("?")[0].split("/"))
 
 
+def parse_template(argument: str, text: str) -> list[tuple[str, str | None]]:
+    """Read a text with ``{column}`` placeholders. :return: literals, each with the column that follows it, or None.
+
+    :raises ConfigurationError: when it cannot be read; names the argument.
+    """
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{argument}={text!r}: {error}; write placeholders as {{column}}, a literal brace as {{{{."
+        ) from None
+    for _, name, spec, conversion in parts:
+        if name is not None and (not name or spec or conversion or set(name) & set(".[]")):
+            raise ConfigurationError(
+                f"{argument}={text!r}: a placeholder is just a column's name, such as {{id}}; shape the "
+                "value in the SQL."
+            )
+    return [(literal, name) for literal, name, _, _ in parts]
+
+
 def _encode_value(name: str, row: Mapping[str, Any]) -> str:
+    return quote(text_value(name, row), safe="")
+
+
+def text_value(name: str, row: Mapping[str, Any]) -> str:
+    """Give a row's value as a URL has it, not encoded yet.
+
+    :raises EndpointError: when it has no one form there.
+    """
     value = row.get(name)
     if isinstance(value, bytes | bytearray | memoryview):
         raise EndpointError(f"column {name!r} is binary, which has no one form in a path; make it text in the SQL.")
@@ -89,9 +106,10 @@ def _encode_value(name: str, row: Mapping[str, Any]) -> str:
     if not text:
         raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the endpoint has a gap.")
     try:
-        return quote(text, safe="")
+        text.encode()
     except UnicodeEncodeError:
         raise EndpointError(f"column {name!r} is {text!a}, which is no text that UTF-8 can carry.") from None
+    return text
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ def _reason(by_status: Verdict, by_check: Verdict, reason: str) -> str:
 NEVER_SENT = frozenset({"encode", "endpoint"})
 # The answer to a bulk request should tell about each item, and does not: another try would get no other one.
 UNMATCHED = "unmatched_results"
-# Refused in the answer to a bulk request, or by the author's check, without a status of its own.
-_REFUSED = frozenset({"response_check", "refused", UNMATCHED})
+# Refused in the answer to a bulk request, by the author's check, or by the database, without a status of its own.
+_REFUSED = frozenset({"response_check", "refused", "row_refused", UNMATCHED})
 
 
 def is_permanent(reason: str, retry: RequestRetry) -> bool:

@@ -53,7 +53,8 @@ class RowSource:
     """Makes items of rows, in their order; on a retry it passes over those that are settled.
 
     :param key: columns that identify a row; without any, its position does.
-    :param endpoint_columns: columns that the endpoint asks for.
+    :param whole_row_is_key: whether all columns together do.
+    :param asked_for: argument -> columns that the rows must have for it.
     :param transform: the author's function: row -> payload, or None to skip the row.
     :param redact: takes secrets out of what ``transform`` raises.
     """
@@ -63,13 +64,15 @@ class RowSource:
         chunks: Chunks,
         *,
         key: tuple[str, ...] = (),
-        endpoint_columns: tuple[str, ...] = (),
+        whole_row_is_key: bool = False,
+        asked_for: Mapping[str, tuple[str, ...]] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         redact: Callable[[str], str] = str,
     ) -> None:
         self._chunks = chunks
         self._key = key
-        self._endpoint_columns = endpoint_columns
+        self._whole_row_is_key = whole_row_is_key
+        self._asked_for = {**(asked_for or {}), "key": key}
         self._transform = transform
         self._redact = redact
 
@@ -108,7 +111,7 @@ class RowSource:
             raise SourceChangedError(f"the query now returns {index} rows, and {position} had been read before")
 
     def _check_columns(self, row: Row) -> None:
-        for argument, columns in (("endpoint", self._endpoint_columns), ("key", self._key)):
+        for argument, columns in self._asked_for.items():
             missing = [column for column in columns if column not in row]
             if missing:
                 raise ConfigurationError(
@@ -117,6 +120,11 @@ class RowSource:
                 )
 
     def _make(self, first: int, chunk: Sequence[Row]) -> list[Item]:
+        if self._whole_row_is_key:
+            return [
+                Item(index, _shown_key(row), row, row, identity := stable_bytes(row), identity)
+                for index, row in enumerate(chunk, first)
+            ]
         if not self._key:
             return [
                 Item(index, index, row, row, b"%d" % index, stable_bytes(list(row.values())))
@@ -145,6 +153,11 @@ class RowSource:
         else:
             if item.payload is None:
                 item.settled = Skipped(item.index)
+
+
+def _shown_key(row: Row) -> Any:
+    values = list(row.values())
+    return values[0] if len(values) == 1 else values
 
 
 class ThreadedSource(Generic[Unit]):

@@ -1,27 +1,24 @@
 """ChunkedSqlHook: any Airflow SQL connection -> chunks of rows, streamed."""
 
 import contextlib
-import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseHook
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import Connection, CursorResult, Engine
+from sqlalchemy import text
+from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.hooks.rest_connection import find_connection
 from airflow_async_rest.hooks.sql_dialects import (
     bind_value,
+    cancel_statement,
     is_transient,
-    mend_connection,
     prepare_engine,
     prepare_session,
-    with_plain_rows,
 )
+from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 
 Row = dict[str, Any]
 
@@ -53,30 +50,15 @@ class ChunkedSqlHook(BaseHook):
             raise ConfigurationError(f"chunk_size={chunk_size!r}: write a whole number of rows from 1 up.")
         if not isinstance(sql, str) or not sql.strip():
             raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
-        return SqlChunks(self._database_hook(), sql.strip().rstrip(";"), dict(parameters or {}), chunk_size)
+        return SqlChunks(
+            database_hook("sql_conn_id", self.sql_conn_id), sql.strip().rstrip(";"), dict(parameters or {}), chunk_size
+        )
 
     def iter_chunks(
         self, sql: str, parameters: Mapping[str, Any] | None = None, chunk_size: int = 5000
     ) -> Iterator[list[Row]]:
         """Read a query in chunks; see :meth:`chunks`."""
         return iter(self.chunks(sql, parameters, chunk_size))
-
-    def _database_hook(self) -> Any:
-        connection = mend_connection(find_connection("sql_conn_id", self.sql_conn_id))
-        try:
-            hook = connection.get_hook()
-        except Exception as error:
-            raise ConfigurationError(
-                f"sql_conn_id={self.sql_conn_id!r} is of type {connection.conn_type!r}, whose hook cannot be loaded "
-                f"({error}); install its provider, such as airflow-provider-async-rest[postgres]."
-            ) from error
-        if not hasattr(hook, "get_sqlalchemy_engine"):
-            raise ConfigurationError(
-                f"sql_conn_id={self.sql_conn_id!r} is of type {connection.conn_type!r}, which is not an SQL database."
-            )
-        # The rows are read on a thread of their own, and Airflow must not be asked for the connection from there.
-        hook.get_connection = lambda _: connection
-        return hook
 
 
 class SqlChunks:
@@ -86,8 +68,10 @@ class SqlChunks:
         self._hook = hook
         self._chunk_size = chunk_size
         self._raw: Any = None
-        self._engine = _engine(hook, chunk_size)
-        self._dialect = self._engine.dialect.name if self._engine is not None else "default"
+        self._engine = hook_engine(hook)
+        if self._engine is not None:
+            prepare_engine(self._engine, chunk_size)
+        self.dialect = self._engine.dialect.name if self._engine is not None else "default"
         try:
             self._statement = text(sql)
         except ArgumentError as error:
@@ -100,7 +84,7 @@ class SqlChunks:
                 f"{{{missing[0]!r}: ...}}. A colon that is no bind, inside quotes too, is written \\: "
                 "('\\\\:' in a Python string)."
             )
-        self._binds = {name: bind_value(parameters[name], self._dialect) for name in self.binds}
+        self._binds = {name: bind_value(parameters[name], self.dialect) for name in self.binds}
 
     def __iter__(self) -> Generator[list[Row], None, None]:
         """Run the query and give its rows, chunk by chunk.
@@ -123,11 +107,7 @@ class SqlChunks:
 
     def cancel(self) -> None:
         """Cancel the statement that is running; from another thread."""
-        raw = self._raw
-        for name in ("cancel_safe", "cancel", "interrupt"):
-            if callable(stop := getattr(raw, name, None)):
-                stop()
-                return
+        cancel_statement(self._raw)
 
     @contextlib.contextmanager
     def _executed(self, connection: Connection) -> Iterator[CursorResult[Any]]:
@@ -135,7 +115,7 @@ class SqlChunks:
         try:
             result = streaming.execute(self._statement, self._binds)
         except DBAPIError as error:
-            if is_transient(error, self._dialect):
+            if is_transient(error, self.dialect):
                 raise
             raise _refused(error.orig or error) from error.orig
         with contextlib.closing(result):
@@ -168,30 +148,6 @@ def _fetch(result: CursorResult[Any], count: int) -> Sequence[Sequence[Any]]:
     """
     rows: Sequence[Sequence[Any]] = result.cursor_strategy.fetchmany(result, result.cursor, count)
     return rows
-
-
-def _engine(hook: Any, chunk_size: int) -> Engine | None:
-    """Make an engine whose connections are the hook's own; None where SQLAlchemy has no dialect for them."""
-
-    def connect() -> Any:
-        return with_plain_rows(hook.get_conn())
-
-    try:
-        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs={"creator": connect, "poolclass": NullPool})
-    except (NoSuchModuleError, ArgumentError, NotImplementedError, ImportError):
-        return None
-    except ValueError:
-        # A password with special characters can spoil the hook's URL; all we need of it is the dialect.
-        engine = create_engine(_dialect_url(hook), creator=connect, poolclass=NullPool)
-    prepare_engine(engine, chunk_size)
-    return engine
-
-
-def _dialect_url(hook: Any) -> str:
-    try:
-        return re.sub(r"://.*", "://", hook.get_uri())
-    except ValueError as error:  # as Oracle's hook, given both a sid and a service name
-        raise ConfigurationError(f"the SQL connection is wrong: {error}") from error
 
 
 def _names(keys: Any) -> list[str]:

@@ -52,6 +52,14 @@ def prepare_session(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def cancel_statement(raw: Any) -> None:
+    """Cancel the statement that is running on a driver's connection; from another thread."""
+    for name in ("cancel_safe", "cancel", "interrupt"):
+        if callable(stop := getattr(raw, name, None)):
+            stop()
+            return
+
+
 def bind_value(value: Any, dialect: str) -> Any:
     """Give a bind in the form that a database's columns compare with.
 

@@ -449,7 +449,7 @@ def test_actions_are_replayed_with_the_id_they_had(api, tmp_path):
 def test_tries_of_all_kinds_end_with_every_row_stored(api, tmp_path, seed, monkeypatch):
     """Stops and refusals of all kinds, by chance; a key is always that of the same rows."""
     monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.05)
-    monkeypatch.setattr("airflow_async_rest.core.job._WRITE_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.02)
     chance, store, of_key, stored = random.Random(seed), Store(), {}, set()
 
     def one_try(number):

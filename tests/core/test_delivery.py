@@ -6,6 +6,7 @@ from aiohttp import web
 from airflow_async_rest.core.client import ClientSettings, RestClient
 from airflow_async_rest.core.delivery import Delivery
 from airflow_async_rest.core.errors import EncodeError, EndpointError, QuotaExhaustedError
+from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.models import DeadLetter, Delivered, Verdict
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.report import Meter
@@ -50,11 +51,10 @@ class Bench:
                 retry=self.parts["retry"],
                 meter=self.meter,
             )
+            parts = dict(self.parts)
             delivery = Delivery(
-                sender=sender,
-                redact=self.settings.redact,
-                on_uncertain=self.uncertain.append,
-                **self.parts,
+                parts.pop("build"),
+                Exchange(sender=sender, redact=self.settings.redact, on_uncertain=self.uncertain.append, **parts),
             )
             return await asyncio.gather(*map(delivery.deliver, items))
 

@@ -248,7 +248,7 @@ def test_a_start_over_makes_earlier_dead_letters_void_even_unreadable_ones(api, 
 
 
 def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.job._WRITE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.01)
     store, writing = Store(), threading.Event()
 
     class SlowFolder(DeadLetterFolder):
@@ -317,8 +317,8 @@ def test_after_a_stop_no_request_begins(api, tmp_path):
 
 
 def test_too_many_dead_letters_that_cannot_be_written_stop_the_job(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.job._MOST_UNWRITTEN", 5)
-    monkeypatch.setattr("airflow_async_rest.core.job._WRITE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_async_rest.core.writing._MOST_UNWRITTEN", 5)
+    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.01)
     (tmp_path / "file").write_text("")
     api.answer = lambda seen: 422 if len(api.seen) <= 10 else ("hang" if len(api.seen) > 100 else 200)
     reports = []
@@ -356,7 +356,7 @@ def test_a_replay_sends_numbers_as_they_were_written(api, tmp_path):
 def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api, tmp_path, seed, monkeypatch):
     """Stops, sudden ends (nothing is written any more), replays and changes of the source, by chance."""
     monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.05)
-    monkeypatch.setattr("airflow_async_rest.core.job._WRITE_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.02)
     chance, state, rows, delivered = random.Random(seed), Store(), list(range(300)), set()
 
     class Source(Rows):
@@ -389,7 +389,7 @@ def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api
         api.reset()
         api.answer = answer
         job = make_job(api, tmp_path, 1, folder=Folder(tmp_path, number), concurrency=chance.choice([1, 5, 30]))
-        job.source = RowSource(Source(1), key=("id",), endpoint_columns=("id",))
+        job.source = RowSource(Source(1), key=("id",), asked_for={"endpoint": ("id",)})
         with contextlib.suppress(KilledError, FailuresError, MostlyFailingError, DeadLetterStoreError):
             return run(job, store, stop)
 

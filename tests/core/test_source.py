@@ -70,7 +70,7 @@ async def test_the_key_identifies_a_row_else_its_position_does(key, shown, ident
     ("parts", "text"),
     [
         ({"key": ("no",)}, r"key names the column 'no', .* they have: id, v\."),
-        ({"endpoint_columns": ("id", "nope")}, r"endpoint names the column 'nope'"),
+        ({"asked_for": {"endpoint": ("id", "nope")}}, r"endpoint names the column 'nope'"),
     ],
 )
 async def test_a_column_that_is_not_there_is_told_by_name(parts, text):

@@ -44,3 +44,22 @@ def in_batches(most: int) -> dict:
 def ids(seen) -> list[int]:
     """Which rows requests were for, in the order the API saw them."""
     return [int(request.path.rpartition("/")[2]) for request in seen]
+
+
+def rest_to_sql(**arguments):
+    from airflow_async_rest import RequestRetry
+    from airflow_async_rest.operators.rest_to_sql import RestToSqlOperator
+
+    settings = {
+        "task_id": "fetch",
+        "http_conn_id": "search_api",
+        "endpoint": "locations/{id}",
+        "rows": "data.items",
+        "columns": {"id": "item.id", "geo_label": "location.geoLabel", "detail": "detail"},
+        "destination_conn_id": "warehouse",
+        "destination_table": "locations",
+        "request_retry": RequestRetry(backoff_base_seconds=0.01),
+    }
+    if not {"items", "window_step", "sql"} & set(arguments):
+        settings |= {"sql": "SELECT i AS id FROM generate_series(1, 100) AS i ORDER BY i", "sql_conn_id": "source_db"}
+    return RestToSqlOperator(**(settings | arguments))

@@ -1,0 +1,158 @@
+"""Response -> payload -> rows: JSON, NDJSON and CSV, by the answer's content type. Pure."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+import orjson
+
+from airflow_async_rest.core.columns import MISSING, RowShape, follow, parse_path
+from airflow_async_rest.core.dead_letters import parse_exactly
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.models import Response
+
+Row = dict[str, Any]
+Rows = str | Callable[[Any, dict[str, Any]], Any] | None
+
+_NO_CONTENT = frozenset({204, 205, 304})
+_NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+_CSV = frozenset({"text/csv", "application/csv"})
+# A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
+_LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a response says.
+
+    :param payload: parsed; None for an answer without content.
+    :param rows: as they are to be loaded: column -> value.
+    :param count: how many rows the API gave.
+    """
+
+    response: Response
+    payload: Any
+    rows: list[Row]
+    count: int
+
+
+class AnswerReader:
+    """Reads answers; see ``RestToSqlOperator`` for ``rows``.
+
+    :param rows: path of the rows in the payload; or a function: (payload, item) -> row, rows or None.
+    :param shape: what of a row goes into which column.
+    :raises ConfigurationError: when ``rows`` is neither.
+    """
+
+    def __init__(self, rows: Rows, shape: RowShape) -> None:
+        if rows is not None and not isinstance(rows, str) and not callable(rows):
+            raise ConfigurationError(f"rows={rows!r}: write a path such as 'data.items', or a function.")
+        self._path = parse_path("rows", rows) if isinstance(rows, str) else ()
+        self._function = rows if callable(rows) else None
+        self._shape = shape
+
+    def count_ignored(self, earlier: Counter[str]) -> Counter[str]:
+        """Go on counting the keys that are not loaded. :return: the count, which grows as answers are read."""
+        self._shape.ignored = earlier
+        return earlier
+
+    def read(self, response: Response, item: Mapping[str, Any]) -> Answer:
+        """Read an answer.
+
+        :param item: what was asked for.
+        :raises AnswerError: when no rows can be made of it; says why.
+        """
+        payload = parse_payload(response)
+        rows = self._rows_of(payload, item)
+        return Answer(response, payload, self._shape.shape(rows, item), len(rows))
+
+    def _rows_of(self, payload: Any, item: Mapping[str, Any]) -> list[Any]:
+        if self._function is not None:
+            try:
+                found = self._function(payload, dict(item))
+            except Exception as error:  # the author's code may raise anything
+                raise AnswerError(f"the function rows raised {type(error).__name__}: {error}") from error
+        else:
+            found = follow(payload, self._path)
+            if found is MISSING and payload is not None:
+                raise AnswerError(
+                    f"the answer has nothing at rows={'.'.join(self._path)!r}; it begins {str(payload)[:_SHOWN]!r}"
+                )
+        if found is None or found is MISSING:
+            return []
+        rows = [found] if isinstance(found, Mapping) else found
+        if isinstance(rows, str | bytes) or not hasattr(rows, "__iter__"):
+            raise AnswerError(f"the rows of the answer are {str(rows)[:_SHOWN]!r}, which is no list of objects")
+        rows = list(rows)
+        for row in rows:
+            if not isinstance(row, Mapping):
+                raise AnswerError(
+                    f"a row of the answer is {str(row)[:_SHOWN]!r}, which is no object: a function as rows can make "
+                    "one of it"
+                )
+        return rows
+
+
+def parse_payload(response: Response) -> Any:
+    """Parse a response's body, by its content type: NDJSON and CSV are lists of objects, the rest is JSON.
+
+    :return: None when it has no content.
+    :raises AnswerError: when it is not what its content type says.
+    """
+    if response.status in _NO_CONTENT:
+        return None
+    kind, charset = _content_type(response)
+    try:
+        if kind in _CSV:
+            return _parse_csv(response.body.decode(charset))
+        if kind in _NDJSON:
+            return [parse_json(line) for line in response.body.splitlines() if line.strip()]
+        return parse_json(response.body)
+    except (ValueError, LookupError, RecursionError, csv.Error) as error:
+        what = "CSV" if kind in _CSV else "JSON"
+        raise AnswerError(
+            f"the answer, of {len(response.body)} bytes and content type {kind or 'unknown'!r}, cannot be read as "
+            f"{what}: {error}; it begins {response.text[:_SHOWN]!r}"
+        ) from error
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse JSON without losing a digit.
+
+    :raises ValueError: when it is not JSON.
+    """
+    if _LONG_NUMBER.search(body) is None:
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:  # it may be JSON all the same: 1e400
+            pass
+    return parse_exactly(body)
+
+
+def _content_type(response: Response) -> tuple[str, str]:
+    message = Message()
+    message["Content-Type"] = str(response.headers.get("Content-Type", ""))
+    return message.get_content_type() if message["Content-Type"] else "", message.get_content_charset("utf-8-sig")
+
+
+def _parse_csv(text: str) -> list[Row]:
+    """Read CSV with a header line; an empty field is NULL."""
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    names = next(lines, None)
+    if names is None:
+        return []
+    if len(set(names)) < len(names):
+        raise ValueError("two columns have one name")
+    rows = []
+    for fields in lines:
+        if len(fields) == len(names):
+            rows.append({name: field or None for name, field in zip(names, fields, strict=True)})
+        elif fields:
+            raise ValueError(f"line {lines.line_num} has {len(fields)} fields, and the first one {len(names)}")
+    return rows

@@ -1,0 +1,160 @@
+"""What of a row, of the item that was asked for, and of the window goes into which column. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+Path = tuple[str, ...]
+Columns = Mapping[str, str] | Sequence[str] | None
+
+# What a path can begin with to lead elsewhere than into the row, or, for a row that has such a key itself, into it.
+_ITEM, _WINDOW, _ROW = "item", "window", "row"
+# Keys that rows have too many of are not all counted by name.
+_MOST_IGNORED_KEYS = 50
+
+
+MISSING: Final = object()
+
+
+def follow(value: Any, path: Path) -> Any:
+    """Go along a path in JSON, such as ``("hits", "0", "id")``. :return: MISSING where it leads nowhere."""
+    for name in path:
+        if isinstance(value, Mapping):
+            value = value.get(name, MISSING)
+        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return MISSING
+    return value
+
+
+def parse_path(argument: str, path: Any) -> Path:
+    """Read a path such as ``data.items`` or ``hits.0.id``.
+
+    :raises ConfigurationError: when it is none; names the argument.
+    """
+    names = tuple(path.split(".")) if isinstance(path, str) else ()
+    if not names or not all(names):
+        raise ConfigurationError(f"{argument}: {path!r} is no path; write names with dots between, as 'data.items'.")
+    return names
+
+
+class RowShape:
+    """Makes of the API's rows those that are loaded.
+
+    :param columns: column -> path in the row, or ``item.<name>``, ``window.start``, ``window.end``; or a list of
+        columns whose paths are their names; None: every key is a column.
+    :param known: the columns there can be, where that is known; a key that differs from one only in case is that one.
+    :param window: what ``window.`` leads into.
+    :raises ConfigurationError: when ``columns`` cannot be read, or names one that there cannot be.
+    """
+
+    def __init__(
+        self, columns: Columns = None, *, known: Sequence[str] | None = None, window: Mapping[str, Any] | None = None
+    ) -> None:
+        self._window = window or {}
+        self._known = {name: name for name in known} if known is not None else None
+        self._folded = {name.lower(): name for name in known or ()}
+        self._paths = None if columns is None else self._parse(columns)
+        self.names = tuple(self._paths) if self._paths is not None else None
+        self._used = {path[0] for path in (self._of_row() if self._paths else ())}
+        self.ignored: Counter[str] = Counter()
+
+    def _parse(self, columns: Columns) -> dict[str, Path]:
+        if isinstance(columns, Mapping):
+            pairs = dict(columns)
+        elif isinstance(columns, Sequence) and not isinstance(columns, str):
+            pairs = {name: name for name in columns}
+            if wrong := [name for name in pairs if not isinstance(name, str) or "." in name]:
+                raise ConfigurationError(f"columns: {wrong[0]!r} is no column: write {{'column': {wrong[0]!r}}}.")
+        else:
+            pairs = {}
+        if not pairs or not all(isinstance(name, str) and name for name in pairs):
+            raise ConfigurationError(
+                f"columns={columns!r}: write a dict such as {{'id': 'item.id', 'label': 'location.label'}}, or a list "
+                "of names."
+            )
+        paths = {self._column(name): parse_path("columns", path) for name, path in pairs.items()}
+        if len(paths) < len(pairs):
+            raise ConfigurationError(f"columns names one column twice: {', '.join(pairs)}.")
+        for path in paths.values():
+            if path[0] == _WINDOW and path[1:] not in {("start",), ("end",)}:
+                raise ConfigurationError(f"columns: {'.'.join(path)!r}: write 'window.start' or 'window.end'.")
+        return paths
+
+    def _column(self, name: str) -> str:
+        if self._known is None:
+            return name
+        column = self._known.get(name) or self._folded.get(name.lower())
+        if column is None:
+            raise ConfigurationError(
+                f"columns names {name!r}, which the destination table does not have; it has: {', '.join(self._known)}."
+            )
+        return column
+
+    @property
+    def item_columns(self) -> tuple[str, ...]:
+        """What the paths ask of the item."""
+        paths = (self._paths or {}).values()
+        return tuple(path[1] for path in paths if path[0] == _ITEM and len(path) > 1)
+
+    def _of_row(self) -> Iterable[Path]:
+        paths = self._paths or {}
+        return [path[1:] if path[0] == _ROW else path for path in paths.values() if path[0] not in {_ITEM, _WINDOW}]
+
+    def shape(self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Make the rows that are loaded, and count the keys that are not."""
+        if not rows:
+            return []
+        if self._paths is None:
+            return [self._same_names(row) for row in rows] if self._known is not None else [dict(row) for row in rows]
+        fixed: dict[str, Any] = {}
+        getters: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = []
+        for column, path in self._paths.items():
+            if path[0] == _ITEM:
+                fixed[column] = _none_if_missing(follow(item, path[1:]))
+            elif path[0] == _WINDOW:
+                fixed[column] = self._window.get(path[1])
+            else:
+                fixed[column] = None  # for its place
+                getters.append((column, _getter(path[1:] if path[0] == _ROW and len(path) > 1 else path)))
+        shaped = []
+        for row in rows:
+            made = fixed.copy()
+            for column, get in getters:
+                made[column] = get(row)
+            shaped.append(made)
+            if not row.keys() <= self._used:
+                self._ignore(row.keys() - self._used)
+        return shaped
+
+    def _same_names(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._known is not None  # noqa: S101  (for the type checker)
+        made, extra = {}, []
+        for key, value in row.items():
+            column = self._known.get(key) or self._folded.get(str(key).lower())
+            if column is None:
+                extra.append(key)
+            else:
+                made[column] = value
+        if extra:
+            self._ignore(extra)
+        return made
+
+    def _ignore(self, keys: Iterable[Any]) -> None:
+        for key in map(str, keys):
+            if key in self.ignored or len(self.ignored) < _MOST_IGNORED_KEYS:
+                self.ignored[key] += 1
+
+
+def _getter(path: Path) -> Callable[[Mapping[str, Any]], Any]:
+    if len(path) == 1:
+        [name] = path
+        return lambda row: row.get(name)
+    return lambda row: _none_if_missing(follow(row, path))
+
+
+def _none_if_missing(value: Any) -> Any:
+    return None if value is MISSING else value

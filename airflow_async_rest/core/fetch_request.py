@@ -1,0 +1,183 @@
+"""Item and page -> Request: what is asked for. No I/O."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from yarl import URL
+
+from airflow_async_rest.core.encoding import stable_bytes
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError
+from airflow_async_rest.core.models import Item, Request
+from airflow_async_rest.core.pages import Page
+from airflow_async_rest.core.request import EndpointTemplate, Identity, parse_template, text_value
+
+Row = Mapping[str, Any]
+Body = Mapping[str, Any] | list[Any] | Callable[[dict[str, Any]], Any] | None
+
+
+class FetchRequestBuilder:
+    """Makes the requests for an item's pages.
+
+    :param base_url: of the connection: links are followed below it only.
+    :param query: parameter -> value, with ``{column}`` placeholders; a list makes the parameter come several times,
+        None leaves it out.
+    :param body: of a POST: JSON with placeholders, of which one that stands alone keeps its type; or a function:
+        item -> payload.
+    :raises ConfigurationError: when one of them cannot be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        endpoint: EndpointTemplate,
+        method: str,
+        query: Mapping[str, Any] | None,
+        body: Body,
+        encode: Callable[[Any], bytes],
+        identity: Identity,
+    ) -> None:
+        self._base = URL(base_url.rstrip("/") + "/")
+        self._endpoint = endpoint
+        self._method = method
+        self._query = _Query(query)
+        self._body = _Body(body)
+        self._encode = encode
+        self._seed = hashlib.blake2b(stable_bytes([*identity.scope, *identity.window, method]), digest_size=16)
+        if body is not None and method == "GET":
+            raise ConfigurationError("body: a GET has none; write method='POST', or use query=.")
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns that each argument asks of an item."""
+        return {"endpoint": self._endpoint.columns, "query": self._query.columns, "body": self._body.columns}
+
+    def build(self, item: Item, page: Page) -> Request:
+        """Build the request for a page of an item.
+
+        :raises ItemError: when the item does not fill it, or the page's link leads away from the API.
+        """
+        in_query, in_body = ({}, page.parameters) if page.into == "body" else (page.parameters, {})
+        if page.link is not None:
+            path, query = self._follow(page.link)
+        else:
+            path, query = self._endpoint.render(item.row)
+            query = "&".join(filter(None, (query, self._query.render(item.row, in_query))))
+        payload = self._body.render(item.row, in_body)
+        body = None if payload is None else self._encode(payload)
+        key = self._seed.copy()
+        key.update(b"\0".join((path.encode(), query.encode(), item.identity, body or b"")))
+        return Request(self._method, path, query, body, key.hexdigest())
+
+    def _follow(self, link: str) -> tuple[str, str]:
+        """Give path and query of a link: on the connection's own host, whatever scheme and port it names."""
+        try:
+            target = self._base.join(URL(link))
+        except ValueError as error:
+            raise AnswerError(f"the link to the next page cannot be read ({error}): {link[:200]!r}") from error
+        if target.host != self._base.host or not target.raw_path.startswith(self._base.raw_path):
+            raise AnswerError(
+                f"the link to the next page leads away from the connection's base URL: {str(target)[:200]!r}"
+            )
+        return target.raw_path.removeprefix(self._base.raw_path), target.raw_query_string
+
+
+class _Query:
+    """Query parameters with placeholders."""
+
+    def __init__(self, query: Any) -> None:
+        if query is not None and not isinstance(query, Mapping):
+            raise ConfigurationError(f"query={query!r}: write a dict such as {{'id': '{{id}}'}}.")
+        self._parameters: list[tuple[str, list[tuple[str, str | None]]]] = []
+        for name, value in (query or {}).items():
+            if not isinstance(name, str) or not name:
+                raise ConfigurationError(f"query: {name!r} is no name of a parameter; write a text.")
+            for one in value if isinstance(value, list | tuple) else [value]:
+                if one is not None:
+                    self._parameters.append((name, parse_template("query", _plain(name, one))))
+        self.columns = _names(part for _, parts in self._parameters for part in parts)
+
+    def render(self, row: Row, page: Mapping[str, Any]) -> str:
+        """Fill in a row's values, and a page's, which replace parameters of the same name."""
+        pairs = [
+            (
+                name,
+                "".join(literal + (text_value(column, row) if column is not None else "") for literal, column in parts),
+            )
+            for name, parts in self._parameters
+            if name not in page
+        ]
+        pairs += [(name, text_value(name, page)) for name in page]
+        return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+
+
+def _plain(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping | bytes):
+        raise ConfigurationError(f"query: {name}={value!r} is no text, number or list of them.")
+    return text_value(name, {name: value}).replace("{", "{{").replace("}", "}}")
+
+
+class _Body:
+    """A body of JSON with placeholders, or the author's function."""
+
+    def __init__(self, body: Any) -> None:
+        if body is not None and not callable(body) and not isinstance(body, Mapping | list):
+            raise ConfigurationError(f"body={body!r}: write a dict such as {{'ids': ['{{id}}']}}, or a function.")
+        self._function = body if callable(body) else None
+        self._template = None if body is None or callable(body) else _compile(body)
+        self.columns = _names(_parts_in(self._template))
+
+    def render(self, row: Row, page: Mapping[str, Any]) -> Any:
+        """Make the payload; None for none."""
+        if self._function is not None:
+            try:
+                payload = self._function(dict(row))
+            except Exception as error:  # the author's code may raise anything
+                raise EncodeError(f"the function body raised {type(error).__name__}: {error}") from error
+        else:
+            payload = None if self._template is None else _fill(self._template, row)
+        if not page:
+            return payload
+        if payload is not None and not isinstance(payload, Mapping):
+            raise EncodeError("the page's parameters go into the body, which is no object: use into='query'.")
+        return {**(payload or {}), **page}
+
+
+class _Text(list[tuple[str, str | None]]):
+    """A text with placeholders, within a body."""
+
+
+def _compile(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _compile(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_compile(entry) for entry in value]
+    return _Text(parse_template("body", value)) if isinstance(value, str) else value
+
+
+def _fill(value: Any, row: Row) -> Any:
+    if isinstance(value, dict):
+        return {name: _fill(entry, row) for name, entry in value.items()}
+    if not isinstance(value, _Text):
+        return [_fill(entry, row) for entry in value] if isinstance(value, list) else value
+    if len(value) == 1 and value[0][0] == "" and value[0][1] is not None:
+        return row.get(value[0][1])
+    return "".join(literal + (text_value(column, row) if column is not None else "") for literal, column in value)
+
+
+def _parts_in(value: Any) -> Iterable[tuple[str, str | None]]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, _Text):
+        yield from value
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _parts_in(entry)
+
+
+def _names(parts: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for _, name in parts if name is not None))

@@ -1,0 +1,78 @@
+"""One item -> its rows: a request for each page, until the last one."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_async_rest.core.answer import Answer, AnswerReader
+from airflow_async_rest.core.errors import AnswerError, ItemError
+from airflow_async_rest.core.exchange import Exchange
+from airflow_async_rest.core.fetch_request import FetchRequestBuilder
+from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
+from airflow_async_rest.core.pages import Page, Pages
+
+_NOT_FOUND = 404
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchPlan:
+    """What is asked for, and how its answers are read.
+
+    :param missing_ok: whether a 404 says that there are no rows.
+    """
+
+    builder: FetchRequestBuilder
+    pages: Pages
+    reader: AnswerReader
+    missing_ok: bool = False
+
+
+class Fetching:
+    """Fetches items one at a time; any number of workers share it."""
+
+    def __init__(self, plan: FetchPlan, exchange: Exchange) -> None:
+        self._plan = plan
+        self._exchange = exchange
+
+    async def fetch(self, item: Item) -> tuple[Outcome, Rows]:
+        """Fetch all pages of one item. :return: its outcome and its rows; none of them when one page fails.
+
+        :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
+        """
+        rows: Rows = []
+        attempts = 0
+        page: Page | None = self._plan.pages.begin()
+        asked: set[tuple[Any, ...]] = set()
+        request: Request | None = None
+        try:
+            while page is not None:
+                request = self._build(item, page, asked)
+                settled = await self._exchange.settle(request)
+                attempts += settled.attempts
+                if settled.verdict is not Verdict.DELIVERED:
+                    response = settled.response
+                    if self._plan.missing_ok and response is not None and response.status == _NOT_FOUND:
+                        break  # none; or, of an API that says so of the page after the last, no more
+                    settled = replace(settled, attempts=attempts)
+                    return self._exchange.dead_letter(item, request, settled, fetch=True), []
+                assert settled.response is not None  # noqa: S101  (delivered: there was one)
+                answer: Answer = self._plan.reader.read(settled.response, item.row)
+                rows += answer.rows
+                page = self._plan.pages.after(page, answer)
+        except ItemError as error:
+            letter = self._exchange.unsent(
+                item, error.reason, str(error), attempts=attempts, request=request, fetch=True
+            )
+            return letter, []
+        if page is not None and len(asked) == 1:
+            return Skipped(item.index), []
+        return Delivered(item.index, attempts), rows
+
+    def _build(self, item: Item, page: Page, asked: set[tuple[Any, ...]]) -> Request:
+        request = self._plan.builder.build(item, page)
+        place = (request.path, request.query, request.body)
+        if place in asked:
+            raise AnswerError(f"the pages do not end: {request.path}?{request.query} comes a second time")
+        asked.add(place)
+        return request

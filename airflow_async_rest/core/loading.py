@@ -1,0 +1,181 @@
+"""Rows on their way into a database: what the engine asks of it, and what waits for it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
+
+from airflow_async_rest.core.errors import AnswerError
+
+# As many as are staged in one transaction: larger ones are hardly faster.
+CHUNK_ROWS = 5_000
+# A row's place is one number: that of its item, and its own among the item's rows.
+_PLACES_OF_AN_ITEM = 1 << 24
+
+
+class PlacedRow(NamedTuple):
+    """A row, and where it comes from.
+
+    :param place: ascending from item to item, and within each in the order of the API; see :func:`item_of`.
+    :param values: column -> value.
+    """
+
+    place: int
+    values: Mapping[str, Any]
+
+
+class RefusedRow(NamedTuple):
+    """A row that the database does not take, with its words."""
+
+    place: int
+    values: Mapping[str, Any]
+    words: str
+
+
+class Merged(NamedTuple):
+    """What moved into the destination.
+
+    :param loaded: rows that the destination took.
+    :param refused: those that it did not; they are no longer staged.
+    """
+
+    loaded: int
+    refused: list[RefusedRow]
+
+
+class LoadState(Enum):
+    """How far a load has come."""
+
+    STAGING = "staging"  # rows are being staged
+    MERGED = "merged"  # all that was staged is in the destination; some items failed, a retry may bring them
+    DONE = "done"  # and nothing is left to do
+    LOST = "lost"  # what was staged is gone
+
+
+class Earlier(NamedTuple):
+    """What earlier tries have left in the database.
+
+    :param loaded: rows that are in the destination already.
+    """
+
+    checkpoint: Mapping[str, Any] | None
+    state: LoadState
+    loaded: int
+
+
+class Loader(Protocol):
+    """Takes rows in. Its calls block; all but ``cancel`` come from one thread, and each raises
+    :class:`~airflow_async_rest.core.errors.LoadError` when the database is away.
+
+    ``stage`` and ``merge`` leave a transaction open, which ``commit`` ends: the rows and the record of how far the
+    load has come become durable together.
+    """  # noqa: D205
+
+    replaces: bool
+    """Whether a load replaces what was there: then one that is not whole is not merged."""
+
+    appends: bool
+    """Whether loading a row twice makes two of it."""
+
+    def open(self) -> Earlier | None:
+        """Check that rows can be loaded, and give what earlier tries have left.
+
+        :raises ConfigurationError: when they cannot; names the argument.
+        """
+        ...
+
+    def begin(self, *, resumed: bool, staged: int) -> None:
+        """Begin a load, or go on with one of which so many rows must be staged. What others have left is removed.
+
+        :raises LookupError: when they are not.
+        """
+        ...
+
+    def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
+        """Stage rows. :return: those that the database refuses."""
+        ...
+
+    def merge(self, *, first: bool) -> Merged:
+        """Move what is staged into the destination.
+
+        :param first: whether nothing of this load is there yet.
+        """
+        ...
+
+    def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
+        """Make durable what was staged or merged, and the checkpoint with it."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo what was not committed; never raises."""
+
+    def cancel(self) -> None:
+        """Make the statement that is running raise; from another thread."""
+
+    def close(self) -> None:
+        """End the connection; never raises."""
+
+
+def place_of(index: int, number: int) -> int:
+    """Give the place of a row: that of an item's first is number 0."""
+    return index * _PLACES_OF_AN_ITEM + number
+
+
+def item_of(place: int) -> tuple[int, int]:
+    """Give the index of a row's item, and its number among the item's rows."""
+    return divmod(place, _PLACES_OF_AN_ITEM)
+
+
+@dataclass
+class RowTotals:
+    """Rows of a load, over all tries.
+
+    :param staged: waiting for the merge.
+    :param loaded: in the destination.
+    :param refused: by the database.
+    """
+
+    staged: int = 0
+    loaded: int = 0
+    refused: int = 0
+
+    def report(self) -> dict[str, int]:
+        """Give the counts as people read them."""
+        return {"rows_loaded": self.loaded, "rows_refused": self.refused, "rows_staged": self.staged}
+
+
+class RowBuffer:
+    """Rows that were fetched and are not staged yet: two chunks at most, and what the workers bring at once."""
+
+    def __init__(self) -> None:
+        self._rows: list[PlacedRow] = []
+        self._room = asyncio.Event()
+        self._room.set()
+        self.full = asyncio.Event()
+
+    async def room(self) -> None:
+        """Wait until there is room for more rows."""
+        await self._room.wait()
+
+    def add(self, index: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add an item's rows. :raises AnswerError: when they are too many for one item."""
+        if len(rows) > _PLACES_OF_AN_ITEM:
+            raise AnswerError(f"the answers for one item have {len(rows):,} rows; {_PLACES_OF_AN_ITEM:,} is the most")
+        first = place_of(index, 0)
+        self.put_back([PlacedRow(place, row) for place, row in enumerate(rows, first)])
+
+    def put_back(self, rows: Sequence[PlacedRow]) -> None:
+        """Add rows that were placed before."""
+        self._rows += rows
+        if len(self._rows) >= CHUNK_ROWS:
+            self.full.set()
+        if len(self._rows) >= 2 * CHUNK_ROWS:
+            self._room.clear()
+
+    def take(self) -> list[PlacedRow]:
+        """Take all rows out."""
+        rows, self._rows = self._rows, []
+        self.full.clear()
+        self._room.set()
+        return rows

@@ -1,0 +1,260 @@
+"""How an API gives its rows in pages, and what the request for the next one is. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from airflow_async_rest.core.columns import MISSING, follow, parse_path
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+
+_LINK = re.compile(r"<([^>]*)>([^<]*)")
+_NEXT = re.compile(r""";\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
+_QUERY, _BODY = "query", "body"
+_EMPTY, _SHORT = "empty", "short"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page is asked for.
+
+    :param parameters: of its request, besides the item's own.
+    :param into: where they belong: the query or the body.
+    :param link: its URL, where the API gave it.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    into: str = _QUERY
+    link: str | None = None
+
+
+class PageAnswer(Protocol):
+    """What a page style looks at: an :class:`~airflow_async_rest.core.answer.Answer`."""
+
+    @property
+    def response(self) -> Any: ...  # noqa: D102
+    @property
+    def payload(self) -> Any: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
+
+
+class Pages(Protocol):
+    """A page style."""
+
+    def begin(self) -> Page:
+        """Give the page to begin with."""
+        ...
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+        """Give the page after one; None when that was the last.
+
+        :raises AnswerError: when the answer does not tell.
+        """
+        ...
+
+
+class OnePage:
+    """Everything is in one answer."""
+
+    def begin(self) -> Page:
+        """Give the only page."""
+        return Page()
+
+    def after(self, page: Page, answer: PageAnswer) -> None:
+        """Give none."""
+
+
+@dataclass(frozen=True)
+class LinkPages:
+    """Each answer has the URL of the next page.
+
+    A link is followed on the connection's own host only, below its base URL.
+
+    :param path: where it is in the body, such as ``"links.next"``; missing, null or empty on the last page. Default:
+        in the header ``Link``, as ``rel="next"`` (RFC 8288).
+    """
+
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.path is not None:
+            parse_path("LinkPages(path)", self.path)
+
+    def begin(self) -> Page:
+        """Give the page to begin with."""
+        return Page()
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
+        """Give the page that the answer links to."""
+        if self.path is None:
+            link: Any = _link_of_header(answer.response.headers)
+        else:
+            link = follow(answer.payload, parse_path("LinkPages(path)", self.path))
+        if link is MISSING or not link:
+            return None
+        if not isinstance(link, str):
+            raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)[:200]!r}, which is no URL")
+        return Page(link=link)
+
+
+def _link_of_header(headers: Mapping[str, str]) -> str | None:
+    values = headers.getall("Link", []) if hasattr(headers, "getall") else filter(None, [headers.get("Link")])
+    for target, parameters in _LINK.findall(", ".join(values)):
+        if _NEXT.search(parameters):
+            return str(target)
+    return None
+
+
+@dataclass(frozen=True)
+class CursorPages:
+    """Each answer has a cursor, which the request for the next page gives back.
+
+    :param cursor: where it is in the body, such as ``"meta.next_cursor"``; missing, null or empty on the last page.
+    :param param: the parameter that it goes into.
+    :param into: ``"query"``, or ``"body"`` for a search API that takes it there.
+    """
+
+    cursor: str = "next_cursor"
+    param: str = "cursor"
+    into: str = _QUERY
+
+    def __post_init__(self) -> None:
+        parse_path("CursorPages(cursor)", self.cursor)
+        _check_names("CursorPages", into=self.into, param=self.param)
+
+    def begin(self) -> Page:
+        """Give the page to begin with: without a cursor."""
+        return Page(into=self.into)
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
+        """Give the page that the cursor leads to."""
+        cursor = follow(answer.payload, parse_path("CursorPages(cursor)", self.cursor))
+        if cursor is MISSING or cursor is None or cursor in ("", False):
+            return None
+        return Page({self.param: cursor}, self.into)
+
+
+@dataclass(frozen=True)
+class NumberedPages:
+    """Pages have numbers.
+
+    :param param: the parameter of the number.
+    :param first: of the first page: 1, or 0.
+    :param size: rows of a page to ask for. Default: it is not sent, the API decides.
+    :param size_param: the parameter of the size.
+    :param pages: where in the body the number of pages is. Default: the API does not say.
+    :param until: where it does not, which page is the last: the first ``"empty"`` one, which is right with every API
+        and costs one more request; or a ``"short"`` one, with fewer rows than ``size``: not all APIs give as many as
+        they are asked for.
+    :param into: ``"query"``, or ``"body"``.
+    """
+
+    param: str = "page"
+    first: int = 1
+    size: int | None = None
+    size_param: str = "per_page"
+    pages: str | None = None
+    until: str = _EMPTY
+    into: str = _QUERY
+
+    def __post_init__(self) -> None:
+        _check_names("NumberedPages", into=self.into, param=self.param, size_param=self.size_param)
+        if isinstance(self.first, bool) or not isinstance(self.first, int):
+            raise ConfigurationError(f"NumberedPages(first={self.first!r}): write 1 or 0.")
+        if self.size is not None:
+            _check_size("NumberedPages(size)", self.size)
+        _check_until("NumberedPages", self.until, self.size)
+        if self.pages is not None:
+            parse_path("NumberedPages(pages)", self.pages)
+
+    def begin(self) -> Page:
+        """Give the page to begin with."""
+        return self._page(self.first)
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+        """Give the page with the next number."""
+        following = page.parameters[self.param] + 1
+        if self.pages is not None:
+            pages = _number("NumberedPages(pages)", self.pages, answer.payload)
+            return self._page(following) if following - self.first < pages else None
+        enough = 1 if self.until == _EMPTY else self.size or 1
+        return self._page(following) if answer.count >= enough else None
+
+    def _page(self, number: int) -> Page:
+        size = {} if self.size is None else {self.size_param: self.size}
+        return Page({self.param: number, **size}, self.into)
+
+
+@dataclass(frozen=True)
+class OffsetPages:
+    """A page begins after so many rows.
+
+    :param limit: rows of a page to ask for. It may get fewer: the next page begins after those that came.
+    :param param: the parameter of the offset.
+    :param limit_param: the parameter of the limit.
+    :param total: where in the body the number of all rows is. Default: the API does not say.
+    :param until: where it does not, which page is the last: see :class:`NumberedPages`.
+    :param into: ``"query"``, or ``"body"``.
+    """
+
+    limit: int = 100
+    param: str = "offset"
+    limit_param: str = "limit"
+    total: str | None = None
+    until: str = _EMPTY
+    into: str = _QUERY
+
+    def __post_init__(self) -> None:
+        _check_names("OffsetPages", into=self.into, param=self.param, limit_param=self.limit_param)
+        _check_size("OffsetPages(limit)", self.limit)
+        _check_until("OffsetPages", self.until, self.limit)
+        if self.total is not None:
+            parse_path("OffsetPages(total)", self.total)
+
+    def begin(self) -> Page:
+        """Give the page to begin with."""
+        return self._page(0)
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+        """Give the page after the rows that came."""
+        offset = page.parameters[self.param] + answer.count
+        if self.total is not None:
+            total = _number("OffsetPages(total)", self.total, answer.payload)
+            if offset < total and answer.count == 0:
+                raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
+            return self._page(offset) if offset < total else None
+        enough = 1 if self.until == _EMPTY else self.limit
+        return self._page(offset) if answer.count >= enough else None
+
+    def _page(self, offset: int) -> Page:
+        return Page({self.param: offset, self.limit_param: self.limit}, self.into)
+
+
+def _number(argument: str, path: str, payload: Any) -> int:
+    found = follow(payload, parse_path(argument, path))
+    try:
+        return int(found)
+    except (TypeError, ValueError, OverflowError):
+        shown = "nothing" if found is MISSING else repr(found)
+        raise AnswerError(f"{argument}: the answer has {shown} at {path!r}, where a number should be") from None
+
+
+def _check_names(style: str, *, into: str, **names: Any) -> None:
+    for argument, name in names.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"{style}({argument}={name!r}): write the name of a parameter of the API.")
+    if into not in {_QUERY, _BODY}:
+        raise ConfigurationError(f"{style}(into={into!r}): write 'query' or 'body'.")
+
+
+def _check_size(argument: str, size: Any) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ConfigurationError(f"{argument} is {size!r}: write a whole number from 1 up.")
+
+
+def _check_until(style: str, until: Any, size: int | None) -> None:
+    if until not in {_EMPTY, _SHORT}:
+        raise ConfigurationError(f"{style}(until={until!r}): write 'empty' or 'short'.")
+    if until == _SHORT and size is None:
+        raise ConfigurationError(f"{style}(until='short'): say what a full page is, with size=.")

@@ -1,0 +1,321 @@
+"""What ``RestToSqlOperator`` and ``fetch`` are told, made into jobs of the engine."""
+
+import ast
+import contextlib
+import json
+import queue
+import threading
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_async_rest.core.answer import AnswerReader, Rows
+from airflow_async_rest.core.checkpoint import fingerprint
+from airflow_async_rest.core.columns import Columns, RowShape
+from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.fetch_request import Body, FetchRequestBuilder
+from airflow_async_rest.core.fetching import FetchPlan
+from airflow_async_rest.core.job import Fetch, Job
+from airflow_async_rest.core.journal import Log
+from airflow_async_rest.core.loading import Earlier, Loader, LoadState, Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage, Pages
+from airflow_async_rest.core.request import EndpointTemplate, Identity, check_method
+from airflow_async_rest.core.source import Chunks, RowSource
+from airflow_async_rest.hooks.rest_connection import RestConnection
+from airflow_async_rest.jobs import GivenItems, PlainCall, Requesting, make_job
+from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
+from airflow_async_rest.load.plan import LoadPlan
+from airflow_async_rest.runtime import TaskScope, airflow_errors, open_folder
+from airflow_async_rest.windows import Window, split_windows
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_STYLES = (LinkPages, CursorPages, NumberedPages, OffsetPages)
+_SQLITE = "sqlite"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking(Requesting):
+    """What is asked for, and what is made of the answers; see ``RestToSqlOperator``."""
+
+    endpoint: str
+    method: str = "GET"
+    query: Mapping[str, Any] | None = None
+    body: Body = None
+    paginate: Pages | None = None
+    rows: Rows = None
+    columns: Columns = None
+    missing_ok: bool = False
+
+
+def table_job(
+    hook: RestConnection,
+    asking: Asking,
+    scope: TaskScope,
+    chunks: Chunks,
+    log: Log,
+    *,
+    destination: tuple[str, LoadPlan],
+    window: Window | None,
+    source_parts: tuple[Any, ...],
+) -> Job:
+    """Make the job that fetches rows into a table.
+
+    :param chunks: of the items that are asked for.
+    :param destination: connection id, and what of it is loaded.
+    :param source_parts: what the items depend on.
+    :raises ConfigurationError: when an argument or a connection is wrong; names it.
+    """
+    conn_id, plan = destination
+    loader = TableLoader(open_engine(conn_id), plan, _about(scope), log)
+    known = loader.destination.names
+    shape = RowShape(asking.columns, known=known, window={"start": window.start, "end": window.end} if window else None)
+    loader.choose_columns(shape.names)
+    return _fetch_job(
+        hook,
+        asking,
+        scope,
+        chunks,
+        log,
+        shape=shape,
+        loader=loader,
+        where_to=f" into {plan.full_name} ({plan.mode})",
+        window=window,
+        source_parts=(*source_parts, plan.full_name, plan.mode, plan.window_column, plan.conflict_key),
+    )
+
+
+def _fetch_job(
+    hook: RestConnection,
+    asking: Asking,
+    scope: TaskScope,
+    chunks: Chunks,
+    log: Log,
+    *,
+    shape: RowShape,
+    loader: Loader,
+    where_to: str = "",
+    window: Window | None = None,
+    source_parts: tuple[Any, ...] | None = None,
+    sub_folder: str = "",
+) -> Job:
+    if not isinstance(asking.missing_ok, bool):
+        raise ConfigurationError(f"missing_ok={asking.missing_ok!r}: write True or False.")
+    if asking.paginate is not None and not isinstance(asking.paginate, _STYLES):
+        raise ConfigurationError(
+            f"paginate={asking.paginate!r}: write LinkPages(), CursorPages(...), NumberedPages(...) or "
+            "OffsetPages(...), which are imported from airflow_async_rest."
+        )
+    method, settings = check_method(asking.method), hook.settings()
+    span = tuple(window.texts().values()) if window else (scope.run_id,)
+    builder = FetchRequestBuilder(
+        base_url=settings.base_url,
+        endpoint=EndpointTemplate(asking.endpoint),
+        method=method,
+        query=asking.query,
+        body=asking.body,
+        encode=json_encoder(hook.naive_timezone()),
+        identity=Identity((scope.dag_id, scope.task_id), span),
+    )
+    asked_for = {**builder.columns, "columns": shape.item_columns}
+    uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
+    return make_job(
+        hook,
+        asking,
+        log=log,
+        fetch=Fetch(
+            plan=FetchPlan(
+                builder=builder,
+                pages=asking.paginate or OnePage(),
+                reader=AnswerReader(asking.rows, shape),
+                missing_ok=asking.missing_ok,
+            ),
+            loader=loader,
+        ),
+        source=RowSource(chunks, whole_row_is_key=True, asked_for=asked_for, redact=settings.redact),
+        target=f"Fetching {method} {asking.endpoint}{where_to} from",
+        about=window.texts() if window else {"window_start": None, "window_end": None},
+        folder=open_folder(uri, scope.try_number),
+        folder_uri=uri,
+        fingerprint=fingerprint(*source_parts, span, method, _what_is_asked(asking)) if source_parts else None,
+    )
+
+
+def _what_is_asked(asking: Asking) -> list[Any]:
+    """Give what decides which rows an item has; of functions, their names."""
+    parts = (asking.endpoint, asking.query, asking.body, asking.paginate, asking.rows, asking.columns)
+    return [
+        [type(part).__name__, asdict(part)] if is_dataclass(part) and not isinstance(part, type)
+        else getattr(part, "__qualname__", "function") if callable(part)
+        else part
+        for part in (*parts, asking.missing_ok)
+    ]  # fmt: skip
+
+
+def _about(scope: TaskScope) -> dict[str, Any]:
+    return {
+        "dag_id": scope.dag_id,
+        "run_id": scope.run_id,
+        "task_id": scope.task_id,
+        "map_index": scope.map_index,
+    }
+
+
+def forget(context: "Context", conn_id: str, destination_table: str) -> None:
+    """Remove what says that a load is done, once Airflow knows of the task's success: a Clear then begins anew."""
+    schema = destination_table.rpartition(".")[0] or None
+    forget_load(conn_id, schema, _about(TaskScope.of(context)))
+
+
+def given_items(items: Any) -> GivenItems:
+    """Read the argument ``items``: a list, or what a template makes of one.
+
+    :raises ConfigurationError: when it is none.
+    """
+    if isinstance(items, str):
+        for read in (json.loads, ast.literal_eval):
+            with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                items = read(items)
+                break
+    if not isinstance(items, Sequence) or isinstance(items, str | bytes):
+        shown = "null: the upstream task returned nothing" if items in (None, "None") else f"{items!r:.200}"
+        raise ConfigurationError(f"items is {shown}; write a list of dicts or values, or the XCom of one.")
+    return GivenItems(items)
+
+
+def window_steps(window: Window, step: Any) -> GivenItems:
+    """Cut a window into items with ``start``, ``end`` and ``date``.
+
+    :raises ConfigurationError: when the step is no positive length.
+    """
+    if not isinstance(step, timedelta) or step <= timedelta():
+        raise ConfigurationError(f"window_step={step!r}: write a positive length, such as timedelta(days=1).")
+    items = []
+    for texts in split_windows(window.start, window.end, step):
+        start, end = map(datetime.fromisoformat, texts.values())
+        items.append({"start": start, "end": end, "date": start.date()})
+    return GivenItems(items)
+
+
+class ReadFirst:
+    """Chunks that are all read before the first one is given: SQLite lets nobody write while somebody reads."""
+
+    def __init__(self, chunks: Any) -> None:
+        self._chunks = chunks
+
+    @classmethod
+    def where_needed(cls, chunks: Any) -> Chunks:
+        """Give the chunks as they are, unless they are SQLite's."""
+        return cls(chunks) if chunks.dialect == _SQLITE else chunks
+
+    def __iter__(self) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """Give the chunks."""
+        return iter(list(self._chunks))
+
+    def cancel(self) -> None:
+        """Cancel the statement that is running."""
+        self._chunks.cancel()
+
+
+class ChunkQueue:
+    """A :class:`~airflow_async_rest.core.loading.Loader` that hands rows over to another thread: two chunks ahead."""
+
+    replaces = appends = False
+
+    def __init__(self) -> None:
+        self._chunks: queue.SimpleQueue[list[dict[str, Any]] | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(2)
+        self._abandoned = False
+        self._count = 0
+
+    def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
+        """Give chunks until the end."""
+        while (chunk := self._chunks.get()) is not None:
+            yield chunk
+            self._room.release()
+
+    def end(self) -> None:
+        """Let whoever takes the chunks end."""
+        self._chunks.put(None)
+
+    def abandon(self) -> None:
+        """Take no more."""
+        self._abandoned = True
+        self._room.release()
+
+    def open(self) -> Earlier | None:
+        """Know of nothing earlier."""
+        return None
+
+    def begin(self, *, resumed: bool, staged: int) -> None:
+        """Begin."""
+
+    def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
+        """Hand rows over, when there is room."""
+        self._room.acquire()
+        if self._abandoned:
+            raise KilledError("nobody takes the rows any more")
+        self._count += len(rows)
+        self._chunks.put([dict(row.values) for row in rows])
+        return []
+
+    def merge(self, *, first: bool) -> Merged:
+        """Count all as loaded."""
+        del first
+        return Merged(self._count, [])
+
+    def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
+        """Keep nothing."""
+
+    def rollback(self) -> None:
+        """Undo nothing."""
+
+    def cancel(self) -> None:
+        """Wait for nobody any more."""
+        self.abandon()
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+def fetch_rows(
+    hook: RestConnection, items: Iterable[Any], asking: Asking, log: Log
+) -> Generator[list[dict[str, Any]], None, dict[str, Any]]:
+    """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`."""
+    call, chunks = PlainCall(), ChunkQueue()
+    with airflow_errors():
+        job = _fetch_job(
+            hook,
+            asking,
+            call.scope,
+            GivenItems(items),
+            log,
+            shape=RowShape(asking.columns),
+            loader=chunks,
+            sub_folder=call.sub_folder,
+        )
+    reports: list[dict[str, Any]] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            reports.append(call.run(job))
+        except BaseException as error:  # noqa: BLE001  (raised again below)
+            errors.append(error)
+        finally:
+            chunks.end()
+
+    thread = threading.Thread(target=run, name="async-rest-fetch", daemon=True)
+    thread.start()
+    try:
+        yield from chunks
+    finally:
+        call.stop.pull(KilledError("the rows are no longer wanted"))
+        chunks.abandon()
+        thread.join()
+    if errors:
+        raise errors[0]
+    return reports[0]

@@ -1,0 +1,1 @@
+"""Rows into a table, exactly once: staged in committed chunks, merged in one transaction."""

@@ -1,0 +1,213 @@
+"""TableLoader: what the engine asks of a database, done by SQLAlchemy over the Airflow hook's own connection."""
+
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
+from airflow_async_rest.core.journal import Log
+from airflow_async_rest.core.loading import Earlier, LoadState, Merged, PlacedRow, RefusedRow
+from airflow_async_rest.hooks.sql_dialects import cancel_statement, prepare_session
+from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
+from airflow_async_rest.load.destination import Destination, describe
+from airflow_async_rest.load.merging import Merging
+from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, LoadPlan
+from airflow_async_rest.load.refusals import translate
+from airflow_async_rest.load.register import Register
+from airflow_async_rest.load.staging import Staging
+
+_STAGING = "async_rest_stg_"
+
+
+def open_engine(conn_id: str) -> Engine:
+    """Give an engine for the destination of a load.
+
+    :raises ConfigurationError: when the connection is wrong, or of no database that can be loaded.
+    """
+    engine = hook_engine(database_hook("destination_conn_id", conn_id))
+    if engine is None:
+        raise ConfigurationError(
+            f"destination_conn_id={conn_id!r}: SQLAlchemy has no dialect for this database, which a load needs; "
+            "install the one of its maker."
+        )
+    if engine.dialect.name == "sqlite":
+        _mend_sqlite(engine)
+    return engine
+
+
+def _mend_sqlite(engine: Engine) -> None:
+    """Let SQLite's driver leave transactions alone: it would begin them late, and not know of savepoints."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(raw: Any, _: object) -> None:
+        raw.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    """Give the id of a task instance's load, which is part of its staging table's name."""
+    return hashlib.blake2b("\0".join((dag_id, run_id, task_id, str(map_index))).encode(), digest_size=10).hexdigest()
+
+
+class TableLoader:
+    """A :class:`~airflow_async_rest.core.loading.Loader` of one table.
+
+    The table is described when this is made. All later calls come from one thread, which gets a connection of its own.
+
+    :param about: whose load this is: dag_id, run_id, task_id, map_index.
+    :raises ConfigurationError: when the table or a column does not exist.
+    :raises LoadError: when the database is away.
+    """
+
+    def __init__(self, engine: Engine, plan: LoadPlan, about: Mapping[str, Any], log: Log) -> None:
+        self._engine = engine
+        self._about = dict(about)
+        self._log = log
+        self._connection: Connection | None = None
+        with self._translated(), engine.connect() as connection:
+            self.destination: Destination = describe(connection, plan)
+        self._names: Sequence[str] | None = None
+        self._plan = self.destination.plan
+        self._load_id = load_id_of(**about)
+        self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex)
+        self.replaces = plan.mode == REPLACE_WINDOW
+        self.appends = plan.mode == APPEND
+
+    def choose_columns(self, names: Sequence[str] | None) -> None:
+        """Say which columns are loaded; None: all that the rows have.
+
+        :raises ConfigurationError: when what the load goes by is not among them.
+        """
+        if names is not None:
+            self.destination.check_loaded(names)
+        self._names = names
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except AsyncRestError:
+            raise
+        except Exception as error:
+            translated = translate(error, self._engine.dialect)
+            if translated is error:
+                raise
+            raise translated from error
+
+    @property
+    def _open(self) -> Connection:
+        if self._connection is None:
+            raise RuntimeError("open() comes first")
+        return self._connection
+
+    def open(self) -> Earlier | None:
+        """Connect, and take over what an earlier try of this task has left."""
+        with self._translated():
+            self._connection = self._engine.connect()
+            prepare_session(self._connection)
+            self._connection.commit()
+            self._staging = Staging(_STAGING + self._load_id, self.destination, self._connection)
+            if not self._register.exists(self._connection):
+                self._connection.rollback()
+                return None
+            return self._register.take_over(self._connection)
+
+    def begin(self, *, resumed: bool, staged: int) -> None:
+        """Begin a load, or go on with one; see :class:`~airflow_async_rest.core.loading.Loader`."""
+        with self._translated():
+            self._register.create(self._open)
+            found = self._staging.open() if resumed and staged else None
+            if resumed and staged and found != staged:
+                self._open.rollback()
+                raise LookupError(f"{staged} rows should be staged, and {found or 'none'} are: the server crashed")
+            if not (resumed and staged):
+                self._staging.drop()
+            self._open.commit()
+            if not resumed:
+                of_what = {"destination": self._plan.full_name, "staging_table": _STAGING + self._load_id}
+                self._register.begin(self._open, {**self._about, **of_what})
+        self._remove_abandoned()
+
+    def _remove_abandoned(self) -> None:
+        """Remove what others have left; what cannot be removed is none of this load's business."""
+        try:
+            abandoned = self._register.abandoned(self._open)
+            self._open.commit()
+            for load_id, table in abandoned.items():
+                self._staging.drop(table)
+                self._open.commit()
+                self._register.abandon(self._open, load_id)
+        except Exception as error:  # noqa: BLE001  (whatever the database says)
+            self.rollback()
+            self._log.warning("Could not remove the staging tables of dead loads: %s", error)
+
+    def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
+        """Stage rows; the first ones make the staging table."""
+        with self._translated():
+            if not self._staging.columns:
+                self._create_staging(rows)
+            return self._staging.add(rows)
+
+    def _create_staging(self, rows: Sequence[PlacedRow]) -> None:
+        seen = dict.fromkeys(key for row in rows for key in row.values)
+        columns = self.destination.choose(self._names, list(seen))
+        if self._names is None and not set(seen) & set(self.destination.names):
+            raise ConfigurationError(
+                f"columns: no key of the rows is a column of {self._plan.full_name}, which has "
+                f"{', '.join(self.destination.names)}: say what goes where with columns={{'column': 'path.in.row'}}."
+            )
+        self._staging.create(columns)
+        self._open.commit()  # with some databases it is one already
+
+    def merge(self, *, first: bool) -> Merged:
+        """Move what is staged into the destination."""
+        with self._translated():
+            return Merging(self._open, self.destination, self._staging).merge(first=first)
+
+    def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
+        """Make it durable, with the checkpoint. What is merged is staged no longer."""
+        with self._translated():
+            self._register.save(self._open, checkpoint, state, loaded)
+            self._open.commit()
+        if state is not LoadState.STAGING:
+            with contextlib.suppress(Exception):  # the next try, or another load, removes it
+                self._staging.drop()
+                self._open.commit()
+
+    def rollback(self) -> None:
+        """Undo what was not committed."""
+        with contextlib.suppress(Exception):
+            self._open.rollback()
+
+    def cancel(self) -> None:
+        """Make the statement that is running raise."""
+        if self._connection is not None:
+            cancel_statement(self._connection.connection.dbapi_connection)
+
+    def close(self) -> None:
+        """End the connection."""
+        with contextlib.suppress(Exception):
+            self._open.close()
+        with contextlib.suppress(Exception):
+            self._engine.dispose()
+
+
+def forget_load(conn_id: str, schema: str | None, about: Mapping[str, Any]) -> None:
+    """Remove the line of a load that is done from the register, once Airflow knows of the success."""
+    engine = open_engine(conn_id)
+    try:
+        with engine.connect() as connection:
+            for known_as in dict.fromkeys((schema, schema and schema.lower())):
+                register = Register(known_as, load_id_of(**about), "")
+                if register.exists(connection):
+                    register.forget(connection)
+    finally:
+        engine.dispose()

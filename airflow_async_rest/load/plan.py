@@ -1,0 +1,68 @@
+"""Which table is loaded, and how: the arguments, checked. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.request import key_columns
+from airflow_async_rest.windows import Window
+
+APPEND, REPLACE_WINDOW, UPSERT = "append", "replace_window", "upsert"
+MODES = (APPEND, REPLACE_WINDOW, UPSERT)
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """What to load into.
+
+    :param schema: None: the connection's own.
+    :param window: whose rows are replaced; only with ``window_column``.
+    :param conflict_key: columns by which a row is known to be there already; only for an upsert.
+    """
+
+    table: str
+    schema: str | None = None
+    mode: str = APPEND
+    window_column: str | None = None
+    window: Window | None = None
+    conflict_key: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """The table as the author names it."""
+        return f"{self.schema}.{self.table}" if self.schema else self.table
+
+
+def make_plan(
+    destination_table: Any,
+    load_mode: Any,
+    *,
+    window_column: Any,
+    window: Window | None,
+    conflict_key: str | Sequence[str] | None,
+) -> LoadPlan:
+    """Read the arguments of a load.
+
+    :raises ConfigurationError: when they do not fit together; names the one that is wrong.
+    """
+    if not isinstance(destination_table, str) or not all(destination_table.split(".")):
+        raise ConfigurationError(f"destination_table={destination_table!r}: write 'table' or 'schema.table'.")
+    schema, _, table = destination_table.rpartition(".")
+    if load_mode not in MODES:
+        raise ConfigurationError(f"load_mode={load_mode!r}: write one of {', '.join(MODES)}.")
+    _check_pair(load_mode, REPLACE_WINDOW, "window_column", window_column, "the column that tells a row's window")
+    _check_pair(load_mode, UPSERT, "conflict_key", conflict_key, "the column or columns that identify a row")
+    if load_mode == REPLACE_WINDOW and not isinstance(window_column, str):
+        raise ConfigurationError(f"window_column={window_column!r}: write a column's name.")
+    keys = key_columns(conflict_key) if conflict_key else ()
+    if load_mode != REPLACE_WINDOW:
+        return LoadPlan(table, schema or None, load_mode, conflict_key=keys)
+    return LoadPlan(table, schema or None, load_mode, window_column, window)
+
+
+def _check_pair(mode: str, its_mode: str, argument: str, value: Any, what: str) -> None:
+    if mode == its_mode and not value:
+        raise ConfigurationError(f"load_mode={its_mode!r} needs {argument}=: {what}.")
+    if mode != its_mode and value:
+        raise ConfigurationError(f"{argument} belongs to load_mode={its_mode!r}, and it is {mode!r}: leave it out.")

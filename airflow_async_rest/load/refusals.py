@@ -1,0 +1,99 @@
+"""Which of many rows a database refuses: found by halving what it does not take as a whole."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+
+from airflow_async_rest.core.errors import ConfigurationError, LoadError
+from airflow_async_rest.hooks.sql_dialects import is_transient
+
+Row = TypeVar("Row")
+
+# oracledb raises the same class for these as for a wrong SQL. 1400, 1407: NULL; 1438, 1455: too large a number; 1722:
+# no number; 1830 to 1899: no date; 2290 to 2292: a constraint; 12899: too long; 20000 to 20999: a trigger's own.
+_ORACLE_REFUSALS = frozenset({1400, 1401, 1407, 1438, 1455, 1722, 2290, 2291, 2292, 2293, 12899, 40441})
+_ORACLE_REFUSAL_RANGES = (range(1830, 1900), range(20000, 21000))
+_MYSQL_CHECK_VIOLATED = 3819
+# When so many are refused, and nearly all of what there was, the next ones will be, too.
+_MOST_REFUSED = 1_000
+_HOPELESS_SHARE = 0.9
+
+
+def find_refused(
+    rows: Sequence[Row],
+    take: Callable[[Sequence[Row]], None],
+    savepoint: Callable[[], AbstractContextManager[Any]],
+    dialect: Dialect,
+) -> list[tuple[Row, str]]:
+    """Have a database take rows, as many at a time as it takes. :return: those that it refuses, with its words.
+
+    :param take: takes some of them, in one statement.
+    :raises ConfigurationError: when it refuses nearly all of very many: that is no row's own fault.
+    """
+    refused: list[tuple[Row, str]] = []
+    taken, left = 0, [rows]
+    while left:
+        some = left.pop()
+        try:
+            with savepoint():
+                take(some)
+            taken += len(some)
+        except Exception as error:
+            if not is_refusal(error, dialect):
+                raise
+            if len(some) > 1:
+                middle = len(some) // 2
+                left += [some[middle:], some[:middle]]
+                continue
+            refused.append((some[0], words_of(error)))
+            check_hopeless(len(refused), taken, refused[-1][1])
+    return refused
+
+
+def check_hopeless(refused: int, taken: int, words: str) -> None:
+    """Give up when a database refuses nearly all of very many rows. :raises ConfigurationError: then."""
+    if refused >= _MOST_REFUSED and refused >= _HOPELESS_SHARE * (refused + taken):
+        raise ConfigurationError(
+            f"the destination table refuses nearly all rows ({refused} of the first {refused + taken}), the last one "
+            f"with: {words} Mend the table, or what makes the rows (columns=, rows=); what was fetched is kept."
+        )
+
+
+def is_refusal(error: BaseException, dialect: Dialect) -> bool:
+    """Tell a row that a database refuses from a statement that it refuses, and from its being away."""
+    original = original_of(error)
+    driver: Any = dialect.loaded_dbapi
+    if isinstance(original, driver.IntegrityError | driver.DataError):
+        return True
+    if str(getattr(original, "sqlstate", None) or "").startswith("P0"):  # raised by a trigger of PostgreSQL's
+        return True
+    code = getattr(original.args[0], "code", original.args[0]) if original.args else None
+    if dialect.name == "oracle":
+        return code in _ORACLE_REFUSALS or any(code in some for some in _ORACLE_REFUSAL_RANGES)
+    return dialect.name in {"mysql", "mariadb"} and code == _MYSQL_CHECK_VIOLATED
+
+
+def original_of(error: BaseException) -> BaseException:
+    """Give the driver's own error."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def words_of(error: BaseException) -> str:
+    """Give what the database says, on one line."""
+    return " ".join(str(original_of(error)).split())
+
+
+def translate(error: Exception, dialect: Dialect) -> Exception:
+    """Give the error by which the engine knows what to do about one of the database's."""
+    driver: Any = dialect.loaded_dbapi
+    original = original_of(error)
+    if not isinstance(original, driver.Error):
+        return error
+    wrapped = error if isinstance(error, DBAPIError) else DBAPIError.instance(None, None, error, driver.Error)
+    wrong = isinstance(original, driver.ProgrammingError)
+    if wrong and isinstance(wrapped, DBAPIError) and not is_transient(wrapped, dialect.name):
+        return ConfigurationError(f"the database refuses to load the rows: {words_of(error)}")
+    return LoadError(f"the database does not take the rows: {words_of(error)}")

@@ -1,0 +1,132 @@
+"""A value of an answer, or of an item -> what a database's driver takes for a column."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import types
+
+from airflow_async_rest.core.encoding import encode_anything, format_duration
+
+
+class Kind(Enum):
+    """What of a column's type matters for a value."""
+
+    JSON = "json"
+    ARRAY = "array"
+    NAIVE_TIME = "timestamp"
+    AWARE_TIME = "timestamp with time zone"
+    DATE = "date"
+    BOOLEAN = "boolean"
+    BINARY = "binary"
+    INTEGER = "integer"
+    NUMBER = "number"
+    TEXT = "text"
+    OTHER = "other"
+
+
+_KINDS: tuple[tuple[type[Any], Kind], ...] = (
+    (types.JSON, Kind.JSON),
+    (types.ARRAY, Kind.ARRAY),
+    (types.Date, Kind.DATE),
+    (types.Boolean, Kind.BOOLEAN),
+    (types.LargeBinary, Kind.BINARY),
+    (types.Integer, Kind.INTEGER),
+    (types.Numeric, Kind.NUMBER),
+    (types.Float, Kind.NUMBER),
+    (types.String, Kind.TEXT),
+)
+_LARGEST_INTEGER = 2**63
+
+
+def kind_of(type_: Any) -> Kind:
+    """Tell the kind of a column's type, as SQLAlchemy describes it."""
+    if isinstance(type_, types.DateTime):
+        return Kind.AWARE_TIME if type_.timezone else Kind.NAIVE_TIME
+    return next((kind for base, kind in _KINDS if isinstance(type_, base)), Kind.OTHER)
+
+
+def parse_time(value: str) -> datetime | str:
+    """Read a time as ISO 8601; what is none stays what it is, for the database to refuse or to read."""
+    try:
+        return datetime.fromisoformat(value.strip())
+    except ValueError:
+        return value
+
+
+def naive_utc(value: Any) -> Any:
+    """Give a time with an offset as UTC without one: a column that keeps no offset would just drop it."""
+    if isinstance(value, str):
+        value = parse_time(value)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return value
+
+
+def json_text(value: Any) -> str:
+    """Write a value as JSON."""
+    return encode_anything(value).decode()
+
+
+def text_of(value: Any) -> str:
+    """Write a scalar as text that every database reads: numbers with all digits, times as ISO 8601."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return json_text(value)
+    return bytes(value).hex() if isinstance(value, bytes | bytearray | memoryview) else str(value)
+
+
+def converter(kind: Kind, dialect: str) -> Callable[[Any], Any]:
+    """Make the function that turns a value into what a driver binds; not for PostgreSQL, which gets text."""
+    convert = _CONVERTERS.get(kind, _scalar)
+    if dialect == "sqlite":
+        return lambda value: None if value is None else _for_sqlite(convert(value))
+    return lambda value: None if value is None else convert(value)
+
+
+def _scalar(value: Any) -> Any:
+    """Give numbers, times and bytes as they are: drivers know these, and what else there is as text."""
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return json_text(value)
+    if isinstance(value, timedelta):
+        return value
+    return value if isinstance(value, str | bytes | int | float | Decimal | date | time) else text_of(value)
+
+
+def _time(value: Any) -> Any:
+    return parse_time(value) if isinstance(value, str) else _scalar(value)
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, str):
+        value = parse_time(value)
+    return value.date() if isinstance(value, datetime) else _scalar(value)
+
+
+_CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.JSON: json_text,
+    Kind.NAIVE_TIME: lambda value: _scalar(naive_utc(value)),
+    Kind.AWARE_TIME: _time,
+    Kind.DATE: _date,
+    Kind.TEXT: text_of,
+    Kind.INTEGER: lambda value: int(value) if isinstance(value, bool) else _scalar(value),
+    Kind.NUMBER: lambda value: int(value) if isinstance(value, bool) else _scalar(value),
+}
+
+
+def _for_sqlite(value: Any) -> Any:
+    """Give times as its own functions write them, and what it has no type for as text."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    if isinstance(value, date | time | timedelta | Decimal):
+        return text_of(value)
+    if isinstance(value, int) and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
+        return str(value)
+    return value

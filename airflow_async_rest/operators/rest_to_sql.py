@@ -1,0 +1,277 @@
+"""RestToSqlOperator: keys or dates in, concurrent requests, rows loaded into a table."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.windows import Window, resolve_window
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages
+    from airflow_async_rest.core.pipeline import StopSwitch
+    from airflow_async_rest.core.source import Chunks
+
+
+class RestToSqlOperator(BaseOperator):
+    """Fetches rows from a REST API and loads them into a table: each row once, whatever happens on the way.
+
+    It asks for each item by a request of its own: for each row of a query (``sql``), each of a list (``items``), or
+    each step of the window (``window_step``); exactly one of these. What is fetched is staged beside the destination,
+    in committed chunks, and moved there in one transaction at the end. It returns the report of the window, pushes a
+    sample of the failed items as ``failed_items``, and writes all of them as dead letters. A retry, or a Clear of a
+    failed task, fetches only what is missing.
+
+    :param sql: one SELECT, or the path of a ``.sql`` file, as in ``SqlToRestOperator``; its columns fill the
+        placeholders. (templated)
+    :param sql_conn_id: the connection of ``sql``: any Airflow SQL connection. (templated)
+    :param parameters: values of further binds of ``sql``. (templated)
+    :param chunk_size: rows of ``sql`` fetched from the cursor at a time. Default 5000.
+    :param items: a list of dicts, or of values, which are ``{item}``; or the XCom of an upstream task. (templated)
+    :param window_step: length of the steps that the window is cut into; an item has ``start``, ``end`` (ISO 8601) and
+        ``date`` (of the start, in UTC).
+    :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
+    :param endpoint: path below the connection's base URL; ``{column}`` is the item's value, percent-encoded.
+        Required. (templated)
+    :param method: default GET. With POST, for search APIs, ``body`` is sent.
+    :param headers: sent with every request, over the connection's. Default: none. (templated)
+    :param query: parameters of the query string, with placeholders; a list makes one come several times, None leaves
+        it out. Default: none. (templated)
+    :param body: of a POST: JSON with placeholders, of which one that stands alone keeps its type; or a function:
+        item -> payload. Default: none. (templated)
+    :param paginate: ``LinkPages()``, ``CursorPages(...)``, ``NumberedPages(...)`` or ``OffsetPages(...)``. Default:
+        one answer has it all.
+    :param rows: path of the rows in the answer, such as ``"data.items"``; or a function: (payload, item) -> row, list
+        of rows, or None. Default: the answer is the list, or the row.
+    :param columns: column -> path in the row (``"location.geoLabel"``), in the item (``"item.id"``), or of the window
+        (``"window.start"``, ``"window.end"``); or a list of columns that are called as in the rows. Default: all
+        columns of the table that the rows have.
+    :param missing_ok: whether a 404 says that there are no rows: the item is skipped. Default False: it fails.
+    :param destination_conn_id: any Airflow SQL connection; its user must be allowed to create tables. Required.
+        (templated)
+    :param destination_table: ``table`` or ``schema.table``; it must exist. Required. (templated)
+    :param load_mode: ``"append"``; ``"replace_window"``: the window's rows are deleted and loaded in one transaction,
+        if no more than ``max_failures`` items failed; or ``"upsert"``. Default append, which needs nothing of the
+        table. (templated)
+    :param window_column: of ``replace_window``: the column of the destination that tells a row's window. (templated)
+    :param conflict_key: of ``upsert``: the column, or columns, that identify a row; unique in the database. Of two
+        rows of one load with the same key, the later one counts.
+    :param window_start: first instant of the window. Default: the run's data interval. (templated)
+    :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
+    :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other.
+    :param rate_limit: as in ``SqlToRestOperator``; every page counts. (templated)
+    :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is an answer.
+    :param request_retry: as in ``SqlToRestOperator``.
+    :param max_failures: failed items, and refused rows, that the task accepts: a number, or a share of the items such
+        as ``"1%"``. Default 0: nothing is lost without your word.
+    :param dead_letter_path: as in ``SqlToRestOperator``. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "sql",
+        "parameters",
+        "sql_conn_id",
+        "items",
+        "http_conn_id",
+        "endpoint",
+        "headers",
+        "query",
+        "body",
+        "destination_conn_id",
+        "destination_table",
+        "load_mode",
+        "window_column",
+        "window_start",
+        "window_end",
+        "rate_limit",
+        "dead_letter_path",
+    )
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers = {  # noqa: RUF012
+        "sql": "sql",
+        "parameters": "json",
+        "headers": "json",
+        "query": "json",
+        "body": "json",
+    }
+    ui_color = "#d5f5e3"
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        destination_conn_id: str,
+        destination_table: str,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        chunk_size: int = 5000,
+        items: Any = None,
+        window_step: timedelta | None = None,
+        http_conn_id: str = "async_rest_default",
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        paginate: "LinkPages | CursorPages | NumberedPages | OffsetPages | None" = None,
+        rows: str | Callable[[Any, dict[str, Any]], Any] | None = None,
+        columns: Mapping[str, str] | Sequence[str] | None = None,
+        missing_ok: bool = False,
+        load_mode: str = "append",
+        window_column: str | None = None,
+        conflict_key: str | Sequence[str] | None = None,
+        window_start: Any = None,
+        window_end: Any = None,
+        concurrency: int | str | None = None,
+        rate_limit: str | None = None,
+        response_check: Callable[[Response], bool | Verdict | None] | None = None,
+        request_retry: RequestRetry | None = None,
+        max_failures: int | str = 0,
+        dead_letter_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        given = kwargs.pop("on_success_callback", None) or []
+        callbacks = [*given, _forget_load] if isinstance(given, Sequence) else [given, _forget_load]
+        super().__init__(on_success_callback=callbacks, **kwargs)
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.parameters = parameters
+        self.chunk_size = chunk_size
+        self.items = items
+        self.window_step = window_step
+        self.http_conn_id = http_conn_id
+        self.endpoint = endpoint
+        self.method = method
+        self.headers = headers
+        self.query = query
+        self.body = body
+        self.paginate = paginate
+        self.rows = rows
+        self.columns = columns
+        self.missing_ok = missing_ok
+        self.destination_conn_id = destination_conn_id
+        self.destination_table = destination_table
+        self.load_mode = load_mode
+        self.window_column = window_column
+        self.conflict_key = conflict_key
+        self.window_start = window_start
+        self.window_end = window_end
+        self.concurrency = concurrency
+        self.rate_limit = rate_limit
+        self.response_check = response_check
+        self.request_retry = RequestRetry() if request_retry is None else request_retry
+        self.max_failures = max_failures
+        self.dead_letter_path = dead_letter_path
+        self._stop: StopSwitch | None = None
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Fetch and load the window. :return: the report."""
+        # The engine loads here, not where DAG files are parsed.
+        from airflow_async_rest import fetch_jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
+        from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
+        from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
+
+        started = time.monotonic()
+        self._stop = StopSwitch()
+        with runtime.airflow_errors():
+            window = self._window(context)
+            plan = make_plan(
+                self.destination_table,
+                self.load_mode,
+                window_column=self.window_column,
+                window=window,
+                conflict_key=self.conflict_key,
+            )
+            chunks, source_parts = self._source(window)
+            job = fetch_jobs.table_job(
+                RestConnection(self.http_conn_id),
+                fetch_jobs.Asking(
+                    endpoint=self.endpoint,
+                    method=self.method,
+                    headers=self.headers,
+                    query=self.query,
+                    body=self.body,
+                    paginate=self.paginate,
+                    rows=self.rows,
+                    columns=self.columns,
+                    missing_ok=self.missing_ok,
+                    concurrency=self.concurrency,
+                    rate_limit=self.rate_limit,
+                    response_check=self.response_check,
+                    request_retry=self.request_retry,
+                    max_failures=self.max_failures,
+                    dead_letter_path=self.dead_letter_path,
+                ),
+                runtime.TaskScope.of(context),
+                chunks,
+                self.log,
+                destination=(self.destination_conn_id, plan),
+                window=window,
+                source_parts=source_parts,
+            )
+        return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
+
+    def on_kill(self) -> None:
+        """Stop, keeping what is done: called when the task is killed or cleared."""
+        if self._stop is not None:
+            self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
+
+    def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...]]":
+        """Give the items, and what tells them from others."""
+        from airflow_async_rest import fetch_jobs  # noqa: PLC0415
+        from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
+
+        if self.sql is not None:
+            if self.sql_conn_id is None:
+                raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
+            binds = dict(self.parameters or {})
+            if window is not None:
+                binds |= {"window_start": window.start, "window_end": window.end}
+            chunks = ChunkedSqlHook(self.sql_conn_id).chunks(self.sql, binds, self.chunk_size)
+            return fetch_jobs.ReadFirst.where_needed(chunks), ("sql", self.sql, sorted(binds.items()))
+        if self.window_step is not None and window is not None:
+            return fetch_jobs.window_steps(window, self.window_step), ("window_step", self.window_step)
+        return fetch_jobs.given_items(self.items), ("items",)
+
+    def _window(self, context: "Context") -> Window | None:
+        """Find the window, where something asks for one."""
+        sources = {"sql": self.sql, "items": self.items, "window_step": self.window_step}
+        given = [name for name, value in sources.items() if value is not None]
+        if len(given) != 1:
+            raise ConfigurationError(
+                f"{' and '.join(given) or 'none of sql, items and window_step'} given: say what to ask for with "
+                "exactly one of sql= (and sql_conn_id=), items=, or window_step=."
+            )
+        asked_for = (
+            self.window_step is not None
+            or self.load_mode == "replace_window"
+            or ":window_" in str(self.sql or "")
+            or "window." in str(self.columns or "")
+            or self.window_start is not None
+            or self.window_end is not None
+        )
+        try:
+            return resolve_window(context, self.window_start, self.window_end)
+        except ConfigurationError:
+            if asked_for:
+                raise
+            return None
+
+
+def _forget_load(context: "Context") -> None:
+    """Remove the load's line from the register; Airflow calls this when it knows of the task's success."""
+    from airflow_async_rest import fetch_jobs  # noqa: PLC0415
+
+    task: Any = context["task"]
+    try:
+        fetch_jobs.forget(context, task.destination_conn_id, task.destination_table)
+    except Exception as error:  # noqa: BLE001  (the task has succeeded)
+        task.log.warning("The load's line in the table async_rest_loads could not be removed: %s", error)
