@@ -1,13 +1,14 @@
 """Airflow's real task runner, in this process, with a supervisor that keeps XCom and state in a file.
 
-The file survives a SIGKILL, as Airflow's database does. Run as a script it runs one try of a module's task, so
-that a test can kill it; see :func:`spawn_try`.
+The file survives a SIGKILL, as Airflow's database does. A try in a process of its own can be killed; see
+:func:`spawn_try`.
 """
 
+import importlib
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ class Supervisor:
             case comms.GetXCom(key=key):
                 return comms.XComResult(key=key, value=self.data["xcom"].get(key))
             case comms.SucceedTask():
+                if os.environ.get("DIES_BEFORE_SUCCESS"):
+                    os.kill(os.getpid(), signal.SIGKILL)
                 self.data["outcome"] = "success"
             case comms.RetryTask():
                 self.data["outcome"] = "up_for_retry"
@@ -133,7 +136,9 @@ def run_try(
     handler = signal.getsignal(signal.SIGTERM)
     task_runner.SUPERVISOR_COMMS = supervisor
     try:
-        state, _, error = task_runner.run(ti, ti.get_template_context(), structlog.get_logger("task"))
+        log, context = structlog.get_logger("task"), ti.get_template_context()
+        state, _, error = task_runner.run(ti, context, log)
+        task_runner.finalize(ti, state, context, log, error)
     finally:
         task_runner.SUPERVISOR_COMMS = before
         signal.signal(signal.SIGTERM, handler)
@@ -141,24 +146,27 @@ def run_try(
     return str(state.value), error
 
 
-def spawn_try(task_module: str, supervisor_path: Path, try_number: int, environment: dict) -> subprocess.Popen:
-    """Run one try of ``task_module.make_task()`` in a process of its own; it can be killed."""
-    tests = Path(__file__).parent
-    return subprocess.Popen(
-        [sys.executable, __file__, task_module, str(supervisor_path), str(try_number)],
-        env={
-            **os.environ,
-            **environment,
-            "PYTHONPATH": os.pathsep.join(map(str, (tests, tests / "operators", tests.parent))),
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+# Made once for all tests: it has Airflow and the engine loaded, and each try is a copy of it.
+_SERVER = multiprocessing.get_context("forkserver")
+_LOADED = ["tasks", "task_runner", "airflow_async_rest.fetch_jobs", "airflow.sdk.execution_time.task_runner", "psycopg"]
 
 
-if __name__ == "__main__":
-    import importlib
+def spawn_try(task_module: str, supervisor_path: Path, try_number: int) -> multiprocessing.Process:
+    """Run one try of ``task_module.make_task()`` in a process of its own, with this one's environment.
 
-    module, path, number = sys.argv[1:]
-    outcome, _ = run_try(importlib.import_module(module).make_task(), Supervisor(Path(path)), int(number))
+    It can be killed; its exit code is 0 after a success.
+    """
+    _SERVER.set_forkserver_preload(_LOADED)
+    process = _SERVER.Process(target=_run_spawned, args=(task_module, supervisor_path, try_number, dict(os.environ)))
+    process.start()
+    return process
+
+
+def _run_spawned(task_module: str, supervisor_path: Path, try_number: int, environment: dict) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):
+        os.dup2(nowhere, output)
+    outcome, _ = run_try(importlib.import_module(task_module).make_task(), Supervisor(supervisor_path), try_number)
     sys.exit(0 if outcome == "success" else 1)

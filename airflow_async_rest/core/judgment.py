@@ -46,9 +46,10 @@ def judge(
     failures = totals.failures
     permanent = all(is_permanent(reason, retry) for reason in failures)
     reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
+    refused = f" and {totals.rows.refused} rows were refused" if totals.rows and totals.rows.refused else ""
     advice = _advice(failures, permanent) if totals.rows is None else _advice_of_fetch(failures, permanent)
     return FailuresError(
-        f"{totals.failed} of {totals.read} items failed ({reasons}); max_failures allows "
+        f"{totals.failed} of {totals.read} items failed{refused} ({reasons}); max_failures allows "
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}",
         permanent=permanent,
     )

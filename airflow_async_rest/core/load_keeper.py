@@ -45,6 +45,7 @@ class LoadKeeper(Keeper):
         self._loader = loader
         self._database = WorkerThread("async-rest-database")
         self._earlier: Earlier | None = None
+        self._state = LoadState.STAGING
         self._refused: set[int] = set()  # places of rows that the dead letters call refused
         self.buffer = RowBuffer()
 
@@ -77,6 +78,7 @@ class LoadKeeper(Keeper):
                 "load_mode='upsert' or 'replace_window'."
             )
         await super().begin(resume)
+        self._state = self._earlier.state if resume and self._earlier else LoadState.STAGING
         staged = resume.checkpoint.totals["rows"]["staged"] if resume else 0
         try:
             await self._database.call(lambda: self._loader.begin(resumed=resume is not None, staged=staged))
@@ -101,10 +103,12 @@ class LoadKeeper(Keeper):
             if rows or snapshot.records or self._fingerprint is not None:
                 refused = await self._database.call(self._loader.stage, rows) if rows else []
                 counts.staged += len(rows) - len(refused)
-                await self._commit(recorder, snapshot, rows, refused, LoadState.STAGING)
+                self._state = LoadState.STAGING if rows else self._state
+                await self._commit(recorder, snapshot, rows, refused, self._state)
         except BaseException:
             counts.staged, counts.refused = before.staged, before.refused
             recorder.give_back(snapshot)
+            self.buffer.put_back(rows)
             # Not awaited: the statement may hang.
             self._database.submit(self._loader.rollback)
             raise
@@ -160,6 +164,7 @@ class LoadKeeper(Keeper):
                 state = LoadState.DONE if is_good() else LoadState.MERGED
                 counts.refused -= len(merged.refused)
                 await self._commit(recorder, snapshot, [], merged.refused, state)
+                self._state = state
             except BaseException:
                 counts.staged, counts.loaded, counts.refused = before.staged, before.loaded, before.refused
                 recorder.give_back(snapshot)
@@ -170,6 +175,14 @@ class LoadKeeper(Keeper):
         """Make a merge that is under way raise, soon; from any thread."""
         with contextlib.suppress(Exception):
             self._loader.cancel()
+
+    async def write_last(
+        self, recorder: Recorder, progress: Mapping[str, Any], *, forget: bool, until: float
+    ) -> Exception | None:
+        """Write the last snapshot; items whose rows could not be staged count as unfinished."""
+        lost = await super().write_last(recorder, progress, forget=forget, until=until)
+        recorder.lose_fetched()
+        return lost
 
     async def _forget(self) -> None:
         """Leave the checkpoint: it says that all is loaded, until Airflow knows of the success."""

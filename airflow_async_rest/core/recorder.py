@@ -222,8 +222,13 @@ class Recorder:
     def give_back(self, snapshot: Snapshot) -> None:
         """Take back records that could not be written, and items whose rows could not be staged."""
         self._records = snapshot.records + self._records
-        self.totals.delivered -= len(snapshot.fetched)
-        self._pending.update(dict.fromkeys(snapshot.fetched, 0))
+        self._fetched = snapshot.fetched + self._fetched
+
+    def lose_fetched(self) -> None:
+        """Let items whose rows are in no snapshot that was written be unfinished."""
+        self.totals.delivered -= len(self._fetched)
+        self._pending.update(dict.fromkeys(self._fetched, 0))
+        self._fetched = []
 
     def show_refused(self, record: Record) -> None:
         """Add a row that the database refused to the sample of what failed."""

@@ -177,7 +177,7 @@ class TableLoader:
         with self._translated():
             self._register.save(self._open, checkpoint, state, loaded)
             self._open.commit()
-        if state is not LoadState.STAGING:
+        if state is not LoadState.STAGING and self._staging.columns:
             with contextlib.suppress(Exception):  # the next try, or another load, removes it
                 self._staging.drop()
                 self._open.commit()

@@ -101,11 +101,11 @@ def test_sigkill_at_random_moments_loses_nothing_and_sends_batches_again_with_th
         return repeated
 
     for number in range(1, kills + 1):
-        process = spawn_try("tasks", supervisor.path, number, {})
+        process = spawn_try("tasks", supervisor.path, number)
         enough = number * rows // most // (kills + 1) + chance.randrange(100)
         by_item.wait_for(lambda api, enough=enough: len(of_key) + len(api.seen) >= enough, 120)
         process.kill()
-        process.wait()
+        process.join()
         by_item.wait_for(lambda api: api.in_flight == 0)
         again += look(checkpoints[-1])
         checkpoints.append(Supervisor(supervisor.path).checkpoint)

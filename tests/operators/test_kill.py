@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import threading
 from collections import defaultdict
 
@@ -14,13 +13,11 @@ from tasks import ids, make_task, sql_to_rest
 AIRFLOWS_PATIENCE_SECONDS = 5  # between its SIGTERM and its SIGKILL
 
 
-def terminate_as_airflow_does(process: subprocess.Popen) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(AIRFLOWS_PATIENCE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def terminate_as_airflow_does(process) -> None:
+    process.terminate()
+    process.join(AIRFLOWS_PATIENCE_SECONDS)
+    process.kill()
+    process.join()
 
 
 @pytest.fixture
@@ -38,7 +35,7 @@ def environment(monkeypatch):
 def test_a_kill_while_256_requests_hang_keeps_everything_and_the_retry_delivers_them(places, supervisor, environment):
     environment(ROWS=2000, CONCURRENCY=256)
     places.answer = lambda seen: "hang" if seen.json()["id"] > 300 else (422 if seen.json()["id"] == 7 else 200)
-    process = spawn_try("tasks", supervisor.path, 1, {})
+    process = spawn_try("tasks", supervisor.path, 1)
     places.wait_for(lambda api: api.in_flight == 256)
     terminate_as_airflow_does(process)
     after = Supervisor(supervisor.path)
@@ -97,10 +94,10 @@ def test_sigkill_at_ten_random_moments_loses_nothing_and_sends_little_twice(plac
         return again
 
     for number, moment in enumerate(moments, 1):
-        process = spawn_try("tasks", supervisor.path, number, {})
+        process = spawn_try("tasks", supervisor.path, number)
         places.wait_for(lambda api, moment=moment: len(sent_before | set(ids(api.seen))) >= moment, 120)
         process.kill()
-        process.wait()
+        process.join()
         places.wait_for(lambda api: api.in_flight == 0)
         twice += look(last)
         last = Supervisor(supervisor.path).checkpoint
