@@ -107,6 +107,8 @@ class RestClient:
             try:
                 if self._wire is not None and (head := self._wire.head(request)) is not None:
                     answer = await self._wire.send(head, request.body)
+                    if request.method == "GET" and answer.status in _REDIRECTS:
+                        answer = await self._follow(self._session, request, answer)
                 else:
                     answer = await self._follow(self._session, request)
             finally:
@@ -119,20 +121,25 @@ class RestClient:
             raise send_error(error, self._settings, self._proxy) from error
         return Response(*answer, time.perf_counter() - started)
 
-    async def _follow(self, session: aiohttp.ClientSession, request: Request) -> Answer:
+    async def _follow(self, session: aiohttp.ClientSession, request: Request, answer: Answer | None = None) -> Answer:
+        """Send a request by the session, and a GET again where it is redirected to.
+
+        :param answer: to it, if it was sent already.
+        """
         url = URL(self._base + request.path + ("?" + request.query if request.query else ""), encoded=True)
         headers = self._headers_of(request)
         for _ in range(_MAX_REDIRECTS):
+            if answer is not None:
+                target = _redirect_target(url, answer) if request.method == "GET" else None
+                if target is None:
+                    break
+                url = target
             async with session.request(
                 request.method, url, data=request.body, headers=headers, allow_redirects=False
             ) as came:
-                answer = Answer(
-                    came.status, came.headers, await read_within(self._settings.max_response_bytes, came.content)
-                )
-            target = _redirect_target(url, answer) if request.method == "GET" else None
-            if target is None:
-                break
-            url = target
+                body = await read_within(self._settings.max_response_bytes, came.content)
+                answer = Answer(came.status, came.headers, body)
+        assert answer is not None  # noqa: S101  (for the type checker)
         return answer
 
     async def read_certificate(self) -> bytes | None:

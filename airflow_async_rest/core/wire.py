@@ -33,7 +33,7 @@ def is_possible() -> bool:
 
 
 class Frame(NamedTuple):
-    """What stands before a request's target, and between it and the length of its body."""
+    """What stands before a request's target, and between it and what differs from request to request."""
 
     start: str
     headers: str
@@ -78,10 +78,11 @@ class Wire:
         content_type = "" if body is None else request.content_type
         frame = self._frames.get((request.method, content_type)) or self._frame(request, content_type)
         target = f"{request.path}?{request.query}" if request.query else request.path
-        if request.method == "GET" or "#" in target or not (target.isprintable() and key.isprintable()):
-            return None  # it may be redirected, or is no request
-        key_line = f"\r\n{self._key_header}: {key}" if self._key_header else ""
-        return f"{frame.start}{target}{frame.headers}{len(body or b'')}{key_line}\r\n\r\n".encode()
+        if "#" in target or not (target.isprintable() and key.isprintable()):
+            return None  # it is no request
+        length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
+        key_line = f"{self._key_header}: {key}\r\n" if self._key_header else ""
+        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}\r\n".encode()
 
     def _frame(self, request: Request, content_type: str) -> Frame:
         """Write down, as aiohttp would, what all requests with this method and content type have in common."""
@@ -90,7 +91,7 @@ class Wire:
             model.headers.pop(name, None)
         check_headers(model.headers, "the headers")
         lines = "".join(f"{name}: {value}\r\n" for name, value in model.headers.items())
-        frame = Frame(f"{request.method} {self._url.raw_path}", f" HTTP/1.1\r\n{lines}Content-Length: ")
+        frame = Frame(f"{request.method} {self._url.raw_path}", f" HTTP/1.1\r\n{lines}")
         self._frames[request.method, content_type] = frame
         return frame
 

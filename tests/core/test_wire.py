@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from airflow_async_rest.core.client import ClientSettings, RestClient
 from airflow_async_rest.core.errors import ConnectionFailedError, RequestTimeoutError
@@ -46,7 +47,7 @@ async def raw_server(serve):
 
 async def read_request(reader):
     head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    length = int((head.lower() + b"content-length: 0\r\n").split(b"content-length: ")[1].split(b"\r\n")[0])
     return head, await reader.readexactly(length)
 
 
@@ -71,6 +72,8 @@ def answering(*answers, seen=None):
         {"method": "PUT", "path": "a%2Fb", "query": "c=%20", "body": "č".encode()},
         {"method": "PATCH", "body": b"x" * 300_000, "content_type": "application/x-ndjson"},
         {"method": "DELETE", "body": None},
+        {"method": "GET", "body": None, "query": "a=b"},
+        {"method": "GET", "body": b"{}"},
         {"body": b""},
         {"path": "ž", "idempotency_key": "č"},
     ],
@@ -96,10 +99,18 @@ async def test_a_plain_request_goes_past_the_session(api, request_of, sessions_r
     assert sessions_requests == []
 
 
+async def test_a_redirected_get_is_sent_once_and_then_by_a_session(api, request_of, sessions_requests):
+    moved = web.Response(status=302, headers={"Location": "/there"})
+    api.answer = lambda seen: moved if seen.path == "/x" else 200
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        assert (await client.send(request_of(method="GET", body=None))).status == 200
+    assert [seen.path for seen in api.seen] == ["/x", "/there"]
+    assert len(sessions_requests) == 1
+
+
 @pytest.mark.parametrize(
     ("parts", "settings", "headers"),
     [
-        ({"method": "GET", "body": None}, {}, {}),
         ({"path": "a#b"}, {}, {}),
         ({}, {"cookies": True}, {}),
         ({}, {"headers": {"expect": "100-continue"}}, {}),

@@ -1,0 +1,23 @@
+"""A task that fetches, made in a process of its own and steered by the environment."""
+
+import os
+
+from tasks import rest_to_sql
+
+from airflow_async_rest.core import loading
+
+ITEMS = 2_000
+
+
+def make_task():
+    loading.CHUNK_ROWS = 300  # so that much is staged, and little in one transaction
+    mode = os.environ["LOAD_MODE"]
+    return rest_to_sql(
+        sql=f"SELECT i AS id FROM generate_series(1, {ITEMS}) AS i ORDER BY i",
+        sql_conn_id="source_db",
+        columns={"id": "item.id", "number": "number", "at": "at"},
+        destination_table="killed",
+        load_mode=mode,
+        window_column="at" if mode == "replace_window" else None,
+        conflict_key=["id", "number"] if mode == "upsert" else None,
+    )

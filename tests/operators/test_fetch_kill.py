@@ -1,0 +1,88 @@
+"""SIGKILL while rows are fetched, staged and merged: the table is that of a run that nobody disturbed."""
+
+import random
+
+import fetch_tasks
+import psycopg
+import pytest
+from aiohttp import web
+from fetch_tasks import ITEMS
+from task_runner import Supervisor, run_try, spawn_try
+
+LOCK = 20261101
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def answer(seen):
+    """Two rows for each id."""
+    rows = [{"number": n, "at": f"2026-11-01T{n + 5:02}:00:00Z"} for n in range(2)]
+    return web.json_response({"data": {"items": rows}})
+
+
+@pytest.fixture(params=["append", "replace_window", "upsert"])
+def mode(request, postgres, places, connect, monkeypatch):
+    """Each load mode, with a table that has rows already, and that a lock can keep from taking more."""
+    monkeypatch.setenv("LOAD_MODE", request.param)
+    connect("warehouse", **postgres.connection())
+    places.answer = answer
+    postgres.execute(
+        "DROP TABLE IF EXISTS async_rest_loads, killed",
+        "CREATE TABLE killed (id bigint, number int, at timestamptz)",
+        *(["ALTER TABLE killed ADD PRIMARY KEY (id, number)"] if request.param == "upsert" else []),
+        "INSERT INTO killed VALUES (1, 0, '2026-11-01 23:00Z'), (-1, 0, '2026-10-31 00:00Z')",
+        f"CREATE OR REPLACE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
+        f"pg_advisory_xact_lock_shared({LOCK}); RETURN NEW; END $$",
+        "CREATE TRIGGER waits BEFORE INSERT ON killed FOR EACH STATEMENT EXECUTE FUNCTION waits()",
+    )
+    return request.param
+
+
+def expected(mode: str) -> set:
+    rows = {(i, n, f"2026-11-01 {n + 5:02}:00:00+00") for i in range(1, ITEMS + 1) for n in range(2)}
+    old = {(-1, 0, "2026-10-31 00:00:00+00")}
+    return rows | old | ({(1, 0, "2026-11-01 23:00:00+00")} if mode == "append" else set())
+
+
+def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supervisor, monkeypatch):
+    chance = random.Random(mode)
+    moments = [*sorted(chance.sample(range(1, ITEMS), 7)), ITEMS]
+    asked: set[str] = set()
+    tries = 0
+
+    def start():
+        nonlocal tries
+        tries += 1
+        return spawn_try("fetch_tasks", supervisor.path, tries)
+
+    def end(process):
+        process.kill()
+        process.join()
+        places.wait_for(lambda api: api.in_flight == 0)
+        asked.update(seen.path for seen in places.seen)
+        places.seen.clear()
+
+    for moment in moments:  # the last one: all is fetched, and some of it not staged, or the merge begins
+        process = start()
+        places.wait_for(lambda api, moment=moment: len(asked | {seen.path for seen in api.seen}) >= moment, 120)
+        end(process)
+    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres", autocommit=True) as held:
+        if set(postgres.execute("SELECT id FROM killed")) <= {(1,), (-1,)}:  # the last kill came before the commit
+            held.execute(f"SELECT pg_advisory_lock({LOCK})")
+            process = start()
+            while held.execute(WAITING).fetchone() == (0,):  # within the final transaction
+                assert process.is_alive(), "it ended before its merge"
+            end(process)
+    monkeypatch.setenv("DIES_BEFORE_SUCCESS", "yes")
+    process = start()
+    process.join()  # all is loaded, and Airflow does not know
+    assert process.exitcode == -9
+    monkeypatch.delenv("DIES_BEFORE_SUCCESS")
+    state, error = run_try(fetch_tasks.make_task(), Supervisor(supervisor.path), tries + 1)
+    assert (state, error) == ("success", None)
+    rows = postgres.execute("SELECT id, number, at::text FROM killed")
+    assert len(rows) == len(set(rows))
+    assert set(rows) == expected(mode)
+    assert postgres.execute("SELECT relname FROM pg_class WHERE relname LIKE 'async_rest_stg%'") == []
+    assert postgres.execute("SELECT count(*) FROM async_rest_loads") == [(0,)]
+    report = Supervisor(supervisor.path).report
+    assert (report["read"], report["delivered"], report["rows_loaded"]) == (ITEMS, ITEMS, 2 * ITEMS)
