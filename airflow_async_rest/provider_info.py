@@ -67,6 +67,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "From sending a request to the last byte of its answer. Default: 60.",
         "schema": {"type": ["number", "null"], "minimum": 0.1, "default": 60},
     },
+    "max_response_mb": {
+        "label": "Largest answer (MB)",
+        "description": "An answer of more megabytes fails its item. Default: 10.",
+        "schema": {"type": ["number", "null"], "minimum": 0.001, "default": 10},
+    },
     "verify": {
         "label": "TLS verification",
         "description": "true; or the path of a PEM file with the CA certificates to trust; or false, which trusts "
@@ -115,14 +120,15 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-async-rest",
         "name": name,
-        "description": "Rows out of a database into a REST API by date window: concurrently, inside the API's "
-        "limits, each one accounted for.",
+        "description": "Rows out of a database into a REST API by date window, or back: concurrently, inside the "
+        "API's limits, each one accounted for.",
         "integrations": [{"integration-name": name, "external-doc-url": "", "tags": ["protocol"]}],
         "operators": [
             {
                 "integration-name": name,
                 "python-modules": [
                     "airflow_async_rest.operators.sql_to_rest",
+                    "airflow_async_rest.operators.rest_to_sql",
                     "airflow_async_rest.operators.replay",
                 ],
             }

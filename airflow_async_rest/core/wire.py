@@ -167,5 +167,7 @@ async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
             pieces += piece
         body = bytes(pieces)
     if len(body) > bound:
-        raise ResponseTooLargeError(f"the answer has more than {bound} bytes")
+        raise ResponseTooLargeError(
+            f"the answer has more than {bound:,} bytes, the most that the connection's max_response_mb allows"
+        )
     return body

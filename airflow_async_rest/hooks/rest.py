@@ -1,16 +1,17 @@
 """AsyncRestHook: the engine for a plain task, behind an Airflow connection."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_async_rest.core.batch import Batch
+from airflow_async_rest.core.pages import Pages
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.hooks.rest_connection import RestConnection
 
 
 class AsyncRestHook(RestConnection):
-    """Posts rows to a REST API concurrently, inside its limits.
+    """Posts rows to a REST API, or fetches some from it: concurrently, inside its limits.
 
     :param http_conn_id: a connection of type ``async_rest`` or ``http``.
     """
@@ -75,3 +76,54 @@ class AsyncRestHook(RestConnection):
             dead_letter_path=dead_letter_path,
         )
         return deliver_items(self, items, sending, self.log)
+
+    def fetch(
+        self,
+        items: Iterable[Any],
+        *,
+        endpoint: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        paginate: Pages | None = None,
+        rows: str | Callable[[Any, dict[str, Any]], Any] | None = None,
+        columns: Mapping[str, str] | Sequence[str] | None = None,
+        missing_ok: bool = False,
+        concurrency: int | str | None = None,
+        rate_limit: str | None = None,
+        response_check: ResponseCheck | None = None,
+        request_retry: RequestRetry | None = None,
+        max_failures: int | str = 0,
+        dead_letter_path: str | None = None,
+    ) -> Generator[list[dict[str, Any]], None, dict[str, Any]]:
+        """Fetch rows in a plain ``@task``: the engine of :class:`RestToSqlOperator`, without a table or a checkpoint.
+
+        Chunks come as soon as there are 5,000 rows, or every second, in the order of the answers; while one is worked
+        on, up to five further ones are fetched. The generator's value is the report.
+
+        :param items: an iterable of dicts; another value becomes the dict ``{"item": value}``.
+        :param columns: as in the operator. Default: the rows as the API gives them.
+        :return: chunks: lists of dicts. An item's rows come all or not at all.
+        :raises AirflowException: at the end, when more items failed than ``max_failures`` allows.
+        """
+        from airflow_async_rest.fetch_jobs import Asking, fetch_rows  # noqa: PLC0415  (loads when it is used)
+
+        asking = Asking(
+            endpoint=endpoint,
+            method=method,
+            headers=headers,
+            query=query,
+            body=body,
+            paginate=paginate,
+            rows=rows,
+            columns=columns,
+            missing_ok=missing_ok,
+            concurrency=concurrency,
+            rate_limit=rate_limit,
+            response_check=response_check,
+            request_retry=request_retry or RequestRetry(),
+            max_failures=max_failures,
+            dead_letter_path=dead_letter_path,
+        )
+        return fetch_rows(self, items, asking, self.log)

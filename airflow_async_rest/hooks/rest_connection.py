@@ -105,8 +105,9 @@ class RestConnection(BaseHook):
             base_url=base_url,
             headers={**headers, **auth},
             idempotency_header=_idempotency_header(options),
-            connect_timeout_seconds=self._seconds(options, "connect_timeout_seconds", 10.0),
-            request_timeout_seconds=self._seconds(options, "request_timeout_seconds", 60.0),
+            connect_timeout_seconds=self._number(options, "connect_timeout_seconds", 10.0),
+            request_timeout_seconds=self._number(options, "request_timeout_seconds", 60.0),
+            max_response_bytes=int(self._number(options, "max_response_mb", 10.0, "megabytes") * 1_000_000),
             verify=_verify(options.get("verify", True)),
             client_certificate=self._certificate(options.get("cert")),
             trust_env=self._flag(options, "trust_env", default=True),
@@ -174,14 +175,14 @@ class RestConnection(BaseHook):
             raise self._wrong("headers", "***", 'write a JSON object such as {"Accept": "application/json"}')
         return value
 
-    def _seconds(self, options: Mapping[str, Any], name: str, default: float) -> float:
+    def _number(self, options: Mapping[str, Any], name: str, default: float, unit: str = "seconds") -> float:
         try:
-            seconds = float(options.get(name, default))
+            number = float(options.get(name, default))
         except (TypeError, ValueError):
-            seconds = 0.0
-        if not 0 < seconds < float("inf"):
-            raise self._wrong(name, options.get(name), "write a number of seconds above 0")
-        return seconds
+            number = 0.0
+        if not 0 < number < float("inf"):
+            raise self._wrong(name, options.get(name), f"write a number of {unit} above 0")
+        return number
 
     def _flag(self, options: Mapping[str, Any], name: str, *, default: bool) -> bool:
         value = _plain_flag(options.get(name, default))

@@ -100,6 +100,7 @@ def test_authentication_and_headers_come_from_the_connection(settings, fields, h
         ({"extra": {"headers": "A: b"}}, "headers="),
         ({"extra": {"headers": ["A"]}}, "headers="),
         ({"extra": {"request_timeout_seconds": 0}}, "request_timeout_seconds=0"),
+        ({"extra": {"max_response_mb": "big"}}, "max_response_mb='big': write a number of megabytes above 0"),
         ({"extra": {"connect_timeout_seconds": "soon"}}, "connect_timeout_seconds='soon'"),
         ({"extra": {"connect_timeout_seconds": "nan"}}, "connect_timeout_seconds='nan'"),
         ({"extra": {"trust_env": "perhaps"}}, "trust_env='perhaps'"),
