@@ -12,9 +12,10 @@ README = (REPOSITORY / "README.md").read_text()
 
 def operators():
     from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+    from airflow_async_rest.operators.rest_to_sql import RestToSqlOperator
     from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
 
-    return {"SqlToRestOperator": SqlToRestOperator, "ReplayDeadLettersOperator": ReplayDeadLettersOperator}
+    return {cls.__name__: cls for cls in (SqlToRestOperator, RestToSqlOperator, ReplayDeadLettersOperator)}
 
 
 def arguments_of(operator) -> dict:
@@ -32,14 +33,16 @@ def first_cells(text: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
-def test_the_argument_table_is_the_operators_arguments():
-    text = section("Arguments of `SqlToRestOperator`")
-    assert first_cells(text) == set(arguments_of(operators()["SqlToRestOperator"]))
+@pytest.mark.parametrize("operator", ["SqlToRestOperator", "RestToSqlOperator"])
+def test_the_argument_table_is_the_operators_arguments(operator):
+    text = section(f"Arguments of `{operator}`")
+    assert first_cells(text) == set(arguments_of(operators()[operator]))
 
 
-def test_the_argument_tables_defaults_are_the_operators():
-    text = section("Arguments of `SqlToRestOperator`")
-    defaults = {name: p.default for name, p in arguments_of(operators()["SqlToRestOperator"]).items()}
+@pytest.mark.parametrize("operator", ["SqlToRestOperator", "RestToSqlOperator"])
+def test_the_argument_tables_defaults_are_the_operators(operator):
+    text = section(f"Arguments of `{operator}`")
+    defaults = {name: p.default for name, p in arguments_of(operators()[operator]).items()}
     for line in text.splitlines():
         if line.startswith("| `"):
             name, written = re.match(r"\| `(\w+)`.*? \| `?([^`|]+)`? \|", line).groups()
@@ -58,7 +61,7 @@ def test_every_argument_of_the_replay_is_named():
     )
 
 
-@pytest.mark.parametrize("name", ["SqlToRestOperator", "ReplayDeadLettersOperator"])
+@pytest.mark.parametrize("name", ["SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator"])
 def test_every_argument_is_in_the_docstring_and_templated_ones_say_so(name):
     operator = operators()[name]
     documented = dict(re.findall(r":param (\w+): (.*?)(?=\n\s*:param|\n\s*\Z|\Z)", inspect.getdoc(operator), re.DOTALL))
@@ -79,6 +82,29 @@ def test_the_reports_fields_are_those_of_the_readme(api, tmp_path, connect):
     report = AsyncRestHook("search_api").deliver([{"id": 1}], endpoint="x", dead_letter_path=str(tmp_path))
     row = next(line for line in section("What a task leaves behind").splitlines() if "`return_value`" in line)
     assert set(re.findall(r"`(\w+)`", row)) - {"return_value", "p50", "p95", "p99"} == set(report)
+
+
+def test_a_fetch_adds_the_fields_that_the_readme_names(api, connect, tmp_path):
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    connect("search_api", conn_type="async_rest", host=api.url)
+    hook, reports = AsyncRestHook("search_api"), []
+
+    def take():
+        reports.append((yield from hook.fetch([1], endpoint="x", dead_letter_path=str(tmp_path))))
+
+    list(take())
+    delivered = hook.deliver([1], endpoint="x", dead_letter_path=str(tmp_path))
+    row = next(line for line in section("What a task leaves behind").splitlines() if "a task that fetches" in line)
+    assert set(re.findall(r"`(\w+)`", row)) == set(reports[0]) - set(delivered)
+
+
+def test_every_argument_of_fetch_is_one_of_the_operators():
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    fetch = set(inspect.signature(AsyncRestHook.fetch).parameters) - {"self"}
+    of_the_operator = list(arguments_of(operators()["RestToSqlOperator"]))
+    assert fetch <= set(of_the_operator)
 
 
 def test_the_ten_lines_are_a_dag(tmp_path):
