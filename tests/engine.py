@@ -1,15 +1,26 @@
 """Whole jobs without Airflow: rows, a state store, and the run of a job against a test's server."""
 
 import asyncio
+import contextlib
 import json
 import logging
+import threading
 
+from aiohttp import web
+
+from airflow_async_rest.core.answer import AnswerReader
 from airflow_async_rest.core.batch_form import BatchForm
 from airflow_async_rest.core.batch_source import BatchSource
 from airflow_async_rest.core.client import ClientSettings
+from airflow_async_rest.core.columns import RowShape
 from airflow_async_rest.core.dead_letters import DeadLetterFolder
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.job import Job, JobRun
+from airflow_async_rest.core.errors import LoadError
+from airflow_async_rest.core.fetch_request import FetchRequestBuilder
+from airflow_async_rest.core.fetching import FetchPlan
+from airflow_async_rest.core.job import Fetch, Job, JobRun
+from airflow_async_rest.core.loading import Earlier, LoadState, Merged, RefusedRow
+from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder
@@ -61,7 +72,9 @@ def make_job(api, path, rows=250, **settings) -> Job:
         **{
             "settings": ClientSettings(api.url),
             "build": builder.build,
-            "source": RowSource(rows if isinstance(rows, Rows) else Rows(rows), key=("id",), asked_for={"endpoint": ("id",)}),
+            "source": RowSource(
+                rows if isinstance(rows, Rows) else Rows(rows), key=("id",), asked_for={"endpoint": ("id",)}
+            ),
             "retry": RequestRetry(max_attempts=1),
             "about": {"window_start": "start", "window_end": "end"},
             "folder": DeadLetterFolder(path, 1),
@@ -102,3 +115,149 @@ def replay_folder(api, path, batch=None):
     replay = Replay([DeadLetterFolder(path)], None, json_encoder(), RequestRetry(), batch)
     job = make_job(api, path, source=replay, build=replay.build, folder=replay, fingerprint=None, max_failures=1000)
     return run(job)
+
+
+class Database:
+    """A destination in memory, and what loads have left beside it.
+
+    ``before`` and ``after`` are called around each call of a loader, with its name: they may raise, or wait.
+
+    :param mode: ``"append"``, ``"upsert"`` (by the value of ``id``), or ``"replace"``.
+    :ivar rows: of the destination.
+    :ivar staged: None when there is no staging table.
+    :ivar refused: words for a row that is refused as it is staged, by its values; None for one that is taken.
+    :ivar refused_at_merge: the same as it is merged.
+    """
+
+    def __init__(self, mode="append", rows=()):
+        self.mode = mode
+        self.rows = list(rows)
+        self.staged = None
+        self.line = None
+        self.owner = None
+        self.calls = []
+        self.cancelled, self.closed = threading.Event(), threading.Event()
+        self.before = self.after = lambda call: None
+        self.refused = self.refused_at_merge = lambda values: None
+
+    @property
+    def checkpoint(self):
+        return self.line.checkpoint
+
+
+class MemoryLoader:
+    """One try's connection to a :class:`Database`: what is not committed is gone with it."""
+
+    def __init__(self, database) -> None:
+        self.database = database
+        self.replaces, self.appends = database.mode == "replace", database.mode == "append"
+        self._begin_transaction()
+
+    def _begin_transaction(self):
+        self._rows = list(self.database.rows)
+        self._staged = None if self.database.staged is None else list(self.database.staged)
+
+    @contextlib.contextmanager
+    def _during(self, call):
+        self.database.calls.append(call)
+        self.database.before(call)
+        yield
+        self.database.after(call)
+
+    def open(self):
+        with self._during("open"):
+            self.database.owner = self
+            return self.database.line
+
+    def begin(self, *, resumed, staged):
+        with self._during("begin"):
+            found = len(self.database.staged or ())
+            if resumed and staged and found != staged:
+                raise LookupError(f"{staged} rows should be staged, and {found} are")
+            if not (resumed and staged):
+                self.database.staged = None
+            if not resumed:
+                self.database.line = Earlier(None, LoadState.STAGING, 0)
+            self._begin_transaction()
+
+    def stage(self, rows):
+        with self._during("stage"):
+            self._staged = [] if self._staged is None else self._staged
+            return self._take(rows, self.database.refused, self._staged.append)
+
+    def merge(self, *, first):
+        with self._during("merge"):
+            if first and self.replaces:
+                self._rows = [row for row in self._rows if row["day"] != "this"]
+            staged, before = sorted(self._staged or (), key=lambda row: row.place), len(self._rows)
+            refused = self._take(
+                staged, self.database.refused_at_merge, lambda row: self._rows.append(dict(row.values))
+            )
+            loaded = len(self._rows) - before
+            if self.database.mode == "upsert":
+                self._rows = list({row["id"]: row for row in self._rows}.values())
+            self._staged = None
+            return Merged(loaded, refused)
+
+    def _take(self, rows, words_for, take):
+        refused = []
+        for row in rows:
+            if words := words_for(row.values):
+                refused.append(RefusedRow(row.place, row.values, words))
+            else:
+                take(row)
+        return refused
+
+    def commit(self, checkpoint, state, loaded):
+        with self._during("commit"):
+            if self.database.owner is not self:
+                raise LoadError("another try of this task has taken over the load")
+            self.database.line = Earlier(json.loads(json.dumps(checkpoint)), state, loaded)
+            self.database.rows, self.database.staged = self._rows, self._staged
+            self._begin_transaction()
+
+    def rollback(self):
+        self.database.calls.append("rollback")
+        self._begin_transaction()
+
+    def cancel(self):
+        self.database.cancelled.set()
+
+    def close(self):
+        self.database.calls.append("close")
+        self.database.closed.set()
+
+
+def make_fetch_job(
+    api, path, database, items=60, *, pages=None, rows=None, shape=None, missing_ok=False, **settings
+) -> Job:
+    """Make a job that asks for ``x/{id}``, and loads what comes into a database in memory."""
+    plan = FetchPlan(
+        builder=FetchRequestBuilder(
+            base_url=api.url,
+            endpoint=EndpointTemplate("x/{id}"),
+            method="GET",
+            query=None,
+            body=None,
+            encode=json_encoder(),
+            identity=Identity(("dag", "task"), ("start", "end")),
+        ),
+        pages=pages or OnePage(),
+        reader=AnswerReader(rows, shape or RowShape()),
+        missing_ok=missing_ok,
+    )
+    chunks = items if isinstance(items, Rows) else Rows(items)
+    source = RowSource(chunks, whole_row_is_key=True, asked_for={"endpoint": ("id",)})
+    fetch = Fetch(plan=plan, loader=MemoryLoader(database))
+    return make_job(api, path, **{"build": None, "fetch": fetch, "source": source, "concurrency": 4, **settings})
+
+
+def rows_of(seen, count=2):
+    """Answer with an item's rows: ``{"id": "7-0", "item": 7, "day": "this"}``, and so on."""
+    number = number_of(seen)
+    return web.json_response([{"id": f"{number}-{n}", "item": number, "day": "this"} for n in range(count)])
+
+
+def number_of(seen) -> int:
+    """Tell which item a request is for."""
+    return int(seen.path.rpartition("/")[2])

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
@@ -24,6 +24,7 @@ _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/
 _CSV = frozenset({"text/csv", "application/csv"})
 # A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
 _LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
+_BYTE_ORDER_MARK = "\ufeff"
 _SHOWN = 200
 
 
@@ -75,7 +76,9 @@ class AnswerReader:
     def _rows_of(self, payload: Any, item: Mapping[str, Any]) -> list[Any]:
         if self._function is not None:
             try:
-                found = self._function(payload, dict(item))
+                rows = _as_list(_ask(self._function, payload, item))
+            except AnswerError:
+                raise
             except Exception as error:  # the author's code may raise anything
                 raise AnswerError(f"the function rows raised {type(error).__name__}: {error}") from error
         else:
@@ -84,12 +87,7 @@ class AnswerReader:
                 raise AnswerError(
                     f"the answer has nothing at rows={'.'.join(self._path)!r}; it begins {str(payload)[:_SHOWN]!r}"
                 )
-        if found is None or found is MISSING:
-            return []
-        rows = [found] if isinstance(found, Mapping) else found
-        if isinstance(rows, str | bytes) or not hasattr(rows, "__iter__"):
-            raise AnswerError(f"the rows of the answer are {str(rows)[:_SHOWN]!r}, which is no list of objects")
-        rows = list(rows)
+            rows = _as_list(None if found is MISSING else found)
         for row in rows:
             if not isinstance(row, Mapping):
                 raise AnswerError(
@@ -97,6 +95,24 @@ class AnswerReader:
                     "one of it"
                 )
         return rows
+
+
+def _ask(function: Callable[[Any, dict[str, Any]], Any], payload: Any, item: Mapping[str, Any]) -> Any:
+    found = function(payload, dict(item))
+    if isinstance(found, Coroutine):
+        found.close()
+        raise TypeError("it is an async function; write a plain one")
+    return found
+
+
+def _as_list(found: Any) -> list[Any]:
+    if found is None:
+        return []
+    if isinstance(found, Mapping):
+        return [found]
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise AnswerError(f"the rows of the answer are {str(found)[:_SHOWN]!r}, which is no list of objects")
+    return list(found)
 
 
 def parse_payload(response: Response) -> Any:
@@ -110,7 +126,7 @@ def parse_payload(response: Response) -> Any:
     kind, charset = _content_type(response)
     try:
         if kind in _CSV:
-            return _parse_csv(response.body.decode(charset))
+            return _parse_csv(response.body.decode(charset).removeprefix(_BYTE_ORDER_MARK))
         if kind in _NDJSON:
             return [parse_json(line) for line in response.body.splitlines() if line.strip()]
         return parse_json(response.body)
@@ -138,7 +154,7 @@ def parse_json(body: bytes) -> Any:
 def _content_type(response: Response) -> tuple[str, str]:
     message = Message()
     message["Content-Type"] = str(response.headers.get("Content-Type", ""))
-    return message.get_content_type() if message["Content-Type"] else "", message.get_content_charset("utf-8-sig")
+    return message.get_content_type() if message["Content-Type"] else "", message.get_content_charset("utf-8")
 
 
 def _parse_csv(text: str) -> list[Row]:

@@ -66,9 +66,9 @@ class RowShape:
         if isinstance(columns, Mapping):
             pairs = dict(columns)
         elif isinstance(columns, Sequence) and not isinstance(columns, str):
-            pairs = {name: name for name in columns}
-            if wrong := [name for name in pairs if not isinstance(name, str) or "." in name]:
+            if wrong := [name for name in columns if not isinstance(name, str) or "." in name]:
                 raise ConfigurationError(f"columns: {wrong[0]!r} is no column: write {{'column': {wrong[0]!r}}}.")
+            pairs = {name: f"{_ROW}.{name}" for name in columns}
         else:
             pairs = {}
         if not pairs or not all(isinstance(name, str) and name for name in pairs):
@@ -82,6 +82,11 @@ class RowShape:
         for path in paths.values():
             if path[0] == _WINDOW and path[1:] not in {("start",), ("end",)}:
                 raise ConfigurationError(f"columns: {'.'.join(path)!r}: write 'window.start' or 'window.end'.")
+            if path in {(_ITEM,), (_ROW,)}:
+                raise ConfigurationError(
+                    f"columns: {path[0]!r}: write '{path[0]}.<name>'; a key of the row that is called {path[0]!r} is "
+                    f"'row.{path[0]}'."
+                )
         return paths
 
     def _column(self, name: str) -> str:
@@ -98,7 +103,7 @@ class RowShape:
     def item_columns(self) -> tuple[str, ...]:
         """What the paths ask of the item."""
         paths = (self._paths or {}).values()
-        return tuple(path[1] for path in paths if path[0] == _ITEM and len(path) > 1)
+        return tuple(path[1] for path in paths if path[0] == _ITEM)
 
     def _of_row(self) -> Iterable[Path]:
         paths = self._paths or {}
@@ -119,7 +124,7 @@ class RowShape:
                 fixed[column] = self._window.get(path[1])
             else:
                 fixed[column] = None  # for its place
-                getters.append((column, _getter(path[1:] if path[0] == _ROW and len(path) > 1 else path)))
+                getters.append((column, _getter(path[1:] if path[0] == _ROW else path)))
         shaped = []
         for row in rows:
             made = fixed.copy()
@@ -135,7 +140,7 @@ class RowShape:
         made, extra = {}, []
         for key, value in row.items():
             column = self._known.get(key) or self._folded.get(str(key).lower())
-            if column is None:
+            if column is None or (column != key and column in row):  # the other key is the column's very name
                 extra.append(key)
             else:
                 made[column] = value

@@ -50,18 +50,24 @@ class FetchRequestBuilder:
             raise ConfigurationError("body: a GET has none; write method='POST', or use query=.")
 
     @property
+    def method(self) -> str:
+        """The method of all requests."""
+        return self._method
+
+    @property
     def columns(self) -> dict[str, tuple[str, ...]]:
         """The columns that each argument asks of an item."""
         return {"endpoint": self._endpoint.columns, "query": self._query.columns, "body": self._body.columns}
 
-    def build(self, item: Item, page: Page) -> Request:
+    def build(self, item: Item, page: Page, after: Request | None = None) -> Request:
         """Build the request for a page of an item.
 
+        :param after: the request for the page before, from which a relative link leads on.
         :raises ItemError: when the item does not fill it, or the page's link leads away from the API.
         """
         in_query, in_body = ({}, page.parameters) if page.into == "body" else (page.parameters, {})
         if page.link is not None:
-            path, query = self._follow(page.link)
+            path, query = self._follow(page.link, after.path if after else "")
         else:
             path, query = self._endpoint.render(item.row)
             query = "&".join(filter(None, (query, self._query.render(item.row, in_query))))
@@ -71,13 +77,14 @@ class FetchRequestBuilder:
         key.update(b"\0".join((path.encode(), query.encode(), item.identity, body or b"")))
         return Request(self._method, path, query, body, key.hexdigest())
 
-    def _follow(self, link: str) -> tuple[str, str]:
+    def _follow(self, link: str, path: str) -> tuple[str, str]:
         """Give path and query of a link: on the connection's own host, whatever scheme and port it names."""
         try:
-            target = self._base.join(URL(link))
+            target = URL(str(self._base) + path, encoded=True).join(URL(link))
         except ValueError as error:
             raise AnswerError(f"the link to the next page cannot be read ({error}): {link[:200]!r}") from error
-        if target.host != self._base.host or not target.raw_path.startswith(self._base.raw_path):
+        below = target.host == self._base.host and target.raw_path.startswith(self._base.raw_path)
+        if not below or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
             raise AnswerError(
                 f"the link to the next page leads away from the connection's base URL: {str(target)[:200]!r}"
             )

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_async_rest.core.answer import Answer, AnswerReader
-from airflow_async_rest.core.errors import AnswerError, ItemError
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError, ItemError
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
-from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
+from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
+from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Response, Skipped, Verdict
 from airflow_async_rest.core.pages import Page, Pages
 
 _NOT_FOUND = 404
@@ -20,12 +21,17 @@ class FetchPlan:
     """What is asked for, and how its answers are read.
 
     :param missing_ok: whether a 404 says that there are no rows.
+    :raises ConfigurationError: when the pages cannot be asked for in this way.
     """
 
     builder: FetchRequestBuilder
     pages: Pages
     reader: AnswerReader
     missing_ok: bool = False
+
+    def __post_init__(self) -> None:
+        if self.builder.method == "GET" and self.pages.begin().into == "body":
+            raise ConfigurationError("paginate with into='body': a GET has none; write method='POST', or into='query'.")
 
 
 class Fetching:
@@ -45,9 +51,10 @@ class Fetching:
         page: Page | None = self._plan.pages.begin()
         asked: set[tuple[Any, ...]] = set()
         request: Request | None = None
+        before: Response | None = None
         try:
             while page is not None:
-                request = self._build(item, page, asked)
+                request = self._build(item, page, request, asked)
                 settled = await self._exchange.settle(request)
                 attempts += settled.attempts
                 if settled.verdict is not Verdict.DELIVERED:
@@ -58,6 +65,8 @@ class Fetching:
                     return self._exchange.dead_letter(item, request, settled, fetch=True), []
                 assert settled.response is not None  # noqa: S101  (delivered: there was one)
                 answer: Answer = self._plan.reader.read(settled.response, item.row)
+                _check_progress(before, answer, len(rows) + len(answer.rows))
+                before = answer.response
                 rows += answer.rows
                 page = self._plan.pages.after(page, answer)
         except ItemError as error:
@@ -69,10 +78,20 @@ class Fetching:
             return Skipped(item.index), []
         return Delivered(item.index, attempts), rows
 
-    def _build(self, item: Item, page: Page, asked: set[tuple[Any, ...]]) -> Request:
-        request = self._plan.builder.build(item, page)
+    def _build(self, item: Item, page: Page, after: Request | None, asked: set[tuple[Any, ...]]) -> Request:
+        request = self._plan.builder.build(item, page, after)
         place = (request.path, request.query, request.body)
         if place in asked:
             raise AnswerError(f"the pages do not end: {request.path}?{request.query} comes a second time")
         asked.add(place)
         return request
+
+
+def _check_progress(before: Response | None, answer: Answer, count: int) -> None:
+    """Look for pages that would never end. :raises AnswerError: then."""
+    if before is not None and answer.count and answer.response.body == before.body:
+        raise AnswerError(
+            "a page is, to the last byte, the one before it: does the API know the parameters of paginate?"
+        )
+    if count > MOST_ROWS_OF_AN_ITEM:
+        raise AnswerError(f"the answers for one item have {count:,} rows; {MOST_ROWS_OF_AN_ITEM:,} is the most")

@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.batch_delivery import BatchDelivery
@@ -13,7 +13,13 @@ from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.delivery import Delivery
-from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, SourceChangedError, StoppedError
+from airflow_async_rest.core.errors import (
+    DeadLetterStoreError,
+    FailuresError,
+    KilledError,
+    SourceChangedError,
+    StoppedError,
+)
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetching import Fetching, FetchPlan
 from airflow_async_rest.core.journal import Journal, Log
@@ -32,6 +38,8 @@ from airflow_async_rest.core.sender import Sender
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.source import Source, ThreadedSource
 from airflow_async_rest.core.writing import Writing
+
+Result = TypeVar("Result")
 
 # After a stop there are 5 s until Airflow's SIGKILL: 2 for requests in flight, these for the last writes.
 _SECONDS_AFTER_STOP = 1.8
@@ -141,20 +149,28 @@ class JobRun:
 
     async def _deliver_all(self) -> None:
         job = self._job
-        resume, how = await self._keeper.load()
+        loading = self._keeper.load()
+        resume, how = await (self._unless_stopped(loading) if self._loading else loading)
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
-        if self._loading and self._loading.is_done:
-            self._recorder = self._record(resume)
+        if self._loading and await self._is_done(self._loading, resume):
             return
         try:
-            await self._deliver(resume)
+            await self._deliver(resume, how)
         except SourceChangedError as why:
             self._journal.starting_over(why)
-            await self._deliver(None)
+            await self._deliver(None, str(why))
         if self._loading:
             await self._merge(self._loading)
+
+    async def _is_done(self, keeper: LoadKeeper, resume: Resume | None) -> bool:
+        """Tell whether an earlier try has done all, and go on with its account."""
+        if resume is None or not keeper.is_done:
+            return False
+        self._recorder = self._record(resume)
+        await keeper.show_refused(self._recorder, resume)
+        return self._judge() is None
 
     async def _merge(self, keeper: LoadKeeper) -> None:
         """Move what was fetched into the destination; a stop meanwhile undoes that."""
@@ -162,27 +178,43 @@ class JobRun:
         if job.fetch and job.fetch.loader.replaces and not is_whole(self._recorder.totals, job.max_failures):
             self._journal.not_replaced()
             return
-        merging = asyncio.create_task(keeper.merge(self._recorder, lambda: self._judge() is None))
-        stopped = asyncio.create_task(self._stop.wait())
-        ends: list[asyncio.Future[Any]] = [merging, stopped]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not merging.done() and self._stop.error is not None:
-            # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
-            threading.Thread(target=keeper.cancel_merge, name="async-rest-cancel", daemon=True).start()
-            await asyncio.wait([merging], timeout=GRACE_SECONDS)
-            merging.cancel()
-            await asyncio.gather(merging, return_exceptions=True)
-            raise self._stop.error
-        await merging
+        await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
 
-    async def _deliver(self, resume: Resume | None) -> None:
-        """Send what there is to send: all rows, or on a retry those that are missing."""
+    async def _unless_stopped(self, doing: Coroutine[Any, Any, Result]) -> Result:
+        """Wait for what the database does, and cancel it at a stop.
+
+        :raises StoppedError: when the stop was pulled.
+        """
+        task = asyncio.create_task(doing)
+        stopped = asyncio.create_task(self._stop.wait())
+        ends: list[asyncio.Future[Any]] = [task, stopped]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # Ctrl-C: asyncio.Runner cancels the main task
+            self._stop.pull(KilledError("interrupted"))
+        finally:
+            stopped.cancel()
+        if not task.done() and self._stop.error is not None:
+            if self._loading:
+                # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
+                threading.Thread(target=self._loading.cancel, name="async-rest-cancel", daemon=True).start()
+            await asyncio.wait([task], timeout=GRACE_SECONDS)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise self._stop.error
+        return await task
+
+    async def _deliver(self, resume: Resume | None, how: str) -> None:
+        """Send what there is to send: all rows, or on a retry those that are missing.
+
+        :param how: why it is all rows.
+        """
         job = self._job
         self._recorder = recorder = self._record(resume)
-        await self._keeper.begin(resume)
         if self._loading:
-            await self._loading.take_refused(recorder)
+            await self._unless_stopped(self._loading.begin_load(resume, how))
+        else:
+            await self._keeper.begin(resume)
         workers = job.concurrency or MOST
         writing = Writing(
             self._keeper,
@@ -273,7 +305,8 @@ class JobRun:
         self._keeper.close()
         self._journal.ended(report, error)
         if lost is not None:
-            raise DeadLetterStoreError(f"{report['failed']} dead letters are not written: {lost}") from lost
+            failures = self._recorder.totals.failures.total()
+            raise DeadLetterStoreError(f"{failures} dead letters are not written: {lost}") from lost
         return report
 
     def report(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId, Record
-from airflow_async_rest.core.errors import DeadLetterStoreError, LoadError
+from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder, Snapshot
@@ -83,7 +83,7 @@ class Keeper:
             return None
         checkpoint = Checkpoint.from_json(value)
         if checkpoint.fingerprint != self._fingerprint:
-            raise ValueError("the SQL, its binds, the window, method, endpoint or key is another than before")
+            raise ValueError("the SQL, its binds, the window or another argument is not what it was")
         letters = await self._files.call(folder.read, checkpoint.parts)
         # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
         counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
@@ -178,7 +178,7 @@ class Keeper:
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True)
-        except LoadError as failure:
+        except (LoadError, ConfigurationError) as failure:
             self._journal.complain("stage the last rows; a retry fetches them again", failure)
         except (DeadLetterStoreError, TimeoutError) as failure:
             lost = failure

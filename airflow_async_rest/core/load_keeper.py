@@ -1,13 +1,13 @@
 """What outlives a try that loads rows: its checkpoint lies beside the rows, and is written in their transaction."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record, refused_record
-from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
+from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError, SourceChangedError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.loading import (
@@ -25,6 +25,19 @@ from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.worker_thread import WorkerThread
+
+
+class _Effect(NamedTuple):
+    """What became of rows in one transaction.
+
+    :param refused: by the database.
+    :param again: places of rows that the totals count as refused, and that were tried again.
+    :param taken: places of rows that some part calls refused, and that are no longer.
+    """
+
+    refused: Sequence[RefusedRow]
+    again: Collection[int]
+    taken: Collection[int]
 
 
 class LoadKeeper(Keeper):
@@ -46,7 +59,11 @@ class LoadKeeper(Keeper):
         self._database = WorkerThread("async-rest-database")
         self._earlier: Earlier | None = None
         self._state = LoadState.STAGING
-        self._refused: set[int] = set()  # places of rows that the dead letters call refused
+        # Nothing more is written to the database: all is merged, or nobody knows whether the last commit went through.
+        self._over = False
+        # Places of rows that some part of an earlier try calls refused, until it is known what became of them now.
+        self._refused: set[int] = set()
+        self._counted: set[int] = set()  # of these, those that the totals count
         self.buffer = RowBuffer()
 
     @property
@@ -55,7 +72,7 @@ class LoadKeeper(Keeper):
         return self._earlier is not None and self._earlier.state is LoadState.DONE
 
     async def load(self) -> tuple[Resume | None, str]:
-        """Find out where to go on. :raises ConfigurationError: when rows cannot be loaded, or not once more."""
+        """Find out where to go on. :raises ConfigurationError: when rows cannot be loaded."""
         self._earlier = await self._database.call(self._loader.open)
         return await super().load()
 
@@ -64,124 +81,166 @@ class LoadKeeper(Keeper):
             raise ValueError("what was staged is gone: it was removed, because nobody went on with it for days")
         return self._earlier.checkpoint if self._earlier else None
 
-    async def begin(self, resume: Resume | None) -> None:
+    async def _load(self) -> Resume | None:
+        resume = await super()._load()
+        if resume is None:
+            return None
+        # Nobody replays a fetch. What is resolved in a part of no checkpoint was not committed with its rows.
+        dead = {**resume.dead, **resume.resolved}
+        checkpoint = resume.checkpoint
+        return replace(
+            resume,
+            checkpoint=replace(checkpoint, unfinished=checkpoint.unfinished | resume.delivered),
+            delivered=frozenset(),
+            dead=dead,
+            resolved={},
+            known_dead=resume.known_dead.union(dead, resume.delivered),
+        )
+
+    async def begin_load(self, resume: Resume | None, how: str) -> None:
         """Begin where ``resume`` ends; rows that the database refused before are staged once more.
 
+        :param how: why it is all rows.
         :raises ConfigurationError: when starting over would append rows a second time.
         :raises SourceChangedError: when what should be staged is not there any more.
         """
         if resume is None and self._earlier is not None and self._earlier.loaded and self._loader.appends:
             raise ConfigurationError(
-                f"load_mode='append': an earlier try of this task has appended {self._earlier.loaded} rows, and now "
-                "the query or the arguments are others, so that it cannot go on from there, and would append them "
-                "again. Delete those rows, and the line of this run in the table async_rest_loads; or use "
-                "load_mode='upsert' or 'replace_window'."
+                f"load_mode='append': an earlier try of this task has appended {self._earlier.loaded} rows, and this "
+                f"one would append them again ({how}). Delete those rows, and the line of this run in the table "
+                "async_rest_loads; or use load_mode='upsert' or 'replace_window'."
             )
+        async with self._turn:  # a write that is still under way is of rows that are not wanted any more
+            self.buffer.take()
+            await self.begin(resume)
+            await self._take_refused()
+
+    async def begin(self, resume: Resume | None) -> None:
+        """Begin where ``resume`` ends; without it, what earlier tries have staged is removed."""
+        self._begun = False
         await super().begin(resume)
+        self._begun, self._over = False, False
         self._state = self._earlier.state if resume and self._earlier else LoadState.STAGING
         staged = resume.checkpoint.totals["rows"]["staged"] if resume else 0
         try:
             await self._database.call(lambda: self._loader.begin(resumed=resume is not None, staged=staged))
         except LookupError as error:
             raise SourceChangedError(str(error)) from error
+        self._begun = True
 
-    async def take_refused(self, recorder: Recorder) -> None:
+    async def _take_refused(self) -> None:
         """Take rows that the database refused in earlier tries as rows to be staged."""
-        if not self._parts or isinstance(self._folder, Replay):
+        if isinstance(self._folder, Replay):
             return
         records = await self._files.call(self._folder.read_refused, self._parts)
-        rows = [PlacedRow(place_of(record["index"], record["row_number"]), record["row"]) for record in records]
-        self._refused = {row.place for row in rows}
-        _rows_of(recorder.totals).refused -= len(rows)
+        rows = [PlacedRow(_place_in(record), record["row"]) for record in records]
+        self._counted = {row.place for row in rows}
+        self._refused = self._counted.union(map(_place_in, await self._files.call(self._folder.read_refused)))
         self.buffer.put_back(rows)
 
+    async def show_refused(self, recorder: Recorder, resume: Resume) -> None:
+        """Show the rows that the database refused in earlier tries."""
+        if not isinstance(self._folder, Replay):
+            for record in await self._files.call(self._folder.read_refused, resume.checkpoint.parts):
+                recorder.show_refused(record)
+
     async def _write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool) -> None:
-        snapshot, rows = recorder.snapshot(), self.buffer.take()
-        counts = _rows_of(recorder.totals)
-        before = RowTotals(**asdict(counts))
-        try:
-            if rows or snapshot.records or self._fingerprint is not None:
-                refused = await self._database.call(self._loader.stage, rows) if rows else []
-                counts.staged += len(rows) - len(refused)
-                self._state = LoadState.STAGING if rows else self._state
-                await self._commit(recorder, snapshot, rows, refused, self._state)
-        except BaseException:
-            counts.staged, counts.refused = before.staged, before.refused
-            recorder.give_back(snapshot)
-            self.buffer.put_back(rows)
-            # Not awaited: the statement may hang.
-            self._database.submit(self._loader.rollback)
-            raise
+        if not self._over:
+            rows = self.buffer.take()
+            with self._transaction(recorder, rows) as snapshot:
+                if rows or snapshot.records or self._fingerprint is not None:
+                    refused = await self._database.call(self._loader.stage, rows) if rows else []
+                    _rows_of(recorder.totals).staged += len(rows) - len(refused)
+                    self._state = LoadState.STAGING if rows else self._state
+                    await self._commit(recorder, snapshot, self._effect(snapshot, rows, refused), self._state)
         if progress is not None:
             self._store_soon({"progress": progress}, last=last)
 
-    async def _commit(
-        self,
-        recorder: Recorder,
-        snapshot: Snapshot,
-        rows: Sequence[PlacedRow],
-        refused: Sequence[RefusedRow],
-        state: LoadState,
-    ) -> None:
+    @contextlib.contextmanager
+    def _transaction(self, recorder: Recorder, rows: Sequence[PlacedRow]) -> Iterator[Snapshot]:
+        """Take a snapshot, which counts when the block has committed it; else all is as it was before.
+
+        :param rows: that go with it.
+        :raises LoadError: for whatever the block raises that is no error of this package.
+        """
+        snapshot, before = recorder.snapshot(), replace(_rows_of(recorder.totals))
+        try:
+            yield snapshot
+        except BaseException as error:
+            recorder.totals.rows = before
+            # Not awaited: the statement may hang.
+            self._database.submit(self._loader.rollback)
+            if not self._over:
+                recorder.give_back(snapshot)
+                self.buffer.put_back(rows)
+            if isinstance(error, Exception) and not isinstance(error, AsyncRestError):
+                raise LoadError(f"rows cannot be loaded: {type(error).__name__}: {error}") from error
+            raise
+        recorder.confirm(snapshot)
+
+    def _effect(self, snapshot: Snapshot, rows: Sequence[PlacedRow], refused: Sequence[RefusedRow]) -> _Effect:
+        """Look at rows that are staged: they may have been refused before, or are of an item that is fetched anew."""
+        if not self._refused:
+            return _Effect(refused, (), ())
+        fetched, places = frozenset(snapshot.fetched), {row.place for row in rows}
+        known = {place for place in self._refused if place in places or item_of(place)[0] in fetched}
+        return _Effect(refused, self._counted & places, known.difference(row.place for row in refused))
+
+    async def _commit(self, recorder: Recorder, snapshot: Snapshot, effect: _Effect, state: LoadState) -> None:
         """Write what the database refused as dead letters, then the checkpoint that counts them, with the rows."""
         counts = _rows_of(recorder.totals)
-        counts.refused += len(refused)
-        records = [*snapshot.records, *self._records_of(recorder, rows, refused)]
-        await self._write_part(records)
+        counts.refused += len(effect.refused) - len(effect.again)
+        letters = [refused_record(*item_of(row.place), row.values, row.words) for row in effect.refused]
+        taken = [item_of(place) for place in sorted(effect.taken)]
+        resolved = [{"index": index, "row_number": number, "resolved": True} for index, number in taken]
+        await self._write_part([*snapshot.records, *letters, *resolved])
         checkpoint = self._checkpoint(snapshot, {**snapshot.totals, "rows": asdict(counts)})
+        self._over = True  # until the answer is there
         await self._database.call(self._loader.commit, checkpoint, state, counts.loaded)
-
-    def _records_of(self, recorder: Recorder, rows: Sequence[PlacedRow], refused: Sequence[RefusedRow]) -> list[Record]:
-        records: list[Record] = []
-        for row in refused:
-            index, number = item_of(row.place)
-            record = refused_record(index, number, row.values, row.words)
-            records.append(record)
+        self._over = False
+        self._counted.difference_update(effect.again)
+        self._refused.difference_update(effect.taken, [row.place for row in effect.refused])
+        for record in letters:
             recorder.show_refused(record)
-        if self._refused:
-            places = {row.place for row in refused}
-            for place in [row.place for row in rows if row.place in self._refused and row.place not in places]:
-                self._refused.discard(place)
-                index, number = item_of(place)
-                records.append({"index": index, "row_number": number, "resolved": True})
-        return records
+        for index, number in taken:
+            recorder.hide_refused(index, number)
 
     async def merge(self, recorder: Recorder, is_good: Callable[[], bool]) -> None:
         """Move everything into the destination.
 
         :param is_good: tells, once it is known which rows were refused, whether anything is left to do.
-        :raises LoadError: when the database does not do it; then it has done nothing.
+        :raises LoadError: when the database does not do it; then it has done nothing, unless only the answer to its
+            commit was lost, which the next try finds out.
         """
         await self.write(recorder, None, last=True)
         async with self._turn:
-            snapshot, counts = recorder.snapshot(), _rows_of(recorder.totals)
-            before = RowTotals(**asdict(counts))
-            try:
+            if self._over or recorder.unfinished:
+                raise LoadError("not all rows could be staged; a retry goes on from those that are")
+            with self._transaction(recorder, []) as snapshot:
+                counts = _rows_of(recorder.totals)
                 first = counts.loaded == 0
                 merged = await self._database.call(lambda: self._loader.merge(first=first))
                 counts.loaded, counts.staged = counts.loaded + merged.loaded, 0
                 counts.refused += len(merged.refused)
                 state = LoadState.DONE if is_good() else LoadState.MERGED
                 counts.refused -= len(merged.refused)
-                await self._commit(recorder, snapshot, [], merged.refused, state)
-                self._state = state
-            except BaseException:
-                counts.staged, counts.loaded, counts.refused = before.staged, before.loaded, before.refused
-                recorder.give_back(snapshot)
-                self._database.submit(self._loader.rollback)
-                raise
+                taken = self._refused.difference(row.place for row in merged.refused)
+                await self._commit(recorder, snapshot, _Effect(merged.refused, (), taken), state)
+                self._over = True
 
-    def cancel_merge(self) -> None:
-        """Make a merge that is under way raise, soon; from any thread."""
+    def cancel(self) -> None:
+        """Make a statement that is under way raise, soon; from any thread."""
         with contextlib.suppress(Exception):
             self._loader.cancel()
 
     async def write_last(
         self, recorder: Recorder, progress: Mapping[str, Any], *, forget: bool, until: float
     ) -> Exception | None:
-        """Write the last snapshot; items whose rows could not be staged count as unfinished."""
+        """Write the last snapshot; what does not get into the database in time is unfinished, and no loss."""
         lost = await super().write_last(recorder, progress, forget=forget, until=until)
-        recorder.lose_fetched()
+        if isinstance(lost, TimeoutError):
+            self._journal.complain("stage the last rows; a retry fetches them again", LoadError("it takes too long"))
+            return None
         return lost
 
     async def _forget(self) -> None:
@@ -192,6 +251,10 @@ class LoadKeeper(Keeper):
         self._database.submit(self._loader.close)
         self._database.close()
         super().close()
+
+
+def _place_in(record: Record) -> int:
+    return place_of(record["index"], record["row_number"])
 
 
 def _rows_of(totals: Totals) -> RowTotals:

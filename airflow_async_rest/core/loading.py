@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
-from airflow_async_rest.core.errors import AnswerError
-
 # As many as are staged in one transaction: larger ones are hardly faster.
 CHUNK_ROWS = 5_000
 # A row's place is one number: that of its item, and its own among the item's rows.
-_PLACES_OF_AN_ITEM = 1 << 24
+MOST_ROWS_OF_AN_ITEM = 1 << 24
 
 
 class PlacedRow(NamedTuple):
@@ -104,7 +102,10 @@ class Loader(Protocol):
         ...
 
     def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
-        """Make durable what was staged or merged, and the checkpoint with it."""
+        """Make durable what was staged or merged, and the checkpoint with it.
+
+        When it raises, nobody knows whether it went through: nothing is written after it, until another :meth:`open`.
+        """
         ...
 
     def rollback(self) -> None:
@@ -119,12 +120,12 @@ class Loader(Protocol):
 
 def place_of(index: int, number: int) -> int:
     """Give the place of a row: that of an item's first is number 0."""
-    return index * _PLACES_OF_AN_ITEM + number
+    return index * MOST_ROWS_OF_AN_ITEM + number
 
 
 def item_of(place: int) -> tuple[int, int]:
     """Give the index of a row's item, and its number among the item's rows."""
-    return divmod(place, _PLACES_OF_AN_ITEM)
+    return divmod(place, MOST_ROWS_OF_AN_ITEM)
 
 
 @dataclass
@@ -159,9 +160,7 @@ class RowBuffer:
         await self._room.wait()
 
     def add(self, index: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add an item's rows. :raises AnswerError: when they are too many for one item."""
-        if len(rows) > _PLACES_OF_AN_ITEM:
-            raise AnswerError(f"the answers for one item have {len(rows):,} rows; {_PLACES_OF_AN_ITEM:,} is the most")
+        """Add an item's rows."""
         first = place_of(index, 0)
         self.put_back([PlacedRow(place, row) for place, row in enumerate(rows, first)])
 

@@ -69,7 +69,7 @@ class OnePage:
 class LinkPages:
     """Each answer has the URL of the next page.
 
-    A link is followed on the connection's own host only, below its base URL.
+    A link is followed on the connection's own host only, below its base URL; a relative one leads on from its page.
 
     :param path: where it is in the body, such as ``"links.next"``; missing, null or empty on the last page. Default:
         in the header ``Link``, as ``rel="next"`` (RFC 8288).
@@ -175,7 +175,7 @@ class NumberedPages:
     def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Give the page with the next number."""
         following = page.parameters[self.param] + 1
-        if self.pages is not None:
+        if self.pages is not None and not _is_nothing(answer):
             pages = _number("NumberedPages(pages)", self.pages, answer.payload)
             return self._page(following) if following - self.first < pages else None
         enough = 1 if self.until == _EMPTY else self.size or 1
@@ -219,7 +219,7 @@ class OffsetPages:
     def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Give the page after the rows that came."""
         offset = page.parameters[self.param] + answer.count
-        if self.total is not None:
+        if self.total is not None and not _is_nothing(answer):
             total = _number("OffsetPages(total)", self.total, answer.payload)
             if offset < total and answer.count == 0:
                 raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
@@ -229,6 +229,11 @@ class OffsetPages:
 
     def _page(self, offset: int) -> Page:
         return Page({self.param: offset, self.limit_param: self.limit}, self.into)
+
+
+def _is_nothing(answer: PageAnswer) -> bool:
+    """Tell an answer without content, which says that there are no more rows, and not how many there are."""
+    return answer.payload is None and answer.count == 0
 
 
 def _number(argument: str, path: str, payload: Any) -> int:

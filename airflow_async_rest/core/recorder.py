@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import Record, shown_record, to_record
-from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
+from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.response import is_permanent
 from airflow_async_rest.core.retry import RequestRetry
@@ -26,7 +26,7 @@ class Snapshot:
 
     :param batches: of the unfinished rows, those that are in one request.
     :param records: dead letters and resolutions since the snapshot before, to be written first.
-    :param fetched: items whose rows were fetched since the snapshot before, to be staged with it.
+    :param fetched: items whose rows are to be staged with it: delivered in it, though not yet in the account.
     """
 
     position: int
@@ -100,8 +100,7 @@ class Recorder:
         if index in self._dead_before:
             self.totals.no_longer_failed(self._dead_before.pop(index))
             self._again.add(index)
-            if (shown := self._sample.pop((index, _NO_ROW), None)) is not None:
-                self._sample_bytes -= _size(shown)
+            self._remove_from_sample((index, _NO_ROW))
         elif index not in self._pending:  # pending already: an earlier try took it and did not finish it
             self._position = index + 1
             self.totals.read += 1
@@ -128,7 +127,12 @@ class Recorder:
         self._pending.update(dict.fromkeys([item.index for item in items], next(self._requests)))
 
     def record(self, outcome: Outcome) -> None:
-        """Note what became of a row."""
+        """Note what became of a row. One that was fetched is delivered when its rows are kept: :meth:`confirm`."""
+        if isinstance(outcome, Delivered) and self.totals.rows is not None:
+            self._fetched.append(outcome.index)
+            self.delivered_now += 1
+            self._note(failed=False)
+            return
         self._pending.pop(outcome.index, None)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
@@ -145,8 +149,6 @@ class Recorder:
             self.totals.delivered += 1
             self.delivered_now += 1
             self._note(failed=False)
-            if self.totals.rows is not None:
-                self._fetched.append(outcome.index)
         if outcome.index in self._known_dead:
             self._resolve(outcome.index)
 
@@ -197,17 +199,17 @@ class Recorder:
         return len(self._records)
 
     def snapshot(self) -> Snapshot:
-        """Take the state of this moment; its records are the caller's to write, or to give back."""
+        """Take the state of this moment; what it has is the caller's to write, and to confirm or give back."""
         records, self._records = self._records, []
         fetched, self._fetched = self._fetched, []
         digest = self._digest.hexdigest() if self._digest else self._digest_before
         return Snapshot(
             self._position,
             digest,
-            frozenset(self._pending),
+            frozenset(self._pending).difference(fetched),
             self._batches(),
-            self.totals.to_json(),
-            records,
+            {**self.totals.to_json(), "delivered": self.totals.delivered + len(fetched)},
+            records + [{"index": index, "resolved": True} for index in fetched if index in self._known_dead],
             fetched,
         )
 
@@ -219,27 +221,39 @@ class Recorder:
                 requests.setdefault(request, []).append(index)
         return tuple(tuple(sorted(batch)) for batch in requests.values())
 
+    def confirm(self, snapshot: Snapshot) -> None:
+        """Count the items as delivered whose rows are kept now."""
+        for index in snapshot.fetched:
+            del self._pending[index]
+            self._known_dead.discard(index)
+        self.totals.delivered += len(snapshot.fetched)
+
     def give_back(self, snapshot: Snapshot) -> None:
         """Take back records that could not be written, and items whose rows could not be staged."""
-        self._records = snapshot.records + self._records
+        fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
+        records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
+        self._records = records + self._records
         self._fetched = snapshot.fetched + self._fetched
-
-    def lose_fetched(self) -> None:
-        """Let items whose rows are in no snapshot that was written be unfinished."""
-        self.totals.delivered -= len(self._fetched)
-        self._pending.update(dict.fromkeys(self._fetched, 0))
-        self._fetched = []
 
     def show_refused(self, record: Record) -> None:
         """Add a row that the database refused to the sample of what failed."""
         shown = shown_record(record, payloads=self._sample_payloads)
         self._add_to_sample((record["index"], record["row_number"]), shown)
 
+    def hide_refused(self, index: int, number: int) -> None:
+        """Take a row that the database takes now out of the sample."""
+        self._remove_from_sample((index, number))
+
     def sample(self) -> list[Record]:
         """Give the failed items for XCom, by position, within 48 KB."""
         return [self._sample[place] for place in sorted(self._sample)]
 
+    def _remove_from_sample(self, place: tuple[int, int]) -> None:
+        if (shown := self._sample.pop(place, None)) is not None:
+            self._sample_bytes -= _size(shown)
+
     def _add_to_sample(self, place: tuple[int, int], record: Record) -> None:
+        self._remove_from_sample(place)
         size = _size(record)
         if self._sample_bytes + size <= _SAMPLE_BYTES:
             self._sample[place] = record

@@ -97,14 +97,14 @@ def text_value(name: str, row: Mapping[str, Any]) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         raise EndpointError(f"column {name!r} is binary, which has no one form in a path; make it text in the SQL.")
     if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, Decimal) and value.is_nan()):
-        raise EndpointError(f"column {name!r} is {value}, so the endpoint has a gap.")
+        raise EndpointError(f"column {name!r} is {value}, so the request has a gap.")
     if isinstance(value, datetime | date | time):
         value = value.isoformat()
     elif isinstance(value, bool):
         value = str(value).lower()
     text = "" if value is None else str(value)
     if not text:
-        raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the endpoint has a gap.")
+        raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the request has a gap.")
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from airflow_async_rest.core.errors import ConfigurationError, LoadError, StoppedError
+from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -71,10 +71,13 @@ class Writing:
                 log_at = now + _LOG_EVERY_SECONDS
 
     async def _write(self, progress: dict[str, Any] | None) -> None:
-        with self._journal.complaining("write dead letters; they are kept in memory until it works"):
-            try:
-                await self._keeper.write(self._recorder, progress)
-            except (LoadError, ConfigurationError) as error:  # what is fetched from now on could not be kept either
-                self._stop.pull(error)
+        try:
+            await self._keeper.write(self._recorder, progress)
+        except (LoadError, ConfigurationError) as error:  # what is fetched from now on could not be kept either
+            self._stop.pull(error)
+        except Exception as error:  # noqa: BLE001  (whatever the folder's storage raises)
+            self._journal.complain("write dead letters; they are kept in memory until it works", error)
+            if isinstance(error, DeadLetterStoreError) and self._due.is_set() and not self._ended:
+                self._stop.pull(error)  # rows wait for them, too, and there is no room for more
         if self._recorder.unwritten > _MOST_UNWRITTEN:
             self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written"))

@@ -8,6 +8,7 @@ from airflow_async_rest.core.dead_letters import (
     RESET,
     DeadLetterFolder,
     parse_exactly,
+    refused_record,
     shown_record,
     to_record,
 )
@@ -289,3 +290,71 @@ def test_a_large_payload_is_cut_and_marked(letter):
 def test_payloads_and_rows_can_be_left_out(letter, row):
     shown = shown_record(to_record(letter(row=row)), payloads=False)
     assert set(shown) == FIELDS
+
+
+def test_a_dead_letter_of_a_fetch_says_so(folder, item_of, request_of):
+    folder.write([DeadLetter.of(item_of(3), "http_500", request=request_of(method="GET", body=None), fetch=True)])
+    [record] = read_back(folder)
+    assert (record["fetch"], record["method"], record["payload"]) == (True, "GET", None)
+
+
+# Rows that a database refused.
+
+
+def refused(index, number, **row):
+    return refused_record(index, number, row or {"n": number}, f"no {number}")
+
+
+def places(records) -> list[tuple[int, int]]:
+    return [(record["index"], record["row_number"]) for record in records]
+
+
+def test_a_refused_row_is_kept_with_the_databases_words(folder):
+    folder.write([refused_record(3, 1, {"v": Decimal("1.10"), "b": b"\xff", "n": float("nan")}, "too\ud800 long")])
+    [record] = folder.read_refused()
+    assert record.pop("failed_at").endswith("+00:00")
+    assert record == {
+        "index": 3,
+        "row_number": 1,
+        "key": 3,
+        "reason": "row_refused",
+        "row": {"v": Decimal("1.10"), "b": "/w==", "n": "nan"},
+        "response_excerpt": "too\\ud800 long",
+    }
+
+
+def test_a_refused_row_is_no_item(folder, letter):
+    folder.write([letter(3), refused(3, 0), refused(4, 0)])
+    assert folder.read() == {3: "http_422"}
+    assert [record["index"] for record in read_back(folder)] == [3]
+    assert folder.read_batches() == ()
+    folder.write([{"index": 3, "resolved": True}])
+    assert places(folder.read_refused()) == [(3, 0), (4, 0)]
+
+
+def test_a_row_that_was_taken_after_all_is_refused_no_more(folder):
+    folder.write([refused(3, 0), refused(3, 1)])
+    folder.write([{"index": 3, "row_number": 0, "resolved": True}, {"index": 9, "row_number": 0, "resolved": True}])
+    assert places(folder.read_refused()) == [(3, 1)]
+    folder.write([refused(3, 1, n=5), refused(3, 0)])
+    assert sorted(places(folder.read_refused())) == [(3, 0), (3, 1)]
+    assert {"n": 5} in [record["row"] for record in folder.read_refused()]
+
+
+def test_a_reset_makes_refused_rows_void(folder):
+    folder.write([refused(3, 0)])
+    folder.write([RESET])
+    folder.write([refused(4, 0)])
+    assert places(folder.read_refused()) == [(4, 0)]
+
+
+def test_refused_rows_of_some_parts_can_be_read(folder):
+    folder.write([refused(3, 0)])
+    folder.write([{"index": 3, "row_number": 0, "resolved": True}])
+    assert places(folder.read_refused([(1, 1)])) == [(3, 0)]
+    assert folder.read_refused() == []
+
+
+def test_a_refused_row_is_shown_with_and_without_its_values():
+    assert shown_record(refused(3, 1), payloads=True)["row"] == {"n": 1}
+    assert "row" not in shown_record(refused(3, 1), payloads=False)

@@ -1,6 +1,7 @@
 import pytest
 
-from airflow_async_rest.core.judgment import judge
+from airflow_async_rest.core.judgment import is_whole, judge
+from airflow_async_rest.core.loading import RowTotals
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.retry import RequestRetry
 
@@ -23,3 +24,49 @@ def test_what_failed_says_what_can_be_done(reasons, permanent, advice):
     assert error.permanent is permanent
     assert str(error).endswith(" in file:///dead")
     assert advice in str(error)
+
+
+def of_fetch(*reasons, refused=0, read=100) -> Totals:
+    totals = Totals()
+    totals.read, totals.rows = read, RowTotals(refused=refused)
+    for reason in reasons:
+        totals.failed_again(reason)
+    return totals
+
+
+@pytest.mark.parametrize(
+    ("reasons", "refused", "permanent", "text"),
+    [
+        (["http_404"], 0, True, "1 of 100 items failed (1 http_404); max_failures allows 0. A retry would change nothing"),
+        (["http_500"], 0, False, "1 of 100 items failed (1 http_500); max_failures allows 0. A retry fetches only these"),
+        (["unreadable_answer"], 0, False, "A retry fetches only these again. They are listed in file:///dead"),
+        ([], 3, True, "0 of 100 items failed and 3 rows were refused (3 row_refused); max_failures allows 0. The database"),
+        (["http_410"], 3, True, "with the database's words, in file:///dead"),
+        (["timeout"], 3, False, "1 of 100 items failed and 3 rows were refused (3 row_refused, 1 timeout)"),
+    ],
+)  # fmt: skip
+def test_what_was_not_fetched_or_loaded_says_what_can_be_done(reasons, refused, permanent, text):
+    error = judge(of_fetch(*reasons, refused=refused), 0, RequestRetry(), "file:///dead")
+    assert error.permanent is permanent
+    assert text in str(error)
+    assert "replay" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "refused", "max_failures", "whole", "good"),
+    [
+        ([], 0, 0, True, True),
+        ([], 1, 0, True, False),
+        ([], 1, 1, True, True),
+        (["timeout"], 0, 0, False, False),
+        (["timeout"], 0, 1, True, True),
+        (["timeout"], 1, 1, True, False),
+        (["timeout"], 1, 0.02, True, True),
+        (["timeout"], 2, 0.02, True, False),
+        (["timeout"] * 3, 0, 0.02, False, False),
+    ],
+)
+def test_refused_rows_count_as_failures_and_leave_a_load_whole(reasons, refused, max_failures, whole, good):
+    totals = of_fetch(*reasons, refused=refused)
+    assert is_whole(totals, max_failures) is whole
+    assert (judge(totals, max_failures, RequestRetry(), "") is None) is good

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
-from airflow_async_rest.core.dead_letters import to_record
+from airflow_async_rest.core.dead_letters import refused_record, to_record
+from airflow_async_rest.core.loading import RowTotals
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Request, Skipped
 from airflow_async_rest.core.recorder import Recorder
 
@@ -278,3 +279,86 @@ def test_a_dead_letter_of_a_batch_is_resolved_when_delivered():
     again.delivered([item(0), item(1)])
     assert counts(again) == (2, 2, 0, 0, 0)
     assert again.snapshot().records == [{"index": 0, "resolved": True}, {"index": 1, "resolved": True}]
+
+
+# Items that are fetched: their rows have to be kept first.
+
+
+def fetching(*outcomes, resume=None, taken=()) -> Recorder:
+    recorder = Recorder(resume)
+    recorder.totals.rows = RowTotals()
+    recorder.continue_digest(SourceDigest())
+    for outcome in outcomes:
+        recorder.take(item(outcome.index))
+        recorder.record(outcome)
+    for index in taken:
+        recorder.take(item(index))
+    return recorder
+
+
+def test_a_fetched_item_is_delivered_when_its_rows_are_kept():
+    recorder = fetching(Delivered(0, 1), Delivered(1, 1), dead(2), Skipped(3), taken=[4])
+    assert counts(recorder) == (5, 0, 1, 1, 3)
+    snapshot = recorder.snapshot()
+    assert (snapshot.fetched, snapshot.unfinished, snapshot.totals["delivered"]) == ([0, 1], {4}, 2)
+    assert counts(recorder) == (5, 0, 1, 1, 3)
+    recorder.confirm(snapshot)
+    assert counts(recorder) == (5, 2, 1, 1, 1)
+    assert recorder.snapshot().fetched == []
+
+
+def test_items_whose_rows_were_not_kept_are_in_the_next_snapshot():
+    recorder = fetching(Delivered(0, 1), dead(1))
+    first = recorder.snapshot()
+    recorder.take(item(2))
+    recorder.record(Delivered(2, 1))
+    recorder.give_back(first)
+    second = recorder.snapshot()
+    assert (second.fetched, second.unfinished, [record.index for record in second.records]) == (
+        [0, 2],
+        frozenset(),
+        [1],
+    )
+
+
+def test_a_fetched_item_that_was_dead_is_resolved_with_its_rows():
+    recorder = fetching(Delivered(0, 1), resume=resume_after(dead(0)))
+    assert counts(recorder) == (1, 0, 0, 0, 1)
+    for _ in range(2):  # the first one is not written
+        snapshot = recorder.snapshot()
+        assert snapshot.records == [{"index": 0, "resolved": True}]
+        recorder.give_back(snapshot)
+        assert recorder.unwritten == 0
+    recorder.confirm(recorder.snapshot())
+    assert counts(recorder) == (1, 1, 0, 0, 0)
+    assert recorder.snapshot().records == []
+
+
+def test_items_that_are_fetched_say_something_about_the_api_before_they_are_kept():
+    recorder = fetching(*(Delivered(index, 1) for index in range(21)), *(dead(21 + index) for index in range(179)))
+    assert recorder.delivered_now == 21
+    assert not recorder.mostly_failing
+
+
+def test_refused_rows_are_in_the_sample_beside_their_items_until_they_are_taken():
+    recorder = fetching(dead(2), taken=[1])
+    for number in (1, 0, 0):
+        recorder.show_refused(refused_record(2, number, {"n": number}, "too long"))
+    assert [(one["index"], one.get("row_number")) for one in recorder.sample()] == [(2, None), (2, 0), (2, 1)]
+    recorder.totals.rows.refused = 2
+    assert recorder.report()["failed_items_omitted"] == 0
+    recorder.hide_refused(2, 0)
+    recorder.hide_refused(9, 9)
+    assert [(one["index"], one.get("row_number")) for one in recorder.sample()] == [(2, None), (2, 1)]
+
+
+def test_refused_rows_of_the_sample_stay_within_its_bytes():
+    recorder = fetching()
+    for _ in range(2):
+        for number in range(100):
+            recorder.show_refused(refused_record(0, number, {"text": "x" * 1_500}, "too long"))
+        assert 20 < len(recorder.sample()) < 100
+        assert len(json.dumps(recorder.sample())) <= 48_000
+    recorder.hide_refused(0, 0)
+    recorder.show_refused(refused_record(0, 99, {"text": "x" * 1_500}, "too long"))
+    assert recorder.sample()[-1]["row_number"] == 99

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
-from airflow_async_rest.core.dead_letters import DeadLetterFolder
+from airflow_async_rest.core.dead_letters import DeadLetterFolder, refused_record
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import DeadLetterStoreError, EndpointError
+from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, EndpointError
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.retry import RequestRetry
@@ -109,3 +111,19 @@ def test_a_replay_starts_nothing_anew(folders, letter):
     replay = replay_of(folders)
     assert replay.parts() == []
     replay.cancel()
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+def test_dead_letters_of_a_fetch_are_not_replayed(folders, letter, fetched):
+    """Their answers are wanted: nobody would take them."""
+    folders[0].write([letter(1)])
+    folders[1].write([replace(letter(3), fetch=True) if fetched else refused_record(3, 0, {"n": 1}, "too long")])
+    with pytest.raises(ConfigurationError, match="clear that task instead; it fetches, and loads, only what failed"):
+        items_of(replay_of(folders))
+
+
+def test_a_fetch_of_which_nothing_is_dead_any_more_has_nothing_to_replay(folders, letter):
+    folders[0].write([replace(letter(3), fetch=True), refused_record(4, 0, {"n": 1}, "too long")])
+    folders[0].write([{"index": 3, "resolved": True}, {"index": 4, "row_number": 0, "resolved": True}])
+    digests = []
+    assert [item for chunk in replay_of(folders).open(None, digests.append) for item in chunk] == []

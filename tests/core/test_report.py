@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_async_rest.core.loading import RowTotals
 from airflow_async_rest.core.report import LatencyHistogram, Meter, Totals
 
 
@@ -105,3 +106,15 @@ def test_the_report_has_the_most_frequent_reason_first(totals):
 def test_the_numbers_of_a_report_add_up(totals):
     report = totals.report(unfinished=0)
     assert report["read"] == report["delivered"] + report["failed"] + report["skipped"] + report["unfinished"]
+
+
+def test_rows_of_a_load_are_reported_and_go_on_after_a_retry(totals):
+    assert "rows_loaded" not in totals.report(0)
+    totals.rows = RowTotals(staged=4, loaded=20, refused=3)
+    totals.keys_ignored.update(["b", "a", "a"])
+    again = Totals(json.loads(json.dumps(totals.to_json())))
+    for report in (totals.report(0), again.report(0)):
+        assert (report["rows_loaded"], report["rows_refused"], report["rows_staged"]) == (20, 3, 4)
+        assert list(report["keys_ignored"].items()) == [("a", 2), ("b", 1)]
+        assert report["reasons"] == {"row_refused": 3, "http_422": 2, "timeout": 1}
+        assert report["failed"] == 3  # items; of refused rows the item is delivered

@@ -1,0 +1,177 @@
+import json
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+
+from airflow_async_rest.core.answer import AnswerReader, parse_json, parse_payload
+from airflow_async_rest.core.columns import RowShape
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.models import Response
+
+JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
+
+
+def response(body, kind=JSON, status=200) -> Response:
+    return Response(status, {"Content-Type": kind} if kind else {}, body, 0.01)
+
+
+def rows_of(body, rows=None, kind=JSON, **parts) -> list:
+    reader = AnswerReader(rows, RowShape(parts.pop("columns", None)))
+    return reader.read(response(body, kind, **parts), {"id": 7}).rows
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "payload"),
+    [
+        (b'{"a": 1}', JSON, {"a": 1}),
+        (b'[{"a": 1}]', "application/vnd.api+json; charset=utf-8", [{"a": 1}]),
+        (b'{"a": 1}', "", {"a": 1}),
+        (b'{"a": 1}', "text/plain", {"a": 1}),
+        (b'\xef\xbb\xbf{"a": 1}', JSON, {"a": 1}),
+        (b"null", JSON, None),
+        (b'{"a": 1}\n\n{"a": 2}\r\n', NDJSON, [{"a": 1}, {"a": 2}]),
+        (b'{"a": "1\\n2"}', "application/jsonl", [{"a": "1\n2"}]),
+        (b"", NDJSON, []),
+        (b"a,b\n1,2\n", CSV, [{"a": "1", "b": "2"}]),
+        (b'a,b\r\n"1\r\n2","3,""4"""\r\n', "text/csv; header=present", [{"a": "1\r\n2", "b": '3,"4"'}]),
+        (b'a,b\n,""\n', CSV, [{"a": None, "b": None}]),
+        (b"a,b\n\n1,2\n\n", CSV, [{"a": "1", "b": "2"}]),
+        (b"a,b\n", CSV, []),
+        (b"", CSV, []),
+        (b"\xef\xbb\xbfa\n1\n", CSV, [{"a": "1"}]),
+        (b"\xef\xbb\xbfa\n1\n", "text/csv; charset=utf-8", [{"a": "1"}]),
+        ("a\nč\n".encode(), CSV, [{"a": "č"}]),
+        (b"a\n\xe8\n", "text/csv; charset=ISO-8859-2", [{"a": "č"}]),
+    ],
+)
+def test_an_answer_is_read_as_its_content_type_says(body, kind, payload):
+    assert parse_payload(response(body, kind)) == payload
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_an_answer_without_content_has_no_rows(status):
+    assert rows_of(b"", rows="data.items", status=status) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        (b"", JSON, "of 0 bytes"),
+        (b"<html>gateway</html>", "text/html", "it begins '<html>gateway</html>'"),
+        (b'[{"a": 1}, {"a": ', JSON, "cannot be read as JSON"),
+        (b'{"a": 1}\n{"a": ', NDJSON, "cannot be read as JSON"),
+        (b"\xff\xfe\x00", JSON, "cannot be read as JSON"),
+        (b"[" * 100_000, JSON, "cannot be read as JSON"),
+        (b"a,b\n1,2,3\n", CSV, "line 2 has 3 fields, and the first one 2"),
+        (b"a,b\n1\n", CSV, "line 2 has 1 fields, and the first one 2"),
+        (b'a,b\n1,"2', CSV, "cannot be read as CSV"),
+        (b"a,a\n1,2\n", CSV, "two columns have one name"),
+        (b"a\n\xe8\n", CSV, "cannot be read as CSV"),
+        (b"a\n1\n", "text/csv; charset=klingon", "cannot be read as CSV"),
+    ],
+)
+def test_what_is_not_what_its_content_type_says_has_a_clear_error(body, kind, text):
+    with pytest.raises(AnswerError, match=r"the answer, of \d+ bytes and content type") as caught:
+        parse_payload(response(body, kind))
+    assert text in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["12345678901234567890123", "0.1234567890123456789", "-123456789.123456789123", "1e400", "100000000000000000.5",
+     "18446744073709551616", "1.00000000000000000001e-7"],
+)  # fmt: skip
+def test_a_long_number_keeps_every_digit(number):
+    [value] = parse_json(f"[{number}]".encode())
+    assert value == Decimal(number)
+    assert isinstance(value, int | Decimal)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, 2**63, 2**64 - 1, "12345678901234567890", True, None])
+def test_plain_values_are_as_json_has_them(value):
+    [parsed] = parse_json(json.dumps([value]).encode())
+    assert (parsed, type(parsed)) == (value, type(value))
+
+
+PAYLOAD = b'{"data": {"items": [{"a": 1}, {"a": 2}], "none": null, "one": {"a": 3}, "empty": []}}'
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("data.items", [{"a": 1}, {"a": 2}]),
+        ("data.items.1", [{"a": 2}]),
+        ("data.one", [{"a": 3}]),
+        ("data.none", []),
+        ("data.empty", []),
+        (lambda payload, item: payload["data"]["items"], [{"a": 1}, {"a": 2}]),
+        (lambda payload, item: {"a": item["id"]}, [{"a": 7}]),
+        (lambda payload, item: None, []),
+        (lambda payload, item: ({"a": n} for n in range(2)), [{"a": 0}, {"a": 1}]),
+        (lambda payload, item: ({"a": 1},), [{"a": 1}]),
+    ],
+)
+def test_rows_are_found_by_a_path_or_a_function(rows, expected):
+    assert rows_of(PAYLOAD, rows) == expected
+
+
+def test_an_answer_is_the_list_or_the_row_by_default():
+    assert rows_of(b'[{"a": 1}, {"a": 2}]') == [{"a": 1}, {"a": 2}]
+    assert rows_of(b'{"a": 1}') == [{"a": 1}]
+
+
+def failing_rows(payload, item):
+    yield {"a": 1}
+    raise KeyError("s")
+
+
+async def asynchronous(payload, item):
+    return []
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ("data.missing", "the answer has nothing at rows='data.missing'"),
+        ("data.items.7", "the answer has nothing at rows='data.items.7'"),
+        ("data.items.0.a", "the rows of the answer are '1', which is no list of objects"),
+        (lambda payload, item: [1, 2], "a row of the answer is '1', which is no object"),
+        (lambda payload, item: [None], "a row of the answer is 'None', which is no object"),
+        (lambda payload, item: "text", "the rows of the answer are 'text', which is no list"),
+        (lambda payload, item: 5, "the rows of the answer are '5', which is no list"),
+        (lambda payload, item: payload["nothing"], "the function rows raised KeyError: 'nothing'"),
+        (failing_rows, "the function rows raised KeyError: 's'"),
+        (asynchronous, "it is an async function; write a plain one"),
+    ],
+)
+def test_rows_that_cannot_be_had_have_a_clear_error(rows, text):
+    with pytest.raises(AnswerError) as caught:
+        rows_of(PAYLOAD, rows)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [5, "a..b", "", ["a"]])
+def test_rows_must_be_a_path_or_a_function(rows):
+    with pytest.raises(ConfigurationError, match="rows"):
+        AnswerReader(rows, RowShape())
+
+
+def test_the_count_is_of_the_rows_that_the_api_gave():
+    answer = AnswerReader("data.items", RowShape({"b": "a"})).read(response(PAYLOAD), {})
+    assert (answer.count, answer.rows) == (2, [{"b": 1}, {"b": 2}])
+
+
+def test_a_function_cannot_change_the_item():
+    item = {"id": 7}
+    AnswerReader(lambda payload, given: given.clear(), RowShape()).read(response(b"[]"), item)
+    assert item == {"id": 7}
+
+
+def test_keys_that_are_not_loaded_go_on_being_counted():
+    reader = AnswerReader(None, RowShape(["a"]))
+    earlier = Counter({"b": 5})
+    assert reader.count_ignored(earlier) is earlier
+    reader.read(response(b'[{"a": 1, "b": 2}, {"a": 1, "c": 2}]'), {})
+    assert earlier == {"b": 6, "c": 1}

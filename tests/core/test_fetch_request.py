@@ -1,0 +1,218 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError, EndpointError, ItemError
+from airflow_async_rest.core.fetch_request import FetchRequestBuilder
+from airflow_async_rest.core.pages import Page
+from airflow_async_rest.core.request import EndpointTemplate, Identity
+
+ROW = {
+    "id": 7,
+    "name": "a&b č",
+    "at": datetime(2026, 11, 1, tzinfo=UTC),
+    "yes": True,
+    "none": None,
+    "n": Decimal("1.50"),
+}
+
+
+def builder(endpoint="things/{id}", base_url="https://host/api/v1", **parts) -> FetchRequestBuilder:
+    return FetchRequestBuilder(
+        **{
+            "base_url": base_url,
+            "endpoint": EndpointTemplate(endpoint),
+            "method": "GET",
+            "query": None,
+            "body": None,
+            "encode": json_encoder(),
+            "identity": Identity(("dag", "task"), ("start", "end")),
+            **parts,
+        }
+    )
+
+
+@pytest.fixture
+def build(item_of):
+    def make(page=None, row=ROW, after=None, **parts):
+        return builder(**parts).build(item_of(0, row, identity=b"i"), page or Page(), after)
+
+    return make
+
+
+def search(**parts) -> dict:
+    return {"endpoint": "search", "method": "POST", **parts}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "query", "target"),
+    [
+        ("things/{id}", None, "things/7?"),
+        ("things/{name}", None, "things/a%26b%20%C4%8D?"),
+        ("things?of={id}", {"a": "b"}, "things?of=7&a=b"),
+        ("things", {"q": "{name}", "x": "{id}-{id}"}, "things?q=a%26b%20%C4%8D&x=7-7"),
+        ("things", {"at": "{at}", "yes": "{yes}", "n": "{n}"}, "things?at=2026-11-01T00%3A00%3A00%2B00%3A00&yes=true&n=1.50"),
+        ("things", {"id": ["{id}", 8, None], "none": None}, "things?id=7&id=8"),
+        ("things", {"t": True, "f": 1.5, "brace": "{{x}}", "b{id}": "{{"}, "things?t=true&f=1.5&brace=%7Bx%7D&b%7Bid%7D=%7B"),
+        ("things", {}, "things?"),
+    ],
+)  # fmt: skip
+def test_endpoint_and_query_are_filled_with_the_items_values(build, endpoint, query, target):
+    request = build(endpoint=endpoint, query=query)
+    assert f"{request.path}?{request.query}" == target
+    assert (request.method, request.body) == ("GET", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoded"),
+    [
+        ({"ids": ["{id}"], "of": "id {id}", "n": 5, "deep": {"at": "{at}"}},
+         b'{"ids":[7],"of":"id 7","n":5,"deep":{"at":"2026-11-01T00:00:00+00:00"}}'),
+        ({"none": "{none}", "yes": "{yes}", "exact": "{n}", "brace": "{{id}}"},
+         b'{"none":null,"yes":true,"exact":1.50,"brace":"{id}"}'),
+        (["{id}", "{name}"], '[7,"a&b č"]'.encode()),
+        (lambda item: {"twice": item["id"] * 2}, b'{"twice":14}'),
+        (lambda item: None, None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_a_body_is_filled_and_a_placeholder_that_stands_alone_keeps_its_type(build, body, encoded):
+    assert build(**search(body=body)).body == encoded
+
+
+@pytest.mark.parametrize(
+    ("page", "query", "body", "made"),
+    [
+        (Page({"page": 2, "per_page": 5}), {"q": "x"}, None, ("q=x&page=2&per_page=5", None)),
+        (Page({"page": 2}), {"page": 1, "q": "x"}, None, ("q=x&page=2", None)),
+        (Page({"cursor": "a=/+"}), None, None, ("cursor=a%3D%2F%2B", None)),
+        (Page({"cursor": "c"}, "body"), None, {"q": "{id}"}, ("", b'{"q":7,"cursor":"c"}')),
+        (Page({"cursor": ["a", 1]}, "body"), None, {"cursor": None}, ("", b'{"cursor":["a",1]}')),
+        (Page({"cursor": "c"}, "body"), None, None, ("", b'{"cursor":"c"}')),
+        (Page({}, "body"), None, ["{id}"], ("", b"[7]")),
+        (Page({"cursor": "c"}), None, {"q": 1}, ("cursor=c", b'{"q":1}')),
+    ],
+)
+def test_a_pages_parameters_go_into_the_query_or_the_body(build, page, query, body, made):
+    request = build(page, **search(query=query, body=body))
+    assert (request.query, request.body) == made
+
+
+LINKS = [
+    ("https://host/api/v1/things?page=2", "things?page=2"),
+    ("http://host:8080/api/v1/things/2", "things/2?"),
+    ("HTTPS://HOST/api/v1/x", "x?"),
+    ("//host/api/v1/x?a=b%26c%2Bd+e", "x?a=b%26c%2Bd+e"),
+    ("/api/v1/x%2Fy?c=a%3D%3D#f", "x%2Fy?c=a%3D%3D"),
+    ("/api/v1/a/../b", "b?"),
+    ("?page=2", "things/7?page=2"),
+    ("8?page=2", "things/8?page=2"),
+    ("../others", "others?"),
+    ("/api/v1/č", "%C4%8D?"),
+]
+
+
+@pytest.mark.parametrize(("link", "target"), LINKS)
+def test_a_link_is_followed_from_the_page_it_was_on(build, link, target):
+    first = build()
+    request = build(Page(link=link), after=first)
+    assert f"{request.path}?{request.query}" == target
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://elsewhere/api/v1/things", "//elsewhere/api/v1/things", "https://host.elsewhere/api/v1/x",
+        "https://host@elsewhere/api/v1/x", "/api/v2/things", "/api/v1", "/api/v11/x", "/", "../../x",
+        "/api/v1/../v2/x", "/api/v1/%2e%2e/v2/x", "/api/v1/..%2f..%2fadmin", "/api/v1/%2e%2e%2fadmin",
+        "javascript:alert(1)", "mailto:a@host",
+    ],
+)  # fmt: skip
+def test_a_link_that_leads_away_is_not_followed(build, link):
+    with pytest.raises(AnswerError, match="leads away from the connection's base URL"):
+        build(Page(link=link), after=build())
+
+
+@pytest.mark.parametrize("link", ["http://[x", "http://host:port/api/v1/x", "http://host\\@elsewhere/"])
+def test_a_link_that_is_no_url_is_an_error(build, link):
+    with pytest.raises(AnswerError, match="cannot be read"):
+        build(Page(link=link), after=build())
+
+
+def test_without_a_base_path_every_path_of_the_host_is_followed(build):
+    assert build(Page(link="/x/y?z=1"), base_url="https://host").path == "x/y"
+
+
+def test_the_body_of_a_search_goes_to_the_linked_page_too(build):
+    request = build(Page(link="/api/v1/search/2"), **search(body={"q": "{id}"}))
+    assert (request.method, request.path, request.body) == ("POST", "search/2", b'{"q":7}')
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "text"),
+    [
+        ({"endpoint": "x/{none}"}, EndpointError, "column 'none' is NULL"),
+        ({"endpoint": "x", "query": {"q": "{none}"}}, EndpointError, "column 'none' is NULL"),
+        (search(body={"q": "x{none}"}), EndpointError, "column 'none' is NULL"),
+        (search(body=lambda item: item["x"]), EncodeError, "the function body raised KeyError: 'x'"),
+        (search(body=lambda item: {1: object()}), EncodeError, "has no JSON form"),
+        (search(body={"q": float("nan")}), EncodeError, "nan has no JSON form"),
+    ],
+)
+def test_an_item_that_makes_no_request_fails_by_name(build, parts, error, text):
+    with pytest.raises(error, match=".") as caught:
+        build(**parts)
+    assert isinstance(caught.value, ItemError)
+    assert text in str(caught.value)
+
+
+def test_a_page_that_goes_into_a_body_without_names_is_an_error(build):
+    with pytest.raises(EncodeError, match="use into='query'"):
+        build(Page({"cursor": "c"}, "body"), **search(body=["{id}"]))
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ({"query": "a=b"}, "query='a=b': write a dict"),
+        ({"query": ["a"]}, "query=['a']: write a dict"),
+        ({"query": {1: "x"}}, "query: 1 is no name"),
+        ({"query": {"": "x"}}, "query: '' is no name"),
+        ({"query": {"a": {"b": 1}}}, "query: a={'b': 1} is no text"),
+        ({"query": {"a": b"x"}}, "query: a=b'x' is no text"),
+        ({"query": {"a": "{id.x}"}}, "a placeholder is just a column's name"),
+        ({"query": {"a": "{"}}, "query='{'"),
+        ({"body": {"a": 1}}, "body: a GET has none"),
+        (search(body="text"), "body='text': write a dict"),
+        (search(body=5), "body=5: write a dict"),
+        (search(body={"a": ["{x!r}"]}), "body='{x!r}'"),
+    ],
+)
+def test_what_cannot_be_a_request_is_said_early(parts, text):
+    with pytest.raises(ConfigurationError) as caught:
+        builder(**parts)
+    assert text in str(caught.value)
+
+
+def test_the_columns_that_are_asked_for_are_known_before_the_first_request():
+    made = builder(
+        "x/{id}", method="POST", query={"a": "{b}{c}", "d": ["{b}"]}, body={"e": ["{f}", {"g": "{id}"}], "h": 1}
+    )
+    assert made.columns == {"endpoint": ("id",), "query": ("b", "c"), "body": ("f", "id")}
+    assert builder(method="POST", body=lambda item: item).columns["body"] == ()
+
+
+def test_the_same_page_of_the_same_item_has_the_same_key(build, item_of):
+    assert build(Page({"page": 1})).idempotency_key == build(Page({"page": 1})).idempotency_key
+    keys = {
+        build(Page({"page": 1})).idempotency_key,
+        build(Page({"page": 2})).idempotency_key,
+        build(endpoint="other/{id}").idempotency_key,
+        build(identity=Identity(("dag", "task"), ("start", "later"))).idempotency_key,
+        builder().build(item_of(0, ROW, identity=b"j"), Page()).idempotency_key,
+        build(**search(body={"a": 1})).idempotency_key,
+        build(**search(body={"a": 2})).idempotency_key,
+    }
+    assert len(keys) == 7
