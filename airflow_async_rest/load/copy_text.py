@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_async_rest.load.values import Kind, json_text, naive_utc, text_of
+from airflow_async_rest.load.values import Kind, integer, json_text, naive_utc, text_of
 
 _NULL = "\\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
@@ -25,7 +25,7 @@ def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]]) -> bytes:
 def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
     types = set(map(type, values))
     if kind in _PLAIN:
-        if types == {int}:
+        if types == {int} or (types <= {int, float} and kind is not Kind.INTEGER):
             return list(map(str, values))
         if types <= {str, _NONE}:
             return _texts(values)
@@ -44,6 +44,10 @@ def _texts(values: Sequence[str | None]) -> list[str]:
 def _text(kind: Kind, value: Any) -> str:
     if kind is Kind.JSON:
         return json_text(value)
+    if kind is Kind.INTEGER:
+        value = integer(value)
+    elif kind is Kind.NUMBER and isinstance(value, bool):
+        value = int(value)
     if kind is Kind.NAIVE_TIME:
         return text_of(naive_utc(value))
     if kind is Kind.ARRAY and isinstance(value, list | tuple):

@@ -1,12 +1,13 @@
 """The table that is loaded, as the database describes it."""
 
-from collections.abc import Collection
+import warnings
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.exc import NoSuchTableError, SAWarning
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.load.plan import UPSERT, LoadPlan
@@ -70,20 +71,15 @@ def describe(connection: Connection, plan: LoadPlan) -> Destination:
 
     :raises ConfigurationError: when there is no such table, or no such column as the plan names.
     """
-    inspector = sqlalchemy.inspect(connection)
-    for table, schema in ((plan.table, plan.schema), (plan.table.lower(), plan.schema and plan.schema.lower())):
-        try:
-            described = inspector.get_columns(table, schema=schema)
-        except NoSuchTableError:
-            continue
-        if described:
-            break
-    else:
-        raise ConfigurationError(
-            f"destination_table={plan.full_name!r}: there is no such table, or the connection's user may not see it; "
-            "it must exist before it is loaded."
-        )
-    found = {column["name"]: column for column in described if not column.get("computed")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # of types and indexes that it does not know, and need not
+        return _describe(sqlalchemy.inspect(connection), plan)
+
+
+def _describe(inspector: Any, plan: LoadPlan) -> Destination:
+    dialect = inspector.dialect.name
+    table, schema, described = _find(inspector, plan)
+    found = {column["name"]: column for column in described if not _is_generated(column)}
     plan = replace(
         plan,
         table=table,
@@ -91,14 +87,40 @@ def describe(connection: Connection, plan: LoadPlan) -> Destination:
         window_column=_named("window_column", plan.window_column, found),
         conflict_key=tuple(str(_named("conflict_key", key, found)) for key in plan.conflict_key),
     )
-    if plan.mode == UPSERT and connection.dialect.name in _NEEDS_UNIQUE_KEY:
+    if plan.mode == UPSERT and dialect in _NEEDS_UNIQUE_KEY:
         _check_unique(inspector, plan)
-    return Destination(plan, tuple(_column(column, plan, connection.dialect.name) for column in found.values()))
+    columns = tuple(_column(column, plan, dialect) for column in found.values())
+    if table in inspector.get_view_names(schema=schema):  # whose columns have the defaults of its table's
+        columns = tuple(replace(column, has_default=True) for column in columns)
+    return Destination(plan, columns)
+
+
+def _find(inspector: Any, plan: LoadPlan) -> tuple[str, str | None, Iterable[Any]]:
+    """Find the table: its name, its schema's, its columns."""
+    for table, schema in ((plan.table, plan.schema), (plan.table.lower(), plan.schema and plan.schema.lower())):
+        try:
+            described = inspector.get_columns(table, schema=schema)
+        except NoSuchTableError:
+            continue
+        if described:
+            if inspector.dialect.name == "sqlite":  # to which case is nothing, but to SQLAlchemy it is
+                names = [*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)]
+                table = next((name for name in names if name.lower() == table.lower()), table)  # noqa: PLW2901
+            return table, schema, described
+    raise ConfigurationError(
+        f"destination_table={plan.full_name!r}: there is no such table, or the connection's user may not see it; "
+        "it must exist before it is loaded."
+    )
+
+
+def _is_generated(column: Mapping[str, Any]) -> bool:
+    """Tell a column whose values the database makes, and takes none of."""
+    return bool(column.get("computed") or (column.get("identity") or {}).get("always"))
 
 
 def _column(described: Any, plan: LoadPlan, dialect: str) -> Column:
     kind = kind_of(described["type"])
-    if dialect == "sqlite" and described["name"] == plan.window_column:
+    if dialect == "sqlite" and described["name"] == plan.window_column and kind is not Kind.DATE:
         kind = Kind.NAIVE_TIME  # times are text there, and these are compared
     has_default = bool(described.get("default") is not None or described.get("identity"))
     has_default |= described.get("autoincrement") is True
@@ -124,10 +146,17 @@ def _check_unique(inspector: Any, plan: LoadPlan) -> None:
     where = {"table_name": plan.table, "schema": plan.schema}
     unique = [inspector.get_pk_constraint(**where).get("constrained_columns", [])]
     unique += [constraint["column_names"] for constraint in inspector.get_unique_constraints(**where)]
-    unique += [index["column_names"] for index in inspector.get_indexes(**where) if index.get("unique")]
+    unique += [index["column_names"] for index in inspector.get_indexes(**where) if _is_of_all_rows(index)]
     if set(plan.conflict_key) not in [set(columns) for columns in unique]:
         raise ConfigurationError(
             f"conflict_key={list(plan.conflict_key)}: the table {plan.full_name} has no unique index of exactly these "
-            f"columns, which an upsert goes by: CREATE UNIQUE INDEX ON {plan.full_name} "
+            f"columns, which an upsert goes by: CREATE UNIQUE INDEX ... ON {plan.full_name} "
             f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
         )
+
+
+def _is_of_all_rows(index: Mapping[str, Any]) -> bool:
+    """Tell a unique index of all rows: one of some is none that an upsert can go by."""
+    return bool(index.get("unique")) and not any(
+        option.endswith("_where") for option in index.get("dialect_options") or {}
+    )

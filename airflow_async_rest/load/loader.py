@@ -16,12 +16,14 @@ from airflow_async_rest.hooks.sql_dialects import cancel_statement, prepare_sess
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 from airflow_async_rest.load.destination import Destination, describe
 from airflow_async_rest.load.merging import Merging
-from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, LoadPlan
-from airflow_async_rest.load.refusals import translate
+from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
+from airflow_async_rest.load.refusals import is_forbidden, translate, words_of
 from airflow_async_rest.load.register import Register
 from airflow_async_rest.load.staging import Staging
 
 _STAGING = "async_rest_stg_"
+# What a load does to the destination, beyond reading it and inserting into it.
+_RIGHTS = {REPLACE_WINDOW: ["DELETE"], UPSERT: ["UPDATE"]}
 
 
 def open_engine(conn_id: str) -> Engine:
@@ -47,9 +49,12 @@ def _mend_sqlite(engine: Engine) -> None:
     def on_connect(raw: Any, _: object) -> None:
         raw.isolation_level = None
 
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def begin(dbapi_connection: Any) -> None:
+        dbapi_connection.execute("BEGIN IMMEDIATE")
+
+    # Not SQLAlchemy's event of that name: when it raises, because the file is locked, the connection is never again in
+    # a transaction, and commits each statement.
+    engine.dialect.do_begin = begin  # type: ignore[method-assign]
 
 
 def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
@@ -71,6 +76,7 @@ class TableLoader:
         self._engine = engine
         self._about = dict(about)
         self._log = log
+        self._plan = plan
         self._connection: Connection | None = None
         with self._translated(), engine.connect() as connection:
             self.destination: Destination = describe(connection, plan)
@@ -97,10 +103,22 @@ class TableLoader:
         except AsyncRestError:
             raise
         except Exception as error:
+            if is_forbidden(error, self._engine.dialect):
+                raise ConfigurationError(self._what_to_grant(words_of(error))) from error
             translated = translate(error, self._engine.dialect)
             if translated is error:
                 raise
             raise translated from error
+
+    def _what_to_grant(self, words: str) -> str:
+        oracle = self._engine.dialect.name == "oracle"
+        schema = self._plan.schema or self._engine.dialect.default_schema_name
+        create = "GRANT CREATE TABLE, and a quota of its tablespace" if oracle else f"GRANT CREATE ON SCHEMA {schema}"
+        rights = ", ".join(["SELECT", "INSERT", *_RIGHTS.get(self._plan.mode, [])])
+        return (
+            f"destination_conn_id: its user may not do what a load needs; the database says: {words} A load makes "
+            f"tables of its own beside {self._plan.full_name}: {create}; GRANT {rights} ON {self._plan.full_name}."
+        )
 
     @property
     def _open(self) -> Connection:
@@ -133,8 +151,17 @@ class TableLoader:
             self._open.commit()
             if not resumed:
                 of_what = {"destination": self._plan.full_name, "staging_table": _STAGING + self._load_id}
+                self._try_out()
                 self._register.begin(self._open, {**self._about, **of_what})
         self._remove_abandoned()
+
+    def _try_out(self) -> None:
+        """Find out, before anything is fetched, whether the user may do what a load does."""
+        if columns := self.destination.choose(self._names, ()):
+            self._staging.create(columns)
+            Merging(self._open, self.destination, self._staging).check()
+            self._staging.drop()
+            self._open.commit()
 
     def _remove_abandoned(self) -> None:
         """Remove what others have left; what cannot be removed is none of this load's business."""
@@ -154,7 +181,20 @@ class TableLoader:
         with self._translated():
             if not self._staging.columns:
                 self._create_staging(rows)
+            elif self._names is None:
+                self._check_seen(rows)
             return self._staging.add(rows)
+
+    def _check_seen(self, rows: Sequence[PlacedRow]) -> None:
+        """Check that nothing is lost of rows which have more columns than the first ones."""
+        staged = {column.name for column in self._staging.columns}
+        left = [name for name in self.destination.names if name not in staged]
+        for name in left:
+            if any(name in row.values for row in rows):
+                raise ConfigurationError(
+                    f"columns: a row has a value for {name!r}, and the first rows had none, so that the column's "
+                    "default was to be taken: name it with columns=, and those that are to be loaded beside it."
+                )
 
     def _create_staging(self, rows: Sequence[PlacedRow]) -> None:
         seen = dict.fromkeys(key for row in rows for key in row.values)
@@ -164,6 +204,7 @@ class TableLoader:
                 f"columns: no key of the rows is a column of {self._plan.full_name}, which has "
                 f"{', '.join(self.destination.names)}: say what goes where with columns={{'column': 'path.in.row'}}."
             )
+        self._staging.drop()  # another try, that has not noticed yet that it is given up, may have made it
         self._staging.create(columns)
         self._open.commit()  # with some databases it is one already
 

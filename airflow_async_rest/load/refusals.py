@@ -16,6 +16,18 @@ Row = TypeVar("Row")
 # no number; 1830 to 1899: no date; 2290 to 2292: a constraint; 12899: too long; 20000 to 20999: a trigger's own.
 _ORACLE_REFUSALS = frozenset({1400, 1401, 1407, 1438, 1455, 1722, 2290, 2291, 2292, 2293, 12899, 40441})
 _ORACLE_REFUSAL_RANGES = (range(1830, 1900), range(20000, 21000))
+# 60: deadlock; 8177: cannot serialize; 2049: waited too long; 1653 to 1691, 30036: no space left, until it is extended.
+_ORACLE_LATER = frozenset({60, 1653, 1654, 1658, 1683, 1688, 1691, 2049, 8177, 30036})
+# Raised by a trigger of PostgreSQL's; a view's WITH CHECK OPTION; a value too long for its index.
+_POSTGRES_REFUSALS = ("P0", "44", "54000")
+# Values that the driver cannot even send: half of a surrogate pair, a time before the year 1.
+_UNSENDABLE = (UnicodeEncodeError, OverflowError)
+_FORBIDDEN_STATE = "42501"
+# A view that takes no rows, a constraint that an upsert cannot go by. To the driver it is as if the server were busy.
+_WRONG_OBJECT_STATE = "55000"
+_SQLITE_LATER = ("disk", "malformed")
+_ORACLE_FORBIDDEN = frozenset({1031, 1536, 1950, 41900})
+_MYSQL_FORBIDDEN = frozenset({1044, 1142, 1143})
 _MYSQL_CHECK_VIOLATED = 3819
 # When so many are refused, and nearly all of what there was, the next ones will be, too.
 _MOST_REFUSED = 1_000
@@ -66,14 +78,34 @@ def is_refusal(error: BaseException, dialect: Dialect) -> bool:
     """Tell a row that a database refuses from a statement that it refuses, and from its being away."""
     original = original_of(error)
     driver: Any = dialect.loaded_dbapi
-    if isinstance(original, driver.IntegrityError | driver.DataError):
+    if isinstance(original, (driver.IntegrityError, driver.DataError, *_UNSENDABLE)):
         return True
-    if str(getattr(original, "sqlstate", None) or "").startswith("P0"):  # raised by a trigger of PostgreSQL's
+    if _state_of(original).startswith(_POSTGRES_REFUSALS):
         return True
-    code = getattr(original.args[0], "code", original.args[0]) if original.args else None
-    if dialect.name == "oracle":
-        return code in _ORACLE_REFUSALS or any(code in some for some in _ORACLE_REFUSAL_RANGES)
+    code = _code_of(original)
+    if (
+        dialect.name == "oracle"
+    ):  # of values whose type is not the column's, its driver says that it does not support it
+        refused = code in _ORACLE_REFUSALS or any(code in some for some in _ORACLE_REFUSAL_RANGES)
+        return refused or isinstance(original, driver.NotSupportedError)
     return dialect.name in {"mysql", "mariadb"} and code == _MYSQL_CHECK_VIOLATED
+
+
+def is_forbidden(error: BaseException, dialect: Dialect) -> bool:
+    """Tell a database that says what the connection's user may not do."""
+    original = original_of(error)
+    forbidden = {"oracle": _ORACLE_FORBIDDEN, "mysql": _MYSQL_FORBIDDEN, "mariadb": _MYSQL_FORBIDDEN}
+    return _state_of(original) == _FORBIDDEN_STATE or _code_of(original) in forbidden.get(dialect.name, ())
+
+
+def _state_of(original: BaseException) -> str:
+    """Give the SQLSTATE, as psycopg and psycopg2 call it."""
+    return str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
+
+
+def _code_of(original: BaseException) -> Any:
+    """Give the number that a database of other makers gives its errors."""
+    return getattr(original.args[0], "code", original.args[0]) if original.args else None
 
 
 def original_of(error: BaseException) -> BaseException:
@@ -92,8 +124,24 @@ def translate(error: Exception, dialect: Dialect) -> Exception:
     original = original_of(error)
     if not isinstance(original, driver.Error):
         return error
-    wrapped = error if isinstance(error, DBAPIError) else DBAPIError.instance(None, None, error, driver.Error)
-    wrong = isinstance(original, driver.ProgrammingError)
-    if wrong and isinstance(wrapped, DBAPIError) and not is_transient(wrapped, dialect.name):
+    if _is_wrong(error, original, dialect):
         return ConfigurationError(f"the database refuses to load the rows: {words_of(error)}")
     return LoadError(f"the database does not take the rows: {words_of(error)}")
+
+
+def _is_wrong(error: Exception, original: BaseException, dialect: Dialect) -> bool:
+    """Tell what a retry does not mend: a table, a statement, a right."""
+    driver: Any = dialect.loaded_dbapi
+    wrapped = error if isinstance(error, DBAPIError) else DBAPIError.instance(None, None, error, driver.Error)
+    if not isinstance(wrapped, DBAPIError) or isinstance(original, driver.IntegrityError):
+        return False
+    if _state_of(original) == _WRONG_OBJECT_STATE:
+        return True
+    if dialect.name == "oracle" and _code_of(original) in _ORACLE_LATER:
+        return False
+    if dialect.name == "sqlite" and any(word in words_of(original) for word in _SQLITE_LATER):
+        return False
+    # Oracle's driver and SQLite's have one class for all that.
+    has_class = dialect.name not in {"oracle", "sqlite"}
+    wrong = isinstance(original, driver.ProgrammingError) or not has_class
+    return wrong and not is_transient(wrapped, dialect.name)

@@ -84,7 +84,8 @@ class Register:
 
     def take_over(self, connection: Connection) -> Earlier | None:
         """Put our mark on the load's line, and read it; committed. :return: None when there is no line."""
-        connection.execute(update(self._table).where(self._ours).values(owner=self._mark))
+        # As of now, lest it be taken for abandoned while it goes on.
+        connection.execute(update(self._table).where(self._ours).values(owner=self._mark, updated_at=_now()))
         columns = self._table.c
         query = select(columns.checkpoint, columns.state, columns.rows_loaded).where(self._ours)
         line = connection.execute(query).one_or_none()

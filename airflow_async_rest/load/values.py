@@ -1,14 +1,19 @@
 """A value of an answer, or of an item -> what a database's driver takes for a column."""
 
+import contextlib
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
 from sqlalchemy import types
+from sqlalchemy.dialects.oracle import RAW
+from sqlalchemy.dialects.postgresql import DOMAIN
 
-from airflow_async_rest.core.encoding import encode_anything, format_duration
+from airflow_async_rest.core.encoding import encode_anything, format_duration, json_encoder
+from airflow_async_rest.core.errors import EncodeError
 
 
 class Kind(Enum):
@@ -33,16 +38,24 @@ _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (types.Date, Kind.DATE),
     (types.Boolean, Kind.BOOLEAN),
     (types.LargeBinary, Kind.BINARY),
+    (types.BINARY, Kind.BINARY),
+    (types.VARBINARY, Kind.BINARY),
+    (RAW, Kind.BINARY),
     (types.Integer, Kind.INTEGER),
     (types.Numeric, Kind.NUMBER),
     (types.Float, Kind.NUMBER),
     (types.String, Kind.TEXT),
 )
 _LARGEST_INTEGER = 2**63
+_DATE_LENGTH = len("2026-07-01")
+_encode = json_encoder()
+_NEGATIVE_PARTS = str.maketrans({"P": "P-", "T": "T-"})
 
 
 def kind_of(type_: Any) -> Kind:
     """Tell the kind of a column's type, as SQLAlchemy describes it."""
+    while isinstance(type_, DOMAIN):
+        type_ = type_.data_type
     if isinstance(type_, types.DateTime):
         return Kind.AWARE_TIME if type_.timezone else Kind.NAIVE_TIME
     return next((kind for base, kind in _KINDS if isinstance(type_, base)), Kind.OTHER)
@@ -57,17 +70,32 @@ def parse_time(value: str) -> datetime | str:
 
 
 def naive_utc(value: Any) -> Any:
-    """Give a time with an offset as UTC without one: a column that keeps no offset would just drop it."""
-    if isinstance(value, str):
+    """Give a time with an offset as UTC without one: a column that keeps no offset would just drop it.
+
+    :raises OverflowError: when it is none of the years 1 to 9999 in UTC.
+    """
+    if isinstance(value, str) and len(value.strip()) > _DATE_LENGTH:  # a date has no offset
         value = parse_time(value)
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC).replace(tzinfo=None)
     return value
 
 
+def integer(value: Any) -> Any:
+    """Give a whole number as such: in JSON, 1.0 may be how a one is written."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        return int(value)
+    return value
+
+
 def json_text(value: Any) -> str:
-    """Write a value as JSON."""
-    return encode_anything(value).decode()
+    """Write a value as JSON; what has no JSON form as text."""
+    try:
+        return _encode(value).decode()
+    except EncodeError:
+        return encode_anything(value).decode()
 
 
 def text_of(value: Any) -> str:
@@ -76,8 +104,8 @@ def text_of(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, timedelta):
-        return format_duration(value)
+    if isinstance(value, timedelta):  # PostgreSQL has a sign before each part, and none before the whole
+        return format_duration(value) if value >= timedelta() else format_duration(-value).translate(_NEGATIVE_PARTS)
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return json_text(value)
     return bytes(value).hex() if isinstance(value, bytes | bytearray | memoryview) else str(value)
@@ -88,6 +116,8 @@ def converter(kind: Kind, dialect: str) -> Callable[[Any], Any]:
     convert = _CONVERTERS.get(kind, _scalar)
     if dialect == "sqlite":
         return lambda value: None if value is None else _for_sqlite(convert(value))
+    if dialect == "oracle":
+        convert = _FOR_ORACLE.get(kind, convert)
     return lambda value: None if value is None else convert(value)
 
 
@@ -101,7 +131,9 @@ def _scalar(value: Any) -> Any:
 
 
 def _time(value: Any) -> Any:
-    return parse_time(value) if isinstance(value, str) else _scalar(value)
+    value = parse_time(value) if isinstance(value, str) else _scalar(value)
+    # Drivers drop the offset, and take what is left as UTC, which the session is in.
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
 
 def _date(value: Any) -> Any:
@@ -110,14 +142,44 @@ def _date(value: Any) -> Any:
     return value.date() if isinstance(value, datetime) else _scalar(value)
 
 
+def _binary(value: Any) -> Any:
+    r"""Read bytes as PostgreSQL writes them, ``\x00ff``, for every database."""
+    if isinstance(value, str) and value.startswith("\\x"):
+        with contextlib.suppress(ValueError):
+            return bytes.fromhex(value[2:])
+    return _scalar(value)
+
+
 _CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.JSON: json_text,
     Kind.NAIVE_TIME: lambda value: _scalar(naive_utc(value)),
     Kind.AWARE_TIME: _time,
     Kind.DATE: _date,
+    Kind.BINARY: _binary,
     Kind.TEXT: text_of,
     Kind.INTEGER: lambda value: int(value) if isinstance(value, bool) else _scalar(value),
     Kind.NUMBER: lambda value: int(value) if isinstance(value, bool) else _scalar(value),
+}
+
+
+def _number(value: Any) -> Any:
+    """Read a number: Oracle reads texts as its territory writes numbers; its driver takes none among numbers."""
+    if isinstance(value, str):
+        with contextlib.suppress(InvalidOperation):
+            number = Decimal(value.strip())
+            return number if number.is_finite() else value
+    return int(value) if isinstance(value, bool) else _scalar(value)
+
+
+def _naive_time(value: Any) -> Any:
+    value = naive_utc(value)
+    return parse_time(value) if isinstance(value, str) else _scalar(value)
+
+
+_FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
+    Kind.NAIVE_TIME: _naive_time,
+    Kind.INTEGER: _number,
+    Kind.NUMBER: _number,
 }
 
 

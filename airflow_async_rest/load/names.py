@@ -1,0 +1,17 @@
+"""Names as they are written in SQL, whatever they are made of."""
+
+from sqlalchemy.engine import Dialect
+
+
+def quoted(name: str, dialect: Dialect) -> str:
+    """Write a name for ``sqlalchemy.text``: in quotes where it needs them, its colons marked as none of a bind."""
+    quote = dialect.identifier_preparer.quote
+    written = quote(name)
+    if "%%" in quote("%"):  # for some drivers SQLAlchemy doubles these, and text() does it once more
+        written = written.replace("%%", "%")
+    return written.replace(":", "\\:")
+
+
+def without_marks(statement: str) -> str:
+    """Give a statement with names for ``text`` as the database reads it: for a driver's own cursor."""
+    return statement.replace("\\:", ":")

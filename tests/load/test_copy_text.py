@@ -1,0 +1,127 @@
+"""Rows as the text of a COPY: what the server makes of it."""
+
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as some
+
+from airflow_async_rest.load.copy_text import array_text, copy_text
+from airflow_async_rest.load.values import Kind
+
+# What PostgreSQL can keep of a text: no NUL, no half of a surrogate pair.
+TEXTS = some.text(some.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+SPECIAL = some.sampled_from(
+    ["\\N", "\\", "\\.", "", "\t", "\n", "\r\n", "\\t", "NULL", '"', "'", "{}", "é", "🌍", "\u2028", "\x7f"]
+)
+JSON = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+ROWS = some.lists(
+    some.tuples(
+        some.none() | TEXTS | SPECIAL,
+        some.none() | some.integers(-(2**63), 2**63 - 1),
+        some.none() | some.integers() | some.decimals(allow_nan=False, allow_infinity=False, places=10),
+        some.none() | some.floats(allow_nan=False),
+        some.none() | some.booleans(),
+        JSON,
+        some.none() | some.lists(some.none() | TEXTS | SPECIAL, max_size=4),
+        some.none() | some.binary(max_size=10),
+        some.none() | some.datetimes(timezones=some.just(timezone(timedelta(hours=2))), min_value=datetime(1000, 1, 1)),  # noqa: DTZ001
+    ),
+    min_size=1,
+    max_size=5,
+)  # fmt: skip
+TYPES = {
+    "text": Kind.TEXT,
+    "bigint": Kind.INTEGER,
+    "numeric": Kind.NUMBER,
+    "float8": Kind.NUMBER,
+    "boolean": Kind.BOOLEAN,
+    "json": Kind.JSON,
+    "text[]": Kind.ARRAY,
+    "bytea": Kind.BINARY,
+    "timestamp": Kind.NAIVE_TIME,
+}
+
+
+@pytest.fixture(scope="module")
+def server(postgres):
+    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+        connection.execute(
+            "CREATE TEMP TABLE copied (" + ", ".join(f"c{i} {kind}" for i, kind in enumerate(TYPES)) + ")"
+        )
+        yield connection
+        connection.rollback()
+
+
+def round_trip(connection, rows):
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE copied")
+        with cursor.copy("COPY copied FROM STDIN") as copy:
+            copy.write(copy_text(list(zip(TYPES.values(), zip(*rows, strict=True), strict=True))))
+        return cursor.execute("SELECT * FROM copied").fetchall()
+
+
+def as_read(row):
+    """What the driver makes of a row: JSON's null is the database's NULL, and times are in UTC."""
+    *others, at = row
+    return (*others, at and at.astimezone(UTC).replace(tzinfo=None))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS)
+@example(rows=[(None, None, None, None, None, None, None, None, None)] * 2)
+@example(rows=[("\\N", 0, Decimal("1e5"), float("inf"), True, "\\N", ["\\N", None, "NULL", ""], b"\\", None)])
+def test_rows_reach_the_server_exactly(server, rows):
+    assert round_trip(server, rows) == [as_read(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([], "{}"),
+        ([1, 2.5, True, None], '{"1","2.5","true",NULL}'),
+        ([["a"], ["b"]], '{{"a"},{"b"}}'),
+        (['"', "\\", "NULL", ""], '{"\\"","\\\\","NULL",""}'),
+        ([{"a": 1}], '{"{\\"a\\":1}"}'),
+    ],
+    ids=repr,
+)
+def test_a_list_as_an_array(values, text):
+    assert array_text(values) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "text"),
+    [
+        (Kind.TEXT, [1, 2], "1\n2\n"),
+        (Kind.TEXT, [1, None, "a\tb"], "1\n\\N\na\\tb\n"),
+        (Kind.TEXT, [True, 0.5, Decimal("1.10"), {"a": "\n"}], 'true\n0.5\n1.10\n{"a":"\\\\n"}\n'),
+        (Kind.INTEGER, [1, 2.0, Decimal("3.00"), 1e3, None], "1\n2\n3\n1000\n\\N\n"),
+        (
+            Kind.INTEGER,
+            [1.5, float("nan"), "7", True],
+            "1.5\nnan\n7\n1\n",
+        ),  # the first two are the database's to refuse
+        (Kind.NUMBER, [2.0, True, Decimal("3.00")], "2.0\n1\n3.00\n"),
+        (Kind.BOOLEAN, [1, 0], "1\n0\n"),
+        (Kind.BOOLEAN, [True, None, "yes"], "true\n\\N\nyes\n"),
+        (Kind.JSON, ["a", 1, None, []], '"a"\n1\n\\N\n[]\n'),
+        (Kind.DATE, [date(2026, 7, 1), "2026-07-01T12:00:00Z"], "2026-07-01\n2026-07-01T12:00:00Z\n"),
+        (Kind.OTHER, [time(12), timedelta(seconds=1)], "12:00:00\nP0DT1S\n"),
+        (Kind.ARRAY, ["{1,2}", (1, 2)], '{1,2}\n{"1","2"}\n'),
+        (Kind.BINARY, [b"\x00", "\\x00"], "\\\\x00\n\\\\x00\n"),
+        (Kind.NAIVE_TIME, ["2026-07-01T14:00:00+02:00", "infinity"], "2026-07-01T12:00:00\ninfinity\n"),
+    ],
+)
+def test_a_column_as_text(kind, values, text):
+    assert copy_text([(kind, values)]).decode() == text
+
+
+def test_columns_stand_side_by_side():
+    assert copy_text([(Kind.INTEGER, (1, 2)), (Kind.TEXT, ("a", None))]) == b"1\ta\n2\t\\N\n"

@@ -1,0 +1,207 @@
+"""The register of loads: what it knows of them, and who may go on with one."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from loads import every_driver, placed
+
+from airflow_async_rest.core.errors import LoadError
+from airflow_async_rest.core.loading import Earlier, LoadState
+
+
+def begun(database, run="run", **plan):
+    """Give a loader that has begun, with one row staged and committed."""
+    loader = database.loader(run=run, **plan)
+    loader.open()
+    loader.begin(resumed=False, staged=0)
+    loader.stage(placed([{"id": 1}]))
+    loader.commit({"rows": 1}, LoadState.STAGING, 0)
+    return loader
+
+
+@pytest.fixture
+def table(database):
+    database.create("id {int}, label {text}")
+    return database
+
+
+def count(database, table):
+    return database.rows("count(*)", table)[0][0]
+
+
+def test_there_is_no_earlier_try_of_a_new_task(table):
+    assert table.loader().open() is None
+    begun(table)
+    assert table.loader(run="another").open() is None
+
+
+@pytest.mark.parametrize("state", list(LoadState))
+def test_the_next_try_finds_what_the_last_one_committed(table, state):
+    loader = begun(table)
+    loader.commit({"position": 7, "text": "é" * 5000}, state, 3)
+    assert table.loader().open() == Earlier({"position": 7, "text": "é" * 5000}, state, 3)
+
+
+def test_a_load_that_has_begun_and_staged_nothing_has_no_checkpoint(table):
+    loader = table.loader()
+    loader.open()
+    loader.begin(resumed=False, staged=0)
+    assert table.loader().open() == Earlier(None, LoadState.STAGING, 0)
+
+
+def test_a_load_that_begins_anew_forgets_what_it_was(table):
+    begun(table)
+    loader = table.loader()
+    loader.open()
+    loader.begin(resumed=False, staged=0)
+    assert table.loader().open() == Earlier(None, LoadState.STAGING, 0)
+    assert table.staging_tables() == []
+
+
+@every_driver
+def test_a_try_that_still_runs_when_the_next_one_begins_can_do_nothing_more(table):
+    former = begun(table)
+    now = table.loader()
+    now.open()
+    with pytest.raises(LoadError, match="another try of this task has taken over"):
+        former.commit({}, LoadState.STAGING, 0)
+    former.rollback()
+    now.begin(resumed=True, staged=1)
+    if table.name != "sqlite":  # there only one writes at a time
+        assert former.stage(placed([{"id": 2}], 1)) == []
+        with pytest.raises(LoadError, match="another try"):
+            former.commit({"rows": 2}, LoadState.STAGING, 0)
+        former.rollback()
+    assert now.merge(first=True).loaded == 1
+    now.commit({}, LoadState.DONE, 1)
+    assert [id_ for id_, _ in table.rows()] == [1]
+
+
+def test_a_merge_of_a_try_that_is_given_up_is_undone(table):
+    former = begun(table)
+    now = table.loader()
+    assert now.open().checkpoint == {"rows": 1}
+    assert former.merge(first=True).loaded == 1
+    with pytest.raises(LoadError, match="another try"):
+        former.commit({}, LoadState.DONE, 1)
+    former.close()
+    assert table.rows() == []
+    now.begin(resumed=True, staged=1)
+
+
+def test_a_staging_table_that_the_former_try_makes_after_the_next_one_began_is_in_nobodys_way(table):
+    former = table.loader()
+    former.open()
+    former.begin(resumed=False, staged=0)
+    now = table.loader()
+    now.open()
+    now.begin(resumed=False, staged=0)
+    former.stage(placed([{"id": 1}]))
+    former.rollback()
+    now.stage(placed([{"id": 2}]))
+    now.commit({}, LoadState.STAGING, 0)
+    assert now.merge(first=True).loaded == 1
+
+
+def test_the_register_is_made_by_two_at_once(table):
+    loaders = [table.loader(run=f"run{n}") for n in range(4)]
+    start, errors = threading.Barrier(len(loaders)), []
+
+    def begin(loader):
+        loader.open()
+        start.wait(20)
+        try:
+            loader.begin(resumed=False, staged=0)
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin, args=[loader]) for loader in loaders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    assert count(table, "async_rest_loads") == 4
+
+
+def days_ago(days):
+    return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.000000")
+
+
+def grow_old(database, days):
+    literal = f"TIMESTAMP '{days_ago(days)}'" if database.name == "oracle" else f"'{days_ago(days)}'"
+    database.execute(f"UPDATE async_rest_loads SET updated_at = {literal}", "SELECT 1 AS one FROM async_rest_loads")
+
+
+def begin_another(database):
+    loader = database.loader(run="another")
+    loader.open()
+    loader.begin(resumed=False, staged=0)
+
+
+@pytest.mark.parametrize(
+    ("state", "loaded", "days", "kept"),
+    [
+        (LoadState.STAGING, 0, 8, None),
+        (LoadState.STAGING, 0, 6, "staging"),
+        (LoadState.DONE, 5, 8, None),
+        (LoadState.DONE, 5, 6, "done"),
+        (LoadState.MERGED, 5, 8, "merged"),
+        (LoadState.STAGING, 5, 8, "lost"),
+    ],
+)
+def test_a_load_that_nobody_goes_on_with_is_removed_after_a_week(table, state, loaded, days, kept):
+    begun(table).commit({}, state, loaded)
+    grow_old(table, days)
+    begin_another(table)
+    assert table.rows("state", "async_rest_loads WHERE run_id = 'run'") == ([(kept,)] if kept else [])
+    assert bool(table.staging_tables()) is (kept == "staging")
+
+
+@every_driver
+def test_a_load_that_was_taken_over_a_moment_ago_is_not_abandoned(table):
+    begun(table)
+    grow_old(table, 8)
+    late = table.loader()
+    assert late.open().checkpoint == {"rows": 1}
+    begin_another(table)
+    late.begin(resumed=True, staged=1)
+
+
+def test_what_cannot_be_removed_is_a_warning_and_no_more(postgresql, caplog):
+    postgresql.create("id {int}, label {text}")
+    begun(postgresql)
+    grow_old(postgresql, 8)
+    [staging] = postgresql.staging_tables()
+    postgresql.execute(f"CREATE VIEW watching AS SELECT * FROM {staging}")
+    begin_another(postgresql)
+    assert "Could not remove the staging tables of dead loads" in caplog.text
+    assert begun(postgresql, "third").merge(first=True).loaded == 1
+
+
+@pytest.mark.parametrize("state", list(LoadState))
+def test_only_a_load_that_is_done_is_forgotten(table, state):
+    from airflow_async_rest.load.loader import forget_load
+
+    begun(table).commit({}, state, 1)
+    begun(table, "another").commit({}, LoadState.DONE, 1)
+    forget_load("warehouse", None, {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1})
+    assert count(table, "async_rest_loads") == (1 if state is LoadState.DONE else 2)
+
+
+def test_there_may_be_nothing_to_forget(table):
+    from airflow_async_rest.load.loader import forget_load
+
+    forget_load("warehouse", None, {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1})
+
+
+def test_the_longest_names_that_airflow_allows_fit(table):
+    from airflow_async_rest.load.loader import TableLoader, open_engine
+    from airflow_async_rest.load.plan import LoadPlan
+
+    about = {"dag_id": "d" * 250, "run_id": "r" * 250, "task_id": "t" * 250, "map_index": 1023}
+    loader = TableLoader(open_engine("warehouse"), LoadPlan("things"), about, None)
+    table.loaders.append(loader)
+    loader.open()
+    loader.begin(resumed=False, staged=0)
