@@ -222,7 +222,7 @@ class JobRun:
             recorder,
             self._progress,
             self._stop,
-            due=self._loading.buffer.full if self._loading else asyncio.Event(),
+            buffer=self._loading.buffer if self._loading else RowBuffer(),
         )
         async with RestClient(job.settings, workers, job.headers) as client, writing.at_intervals():
             sender = Sender(

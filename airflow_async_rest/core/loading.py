@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
-# As many as are staged in one transaction: larger ones are hardly faster.
-CHUNK_ROWS = 5_000
+# As many are worth a transaction. While the database works on one, more come, so that it gets the larger ones the
+# slower it is; and at the end there is little left to be staged.
+CHUNK_ROWS = 1_000
+_MOST_CHUNKS = 10
 # A row's place is one number: that of its item, and its own among the item's rows.
 MOST_ROWS_OF_AN_ITEM = 1 << 24
 
@@ -147,13 +149,18 @@ class RowTotals:
 
 
 class RowBuffer:
-    """Rows that were fetched and are not staged yet: two chunks at most, and what the workers bring at once."""
+    """Rows that were fetched and are not staged yet: ten chunks at most, and what the workers bring at once."""
 
     def __init__(self) -> None:
         self._rows: list[PlacedRow] = []
         self._room = asyncio.Event()
         self._room.set()
-        self.full = asyncio.Event()
+        self.due = asyncio.Event()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room for more rows."""
+        return self._room.is_set()
 
     async def room(self) -> None:
         """Wait until there is room for more rows."""
@@ -168,13 +175,13 @@ class RowBuffer:
         """Add rows that were placed before."""
         self._rows += rows
         if len(self._rows) >= CHUNK_ROWS:
-            self.full.set()
-        if len(self._rows) >= 2 * CHUNK_ROWS:
+            self.due.set()
+        if len(self._rows) >= _MOST_CHUNKS * CHUNK_ROWS:
             self._room.clear()
 
     def take(self) -> list[PlacedRow]:
         """Take all rows out."""
         rows, self._rows = self._rows, []
-        self.full.clear()
+        self.due.clear()
         self._room.set()
         return rows

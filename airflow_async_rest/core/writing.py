@@ -8,6 +8,7 @@ from typing import Any
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper
+from airflow_async_rest.core.loading import RowBuffer
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.recorder import Recorder
 
@@ -22,7 +23,7 @@ class Writing:
     """Writes what outlives a try, while it runs.
 
     :param progress: gives the progress of this moment.
-    :param due: set when there is so much to write that it should not wait.
+    :param buffer: rows that wait to be written; empty for a job that loads none.
     """
 
     def __init__(
@@ -33,14 +34,14 @@ class Writing:
         progress: Callable[[], dict[str, Any]],
         stop: StopSwitch,
         *,
-        due: asyncio.Event,
+        buffer: RowBuffer,
     ) -> None:
         self._keeper = keeper
         self._journal = journal
         self._recorder = recorder
         self._progress = progress
         self._stop = stop
-        self._due = due
+        self._buffer = buffer
         self._ended = False
 
     @contextlib.asynccontextmanager
@@ -52,14 +53,14 @@ class Writing:
             yield
         finally:
             self._ended = True
-            self._due.set()
+            self._buffer.due.set()
 
     async def _write_at_intervals(self) -> None:
         clock = asyncio.get_running_loop().time
         progress_at, log_at = clock() + _PROGRESS_EVERY_SECONDS, clock() + _LOG_EVERY_SECONDS
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), _WRITE_EVERY_SECONDS)
+                await asyncio.wait_for(self._buffer.due.wait(), _WRITE_EVERY_SECONDS)
             if self._ended:
                 return
             now = clock()
@@ -77,7 +78,8 @@ class Writing:
             self._stop.pull(error)
         except Exception as error:  # noqa: BLE001  (whatever the folder's storage raises)
             self._journal.complain("write dead letters; they are kept in memory until it works", error)
-            if isinstance(error, DeadLetterStoreError) and self._due.is_set() and not self._ended:
-                self._stop.pull(error)  # rows wait for them, too, and there is no room for more
+            if isinstance(error, DeadLetterStoreError) and not self._buffer.has_room and not self._ended:
+                self._stop.pull(error)  # rows wait for them, too
+            await asyncio.sleep(_WRITE_EVERY_SECONDS)
         if self._recorder.unwritten > _MOST_UNWRITTEN:
             self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written"))

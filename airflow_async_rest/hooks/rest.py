@@ -99,8 +99,8 @@ class AsyncRestHook(RestConnection):
     ) -> Generator[list[dict[str, Any]], None, dict[str, Any]]:
         """Fetch rows in a plain ``@task``: the engine of :class:`RestToSqlOperator`, without a table or a checkpoint.
 
-        Chunks come as soon as there are 5,000 rows, or every second, in the order of the answers; while one is worked
-        on, up to five further ones are fetched. The generator's value is the report.
+        Chunks come as soon as there are 1,000 rows, or every second, in the order of the answers; while one is worked
+        on, up to 40,000 rows more are fetched, in larger chunks. The generator's value is the report.
 
         :param items: an iterable of dicts; another value becomes the dict ``{"item": value}``.
         :param columns: as in the operator. Default: the rows as the API gives them.

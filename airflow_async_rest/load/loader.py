@@ -14,7 +14,7 @@ from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.loading import Earlier, LoadState, Merged, PlacedRow, RefusedRow
 from airflow_async_rest.hooks.sql_dialects import cancel_statement, prepare_session
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
-from airflow_async_rest.load.destination import Destination, describe
+from airflow_async_rest.load.destination import Column, Destination, describe
 from airflow_async_rest.load.merging import Merging
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
 from airflow_async_rest.load.refusals import is_forbidden, translate, words_of
@@ -65,7 +65,7 @@ def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
 class TableLoader:
     """A :class:`~airflow_async_rest.core.loading.Loader` of one table.
 
-    The table is described when this is made. All later calls come from one thread, which gets a connection of its own.
+    The table is described when this is made. All later calls come from one thread, which gets the connection.
 
     :param about: whose load this is: dag_id, run_id, task_id, map_index.
     :raises ConfigurationError: when the table or a column does not exist.
@@ -78,8 +78,13 @@ class TableLoader:
         self._log = log
         self._plan = plan
         self._connection: Connection | None = None
-        with self._translated(), engine.connect() as connection:
-            self.destination: Destination = describe(connection, plan)
+        self._is_registered = self._is_filled = False
+        with self._translated():
+            self._connection = engine.connect()
+            self.destination: Destination = describe(self._connection, plan)
+            self._connection.rollback()
+            if engine.dialect.name == "sqlite":  # whose connections stay with their thread
+                self.close()
         self._names: Sequence[str] | None = None
         self._plan = self.destination.plan
         self._load_id = load_id_of(**about)
@@ -129,39 +134,43 @@ class TableLoader:
     def open(self) -> Earlier | None:
         """Connect, and take over what an earlier try of this task has left."""
         with self._translated():
-            self._connection = self._engine.connect()
+            if self._connection is None:
+                self._connection = self._engine.connect()
             prepare_session(self._connection)
+            if self._engine.dialect.name == "postgresql":
+                # What a crash of the server takes back is rows and the checkpoint that counts them, together.
+                self._connection.exec_driver_sql("SET synchronous_commit = off")
             self._connection.commit()
             self._staging = Staging(_STAGING + self._load_id, self.destination, self._connection)
-            if not self._register.exists(self._connection):
-                self._connection.rollback()
-                return None
-            return self._register.take_over(self._connection)
+            self._is_registered = self._register.exists(self._connection)
+            self._connection.commit()
+            return self._register.take_over(self._connection) if self._is_registered else None
 
     def begin(self, *, resumed: bool, staged: int) -> None:
         """Begin a load, or go on with one; see :class:`~airflow_async_rest.core.loading.Loader`."""
         with self._translated():
-            self._register.create(self._open)
+            if not self._is_registered:
+                self._register.create(self._open)
             found = self._staging.open() if resumed and staged else None
             if resumed and staged and found != staged:
                 self._open.rollback()
                 raise LookupError(f"{staged} rows should be staged, and {found or 'none'} are: the server crashed")
-            if not (resumed and staged):
-                self._staging.drop()
             self._open.commit()
             if not resumed:
                 of_what = {"destination": self._plan.full_name, "staging_table": _STAGING + self._load_id}
-                self._try_out()
                 self._register.begin(self._open, {**self._about, **of_what})
+            self._is_filled = bool(resumed and staged)
+            if not self._is_filled:
+                self._create_staging(self.destination.choose(self._names, ()))
         self._remove_abandoned()
 
-    def _try_out(self) -> None:
-        """Find out, before anything is fetched, whether the user may do what a load does."""
-        if columns := self.destination.choose(self._names, ()):
+    def _create_staging(self, columns: tuple[Column, ...]) -> None:
+        """Make the staging table, and find out whether the user may do what a load does with it."""
+        self._staging.drop()  # another try, that has not noticed yet that it is given up, may have made it
+        if columns:
             self._staging.create(columns)
             Merging(self._open, self.destination, self._staging).check()
-            self._staging.drop()
-            self._open.commit()
+        self._open.commit()  # with some databases it is one already
 
     def _remove_abandoned(self) -> None:
         """Remove what others have left; what cannot be removed is none of this load's business."""
@@ -177,12 +186,15 @@ class TableLoader:
             self._log.warning("Could not remove the staging tables of dead loads: %s", error)
 
     def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
-        """Stage rows; the first ones make the staging table."""
+        """Stage rows; where the author names no columns, the first ones say which there are."""
         with self._translated():
-            if not self._staging.columns:
-                self._create_staging(rows)
+            if self._names is None and not self._is_filled:
+                self._choose_columns_of(rows)
             elif self._names is None:
                 self._check_seen(rows)
+            elif not self._staging.columns:
+                self._create_staging(self.destination.choose(self._names, ()))
+            self._is_filled = True
             return self._staging.add(rows)
 
     def _check_seen(self, rows: Sequence[PlacedRow]) -> None:
@@ -196,21 +208,22 @@ class TableLoader:
                     "default was to be taken: name it with columns=, and those that are to be loaded beside it."
                 )
 
-    def _create_staging(self, rows: Sequence[PlacedRow]) -> None:
+    def _choose_columns_of(self, rows: Sequence[PlacedRow]) -> None:
         seen = dict.fromkeys(key for row in rows for key in row.values)
-        columns = self.destination.choose(self._names, list(seen))
-        if self._names is None and not set(seen) & set(self.destination.names):
+        columns = self.destination.choose(None, list(seen))
+        if not set(seen) & set(self.destination.names):
             raise ConfigurationError(
                 f"columns: no key of the rows is a column of {self._plan.full_name}, which has "
                 f"{', '.join(self.destination.names)}: say what goes where with columns={{'column': 'path.in.row'}}."
             )
-        self._staging.drop()  # another try, that has not noticed yet that it is given up, may have made it
-        self._staging.create(columns)
-        self._open.commit()  # with some databases it is one already
+        if columns != self._staging.columns:
+            self._create_staging(columns)
 
     def merge(self, *, first: bool) -> Merged:
         """Move what is staged into the destination."""
         with self._translated():
+            if self._engine.dialect.name == "postgresql":
+                self._open.exec_driver_sql("SET LOCAL synchronous_commit = on")
             return Merging(self._open, self.destination, self._staging).merge(first=first)
 
     def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
@@ -219,6 +232,7 @@ class TableLoader:
             self._register.save(self._open, checkpoint, state, loaded)
             self._open.commit()
         if state is not LoadState.STAGING and self._staging.columns:
+            self._is_filled = False
             with contextlib.suppress(Exception):  # the next try, or another load, removes it
                 self._staging.drop()
                 self._open.commit()
@@ -235,9 +249,10 @@ class TableLoader:
 
     def close(self) -> None:
         """End the connection."""
+        connection, self._connection = self._connection, None
         with contextlib.suppress(Exception):
-            self._open.close()
-        with contextlib.suppress(Exception):
+            if connection is not None:
+                connection.close()
             self._engine.dispose()
 
 

@@ -21,6 +21,7 @@ PLACE = "async_rest_place"
 _READ_AS_TEXT = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.OTHER, Kind.JSON})
 _NOT_IN_JSON = (bytes, bytearray, memoryview, timedelta, Decimal)
 _COPIED_AT_A_TIME = 1_000
+_DROP_IF_EXISTS = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
 _PLACE_TYPES = {"oracle": "NUMBER(19)", "mysql": "SIGNED", "mariadb": "SIGNED"}
 
 
@@ -95,8 +96,11 @@ class Staging:
 
         :param name: another load's.
         """
-        if inspect(self._connection).has_table(name or self._name, schema=self._destination.plan.schema):
-            self._execute(f"DROP TABLE {self.qualified(name or self._name)}")
+        table, schema = name or self._name, self._destination.plan.schema
+        if self._connection.dialect.name in _DROP_IF_EXISTS:
+            self._execute(f"DROP TABLE IF EXISTS {self.qualified(table)}")
+        elif inspect(self._connection).has_table(table, schema=schema):
+            self._execute(f"DROP TABLE {self.qualified(table)}")
         self.columns = () if not name else self.columns
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:

@@ -29,25 +29,27 @@ async def test_what_was_added_is_taken_once():
     assert buffer.take() == []
 
 
-async def test_a_chunk_makes_it_full_and_two_leave_no_room():
+async def test_a_chunk_is_due_and_ten_leave_no_room():
     buffer = RowBuffer()
     buffer.add(0, rows(CHUNK_ROWS - 1))
-    assert not buffer.full.is_set()
+    assert not buffer.due.is_set()
     buffer.add(1, rows(1))
-    assert buffer.full.is_set()
+    assert buffer.due.is_set()
     await buffer.room()
-    buffer.add(2, rows(CHUNK_ROWS))
+    assert buffer.has_room
+    buffer.add(2, rows(9 * CHUNK_ROWS))
+    assert not buffer.has_room
     waiting = asyncio.create_task(buffer.room())
     await asyncio.sleep(0)
     assert not waiting.done()
     buffer.take()
     await waiting
-    assert not buffer.full.is_set()
+    assert not buffer.due.is_set()
 
 
 async def test_rows_that_are_put_back_leave_no_room_either():
     buffer = RowBuffer()
-    buffer.add(0, rows(2 * CHUNK_ROWS))
+    buffer.add(0, rows(10 * CHUNK_ROWS))
     buffer.put_back(buffer.take())
     waiting = asyncio.create_task(buffer.room())
     await asyncio.sleep(0)

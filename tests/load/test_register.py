@@ -56,7 +56,8 @@ def test_a_load_that_begins_anew_forgets_what_it_was(table):
     loader.open()
     loader.begin(resumed=False, staged=0)
     assert table.loader().open() == Earlier(None, LoadState.STAGING, 0)
-    assert table.staging_tables() == []
+    [staging] = table.staging_tables()
+    assert count(table, staging) == 0
 
 
 @every_driver
@@ -134,10 +135,12 @@ def grow_old(database, days):
     database.execute(f"UPDATE async_rest_loads SET updated_at = {literal}", "SELECT 1 AS one FROM async_rest_loads")
 
 
-def begin_another(database):
+def begin_another(database) -> list[str]:
+    """Begin a load of another run. :return: the staging tables of all but that."""
     loader = database.loader(run="another")
     loader.open()
     loader.begin(resumed=False, staged=0)
+    return [name for name in database.staging_tables() if loader._load_id not in name]
 
 
 @pytest.mark.parametrize(
@@ -154,9 +157,9 @@ def begin_another(database):
 def test_a_load_that_nobody_goes_on_with_is_removed_after_a_week(table, state, loaded, days, kept):
     begun(table).commit({}, state, loaded)
     grow_old(table, days)
-    begin_another(table)
+    left = begin_another(table)
     assert table.rows("state", "async_rest_loads WHERE run_id = 'run'") == ([(kept,)] if kept else [])
-    assert bool(table.staging_tables()) is (kept == "staging")
+    assert bool(left) is (kept == "staging")
 
 
 @every_driver

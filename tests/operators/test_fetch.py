@@ -70,10 +70,11 @@ def test_whoever_stops_taking_stops_the_fetching(hook, api):
 
 
 def test_no_more_than_a_few_chunks_are_fetched_ahead_of_their_taker(hook, api, monkeypatch):
-    chunk_rows, concurrency, items = 30, 4, 2_000
+    chunk_rows, concurrency, items = 6, 4, 2_000
     monkeypatch.setattr("airflow_async_rest.core.loading.CHUNK_ROWS", chunk_rows)
-    # Two chunks that are handed over, one that is about to be, two in the buffer, and what each worker has in hand.
-    most_ahead = (5 * chunk_rows + chunk_rows) // ROWS_OF_AN_ITEM + 2 * concurrency
+    # Two chunks that are handed over, one that is about to be, and the buffer, each of ten at most; and what each
+    # worker has in hand.
+    most_ahead = 4 * 10 * chunk_rows // ROWS_OF_AN_ITEM + 5 * concurrency
     chunks, taken = fetch(hook, range(items), concurrency=concurrency), 0
     for chunk in chunks:
         taken += len(chunk)
