@@ -1,4 +1,4 @@
-"""Backfills over a week: rows out of a database into a flaky API by Airflow, and the proof that none was lost."""
+"""Backfills over a week: rows into a flaky API and out of it, by Airflow, and the proof that none was lost."""
 
 import argparse
 import sys
@@ -7,29 +7,32 @@ from dataclasses import replace
 from math import inf
 
 import httpx
+import psycopg
 from rich.console import Console
 from rich.live import Live
 
 from demo.airflow_client import AirflowError
-from demo.backfill import BULK_DAG, DAG, ENDED, Backfill, Replay, dead_ids
+from demo.backfill import BULK_DAG, DAG, ENDED, FETCH_DAG, FETCH_TASK, Backfill, Replay, dead_ids
 from demo.children import ChildError, listening
-from demo.database import ids_by_day
-from demo.facts import DayRun, Facts
+from demo.database import DATABASE, USER, ids_by_day
+from demo.facts import DayRun, Facts, FetchFacts
+from demo.fetch_verdict import judge_fetch
 from demo.interrupts import Interrupted, Interrupts
-from demo.screen import Screen, show_api_stats, show_places, show_verdict
+from demo.screen import Screen, show_api_stats, show_places, show_verdict, show_work
 from demo.stage import Stage, children, set_up
 from demo.verdict import judge, judge_api, judge_bulk, judge_replay
+from demo.warehouse import fetched_rows, source_rows, staging_tables
 from demo.week import REFUSED_IDS
 
 Days = dict[str, list[DayRun]]  # by DAG
 
 
-def backfill(stage: Stage, console: Console) -> Days:
-    """Run the week by both DAGs at the same time, showing how far it is."""
+def backfill(stage: Stage, weeks: list[Backfill], console: Console) -> Days:
+    """Run the week by several DAGs at the same time, showing how far it is."""
     screen = Screen({day: len(ids) for day, ids in ids_by_day(stage.socket_folder).items()})
-    weeks = [Backfill(stage.airflow, dag_id) for dag_id in (DAG, BULK_DAG)]
     for week in weeks:
-        week.start()
+        week.make()
+    stage.airflow.switch_on(*(week.dag_id for week in weeks))
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         for _ in stage.looks():
             days = {week.dag_id: week.days() for week in weeks}
@@ -40,21 +43,26 @@ def backfill(stage: Stage, console: Console) -> Days:
     return days
 
 
-def replay(stage: Stage, days: Days, console: Console) -> tuple[str, dict]:
-    """Let the API accept what it refused, and send that again. :return: state and report."""
+def replay(stage: Stage, days: Days, fetch: Backfill, console: Console) -> tuple[str, dict, DayRun]:
+    """Let the API accept what it refused, and send that again; meanwhile fetch the first day again.
+
+    :return: state and report of the replay, and that day.
+    """
     stage.api.post("/_accept")
+    fetch.clear(days[FETCH_DAG][0])
     with console.status("The API accepts everything now; dags/replay.py sends the dead letters again"):
-        run = Replay(stage.airflow, [day for of_dag in days.values() for day in of_dag])
+        run = Replay(stage.airflow, [day for dag_id in (DAG, BULK_DAG) for day in days[dag_id]])
         for _ in stage.looks():
-            if (state := run.state()) in ENDED:
+            first_day = fetch.days()[0]
+            if (state := run.state()) in ENDED and fetch.has_ended:
                 break
-    return state, run.report()
+    return state, run.report(), first_day
 
 
 def gather(stage: Stage, days: Days) -> tuple[Facts, Facts, dict]:
     """Ask the database, the API and the dead-letter files for their own count.
 
-    :return: what there is of each DAG, and the API's counts.
+    :return: what there is of each DAG that sends, and the API's counts.
     """
     ids, stats = stage.api.get("/_ids").json(), stage.api.get("/_stats").json()
     of_database = ids_by_day(stage.socket_folder)
@@ -75,25 +83,42 @@ def gather(stage: Stage, days: Days) -> tuple[Facts, Facts, dict]:
     return one_by_one, facts(BULK_DAG, "the API's archive", ids["archive"], stats["archive"]), stats
 
 
+def gather_fetched(stage: Stage, runs: list[DayRun]) -> FetchFacts:
+    """Ask the database and the API for their own count of what was fetched."""
+    with psycopg.connect(host=stage.socket_folder, user=USER, dbname=DATABASE) as connection:
+        return FetchFacts(
+            source=source_rows(connection),
+            fetched=fetched_rows(connection),
+            runs=runs,
+            staging=staging_tables(connection),
+            listing=stage.api.get("/_stats").json()["listing"],
+        )
+
+
 def work(stage: Stage, console: Console) -> tuple[bool, Days]:
-    """Run the week, replay what was refused, and judge both. :return: whether all of it holds, and the days."""
-    console.print("\nBackfills over the week, both at a time within the API's limit: dags/sensors.py puts the readings")
-    console.print("one by one, and dags/sensors_bulk.py posts them into the API's archive, 200 in a request.\n")
-    days = backfill(stage, console)
+    """Run the week, replay what was refused, and judge it all. :return: whether all of it holds, and the days."""
+    show_work(console)
+    fetch = Backfill(stage.airflow, FETCH_DAG, FETCH_TASK)
+    days = backfill(stage, [*(Backfill(stage.airflow, dag_id) for dag_id in (DAG, BULK_DAG)), fetch], console)
     one_by_one, bulk, stats = gather(stage, days)
     show_api_stats(stats, console)
     claims = {
         "dags/sensors.py:": judge(one_by_one),
         "dags/sensors_bulk.py:": judge_bulk(bulk),
-        "Both:": judge_api(stats, set().union(*(listening(child.session) for child in stage.children))),
+        "dags/fetch_readings.py:": judge_fetch(gather_fetched(stage, days[FETCH_DAG])),
+        "All of it:": judge_api(stats, set().union(*(listening(child.session) for child in stage.children))),
     }
     show_verdict(claims, console)
-    state, report = replay(stage, days, console)
+    state, report, day = replay(stage, days, fetch, console)
     *both, stats = gather(stage, days)
     then = "Then the API was told to accept them, and the DAG replay was run for the dead letters of both:"
-    claims_of_replay = {then: judge_replay(both, state, report, stats)}
-    show_verdict(claims_of_replay, console)
-    return all(claim.holds for group in (claims | claims_of_replay).values() for claim in group), days
+    meanwhile = f"Meanwhile the task of dags/fetch_readings.py for {day.day} was cleared, so that it ran again:"
+    claims_of_then = {
+        then: judge_replay(both, state, report, stats),
+        meanwhile: judge_fetch(gather_fetched(stage, [*days[FETCH_DAG], day])),
+    }
+    show_verdict(claims_of_then, console)
+    return all(claim.holds for group in (claims | claims_of_then).values() for claim in group), days
 
 
 def serve(stage: Stage) -> None:

@@ -22,6 +22,13 @@ class AirflowError(Exception):
         super().__init__(text)
         self.status = status
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it was because the database was locked, for which Airflow has two answers."""
+        return self.status == httpx.codes.SERVICE_UNAVAILABLE or (
+            self.status == httpx.codes.INTERNAL_SERVER_ERROR and "Database error" in str(self)
+        )
+
 
 class Airflow:
     """A session with Airflow's API.
@@ -30,8 +37,10 @@ class Airflow:
     """
 
     def __init__(self, url: str) -> None:
-        # Straight to the loopback address, whatever proxy this machine has.
-        self._http = httpx.Client(base_url=url, trust_env=False, timeout=60)
+        # Straight to the loopback address, whatever proxy this machine has; and no connection is kept, because Airflow
+        # closes an idle one after 5 s, which on a busy machine may be the moment in which it is used again.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(base_url=url, trust_env=False, timeout=60, limits=alone)
 
     def __enter__(self) -> Self:
         token = self._ask("GET", "/auth/token").json()["access_token"]
@@ -69,30 +78,41 @@ class Airflow:
             raise AirflowError(f"the connection {conn_id} does not work: {tested['message']}")
         return tested["message"]
 
-    def switch_on(self, *dag_ids: str) -> None:
-        """Let runs of DAGs begin, as soon as Airflow has found their files.
+    def wait_for_dag(self, dag_id: str) -> None:
+        """Wait until Airflow has found a DAG's file.
 
         :raises AirflowError: when it finds none; the text has what it says about files that it cannot read.
         """
         until = time.monotonic() + _FOUND_SECONDS
+        while self.find("dags", dag_id) is None:
+            if time.monotonic() > until:
+                errors = self.call("GET", "importErrors")["import_errors"]
+                raise AirflowError(f"Airflow has no DAG {dag_id}; it cannot import: {errors}")
+            time.sleep(_POLL_SECONDS)
+
+    def switch_on(self, *dag_ids: str) -> None:
+        """Let runs of DAGs begin, as soon as Airflow has found their files."""
         for dag_id in dag_ids:
-            while self.find("dags", dag_id) is None:
-                if time.monotonic() > until:
-                    errors = self.call("GET", "importErrors")["import_errors"]
-                    raise AirflowError(f"Airflow has no DAG {dag_id}; it cannot import: {errors}")
-                time.sleep(_POLL_SECONDS)
-            self.call("PATCH", "dags", dag_id, json={"is_paused": False})
+            self.wait_for_dag(dag_id)
+            self.insist("PATCH", "dags", dag_id, json={"is_paused": False})
 
     def backfill(self, dag_id: str, first: str, last: str, max_active_runs: int) -> None:
-        """Make a run for every window from that of ``first`` to that of ``last``."""
+        """Make a run for every window from that of ``first`` to that of ``last``.
+
+        The DAG must not be switched on yet: when SQLite is busy, Airflow takes back the runs that it has made so far,
+        and its scheduler ends where it has begun one of them meanwhile.
+        """
+        self.wait_for_dag(dag_id)
         span = {"from_date": first, "to_date": last}
-        wanted = {"dag_id": dag_id, **span, "max_active_runs": max_active_runs}
+        self.insist("POST", "backfills", json={"dag_id": dag_id, **span, "max_active_runs": max_active_runs})
+
+    def insist(self, method: str, *path: str, json: Any) -> None:
+        """Have something done that Airflow takes back when its SQLite is busy: then it is asked again."""
         for left in reversed(range(_BUSY_TIMES)):
             try:
-                self.call("POST", "backfills", json=wanted)
+                self.call(method, *path, json=json)
             except AirflowError as error:
-                # Airflow's SQLite was busy. What had been begun is taken back, and it says to ask again.
-                if error.status != httpx.codes.SERVICE_UNAVAILABLE or not left:
+                if not (error.is_busy and left):
                     raise
                 time.sleep(_POLL_SECONDS)
             else:
@@ -127,7 +147,7 @@ class TaskRuns:
     def clear(self, task_id: str) -> None:
         """Let a task run again."""
         wanted = {"dag_run_id": self._path[-1], "task_ids": [task_id], "dry_run": False, "only_failed": False}
-        self._airflow.call("POST", "dags", self._dag_id, "clearTaskInstances", json=wanted)
+        self._airflow.insist("POST", "dags", self._dag_id, "clearTaskInstances", json=wanted)
 
     def xcom(self, task_id: str, key: str = "return_value") -> Any:
         """Give a value that the task has pushed, or None."""

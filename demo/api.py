@@ -1,6 +1,7 @@
 """A child: a small REST API that is as strict and as unreliable as real ones, and keeps the books of it.
 
 ``PUT /sensors/{id}`` stores a reading, ``POST /archive/_bulk`` many of them in a collection of its own.
+``GET /readings/{style}`` lists the week's readings in pages, ``GET /inventory/{type}`` tells of one part, slowly.
 ``python -m demo.api --port 8000`` starts it alone, to try things with.
 """
 
@@ -17,6 +18,8 @@ from aiohttp import web
 from demo.api_rules import FAULTS, Books, Rules, Settings, fault_of, parse_reading
 from demo.archive import Archive
 from demo.children import Line
+from demo.inventory import Inventory
+from demo.listing import Listing
 
 
 class SensorApi:
@@ -27,6 +30,8 @@ class SensorApi:
         self._rules = Rules(settings)
         self._books = Books()
         self._archive = Archive(self._rules)
+        self._listing = Listing(settings)
+        self._inventory = Inventory(settings)
         self._attempts: Counter[int] = Counter()
         self._keys: set[str] = set()
 
@@ -36,6 +41,8 @@ class SensorApi:
         app.router.add_put("/sensors/{id:[0-9]+}", self.put_sensor)
         app.router.add_get("/sensors/{id:[0-9]+}", self.get_sensor)
         app.router.add_post("/archive/_bulk", self._archive.post_bulk)
+        app.router.add_get("/readings/{style}", self._listing.get_page)
+        app.router.add_get("/inventory/{type}", self._inventory.get_part)
         app.router.add_get("/_stats", self.stats)
         app.router.add_get("/_ids", self.ids)
         app.router.add_post("/_accept", self.accept)
@@ -94,6 +101,8 @@ class SensorApi:
                 **self._books.stats(),
                 "faults": {fault: self._books.counts[fault] for fault in FAULTS},
                 "archive": self._archive.stats(),
+                "listing": self._listing.stats(),
+                "inventory": self._inventory.stats(),
                 "over_limit": self._rules.second.over_limit,
                 "busiest_second": self._rules.second.busiest,
             }

@@ -20,20 +20,28 @@ _FAULTY_ATTEMPTS = 2
 class Settings:
     """How the API behaves.
 
-    :param requests_per_second: in any sliding second, to all of it; more are answered with 429.
+    :param requests_per_second: in any sliding second, to what is stored; more are answered with 429.
+    :param listing_per_second: the same for pages of the listing, counted by themselves.
+    :param inventory_per_second: the same for parts of the inventory, counted by themselves.
     :param refused_ids: answered with 422, until ``POST /_accept``.
     :param fault_share: of the requests: a 500, a reset connection, an answer that is lost, a slow answer.
     :param bulk_fault_share: of the bulk requests, of which there are few: these, and some items that are not stored.
+    :param read_fault_share: of the pages and parts that are read: a 500, a reset connection.
     :param most_lines: of a bulk request; more are answered with 413.
     :param slow_seconds: how slow.
+    :param inventory_seconds: what every answer of the inventory takes.
     """
 
     requests_per_second: int = 500
+    listing_per_second: int = 200
+    inventory_per_second: int = 100
     refused_ids: frozenset[int] = REFUSED_IDS
     fault_share: float = 0.04
     bulk_fault_share: float = 0.3
+    read_fault_share: float = 0.1
     most_lines: int = 1000
     slow_seconds: float = 0.3
+    inventory_seconds: float = 0.2
 
 
 class SlidingSecond:
@@ -58,7 +66,7 @@ class SlidingSecond:
 
 
 class Rules:
-    """What holds for every request, whichever collection it is for."""
+    """What holds for every request that stores, whichever collection it is for."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -9,21 +9,30 @@ from demo.facts import DayRun
 from demo.week import DAYS
 
 DAG, BULK_DAG, TASK = "sensors", "sensors_bulk", "post_sensors"
+FETCH_DAG = FETCH_TASK = "fetch_readings"
 ENDED = ("success", "failed")
 
 
 class Backfill:
-    """Seven runs of a DAG, one for each day; how many of them work at a time, the DAG itself limits."""
+    """Seven runs of a DAG, one for each day; how many of them work at a time, the DAG itself limits.
 
-    def __init__(self, airflow: Airflow, dag_id: str) -> None:
+    :param task_id: of the task that each run is for.
+    """
+
+    def __init__(self, airflow: Airflow, dag_id: str, task_id: str = TASK) -> None:
         self._airflow = airflow
         self.dag_id = dag_id
+        self._task_id = task_id
         self._ended: dict[str, DayRun] = {}
 
-    def start(self) -> None:
-        """Ask Airflow for it."""
-        self._airflow.switch_on(self.dag_id)
+    def make(self) -> None:
+        """Make the runs, which begin when the DAG is switched on."""
         self._airflow.backfill(self.dag_id, f"{DAYS[0]:%Y-%m-%d}", f"{DAYS[-1]:%Y-%m-%d}", max_active_runs=len(DAYS))
+
+    def clear(self, day: DayRun) -> None:
+        """Let the task of a day run again, which has ended."""
+        TaskRuns(self._airflow, self.dag_id, day.run_id).clear(self._task_id)
+        del self._ended[day.run_id]
 
     @property
     def has_ended(self) -> bool:
@@ -39,10 +48,12 @@ class Backfill:
         tasks = TaskRuns(self._airflow, self.dag_id, run_id)
         if run["state"] not in ENDED:
             # A task that waits for its turn is of a run that is running.
-            state = tasks.task(TASK)["state"] or "queued"
-            return DayRun(day, run_id, state, tasks.stored(TASK, "progress") or {})
-        report = tasks.xcom(TASK) or {}
-        failed = {item["key"]: str(item["response_excerpt"]) for item in tasks.xcom(TASK, "failed_items") or ()}
+            state = tasks.task(self._task_id)["state"] or "queued"
+            return DayRun(day, run_id, state, tasks.stored(self._task_id, "progress") or {})
+        report = tasks.xcom(self._task_id) or {}
+        failed = {
+            item["key"]: str(item["response_excerpt"]) for item in tasks.xcom(self._task_id, "failed_items") or ()
+        }
         self._ended[run_id] = DayRun(day, run_id, run["state"], report, failed, dead_ids(report.get("dead_letters")))
         return self._ended[run_id]
 

@@ -1,4 +1,4 @@
-"""A child: an embedded PostgreSQL with the week's readings. Its argument is the folder for its data."""
+"""A child: an embedded PostgreSQL with the week's readings, and tables to load. Its argument is its data's folder."""
 
 import contextlib
 import signal
@@ -11,6 +11,7 @@ import psutil
 import psycopg
 
 from demo.children import Line
+from demo.warehouse import TABLES
 from demo.week import TABLE, readings
 
 _STOP_SECONDS = 20
@@ -66,6 +67,7 @@ def main(folder: Path) -> None:
         socket_folder = server.get_uri().split("host=")[1]
         with psycopg.connect(host=socket_folder, user=USER, dbname=DATABASE) as connection:
             rows = load(connection)
+            connection.execute(TABLES)
         line.say({"socket_folder": socket_folder, "rows": rows})
         ended.wait()
     finally:

@@ -47,3 +47,21 @@ class Facts:
     @property
     def ids(self) -> set[int]:
         return set().union(*self.ids_by_day.values())
+
+
+@dataclass(frozen=True)
+class FetchFacts:
+    """All there is to know of the week that was fetched.
+
+    :param source: what the source's table has.
+    :param fetched: what the table has that was loaded.
+    :param runs: all there were; a day that was fetched again has several.
+    :param staging: tables of the loads' own that are left.
+    :param listing: the API's counts of its listing.
+    """
+
+    source: Collection[tuple]
+    fetched: Collection[tuple]
+    runs: list[DayRun]
+    staging: Collection[str]
+    listing: Mapping[str, Any]

@@ -1,8 +1,10 @@
 """Fill databases of your own with the week's readings, for dags/sensors.py and dags/sensors_oracle.py.
 
+PostgreSQL gets the tables too that dags/fetch_readings.py and dags/enrich.py load.
+
     python -m demo.fill postgresql://user:password@host:port/database oracle://user:password@host:port/service
 
-A database that has readings is left alone, so this may run any number of times.
+A database that has readings keeps them as they are, so this may run any number of times.
 """
 
 import argparse
@@ -11,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from demo.database import load
+from demo.warehouse import TABLES
 from demo.week import readings
 
 ORACLE_TABLE = """
@@ -28,6 +31,7 @@ def fill_postgres(dsn: str) -> int:
     with psycopg.connect(dsn) as connection:  # all of it is one transaction, the table too
         if connection.execute("SELECT to_regclass('sensors')").fetchone() == (None,):
             load(connection)
+        connection.execute(TABLES)
         return connection.execute("SELECT count(*) FROM sensors").fetchone()[0]
 
 

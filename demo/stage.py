@@ -92,9 +92,10 @@ def set_up(started: tuple[Child, Child, Child], say: Callable[[str], object]) ->
 
 
 def _connect(airflow: Airflow, socket_folder: str, api_url: str) -> dict[str, str]:
-    """Make the two connections that the DAGs name. :return: what their tests say."""
-    source = {"host": socket_folder, "login": USER, "schema": DATABASE}
+    """Make the connections that the DAGs name. :return: what their tests say."""
+    database = {"host": socket_folder, "login": USER, "schema": DATABASE}
     return {
-        "source_db": airflow.add_connection("source_db", "postgres", **source),
+        "source_db": airflow.add_connection("source_db", "postgres", **database),
+        "warehouse": airflow.add_connection("warehouse", "postgres", **database),
         "search_api": airflow.add_connection("search_api", "async_rest", host=api_url, extra={"trust_env": False}),
     }

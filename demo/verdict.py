@@ -61,7 +61,7 @@ def judge_api(stats: Mapping[str, Any], listening: Collection[str]) -> list[Clai
     :param listening: the addresses at which something of the demo listens.
     """
     return [
-        _within_limit(stats),
+        judge_limit(stats),
         Claim(
             f"everything listens at {_LOOPBACK} only, at which this machine alone can ask",
             [] if set(listening) == {_LOOPBACK} else [f"listening: {sorted(listening)}"],
@@ -95,11 +95,12 @@ def judge_replay(both: list[Facts], state: str, report: Mapping[str, Any], stats
             for facts in both
         ),
         Claim("no dead letter is left", left),
-        _within_limit(stats),
+        judge_limit(stats),
     ]
 
 
-def _within_limit(stats: Mapping[str, Any]) -> Claim:
+def judge_limit(stats: Mapping[str, Any]) -> Claim:
+    """Check a rate limit of the API. :param stats: the API's counts of what is under it."""
     over = stats["over_limit"]
     text = f"no request was over the rate limit (busiest second: {stats['busiest_second']})"
     return Claim(text, [f"{over} requests were"] if over else [])
@@ -109,16 +110,16 @@ def _stored(facts: Facts, deliverable: set[int]) -> list[str]:
     stored = set(facts.times_stored)
     twice = {number for number, times in facts.times_stored.items() if times > 1}
     return [
-        *_about("missing in the API", deliverable - stored),
-        *_about("stored more than once", twice),
-        *_about("stored, but not deliverable", stored - deliverable),
+        *name_ids("missing in the API", deliverable - stored),
+        *name_ids("stored more than once", twice),
+        *name_ids("stored, but not deliverable", stored - deliverable),
     ]
 
 
 def _refused(facts: Facts) -> list[str]:
     return [
-        *_about("refused, but not of the handful", set(facts.api_refused) - set(facts.refused_ids)),
-        *_about("not refused", set(facts.refused_ids) - set(facts.api_refused)),
+        *name_ids("refused, but not of the handful", set(facts.api_refused) - set(facts.refused_ids)),
+        *name_ids("not refused", set(facts.refused_ids) - set(facts.api_refused)),
     ]
 
 
@@ -173,7 +174,8 @@ def _refused_on(facts: Facts, day: str) -> list[int]:
     return sorted(facts.ids_by_day.get(day, set()) & set(facts.refused_ids))
 
 
-def _about(what: str, ids: set[int]) -> list[str]:
+def name_ids(what: str, ids: Collection[int]) -> list[str]:
+    """Make the problem of some ids; no problem of none."""
     if not ids:
         return []
     shown = ", ".join(map(str, sorted(ids)[:_SHOWN_IDS]))

@@ -50,3 +50,24 @@ def sensors(api, postgres, connect, tmp_path, monkeypatch):
     connect("search_api", conn_type="async_rest", host=api.url)
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
     return api
+
+
+@pytest.fixture
+def week(postgres, connect, tmp_path, monkeypatch):
+    """The demo's week in the demo's tables, and its API, of which every tenth page or part fails at first."""
+    import psycopg
+    from sensor_api import serving
+
+    from demo.database import load
+    from demo.warehouse import TABLES
+
+    postgres.execute("DROP TABLE IF EXISTS sensors, readings, inventory")
+    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+        load(connection)
+        connection.execute(TABLES)
+    for conn_id in ("source_db", "warehouse"):
+        connect(conn_id, **postgres.connection())
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
+    with serving(read_fault_share=0.1) as url:
+        connect("search_api", conn_type="async_rest", host=url)
+        yield url

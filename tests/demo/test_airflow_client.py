@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from demo import airflow_client, standalone
-from demo.airflow_client import Airflow, AirflowError
+from demo.airflow_client import Airflow, AirflowError, TaskRuns
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def airflow(monkeypatch):
     monkeypatch.setattr(airflow_client, "_POLL_SECONDS", 0)
     made = Airflow("http://127.0.0.1:1")
     made.call = Mock()
-    made.find = Mock(return_value=None)
+    made.find = Mock(return_value={})
     yield made
     made.__exit__()
 
@@ -26,16 +26,33 @@ def test_a_backfill_is_asked_for_again_while_sqlite_is_busy(airflow):
     assert airflow.call.call_count == 3
 
 
-@pytest.mark.parametrize(("status", "times"), [(503, 60), (409, 1), (None, 1)])
-def test_a_backfill_that_cannot_be_made_is_an_error(airflow, status, times):
-    airflow.call.side_effect = AirflowError("no", status)
-    with pytest.raises(AirflowError, match="no"):
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda airflow: airflow.switch_on("sensors"),
+        lambda airflow: TaskRuns(airflow, "sensors", "monday").clear("post_sensors"),
+    ],
+)
+def test_other_changes_are_asked_for_again_too(airflow, ask):
+    airflow.call.side_effect = [AirflowError('{"reason": "Database error"}', 500), {}]
+    ask(airflow)
+    assert airflow.call.call_count == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "times"),
+    [("no", 503, 60), ("Database error", 500, 60), ("no", 500, 1), ("no", 409, 1), ("no", None, 1)],
+)
+def test_a_backfill_that_cannot_be_made_is_an_error(airflow, text, status, times):
+    airflow.call.side_effect = AirflowError(text, status)
+    with pytest.raises(AirflowError, match=text):
         airflow.backfill("sensors", "2026-03-02", "2026-03-08", 7)
     assert airflow.call.call_count == times
 
 
 def test_a_dag_that_is_not_found_is_an_error_with_what_airflow_cannot_import(airflow, monkeypatch):
     monkeypatch.setattr(airflow_client, "_FOUND_SECONDS", -1)
+    airflow.find.return_value = None
     airflow.call.return_value = {"import_errors": [{"stack_trace": "SyntaxError: sensors.py"}]}
     with pytest.raises(AirflowError, match="no DAG sensors; it cannot import: .*SyntaxError: sensors.py"):
         airflow.switch_on("sensors")

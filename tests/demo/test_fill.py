@@ -26,6 +26,13 @@ def test_postgres_has_the_weeks_readings_after_any_number_of_fills(postgres, pos
     assert same
 
 
+def test_postgres_has_the_tables_to_load_after_a_fill_of_an_earlier_version_too(postgres, postgres_dsn):
+    for _ in range(2):
+        fill_postgres(postgres_dsn)
+        assert postgres.execute("SELECT count(*) FROM filled.readings") == [(0,)]
+        postgres.execute("DROP TABLE filled.readings, filled.inventory")
+
+
 def test_readings_that_are_there_are_left_alone(postgres, postgres_dsn):
     fill_postgres(postgres_dsn)
     postgres.execute("DELETE FROM filled.sensors WHERE id > 3")
