@@ -253,6 +253,9 @@ class ChunkQueue:
     def begin(self, *, resumed: bool, staged: int) -> None:
         """Begin."""
 
+    def clean_up(self) -> None:
+        """Find nothing to remove."""
+
     def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Hand rows over, when there is room."""
         self._room.acquire()

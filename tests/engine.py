@@ -180,6 +180,9 @@ class MemoryLoader:
                 self.database.line = Earlier(None, LoadState.STAGING, 0)
             self._begin_transaction()
 
+    def clean_up(self):
+        pass
+
     def stage(self, rows):
         with self._during("stage"):
             self._staged = [] if self._staged is None else self._staged

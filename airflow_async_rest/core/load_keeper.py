@@ -126,6 +126,7 @@ class LoadKeeper(Keeper):
             await self._database.call(lambda: self._loader.begin(resumed=resume is not None, staged=staged))
         except LookupError as error:
             raise SourceChangedError(str(error)) from error
+        self._database.submit(self._loader.clean_up)  # while requests are on their way
         self._begun = True
 
     async def _take_refused(self) -> None:

@@ -86,11 +86,14 @@ class Loader(Protocol):
         ...
 
     def begin(self, *, resumed: bool, staged: int) -> None:
-        """Begin a load, or go on with one of which so many rows must be staged. What others have left is removed.
+        """Begin a load, or go on with one of which so many rows must be staged.
 
         :raises LookupError: when they are not.
         """
         ...
+
+    def clean_up(self) -> None:
+        """Remove what loads that nobody goes on with have left; never raises."""
 
     def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Stage rows. :return: those that the database refuses."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import NoSuchTableError, SAWarning
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.load.plan import UPSERT, LoadPlan
+from airflow_async_rest.load.postgres_columns import columns_of
 from airflow_async_rest.load.values import Kind, kind_of
 
 # Those whose upsert goes by a unique index; the others compare columns.
@@ -73,12 +74,12 @@ def describe(connection: Connection, plan: LoadPlan) -> Destination:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # of types and indexes that it does not know, and need not
-        return _describe(sqlalchemy.inspect(connection), plan)
+        return _describe(connection, sqlalchemy.inspect(connection), plan)
 
 
-def _describe(inspector: Any, plan: LoadPlan) -> Destination:
-    dialect = inspector.dialect.name
-    table, schema, described = _find(inspector, plan)
+def _describe(connection: Connection, inspector: Any, plan: LoadPlan) -> Destination:
+    dialect = connection.dialect.name
+    table, schema, described = _find(connection, inspector, plan)
     found = {column["name"]: column for column in described if not _is_generated(column)}
     plan = replace(
         plan,
@@ -89,19 +90,15 @@ def _describe(inspector: Any, plan: LoadPlan) -> Destination:
     )
     if plan.mode == UPSERT and dialect in _NEEDS_UNIQUE_KEY:
         _check_unique(inspector, plan)
-    columns = tuple(_column(column, plan, dialect) for column in found.values())
-    if table in inspector.get_view_names(schema=schema):  # whose columns have the defaults of its table's
-        columns = tuple(replace(column, has_default=True) for column in columns)
-    return Destination(plan, columns)
+    return Destination(plan, tuple(_column(column, plan, dialect) for column in found.values()))
 
 
-def _find(inspector: Any, plan: LoadPlan) -> tuple[str, str | None, Iterable[Any]]:
+def _find(connection: Connection, inspector: Any, plan: LoadPlan) -> tuple[str, str | None, Iterable[Any]]:
     """Find the table: its name, its schema's, its columns."""
     for table, schema in ((plan.table, plan.schema), (plan.table.lower(), plan.schema and plan.schema.lower())):
-        try:
-            described = inspector.get_columns(table, schema=schema)
-        except NoSuchTableError:
-            continue
+        described = columns_of(connection, table, schema) if connection.dialect.name == "postgresql" else None
+        if described is None:
+            described = _inspected(inspector, table, schema)
         if described:
             if inspector.dialect.name == "sqlite":  # to which case is nothing, but to SQLAlchemy it is
                 names = [*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)]
@@ -111,6 +108,16 @@ def _find(inspector: Any, plan: LoadPlan) -> tuple[str, str | None, Iterable[Any
         f"destination_table={plan.full_name!r}: there is no such table, or the connection's user may not see it; "
         "it must exist before it is loaded."
     )
+
+
+def _inspected(inspector: Any, table: str, schema: str | None) -> list[Any]:
+    try:
+        described = inspector.get_columns(table, schema=schema)
+    except NoSuchTableError:
+        return []
+    if table in inspector.get_view_names(schema=schema):  # whose columns have the defaults of its table's
+        return [{**column, "default": ""} for column in described]
+    return list(described)
 
 
 def _is_generated(column: Mapping[str, Any]) -> bool:

@@ -162,7 +162,6 @@ class TableLoader:
             self._is_filled = bool(resumed and staged)
             if not self._is_filled:
                 self._create_staging(self.destination.choose(self._names, ()))
-        self._remove_abandoned()
 
     def _create_staging(self, columns: tuple[Column, ...]) -> None:
         """Make the staging table, and find out whether the user may do what a load does with it."""
@@ -172,7 +171,7 @@ class TableLoader:
             Merging(self._open, self.destination, self._staging).check()
         self._open.commit()  # with some databases it is one already
 
-    def _remove_abandoned(self) -> None:
+    def clean_up(self) -> None:
         """Remove what others have left; what cannot be removed is none of this load's business."""
         try:
             abandoned = self._register.abandoned(self._open)

@@ -140,6 +140,7 @@ def begin_another(database) -> list[str]:
     loader = database.loader(run="another")
     loader.open()
     loader.begin(resumed=False, staged=0)
+    loader.clean_up()
     return [name for name in database.staging_tables() if loader._load_id not in name]
 
 

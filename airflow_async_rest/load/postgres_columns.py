@@ -1,0 +1,64 @@
+"""The columns of a table in PostgreSQL, by one short query: SQLAlchemy's own takes ten times as long to be made."""
+
+from typing import Any
+
+from sqlalchemy import text, types
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+_COLUMNS = text(
+    """
+    SELECT a.attname, t.typname, t.typcategory, t.typtype, a.atthasdef, a.attidentity, a.attgenerated, c.relkind
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+    WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+        AND CASE WHEN CAST(:schema AS text) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
+            ELSE n.nspname = :schema END
+    ORDER BY a.attnum
+    """
+)
+_DOMAIN, _VIEWS = "d", frozenset({"v", "m"})
+_TYPES: dict[str, types.TypeEngine[Any]] = {
+    "json": types.JSON(),
+    "jsonb": types.JSON(),
+    "timestamp": types.DateTime(timezone=False),
+    "timestamptz": types.DateTime(timezone=True),
+    "date": types.Date(),
+    "bool": types.Boolean(),
+    "bytea": types.LargeBinary(),
+    "int2": types.Integer(),
+    "int4": types.Integer(),
+    "int8": types.Integer(),
+    "float4": types.Float(),
+    "float8": types.Float(),
+    "numeric": types.Numeric(),
+}
+_OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.String())}
+
+
+def columns_of(connection: Connection, name: str, schema: str | None) -> list[dict[str, Any]] | None:
+    """Describe the columns as far as a load has to know them, as an inspector of SQLAlchemy's does.
+
+    :return: empty when there is no such table; None when an inspector must be asked: of domains, which may be of
+        domains, and of what calls itself PostgreSQL and has another catalogue.
+    """
+    try:
+        found = connection.execute(_COLUMNS, {"name": name, "schema": schema}).all()
+    except DBAPIError:
+        connection.rollback()
+        return None
+    if any(column.typtype == _DOMAIN for column in found):
+        return None
+    return [
+        {
+            "name": column.attname,
+            "type": _TYPES.get(column.typname) or _OF_CATEGORY.get(column.typcategory) or types.NullType(),
+            # A view's columns have the defaults of its table's.
+            "default": "" if column.atthasdef or column.relkind in _VIEWS else None,
+            "identity": {"always": column.attidentity == "a"} if column.attidentity.strip() else None,
+            "computed": bool(column.attgenerated.strip()),
+        }
+        for column in found
+    ]
