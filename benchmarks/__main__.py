@@ -13,7 +13,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import adaptive, bulk, import_time, latency, mapped, memory, rate, single, stages
+from benchmarks import (
+    adaptive,
+    bulk,
+    fetch,
+    ids,
+    import_time,
+    latency,
+    load,
+    mapped,
+    memory,
+    rate,
+    single,
+    stages,
+    worker_queue,
+)
 from benchmarks.measuring import CLIENT_CORE, SERVER_CORE, Figure, Plan, pin, say, table
 from benchmarks.surroundings import airflow_home, api_name
 
@@ -25,12 +39,16 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "latency": latency.measure,
     "rate": rate.measure,
     "adaptive": adaptive.measure,
+    "fetch": fetch.measure,
+    "load": load.measure,
+    "queue": worker_queue.measure,
     "mapped": mapped.measure,
     "memory": memory.measure,
+    "ids": ids.measure,
 }
 
 # Each of their runs starts Airflow anew, which is too slow for a test; they can still be named.
-_SLOW_TO_START = frozenset({"mapped", "memory"})
+_SLOW_TO_START = frozenset({"mapped", "memory", "ids"})
 _DRAWN = frozenset({"single", "bulk"})
 
 

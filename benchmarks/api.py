@@ -1,4 +1,7 @@
-"""A REST API in a process of its own, on the server's core. It answers after a given time and notes arrivals."""
+"""A REST API in a process of its own, on the server's core. It answers after a given time and notes arrivals.
+
+What it answers is the same for every request: an empty object, or rows.
+"""
 
 import argparse
 import asyncio
@@ -43,10 +46,23 @@ class Api:
             connection.close()
 
 
+def answer_of(rows: int) -> bytes:
+    """Give the body of an answer with so many rows, below ``data``; ``{}`` for none."""
+    return json.dumps({"data": [_row(number) for number in range(1, rows + 1)]} if rows else {}).encode()
+
+
+def _row(number: int) -> dict[str, object]:
+    measured_at = f"2026-11-01T{number // 60 % 24:02}:{number % 60:02}:00Z"
+    return {"id": number, "name": f"sensor-{number}", "value": round(number * 0.37, 2), "measured_at": measured_at}
+
+
 @contextmanager
-def running_api(latency_seconds: float = 0.0) -> Iterator[Api]:
-    """Run the server until the block ends."""
-    with running_server("benchmarks.api", "--latency", str(latency_seconds)) as port:
+def running_api(latency_seconds: float = 0.0, rows: int = 0) -> Iterator[Api]:
+    """Run the server until the block ends.
+
+    :param rows: in each answer.
+    """
+    with running_server("benchmarks.api", "--latency", str(latency_seconds), "--rows", str(rows)) as port:
         yield Api(port)
 
 
@@ -68,8 +84,8 @@ def running_server(module: str, *arguments: str) -> Iterator[int]:
                 server.kill()
 
 
-async def _serve(latency_seconds: float) -> None:
-    arrived = array("d")
+async def _serve(latency_seconds: float, rows: int) -> None:
+    arrived, body = array("d"), answer_of(rows)
 
     async def answer(request: web.BaseRequest) -> web.Response:
         if request.path == _ARRIVALS:
@@ -80,7 +96,7 @@ async def _serve(latency_seconds: float) -> None:
         await request.read()
         if latency_seconds:
             await asyncio.sleep(latency_seconds)
-        return web.Response(body=b"{}", content_type="application/json")
+        return web.Response(body=body, content_type="application/json")
 
     await serve_until_stdin_closes(answer)
 
@@ -111,5 +127,7 @@ async def _stdin_closed() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--rows", type=int, default=0)
     pin(SERVER_CORE)
-    uvloop.run(_serve(parser.parse_args().latency))
+    arguments = parser.parse_args()
+    uvloop.run(_serve(arguments.latency, arguments.rows))

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
+
 from benchmarks.measuring import SERVER_CORE, pinned
 
 _FIRST = datetime(2026, 11, 1, tzinfo=UTC)
@@ -30,6 +32,13 @@ def rows_in_memory(count: int) -> list[dict[str, Any]]:
         }
         for i in range(1, count + 1)
     ]
+
+
+def execute(postgres: dict[str, Any], *statements: str) -> None:
+    """Execute statements, in one transaction."""
+    with psycopg.connect(host=postgres["host"], user=postgres["login"], dbname=postgres["schema"]) as connection:
+        for statement in statements:
+            connection.execute(statement)
 
 
 @contextmanager

@@ -50,10 +50,10 @@ def _deliver(rows: int, how: str) -> dict[str, Any]:
     """Do it, in the process that is measured."""
     arguments = in_bulk() if how == "in bulk" else {"concurrency": 64}
     report = deliver_from_postgres(rows, execution_timeout=_LONGEST_RUN, **arguments)
-    return {"peak_mb": _own_peak_mb(), "seconds": report["elapsed_seconds"]}
+    return {"peak_mb": own_peak_mb(), "seconds": report["elapsed_seconds"]}
 
 
-def _own_peak_mb() -> float:
+def own_peak_mb() -> float:
     """Read the kernel's high-water mark; ``ru_maxrss`` would count what the parent had when it forked."""
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 

@@ -35,7 +35,7 @@ http {
         root /dev/null;
         location / { mirror /read; error_page 404 405 =200 @answer; }
         location = /read { internal; return 204; }
-        location @answer { default_type application/json; return 200 "{}"; }
+        location @answer { default_type application/json; return 200 'ANSWER'; }
     }
 }
 """
@@ -49,13 +49,18 @@ def version() -> str:
 
 
 @contextmanager
-def running_nginx() -> Iterator[str]:
-    """Run one worker on the server's core until the block ends. :return: its URL."""
+def running_nginx(answer: bytes = b"{}") -> Iterator[str]:
+    """Run one worker on the server's core until the block ends.
+
+    :param answer: the body of every answer: JSON without a quote or a dollar sign.
+    :return: its URL.
+    """
     with tempfile.TemporaryDirectory(prefix="async-rest-bench-nginx-") as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        (Path(folder) / "nginx.conf").write_text(_CONFIG.replace("PORT", str(port)))
+        config = _CONFIG.replace("PORT", str(port)).replace("ANSWER", answer.decode())
+        (Path(folder) / "nginx.conf").write_text(config)
         with pinned(SERVER_CORE):
             server = subprocess.Popen([NGINX, "-p", folder, "-c", "nginx.conf", "-e", "stderr"])
         try:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,3 +75,38 @@ def post_bulk_one_after_another(postgres: dict[str, Any], url: str, rows: int, b
             session.post(url, data=body, headers={"Content-Type": "application/x-ndjson"}).raise_for_status()
             posted += len(chunk)
     return posted
+
+
+def get_one_after_another(urls: Sequence[str]) -> int:
+    """Get each URL with ``requests``, and parse the answer; nothing is loaded. :return: how many."""
+    with requests.Session() as session:
+        for url in urls:
+            _get(session, url)
+    return len(urls)
+
+
+def get_by_threads(urls: Sequence[str], workers: int) -> int:
+    """Share the URLs among threads that take the next one from a queue; each has a session of its own."""
+    left: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for url in urls:
+        left.put(url)
+
+    def work() -> int:
+        done = 0
+        with requests.Session() as session:
+            while True:
+                try:
+                    url = left.get_nowait()
+                except queue.Empty:
+                    return done
+                _get(session, url)
+                done += 1
+
+    with ThreadPoolExecutor(workers) as pool:
+        return sum(working.result() for working in [pool.submit(work) for _ in range(workers)])
+
+
+def _get(session: requests.Session, url: str) -> Any:
+    answer = session.get(url)
+    answer.raise_for_status()
+    return answer.json()

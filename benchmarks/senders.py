@@ -122,9 +122,14 @@ def deliver_from_postgres(rows: int, **arguments: Any) -> dict[str, Any]:
         window_end="2026-12-01",
         **arguments,
     )
-    ti = SimpleNamespace(dag_id="bench", run_id="run", task_id="post", map_index=-1, try_number=1, task=task)
+    return _all_delivered(execute(task), rows)
+
+
+def execute(task: Any, run_id: str = "run") -> dict[str, Any]:
+    """Execute an operator as Airflow does, without a scheduler. :return: the report."""
+    ti = SimpleNamespace(dag_id="bench", run_id=run_id, task_id=task.task_id, map_index=-1, try_number=1, task=task)
     ti.xcom_push = lambda **_: None
-    return _all_delivered(task.execute({"ti": ti, "task_state_store": _StateStore()}), rows)
+    return task.execute({"ti": ti, "task_state_store": _StateStore()})
 
 
 def in_bulk() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks import nginx
-from benchmarks.api import running_api
+from benchmarks.api import answer_of, running_api
 from benchmarks.database import running_postgres
 from benchmarks.measuring import Plan
 
@@ -39,24 +39,33 @@ def airflow_home() -> Iterator[None]:
 
 
 @contextmanager
-def running_ends(plan: Plan, latency_seconds: float = 0.0) -> Iterator[Ends]:
+def running_ends(plan: Plan, latency_seconds: float = 0.0, answer_rows: int = 0) -> Iterator[Ends]:
     """Run both until the block ends, which knows them as the connections ``source_db`` and ``search_api``.
 
     :param latency_seconds: of the API; only the bundled server can have one.
+    :param answer_rows: in each answer of the API.
     """
-    with running_postgres() as postgres, _api(plan, latency_seconds) as url:
-        api = {"conn_type": "async_rest", "schema": "http", "host": "127.0.0.1", "port": urlsplit(url).port}
-        os.environ.update(AIRFLOW_CONN_SOURCE_DB=json.dumps(postgres), AIRFLOW_CONN_SEARCH_API=json.dumps(api))
-        yield Ends(postgres, f"{url}/items")
+    with running_postgres() as postgres, running_search_api(plan, latency_seconds, answer_rows) as url:
+        os.environ["AIRFLOW_CONN_SOURCE_DB"] = json.dumps(postgres)
+        yield Ends(postgres, url)
 
 
 @contextmanager
-def _api(plan: Plan, latency_seconds: float) -> Iterator[str]:
+def running_search_api(plan: Plan, latency_seconds: float = 0.0, answer_rows: int = 0) -> Iterator[str]:
+    """Run the API alone. :return: the URL to ask."""
+    with _api(plan, latency_seconds, answer_rows) as url:
+        api = {"conn_type": "async_rest", "schema": "http", "host": "127.0.0.1", "port": urlsplit(url).port}
+        os.environ["AIRFLOW_CONN_SEARCH_API"] = json.dumps(api)
+        yield f"{url}/items"
+
+
+@contextmanager
+def _api(plan: Plan, latency_seconds: float, answer_rows: int) -> Iterator[str]:
     if _uses_nginx(plan) and not latency_seconds:
-        with nginx.running_nginx() as url:
+        with nginx.running_nginx(answer_of(answer_rows)) as url:
             yield url
     else:
-        with running_api(latency_seconds) as api:
+        with running_api(latency_seconds, answer_rows) as api:
             yield api.url
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -123,7 +124,7 @@ def parse_payload(response: Response) -> Any:
     """
     if response.status in _NO_CONTENT:
         return None
-    kind, charset = _content_type(response)
+    kind, charset = _content_type(str(response.headers.get("Content-Type", "")))
     try:
         if kind in _CSV:
             return _parse_csv(response.body.decode(charset).removeprefix(_BYTE_ORDER_MARK))
@@ -151,10 +152,12 @@ def parse_json(body: bytes) -> Any:
     return parse_exactly(body)
 
 
-def _content_type(response: Response) -> tuple[str, str]:
+@lru_cache(maxsize=16)  # an API has few
+def _content_type(header: str) -> tuple[str, str]:
+    """Give type and charset. For a stranger's header the standard library's parser of mail is the right one."""
     message = Message()
-    message["Content-Type"] = str(response.headers.get("Content-Type", ""))
-    return message.get_content_type() if message["Content-Type"] else "", message.get_content_charset("utf-8")
+    message["Content-Type"] = header
+    return message.get_content_type() if header else "", message.get_content_charset("utf-8")
 
 
 def _parse_csv(text: str) -> list[Row]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
 from airflow_async_rest.core.journal import Log
@@ -142,9 +143,19 @@ class TableLoader:
                 self._connection.exec_driver_sql("SET synchronous_commit = off")
             self._connection.commit()
             self._staging = Staging(_STAGING + self._load_id, self.destination, self._connection)
-            self._is_registered = self._register.exists(self._connection)
-            self._connection.commit()
-            return self._register.take_over(self._connection) if self._is_registered else None
+            return self._take_over(self._connection)
+
+    def _take_over(self, connection: Connection) -> Earlier | None:
+        try:
+            earlier = self._register.take_over(connection)
+        except DBAPIError:
+            connection.rollback()
+            if self._register.exists(connection):
+                raise
+            connection.rollback()
+            return None
+        self._is_registered = True
+        return earlier
 
     def begin(self, *, resumed: bool, staged: int) -> None:
         """Begin a load, or go on with one; see :class:`~airflow_async_rest.core.loading.Loader`."""

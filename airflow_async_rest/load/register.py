@@ -85,13 +85,14 @@ class Register:
     def take_over(self, connection: Connection) -> Earlier | None:
         """Put our mark on the load's line, and read it; committed. :return: None when there is no line."""
         # As of now, lest it be taken for abandoned while it goes on.
-        connection.execute(update(self._table).where(self._ours).values(owner=self._mark, updated_at=_now()))
+        ours = update(self._table).where(self._ours).values(owner=self._mark, updated_at=_now())
+        if connection.execute(ours).rowcount == 0:
+            connection.commit()
+            return None
         columns = self._table.c
         query = select(columns.checkpoint, columns.state, columns.rows_loaded).where(self._ours)
-        line = connection.execute(query).one_or_none()
+        line = connection.execute(query).one()
         connection.commit()
-        if line is None:
-            return None
         return Earlier(
             json.loads(line.checkpoint) if line.checkpoint else None, LoadState(line.state), line.rows_loaded
         )
@@ -102,8 +103,9 @@ class Register:
         :param about: whose load it is, and of what.
         """
         values = {**about, "state": LoadState.STAGING.value, "rows_loaded": 0, "owner": self._mark, "checkpoint": None}
-        connection.execute(delete(self._table).where(self._ours))
-        connection.execute(insert(self._table).values(load_id=self._load_id, updated_at=_now(), **values))
+        values["updated_at"] = _now()
+        if connection.execute(update(self._table).where(self._ours).values(**values)).rowcount == 0:
+            connection.execute(insert(self._table).values(load_id=self._load_id, **values))
         connection.commit()
 
     def save(self, connection: Connection, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:

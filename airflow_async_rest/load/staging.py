@@ -13,7 +13,7 @@ from airflow_async_rest.core.loading import PlacedRow, RefusedRow
 from airflow_async_rest.load.copy_text import copy_text
 from airflow_async_rest.load.destination import Column, Destination
 from airflow_async_rest.load.names import quoted, without_marks
-from airflow_async_rest.load.refusals import check_hopeless, find_refused
+from airflow_async_rest.load.refusals import check_hopeless, find_refused, is_refusal
 from airflow_async_rest.load.values import Kind, converter, text_of
 
 PLACE = "async_rest_place"
@@ -104,7 +104,7 @@ class Staging:
         self.columns = () if not name else self.columns
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
-        """Add rows. :return: those that the database refuses."""
+        """Add rows, as the first thing of a transaction. :return: those that the database refuses."""
         dialect = self._connection.dialect
         told: list[tuple[PlacedRow, str]] = []
         match dialect.name:
@@ -114,10 +114,30 @@ class Staging:
                 take = self._insert_on_oracle(told)
             case _:
                 take = self._insert()
-        refused = find_refused(rows, take, self._connection.begin_nested, dialect) + told
+        refused: list[tuple[PlacedRow, str]] = []
+        if not self._takes_all(rows, take):
+            told.clear()
+            refused = find_refused(rows, take, self._connection.begin_nested, dialect)
+        refused += told
         if told:
             check_hopeless(len(refused), len(rows) - len(refused), told[-1][1])
         return [RefusedRow(row.place, _storable(row.values), words) for row, words in refused]
+
+    def _takes_all(self, rows: Sequence[PlacedRow], take: Callable[[Sequence[PlacedRow]], None]) -> bool:
+        """Add all rows at once, without a savepoint: it costs two round trips, and most rows are good.
+
+        :return: whether the database takes them; if not, nothing is left of them.
+        """
+        if not self._connection.in_transaction():
+            self._connection.begin()
+        try:
+            take(rows)
+        except Exception as error:
+            if not is_refusal(error, self._connection.dialect):
+                raise
+            self._connection.rollback()
+            return False
+        return True
 
     def _copy(self, rows: Sequence[PlacedRow]) -> None:
         statement = f"COPY {self.table} ({PLACE}, {self.names(self.columns)}) FROM STDIN WITH (ENCODING 'UTF8')"
