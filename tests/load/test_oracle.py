@@ -41,7 +41,7 @@ class Server(FakeOracle):
     def _new_cursor(self):
         cursor = super()._new_cursor()
         cursor.rowcount = 1
-        cursor.setinputsizes.side_effect = lambda *sizes: self.sizes.append(sizes)
+        cursor.setinputsizes.side_effect = lambda *sizes, **_: self.sizes.append(sizes)
         cursor.executemany.side_effect = lambda sql, rows, batcherrors: self._take(cursor, sql, rows, batcherrors)
         return cursor
 
