@@ -63,3 +63,11 @@ def rest_to_sql(**arguments):
     if not {"items", "window_step", "sql"} & set(arguments):
         settings |= {"sql": "SELECT i AS id FROM generate_series(1, 100) AS i ORDER BY i", "sql_conn_id": "source_db"}
     return RestToSqlOperator(**(settings | arguments))
+
+
+def staging_tables_of(run_id: str) -> str:
+    """The query for what a run of :func:`rest_to_sql` has staged, or left behind."""
+    from airflow_async_rest.load.loader import load_id_of
+
+    name = "async_rest_stg_" + load_id_of("the_dag", run_id, "fetch", -1)
+    return f"SELECT relname FROM pg_class WHERE relname LIKE '{name}%'"

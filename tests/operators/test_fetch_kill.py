@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from fetch_tasks import ITEMS
 from task_runner import Supervisor, run_try, spawn_try
+from tasks import staging_tables_of
 
 LOCK = 20261101
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -82,7 +83,7 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supe
     rows = postgres.execute("SELECT id, number, at::text FROM killed")
     assert len(rows) == len(set(rows))
     assert set(rows) == expected(mode)
-    assert postgres.execute("SELECT relname FROM pg_class WHERE relname LIKE 'async_rest_stg%'") == []
+    assert postgres.execute(staging_tables_of("scheduled__2026-11-01")) == []
     assert postgres.execute("SELECT count(*) FROM async_rest_loads") == [(0,)]
     report = Supervisor(supervisor.path).report
     assert (report["read"], report["delivered"], report["rows_loaded"]) == (ITEMS, ITEMS, 2 * ITEMS)

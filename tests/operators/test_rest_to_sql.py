@@ -8,10 +8,10 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 from task_runner import run_try
-from tasks import rest_to_sql
+from tasks import rest_to_sql, staging_tables_of
 
 COUNT = "SELECT count(*) FROM locations"
-LEFT_BEHIND = "SELECT relname FROM pg_class WHERE relname LIKE 'async_rest_stg%'"
+LEFT_BEHIND = staging_tables_of("scheduled__2026-11-01")
 
 
 def number_of(seen) -> int:
