@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Two test processes; a file's tests stay together, because they share what is slow to start.
+AT_ONCE := -n 2 --dist loadfile
 
 .PHONY: demo sigkill test fast lint peers bench wheel constraints clean
 
@@ -15,12 +17,12 @@ sigkill: $(INSTALLED)
 	@$(BIN)/python -m demo.sigkill
 
 test: lint fast peers
-	$(BIN)/python -m pytest --ignore=tests/core
+	$(BIN)/python -m pytest --ignore=tests/core $(AT_ONCE)
 	$(MAKE) demo CHECK=1
 
 # The engine alone, without Airflow: under 20 seconds.
 fast: $(INSTALLED)
-	$(BIN)/python -m pytest tests/core
+	$(BIN)/python -m pytest tests/core $(AT_ONCE)
 
 # A mock server that others wrote, for one test; where there is no Node.js, that test is skipped.
 MOCKOON := 9.9.0

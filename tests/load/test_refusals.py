@@ -97,7 +97,7 @@ def decided(error_, dialect):
     return {ConfigurationError: WRONG, LoadError: LATER}.get(type(translated), translated)
 
 
-@pytest.mark.parametrize(("dialect", "original", "what"), ERRORS, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(("dialect", "original", "what"), ERRORS)
 def test_what_an_error_says(dialect, original, what):
     assert decided(original, dialect) == what  # as the driver's own cursor raises it
     assert decided(wrapped(original, dialect), dialect) == what

@@ -198,6 +198,17 @@ def test_a_window_is_replaced_and_a_rerun_gives_the_same_table(daily, warehouse,
     assert warehouse.execute(READINGS) == first
 
 
+def test_a_week_that_is_fetched_twice_day_by_day_leaves_exactly_the_same_table(daily, warehouse, supervisor):
+    days = [datetime(2026, 11, 1, tzinfo=UTC) + timedelta(days=n) for n in range(8)]
+    tables = []
+    for _ in range(2):
+        for window in pairwise(days):
+            assert run_try(daily(), supervisor, window=window) == ("success", None)
+        tables.append(warehouse.execute(READINGS))
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 1 + 7 * 4 * 60  # and the row of the day before; those within the week are replaced
+
+
 def test_a_window_is_not_replaced_by_a_part_of_itself(daily, warehouse, supervisor, places):
     whole, before = places.answer, warehouse.execute(READINGS)
     places.answer = lambda seen: 500 if "T06" in seen.query else whole(seen)
