@@ -59,7 +59,17 @@ class RowShape:
         self._folded = {name.lower(): name for name in known or ()}
         self._paths = None if columns is None else self._parse(columns)
         self.names = tuple(self._paths) if self._paths is not None else None
-        self._used = {path[0] for path in (self._of_row() if self._paths else ())}
+        # Told apart once, and not for each answer.
+        paths = self._paths or {}
+        self._of_item = {column: path[1:] for column, path in paths.items() if path[0] == _ITEM}
+        self._of_window = {column: self._window.get(path[1]) for column, path in paths.items() if path[0] == _WINDOW}
+        of_row = {
+            column: path[1:] if path[0] == _ROW else path
+            for column, path in paths.items()
+            if path[0] not in {_ITEM, _WINDOW}
+        }
+        self._getters = [(column, _getter(path)) for column, path in of_row.items()]
+        self._used = {path[0] for path in of_row.values()}
         self.ignored: Counter[str] = Counter()
 
     def _parse(self, columns: Columns) -> dict[str, Path]:
@@ -102,12 +112,7 @@ class RowShape:
     @property
     def item_columns(self) -> tuple[str, ...]:
         """What the paths ask of the item."""
-        paths = (self._paths or {}).values()
-        return tuple(path[1] for path in paths if path[0] == _ITEM)
-
-    def _of_row(self) -> Iterable[Path]:
-        paths = self._paths or {}
-        return [path[1:] if path[0] == _ROW else path for path in paths.values() if path[0] not in {_ITEM, _WINDOW}]
+        return tuple(path[0] for path in self._of_item.values())
 
     def shape(self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Make the rows that are loaded, and count the keys that are not."""
@@ -115,20 +120,14 @@ class RowShape:
             return []
         if self._paths is None:
             return [self._same_names(row) for row in rows] if self._known is not None else [dict(row) for row in rows]
-        fixed: dict[str, Any] = {}
-        getters: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = []
-        for column, path in self._paths.items():
-            if path[0] == _ITEM:
-                fixed[column] = _none_if_missing(follow(item, path[1:]))
-            elif path[0] == _WINDOW:
-                fixed[column] = self._window.get(path[1])
-            else:
-                fixed[column] = None  # for its place
-                getters.append((column, _getter(path[1:] if path[0] == _ROW else path)))
+        fixed: dict[str, Any] = dict.fromkeys(self._paths)  # in the author's order
+        fixed |= self._of_window
+        for column, path in self._of_item.items():
+            fixed[column] = _none_if_missing(follow(item, path))
         shaped = []
         for row in rows:
             made = fixed.copy()
-            for column, get in getters:
+            for column, get in self._getters:
                 made[column] = get(row)
             shaped.append(made)
             if not row.keys() <= self._used:

@@ -80,12 +80,16 @@ class TableLoader:
         self._plan = plan
         self._connection: Connection | None = None
         self._is_registered = self._is_filled = False
-        with self._translated():
-            self._connection = engine.connect()
-            self.destination: Destination = describe(self._connection, plan)
-            self._connection.rollback()
-            if engine.dialect.name == "sqlite":  # whose connections stay with their thread
-                self.close()
+        try:
+            with self._translated():
+                self._connection = engine.connect()
+                self.destination: Destination = describe(self._connection, plan)
+                self._connection.rollback()
+        except BaseException:
+            self.close()
+            raise
+        if engine.dialect.name == "sqlite":  # whose connections stay with their thread
+            self.close()
         self._names: Sequence[str] | None = None
         self._plan = self.destination.plan
         self._load_id = load_id_of(**about)
