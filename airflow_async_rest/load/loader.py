@@ -154,10 +154,12 @@ class TableLoader:
             earlier = self._register.take_over(connection)
         except DBAPIError:
             connection.rollback()
-            if self._register.exists(connection):
-                raise
+            is_there = self._register.exists(connection)
             connection.rollback()
-            return None
+            if not is_there:
+                return None
+            # Either another task has just made it, as in the first moments of the first backfill, or this raises again.
+            earlier = self._register.take_over(connection)
         self._is_registered = True
         return earlier
 

@@ -126,6 +126,22 @@ def test_the_register_is_made_by_two_at_once(table):
     assert count(table, "async_rest_loads") == 4
 
 
+def test_the_register_may_appear_while_a_try_looks_for_it(table, monkeypatch):
+    late, other = table.loader(run="late"), table.loader(run="other")
+    exists = late._register.exists
+
+    def made_meanwhile(connection):
+        other.open()
+        other.begin(resumed=False, staged=0)
+        other.commit({}, LoadState.STAGING, 0)
+        return exists(connection)
+
+    monkeypatch.setattr(late._register, "exists", made_meanwhile)
+    assert late.open() is None
+    late.begin(resumed=False, staged=0)
+    assert count(table, "async_rest_loads") == 2
+
+
 def days_ago(days):
     return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.000000")
 
