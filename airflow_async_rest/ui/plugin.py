@@ -1,0 +1,38 @@
+"""What Airflow finds by the entry point ``airflow.plugins``: a tab on the task instance, a tab on the DAG."""
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_async_rest import __version__
+
+# The version is part of the path, so that no browser shows the files of another one.
+_STATIC = f"async-rest/static/{__version__}"
+
+
+async def _app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as the endpoints' application; all of Airflow's processes load plugins, and only one serves them."""
+    from airflow_async_rest.ui.endpoints import app  # noqa: PLC0415
+
+    await app(scope, receive, send)
+
+
+class AsyncRestPlugin(AirflowPlugin):
+    """Two tabs, and the application that serves what they read."""
+
+    name = "async_rest"
+    fastapi_apps: ClassVar[list[Any]] = [{"app": _app, "url_prefix": "/async-rest", "name": "Async REST"}]
+    react_apps: ClassVar[list[Any]] = [
+        {
+            "name": "Delivery",
+            "url_route": "delivery",
+            "bundle_url": f"{_STATIC}/delivery.js",
+            "destination": "task_instance",
+        },
+        {
+            "name": "Windows",
+            "url_route": "windows",
+            "bundle_url": f"{_STATIC}/windows.js",
+            "destination": "dag",
+        },
+    ]
