@@ -5,7 +5,8 @@ import contextlib
 import json
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.loading import Earlier, Loader, LoadState, Merged, PlacedRow, RefusedRow
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage, Pages
 from airflow_async_rest.core.request import EndpointTemplate, Identity, check_method
-from airflow_async_rest.core.source import Chunks, RowSource
+from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.jobs import GivenItems, PlainCall, Requesting, make_job
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
@@ -61,12 +62,14 @@ def table_job(
     destination: tuple[str, LoadPlan],
     window: Window | None,
     source_parts: tuple[Any, ...],
+    count: Callable[[], Expected | None],
 ) -> Job:
     """Make the job that fetches rows into a table.
 
     :param chunks: of the items that are asked for.
     :param destination: connection id, and what of it is loaded.
     :param source_parts: what the items depend on.
+    :param count: see :class:`~airflow_async_rest.core.job.Job`.
     :raises ConfigurationError: when an argument or a connection is wrong; names it.
     """
     conn_id, plan = destination
@@ -85,6 +88,7 @@ def table_job(
         where_to=f" into {plan.full_name} ({plan.mode})",
         window=window,
         source_parts=(*source_parts, plan.full_name, plan.mode, plan.window_column, plan.conflict_key),
+        count=count,
     )
 
 
@@ -101,6 +105,7 @@ def _fetch_job(
     window: Window | None = None,
     source_parts: tuple[Any, ...] | None = None,
     sub_folder: str = "",
+    count: Callable[[], Expected | None],
 ) -> Job:
     if not isinstance(asking.missing_ok, bool):
         raise ConfigurationError(f"missing_ok={asking.missing_ok!r}: write True or False.")
@@ -136,6 +141,7 @@ def _fetch_job(
             loader=loader,
         ),
         source=RowSource(chunks, whole_row_is_key=True, asked_for=asked_for, redact=settings.redact),
+        count=count,
         target=f"Fetching {method} {asking.endpoint}{where_to} from",
         about=window.texts() if window else {"window_start": None, "window_end": None},
         folder=open_folder(uri, scope.try_number),
@@ -288,17 +294,18 @@ def fetch_rows(
     hook: RestConnection, items: Iterable[Any], asking: Asking, log: Log
 ) -> Generator[list[dict[str, Any]], None, dict[str, Any]]:
     """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`."""
-    call, chunks = PlainCall(), ChunkQueue()
+    call, chunks, given = PlainCall(), ChunkQueue(), GivenItems(items)
     with airflow_errors():
         job = _fetch_job(
             hook,
             asking,
             call.scope,
-            GivenItems(items),
+            given,
             log,
             shape=RowShape(asking.columns),
             loader=chunks,
             sub_folder=call.sub_folder,
+            count=given.count,
         )
     reports: list[dict[str, Any]] = []
     errors: list[BaseException] = []
@@ -311,7 +318,8 @@ def fetch_rows(
         finally:
             chunks.end()
 
-    thread = threading.Thread(target=run, name="async-rest-fetch", daemon=True)
+    # With the context variables of the task: its log, and the span that the fetch's own belongs to.
+    thread = threading.Thread(target=copy_context().run, args=(run,), name="async-rest-fetch", daemon=True)
     thread.start()
     try:
         yield from chunks

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sized
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,10 +14,12 @@ from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import BatchSource
 from airflow_async_rest.core.checkpoint import fingerprint
+from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.journal import Log
+from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.rate_limit import parse_rate_limit
@@ -26,7 +28,7 @@ from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestB
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import check_headers, parse_concurrency, parse_max_failures
-from airflow_async_rest.core.source import Chunks, RowSource, Source
+from airflow_async_rest.core.source import Chunks, Expected, RowSource, Source
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.runtime import TaskScope, airflow_errors, open_dead_letters, open_folder, run_job
 from airflow_async_rest.windows import Window
@@ -73,12 +75,16 @@ def row_job(
     window: Window | None = None,
     source_parts: tuple[Any, ...] | None = None,
     sub_folder: str = "",
+    replay: LetterFilter | None = None,
+    count: Callable[[], Expected | None] | None = None,
 ) -> Job:
     """Make the job that delivers rows.
 
     :param window: of the run; without one the run itself stands for it.
     :param source_parts: what the rows depend on (SQL, binds); None when the job cannot resume.
     :param sub_folder: of the task instance's dead-letter folder.
+    :param replay: send only these of the window's dead letters, as they were, and no rows; None: the rows.
+    :param count: see :class:`~airflow_async_rest.core.job.Job`.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
@@ -111,19 +117,30 @@ def row_job(
         )
         source = BatchSource(rows, form)
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
+    folder, build = open_folder(uri, scope.try_number), builder.build
+    if replay is not None:
+        source = again = Replay([folder], _can_go_again(replay), json_encoder(), sending.request_retry, sending.batch)
+        build = again.build
     return make_job(
         hook,
         sending,
         log=log,
-        build=builder.build,
+        build=build,
         source=source,
+        replays=replay is not None,
+        count=None if replay is not None else count,
         has_key=bool(key),
         target=f"Delivering to {method} {sending.endpoint}{_batches_of(sending.batch)} at",
         about=about,
-        folder=open_folder(uri, scope.try_number),
+        folder=folder,
         folder_uri=uri,
         fingerprint=fingerprint(*source_parts, span, method, sending.endpoint, key) if source_parts else None,
     )
+
+
+def _can_go_again(only: LetterFilter) -> Callable[[Record], bool]:
+    """Choose the dead letters that have a request; the others stay as they are until a Clear builds them anew."""
+    return lambda record: bool(record.get("method")) and only.matches(record)
 
 
 def replay_job(
@@ -136,7 +153,8 @@ def replay_job(
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     _check_batch(sending)
-    replay = Replay(map(open_dead_letters, uris), reasons, json_encoder(), sending.request_retry, sending.batch)
+    only = LetterFilter(reasons)
+    replay = Replay(map(open_dead_letters, uris), only.matches, json_encoder(), sending.request_retry, sending.batch)
     return make_job(
         hook,
         sending,
@@ -166,6 +184,7 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
     headers = _text_headers(sending.headers)
     secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
     return Job(
+        conn_id=hook.http_conn_id,
         settings=replace(settings, secrets=settings.secrets | secret),
         headers=headers,
         retry=sending.request_retry,
@@ -230,6 +249,10 @@ class GivenItems:
         while chunk := list(islice(items, _ITEMS_CHUNK)):
             yield [item if isinstance(item, Mapping) else {"item": item} for item in chunk]
 
+    def count(self) -> Expected | None:
+        """Give how many there are, when that is known beforehand."""
+        return Expected(len(self._items), "given") if isinstance(self._items, Sized) else None
+
     def cancel(self) -> None:
         """Do nothing: the items are the author's."""
 
@@ -238,7 +261,8 @@ def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, 
     """Deliver given items; see :meth:`AsyncRestHook.deliver`."""
     call = PlainCall()
     with airflow_errors():
-        job = row_job(hook, sending, call.scope, GivenItems(items), log, sub_folder=call.sub_folder)
+        given = GivenItems(items)
+        job = row_job(hook, sending, call.scope, given, log, sub_folder=call.sub_folder, count=given.count)
     return call.run(job)
 
 

@@ -19,7 +19,10 @@ from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, DeadlineError, FailuresError
 from airflow_async_rest.core.job import Job, JobRun
 from airflow_async_rest.core.keeper import StateStore
+from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.lineage import describe_outlets
+from airflow_async_rest.telemetry import observed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,13 +53,45 @@ class TaskScope:
     def folder_uri(self, base: str | None) -> str:
         """Give the URI of this task instance's dead-letter folder.
 
-        :param base: the operator's ``dead_letter_path``; else airflow.cfg's, else a folder in AIRFLOW_HOME.
+        :param base: the operator's ``dead_letter_path``; see :func:`dead_letter_base`.
         """
-        home = os.environ.get("AIRFLOW_HOME", "~/airflow")
-        base = base or conf.get("async_rest", "dead_letter_path", fallback="") or f"{home}/async_rest/dead_letters"
-        if "://" not in base:
-            base = f"file://{Path(base).expanduser().absolute()}"
-        return "/".join((base.rstrip("/"), self.dag_id, self.run_id, self.task_id, str(self.map_index)))
+        return "/".join((dead_letter_base(base), self.dag_id, self.run_id, self.task_id, str(self.map_index)))
+
+
+def dead_letter_base(path: str | None = None) -> str:
+    """Give the URI of the folder of all dead letters.
+
+    :param path: an author's own; else airflow.cfg's, else a folder in AIRFLOW_HOME.
+    """
+    home = os.environ.get("AIRFLOW_HOME", "~/airflow")
+    path = path or conf.get("async_rest", "dead_letter_path", fallback="") or f"{home}/async_rest/dead_letters"
+    return (path if "://" in path else f"file://{Path(path).expanduser().absolute()}").rstrip("/")
+
+
+def replay_request(context: "Context") -> LetterFilter | None:
+    """Find out whether this try is for dead letters that a person chose in the UI to be sent again, and which.
+
+    The request, in the state store's ``replay``, is for the tries of one Clear, by whose ``max_tries`` it is marked: it
+    stays there until its result is durable and after, and the next Clear is none of its business any more.
+
+    :raises ConfigurationError: when it is not understood.
+    """
+    store, clear = context.get("task_state_store"), context["ti"].max_tries
+    try:
+        request: Any = store.get("replay") if store is not None else None
+        if store is None or request is None:
+            return None
+        chosen = LetterFilter.from_json(request)
+        if request.get("accepted", clear) != clear:
+            store.delete("replay")
+            return None
+        store.set("replay", {**request, "accepted": clear})
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
+        context["ti"].task.log.warning("The state store does not tell whether this is a replay: %s", error)
+        return None
+    return chosen
 
 
 def open_folder(uri: str, try_number: int | None = None) -> DeadLetterFolder:
@@ -104,7 +139,7 @@ def run_job(
     """
     stop = stop or StopSwitch()
     store: StateStore | None = context.get("task_state_store") if context else None
-    if context is not None and context["ti"].task.do_xcom_push:
+    if context is not None:
         job.publish = _publisher(context, failed_items_key)
         job.sample_payloads = conf.getboolean("async_rest", "xcom_payloads", fallback=True)
 
@@ -117,7 +152,13 @@ def run_job(
             asyncio.get_running_loop().call_later(max(0.0, left), stop.pull, error)
         return await JobRun(job, stop, store).run()
 
-    with airflow_errors(), _collecting_new_garbage_only(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    observing = observed(job, context) if context is not None else contextlib.nullcontext()
+    with (
+        airflow_errors(),
+        observing,
+        _collecting_new_garbage_only(),
+        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+    ):
         return runner.run(run())
 
 
@@ -149,10 +190,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _publisher(
     context: "Context", failed_items_key: str
 ) -> Callable[[dict[str, Any], list[Record], BaseException | None], None]:
+    ti = context["ti"]
+    task: Any = ti.task
+
     def publish(report: dict[str, Any], sample: list[Record], error: BaseException | None) -> None:
-        context["ti"].xcom_push(key=failed_items_key, value=sample)
-        if error is not None:  # else Airflow pushes what execute() returns
-            context["ti"].xcom_push(key="return_value", value=report)
+        task.async_rest_report = report  # for the lineage, of failures too
+        if task.do_xcom_push:
+            ti.xcom_push(key=failed_items_key, value=sample)
+            if error is not None:  # else Airflow pushes what execute() returns
+                ti.xcom_push(key="return_value", value=report)
+        if error is None:
+            describe_outlets(context, report)
 
     return publish
 

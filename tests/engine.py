@@ -19,6 +19,7 @@ from airflow_async_rest.core.errors import LoadError
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.fetching import FetchPlan
 from airflow_async_rest.core.job import Fetch, Job, JobRun
+from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.loading import Earlier, LoadState, Merged, RefusedRow
 from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -112,7 +113,7 @@ def counts(report):
 
 def replay_folder(api, path, batch=None):
     """Replay what lies in a folder."""
-    replay = Replay([DeadLetterFolder(path)], None, json_encoder(), RequestRetry(), batch)
+    replay = Replay([DeadLetterFolder(path)], LetterFilter().matches, json_encoder(), RequestRetry(), batch)
     job = make_job(api, path, source=replay, build=replay.build, folder=replay, fingerprint=None, max_failures=1000)
     return run(job)
 

@@ -25,6 +25,7 @@ class _Group:
 
     :param requests: that they were in so far.
     :param failures: of these, the last ones that are worth another attempt.
+    :param reason: why it is sent again, of its first item.
     :param key: the idempotency key of their request.
     """
 
@@ -32,6 +33,7 @@ class _Group:
     form: BatchForm
     requests: int = 0
     failures: int = 0
+    reason: str = ""
     key: str | None = None
 
     @property
@@ -119,7 +121,8 @@ class BatchDelivery:
             return not failed
         self._recorder.send_together(again)
         await self._sender.pause(answer.response, group.failures)
-        return await self._deliver(_Group(again, group.form, group.requests, group.failures)) and not failed
+        rest = _Group(again, group.form, group.requests, group.failures, group.reason)
+        return await self._deliver(rest) and not failed
 
     def _is_too_large(self, group: _Group) -> bool:
         return self._largest_bytes < math.inf and group.size > self._largest_bytes
@@ -146,7 +149,7 @@ class BatchDelivery:
         group.requests += 1
         group.key = request.idempotency_key
         try:
-            response = await self._sender.send(request, group.failures + 1)
+            response = await self._sender.send(request, group.failures + 1, group.reason)
         except SendError as error:
             if group.failures + 1 < self._retry.max_attempts:
                 self._on_uncertain(request)
@@ -184,6 +187,7 @@ class BatchDelivery:
             self._sender.heed_retry_after(answer.response)
             # In the order of the request: a replay sends dead letters in the order in which they were written.
             again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
+        group.reason = again[0][1].reason if again else ""
         stopped: StoppedError | None = None
         for item, result in failed:
             try:

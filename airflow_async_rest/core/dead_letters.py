@@ -9,7 +9,7 @@ A record with a ``row_number`` is no item, but one of its rows, which the databa
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -139,17 +139,16 @@ class DeadLetterFolder:
                 requests.setdefault(letter.request, []).append(index)
         return tuple(tuple(sorted(indexes)) for (_, items), indexes in requests.items() if len(indexes) == items)
 
-    def iter_records(self, reasons: Collection[str] | None = None) -> Iterator[Record]:
+    def iter_records(self) -> Iterator[Record]:
         """Give the latest records of what is still dead, one by one, in the order they were written.
 
-        :param reasons: only those that failed for one of these; default: all.
         :raises DeadLetterStoreError: as :meth:`read`.
         """
         latest = self._latest(None)
         for part in self.live_parts():
             for line, record in enumerate(self._read_part(part)):
                 letter = latest.get(record.get("index", -1))
-                if letter and letter.place == (part, line) and (reasons is None or letter.reason in reasons):
+                if letter and letter.place == (part, line):
                     yield record
 
     def read_refused(self, parts: Iterable[PartId] | None = None) -> list[Record]:
@@ -291,15 +290,16 @@ def _shown_integer(text: str) -> int | str:
     return int(text) if len(text) < _LONGEST_INTEGER else text
 
 
-def shown_record(record: Record, *, payloads: bool) -> Record:
-    """Give a record as XCom shows it: plain JSON, a large payload cut and marked as cut.
+def shown_record(record: Record, *, payloads: bool, longest: int = _SHOWN_PAYLOAD_CHARACTERS) -> Record:
+    """Give a record as people see it: plain JSON, a large payload cut and marked as cut.
 
     :param payloads: whether to show the payload (or row) at all.
+    :param longest: characters of it that are shown; the default is XCom's.
     """
     shown = cast("Record", json.loads(encode_anything(record), parse_float=_shown_fraction, parse_int=_shown_integer))
     name = "row" if "row" in shown else "payload"
     if not payloads:
         shown.pop(name, None)
-    elif len(text := json.dumps(shown.get(name))) > _SHOWN_PAYLOAD_CHARACTERS:
-        shown[name] = f"{text[:_SHOWN_PAYLOAD_CHARACTERS]}... [cut: {len(text)} characters in all]"
+    elif len(text := json.dumps(shown.get(name))) > longest:
+        shown[name] = f"{text[:longest]}... [cut: {len(text)} characters in all]"
     return shown

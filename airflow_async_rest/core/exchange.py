@@ -55,10 +55,11 @@ class Exchange:
 
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
+        reason = ""
         for attempts in range(1, self._retry.max_attempts + 1):
             response: Response | None = None
             try:
-                response = await self._sender.send(request, attempts)
+                response = await self._sender.send(request, attempts, reason)
             except ResponseTooLargeError as error:  # and would be again
                 return Settled(Verdict.REFUSED, error.reason, str(error), None, attempts)
             except SendError as error:

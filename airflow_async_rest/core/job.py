@@ -2,8 +2,12 @@
 
 import asyncio
 import threading
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from contextvars import copy_context
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
@@ -28,6 +32,7 @@ from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.load_keeper import LoadKeeper
 from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
+from airflow_async_rest.core.observing import Activity, Observing
 from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.recorder import Recorder
@@ -36,7 +41,7 @@ from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
 from airflow_async_rest.core.settings import ClientSettings
-from airflow_async_rest.core.source import Source, ThreadedSource
+from airflow_async_rest.core.source import Expected, Source, ThreadedSource
 from airflow_async_rest.core.writing import Writing
 
 Result = TypeVar("Result")
@@ -46,6 +51,8 @@ _SECONDS_AFTER_STOP = 1.8
 _SECONDS_AT_END = 30.0
 # Of these, for XCom.
 _SHARE_FOR_XCOM = 0.3
+# Moments that the progress remembers, one every 2 s: five minutes.
+_HISTORY = 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +75,16 @@ class Job:
     :param build: item -> request; None for a job that fetches.
     :param fetch: what is fetched, and where its rows go; None for a job that delivers.
     :param source: the items.
+    :param replays: whether these are the window's own dead letters, and nothing else is sent.
+    :param count: finds out how many items there will be, or about; it blocks. None: nobody asks.
     :param has_key: whether items have a key of their own; else the log warns.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param concurrency: requests in flight; None: as many as the API bears.
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
+    :param conn_id: of the API's connection.
+    :param observe: called with what this try has done, at the interval of the progress and at the end; it may block,
+        and runs on a thread of its own.
     :param publish: called once before the end, in any case, with the report, the sample of failed items and
         the error, if any; it may block, and runs on the thread of the Airflow calls.
     """
@@ -81,6 +93,8 @@ class Job:
     build: Callable[[Item], Request] | None = None
     fetch: Fetch | None = None
     source: Source[Item | ItemBatch]
+    replays: bool = False
+    count: Callable[[], Expected | None] | None = None
     has_key: bool = True
     headers: Mapping[str, str] | None = None
     retry: RequestRetry
@@ -94,6 +108,8 @@ class Job:
     folder_uri: str | list[str]
     fingerprint: str | None = None
     sample_payloads: bool = True
+    conn_id: str = ""
+    observe: Callable[[Activity], None] | None = None
     publish: Callable[[dict[str, Any], list[Record], BaseException | None], None] | None = None
     log: Log
 
@@ -107,17 +123,20 @@ class JobRun:
     def __init__(self, job: Job, stop: StopSwitch, store: StateStore | None) -> None:
         self._job = job
         self._stop = stop
-        self._complete = False  # every row was read, and is delivered, skipped or dead
         self._journal = Journal(job.log, job.settings.redact)
+        self._observing = Observing(job.observe, self._journal)
         kept = (job.folder, store, job.fingerprint, self._journal)
         self._loading = LoadKeeper(*kept, job.fetch.loader) if job.fetch else None
-        self._keeper = self._loading or Keeper(*kept)
+        self._keeper = self._loading or Keeper(*kept, replays=job.replays)
+        self._expected: Expected | None = None
+        self._history: deque[list[float]] = deque(maxlen=_HISTORY)
         self._limiter = RateLimiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._recorder = self._record(None)
 
     def _record(self, resume: Resume | None) -> Recorder:
         recorder = Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry)
+        recorder.totals.complete &= self._job.replays  # which reads no rows, so nothing changes about that
         if self._job.fetch is not None:
             recorder.totals.rows = recorder.totals.rows or RowTotals()
             recorder.totals.keys_ignored = self._job.fetch.plan.reader.count_ignored(recorder.totals.keys_ignored)
@@ -135,7 +154,7 @@ class JobRun:
         error: BaseException | None = None
         try:
             await self._deliver_all()
-            self._complete = True
+            self._recorder.totals.complete |= not self._job.replays
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = failure
         error = error or self._judge()
@@ -145,6 +164,12 @@ class JobRun:
         return report
 
     def _judge(self) -> FailuresError | None:
+        if self._job.replays and not self._recorder.totals.complete:
+            return FailuresError(
+                "the dead letters are sent, but an earlier try of this task stopped before it had read all its rows: "
+                "clear the task, and it goes on there",
+                permanent=True,
+            )
         return judge(self._recorder.totals, self._job.max_failures, self._job.retry, self._job.folder_uri)
 
     async def _deliver_all(self) -> None:
@@ -152,6 +177,7 @@ class JobRun:
         loading = self._keeper.load()
         resume, how = await (self._unless_stopped(loading) if self._loading else loading)
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
+        self._count_soon()
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
         if self._loading and await self._is_done(self._loading, resume):
@@ -163,6 +189,19 @@ class JobRun:
             await self._deliver(None, str(why))
         if self._loading:
             await self._merge(self._loading)
+
+    def _count_soon(self) -> None:
+        """Have the items counted on a thread of its own: the database may need as long for that as for reading them."""
+        if (count := self._job.count) is None:
+            return
+
+        def run() -> None:
+            try:
+                self._expected = count()
+            except Exception as error:  # noqa: BLE001  (whatever the database says; it is only for whoever watches)
+                self._journal.complain("find out how many rows there are", error)
+
+        threading.Thread(target=copy_context().run, args=(run,), name="async-rest-count", daemon=True).start()
 
     async def _is_done(self, keeper: LoadKeeper, resume: Resume | None) -> bool:
         """Tell whether an earlier try has done all, and go on with its account."""
@@ -211,6 +250,7 @@ class JobRun:
         """
         job = self._job
         self._recorder = recorder = self._record(resume)
+        self._observing.begin(recorder.totals)
         if self._loading:
             await self._unless_stopped(self._loading.begin_load(resume, how))
         else:
@@ -222,6 +262,7 @@ class JobRun:
             recorder,
             self._progress,
             self._stop,
+            observe=self._observing.show,
             buffer=self._loading.buffer if self._loading else RowBuffer(),
         )
         async with RestClient(job.settings, workers, job.headers) as client, writing.at_intervals():
@@ -299,9 +340,11 @@ class JobRun:
             self._recorder, self._progress(), forget=error is None, until=end - seconds * _SHARE_FOR_XCOM
         )
         report = self.report()
+        self._observing.end()
         if (publish := self._job.publish) is not None:
             sample = self._recorder.sample()
             await self._keeper.publish(lambda: publish(report, sample, error or lost), end)
+        await self._observing.close()
         self._keeper.close()
         self._journal.ended(report, error)
         if lost is not None:
@@ -313,14 +356,23 @@ class JobRun:
         """Give the report of this moment."""
         report = {**self._job.about, **self._recorder.report()}
         report["dead_letters"] = self._job.folder_uri if self._recorder.totals.failures else None
-        report["complete"] = self._complete
+        report["complete"] = self._recorder.totals.complete
+        if self._job.replays:
+            report["replay"] = self._recorder.replayed()
         return report
 
     def _progress(self) -> dict[str, Any]:
-        share = self._limiter.share_used()
+        """Give the report so far, and what is of interest while it runs."""
+        report, now, share = self.report(), time.time(), self._limiter.share_used()
+        self._history.append([round(now, 1), report["delivered"] + report["failed"] + report["skipped"]])
+        limit = self._job.rate_limit
         return {
-            **self.report(),
+            **report,
             "in_flight": self._recorder.totals.meter.in_flight,
             "concurrency": self._job.concurrency if self._adaptive is None else self._adaptive.limit,
             "limit_share_used": None if share is None else round(share, 3),
+            "rate_limit": limit and {"count": limit[0], "seconds": limit[1]},
+            "expected": self._expected and asdict(self._expected),
+            "history": list(self._history),
+            "updated_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
         }

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId, Record
-from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError
+from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder, Snapshot
@@ -37,15 +37,24 @@ class Keeper:
 
     :param store: None when there is none.
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
+    :param replays: whether the window's own dead letters are sent again, and nothing else.
     """
 
     def __init__(
-        self, folder: DeadLetterFolder | Replay, store: StateStore | None, fingerprint: str | None, journal: Journal
+        self,
+        folder: DeadLetterFolder | Replay,
+        store: StateStore | None,
+        fingerprint: str | None,
+        journal: Journal,
+        *,
+        replays: bool = False,
     ) -> None:
         self._folder = folder
         self._store = store
         self._fingerprint = fingerprint
         self._journal = journal
+        self._replays = replays
+        self._account: Any = None  # the checkpoint that was written last
         # Every call of Airflow's runs on one thread. Files have their own: a store that hangs must not cost them.
         self._airflow = WorkerThread("async-rest-airflow")
         self._files = WorkerThread("async-rest-files")
@@ -56,6 +65,8 @@ class Keeper:
 
     async def load(self) -> tuple[Resume | None, str]:
         """Find out where to go on. :return: that, and how to say it."""
+        if self._replays:
+            return await self._load_for_replay()
         try:
             resume = await self._load()
         except (ValueError, DeadLetterStoreError) as error:
@@ -70,11 +81,38 @@ class Keeper:
             f"{len(resume.dead)} failed ones before it"
         )
 
+    async def _load_for_replay(self) -> tuple[Resume, str]:
+        """Find the account that a replay goes on with.
+
+        :raises ConfigurationError: when there is none, so that nothing could be counted right.
+        :raises StoppedError: when the state store does not answer.
+        """
+        try:
+            resume = await self._load()
+        except (ValueError, DeadLetterStoreError) as error:
+            raise self._without_account(str(error)) from error
+        except Exception as error:
+            raise StoppedError(f"the state store does not answer: {str(error) or repr(error)}") from error
+        if resume is None:
+            raise self._without_account("the state store has no account of it")
+        return resume, "sending again what was asked for in Airflow's UI, and nothing else"
+
+    @staticmethod
+    def _without_account(why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"the dead letters of this window cannot be replayed in their task: {why}. Clear the task, and it delivers "
+            "the window; or send them with ReplayDeadLettersOperator."
+        )
+
     async def _read_checkpoint(self) -> Any:
-        """Give what the last try left, or None."""
+        """Give what the last try left, or None; a replay goes on with that of a try that succeeded, too."""
         if self._store is None or self._fingerprint is None:
             return None
-        return await self._airflow.call(self._store.get, "checkpoint", timeout_seconds=_LOAD_SECONDS)
+        for key in ("checkpoint", "settled") if self._replays else ("checkpoint",):
+            found = await self._airflow.call(self._store.get, key, timeout_seconds=_LOAD_SECONDS)
+            if found is not None:
+                return found
+        return None
 
     async def _load(self) -> Resume | None:
         folder = self._folder
@@ -82,6 +120,8 @@ class Keeper:
         if value is None or isinstance(folder, Replay):
             return None
         checkpoint = Checkpoint.from_json(value)
+        if self._replays:  # of the requests as they were, whatever the arguments are now
+            self._fingerprint = checkpoint.fingerprint
         if checkpoint.fingerprint != self._fingerprint:
             raise ValueError("the SQL, its binds, the window or another argument is not what it was")
         letters = await self._files.call(folder.read, checkpoint.parts)
@@ -110,6 +150,9 @@ class Keeper:
         self._parts = list(resume.checkpoint.parts) if resume else []
         if resume is None and len(await self._files.call(self._folder.parts)) > 0:
             self._parts.append(await self._files.call(self._folder.write, [RESET]))
+        if resume is None and self._store is not None and self._fingerprint is not None:
+            with self._journal.complaining("delete the account of the window's last success"):
+                await self._airflow.call(self._store.delete, "settled", timeout_seconds=_LOAD_SECONDS)
         self._begun = True
 
     async def write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool = False) -> None:
@@ -134,7 +177,7 @@ class Keeper:
             raise
         state: dict[str, Any] = {}
         if self._fingerprint is not None:
-            state["checkpoint"] = self._checkpoint(snapshot, snapshot.totals)
+            state["checkpoint"] = self._account = self._checkpoint(snapshot, snapshot.totals)
         if progress is not None:
             state["progress"] = progress
         self._store_soon(state, last=last)
@@ -193,8 +236,9 @@ class Keeper:
         return lost
 
     async def _forget(self) -> None:
-        """Let the next try begin anew."""
+        """Let the next try begin anew, unless it replays what is dead: then it goes on with this account."""
         if self._store is not None and self._fingerprint is not None:
+            await self._airflow.call(self._store.set, "settled", self._account)
             await self._airflow.call(self._store.delete, "checkpoint")
 
     async def publish(self, call: Callable[[], None], until: float) -> None:

@@ -198,6 +198,12 @@ class Recorder:
         """Dead-letter records that are in no part yet."""
         return len(self._records)
 
+    def replayed(self) -> dict[str, int]:
+        """Give what became of the dead letters that this try has sent again."""
+        sent = len(self._again)
+        waiting = len(self._again & self._pending.keys())
+        return {"sent": sent, "delivered": self.delivered_now, "failed": sent - waiting - self.delivered_now}
+
     def snapshot(self) -> Snapshot:
         """Take the state of this moment; what it has is the caller's to write, and to confirm or give back."""
         records, self._records = self._records, []

@@ -1,7 +1,7 @@
 """Dead letters, sent again: the very requests they were, with the same idempotency keys."""
 
 import hashlib
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,9 +23,10 @@ class Replay:
     """The dead letters of one or several folders, as a source of items and as the folder of what becomes of them.
 
     What is delivered is marked as resolved where its dead letter lies, so that a second replay, or a retry of
-    a replay, sends only the rest.
+    a replay, sends only the rest. Of a single folder, items have the numbers that they have there: so its own task can
+    replay it, and go on with its account.
 
-    :param reasons: only dead letters with one of these; default: all.
+    :param only: tells the dead letters that are meant.
     :param encode: payload -> body, exactly as it was sent.
     :param retry: tells what the answer to a bulk request means for its items.
     :param batch: for items of bulk requests; default: the format and results that their dead letters name.
@@ -34,13 +35,13 @@ class Replay:
     def __init__(
         self,
         folders: Iterable[DeadLetterFolder],
-        reasons: Collection[str] | None,
+        only: Callable[[Record], Any],
         encode: Callable[[Any], bytes],
         retry: RequestRetry,
         batch: Batch | None = None,
     ) -> None:
         self._folders = list(folders)
-        self._reasons = reasons
+        self._only = only
         self._encode = encode
         self._retry = retry
         self._batch = batch
@@ -50,20 +51,21 @@ class Replay:
 
     def open(
         self,
-        resume: Resume | None,  # noqa: ARG002
+        resume: Resume | None,
         on_digest: OnDigest,
     ) -> Generator[list[Item | ItemBatch], None, None]:
         """Give the items, those of bulk requests in batches.
 
-        A replay needs no checkpoint, its folders know what is resolved.
+        A replay needs no checkpoint, its folders know what is resolved. With one it sends only what that counts.
 
         :raises ConfigurationError: when only the author knows how the batches were made.
         """
-        on_digest(SourceDigest())
+        if resume is None:
+            on_digest(SourceDigest())
         self._check()
         units: list[Item | ItemBatch] = []
         for folder in self._folders:
-            for unit in self._units(folder):
+            for unit in self._units(folder, resume):
                 units.append(unit)
                 if len(units) == _CHUNK:
                     yield units
@@ -79,10 +81,12 @@ class Replay:
                     "clear that task instead; it fetches, and loads, only what failed."
                 )
 
-    def _units(self, folder: DeadLetterFolder) -> Iterator[Item | ItemBatch]:
+    def _units(self, folder: DeadLetterFolder, resume: Resume | None) -> Iterator[Item | ItemBatch]:
         """Give the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""
         whole, cutters, forms = Reunited(folder.read_batches()), dict[BatchForm, Cutter](), dict[int, BatchForm]()
-        for record in folder.iter_records(self._reasons):
+        for record in filter(self._only, folder.iter_records()):
+            if resume is not None and not resume.wants(record["index"]):
+                continue
             item = self._item(folder, record)
             batch = record.get("batch")
             if item.request is None or not batch:
@@ -159,7 +163,7 @@ class Replay:
         return (0, 0)
 
     def _item(self, folder: DeadLetterFolder, record: Mapping[str, Any]) -> Item:
-        index = len(self._places)
+        index = record["index"] if len(self._folders) == 1 else len(self._places)
         self._places[index] = (folder, record["index"])
         item = Item(index, record.get("key"), record.get("row") or {}, record.get("payload"), replayed=True)
         if record.get("method"):

@@ -2,9 +2,11 @@
 
 import math
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from itertools import accumulate
 from typing import Any
 
 from airflow_async_rest.core.dead_letters import ROW_REFUSED
@@ -18,7 +20,7 @@ _LOG_WIDTH = math.log(1.05)
 class LatencyHistogram:
     """Latencies in logarithmic buckets: any number of them in a few hundred counters."""
 
-    def __init__(self, buckets: Mapping[str, int] | None = None) -> None:
+    def __init__(self, buckets: Mapping[Any, int] | None = None) -> None:
         self._buckets: Counter[int] = Counter({int(bucket): count for bucket, count in (buckets or {}).items()})
 
     def add(self, seconds: float) -> None:
@@ -27,16 +29,27 @@ class LatencyHistogram:
 
     def percentiles_ms(self, shares: Iterable[float] = (0.50, 0.95, 0.99)) -> dict[str, float | None]:
         """Give ``{"p50": milliseconds, ...}``; None where nothing was counted."""
-        total = sum(self._buckets.values())
-        return {f"p{share * 100:.0f}": self._percentile_ms(share * total) if total else None for share in shares}
+        names, total = {f"p{share * 100:.0f}": share for share in shares}, self._buckets.total()
+        values = self._milliseconds_at(share * total for share in names.values()) if total else [None] * len(names)
+        return dict(zip(names, values, strict=True))
 
-    def _percentile_ms(self, rank: float) -> float:
-        seen = 0
-        for bucket in sorted(self._buckets):
-            seen += self._buckets[bucket]
-            if seen >= rank:
-                break
-        return round(_BUCKET_FLOOR_SECONDS * math.exp((bucket + 0.5) * _LOG_WIDTH) * 1000, 2)
+    def sample_ms(self, most: int) -> list[float]:
+        """Give so many latencies, or all when they are fewer, that are spread as all of them are."""
+        total = self._buckets.total()
+        count = min(most, total)
+        return self._milliseconds_at((number + 0.5) * total / count for number in range(count))
+
+    def _milliseconds_at(self, ranks: Iterable[float]) -> list[float]:
+        buckets = sorted(self._buckets)
+        seen = list(accumulate(self._buckets[bucket] for bucket in buckets))
+        places = [buckets[min(bisect_left(seen, rank), len(seen) - 1)] for rank in ranks]
+        return [round(_BUCKET_FLOOR_SECONDS * math.exp((place + 0.5) * _LOG_WIDTH) * 1000, 2) for place in places]
+
+    def __add__(self, other: "LatencyHistogram") -> "LatencyHistogram":
+        return LatencyHistogram(self._buckets + other._buckets)
+
+    def __sub__(self, earlier: "LatencyHistogram") -> "LatencyHistogram":
+        return LatencyHistogram(self._buckets - earlier._buckets)
 
     def to_json(self) -> dict[str, int]:
         """Give the counters as JSON keeps them."""
@@ -44,18 +57,28 @@ class LatencyHistogram:
 
 
 class Meter:
-    """Counts requests: how many, how many again, how many at this moment, how long they take."""
+    """Counts requests: how many, how many again, how many at this moment, how long they take.
+
+    ``retried``, why they were sent again, is of this try only.
+    """
 
     def __init__(self, requests: int = 0, retries: int = 0, latencies: Mapping[str, int] | None = None) -> None:
         self.requests = requests
         self.retries = retries
+        self.retried: Counter[str] = Counter()
         self.in_flight = 0
         self.latencies = LatencyHistogram(latencies)
 
-    def sending(self, attempt: int) -> None:
-        """Count a request that is being sent; ``attempt`` is 1 for an item's first."""
+    def sending(self, attempt: int, reason: str = "") -> None:
+        """Count a request that is being sent.
+
+        :param attempt: 1 for an item's first.
+        :param reason: why the attempt before failed.
+        """
         self.requests += 1
-        self.retries += attempt > 1
+        if attempt > 1:
+            self.retries += 1
+            self.retried[reason] += 1
         self.in_flight += 1
 
     def answered(self, seconds: float) -> None:
@@ -70,9 +93,11 @@ class Meter:
 class Totals:
     """What became of the rows of a window, over all tries.
 
-    ``read == delivered + failed + skipped + unfinished`` at any moment.
+    ``read == delivered + failed + skipped + unfinished`` at any moment. ``failed_now``, how often items failed and why,
+    is of this try only, and never less: one that is sent again, and fails again, counts twice.
 
     :param earlier: :meth:`to_json` of the try before.
+    :ivar complete: whether every row was read, and is delivered, skipped or dead.
     """
 
     def __init__(self, earlier: Mapping[str, Any] | None = None) -> None:
@@ -80,7 +105,9 @@ class Totals:
         self.read: int = earlier.get("read", 0)
         self.delivered: int = earlier.get("delivered", 0)
         self.skipped: int = earlier.get("skipped", 0)
+        self.complete: bool = earlier.get("complete", False)
         self.reasons: Counter[str] = Counter(earlier.get("reasons", {}))
+        self.failed_now: Counter[str] = Counter()
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
         self.rows: RowTotals | None = RowTotals(**earlier["rows"]) if "rows" in earlier else None
         self.keys_ignored: Counter[str] = Counter(earlier.get("keys_ignored", {}))
@@ -106,6 +133,7 @@ class Totals:
     def failed_again(self, reason: str) -> None:
         """Count one dead letter."""
         self.reasons[reason] += 1
+        self.failed_now[reason] += 1
 
     def no_longer_failed(self, reason: str) -> None:
         """Take one dead letter back: it is being sent again, or was delivered by a replay."""
@@ -118,6 +146,7 @@ class Totals:
             "read": self.read,
             "delivered": self.delivered,
             "skipped": self.skipped,
+            "complete": self.complete,
             "reasons": dict(self.reasons),
             "requests": self.meter.requests,
             "retries": self.meter.retries,

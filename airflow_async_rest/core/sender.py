@@ -44,28 +44,29 @@ class Sender:
         self._stopped = True
         return set(self._in_flight)
 
-    async def send(self, request: Request, attempt: int) -> Response:
+    async def send(self, request: Request, attempt: int, reason: str = "") -> Response:
         """Send a request when its turn has come.
 
         :param attempt: 1 for the first.
+        :param reason: why the one before failed.
         :raises SendError: when there is no complete answer.
         """
         if self._concurrency is None:
             await self._limiter.acquire()
-            return await self._send(request, attempt)
+            return await self._send(request, attempt, reason)
         await self._concurrency.requests.acquire()
         try:
             await self._limiter.acquire()
-            return await self._send_observed(self._concurrency, request, attempt)
+            return await self._send_observed(self._concurrency, request, attempt, reason)
         finally:
             self._concurrency.requests.release()
 
-    async def _send(self, request: Request, attempt: int) -> Response:
+    async def _send(self, request: Request, attempt: int, reason: str) -> Response:
         if self._stopped:
             raise asyncio.CancelledError
         worker = asyncio.current_task()
         self._in_flight.add(worker)
-        self._meter.sending(attempt)
+        self._meter.sending(attempt, reason)
         try:
             response = await self._client.send(request)
             self._meter.answered(response.elapsed_seconds)
@@ -74,11 +75,13 @@ class Sender:
             self._in_flight.discard(worker)
             self._meter.sent()
 
-    async def _send_observed(self, concurrency: AdaptiveConcurrency, request: Request, attempt: int) -> Response:
+    async def _send_observed(
+        self, concurrency: AdaptiveConcurrency, request: Request, attempt: int, reason: str
+    ) -> Response:
         """Send, and let the concurrency learn from it."""
         sent_at, success, pressure = concurrency.sending(), False, False
         try:
-            response = await self._send(request, attempt)
+            response = await self._send(request, attempt, reason)
         except SendError:
             pressure = True
             raise

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
@@ -17,6 +18,17 @@ Unit = TypeVar("Unit")
 Unit_co = TypeVar("Unit_co", covariant=True)
 Row = Mapping[str, Any]
 OnDigest = Callable[[SourceDigest], None]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How many items a window will have.
+
+    :param how: ``about``: a database's estimate; ``counted``; ``given``: by the author.
+    """
+
+    items: int
+    how: str
 
 
 class Chunks(Protocol):

@@ -23,6 +23,7 @@ class Writing:
     """Writes what outlives a try, while it runs.
 
     :param progress: gives the progress of this moment.
+    :param observe: called at the interval of the progress.
     :param buffer: rows that wait to be written; empty for a job that loads none.
     """
 
@@ -34,6 +35,7 @@ class Writing:
         progress: Callable[[], dict[str, Any]],
         stop: StopSwitch,
         *,
+        observe: Callable[[], None],
         buffer: RowBuffer,
     ) -> None:
         self._keeper = keeper
@@ -41,6 +43,7 @@ class Writing:
         self._recorder = recorder
         self._progress = progress
         self._stop = stop
+        self._observe = observe
         self._buffer = buffer
         self._ended = False
 
@@ -66,6 +69,7 @@ class Writing:
             now = clock()
             await self._write(self._progress() if now >= progress_at else None)
             if now >= progress_at:
+                self._observe()
                 progress_at = now + _PROGRESS_EVERY_SECONDS
             if now >= log_at:
                 self._journal.progress(self._progress())

@@ -11,6 +11,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.source import Expected
 from airflow_async_rest.hooks.sql_dialects import (
     bind_value,
     cancel_statement,
@@ -35,24 +36,33 @@ class ChunkedSqlHook(BaseHook):
         super().__init__(**kwargs)
         self.sql_conn_id = sql_conn_id
 
-    def chunks(self, sql: str, parameters: Mapping[str, Any] | None = None, chunk_size: int = 5000) -> "SqlChunks":
+    def chunks(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        chunk_size: int = 5000,
+        *,
+        count_rows: bool = False,
+    ) -> "SqlChunks":
         """Prepare a query. The connection is looked up now; the database is asked when the chunks are iterated.
 
         :param sql: one SELECT with binds written ``:name``, whatever the database.
         :param parameters: values of the binds. A datetime reaches the database in the form its columns compare
             with, in UTC.
         :param chunk_size: rows in a chunk.
+        :param count_rows: whether :meth:`SqlChunks.count` counts them, which may take as long as the query.
         :return: an iterable of lists of dicts, with the column names as the database gives them; it can be
             iterated again, and cancelled from another thread.
         :raises ConfigurationError: when an argument is wrong; names it.
         """
         if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
             raise ConfigurationError(f"chunk_size={chunk_size!r}: write a whole number of rows from 1 up.")
+        if not isinstance(count_rows, bool):
+            raise ConfigurationError(f"count_rows={count_rows!r}: write True or False.")
         if not isinstance(sql, str) or not sql.strip():
             raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
-        return SqlChunks(
-            database_hook("sql_conn_id", self.sql_conn_id), sql.strip().rstrip(";"), dict(parameters or {}), chunk_size
-        )
+        hook, statement = database_hook("sql_conn_id", self.sql_conn_id), sql.strip().rstrip(";")
+        return SqlChunks(hook, statement, dict(parameters or {}), chunk_size, count_rows=count_rows)
 
     def iter_chunks(
         self, sql: str, parameters: Mapping[str, Any] | None = None, chunk_size: int = 5000
@@ -64,8 +74,12 @@ class ChunkedSqlHook(BaseHook):
 class SqlChunks:
     """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`."""
 
-    def __init__(self, hook: Any, sql: str, parameters: Mapping[str, Any], chunk_size: int) -> None:
+    def __init__(
+        self, hook: Any, sql: str, parameters: Mapping[str, Any], chunk_size: int, *, count_rows: bool = False
+    ) -> None:
         self._hook = hook
+        self._sql = sql
+        self._count_rows = count_rows
         self._chunk_size = chunk_size
         self._raw: Any = None
         self._engine = hook_engine(hook)
@@ -104,6 +118,19 @@ class SqlChunks:
                         yield [dict(zip(names, row, strict=True)) for row in rows]
         finally:
             self._raw = None
+
+    def count(self) -> Expected | None:
+        """Find out how many rows the query has, on a connection of its own: by counting them, or by an estimate.
+
+        :return: None where they are not to be counted and the database gives no estimate: all but PostgreSQL.
+        """
+        if self._engine is None or not (self._count_rows or self.dialect == "postgresql"):
+            return None
+        ask = "SELECT count(*) FROM ({sql}) counted" if self._count_rows else "EXPLAIN (FORMAT JSON) {sql}"
+        with self._engine.connect() as connection:
+            prepare_session(connection)
+            answer = connection.execute(text(ask.format(sql=self._sql)), self._binds).scalar_one()
+        return Expected(answer, "counted") if self._count_rows else Expected(answer[0]["Plan"]["Plan Rows"], "about")
 
     def cancel(self) -> None:
         """Cancel the statement that is running; from another thread."""

@@ -13,11 +13,12 @@ from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.windows import Window, resolve_window
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages
     from airflow_async_rest.core.pipeline import StopSwitch
-    from airflow_async_rest.core.source import Chunks
+    from airflow_async_rest.core.source import Chunks, Expected
 
 
 class RestToSqlOperator(BaseOperator):
@@ -34,6 +35,7 @@ class RestToSqlOperator(BaseOperator):
     :param sql_conn_id: the connection of ``sql``: any Airflow SQL connection. (templated)
     :param parameters: values of further binds of ``sql``. (templated)
     :param chunk_size: rows of ``sql`` fetched from the cursor at a time. Default 5000.
+    :param count_rows: count the rows of ``sql`` first, as in ``SqlToRestOperator``. Default False.
     :param items: a list of dicts, or of values, which are ``{item}``; or the XCom of an upstream task. (templated)
     :param window_step: length of the steps that the window is cut into; an item has ``start``, ``end`` (ISO 8601) and
         ``date`` (of the start, in UTC).
@@ -113,6 +115,7 @@ class RestToSqlOperator(BaseOperator):
         sql_conn_id: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         chunk_size: int = 5000,
+        count_rows: bool = False,
         items: Any = None,
         window_step: timedelta | None = None,
         http_conn_id: str = "async_rest_default",
@@ -144,6 +147,7 @@ class RestToSqlOperator(BaseOperator):
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
         self.chunk_size = chunk_size
+        self.count_rows = count_rows
         self.items = items
         self.window_step = window_step
         self.http_conn_id = http_conn_id
@@ -190,7 +194,7 @@ class RestToSqlOperator(BaseOperator):
                 window=window,
                 conflict_key=self.conflict_key,
             )
-            chunks, source_parts = self._source(window)
+            chunks, source_parts, count = self._source(window)
             job = fetch_jobs.table_job(
                 RestConnection(self.http_conn_id),
                 fetch_jobs.Asking(
@@ -216,6 +220,7 @@ class RestToSqlOperator(BaseOperator):
                 destination=(self.destination_conn_id, plan),
                 window=window,
                 source_parts=source_parts,
+                count=count,
             )
         return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
 
@@ -224,8 +229,20 @@ class RestToSqlOperator(BaseOperator):
         if self._stop is not None:
             self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
 
-    def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...]]":
-        """Give the items, and what tells them from others."""
+    def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
+        """Give OpenLineage the tables and the endpoint; its provider calls this."""
+        from airflow_async_rest.lineage import rest_to_sql_lineage  # noqa: PLC0415
+
+        return rest_to_sql_lineage(self)
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any] | None":
+        """Give OpenLineage the same, with the counts of the report; its provider calls this, after a failure too."""
+        return self.get_openlineage_facets_on_start()
+
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
+
+    def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
+        """Give the items, what tells them from others, and what counts them."""
         from airflow_async_rest import fetch_jobs  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
 
@@ -235,11 +252,15 @@ class RestToSqlOperator(BaseOperator):
             binds = dict(self.parameters or {})
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
-            chunks = ChunkedSqlHook(self.sql_conn_id).chunks(self.sql, binds, self.chunk_size)
-            return fetch_jobs.ReadFirst.where_needed(chunks), ("sql", self.sql, sorted(binds.items()))
+            hook = ChunkedSqlHook(self.sql_conn_id)
+            chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows)
+            about = ("sql", self.sql, sorted(binds.items()))
+            return fetch_jobs.ReadFirst.where_needed(chunks), about, chunks.count
         if self.window_step is not None and window is not None:
-            return fetch_jobs.window_steps(window, self.window_step), ("window_step", self.window_step)
-        return fetch_jobs.given_items(self.items), ("items",)
+            steps = fetch_jobs.window_steps(window, self.window_step)
+            return steps, ("window_step", self.window_step), steps.count
+        given = fetch_jobs.given_items(self.items)
+        return given, ("items",), given.count
 
     def _window(self, context: "Context") -> Window | None:
         """Find the window, where something asks for one."""

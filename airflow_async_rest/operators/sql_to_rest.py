@@ -13,6 +13,7 @@ from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.windows import Window, resolve_window
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from airflow_async_rest.core.pipeline import StopSwitch
@@ -42,6 +43,8 @@ class SqlToRestOperator(BaseOperator):
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param chunk_size: rows fetched from the cursor at a time. Default 5000: larger ones are hardly faster, and
         up to three chunks are in memory.
+    :param count_rows: count the rows first, by ``SELECT count(*)`` beside the query, so that Airflow's UI shows how far
+        a running task is. Default False: on PostgreSQL the planner's estimate is shown, elsewhere the rows so far.
     :param concurrency: requests in flight, or ``"adaptive"``: as many as the API bears, found while sending; it begins
         with 4, and goes up to 256. Default: the connection's, else 16, which most APIs bear.
     :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``. Default: the connection's,
@@ -88,6 +91,7 @@ class SqlToRestOperator(BaseOperator):
         window_start: Any = None,
         window_end: Any = None,
         chunk_size: int = 5000,
+        count_rows: bool = False,
         concurrency: int | str | None = None,
         rate_limit: str | None = None,
         batch: Batch | None = None,
@@ -110,6 +114,7 @@ class SqlToRestOperator(BaseOperator):
         self.window_start = window_start
         self.window_end = window_end
         self.chunk_size = chunk_size
+        self.count_rows = count_rows
         self.concurrency = concurrency
         self.rate_limit = rate_limit
         self.batch = batch
@@ -134,6 +139,8 @@ class SqlToRestOperator(BaseOperator):
             window = self._window(context)
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
+            hook = ChunkedSqlHook(self.sql_conn_id)
+            chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows)
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
                 jobs.Sending(
@@ -151,10 +158,12 @@ class SqlToRestOperator(BaseOperator):
                     dead_letter_path=self.dead_letter_path,
                 ),
                 runtime.TaskScope.of(context),
-                ChunkedSqlHook(self.sql_conn_id).chunks(self.sql, binds, self.chunk_size),
+                chunks,
                 self.log,
                 window=window,
                 source_parts=(self.sql, sorted(binds.items())),
+                replay=runtime.replay_request(context),
+                count=chunks.count,
             )
         return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
 
@@ -162,6 +171,18 @@ class SqlToRestOperator(BaseOperator):
         """Stop, keeping what is done: called when the task is killed or cleared."""
         if self._stop is not None:
             self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
+
+    def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
+        """Give OpenLineage the tables and the endpoint; its provider calls this."""
+        from airflow_async_rest.lineage import sql_to_rest_lineage  # noqa: PLC0415
+
+        return sql_to_rest_lineage(self)
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any] | None":
+        """Give OpenLineage the same, with the counts of the report; its provider calls this, after a failure too."""
+        return self.get_openlineage_facets_on_start()
+
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
     def _window(self, context: "Context") -> Window | None:
         """Find the window; a query that asks for none needs none."""

@@ -1,6 +1,6 @@
 """What Airflow finds by the entry point ``airflow.plugins``: a tab on the task instance, a tab on the DAG."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -21,8 +21,8 @@ class AsyncRestPlugin(AirflowPlugin):
     """Two tabs, and the application that serves what they read."""
 
     name = "async_rest"
-    fastapi_apps: ClassVar[list[Any]] = [{"app": _app, "url_prefix": "/async-rest", "name": "Async REST"}]
-    react_apps: ClassVar[list[Any]] = [
+    fastapi_apps = [{"app": _app, "url_prefix": "/async-rest", "name": "Async REST"}]  # noqa: RUF012
+    react_apps = [  # noqa: RUF012
         {
             "name": "Delivery",
             "url_route": "delivery",

@@ -43,8 +43,8 @@ def letter(item_of, request_of):
     return make
 
 
-def read_back(folder, **kwargs) -> list[dict]:
-    return list(folder.iter_records(**kwargs))
+def read_back(folder) -> list[dict]:
+    return list(folder.iter_records())
 
 
 def test_a_record_has_what_it_takes_to_send_it_again(folder, letter):
@@ -145,12 +145,6 @@ def test_only_some_parts_can_be_read(folder, letter):
     folder.write([letter(1)])
     assert folder.read([(1, 1)]) == {0: "http_422"}
     assert folder.read([]) == {}
-
-
-def test_records_can_be_chosen_by_their_reason(folder, letter):
-    folder.write([letter(0, "timeout"), letter(1), letter(2, "timeout")])
-    assert [record["index"] for record in read_back(folder, reasons={"timeout"})] == [0, 2]
-    assert read_back(folder, reasons=[]) == []
 
 
 def test_what_is_written_while_reading_is_not_read(folder, letter):

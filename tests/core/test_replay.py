@@ -5,6 +5,7 @@ import pytest
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, refused_record
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, EndpointError
+from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.retry import RequestRetry
@@ -25,7 +26,7 @@ def folders(tmp_path):
 
 
 def replay_of(folders, reasons=None) -> Replay:
-    return Replay(folders, reasons, json_encoder(), RequestRetry())
+    return Replay(folders, LetterFilter(reasons).matches, json_encoder(), RequestRetry())
 
 
 def items_of(replay: Replay) -> list:

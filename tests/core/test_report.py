@@ -118,3 +118,32 @@ def test_rows_of_a_load_are_reported_and_go_on_after_a_retry(totals):
         assert list(report["keys_ignored"].items()) == [("a", 2), ("b", 1)]
         assert report["reasons"] == {"row_refused": 3, "http_422": 2, "timeout": 1}
         assert report["failed"] == 3  # items; of refused rows the item is delivered
+
+
+def test_a_sample_of_latencies_is_spread_as_all_of_them():
+    histogram = LatencyHistogram()
+    for number in range(1, 1001):
+        histogram.add(number / 1000)
+    sample = histogram.sample_ms(40)
+    assert len(sample) == 40
+    assert sample == sorted(sample)
+    assert sample[0] == pytest.approx(13, rel=0.1)
+    assert sample[-1] == pytest.approx(988, rel=0.03)
+    assert sum(sample) / 40 == pytest.approx(500, rel=0.03)
+
+
+def test_a_sample_of_few_latencies_is_all_of_them():
+    histogram = LatencyHistogram()
+    for seconds in (0.2, 0.1, 0.1):
+        histogram.add(seconds)
+    assert histogram.sample_ms(40) == [pytest.approx(ms, rel=0.03) for ms in (100, 100, 200)]
+    assert LatencyHistogram().sample_ms(40) == []
+
+
+def test_latencies_since_a_moment_are_those_that_came_after_it():
+    histogram = LatencyHistogram()
+    histogram.add(0.1)
+    before = histogram + LatencyHistogram()
+    histogram.add(0.1)
+    histogram.add(1)
+    assert (histogram - before).sample_ms(40) == [pytest.approx(ms, rel=0.03) for ms in (100, 1000)]

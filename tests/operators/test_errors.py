@@ -22,6 +22,7 @@ ARGUMENTS = {
     "sql: colon in quotes": ({"sql": "SELECT 'a :b' AS id"}, r"A colon that is no bind, inside quotes too, is written"),
     "parameters: window": ({"parameters": {"window_start": 1}}, r"parameters\['window_start'\]: give it as the arg"),
     "chunk_size": ({"chunk_size": 0}, r"chunk_size=0: write a whole number"),
+    "count_rows": ({"count_rows": "yes"}, r"count_rows='yes': write True or False"),
     "sql_conn_id: unknown": ({"sql_conn_id": "nobody"}, r"sql_conn_id='nobody': there is no such connection; add it"),
     "sql_conn_id: not sql": ({"sql_conn_id": "search_api"}, r"sql_conn_id='search_api' is of type 'async_rest', which"),
     "http_conn_id: unknown": ({"http_conn_id": "nobody"}, r"http_conn_id='nobody': there is no such connection"),

@@ -1,0 +1,84 @@
+"""The endpoints behind the tabs: for what Airflow's own REST API does not give. They change nothing.
+
+Each asks Airflow whether the user may see it, as Airflow's own do. Dead letters show what XCom shows of them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Query
+from fastapi.responses import StreamingResponse
+from fastapi.staticfiles import StaticFiles
+
+from airflow_async_rest import __version__
+from airflow_async_rest.core.dead_letters import DeadLetterFolder
+from airflow_async_rest.core.errors import DeadLetterStoreError
+from airflow_async_rest.core.letter_filter import LetterFilter
+from airflow_async_rest.runtime import TaskScope
+from airflow_async_rest.ui import letters
+from airflow_async_rest.ui.windows import list_windows
+
+_MOST_WINDOWS = 5_000
+_LONGEST_PAGE = 200
+
+app = FastAPI(title="airflow-provider-async-rest", version=__version__)
+app.mount(f"/static/{__version__}", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+
+
+def _scope(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskScope:
+    return TaskScope(dag_id, run_id, task_id, map_index)
+
+
+def _folder(scope: Annotated[TaskScope, Depends(_scope)], folder: str | None = None) -> DeadLetterFolder:
+    """Open the folder. :raises HTTPException: 403 for another than the task instance's own, 503 when it is away."""
+    try:
+        return letters.open_letters(scope, folder or None)
+    except letters.FolderRefusedError as error:
+        raise HTTPException(403, str(error)) from error
+    except letters.FolderAwayError as error:
+        raise HTTPException(503, str(error)) from error
+
+
+def _only(reason: Annotated[list[str] | None, Query()] = None, search: str = "") -> LetterFilter:
+    return LetterFilter(reason, search)
+
+
+Folder = Annotated[DeadLetterFolder, Depends(_folder)]
+Only = Annotated[LetterFilter, Depends(_only)]
+_MAY_SEE_LETTERS = [Depends(requires_access_dag("GET", DagAccessEntity.XCOM))]
+
+
+@app.get("/dead-letters", dependencies=_MAY_SEE_LETTERS)
+def dead_letters(
+    folder: Folder,
+    only: Only,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=_LONGEST_PAGE)] = 50,
+) -> dict[str, Any]:
+    """Give a page of a task instance's dead letters; see :func:`airflow_async_rest.ui.letters.page`."""
+    try:
+        return letters.page(folder, only, offset, limit)
+    except DeadLetterStoreError as error:
+        raise HTTPException(503, f"The API server cannot read the dead letters: {error}") from error
+
+
+@app.get("/dead-letters/download", dependencies=_MAY_SEE_LETTERS)
+def download(folder: Folder, only: Only, format: Literal["jsonl", "csv"] = "jsonl") -> StreamingResponse:  # noqa: A002
+    """Give a task instance's dead letters as a file: JSON Lines, as they are stored, or CSV."""
+    content, kind = {
+        "jsonl": (letters.as_json_lines, "application/jsonl"),
+        "csv": (letters.as_csv, "text/csv; charset=utf-8"),
+    }[format]
+    headers = {"Content-Disposition": f'attachment; filename="dead_letters.{format}"'}
+    return StreamingResponse(content(folder, only), media_type=kind, headers=headers)
+
+
+@app.get("/windows", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.XCOM))])
+def windows(
+    dag_id: str, session: SessionDep, limit: Annotated[int, Query(ge=1, le=_MOST_WINDOWS)] = _MOST_WINDOWS
+) -> dict[str, Any]:
+    """Give the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
+    return list_windows(session, dag_id, limit)

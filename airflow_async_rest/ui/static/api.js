@@ -1,0 +1,136 @@
+/** Every call that the tabs make: Airflow's public API, and the endpoints beside it. All of the same origin. */
+
+const PATIENCE_MS = 20_000;
+
+/** An answer that is none, or an error. `status` is 0 when there was no answer at all. */
+export class ApiError extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+
+  /** Whether it may pass by itself: the server is away, restarts, or is busy. */
+  get isPassing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** Build a URL below the one that Airflow is served from, which may have a path of its own. */
+export function urlOf(parts, query = {}) {
+  const url = new URL(parts.map(encodeURIComponent).join("/"), document.baseURI);
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== null && one !== "") url.searchParams.append(name, one);
+    }
+  }
+  return url.href;
+}
+
+function detailOf(answer, text) {
+  let detail;
+  try {
+    ({ detail } = JSON.parse(text));
+  } catch {
+    detail = undefined;
+  }
+  if (typeof detail === "string") return detail;
+  if (detail !== undefined) return JSON.stringify(detail);
+  return `Airflow answers with ${answer.status} ${answer.statusText}`.trim();
+}
+
+async function call(url, { method = "GET", body, signal } = {}) {
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  let answer, text;
+  try {
+    answer = await fetch(url, {
+      method,
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+    });
+    text = await answer.text();
+  } catch {
+    signal?.throwIfAborted();
+    throw new ApiError(0, "Airflow does not answer.");
+  }
+  if (!answer.ok) throw new ApiError(answer.status, detailOf(answer, text));
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    throw new ApiError(0, "Something in front of Airflow answers in its place.");
+  }
+}
+
+const taskParts = ({ dagId, runId, taskId }) => ["api", "v2", "dags", dagId, "dagRuns", runId, "taskInstances", taskId];
+const mapped = ({ mapIndex }) => ({ map_index: mapIndex });
+
+/** The task instance: state, operator, try number. */
+export const taskInstance = (scope, signal) =>
+  call(urlOf([...taskParts(scope), ...(scope.mapIndex < 0 ? [] : [scope.mapIndex])]), { signal });
+
+/** What the task has stored, by key. A list has no answer "404", which a browser would write to its console. */
+export async function storedValues(scope, signal) {
+  const { task_state_store: entries } = await call(urlOf([...taskParts(scope), "state-store"], mapped(scope)), {
+    signal,
+  });
+  return Object.fromEntries(entries.map(({ key, value }) => [key, value]));
+}
+
+/** One value that is known to be stored. */
+export const storedValue = async (scope, key, signal) =>
+  (await call(urlOf([...taskParts(scope), "state-store", key], mapped(scope)), { signal })).value;
+
+/** The values that the task has pushed, of these keys. */
+export async function pushedValues(scope, keys, signal) {
+  const { xcom_entries: entries } = await call(urlOf([...taskParts(scope), "xcomEntries"], mapped(scope)), { signal });
+  const there = keys.filter((key) => entries.some((entry) => entry.key === key));
+  const query = { ...mapped(scope), deserialize: true };
+  const found = await Promise.all(
+    there.map((key) => call(urlOf([...taskParts(scope), "xcomEntries", key], query), { signal })),
+  );
+  return Object.fromEntries(found.map(({ key, value }) => [key, value]));
+}
+
+const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, search }) => ({
+  dag_id: dagId,
+  run_id: runId,
+  task_id: taskId,
+  map_index: mapIndex,
+  folder,
+  reason: reasons,
+  search,
+});
+
+/** A page of dead letters: `{total, matching, replayable, reasons, records}`. */
+export const deadLetters = (scope, folder, filter, { offset, limit }, signal) =>
+  call(urlOf(["async-rest", "dead-letters"], { ...lettersQuery(scope, folder, filter), offset, limit }), { signal });
+
+/** Where the dead letters are as a file; `format` is "jsonl" or "csv". */
+export const downloadUrl = (scope, folder, filter, format) =>
+  urlOf(["async-rest", "dead-letters", "download"], { ...lettersQuery(scope, folder, filter), format });
+
+/** The windows of a DAG: `{tasks, windows, truncated}`. */
+export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
+
+/** Let the task run again; a dry run only tells whether the user may. */
+export const clearTask = ({ dagId, runId, taskId, mapIndex }, { dryRun }, signal) =>
+  call(urlOf(["api", "v2", "dags", dagId, "clearTaskInstances"]), {
+    method: "POST",
+    body: {
+      dry_run: dryRun,
+      dag_run_id: runId,
+      task_ids: [mapIndex < 0 ? taskId : [taskId, mapIndex]],
+      only_failed: false,
+      reset_dag_runs: true,
+      // Somebody else may have started it since this page was drawn.
+      prevent_running_task: true,
+    },
+    signal,
+  });
+
+const replayUrl = (scope) => urlOf([...taskParts(scope), "state-store", "replay"], mapped(scope));
+
+/** Leave the task a request to send dead letters again when it runs next. */
+export const requestReplay = (scope, request) => call(replayUrl(scope), { method: "PUT", body: { value: request } });
+
+export const withdrawReplay = (scope) => call(replayUrl(scope), { method: "DELETE" });

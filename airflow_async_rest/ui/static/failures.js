@@ -1,0 +1,188 @@
+/** What failed: counts by reason to choose from, a search, a page of dead letters, and all of them as a file. */
+
+import { ApiError, deadLetters, downloadUrl } from "./api.js";
+import { count } from "./format.js";
+import { C, Chip, Empty, Notice, Pager, Panel, React, h } from "./kit.js";
+import { LettersTable } from "./letters_table.js";
+import { useSettled } from "./polling.js";
+import { ReplayButton } from "./replay.js";
+import { failuresOf, isFetch } from "./task.js";
+
+const { useEffect, useMemo, useRef, useState } = React;
+
+const PAGE = 50;
+const TYPING_MS = 300;
+const FRESH_MS = 5_000;
+// Not allowed, not there, not reachable: XCom has a sample in all three cases.
+const SAMPLE_INSTEAD = new Set([0, 403, 404, 503]);
+
+/** The page that the endpoint would give, of the sample that is in XCom. */
+function pageOfSample(sample, { reasons, search }, offset) {
+  const wanted = search.toLowerCase();
+  const matching = sample.filter(
+    (letter) =>
+      (reasons.length === 0 || reasons.includes(letter.reason)) &&
+      (!wanted || JSON.stringify(letter).toLowerCase().includes(wanted)),
+  );
+  return {
+    matching: matching.length,
+    replayable: matching.filter((letter) => letter.method).length,
+    records: matching.slice(offset, offset + PAGE),
+  };
+}
+
+/** While the task runs the number grows all the time: every few seconds is often enough to ask again. */
+function useVersion(number, running) {
+  const shown = useRef({ number, at: Date.now() });
+  if (number !== shown.current.number && (!running || Date.now() - shown.current.at > FRESH_MS)) {
+    shown.current = { number, at: Date.now() };
+  }
+  return shown.current.number;
+}
+
+/** Load a page. The one before stays until the next is there, so that nothing jumps. */
+function useLetters(scope, folder, filter, offset, version) {
+  const [view, setView] = useState({ page: null, error: null, loading: true });
+  const wanted = JSON.stringify([scope, folder, filter, offset, version]);
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    setView((before) => ({ ...before, loading: true }));
+    deadLetters(scope, folder, filter, { offset, limit: PAGE }, signal)
+      .then((page) => setView({ page, error: null, loading: false }))
+      .catch((error) => {
+        if (signal.aborted) return;
+        if (!(error instanceof ApiError)) console.error(error);
+        setView((before) => ({ ...before, error, loading: false }));
+      });
+    return () => controller.abort();
+  }, [wanted]);
+  return view;
+}
+
+function Reasons({ reasons, chosen, onChoose }) {
+  const names = Object.entries(reasons).sort(([, one], [, other]) => other - one);
+  if (names.length < 2 && chosen.length === 0) {
+    return names.map(([name, number]) =>
+      h(C.Badge, { key: name, size: "md", variant: "outline", borderRadius: "full", px: 2.5 }, `${name} ${count(number)}`),
+    );
+  }
+  const toggled = (name) => (chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name]);
+  return names.map(([name, number]) =>
+    h(Chip, { key: name, pressed: chosen.includes(name), number, onClick: () => onChoose(toggled(name)) }, name),
+  );
+}
+
+const Downloads = ({ scope, folder, filter }) =>
+  h(
+    C.Flex,
+    { gap: 3, fontSize: "sm", align: "center" },
+    h(C.Text, { as: "span", color: "fg.muted" }, "Download"),
+    [
+      ["jsonl", "JSON Lines"],
+      ["csv", "CSV"],
+    ].map(([format, name]) =>
+      h(
+        C.Link,
+        { key: format, href: downloadUrl(scope, folder, filter, format), download: true, color: "fg.info" },
+        name,
+      ),
+    ),
+  );
+
+function Search({ value, onChange }) {
+  return h(C.Input, {
+    type: "search",
+    size: "sm",
+    value,
+    onChange: (event) => onChange(event.target.value),
+    placeholder: "Search key, request, payload, answer",
+    "aria-label": "Search the dead letters",
+    flex: "1 1 14rem",
+    maxW: "26rem",
+  });
+}
+
+export function Failures({ scope, task, asked, onAsked }) {
+  const [reasons, setReasons] = useState([]);
+  const [typed, setTyped] = useState("");
+  const [offset, setOffset] = useState(0);
+  const search = useSettled(typed.trim(), TYPING_MS);
+  const filter = useMemo(() => ({ reasons, search }), [reasons, search]);
+  const { figures, sample } = task;
+  const folder = figures.dead_letters;
+  const total = failuresOf(figures);
+  const version = useVersion(total, !task.ended);
+  const view = useLetters(scope, folder, filter, offset, version);
+  const fromSample = view.error !== null && SAMPLE_INSTEAD.has(view.error.status);
+  const page = useMemo(
+    () => (fromSample ? pageOfSample(sample, filter, offset) : view.page),
+    [fromSample, sample, filter, offset, view.page],
+  );
+  const isFiltered = reasons.length > 0 || search !== "";
+
+  const choose = (set) => (value) => {
+    set(value);
+    setOffset(0);
+  };
+
+  return h(
+    Panel,
+    {
+      title: `What failed (${count(total)})`,
+      aside: h(ReplayButton, {
+        scope,
+        task,
+        filter,
+        isFiltered,
+        // Of a sample nobody knows how many it stands for.
+        page: fromSample ? null : page,
+        sending: Boolean(asked),
+        fetches: isFetch(task),
+        onAsked,
+      }),
+    },
+    h(
+      C.Flex,
+      { role: "group", "aria-label": "Reasons", gap: 2, wrap: "wrap", mb: 3 },
+      h(Reasons, { reasons: view.page?.reasons ?? figures.reasons ?? {}, chosen: reasons, onChoose: choose(setReasons) }),
+    ),
+    h(
+      C.Flex,
+      { gap: 3, wrap: "wrap", align: "center", justify: "space-between", mb: 3 },
+      h(Search, { value: typed, onChange: choose(setTyped) }),
+      !fromSample && page !== null && h(Downloads, { scope, folder, filter }),
+    ),
+    view.error &&
+      h(
+        C.Box,
+        { mb: 3 },
+        h(
+          Notice,
+          {
+            status: fromSample ? "warning" : "error",
+            title: fromSample ? `Only a sample of ${count(sample.length)}, from XCom` : "The dead letters cannot be shown",
+          },
+          view.error.message,
+        ),
+      ),
+    page === null ? (view.loading ? h(C.Skeleton, { height: "10rem" }) : null) : h(Found, { page, isFiltered, loading: view.loading }),
+    page !== null &&
+      h(Pager, { offset, limit: PAGE, total: page.matching, label: "Pages of dead letters", onMove: setOffset }),
+  );
+}
+
+function Found({ page, isFiltered, loading }) {
+  if (page.records.length === 0) {
+    return h(
+      Empty,
+      { title: isFiltered ? "None is like that" : "None is left" },
+      isFiltered ? "Choose other reasons, or search for something else." : "They may have been delivered by a replay.",
+    );
+  }
+  return h(
+    C.Box,
+    { opacity: loading ? 0.6 : 1, transition: "opacity 0.2s", "aria-busy": loading },
+    h(LettersTable, { letters: page.records }),
+  );
+}

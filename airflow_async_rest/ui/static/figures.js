@@ -1,0 +1,117 @@
+/** The counts of a window: of the moment while the task runs, of all its tries once it has ended. */
+
+import { NONE, count, duration, milliseconds, percent, rate } from "./format.js";
+import { C, Figure, Figures as Grid, h } from "./kit.js";
+import { recentRate } from "./progress.js";
+import { DELIVERS, FETCHES, isFetch } from "./task.js";
+
+const per = { 1: "s", 60: "min", 3600: "h" };
+
+const limit = ({ count: number, seconds }) => `${count(number)}/${per[seconds] ?? `${seconds} s`}`;
+
+/** What the limit leaves, for those who ask why it is not faster. */
+function limitHint({ rate_limit: allowed, limit_share_used: share }) {
+  if (!allowed) return "no limit set";
+  return share == null ? `limit ${limit(allowed)}` : `${percent(share)} of ${limit(allowed)} requests`;
+}
+
+const latency = ({ latency_ms: found }) =>
+  found?.p50 == null
+    ? []
+    : [
+        h(Figure, { key: "p50", label: "Latency p50", value: milliseconds(found.p50) }),
+        h(Figure, { key: "p95", label: "Latency p95", value: milliseconds(found.p95) }),
+        h(Figure, { key: "p99", label: "Latency p99", value: milliseconds(found.p99) }),
+      ];
+
+function outcomes(figures, words) {
+  return [
+    h(Figure, { key: "done", label: words.Done, value: figures.delivered, tone: "success" }),
+    h(Figure, { key: "failed", label: "Failed", value: figures.failed, tone: "failed" }),
+    h(Figure, { key: "skipped", label: "Skipped", value: figures.skipped, tone: "skipped" }),
+  ];
+}
+
+function rows(figures) {
+  if (!("rows_loaded" in figures)) return [];
+  const ignored = Object.entries(figures.keys_ignored ?? {});
+  return [
+    h(Figure, { key: "loaded", label: "Rows loaded", value: figures.rows_loaded, tone: "success" }),
+    h(Figure, { key: "refused", label: "Rows refused", value: figures.rows_refused, tone: "failed" }),
+    figures.rows_staged > 0 &&
+      h(Figure, { key: "staged", label: "Rows staged", value: figures.rows_staged, hint: "not in the table yet" }),
+    ignored.length > 0 &&
+      h(Figure, {
+        key: "ignored",
+        label: "Keys ignored",
+        value: ignored.length,
+        hint: ignored.slice(0, 3).map(([key]) => key).join(", ") + (ignored.length > 3 ? ", …" : ""),
+      }),
+  ];
+}
+
+function whileRunning(figures) {
+  const share = figures.concurrency ? `of ${count(figures.concurrency)}` : undefined;
+  return [
+    h(Figure, { key: "flight", label: "In flight", value: figures.in_flight ?? NONE, hint: share && `${share} at a time` }),
+    h(Figure, { key: "rate", label: "Items a second", value: rate(recentRate(figures)), hint: limitHint(figures) }),
+  ];
+}
+
+function ofAll(figures) {
+  return [
+    figures.unfinished > 0 &&
+      h(Figure, { key: "open", label: "Unfinished", value: figures.unfinished, tone: "up_for_retry" }),
+    h(Figure, { key: "took", label: "Took", value: duration(figures.elapsed_seconds) }),
+    h(Figure, {
+      key: "rate",
+      label: "Items a second",
+      value: rate(figures.items_per_second),
+      hint: figures.rate_limit && `limit ${limit(figures.rate_limit)} requests`,
+    }),
+    figures.resumed_from != null &&
+      h(Figure, { key: "resumed", label: "Resumed from", value: figures.resumed_from, hint: "items" }),
+  ];
+}
+
+function Folder({ uri }) {
+  return h(
+    C.Flex,
+    { align: "center", gap: 2, mt: 4, fontSize: "sm" },
+    h(C.Text, { color: "fg.muted", flexShrink: 0 }, "Dead letters"),
+    h(C.Code, { size: "sm", overflowX: "auto", whiteSpace: "nowrap", tabIndex: 0, minW: 0 }, uri),
+    h(
+      C.Clipboard.Root,
+      { value: uri },
+      h(
+        C.Clipboard.Trigger,
+        { asChild: true },
+        h(
+          C.IconButton,
+          { size: "2xs", variant: "ghost", "aria-label": "Copy the folder", title: "Copy the folder" },
+          h(C.Clipboard.Indicator),
+        ),
+      ),
+    ),
+  );
+}
+
+export function Figures({ task }) {
+  const { figures } = task;
+  const words = isFetch(task) ? FETCHES : DELIVERS;
+  return h(
+    C.Box,
+    { mt: 4, pt: 4, borderTopWidth: "1px" },
+    h(Grid, { label: "Figures" }, [
+      ...outcomes(figures, words),
+      ...rows(figures),
+      ...(task.ended ? [] : whileRunning(figures)),
+      h(Figure, { key: "read", label: "Read", value: figures.read }),
+      h(Figure, { key: "retries", label: "Retries", value: figures.retries }),
+      h(Figure, { key: "requests", label: "Requests", value: figures.requests }),
+      ...latency(figures),
+      ...(task.ended ? ofAll(figures) : []),
+    ]),
+    figures.dead_letters && h(Folder, { uri: figures.dead_letters }),
+  );
+}

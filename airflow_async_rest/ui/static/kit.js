@@ -1,0 +1,178 @@
+/** What both tabs are made of: Airflow's own components, which it puts on `globalThis`, in the few shapes used here. */
+
+import { NONE, count, timezone } from "./format.js";
+
+export const { React, ChakraUI: C } = globalThis;
+const { createElement, useEffect, useState } = React;
+
+export const h = createElement;
+
+/** Seen by those who listen to the page, and by nobody else. */
+export const hidden = (text) => h(C.VisuallyHidden, null, text);
+
+/** The panel that a tab is in may be narrow on a wide screen, so styles ask for its width, not the screen's. */
+export const narrow = (style) => ({ "@container async-rest (max-width: 640px)": style });
+
+export const Page = ({ label, children }) =>
+  h(
+    C.Box,
+    { as: "section", "aria-label": label, containerType: "inline-size", containerName: "async-rest", w: "full" },
+    h(C.VStack, { align: "stretch", gap: 5, py: 3, px: 1, pb: 8, maxW: "1200px" }, children),
+  );
+
+/** A part of the page: heading, what belongs to it at the right, content. */
+export const Panel = ({ title, aside, children, ...rest }) =>
+  h(
+    C.Box,
+    { as: "section", borderWidth: "1px", borderRadius: "lg", ...rest },
+    title &&
+      h(
+        C.Flex,
+        { align: "center", justify: "space-between", wrap: "wrap", gap: 2, px: 4, pt: 3 },
+        h(C.Heading, { as: "h3", size: "sm" }, title),
+        aside,
+      ),
+    h(C.Box, { px: 4, pt: title ? 3 : 4, pb: 4 }, children),
+  );
+
+/** A sentence that people must not miss, and what can be done about it. */
+export const Notice = ({ status = "info", title, action, children }) =>
+  h(
+    C.Alert.Root,
+    { status, role: status === "error" ? "alert" : "status", alignItems: "flex-start", flexWrap: "wrap" },
+    h(C.Alert.Indicator),
+    h(
+      C.Alert.Content,
+      { minW: "12rem" },
+      title && h(C.Alert.Title, null, title),
+      children && h(C.Alert.Description, { overflowWrap: "anywhere" }, children),
+    ),
+    action,
+  );
+
+export const Empty = ({ title, children }) =>
+  h(
+    C.EmptyState.Root,
+    null,
+    h(
+      C.EmptyState.Content,
+      null,
+      h(C.VStack, { textAlign: "center", gap: 1 }, [
+        h(C.EmptyState.Title, { key: "title" }, title),
+        h(C.EmptyState.Description, { key: "text", maxW: "34rem" }, children),
+      ]),
+    ),
+  );
+
+export const Loading = ({ label }) =>
+  h(
+    C.VStack,
+    { align: "stretch", gap: 4, py: 4, role: "status" },
+    hidden(label),
+    h(C.Skeleton, { height: "7rem" }),
+    h(C.Skeleton, { height: "12rem" }),
+  );
+
+/** Figures side by side, as many in a row as there is room for. */
+export const Figures = ({ label, children }) =>
+  h(
+    C.Box,
+    {
+      as: "dl",
+      "aria-label": label,
+      display: "grid",
+      gridTemplateColumns: "repeat(auto-fill, minmax(6.5rem, 1fr))",
+      columnGap: 4,
+      rowGap: 3,
+    },
+    children,
+  );
+
+/** One figure. `tone` is the name of a palette such as "success"; a zero has none: there is nothing to look at. */
+export function Figure({ label, value, hint, tone }) {
+  const text = typeof value === "number" ? count(value) : (value ?? NONE);
+  const told = tone && value ? tone : null;
+  return h(
+    C.Box,
+    { minW: 0 },
+    h(
+      C.Flex,
+      { as: "dt", align: "center", gap: 1.5, color: "fg.muted", fontSize: "xs" },
+      tone && h(C.Box, { "aria-hidden": true, boxSize: 2, borderRadius: "2px", bg: told ? `${told}.solid` : "border" }),
+      label,
+    ),
+    h(
+      C.Box,
+      { as: "dd", fontSize: "lg", fontWeight: "semibold", fontVariantNumeric: "tabular-nums", lineHeight: "short" },
+      text,
+      hint && h(C.Text, { fontSize: "xs", fontWeight: "normal", color: "fg.muted" }, hint),
+    ),
+  );
+}
+
+/** A state as Airflow shows it: its colour, and its name. */
+export const StateBadge = ({ state }) =>
+  h(
+    C.Badge,
+    { colorPalette: state ?? "no_status", variant: "solid", borderRadius: "full", px: 2.5, py: 0.5, fontSize: "sm" },
+    (state ?? "not queued yet").replaceAll("_", " "),
+  );
+
+/** A filter that is on or off, with the number of things that it lets through. */
+export const Chip = ({ pressed, onClick, number, mark, children }) =>
+  h(
+    C.Button,
+    {
+      size: "xs",
+      variant: pressed ? "solid" : "outline",
+      colorPalette: pressed ? "brand" : undefined,
+      borderRadius: "full",
+      "aria-pressed": pressed,
+      onClick,
+      maxW: "full",
+    },
+    mark,
+    h(C.Box, { as: "span", overflow: "hidden", textOverflow: "ellipsis" }, children),
+    h(C.Box, { as: "span", fontVariantNumeric: "tabular-nums", opacity: 0.75 }, count(number)),
+  );
+
+/** "1–50 of 10,000", and the ways to the other pages. Nothing when there is only one. */
+export function Pager({ offset, limit, total, label, onMove }) {
+  if (total <= limit) return null;
+  const last = Math.floor((total - 1) / limit) * limit;
+  const to = (text, name, place, off) =>
+    h(
+      C.Button,
+      { size: "xs", variant: "outline", "aria-label": name, disabled: off, onClick: () => onMove(place) },
+      text,
+    );
+  return h(
+    C.Flex,
+    { as: "nav", "aria-label": label, align: "center", justify: "flex-end", gap: 2, pt: 3, wrap: "wrap" },
+    h(
+      C.Text,
+      { fontSize: "sm", color: "fg.muted", fontVariantNumeric: "tabular-nums", me: 1, "aria-live": "polite" },
+      `${count(offset + 1)}–${count(Math.min(offset + limit, total))} of ${count(total)}`,
+    ),
+    to("«", "First page", 0, offset === 0),
+    to("‹ Previous", "Previous page", offset - limit, offset === 0),
+    to("Next ›", "Next page", offset + limit, offset >= last),
+    to("»", "Last page", last, offset >= last),
+  );
+}
+
+/** The time zone that is chosen in Airflow, also when it changes while the page is open. */
+export function useTimezone() {
+  const [zone, setZone] = useState(timezone);
+  useEffect(() => {
+    const look = () => setZone(timezone());
+    // Airflow tells its own page by the first, the browser tells the other tabs by the second.
+    globalThis.addEventListener("local-storage", look);
+    globalThis.addEventListener("storage", look);
+    return () => {
+      globalThis.removeEventListener("local-storage", look);
+      globalThis.removeEventListener("storage", look);
+    };
+  }, []);
+  return zone;
+}

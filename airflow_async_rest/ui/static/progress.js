@@ -1,0 +1,165 @@
+/** How far a task is: one bar, one sentence, and a line of the last minutes. */
+
+import { count, counted, dateTime, duration, percent, rate, span } from "./format.js";
+import { C, React, StateBadge, h, hidden, useTimezone } from "./kit.js";
+import { Sparkline } from "./sparkline.js";
+import { DELIVERS, FETCHES, doneOf, failuresOf, isFetch } from "./task.js";
+
+const RATE_OVER_SECONDS = 30;
+
+const PARTS = [
+  ["delivered", "success.solid"],
+  ["skipped", "skipped.solid"],
+  ["failed", "failed.solid"],
+];
+
+/** Items a second of the last half minute; of the whole time where there is no history. */
+export function recentRate({ history, items_per_second: overall }) {
+  const last = history?.at(-1);
+  if (!last) return overall ?? null;
+  const first = history.find(([at]) => at >= last[0] - RATE_OVER_SECONDS);
+  return last[0] > first[0] ? Math.max(0, last[1] - first[1]) / (last[0] - first[0]) : (overall ?? null);
+}
+
+/** What is done of what there is, as a bar of its parts. Without a total it is full while it runs, and says no share. */
+function Bar({ figures, total, running, words }) {
+  const done = doneOf(figures);
+  const whole = Math.max(total ?? done, done, 1);
+  return h(
+    C.Flex,
+    {
+      role: "progressbar",
+      "aria-label": "Items done",
+      "aria-valuemin": 0,
+      "aria-valuemax": total ?? undefined,
+      "aria-valuenow": total === null ? undefined : Math.min(done, total),
+      "aria-valuetext": total === null ? `${count(done)} items` : `${count(done)} of ${count(total)} items`,
+      height: "0.75rem",
+      bg: "bg.emphasized",
+      borderRadius: "full",
+      overflow: "hidden",
+      position: "relative",
+      gap: "1px",
+    },
+    PARTS.filter(([name]) => figures[name] > 0).map(([name, bg]) =>
+      h(C.Box, {
+        key: name,
+        bg,
+        // A single failure among a million is still seen.
+        minW: "4px",
+        width: `${(figures[name] / whole) * 100}%`,
+        transition: "width 0.6s ease-out",
+        title: `${count(figures[name])} ${name === "delivered" ? words.done : name}`,
+      }),
+    ),
+    running &&
+      h(C.Box, {
+        "aria-hidden": true,
+        position: "absolute",
+        inset: 0,
+        opacity: total === null ? 0.5 : 0.25,
+        backgroundImage:
+          "linear-gradient(110deg, transparent 30%, var(--chakra-colors-white, #fff) 50%, transparent 70%)",
+        backgroundSize: "200% 100%",
+        animation: "async-rest-sheen 1.8s linear infinite",
+        css: {
+          "@keyframes async-rest-sheen": { from: { backgroundPosition: "150% 0" }, to: { backgroundPosition: "-50% 0" } },
+          "@media (prefers-reduced-motion: reduce)": { animation: "none", display: "none" },
+        },
+      }),
+  );
+}
+
+/** The expected total, if there is one that the task has not passed already. */
+function totalOf(figures) {
+  const items = figures.expected?.items;
+  return items == null || items < doneOf(figures) ? null : items;
+}
+
+function running(figures, total) {
+  const done = doneOf(figures);
+  if (total === null) return { headline: counted(done, "item"), detail: "so far; how many there are is not known" };
+  const about = figures.expected.how === "about" ? "about " : "";
+  const left = total - done;
+  const speed = recentRate(figures);
+  return {
+    headline: `${count(done)} of ${about}${counted(total, "item")}`,
+    detail: [
+      total > 0 && percent(done / total),
+      left > 0 && speed > 0 && `${about || "about "}${duration(Math.max(1, Math.round(left / speed)))} left`,
+    ]
+      .filter(Boolean)
+      .join(" · "),
+  };
+}
+
+/** The verdict, in a sentence. */
+function ended(task, words) {
+  const { figures, report, instance } = task;
+  const took = figures.elapsed_seconds == null ? "" : `in ${duration(figures.elapsed_seconds)}`;
+  const bad = failuresOf(figures);
+  if (!(report ?? figures).complete) {
+    return {
+      headline: `Stopped after ${counted(figures.read, "item")}`,
+      detail:
+        "It had not read all of them. A retry, or a Clear, goes on where it stopped" +
+        (figures.unfinished ? `, and sends the ${count(figures.unfinished)} that were on their way.` : "."),
+    };
+  }
+  if (bad === 0) {
+    const all = figures.skipped ? `${counted(figures.delivered, "item")} ${words.done}, the others skipped` : null;
+    return {
+      headline: figures.read === 0 ? "There was nothing to do" : (all ?? `All ${counted(figures.read, "item")} ${words.done}`),
+      detail: took,
+    };
+  }
+  const failedOnly = figures.failed ? `${count(figures.failed)} of ${counted(figures.read, "item")} failed` : null;
+  const refused = figures.rows_refused ? `${counted(figures.rows_refused, "row")} refused by the database` : null;
+  return {
+    headline: [failedOnly, refused].filter(Boolean).join(", "),
+    detail: `${count(figures.delivered)} ${words.done} ${took}${
+      instance.state === "success" ? "; the task allows as many failures (max_failures)" : ""
+    }`,
+  };
+}
+
+export function Progress({ task }) {
+  const zone = useTimezone();
+  const { figures, instance } = task;
+  const isRunning = instance.state === "running";
+  const words = isFetch(task) ? FETCHES : DELIVERS;
+  const total = task.ended ? null : totalOf(figures);
+  const { headline, detail } = task.ended ? ended(task, words) : running(figures, total);
+  const retry = instance.try_number > 1 ? `try ${instance.try_number}` : null;
+  const stale = !task.ended && !isRunning ? "figures of the try before" : null;
+  const at = isRunning && figures.updated_at ? `as of ${dateTime(figures.updated_at, zone).slice(11)}` : null;
+  return h(
+    React.Fragment,
+    null,
+    h(
+      C.Flex,
+      { align: "center", justify: "space-between", wrap: "wrap", gap: 2, mb: 3 },
+      h(
+        C.Flex,
+        { align: "center", gap: 2, wrap: "wrap" },
+        h(StateBadge, { state: instance.state }),
+        h(C.Text, { fontSize: "sm", color: "fg.muted" }, [retry, stale, at].filter(Boolean).join(" · ")),
+      ),
+      h(
+        C.Text,
+        { fontSize: "sm", fontVariantNumeric: "tabular-nums", title: `Half-open, in ${zone}` },
+        h(C.Box, { as: "span", color: "fg.muted" }, "Window "),
+        span(figures.window_start, figures.window_end, zone),
+      ),
+    ),
+    h(
+      C.Flex,
+      { align: "baseline", justify: "space-between", wrap: "wrap", columnGap: 4, mb: 2 },
+      h(C.Heading, { as: "h2", size: "xl", fontVariantNumeric: "tabular-nums" }, headline),
+      h(C.Text, { fontSize: "sm", color: "fg.muted", fontVariantNumeric: "tabular-nums" }, detail),
+    ),
+    h(Bar, { figures, total, running: isRunning, words }),
+    isRunning && hidden(`${words.doing}, ${rate(recentRate(figures))} items a second`),
+    figures.history?.length > 2 && h(Sparkline, { history: figures.history, now: recentRate(figures), isRunning }),
+  );
+}

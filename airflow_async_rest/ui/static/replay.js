@@ -1,0 +1,213 @@
+/** Sending dead letters again, for those who may: the request, the confirmation, and what is done when it goes wrong. */
+
+import { clearTask, requestReplay, withdrawReplay } from "./api.js";
+import { count, counted } from "./format.js";
+import { C, Notice, React, h } from "./kit.js";
+import { failuresOf } from "./task.js";
+
+const { useEffect, useRef, useState } = React;
+
+/** Ask Airflow, once, whether the user may clear the task. :returns: "asking", "yes", or why not. */
+function useMayClear(scope) {
+  const [answer, setAnswer] = useState("asking");
+  useEffect(() => {
+    const controller = new AbortController();
+    clearTask(scope, { dryRun: true }, controller.signal)
+      .then(() => setAnswer("yes"))
+      .catch((error) => {
+        if (controller.signal.aborted) return;
+        setAnswer(
+          error.status === 403 ? "You may not clear this task, and so not send anything again." : error.message,
+        );
+      });
+    return () => controller.abort();
+  }, [scope]);
+  return answer;
+}
+
+/** Ask the task to send dead letters again, and let it run. Both, or neither. */
+async function sendAgain(scope, request) {
+  await requestReplay(scope, request);
+  try {
+    await clearTask(scope, { dryRun: false });
+  } catch (error) {
+    try {
+      await withdrawReplay(scope);
+    } catch {
+      throw new Error(
+        `${error.message} The request to replay is still in the task's state store (key "replay"): delete it there, ` +
+          "or the next run takes it up.",
+      );
+    }
+    throw error;
+  }
+}
+
+/** What the button would do. `blocked` says why it cannot. */
+function offer({ task, page, filter, isFiltered, fetches, mayClear, sending }) {
+  const waits = task.ended ? null : "The task is not done yet.";
+  const right = mayClear === "yes" || mayClear === "asking" ? null : mayClear;
+  if (fetches) {
+    const number = failuresOf(task.figures);
+    return {
+      number,
+      label: `Fetch the ${count(number)} failed again`,
+      blocked:
+        (sending ? "It is being cleared." : null) ??
+        waits ??
+        (task.instance.state === "failed"
+          ? null
+          : `The task is ${task.instance.state}, so a Clear would fetch everything again, not only what failed.`) ??
+        right,
+    };
+  }
+  const number = page?.replayable ?? failuresOf(task.figures);
+  return {
+    number,
+    label: isFiltered ? `Replay these ${count(number)} (filtered)` : `Replay all ${count(number)}`,
+    request: { reasons: filter.reasons.length ? filter.reasons : null, search: filter.search, count: number },
+    without: page ? page.matching - page.replayable : 0,
+    blocked:
+      (sending ? "They are being sent again." : null) ??
+      waits ??
+      (isFiltered && !page ? "Only a sample is shown: how many the filter means is not known." : null) ??
+      (number === 0 ? "None of these has a request that could be sent again." : null) ??
+      right,
+  };
+}
+
+function Words({ chosen, filter, isFiltered, fetches }) {
+  if (fetches) {
+    return h(
+      C.Text,
+      null,
+      "The task is cleared. It fetches the failed items once more, loads the rows that the database had refused, and " +
+        "goes on where it stopped if it had not read everything. What is loaded stays.",
+    );
+  }
+  return h(
+    C.VStack,
+    { align: "stretch", gap: 3 },
+    h(
+      C.Text,
+      null,
+      "The task is cleared, and sends these requests as they were, with the same idempotency keys and inside its limits. " +
+        "What is delivered is no dead letter any more. Nothing else of the window is sent.",
+    ),
+    isFiltered &&
+      h(
+        C.Box,
+        { as: "ul", ps: 5, listStyleType: "disc", overflowWrap: "anywhere" },
+        filter.reasons.length > 0 && h("li", null, `failed for ${filter.reasons.join(" or ")}`),
+        filter.search && h("li", null, `with “${filter.search}” in the request, the row or the answer`),
+      ),
+    chosen.without > 0 && h(C.Text, { color: "fg.muted" }, withoutRequest(chosen.without)),
+  );
+}
+
+const withoutRequest = (number) =>
+  `${count(number)} ${number === 1 ? "has" : "have"} no request to send again; clear the task to build ` +
+  `${number === 1 ? "it" : "them"} anew.`;
+
+function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(null);
+  const cancel = useRef(null);
+
+  async function confirm() {
+    setBusy(true);
+    setError(null);
+    try {
+      await (words.fetches ? clearTask(scope, { dryRun: false }) : sendAgain(scope, chosen.request));
+      onClose();
+      onAsked(chosen.number);
+    } catch (failure) {
+      setError(failure);
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  const what = words.fetches ? "item" : "dead letter";
+  const title = `${words.fetches ? "Fetch" : "Send"} ${counted(chosen.number, what)} again?`;
+  return h(
+    C.Dialog.Root,
+    {
+      open,
+      role: "alertdialog",
+      onOpenChange: (event) => !event.open && !busy && onClose(),
+      initialFocusEl: () => cancel.current,
+      onExitComplete: () => setError(null),
+      lazyMount: true,
+      unmountOnExit: true,
+    },
+    h(
+      C.Portal,
+      null,
+      h(C.Dialog.Backdrop),
+      h(
+        C.Dialog.Positioner,
+        { px: 4 },
+        h(
+          C.Dialog.Content,
+          null,
+          h(C.Dialog.Header, null, h(C.Dialog.Title, null, title)),
+          h(
+            C.Dialog.Body,
+            null,
+            h(Words, { chosen, ...words }),
+            error && h(C.Box, { mt: 3 }, h(Notice, { status: "error", title: "Nothing is sent again" }, error.message)),
+          ),
+          h(
+            C.Dialog.Footer,
+            null,
+            h(C.Button, { variant: "outline", onClick: onClose, disabled: busy, ref: cancel }, "Cancel"),
+            h(
+              C.Button,
+              { colorPalette: "brand", onClick: confirm, loading: busy },
+              `${words.fetches ? "Fetch" : "Send"} ${count(chosen.number)} again`,
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+export function ReplayButton({ scope, task, page, filter, isFiltered, sending, fetches, onAsked }) {
+  const mayClear = useMayClear(scope);
+  const [isOpen, setOpen] = useState(false);
+  if (fetches && isFiltered) return null;
+  const chosen = offer({ task, page, filter, isFiltered, fetches, mayClear, sending });
+  return h(
+    C.VStack,
+    { align: "flex-end", gap: 1, maxW: "full" },
+    h(
+      C.Button,
+      {
+        size: "sm",
+        colorPalette: "brand",
+        disabled: chosen.blocked !== null || mayClear === "asking",
+        title: chosen.blocked ?? undefined,
+        onClick: () => setOpen(true),
+      },
+      chosen.label,
+    ),
+    (chosen.blocked || chosen.without > 0) &&
+      h(
+        C.Text,
+        { fontSize: "xs", color: "fg.muted", textAlign: "end", maxW: "26rem" },
+        chosen.blocked ?? withoutRequest(chosen.without),
+      ),
+    h(Confirmation, {
+      scope,
+      chosen,
+      open: isOpen,
+      onClose: () => setOpen(false),
+      onAsked,
+      filter,
+      isFiltered,
+      fetches,
+    }),
+  );
+}

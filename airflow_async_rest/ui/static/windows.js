@@ -1,0 +1,151 @@
+/** The tab "Windows" of a DAG: which windows are done, which have failures, and which were never run. */
+
+import { windowsOf } from "./api.js";
+import { Calendar } from "./calendar.js";
+import { count, counted } from "./format.js";
+import { C, Chip, Empty, Loading, Notice, Page, Panel, React, h, useTimezone } from "./kit.js";
+import { OUTCOMES, arrange, tally } from "./outcomes.js";
+import { usePolling } from "./polling.js";
+import { Swatch, WindowsTable } from "./windows_table.js";
+
+const { useCallback, useMemo, useState } = React;
+const { useHref, useNavigate } = globalThis.ReactRouterDOM;
+
+const BUSY_MS = 5_000;
+const IDLE_MS = 30_000;
+const BUSY = new Set(["running", "queued", "scheduled", "restarting", "deferred", "up_for_retry", "up_for_reschedule"]);
+
+/** New runs may be made at any time, so it looks on, but seldom while nothing runs. */
+const nextLook = ({ windows }) => (windows.some(({ state }) => BUSY.has(state)) ? BUSY_MS : IDLE_MS);
+
+/** The same answer again is the same object, so that nothing is drawn anew. */
+async function lookAtWindows(dagId, signal, before) {
+  const found = await windowsOf(dagId, signal);
+  return before && JSON.stringify(found) === JSON.stringify(before) ? before : found;
+}
+
+/** Where the tab "Delivery" of a window's task instance is, within Airflow's pages. */
+const pathOf = (dagId, { task_id: taskId, run_id: runId, map_index: index }) =>
+  `/dags/${encodeURIComponent(dagId)}/runs/${encodeURIComponent(runId)}/tasks/${encodeURIComponent(taskId)}` +
+  `${index >= 0 ? `/mapped/${index}` : ""}/plugin/delivery`;
+
+function Verdict({ counts, cells }) {
+  const numbers = Object.fromEntries(counts);
+  const total = counts.reduce((sum, [, number]) => sum + number, 0);
+  const good = numbers.delivered ?? 0;
+  if (cells.length === 0) return "No run has a window yet";
+  return good === total ? `All ${counted(total, "window")} delivered` : `${count(good)} of ${counted(total, "window")} delivered`;
+}
+
+function Legend({ counts, chosen, onChoose }) {
+  return h(
+    C.Flex,
+    { role: "group", "aria-label": "Outcomes", gap: 2, wrap: "wrap" },
+    counts.map(([outcome, number]) =>
+      h(
+        Chip,
+        {
+          key: outcome,
+          number,
+          pressed: chosen === outcome,
+          onClick: () => onChoose(chosen === outcome ? null : outcome),
+          mark: h(Swatch, { outcome }),
+        },
+        OUTCOMES[outcome].name,
+      ),
+    ),
+  );
+}
+
+const TaskChoice = ({ tasks, value, onChange }) =>
+  h(
+    C.NativeSelect.Root,
+    { size: "sm", width: "auto", maxW: "full" },
+    h(
+      C.NativeSelect.Field,
+      { value, onChange: (event) => onChange(event.target.value), "aria-label": "Task" },
+      tasks.map((task) => h("option", { key: task, value: task }, task)),
+    ),
+    h(C.NativeSelect.Indicator),
+  );
+
+function Task({ dagId, windows, choice, truncated }) {
+  const zone = useTimezone();
+  const navigate = useNavigate();
+  const base = useHref("/").replace(/\/$/, "");
+  const [chosen, setChosen] = useState(null);
+  const { rows, cells, width, missing } = useMemo(() => arrange(windows), [windows]);
+  const counts = useMemo(() => tally(cells), [cells]);
+  const linkOf = useCallback((window) => base + pathOf(dagId, window), [base, dagId]);
+  const onOpen = useCallback((window) => navigate(pathOf(dagId, window)), [navigate, dagId]);
+  const shown = useMemo(
+    () => (chosen === null ? rows : rows.filter(({ outcome }) => outcome === chosen)),
+    [rows, chosen],
+  );
+  return h(
+    C.VStack,
+    { align: "stretch", gap: 5 },
+    h(
+      Panel,
+      { title: Verdict({ counts, cells }), aside: choice },
+      h(C.Box, { mb: 4 }, h(Legend, { counts, chosen, onChoose: setChosen })),
+      missing > 0 &&
+        h(
+          C.Box,
+          { mb: 4 },
+          h(
+            Notice,
+            { status: "warning", title: `${counted(missing, "window")} between the others ${missing === 1 ? "was" : "were"} never run` },
+            "They are the dashed cells. A backfill over their dates runs them, and passes over those that have run.",
+          ),
+        ),
+      h(C.Box, { maxH: "34rem", overflowY: "auto", p: 1, m: -1 }, h(Calendar, { cells, width, zone, linkOf, onOpen })),
+      truncated &&
+        h(C.Text, { fontSize: "sm", color: "fg.muted", mt: 3 }, "There are more windows; these are the latest runs'."),
+    ),
+    h(
+      Panel,
+      { title: chosen === null ? `Runs (${count(rows.length)})` : `Runs: ${OUTCOMES[chosen].name} (${count(shown.length)})` },
+      shown.length
+        ? h(WindowsTable, { rows: shown, zone, linkOf, onOpen })
+        : h(Empty, { title: "No run" }, "A window that was never run has none."),
+    ),
+  );
+}
+
+function Tasks({ dagId, found }) {
+  const [wanted, setWanted] = useState(null);
+  const { tasks, windows, truncated } = found;
+  const task = tasks.includes(wanted) ? wanted : tasks[0];
+  const its = useMemo(() => windows.filter(({ task_id: id }) => id === task), [windows, task]);
+  const choice = tasks.length > 1 && h(TaskChoice, { tasks, value: task, onChange: setWanted });
+  return h(Task, { key: task, dagId, windows: its, choice, truncated });
+}
+
+export default function Windows({ dagId }) {
+  const { data, error, away, refresh } = usePolling(
+    (signal, before) => lookAtWindows(dagId, signal, before),
+    dagId,
+    nextLook,
+  );
+  return h(Page, { label: "Windows" }, [
+    error &&
+      h(
+        Notice,
+        {
+          key: "error",
+          status: away ? "warning" : "error",
+          title: away ? "Reconnecting …" : "The windows cannot be shown",
+          action: !away && h(C.Button, { size: "xs", variant: "outline", onClick: refresh }, "Try again"),
+        },
+        error.message,
+      ),
+    !data && (!error || away) && h(Loading, { key: "loading", label: "Loading" }),
+    data &&
+      data.tasks.length === 0 &&
+      h(Empty, { key: "none", title: "No windows yet" }, "No task of this DAG has delivered or fetched anything so far."),
+    data && data.tasks.length > 0 && h(Tasks, { key: dagId, dagId, found: data }),
+  ]);
+}
+
+globalThis.Windows = Windows;
