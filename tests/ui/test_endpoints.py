@@ -1,0 +1,314 @@
+"""The endpoints behind the tabs, in Airflow's own web application: who sees what of which task instance."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_async_rest import __version__
+from airflow_async_rest.core.dead_letters import DeadLetterFolder, refused_record
+from airflow_async_rest.core.models import DeadLetter, Item, Request
+
+TASK = {"dag_id": "sensors", "run_id": "scheduled__2026-03-03T00:00:00+00:00", "task_id": "post"}
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def base(tmp_path, monkeypatch):
+    path = tmp_path / "dead_letters"
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(path))
+    return path
+
+
+@pytest.fixture
+def own(base):
+    """The folder of ``TASK``."""
+    return base.joinpath(*TASK.values(), "-1")
+
+
+def letter(index, reason="http_422", *, payload=b'{"id": 1}', excerpt="no such type"):
+    request = Request("PUT", f"sensors/{index}", "", payload, f"key{index}") if reason != "encode" else None
+    item = Item(index, f"row {index}", {"id": index}, None)
+    return DeadLetter.of(item, reason, request=request, status=422, attempts=1, detail=excerpt)
+
+
+@pytest.fixture
+def letters(own):
+    folder = DeadLetterFolder(own, 1)
+    folder.write([letter(index, "http_422" if index % 5 else "timeout") for index in range(120)])
+    folder.write([letter(200, "encode"), {"index": 3, "resolved": True}])
+    return own
+
+
+def get(client, **query):
+    return client.get("/async-rest/dead-letters", params=TASK | query)
+
+
+@pytest.mark.parametrize("path", ["dead-letters", "dead-letters/download", "windows"])
+def test_whoever_has_not_logged_in_gets_nothing(client_of, letters, path):
+    answer = client_of(None).get(f"/async-rest/{path}", params=TASK)
+    assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
+
+
+def test_a_viewer_sees_the_first_page_and_how_many_there_are(client_of, letters):
+    answer = get(client_of("vic"))
+    assert answer.status_code == 200, answer.text
+    page = answer.json()
+    assert [page[name] for name in ("total", "matching", "replayable", "offset", "limit")] == [120, 120, 119, 0, 50]
+    assert page["reasons"] == {"http_422": 95, "timeout": 24, "encode": 1}
+    assert [record["index"] for record in page["records"]] == [0, 1, 2, *range(4, 51)]
+    assert page["records"][0] | {"failed_at": ""} == {
+        "index": 0,
+        "key": "row 0",
+        "method": "PUT",
+        "path": "sensors/0",
+        "query": "",
+        "idempotency_key": "key0",
+        "reason": "timeout",
+        "status": 422,
+        "attempts": 1,
+        "response_excerpt": "no such type",
+        "failed_at": "",
+        "payload": {"id": 1},
+    }
+
+
+def test_pages_filters_and_searches(client_of, letters):
+    client = client_of("vic")
+    page = get(client, offset=100, limit=50).json()
+    assert [record["index"] for record in page["records"]] == [*range(101, 120), 200]
+    page = get(client, reason=["timeout", "encode"], limit=5, offset=22).json()
+    assert (page["total"], page["matching"], page["replayable"]) == (120, 25, 24)
+    assert [record["index"] for record in page["records"]] == [110, 115, 200]
+    page = get(client, reason="http_422", search="SENSORS/11").json()
+    assert [record["index"] for record in page["records"]] == [11, *(n for n in range(111, 120) if n % 5)]
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"map_index": "x"}])
+def test_numbers_out_of_range_are_refused_by_name(client_of, letters, wrong):
+    answer = get(client_of("vic"), **wrong)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["query", *wrong]
+
+
+def test_rows_that_the_database_refused_are_among_them(client_of, own):
+    DeadLetterFolder(own, 1).write([refused_record(3, 2, {"id": 5}, "violates check constraint")])
+    page = get(client_of("vic")).json()
+    assert (page["total"], page["replayable"], page["reasons"]) == (1, 0, {"row_refused": 1})
+    assert page["records"][0]["row"] == {"id": 5}
+
+
+def test_the_folder_that_the_report_names_is_the_tasks_own(client_of, letters):
+    client = client_of("vic")
+    assert get(client, folder=f"file://{letters}").json()["total"] == 120
+    DeadLetterFolder(letters / "call-2", 1).write([letter(7)])
+    assert get(client, folder=f"file://{letters}/call-2").json()["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "file:///etc",
+        "/etc",
+        "file://{base}",
+        "file://{base}/sensors/another_run/post/-1",
+        "file://{base}/another_dag/run/post/-1",
+        "file://{own}/../../another/-1",
+        "file://{own}/..",
+        "file://{own}/call-2/../../../..",
+        "file://{own}/",
+        "{own}",
+        "s3://bucket/{own}",
+    ],
+)
+def test_any_other_folder_is_refused(client_of, base, letters, folder):
+    for other in ("sensors/another_run/post/-1", "another_dag/run/post/-1"):
+        DeadLetterFolder(base / other, 1).write([letter(0)])
+    answer = get(client_of("ann"), folder=folder.format(base=base, own=letters))
+    assert answer.status_code == 403
+    assert "only files there are shown" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"run_id": "..", "task_id": "another_dag"},
+        {"run_id": "../another_dag/run"},
+        {"task_id": "../../../another_dag/run/post"},
+        {"dag_id": "another_dag/run/post/-1/../../../../sensors"},
+        {"run_id": ""},
+        {"task_id": "."},
+    ],
+)
+def test_no_name_leads_out_of_the_folder(client_of, base, letters, task):
+    DeadLetterFolder(base / "another_dag/run/post/-1", 1).write([letter(0)])
+    answer = get(client_of("ann"), **task)
+    assert (answer.status_code, answer.json()["detail"]) == (403, "There is no such task instance.")
+
+
+def test_a_link_does_not_lead_out_either(client_of, base, own, tmp_path):
+    DeadLetterFolder(tmp_path / "secret", 1).write([letter(0)])
+    own.parent.mkdir(parents=True)
+    own.symlink_to(tmp_path / "secret")
+    answer = get(client_of("ann"))
+    assert (answer.status_code, answer.json()["detail"]) == (403, "The dead-letter folder is a link to another place.")
+
+
+def test_the_configured_folder_may_itself_be_a_link(client_of, letters, base, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(base)
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "link"))
+    assert get(client_of("vic")).json()["total"] == 120
+
+
+def test_storage_that_cannot_be_reached_is_told_apart(client_of, letters, monkeypatch):
+    client = client_of("vic")
+    answer = get(client, run_id="another")
+    assert (answer.status_code, "finds no dead-letter files there" in answer.json()["detail"]) == (503, True)
+    (letters / "1-2.jsonl").write_text("cut off")
+    answer = get(client)
+    assert (answer.status_code, "it is cut off" in answer.json()["detail"]) == (503, True)
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", "nowhere://bucket/dead_letters")
+    answer = get(client)
+    assert (answer.status_code, "cannot read" in answer.json()["detail"]) == (503, True)
+
+
+def test_downloads_are_whole_and_filtered(client_of, own):
+    huge = json.dumps({"text": "x" * 30_000, "exact": 12345678901234567890}).encode()
+    DeadLetterFolder(own, 1).write([letter(0, payload=huge), letter(1, excerpt="=HYPERLINK(1)"), letter(2, "timeout")])
+    client = client_of("vic")
+    assert "[cut: " in get(client).json()["records"][0]["payload"]
+    answer = client.get("/async-rest/dead-letters/download", params=TASK | {"reason": "http_422"})
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["index"] for line in lines] == [0, 1]
+    assert lines[0]["payload"] == json.loads(huge)
+    assert answer.headers["content-disposition"] == 'attachment; filename="dead_letters.jsonl"'
+    answer = client.get("/async-rest/dead-letters/download", params=TASK | {"format": "csv"})
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["key"], row["reason"], row["status"]) for row in rows] == [
+        ("row 0", "http_422", "422"),
+        ("row 1", "http_422", "422"),
+        ("row 2", "timeout", "422"),
+    ]
+    assert json.loads(rows[0]["payload"]) == json.loads(huge)
+    assert rows[1]["response_excerpt"] == "'=HYPERLINK(1)"  # no formula for whoever opens it
+    assert client.get("/async-rest/dead-letters/download", params=TASK | {"format": "xml"}).status_code == 422
+
+
+def test_the_tabs_are_told_to_airflow_and_their_files_are_served(client_of):
+    client = client_of("vic")
+    [plugin] = [one for one in client.get("/api/v2/plugins").json()["plugins"] if one["name"] == "async_rest"]
+    assert [(app["destination"], app["name"]) for app in plugin["react_apps"]] == [
+        ("task_instance", "Delivery"),
+        ("dag", "Windows"),
+    ]
+    for app in plugin["react_apps"]:
+        answer = client_of(None).get(f"/{app['bundle_url']}")
+        assert (answer.status_code, __version__ in app["bundle_url"]) == (200, True)
+        assert "javascript" in answer.headers["content-type"]
+
+
+@pytest.fixture
+def dag_runs(airflow_db):
+    """Make runs of a DAG in Airflow's database: ``make(dag_id, [(state, report or None), ...])``."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, insert
+    from uuid6 import uuid7
+
+    made = []
+
+    def make(dag_id: str, *days, task_id: str = "post", operator: str = "SqlToRestOperator", key: str = "failed_items"):
+        made.append(dag_id)
+        with create_session() as session:
+            if session.get(DagBundleModel, "tests") is None:
+                session.add(DagBundleModel(name="tests"))
+                session.flush()
+            session.merge(DagModel(dag_id=dag_id, bundle_name="tests"))
+            session.flush()
+            for number, (state, report) in enumerate(days):
+                start, run_id = DAY + timedelta(days=number), f"run{number}"
+                run = {"dag_id": dag_id, "run_id": run_id, "run_type": "backfill", "state": "success"}
+                run |= {"data_interval_start": start, "data_interval_end": start + timedelta(days=1)}
+                times = {"run_after": start + timedelta(days=1), "logical_date": start}
+                id_ = session.execute(insert(DagRun.__table__).values(**run, **times)).inserted_primary_key[0]
+                which = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": -1}
+                task = {"state": state, "operator": operator, "pool": "default_pool", "try_number": 1}
+                session.execute(insert(TaskInstance.__table__).values(id=uuid7(), **which, **task))
+                for name, value in (("return_value", report), (key, [])):
+                    if report is not None:
+                        session.execute(
+                            insert(XComModel.__table__).values(dag_run_id=id_, **which, key=name, value=value)
+                        )
+        return dag_id
+
+    yield make
+    with create_session() as session:
+        for dag_id in made:
+            for model in (XComModel, TaskInstance, DagRun, DagModel):
+                session.execute(delete(model).where(model.dag_id == dag_id))
+
+
+def report(delivered, failed=0, **more):
+    counts = {"read": delivered + failed, "delivered": delivered, "failed": failed, "skipped": 0, "unfinished": 0}
+    return {**counts, "elapsed_seconds": 2.0, "items_per_second": 5.0, "complete": True, "reasons": {}, **more}
+
+
+def windows(client, dag_id, **query):
+    answer = client.get("/async-rest/windows", params={"dag_id": dag_id, **query})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_windows_tell_what_became_of_each(client_of, dag_runs):
+    own_window = {"window_start": "2026-01-01T00:00:00+00:00", "window_end": "2026-01-02T00:00:00+00:00"}
+    dag_runs("by_day", ("success", report(10)), ("failed", report(8, 2, **own_window)), ("running", None))
+    found = windows(client_of("vic"), "by_day")
+    assert (found["tasks"], found["truncated"]) == (["post"], False)
+    running, failed, done = found["windows"]
+    assert running == {
+        "task_id": "post",
+        "run_id": "run2",
+        "map_index": -1,
+        "state": "running",
+        "run_state": "success",
+        "start": "2026-03-03T00:00:00+00:00",
+        "end": "2026-03-04T00:00:00+00:00",
+        "run_after": "2026-03-04T00:00:00+00:00",
+        "started_at": None,
+        "ended_at": None,
+        "try_number": 1,
+        "report": None,
+    }
+    assert (failed["start"], failed["end"]) == tuple(own_window.values())  # what was delivered, not the run's interval
+    assert failed["report"] == {
+        "read": 10,
+        "delivered": 8,
+        "failed": 2,
+        "skipped": 0,
+        "unfinished": 0,
+        "elapsed_seconds": 2.0,
+        "items_per_second": 5.0,
+        "complete": True,
+    }
+    assert done["state"] == "success"
+
+
+def test_tasks_of_others_are_left_out_and_subclasses_are_found_by_what_they_leave(client_of, dag_runs):
+    dag_runs("of_others", ("success", {"delivered": "a parcel"}), operator="PythonOperator", key="something")
+    assert windows(client_of("vic"), "of_others") == {"tasks": [], "windows": [], "truncated": False}
+    dag_runs("of_ours", ("success", report(3)), operator="MyOwnOperator")
+    [window] = windows(client_of("vic"), "of_ours")["windows"]
+    assert window["report"]["delivered"] == 3
+    assert windows(client_of("vic"), "no_such_dag")["windows"] == []
+
+
+def test_the_newest_runs_are_given_and_that_there_are_more(client_of, dag_runs):
+    dag_runs("long", *[("success", report(n)) for n in range(1, 6)])
+    found = windows(client_of("vic"), "long", limit=2)
+    assert ([window["run_id"] for window in found["windows"]], found["truncated"]) == (["run4", "run3"], True)
