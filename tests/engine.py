@@ -54,8 +54,10 @@ class Store(dict):
         self.history = []
 
     def set(self, key, value):
-        self.history.append((key, json.loads(json.dumps(value))))
-        self[key] = self.history[-1][1]
+        kept = json.loads(json.dumps(value))
+        assert kept == value, "Airflow's state store takes plain JSON only: lists, no tuples"
+        self.history.append((key, kept))
+        self[key] = kept
 
     def delete(self, key):
         self.pop(key, None)

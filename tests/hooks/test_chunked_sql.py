@@ -117,6 +117,36 @@ def test_rows_come_in_chunks_of_dicts_with_the_databases_column_names(database):
     assert chunks[0] == [{"id": 0, "Mixed Case": 0}, {"id": 1, "Mixed Case": 1}]
 
 
+def count(sql, parameters=None, **arguments):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    found = ChunkedSqlHook("source_db").chunks(sql, parameters, **arguments).count()
+    return found and (found.items, found.how)
+
+
+def test_rows_are_counted_when_asked_for(database):
+    name, execute = database
+    drop_table(execute, name, "counted")
+    execute("CREATE TABLE counted (id int)", *(f"INSERT INTO counted VALUES ({i})" for i in range(7)))
+    sql = "SELECT id FROM counted WHERE id >= :smallest ORDER BY id;"
+    assert count(sql, {"smallest": 2}, count_rows=True) == (5, "counted")
+    if name != "postgresql":
+        assert count(sql, {"smallest": 2}) is None
+
+
+def test_postgresql_estimates_without_reading(postgresql):
+    postgresql(
+        "DROP TABLE IF EXISTS estimated",
+        "CREATE TABLE estimated AS SELECT i AS id, '2026-11-01Z'::timestamptz + i * interval '1 minute' AS at "
+        "FROM generate_series(1, 10000) AS i",
+        "ANALYZE estimated",
+    )
+    items, how = count(IN_WINDOW.format(table="estimated"), WINDOW)
+    assert (how, 1300 < items < 1600) == ("about", True)  # 1,440 of these minutes are in the window
+    with pytest.raises(Exception, match="no_such_column"):
+        count("SELECT no_such_column FROM estimated")
+
+
 DIGITS = "12345678901234567890123456789012345678"
 AT = datetime(2026, 7, 1, 12, 0, 0, 5)  # noqa: DTZ001
 # database -> type of a column -> (how a literal of it is written, what is read of it)
