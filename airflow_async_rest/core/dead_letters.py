@@ -9,7 +9,7 @@ A record with a ``row_number`` is no item, but one of its rows, which the databa
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -158,7 +158,7 @@ class DeadLetterFolder:
         """
         refused: dict[tuple[int, int], Record] = {}
         for part in self.live_parts() if parts is None else parts:
-            for record in self._read_part(part):
+            for record in self._read_part(part, holding=(b'"row_number"', b'"reset"')):
                 if record.get("reset"):
                     refused.clear()
                 elif "row_number" in record:
@@ -173,7 +173,7 @@ class DeadLetterFolder:
         """Fold the parts: index -> its latest record."""
         dead: dict[int, _Latest] = {}
         for part in self.live_parts() if parts is None else parts:
-            for line, record in enumerate(self._read_part(part)):
+            for line, record in enumerate(self._read_part(part, _skim)):
                 if record.get("reset"):
                     dead.clear()
                 elif "row_number" in record:
@@ -189,13 +189,23 @@ class DeadLetterFolder:
     def _file(self, part: PartId) -> FolderPath:
         return self._path / f"{part[0]}-{part[1]}.jsonl"
 
-    def _read_part(self, part: PartId) -> Iterator[Record]:
+    def _read_part(
+        self, part: PartId, parse: Callable[[bytes], Any] | None = None, *, holding: tuple[bytes, ...] = ()
+    ) -> Iterator[Record]:
+        """Give the records of a part.
+
+        :param parse: of a line; default: without losing a digit.
+        :param holding: pass over the lines that have none of these.
+        """
+        parse = parse or parse_exactly
         try:
             data = self._file(part).read_bytes()
             if not data.endswith(b"\n"):
                 raise ValueError("it is cut off")  # noqa: TRY301
             for line in data.splitlines():
-                record = parse_exactly(line)
+                if holding and not any(text in line for text in holding):
+                    continue
+                record = parse(line)
                 if not isinstance(record, dict) or not (record.get("reset") or isinstance(record.get("index"), int)):
                     raise ValueError(f"not a dead-letter record: {line[:80]!r}")  # noqa: TRY301
                 yield record
@@ -216,6 +226,14 @@ def _write_whole(file: FolderPath, data: bytes) -> None:
 def parse_exactly(text: bytes) -> Any:
     """Parse JSON without losing a digit: fractions become Decimals that remember how they were written."""
     return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
+
+
+def _skim(text: bytes) -> Any:
+    """Parse JSON five times as fast, for those who do not look at its numbers."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # it takes no 1E+400
+        return parse_exactly(text)
 
 
 class _AsWritten(Decimal):
