@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ROWS = ("rows_loaded", "rows_refused", "rows_staged")
-_TOLD_TO_ASSETS = (
+TOLD_TO_ASSETS = (
     "window_start",
     "window_end",
     "read",
@@ -35,7 +35,7 @@ def describe_outlets(context: "Context", report: Mapping[str, Any]) -> None:
     An alias has no event of its own, only those of assets that the author adds to it.
     """
     task: Any = context["ti"].task
-    told = {name: report[name] for name in _TOLD_TO_ASSETS if report.get(name) is not None}
+    told = {name: report[name] for name in TOLD_TO_ASSETS if report.get(name) is not None}
     for outlet in task.outlets:
         if isinstance(outlet, Asset | AssetRef):
             try:
@@ -69,7 +69,8 @@ def rest_to_sql_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
         report = _report_of(task)
         lineage = _lineage_of_sql(task.sql_conn_id, task.sql)
         fetched = sum(report[name] for name in _ROWS) if report else None
-        lineage.inputs = [*_with_row_count(_endpoint(task), fetched), *lineage.inputs]
+        keys = _with_row_count(lineage.inputs, report.get("read"))
+        lineage.inputs = [*_with_row_count(_endpoint(task), fetched), *keys]
         # As OpenLineage's parser would find it in a statement: so the table is called as in the lineage of other tasks.
         table = ".".join(f'"{part}"' for part in task.destination_table.split("."))
         destination = _lineage_of_sql(task.destination_conn_id, f"INSERT INTO {table} DEFAULT VALUES")

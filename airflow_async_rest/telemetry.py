@@ -5,8 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from airflow.sdk.observability import stats
-from opentelemetry import trace
+from airflow.sdk.observability import stats, trace
 
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.observing import Activity

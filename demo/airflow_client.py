@@ -34,17 +34,23 @@ class Airflow:
     """A session with Airflow's API.
 
     :param url: of the UI.
+    :param user: whose password is the same; None where nobody logs in.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, user: str | None = None) -> None:
+        self._user = user
         # Straight to the loopback address, whatever proxy this machine has; and no connection is kept, because Airflow
         # closes an idle one after 5 s, which on a busy machine may be the moment in which it is used again.
         alone = httpx.Limits(max_keepalive_connections=0)
         self._http = httpx.Client(base_url=url, trust_env=False, timeout=60, limits=alone)
 
     def __enter__(self) -> Self:
-        token = self._ask("GET", "/auth/token").json()["access_token"]
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        if self._user is None:
+            answer = self._ask("GET", "/auth/token")
+        else:
+            answer = self._ask("POST", "/auth/token", json={"username": self._user, "password": self._user})
+        self.token = answer.json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {self.token}"
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,6 +12,7 @@ import httpx
 from demo.airflow_client import Airflow, AirflowError
 from demo.children import Child
 from demo.database import DATABASE, USER, stop_server
+from demo.standalone import users
 from demo.week import DAYS, REFUSED_IDS
 
 _LOOK_SECONDS = 0.5
@@ -84,8 +85,10 @@ def set_up(started: tuple[Child, Child, Child], say: Callable[[str], object]) ->
     say(f"The API is up. It fails now and then, and refuses {len(REFUSED_IDS)} readings for good.")
     airflow_url = airflow.hear(beside=(database, api))["url"]
     say(f"Airflow is up: {airflow_url}")
+    # The first of them makes the connections.
     # Straight to the loopback address, whatever proxy this machine has.
-    with httpx.Client(base_url=api_url, trust_env=False) as api_client, Airflow(airflow_url) as airflow_client:
+    user = next(iter(users()), None)
+    with httpx.Client(base_url=api_url, trust_env=False) as api_client, Airflow(airflow_url, user) as airflow_client:
         for conn_id, tested in _connect(airflow_client, filled["socket_folder"], api_url).items():
             say(f"The connection {conn_id} is made and tested: {tested}")
         yield Stage(airflow_client, airflow_url, api_client, api_url, filled["socket_folder"], started)

@@ -3,6 +3,7 @@
 Its arguments are the folder of that home and the port of the UI, 0 for a free one.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from demo.children import Line, end_session
 
 _DAGS = Path(__file__).parent.parent / "dags"
 _AIRFLOW = Path(sys.executable).parent / "airflow"
+_PASSWORDS = "passwords.json"
 _READY_SECONDS = 240
 _LOOK_SECONDS = 1
 # standalone starts its parts as "airflow scheduler", "airflow triggerer" and so on. These two serve logs to other
@@ -41,9 +43,16 @@ def free_port(port: int) -> int:
         return probe.getsockname()[1]
 
 
+def users() -> dict[str, str]:
+    """Give who may log in, and as what: ``DEMO_USERS=ann:admin,vic:viewer``. None: everybody is an admin."""
+    given = os.environ.get("DEMO_USERS", "")
+    return dict(user.split(":") for user in given.split(",") if user)
+
+
 def environment(home: Path, url: str) -> dict[str, str]:
     """Give Airflow's environment, without what this process's may say about another Airflow."""
     port = url.rpartition(":")[2]
+    roles = users()
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
         "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -57,7 +66,9 @@ def environment(home: Path, url: str) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(_DAGS),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": str(not roles),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in roles.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / _PASSWORDS),
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         # Only what is asked for runs: a DAG that is switched on would have a run of yesterday besides the backfill's.
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
@@ -70,6 +81,7 @@ def start(home: Path, url: str) -> subprocess.Popen[bytes]:
     wrapper.parent.mkdir(parents=True)
     wrapper.write_text(_WRAPPER.format(airflow=_AIRFLOW))
     wrapper.chmod(0o755)
+    (home / _PASSWORDS).write_text(json.dumps({name: name for name in users()}))
     return subprocess.Popen([str(_AIRFLOW), "standalone"], env=environment(home, url), stdin=subprocess.DEVNULL)
 
 

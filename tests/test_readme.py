@@ -99,6 +99,26 @@ def test_a_fetch_adds_the_fields_that_the_readme_names(api, connect, tmp_path):
     assert set(re.findall(r"`(\w+)`", row)) == set(reports[0]) - set(delivered)
 
 
+def test_the_table_of_metrics_is_what_is_emitted():
+    from airflow_async_rest import telemetry
+
+    text = section("Metrics, traces, lineage and assets")
+    rows = re.findall(r"^\| `async_rest\.(\w+)` \| (\w+) \| (.*) \|$", text, re.MULTILINE)
+    kinds = {"counter": telemetry.COUNTERS, "timer": telemetry.TIMERS, "gauge": telemetry.GAUGES}
+    assert {name: kind for name, kind, _ in rows} == {name: kind for kind, names in kinds.items() for name in names}
+    tags = re.search(r"Their tags are (.*?)\.", text, re.DOTALL)[1]
+    assert set(re.findall(r"`(\w+)`", tags)) == {*telemetry.TAGS, "reason"}
+    assert {name for name, _, what in rows if "`reason`" in what} == {"failed", "retries"}
+    assert f"at most {telemetry.MOST_LATENCIES}," in text
+
+
+def test_what_assets_are_told_is_what_the_readme_names():
+    from airflow_async_rest.lineage import TOLD_TO_ASSETS
+
+    told = section("Metrics, traces, lineage and assets").split("**Assets**", 1)[1].split("of the report", 1)[0]
+    assert set(re.findall(r"`(\w+)`", told)) - {"outlets"} == set(TOLD_TO_ASSETS)
+
+
 def test_every_argument_of_fetch_is_one_of_the_operators():
     from airflow_async_rest.hooks.rest import AsyncRestHook
 
