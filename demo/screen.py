@@ -110,16 +110,16 @@ def show_verdict(claims: Mapping[str, list[Claim]], console: Console) -> None:
         console.print()
 
 
-def show_places(airflow_url: str, api_url: str, days: list[DayRun], console: Console) -> None:
-    """Print what there is to look at."""
-    failed = next((day for day in days if day.state == "failed"), days[0])
+def show_places(airflow_url: str, api_url: str, failed: DayRun, console: Console) -> None:
+    """Print what there is to look at; first of all, the day whose dead letters are left."""
     run = f"{airflow_url}/dags/sensors/runs/{failed.run_id.replace('+', '%2B')}"
+    task = f"{run}/tasks/post_sensors"
     places = {
         "Airflow, without a login (it listens on this machine only)": airflow_url,
-        "the seven runs of the backfill, as a grid": f"{airflow_url}/dags/sensors",
-        "those by bulk requests": f"{airflow_url}/dags/sensors_bulk",
-        "those that fetch": f"{airflow_url}/dags/{FETCH_DAG}",
-        f"the task of {failed.day}: log, XCom (return_value, failed_items), state store": f"{run}/tasks/post_sensors",
+        "the week of the backfill, window by window": f"{airflow_url}/dags/sensors/plugin/windows",
+        "that by bulk requests": f"{airflow_url}/dags/sensors_bulk/plugin/windows",
+        "that which was fetched": f"{airflow_url}/dags/{FETCH_DAG}/plugin/windows",
+        f"the task of {failed.day}: log, XCom (return_value, failed_items), state store": task,
         "the replay of what was refused": f"{airflow_url}/dags/replay",
         "the connections, with form and test": f"{airflow_url}/connections",
         "the API's books": f"{api_url}/_stats",
@@ -127,3 +127,9 @@ def show_places(airflow_url: str, api_url: str, days: list[DayRun], console: Con
     console.print("To look at, until Ctrl-C ends it all:")
     for what, url in places.items():
         console.print(f"  {what}\n    {url}", markup=False, soft_wrap=True)
+    console.print(
+        f"\nOpen this address: {task}/plugin/delivery\n"
+        f"Of {failed.day}, {len(failed.failed)} rows were refused. The API takes them now: press Replay.",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -123,6 +123,23 @@ def test_what_is_wrong_after_the_replay_is_found_and_named(place, change, state,
     assert problems(judge_replay(both, state, replayed, STATS)) == [problem]
 
 
+def test_dead_letters_that_the_replay_was_not_to_send_may_be_left_and_no_others():
+    other = replace(REPLAYED, dag_id="sensors_bulk")
+    kept = {"sensors": [5]}
+    claims = judge_replay([GOOD, other], "success", report(1), STATS, kept)
+    assert [claim.problems for claim in claims] == [[]] * 5
+    assert [claim.text for claim in claims][1:4] == [
+        "each of 5 rows is in the API exactly once",
+        "each of all 6 rows is in the API exactly once",
+        "no other dead letter is left",
+    ]
+    both = [GOOD, replace(GOOD, dag_id="sensors_bulk")]
+    assert problems(judge_replay(both, "success", report(1), STATS, kept)) == [
+        "1 missing in the API: 5",
+        "sensors_bulk, 2026-03-03: [5]",
+    ]
+
+
 def test_a_replay_over_the_limit_is_found():
     assert problems(judge_replay([REPLAYED], "success", report(1), STATS | {"over_limit": 1})) == ["1 requests were"]
 
