@@ -2,12 +2,8 @@
 
 import asyncio
 import threading
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextvars import copy_context
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
@@ -34,6 +30,7 @@ from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
 from airflow_async_rest.core.observing import Activity, Observing
 from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline
+from airflow_async_rest.core.progress import Progress
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.replay import Replay
@@ -51,8 +48,6 @@ _SECONDS_AFTER_STOP = 1.8
 _SECONDS_AT_END = 30.0
 # Of these, for XCom.
 _SHARE_FOR_XCOM = 0.3
-# Moments that the progress remembers, one every 2 s: five minutes.
-_HISTORY = 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +123,13 @@ class JobRun:
         kept = (job.folder, store, job.fingerprint, self._journal)
         self._loading = LoadKeeper(*kept, job.fetch.loader) if job.fetch else None
         self._keeper = self._loading or Keeper(*kept, replays=job.replays)
-        self._expected: Expected | None = None
-        self._history: deque[list[float]] = deque(maxlen=_HISTORY)
         self._limiter = RateLimiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
+        self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, self._journal)
         self._recorder = self._record(None)
+
+    def _concurrency(self) -> int:
+        return self._adaptive.limit if self._adaptive else self._job.concurrency or MOST
 
     def _record(self, resume: Resume | None) -> Recorder:
         recorder = Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry)
@@ -177,7 +174,8 @@ class JobRun:
         loading = self._keeper.load()
         resume, how = await (self._unless_stopped(loading) if self._loading else loading)
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
-        self._count_soon()
+        if job.count is not None:
+            self._watched.count_soon(job.count)
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
         if self._loading and await self._is_done(self._loading, resume):
@@ -189,19 +187,6 @@ class JobRun:
             await self._deliver(None, str(why))
         if self._loading:
             await self._merge(self._loading)
-
-    def _count_soon(self) -> None:
-        """Have the items counted on a thread of its own: the database may need as long for that as for reading them."""
-        if (count := self._job.count) is None:
-            return
-
-        def run() -> None:
-            try:
-                self._expected = count()
-            except Exception as error:  # noqa: BLE001  (whatever the database says; it is only for whoever watches)
-                self._journal.complain("find out how many rows there are", error)
-
-        threading.Thread(target=copy_context().run, args=(run,), name="async-rest-count", daemon=True).start()
 
     async def _is_done(self, keeper: LoadKeeper, resume: Resume | None) -> bool:
         """Tell whether an earlier try has done all, and go on with its account."""
@@ -362,17 +347,4 @@ class JobRun:
         return report
 
     def _progress(self) -> dict[str, Any]:
-        """Give the report so far, and what is of interest while it runs."""
-        report, now, share = self.report(), time.time(), self._limiter.share_used()
-        self._history.append([round(now, 1), report["delivered"] + report["failed"] + report["skipped"]])
-        limit = self._job.rate_limit
-        return {
-            **report,
-            "in_flight": self._recorder.totals.meter.in_flight,
-            "concurrency": self._job.concurrency if self._adaptive is None else self._adaptive.limit,
-            "limit_share_used": None if share is None else round(share, 3),
-            "rate_limit": limit and {"count": limit[0], "seconds": limit[1]},
-            "expected": self._expected and asdict(self._expected),
-            "history": list(self._history),
-            "updated_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
-        }
+        return self._watched.of(self.report(), self._recorder.totals.meter.in_flight)

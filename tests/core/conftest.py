@@ -6,9 +6,14 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 from aioresponses import aioresponses
+from hypothesis import settings as hypothesis_settings
 
 from airflow_async_rest.core.client import ClientSettings
 from airflow_async_rest.core.models import Item, Request, Response
+
+# Half of Hypothesis' own number for each run: what they have not tried, the next run does.
+hypothesis_settings.register_profile("fast", hypothesis_settings(), max_examples=50)
+hypothesis_settings.load_profile("fast")
 
 
 @pytest.fixture

@@ -272,13 +272,13 @@ def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, t
 
 
 def test_rows_refused_again_do_not_keep_a_retry_or_a_replay_from_the_others(api, tmp_path):
-    store, refused = Store(), {**dict.fromkeys(range(0, 2500, 10), 422), 5: 403}
-    rows = Rows(2500, ConnectionError("the database went away"))
+    store, refused = Store(), {**dict.fromkeys(range(0, 1000, 4), 422), 5: 403}
+    rows = Rows(1000, ConnectionError("the database went away"))
     api.answer = fail_for(refused)
     with pytest.raises(ConnectionError):
         run(make_job(api, tmp_path, rows), store)
-    with pytest.raises(FailuresError, match="251 of 3000"):
-        run(make_job(api, tmp_path, 3000), store)
+    with pytest.raises(FailuresError, match="251 of 1250"):
+        run(make_job(api, tmp_path, 1250), store)
     api.reset()
     api.answer = fail_for(dict([*list(refused.items())[:230], (5, 403)]))
     assert replay_folder(api, tmp_path)["delivered"] == 20

@@ -53,7 +53,7 @@ def test_it_is_written_no_more_often_than_its_interval(api, tmp_path, often):
 
 
 def test_it_stays_small_however_long_it_takes(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.job._HISTORY", 5)
+    monkeypatch.setattr("airflow_async_rest.core.progress._HISTORY", 5)
     monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.001)
     monkeypatch.setattr("airflow_async_rest.core.writing._PROGRESS_EVERY_SECONDS", 0.001)
     api.answer = slowly
