@@ -29,6 +29,7 @@ from benchmarks import (
     stages,
     worker_queue,
 )
+from benchmarks.database import SHARED
 from benchmarks.measuring import CLIENT_CORE, SERVER_CORE, Figure, Plan, pin, say, table
 from benchmarks.surroundings import airflow_home, api_name
 
@@ -62,7 +63,7 @@ def main() -> int:
         pin(CLIENT_CORE)
     api = api_name(plan)
     machine = _machine(api)
-    with airflow_home():
+    with airflow_home(), SHARED:
         figures = list(_run(chosen.measures, plan))
     if plan.smoke:
         figures = [replace(line, met=None) for line in figures]

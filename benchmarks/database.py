@@ -2,9 +2,10 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -12,6 +13,9 @@ import psycopg
 from benchmarks.measuring import SERVER_CORE, pinned
 
 _FIRST = datetime(2026, 11, 1, tzinfo=UTC)
+
+# Ends, when it is closed, the server that is shared.
+SHARED = ExitStack()
 
 # As wide as a usual table of readings; the server makes it up, so no table has to be filled first.
 ROWS_SQL = """
@@ -54,3 +58,9 @@ def running_postgres() -> Iterator[dict[str, Any]]:
             yield {"conn_type": "postgres", "host": socket_folder, "login": "postgres", "schema": "postgres"}
         finally:
             server.cleanup()
+
+
+@cache
+def shared_postgres() -> dict[str, Any]:
+    """Give the server of all measures of a smoke run; in others each measure has one of its own, that is new."""
+    return SHARED.enter_context(running_postgres())

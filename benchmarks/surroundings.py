@@ -4,14 +4,14 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks import nginx
 from benchmarks.api import answer_of, running_api
-from benchmarks.database import running_postgres
+from benchmarks.database import running_postgres, shared_postgres
 from benchmarks.measuring import Plan
 
 
@@ -45,7 +45,8 @@ def running_ends(plan: Plan, latency_seconds: float = 0.0, answer_rows: int = 0)
     :param latency_seconds: of the API; only the bundled server can have one.
     :param answer_rows: in each answer of the API.
     """
-    with running_postgres() as postgres, running_search_api(plan, latency_seconds, answer_rows) as url:
+    database = nullcontext(shared_postgres()) if plan.smoke else running_postgres()
+    with database as postgres, running_search_api(plan, latency_seconds, answer_rows) as url:
         os.environ["AIRFLOW_CONN_SOURCE_DB"] = json.dumps(postgres)
         yield Ends(postgres, url)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 from checkout import REPOSITORY
 from servers import running_api
+from xdist.scheduler import LoadFileScheduling
 
 AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="async-rest-tests-")
 
@@ -21,6 +22,38 @@ os.environ.update(
     NO_PROXY="127.0.0.1,localhost",
     no_proxy="127.0.0.1,localhost",
 )
+
+
+# These take the longest. They begin first: otherwise one of them would run at the end, alone.
+LONGEST = (
+    "test_smoke.py",
+    "dags",
+    "test_wheel.py",
+    "test_fetch_kill.py",
+    "test_children.py",
+    "test_kill.py",
+    "test_bulk.py",
+    "test_job.py",
+    "test_load_keeper.py",
+    "test_batch_delivery.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    last = len(places)
+    items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.name, item.path.parent.name)))
+
+
+class Scheduling(LoadFileScheduling):
+    """A file's tests stay together, and so do all of dags/: Airflow's database and API take 20 seconds to start."""
+
+    def _split_scope(self, nodeid):
+        return "dags" if "/dags/" in nodeid else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import oracledb
 from oracledb import errors, thin_impl
 from oracledb.fetch_info import FetchInfo
 
+# Cursors that no test uses any more: to make one takes longer than most tests.
+_FREE: list[Any] = []
 # What SQLAlchemy asks on a new connection.
 _GREETINGS = {"current_schema": "ME", "1.1": "1.1", "v$parameter": "23.4.0"}
 
@@ -44,9 +46,26 @@ def real_cursor() -> oracledb.Cursor:
     return connection.cursor()
 
 
+def _take_cursor() -> Any:
+    """Give a mock of the driver's cursor, as good as new."""
+    if _FREE:
+        return _FREE.pop()
+    cursor = create_autospec(oracledb.Cursor, instance=True, spec_set=True)
+    vars(cursor)["born_with"] = {*vars(cursor), "born_with"}
+    return cursor
+
+
+def _give_back(cursor: Any) -> None:
+    for name in vars(cursor).keys() - vars(cursor)["born_with"]:  # attributes that have been set
+        del vars(cursor)[name]
+    cursor.reset_mock(return_value=True, side_effect=True)
+    cursor.__exit__.return_value = False
+    _FREE.append(cursor)
+
+
 @dataclass
 class FakeOracle:
-    """Answers one query; ``cursors`` keeps what was made of it."""
+    """Answers one query; ``cursors`` keeps what was made of it. :meth:`end` ends it."""
 
     columns: list[FetchInfo] = field(default_factory=list)
     rows: list[tuple] = field(default_factory=list)
@@ -64,13 +83,17 @@ class FakeOracle:
         self.connection.cursor.side_effect = self._new_cursor
         self.cursors: list[Any] = []
 
+    def end(self) -> None:
+        for cursor in self.cursors:
+            _give_back(cursor)
+
     @property
     def query(self) -> Any:
         """The cursor that ran the query."""
         return next(cursor for cursor in self.cursors if cursor.fetchmany.called)
 
     def _new_cursor(self) -> Any:
-        cursor = create_autospec(oracledb.Cursor, instance=True, spec_set=True)
+        cursor = _take_cursor()
         cursor.connection, cursor.arraysize, cursor.description, cursor.outputtypehandler = (
             self.connection,
             100,

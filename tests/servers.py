@@ -58,6 +58,18 @@ class Api:
         with self.reached:
             assert self.reached.wait_for(lambda: condition(self), seconds), "the server never saw it"
 
+    def wait_for_paths(self, count: int, before: set[str], seconds: float = 120) -> None:
+        """Wait until so many different paths have been asked for, those of ``before`` among them."""
+        paths, looked = set(before), 0
+
+        def enough(api: "Api") -> bool:
+            nonlocal looked  # each request is looked at once: to look at all of them each time would take most of the time
+            paths.update(seen.path for seen in api.seen[looked:])
+            looked = len(api.seen)
+            return len(paths) >= count
+
+        self.wait_for(enough, seconds)
+
     def reset(self) -> None:
         self.seen.clear()
         self.delivered.clear()

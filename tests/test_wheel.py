@@ -12,6 +12,8 @@ from checkout import REPOSITORY, skip_or_fail
 
 import airflow_async_rest
 
+UV = Path(sys.executable).parent / "uv"
+
 
 def run(*command, **options) -> str:
     result = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
@@ -22,19 +24,26 @@ def run(*command, **options) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, REPOSITORY)
+    with_uv = ["--installer", "uv"] if UV.exists() else []  # the same, in a second
+    run(sys.executable, "-m", "build", *with_uv, "--outdir", folder, REPOSITORY)
     (built,) = folder.glob("*.whl")
     assert len(list(folder.glob("*.tar.gz"))) == 1
     return built
 
 
 def test_the_wheel_has_the_whole_package_and_nothing_else(wheel):
-    package = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "airflow_async_rest").rglob("*.py")}
+    package = {
+        str(path.relative_to(REPOSITORY))
+        for kind in ("*.py", "ui/static/*.js")
+        for path in (REPOSITORY / "airflow_async_rest").rglob(kind)
+    }
     assert f"-{airflow_async_rest.__version__}-" in wheel.name
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         entry_points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "[apache_airflow_provider]" in archive.read(entry_points).decode()
+        found = archive.read(entry_points).decode()
+        assert "[apache_airflow_provider]" in found
+        assert "[airflow.plugins]" in found
     assert names == package | {"airflow_async_rest/py.typed"}
 
 
@@ -42,22 +51,26 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(wheel):
 def fresh_environment(wheel, tmp_path_factory) -> Path:
     """The commands of an environment with the wheel and what it needs."""
     folder = tmp_path_factory.mktemp("fresh")
-    run(sys.executable, "-m", "venv", folder)
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
     wanted = ["-c", REPOSITORY / "constraints.txt", wheel]
-    uv = Path(sys.executable).parent / "uv"
-    command = [uv, "pip", "install", "-q", "--python", folder / "bin" / "python", *wanted]
-    if not uv.exists() or subprocess.run(command, capture_output=True, check=False).returncode:
+    command = [UV, "pip", "install", "-q", "--python", folder / "bin" / "python", *wanted]
+    if not UV.exists() or subprocess.run(command, capture_output=True, check=False).returncode:
         # The same, in minutes.
-        command = [folder / "bin" / "python", "-m", "pip", "install", "-q", *wanted]
+        command = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "-q", *wanted]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             skip_or_fail(f"needs a package index to install from: {done.stderr[-500:]}")
     return folder / "bin"
 
 
-def test_airflow_finds_the_provider_in_a_fresh_environment(fresh_environment, tmp_path):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    environment |= {"AIRFLOW_HOME": str(tmp_path)}
+@pytest.fixture
+def environment(tmp_path) -> dict[str, str]:
+    """Variables that know of no other Airflow."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    return others | {"AIRFLOW_HOME": str(tmp_path)}
+
+
+def test_airflow_finds_the_provider_in_a_fresh_environment(fresh_environment, environment, tmp_path):
     printed = run(fresh_environment / "airflow", "providers", "list", "-o", "json", env=environment, cwd=tmp_path)
     found = {entry["package_name"]: entry for entry in json.loads(printed[printed.index("[{") :])}
     assert found["airflow-provider-async-rest"]["version"] == airflow_async_rest.__version__
@@ -69,3 +82,29 @@ def test_airflow_finds_the_provider_in_a_fresh_environment(fresh_environment, tm
         cwd=tmp_path,
     )
     assert where.startswith(str(fresh_environment.parent))
+
+
+ASK_FOR_THE_TABS = """
+import json, re
+from airflow.api_fastapi.app import create_app
+from fastapi.testclient import TestClient
+
+client = TestClient(create_app("core"))
+from airflow_async_rest.ui.plugin import AsyncRestPlugin
+
+files, asked = [app["bundle_url"] for app in AsyncRestPlugin.react_apps], {}
+while files:
+    file = files.pop()
+    answer = client.get("/" + file)
+    asked[file.rpartition("/")[2]] = answer.status_code
+    for name in re.findall(r'from "[.]/([^"]+)"', answer.text):
+        if name not in asked:
+            files.append(file.rpartition("/")[0] + "/" + name)
+print(json.dumps(asked))
+"""
+
+
+def test_the_tabs_are_served_in_a_fresh_environment(fresh_environment, environment, tmp_path):
+    printed = run(fresh_environment / "python", "-W", "ignore", "-c", ASK_FOR_THE_TABS, env=environment, cwd=tmp_path)
+    files = {path.name for path in (REPOSITORY / "airflow_async_rest" / "ui" / "static").iterdir()}
+    assert json.loads(printed.splitlines()[-1]) == dict.fromkeys(files, 200)  # each is asked for, and is there

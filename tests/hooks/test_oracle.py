@@ -43,7 +43,8 @@ def oracle(place, monkeypatch):
     database = FakeOracle([ID], [(1,), (2,), (3,)])
     database.connect = create_autospec(oracledb.connect, return_value=database.connection)
     monkeypatch.setattr(oracledb, "connect", database.connect)
-    return database
+    yield database
+    database.end()
 
 
 def prepare(sql="SELECT id FROM t", parameters=None, chunk_size=2):

@@ -67,7 +67,8 @@ def server(connect, monkeypatch):
     connect("warehouse", conn_type="oracle", host="db", login="me", password="p", extra={"service_name": "FREE"})
     server = Server()
     monkeypatch.setattr(oracledb, "connect", create_autospec(oracledb.connect, return_value=server.connection))
-    return server
+    yield server
+    server.end()
 
 
 @pytest.fixture

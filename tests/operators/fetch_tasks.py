@@ -6,11 +6,11 @@ from tasks import rest_to_sql
 
 from airflow_async_rest.core import loading
 
-ITEMS = 2_000
+ITEMS = 600
 
 
 def make_task():
-    loading.CHUNK_ROWS = 300  # so that much is staged, and little in one transaction
+    loading.CHUNK_ROWS = 90  # so that much is staged, and little in one transaction
     mode = os.environ["LOAD_MODE"]
     return rest_to_sql(
         sql=f"SELECT i AS id FROM generate_series(1, {ITEMS}) AS i ORDER BY i",

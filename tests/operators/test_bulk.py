@@ -77,7 +77,7 @@ def test_an_action_of_elasticsearch_has_the_key_as_its_id(places, supervisor):
 def test_sigkill_at_random_moments_loses_nothing_and_sends_batches_again_with_the_same_key(
     by_item, supervisor, monkeypatch
 ):
-    rows, kills, most = 160_000, 5, 20
+    rows, kills, most = 40_000, 5, 20
     monkeypatch.setenv("ROWS", str(rows))
     monkeypatch.setenv("BATCH", str(most))
     by_item.refused = set(range(100, rows, 1000))

@@ -64,7 +64,7 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supe
 
     for moment in moments:  # the last one: all is fetched, and some of it not staged, or the merge begins
         process = start()
-        places.wait_for(lambda api, moment=moment: len(asked | {seen.path for seen in api.seen}) >= moment, 120)
+        places.wait_for_paths(moment, asked)
         end(process)
     with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres", autocommit=True) as held:
         if set(postgres.execute("SELECT id FROM killed")) <= {(1,), (-1,)}:  # the last kill came before the commit

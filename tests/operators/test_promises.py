@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -357,7 +358,7 @@ def test_secrets_are_in_no_log_xcom_or_dead_letter_even_when_the_api_echoes_them
     dead_letters = "".join(part.read_text() for part in tmp_path.rglob("*.jsonl"))
     assert "***" in dead_letters
     log = logged()
-    assert "Item 1 failed" in log
+    assert re.search(r"Item \d+ failed", log)  # whichever was answered first
     for text in (dead_letters, json.dumps(supervisor.data["xcom"]), json.dumps(supervisor.data["state"]), log):
         assert not any(secret in text for secret in ("pa55-w0rd!", basic, "tenant-5ecret", "operator-5ecret"))
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from checkout import skip_or_fail
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_LONGEST_MS = 240_000
 # Nothing but the page: no calls home, no sandbox (which root has not), no GPU.
 _QUIET = [
     "--no-sandbox",
@@ -51,6 +52,8 @@ def open_page(browser, url: str, token: str, *, width: int = 1280, dark: bool = 
         locale="en-GB",
         reduced_motion="reduce",
     )
+    # Nothing here measures time; a machine that is busy with other tests is slow.
+    context.set_default_timeout(_LONGEST_MS)
     context.add_cookies([{"name": "_token", "value": token, "url": url}])
     page = context.new_page()
     page.complaints = []

@@ -20,7 +20,6 @@ DAG, TASK = "sensors", "post_sensors"
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 TUESDAY, THURSDAY = 1, 3  # two refused readings; the day that is left out at first
 REFUSED = {3_000, 4_321}
-LONG_MS = 240_000
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +37,12 @@ def stage():
 def browser(stage):
     with browsing() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def page(browser, stage):
+    """The page of the user who may do everything."""
+    return open_page(browser, stage.airflow_url, stage.airflow.token)
 
 
 @pytest.fixture(scope="module")
@@ -66,24 +71,23 @@ def photograph(page, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def backfill(stage):
-    """All days but Thursday, begun."""
+    """All days but Thursday: made, and not begun, because the DAG is not switched on."""
     for number in range(7):
         if number != THURSDAY:
             run_day(stage, number)
-    stage.airflow.switch_on(DAG)
 
 
-def test_the_bar_moves_while_rows_are_posted(stage, browser, backfill):
-    page = open_page(browser, stage.airflow_url, stage.airflow.token)
+def test_the_bar_moves_while_rows_are_posted(stage, page, backfill):
     page.goto(path_of(TUESDAY))
+    page.get_by_role("heading", name="It has not run yet").wait_for()
+    stage.airflow.switch_on(DAG)
     bar = page.get_by_role("progressbar", name="Items done")
-    bar.wait_for(timeout=LONG_MS)
+    bar.wait_for()
     seen = [int(bar.get_attribute("aria-valuenow"))]
     for _ in range(2):
         page.wait_for_function(
             "before => Number(document.querySelector('[role=progressbar]').getAttribute('aria-valuenow')) > before",
             arg=seen[-1],
-            timeout=LONG_MS,
         )
         seen.append(int(bar.get_attribute("aria-valuenow")))
     assert seen[0] < seen[1] < seen[2]
@@ -95,10 +99,9 @@ def test_the_bar_moves_while_rows_are_posted(stage, browser, backfill):
     assert page.complaints == []
 
 
-def test_failed_items_appear_with_their_reasons(stage, browser, backfill):
-    page = open_page(browser, stage.airflow_url, stage.airflow.token)
+def test_failed_items_appear_with_their_reasons(stage, page, backfill):
     page.goto(path_of(TUESDAY))
-    page.get_by_role("heading", name=re.compile(r"^2 of [\d,]+ items failed$")).wait_for(timeout=LONG_MS)
+    page.get_by_role("heading", name=re.compile(r"^2 of [\d,]+ items failed$")).wait_for()
     table = page.get_by_role("table", name="Dead letters")
     table.wait_for()
     keys = table.locator("button[aria-expanded]")
@@ -120,7 +123,7 @@ def test_failed_items_appear_with_their_reasons(stage, browser, backfill):
 def test_a_viewer_sees_it_all_and_can_send_nothing(stage, browser, viewer, backfill):
     page = open_page(browser, stage.airflow_url, viewer.token)
     page.goto(path_of(TUESDAY))
-    page.get_by_role("table", name="Dead letters").wait_for(timeout=LONG_MS)
+    page.get_by_role("table", name="Dead letters").wait_for()
     button = page.get_by_role("button", name="Replay all 2")
     page.get_by_text("You may not clear this task").wait_for()
     assert button.is_disabled()
@@ -139,10 +142,9 @@ def test_a_viewer_sees_it_all_and_can_send_nothing(stage, browser, viewer, backf
     assert [text for text in page.complaints if "403" not in text] == []
 
 
-def test_the_rejected_handful_is_replayed_once_the_api_takes_it(stage, browser, backfill):
+def test_the_rejected_handful_is_replayed_once_the_api_takes_it(stage, page, backfill):
     stage.api.post("/_accept")
     before = stage.api.get("/_stats").json()["requests"]
-    page = open_page(browser, stage.airflow_url, stage.airflow.token)
     page.goto(path_of(TUESDAY))
     runs = TaskRuns(stage.airflow, DAG, f"day-{TUESDAY}")
     others_end(stage)
@@ -152,7 +154,7 @@ def test_the_rejected_handful_is_replayed_once_the_api_takes_it(stage, browser, 
     dialog.get_by_text("Send 2 dead letters again?").wait_for()
     photograph(page, "delivery-replay")
     dialog.get_by_role("button", name="Send 2 again").click()
-    page.get_by_text("2 delivered, 0 failed again.").wait_for(timeout=LONG_MS)
+    page.get_by_text("2 delivered, 0 failed again.").wait_for()
     assert page.get_by_role("table", name="Dead letters").count() == 0
     assert page.get_by_role("heading", name=re.compile(r"^All [\d,]+ items delivered$")).is_visible()
     report = runs.xcom(TASK)
@@ -172,12 +174,11 @@ def others_end(stage) -> None:
             return
 
 
-def test_the_days_tab_shows_the_week_and_the_gap_in_it(stage, browser, backfill):
+def test_the_days_tab_shows_the_week_and_the_gap_in_it(stage, page, backfill):
     others_end(stage)
-    page = open_page(browser, stage.airflow_url, stage.airflow.token)
     page.goto(f"/dags/{DAG}/plugin/windows")
     calendar = page.get_by_label("Windows over time")
-    calendar.wait_for(timeout=LONG_MS)
+    calendar.wait_for()
     assert page.get_by_text("1 window between the others was never run").is_visible()
     cells = calendar.locator("a, [role=img]")
     labels = [cell.get_attribute("aria-label") for cell in cells.all()]
@@ -187,10 +188,10 @@ def test_the_days_tab_shows_the_week_and_the_gap_in_it(stage, browser, backfill)
     assert labels.index(gap) == THURSDAY
     photograph(page, "windows-gap")
     run_day(stage, THURSDAY)
-    page.wait_for_function("() => !document.body.innerText.includes('was never run')", timeout=LONG_MS)
+    page.wait_for_function("() => !document.body.innerText.includes('was never run')")
     others_end(stage)
     page.reload()
-    calendar.wait_for(timeout=LONG_MS)
+    calendar.wait_for()
     labels = [cell.get_attribute("aria-label") for cell in cells.all()]
     assert len(labels) == 7, labels
     assert not [label for label in labels if "never run" in label]
@@ -198,18 +199,17 @@ def test_the_days_tab_shows_the_week_and_the_gap_in_it(stage, browser, backfill)
     photograph(page, "windows")
     cells.nth(TUESDAY).click()
     page.wait_for_url(f"**{path_of(TUESDAY)}")
-    page.get_by_role("heading", name=re.compile("items delivered$")).wait_for(timeout=LONG_MS)
+    page.get_by_role("heading", name=re.compile("items delivered$")).wait_for()
     assert page.complaints == []
 
 
-def test_another_operators_task_has_an_empty_state(stage, browser):
+def test_another_operators_task_has_an_empty_state(stage, page):
     run = stage.airflow.run("replay", {"dead_letters": None})
     stage.airflow.switch_on("replay")
     for _ in stage.looks():
         if run.state() in {"success", "failed"}:
             break
-    page = open_page(browser, stage.airflow_url, stage.airflow.token)
     [made] = stage.airflow.runs("replay")
     page.goto(f"/dags/replay/runs/{made['dag_run_id'].replace('+', '%2B')}/tasks/replay/plugin/delivery")
-    page.get_by_role("region", name="Delivery").wait_for(timeout=LONG_MS)
+    page.get_by_role("region", name="Delivery").wait_for()
     assert page.complaints == []

@@ -1,27 +1,39 @@
 /** The tab "Delivery" of a task instance: how far it is, or what became of it; what failed; and sending that again. */
 
-import { count } from "./format.js";
+import { count, counted } from "./format.js";
 import { C, Empty, Loading, Notice, Page, Panel, React, h } from "./kit.js";
 import { usePolling } from "./polling.js";
 import { Failures } from "./failures.js";
 import { Figures } from "./figures.js";
 import { Progress } from "./progress.js";
-import { isReplaying, failuresOf, lookAtTask, nextLook } from "./task.js";
+import { failuresOf, isFetch, isLive, isReplaying, isStale, lookAtTask, nextLook } from "./task.js";
 
-const { useMemo, useState } = React;
+const { useEffect, useMemo, useState } = React;
+
+const AFTER_CLICK_MS = 1_500;
+
+// Airflow shows the tab on every task.
+const OTHERS =
+  "This task is not one of async-rest's that deliver or fetch rows (SqlToRestOperator, RestToSqlOperator), " +
+  "or it has left no report.";
 
 /** What came of the last replay, or that one is under way. */
 function Replaying({ task, asked }) {
   const replay = task.figures?.replay;
   if (isReplaying(task, asked)) {
     const number = asked?.count ?? task.request?.count;
-    const what = number ? `${count(number)} dead letter${number === 1 ? "" : "s"}` : "Dead letters";
-    const sofar = !asked && replay ? ` ${count(replay.delivered)} delivered, ${count(replay.failed)} failed so far.` : "";
-    const waits = task.instance.state === "running" ? "" : " The task waits for its turn.";
-    return h(Notice, { title: `Sending again: ${what}` }, `Nothing else of the window is sent.${waits}${sofar}`);
+    const fetches = isFetch(task);
+    const what = number ? counted(number, fetches ? "failed item" : "dead letter") : "dead letters";
+    const text = [
+      fetches ? "What is loaded stays." : "Nothing else of the window is sent.",
+      task.instance.state !== "running" && "The task waits for its turn.",
+      isLive(task) && replay && `${count(replay.delivered)} delivered, ${count(replay.failed)} failed so far.`,
+    ];
+    return h(Notice, { title: `${fetches ? "Fetching" : "Sending"} again: ${what}` }, text.filter(Boolean).join(" "));
   }
-  if (!task.ended || !replay) return null;
+  if (!task.ended || !replay || isStale(task)) return null;
   const sent = replay.sent ?? replay.delivered + replay.failed;
+  if (sent === 0) return h(Notice, { title: "Nothing was sent again" }, "No dead letter was left to send.");
   return h(
     Notice,
     { status: replay.failed ? "warning" : "success", title: `Sent again: ${count(sent)}` },
@@ -56,7 +68,27 @@ const Away = ({ error }) =>
     `${error.message} These are the last figures; it is tried again by itself.`,
   );
 
+/** After the end nothing is polled any more; but Airflow's own buttons, outside this tab, may let the task run again. */
+function useOtherButtons(ended, refresh) {
+  useEffect(() => {
+    if (!ended) return undefined;
+    let timer;
+    function look(event) {
+      const { target } = event;
+      if (!target.closest?.("button") || target.closest("section[aria-label=Delivery]")) return;
+      clearTimeout(timer);
+      timer = setTimeout(refresh, AFTER_CLICK_MS);
+    }
+    document.addEventListener("click", look);
+    return () => {
+      clearTimeout(timer);
+      document.removeEventListener("click", look);
+    };
+  }, [ended, refresh]);
+}
+
 function Task({ scope, task, refresh }) {
+  useOtherButtons(task.ended, refresh);
   const [asked, setAsked] = useState(null);
   // A request is answered by the next end of the task: of another try, or at another time.
   const isOver = asked && task.ended && task.instance.end_date !== asked.endedBefore;
@@ -106,8 +138,5 @@ export default function Delivery({ dagId, runId, taskId, mapIndex }) {
     task?.isOurs && h(Task, { key, scope, task, refresh }),
   ]);
 }
-
-const OTHERS =
-  "This task is not one of async-rest's (SqlToRestOperator, RestToSqlOperator), so it has no rows to account for.";
 
 globalThis.Delivery = Delivery;

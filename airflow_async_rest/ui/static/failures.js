@@ -8,7 +8,7 @@ import { useSettled } from "./polling.js";
 import { ReplayButton } from "./replay.js";
 import { failuresOf, isFetch } from "./task.js";
 
-const { useEffect, useMemo, useRef, useState } = React;
+const { useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
 
 const PAGE = 50;
 const TYPING_MS = 300;
@@ -43,8 +43,9 @@ function useVersion(number, running) {
 /** Load a page. The one before stays until the next is there, so that nothing jumps. */
 function useLetters(scope, folder, filter, offset, version) {
   const [view, setView] = useState({ page: null, error: null, loading: true });
-  const wanted = JSON.stringify([scope, folder, filter, offset, version]);
-  useEffect(() => {
+  const [times, setTimes] = useState(0);
+  const wanted = JSON.stringify([scope, folder, filter, offset, version, times]);
+  useLayoutEffect(() => {
     const controller = new AbortController();
     const { signal } = controller;
     setView((before) => ({ ...before, loading: true }));
@@ -57,15 +58,16 @@ function useLetters(scope, folder, filter, offset, version) {
       });
     return () => controller.abort();
   }, [wanted]);
-  return view;
+  return { ...view, again: () => setTimes(times + 1) };
 }
 
 function Reasons({ reasons, chosen, onChoose }) {
-  const names = Object.entries(reasons).sort(([, one], [, other]) => other - one);
+  // One that is chosen stays, though nobody has it any more: how else would it be let go?
+  const all = { ...Object.fromEntries(chosen.map((name) => [name, 0])), ...reasons };
+  const names = Object.entries(all).sort(([, one], [, other]) => other - one);
   if (names.length < 2 && chosen.length === 0) {
-    return names.map(([name, number]) =>
-      h(C.Badge, { key: name, size: "md", variant: "outline", borderRadius: "full", px: 2.5 }, `${name} ${count(number)}`),
-    );
+    const look = { size: "md", variant: "outline", borderRadius: "full", px: 2.5 };
+    return names.map(([name, number]) => h(C.Badge, { key: name, ...look }, `${name} ${count(number)}`));
   }
   const toggled = (name) => (chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen, name]);
   return names.map(([name, number]) =>
@@ -121,15 +123,27 @@ export function Failures({ scope, task, asked, onAsked }) {
   );
   const isFiltered = reasons.length > 0 || search !== "";
 
+  const sending = Boolean(asked);
+  useEffect(() => {
+    if (!sending) return undefined;
+    // Afterwards they are others, so what was chosen among them says nothing any more.
+    return () => {
+      setReasons([]);
+      setTyped("");
+      setOffset(0);
+    };
+  }, [sending]);
+
   const choose = (set) => (value) => {
     set(value);
     setOffset(0);
   };
 
+  if (page?.total === 0 && task.ended) return h(Gone, { total });
   return h(
     Panel,
     {
-      title: `What failed (${count(total)})`,
+      title: `What failed (${count(page?.total ?? total)})`,
       aside: h(ReplayButton, {
         scope,
         task,
@@ -137,7 +151,9 @@ export function Failures({ scope, task, asked, onAsked }) {
         isFiltered,
         // Of a sample nobody knows how many it stands for.
         page: fromSample ? null : page,
-        sending: Boolean(asked),
+        // What people look for comes first, then whether they may do something about it.
+        isLoaded: page !== null,
+        sending,
         fetches: isFetch(task),
         onAsked,
       }),
@@ -145,7 +161,11 @@ export function Failures({ scope, task, asked, onAsked }) {
     h(
       C.Flex,
       { role: "group", "aria-label": "Reasons", gap: 2, wrap: "wrap", mb: 3 },
-      h(Reasons, { reasons: view.page?.reasons ?? figures.reasons ?? {}, chosen: reasons, onChoose: choose(setReasons) }),
+      h(Reasons, {
+        reasons: view.page?.reasons ?? figures.reasons ?? {},
+        chosen: reasons,
+        onChoose: choose(setReasons),
+      }),
     ),
     h(
       C.Flex,
@@ -161,23 +181,44 @@ export function Failures({ scope, task, asked, onAsked }) {
           Notice,
           {
             status: fromSample ? "warning" : "error",
-            title: fromSample ? `Only a sample of ${count(sample.length)}, from XCom` : "The dead letters cannot be shown",
+            title: fromSample
+              ? `Only a sample of ${count(sample.length)}, from XCom`
+              : "The dead letters cannot be shown",
+            action: h(
+              C.Button,
+              { size: "xs", variant: "outline", onClick: view.again, loading: view.loading },
+              "Try again",
+            ),
           },
           view.error.message,
         ),
       ),
-    page === null ? (view.loading ? h(C.Skeleton, { height: "10rem" }) : null) : h(Found, { page, isFiltered, loading: view.loading }),
+    page === null && view.loading && h(C.Skeleton, { height: "10rem" }),
+    page !== null && h(Found, { page, isFiltered, loading: view.loading }),
     page !== null &&
       h(Pager, { offset, limit: PAGE, total: page.matching, label: "Pages of dead letters", onMove: setOffset }),
   );
 }
+
+/** The report is of the task; another task, that replays, does not change it. */
+const Gone = ({ total }) =>
+  h(
+    Panel,
+    { title: `What failed (${count(total)})` },
+    h(
+      Empty,
+      { title: "No dead letter is left" },
+      "A replay has delivered since what had failed; the figures above are from before. A Clear of the task finds it " +
+        "done.",
+    ),
+  );
 
 function Found({ page, isFiltered, loading }) {
   if (page.records.length === 0) {
     return h(
       Empty,
       { title: isFiltered ? "None is like that" : "None is left" },
-      isFiltered ? "Choose other reasons, or search for something else." : "They may have been delivered by a replay.",
+      isFiltered ? "Choose other reasons, or search for something else." : "The task has it in hand again, or XCom has no sample.",
     );
   }
   return h(

@@ -3,7 +3,7 @@
 import { NONE, count, duration, milliseconds, percent, rate } from "./format.js";
 import { C, Figure, Figures as Grid, h } from "./kit.js";
 import { recentRate } from "./progress.js";
-import { DELIVERS, FETCHES, isFetch } from "./task.js";
+import { DELIVERS, FETCHES, isFetch, isLive } from "./task.js";
 
 const per = { 1: "s", 60: "min", 3600: "h" };
 
@@ -12,7 +12,7 @@ const limit = ({ count: number, seconds }) => `${count(number)}/${per[seconds] ?
 /** What the limit leaves, for those who ask why it is not faster. */
 function limitHint({ rate_limit: allowed, limit_share_used: share }) {
   if (!allowed) return "no limit set";
-  return share == null ? `limit ${limit(allowed)}` : `${percent(share)} of ${limit(allowed)} requests`;
+  return share == null ? `limit ${limit(allowed)}` : `${percent(share)} of limit ${limit(allowed)}`;
 }
 
 const latency = ({ latency_ms: found }) =>
@@ -53,7 +53,12 @@ function rows(figures) {
 function whileRunning(figures) {
   const share = figures.concurrency ? `of ${count(figures.concurrency)}` : undefined;
   return [
-    h(Figure, { key: "flight", label: "In flight", value: figures.in_flight ?? NONE, hint: share && `${share} at a time` }),
+    h(Figure, {
+      key: "flight",
+      label: "In flight",
+      value: figures.in_flight ?? NONE,
+      hint: share && `${share} at a time`,
+    }),
     h(Figure, { key: "rate", label: "Items a second", value: rate(recentRate(figures)), hint: limitHint(figures) }),
   ];
 }
@@ -67,7 +72,7 @@ function ofAll(figures) {
       key: "rate",
       label: "Items a second",
       value: rate(figures.items_per_second),
-      hint: figures.rate_limit && `limit ${limit(figures.rate_limit)} requests`,
+      hint: figures.rate_limit && `limit ${limit(figures.rate_limit)}`,
     }),
     figures.resumed_from != null &&
       h(Figure, { key: "resumed", label: "Resumed from", value: figures.resumed_from, hint: "items" }),
@@ -105,13 +110,13 @@ export function Figures({ task }) {
     h(Grid, { label: "Figures" }, [
       ...outcomes(figures, words),
       ...rows(figures),
-      ...(task.ended ? [] : whileRunning(figures)),
       h(Figure, { key: "read", label: "Read", value: figures.read }),
-      h(Figure, { key: "retries", label: "Retries", value: figures.retries }),
+      ...(isLive(task) ? whileRunning(figures) : ofAll(figures)),
       h(Figure, { key: "requests", label: "Requests", value: figures.requests }),
+      h(Figure, { key: "retries", label: "Retries", value: figures.retries }),
       ...latency(figures),
-      ...(task.ended ? ofAll(figures) : []),
     ]),
-    figures.dead_letters && h(Folder, { uri: figures.dead_letters }),
+    // A replay may have several.
+    [figures.dead_letters ?? []].flat().map((uri) => h(Folder, { key: uri, uri })),
   );
 }

@@ -34,7 +34,7 @@ export function percent(share) {
 /** 3725 -> "1 h 2 min": two units are as exact as anybody reads. */
 export function duration(seconds) {
   if (seconds == null || !Number.isFinite(seconds)) return NONE;
-  if (seconds < 10) return `${decimals.format(seconds)} s`;
+  if (seconds < 10 && !Number.isInteger(seconds)) return `${decimals.format(seconds)} s`;
   const units = [
     ["d", 86_400],
     ["h", 3_600],
@@ -49,6 +49,7 @@ export function duration(seconds) {
     if (number || parts.length) parts.push([number, name]);
     if (parts.length === 2) break;
   }
+  if (!parts.length) return "0 s";
   return parts
     .filter(([number], index) => index === 0 || number)
     .map(([number, name]) => `${number} ${name}`)

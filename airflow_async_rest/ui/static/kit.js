@@ -28,11 +28,11 @@ export const Panel = ({ title, aside, children, ...rest }) =>
     title &&
       h(
         C.Flex,
-        { align: "center", justify: "space-between", wrap: "wrap", gap: 2, px: 4, pt: 3 },
-        h(C.Heading, { as: "h3", size: "sm" }, title),
+        { align: "flex-start", justify: "space-between", wrap: "wrap", gap: 2, px: 4, pt: 3 },
+        h(C.Heading, { as: "h3", size: "sm", lineHeight: "2.25rem" }, title),
         aside,
       ),
-    h(C.Box, { px: 4, pt: title ? 3 : 4, pb: 4 }, children),
+    h(C.Box, { px: 4, pt: title ? 2 : 4, pb: 4 }, children),
   );
 
 /** A sentence that people must not miss, and what can be done about it. */
@@ -65,13 +65,7 @@ export const Empty = ({ title, children }) =>
   );
 
 export const Loading = ({ label }) =>
-  h(
-    C.VStack,
-    { align: "stretch", gap: 4, py: 4, role: "status" },
-    hidden(label),
-    h(C.Skeleton, { height: "7rem" }),
-    h(C.Skeleton, { height: "12rem" }),
-  );
+  h(C.Center, { py: 16, role: "status" }, hidden(label), h(C.Spinner, { size: "lg", color: "brand.solid" }));
 
 /** Figures side by side, as many in a row as there is room for. */
 export const Figures = ({ label, children }) =>
@@ -110,12 +104,52 @@ export function Figure({ label, value, hint, tone }) {
   );
 }
 
+/**
+ * A table whose rows are plain elements with one style sheet: a page of it has hundreds of cells, and a component with
+ * styles of its own for each would take a quarter of a second. Classes: `number`, `wide` (not where it is narrow).
+ */
+const TABLE = {
+  width: "full",
+  fontSize: "sm",
+  borderCollapse: "collapse",
+  "& th, & td": { px: 2, py: 1.5, textAlign: "start", verticalAlign: "middle", ...narrow({ px: 1 }) },
+  "& th": { fontWeight: "medium", color: "fg.muted", borderBottomWidth: "1px" },
+  "& td": { borderBottomWidth: "1px", fontVariantNumeric: "tabular-nums" },
+  "& tbody tr": { cursor: "pointer" },
+  "& tbody tr:hover, & tr.open, & tr.opened": { bg: "bg.muted" },
+  "& tr.open > td": { borderBottomWidth: 0 },
+  "& tr.opened": { cursor: "auto" },
+  "& .number": { textAlign: "end", whiteSpace: "nowrap" },
+  "& .bad": { color: "fg.error", fontWeight: "semibold" },
+  "& .quiet": { color: "fg.muted", fontSize: "xs", overflowWrap: "anywhere" },
+  "& .wide": narrow({ display: "none" }),
+  "& button, & a": { borderRadius: "sm" },
+  "& button:focus-visible, & a:focus-visible": { outline: "2px solid", outlineColor: "fg", outlineOffset: "2px" },
+};
+
+/** `columns` are `[name, class]`. */
+export const Table = ({ label, columns, css, children }) =>
+  h(
+    C.Box,
+    { overflowX: "auto" },
+    h(
+      C.Box,
+      { as: "table", "aria-label": label, css: css ? { ...TABLE, ...css } : TABLE },
+      h(
+        "thead",
+        null,
+        h("tr", null, columns.map(([name, className]) => h("th", { key: name, scope: "col", className }, name))),
+      ),
+      h("tbody", null, children),
+    ),
+  );
+
 /** A state as Airflow shows it: its colour, and its name. */
 export const StateBadge = ({ state }) =>
   h(
     C.Badge,
     { colorPalette: state ?? "no_status", variant: "solid", borderRadius: "full", px: 2.5, py: 0.5, fontSize: "sm" },
-    (state ?? "not queued yet").replaceAll("_", " "),
+    (state ? state[0].toUpperCase() + state.slice(1) : "Not queued yet").replaceAll("_", " "),
   );
 
 /** A filter that is on or off, with the number of things that it lets through. */
@@ -160,6 +194,9 @@ export function Pager({ offset, limit, total, label, onMove }) {
     to("»", "Last page", last, offset >= last),
   );
 }
+
+/** A plain click is ours; one for a new tab, or a new window, is the browser's. */
+export const isPlain = (event) => !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button);
 
 /** The time zone that is chosen in Airflow, also when it changes while the page is open. */
 export function useTimezone() {

@@ -1,11 +1,9 @@
 /** A page of dead letters as a table, in which a row opens to the request, the payload and the answer. */
 
 import { NONE, dateTime, pretty } from "./format.js";
-import { C, React, h, narrow, useTimezone } from "./kit.js";
+import { C, React, Table, h, narrow, useTimezone } from "./kit.js";
 
-const { Fragment, memo, useId, useState } = React;
-
-const NARROW_OUT = narrow({ display: "none" });
+const { Fragment, memo, useCallback, useId, useState } = React;
 
 /** What a reader knows a letter by; one whose key is missing by its place among the items. */
 function nameOf({ key, index }) {
@@ -29,7 +27,8 @@ function Text({ title, text, empty }) {
             "aria-label": title,
             fontFamily: "mono",
             fontSize: "xs",
-            bg: "bg.muted",
+            bg: "bg",
+            borderWidth: "1px",
             borderRadius: "md",
             p: 3,
             maxH: "22rem",
@@ -95,106 +94,81 @@ function Letter({ letter, zone }) {
   );
 }
 
-function Row({ letter, isOpen, onToggle, zone }) {
-  const id = useId();
-  const cell = { px: 2, py: 1.5, borderBottomWidth: isOpen ? 0 : "1px" };
+const COLUMNS = [["Key"], ["Reason"], ["Status"], ["Attempts", "wide"], ["When", "wide"]];
+
+const STYLES = {
+  "& .key": {
+    display: "flex",
+    alignItems: "center",
+    gap: 2,
+    maxWidth: "14rem",
+    cursor: "pointer",
+    fontWeight: "medium",
+  },
+  "& .key > :first-of-type": { color: "fg.muted", transition: "transform 0.15s" },
+  "& .key[aria-expanded=true] > :first-of-type": { transform: "rotate(90deg)" },
+  "& .key > :last-of-type": { overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" },
+  "& .reason": {
+    bg: "failed.subtle",
+    color: "failed.fg",
+    borderRadius: "sm",
+    px: 1.5,
+    py: 0.5,
+    fontSize: "xs",
+    overflowWrap: "anywhere",
+  },
+};
+
+const Row = memo(function Row({ letter, id, isOpen, onToggle, zone }) {
+  const details = useId();
   return h(
     Fragment,
     null,
     h(
-      C.Table.Row,
-      { onClick: onToggle, cursor: "pointer", _hover: { bg: "bg.subtle" }, bg: isOpen ? "bg.subtle" : undefined },
+      "tr",
+      { onClick: () => onToggle(id), className: isOpen ? "open" : undefined },
       h(
-        C.Table.Cell,
-        { ...cell, maxW: "14rem" },
+        "td",
+        null,
         h(
-          C.Box,
-          {
-            as: "button",
-            type: "button",
-            "aria-expanded": isOpen,
-            "aria-controls": isOpen ? id : undefined,
-            display: "flex",
-            alignItems: "center",
-            gap: 2,
-            maxW: "full",
-            cursor: "pointer",
-            borderRadius: "sm",
-            focusVisibleRing: "outside",
-          },
-          h(
-            C.Box,
-            {
-              as: "span",
-              "aria-hidden": true,
-              color: "fg.muted",
-              transform: isOpen ? "rotate(90deg)" : undefined,
-              transition: "transform 0.15s",
-            },
-            "›",
-          ),
-          h(C.Box, { as: "span", fontWeight: "medium", truncate: true, title: nameOf(letter) }, nameOf(letter)),
+          "button",
+          { type: "button", className: "key", "aria-expanded": isOpen, "aria-controls": isOpen ? details : undefined },
+          h("span", { "aria-hidden": true }, "›"),
+          h("span", { title: nameOf(letter) }, nameOf(letter)),
         ),
       ),
-      h(
-        C.Table.Cell,
-        { ...cell, overflowWrap: "anywhere" },
-        h(C.Badge, { colorPalette: "failed", variant: "subtle", whiteSpace: "normal" }, letter.reason ?? NONE),
-      ),
-      h(C.Table.Cell, { ...cell, fontVariantNumeric: "tabular-nums" }, letter.status ?? NONE),
-      h(C.Table.Cell, { ...cell, fontVariantNumeric: "tabular-nums", css: NARROW_OUT }, letter.attempts ?? NONE),
-      h(
-        C.Table.Cell,
-        { ...cell, fontVariantNumeric: "tabular-nums", whiteSpace: "nowrap", css: NARROW_OUT },
-        dateTime(letter.failed_at, zone),
-      ),
+      h("td", null, h("span", { className: "reason" }, letter.reason ?? NONE)),
+      h("td", null, letter.status ?? NONE),
+      h("td", { className: "wide" }, letter.attempts ?? NONE),
+      h("td", { className: "wide" }, dateTime(letter.failed_at, zone)),
     ),
     isOpen &&
       h(
-        C.Table.Row,
-        { id, bg: "bg.subtle" },
-        h(C.Table.Cell, { colSpan: 5, px: 4, pt: 0, pb: 3 }, h(Letter, { letter, zone })),
+        "tr",
+        { id: details, className: "opened" },
+        h("td", { colSpan: COLUMNS.length }, h(Letter, { letter, zone })),
       ),
   );
-}
-
-const MemoRow = memo(Row, (before, now) =>
-  before.letter === now.letter && before.isOpen === now.isOpen && before.zone === now.zone,
-);
+});
 
 export const LettersTable = memo(function LettersTable({ letters }) {
   const zone = useTimezone();
   const [open, setOpen] = useState(() => new Set());
-  const toggle = (id) =>
-    setOpen((before) => {
-      const after = new Set(before);
-      if (!after.delete(id)) after.add(id);
-      return after;
-    });
-  const head = (name, css) => h(C.Table.ColumnHeader, { px: 2, py: 1.5, css }, name);
-  return h(
-    C.Table.Root,
-    { size: "sm", "aria-label": "Dead letters" },
-    h(
-      C.Table.Header,
-      null,
-      h(
-        C.Table.Row,
-        null,
-        head("Key"),
-        head("Reason"),
-        head("Status"),
-        head("Attempts", NARROW_OUT),
-        head("When", NARROW_OUT),
-      ),
-    ),
-    h(
-      C.Table.Body,
-      null,
-      letters.map((letter, place) => {
-        const id = idOf(letter, place);
-        return h(MemoRow, { key: id, letter, zone, isOpen: open.has(id), onToggle: () => toggle(id) });
+  const toggle = useCallback(
+    (id) =>
+      setOpen((before) => {
+        const after = new Set(before);
+        if (!after.delete(id)) after.add(id);
+        return after;
       }),
-    ),
+    [],
+  );
+  return h(
+    Table,
+    { label: "Dead letters", columns: COLUMNS, css: STYLES },
+    letters.map((letter, place) => {
+      const id = idOf(letter, place);
+      return h(Row, { key: id, id, letter, zone, isOpen: open.has(id), onToggle: toggle });
+    }),
   );
 });

@@ -14,6 +14,12 @@ export const OUTCOMES = {
   never: { name: "never run", color: "none", sign: "" },
 };
 
+/** Whether a report is of a task that fetches. */
+export const fetched = (report) => "rows_loaded" in report;
+
+export const nameOf = (outcome, isFetch) =>
+  isFetch && outcome === "delivered" ? "all fetched" : OUTCOMES[outcome].name;
+
 const RUNNING = new Set(["running", "restarting", "deferred"]);
 const WAITING = new Set([null, undefined, "none", "queued", "scheduled", "up_for_retry", "up_for_reschedule"]);
 // More cells than these in one gap say nothing that a number does not.
@@ -33,8 +39,10 @@ export function outcomeOf({ state, report }) {
 const median = (numbers) => numbers.toSorted((one, other) => one - other)[numbers.length >> 1];
 
 /** When a run is newer: the later one by its date, then by its start. */
-const isNewer = (one, other) =>
-  one.run_after === other.run_after ? (one.started_at ?? "") > (other.started_at ?? "") : one.run_after > other.run_after;
+function isNewer(one, other) {
+  if (one.run_after !== other.run_after) return one.run_after > other.run_after;
+  return (one.started_at ?? "") > (other.started_at ?? "");
+}
 
 /**
  * Prepare a task's windows.
@@ -103,41 +111,52 @@ export function tally(cells) {
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-const pad = (number) => String(number).padStart(2, "0");
+
+// A row for a day, or for as many hours of one as there is room for: no more cells than a month has days.
+const HOURS_OF_A_ROW = [24, 12, 6, 3, 2, 1];
+const MOST_COLUMNS = 31;
+
+function layoutOfHours(width) {
+  const perHour = HOUR / width;
+  const hours = HOURS_OF_A_ROW.find((some) => some * perHour <= MOST_COLUMNS) ?? 1;
+  const columns = Math.min(MOST_COLUMNS, Math.max(1, Math.round(hours * perHour)));
+  const hourOf = (text) => Number(text.slice(11, 13));
+  const minute = (text) => text.slice(14, 16);
+  const begin = (text) => String(hourOf(text) - (hourOf(text) % hours)).padStart(2, "0");
+  return {
+    columns,
+    row: (text) => (hours === 24 ? text.slice(0, 10) : `${text.slice(5, 10)} ${begin(text)} h`),
+    column: (text) => Math.min(columns - 1, Math.floor(((hourOf(text) % hours) + minute(text) / 60) * perHour)),
+    label: (text) => (width >= HOUR || minute(text) === "00" ? text.slice(11, 13) : `:${minute(text)}`),
+  };
+}
 
 /**
- * How windows of a width are laid out: a row for each period, a cell's label within it, its place in the row.
+ * How windows of a width are laid out: a row for each period, at most so many columns, a cell's label, and its column.
  * The parts are those of "2026-03-02 14:05:00" in the user's time zone.
  */
 export function layoutFor(width) {
-  if (width < HOUR / 2) {
-    return { row: (text) => text.slice(0, 13) + "h", label: (text) => text.slice(14, 16), place: () => 0 };
-  }
-  if (width < 0.9 * DAY) {
-    const perDay = Math.max(1, Math.round(DAY / width));
-    return {
-      row: (text) => text.slice(0, 10),
-      label: (text) => text.slice(11, 13),
-      place: (text) => Math.floor(((Number(text.slice(11, 13)) + Number(text.slice(14, 16)) / 60) / 24) * perDay),
-    };
-  }
-  if (width < 2 * DAY) {
-    return { row: (text) => text.slice(0, 7), label: (text) => text.slice(8, 10), place: (text) => text.slice(8, 10) - 1 };
-  }
+  if (width < 0.9 * DAY) return layoutOfHours(width);
+  const [month, day] = [(text) => text.slice(5, 7), (text) => text.slice(8, 10)];
   if (width < 27 * DAY) {
-    return { row: (text) => text.slice(0, 7), label: (text) => text.slice(8, 10), place: () => 0 };
+    const column = (text) => (width < 2 * DAY ? day(text) - 1 : 0);
+    return { columns: MOST_COLUMNS, row: (text) => text.slice(0, 7), column, label: day };
   }
-  return { row: (text) => text.slice(0, 4), label: (text) => text.slice(5, 7), place: (text) => text.slice(5, 7) - 1 };
+  return { columns: 12, row: (text) => text.slice(0, 4), column: (text) => month(text) - 1, label: month };
 }
 
-/** Cells -> rows of a calendar: `[{title, before, cells}]`; `before` is how many places stay free at a row's beginning. */
+/**
+ * Cells -> rows of a calendar, the latest first: `[{title, before, cells}]`.
+ *
+ * `before` is how many columns stay free at a row's beginning, a cell's `number` its place among all cells.
+ */
 export function inRows(cells, layout, textOf) {
   const rows = [];
-  for (const cell of cells) {
+  cells.forEach((cell, number) => {
     const text = textOf(cell.from);
     const title = layout.row(text);
-    if (rows.at(-1)?.title !== title) rows.push({ title, before: Number(layout.place(text)), cells: [] });
-    rows.at(-1).cells.push({ ...cell, label: layout.label(text) || pad(rows.at(-1).cells.length) });
-  }
-  return rows;
+    if (rows.at(-1)?.title !== title) rows.push({ title, before: layout.column(text), cells: [] });
+    rows.at(-1).cells.push({ ...cell, number, label: layout.label(text) });
+  });
+  return rows.reverse();
 }

@@ -2,7 +2,7 @@
 
 import { ApiError } from "./api.js";
 
-const { useEffect, useRef, useState } = globalThis.React;
+const { useEffect, useLayoutEffect, useRef, useState } = globalThis.React;
 
 const FIRST_WAIT_MS = 2_000;
 const LONGEST_WAIT_MS = 15_000;
@@ -20,7 +20,8 @@ export function usePolling(load, key, every) {
   const [view, setView] = useState({ key, ...NOTHING });
   const look = useRef(() => {});
 
-  useEffect(() => {
+  // Before the first paint: what is drawn meanwhile takes longer than the answer.
+  useLayoutEffect(() => {
     let timer, controller, data;
     let failures = 0;
 

@@ -3,7 +3,7 @@
 import { count, counted, dateTime, duration, percent, rate, span } from "./format.js";
 import { C, React, StateBadge, h, hidden, useTimezone } from "./kit.js";
 import { Sparkline } from "./sparkline.js";
-import { DELIVERS, FETCHES, doneOf, failuresOf, isFetch } from "./task.js";
+import { DELIVERS, FETCHES, doneOf, failuresOf, isFetch, isLive, isStale } from "./task.js";
 
 const RATE_OVER_SECONDS = 30;
 
@@ -21,8 +21,8 @@ export function recentRate({ history, items_per_second: overall }) {
   return last[0] > first[0] ? Math.max(0, last[1] - first[1]) / (last[0] - first[0]) : (overall ?? null);
 }
 
-/** What is done of what there is, as a bar of its parts. Without a total it is full while it runs, and says no share. */
-function Bar({ figures, total, running, words }) {
+/** What is done of what there is, as a bar of its parts. Without a total it is full while it runs: no share. */
+function Bar({ figures, total, running, faded, words }) {
   const done = doneOf(figures);
   const whole = Math.max(total ?? done, done, 1);
   return h(
@@ -39,6 +39,7 @@ function Bar({ figures, total, running, words }) {
       borderRadius: "full",
       overflow: "hidden",
       position: "relative",
+      opacity: faded ? 0.4 : 1,
       gap: "1px",
     },
     PARTS.filter(([name]) => figures[name] > 0).map(([name, bg]) =>
@@ -63,7 +64,10 @@ function Bar({ figures, total, running, words }) {
         backgroundSize: "200% 100%",
         animation: "async-rest-sheen 1.8s linear infinite",
         css: {
-          "@keyframes async-rest-sheen": { from: { backgroundPosition: "150% 0" }, to: { backgroundPosition: "-50% 0" } },
+          "@keyframes async-rest-sheen": {
+            from: { backgroundPosition: "150% 0" },
+            to: { backgroundPosition: "-50% 0" },
+          },
           "@media (prefers-reduced-motion: reduce)": { animation: "none", display: "none" },
         },
       }),
@@ -76,9 +80,13 @@ function totalOf(figures) {
   return items == null || items < doneOf(figures) ? null : items;
 }
 
-function running(figures, total) {
+function soFar(figures, total, isRunning) {
   const done = doneOf(figures);
-  if (total === null) return { headline: counted(done, "item"), detail: "so far; how many there are is not known" };
+  if (!isRunning) return { headline: counted(done, "item"), detail: "done before" };
+  if (total === null) {
+    const passed = figures.expected && `so far; about ${count(figures.expected.items)} were expected`;
+    return { headline: counted(done, "item"), detail: passed ?? "so far; how many there are is not known" };
+  }
   const about = figures.expected.how === "about" ? "about " : "";
   const left = total - done;
   const speed = recentRate(figures);
@@ -107,11 +115,9 @@ function ended(task, words) {
     };
   }
   if (bad === 0) {
-    const all = figures.skipped ? `${counted(figures.delivered, "item")} ${words.done}, the others skipped` : null;
-    return {
-      headline: figures.read === 0 ? "There was nothing to do" : (all ?? `All ${counted(figures.read, "item")} ${words.done}`),
-      detail: took,
-    };
+    const all = `All ${counted(figures.read, "item")} ${words.done}`;
+    const some = `${counted(figures.delivered, "item")} ${words.done}, the others skipped`;
+    return { headline: figures.read === 0 ? "There was nothing to do" : figures.skipped ? some : all, detail: took };
   }
   const failedOnly = figures.failed ? `${count(figures.failed)} of ${counted(figures.read, "item")} failed` : null;
   const refused = figures.rows_refused ? `${counted(figures.rows_refused, "row")} refused by the database` : null;
@@ -126,12 +132,12 @@ function ended(task, words) {
 export function Progress({ task }) {
   const zone = useTimezone();
   const { figures, instance } = task;
-  const isRunning = instance.state === "running";
+  const isRunning = isLive(task);
   const words = isFetch(task) ? FETCHES : DELIVERS;
-  const total = task.ended ? null : totalOf(figures);
-  const { headline, detail } = task.ended ? ended(task, words) : running(figures, total);
+  const total = isRunning ? totalOf(figures) : null;
+  const { headline, detail } = task.ended && !isStale(task) ? ended(task, words) : soFar(figures, total, isRunning);
   const retry = instance.try_number > 1 ? `try ${instance.try_number}` : null;
-  const stale = !task.ended && !isRunning ? "figures of the try before" : null;
+  const stale = isStale(task) ? `figures of the try before${task.ended ? "; this one has left none" : ""}` : null;
   const at = isRunning && figures.updated_at ? `as of ${dateTime(figures.updated_at, zone).slice(11)}` : null;
   return h(
     React.Fragment,
@@ -145,12 +151,13 @@ export function Progress({ task }) {
         h(StateBadge, { state: instance.state }),
         h(C.Text, { fontSize: "sm", color: "fg.muted" }, [retry, stale, at].filter(Boolean).join(" · ")),
       ),
-      h(
-        C.Text,
-        { fontSize: "sm", fontVariantNumeric: "tabular-nums", title: `Half-open, in ${zone}` },
-        h(C.Box, { as: "span", color: "fg.muted" }, "Window "),
-        span(figures.window_start, figures.window_end, zone),
-      ),
+      figures.window_start &&
+        h(
+          C.Text,
+          { fontSize: "sm", fontVariantNumeric: "tabular-nums", title: `In ${zone}; the end is not part of it` },
+          h(C.Box, { as: "span", color: "fg.muted" }, "Window "),
+          span(figures.window_start, figures.window_end, zone),
+        ),
     ),
     h(
       C.Flex,
@@ -158,7 +165,7 @@ export function Progress({ task }) {
       h(C.Heading, { as: "h2", size: "xl", fontVariantNumeric: "tabular-nums" }, headline),
       h(C.Text, { fontSize: "sm", color: "fg.muted", fontVariantNumeric: "tabular-nums" }, detail),
     ),
-    h(Bar, { figures, total, running: isRunning, words }),
+    h(Bar, { figures, total, running: isRunning, faded: isStale(task), words }),
     isRunning && hidden(`${words.doing}, ${rate(recentRate(figures))} items a second`),
     figures.history?.length > 2 && h(Sparkline, { history: figures.history, now: recentRate(figures), isRunning }),
   );

@@ -1,27 +1,37 @@
-/** Sending dead letters again, for those who may: the request, the confirmation, and what is done when it goes wrong. */
+/** Sending dead letters again, for those who may: the request, the confirmation, and what is done when it fails. */
 
 import { clearTask, requestReplay, withdrawReplay } from "./api.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
-import { failuresOf } from "./task.js";
+import { failuresOf, refusesRequests } from "./task.js";
 
 const { useEffect, useRef, useState } = React;
 
-/** Ask Airflow, once, whether the user may clear the task. :returns: "asking", "yes", or why not. */
-function useMayClear(scope) {
+const ASK_AGAIN_MS = 5_000;
+
+/** Ask Airflow whether the user may clear the task, until it answers. @returns "asking", "yes", or why not. */
+function useMayClear(scope, when) {
   const [answer, setAnswer] = useState("asking");
   useEffect(() => {
+    if (!when) return undefined;
     const controller = new AbortController();
-    clearTask(scope, { dryRun: true }, controller.signal)
-      .then(() => setAnswer("yes"))
-      .catch((error) => {
-        if (controller.signal.aborted) return;
-        setAnswer(
-          error.status === 403 ? "You may not clear this task, and so not send anything again." : error.message,
-        );
-      });
-    return () => controller.abort();
-  }, [scope]);
+    let timer;
+    function ask() {
+      clearTask(scope, { dryRun: true }, controller.signal)
+        .then(() => setAnswer("yes"))
+        .catch((error) => {
+          if (controller.signal.aborted) return;
+          const forbidden = "You may not clear this task, and so not send anything again.";
+          setAnswer(error.status === 403 ? forbidden : error.message);
+          if (error.isPassing) timer = setTimeout(ask, ASK_AGAIN_MS);
+        });
+    }
+    ask();
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [scope, when]);
   return answer;
 }
 
@@ -57,7 +67,7 @@ function offer({ task, page, filter, isFiltered, fetches, mayClear, sending }) {
         waits ??
         (task.instance.state === "failed"
           ? null
-          : `The task is ${task.instance.state}, so a Clear would fetch everything again, not only what failed.`) ??
+          : "The task has succeeded, so a Clear would fetch everything again, not only what failed.") ??
         right,
     };
   }
@@ -68,9 +78,11 @@ function offer({ task, page, filter, isFiltered, fetches, mayClear, sending }) {
     request: { reasons: filter.reasons.length ? filter.reasons : null, search: filter.search, count: number },
     without: page ? page.matching - page.replayable : 0,
     blocked:
+      refusesRequests(task) ??
       (sending ? "They are being sent again." : null) ??
       waits ??
       (isFiltered && !page ? "Only a sample is shown: how many the filter means is not known." : null) ??
+      (page?.matching === 0 ? "There are none like that." : null) ??
       (number === 0 ? "None of these has a request that could be sent again." : null) ??
       right,
   };
@@ -91,8 +103,8 @@ function Words({ chosen, filter, isFiltered, fetches }) {
     h(
       C.Text,
       null,
-      "The task is cleared, and sends these requests as they were, with the same idempotency keys and inside its limits. " +
-        "What is delivered is no dead letter any more. Nothing else of the window is sent.",
+      "The task is cleared, and sends these requests as they were, with the same idempotency keys and inside its " +
+        "limits. What is delivered is no dead letter any more. Nothing else of the window is sent.",
     ),
     isFiltered &&
       h(
@@ -174,8 +186,8 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
   );
 }
 
-export function ReplayButton({ scope, task, page, filter, isFiltered, sending, fetches, onAsked }) {
-  const mayClear = useMayClear(scope);
+export function ReplayButton({ scope, task, page, isLoaded, filter, isFiltered, sending, fetches, onAsked }) {
+  const mayClear = useMayClear(scope, isLoaded);
   const [isOpen, setOpen] = useState(false);
   if (fetches && isFiltered) return null;
   const chosen = offer({ task, page, filter, isFiltered, fetches, mayClear, sending });
@@ -196,7 +208,7 @@ export function ReplayButton({ scope, task, page, filter, isFiltered, sending, f
     (chosen.blocked || chosen.without > 0) &&
       h(
         C.Text,
-        { fontSize: "xs", color: "fg.muted", textAlign: "end", maxW: "26rem" },
+        { fontSize: "xs", color: "fg.muted", textAlign: "end", maxW: "24rem", textWrap: "balance" },
         chosen.blocked ?? withoutRequest(chosen.without),
       ),
     h(Confirmation, {

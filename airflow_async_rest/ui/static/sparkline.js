@@ -6,15 +6,19 @@ import { C, h } from "./kit.js";
 const WIDTH = 600;
 const HEIGHT = 64;
 const MOST_POINTS = 120;
+const SHORTEST_SECONDS = 1;
 
 /** `[[seconds, items done], ...]` -> `[[seconds, items a second], ...]`, few enough for a line. */
 export function speeds(history) {
   const step = Math.max(1, Math.ceil(history.length / MOST_POINTS));
   const kept = history.filter((_, index) => index % step === 0 || index === history.length - 1);
   const found = [];
-  for (let index = 1; index < kept.length; index++) {
-    const [[before, had], [at, has]] = [kept[index - 1], kept[index]];
-    if (at > before) found.push([at, Math.max(0, has - had) / (at - before)]);
+  let [before, had] = kept[0];
+  for (const [at, has] of kept) {
+    // The last look follows close on the one before it, and so few items tell no speed.
+    if (at - before < SHORTEST_SECONDS) continue;
+    found.push([at, Math.max(0, has - had) / (at - before)]);
+    [before, had] = [at, has];
   }
   return found;
 }
@@ -26,7 +30,10 @@ export function Sparkline({ history, now, isRunning }) {
   const highest = Math.max(...points.map(([, speed]) => speed), 1);
   const x = (at) => ((at - first) / (last - first || 1)) * WIDTH;
   const y = (speed) => HEIGHT - 1 - (speed / highest) * (HEIGHT - 4);
-  const line = points.map(([at, speed], index) => `${index ? "L" : "M"}${x(at).toFixed(1)} ${y(speed).toFixed(1)}`).join("");
+  const line = points.reduce(
+    (path, [at, speed]) => `${path}${path ? "L" : "M"}${x(at).toFixed(1)} ${y(speed).toFixed(1)}`,
+    "",
+  );
   const long = duration(Math.round(last - first));
   const text = { fontSize: "xs", color: "fg.muted", fontVariantNumeric: "tabular-nums" };
   return h(

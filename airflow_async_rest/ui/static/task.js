@@ -22,13 +22,15 @@ const isReport = (value) => typeof value === "object" && value !== null && "deli
  */
 export async function lookAtTask(scope, signal, before) {
   const knows = before?.progress && !hasEnded(before.instance.state);
-  const [instance, stored] = await Promise.all([
+  const pushedToo = () => pushedValues(scope, ["return_value", "failed_items"], signal);
+  const [instance, stored, pushedAlready] = await Promise.all([
     taskInstance(scope, signal),
     // The list has the checkpoint, too, of up to 64 KB: while it runs, only the progress.
     knows ? progressOnly(scope, signal) : storedValues(scope, signal),
+    knows ? null : pushedToo(),
   ]);
   const ended = hasEnded(instance.state);
-  const pushed = ended ? await pushedValues(scope, ["return_value", "failed_items"], signal) : {};
+  const pushed = ended ? (pushedAlready ?? (await pushedToo())) : {};
   const progress = isReport(stored.progress) ? stored.progress : null;
   const report = isReport(pushed.return_value) ? pushed.return_value : null;
   return {
@@ -38,7 +40,7 @@ export async function lookAtTask(scope, signal, before) {
     report,
     figures: report ? { ...progress, ...report } : progress,
     sample: Array.isArray(pushed.failed_items) ? pushed.failed_items : [],
-    request: stored.replay ?? before?.request ?? null,
+    request: (knows ? before.request : stored.replay) ?? null,
     isOurs: Boolean(report ?? progress) || OPERATORS.has(instance.operator) || OPERATORS.has(instance.operator_name),
     looksAfterEnd: ended ? (before?.looksAfterEnd ?? -1) + 1 : 0,
   };
@@ -62,6 +64,31 @@ export function nextLook({ instance, ended, report, isOurs, looksAfterEnd }) {
 export const isFetch = (task) =>
   task.instance.operator === "RestToSqlOperator" || (task.figures !== null && "rows_loaded" in task.figures);
 
+/** Whether the figures are of an earlier try than the task instance's last: this one has not written any yet. */
+export function isStale({ instance, report, progress }) {
+  if (report !== null || progress === null) return false;
+  const { state, start_date: began } = instance;
+  if (!hasEnded(state) && state !== "running") return true;
+  return Boolean(began && progress.updated_at && Date.parse(progress.updated_at) < Date.parse(began));
+}
+
+/** Whether the figures are of this moment. */
+export const isLive = (task) => task.instance.state === "running" && !isStale(task);
+
+/**
+ * Why a task does not take up a request to send again, or null.
+ *
+ * Those of other operators may have a report, too: a function that calls `deliver()`, a replay. Cleared, they do all of
+ * what they do.
+ */
+export function refusesRequests({ instance: { operator } }) {
+  if (operator === "ReplayDeadLettersOperator") return "Clear this task to send them again: that is all it does.";
+  if (!operator || operator.startsWith("_") || operator.startsWith("Python")) {
+    return "This task is a function, which decides by itself what it sends when it is cleared.";
+  }
+  return null;
+}
+
 /** Everything that is a dead letter: items, and rows that the database refused. */
 export const failuresOf = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);
 
@@ -71,9 +98,4 @@ export const doneOf = (figures) => (figures.delivered ?? 0) + (figures.failed ??
 /** Whether what runs, or waits to, is a replay: the request is not taken up yet, or the task says so. */
 export const isReplaying = (task, asked) =>
   !task.ended &&
-  Boolean(
-    asked ||
-      (task.request && !task.request.accepted) ||
-      // While it waits to run, the progress is still that of the try before.
-      (task.instance.state === "running" && task.progress?.replay),
-  );
+  Boolean(asked || (task.request && !task.request.accepted) || (isLive(task) && task.progress.replay));

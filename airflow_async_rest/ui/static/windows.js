@@ -4,7 +4,7 @@ import { windowsOf } from "./api.js";
 import { Calendar } from "./calendar.js";
 import { count, counted } from "./format.js";
 import { C, Chip, Empty, Loading, Notice, Page, Panel, React, h, useTimezone } from "./kit.js";
-import { OUTCOMES, arrange, tally } from "./outcomes.js";
+import { arrange, fetched, nameOf, tally } from "./outcomes.js";
 import { usePolling } from "./polling.js";
 import { Swatch, WindowsTable } from "./windows_table.js";
 
@@ -24,20 +24,23 @@ async function lookAtWindows(dagId, signal, before) {
   return before && JSON.stringify(found) === JSON.stringify(before) ? before : found;
 }
 
+/** A part of a path as Airflow's own links have it, with ":" and "+": else its tabs do not know theirs. */
+const part = (text) => encodeURIComponent(text).replace(/%(?:2B|3A|40|2C|3D)/g, decodeURIComponent);
+
 /** Where the tab "Delivery" of a window's task instance is, within Airflow's pages. */
 const pathOf = (dagId, { task_id: taskId, run_id: runId, map_index: index }) =>
-  `/dags/${encodeURIComponent(dagId)}/runs/${encodeURIComponent(runId)}/tasks/${encodeURIComponent(taskId)}` +
+  `/dags/${part(dagId)}/runs/${part(runId)}/tasks/${part(taskId)}` +
   `${index >= 0 ? `/mapped/${index}` : ""}/plugin/delivery`;
 
-function Verdict({ counts, cells }) {
-  const numbers = Object.fromEntries(counts);
+function verdict(counts, isFetch) {
+  const good = Object.fromEntries(counts).delivered ?? 0;
   const total = counts.reduce((sum, [, number]) => sum + number, 0);
-  const good = numbers.delivered ?? 0;
-  if (cells.length === 0) return "No run has a window yet";
-  return good === total ? `All ${counted(total, "window")} delivered` : `${count(good)} of ${counted(total, "window")} delivered`;
+  if (total === 0) return "No run has a window yet";
+  const all = counted(total, "window");
+  return `${good === total ? `All ${all}` : `${count(good)} of ${all}`} ${isFetch ? "fetched" : "delivered"}`;
 }
 
-function Legend({ counts, chosen, onChoose }) {
+function Legend({ counts, isFetch, chosen, onChoose }) {
   return h(
     C.Flex,
     { role: "group", "aria-label": "Outcomes", gap: 2, wrap: "wrap" },
@@ -51,7 +54,7 @@ function Legend({ counts, chosen, onChoose }) {
           onClick: () => onChoose(chosen === outcome ? null : outcome),
           mark: h(Swatch, { outcome }),
         },
-        OUTCOMES[outcome].name,
+        nameOf(outcome, isFetch),
       ),
     ),
   );
@@ -76,6 +79,7 @@ function Task({ dagId, windows, choice, truncated }) {
   const [chosen, setChosen] = useState(null);
   const { rows, cells, width, missing } = useMemo(() => arrange(windows), [windows]);
   const counts = useMemo(() => tally(cells), [cells]);
+  const isFetch = useMemo(() => windows.some(({ report }) => report && fetched(report)), [windows]);
   const linkOf = useCallback((window) => base + pathOf(dagId, window), [base, dagId]);
   const onOpen = useCallback((window) => navigate(pathOf(dagId, window)), [navigate, dagId]);
   const shown = useMemo(
@@ -87,27 +91,34 @@ function Task({ dagId, windows, choice, truncated }) {
     { align: "stretch", gap: 5 },
     h(
       Panel,
-      { title: Verdict({ counts, cells }), aside: choice },
-      h(C.Box, { mb: 4 }, h(Legend, { counts, chosen, onChoose: setChosen })),
+      { title: verdict(counts, isFetch), aside: choice },
+      h(C.Box, { mb: 4 }, h(Legend, { counts, isFetch, chosen, onChoose: setChosen })),
       missing > 0 &&
         h(
           C.Box,
           { mb: 4 },
           h(
             Notice,
-            { status: "warning", title: `${counted(missing, "window")} between the others ${missing === 1 ? "was" : "were"} never run` },
+            {
+              status: "warning",
+              title: `${counted(missing, "window")} between the others ${missing === 1 ? "was" : "were"} never run`,
+            },
             "They are the dashed cells. A backfill over their dates runs them, and passes over those that have run.",
           ),
         ),
-      h(C.Box, { maxH: "34rem", overflowY: "auto", p: 1, m: -1 }, h(Calendar, { cells, width, zone, linkOf, onOpen })),
+      h(
+        C.Box,
+        { maxH: "33rem", overflowY: "auto", p: 1, m: -1 },
+        h(Calendar, { cells, width, zone, only: chosen, linkOf, onOpen }),
+      ),
       truncated &&
         h(C.Text, { fontSize: "sm", color: "fg.muted", mt: 3 }, "There are more windows; these are the latest runs'."),
     ),
     h(
       Panel,
-      { title: chosen === null ? `Runs (${count(rows.length)})` : `Runs: ${OUTCOMES[chosen].name} (${count(shown.length)})` },
+      { title: `Runs${chosen === null ? "" : `: ${nameOf(chosen, isFetch)}`} (${count(shown.length)})` },
       shown.length
-        ? h(WindowsTable, { rows: shown, zone, linkOf, onOpen })
+        ? h(WindowsTable, { rows: shown, isFetch, zone, linkOf, onOpen })
         : h(Empty, { title: "No run" }, "A window that was never run has none."),
     ),
   );
@@ -143,7 +154,7 @@ export default function Windows({ dagId }) {
     !data && (!error || away) && h(Loading, { key: "loading", label: "Loading" }),
     data &&
       data.tasks.length === 0 &&
-      h(Empty, { key: "none", title: "No windows yet" }, "No task of this DAG has delivered or fetched anything so far."),
+      h(Empty, { key: "none", title: "No windows yet" }, "No task of this DAG has delivered or fetched anything."),
     data && data.tasks.length > 0 && h(Tasks, { key: dagId, dagId, found: data }),
   ]);
 }
