@@ -1,16 +1,18 @@
-"""The windows of a DAG: what became of each, from Airflow's own tables in two queries.
+"""The windows of a DAG: what became of each, from Airflow's own tables in a few queries.
 
 The list of XCom entries in Airflow's REST API has no values, and thousands of requests for one each would take minutes.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from airflow.models.dagrun import DagRun
+from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import select, union
+from sqlalchemy import select, tuple_, union
 from sqlalchemy.orm import Session
 
 _OPERATORS = ("SqlToRestOperator", "RestToSqlOperator")
@@ -60,13 +62,18 @@ def _task_ids(session: Session, dag_id: str) -> list[str]:
 
 
 def _reports(session: Session, dag_id: str, tasks: list[str]) -> dict[tuple[str, str, int], Mapping[str, Any]]:
-    """Find the reports: run, task and map index -> report."""
+    """Find the reports: run, task and map index -> report; of those that have none yet, the progress."""
     its = (XComModel.dag_id == dag_id, XComModel.task_id.in_(tasks), XComModel.key == "return_value")
-    found = session.execute(
-        select(XComModel.run_id, XComModel.task_id, XComModel.map_index, XComModel.value).where(*its)
-    ).all()
-    values = {(line.run_id, line.task_id, line.map_index): XComModel.deserialize_value(line) for line in found}
-    return {place: value for place, value in values.items() if isinstance(value, Mapping) and "delivered" in value}
+    place = (XComModel.run_id, XComModel.task_id, XComModel.map_index)
+    found = session.execute(select(*place, XComModel.value).where(*its))
+    values = {tuple(line[:3]): XComModel.deserialize_value(line) for line in found}
+    stored = TaskStateStoreModel
+    where = (stored.run_id, stored.task_id, stored.map_index)
+    shown = (stored.dag_id == dag_id, stored.task_id.in_(tasks), stored.key == "progress")
+    reported = select(*place).where(*its)
+    for line in session.execute(select(*where, stored.value).where(*shown, tuple_(*where).not_in(reported))):
+        values[tuple(line[:3])] = json.loads(line.value)
+    return {key: value for key, value in values.items() if isinstance(value, Mapping) and "delivered" in value}
 
 
 def _window(line: Any, report: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -215,6 +215,7 @@ def dag_runs(airflow_db):
     from airflow.models.dag import DagModel
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.dagrun import DagRun
+    from airflow.models.task_state_store import TaskStateStoreModel
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
@@ -224,6 +225,7 @@ def dag_runs(airflow_db):
     made = []
 
     def make(dag_id: str, *days, task_id: str = "post", operator: str = "SqlToRestOperator", key: str = "failed_items"):
+        """:param days: of each run, the task's state, its report, and what its state store has as progress, if any."""
         made.append(dag_id)
         with create_session() as session:
             if session.get(DagBundleModel, "tests") is None:
@@ -231,7 +233,7 @@ def dag_runs(airflow_db):
                 session.flush()
             session.merge(DagModel(dag_id=dag_id, bundle_name="tests"))
             session.flush()
-            for number, (state, report) in enumerate(days):
+            for number, (state, report, *progress) in enumerate(days):
                 start, run_id = DAY + timedelta(days=number), f"run{number}"
                 run = {"dag_id": dag_id, "run_id": run_id, "run_type": "backfill", "state": "success"}
                 run |= {"data_interval_start": start, "data_interval_end": start + timedelta(days=1)}
@@ -245,12 +247,15 @@ def dag_runs(airflow_db):
                         session.execute(
                             insert(XComModel.__table__).values(dag_run_id=id_, **which, key=name, value=value)
                         )
+                for value in progress:
+                    stored = {"dag_run_id": id_, **which, "key": "progress", "value": json.dumps(value)}
+                    session.execute(insert(TaskStateStoreModel.__table__).values(**stored))
         return dag_id
 
     yield make
     with create_session() as session:
         for dag_id in made:
-            for model in (XComModel, TaskInstance, DagRun, DagModel):
+            for model in (TaskStateStoreModel, XComModel, TaskInstance, DagRun, DagModel):
                 session.execute(delete(model).where(model.dag_id == dag_id))
 
 
@@ -297,6 +302,23 @@ def test_windows_tell_what_became_of_each(client_of, dag_runs):
         "complete": True,
     }
     assert done["state"] == "success"
+
+
+def test_a_running_task_has_the_window_and_the_counts_of_its_progress(client_of, dag_runs):
+    own_window = {"window_start": "2026-01-01T00:00:00+00:00", "window_end": "2026-01-02T00:00:00+00:00"}
+    dag_runs(
+        "in_progress",
+        ("success", report(10), report(3)),  # what is in XCom is newer
+        ("running", None, report(7, complete=False, history=[[1.5, 7]], **own_window)),
+    )
+    running, done = windows(client_of("vic"), "in_progress")["windows"]
+    assert (running["start"], running["report"]["delivered"], running["report"]["complete"]) == (
+        own_window["window_start"],
+        7,
+        False,
+    )
+    assert "history" not in running["report"]
+    assert done["report"]["delivered"] == 10
 
 
 def test_tasks_of_others_are_left_out_and_subclasses_are_found_by_what_they_leave(client_of, dag_runs):

@@ -103,7 +103,7 @@ function Task({ dagId, windows, choice, truncated }) {
               status: "warning",
               title: `${counted(missing, "window")} between the others ${missing === 1 ? "was" : "were"} never run`,
             },
-            "They are the dashed cells. A backfill over their dates runs them, and passes over those that have run.",
+            `${missing === 1 ? "It is the dashed cell" : "They are the dashed cells"}. A backfill over the dates passes over what has run.`,
           ),
         ),
       h(
