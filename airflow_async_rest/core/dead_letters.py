@@ -139,14 +139,15 @@ class DeadLetterFolder:
                 requests.setdefault(letter.request, []).append(index)
         return tuple(tuple(sorted(indexes)) for (_, items), indexes in requests.items() if len(indexes) == items)
 
-    def iter_records(self) -> Iterator[Record]:
+    def iter_records(self, *, exactly: bool = True) -> Iterator[Record]:
         """Give the latest records of what is still dead, one by one, in the order they were written.
 
+        :param exactly: without losing a digit of any number, which takes five times as long.
         :raises DeadLetterStoreError: as :meth:`read`.
         """
         latest = self._latest(None)
         for part in self.live_parts():
-            for line, record in enumerate(self._read_part(part)):
+            for line, record in enumerate(self._read_part(part, None if exactly else _skim)):
                 letter = latest.get(record.get("index", -1))
                 if letter and letter.place == (part, line):
                     yield record

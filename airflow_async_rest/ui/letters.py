@@ -73,9 +73,9 @@ def _check_links(uri: str) -> None:
             raise FolderRefusedError("The dead-letter folder is a link to another place.")
 
 
-def _letters(folder: DeadLetterFolder) -> Iterator[Record]:
+def _letters(folder: DeadLetterFolder, *, exactly: bool = True) -> Iterator[Record]:
     """Give items that failed, then rows that the database refused."""
-    return chain(folder.iter_records(), folder.read_refused())
+    return chain(folder.iter_records(exactly=exactly), folder.read_refused())
 
 
 def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) -> dict[str, Any]:
@@ -87,7 +87,8 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
     reasons: Counter[str] = Counter()
     records: list[Record] = []
     matching = replayable = 0
-    for record in _letters(folder):
+    # A search looks at numbers as the task will, when it sends these again.
+    for record in _letters(folder, exactly=bool(only.search)):
         reasons[str(record.get("reason"))] += 1
         if only.matches(record):
             if offset <= matching < offset + limit:

@@ -85,13 +85,13 @@ def test_the_bar_moves_while_rows_are_posted(stage, page, backfill):
     bar = page.get_by_role("progressbar", name="Items done")
     bar.wait_for()
     seen = [int(bar.get_attribute("aria-valuenow"))]
-    for _ in range(2):
+    for _ in range(4):
         page.wait_for_function(
             "before => Number(document.querySelector('[aria-label=\"Items done\"]').ariaValueNow) > before",
             arg=seen[-1],
         )
         seen.append(int(bar.get_attribute("aria-valuenow")))
-    assert seen[0] < seen[1] < seen[2]
+    assert seen == sorted(set(seen))
     assert page.get_by_text(re.compile(r"[\d,]+ of about [\d,]+ items")).is_visible()
     tab = page.get_by_role("region", name="Delivery")
     for word in ("Delivered", "Retries", "In flight", "p95"):
