@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Three test processes on two cores, because many a test waits. A file's tests stay together, because they share what is
+# Four test processes on two cores, because many a test waits. A file's tests stay together, because they share what is
 # slow to start; the order is that of tests/conftest.py, which has the longest first.
-AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
+AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 # What is imported is compiled once, and not by every process anew: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -21,7 +21,6 @@ sigkill: $(INSTALLED)
 
 test: lint fast peers
 	$(BIN)/python -m pytest --ignore=tests/core $(AT_ONCE)
-	$(MAKE) demo CHECK=1
 
 # The engine alone, without Airflow: under 20 seconds.
 fast: $(INSTALLED)

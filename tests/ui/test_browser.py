@@ -65,7 +65,7 @@ def path_of(number: int) -> str:
 
 
 def photograph(page, name: str) -> None:
-    """Keep a picture for the README, where SCREENSHOTS names a folder; in dark, too."""
+    """Keep a picture, where SCREENSHOTS names a folder: those of the README are made with SCREENSHOTS=docs."""
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png")
 
@@ -153,7 +153,6 @@ def test_the_rejected_handful_is_replayed_once_the_api_takes_it(stage, page, bac
     page.get_by_role("button", name="Replay all 2").click()
     dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("Send 2 dead letters again?").wait_for()
-    photograph(page, "delivery-replay")
     dialog.get_by_role("button", name="Send 2 again").click()
     page.get_by_text("2 delivered, 0 failed again.").wait_for()
     assert page.get_by_role("table", name="Dead letters").count() == 0
@@ -165,7 +164,6 @@ def test_the_rejected_handful_is_replayed_once_the_api_takes_it(stage, page, bac
     stored = stage.api.get("/_ids").json()["times_stored"]
     assert {stored.get(str(number)) for number in day} == {1}
     assert stage.api.get("/_stats").json()["requests"] - before < 20  # these two, and what the flaky API made again
-    photograph(page, "delivery-done")
     assert page.complaints == []
 
 
@@ -197,7 +195,6 @@ def test_the_days_tab_shows_the_week_and_the_gap_in_it(stage, page, backfill):
     assert len(labels) == 7, labels
     assert not [label for label in labels if "never run" in label]
     assert page.get_by_role("table", name="Windows").locator("tbody tr").count() == 7
-    photograph(page, "windows")
     cells.nth(TUESDAY).click()
     page.wait_for_url(f"**{path_of(TUESDAY)}")
     page.get_by_role("heading", name=re.compile("items delivered$")).wait_for()
