@@ -112,8 +112,7 @@ def show_verdict(claims: Mapping[str, list[Claim]], console: Console) -> None:
 
 def show_places(airflow_url: str, api_url: str, failed: DayRun, console: Console) -> None:
     """Print what there is to look at; first of all, the day whose dead letters are left."""
-    run = f"{airflow_url}/dags/sensors/runs/{failed.run_id.replace('+', '%2B')}"
-    task = f"{run}/tasks/post_sensors"
+    task = f"{airflow_url}/dags/sensors/runs/{failed.run_id}/tasks/post_sensors"
     places = {
         "Airflow, without a login (it listens on this machine only)": airflow_url,
         "the week of the backfill, window by window": f"{airflow_url}/dags/sensors/plugin/windows",

@@ -27,7 +27,6 @@ os.environ.update(
 # These take the longest. They begin first: otherwise one of them would run at the end, alone.
 LONGEST = (
     "test_browser.py",
-    "test_demo.py",
     "test_smoke.py",
     "dags",
     "test_wheel.py",
