@@ -337,10 +337,13 @@ class Failing(DeadLetterFolder):
     """Cannot be written so many times."""
 
     times = 0
+    failed: threading.Event | None = None  # set when it has failed
 
     def write(self, records):
         if self.times > 0:
             self.times -= 1
+            if self.failed is not None:
+                self.failed.set()
             raise DeadLetterStoreError("the storage is away")
         return super().write(records)
 
@@ -348,8 +351,14 @@ class Failing(DeadLetterFolder):
 def test_dead_letters_that_can_be_written_a_little_later_lose_no_rows(fetch, database, api, tmp_path, monkeypatch):
     monkeypatch.setattr("airflow_async_rest.core.loading.CHUNK_ROWS", 1000)
     folder = Failing(tmp_path, 1)
-    folder.times = 1
-    api.answer = failing(0, 1)
+    folder.times, folder.failed = 1, threading.Event()
+
+    async def answer(seen):
+        if number_of(seen) == 59:  # while it runs; at its end there is no later any more
+            assert await asyncio.to_thread(folder.failed.wait, 30)
+        return failing(0, 1)(seen)
+
+    api.answer = answer
     assert account(fetch(max_failures=2, folder=folder)) == (60, 58, 2, 0, 0)
     assert ids(database) == expected_ids(range(2, 60))
     assert folder.read() == {0: "http_500", 1: "http_500"}
@@ -734,12 +743,12 @@ def test_a_try_that_was_given_up_does_no_harm_to_the_next(fetch, database, api):
     def answer(seen):
         if number_of(seen) == 30 and not second.is_set():
             second.set()
-            thread = threading.Thread(target=lambda: reports.append(fetch()))
-            thread.start()
-            thread.join()
+            other.start()
+            other.join()
         return rows_of(seen)
 
     reports = []
+    other = threading.Thread(target=lambda: reports.append(fetch()))
 
     async def waiting(seen):
         return await asyncio.to_thread(answer, seen)
@@ -747,6 +756,7 @@ def test_a_try_that_was_given_up_does_no_harm_to_the_next(fetch, database, api):
     api.answer = waiting
     with pytest.raises(LoadError, match="taken over"):
         fetch()
+    other.join()  # the first may notice before the second has ended
     assert account(reports[0]) == (60, 60, 0, 0, 0)
     assert ids(database) == expected_ids(range(60))
 

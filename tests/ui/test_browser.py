@@ -85,9 +85,10 @@ def wait_for_end(stage, day: str) -> None:
             return
 
 
-def photograph(page, name: str) -> None:
+def photograph(page, name: str, height: int = 1100) -> None:
     """Keep a picture, where SCREENSHOTS names a folder: those of the README are made with SCREENSHOTS=docs."""
     if folder := os.environ.get("SCREENSHOTS"):
+        page.set_viewport_size({"width": 1280, "height": height})
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
@@ -107,7 +108,7 @@ def test_failed_items_appear_with_their_reasons(stage, page, worked):
     assert page.get_by_text("sensors/13579").first.is_visible()
     assert page.get_by_text('"id": 13579').first.is_visible()
     assert page.get_by_text("is of a sensor that was withdrawn").first.is_visible()
-    photograph(page, "delivery-failed")
+    photograph(page, "delivery-failed", 1500)
     with page.expect_download() as downloading:
         page.get_by_role("link", name="CSV").click()
     assert len(Path(downloading.value.path()).read_text().splitlines()) == 4
@@ -180,7 +181,7 @@ def test_the_bar_moves_while_rows_are_posted(stage, page, worked):
     tab = page.get_by_role("region", name="Delivery")
     for word in ("Delivered", "Retries", "In flight", "p95"):
         assert tab.get_by_text(word).first.is_visible(), word
-    photograph(page, "delivery-running")
+    photograph(page, "delivery-running", 680)
     page.get_by_role("heading", name=re.compile(r"^All [\d,]+ items delivered$")).wait_for()
     assert page.complaints == []
 
@@ -201,7 +202,7 @@ def test_the_dags_tab_shows_the_week_and_a_gap_in_it(stage, page, worked):
     [gap] = [label for label in labels if "never run" in label]
     assert THURSDAY in gap
     assert labels.index(gap) == 3
-    photograph(page, "windows-gap")
+    photograph(page, "windows-gap", 960)
     again = {name: thursday[name] for name in ("logical_date", "data_interval_start", "data_interval_end")}
     stage.airflow.insist("POST", "dags", DAG, "dagRuns", json=again)
     page.wait_for_function("() => !document.body.innerText.includes('was never run')")
