@@ -126,7 +126,8 @@ class SqlChunks:
         """
         if self._engine is None or not (self._count_rows or self.dialect == "postgresql"):
             return None
-        ask = "SELECT count(*) FROM ({sql}) counted" if self._count_rows else "EXPLAIN (FORMAT JSON) {sql}"
+        # On a line of its own, because the query may end in a comment.
+        ask = "SELECT count(*) FROM (\n{sql}\n) counted" if self._count_rows else "EXPLAIN (FORMAT JSON) {sql}"
         with self._engine.connect() as connection:
             prepare_session(connection)
             answer = connection.execute(text(ask.format(sql=self._sql)), self._binds).scalar_one()

@@ -130,6 +130,7 @@ def test_rows_are_counted_when_asked_for(database):
     execute("CREATE TABLE counted (id int)", *(f"INSERT INTO counted VALUES ({i})" for i in range(7)))
     sql = "SELECT id FROM counted WHERE id >= :smallest ORDER BY id;"
     assert count(sql, {"smallest": 2}, count_rows=True) == (5, "counted")
+    assert count("SELECT id FROM counted  -- all of them", count_rows=True) == (7, "counted")
     if name != "postgresql":
         assert count(sql, {"smallest": 2}) is None
 

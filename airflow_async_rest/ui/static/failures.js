@@ -50,7 +50,7 @@ function useLetters(scope, folder, filter, offset, version) {
     const { signal } = controller;
     setView((before) => ({ ...before, loading: true }));
     deadLetters(scope, folder, filter, { offset, limit: PAGE }, signal)
-      .then((page) => setView({ page, error: null, loading: false }))
+      .then((page) => setView({ page, of: JSON.stringify(filter), error: null, loading: false }))
       .catch((error) => {
         if (signal.aborted) return;
         if (!(error instanceof ApiError)) console.error(error);
@@ -153,6 +153,8 @@ export function Failures({ scope, task, asked, onAsked }) {
         page: fromSample ? null : page,
         // What people look for comes first, then whether they may do something about it.
         isLoaded: page !== null,
+        // While somebody types, or the answer is on its way, the number is that of the filter before.
+        isCurrent: typed.trim() === search && (fromSample || view.of === JSON.stringify(filter)),
         sending,
         fetches: isFetch(task),
         onAsked,

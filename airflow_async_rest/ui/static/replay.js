@@ -54,7 +54,7 @@ async function sendAgain(scope, request) {
 }
 
 /** What the button would do. `blocked` says why it cannot. */
-function offer({ task, page, filter, isFiltered, fetches, mayClear, sending }) {
+function offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, sending }) {
   const waits = task.ended ? null : "The task is not done yet.";
   const right = mayClear === "yes" || mayClear === "asking" ? null : mayClear;
   if (fetches) {
@@ -81,6 +81,7 @@ function offer({ task, page, filter, isFiltered, fetches, mayClear, sending }) {
       refusesRequests(task) ??
       (sending ? "They are being sent again." : null) ??
       waits ??
+      (isCurrent ? null : "Looking for what the filter means …") ??
       (isFiltered && !page ? "Only a sample is shown: how many the filter means is not known." : null) ??
       (page?.matching === 0 ? "There are none like that." : null) ??
       (number === 0 ? "None of these has a request that could be sent again." : null) ??
@@ -186,11 +187,11 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
   );
 }
 
-export function ReplayButton({ scope, task, page, isLoaded, filter, isFiltered, sending, fetches, onAsked }) {
+export function ReplayButton({ scope, task, page, isLoaded, filter, isFiltered, isCurrent, sending, fetches, onAsked }) {
   const mayClear = useMayClear(scope, isLoaded);
   const [isOpen, setOpen] = useState(false);
   if (fetches && isFiltered) return null;
-  const chosen = offer({ task, page, filter, isFiltered, fetches, mayClear, sending });
+  const chosen = offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, sending });
   return h(
     C.VStack,
     { align: "flex-end", gap: 1, maxW: "full" },
