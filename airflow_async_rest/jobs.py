@@ -29,8 +29,9 @@ from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import check_headers, parse_concurrency, parse_max_failures
 from airflow_async_rest.core.source import Chunks, Expected, RowSource, Source
+from airflow_async_rest.folders import TaskScope, open_dead_letters, open_folder
 from airflow_async_rest.hooks.rest_connection import RestConnection
-from airflow_async_rest.runtime import TaskScope, airflow_errors, open_dead_letters, open_folder, run_job
+from airflow_async_rest.runtime import airflow_errors, run_job
 from airflow_async_rest.windows import Window
 
 if TYPE_CHECKING:

@@ -144,11 +144,11 @@ class ReplayDeadLettersOperator(BaseOperator):
         return frozenset(self.reasons)
 
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:
-        from airflow_async_rest import runtime  # noqa: PLC0415
+        from airflow_async_rest import folders  # noqa: PLC0415
 
         counts: Counter[str] = Counter()
         for uri in uris:
-            counts.update(runtime.open_dead_letters(uri).read().values())
+            counts.update(folders.open_dead_letters(uri).read().values())
         chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
         self.log.info("Preview: %d dead letters would be sent: %s.", sum(chosen.values()), chosen or "none")
         return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": self.dead_letters}

@@ -178,7 +178,7 @@ class RestToSqlOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Fetch and load the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
-        from airflow_async_rest import fetch_jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest import fetch_jobs, folders, runtime  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
@@ -214,7 +214,7 @@ class RestToSqlOperator(BaseOperator):
                     max_failures=self.max_failures,
                     dead_letter_path=self.dead_letter_path,
                 ),
-                runtime.TaskScope.of(context),
+                folders.TaskScope.of(context),
                 chunks,
                 self.log,
                 destination=(self.destination_conn_id, plan),

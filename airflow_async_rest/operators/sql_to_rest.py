@@ -127,7 +127,7 @@ class SqlToRestOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Deliver the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
-        from airflow_async_rest import jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest import folders, jobs, runtime  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
@@ -157,7 +157,7 @@ class SqlToRestOperator(BaseOperator):
                     max_failures=self.max_failures,
                     dead_letter_path=self.dead_letter_path,
                 ),
-                runtime.TaskScope.of(context),
+                folders.TaskScope.of(context),
                 chunks,
                 self.log,
                 window=window,

@@ -17,7 +17,7 @@ from airflow_async_rest import __version__
 from airflow_async_rest.core.dead_letters import DeadLetterFolder
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.runtime import TaskScope
+from airflow_async_rest.folders import TaskScope
 from airflow_async_rest.ui import letters
 from airflow_async_rest.ui.windows import list_windows
 

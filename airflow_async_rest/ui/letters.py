@@ -13,7 +13,7 @@ from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record, shown
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.runtime import TaskScope, dead_letter_base, open_folder
+from airflow_async_rest.folders import TaskScope, dead_letter_base, open_folder
 
 _LONGEST_PAYLOAD = 20_000
 _ROWS_A_CHUNK = 500

@@ -71,7 +71,7 @@ def test_all_are_sent_again_and_nothing_else(places, failed):
     ],
 )
 def test_only_those_of_the_filter_are_sent_again(places, failed, request_, sent):
-    from airflow_async_rest.runtime import open_folder
+    from airflow_async_rest.folders import open_folder
 
     ask(failed, **request_)
     assert clear(sql_to_rest(request_retry=ONCE), failed)[0] in {"failed", "up_for_retry"}
@@ -255,3 +255,18 @@ def test_a_replay_that_is_killed_goes_on_with_the_rest(places, failed, monkeypat
     assert len(seen) <= 20 + len(first)  # what the first kill left uncounted may go twice
     after = Supervisor(failed.path)
     assert counts(after) == [100, 100, 0, 0, 0]
+
+
+def test_a_request_that_cannot_be_marked_is_a_replay_all_the_same(places, failed, monkeypatch):
+    """All but what was asked for would be sent otherwise; it can only not be told from the next Clear's."""
+    send = failed.send
+
+    def refuse_to_mark(msg):
+        if getattr(msg, "key", "") == "replay" and hasattr(msg, "value"):
+            raise ConnectionError("the API server is away")
+        return send(msg)
+
+    monkeypatch.setattr(failed, "send", refuse_to_mark)
+    ask(failed, reasons=["http_422"])
+    clear(sql_to_rest(request_retry=ONCE), failed)
+    assert sorted(ids(places.seen)) == REFUSED
