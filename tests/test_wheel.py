@@ -86,16 +86,16 @@ def test_airflow_finds_the_provider_in_a_fresh_environment(fresh_environment, en
 
 ASK_FOR_THE_TABS = """
 import json, re
-from airflow.api_fastapi.app import create_app
+from airflow.plugins_manager import get_fastapi_plugins, get_plugin_info
 from fastapi.testclient import TestClient
 
-client = TestClient(create_app("core"))
-from airflow_async_rest.ui.plugin import AsyncRestPlugin
-
-files, asked = [app["bundle_url"] for app in AsyncRestPlugin.react_apps], {}
+[plugin] = [one for one in get_plugin_info() if one["name"] == "async_rest"]
+[app] = [one for one in get_fastapi_plugins()[0] if one["url_prefix"] == "/async-rest"]
+client = TestClient(app["app"])
+files, asked = [app["bundle_url"] for app in plugin["react_apps"]], {}
 while files:
     file = files.pop()
-    answer = client.get("/" + file)
+    answer = client.get(file.removeprefix("async-rest"))
     asked[file.rpartition("/")[2]] = answer.status_code
     for name in re.findall(r'from "[.]/([^"]+)"', answer.text):
         if name not in asked:
