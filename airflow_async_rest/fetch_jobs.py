@@ -63,14 +63,14 @@ def table_job(
     destination: tuple[str, LoadPlan],
     window: Window | None,
     source_parts: tuple[Any, ...],
-    count: Callable[[], Expected | None],
+    expected: Callable[[], Expected | None],
 ) -> Job:
     """Make the job that fetches rows into a table.
 
     :param chunks: of the items that are asked for.
     :param destination: connection id, and what of it is loaded.
     :param source_parts: what the items depend on.
-    :param count: see :class:`~airflow_async_rest.core.job.Job`.
+    :param expected: see :class:`~airflow_async_rest.core.job.Job`.
     :raises ConfigurationError: when an argument or a connection is wrong; names it.
     """
     conn_id, plan = destination
@@ -89,7 +89,7 @@ def table_job(
         where_to=f" into {plan.full_name} ({plan.mode})",
         window=window,
         source_parts=(*source_parts, plan.full_name, plan.mode, plan.window_column, plan.conflict_key),
-        count=count,
+        expected=expected,
     )
 
 
@@ -106,7 +106,7 @@ def _fetch_job(
     window: Window | None = None,
     source_parts: tuple[Any, ...] | None = None,
     sub_folder: str = "",
-    count: Callable[[], Expected | None],
+    expected: Callable[[], Expected | None],
 ) -> Job:
     if not isinstance(asking.missing_ok, bool):
         raise ConfigurationError(f"missing_ok={asking.missing_ok!r}: write True or False.")
@@ -142,7 +142,7 @@ def _fetch_job(
             loader=loader,
         ),
         source=RowSource(chunks, whole_row_is_key=True, asked_for=asked_for, redact=settings.redact),
-        count=count,
+        expected=expected,
         target=f"Fetching {method} {asking.endpoint}{where_to} from",
         about=window.texts() if window else {"window_start": None, "window_end": None},
         folder=open_folder(uri, scope.try_number),
@@ -306,7 +306,7 @@ def fetch_rows(
             shape=RowShape(asking.columns),
             loader=chunks,
             sub_folder=call.sub_folder,
-            count=given.count,
+            expected=given.expected,
         )
     reports: list[dict[str, Any]] = []
     errors: list[BaseException] = []

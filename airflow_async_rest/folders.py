@@ -73,3 +73,8 @@ def open_dead_letters(uri: str) -> DeadLetterFolder:
     if not folder.parts():
         raise ConfigurationError(f"dead_letters: there is no folder {uri!r} with dead letters in it.")
     return folder
+
+
+def shows_payloads() -> bool:
+    """Tell whether failed items are shown with their payloads."""
+    return bool(conf.getboolean("async_rest", "xcom_payloads", fallback=True))

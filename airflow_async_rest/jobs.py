@@ -77,7 +77,7 @@ def row_job(
     source_parts: tuple[Any, ...] | None = None,
     sub_folder: str = "",
     replay: LetterFilter | None = None,
-    count: Callable[[], Expected | None] | None = None,
+    expected: Callable[[], Expected | None] = lambda: None,
 ) -> Job:
     """Make the job that delivers rows.
 
@@ -85,7 +85,7 @@ def row_job(
     :param source_parts: what the rows depend on (SQL, binds); None when the job cannot resume.
     :param sub_folder: of the task instance's dead-letter folder.
     :param replay: send only these of the window's dead letters, as they were, and no rows; None: the rows.
-    :param count: see :class:`~airflow_async_rest.core.job.Job`.
+    :param expected: see :class:`~airflow_async_rest.core.job.Job`.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
@@ -120,7 +120,11 @@ def row_job(
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     folder, build = open_folder(uri, scope.try_number), builder.build
     if replay is not None:
-        source = again = Replay([folder], _can_go_again(replay), json_encoder(), sending.request_retry, sending.batch)
+        # As the dead letters name them, but for functions, which are in none.
+        batch = sending.batch
+        if batch is not None and not (callable(batch.format) or callable(batch.results)):
+            batch = None
+        source = again = Replay([folder], _can_go_again(replay), json_encoder(), sending.request_retry, batch)
         build = again.build
     return make_job(
         hook,
@@ -129,7 +133,7 @@ def row_job(
         build=build,
         source=source,
         replays=replay is not None,
-        count=None if replay is not None else count,
+        expected=expected,
         has_key=bool(key),
         target=f"Delivering to {method} {sending.endpoint}{_batches_of(sending.batch)} at",
         about=about,
@@ -250,7 +254,7 @@ class GivenItems:
         while chunk := list(islice(items, _ITEMS_CHUNK)):
             yield [item if isinstance(item, Mapping) else {"item": item} for item in chunk]
 
-    def count(self) -> Expected | None:
+    def expected(self) -> Expected | None:
         """Give how many there are, when that is known beforehand."""
         return Expected(len(self._items), "given") if isinstance(self._items, Sized) else None
 
@@ -263,7 +267,7 @@ def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, 
     call = PlainCall()
     with airflow_errors():
         given = GivenItems(items)
-        job = row_job(hook, sending, call.scope, given, log, sub_folder=call.sub_folder, count=given.count)
+        job = row_job(hook, sending, call.scope, given, log, sub_folder=call.sub_folder, expected=given.expected)
     return call.run(job)
 
 

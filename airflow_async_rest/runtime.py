@@ -8,15 +8,21 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_async_rest.core.dead_letters import Record
-from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, DeadlineError, FailuresError
+from airflow_async_rest.core.errors import (
+    AsyncRestError,
+    ConfigurationError,
+    DeadlineError,
+    FailuresError,
+    StoppedError,
+)
 from airflow_async_rest.core.job import Job, JobRun
 from airflow_async_rest.core.keeper import StateStore
 from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.folders import shows_payloads
 from airflow_async_rest.lineage import describe_outlets
 from airflow_async_rest.telemetry import observed
 
@@ -32,26 +38,33 @@ _NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
 def replay_request(context: "Context") -> LetterFilter | None:
     """Find out whether this try is for dead letters that a person chose in the UI to be sent again, and which.
 
-    The request, in the state store's ``replay``, is for the tries of one Clear, by whose ``max_tries`` it is marked: it
-    stays there until its result is durable and after, and the next Clear is none of its business any more.
+    The state store's ``replay`` has the request until a try takes it up. Then it is in ``replaying``, for the tries of
+    the same Clear, which ``max_tries`` tells from the next: a second press of the button does not take it away.
 
     :raises ConfigurationError: when it is not understood.
+    :raises StoppedError: when the state store fails after a Clear: all but what was chosen might be sent.
     """
-    store, clear = context.get("task_state_store"), context["ti"].max_tries
-    chosen: LetterFilter | None = None
+    store, ti = context.get("task_state_store"), context["ti"]
+    if store is None:
+        return None
     try:
-        request: Any = store.get("replay") if store is not None else None
-        if store is None or request is None:
+        asked: Any = store.get("replay")
+        request: Any = store.get("replaying") if asked is None else asked
+        if request is None:
             return None
-        if isinstance(request, dict) and request.get("accepted", clear) != clear:
+        if asked is None and request.get("accepted") != ti.max_tries:
+            store.delete("replaying")
+            return None
+        chosen = LetterFilter.from_json(request, payloads=shows_payloads())
+        if asked is not None:
+            store.set("replaying", {**asked, "accepted": ti.max_tries})
             store.delete("replay")
-            return None
-        chosen = LetterFilter.from_json(request)
-        store.set("replay", {**request, "accepted": clear})
     except ConfigurationError:
         raise
-    except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
-        context["ti"].task.log.warning("The state store, which has requests to replay, fails: %s", error)
+    except Exception as error:
+        if ti.try_number > 1 and ti.max_tries > (ti.task.retries or 0):
+            raise StoppedError(f"the state store fails, which has requests to replay: {error}") from error
+        return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
     return chosen
 
 
@@ -77,7 +90,7 @@ def run_job(
     store: StateStore | None = context.get("task_state_store") if context else None
     if context is not None:
         job.publish = _publisher(context, failed_items_key)
-        job.sample_payloads = conf.getboolean("async_rest", "xcom_payloads", fallback=True)
+        job.sample_payloads = shows_payloads()
 
     async def run() -> dict[str, Any]:
         if execution_timeout is not None:

@@ -128,7 +128,8 @@ def show_places(airflow_url: str, api_url: str, failed: DayRun, console: Console
         console.print(f"  {what}\n    {url}", markup=False, soft_wrap=True)
     console.print(
         f"\nOpen this address: {task}/plugin/delivery\n"
-        f"Of {failed.day}, {len(failed.failed)} rows were refused. The API takes them now: press Replay.",
+        f"Of {failed.day} (a run is named by its window's end), {len(failed.failed)} rows were refused. "
+        "The API takes them now: press Replay.",
         markup=False,
         soft_wrap=True,
     )

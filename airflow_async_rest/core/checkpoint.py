@@ -1,7 +1,8 @@
 """How far a window has come, and whether the source is still the same."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +37,11 @@ class Checkpoint:
         """Give it with these rows finished."""
         batches = (tuple(index for index in batch if index not in indexes) for batch in self.batches)
         return replace(self, unfinished=self.unfinished - indexes, batches=tuple(batch for batch in batches if batch))
+
+    def with_dead(self, reasons: Iterable[str]) -> "Checkpoint":
+        """Give it with more dead letters counted, of rows that were unfinished."""
+        counted = Counter(self.totals.get("reasons", {})) + Counter(reasons)
+        return replace(self, totals={**self.totals, "reasons": dict(counted)})
 
     def to_json(self) -> dict[str, Any]:
         """Give it as the state store keeps it: of parts, the first and last numbers of each run of them."""

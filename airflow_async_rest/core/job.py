@@ -71,7 +71,7 @@ class Job:
     :param fetch: what is fetched, and where its rows go; None for a job that delivers.
     :param source: the items.
     :param replays: whether these are the window's own dead letters, and nothing else is sent.
-    :param count: finds out how many items there will be, or about; it blocks. None: nobody asks.
+    :param expected: tells how many items there will be, or about, as soon as that is known.
     :param has_key: whether items have a key of their own; else the log warns.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
@@ -89,7 +89,7 @@ class Job:
     fetch: Fetch | None = None
     source: Source[Item | ItemBatch]
     replays: bool = False
-    count: Callable[[], Expected | None] | None = None
+    expected: Callable[[], Expected | None] = lambda: None
     has_key: bool = True
     headers: Mapping[str, str] | None = None
     retry: RequestRetry
@@ -125,7 +125,7 @@ class JobRun:
         self._keeper = self._loading or Keeper(*kept, replays=job.replays)
         self._limiter = RateLimiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
-        self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, self._journal)
+        self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
 
     def _concurrency(self) -> int:
@@ -161,7 +161,7 @@ class JobRun:
         return report
 
     def _judge(self) -> FailuresError | None:
-        if self._job.replays and not self._recorder.totals.complete:
+        if self._job.replays and (self._recorder.unfinished or not self._recorder.totals.complete):
             return FailuresError(
                 "the dead letters are sent, but an earlier try of this task stopped before it had read all its rows: "
                 "clear the task, and it goes on there",
@@ -174,8 +174,6 @@ class JobRun:
         loading = self._keeper.load()
         resume, how = await (self._unless_stopped(loading) if self._loading else loading)
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
-        if job.count is not None:
-            self._watched.count_soon(job.count)
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
         if self._loading and await self._is_done(self._loading, resume):
@@ -326,7 +324,9 @@ class JobRun:
         )
         report = self.report()
         self._observing.end()
-        if (publish := self._job.publish) is not None:
+        # A replay that could not begin has nothing to say of the window, and what was said before stands.
+        publish = self._job.publish if self._keeper.has_begun or not self._job.replays else None
+        if publish is not None:
             sample = self._recorder.sample()
             await self._keeper.publish(lambda: publish(report, sample, error or lost), end)
         await self._observing.close()

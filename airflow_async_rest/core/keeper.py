@@ -63,6 +63,11 @@ class Keeper:
         self._turn = asyncio.Lock()
         self._begun = False  # until it has, what an earlier try left stays as it is
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is an account to be written: before that, an earlier one stays as it is."""
+        return self._begun
+
     async def load(self) -> tuple[Resume | None, str]:
         """Find out where to go on. :return: that, and how to say it."""
         if self._replays:
@@ -131,6 +136,13 @@ class Keeper:
         if checkpoint.parts and live[0] > checkpoint.parts[-1]:
             raise ValueError("a later try has started over, and left no checkpoint")
         known = await self._files.call(folder.read)
+        if self._replays:
+            if checkpoint.totals.get("complete") and known.keys() - letters.keys() - checkpoint.unfinished:
+                raise ValueError("there are dead letters of a later try, which left no account")
+            # Being sent when the try before ended, and dead all the same: what nobody chose now stays dead.
+            again = checkpoint.unfinished & letters.keys() & known.keys()
+            checkpoint = checkpoint.with_dead(letters[index] for index in again).without(again)
+            counted |= {index: letters[index] for index in again}
         delivered = checkpoint.unfinished & (letters.keys() - known.keys())
         return Resume(
             checkpoint.without(delivered),
@@ -238,7 +250,8 @@ class Keeper:
     async def _forget(self) -> None:
         """Let the next try begin anew, unless it replays what is dead: then it goes on with this account."""
         if self._store is not None and self._fingerprint is not None:
-            await self._airflow.call(self._store.set, "settled", self._account)
+            with self._journal.complaining("keep the account, so the dead letters could not be replayed in the task"):
+                await self._airflow.call(self._store.set, "settled", self._account)
             await self._airflow.call(self._store.delete, "checkpoint")
 
     async def publish(self, call: Callable[[], None], until: float) -> None:

@@ -8,7 +8,8 @@ from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import ConfigurationError
 
-_SEARCHED = ("key", "method", "path", "query", "reason", "status", "response_excerpt", "payload", "row")
+_SEARCHED = ("key", "method", "path", "query", "reason", "status", "response_excerpt")
+_PAYLOADS = ("payload", "row")
 # "count" is for people; "accepted" is what the task adds.
 _KNOWN = frozenset({"reasons", "search", "count", "accepted"})
 
@@ -19,19 +20,21 @@ class LetterFilter:
 
     :param reasons: those that failed for one of these; None: whatever for.
     :param search: those with this text in the request, the row or the answer; upper and lower case are one.
+    :param payloads: whether to search what was sent, and rows; not where it is not shown.
     """
 
     reasons: Collection[str] | None = None
     search: str = ""
+    payloads: bool = True
 
     def matches(self, record: Record) -> bool:
         """Tell whether a dead letter is meant."""
         if self.reasons is not None and record.get("reason") not in self.reasons:
             return False
-        return not self.search or self.search.casefold() in _text_of(record)
+        return not self.search or self.search.casefold() in _text_of(record, payloads=self.payloads)
 
     @classmethod
-    def from_json(cls, value: Any) -> "LetterFilter":
+    def from_json(cls, value: Any, *, payloads: bool = True) -> "LetterFilter":
         """Read the filter of a request to send dead letters again: ``{"reasons": [...], "search": "..."}``.
 
         :raises ConfigurationError: when it is none; a filter that is not understood must not mean all.
@@ -39,7 +42,7 @@ class LetterFilter:
         if isinstance(value, Mapping) and value.keys() <= _KNOWN:
             reasons, search = value.get("reasons"), value.get("search") or ""
             if isinstance(search, str) and (reasons is None or _are_texts(reasons)):
-                return cls(reasons, search)
+                return cls(reasons, search, payloads)
         raise ConfigurationError(
             f"the task's state store has the key 'replay' with {value!r}: write "
             "{'reasons': ['http_422'] or null, 'search': 'text' or ''}, or delete the key."
@@ -50,7 +53,8 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def _text_of(record: Record) -> str:
-    parts = [value for name in _SEARCHED if (value := record.get(name)) is not None]
+def _text_of(record: Record, *, payloads: bool) -> str:
+    names = _SEARCHED + (_PAYLOADS if payloads else ())
+    parts = [value for name in names if (value := record.get(name)) is not None]
     texts = [part if isinstance(part, str) else encode_anything(part).decode(errors="replace") for part in parts]
     return "\n".join(texts).casefold()

@@ -1,15 +1,12 @@
 """What a running job shows to whoever watches it: its report so far, and what is of interest only meanwhile."""
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.source import Expected
 
@@ -18,10 +15,11 @@ _HISTORY = 150
 
 
 class Progress:
-    """Knows how many items there will be, and what the last minutes were like.
+    """Knows what the last minutes were like.
 
     :param rate_limit: requests, and the seconds they are allowed in; None without a limit.
     :param concurrency: gives how many requests may be in flight at this moment.
+    :param expected: tells how many items there will be, as soon as that is known.
     """
 
     def __init__(
@@ -29,28 +27,13 @@ class Progress:
         limiter: RateLimiter,
         rate_limit: tuple[int, float] | None,
         concurrency: Callable[[], int],
-        journal: Journal,
+        expected: Callable[[], Expected | None],
     ) -> None:
         self._limiter = limiter
         self._rate_limit = rate_limit and {"count": rate_limit[0], "seconds": rate_limit[1]}
         self._concurrency = concurrency
-        self._journal = journal
-        self._expected: Expected | None = None
+        self._expected = expected
         self._history: deque[list[float]] = deque(maxlen=_HISTORY)
-
-    def count_soon(self, count: Callable[[], Expected | None]) -> None:
-        """Have the items counted on a thread of its own: the database may need as long for that as for reading them.
-
-        Nobody waits for it, and it may fail.
-        """
-
-        def run() -> None:
-            try:
-                self._expected = count()
-            except Exception as error:  # noqa: BLE001  (whatever the database says)
-                self._journal.complain("find out how many rows there are", error)
-
-        threading.Thread(target=copy_context().run, args=(run,), name="async-rest-count", daemon=True).start()
 
     def of(self, report: Mapping[str, Any], in_flight: int) -> dict[str, Any]:
         """Give the progress of this moment, as plain JSON.
@@ -58,7 +41,7 @@ class Progress:
         :param report: of this moment.
         :param in_flight: requests.
         """
-        now, share = time.time(), self._limiter.share_used()
+        now, share, expected = time.time(), self._limiter.share_used(), self._expected()
         self._history.append([round(now, 1), report["delivered"] + report["failed"] + report["skipped"]])
         return {
             **report,
@@ -66,7 +49,7 @@ class Progress:
             "concurrency": self._concurrency(),
             "limit_share_used": None if share is None else round(share, 3),
             "rate_limit": self._rate_limit,
-            "expected": self._expected and asdict(self._expected),
+            "expected": expected and asdict(expected),
             "history": list(self._history),
             "updated_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
         }

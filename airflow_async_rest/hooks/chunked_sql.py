@@ -23,6 +23,8 @@ from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 
 Row = dict[str, Any]
 
+_ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sql}\n) counted WHERE CAST(:async_rest AS boolean)"
+
 
 class ChunkedSqlHook(BaseHook):
     """Reads a query in chunks, with a cursor that really streams.
@@ -50,7 +52,7 @@ class ChunkedSqlHook(BaseHook):
         :param parameters: values of the binds. A datetime reaches the database in the form its columns compare
             with, in UTC.
         :param chunk_size: rows in a chunk.
-        :param count_rows: whether :meth:`SqlChunks.count` counts them, which may take as long as the query.
+        :param count_rows: whether the rows are counted first, which may take as long as the query.
         :return: an iterable of lists of dicts, with the column names as the database gives them; it can be
             iterated again, and cancelled from another thread.
         :raises ConfigurationError: when an argument is wrong; names it.
@@ -72,7 +74,10 @@ class ChunkedSqlHook(BaseHook):
 
 
 class SqlChunks:
-    """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`."""
+    """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`.
+
+    :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
+    """
 
     def __init__(
         self, hook: Any, sql: str, parameters: Mapping[str, Any], chunk_size: int, *, count_rows: bool = False
@@ -80,6 +85,7 @@ class SqlChunks:
         self._hook = hook
         self._sql = sql
         self._count_rows = count_rows
+        self.expected: Expected | None = None
         self._chunk_size = chunk_size
         self._raw: Any = None
         self._engine = hook_engine(hook)
@@ -112,6 +118,7 @@ class SqlChunks:
             with self._engine.connect() as connection:
                 self._raw = connection.connection.dbapi_connection
                 prepare_session(connection)
+                self._expect(connection)
                 with self._executed(connection) as result:
                     names = _names(result.keys())
                     while rows := _fetch(result, self._chunk_size):
@@ -119,19 +126,27 @@ class SqlChunks:
         finally:
             self._raw = None
 
-    def count(self) -> Expected | None:
-        """Find out how many rows the query has, on a connection of its own: by counting them, or by an estimate.
-
-        :return: None where they are not to be counted and the database gives no estimate: all but PostgreSQL.
-        """
-        if self._engine is None or not (self._count_rows or self.dialect == "postgresql"):
-            return None
-        # On a line of its own, because the query may end in a comment.
-        ask = "SELECT count(*) FROM (\n{sql}\n) counted" if self._count_rows else "EXPLAIN (FORMAT JSON) {sql}"
-        with self._engine.connect() as connection:
-            prepare_session(connection)
-            answer = connection.execute(text(ask.format(sql=self._sql)), self._binds).scalar_one()
-        return Expected(answer, "counted") if self._count_rows else Expected(answer[0]["Plan"]["Plan Rows"], "about")
+    def _expect(self, connection: Connection) -> None:
+        """Find out how many rows there will be, on the connection that reads them; if that fails, nobody knows."""
+        if self._count_rows:
+            # By a cursor, as the one that reads: it takes a single statement only.
+            ask, how = "SELECT count(*) FROM (\n{sql}\n) counted", "counted"
+        elif self.dialect == "postgresql" and connection.dialect.driver == "psycopg":
+            # A bind makes psycopg take a single statement only; psycopg2 would take several.
+            ask, how = _ESTIMATE, "about"
+        else:
+            return
+        try:
+            with connection.begin_nested() if self.dialect == "postgresql" else contextlib.nullcontext():
+                statement = text(ask.format(sql=self._sql))
+                binds = self._binds | ({"async_rest": True} if how == "about" else {})
+                by_cursor = {"stream_results": how == "counted"}
+                answer = connection.execute(statement, binds, execution_options=by_cursor).scalar_one()
+        except DBAPIError as error:
+            if is_transient(error, self.dialect):
+                raise
+        else:
+            self.expected = Expected(answer if how == "counted" else answer[0]["Plan"]["Plan Rows"], how)
 
     def cancel(self) -> None:
         """Cancel the statement that is running; from another thread."""

@@ -194,7 +194,7 @@ class RestToSqlOperator(BaseOperator):
                 window=window,
                 conflict_key=self.conflict_key,
             )
-            chunks, source_parts, count = self._source(window)
+            chunks, source_parts, expected = self._source(window)
             job = fetch_jobs.table_job(
                 RestConnection(self.http_conn_id),
                 fetch_jobs.Asking(
@@ -220,7 +220,7 @@ class RestToSqlOperator(BaseOperator):
                 destination=(self.destination_conn_id, plan),
                 window=window,
                 source_parts=source_parts,
-                count=count,
+                expected=expected,
             )
         return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
 
@@ -242,7 +242,7 @@ class RestToSqlOperator(BaseOperator):
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
     def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
-        """Give the items, what tells them from others, and what counts them."""
+        """Give the items, what tells them from others, and what knows how many there are."""
         from airflow_async_rest import fetch_jobs  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
 
@@ -255,12 +255,12 @@ class RestToSqlOperator(BaseOperator):
             hook = ChunkedSqlHook(self.sql_conn_id)
             chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows)
             about = ("sql", self.sql, sorted(binds.items()))
-            return fetch_jobs.ReadFirst.where_needed(chunks), about, chunks.count
+            return fetch_jobs.ReadFirst.where_needed(chunks), about, lambda: chunks.expected
         if self.window_step is not None and window is not None:
             steps = fetch_jobs.window_steps(window, self.window_step)
-            return steps, ("window_step", self.window_step), steps.count
+            return steps, ("window_step", self.window_step), steps.expected
         given = fetch_jobs.given_items(self.items)
-        return given, ("items",), given.count
+        return given, ("items",), given.expected
 
     def _window(self, context: "Context") -> Window | None:
         """Find the window, where something asks for one."""

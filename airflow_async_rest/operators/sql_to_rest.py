@@ -43,7 +43,7 @@ class SqlToRestOperator(BaseOperator):
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param chunk_size: rows fetched from the cursor at a time. Default 5000: larger ones are hardly faster, and
         up to three chunks are in memory.
-    :param count_rows: count the rows first, by ``SELECT count(*)`` beside the query, so that Airflow's UI shows how far
+    :param count_rows: count the rows first, by ``SELECT count(*)``, so that Airflow's UI shows how far
         a running task is. Default False: on PostgreSQL the planner's estimate is shown, elsewhere the rows so far.
     :param concurrency: requests in flight, or ``"adaptive"``: as many as the API bears, found while sending; it begins
         with 4, and goes up to 256. Default: the connection's, else 16, which most APIs bear.
@@ -163,7 +163,7 @@ class SqlToRestOperator(BaseOperator):
                 window=window,
                 source_parts=(self.sql, sorted(binds.items())),
                 replay=runtime.replay_request(context),
-                count=chunks.count,
+                expected=lambda: chunks.expected,
             )
         return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
 

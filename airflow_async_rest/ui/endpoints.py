@@ -3,6 +3,7 @@
 Each asks Airflow whether the user may see it, as Airflow's own do. Dead letters show what XCom shows of them.
 """
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,14 +18,14 @@ from airflow_async_rest import __version__
 from airflow_async_rest.core.dead_letters import DeadLetterFolder
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.folders import TaskScope
+from airflow_async_rest.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters
 from airflow_async_rest.ui.windows import list_windows
 
 _MOST_WINDOWS = 5_000
 _LONGEST_PAGE = 200
 
-app = FastAPI(title="airflow-provider-async-rest", version=__version__)
+app = FastAPI(title="airflow-provider-async-rest", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 app.mount(f"/static/{__version__}", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
 
 
@@ -43,7 +44,7 @@ def _folder(scope: Annotated[TaskScope, Depends(_scope)], folder: str | None = N
 
 
 def _only(reason: Annotated[list[str] | None, Query()] = None, search: str = "") -> LetterFilter:
-    return LetterFilter(reason, search)
+    return LetterFilter(reason, search, shows_payloads())
 
 
 Folder = Annotated[DeadLetterFolder, Depends(_folder)]
@@ -73,7 +74,12 @@ def download(folder: Folder, only: Only, format: Literal["jsonl", "csv"] = "json
         "csv": (letters.as_csv, "text/csv; charset=utf-8"),
     }[format]
     headers = {"Content-Disposition": f'attachment; filename="dead_letters.{format}"'}
-    return StreamingResponse(content(folder, only), media_type=kind, headers=headers)
+    pieces = content(folder, only)
+    try:
+        first = next(pieces, b"")  # a folder that cannot be read is told while there is a status to tell it by
+    except DeadLetterStoreError as error:
+        raise HTTPException(503, f"The API server cannot read the dead letters: {error}") from error
+    return StreamingResponse(chain([first], pieces), media_type=kind, headers=headers)
 
 
 @app.get("/windows", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.XCOM))])

@@ -22,7 +22,7 @@ _CSV_COLUMNS = (
     *("response_excerpt", "payload", "row"),
 )
 # What a spreadsheet takes for the beginning of a formula.
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 # Of deliver() and fetch(), when a task calls them several times.
 _FURTHER_CALL = re.compile(r"/call-\d+")
 
@@ -42,10 +42,10 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
     :raises FolderRefusedError: when it names another place.
     :raises FolderAwayError: when nothing is there, or it cannot be reached.
     """
-    if any(part in {"", ".", ".."} or "/" in part for part in (scope.dag_id, scope.run_id, scope.task_id)):
+    if any(part in {"", ".", ".."} or set(part) & {"/", "\0"} for part in (scope.dag_id, scope.run_id, scope.task_id)):
         raise FolderRefusedError("There is no such task instance.")
     own = scope.folder_uri(None)
-    if uri is not None and uri != own and not _FURTHER_CALL.fullmatch(uri.removeprefix(own)):
+    if uri is not None and uri != own and not (uri.startswith(own) and _FURTHER_CALL.fullmatch(uri[len(own) :])):
         raise FolderRefusedError(
             "These dead letters are not where [async_rest] dead_letter_path of airflow.cfg says that this task "
             "instance keeps them, as the API server reads it; only files there are shown."
@@ -69,8 +69,9 @@ def _check_links(uri: str) -> None:
     if uri.startswith("file://"):
         path, base = Path(uri.removeprefix("file://")), Path(dead_letter_base().removeprefix("file://"))
         relative = path.relative_to(base)
-        if path.resolve() != base.resolve() / relative:
-            raise FolderRefusedError("The dead-letter folder is a link to another place.")
+        links = [part for part in path.glob("*.jsonl") if part.is_symlink()]
+        if links or path.resolve() != base.resolve() / relative:
+            raise FolderRefusedError("The dead-letter folder is, or has, a link to another place.")
 
 
 def _letters(folder: DeadLetterFolder, *, exactly: bool = True) -> Iterator[Record]:
@@ -92,7 +93,7 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
         reasons[str(record.get("reason"))] += 1
         if only.matches(record):
             if offset <= matching < offset + limit:
-                records.append(shown_record(record, payloads=True, longest=_LONGEST_PAYLOAD))
+                records.append(shown_record(record, payloads=only.payloads, longest=_LONGEST_PAYLOAD))
             matching += 1
             replayable += bool(record.get("method"))
     return {
@@ -109,7 +110,7 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
 def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     """Give the dead letters whole, as they are stored, one on each line."""
     for record in filter(only.matches, _letters(folder)):
-        yield encode_anything(record) + b"\n"
+        yield encode_anything(record if only.payloads else without_payload(record)) + b"\n"
 
 
 def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
@@ -121,10 +122,16 @@ def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     table = csv.writer(text)
     table.writerow(_CSV_COLUMNS)
     for number, record in enumerate(filter(only.matches, _letters(folder)), 1):
-        table.writerow([_cell(record.get(column)) for column in _CSV_COLUMNS])
+        shown = record if only.payloads else without_payload(record)
+        table.writerow([_cell(shown.get(column)) for column in _CSV_COLUMNS])
         if number % _ROWS_A_CHUNK == 0:
             yield _taken(text)
     yield _taken(text)
+
+
+def without_payload(record: Record) -> Record:
+    """Leave out what was sent, where ``[async_rest] xcom_payloads`` says so."""
+    return {name: value for name, value in record.items() if name not in {"payload", "row"}}
 
 
 def _cell(value: Any) -> str:

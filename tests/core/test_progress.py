@@ -1,13 +1,11 @@
 """The progress that a running job keeps for whoever watches it."""
 
 import asyncio
-import logging
-import threading
 from datetime import datetime
 from itertools import pairwise
 
 import pytest
-from engine import Rows, Store, make_job, run
+from engine import Store, make_job, run
 
 from airflow_async_rest.core.source import Expected
 
@@ -31,7 +29,10 @@ async def slowly(seen):
 def test_it_tells_the_total_the_limit_and_the_last_minutes(api, tmp_path, often):
     api.answer = slowly
     store = Store()
-    run(make_job(api, tmp_path, 250, concurrency=4, count=lambda: Expected(260, "about"), rate_limit=(500, 1.0)), store)
+    run(
+        make_job(api, tmp_path, 250, concurrency=4, expected=lambda: Expected(260, "about"), rate_limit=(500, 1.0)),
+        store,
+    )
     *running, last = progress_of(store)
     assert running, "it ended before anything was written"
     assert all(one["rate_limit"] == {"count": 500, "seconds": 1.0} for one in running)
@@ -60,18 +61,3 @@ def test_it_stays_small_however_long_it_takes(api, tmp_path, monkeypatch):
     store = Store()
     run(make_job(api, tmp_path, 250, concurrency=4), store)
     assert max(len(one["history"]) for one in progress_of(store)) == 5 < len(progress_of(store))
-
-
-def test_counting_that_fails_or_hangs_holds_nothing_up(api, tmp_path, caplog):
-    forever = threading.Event()
-    store = Store()
-    assert run(make_job(api, tmp_path / "hangs", count=forever.wait), store)["delivered"] == 250
-    assert progress_of(store)[-1]["expected"] is None
-    forever.set()
-
-    def fail():
-        raise ValueError("no such table")
-
-    with caplog.at_level(logging.WARNING):
-        assert run(make_job(api, tmp_path / "fails", Rows(2_000), count=fail), Store())["delivered"] == 2_000
-    assert "Could not find out how many rows there are: no such table" in caplog.text

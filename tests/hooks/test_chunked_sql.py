@@ -120,8 +120,12 @@ def test_rows_come_in_chunks_of_dicts_with_the_databases_column_names(database):
 def count(sql, parameters=None, **arguments):
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
-    found = ChunkedSqlHook("source_db").chunks(sql, parameters, **arguments).count()
-    return found and (found.items, found.how)
+    chunks = ChunkedSqlHook("source_db").chunks(sql, parameters, **arguments)
+    assert chunks.expected is None
+    rows = sum(map(len, chunks))
+    if chunks.expected is not None and chunks.expected.how == "counted":
+        assert chunks.expected.items == rows
+    return chunks.expected and (chunks.expected.items, chunks.expected.how)
 
 
 def test_rows_are_counted_when_asked_for(database):
@@ -144,8 +148,23 @@ def test_postgresql_estimates_without_reading(postgresql):
     )
     items, how = count(IN_WINDOW.format(table="estimated"), WINDOW)
     assert (how, 1300 < items < 1600) == ("about", True)  # 1,440 of these minutes are in the window
-    with pytest.raises(Exception, match="no_such_column"):
+    with pytest.raises(ConfigurationError, match="no_such_column"):
         count("SELECT no_such_column FROM estimated")
+
+
+@pytest.mark.parametrize("count_rows", [False, True])
+@pytest.mark.parametrize("close", ["", ") x", ") counted"])
+def test_a_second_statement_is_never_run(postgresql, count_rows, close):
+    """As a template may bring it in, where anybody may trigger the DAG."""
+    postgresql("DROP TABLE IF EXISTS victim", "CREATE TABLE victim AS SELECT 1 AS id")
+    with pytest.raises(ConfigurationError):
+        count(f"SELECT id FROM victim{close}; DELETE FROM victim; COMMIT; --", count_rows=count_rows)
+    assert postgresql("SELECT count(*) FROM victim") == [(1,)]
+
+
+def test_what_cannot_be_estimated_is_read_all_the_same(postgresql):
+    postgresql("DROP TABLE IF EXISTS locked", "CREATE TABLE locked AS SELECT generate_series(1, 3) AS id")
+    assert count("SELECT id AS x, id AS y FROM locked FOR UPDATE") is not None
 
 
 DIGITS = "12345678901234567890123456789012345678"

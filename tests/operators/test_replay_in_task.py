@@ -160,7 +160,7 @@ def test_another_clear_is_no_replay_any_more(places, failed, accepted):
     places.reset()
     assert clear(sql_to_rest(request_retry=ONCE), accepted, of_try=2)[0] == "success"
     assert sorted(ids(places.seen)) == list(range(1, 101))  # as any Clear of a success
-    assert "replay" not in accepted.data["state"]
+    assert not {"replay", "replaying"} & accepted.data["state"].keys()
     assert "replay" not in accepted.report
 
 
@@ -257,16 +257,60 @@ def test_a_replay_that_is_killed_goes_on_with_the_rest(places, failed, monkeypat
     assert counts(after) == [100, 100, 0, 0, 0]
 
 
-def test_a_request_that_cannot_be_marked_is_a_replay_all_the_same(places, failed, monkeypatch):
-    """All but what was asked for would be sent otherwise; it can only not be told from the next Clear's."""
-    send = failed.send
+@pytest.mark.parametrize("call", ["GetTaskStateStore", "SetTaskStateStore", "DeleteTaskStateStore"])
+def test_a_state_store_that_fails_does_not_make_a_replay_a_delivery(places, accepted, monkeypatch, call):
+    send = accepted.send
 
-    def refuse_to_mark(msg):
-        if getattr(msg, "key", "") == "replay" and hasattr(msg, "value"):
+    def fail(msg):
+        if type(msg).__name__ == call and msg.key in {"replay", "replaying"}:
             raise ConnectionError("the API server is away")
         return send(msg)
 
-    monkeypatch.setattr(failed, "send", refuse_to_mark)
+    ask(accepted, reasons=["http_422"])
+    with monkeypatch.context() as away:
+        away.setattr(accepted, "send", fail)
+        state, error = clear(sql_to_rest(request_retry=ONCE, max_failures=20, retries=2), accepted)
+    assert (state, places.seen) == ("up_for_retry", [])
+    assert "the state store fails" in str(error)
+    task = sql_to_rest(request_retry=ONCE, max_failures=20, retries=2)
+    assert run_try(task, accepted, 3, max_tries=4)[0] == "success"
+    assert sorted(ids(places.seen)) == REFUSED
+
+
+def test_a_second_press_does_not_take_the_request_away_from_the_replay_that_runs(places, failed):
+    places.answer = lambda seen: 503
     ask(failed, reasons=["http_422"])
     clear(sql_to_rest(request_retry=ONCE), failed)
-    assert sorted(ids(places.seen)) == REFUSED
+    places.reset()
+    places.answer = lambda seen: 200
+    failed.data["state"].pop("replay", None)  # asked for once more, and withdrawn, because the task was running
+    run_try(sql_to_rest(request_retry=ONCE), failed, 3, max_tries=4)
+    assert set(ids(places.seen)) <= set(REFUSED)
+
+
+def test_what_an_interrupted_replay_was_sending_is_not_lost_to_the_next(places, failed):
+    def answer(seen):
+        if seen.path.endswith("/3"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return "hang"
+        return 200
+
+    places.answer = answer
+    ask(failed, reasons=["http_503"])
+    assert clear(sql_to_rest(request_retry=ONCE, concurrency=1), failed)[0] == "up_for_retry"
+    assert failed.report["unfinished"] == 1
+    places.reset()
+    places.answer = lambda seen: 200
+    ask(failed, reasons=["http_422"])
+    state, _ = clear(sql_to_rest(request_retry=ONCE), failed, of_try=2)
+    assert (state, sorted(ids(places.seen))) == ("up_for_retry", REFUSED)
+    assert counts(failed)[3:] == [0, 0]
+    assert failed.report["failed"] == failed.report["reasons"]["http_503"] > 0
+
+
+def test_a_replay_that_cannot_begin_leaves_the_report_alone(places, failed):
+    ask(failed)
+    del failed.data["state"]["checkpoint"]
+    assert clear(sql_to_rest(), failed)[0] == "failed"
+    assert failed.data["xcom"] == {}  # which Airflow had emptied
+    assert failed.data["state"]["progress"]["failed"] == 20

@@ -121,6 +121,8 @@ def test_the_folder_that_the_report_names_is_the_tasks_own(client_of, letters):
         "file://{own}/",
         "{own}",
         "s3://bucket/{own}",
+        "/call-987",
+        "file:///call-987",
     ],
 )
 def test_any_other_folder_is_refused(client_of, base, letters, folder):
@@ -139,6 +141,7 @@ def test_any_other_folder_is_refused(client_of, base, letters, folder):
         {"task_id": "../../../another_dag/run/post"},
         {"dag_id": "another_dag/run/post/-1/../../../../sensors"},
         {"run_id": ""},
+        {"run_id": "a\0b"},
         {"task_id": "."},
     ],
 )
@@ -153,7 +156,36 @@ def test_a_link_does_not_lead_out_either(client_of, base, own, tmp_path):
     own.parent.mkdir(parents=True)
     own.symlink_to(tmp_path / "secret")
     answer = get(client_of("ann"))
-    assert (answer.status_code, answer.json()["detail"]) == (403, "The dead-letter folder is a link to another place.")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        403,
+        "The dead-letter folder is, or has, a link to another place.",
+    )
+
+
+def test_a_part_that_is_a_link_is_not_followed(client_of, letters, base):
+    other = DeadLetterFolder(base / "another_dag/run/post/-1", 1)
+    other.write([letter(0)])
+    (letters / "1-3.jsonl").symlink_to(base / "another_dag/run/post/-1/1-1.jsonl")
+    assert get(client_of("ann")).status_code == 403
+
+
+def test_payloads_that_xcom_does_not_show_are_not_shown_here(client_of, letters, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__XCOM_PAYLOADS", "False")
+    client = client_of("vic")
+    page = get(client).json()
+    assert page["total"] == 120
+    assert not [record for record in page["records"] if "payload" in record or "row" in record]
+    assert get(client, search='"id"').json()["matching"] == 0
+    for kind in ("jsonl", "csv"):
+        text = client.get("/async-rest/dead-letters/download", params=TASK | {"format": kind}).text
+        assert "sensors/1" in text
+        assert '"id": 1' not in text
+        assert '{"id":1}' not in text
+
+
+@pytest.mark.parametrize("path", ["docs", "redoc", "openapi.json"])
+def test_nothing_else_is_served(client_of, path):
+    assert client_of(None).get(f"/async-rest/{path}").status_code == 404
 
 
 def test_the_configured_folder_may_itself_be_a_link(client_of, letters, base, tmp_path, monkeypatch):
@@ -167,8 +199,8 @@ def test_storage_that_cannot_be_reached_is_told_apart(client_of, letters, monkey
     answer = get(client, run_id="another")
     assert (answer.status_code, "finds no dead-letter files there" in answer.json()["detail"]) == (503, True)
     (letters / "1-2.jsonl").write_text("cut off")
-    answer = get(client)
-    assert (answer.status_code, "it is cut off" in answer.json()["detail"]) == (503, True)
+    for answer in (get(client), client.get("/async-rest/dead-letters/download", params=TASK)):
+        assert (answer.status_code, "it is cut off" in answer.json()["detail"]) == (503, True)
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", "nowhere://bucket/dead_letters")
     answer = get(client)
     assert (answer.status_code, "cannot read" in answer.json()["detail"]) == (503, True)

@@ -16,7 +16,9 @@ function lines(cell, zone) {
   if (report) {
     found.push(
       `${count(report.delivered)} ${fetched(report) ? "fetched" : "delivered"}, ${count(report.failed)} failed` +
-        (report.skipped ? `, ${count(report.skipped)} skipped` : ""),
+        (report.skipped ? `, ${count(report.skipped)} skipped` : "") +
+        (fetched(report) ? `, ${count(report.rows_loaded)} rows loaded` : "") +
+        (report.rows_refused ? `, ${count(report.rows_refused)} rows refused` : ""),
       `${duration(report.elapsed_seconds)}`,
     );
   }

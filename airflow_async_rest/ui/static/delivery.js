@@ -14,8 +14,7 @@ const AFTER_CLICK_MS = 1_500;
 
 // Airflow shows the tab on every task.
 const OTHERS =
-  "This task is not one of async-rest's that deliver or fetch rows (SqlToRestOperator, RestToSqlOperator), " +
-  "or it has left no report.";
+  "This tab is for tasks that deliver or fetch rows: SqlToRestOperator, RestToSqlOperator, ReplayDeadLettersOperator.";
 
 /** What came of the last replay, or that one is under way. */
 function Replaying({ task, asked }) {
@@ -23,13 +22,13 @@ function Replaying({ task, asked }) {
   if (isReplaying(task, asked)) {
     const number = asked?.count ?? task.request?.count;
     const fetches = isFetch(task);
-    const what = number ? counted(number, fetches ? "failed item" : "dead letter") : "dead letters";
+    const what = number ? counted(number, "dead letter") : "dead letters";
     const text = [
       fetches ? "What is loaded stays." : "Nothing else of the window is sent.",
       task.instance.state !== "running" && "The task waits for its turn.",
       isLive(task) && replay && `${count(replay.delivered)} delivered, ${count(replay.failed)} failed so far.`,
     ];
-    return h(Notice, { title: `${fetches ? "Fetching" : "Sending"} again: ${what}` }, text.filter(Boolean).join(" "));
+    return h(Notice, { title: `${fetches ? "Trying" : "Sending"} again: ${what}` }, text.filter(Boolean).join(" "));
   }
   if (!task.ended || !replay || isStale(task)) return null;
   const sent = replay.sent ?? replay.delivered + replay.failed;
@@ -40,6 +39,16 @@ function Replaying({ task, asked }) {
     `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again.`,
   );
 }
+
+/** Airflow asks no more for a task that has ended, so the page around this tab still shows the try before. */
+const Around = () =>
+  h(
+    Notice,
+    { title: "Airflow's own header shows the try before", action: h(C.Button, RELOAD, "Reload the page") },
+    "It does not look again by itself.",
+  );
+
+const RELOAD = { size: "xs", variant: "outline", onClick: () => globalThis.location.reload() };
 
 function NotYet({ task }) {
   const state = task.instance.state;
@@ -105,6 +114,7 @@ function Task({ scope, task, refresh }) {
     React.Fragment,
     null,
     h(Replaying, { task, asked: open }),
+    isOver && h(Around),
     h(Panel, null, h(Progress, { task }), h(Figures, { task })),
     failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, onAsked }),
   );

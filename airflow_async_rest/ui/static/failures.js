@@ -206,12 +206,12 @@ export function Failures({ scope, task, asked, onAsked }) {
 const Gone = ({ total }) =>
   h(
     Panel,
-    { title: `What failed (${count(total)})` },
+    { title: `What failed (${count(total)}): all delivered since` },
     h(
       Empty,
       { title: "No dead letter is left" },
-      "A replay has delivered since what had failed; the figures above are from before. A Clear of the task finds it " +
-        "done.",
+      "A replay by another task has since delivered all of them; the figures above are from before. Clearing the task " +
+        "sends nothing, and marks it as done.",
     ),
   );
 
@@ -219,7 +219,7 @@ function Found({ page, isFiltered, loading }) {
   if (page.records.length === 0) {
     return h(
       Empty,
-      { title: isFiltered ? "None is like that" : "None is left" },
+      { title: isFiltered ? "No match" : "None is left" },
       isFiltered ? "Choose other reasons, or search for something else." : "The task has it in hand again, or XCom has no sample.",
     );
   }

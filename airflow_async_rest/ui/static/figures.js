@@ -9,10 +9,10 @@ const per = { 1: "s", 60: "min", 3600: "h" };
 
 const limit = ({ count: number, seconds }) => `${count(number)}/${per[seconds] ?? `${seconds} s`}`;
 
-/** What the limit leaves, for those who ask why it is not faster. */
-function limitHint({ rate_limit: allowed, limit_share_used: share }) {
-  if (!allowed) return "no limit set";
-  return share == null ? `limit ${limit(allowed)}` : `${percent(share)} of limit ${limit(allowed)}`;
+/** The limit is of requests, of which an item may need several, or a batch of items one. */
+function limitHint({ rate_limit: allowed, limit_share_used: share }, live) {
+  if (!allowed) return live ? "no limit set" : undefined;
+  return live && share != null ? `${percent(share)} of limit ${limit(allowed)}` : `limit ${limit(allowed)}`;
 }
 
 const latency = ({ latency_ms: found }) =>
@@ -59,7 +59,7 @@ function whileRunning(figures) {
       value: figures.in_flight ?? NONE,
       hint: share && `${share} at a time`,
     }),
-    h(Figure, { key: "rate", label: "Items a second", value: rate(recentRate(figures)), hint: limitHint(figures) }),
+    h(Figure, { key: "rate", label: "Items a second", value: rate(recentRate(figures)) }),
   ];
 }
 
@@ -68,13 +68,10 @@ function ofAll(figures) {
     figures.unfinished > 0 &&
       h(Figure, { key: "open", label: "Unfinished", value: figures.unfinished, tone: "up_for_retry" }),
     h(Figure, { key: "took", label: "Took", value: duration(figures.elapsed_seconds) }),
-    h(Figure, {
-      key: "rate",
-      label: "Items a second",
-      value: rate(figures.items_per_second),
-      hint: figures.rate_limit && `limit ${limit(figures.rate_limit)}`,
-    }),
+    h(Figure, { key: "rate", label: "Items a second", value: rate(figures.items_per_second) }),
+    // A replay reads no rows, so it resumes none.
     figures.resumed_from != null &&
+      !figures.replay &&
       h(Figure, { key: "resumed", label: "Resumed from", value: figures.resumed_from, hint: "items" }),
   ];
 }
@@ -112,7 +109,12 @@ export function Figures({ task }) {
       ...rows(figures),
       h(Figure, { key: "read", label: "Read", value: figures.read }),
       ...(isLive(task) ? whileRunning(figures) : ofAll(figures)),
-      h(Figure, { key: "requests", label: "Requests", value: figures.requests }),
+      h(Figure, {
+        key: "requests",
+        label: "Requests",
+        value: figures.requests,
+        hint: limitHint(figures, isLive(task)),
+      }),
       h(Figure, { key: "retries", label: "Retries", value: figures.retries }),
       ...latency(figures),
     ]),

@@ -6,7 +6,9 @@ import { C, React, Table, h, narrow, useTimezone } from "./kit.js";
 const { Fragment, memo, useCallback, useId, useState } = React;
 
 /** What a reader knows a letter by; one whose key is missing by its place among the items. */
-function nameOf({ key, index }) {
+function nameOf(letter) {
+  const { key, index } = letter;
+  if (letter.row_number != null) return `row ${letter.row_number + 1} of item ${letter.index + 1}`;
   if (key == null) return index == null ? NONE : `item ${index}`;
   return typeof key === "object" ? JSON.stringify(key) : String(key);
 }
@@ -69,8 +71,8 @@ function Letter({ letter, zone }) {
       { as: "dl", display: "grid", gridTemplateColumns: "auto 1fr", columnGap: 4, rowGap: 1, fontSize: "sm" },
       h(Fact, { name: "Request" }, requestLine(letter)),
       h(Fact, { name: "Idempotency key" }, letter.idempotency_key),
-      h(Fact, { name: "Item" }, letter.index == null ? null : String(letter.index)),
-      h(Fact, { name: "Row of the item" }, letter.row_number == null ? null : String(letter.row_number)),
+      h(Fact, { name: "Position" }, letter.index == null ? null : String(letter.index + 1)),
+      h(Fact, { name: "Row of the item" }, letter.row_number == null ? null : String(letter.row_number + 1)),
       h(Fact, { name: "Attempts" }, letter.attempts == null ? null : String(letter.attempts)),
       h(Fact, { name: "Failed at" }, letter.failed_at ? dateTime(letter.failed_at, zone) : null),
     ),
@@ -87,7 +89,7 @@ function Letter({ letter, zone }) {
         text: content == null ? "" : pretty(content),
         empty: "None is kept.",
       }),
-      h(Text, { title: "Answer", text: answer == null ? "" : pretty(answer), empty: "There was none." }),
+      h(Text, { title: letter.status == null ? "Error" : "Answer", text: answer == null ? "" : pretty(answer), empty: "There was none." }),
     ),
     !letter.method &&
       h(C.Text, { fontSize: "sm", color: "fg.muted" }, "It has no request that could be sent again."),

@@ -6,6 +6,7 @@
  */
 export const OUTCOMES = {
   delivered: { name: "all delivered", color: "success", sign: "", ink: "white" },
+  empty: { name: "nothing to do", color: "success", sign: "0" },
   some: { name: "some failed", color: "up_for_retry", sign: "!", ink: "black" },
   failed: { name: "failed", color: "failed", sign: "×", ink: "white" },
   running: { name: "running", color: "running", sign: "▸", ink: "white" },
@@ -33,7 +34,8 @@ export function outcomeOf({ state, report }) {
   const failures = (report?.failed ?? 0) + (report?.rows_refused ?? 0);
   if (isComplete && failures > 0) return "some";
   if (state === "failed" || state === "upstream_failed") return "failed";
-  return isComplete && state === "success" ? "delivered" : "unknown";
+  if (!isComplete || state !== "success") return "unknown";
+  return report.read === 0 ? "empty" : "delivered"; // a source that was not filled yet looks like this
 }
 
 const median = (numbers) => numbers.toSorted((one, other) => one - other)[numbers.length >> 1];

@@ -116,7 +116,7 @@ function ended(task, words) {
   }
   if (bad === 0) {
     const all = `All ${counted(figures.read, "item")} ${words.done}`;
-    const some = `${counted(figures.delivered, "item")} ${words.done}, the others skipped`;
+    const some = `${count(figures.delivered)} of ${counted(figures.read, "item")} ${words.done}, ${count(figures.skipped)} skipped`;
     return { headline: figures.read === 0 ? "There was nothing to do" : figures.skipped ? some : all, detail: took };
   }
   const failedOnly = figures.failed ? `${count(figures.failed)} of ${counted(figures.read, "item")} failed` : null;

@@ -41,15 +41,20 @@ async function sendAgain(scope, request) {
   try {
     await clearTask(scope, { dryRun: false });
   } catch (error) {
-    try {
-      await withdrawReplay(scope);
-    } catch {
-      throw new Error(
-        `${error.message} The request to replay is still in the task's state store (key "replay"): delete it there, ` +
-          "or the next run takes it up.",
-      );
+    // Without an answer, or with a proxy's, the task may be cleared all the same, and would send everything then.
+    let why = error.isPassing ? "Whether the task is cleared is not known." : null;
+    if (why === null) {
+      try {
+        await withdrawReplay(scope);
+      } catch {
+        why = "";
+      }
     }
-    throw error;
+    if (why === null) throw error;
+    throw new Error(
+      `${error.message} ${why} The request is still in the task's state store (key "replay"), and the next run takes ` +
+        "it up: clear the task, or delete the key.",
+    );
   }
 }
 
@@ -61,7 +66,7 @@ function offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, s
     const number = failuresOf(task.figures);
     return {
       number,
-      label: `Fetch the ${count(number)} failed again`,
+      label: `Try all ${count(number)} again`,
       blocked:
         (sending ? "It is being cleared." : null) ??
         waits ??
@@ -74,7 +79,7 @@ function offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, s
   const number = page?.replayable ?? failuresOf(task.figures);
   return {
     number,
-    label: isFiltered ? `Replay these ${count(number)} (filtered)` : `Replay all ${count(number)}`,
+    label: isFiltered ? `Replay these ${count(number)} (filtered)` : number ? `Replay all ${count(number)}` : "Replay",
     request: { reasons: filter.reasons.length ? filter.reasons : null, search: filter.search, count: number },
     without: page ? page.matching - page.replayable : 0,
     blocked:
@@ -83,8 +88,8 @@ function offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, s
       waits ??
       (isCurrent ? null : "Looking for what the filter means …") ??
       (isFiltered && !page ? "Only a sample is shown: how many the filter means is not known." : null) ??
-      (page?.matching === 0 ? "There are none like that." : null) ??
-      (number === 0 ? "None of these has a request that could be sent again." : null) ??
+      (page?.matching === 0 ? "No match." : null) ??
+      (number === 0 ? "These never were requests. Mend the rows, and clear the task." : null) ??
       right,
   };
 }
@@ -141,8 +146,7 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
     }
   }
 
-  const what = words.fetches ? "item" : "dead letter";
-  const title = `${words.fetches ? "Fetch" : "Send"} ${counted(chosen.number, what)} again?`;
+    const title = `${words.fetches ? "Try" : "Send"} ${counted(chosen.number, "dead letter")} again?`;
   return h(
     C.Dialog.Root,
     {
@@ -178,7 +182,7 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
             h(
               C.Button,
               { colorPalette: "brand", onClick: confirm, loading: busy },
-              `${words.fetches ? "Fetch" : "Send"} ${count(chosen.number)} again`,
+              `${words.fetches ? "Try" : "Send"} ${count(chosen.number)} again`,
             ),
           ),
         ),

@@ -2,7 +2,7 @@
 
 import { pushedValues, storedValue, storedValues, taskInstance } from "./api.js";
 
-const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator"]);
+const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator"]);
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
 const LOOKS_AFTER_THE_END = 5;
 
@@ -40,7 +40,7 @@ export async function lookAtTask(scope, signal, before) {
     report,
     figures: report ? { ...progress, ...report } : progress,
     sample: Array.isArray(pushed.failed_items) ? pushed.failed_items : [],
-    request: (knows ? before.request : stored.replay) ?? null,
+    request: (knows ? before.request : (stored.replay ?? stored.replaying)) ?? null,
     isOurs: Boolean(report ?? progress) || OPERATORS.has(instance.operator) || OPERATORS.has(instance.operator_name),
     looksAfterEnd: ended ? (before?.looksAfterEnd ?? -1) + 1 : 0,
   };
@@ -84,7 +84,7 @@ export const isLive = (task) => task.instance.state === "running" && !isStale(ta
 export function refusesRequests({ instance: { operator } }) {
   if (operator === "ReplayDeadLettersOperator") return "Clear this task to send them again: that is all it does.";
   if (!operator || operator.startsWith("_") || operator.startsWith("Python")) {
-    return "This task is a function, which decides by itself what it sends when it is cleared.";
+    return "This task is a function: clear it, or send them with ReplayDeadLettersOperator.";
   }
   return null;
 }

@@ -33,7 +33,8 @@ const pathOf = (dagId, { task_id: taskId, run_id: runId, map_index: index }) =>
   `${index >= 0 ? `/mapped/${index}` : ""}/plugin/delivery`;
 
 function verdict(counts, isFetch) {
-  const good = Object.fromEntries(counts).delivered ?? 0;
+  const found = Object.fromEntries(counts);
+  const good = (found.delivered ?? 0) + (found.empty ?? 0);
   const total = counts.reduce((sum, [, number]) => sum + number, 0);
   if (total === 0) return "No run has a window yet";
   const all = counted(total, "window");
@@ -103,7 +104,7 @@ function Task({ dagId, windows, choice, truncated }) {
               status: "warning",
               title: `${counted(missing, "window")} between the others ${missing === 1 ? "was" : "were"} never run`,
             },
-            `${missing === 1 ? "It is the dashed cell" : "They are the dashed cells"}. A backfill over the dates passes over what has run.`,
+            `${missing === 1 ? "It is the dashed cell" : "They are the dashed cells"}. A backfill over these dates runs only the missing ones.`,
           ),
         ),
       h(

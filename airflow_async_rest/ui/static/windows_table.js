@@ -3,6 +3,7 @@
 import { NONE, count, duration, rate, span } from "./format.js";
 import { C, Pager, React, StateBadge, Table, h, isPlain } from "./kit.js";
 import { OUTCOMES } from "./outcomes.js";
+import { hasEnded } from "./task.js";
 
 const { memo, useState } = React;
 
@@ -47,12 +48,12 @@ const Row = memo(function Row({ row, zone, link, onOpen }) {
         h(
           "div",
           null,
-          h("a", { href: link }, row.to > row.from ? spanInParts(row, zone) : "Window not known yet"),
+          h("a", { href: link }, row.to > row.from ? spanInParts(row, zone) : hasEnded(row.state) ? "No window" : "Window not known yet"),
           h("div", { className: "quiet wide" }, row.run_id + (row.map_index >= 0 ? ` [${row.map_index}]` : "")),
         ),
       ),
     ),
-    h("td", { className: "number wide" }, report ? count(report.delivered) : NONE),
+    h("td", { className: "number wide" }, report ? count(report.rows_loaded ?? report.delivered) : NONE),
     h("td", { className: failures ? "number bad" : "number" }, report ? count(failures) : NONE),
     h("td", { className: "number wide" }, report ? duration(report.elapsed_seconds) : NONE),
     h("td", { className: "number wide" }, report ? rate(speedOf(report)) : NONE),
@@ -72,7 +73,7 @@ export function WindowsTable({ rows, isFetch, zone, linkOf, onOpen }) {
   const start = offset < rows.length ? offset : 0; // a filter may have made them fewer
   const columns = [
     ["Window"],
-    [isFetch ? "Fetched" : "Delivered", "number wide"],
+    [isFetch ? "Rows loaded" : "Delivered", "number wide"],
     ["Failed", "number"],
     ["Took", "number wide"],
     ["Rows/s", "number wide"],
