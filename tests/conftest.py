@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from checkout import REPOSITORY
+from hypothesis import settings
 from servers import running_api
 from xdist.scheduler import LoadFileScheduling
 
@@ -23,6 +24,10 @@ os.environ.update(
     no_proxy="127.0.0.1,localhost",
 )
 
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 # These take the longest. They begin first: otherwise one of them would run at the end, alone.
 LONGEST = (

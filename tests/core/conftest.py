@@ -12,7 +12,7 @@ from airflow_async_rest.core.client import ClientSettings
 from airflow_async_rest.core.models import Item, Request, Response
 
 # Half of Hypothesis' own number for each run: what they have not tried, the next run does.
-hypothesis_settings.register_profile("fast", hypothesis_settings(), max_examples=50)
+hypothesis_settings.register_profile("fast", hypothesis_settings(), max_examples=50, deadline=None)
 hypothesis_settings.load_profile("fast")
 
 
