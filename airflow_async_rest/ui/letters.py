@@ -110,7 +110,7 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
 def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     """Give the dead letters whole, as they are stored, one on each line."""
     for record in filter(only.matches, _letters(folder)):
-        yield encode_anything(record if only.payloads else without_payload(record)) + b"\n"
+        yield encode_anything(record if only.payloads else _without_payload(record)) + b"\n"
 
 
 def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
@@ -122,14 +122,14 @@ def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     table = csv.writer(text)
     table.writerow(_CSV_COLUMNS)
     for number, record in enumerate(filter(only.matches, _letters(folder)), 1):
-        shown = record if only.payloads else without_payload(record)
+        shown = record if only.payloads else _without_payload(record)
         table.writerow([_cell(shown.get(column)) for column in _CSV_COLUMNS])
         if number % _ROWS_A_CHUNK == 0:
             yield _taken(text)
     yield _taken(text)
 
 
-def without_payload(record: Record) -> Record:
+def _without_payload(record: Record) -> Record:
     """Leave out what was sent, where ``[async_rest] xcom_payloads`` says so."""
     return {name: value for name, value in record.items() if name not in {"payload", "row"}}
 

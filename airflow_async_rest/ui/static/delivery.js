@@ -1,7 +1,7 @@
 /** The tab "Delivery" of a task instance: how far it is, or what became of it; what failed; and sending that again. */
 
 import { count, counted } from "./format.js";
-import { C, Empty, Loading, Notice, Page, Panel, React, h } from "./kit.js";
+import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h } from "./kit.js";
 import { usePolling } from "./polling.js";
 import { Failures } from "./failures.js";
 import { Figures } from "./figures.js";
@@ -133,16 +133,7 @@ export default function Delivery({ dagId, runId, taskId, mapIndex }) {
     error && task && away && h(Away, { key: "away", error }),
     error &&
       !(task && away) &&
-      h(
-        Notice,
-        {
-          key: "error",
-          status: away ? "warning" : "error",
-          title: away ? "Reconnecting …" : "This cannot be shown",
-          action: !away && h(C.Button, { size: "xs", variant: "outline", onClick: refresh }, "Try again"),
-        },
-        error.message,
-      ),
+      h(Trouble, { key: "error", error, away, title: "This cannot be shown", refresh }),
     !task && (!error || away) && h(Loading, { key: "loading", label: "Loading" }),
     task && !task.isOurs && h(Empty, { key: "other", title: "Nothing to show for this task" }, OTHERS),
     task?.isOurs && h(Task, { key, scope, task, refresh }),

@@ -64,6 +64,18 @@ export const Empty = ({ title, children }) =>
     ),
   );
 
+/** What cannot be loaded: an outage is waited for, an answer that says no is for the reader to try again. */
+export const Trouble = ({ error, away, title, refresh }) =>
+  h(
+    Notice,
+    {
+      status: away ? "warning" : "error",
+      title: away ? "Reconnecting …" : title,
+      action: !away && h(C.Button, { size: "xs", variant: "outline", onClick: refresh }, "Try again"),
+    },
+    error.message,
+  );
+
 export const Loading = ({ label }) =>
   h(C.Center, { py: 16, role: "status" }, hidden(label), h(C.Spinner, { size: "lg", color: "brand.solid" }));
 

@@ -3,7 +3,7 @@
 import { windowsOf } from "./api.js";
 import { Calendar } from "./calendar.js";
 import { count, counted } from "./format.js";
-import { C, Chip, Empty, Loading, Notice, Page, Panel, React, h, useTimezone } from "./kit.js";
+import { C, Chip, Empty, Loading, Notice, Page, Panel, React, Trouble, h, useTimezone } from "./kit.js";
 import { arrange, fetched, nameOf, tally } from "./outcomes.js";
 import { usePolling } from "./polling.js";
 import { Swatch, WindowsTable } from "./windows_table.js";
@@ -141,17 +141,7 @@ export default function Windows({ dagId }) {
     nextLook,
   );
   return h(Page, { label: "Windows" }, [
-    error &&
-      h(
-        Notice,
-        {
-          key: "error",
-          status: away ? "warning" : "error",
-          title: away ? "Reconnecting …" : "The windows cannot be shown",
-          action: !away && h(C.Button, { size: "xs", variant: "outline", onClick: refresh }, "Try again"),
-        },
-        error.message,
-      ),
+    error && h(Trouble, { key: "error", error, away, title: "The windows cannot be shown", refresh }),
     !data && (!error || away) && h(Loading, { key: "loading", label: "Loading" }),
     data &&
       data.tasks.length === 0 &&
