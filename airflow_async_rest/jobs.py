@@ -25,7 +25,7 @@ from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.rate_limit import parse_rate_limit
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
-from airflow_async_rest.core.response import ResponseCheck
+from airflow_async_rest.core.response import UNREADABLE, ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import check_headers, parse_concurrency, parse_max_failures
 from airflow_async_rest.core.source import Chunks, Expected, RowSource, Source
@@ -124,7 +124,9 @@ def row_job(
         batch = sending.batch
         if batch is not None and not (callable(batch.format) or callable(batch.results)):
             batch = None
-        source = again = Replay([folder], _can_go_again(replay), json_encoder(), sending.request_retry, batch)
+        source = again = Replay(
+            [folder], _can_go_again(replay), json_encoder(), sending.request_retry, batch, unreadable_too=True
+        )
         build = again.build
     return make_job(
         hook,
@@ -144,8 +146,16 @@ def row_job(
 
 
 def _can_go_again(only: LetterFilter) -> Callable[[Record], bool]:
-    """Choose the dead letters that have a request; the others stay as they are until a Clear builds them anew."""
-    return lambda record: bool(record.get("method")) and only.matches(record)
+    """Choose the dead letters that have a request; the others stay as they are until a Clear builds them anew.
+
+    So do those whose answer could not be read, unless they are asked for by that name: the API took them.
+    """
+
+    def can_go(record: Record) -> bool:
+        by_name = record.get("reason") != UNREADABLE or only.names(UNREADABLE)
+        return bool(record.get("method")) and by_name and only.matches(record)
+
+    return can_go
 
 
 def replay_job(
@@ -159,7 +169,14 @@ def replay_job(
     """
     _check_batch(sending)
     only = LetterFilter(reasons)
-    replay = Replay(map(open_dead_letters, uris), only.matches, json_encoder(), sending.request_retry, sending.batch)
+    replay = Replay(
+        map(open_dead_letters, uris),
+        only.matches,
+        json_encoder(),
+        sending.request_retry,
+        sending.batch,
+        unreadable_too=only.names(UNREADABLE),
+    )
     return make_job(
         hook,
         sending,

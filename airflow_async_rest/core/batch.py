@@ -1,6 +1,6 @@
 """Batch: how many items go into one request, in which form, and how its answer tells what became of each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,11 @@ class Batch:
         function: (``Response``, list of payloads) -> list with, for each item, True, False, a ``Verdict``, an HTTP
         status, or a pair of one of these and a text; None where the answer speaks for all items alike. Default:
         it always does.
+    :param split_on: statuses at which a batch that is refused whole is halved until its culprits are alone, because it
+        may be the fault of one row. 400, 413 and 422 always; another status only when the API has accepted a batch
+        before, so that a wrong path costs one request a batch; a 5xx, which you may add, only after its last attempt,
+        with one attempt for a half and at most ``2 * log2(items) + 2`` requests. Never after an attempt of the batch
+        whose answer was lost: its halves have other idempotency keys.
     :raises ConfigurationError: names the argument that is wrong.
     """
 
@@ -35,6 +40,7 @@ class Batch:
     max_bytes: int = 5_000_000
     format: str | Mapping[str, str] | Callable[[list[Any]], Any] = "json_array"
     results: str | Callable[..., Any] | None = None
+    split_on: Collection[int] = (400, 404, 409, 413, 422)
 
     def __post_init__(self) -> None:
         for name in ("max_items", "max_bytes"):
@@ -50,6 +56,19 @@ class Batch:
             raise ConfigurationError(
                 f"Batch(results={self.results!r}): write one of {', '.join(map(repr, RESULTS))}, a function, or None."
             )
+        if not _are_statuses(self.split_on):
+            raise ConfigurationError(
+                f"Batch(split_on={self.split_on!r}): write statuses from 400 to 599, such as (400, 422, 500), or ()."
+            )
+        object.__setattr__(self, "split_on", tuple(self.split_on))
+
+
+def _are_statuses(value: Any) -> bool:
+    return (
+        isinstance(value, Collection)
+        and not isinstance(value, str | bytes | Mapping)
+        and all(isinstance(status, int) and 400 <= status <= 599 for status in value)  # noqa: PLR2004
+    )
 
 
 def _is_array_under_a_key(value: Any) -> bool:

@@ -5,16 +5,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
+from airflow_async_rest.core.batch_split import Acceptance, Probe, Refusal
 from airflow_async_rest.core.errors import ItemError, ResultsError, SendError, StoppedError
+from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.recorder import Recorder
-from airflow_async_rest.core.response import UNMATCHED, ResponseCheck, classify_response, classify_status
+from airflow_async_rest.core.response import (
+    UNMATCHED,
+    UNREADABLE,
+    Judgment,
+    ResponseCheck,
+    classify_response,
+    classify_status,
+    is_fate_unknown,
+    is_there_already,
+)
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
 
 _TOO_LARGE = 413
-# A refusal of all that may be the fault of one.
-_SPLIT_AT = frozenset({400, _TOO_LARGE, 422})
 # Of a body that was too large, this much is sent from then on: its half, and room for rows of uneven sizes.
 _SHARE_AFTER_TOO_LARGE = 2 / 3
 
@@ -27,6 +36,9 @@ class _Group:
     :param failures: of these, the last ones that are worth another attempt.
     :param reason: why it is sent again, of its first item.
     :param key: the idempotency key of their request.
+    :param lost: whether an attempt of it may have been acted on, and its answer was lost.
+    :param probe: what halving a larger one, of which this is a part, may cost; None: as much as it takes.
+    :param refusal: what that was refused with.
     """
 
     items: list[Item]
@@ -35,6 +47,9 @@ class _Group:
     failures: int = 0
     reason: str = ""
     key: str | None = None
+    lost: bool = False
+    probe: Probe | None = None
+    refusal: ItemResult | None = None
 
     @property
     def size(self) -> int:
@@ -42,10 +57,10 @@ class _Group:
 
     def halves(self) -> tuple["_Group", "_Group"]:
         middle = (len(self.items) + 1) // 2
-        return (
-            _Group(self.items[:middle], self.form, self.requests),
-            _Group(self.items[middle:], self.form, self.requests),
-        )
+        return self._part(self.items[:middle]), self._part(self.items[middle:])
+
+    def _part(self, items: list[Item]) -> "_Group":
+        return _Group(items, self.form, self.requests, probe=self.probe, refusal=self.refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +68,14 @@ class _Answer:
     """What became of the items of a group.
 
     :param response: None when there was none.
-    :param may_be_one_items_fault: whether all were refused, perhaps because of one.
+    :param of_all: what all of them were answered alike; None when it tells by item.
+    :param already_there: how many of the delivered ones an earlier attempt has delivered.
     """
 
     results: list[ItemResult]
     response: Response | None = None
-    may_be_one_items_fault: bool = False
+    of_all: ItemResult | None = None
+    already_there: int = 0
 
 
 class BatchDelivery:
@@ -69,8 +86,9 @@ class BatchDelivery:
 
     :param recorder: is told what goes together, and what was delivered.
     :param settle: takes the outcome of an item that was not delivered.
-    :param redact: takes secrets out of what the API answers.
+    :param excerpts: says what the API answered.
     :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
+    :param creates_only: whether requests carry ``If-None-Match: *``.
     """
 
     def __init__(
@@ -81,17 +99,22 @@ class BatchDelivery:
         settle: Callable[[Outcome], None],
         retry: RequestRetry,
         response_check: ResponseCheck | None,
-        redact: Callable[[str], str],
+        excerpts: Excerpts,
         on_uncertain: Callable[[Request], None],
+        creates_only: bool = False,
     ) -> None:
         self._sender = sender
         self._recorder = recorder
         self._settle = settle
         self._retry = retry
         self._check = response_check
-        self._redact = redact
+        self._excerpts = excerpts
         self._on_uncertain = on_uncertain
+        self._creates_only = creates_only
         self._largest_bytes = math.inf
+        self._acceptance = Acceptance()
+        # What an earlier try has sent well, this one would not get out at all if it had to be the first to be accepted.
+        self._accepted_before = recorder.totals.delivered > 0
 
     async def deliver(self, batch: ItemBatch) -> None:
         """Deliver the items of a batch, and settle each.
@@ -103,29 +126,60 @@ class BatchDelivery:
                 self._settle(item.settled)
         items = [item for item in batch.items if item.settled is None]
         if items:
-            await self._deliver(_Group(items, batch.form))
+            with self._acceptance.delivering():
+                await self._deliver(_Group(items, batch.form))
 
     async def _deliver(self, group: _Group, *, culprit_inside: bool = False) -> bool:
         """Deliver a group. :return: whether all of it was delivered."""
-        # What may be stored although its answer was lost goes again as it was: its halves would have other keys.
-        if len(group.items) > 1 and (culprit_inside or (self._is_too_large(group) and not group.failures)):
+        if group.probe is not None and group.refusal is not None and group.probe.requests <= 0:
+            self._settle_all(group, _Answer([group.refusal] * len(group.items)), last=True)
+            return False
+        if len(group.items) > 1 and (culprit_inside or self._is_too_large(group)):
             return await self._deliver_halves(group, culprit_inside=culprit_inside)
         answer = await self._send(group)
-        if answer.may_be_one_items_fault and len(group.items) > 1:
+        last = group.failures + 1 >= self._most_attempts(group)
+        if len(group.items) > 1 and await self._may_split(group, answer, last=last):
             too_large = answer.response is not None and answer.response.status == _TOO_LARGE
             if too_large:
                 self._largest_bytes = min(self._largest_bytes, group.size * _SHARE_AFTER_TOO_LARGE)
             return await self._deliver_halves(group, culprit_inside=not too_large)
-        again, failed = self._settle_all(group, answer)
+        again, failed = self._settle_all(group, answer, last=last)
         if not again:
             return not failed
         self._recorder.send_together(again)
         await self._sender.pause(answer.response, group.failures)
-        rest = _Group(again, group.form, group.requests, group.failures, group.reason)
+        rest = _Group(again, group.form, group.requests, group.failures, group.reason, lost=group.lost)
         return await self._deliver(rest) and not failed
 
     def _is_too_large(self, group: _Group) -> bool:
-        return self._largest_bytes < math.inf and group.size > self._largest_bytes
+        # What may be stored although its answer was lost goes again as it was: its halves would have other keys.
+        certain = not group.failures and not any(item.uncertain for item in group.items)
+        return self._largest_bytes < math.inf and certain and group.size > self._largest_bytes
+
+    def _most_attempts(self, group: _Group) -> int:
+        return (group.probe.attempts if group.probe else None) or self._retry.max_attempts
+
+    async def _may_split(self, group: _Group, answer: _Answer, *, last: bool) -> bool:
+        """Decide whether a group is sent in halves because of what all of it was answered, and bound what that costs.
+
+        :param last: whether this was its last attempt.
+        """
+        if answer.of_all is None or answer.of_all.verdict is Verdict.DELIVERED:
+            return False
+        if answer.response is None:  # it could not be built, for one of its items
+            return answer.of_all.verdict is Verdict.REFUSED
+        status, form = answer.response.status, group.form
+        if status not in form.batch.split_on or not (answer.of_all.verdict is Verdict.REFUSED or last):
+            return False
+        refusal = Refusal(status, len(group.items), group.lost, any(item.uncertain for item in group.items))
+        if not refusal.may_split:
+            return False
+        accepted = not refusal.needs_acceptance or await self._acceptance.known()
+        if not (accepted or self._accepted_before or group.items[0].replayed):
+            return False
+        group.refusal = answer.of_all
+        group.probe = group.probe or refusal.probe(accepted=accepted)
+        return True
 
     async def _deliver_halves(self, group: _Group, *, culprit_inside: bool) -> bool:
         """Deliver a group as two.
@@ -144,31 +198,79 @@ class BatchDelivery:
         try:
             request = group.form.build(group.items)
         except ItemError as error:
-            result = ItemResult(Verdict.REFUSED, error.reason, str(error))
-            return _Answer([result] * len(group.items), may_be_one_items_fault=True)
+            return self._alike(group, ItemResult(Verdict.REFUSED, error.reason, str(error)))
+        if group.probe is not None:
+            group.probe.take()
         group.requests += 1
         group.key = request.idempotency_key
         try:
             response = await self._sender.send(request, group.failures + 1, group.reason)
         except SendError as error:
-            if group.failures + 1 < self._retry.max_attempts:
-                self._on_uncertain(request)
-            return _Answer([ItemResult(Verdict.RETRY, error.reason, str(error))] * len(group.items))
-        try:
-            results = group.form.read(response, group.items)
-        except ResultsError as error:
-            detail = f"{error}; {response.text}"
-            results = [ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status)] * len(group.items)
-        if results is not None:
-            return _Answer(results, response)
-        result = result_of_response(response, self._retry, self._check)
-        splits = result.verdict is Verdict.REFUSED and response.status in _SPLIT_AT
-        return _Answer([result] * len(group.items), response, may_be_one_items_fault=splits)
+            if error.sent:
+                self._note_lost(group, request)
+            return self._alike(group, ItemResult(Verdict.RETRY, error.reason, str(error)))
+        answer = self._read(group, request, response)
+        if is_fate_unknown(response) and answer.of_all is not None and answer.of_all is not DELIVERED:
+            self._note_lost(group, request)
+        return answer
 
-    def _settle_all(self, group: _Group, answer: _Answer) -> tuple[list[Item], int]:
-        """Settle what is delivered or failed for good. :return: what is to be sent again, and how many failed."""
+    def _note_lost(self, group: _Group, request: Request) -> None:
+        """Note that the API may have acted on a request whose answer is lost."""
+        group.lost = True
+        for item in group.items:
+            item.uncertain = True
+        if group.failures + 1 < self._most_attempts(group):
+            self._on_uncertain(request)
+
+    @staticmethod
+    def _alike(group: _Group, result: ItemResult, response: Response | None = None) -> _Answer:
+        return _Answer([result] * len(group.items), response, result)
+
+    def _read(self, group: _Group, request: Request, response: Response) -> _Answer:
+        """Read what an answer says of the items of a group."""
+        judgment = classify_response(response, self._retry, self._check, needs_body=group.form.needs_body)
+        if response.broken is None and (group.form.needs_body or self._check is None):
+            try:
+                results = group.form.read(response, group.items)
+            except ResultsError as error:
+                detail = self._excerpts.of(request, response, str(error))
+                return self._alike(group, ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status), response)
+            if results is not None:
+                return self._by_item(group, results, response)
+        if judgment.verdict is Verdict.DELIVERED:
+            return self._alike(group, DELIVERED, response)
+        if self._are_there_already(group, request, response, judgment):
+            count = len(group.items)
+            return _Answer([DELIVERED] * count, response, DELIVERED, already_there=count)
+        detail = self._excerpts.of(request, response, judgment.detail)
+        return self._alike(group, ItemResult(judgment.verdict, judgment.reason, detail, response.status), response)
+
+    def _are_there_already(self, group: _Group, request: Request, response: Response, judgment: Judgment) -> bool:
+        by_status = judgment.reason == f"http_{response.status}"
+        return (
+            by_status
+            and all(item.uncertain for item in group.items)
+            and is_there_already(request, response.status, creates_only=self._creates_only)
+        )
+
+    @staticmethod
+    def _by_item(group: _Group, results: list[ItemResult], response: Response) -> _Answer:
+        there = [
+            place
+            for place, (item, result) in enumerate(zip(group.items, results, strict=True))
+            if item.uncertain and group.form.is_there_already(item, result)
+        ]
+        for place in there:
+            results[place] = DELIVERED
+        return _Answer(results, response, already_there=len(there))
+
+    def _settle_all(self, group: _Group, answer: _Answer, *, last: bool) -> tuple[list[Item], int]:
+        """Settle what is delivered or failed for good. :return: what is to be sent again, and how many failed.
+
+        :param last: whether nothing is sent again after this attempt.
+        """
         if answer.results.count(DELIVERED) == len(group.items):
-            self._recorder.delivered(group.items)
+            self._note_delivered(group.items, answer.already_there)
             return [], 0
         of_verdict: dict[Verdict, list[tuple[Item, ItemResult]]] = {verdict: [] for verdict in Verdict}
         pairs = list(zip(group.items, answer.results, strict=True))
@@ -176,18 +278,28 @@ class BatchDelivery:
             of_verdict[result.verdict].append((item, result))
         again, failed = of_verdict[Verdict.RETRY], of_verdict[Verdict.REFUSED]
         # Without its culprits, a request that was refused for them is another one: this was no attempt at it.
-        if not (failed and self._is_refused(answer.response)):
+        if failed and self._is_refused(answer.response):
+            last = group.failures >= self._retry.max_attempts
+        else:
             group.failures += 1
-        last = group.failures >= self._retry.max_attempts
         if again and answer.response is not None and of_verdict[Verdict.DELIVERED]:
             self._sender.press(answer.response)
         # First, so that what fails is judged in the light of what does not, and is all that a stop leaves unfinished.
-        self._recorder.delivered([item for item, _ in of_verdict[Verdict.DELIVERED]])
+        self._note_delivered([item for item, _ in of_verdict[Verdict.DELIVERED]], answer.already_there)
         if again and last:
-            self._sender.heed_retry_after(answer.response)
+            self._sender.heed_pause(answer.response)
             # In the order of the request: a replay sends dead letters in the order in which they were written.
             again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
         group.reason = again[0][1].reason if again else ""
+        self._settle_failed(group, failed)
+        return [item for item, _ in again], len(failed)
+
+    def _note_delivered(self, items: list[Item], already_there: int) -> None:
+        if items:
+            self._acceptance.note()
+        self._recorder.delivered(items, already_there)
+
+    def _settle_failed(self, group: _Group, failed: list[tuple[Item, ItemResult]]) -> None:
         stopped: StoppedError | None = None
         for item, result in failed:
             try:
@@ -196,7 +308,6 @@ class BatchDelivery:
                 stopped = stopped or error
         if stopped is not None:
             raise stopped
-        return [item for item, _ in again], len(failed)
 
     def _is_refused(self, response: Response | None) -> bool:
         return response is not None and classify_status(response.status, self._retry) is Verdict.REFUSED
@@ -209,18 +320,10 @@ class BatchDelivery:
         return DeadLetter.of(
             item,
             result.reason,
-            detail=self._redact(result.detail),
+            detail=self._excerpts.redact(result.detail),
             status=result.status,
             attempts=group.requests,
             request=request,
             batch={**group.form.names, "request": group.key, "items": len(group.items)},
+            uncertain=item.uncertain or result.reason in {UNREADABLE, UNMATCHED},
         )
-
-
-def result_of_response(response: Response, retry: RequestRetry, check: ResponseCheck | None) -> ItemResult:
-    """Judge all items of an answer alike."""
-    verdict, reason, detail = classify_response(response, retry, check)
-    if verdict is Verdict.DELIVERED:
-        return DELIVERED
-    excerpt = "; ".join(part for part in (detail, response.text) if part)
-    return ItemResult(verdict, reason, excerpt, response.status)

@@ -102,6 +102,17 @@ class BatchForm:
         read = self._read_by_key if self._sends_key else self._read_by_position
         return read(response, items)
 
+    @property
+    def needs_body(self) -> bool:
+        """Whether the answer's body is read."""
+        return self.batch.results is not None
+
+    def is_there_already(self, item: Item, result: ItemResult) -> bool:
+        """Tell whether a refusal of an item says that its action is done: by an earlier attempt, if there was one."""
+        if self.batch.format != "bulk" or not isinstance(item.payload, Mapping):
+            return False
+        return (item.payload.get("_op_type"), result.status) in {("create", 409), ("delete", 404)}
+
 
 @dataclass(slots=True)
 class ItemBatch:

@@ -114,21 +114,30 @@ def _numbers(runs: str) -> tuple[int, ...]:
 class Resume:
     """What a retry knows of the tries before.
 
-    :param dead: index -> reason of the dead letters that the totals count; each is sent again.
+    :param dead: index -> reason of the dead letters that the totals count and that are sent again.
+    :param left: those that the totals count, and that stay dead: the API took them, and its answer cannot be read.
     :param resolved: index -> reason of those that the totals count and a replay has delivered since.
     :param delivered: those that were being sent again, and that a replay has delivered since.
     :param known_dead: all indexes that some part calls dead; a delivery is noted for each.
     :param sample: records of dead letters, to be shown while they are not sent again yet.
     :param dead_batches: of the dead ones, those that were in one request.
+    :param uncertain: rows that the API may have acted on, because the answer to a request was lost.
     """
 
     checkpoint: Checkpoint
     dead: Mapping[int, str] = field(default_factory=dict)
+    left: frozenset[int] = frozenset()
     resolved: Mapping[int, str] = field(default_factory=dict)
     delivered: frozenset[int] = frozenset()
     known_dead: frozenset[int] = frozenset()
     sample: tuple[Record, ...] = ()
     dead_batches: tuple[tuple[int, ...], ...] = ()
+    uncertain: frozenset[int] = frozenset()
+
+    @property
+    def counted(self) -> frozenset[int]:
+        """Rows that are dead letters, and count as that."""
+        return self.left.union(self.dead)
 
     @property
     def batches(self) -> tuple[tuple[int, ...], ...]:

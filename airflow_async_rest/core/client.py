@@ -11,15 +11,26 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from airflow_async_rest.core.content_encoding import ACCEPTED, decode_body
+from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Request, Response
-from airflow_async_rest.core.send_errors import send_error
+from airflow_async_rest.core.redirects import STATUSES, is_page, redirect_target
+from airflow_async_rest.core.send_errors import send_error, was_sent
 from airflow_async_rest.core.settings import ClientSettings, check_proxy
 from airflow_async_rest.core.time_limit import TimeLimit
 from airflow_async_rest.core.tls import tls_context
-from airflow_async_rest.core.wire import Answer, Wire, is_possible, read_within
+from airflow_async_rest.core.wire import (
+    HEADER_BOUNDS,
+    Answer,
+    Attempt,
+    Wire,
+    connector_of,
+    is_possible,
+    read_within,
+    status_seen,
+)
 
 _MAX_REDIRECTS = 5
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that change how a body is sent.
 _OF_THE_BODY = ("Content-Length", "Transfer-Encoding", "Expect")
 # What those replace who want to see the requests of a test, such as aioresponses.
@@ -45,7 +56,7 @@ class RestClient:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        connector = aiohttp.TCPConnector(limit=self._connections, ssl=tls_context(settings))
+        connector = connector_of(self._connections, tls_context(settings))
         self._session = aiohttp.ClientSession(
             connector=connector,
             # The request's time is the limit's. No sum of waiting and sending: the connector has a socket for
@@ -57,7 +68,8 @@ class RestClient:
             # The environment is looked at once, before. aiohttp would read ~/.netrc for every request, and refuse
             # to send one when the file knows the host and the connection has credentials too.
             trust_env=False,
-            auto_decompress=True,
+            auto_decompress=False,
+            **HEADER_BOUNDS,
         )
         # aiohttp sends an idempotent request a second time by itself when a kept-alive connection turns out
         # to be closed. That request would pass the rate limiter unseen; ours repeats it, counted.
@@ -87,59 +99,91 @@ class RestClient:
         headers = self._headers.copy()
         if request.body is not None:
             headers.setdefault("Content-Type", request.content_type)
+        headers.setdefault("Accept-Encoding", ACCEPTED)
         if self._settings.idempotency_header:
             headers[self._settings.idempotency_header] = request.idempotency_key
         return headers
 
     async def send(self, request: Request) -> Response:
-        """Send one request and read its answer completely.
+        """Send one request and read its answer.
 
         A redirect is an answer like any other; only a GET follows it, within the same host.
 
-        :raises SendError: when there is no complete answer.
+        :return: the answer; when nothing but its status could be read, it says why in ``broken``.
+        :raises SendError: when there is no answer.
         """
         if self._session is None:
             raise RuntimeError("RestClient is used outside its 'async with' block")
-        late = False
+        late, attempt = False, Attempt()
         started = time.perf_counter()
         task = self._limit.begin(started)
         try:
             try:
-                if self._wire is not None and (head := self._wire.head(request)) is not None:
-                    answer = await self._wire.send(head, request.body)
-                    if request.method == "GET" and answer.status in _REDIRECTS:
-                        answer = await self._follow(self._session, request, answer)
-                else:
-                    answer = await self._follow(self._session, request)
+                answer = await self._send(self._session, request, attempt)
+                answer = self._decoded(answer)
             finally:
                 late = self._limit.end(task)
-        except asyncio.CancelledError as error:
-            if not late:
+        except (asyncio.CancelledError, aiohttp.ClientError, OSError, ValueError, SendError) as error:
+            if isinstance(error, asyncio.CancelledError) and not late:
                 raise
-            raise send_error(TimeoutError(), self._settings, self._proxy) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise send_error(error, self._settings, self._proxy) from error
+            return self._broken(attempt, error, time.perf_counter() - started)
         return Response(*answer, time.perf_counter() - started)
 
-    async def _follow(self, session: aiohttp.ClientSession, request: Request, answer: Answer | None = None) -> Answer:
+    async def _send(self, session: aiohttp.ClientSession, request: Request, attempt: Attempt) -> Answer:
+        if self._wire is None or (head := self._wire.head(request)) is None:
+            return await self._follow(session, request, attempt)
+        answer = await self._wire.send(head, request.body, attempt)
+        if request.method == "GET" and answer.status in STATUSES:
+            return await self._follow(session, request, attempt, answer)
+        return answer
+
+    def _decoded(self, answer: Answer) -> Answer:
+        """Undo the encoding of an answer's body."""
+        if not (encoding := answer.headers.get("Content-Encoding")):
+            return answer
+        return answer._replace(body=decode_body(encoding, answer.body, self._settings.max_response_bytes))
+
+    def _broken(self, attempt: Attempt, error: BaseException, seconds: float) -> Response:
+        """Make what there is of an answer that an error has ended.
+
+        :raises SendError: when there is nothing.
+        """
+        status = attempt.status or status_seen(error)
+        failure = send_error(error, self._settings, self._proxy, answered=status is not None)
+        if status is None:
+            failure.sent = attempt.sent and was_sent(error, failure)
+            raise failure from error
+        return Response(status, attempt.headers, b"", seconds, failure)
+
+    async def _follow(
+        self, session: aiohttp.ClientSession, request: Request, attempt: Attempt, answer: Answer | None = None
+    ) -> Answer:
         """Send a request by the session, and a GET again where it is redirected to.
 
         :param answer: to it, if it was sent already.
+        :return: the last answer; of a GET that ends on a page for people, the redirect that led there.
         """
-        url = URL(self._base + request.path + ("?" + request.query if request.query else ""), encoded=True)
+        url = first = URL(self._base + request.path + ("?" + request.query if request.query else ""), encoded=True)
         headers = self._headers_of(request)
+        redirect: Answer | None = None
         for _ in range(_MAX_REDIRECTS):
             if answer is not None:
-                target = _redirect_target(url, answer) if request.method == "GET" else None
+                target = redirect_target(url, answer.status, answer.headers) if request.method == "GET" else None
                 if target is None:
                     break
-                url = target
+                url, redirect = target, answer
+            attempt.sent, attempt.status = True, None
             async with session.request(
                 request.method, url, data=request.body, headers=headers, allow_redirects=False
             ) as came:
+                attempt.status, attempt.headers = came.status, came.headers
                 body = await read_within(self._settings.max_response_bytes, came.content)
                 answer = Answer(came.status, came.headers, body)
         assert answer is not None  # noqa: S101  (for the type checker)
+        if redirect is not None and 200 <= answer.status <= 299:  # noqa: PLR2004
+            answer = self._decoded(answer)
+            if is_page(first, url, answer.headers, answer.body, headers.get("Accept", "")):
+                return redirect
         return answer
 
     async def read_certificate(self) -> bytes | None:
@@ -179,11 +223,3 @@ def _proxy_of_environment(base_url: str) -> str | None:
         return None
     check_proxy(proxy, f"the environment's {parts.scheme.upper()}_PROXY")
     return proxy
-
-
-def _redirect_target(url: URL, response: Answer) -> URL | None:
-    location = response.headers.get("Location")
-    if response.status not in _REDIRECTS or not location:
-        return None
-    target = url.join(URL(location))
-    return target if (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port) else None

@@ -44,16 +44,18 @@ class FolderPath(Protocol):
     def write_bytes(self, data: bytes, /) -> int: ...  # noqa: D102
 
 
-class _Latest(NamedTuple):
-    """What is looked at of a record.
+class Latest(NamedTuple):
+    """What is looked at of the latest record of an item that is dead.
 
     :param place: part and line.
     :param request: of a bulk request that it was in: its idempotency key, and how many items it had.
+    :param uncertain: see :class:`~airflow_async_rest.core.models.DeadLetter`.
     """
 
     reason: str
     place: tuple[PartId, int]
     request: tuple[str, int] | None
+    uncertain: bool
 
 
 class DeadLetterFolder:
@@ -124,20 +126,14 @@ class DeadLetterFolder:
         :param parts: those to read; default: all.
         :raises DeadLetterStoreError: when a part is missing or is not what was written.
         """
-        return {index: letter.reason for index, letter in self._latest(parts).items()}
+        return {index: letter.reason for index, letter in self.read_latest(parts).items()}
 
-    def read_batches(self, parts: Iterable[PartId] | None = None) -> tuple[tuple[int, ...], ...]:
-        """Find bulk requests of which all is still dead: the indexes of each.
-
-        Who sends them again sends them as they were: the API may have stored one, and its answer was lost.
+    def read_batches(self) -> tuple[tuple[int, ...], ...]:
+        """Find bulk requests of which all is still dead; see :func:`whole_batches`.
 
         :raises DeadLetterStoreError: as :meth:`read`.
         """
-        requests: dict[tuple[str, int], list[int]] = {}
-        for index, letter in self._latest(parts).items():
-            if letter.request is not None:
-                requests.setdefault(letter.request, []).append(index)
-        return tuple(tuple(sorted(indexes)) for (_, items), indexes in requests.items() if len(indexes) == items)
+        return whole_batches(self.read_latest())
 
     def iter_records(self, *, exactly: bool = True) -> Iterator[Record]:
         """Give the latest records of what is still dead, one by one, in the order they were written.
@@ -145,7 +141,7 @@ class DeadLetterFolder:
         :param exactly: without losing a digit of any number, which takes five times as long.
         :raises DeadLetterStoreError: as :meth:`read`.
         """
-        latest = self._latest(None)
+        latest = self.read_latest()
         for part in self.live_parts():
             for line, record in enumerate(self._read_part(part, None if exactly else _skim)):
                 letter = latest.get(record.get("index", -1))
@@ -170,9 +166,12 @@ class DeadLetterFolder:
                         refused[place] = record
         return list(refused.values())
 
-    def _latest(self, parts: Iterable[PartId] | None) -> "dict[int, _Latest]":
-        """Fold the parts: index -> its latest record."""
-        dead: dict[int, _Latest] = {}
+    def read_latest(self, parts: Iterable[PartId] | None = None) -> dict[int, Latest]:
+        """Fold the parts: index of what is still dead -> its latest record.
+
+        :raises DeadLetterStoreError: as :meth:`read`.
+        """
+        dead: dict[int, Latest] = {}
         for part in self.live_parts() if parts is None else parts:
             for line, record in enumerate(self._read_part(part, _skim)):
                 if record.get("reset"):
@@ -184,7 +183,8 @@ class DeadLetterFolder:
                 else:
                     batch = record.get("batch") or {}
                     request = (str(batch["request"]), int(batch["items"])) if batch.get("request") else None
-                    dead[record["index"]] = _Latest(str(record.get("reason")), (part, line), request)
+                    uncertain = bool(record.get("uncertain"))
+                    dead[record["index"]] = Latest(str(record.get("reason")), (part, line), request, uncertain)
         return dead
 
     def _file(self, part: PartId) -> FolderPath:
@@ -212,6 +212,18 @@ class DeadLetterFolder:
                 yield record
         except Exception as error:
             raise DeadLetterStoreError(f"the dead-letter part {self._file(part)} cannot be read: {error}") from error
+
+
+def whole_batches(latest: Mapping[int, Latest]) -> tuple[tuple[int, ...], ...]:
+    """Find bulk requests of which all is still dead: the indexes of each.
+
+    Who sends them again sends them as they were: the API may have stored one, and its answer was lost.
+    """
+    requests: dict[tuple[str, int], list[int]] = {}
+    for index, letter in latest.items():
+        if letter.request is not None:
+            requests.setdefault(letter.request, []).append(index)
+    return tuple(tuple(sorted(indexes)) for (_, items), indexes in requests.items() if len(indexes) == items)
 
 
 def _write_whole(file: FolderPath, data: bytes) -> None:
@@ -279,6 +291,8 @@ def to_record(letter: DeadLetter) -> Record:
         record["batch"] = letter.batch
     if letter.fetch:
         record["fetch"] = True
+    if letter.uncertain:
+        record["uncertain"] = True
     return record
 
 

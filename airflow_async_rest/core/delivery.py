@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from airflow_async_rest.core.errors import ItemError
 from airflow_async_rest.core.exchange import Exchange
-from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Verdict
+from airflow_async_rest.core.models import Delivered, Item, Outcome, Request
 
 
 class Delivery:
@@ -26,7 +26,7 @@ class Delivery:
             request = self._build(item)
         except ItemError as error:
             return self._exchange.unsent(item, error.reason, str(error))
-        settled = await self._exchange.settle(request)
-        if settled.verdict is Verdict.DELIVERED:
-            return Delivered(item.index, settled.attempts)
+        settled = await self._exchange.settle(request, uncertain=item.uncertain)
+        if settled.delivered:
+            return Delivered(item.index, settled.attempts, settled.already_there)
         return self._exchange.dead_letter(item, request, settled)

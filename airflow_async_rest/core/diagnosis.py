@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.probe import LONGEST_SECONDS, Finding
+from airflow_async_rest.core.redirects import shown_target
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.tls import describe_certificate
 
@@ -31,7 +32,6 @@ _ADVICE = {
     "only_tls": "the server seems to speak TLS on this port: set Schema to https",
     "no_http": "what answers there is no HTTP server: check Port",
 }
-_SHOWN_CHARACTERS = 200
 _REFUSED = {
     401: ("the credentials are refused", ""),
     403: ("access is refused", ", or the path in Host: some gateways answer so where they have nothing"),
@@ -110,8 +110,6 @@ def _remark(response: Response, credentials: str) -> str:
         case 404:
             return " at the base URL, where many APIs have nothing"
         case status if 300 <= status < 400 and "Location" in response.headers:  # noqa: PLR2004
-            # without what may carry a token or a password, and what a terminal would take for a command
-            target = re.split(r"[?#]", response.headers["Location"])[0]
-            target = re.sub(r"[^ -~]", "", re.sub(r"//[^/]*@", "//***@", target))[:_SHOWN_CHARACTERS]
+            target = shown_target(response.headers["Location"])
             return f" and points to {target}. Posts are not redirected: if the API lives there, put that into Host"
     return f". Sent: {credentials}"

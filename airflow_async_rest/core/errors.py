@@ -4,7 +4,7 @@
 
     AsyncRestError
     ├── ConfigurationError (ValueError)   an argument, connection or SQL is wrong: mend it, no retry helps
-    │   └── AuthenticationError           the API answers 401/403 and has accepted nothing yet
+    │   └── AuthenticationError           the API answers 401, or a proxy 407, and nothing was ever accepted
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
     │   ├── EncodeError                   its payload has no JSON form
     │   ├── EndpointError                 its values do not fill the endpoint
@@ -14,11 +14,12 @@
     │   ├── ConnectionFailedError         refused, reset, name not found
     │   ├── RequestTimeoutError           no answer in time
     │   ├── TlsError                      the server's certificate is not trusted, or it speaks no TLS
-    │   └── ResponseTooLargeError         more bytes than the client keeps
+    │   └── AnswerUnreadableError         it begins with a status, and its rest cannot be read: so would the next one
     ├── StoppedError                      the run ended early, with rows left: a retry of the task goes on
     │   ├── KilledError                   from outside
     │   ├── DeadlineError                 the task's own deadline
     │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
+    │   ├── CredentialsError              the API answers 401, or a proxy 407
     │   ├── LoadError                     the database does not take the rows
     │   └── MostlyFailingError            nearly everything fails: going on would only make dead letters
     ├── FailuresError                 all was tried, and more failed than max_failures allows
@@ -36,7 +37,7 @@ class ConfigurationError(AsyncRestError, ValueError):
 
 
 class AuthenticationError(ConfigurationError):
-    """The API refuses the credentials (401/403) and has accepted nothing yet in this try."""
+    """The API refuses the credentials (401), or a proxy does (407), and no item of the window was ever accepted."""
 
 
 class ItemError(AsyncRestError):
@@ -71,6 +72,7 @@ class SendError(AsyncRestError):
     """One attempt got no answer. ``reason`` is the word that reports and dead letters carry.
 
     :param cause: a word for what exactly it was, where that is known: the connection test advises by it.
+    :ivar sent: whether a part of the request was written, so that the API may have acted on it.
     """
 
     reason = "send"
@@ -78,6 +80,7 @@ class SendError(AsyncRestError):
     def __init__(self, text: str, cause: str = "") -> None:
         super().__init__(text)
         self.cause = cause
+        self.sent = False
 
 
 class ConnectionFailedError(SendError):
@@ -98,10 +101,10 @@ class TlsError(SendError):
     reason = "tls"
 
 
-class ResponseTooLargeError(SendError):
-    """The answer has more bytes than the client keeps."""
+class AnswerUnreadableError(SendError):
+    """The answer has a status, and a rest that cannot be read: headers, encoding or size. So would the next one."""
 
-    reason = "response_too_large"
+    reason = "answer_unreadable"
 
 
 class StoppedError(AsyncRestError):
@@ -118,6 +121,10 @@ class DeadlineError(StoppedError):
 
 class QuotaExhaustedError(StoppedError):
     """The API asks for a longer pause than ``RequestRetry.max_retry_after_seconds``."""
+
+
+class CredentialsError(StoppedError):
+    """The API refuses the credentials (401), or a proxy does (407)."""
 
 
 class LoadError(StoppedError):

@@ -4,9 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_async_rest.core.errors import ResponseTooLargeError, SendError
+from airflow_async_rest.core.errors import SendError
+from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.models import DeadLetter, Item, Request, Response, Verdict
-from airflow_async_rest.core.response import ResponseCheck, classify_response
+from airflow_async_rest.core.response import (
+    Judgment,
+    ResponseCheck,
+    classify_response,
+    is_fate_unknown,
+    is_there_already,
+)
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
 
@@ -15,23 +22,30 @@ from airflow_async_rest.core.sender import Sender
 class Settled:
     """How a request ended.
 
-    :param verdict: of its last attempt; RETRY when there are no more attempts.
-    :param reason: the word for reports; empty when delivered.
-    :param detail: for people.
+    :param judgment: of its last attempt; RETRY when there are no more attempts.
     :param response: None when there was none.
+    :param uncertain: whether the API may have acted on an attempt whose answer was lost.
+    :param already_there: whether it did, as its last answer says.
     """
 
-    verdict: Verdict
-    reason: str
-    detail: str
+    judgment: Judgment
     response: Response | None
     attempts: int
+    uncertain: bool = False
+    already_there: bool = False
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the API took it, or answered it."""
+        return self.judgment.verdict is Verdict.DELIVERED
 
 
 class Exchange:
     """Sends requests until they are settled; any number of workers share it.
 
-    :param redact: takes secrets out of what the API answers.
+    :param needs_body: whether answers are read, so that one whose body is broken is no success.
+    :param creates_only: whether requests carry ``If-None-Match: *``.
+    :param excerpts: says what the API answered.
     :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
     """
 
@@ -41,52 +55,65 @@ class Exchange:
         sender: Sender,
         retry: RequestRetry,
         response_check: ResponseCheck | None,
-        redact: Callable[[str], str],
+        excerpts: Excerpts,
         on_uncertain: Callable[[Request], None],
+        needs_body: bool = False,
+        creates_only: bool = False,
     ) -> None:
         self._sender = sender
         self._retry = retry
         self._check = response_check
-        self._redact = redact
+        self._excerpts = excerpts
         self._on_uncertain = on_uncertain
+        self._needs_body = needs_body
+        self._creates_only = creates_only
 
-    async def settle(self, request: Request) -> Settled:
+    async def settle(self, request: Request, *, uncertain: bool = False) -> Settled:
         """Send a request until it is delivered or refused, or its attempts are used up.
 
+        :param uncertain: whether an earlier try may have sent it, and its answer was lost.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
-        reason = ""
+        judgment = Judgment(Verdict.RETRY)
         for attempts in range(1, self._retry.max_attempts + 1):
             response: Response | None = None
             try:
-                response = await self._sender.send(request, attempts, reason)
-            except ResponseTooLargeError as error:  # and would be again
-                return Settled(Verdict.REFUSED, error.reason, str(error), None, attempts)
+                response = await self._sender.send(request, attempts, judgment.reason)
             except SendError as error:
-                verdict, reason, detail = Verdict.RETRY, error.reason, str(error)
+                judgment, lost = Judgment(Verdict.RETRY, error.reason, str(error)), error.sent
             else:
-                verdict, reason, detail = classify_response(response, self._retry, self._check)
-            if verdict is not Verdict.RETRY:
+                judgment = classify_response(response, self._retry, self._check, needs_body=self._needs_body)
+                lost = is_fate_unknown(response)
+                if uncertain and self._is_there_already(request, response, judgment):
+                    return Settled(Judgment(Verdict.DELIVERED), response, attempts, uncertain, already_there=True)
+            uncertain |= lost
+            if judgment.verdict is not Verdict.RETRY:
                 break
             if attempts == self._retry.max_attempts:
-                self._sender.heed_retry_after(response)
+                self._sender.heed_pause(response)
                 break
-            if response is None:
+            if lost:
                 self._on_uncertain(request)
             await self._sender.pause(response, attempts)
-        return Settled(verdict, reason, detail, response, attempts)
+        return Settled(judgment, response, attempts, uncertain)
+
+    def _is_there_already(self, request: Request, response: Response, judgment: Judgment) -> bool:
+        return judgment.reason == f"http_{response.status}" and is_there_already(
+            request, response.status, creates_only=self._creates_only
+        )
 
     def dead_letter(self, item: Item, request: Request, settled: Settled, **more: Any) -> DeadLetter:
         """Make the dead letter of an item whose request was not delivered.
 
         :param more: see :meth:`DeadLetter.of`.
         """
-        response = settled.response
-        excerpt = "; ".join(part for part in (settled.detail, response.text if response else "") if part)
-        about = {"attempts": settled.attempts, "request": request, **more}
-        status = response.status if response else None
-        return DeadLetter.of(item, settled.reason, detail=self._redact(excerpt), status=status, **about)
+        judgment, response = settled.judgment, settled.response
+        about = {"attempts": settled.attempts, "request": request, "uncertain": settled.uncertain, **more}
+        detail = self._excerpts.of(request, response, judgment.detail)
+        return DeadLetter.of(
+            item, judgment.reason, detail=detail, status=response.status if response else None, **about
+        )
 
     def unsent(self, item: Item, reason: str, detail: str, **more: Any) -> DeadLetter:
         """Make the dead letter of an item that failed for what it is, or for what its answer is."""
-        return DeadLetter.of(item, reason, detail=self._redact(detail), **more)
+        return DeadLetter.of(item, reason, detail=self._excerpts.redact(detail), **more)

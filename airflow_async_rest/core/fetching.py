@@ -8,7 +8,7 @@ from airflow_async_rest.core.errors import AnswerError, ConfigurationError, Item
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
-from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Response, Skipped, Verdict
+from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Response, Skipped
 from airflow_async_rest.core.pages import Page, Pages
 
 _NOT_FOUND = 404
@@ -57,7 +57,7 @@ class Fetching:
                 request = self._build(item, page, request, asked)
                 settled = await self._exchange.settle(request)
                 attempts += settled.attempts
-                if settled.verdict is not Verdict.DELIVERED:
+                if not settled.delivered:
                     response = settled.response
                     if self._plan.missing_ok and response is not None and response.status == _NOT_FOUND:
                         break  # none; or, of an API that says so of the page after the last, no more

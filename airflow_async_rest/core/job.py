@@ -20,10 +20,11 @@ from airflow_async_rest.core.errors import (
     SourceChangedError,
     StoppedError,
 )
+from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetching import Fetching, FetchPlan
 from airflow_async_rest.core.journal import Journal, Log
-from airflow_async_rest.core.judgment import give_up_when_hopeless, is_whole, judge
+from airflow_async_rest.core.judgment import explain, give_up_when_hopeless, is_whole, judge
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.load_keeper import LoadKeeper
 from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
@@ -153,7 +154,7 @@ class JobRun:
             await self._deliver_all()
             self._recorder.totals.complete |= not self._job.replays
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
-            error = failure
+            error = explain(failure, self._recorder.accepted)
         error = error or self._judge()
         report = await self._close(error)
         if error is not None:
@@ -273,20 +274,21 @@ class JobRun:
             recorder.record(outcome)
             if isinstance(outcome, DeadLetter):
                 self._journal.failed(outcome)
-                give_up_when_hopeless(outcome, recorder)
+                give_up_when_hopeless(outcome, recorder, job.conn_id)
 
         how: dict[str, Any] = {
             "sender": sender,
             "retry": job.retry,
             "response_check": job.response_check,
-            "redact": job.settings.redact,
+            "excerpts": Excerpts(job.settings),
             "on_uncertain": self._journal.uncertain,
         }
-        exchange = Exchange(**how)
         if job.fetch is not None and self._loading is not None:
-            return self._fetching(Fetching(job.fetch.plan, exchange), recorder, settle, self._loading.buffer)
+            fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True))
+            return self._fetching(fetching, recorder, settle, self._loading.buffer)
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
-        one_by_one = Delivery(job.build, exchange)
+        how["creates_only"] = _creates_only(job.settings.headers, job.headers)
+        one_by_one = Delivery(job.build, Exchange(**how))
         in_batches = BatchDelivery(recorder=recorder, settle=settle, **how)
 
         async def deliver(unit: Item | ItemBatch) -> None:
@@ -348,3 +350,9 @@ class JobRun:
 
     def _progress(self) -> dict[str, Any]:
         return self._watched.of(self.report(), self._recorder.totals.meter.in_flight)
+
+
+def _creates_only(*headers: Mapping[str, str] | None) -> bool:
+    """Tell whether requests say that what they create must not be there yet; later headers win."""
+    values = {name.lower(): value for some in headers for name, value in (some or {}).items()}
+    return values.get("if-none-match", "").strip() == "*"

@@ -3,35 +3,71 @@
 from collections.abc import Collection
 
 from airflow_async_rest.core.dead_letters import ROW_REFUSED
-from airflow_async_rest.core.errors import AuthenticationError, FailuresError, MostlyFailingError, StoppedError
+from airflow_async_rest.core.errors import (
+    AuthenticationError,
+    CredentialsError,
+    FailuresError,
+    MostlyFailingError,
+    StoppedError,
+)
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.report import Totals
-from airflow_async_rest.core.response import NEVER_SENT, is_permanent
+from airflow_async_rest.core.response import NEVER_SENT, UNREADABLE, is_permanent
 from airflow_async_rest.core.retry import RequestRetry
 
+_UNAUTHORIZED = 401
+# What is wrong when an API answers nothing but this, and has accepted nothing.
+_NOTHING_BUT = {
+    "http_403": "Is the connection's login, or its token, allowed to do that?",
+    "http_404": "Is the path right: the endpoint, and the one in the connection's Host?",
+    "http_405": "Is the method right, and the path?",
+}
 
-def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder) -> None:
+
+def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str) -> None:
     """End the run when the failure of one item says that the others will fail, too.
 
-    :raises AuthenticationError: when the API refuses the credentials before it accepted anything.
+    :param conn_id: of the API's connection.
+    :raises CredentialsError: when the API, or a proxy, refuses the credentials; see :func:`explain`.
     :raises StoppedError: when nearly everything fails, or no TLS connection can be made.
     """
-    if letter.status in {401, 403} and recorder.delivered_now == 0 and not recorder.refused_again(letter):
-        raise AuthenticationError(
-            f"the API answers {letter.status} and has accepted nothing yet: check login, password or token of the "
-            f"connection, and what they may do. It says: {letter.response_excerpt[:200]!r}"
-        )
+    said = letter.response_excerpt[:200]
+    if letter.status == _UNAUTHORIZED:
+        raise CredentialsError(f"connection {conn_id!r}: the API answers 401, and says: {said!r}")
     if letter.reason == "tls" and recorder.delivered_now == 0:
         raise StoppedError(
             f"no TLS connection to the API could be made: check the connection's schema (http or https) and its "
-            f"'verify'. {letter.response_excerpt[:200]}"
+            f"'verify'. {said}"
         )
     if recorder.mostly_failing:
+        hint = _hint(recorder.totals.failures, recorder.accepted)
         raise MostlyFailingError(
-            f"at least 90 % of the last 200 items failed, the last one with {letter.reason}: "
-            f"{letter.response_excerpt[:200]!r}"
+            f"at least 90 % of the last 200 items failed, the last one with {letter.reason}: {said!r}"
+            f"{f'. {hint}' if hint else ''}"
         )
+
+
+def explain(error: BaseException, accepted: int) -> BaseException:
+    """Decide, when all that was in flight has ended, what refused credentials mean: they were good once, or never.
+
+    :param accepted: items that the API has accepted.
+    """
+    if not isinstance(error, CredentialsError):
+        return error
+    if accepted:
+        return CredentialsError(
+            f"{error}. It accepted {accepted} items before: has a token or a session ended? Renew it in the "
+            "connection; a retry goes on where this try has ended"
+        )
+    return AuthenticationError(
+        f"{error}. It has accepted nothing yet: check login, password or token of the connection, and its auth_type"
+    )
+
+
+def _hint(failures: Collection[str], accepted: int) -> str:
+    """Say what may be wrong when all that was tried failed for one reason."""
+    return "" if accepted or len(failures) != 1 else _NOTHING_BUT.get(next(iter(failures)), "")
 
 
 def judge(
@@ -48,6 +84,8 @@ def judge(
     reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
     refused = f" and {totals.rows.refused} rows were refused" if totals.rows and totals.rows.refused else ""
     advice = _advice(failures, permanent) if totals.rows is None else _advice_of_fetch(failures, permanent)
+    if hint := _hint(failures, totals.delivered):
+        advice = f"{hint} {advice}"
     return FailuresError(
         f"{totals.failed} of {totals.read} items failed{refused} ({reasons}); max_failures allows "
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}",
@@ -85,6 +123,11 @@ def _advice(reasons: Collection[str], permanent: bool) -> str:
         return (
             "None of them can be made a request, so a retry would change nothing: mend the rows, or the transform, "
             "and clear the task. They are listed"
+        )
+    if set(reasons) == {UNREADABLE}:
+        return (
+            "The API took these requests, and its answers could not be read: look whether it has them, before a replay "
+            f"with reasons=[{UNREADABLE!r}] sends them again; a retry does not. They are listed"
         )
     return (
         "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "

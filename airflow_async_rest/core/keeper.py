@@ -1,17 +1,18 @@
 """What outlives a try: dead-letter parts, checkpoint and progress, written while it runs and read by the next."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume
-from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId, Record
+from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId, Record, whole_batches
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
+from airflow_async_rest.core.response import UNREADABLE
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 _LOAD_SECONDS = 10.0
@@ -84,6 +85,7 @@ class Keeper:
         return resume, (
             f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
             f"{len(resume.dead)} failed ones before it"
+            + (f", and not the {len(resume.left)} whose answers could not be read" if resume.left else "")
         )
 
     async def _load_for_replay(self) -> tuple[Resume, str]:
@@ -135,7 +137,8 @@ class Keeper:
         live = await self._files.call(folder.live_parts)
         if checkpoint.parts and live[0] > checkpoint.parts[-1]:
             raise ValueError("a later try has started over, and left no checkpoint")
-        known = await self._files.call(folder.read)
+        latest = await self._files.call(folder.read_latest)
+        known = {index: letter.reason for index, letter in latest.items()}
         if self._replays:
             if checkpoint.totals.get("complete") and known.keys() - letters.keys() - checkpoint.unfinished:
                 raise ValueError("there are dead letters of a later try, which left no account")
@@ -144,15 +147,23 @@ class Keeper:
             checkpoint = checkpoint.with_dead(letters[index] for index in again).without(again)
             counted |= {index: letters[index] for index in again}
         delivered = checkpoint.unfinished & (letters.keys() - known.keys())
+        left = frozenset() if self._replays else self._left_alone(counted.keys() & known.keys(), counted)
         return Resume(
             checkpoint.without(delivered),
             delivered=delivered,
-            dead={index: reason for index, reason in counted.items() if index in known},
+            dead={index: reason for index, reason in counted.items() if index in known and index not in left},
+            left=left,
             resolved={index: reason for index, reason in counted.items() if index not in known},
             known_dead=frozenset(known),
-            dead_batches=await self._files.call(folder.read_batches),
+            dead_batches=whole_batches(latest),
             sample=await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE))),
+            uncertain=checkpoint.unfinished.union(index for index, letter in latest.items() if letter.uncertain),
         )
+
+    @staticmethod
+    def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
+        """Find the dead letters that no retry sends again: the API took them, and may act on them twice."""
+        return frozenset(index for index in indexes if reasons[index] == UNREADABLE)
 
     async def begin(self, resume: Resume | None) -> None:
         """Begin where ``resume`` ends; without it, earlier dead letters of the folder become void.

@@ -27,6 +27,10 @@ class LetterFilter:
     search: str = ""
     payloads: bool = True
 
+    def names(self, reason: str) -> bool:
+        """Tell whether those that failed for this reason are meant by its name."""
+        return self.reasons is not None and reason in self.reasons
+
     def matches(self, record: Record) -> bool:
         """Tell whether a dead letter is meant."""
         if self.reasons is not None and record.get("reason") not in self.reasons:

@@ -85,7 +85,8 @@ class LoadKeeper(Keeper):
         resume = await super()._load()
         if resume is None:
             return None
-        # Nobody replays a fetch. What is resolved in a part of no checkpoint was not committed with its rows.
+        # Nobody replays a fetch, and asking once more is harmless.
+        # What is resolved in a part of no checkpoint was not committed with its rows.
         dead = {**resume.dead, **resume.resolved}
         checkpoint = resume.checkpoint
         return replace(
@@ -96,6 +97,11 @@ class LoadKeeper(Keeper):
             resolved={},
             known_dead=resume.known_dead.union(dead, resume.delivered),
         )
+
+    @staticmethod
+    def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
+        del indexes, reasons
+        return frozenset()
 
     async def begin_load(self, resume: Resume | None, how: str) -> None:
         """Begin where ``resume`` ends; rows that the database refused before are staged once more.

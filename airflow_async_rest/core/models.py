@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
+from airflow_async_rest.core.errors import SendError
+
 _EXCERPT_CHARACTERS = 500
 
 
@@ -38,16 +40,18 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One HTTP answer, read completely.
+    """One HTTP answer.
 
     :param headers: names compare case-insensitively.
     :param elapsed_seconds: from sending to the answer's last byte.
+    :param broken: why its headers or its body are not all there; None for an answer that was read completely.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     elapsed_seconds: float
+    broken: SendError | None = None
 
     @property
     def text(self) -> str:
@@ -71,6 +75,7 @@ class DeadLetter:
     :param failed_at: ISO 8601, UTC.
     :param batch: how it is put into a bulk request; None for an item that is sent by itself.
     :param fetch: whether the answer was wanted: sending it again would throw the answer away.
+    :param uncertain: whether the API may have acted on an attempt all the same, because its answer was lost.
     """
 
     index: int
@@ -84,6 +89,7 @@ class DeadLetter:
     row: Mapping[str, Any] | None = None
     batch: Mapping[str, Any] | None = None
     fetch: bool = False
+    uncertain: bool = False
 
     @classmethod
     def of(
@@ -97,6 +103,7 @@ class DeadLetter:
         request: Request | None = None,
         batch: Mapping[str, Any] | None = None,
         fetch: bool = False,
+        uncertain: bool = False,
     ) -> "DeadLetter":
         """Make an item's dead letter, failed now. ``detail`` is cut to 500 characters."""
         return cls(
@@ -111,15 +118,20 @@ class DeadLetter:
             row=None if request else item.row,
             batch=batch,
             fetch=fetch,
+            uncertain=uncertain,
         )
 
 
 @dataclass(slots=True)
 class Delivered:
-    """An item that the API accepted, or answered, after ``attempts`` requests."""
+    """An item that the API accepted, or answered, after ``attempts`` requests.
+
+    :param already_there: whether it was an earlier attempt that the API acted on, whose answer was lost.
+    """
 
     index: int
     attempts: int
+    already_there: bool = False
 
 
 @dataclass(slots=True)
@@ -144,6 +156,7 @@ class Item:
     :param request: the request, when it is known beforehand (a replay).
     :param part: its part of a bulk request's body.
     :param replayed: whether it was a dead letter.
+    :param uncertain: whether the API may have acted on an attempt whose answer was lost, of this try or an earlier one.
     """
 
     index: int
@@ -156,6 +169,7 @@ class Item:
     request: Request | None = None
     part: bytes = b""
     replayed: bool = False
+    uncertain: bool = False
 
 
 class ItemResult(NamedTuple):

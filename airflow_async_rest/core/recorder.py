@@ -84,7 +84,7 @@ class Recorder:
             # Said again in a part of this try: the part that says it belongs to no checkpoint.
             self._records.append({"index": index, "resolved": True})
         for record in resume.sample:
-            if record["index"] in self._dead_before:
+            if record["index"] in resume.counted:
                 self._add_to_sample((record["index"], _NO_ROW), shown_record(record, payloads=self._sample_payloads))
 
     def continue_digest(self, digest: SourceDigest) -> None:
@@ -147,13 +147,14 @@ class Recorder:
             self.totals.skipped += 1
         else:
             self.totals.delivered += 1
+            self.totals.already_there += outcome.already_there
             self.delivered_now += 1
             self._note(failed=False)
         if outcome.index in self._known_dead:
             self._resolve(outcome.index)
 
-    def delivered(self, items: Sequence[Item]) -> None:
-        """Note that rows were delivered."""
+    def delivered(self, items: Sequence[Item], already_there: int = 0) -> None:
+        """Note that rows were delivered; so many of them by an earlier attempt, whose answer was lost."""
         for item in items:
             del self._pending[item.index]
         if self._known_dead:
@@ -161,6 +162,7 @@ class Recorder:
                 if item.index in self._known_dead:
                     self._resolve(item.index)
         self.totals.delivered += len(items)
+        self.totals.already_there += already_there
         self.delivered_now += len(items)
         if self._recent_failures or len(self._recent) < _BREAKER_WINDOW:  # else this is no news
             for _ in range(min(len(items), _BREAKER_WINDOW)):
@@ -187,6 +189,11 @@ class Recorder:
     def mostly_failing(self) -> bool:
         """Whether at least 90 % of the last 200 outcomes failed."""
         return len(self._recent) == _BREAKER_WINDOW and self._recent_failures >= _BREAKER_FAILURES
+
+    @property
+    def accepted(self) -> int:
+        """Items that the API has accepted, or answered, in this try and those before it."""
+        return max(self.totals.delivered, self.delivered_now)  # what was fetched counts as delivered once it is kept
 
     @property
     def unfinished(self) -> int:

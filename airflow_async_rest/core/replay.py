@@ -12,11 +12,13 @@ from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, PartId, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.response import UNREADABLE
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.source import OnDigest
 
 _CHUNK = 500
 _OF_A_BATCH = ("max_items", "max_bytes", "format", "results")
+_TAKEN = f"not sent: the API has taken it before, so it goes again only by its name, reasons=[{UNREADABLE!r}]"
 
 
 class Replay:
@@ -29,6 +31,8 @@ class Replay:
     :param only: tells the dead letters that are meant.
     :param encode: payload -> body, exactly as it was sent.
     :param retry: tells what the answer to a bulk request means for its items.
+    :param unreadable_too: whether to send those, too, that the API took, and whose answer could not be read; else they
+        stay dead.
     :param batch: for items of bulk requests; default: the format and results that their dead letters name.
     """
 
@@ -39,7 +43,10 @@ class Replay:
         encode: Callable[[Any], bytes],
         retry: RequestRetry,
         batch: Batch | None = None,
+        *,
+        unreadable_too: bool = False,
     ) -> None:
+        self._unreadable_too = unreadable_too
         self._folders = list(folders)
         self._only = only
         self._encode = encode
@@ -89,7 +96,7 @@ class Replay:
                 continue
             item = self._item(folder, record)
             batch = record.get("batch")
-            if item.request is None or not batch:
+            if item.request is None or item.settled is not None or not batch:
                 yield item
                 continue
             form = self._form(item.request, batch)
@@ -165,16 +172,33 @@ class Replay:
     def _item(self, folder: DeadLetterFolder, record: Mapping[str, Any]) -> Item:
         index = record["index"] if len(self._folders) == 1 else len(self._places)
         self._places[index] = (folder, record["index"])
-        item = Item(index, record.get("key"), record.get("row") or {}, record.get("payload"), replayed=True)
-        if record.get("method"):
-            body = self._encode(record["payload"]) if record.get("payload") is not None else None
-            item.request = Request(
-                record["method"], record["path"], record.get("query") or "", body, record["idempotency_key"]
-            )
-        else:
+        item = Item(
+            index,
+            record.get("key"),
+            record.get("row") or {},
+            record.get("payload"),
+            replayed=True,
+            uncertain=bool(record.get("uncertain")),
+        )
+        if not record.get("method"):
             item.settled = DeadLetter.of(
                 item,
                 str(record.get("reason")),
                 detail="no request could be made of this row; mend the cause and clear its task, which builds it anew",
+            )
+            return item
+        body = self._encode(record["payload"]) if record.get("payload") is not None else None
+        item.request = Request(
+            record["method"], record["path"], record.get("query") or "", body, record["idempotency_key"]
+        )
+        if record.get("reason") == UNREADABLE and not self._unreadable_too:
+            item.settled = DeadLetter.of(
+                item,
+                UNREADABLE,
+                detail=f"{_TAKEN}; {str(record.get('response_excerpt')).removeprefix(f'{_TAKEN}; ')}",
+                status=record.get("status"),
+                request=item.request,
+                batch=record.get("batch"),
+                uncertain=item.uncertain,
             )
         return item

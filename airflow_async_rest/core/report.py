@@ -104,6 +104,7 @@ class Totals:
         earlier = earlier or {}
         self.read: int = earlier.get("read", 0)
         self.delivered: int = earlier.get("delivered", 0)
+        self.already_there: int = earlier.get("already_there", 0)  # part of the delivered
         self.skipped: int = earlier.get("skipped", 0)
         self.complete: bool = earlier.get("complete", False)
         self.reasons: Counter[str] = Counter(earlier.get("reasons", {}))
@@ -145,6 +146,7 @@ class Totals:
         return {
             "read": self.read,
             "delivered": self.delivered,
+            "already_there": self.already_there,
             "skipped": self.skipped,
             "complete": self.complete,
             "reasons": dict(self.reasons),
@@ -161,6 +163,7 @@ class Totals:
         return {
             "read": self.read,
             "delivered": self.delivered,
+            "already_there": self.already_there,
             "failed": self.failed,
             "skipped": self.skipped,
             "unfinished": unfinished,

@@ -1,12 +1,19 @@
 """What aiohttp and the sockets raise -> this package's errors. Beside client.py and wire.py, all that knows aiohttp."""
 
+import asyncio
 import re
 import ssl
 
 import aiohttp
 from yarl import URL
 
-from airflow_async_rest.core.errors import ConnectionFailedError, RequestTimeoutError, SendError
+from airflow_async_rest.core.errors import (
+    AnswerUnreadableError,
+    ConnectionFailedError,
+    RequestTimeoutError,
+    SendError,
+    TlsError,
+)
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.tls import tls_error
 
@@ -14,19 +21,31 @@ _PROXY_CREDENTIALS = 407
 # As aiohttp quotes what it cannot read.
 _NO_STATUS_LINE = re.compile(r"""Bad status line.*? b(['"])(.*?)\1""")
 _TLS_ALERT = re.compile(r"\\+x15\\+x03")  # of a server that speaks TLS only
+_SHOWN_CHARACTERS = 200
 _USER_IN_URL = re.compile(r"//[^/\s]*@")
 
 
-def send_error(error: Exception, settings: ClientSettings, proxy: str | None) -> SendError:
+def send_error(
+    error: BaseException, settings: ClientSettings, proxy: str | None, *, answered: bool = False
+) -> SendError:
     """Say what one attempt failed of, and its cause.
 
+    :param error: what was raised; of a request that took too long, that it was cancelled.
     :param proxy: that requests go through.
+    :param answered: whether the status of an answer has come.
     """
-    tls = _tls_part(error)
-    if tls is not None:
-        return tls_error(tls)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, SendError):
+        return error
+    if isinstance(error, TimeoutError | asyncio.CancelledError):
         return _timeout(error, settings)
+    if answered and (detail := _unreadable(error)):
+        return AnswerUnreadableError(f"the answer cannot be read: {detail}")
+    if (tls := _tls_part(error)) is not None:
+        return tls_error(tls)
+    return _connection_error(error, proxy)
+
+
+def _connection_error(error: BaseException, proxy: str | None) -> ConnectionFailedError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         cause = "proxy_credentials" if error.status == _PROXY_CREDENTIALS else "proxy"
         return ConnectionFailedError(f"the proxy answers {error.status} {error.message}", cause)
@@ -35,13 +54,33 @@ def send_error(error: Exception, settings: ClientSettings, proxy: str | None) ->
     return _broken_answer(error)
 
 
-def _tls_part(error: Exception) -> ssl.SSLError | None:
+def was_sent(error: BaseException, failure: SendError) -> bool:
+    """Tell whether the API may have got a request that ended in an error once it was on its way.
+
+    :param failure: what :func:`send_error` made of it.
+    """
+    never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+    return not isinstance(error, never) and not isinstance(failure, TlsError)
+
+
+def _unreadable(error: BaseException) -> str:
+    """Say what of an answer that has begun could not be read; empty when it just ended."""
+    if isinstance(error, aiohttp.ClientResponseError) and not isinstance(error, aiohttp.ClientHttpProxyError):
+        text = error.message
+    elif isinstance(error, aiohttp.ClientPayloadError) and "not completed" not in str(error):
+        text = str(error)
+    else:
+        return ""
+    return " ".join(text.split())[:_SHOWN_CHARACTERS] or type(error).__name__
+
+
+def _tls_part(error: BaseException) -> ssl.SSLError | None:
     # An alert may also come with the first read: in TLS 1.3 the client's handshake is over before the server's.
     parts = (getattr(error, "os_error", None), error.__cause__, error)
     return next((part for part in parts if isinstance(part, ssl.SSLError)), None)
 
 
-def _timeout(error: TimeoutError, settings: ClientSettings) -> RequestTimeoutError:
+def _timeout(error: BaseException, settings: ClientSettings) -> RequestTimeoutError:
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         seconds = settings.connect_timeout_seconds
         return RequestTimeoutError(f"no connection within {seconds:g} s (connect_timeout_seconds)", "connect_timeout")
@@ -68,7 +107,7 @@ def _no_connection(error: aiohttp.ClientConnectorError, proxy: str | None) -> Co
     return ConnectionFailedError(text, "proxy" if of_proxy else cause)
 
 
-def _broken_answer(error: Exception) -> ConnectionFailedError:
+def _broken_answer(error: BaseException) -> ConnectionFailedError:
     """Say what came where an answer should have, or that the connection ended first."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return ConnectionFailedError("the server closed the connection without an answer", "disconnected")

@@ -10,7 +10,8 @@ from airflow_async_rest.core.errors import QuotaExhaustedError, SendError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.report import Meter
-from airflow_async_rest.core.retry import RequestRetry, parse_retry_after
+from airflow_async_rest.core.response import pause_of
+from airflow_async_rest.core.retry import RequestRetry
 
 _FIRST_FAILURE, _TOO_MANY, _FIRST_SERVER_ERROR = 300, 429, 500
 
@@ -103,21 +104,21 @@ class Sender:
         :param attempts: made so far.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
-        if not self.heed_retry_after(response):
+        if not self.heed_pause(response):
             with self._concurrency.backing_off() if self._concurrency else contextlib.nullcontext():
                 await asyncio.sleep(self._retry.backoff_seconds(attempts))
 
-    def heed_retry_after(self, response: Response | None) -> bool:
+    def heed_pause(self, response: Response | None) -> bool:
         """Hold everybody back, not only this request, for as long as the API asks. :return: whether it did.
 
         :raises QuotaExhaustedError: when that is longer than we honour.
         """
-        pause = parse_retry_after(response.headers.get("Retry-After")) if response else None
+        pause = pause_of(response) if response else None
         if not pause:  # none, or "now": then backing off is wiser
             return False
         if pause > self._retry.max_retry_after_seconds:
             raise QuotaExhaustedError(
-                f"the API asks for a pause of {pause:.0f} s (Retry-After), which is longer than "
+                f"the API asks for a pause of {pause:.0f} s, which is longer than "
                 f"RequestRetry(max_retry_after_seconds={self._retry.max_retry_after_seconds:g}): its quota is gone"
             )
         self._limiter.pause(pause)

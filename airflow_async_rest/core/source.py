@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -113,7 +113,7 @@ class RowSource:
                     if digest.hexdigest() != resume.checkpoint.digest:
                         raise SourceChangedError("the rows read before, or their order, are no longer the same")
                     on_digest(digest)
-                items = [item for item in known if resume.wants(item.index)] + items[len(known) :]
+                items = _wanted(known, resume) + items[len(known) :]
             if self._transform is not None:
                 for item in items:
                     self._settle(item, self._transform)
@@ -165,6 +165,14 @@ class RowSource:
         else:
             if item.payload is None:
                 item.settled = Skipped(item.index)
+
+
+def _wanted(items: Iterable[Item], resume: Resume) -> list[Item]:
+    """Find what is sent again of rows that were read before."""
+    wanted = [item for item in items if resume.wants(item.index)]
+    for item in wanted:
+        item.uncertain = item.index in resume.uncertain
+    return wanted
 
 
 def _shown_key(row: Row) -> Any:

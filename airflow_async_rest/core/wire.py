@@ -7,8 +7,13 @@ TLS, the protocol and the parser are aiohttp's own.
 """
 
 import asyncio
+import inspect
+import re
+import ssl
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import aiohttp
@@ -17,7 +22,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from yarl import URL
 
-from airflow_async_rest.core.errors import ResponseTooLargeError
+from airflow_async_rest.core.content_encoding import too_large
 from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.settings import ClientSettings, check_headers
 
@@ -25,6 +30,19 @@ _SWITCHING_PROTOCOLS = 101
 # What is used of the protocol is in no documentation of aiohttp's: with versions that this was not tried with, a
 # session sends.
 _TRIED_VERSIONS = ("3.12.", "3.13.", "3.14.")
+_STATUS_LINE = re.compile(rb"HTTP/\d\.\d ([2-5]\d\d)")
+_CHARACTERS_OF_A_STATUS_LINE = len("HTTP/1.1 200")
+# aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
+_LONGEST_HEADER = 65_536
+HEADER_BOUNDS: dict[str, Any] = {
+    name: bound
+    for name, bound in (
+        ("max_line_size", _LONGEST_HEADER),
+        ("max_field_size", _LONGEST_HEADER),
+        ("max_headers", 1_024),
+    )
+    if name in inspect.signature(aiohttp.ClientSession).parameters
+}
 
 
 def is_possible() -> bool:
@@ -45,6 +63,67 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How far one request has come: what is known of it when it ends in an error.
+
+    :param sent: whether a part of it was written.
+    :param status: of the answer that has begun.
+    """
+
+    sent: bool = False
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def connector_of(connections: int, tls: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
+    """Make a connector whose connections know the status of an answer whose headers cannot be read.
+
+    :param connections: at most.
+    """
+    connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
+    if hasattr(connector, "_factory"):
+        connector._factory = partial(Protocol, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # noqa: SLF001
+    return connector
+
+
+class Protocol(ResponseHandler):
+    """aiohttp's own, which also knows the status of an answer whose headers cannot be read."""
+
+    _begins = b""
+
+    def set_response_params(self, **params: Any) -> None:
+        """Begin to read another answer."""
+        self._begins = b""
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if len(self._begins) < _CHARACTERS_OF_A_STATUS_LINE:
+            self._begins += data[:_CHARACTERS_OF_A_STATUS_LINE]
+        super().data_received(data)
+
+    def set_exception(self, exc: BaseException, *cause: Any) -> None:
+        """Say in the error, too, how the answer begins: a session shows no more of the connection than that."""
+        exc.async_rest_status = self.status  # type: ignore[attr-defined]
+        super().set_exception(exc, *cause)
+
+    @property
+    def status(self) -> int | None:
+        """Of the answer that has begun; None while that is not known."""
+        match = _STATUS_LINE.match(self._begins)
+        return int(match[1]) if match else None
+
+
+def status_seen(error: BaseException | None) -> int | None:
+    """Find the status of the answer that an error has ended."""
+    while error is not None:
+        if (status := getattr(error, "async_rest_status", None)) is not None:
+            return int(status)
+        error = error.__cause__
+    return None
 
 
 class Wire:
@@ -95,24 +174,29 @@ class Wire:
         self._frames[request.method, content_type] = frame
         return frame
 
-    async def send(self, head: bytes, body: bytes | None) -> Answer:
+    async def send(self, head: bytes, body: bytes | None, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
 
+        :param attempt: is told how far it has come.
         :raises aiohttp.ClientError: or OSError, as a session does.
         """
         connection = await self._connect()
+        protocol = connection.protocol
+        assert protocol is not None  # noqa: S101  (until it is released)
         try:
-            protocol = connection.protocol
-            assert protocol is not None  # noqa: S101  (until it is released)
-            protocol.set_response_params(read_until_eof=True)
+            protocol.set_response_params(read_until_eof=True, auto_decompress=False, **HEADER_BOUNDS)
             if self._url.scheme == "https" and protocol not in self._greeted:
                 self._greeted.add(protocol)
                 await asyncio.sleep(0)  # in TLS 1.3 a refusal may be on its way; a write would fail of it, unread
             if protocol.transport is not None:  # else it says why as it is read
+                attempt.sent = True
                 protocol.transport.writelines((head, body) if body else (head,))
             message, content = await self._read_message(protocol)
+            attempt.status, attempt.headers = message.code, message.headers
             answer = Answer(message.code, message.headers, await read_within(self._max_response_bytes, content))
         except BaseException:
+            if attempt.status is None and isinstance(protocol, Protocol):
+                attempt.status = protocol.status
             _close(connection)
             raise
         if _is_writing(protocol):  # the answer did not wait for the end of the body
@@ -158,7 +242,7 @@ def _close(connection: aiohttp.connector.Connection) -> None:
 
 
 async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
-    """Read an answer's body. :raises ResponseTooLargeError: when it has more bytes than the bound."""
+    """Read an answer's body. :raises AnswerUnreadableError: when it has more bytes than the bound."""
     if content.is_eof():
         body = content.read_nowait()
     else:
@@ -167,7 +251,5 @@ async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
             pieces += piece
         body = bytes(pieces)
     if len(body) > bound:
-        raise ResponseTooLargeError(
-            f"the answer has more than {bound:,} bytes, the most that the connection's max_response_mb allows"
-        )
+        raise too_large(bound)
     return body

@@ -12,14 +12,14 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from servers import running_api
+from servers import raw_server, running_api
 
 from airflow_async_rest.core.client import ClientSettings, RestClient
 from airflow_async_rest.core.errors import (
+    AnswerUnreadableError,
     ConfigurationError,
     ConnectionFailedError,
     RequestTimeoutError,
-    ResponseTooLargeError,
     TlsError,
 )
 
@@ -167,20 +167,69 @@ async def test_a_server_that_is_not_there_is_a_failed_connection(request_of):
     [
         b"nonsense\r\n\r\n",
         b"",
-        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab",
+        b"HTTP/1.1 2",
     ],
 )
 async def test_what_is_no_http_is_a_failed_connection(request_of, raw):
+    with raw_server(raw) as port, pytest.raises(ConnectionFailedError) as caught:
+        await send(f"http://127.0.0.1:{port}", request_of())
+    assert caught.value.sent
+
+
+HEAD = b"HTTP/1.1 201 Created\r\n"
+EMPTY = b"Content-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (HEAD + b"X: " + b"a" * 70_000 + b"\r\n" + EMPTY, AnswerUnreadableError),
+        (HEAD + b"".join(b"X-%d: a\r\n" % number for number in range(1_100)) + EMPTY, AnswerUnreadableError),
+        (HEAD + b"no colon\r\n" + EMPTY, AnswerUnreadableError),
+        (HEAD + b"Content-Length: x\r\n\r\n", AnswerUnreadableError),
+        (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}", AnswerUnreadableError),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n", AnswerUnreadableError),
+        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", AnswerUnreadableError),
+        (HEAD + b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n\xff\xfe", AnswerUnreadableError),
+        (HEAD + b"Content-Length: 1001\r\n\r\n" + b"x" * 1_001, AnswerUnreadableError),
+        (HEAD + b"Content-Length: 9\r\n\r\nab", ConnectionFailedError),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", ConnectionFailedError),
+        (HEAD + b"Content-", ConnectionFailedError),
+    ],
+    ids=range(12),
+)
+async def test_an_answer_whose_rest_cannot_be_read_has_a_status(request_of, raw, kind):
+    with raw_server(raw) as port:
+        response = await send(f"http://127.0.0.1:{port}", request_of(), max_response_bytes=1_000)
+    assert (response.status, type(response.broken), response.body) == (201, kind, b"")
+
+
+async def test_an_answer_that_comes_too_slowly_has_a_status(request_of):
     async def serve(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(raw)
-        await writer.drain()
+        writer.write(HEAD + b"Content-Length: 9\r\n\r\nab")
+        await reader.read()
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        with pytest.raises(ConnectionFailedError):
-            await send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", request_of())
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        response = await send(url, request_of(), request_timeout_seconds=0.1)
+    assert (response.status, type(response.broken)) == (201, RequestTimeoutError)
+
+
+async def test_headers_of_up_to_64_kb_are_read(request_of):
+    many = b"".join(b"X-%d: a\r\n" % number for number in range(500))
+    with raw_server(HEAD + b"Link: " + b"a" * 60_000 + b"\r\n" + many + EMPTY) as port:
+        response = await send(f"http://127.0.0.1:{port}", request_of())
+    assert (response.status, len(response.headers["Link"]), response.broken) == (201, 60_000, None)
+
+
+async def test_nothing_was_sent_to_whom_there_is_no_connection(request_of):
+    with running_api() as gone:
+        pass
+    with pytest.raises(ConnectionFailedError) as caught:
+        await send(gone.url, request_of())
+    assert not caught.value.sent
 
 
 @pytest.mark.parametrize("encoding", [None, "gzip", "deflate"])
@@ -189,12 +238,9 @@ async def test_an_answer_larger_than_the_bound_is_not_kept(api, request_of, enco
     pack = {None: bytes, "gzip": gzip.compress, "deflate": zlib.compress}[encoding]
     headers = {"Content-Encoding": encoding} if encoding else {}
     api.answer = lambda seen: web.Response(body=pack(b"x" * size), headers=headers)
-    sending = send(api.url, request_of(), max_response_bytes=1_000)
-    if fits:
-        assert (await sending).body == b"x" * size
-    else:
-        with pytest.raises(ResponseTooLargeError):
-            await sending
+    response = await send(api.url, request_of(), max_response_bytes=1_000)
+    assert (response.body, response.broken is None) == (b"x" * size if fits else b"", fits)
+    assert fits or "max_response_mb" in str(response.broken)
 
 
 async def test_an_answer_without_a_length_has_the_same_bound(api, request_of):
@@ -206,8 +252,8 @@ async def test_an_answer_without_a_length_has_the_same_bound(api, request_of):
         return web.Response(body=pieces())
 
     api.answer = answer
-    with pytest.raises(ResponseTooLargeError):
-        await send(api.url, request_of(), max_response_bytes=1_000)
+    response = await send(api.url, request_of(), max_response_bytes=1_000)
+    assert (response.status, type(response.broken)) == (200, AnswerUnreadableError)
 
 
 def redirect(status, location):

@@ -6,6 +6,7 @@ from aiohttp import web
 from airflow_async_rest.core.client import ClientSettings, RestClient
 from airflow_async_rest.core.delivery import Delivery
 from airflow_async_rest.core.errors import EncodeError, EndpointError, QuotaExhaustedError
+from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.models import DeadLetter, Delivered, Verdict
 from airflow_async_rest.core.rate_limit import RateLimiter
@@ -54,7 +55,7 @@ class Bench:
             parts = dict(self.parts)
             delivery = Delivery(
                 parts.pop("build"),
-                Exchange(sender=sender, redact=self.settings.redact, on_uncertain=self.uncertain.append, **parts),
+                Exchange(sender=sender, excerpts=Excerpts(self.settings), on_uncertain=self.uncertain.append, **parts),
             )
             return await asyncio.gather(*map(delivery.deliver, items))
 

@@ -12,6 +12,7 @@ from airflow_async_rest.core.client import ClientSettings, RestClient
 from airflow_async_rest.core.columns import RowShape
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedError
+from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.fetching import Fetching, FetchPlan
@@ -51,8 +52,9 @@ def fetch(api, item_of):
                 sender=sender,
                 retry=RETRY,
                 response_check=response_check,
-                redact=connection.redact,
+                excerpts=Excerpts(connection),
                 on_uncertain=lambda request: None,
+                needs_body=True,
             )
             outcome, found = await Fetching(plan, exchange).fetch(item_of(7, {"id": 7}))
         return outcome, [row["n"] for row in found]
@@ -249,7 +251,7 @@ async def test_an_item_that_makes_no_request_keeps_its_row(api, fetch):
 async def test_an_answer_that_is_too_large_fails_the_item_at_once(api, fetch):
     api.answer = pages_of(2, 1000)
     letter, rows = await fetch(NumberedPages(), settings={"max_response_bytes": 1000})
-    assert (letter.reason, letter.attempts, rows) == ("response_too_large", 2, [])
+    assert (letter.reason, letter.attempts, rows) == ("answer_unreadable", 2, [])
 
 
 async def test_an_answer_that_is_cut_off_is_asked_for_again(fetch):

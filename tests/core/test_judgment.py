@@ -1,6 +1,7 @@
 import pytest
 
-from airflow_async_rest.core.judgment import is_whole, judge
+from airflow_async_rest.core.errors import AuthenticationError, CredentialsError
+from airflow_async_rest.core.judgment import explain, is_whole, judge
 from airflow_async_rest.core.loading import RowTotals
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.retry import RequestRetry
@@ -11,6 +12,7 @@ from airflow_async_rest.core.retry import RequestRetry
     [
         (["http_422", "encode"], True, "or let the API take them and replay the dead letters"),
         (["refused", "unmatched_results"], True, "or let the API take them and replay the dead letters"),
+        (["answer_unreadable"], True, "before a replay with reasons=['answer_unreadable'] sends them again"),
         (["encode", "endpoint"], True, "None of them can be made a request"),
         (["http_503", "encode"], False, "A retry sends only these again; or replay the dead letters"),
         (["not_stored"], False, "A retry sends only these again; or replay the dead letters"),
@@ -37,7 +39,8 @@ def of_fetch(*reasons, refused=0, read=100) -> Totals:
 @pytest.mark.parametrize(
     ("reasons", "refused", "permanent", "text"),
     [
-        (["http_404"], 0, True, "1 of 100 items failed (1 http_404); max_failures allows 0. A retry would change nothing"),
+        (["http_404"], 0, True, "1 of 100 items failed (1 http_404); max_failures allows 0. Is the path right"),
+        (["http_404", "http_422"], 0, True, "max_failures allows 0. A retry would change nothing"),
         (["http_500"], 0, False, "1 of 100 items failed (1 http_500); max_failures allows 0. A retry fetches only these"),
         (["unreadable_answer"], 0, False, "A retry fetches only these again. They are listed in file:///dead"),
         ([], 3, True, "0 of 100 items failed and 3 rows were refused (3 row_refused); max_failures allows 0. The database"),
@@ -50,6 +53,39 @@ def test_what_was_not_fetched_or_loaded_says_what_can_be_done(reasons, refused, 
     assert error.permanent is permanent
     assert text in str(error)
     assert "replay" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "delivered", "hint"),
+    [
+        (["http_404"] * 3, 0, "Is the path right"),
+        (["http_404"] * 3, 1, ""),
+        (["http_403"] * 3, 0, "allowed to do that"),
+        (["http_405"], 0, "Is the method right"),
+        (["http_404", "http_422"], 0, ""),
+    ],
+)
+def test_where_all_fail_alike_and_nothing_was_accepted_the_cause_is_named(reasons, delivered, hint):
+    totals = Totals()
+    totals.read, totals.delivered = 100, delivered
+    for reason in reasons:
+        totals.failed_again(reason)
+    text = str(judge(totals, 0, RequestRetry(), "file:///dead"))
+    assert (hint in text) if hint else "?" not in text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "kind", "text"),
+    [
+        (0, AuthenticationError, "has accepted nothing yet: check login, password or token of the connection"),
+        (8, CredentialsError, "accepted 8 items before: has a token or a session ended? Renew it in the connection"),
+    ],
+)
+def test_credentials_that_were_good_once_are_worth_a_retry(accepted, kind, text):
+    error = explain(CredentialsError("connection 'api': the API answers 401"), accepted)
+    assert type(error) is kind
+    assert text in str(error)
+    assert str(error).startswith("connection 'api'")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""What an answer was, for people: what dead letters say of it, without secrets."""
+
+from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.redirects import redirect_advice
+from airflow_async_rest.core.settings import ClientSettings
+
+
+class Excerpts:
+    """Writes down answers.
+
+    :param settings: the secrets that are taken out, and where requests go.
+    """
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.redact = settings.redact
+        self._base_url = settings.base_url.partition("?")[0].rstrip("/")
+
+    def of(self, request: Request, response: Response | None, detail: str = "") -> str:
+        """Write down an answer; whoever keeps it cuts it.
+
+        :param detail: what is known of it besides.
+        """
+        return self.redact("; ".join(part for part in (detail, *self._parts(request, response)) if part))
+
+    def _parts(self, request: Request, response: Response | None) -> list[str]:
+        if response is None:
+            return []
+        location = response.headers.get("Location") if 300 <= response.status <= 399 else None  # noqa: PLR2004
+        about_redirect = redirect_advice(f"{self._base_url}/{request.path}", location) if location else ""
+        return [about_redirect, str(response.broken or ""), response.text]

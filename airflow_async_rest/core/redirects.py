@@ -1,0 +1,68 @@
+"""Redirects: which are followed, where one ends on a page for people, and what to change because of one. Pure."""
+
+import re
+from collections.abc import Mapping
+
+from yarl import URL
+
+STATUSES = frozenset({301, 302, 303, 307, 308})
+_PAGES = ("text/html", "application/xhtml+xml")
+_BEGINS_A_PAGE = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+_SHOWN_CHARACTERS = 200
+
+
+def redirect_target(url: URL, status: int, headers: Mapping[str, str]) -> URL | None:
+    """Find out where an answer redirects to, within the same host; None for nowhere."""
+    location = headers.get("Location")
+    if status not in STATUSES or not location:
+        return None
+    try:
+        target = url.join(URL(location))
+    except ValueError:
+        return None
+    return target if target.origin() == url.origin() else None
+
+
+def is_page(asked: URL, ended: URL, headers: Mapping[str, str], body: bytes, accept: str) -> bool:
+    """Tell whether a redirected request has ended on a page for people, such as one to log in.
+
+    :param asked: the address of the request.
+    :param ended: the one that has answered.
+    :param headers: of that answer, and ``body`` its body.
+    :param accept: of the request: who asks for pages gets one.
+    """
+    if asked.path.rstrip("/") == ended.path.rstrip("/") or any(kind in accept for kind in _PAGES):
+        return False
+    return headers.get("Content-Type", "").lower().startswith(_PAGES) or bool(_BEGINS_A_PAGE.match(body))
+
+
+def shown_target(location: str) -> str:
+    """Write down where a redirect points to: without what may carry a token or a password, or steers a terminal."""
+    target = re.split(r"[?#]", location)[0]
+    return re.sub(r"[^ -~]", "", re.sub(r"//[^/]*@", "//***@", target))[:_SHOWN_CHARACTERS]
+
+
+def redirect_advice(address: str, location: str) -> str:
+    """Say where a request is redirected to, and what to change.
+
+    :param address: of the request: scheme, host and path.
+    :param location: the answer's header.
+    """
+    try:
+        asked = URL(address)
+        target = asked.join(URL(location))
+        change = _change(asked, target)
+    except ValueError:
+        change = "check the connection's Host and the endpoint"
+    return f"it is redirected to {shown_target(location)!r}, where nothing was sent: {change}"
+
+
+def _change(asked: URL, target: URL) -> str:
+    if (asked.host, asked.path) == (target.host, target.path) and (asked.scheme, target.scheme) == ("http", "https"):
+        return "write https as the connection's Schema"
+    if asked.origin() == target.origin() and asked.path.rstrip("/") == target.path.rstrip("/"):
+        slash = "with" if target.path.endswith("/") else "without"
+        return f"write the endpoint {slash} a slash at its end"
+    if asked.host != target.host:
+        return f"if the API lives there, write {target.host} as the connection's Host"
+    return "write that path as the endpoint; or the API wants a login, and shows its page"

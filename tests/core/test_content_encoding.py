@@ -1,0 +1,56 @@
+import gzip
+import zlib
+
+import pytest
+
+from airflow_async_rest.core.content_encoding import decode_body
+from airflow_async_rest.core.errors import AnswerUnreadableError
+
+TEXT = b'{"a": 1}' * 20
+NO_TEXT = b"\xff\xfe\x00"
+
+
+def raw_deflate(data):
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "decoded"),
+    [
+        ("", TEXT, TEXT),
+        ("identity", TEXT, TEXT),
+        ("gzip", gzip.compress(TEXT), TEXT),
+        ("x-gzip", gzip.compress(TEXT), TEXT),
+        ("GZIP", gzip.compress(TEXT), TEXT),
+        ("gzip", gzip.compress(TEXT) + gzip.compress(TEXT), TEXT + TEXT),
+        ("gzip", gzip.compress(TEXT) + b"\0\0", TEXT),
+        ("gzip", gzip.compress(b""), b""),
+        ("gzip", b"", b""),
+        ("deflate", zlib.compress(TEXT), TEXT),
+        ("deflate", raw_deflate(TEXT), TEXT),
+        ("deflate, gzip", gzip.compress(zlib.compress(TEXT)), TEXT),
+        ("utf-8", TEXT, TEXT),
+    ],
+)
+def test_encodings_are_undone(encoding, body, decoded):
+    assert decode_body(encoding, body, 1_000) == decoded
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "words"),
+    [
+        ("gzip", TEXT, "it is not gzip"),
+        ("deflate", TEXT, "it is not deflate"),
+        ("gzip", gzip.compress(TEXT)[:-9], "its gzip ends too early"),
+        ("gzip", gzip.compress(TEXT) + gzip.compress(TEXT)[:-1], "its gzip ends too early"),
+        ("deflate", zlib.compress(TEXT)[:-9], "its deflate ends too early"),
+        ("br", NO_TEXT, "its Content-Encoding is 'br'"),
+        ("gzip", gzip.compress(b"x" * 1_001), "max_response_mb"),
+        ("gzip", gzip.compress(b"x" * 600) * 2, "max_response_mb"),
+        ("deflate", zlib.compress(b"x" * 1_000_000), "max_response_mb"),
+    ],
+)
+def test_a_body_that_is_not_what_its_header_says_is_an_error(encoding, body, words):
+    with pytest.raises(AnswerUnreadableError, match=words):
+        decode_body(encoding, body, 1_000)
