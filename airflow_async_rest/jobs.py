@@ -188,7 +188,8 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
             "which is imported from airflow_async_rest."
         )
     headers = _text_headers(sending.headers)
-    if not callable(getattr(getattr(sending, "batch", None), "format", None)):
+    batch = sending.batch if isinstance(sending, Sending) else None
+    if batch is None or not callable(batch.format):  # a function may compress
         check_content_encoding(headers, "headers")
     secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
     return Job(
