@@ -17,6 +17,7 @@ from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.headers import check_content_encoding, check_headers
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.letter_filter import LetterFilter
@@ -27,7 +28,7 @@ from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
 from airflow_async_rest.core.response import UNREADABLE, ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.settings import check_headers, parse_concurrency, parse_max_failures
+from airflow_async_rest.core.settings import parse_concurrency, parse_max_failures
 from airflow_async_rest.core.source import Chunks, Expected, RowSource, Source
 from airflow_async_rest.folders import TaskScope, open_dead_letters, open_folder
 from airflow_async_rest.hooks.rest_connection import RestConnection
@@ -204,6 +205,9 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
             "which is imported from airflow_async_rest."
         )
     headers = _text_headers(sending.headers)
+    batch = sending.batch if isinstance(sending, Sending) else None
+    if batch is None or not callable(batch.format):  # a function may compress
+        check_content_encoding(headers, "headers")
     secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
     return Job(
         conn_id=hook.http_conn_id,
@@ -214,7 +218,7 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
         rate_limit=parse_rate_limit(_first(sending.rate_limit, options.get("rate_limit"))),
         concurrency=parse_concurrency(_first(sending.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(sending.max_failures),
-        target=f"{target} {settings.base_url}",
+        target=f"{target} {settings.place}",
         **of_its_own,
     )
 
@@ -248,7 +252,10 @@ def _batches_of(batch: Batch | None) -> str:
 def _text_headers(headers: Any) -> dict[str, str]:
     if not isinstance(headers or {}, Mapping):
         raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
-    texts = {name: str(value) if isinstance(value, int | float) else value for name, value in (headers or {}).items()}
+    texts = {
+        name: str(value).strip() if isinstance(value, int | float | str) else value
+        for name, value in (headers or {}).items()
+    }
     check_headers(texts, "headers")
     return texts
 

@@ -74,8 +74,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "verify": {
         "label": "TLS verification",
-        "description": "true; or the path of a PEM file with the CA certificates to trust; or false, which trusts "
-        "any server.",
+        "description": "true; or the path of a PEM file with the CA certificates to trust, or of a directory of them; "
+        "or false, which trusts any server.",
         "schema": {
             "type": ["string", "null"],
             "examples": ["true", "/etc/ssl/certs/internal-ca.pem", "false"],
@@ -89,7 +89,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "trust_env": {
         "label": "Proxy from the environment",
-        "description": "Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.",
+        "description": "Whether HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE count.",
         "schema": {"type": ["boolean", "null"], "default": True},
     },
     "proxy": {

@@ -19,11 +19,12 @@ os.environ.update(
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
     AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
-    # All servers of the tests are on this machine, whatever proxy it has.
+    # All servers of the tests are on this machine, whatever proxy it has, and whatever certificates it trusts.
     NO_PROXY="127.0.0.1,localhost",
     no_proxy="127.0.0.1,localhost",
 )
-
+for bundle in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    os.environ.pop(bundle, None)
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("unhurried", deadline=None)

@@ -11,6 +11,7 @@ from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.response import (
+    NEVER_SENT,
     UNMATCHED,
     UNREADABLE,
     Judgment,
@@ -19,6 +20,7 @@ from airflow_async_rest.core.response import (
     classify_status,
     is_fate_unknown,
     is_there_already,
+    judge_error,
 )
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
@@ -166,8 +168,8 @@ class BatchDelivery:
         """
         if answer.of_all is None or answer.of_all.verdict is Verdict.DELIVERED:
             return False
-        if answer.response is None:  # it could not be built, for one of its items
-            return answer.of_all.verdict is Verdict.REFUSED
+        if answer.response is None:  # it could not be built for one of its items, or nobody has answered
+            return answer.of_all.reason in NEVER_SENT
         status, form = answer.response.status, group.form
         if status not in form.batch.split_on or not (answer.of_all.verdict is Verdict.REFUSED or last):
             return False
@@ -208,7 +210,7 @@ class BatchDelivery:
         except SendError as error:
             if error.sent:
                 self._note_lost(group, request)
-            return self._alike(group, ItemResult(Verdict.RETRY, error.reason, str(error)))
+            return self._alike(group, ItemResult(*judge_error(error)))
         answer = self._read(group, request, response)
         if is_fate_unknown(response) and answer.of_all is not None and answer.of_all is not DELIVERED:
             self._note_lost(group, request)

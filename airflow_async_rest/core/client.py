@@ -1,22 +1,21 @@
 """RestClient.send(Request) -> Response: aiohttp's session, and the shorter way past it."""
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Self
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
-from yarl import URL
 
 from airflow_async_rest.core.content_encoding import ACCEPTED, decode_body
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.redirects import STATUSES, is_page, redirect_target
-from airflow_async_rest.core.send_errors import send_error, was_sent
-from airflow_async_rest.core.settings import ClientSettings, check_proxy
+from airflow_async_rest.core.send_errors import proxy_credentials_error, send_error, was_sent
+from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.time_limit import TimeLimit
 from airflow_async_rest.core.tls import tls_context
 from airflow_async_rest.core.wire import (
@@ -31,8 +30,6 @@ from airflow_async_rest.core.wire import (
 )
 
 _MAX_REDIRECTS = 5
-# Headers that change how a body is sent.
-_OF_THE_BODY = ("Content-Length", "Transfer-Encoding", "Expect")
 # What those replace who want to see the requests of a test, such as aioresponses.
 _REQUEST = aiohttp.ClientSession._request  # noqa: SLF001
 
@@ -46,11 +43,11 @@ class RestClient:
 
     def __init__(self, settings: ClientSettings, connections: int, headers: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._base = str(URL(settings.base_url)).rstrip("/") + "/"
+        self._address = settings.address
         self._headers = CIMultiDict(settings.headers)
         self._headers.update(headers or {})
         self._connections = connections
-        self._proxy = settings.proxy or (_proxy_of_environment(settings.base_url) if settings.trust_env else None)
+        self._proxy = settings.find_proxy(os.environ)
         self._session: aiohttp.ClientSession | None = None
         self._wire: Wire | None = None
 
@@ -64,7 +61,7 @@ class RestClient:
             timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds),
             # unsafe: of a host that is an IP address, too
             cookie_jar=aiohttp.CookieJar(unsafe=True) if settings.cookies else aiohttp.DummyCookieJar(),
-            proxy=self._proxy,
+            proxy=self._proxy.url if self._proxy else None,
             # The environment is looked at once, before. aiohttp would read ~/.netrc for every request, and refuse
             # to send one when the file knows the host and the connection has credentials too.
             trust_env=False,
@@ -76,7 +73,7 @@ class RestClient:
         self._session._retry_connection = False  # noqa: SLF001
         self._limit = TimeLimit(settings.request_timeout_seconds)
         if not self._needs_session(self._session):
-            self._wire = Wire(connector, settings, self._base, self._headers_of)
+            self._wire = Wire(connector, settings, self._headers_of)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -90,7 +87,7 @@ class RestClient:
             not is_possible()
             or self._settings.cookies
             or self._proxy
-            or any(name in self._headers for name in _OF_THE_BODY)
+            or "Expect" in self._headers
             or session.trace_configs
             or aiohttp.ClientSession._request is not _REQUEST  # noqa: SLF001
         )
@@ -127,6 +124,12 @@ class RestClient:
             if isinstance(error, asyncio.CancelledError) and not late:
                 raise
             return self._broken(attempt, error, time.perf_counter() - started)
+        if (
+            answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+            and self._proxy
+            and self._address.origin.startswith("http:")
+        ):
+            raise proxy_credentials_error()  # in a tunnel it would be the API's
         return Response(*answer, time.perf_counter() - started)
 
     async def _send(self, session: aiohttp.ClientSession, request: Request, attempt: Attempt) -> Answer:
@@ -163,7 +166,7 @@ class RestClient:
         :param answer: to it, if it was sent already.
         :return: the last answer; of a GET that ends on a page for people, the redirect that led there.
         """
-        url = first = URL(self._base + request.path + ("?" + request.query if request.query else ""), encoded=True)
+        url = first = self._address.url(request.path, request.query)
         headers = self._headers_of(request)
         redirect: Answer | None = None
         for _ in range(_MAX_REDIRECTS):
@@ -194,7 +197,9 @@ class RestClient:
         if self._session is None:
             raise RuntimeError("RestClient is used outside its 'async with' block")
         try:
-            async with self._session.request("GET", self._base, ssl=_CertificateReader(), allow_redirects=False):
+            async with self._session.request(
+                "GET", self._address.url(), ssl=_CertificateReader(), allow_redirects=False
+            ):
                 return None
         except aiohttp.ServerFingerprintMismatch as read:
             return read.got
@@ -214,12 +219,3 @@ class _CertificateReader(aiohttp.Fingerprint):
         # Without a goodbye, which a server would have to answer before the connection is gone.
         asyncio.get_running_loop().call_soon(transport.abort)
         raise aiohttp.ServerFingerprintMismatch(b"", tls.getpeercert(binary_form=True) if tls else b"", "", 0)
-
-
-def _proxy_of_environment(base_url: str) -> str | None:
-    parts = urlsplit(base_url)
-    proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-    if not proxy or not proxy.startswith(("http://", "https://")):
-        return None
-    check_proxy(proxy, f"the environment's {parts.scheme.upper()}_PROXY")
-    return proxy

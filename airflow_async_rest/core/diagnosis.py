@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.probe import LONGEST_SECONDS, Finding
+from airflow_async_rest.core.proxies import Proxy
 from airflow_async_rest.core.redirects import shown_target
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.tls import describe_certificate
@@ -37,8 +38,8 @@ _REFUSED = {
     403: ("access is refused", ", or the path in Host: some gateways answer so where they have nothing"),
 }
 _PROXY_OF_ENVIRONMENT = (
-    "this proxy is the environment's (HTTP_PROXY, HTTPS_PROXY): mend it there, set the extra field proxy, or set "
-    "trust_env to false for a direct way"
+    "this proxy is the environment's (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY): mend it there, set the extra field proxy, "
+    "or set trust_env to false for a direct way"
 )
 _CLOSED = {
     "http": "if the server speaks TLS on this port, set Schema to https",
@@ -50,10 +51,13 @@ _ONLY_TLS = re.compile(r"plain HTTP|HTTP request (was sent )?to an? HTTPS|SSL-en
 _WANTS_CERTIFICATE = re.compile(r"required SSL certificate|SSL certificate error", re.IGNORECASE)  # nginx
 
 
-def diagnose(finding: Finding, settings: ClientSettings, credentials: str) -> tuple[bool, str]:
+def diagnose(
+    finding: Finding, settings: ClientSettings, credentials: str, proxy: Proxy | None = None
+) -> tuple[bool, str]:
     """Say what a test found.
 
     :param credentials: what was sent to identify with, and where it comes from, in words without secrets.
+    :param proxy: that the request went through.
     :return: whether a task can work with that connection, and a sentence or two for who filled in the form.
     """
     outcome = finding.outcome
@@ -63,7 +67,8 @@ def diagnose(finding: Finding, settings: ClientSettings, credentials: str) -> tu
         works, text = False, f"reached, but it answers {outcome.status}: {failure}"
     else:
         works, text = True, f"reached, answers {outcome.status}{_remark(outcome, credentials)}"
-    return works, settings.redact(f"{settings.base_url}: {text}.")
+    through = f" The proxy in use is {proxy.place} ({proxy.origin})." if proxy else ""
+    return works, settings.redact(f"{settings.place}: {text}.{through}")
 
 
 def _about_error(error: SendError, certificate: bytes | None, settings: ClientSettings) -> str:

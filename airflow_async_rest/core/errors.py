@@ -12,6 +12,7 @@
     ├── ResultsError                      an answer should tell about each item of a batch, and does not
     ├── SendError                         one attempt got no answer: retried
     │   ├── ConnectionFailedError         refused, reset, name not found
+    │   ├── ProxyCredentialsError         the proxy wants to know who asks (407): not the API's answer
     │   ├── RequestTimeoutError           no answer in time
     │   ├── TlsError                      the server's certificate is not trusted, or it speaks no TLS
     │   └── AnswerUnreadableError         it begins with a status, and its rest cannot be read: so would the next one
@@ -87,6 +88,12 @@ class ConnectionFailedError(SendError):
     """The connection was refused, reset or could not be made."""
 
     reason = "connection"
+
+
+class ProxyCredentialsError(SendError):
+    """The proxy between does not know who asks (407), or refuses who does: no request reached the API."""
+
+    reason = "proxy"
 
 
 class RequestTimeoutError(SendError):

@@ -13,7 +13,7 @@ class Excerpts:
 
     def __init__(self, settings: ClientSettings) -> None:
         self.redact = settings.redact
-        self._base_url = settings.base_url.partition("?")[0].rstrip("/")
+        self._address = settings.address
 
     def of(self, request: Request, response: Response | None, detail: str = "") -> str:
         """Write down an answer; whoever keeps it cuts it.
@@ -26,5 +26,5 @@ class Excerpts:
         if response is None:
             return []
         location = response.headers.get("Location") if 300 <= response.status <= 399 else None  # noqa: PLR2004
-        about_redirect = redirect_advice(f"{self._base_url}/{request.path}", location) if location else ""
+        about_redirect = redirect_advice(self._address.url(request.path), location) if location else ""
         return [about_redirect, str(response.broken or ""), response.text]

@@ -13,6 +13,7 @@ from airflow_async_rest.core.response import (
     classify_response,
     is_fate_unknown,
     is_there_already,
+    judge_error,
 )
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
@@ -80,7 +81,7 @@ class Exchange:
             try:
                 response = await self._sender.send(request, attempts, judgment.reason)
             except SendError as error:
-                judgment, lost = Judgment(Verdict.RETRY, error.reason, str(error)), error.sent
+                judgment, lost = judge_error(error), error.sent
             else:
                 judgment = classify_response(response, self._retry, self._check, needs_body=self._needs_body)
                 lost = is_fate_unknown(response)

@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from airflow_async_rest.core.address import Address
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError
 from airflow_async_rest.core.models import Item, Request
 from airflow_async_rest.core.pages import Page
-from airflow_async_rest.core.request import EndpointTemplate, Identity, parse_template, text_value
+from airflow_async_rest.core.request import EndpointTemplate, Identity, idempotency_key, parse_template, text_value
 
 Row = Mapping[str, Any]
 Body = Mapping[str, Any] | list[Any] | Callable[[dict[str, Any]], Any] | None
@@ -39,7 +40,7 @@ class FetchRequestBuilder:
         encode: Callable[[Any], bytes],
         identity: Identity,
     ) -> None:
-        self._base = URL(base_url.rstrip("/") + "/")
+        self._address = Address(base_url)
         self._endpoint = endpoint
         self._method = method
         self._query = _Query(query)
@@ -73,22 +74,21 @@ class FetchRequestBuilder:
             query = "&".join(filter(None, (query, self._query.render(item.row, in_query))))
         payload = self._body.render(item.row, in_body)
         body = None if payload is None else self._encode(payload)
-        key = self._seed.copy()
-        key.update(b"\0".join((path.encode(), query.encode(), item.identity, body or b"")))
-        return Request(self._method, path, query, body, key.hexdigest())
+        key = idempotency_key(self._seed, path, query, item.identity, body or b"")
+        return Request(self._method, path, query, body, key)
 
     def _follow(self, link: str, path: str) -> tuple[str, str]:
         """Give path and query of a link: on the connection's own host, whatever scheme and port it names."""
         try:
-            target = URL(str(self._base) + path, encoded=True).join(URL(link))
+            target = self._address.url(path).join(URL(link))
         except ValueError as error:
             raise AnswerError(f"the link to the next page cannot be read ({error}): {link[:200]!r}") from error
-        below = target.host == self._base.host and target.raw_path.startswith(self._base.raw_path)
-        if not below or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
+        relative = self._address.relative(target)
+        if relative is None or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
             raise AnswerError(
                 f"the link to the next page leads away from the connection's base URL: {str(target)[:200]!r}"
             )
-        return target.raw_path.removeprefix(self._base.raw_path), target.raw_query_string
+        return relative
 
 
 class _Query:

@@ -8,6 +8,7 @@ from airflow_async_rest.core.errors import (
     CredentialsError,
     FailuresError,
     MostlyFailingError,
+    ProxyCredentialsError,
     StoppedError,
 )
 from airflow_async_rest.core.models import DeadLetter
@@ -34,7 +35,15 @@ def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str) 
     """
     said = letter.response_excerpt[:200]
     if letter.status == _UNAUTHORIZED:
-        raise CredentialsError(f"connection {conn_id!r}: the API answers 401, and says: {said!r}")
+        raise CredentialsError(
+            f"the API answers 401: check login, password or token of connection {conn_id!r}, and its auth_type, or "
+            f"renew what has run out. It says: {said!r}"
+        )
+    if letter.reason == ProxyCredentialsError.reason:
+        raise CredentialsError(
+            f"{said}: check user name and password of the proxy that connection {conn_id!r} uses, its own or the "
+            "environment's"
+        )
     if letter.reason == "tls" and recorder.delivered_now == 0:
         raise StoppedError(
             f"no TLS connection to the API could be made: check the connection's schema (http or https) and its "
@@ -56,13 +65,8 @@ def explain(error: BaseException, accepted: int) -> BaseException:
     if not isinstance(error, CredentialsError):
         return error
     if accepted:
-        return CredentialsError(
-            f"{error}. It accepted {accepted} items before: has a token or a session ended? Renew it in the "
-            "connection; a retry goes on where this try has ended"
-        )
-    return AuthenticationError(
-        f"{error}. It has accepted nothing yet: check login, password or token of the connection, and its auth_type"
-    )
+        return CredentialsError(f"{error}. {accepted} items were accepted before: a retry goes on where this try ended")
+    return AuthenticationError(f"{error}. Nothing was accepted yet")
 
 
 def _hint(failures: Collection[str], accepted: int) -> str:

@@ -42,14 +42,13 @@ def shown_target(location: str) -> str:
     return re.sub(r"[^ -~]", "", re.sub(r"//[^/]*@", "//***@", target))[:_SHOWN_CHARACTERS]
 
 
-def redirect_advice(address: str, location: str) -> str:
+def redirect_advice(asked: URL, location: str) -> str:
     """Say where a request is redirected to, and what to change.
 
-    :param address: of the request: scheme, host and path.
+    :param asked: the address of the request.
     :param location: the answer's header.
     """
     try:
-        asked = URL(address)
         target = asked.join(URL(location))
         change = _change(asked, target)
     except ValueError:

@@ -22,6 +22,8 @@ _SAFE_IN_TEMPLATE = "/:@!$&'()*+,;=~%?-._"
 class EndpointTemplate:
     """A path relative to the connection's base URL, with ``{column}`` placeholders.
 
+    Empty, it is the base URL as it is written; ``/`` is the base URL with a slash at its end.
+
     Values are percent-encoded, so a row can never leave its place in the path: ``/`` becomes ``%2F``, and a
     value that makes a whole segment empty, ``.`` or ``..`` fails its item.
 
@@ -36,7 +38,10 @@ class EndpointTemplate:
                 f"endpoint={endpoint!r} is a whole URL: put scheme and host into the connection and write "
                 "only the path here."
             )
-        parts = parse_template("endpoint", endpoint.lstrip("/"))
+        relative = endpoint.lstrip("/")
+        if relative != endpoint and not relative.partition("?")[0]:
+            relative = f"/{relative}"
+        parts = parse_template("endpoint", relative)
         self._parts = [(quote(literal, safe=_SAFE_IN_TEMPLATE), name) for literal, name in parts]
         self.columns = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
         if _leaves("".join(literal + ("x" if name is not None else "") for literal, name in self._parts)):
@@ -158,16 +163,21 @@ class RequestBuilder:
         """
         path, query = self._fixed or self._endpoint.render(item.row)
         body = self._encode(item.payload) if self._sends_body else None
-        key = self._seed.copy()
-        key.update(b"\0".join((path.encode(), query.encode(), item.identity, body or b"")))
-        return Request(self._method, path, query, body, key.hexdigest())
+        key = idempotency_key(self._seed, path, query, item.identity, body or b"")
+        return Request(self._method, path, query, body, key)
 
     def build_batch(self, items: Sequence[Item], body: bytes, content_type: str) -> Request:
         """Build the request of several items, whose endpoint has no placeholder."""
         path, query = self._endpoint.render({})
-        key = self._seed.copy()
-        key.update(b"\0".join([path.encode(), query.encode(), *[item.identity for item in items], body]))
-        return Request(self._method, path, query, body, key.hexdigest(), content_type)
+        key = idempotency_key(self._seed, path, query, *[item.identity for item in items], body)
+        return Request(self._method, path, query, body, key, content_type)
+
+
+def idempotency_key(seed: "hashlib.blake2b", path: str, query: str, *content: bytes) -> str:
+    """Return the key of a request: of its target below the base URL, whose own slash does not count, and content."""
+    key = seed.copy()
+    key.update(b"\0".join((b"" if path == "/" else path.encode(), query.encode(), *content)))
+    return key.hexdigest()
 
 
 def check_method(method: str) -> str:

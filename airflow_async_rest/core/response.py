@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.errors import AnswerUnreadableError
+from airflow_async_rest.core.errors import AnswerUnreadableError, ProxyCredentialsError, SendError
 from airflow_async_rest.core.models import Request, Response, Verdict
 from airflow_async_rest.core.pauses import requested_pause
 from airflow_async_rest.core.retry import RequestRetry
@@ -110,6 +110,12 @@ def _ask(check: ResponseCheck, response: Response) -> bool | Verdict | None:
     if answer is not None and not isinstance(answer, bool | Verdict):
         raise TypeError(f"it returned {answer!r:.100}; return True, False, a Verdict or None")
     return answer
+
+
+def judge_error(error: SendError) -> Judgment:
+    """Decide what it means that there is no answer."""
+    verdict = Verdict.REFUSED if isinstance(error, ProxyCredentialsError) else Verdict.RETRY
+    return Judgment(verdict, error.reason, str(error))
 
 
 def is_fate_unknown(response: Response) -> bool:

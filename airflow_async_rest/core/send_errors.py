@@ -3,21 +3,22 @@
 import asyncio
 import re
 import ssl
+from http import HTTPStatus
 
 import aiohttp
-from yarl import URL
 
 from airflow_async_rest.core.errors import (
     AnswerUnreadableError,
     ConnectionFailedError,
+    ProxyCredentialsError,
     RequestTimeoutError,
     SendError,
     TlsError,
 )
+from airflow_async_rest.core.proxies import Proxy
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.tls import tls_error
 
-_PROXY_CREDENTIALS = 407
 # As aiohttp quotes what it cannot read.
 _NO_STATUS_LINE = re.compile(r"""Bad status line.*? b(['"])(.*?)\1""")
 _TLS_ALERT = re.compile(r"\\+x15\\+x03")  # of a server that speaks TLS only
@@ -26,7 +27,7 @@ _USER_IN_URL = re.compile(r"//[^/\s]*@")
 
 
 def send_error(
-    error: BaseException, settings: ClientSettings, proxy: str | None, *, answered: bool = False
+    error: BaseException, settings: ClientSettings, proxy: Proxy | None, *, answered: bool = False
 ) -> SendError:
     """Say what one attempt failed of, and its cause.
 
@@ -45,13 +46,20 @@ def send_error(
     return _connection_error(error, proxy)
 
 
-def _connection_error(error: BaseException, proxy: str | None) -> ConnectionFailedError:
+def _connection_error(error: BaseException, proxy: Proxy | None) -> SendError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        cause = "proxy_credentials" if error.status == _PROXY_CREDENTIALS else "proxy"
-        return ConnectionFailedError(f"the proxy answers {error.status} {error.message}", cause)
+        if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            return proxy_credentials_error()
+        return ConnectionFailedError(f"the proxy answers {error.status} {error.message}", "proxy")
     if isinstance(error, aiohttp.ClientConnectorError):
         return _no_connection(error, proxy)
     return _broken_answer(error)
+
+
+def proxy_credentials_error() -> ProxyCredentialsError:
+    """Return the error of a proxy that answers 407, to a request or to the wish for a tunnel."""
+    status = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    return ProxyCredentialsError(f"the proxy answers {status} {status.phrase}", "proxy_credentials")
 
 
 def was_sent(error: BaseException, failure: SendError) -> bool:
@@ -88,10 +96,10 @@ def _timeout(error: BaseException, settings: ClientSettings) -> RequestTimeoutEr
     return RequestTimeoutError(f"no complete answer within {seconds:g} s (request_timeout_seconds)", "request_timeout")
 
 
-def _no_connection(error: aiohttp.ClientConnectorError, proxy: str | None) -> ConnectionFailedError:
+def _no_connection(error: aiohttp.ClientConnectorError, proxy: Proxy | None) -> ConnectionFailedError:
     """Say why there is no connection. With a proxy it is the proxy that was not reached."""
     reason = error.os_error
-    of_proxy = proxy is not None and (error.host, error.port) == (URL(proxy).host, URL(proxy).port)
+    of_proxy = proxy is not None and (error.host, error.port) == (proxy.url.host, proxy.url.port)
     where = f"{'the proxy ' if of_proxy else ''}{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         text, cause = (

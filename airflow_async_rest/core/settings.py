@@ -1,38 +1,40 @@
 """What connections and authors set, checked before anything is sent. No I/O."""
 
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from json import dumps
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from yarl import URL
-
+from airflow_async_rest.core.address import Address, check_base_url
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.headers import check_content_encoding, check_headers
+from airflow_async_rest.core.proxies import Proxy, parse_proxy, proxy_of_environment
 
 ADAPTIVE = "adaptive"
 _LARGEST_CONCURRENCY = 1000
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_NOT_IN_HEADER_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PROXY_FIELD = "the connection's proxy"
 
 
 @dataclass(frozen=True)
 class ClientSettings:
     """Where and how to connect. Everything secret is also in ``secrets``, so that :meth:`redact` finds it.
 
-    :param base_url: ``https://host:port/path``, without user name and password.
+    :param base_url: ``https://host:port/path?query``, without user name and password; the query goes along with every
+        request.
     :param headers: sent with every request, authentication included.
     :param idempotency_header: name of the header for the request's key; None sends none.
-    :param verify: True, False (do not check the server's certificate), or the path of a CA file.
+    :param verify: True, False (do not check the server's certificate), or the path of a CA file, or of a directory of
+        them as OpenSSL wants it.
     :param client_certificate: (certificate file, key file or None).
-    :param trust_env: take the proxy from ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``.
+    :param trust_env: take the proxy from ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, and the
+        certificates to trust from ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``.
     :param max_response_bytes: the largest answer to read.
     """
 
-    base_url: str
+    base_url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     idempotency_header: str | None = "Idempotency-Key"
     connect_timeout_seconds: float = 10.0
@@ -48,10 +50,31 @@ class ClientSettings:
     def __post_init__(self) -> None:
         check_base_url(self.base_url)
         if self.proxy is not None:
-            check_proxy(self.proxy)
+            parse_proxy(self.proxy, _PROXY_FIELD)
         check_headers(self.headers, "the connection's headers")
+        check_content_encoding(self.headers, "the connection's headers")
         if self.idempotency_header:
             check_headers({self.idempotency_header: ""}, "the connection's idempotency_header")
+
+    @cached_property
+    def address(self) -> Address:
+        """The base URL, taken apart."""
+        return Address(self.base_url)
+
+    @property
+    def place(self) -> str:
+        """The base URL for people to read: without its query, which may hold a key."""
+        return self.base_url.partition("?")[0]
+
+    def find_proxy(self, variables: Mapping[str, str]) -> Proxy | None:
+        """Return the proxy that requests go through: the connection's own, else the environment's; None for neither.
+
+        :param variables: of the environment.
+        :raises ConfigurationError: when requests cannot go through it; names where it comes from.
+        """
+        if self.proxy is not None:
+            return parse_proxy(self.proxy, _PROXY_FIELD)
+        return proxy_of_environment(self.base_url, variables) if self.trust_env else None
 
     def redact(self, text: str) -> str:
         """Take the connection's secrets out of a text (an API may echo them)."""
@@ -66,45 +89,6 @@ class ClientSettings:
             form for secret in self.secrets for form in (secret, dumps(secret)[1:-1], quote(secret, safe="")) if form
         }
         return sorted(spelled, key=len, reverse=True)
-
-
-def check_base_url(url: str) -> None:
-    """Check that a path can be added to a URL. :raises ConfigurationError: when not; names what to fill in."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port, URL(url)
-    except ValueError as error:
-        raise ConfigurationError(f"the connection's base URL cannot be read ({error}): check Host and Port.") from None
-    if "@" in parts.netloc:
-        raise ConfigurationError("the connection's base URL has a user name: fill in Login and Password instead.")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(f"the connection's base URL is {url!r}: fill in Host, and http or https as Schema.")
-    if parts.query or parts.fragment:
-        raise ConfigurationError("the connection's base URL has a '?' or '#': Host takes host and path only.")
-
-
-def check_proxy(url: Any, what: str = "the connection's proxy") -> None:
-    """Check that requests can go through a proxy. :raises ConfigurationError: when not; without its password."""
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except (ValueError, TypeError, AttributeError):
-        fits = False
-    if not fits:
-        raise ConfigurationError(
-            f"{what}: write a URL such as http://proxy.example.com:3128; in a password, '/' is written %2F."
-        )
-
-
-def check_headers(headers: Mapping[str, str], what: str) -> None:
-    """Check that headers can be sent. :raises ConfigurationError: when not; names the header, not its value."""
-    for name, value in headers.items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise ConfigurationError(f"{what}: {name!r} is no name of a header; write one such as 'X-Request-Source'.")
-        if not isinstance(value, str) or _NOT_IN_HEADER_VALUE.search(value):
-            raise ConfigurationError(
-                f"{what}: the value of {name!r} is no text, or has a line break or another control character in it."
-            )
 
 
 def parse_max_failures(value: int | str) -> int | float:

@@ -1,10 +1,17 @@
 """TLS of a connection: the context of its settings, and what went wrong, in words. No sockets."""
 
+import os
+import re
 import ssl
+from collections.abc import Mapping
+from pathlib import Path
 
 from airflow_async_rest.core.errors import ConfigurationError, TlsError
 from airflow_async_rest.core.settings import ClientSettings
 
+_FIELDS = "the connection's extra fields 'verify' and 'cert'"
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # by which OpenSSL finds a certificate in a directory
 # OpenSSL's verification codes (X509_V_ERR_*, openssl-verification-options(1)) -> cause.
 _CERTIFICATE_CAUSES = {
     2: "certificate_issuer",
@@ -25,28 +32,51 @@ _WANTS_CERTIFICATE = (
 )  # fmt: skip
 
 
-def tls_context(settings: ClientSettings) -> ssl.SSLContext | bool:
-    """Give the context of a connection; True stands for the defaults.
+def tls_context(settings: ClientSettings, variables: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
+    """Return the context of a connection; True stands for the defaults.
 
-    :raises ConfigurationError: when its certificate files cannot be read.
+    :param variables: of the environment, which may name the certificates to trust.
+    :raises ConfigurationError: when certificate files cannot be read; names the fields, or the variable.
     """
-    if settings.verify is True and settings.client_certificate is None:
+    path, origin = _trusted(settings, variables)
+    if settings.verify is True and path is None and settings.client_certificate is None:
         return True
     try:
-        context = ssl.create_default_context(cafile=settings.verify if isinstance(settings.verify, str) else None)
+        context = _context_that_trusts(path)
         if settings.verify is False:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if settings.client_certificate is not None:
+            origin = _FIELDS
             # A key with a pass phrase is refused; OpenSSL would ask the terminal for it, and wait.
             context.load_cert_chain(*settings.client_certificate, password=lambda: b"")
     except OSError as error:
-        paths = [settings.verify, *(settings.client_certificate or ())]
+        paths = [path] if origin != _FIELDS else [settings.verify, *(settings.client_certificate or ())]
         raise ConfigurationError(
-            f"the connection's certificate files cannot be read ({error}): check the paths in its extra "
-            f"fields 'verify' and 'cert': {', '.join(path for path in paths if isinstance(path, str))}."
+            f"the certificate files cannot be read ({error}): check the paths in {origin}: "
+            f"{', '.join(path for path in paths if isinstance(path, str))}."
         ) from error
     return context
+
+
+def _trusted(settings: ClientSettings, variables: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the path of the certificates to trust, None for the defaults, and where it was found, in words."""
+    if isinstance(settings.verify, str):
+        return settings.verify, _FIELDS
+    if settings.verify is True and settings.trust_env and settings.base_url.startswith("https:"):
+        for name in _BUNDLES:
+            if variables.get(name):
+                return variables[name], f"the environment's {name} (or set the connection's extra field verify)"
+    return None, _FIELDS
+
+
+def _context_that_trusts(path: str | None) -> ssl.SSLContext:
+    """Make a context that trusts a file or a directory. :raises OSError: when there are no certificates."""
+    if path is None or not Path(path).is_dir():
+        return ssl.create_default_context(cafile=path)
+    if not any(_HASHED.fullmatch(file.name) for file in Path(path).iterdir()):  # OpenSSL would trust nobody, silently
+        raise OSError("no file in the directory has a name such as 5ed36f99.0: run 'openssl rehash' on it")
+    return ssl.create_default_context(capath=path)
 
 
 def tls_error(error: OSError) -> TlsError:

@@ -23,8 +23,9 @@ from aiohttp.http_parser import RawResponseMessage
 from yarl import URL
 
 from airflow_async_rest.core.content_encoding import too_large
+from airflow_async_rest.core.headers import check_headers
 from airflow_async_rest.core.models import Request
-from airflow_async_rest.core.settings import ClientSettings, check_headers
+from airflow_async_rest.core.settings import ClientSettings
 
 _SWITCHING_PROTOCOLS = 101
 # What is used of the protocol is in no documentation of aiohttp's: with versions that this was not tried with, a
@@ -129,7 +130,6 @@ def status_seen(error: BaseException | None) -> int | None:
 class Wire:
     """Sends requests and reads their answers. Made inside the running event loop.
 
-    :param base: the base URL, with a slash at its end.
     :param headers_of: gives all headers of a request that are the caller's to say.
     """
 
@@ -137,12 +137,12 @@ class Wire:
         self,
         connector: aiohttp.BaseConnector,
         settings: ClientSettings,
-        base: str,
         headers_of: Callable[[Request], Mapping[str, str]],
     ) -> None:
         self._connector = connector
         self._headers_of = headers_of
-        self._url = URL(base, encoded=True)
+        self._address = settings.address
+        self._url = URL(self._address.origin, encoded=True)
         self._key_header = settings.idempotency_header
         self._max_response_bytes = settings.max_response_bytes
         self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds)
@@ -156,7 +156,7 @@ class Wire:
         body, key = request.body, request.idempotency_key
         content_type = "" if body is None else request.content_type
         frame = self._frames.get((request.method, content_type)) or self._frame(request, content_type)
-        target = f"{request.path}?{request.query}" if request.query else request.path
+        target = self._address.target(request.path, request.query)
         if "#" in target or not (target.isprintable() and key.isprintable()):
             return None  # it is no request
         length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
@@ -170,7 +170,7 @@ class Wire:
             model.headers.pop(name, None)
         check_headers(model.headers, "the headers")
         lines = "".join(f"{name}: {value}\r\n" for name, value in model.headers.items())
-        frame = Frame(f"{request.method} {self._url.raw_path}", f" HTTP/1.1\r\n{lines}")
+        frame = Frame(f"{request.method} ", f" HTTP/1.1\r\n{lines}")
         self._frames[request.method, content_type] = frame
         return frame
 

@@ -1,5 +1,6 @@
 """The connection test: what Airflow's Test button and `airflow connections test` show."""
 
+import os
 import re
 
 from airflow_async_rest.core.diagnosis import diagnose
@@ -21,7 +22,7 @@ def check_connection(hook: RestConnection) -> tuple[bool, str]:
     try:
         settings = hook.settings()
         _check_what_tasks_read_later(hook)
-        return diagnose(probe(settings), settings, _credentials(hook))
+        return diagnose(probe(settings), settings, _credentials(hook), settings.find_proxy(os.environ))
     except ConfigurationError as error:
         # The one that is tested from the form has an id made up by Airflow.
         return False, str(error).replace(f"connection {hook.http_conn_id!r}", "the connection")

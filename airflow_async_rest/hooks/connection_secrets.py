@@ -1,8 +1,11 @@
 """What of a connection is secret, and must be in no log, report or error."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
+
+from airflow_async_rest.core.proxies import credentials_in
 
 # What is no secret: masking "application/json" would blank it out of every text.
 _PUBLIC_HEADERS = frozenset({"accept", "accept-language", "cache-control", "content-type", "user-agent"})
@@ -10,12 +13,16 @@ _PUBLIC_HEADERS = frozenset({"accept", "accept-language", "cache-control", "cont
 _SHORTEST_SECRET = 4
 
 
-def collect_secrets(headers: Mapping[str, str], proxy: Any, *others: str) -> frozenset[str]:
+_CREDENTIAL = re.compile(r"key|token|secret|sig|password|auth|code", re.IGNORECASE)
+_SHORTEST_SECRET_IN_QUERY = 8  # shorter ones are versions and the like
+
+
+def collect_secrets(headers: Mapping[str, str], proxy: Any, base_url: str, *others: str) -> frozenset[str]:
     """Give the secrets of a connection, and have Airflow mask them in its logs.
 
     :param others: the password, and what is made of it.
     """
-    secrets = _secrets_in_headers(headers) | _secrets_in_url(proxy) | set(others)
+    secrets = _secrets_in_headers(headers) | _secrets_in_proxy(proxy) | _secrets_in_query(base_url) | set(others)
     secrets = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
     _mask_in_logs(secrets)
     return frozenset(secrets)
@@ -27,12 +34,17 @@ def _secrets_in_headers(headers: Mapping[str, str]) -> set[str]:
     return {*values, *(value.partition(" ")[2].strip() for value in values)}
 
 
-def _secrets_in_url(url: Any) -> set[str]:
-    if not isinstance(url, str) or "@" not in url:
-        return set()
-    credentials = url.rpartition("@")[0].rpartition("/")[2]
+def _secrets_in_proxy(url: Any) -> set[str]:
+    credentials = credentials_in(url) if isinstance(url, str) else ""
     password = credentials.partition(":")[2]
     return {credentials, password, unquote(password)}
+
+
+def _secrets_in_query(url: str) -> set[str]:
+    """Return what a base URL's query identifies with, such as ``?code=...``: as it is written, and decoded."""
+    pairs = [pair.partition("=") for pair in url.partition("?")[2].split("&")]
+    values = {value for name, _, value in pairs if _CREDENTIAL.search(unquote(name))}
+    return {form for value in values for form in (value, unquote(value)) if len(form) >= _SHORTEST_SECRET_IN_QUERY}
 
 
 def _mask_in_logs(secrets: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from airflow.sdk import BaseHook
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.settings import ClientSettings
+from airflow_async_rest.hooks.base_url import build_base_url
 from airflow_async_rest.hooks.connection_secrets import collect_secrets
 from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
 CONNECTION_TYPES = ("async_rest", "http")
+_BEARER = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)  # as some write it before their token
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
 _AUTH_TYPES = ("none", "basic", "bearer", "api_key")
 # Airflow's http type keeps options under these names; whatever else its extra holds is a header.
 _HTTP_NAMES = {"timeout": "request_timeout_seconds", "verify_ssl": "verify", "proxies": "proxy"}
@@ -95,12 +99,10 @@ class RestConnection(BaseHook):
         for field in ("verify", "cert"):
             if "-----BEGIN" in str(options.get(field)):  # a key, perhaps: it must be in no error
                 raise self._wrong(field, "***", "write the path of the PEM file, not its text")
-        headers = {str(name): str(value) for name, value in self._mapping(options.get("headers", {})).items()}
+        headers = {str(name): str(value).strip() for name, value in self._mapping(options.get("headers", {})).items()}
         auth, secrets = self._authentication(options)
-        proxy = options.get("proxy")
-        if isinstance(proxy, Mapping):
-            proxy = proxy.get("https") or proxy.get("http")
         base_url = self._base_url()
+        proxy = _proxy(options.get("proxy"), base_url)
         return ClientSettings(
             base_url=base_url,
             headers={**headers, **auth},
@@ -113,7 +115,7 @@ class RestConnection(BaseHook):
             trust_env=self._flag(options, "trust_env", default=True),
             proxy=proxy,
             cookies=self._flag(options, "cookies", default=False),
-            secrets=collect_secrets(headers, proxy, self.connection.password or "", *secrets),
+            secrets=collect_secrets(headers, proxy, base_url, self.connection.password or "", *secrets),
         )
 
     def auth_type(self) -> str:
@@ -137,17 +139,8 @@ class RestConnection(BaseHook):
 
     def _base_url(self) -> str:
         connection = self.connection
-        host = (connection.host or "").strip()
-        if "://" not in host:
-            default = "https" if connection.conn_type == "async_rest" else "http"
-            host = f"{connection.schema or default}://{host}"
-        scheme, _, rest = host.partition("://")
-        place, slash, path = rest.partition("/")
-        if "@" in place:
-            raise self._wrong("host", "***", "put user name and password into Login and Password, not into Host")
-        if connection.port and ":" not in place.rpartition("]")[2]:
-            place = f"{place}:{connection.port}"
-        return f"{scheme}://{place}{slash}{path}"
+        default_scheme = "https" if connection.conn_type == "async_rest" else "http"
+        return build_base_url(connection.host or "", connection.schema or "", connection.port, default_scheme)
 
     def _authentication(self, options: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
         """Give the headers of authentication, and what in them is secret."""
@@ -160,15 +153,22 @@ class RestConnection(BaseHook):
                 )
             return {}, set()
         if kind == "basic":
+            login, password = login.strip("\r\n"), password.strip("\r\n")
             if not login:
                 raise self._wrong("login", "", "authentication basic needs a login")
             token = base64.b64encode(f"{login}:{password}".encode()).decode()
-            return {"Authorization": f"Basic {token}"}, {token}
-        if not password:
+            return {"Authorization": f"Basic {token}"}, {password, token}
+        token = password.strip() if kind == "api_key" else _BEARER.sub("", password.strip())
+        if not token:
             raise self._wrong("password", "", f"authentication {kind} takes its {kind} from the password")
-        if kind == "bearer":
-            return {"Authorization": f"Bearer {password}"}, set()
-        return {self.api_key_header(): password}, set()
+        if not _HEADER_VALUE.fullmatch(token):
+            raise self._wrong(
+                "password",
+                "***",
+                "Password has a line break, a control character or a letter outside Latin-1 in it, which no header can "
+                "carry: paste the token alone",
+            )
+        return ({"Authorization": f"Bearer {token}"} if kind == "bearer" else {self.api_key_header(): token}), {token}
 
     def _mapping(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
@@ -220,6 +220,14 @@ def find_connection(argument: str, conn_id: Any) -> Any:
             f"{argument}={conn_id!r}: there is no such connection; add it under Admin > Connections, with "
             f"'airflow connections add', or as AIRFLOW_CONN_{conn_id.upper()}."
         ) from error
+
+
+def _proxy(value: Any, base_url: str) -> Any:
+    """Choose the proxy for the base URL, where there is one for each scheme."""
+    if not isinstance(value, Mapping):
+        return value
+    of_schemes = {str(scheme).lower().removesuffix("://"): url for scheme, url in value.items()}
+    return of_schemes.get(base_url.partition("://")[0]) or of_schemes.get("all")
 
 
 def _idempotency_header(options: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import gzip
 import socket
 import ssl
@@ -19,6 +20,7 @@ from airflow_async_rest.core.errors import (
     AnswerUnreadableError,
     ConfigurationError,
     ConnectionFailedError,
+    ProxyCredentialsError,
     RequestTimeoutError,
     TlsError,
 )
@@ -308,7 +310,9 @@ async def test_cookies_are_kept_only_when_asked_for(api, request_of, cookies, se
         (True, {}, True),
         (False, {}, False),
         (True, {"no_proxy": "other,api.invalid"}, False),
-        (True, {"http_proxy": "socks5://127.0.0.1:1"}, False),
+        (True, {"no_proxy": "*.invalid"}, False),
+        (True, {"http_proxy": "{place}"}, True),
+        (True, {"http_proxy": "", "ALL_PROXY": "HTTP://{place}"}, True),
     ],
 )
 async def test_the_proxy_of_the_environment_is_used_where_trusted(
@@ -317,7 +321,7 @@ async def test_the_proxy_of_the_environment_is_used_where_trusted(
     for name in ("http_proxy", "no_proxy", "HTTP_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {"http_proxy": api.url, **environment}.items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, value.format(place=api.url.partition("://")[2]))
     sending = send("http://api.invalid/base", request_of(), trust_env=trust_env, request_timeout_seconds=5)
     if through:
         await sending
@@ -328,25 +332,71 @@ async def test_the_proxy_of_the_environment_is_used_where_trusted(
         assert api.seen == []
 
 
-@pytest.mark.parametrize("proxy", ["http://user:s3/cret@127.0.0.1:3128", "http://user:s3cret@[::1", "http://"])
+@pytest.mark.parametrize("proxy", ["socks5://user:s3cret@127.0.0.1:1080", "http://user:s3cret@[::1", "http://"])
 def test_a_wrong_proxy_of_the_environment_is_an_error_of_the_settings_without_its_password(monkeypatch, proxy):
     monkeypatch.setenv("http_proxy", proxy)
-    with pytest.raises(ConfigurationError, match="the environment's HTTP_PROXY: write a URL") as raised:
+    with pytest.raises(ConfigurationError, match="the environment's http_proxy: write a URL") as raised:
         RestClient(ClientSettings("http://api.invalid"), 1)
     assert "cret" not in str(raised.value)
+
+
+PASSWORDS = [
+    ("user:pass", b"user:pass"),
+    ("\u017dan:h\xe9s l\u00f3", "\u017dan:h\xe9s l\u00f3".encode()),
+    ("user:a%2Fb%C4%8D%", "user:a/b\u010d%".encode()),
+    ("user:a/b#c?d@e:f", b"user:a/b#c?d@e:f"),
+    ("user:%E9", b"user:\xe9"),
+    ("user", b"user:"),
+]
+
+
+@pytest.mark.parametrize(("credentials", "sent"), PASSWORDS)
+async def test_a_proxy_is_told_who_asks_with_every_request(api, request_of, credentials, sent):
+    settings = ClientSettings("http://api.invalid", proxy=api.url.replace("://", f"://{credentials}@"))
+    async with RestClient(settings, 1) as client:
+        for _ in range(2):
+            await client.send(request_of())
+    assert [base64.b64decode(seen.headers["Proxy-Authorization"].removeprefix("Basic ")) for seen in api.seen] == [
+        sent,
+        sent,
+    ]
+
+
+@pytest.mark.parametrize(("credentials", "sent"), PASSWORDS)
+async def test_a_proxy_is_told_who_wants_a_tunnel(request_of, credentials, sent):
+    asked = []
+
+    async def serve(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 407 Who asks?\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        proxy = f"{credentials}@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(ProxyCredentialsError):
+            await send("https://api.invalid", request_of(), proxy=proxy)
+    [(first, *lines)] = [head.decode().split("\r\n") for head in asked]
+    assert first == "CONNECT api.invalid:443 HTTP/1.1"
+    assert f"Proxy-Authorization: Basic {base64.b64encode(sent).decode()}" in lines
+
+
+@pytest.mark.parametrize("proxied", [True, False])
+async def test_a_407_is_the_proxys_where_there_is_one(api, request_of, proxied):
+    api.answer = lambda seen: 407
+    if proxied:
+        with pytest.raises(
+            ProxyCredentialsError, match="the proxy answers 407 Proxy Authentication Required"
+        ) as raised:
+            await send("http://api.invalid", request_of(), proxy=api.url)
+        assert (raised.value.reason, raised.value.cause) == ("proxy", "proxy_credentials")
+    else:
+        assert (await send(api.url, request_of(), trust_env=False)).status == 407
 
 
 async def test_a_proxy_of_the_connection_comes_before_that_of_the_environment(api, request_of, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     await send("http://api.invalid", request_of(), proxy=api.url.replace("://", "://user:pass@"))
     assert api.seen[0].headers["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"
-
-
-async def test_a_password_of_a_proxy_is_in_no_error(api, request_of):
-    api.answer = lambda seen: 407
-    with pytest.raises(ConnectionFailedError) as raised:
-        await send("https://api.invalid", request_of(), proxy=api.url.replace("://", "://user:pr0xy@"))
-    assert "pr0xy" not in str(raised.value)
 
 
 async def test_a_netrc_file_does_not_come_between_the_connection_and_the_api(api, request_of, monkeypatch, tmp_path):
@@ -439,7 +489,9 @@ async def test_any_status_is_an_answer(mocked, request_of, status):
 @pytest.mark.parametrize(
     "url",
     ["", "api.example.com", "https://", "ftp://x", "file:///etc", "http://x:port", "http://x:99999", "http://[::1",
-     "https://x/y?a=1", "https://x#y", "https://user:pass@x", "https://:s3cret@x:port"],
+     "https://x#y", "https://x/?a=1#y", "https://user:pass@x", "https://:s3cret@x:port", "https://user:s3cret/pass@x",
+     "https://a b", "https://x/a b", "https://x/a\n", "https://x\\y", "https://x\u200by", "https://a..b",
+     "https://xn--zz--", f"https://{'a' * 64}.example", "ftp://x?key=s3cret"],
 )  # fmt: skip
 def test_a_wrong_base_url_names_what_to_fill_in(url):
     with pytest.raises(ConfigurationError, match="base URL") as raised:
@@ -456,6 +508,63 @@ def test_a_header_that_would_forge_another_is_refused_without_its_value(name, va
     with pytest.raises(ConfigurationError, match="the connection's headers") as raised:
         ClientSettings("http://x", headers={name: value})
     assert "token" not in str(raised.value)
+
+
+ADDRESSES = [
+    ("", "", "", "/"),
+    ("", "a/b", "q=1", "/a/b?q=1"),
+    ("/services/T0/B0", "", "", "/services/T0/B0"),
+    ("/services/T0/B0", "", "id=7", "/services/T0/B0?id=7"),
+    ("/services/T0/B0", "/", "id=7", "/services/T0/B0/?id=7"),
+    ("/v1", "x", "", "/v1/x"),
+    ("/v1/", "x", "", "/v1/x"),
+    ("/v1/", "", "", "/v1/"),
+    ("/v1/", "/", "", "/v1/"),
+    ("/v%2F1/\u010d", "x", "", "/v%2F1/%C4%8D/x"),
+    ("?api-version=2024", "", "", "/?api-version=2024"),
+    ("/api?api-version=2024", "", "", "/api?api-version=2024"),
+    ("/api?api-version=2024", "x", "id=7", "/api/x?api-version=2024&id=7"),
+    ("/api/?a=%2F+%2B\u010d&b", "", "id=7", "/api/?a=%2F+%2B%C4%8D&b&id=7"),
+    ("/api?api-version=2024&k=1", "x", "api%2Dversion=2025", "/api/x?k=1&api%2Dversion=2025"),
+    ("/api?tag=a&tag=b&", "x", "", "/api/x?tag=a&tag=b"),
+    ("/api?", "x", "", "/api/x"),
+]
+
+
+@pytest.mark.parametrize(("base", "path", "query", "target"), ADDRESSES)
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_the_address_is_that_of_the_connection_and_of_the_request(request_of, method, base, path, query, target):
+    first_lines = []
+
+    async def serve(reader, writer):
+        first_lines.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{base}"
+        await send(url, request_of(method=method, path=path, query=query, body=None if method == "GET" else b"{}"))
+    assert first_lines == [f"{method} {target} HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "sent"),
+    [
+        ({"Host": "virtual.example.com"}, ["virtual.example.com"]),
+        ({"Connection": "close", "TE": "trailers"}, ["close"]),
+        ({"connection": "Keep-Alive", "Keep-Alive": "timeout=5"}, ["Keep-Alive"]),
+    ],
+)
+async def test_headers_that_change_nothing_of_the_message_are_sent_once(api, request_of, headers, sent):
+    seen_values = []
+    api.answer = lambda seen: (
+        seen_values.append([v for n, v in seen.headers.items() if n.lower() == next(iter(headers)).lower()]) or 200
+    )
+    async with RestClient(ClientSettings(api.url, headers=headers), 1) as client:
+        for _ in range(2):
+            assert (await client.send(request_of(body=b'{"a": 1}'))).status == 200
+    assert seen_values == [sent, sent]
+    assert api.stored() == {b'{"a": 1}': 2}
 
 
 def test_a_header_may_have_tabs_and_any_letters():

@@ -111,6 +111,8 @@ LINKS = [
     ("8?page=2", "things/8?page=2"),
     ("../others", "others?"),
     ("/api/v1/č", "%C4%8D?"),
+    ("/api/v1?page=2", "?page=2"),
+    ("/api/v1/?page=2", "/?page=2"),
 ]
 
 
@@ -125,7 +127,7 @@ def test_a_link_is_followed_from_the_page_it_was_on(build, link, target):
     "link",
     [
         "https://elsewhere/api/v1/things", "//elsewhere/api/v1/things", "https://host.elsewhere/api/v1/x",
-        "https://host@elsewhere/api/v1/x", "/api/v2/things", "/api/v1", "/api/v11/x", "/", "../../x",
+        "https://host@elsewhere/api/v1/x", "/api/v2/things", "/api/v11/x", "/", "../../x",
         "/api/v1/../v2/x", "/api/v1/%2e%2e/v2/x", "/api/v1/..%2f..%2fadmin", "/api/v1/%2e%2e%2fadmin",
         "javascript:alert(1)", "mailto:a@host",
     ],
@@ -139,6 +141,19 @@ def test_a_link_that_leads_away_is_not_followed(build, link):
 def test_a_link_that_is_no_url_is_an_error(build, link):
     with pytest.raises(AnswerError, match="cannot be read"):
         build(Page(link=link), after=build())
+
+
+def test_a_link_from_the_base_url_itself_is_followed_from_there(build):
+    asks = {"endpoint": "", "base_url": "https://host/api/v1/things"}
+    for link in ("?page=2", "/api/v1/things?page=2", "things?page=2"):
+        request = build(Page(link=link), after=build(**asks), **asks)
+        assert (request.path, request.query) == ("", "page=2")
+
+
+def test_a_query_of_the_base_url_is_in_no_request_whose_link_repeats_it(build):
+    asks = {"base_url": "https://host/api/v1?code=s3cret%3D&v=1"}
+    link = "https://host/api/v1/things?v=2&page=2&code=s3cret="
+    assert build(Page(link=link), after=build(**asks), **asks).query == "v=2&page=2"
 
 
 def test_without_a_base_path_every_path_of_the_host_is_followed(build):

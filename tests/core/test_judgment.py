@@ -77,8 +77,8 @@ def test_where_all_fail_alike_and_nothing_was_accepted_the_cause_is_named(reason
 @pytest.mark.parametrize(
     ("accepted", "kind", "text"),
     [
-        (0, AuthenticationError, "has accepted nothing yet: check login, password or token of the connection"),
-        (8, CredentialsError, "accepted 8 items before: has a token or a session ended? Renew it in the connection"),
+        (0, AuthenticationError, "answers 401. Nothing was accepted yet"),
+        (8, CredentialsError, "answers 401. 8 items were accepted before: a retry goes on where this try ended"),
     ],
 )
 def test_credentials_that_were_good_once_are_worth_a_retry(accepted, kind, text):

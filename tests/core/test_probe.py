@@ -16,7 +16,7 @@ from airflow_async_rest.core.settings import ClientSettings
 def test_one_get_goes_to_the_base_url_as_a_task_would_send_it(api):
     finding = probe(ClientSettings(f"{api.url}/v1", headers={"Authorization": "Bearer t"}))
     [seen] = api.seen
-    assert (seen.method, seen.path, seen.body, seen.headers["Authorization"]) == ("GET", "/v1/", b"", "Bearer t")
+    assert (seen.method, seen.path, seen.body, seen.headers["Authorization"]) == ("GET", "/v1", b"", "Bearer t")
     assert isinstance(finding.outcome, Response)
     assert finding.outcome.status == 200
 

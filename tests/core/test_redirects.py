@@ -18,15 +18,15 @@ ASKED = "http://api.example.com/v1/items"
     ],
 )
 def test_what_to_change_because_of_a_redirect_is_said(location, change):
-    assert change in redirect_advice(ASKED, location)
+    assert change in redirect_advice(URL(ASKED), location)
 
 
 def test_a_slash_that_is_too_much_is_named():
-    assert "without a slash" in redirect_advice(ASKED + "/", ASKED)
+    assert "without a slash" in redirect_advice(URL(ASKED + "/"), ASKED)
 
 
 def test_an_address_shows_no_tokens():
-    text = redirect_advice(ASKED, "https://me:secret@sso.example.com/login?token=abc#def")
+    text = redirect_advice(URL(ASKED), "https://me:secret@sso.example.com/login?token=abc#def")
     assert "'https://***@sso.example.com/login'" in text
     assert "secret" not in text
     assert "abc" not in text

@@ -25,6 +25,9 @@ from airflow_async_rest.core.request import (
         ("sensors/_doc/{id}", {"id": 5}, "sensors/_doc/5", ""),
         ("/sensors", {}, "sensors", ""),
         ("", {}, "", ""),
+        ("/", {}, "/", ""),
+        ("?id={id}", {"id": 7}, "", "id=7"),
+        ("/?id={id}", {"id": 7}, "/", "id=7"),
         ("a b/č#", {}, "a%20b/%C4%8D%23", ""),
         ("x/{{literal}}/{id}", {"id": 1}, "x/%7Bliteral%7D/1", ""),
         ("{a}-{b}.json", {"a": "x", "b": "y"}, "x-y.json", ""),
@@ -48,6 +51,27 @@ from airflow_async_rest.core.request import (
 )
 def test_an_endpoint_is_filled_in_and_encoded(endpoint, row, path, query):
     assert EndpointTemplate(endpoint).render(row) == (path, query)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "key"),
+    [
+        ("", "1009b208473ff7a11179fb6247f94c21"),
+        ("/", "1009b208473ff7a11179fb6247f94c21"),
+        ("x/{id}", "85d53bdf3e91fbeaac7644d0f268f3e9"),
+        ("?id={id}", "6475dfa3ab8fc109eb92f4c6f3c48a0b"),
+        ("/?id={id}", "6475dfa3ab8fc109eb92f4c6f3c48a0b"),
+    ],
+)
+def test_keys_are_those_of_earlier_versions(item_of, endpoint, key):
+    builder = RequestBuilder(
+        endpoint=EndpointTemplate(endpoint),
+        method="POST",
+        encode=json_encoder(),
+        identity=Identity(("d", "t"), ("a", "b")),
+        has_key=True,
+    )
+    assert builder.build(item_of(0, {"id": 7}, identity=b"7")).idempotency_key == key
 
 
 @pytest.mark.parametrize(

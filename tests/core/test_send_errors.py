@@ -7,7 +7,13 @@ from certificates import make_certificate
 from servers import raw_server, running_api
 
 from airflow_async_rest.core.client import RestClient
-from airflow_async_rest.core.errors import ConnectionFailedError, RequestTimeoutError, SendError, TlsError
+from airflow_async_rest.core.errors import (
+    ConnectionFailedError,
+    ProxyCredentialsError,
+    RequestTimeoutError,
+    SendError,
+    TlsError,
+)
 from airflow_async_rest.core.settings import ClientSettings
 
 pytestmark = pytest.mark.anyio
@@ -72,12 +78,16 @@ async def test_a_proxy_whose_name_is_not_found_is_not_taken_for_the_api(failure)
 
 
 @pytest.mark.parametrize(
-    ("line", "cause"), [("407 Proxy Authentication Required", "proxy_credentials"), ("403 Forbidden", "proxy")]
+    ("line", "kind", "cause"),
+    [
+        ("407 Proxy Authentication Required", ProxyCredentialsError, "proxy_credentials"),
+        ("403 Forbidden", ConnectionFailedError, "proxy"),
+    ],
 )
-async def test_a_proxy_that_opens_no_tunnel_says_why(failure, line, cause):
+async def test_a_proxy_that_opens_no_tunnel_says_why(failure, line, kind, cause):
     with raw_server(f"HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n".encode()) as port:
         error = await failure("https://api.invalid", proxy=f"http://127.0.0.1:{port}")
-    assert shape(error) == (ConnectionFailedError, cause)
+    assert shape(error) == (kind, cause)
     assert str(error) == f"the proxy answers {line}"
 
 

@@ -1,10 +1,15 @@
+import shutil
+import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from certificates import make_certificate
 from cryptography.hazmat.primitives import serialization
+from servers import running_api
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.client import RestClient
+from airflow_async_rest.core.errors import ConfigurationError, TlsError
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.tls import describe_certificate, tls_context, tls_error
 
@@ -16,6 +21,64 @@ def test_a_connection_without_tls_settings_has_the_defaults():
 def test_files_that_cannot_be_read_name_their_fields():
     with pytest.raises(ConfigurationError, match="'verify' and 'cert'"):
         tls_context(ClientSettings("https://x", verify="/no/such.pem"))
+
+
+@pytest.fixture
+def trusted(tmp_path):
+    """A server's certificate; its file, and a directory as OpenSSL wants it."""
+    made = make_certificate(tmp_path, "api")
+    hashed = tmp_path / "hashed"
+    hashed.mkdir()
+    shutil.copy(made.path, hashed / "api.pem")
+    subprocess.run(["openssl", "rehash", str(hashed)], check=True)
+    with running_api(ssl_context=made.server()) as server:
+        yield SimpleNamespace(url=server.url, file=made.path, folder=str(hashed))
+
+
+BUNDLES = [
+    ({"REQUESTS_CA_BUNDLE": "{file}"}, {}, True),
+    ({"REQUESTS_CA_BUNDLE": "{folder}"}, {}, True),
+    ({"CURL_CA_BUNDLE": "{file}"}, {}, True),
+    ({"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "{folder}"}, {}, True),
+    ({"REQUESTS_CA_BUNDLE": "{file}", "CURL_CA_BUNDLE": "/no/such.pem"}, {}, True),
+    ({"REQUESTS_CA_BUNDLE": "{file}"}, {"trust_env": False}, False),
+    ({"REQUESTS_CA_BUNDLE": "/no/such.pem"}, {"verify": "{file}"}, True),
+    ({"REQUESTS_CA_BUNDLE": "/no/such.pem"}, {"verify": False}, True),
+    ({}, {"verify": "{folder}"}, True),
+    ({}, {}, False),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("environment", "settings", "is_trusted"), BUNDLES)
+async def test_certificates_are_trusted_by_field_or_environment(
+    trusted, request_of, monkeypatch, environment, settings, is_trusted
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(**vars(trusted)))
+    filled = {
+        name: value.format(**vars(trusted)) if isinstance(value, str) else value for name, value in settings.items()
+    }
+    async with RestClient(ClientSettings(trusted.url, **filled), 1) as client:
+        if is_trusted:
+            assert (await client.send(request_of())).status == 200
+        else:
+            with pytest.raises(TlsError):
+                await client.send(request_of())
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_variable_that_names_no_certificates_is_named(name):
+    with pytest.raises(ConfigurationError, match=f"check the paths in the environment's {name} .*: /no/such.pem"):
+        tls_context(ClientSettings("https://x"), {name: "/no/such.pem"})
+    assert tls_context(ClientSettings("http://x"), {name: "/no/such.pem"}) is True
+
+
+def test_a_directory_that_openssl_would_find_nothing_in_is_told(tmp_path):
+    make_certificate(tmp_path, "api")
+    with pytest.raises(ConfigurationError, match="'verify' and 'cert'.*") as raised:
+        tls_context(ClientSettings("https://x", verify=str(tmp_path)))
+    assert "openssl rehash" in str(raised.value)
 
 
 def test_a_certificate_is_described_by_what_one_compares(tmp_path):

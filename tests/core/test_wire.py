@@ -114,7 +114,6 @@ async def test_a_redirected_get_is_sent_once_and_then_by_a_session(api, request_
         ({"path": "a#b"}, {}, {}),
         ({}, {"cookies": True}, {}),
         ({}, {"headers": {"expect": "100-continue"}}, {}),
-        ({}, {}, {"content-length": "2"}),
     ],
 )
 async def test_what_a_session_does_something_to_goes_by_it(

@@ -38,7 +38,7 @@ def test_an_api_that_answers_is_a_success(tested, api):
     assert works
     assert text == f"{api.url}/v1: reached, answers 200. Sent: the password, as bearer token (as auth_type says)."
     [seen] = api.seen
-    assert (seen.path, seen.headers["Authorization"], seen.headers["X-Team"]) == ("/v1/", "Bearer tok3n", "a")
+    assert (seen.path, seen.headers["Authorization"], seen.headers["X-Team"]) == ("/v1", "Bearer tok3n", "a")
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,29 @@ def test_a_proxy_of_the_environment_that_is_not_there_is_told(tested, closed_por
     assert not works
     assert f"the proxy 127.0.0.1:{closed_port} refuses" in text
     assert "HTTPS_PROXY" in text
+    assert text.endswith(f" The proxy in use is http://127.0.0.1:{closed_port} (the environment's https_proxy).")
+
+
+def test_the_proxy_in_use_is_named_in_a_success_too_without_its_password(tested, api):
+    proxy = api.url.replace("://", "://me:pr0xypass@")
+    works, text = tested("http://api.invalid/v1?code=abcdefgh1", extra={"proxy": proxy})
+    assert works
+    assert api.seen[0].path == "http://api.invalid/v1"
+    assert text == (
+        "http://api.invalid/v1: reached, answers 200. Sent: no credentials (there is no login, and auth_type is not "
+        f"set). The proxy in use is {api.url} (the connection's proxy)."
+    )
+
+
+def test_a_proxy_that_is_not_supported_is_named_by_its_variable(tested, monkeypatch):
+    monkeypatch.setenv("all_proxy", "socks5h://me:pr0xypass@127.0.0.1:1080")
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    works, text = tested("http://api.invalid", extra={"trust_env": True})
+    assert not works
+    assert "the environment's all_proxy: write a URL" in text
+    assert "trust_env" in text
+    assert "pr0xypass" not in text
 
 
 @pytest.mark.parametrize(
@@ -160,7 +183,7 @@ def test_a_proxy_of_the_environment_that_is_not_there_is_told(tested, closed_por
         ({"extra": {"naive_timezone": "Mars"}}, "naive_timezone='Mars'"),
         ({"extra": {"retries": 5}}, "the extra of the connection has an unknown field 'retries'"),
         ({"extra": {"verify": "/no/such.pem"}}, "'verify' and 'cert'"),
-        ({"extra": {"proxy": "proxy:3128"}}, "the connection's proxy: write a URL"),
+        ({"extra": {"proxy": "proxy:port"}}, "the connection's proxy: write a URL"),
         ({"extra": {"proxy": "socks5://me:s3cretpass@p:1"}}, "the connection's proxy: write a URL"),
         ({"extra": {"auth_type": "digest"}}, "the connection: auth_type='digest'"),
         ({"extra": {"headers": "Authorization: Bearer s3cretpass"}}, "headers='***'"),

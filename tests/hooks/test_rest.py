@@ -50,7 +50,7 @@ def test_the_base_url_is_made_of_host_schema_and_port(settings, fields, url):
         ({"schema": "ftp"}, "http or https as Schema"),
         ({"host": "user:s3cret@api.example.com"}, "Login and Password"),
         ({"host": "https://user:s3cret@api.example.com"}, "Login and Password"),
-        ({"host": "api.example.com/x?token=s3cret"}, "Host"),
+        ({"host": "api.example.com/x?token=s3cret#x"}, "Host"),
         ({"host": "api.example.com:s3cret"}, "Host and Port"),
     ],
 )
@@ -80,6 +80,14 @@ BASIC = "Basic " + base64.b64encode(b"me:s3cret").decode()
         ({"extra": {"auth_type": "", "headers": {"A": "b", "N": 5}}}, {"A": "b", "N": "5"}),
         ({"login": "me", "password": "s3cret", "extra": {"headers": {"A": "b"}}}, {"A": "b", "Authorization": BASIC}),
         ({"conn_type": "http", "extra": {"A": "b", "headers": {"C": "d"}}}, {"A": "b", "C": "d"}),
+        ({"password": " s3cret\r\n", "extra": {"auth_type": "bearer"}}, {"Authorization": "Bearer s3cret"}),
+        ({"password": "bearer  s3cret\n", "extra": {"auth_type": "bearer"}}, {"Authorization": "Bearer s3cret"}),
+        ({"password": "Authorization: Bearer s3cret", "extra": {"auth_type": "bearer"}}, {"Authorization": "Bearer s3cret"}),
+        ({"password": "bearers3cret", "extra": {"auth_type": "bearer"}}, {"Authorization": "Bearer bearers3cret"}),
+        ({"password": "s3cret\n", "extra": {"auth_type": "api_key"}}, {"X-API-Key": "s3cret"}),
+        ({"login": "me\n", "password": "s3cret\r\n"}, {"Authorization": BASIC}),
+        ({"login": "me", "password": " s3cret "}, {"Authorization": "Basic " + base64.b64encode(b"me: s3cret ").decode()}),
+        ({"extra": {"headers": {"X-Key": "s3cret\n"}}}, {"X-Key": "s3cret"}),
     ],
 )  # fmt: skip
 def test_authentication_and_headers_come_from_the_connection(settings, fields, headers):
@@ -94,7 +102,13 @@ def test_authentication_and_headers_come_from_the_connection(settings, fields, h
         ({"extra": {"auth_type": "bearer"}}, "password="),
         ({"extra": {"auth_type": "api_key"}}, "password="),
         ({"password": "s3cret"}, "auth_type"),
-        ({"password": "s3cret\n", "extra": {"auth_type": "bearer"}}, "'Authorization'.*line break"),
+        ({"password": "s3c\nret", "extra": {"auth_type": "bearer"}}, "Password has a line break"),
+        ({"password": "s3cret\0", "extra": {"auth_type": "api_key"}}, "Password has a line break"),
+        ({"password": "s3cret\u200b", "extra": {"auth_type": "api_key"}}, "Password has a line break"),
+        ({"password": "Bearer \n", "extra": {"auth_type": "bearer"}}, "password="),
+        ({"extra": {"headers": {"content-length": "5"}}}, "'content-length' says how a message is sent.*leave it out"),
+        ({"extra": {"idempotency_header": "Transfer-Encoding"}}, "'Transfer-Encoding'"),
+        ({"extra": {"headers": {"Content-Encoding": "gzip"}}}, "'Content-Encoding' calls the body compressed"),
         ({"password": "s3cret", "extra": {"auth_type": "api_key", "api_key_header": "X Key"}}, "'X Key'"),
         ({"extra": {"headers": {"A": "b\r\nC: d"}}}, "'A'.*line break"),
         ({"extra": {"headers": "A: b"}}, "headers="),
@@ -113,7 +127,7 @@ def test_authentication_and_headers_come_from_the_connection(settings, fields, h
         ({"extra": {"cert": "-----BEGIN PRIVATE KEY-----\ns3cret" + 300 * "x"}}, r"cert='\*\*\*': write the path"),
         ({"extra": {"cert": ["/c.pem", "-----BEGIN PRIVATE KEY-----\ns3cret"]}}, r"cert='\*\*\*': write the path"),
         ({"extra": {"verify": "-----BEGIN CERTIFICATE-----\ns3cret"}}, r"verify='\*\*\*': write the path"),
-        ({"extra": {"proxy": "proxy.example.com"}}, "the connection's proxy: write a URL"),
+        ({"extra": {"proxy": "proxy.example.com:port"}}, "the connection's proxy: write a URL"),
         ({"extra": {"proxy": "socks5://me:s3cret@p:1"}}, "the connection's proxy: write a URL"),
         ({"extra": {"proxy": 5}}, "the connection's proxy: write a URL"),
         ({"extra": {"headers": "Authorization: s3cret"}}, "headers="),
@@ -180,8 +194,10 @@ def test_a_comma_may_be_part_of_a_certificates_name(settings, tmp_path):
     [
         ({"timeout": 5}, "request_timeout_seconds", 5.0),
         ({"verify_ssl": False}, "verify", False),
-        ({"proxies": {"https": "http://p:1", "http": "http://p:2"}}, "proxy", "http://p:1"),
-        ({"proxies": {"http": "http://p:2"}}, "proxy", "http://p:2"),
+        ({"proxies": {"https": "http://p:1", "http": "http://p:2"}}, "proxy", "http://p:2"),
+        ({"proxies": {"HTTP://": "http://p:2", "all": "http://p:3"}}, "proxy", "http://p:2"),
+        ({"proxies": {"https": "http://p:1", "all": "http://p:3"}}, "proxy", "http://p:3"),
+        ({"proxies": {"https": "http://p:1"}}, "proxy", None),
         ({"stream": True, "allow_redirects": False, "max_redirects": 3, "check_response": False}, "headers", {}),
         ({"rate_limit": "5/s"}, "headers", {}),
     ],
@@ -217,6 +233,11 @@ def test_an_unknown_zone_is_named(hook, name):
         ({"extra": {"headers": {"Authorization": "Token s3cret"}}}, ["s3cret", "Token s3cret"]),
         ({"conn_type": "http", "extra": {"X-Token": "s3cret"}}, ["s3cret"]),
         ({"extra": {"proxy": "http://me:s3cr%40t@p:1"}}, ["me:s3cr%40t", "s3cr%40t", "s3cr@t"]),
+        ({"extra": {"proxy": "me:s3c/r%40t@p:1"}}, ["s3c/r%40t", "s3c/r@t"]),
+        ({"password": "s3cret\n", "extra": {"auth_type": "bearer"}}, ["s3cret"]),
+        ({"password": "Bearer s3cret", "extra": {"auth_type": "bearer"}}, ["s3cret"]),
+        ({"login": "me", "password": "s3cret\n"}, ["s3cret"]),
+        ({"host": "x?api-version=2024-01-01&subscription-key=s3cr%2Fet1"}, ["s3cr%2Fet1", "s3cr/et1"]),
     ],
 )
 def test_secrets_of_the_connection_are_taken_out_of_texts(settings, fields, echoed):
@@ -226,6 +247,12 @@ def test_secrets_of_the_connection_are_taken_out_of_texts(settings, fields, echo
         assert text not in redacted
         assert "***" in redacted
         assert text not in repr(found)
+
+
+def test_of_a_query_in_host_only_what_identifies_is_a_secret(settings):
+    found = settings(host="x/y?api-version=2024-01-01&code=v2&sig=abcdefgh1")
+    assert found.secrets == {"abcdefgh1"}
+    assert found.place == "https://x/y"
 
 
 def test_what_is_no_secret_stays_readable(settings):

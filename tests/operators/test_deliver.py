@@ -49,6 +49,17 @@ def test_failures_are_in_xcom_and_dead_letters_and_a_retry_sends_all_with_the_sa
     assert open_folder(folder).read() == {}  # everything was sent anew, so what was dead is void
 
 
+def test_a_function_that_makes_the_body_may_compress_it(places, supervisor):
+    import gzip
+
+    batch = Batch(format=lambda payloads: gzip.compress(json.dumps(payloads).encode()))
+    headers = {"Content-Encoding": "gzip", "X-Team": "search\n"}
+    state, error = run_try(task_of(lambda: deliver([{"id": 1}], endpoint="", batch=batch, headers=headers)), supervisor)
+    assert (state, error) == ("success", None)
+    [seen] = places.seen
+    assert (json.loads(seen.body), seen.headers["X-Team"]) == ([{"id": 1}], "search")  # aiohttp's server unpacks it
+
+
 def test_an_item_that_is_no_dict_becomes_one(places, supervisor):
     run_try(task_of(lambda: deliver([7, "a b"], endpoint="x/{item}", key="item")), supervisor)
     assert {seen.path: json.loads(seen.body) for seen in places.seen} == {

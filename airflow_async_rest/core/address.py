@@ -1,0 +1,91 @@
+"""The base URL of a connection, which the path and the query of every request are put behind. No I/O."""
+
+import re
+from urllib.parse import quote, unquote_plus, urlsplit
+
+from yarl import URL
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+_SAFE_IN_QUERY = "/:@!$&'()*+,;=~%?-._[]"
+_IN_NO_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
+
+
+class Address:
+    """Where an API is: its path stands before that of a request, and its query goes along with every request.
+
+    :param base_url: as :func:`check_base_url` wants it.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        url = URL(base_url)
+        self.origin = str(url.origin())
+        self._host = url.host
+        self._path = url.raw_path
+        self._folder = self._path.rstrip("/") + "/"
+        self._as_written = {"": self._path, "/": self._folder}
+        query = quote(urlsplit(base_url).query, safe=_SAFE_IN_QUERY)
+        self._parameters = [(pair, _decoded(pair)) for pair in query.split("&") if pair]
+        self._query = "&".join(pair for pair, _ in self._parameters)
+
+    def target(self, path: str, query: str) -> str:
+        """Return what stands in a request's first line.
+
+        :param path: relative, without a leading slash. Empty: the base URL as it is written; ``/``: with a slash at
+            its end.
+        :param query: its parameters replace those of the base URL that have the same name.
+        """
+        whole = self._as_written.get(path) or self._folder + path
+        if self._query:
+            query = self._with_own(query)
+        return f"{whole}?{query}" if query else whole
+
+    def url(self, path: str = "", query: str = "") -> URL:
+        """Return the whole URL of a request; see :meth:`target`."""
+        return URL(self.origin + self.target(path, query), encoded=True)
+
+    def relative(self, url: URL) -> tuple[str, str] | None:
+        """Return path and query of a URL below the base URL, as :meth:`target` takes them; None for another place.
+
+        Scheme and port do not count. What of the query is the base URL's own is left out: it comes back when the
+        request is sent, and it may be secret.
+        """
+        path = url.raw_path
+        if url.host != self._host or not (path == self._path or path.startswith(self._folder)):
+            return None
+        path = "" if path == self._path else path.removeprefix(self._folder) or "/"
+        own = [parameter for _, parameter in self._parameters]
+        pairs = url.raw_query_string.split("&") if own else [url.raw_query_string]
+        return path, "&".join(pair for pair in pairs if _decoded(pair) not in own)
+
+    def _with_own(self, query: str) -> str:
+        names = {_decoded(pair)[0] for pair in query.split("&")}
+        return "&".join(
+            [*(pair for pair, (name, _) in self._parameters if name not in names), *([query] if query else [])]
+        )
+
+
+def _decoded(pair: str) -> tuple[str, str]:
+    name, _, value = pair.partition("=")
+    return unquote_plus(name), unquote_plus(value)
+
+
+def check_base_url(url: str) -> None:
+    """Check that requests can be sent below a URL. :raises ConfigurationError: when not; names what to fill in."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, URL(url).host, (URL(url).raw_host or "").encode("idna")
+    except ValueError:  # whose text may have a part of a password
+        raise ConfigurationError("the connection's base URL cannot be read: check Host and Port.") from None
+    if "@" in parts.netloc:
+        raise ConfigurationError("the connection's base URL has a user name: fill in Login and Password instead.")
+    shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
+    if _IN_NO_URL.search(url):
+        raise ConfigurationError(
+            "the connection's base URL has a space, a line break or a backslash in it: check Host; "
+            "in a path, a space is written %20."
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(f"the connection's base URL is {shown!r}: fill in Host, and http or https as Schema.")
+    if parts.fragment:
+        raise ConfigurationError("the connection's base URL has a '#': Host takes host, path and query only.")

@@ -1,0 +1,45 @@
+"""Headers that connections and authors set, checked before anything is sent. No I/O."""
+
+import re
+from collections.abc import Mapping
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# What says where a message ends, or what its connection is used for, is for the client to say: a length set by hand
+# cuts bodies, and what is left of them is taken for the next request. With the values that change nothing.
+_OF_THE_MESSAGE: Mapping[str, tuple[str, ...]] = {
+    "content-length": (),
+    "transfer-encoding": (),
+    "trailer": (),
+    "upgrade": (),
+    "te": ("trailers",),
+    "connection": ("close", "keep-alive"),
+}
+_PACKED = frozenset({"gzip", "x-gzip", "deflate", "br", "compress", "x-compress", "zstd"})
+
+
+def check_headers(headers: Mapping[str, str], what: str) -> None:
+    """Check that headers can be sent. :raises ConfigurationError: when not; names the header, not its value."""
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigurationError(f"{what}: {name!r} is no name of a header; write one such as 'X-Request-Source'.")
+        if not isinstance(value, str) or _NOT_IN_VALUE.search(value):
+            raise ConfigurationError(
+                f"{what}: the value of {name!r} is no text, or has a line break or another control character in it."
+            )
+        if value.strip().lower() not in _OF_THE_MESSAGE.get(name.lower(), (value.strip().lower(),)):
+            raise ConfigurationError(
+                f"{what}: {name!r} says how a message is sent, which is known only as it is sent: leave it out."
+            )
+
+
+def check_content_encoding(headers: Mapping[str, str], what: str) -> None:
+    """Check that headers do not call bodies compressed. :raises ConfigurationError: when they do; names the header."""
+    for name, value in headers.items():
+        if name.lower() == "content-encoding" and not _PACKED.isdisjoint(re.split(r"[\s,]+", value.lower())):
+            raise ConfigurationError(
+                f"{what}: {name!r} calls the body compressed, and bodies are sent as they are: leave it out. Only a "
+                "function as Batch(format=...) can compress them; then it stands in the task's own headers."
+            )
