@@ -8,7 +8,7 @@ from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.batch_split import Acceptance, Probe, Refusal
 from airflow_async_rest.core.errors import ItemError, ResultsError, SendError, StoppedError
 from airflow_async_rest.core.excerpts import Excerpts
-from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Outcome, Request, Response, Verdict
+from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Request, Response, Verdict
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.response import (
     NEVER_SENT,
@@ -28,6 +28,9 @@ from airflow_async_rest.core.sender import Sender
 _TOO_LARGE = 413
 # Of a body that was too large, this much is sent from then on: its half, and room for rows of uneven sizes.
 _SHARE_AFTER_TOO_LARGE = 2 / 3
+# Of a batch that is answered whole, so many items count when it is judged how things go: it may be the fault of one row,
+# and should not look like the end of all. Ten such batches do.
+_MOST_NEWS = 20
 
 
 @dataclass(slots=True)
@@ -87,7 +90,8 @@ class BatchDelivery:
     was learned before.
 
     :param recorder: is told what goes together, and what was delivered.
-    :param settle: takes the outcome of an item that was not delivered.
+    :param settle: takes the outcome of an item that was not delivered, and as ``is_news`` whether it counts when it is
+        judged how things go.
     :param excerpts: says what the API answered.
     :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
     :param creates_only: whether requests carry ``If-None-Match: *``.
@@ -98,7 +102,7 @@ class BatchDelivery:
         *,
         sender: Sender,
         recorder: Recorder,
-        settle: Callable[[Outcome], None],
+        settle: Callable[..., None],
         retry: RequestRetry,
         response_check: ResponseCheck | None,
         excerpts: Excerpts,
@@ -134,7 +138,7 @@ class BatchDelivery:
     async def _deliver(self, group: _Group, *, culprit_inside: bool = False) -> bool:
         """Deliver a group. :return: whether all of it was delivered."""
         if group.probe is not None and group.refusal is not None and group.probe.requests <= 0:
-            self._settle_all(group, _Answer([group.refusal] * len(group.items)), last=True)
+            self._settle_all(group, self._alike(group, group.refusal), last=True)
             return False
         if len(group.items) > 1 and (culprit_inside or self._is_too_large(group)):
             return await self._deliver_halves(group, culprit_inside=culprit_inside)
@@ -293,7 +297,8 @@ class BatchDelivery:
             # In the order of the request: a replay sends dead letters in the order in which they were written.
             again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
         group.reason = again[0][1].reason if again else ""
-        self._settle_failed(group, failed)
+        answered_alike = answer.of_all is not None and answer.of_all.status is not None
+        self._settle_failed(group, failed, most_news=_MOST_NEWS if answered_alike else len(failed))
         return [item for item, _ in again], len(failed)
 
     def _note_delivered(self, items: list[Item], already_there: int) -> None:
@@ -301,11 +306,11 @@ class BatchDelivery:
             self._acceptance.note()
         self._recorder.delivered(items, already_there)
 
-    def _settle_failed(self, group: _Group, failed: list[tuple[Item, ItemResult]]) -> None:
+    def _settle_failed(self, group: _Group, failed: list[tuple[Item, ItemResult]], *, most_news: int) -> None:
         stopped: StoppedError | None = None
-        for item, result in failed:
+        for place, (item, result) in enumerate(failed):
             try:
-                self._settle(self._letter(group, item, result))
+                self._settle(self._letter(group, item, result), is_news=place < most_news)
             except StoppedError as error:  # after all of them: a part of the request would have another key in a retry
                 stopped = stopped or error
         if stopped is not None:

@@ -270,8 +270,8 @@ class JobRun:
         """Make the function that takes an item, or a batch, and settles it."""
         job = self._job
 
-        def settle(outcome: Outcome) -> None:
-            recorder.record(outcome)
+        def settle(outcome: Outcome, *, is_news: bool = True) -> None:
+            recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
                 self._journal.failed(outcome)
                 give_up_when_hopeless(outcome, recorder, job.conn_id)

@@ -126,8 +126,11 @@ class Recorder:
         """Note that rows that were taken go in one request; what it leaves of another one was in that together."""
         self._pending.update(dict.fromkeys([item.index for item in items], next(self._requests)))
 
-    def record(self, outcome: Outcome) -> None:
-        """Note what became of a row. One that was fetched is delivered when its rows are kept: :meth:`confirm`."""
+    def record(self, outcome: Outcome, *, is_news: bool = True) -> None:
+        """Note what became of a row. One that was fetched is delivered when its rows are kept: :meth:`confirm`.
+
+        :param is_news: whether a failure says anything about the API that others do not say.
+        """
         if isinstance(outcome, Delivered) and self.totals.rows is not None:
             self._fetched.append(outcome.index)
             self.delivered_now += 1
@@ -140,7 +143,7 @@ class Recorder:
             self._known_dead.add(outcome.index)
             shown = shown_record(to_record(outcome), payloads=self._sample_payloads)
             self._add_to_sample((outcome.index, _NO_ROW), shown)
-            if not self.refused_again(outcome):
+            if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
             return
         if isinstance(outcome, Skipped):

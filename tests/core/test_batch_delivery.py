@@ -142,11 +142,114 @@ def test_a_batch_that_fails_for_a_while_goes_again_with_the_same_key(api, tmp_pa
     assert len({(seen.key, seen.body) for seen in api.seen}) == 1
 
 
-def test_a_refusal_that_is_no_items_fault_is_not_split(api, tmp_path):
+def test_a_wrong_path_costs_one_request_a_batch_and_the_cause_is_named(api, tmp_path):
     api.answer = lambda seen: 404
-    with pytest.raises(MostlyFailingError):
-        run(make_bulk_job(api, tmp_path, LINES, 500, concurrency=1))
-    assert len(api.seen) == 1
+    with pytest.raises(FailuresError, match="Is the path right") as raised:
+        run(make_bulk_job(api, tmp_path, LINES, 2_500))
+    assert raised.value.permanent
+    assert len(api.seen) == 5
+
+
+def test_a_wrong_path_ends_a_long_window_after_ten_batches(api, tmp_path):
+    api.answer = lambda seen: 404
+    with pytest.raises(MostlyFailingError, match="Is the path right"):
+        run(make_bulk_job(api, tmp_path, LINES, 20_000, concurrency=1))
+    assert len(api.seen) == 10
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_once_a_batch_was_accepted_one_row_holds_nothing_hostage(api, tmp_path, status):
+    bulk = Bulk(api, lambda number: status if number == 1_234 else 201)
+    report = run(make_bulk_job(api, tmp_path, LINES, 2_000, concurrency=1, max_failures=1))
+    assert counts(report) == [2_000, 1_999, 1, 0]
+    assert bulk.stored == Counter(set(range(2_000)) - {1_234})
+    assert len(api.seen) <= 4 + 2 * 9
+
+
+def test_a_batch_that_is_refused_first_waits_for_what_becomes_of_the_others(api, tmp_path):
+    def answer(seen):
+        if 7 in (ids := ids_of(seen)):
+            return 409
+        api.wait_for(lambda api: any(7 in ids_of(one) for one in api.seen))
+        bulk.stored.update(ids)
+        return 201
+
+    bulk = Bulk(api)
+    api.answer = answer
+    report = run(make_bulk_job(api, tmp_path, LINES, 2_000, concurrency=4, max_failures=1))
+    assert counts(report) == [2_000, 1_999, 1, 0]
+    assert bulk.stored == Counter(set(range(2_000)) - {7})
+
+
+def test_before_that_one_batch_fails_alone_and_a_retry_and_a_replay_get_its_good_rows_out(api, tmp_path):
+    bulk, store = Bulk(api, lambda number: 409 if number == 7 else 201), Store()
+    with pytest.raises(FailuresError):
+        run(make_bulk_job(api, tmp_path / "a", LINES, 1_000, concurrency=1), store)
+    assert (len(api.seen), bulk.stored) == (2, Counter(range(500, 1_000)))
+    for again in (
+        lambda: run(make_bulk_job(api, tmp_path / "a", LINES, 1_000, concurrency=1, max_failures=1), store),
+        lambda: replay_folder(api, tmp_path / "b"),
+    ):
+        with pytest.raises(FailuresError):  # a folder of its own for the replay
+            run(make_bulk_job(api, tmp_path / "b", LINES, 500, concurrency=1))
+        bulk.stored.clear()
+        api.seen.clear()
+        report = again()
+        assert report["failed"] == 1
+        assert bulk.stored == Counter(set(range(500)) - {7})
+        assert len(api.seen) <= 1 + 2 * 9
+
+
+def test_a_replay_against_a_wrong_path_costs_little(api, tmp_path):
+    api.answer = lambda seen: 404
+    with pytest.raises(FailuresError):
+        run(make_bulk_job(api, tmp_path, LINES, 500))
+    api.seen.clear()
+    report = replay_folder(api, tmp_path)
+    assert (report["failed"], report["delivered"]) == (500, 0)
+    assert len(api.seen) <= 1 + 19
+
+
+@pytest.mark.parametrize("bad", [[700], [500, 999], list(range(700, 720))])
+def test_a_server_error_of_one_row_is_looked_for_with_few_requests(api, tmp_path, bad):
+    bulk = Bulk(api, lambda number: 500 if number in bad else 201)
+    batch = Batch(format="ndjson", split_on=(400, 413, 422, 500))
+    retry = RequestRetry(backoff_base_seconds=0.001, max_attempts=3)
+    job = make_bulk_job(api, tmp_path, batch, 1_500, concurrency=1, retry=retry, max_failures=500)
+    report = run(job)
+    assert len(api.seen) <= 2 + 3 + 19
+    assert counts(report) == [1_500, sum(bulk.stored.values()), 1_500 - len(bulk.stored), 0]
+    assert set(range(1_500)) - bulk.stored.keys() >= set(bad)
+    assert len(bad) > 1 or sorted(letters(tmp_path)) == bad
+    assert {record["attempts"] for record in letters(tmp_path).values()} <= set(range(3, 3 + 10))
+
+
+def test_a_server_error_is_not_split_where_nobody_asks_for_it(api, tmp_path):
+    Bulk(api, lambda number: 500 if number == 700 else 201)
+    retry = RequestRetry(backoff_base_seconds=0.001, max_attempts=2)
+    report = run(make_bulk_job(api, tmp_path, LINES, 1_500, concurrency=1, retry=retry, max_failures=500))
+    assert (report["failed"], len(api.seen)) == (500, 4)
+
+
+@pytest.mark.parametrize("lost", ["reset", 502, 504])
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_batch_whose_answer_was_lost_is_never_split(api, tmp_path, lost, status):
+    answers = [200, lost, status]
+    api.answer = lambda seen: answers.pop(0)
+    report = run(make_bulk_job(api, tmp_path, LINES, 1_000, concurrency=1, max_failures=500))
+    assert counts(report) == [1_000, 500, 500, 0]
+    assert (
+        api.seen[1].key
+        == api.seen[2].key
+        == {record["batch"]["request"] for record in letters(tmp_path).values()}.pop()
+    )
+    assert all(record["uncertain"] for record in letters(tmp_path).values())
+
+
+def test_statuses_that_are_not_to_be_split_are_not(api, tmp_path):
+    Bulk(api, lambda number: 422 if number == 7 else 201)
+    report = run(make_bulk_job(api, tmp_path, Batch(split_on=()), 500, max_failures=500))
+    assert (report["failed"], len(api.seen)) == (500, 1)
 
 
 def test_refused_credentials_end_it_at_once_and_nothing_is_lost(api, tmp_path):
