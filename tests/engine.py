@@ -113,9 +113,12 @@ def counts(report):
     return [report[name] for name in ("read", "delivered", "failed", "unfinished")]
 
 
-def replay_folder(api, path, batch=None):
+def replay_folder(api, path, batch=None, reasons=None):
     """Replay what lies in a folder."""
-    replay = Replay([DeadLetterFolder(path)], LetterFilter().matches, json_encoder(), RequestRetry(), batch)
+    only = LetterFilter(reasons)
+    named = only.names("answer_unreadable")
+    folders = [DeadLetterFolder(path)]
+    replay = Replay(folders, only.matches, json_encoder(), RequestRetry(), batch, unreadable_too=named)
     job = make_job(api, path, source=replay, build=replay.build, folder=replay, fingerprint=None, max_failures=1000)
     return run(job)
 

@@ -28,8 +28,8 @@ from airflow_async_rest.core.sender import Sender
 _TOO_LARGE = 413
 # Of a body that was too large, this much is sent from then on: its half, and room for rows of uneven sizes.
 _SHARE_AFTER_TOO_LARGE = 2 / 3
-# Of a batch that is answered whole, so many items count when it is judged how things go: it may be the fault of one row,
-# and should not look like the end of all. Ten such batches do.
+# Of a batch that is refused whole, so many items count when it is judged how things go: one row may be at fault, and
+# that should not look like the end of all. Ten such batches do.
 _MOST_NEWS = 20
 
 

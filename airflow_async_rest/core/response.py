@@ -58,7 +58,7 @@ def classify_response(
             return by_status
         for_good = isinstance(response.broken, AnswerUnreadableError)
         verdict = Verdict.REFUSED if for_good else Verdict.RETRY
-        return Judgment(verdict, response.broken.reason, f"{response.status}, but {response.broken}")
+        return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
     return by_status if check is None else _by_check(check, response, by_status)
 
 

@@ -1,7 +1,9 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from servers import raw_server, running_api
 
 from airflow_async_rest.core.client import ClientSettings, RestClient
 from airflow_async_rest.core.delivery import Delivery
@@ -246,3 +248,142 @@ async def test_the_latency_of_every_answer_counts(api, bench, item_of):
     made = bench()
     await made.deliver(item_of())
     assert sum(made.meter.latencies.to_json().values()) == 2
+
+
+BROKEN = [
+    b"Content-Length: 2\r\nContent-Encoding: gzip\r\n\r\n{}",
+    b"X: " + b"a" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",
+    b"Content-Length: 10000001\r\n\r\n" + b"x" * 10_000_001,
+]
+
+
+@pytest.mark.parametrize("rest", BROKEN, ids=["encoding", "header", "size"])
+@pytest.mark.parametrize("status", [b"201 Created", b"422 No"])
+async def test_where_nobody_reads_an_answer_its_status_decides_and_it_is_not_sent_again(
+    request_of, item_of, rest, status
+):
+    with raw_server(b"HTTP/1.1 " + status + b"\r\n" + rest) as port:
+        made = Bench(f"http://127.0.0.1:{port}", request_of)
+        [outcome] = await made.deliver(item_of())
+    assert made.meter.requests == 1
+    if status.startswith(b"2"):
+        assert outcome == Delivered(0, 1)
+    else:
+        assert (outcome.reason, outcome.status) == ("http_422", 422)
+
+
+@pytest.mark.parametrize("rest", BROKEN, ids=["encoding", "header", "size"])
+async def test_where_the_author_reads_it_one_attempt_makes_a_dead_letter(request_of, item_of, rest):
+    with raw_server(b"HTTP/1.1 201 Created\r\n" + rest) as port:
+        made = Bench(f"http://127.0.0.1:{port}", request_of, response_check=lambda response: True)
+        [letter] = await made.deliver(item_of())
+    assert (letter.reason, letter.status, letter.attempts, letter.uncertain) == ("answer_unreadable", 201, 1, True)
+    assert letter.response_excerpt.startswith("the API answers 201; the answer")
+
+
+async def test_an_answer_that_is_cut_off_is_delivered_where_nobody_reads_it_and_else_sent_again(request_of, item_of):
+    with raw_server(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{}") as port:
+        made = Bench(f"http://127.0.0.1:{port}", request_of)
+        assert await made.deliver(item_of()) == [Delivered(0, 1)]
+        made = Bench(f"http://127.0.0.1:{port}", request_of, response_check=lambda response: True)
+        [letter] = await made.deliver(item_of())
+    assert (letter.reason, letter.attempts, letter.uncertain) == ("connection", 5, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "answers", "parts", "already_there"),
+    [
+        ("DELETE", ("reset", 404), {}, True),
+        ("DELETE", ("hang", 410), {"timeout": 0.05}, True),
+        ("DELETE", (502, 404), {}, True),
+        ("DELETE", (504, 503, 404), {}, True),
+        ("PUT", ("reset", 412), {"creates_only": True}, True),
+        ("PUT", ("reset", 412), {}, False),
+        ("DELETE", (404,), {}, False),
+        ("DELETE", (503, 404), {}, False),
+        ("DELETE", (429, 404), {}, False),
+        ("PUT", ("reset", 404), {}, False),
+        ("POST", ("reset", 409), {}, False),
+        ("DELETE", ("reset", 404), {"response_check": lambda response: response.status < 300}, True),
+        ("DELETE", ("reset", 404), {"response_check": lambda response: Verdict.RETRY}, False),
+    ],
+)
+async def test_what_is_there_after_a_lost_answer_was_delivered_by_it(
+    api, bench, item_of, request_of, method, answers, parts, already_there
+):
+    api.answer = statuses(*answers)
+    made = bench(build=lambda item: request_of(method=method, body=None), **parts)
+    [outcome] = await made.deliver(item_of())
+    assert isinstance(outcome, Delivered) is already_there
+    if already_there:
+        assert outcome == Delivered(0, len(answers), already_there=True)
+
+
+async def test_a_refused_connection_is_no_lost_answer(request_of, item_of):
+    with running_api() as gone:
+        pass
+    made = Bench(gone.url, request_of, build=lambda item: request_of(method="DELETE", body=None))
+    [letter] = await made.deliver(item_of())
+    assert (letter.reason, letter.uncertain, made.uncertain) == ("connection", False, [])
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_an_item_that_an_earlier_try_may_have_sent_is_there_already(api, bench, item_of, request_of, status):
+    api.answer = statuses(status)
+    made = bench(build=lambda item: request_of(method="DELETE", body=None))
+    certain, uncertain = await made.deliver(item_of(0), item_of(1, uncertain=True))
+    assert (certain.reason, uncertain) == (f"http_{status}", Delivered(1, 1, already_there=True))
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("/x/", "with a slash at its end"),
+        ("https://127.0.0.1/x", "https"),
+        ("/login?token=abc", "the API wants a login"),
+    ],
+)
+async def test_a_redirect_of_a_post_says_where_to_and_what_to_change(api, bench, item_of, location, words):
+    api.answer = lambda seen: web.Response(status=302, headers={"Location": location})
+    [letter] = await bench().deliver(item_of())
+    assert (letter.reason, letter.attempts) == ("http_302", 1)
+    assert words in letter.response_excerpt
+    assert "abc" not in letter.response_excerpt
+
+
+@pytest.mark.parametrize(("kind", "delivered"), [("text/html", False), ("application/json", True)])
+async def test_a_get_that_ends_on_a_page_to_log_in_is_not_delivered(api, bench, item_of, request_of, kind, delivered):
+    def answer(seen):
+        if seen.path == "/x":
+            return web.Response(status=302, headers={"Location": "/login?next=x"})
+        return web.Response(text="{}", content_type=kind)
+
+    api.answer = answer
+    [outcome] = await bench(build=lambda item: request_of(method="GET", body=None)).deliver(item_of())
+    assert isinstance(outcome, Delivered) is delivered
+    if not delivered:
+        assert (outcome.reason, outcome.attempts) == ("http_302", 1)
+        assert "'/login'" in outcome.response_excerpt
+
+
+async def test_a_single_207_is_refused_and_names_what_reads_it(api, bench, item_of):
+    api.answer = statuses(207)
+    [letter] = await bench().deliver(item_of())
+    assert (letter.reason, letter.attempts) == ("http_207", 1)
+    assert "response_check" in letter.response_excerpt
+    assert await bench(response_check=lambda response: True).deliver(item_of()) == [Delivered(0, 1)]
+
+
+@pytest.mark.parametrize("said", ["yes", 1, {"ok": True}, [], 0.0])
+async def test_a_check_that_says_anything_else_is_an_error(api, bench, item_of, said):
+    [letter] = await bench(response_check=lambda response: said).deliver(item_of())
+    assert (letter.reason, letter.attempts) == ("response_check", 1)
+    assert "return True, False, a Verdict or None" in letter.response_excerpt
+
+
+async def test_a_proxy_that_asks_who_asks_is_not_asked_again(api, request_of, item_of):
+    api.answer = statuses(407)
+    made = Bench("http://api.example.com", request_of)
+    made.settings = replace(made.settings, proxy=api.url)
+    [letter] = await made.deliver(item_of())
+    assert (letter.reason, letter.attempts) == ("proxy", 1)
