@@ -126,7 +126,7 @@ def test_rows_without_a_request_stay_dead(places, supervisor):
 
 
 def test_bulk_requests_go_again_as_they_were(places, supervisor):
-    batch = Batch(max_items=10, format="ndjson")
+    batch = Batch(max_items=10, format="ndjson", split_on=())
     bulk = {"endpoint": "_bulk", "method": "POST", "batch": batch, "sql": READINGS.format(rows=30), "concurrency": 1}
     places.answer = lambda seen: 409 if b'"id":15,' in seen.body else 200
     run_try(sql_to_rest(**bulk), supervisor)
