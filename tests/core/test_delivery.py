@@ -164,7 +164,7 @@ async def test_everybody_waits_as_long_as_the_api_asks_in_whatever_form(
 ):
     refusal = web.json_response(body, status=status, headers=headers)
     api.answer = statuses(refusal, 200)
-    made = bench(retry={"backoff_base_seconds": 3600, "backoff_max_seconds": 3600})
+    made = bench()
     assert await made.deliver(item_of()) == [Delivered(0, 2)]
     assert made.limiter.pauses == [seconds]
 
