@@ -1,8 +1,164 @@
-from collections.abc import Mapping
-from datetime import datetime
+"""For how long an answer asks us to wait, in the forms that APIs document. Pure."""
 
-from airflow_async_rest.core.retry import parse_retry_after
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+_FORBIDDEN, _TOO_MANY = 403, 429
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
+# Numbers below the first are seconds from now, 31 years at most; from the second on, milliseconds since 1970.
+_EPOCH_SECONDS, _EPOCH_MILLISECONDS = 1e9, 1e11
+# A policy's parameters: requests that remain, seconds until there are more.
+_REMAINING = re.compile(r";\s*r=([0-9]+)")
+_UNTIL_RESET = re.compile(r";\s*t=([0-9]+)")
+_BODY_BYTES = 65_536
+# Where bodies say it: Google's is in error.details[], Telegram's in parameters.
+_PLACES = ("error", "errors", "parameters", "details")
 
 
 def requested_pause(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
-    return parse_retry_after(headers.get("Retry-After"), now)
+    """Find out for how many seconds an answer asks us to wait.
+
+    Forms are asked in turn, the most exact first; what cannot be read says nothing. When a limit starts anew
+    counts only where it is used up, and a body only beside a 429.
+
+    OpenAI's ``x-ratelimit-reset-requests: 6m0s`` is not read: it tells when *all* of a limit is back, not when
+    the next request may come, and which of several limits refused this one is not said.
+
+    :param headers: in any case.
+    :return: 0 or more; infinity for a number that is too large; None when nothing readable is said.
+    """
+    if not isinstance(headers, CIMultiDict | CIMultiDictProxy):
+        headers = CIMultiDict(headers)
+    pause = _first(headers, _DELAYS, now)
+    if pause is None and (status == _TOO_MANY or (status == _FORBIDDEN and _is_used_up(headers))):
+        pause = _first(headers, _RESETS, now)
+    if pause is None and status == _TOO_MANY:
+        pause = _of_body(body, now)
+    return pause
+
+
+def _first(said: Mapping[str, object], forms: "_Forms", now: datetime) -> float | None:
+    for name, read in forms:
+        value = said.get(name)
+        if value is not None and (pause := read(value, now)) is not None:
+            return pause
+    return None
+
+
+def _number(value: object) -> float | None:
+    """Read a number of 0 or more, or the text of one: digits, however many, with or without a fraction."""
+    if isinstance(value, float):
+        return value if 0 <= value < math.inf else None
+    if isinstance(value, str) and _NUMBER.fullmatch(value := value.strip()):
+        return float(value)
+    return None
+
+
+def _seconds(value: object, _now: datetime) -> float | None:
+    return _number(value)
+
+
+def _milliseconds(value: object, _now: datetime) -> float | None:
+    number = _number(value)
+    return None if number is None else number / 1000
+
+
+def _delay(value: object, now: datetime) -> float | None:
+    """Read seconds, or the time when they are over."""
+    number = _number(value)
+    return _until(value, now) if number is None else number
+
+
+def _until(value: object, now: datetime) -> float | None:
+    """Read a time: ISO 8601, or an HTTP-date in one of its three forms (RFC 9110, section 5.6.7)."""
+    if not isinstance(value, str):
+        return None
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            when = parse(value.strip())
+        except (ValueError, OverflowError):
+            continue
+        return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
+    return None
+
+
+def _reset(value: object, now: datetime) -> float | None:
+    """Read when a limit starts anew: seconds from now, seconds or milliseconds since 1970, or a time."""
+    number = _number(value)
+    if number is None or number < _EPOCH_SECONDS:
+        return _delay(value, now)
+    since_1970 = number if number < _EPOCH_MILLISECONDS else number / 1000
+    return max(0.0, since_1970 - now.timestamp())
+
+
+def _policies(value: object) -> Iterable[tuple[float, float]]:
+    """Yield what remains of each limit, and the seconds until it starts anew: ``"hour";r=0;t=30, "day";r=9;t=80``."""
+    for policy in str(value).split(","):
+        remaining, seconds = _REMAINING.search(policy), _UNTIL_RESET.search(policy)
+        if remaining and seconds:
+            yield float(remaining[1]), float(seconds[1])
+
+
+def _of_policies(value: object, _now: datetime) -> float | None:
+    """Read the pause for the limit that is used up most; of several alike, for the one that lasts longest."""
+    policies = list(_policies(value))
+    least = min((remaining for remaining, _ in policies), default=None)
+    return max((seconds for remaining, seconds in policies if remaining == least), default=None)
+
+
+def _is_used_up(headers: Mapping[str, str]) -> bool:
+    names = ("X-RateLimit-Remaining", "X-Rate-Limit-Remaining", "RateLimit-Remaining")
+    return any(_number(headers.get(name)) == 0 for name in names) or any(
+        remaining == 0 for remaining, _ in _policies(headers.get("RateLimit"))
+    )
+
+
+def _of_body(body: bytes, now: datetime) -> float | None:
+    if len(body) >= _BODY_BYTES:
+        return None
+    try:
+        # Whole numbers stay text: Python refuses to convert very long ones. NaN and Infinity are no numbers of JSON.
+        places = [json.loads(body, parse_int=str, parse_constant=str)]
+    except (ValueError, RecursionError):
+        return None
+    for place in places:  # grows meanwhile, at most to what the body has
+        if isinstance(place, list):
+            places += place
+        elif isinstance(place, dict):
+            if (pause := _first(place, _FIELDS, now)) is not None:
+                return pause
+            places += [place[name] for name in _PLACES if name in place]
+    return None
+
+
+def _duration(value: object, now: datetime) -> float | None:
+    """Read a duration as Protocol Buffers write it in JSON (``3.5s``), or a delay."""
+    return _delay(value.strip().removesuffix("s") if isinstance(value, str) else value, now)
+
+
+_Forms = tuple[tuple[str, Callable[[object, datetime], float | None]], ...]
+_DELAYS: _Forms = (
+    ("retry-after-ms", _milliseconds),
+    ("x-ms-retry-after-ms", _milliseconds),
+    ("Retry-After", _delay),
+)
+_RESETS: _Forms = (
+    ("X-RateLimit-Reset-After", _seconds),
+    ("X-RateLimit-Reset", _reset),
+    ("X-Rate-Limit-Reset", _reset),
+    ("RateLimit-Reset", _reset),
+    ("RateLimit", _of_policies),
+)
+_FIELDS: _Forms = (
+    ("retry_after_ms", _milliseconds),
+    ("retryAfterMs", _milliseconds),
+    ("retry_after", _delay),
+    ("retryAfter", _delay),
+    ("retryDelay", _duration),
+)

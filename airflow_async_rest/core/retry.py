@@ -4,8 +4,6 @@ import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from airflow_async_rest.core.errors import ConfigurationError
 
@@ -18,7 +16,7 @@ class RequestRetry:
 
     The delay before attempt *n* is drawn evenly between 0 and
     ``min(backoff_max_seconds, backoff_base_seconds * 2 ** (n - 2))`` ("full jitter"), so that requests that
-    failed together do not come back together. A ``Retry-After`` of the API replaces it.
+    failed together do not come back together. A pause that the API asks for replaces it.
 
     :param max_attempts: requests for one item, the first one included. Five with this backoff ride out
         about 7 seconds; Vector's and google-api-core's default.
@@ -26,8 +24,8 @@ class RequestRetry:
     :param backoff_max_seconds: bound of any delay.
     :param statuses: HTTP statuses to retry; default: 408, 425, 429 and every 5xx but 501
         (as Vector and Scrapy do).
-    :param max_retry_after_seconds: the longest ``Retry-After`` we wait for. When the API asks for more, its
-        quota is gone: the task stops, and a retry of the task goes on later.
+    :param max_retry_after_seconds: the longest pause we wait when the API asks for one (``Retry-After``, or
+        alike). When it asks for more, its quota is gone: the task stops, and a retry of the task goes on later.
     """
 
     max_attempts: int = 5
@@ -68,22 +66,3 @@ def _parse_statuses(statuses: Iterable[int]) -> frozenset[int]:
     if not all(100 <= number <= 599 for number in numbers):  # noqa: PLR2004
         raise ConfigurationError(f"RequestRetry(statuses={statuses!r}): write HTTP statuses, such as {{429, 503}}.")
     return numbers
-
-
-def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Read a ``Retry-After`` header: seconds or an HTTP date (RFC 9110, section 10.2.3).
-
-    :return: seconds to wait, 0 or more; None when the header is missing or unreadable.
-    """
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        when = parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - (now or datetime.now(UTC))).total_seconds())

@@ -149,6 +149,28 @@ async def test_retry_after_overrides_backoff(api, bench, item_of):
     assert made.limiter.pauses == [7.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "seconds"),
+    [
+        (429, {"Retry-After": "1.5"}, {}, 1.5),
+        (403, {"Retry-After": "60"}, {}, 60.0),
+        (409, {"retry-after": "2"}, {}, 2.0),
+        (429, {"retry-after-ms": "250"}, {}, 0.25),
+        (429, {"x-ratelimit-reset-after": "0.5"}, {}, 0.5),
+        (403, {"X-RateLimit-Remaining": "0", "RateLimit-Reset": "30"}, {}, 30.0),
+        (429, {}, {"retry_after": 0.75}, 0.75),
+    ],
+)
+async def test_everybody_waits_as_long_as_the_api_asks_in_whatever_form(
+    api, bench, item_of, status, headers, body, seconds
+):
+    refusal = web.json_response(body, status=status, headers=headers)
+    api.answer = statuses(refusal, 200)
+    made = bench()
+    assert await made.deliver(item_of()) == [Delivered(0, 2)]
+    assert made.limiter.pauses == [seconds]
+
+
 async def test_a_retry_after_of_the_last_attempt_pauses_the_others_all_the_same(api, bench, item_of):
     api.answer = statuses({"Retry-After": "7"})
     made = bench(retry={"max_attempts": 1})

@@ -1,61 +1,9 @@
 import math
-from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.retry import RequestRetry, parse_retry_after
-
-NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("0", 0.0),
-        ("5", 5.0),
-        (" 120 ", 120.0),
-        ("007", 7.0),
-        ("9" * 30, 1e30),
-        ("9" * 5000, math.inf),
-        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
-        ("Thu, 01 Jan 2026 12:00:30 -0000", 30.0),
-        ("Thu, 01 Jan 2026 13:00:30 +0100", 30.0),
-        ("Thursday, 01-Jan-26 12:00:30 GMT", 30.0),
-        ("Thu Jan  1 12:00:30 2026", 30.0),
-        ("Thu, 01 Jan 2026 11:59:59 GMT", 0.0),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
-        ("-5", None),
-        ("+5", None),
-        ("1e3", None),
-        ("٣", None),
-        ("", None),
-        ("soon", None),
-        ("inf", None),
-        ("nan", None),
-        ("5, 10", None),
-        ("Thu", None),
-        ("Thu, 99 Jan 2026 12:00:30 GMT", None),
-        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
-        ("Wed, 21 Oct 2015 07:28:00 +99999999999999999999", None),
-        ("12:" + "9" * 5000, None),
-    ],
-)
-def test_retry_after_is_read_in_all_its_forms(header, seconds):
-    assert parse_retry_after(header, NOW) == seconds
-
-
-@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ (Jan|Feb) -?\d+ \d+:\d+:\d+ ?[+-]?\d*", fullmatch=True))
-def test_whatever_an_api_writes_is_no_reason_to_fail(header):
-    seconds = parse_retry_after(header)
-    assert seconds is None or seconds >= 0
-
-
-def test_a_date_is_compared_with_the_clock():
-    assert parse_retry_after("Wed, 21 Oct 9998 07:28:00 GMT") > 1e9
+from airflow_async_rest.core.retry import RequestRetry
 
 
 @pytest.mark.parametrize(
