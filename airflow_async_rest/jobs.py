@@ -14,7 +14,6 @@ from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import BatchSource
 from airflow_async_rest.core.checkpoint import fingerprint
-from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.headers import check_content_encoding, check_headers
@@ -26,7 +25,7 @@ from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.rate_limit import parse_rate_limit
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
-from airflow_async_rest.core.response import UNREADABLE, ResponseCheck
+from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import parse_concurrency, parse_max_failures
 from airflow_async_rest.core.source import Chunks, Expected, RowSource, Source
@@ -126,7 +125,7 @@ def row_job(
         if batch is not None and not (callable(batch.format) or callable(batch.results)):
             batch = None
         source = again = Replay(
-            [folder], _can_go_again(replay), json_encoder(), sending.request_retry, batch, unreadable_too=True
+            [folder], replay.can_replay, json_encoder(), sending.request_retry, batch, unreadable_too=True
         )
         build = again.build
     return make_job(
@@ -146,19 +145,6 @@ def row_job(
     )
 
 
-def _can_go_again(only: LetterFilter) -> Callable[[Record], bool]:
-    """Choose the dead letters that have a request; the others stay as they are until a Clear builds them anew.
-
-    So do those whose answer could not be read, unless they are asked for by that name: the API took them.
-    """
-
-    def can_go(record: Record) -> bool:
-        by_name = record.get("reason") != UNREADABLE or only.names(UNREADABLE)
-        return bool(record.get("method")) and by_name and only.matches(record)
-
-    return can_go
-
-
 def replay_job(
     hook: RestConnection, sending: Sending, uris: list[str], reasons: Collection[str] | None, log: Log
 ) -> Job:
@@ -176,7 +162,7 @@ def replay_job(
         json_encoder(),
         sending.request_retry,
         sending.batch,
-        unreadable_too=only.names(UNREADABLE),
+        unreadable_too=only.unreadable_too,
     )
     return make_job(
         hook,

@@ -116,9 +116,8 @@ def counts(report):
 def replay_folder(api, path, batch=None, reasons=None):
     """Replay what lies in a folder."""
     only = LetterFilter(reasons)
-    named = only.names("answer_unreadable")
-    folders = [DeadLetterFolder(path)]
-    replay = Replay(folders, only.matches, json_encoder(), RequestRetry(), batch, unreadable_too=named)
+    how = (json_encoder(), RequestRetry(), batch)
+    replay = Replay([DeadLetterFolder(path)], only.matches, *how, unreadable_too=only.unreadable_too)
     job = make_job(api, path, source=replay, build=replay.build, folder=replay, fingerprint=None, max_failures=1000)
     return run(job)
 

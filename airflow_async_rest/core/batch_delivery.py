@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.batch_split import Acceptance, Probe, Refusal
+from airflow_async_rest.core.dead_letters import UNREADABLE
 from airflow_async_rest.core.errors import ItemError, ResultsError, SendError, StoppedError
 from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Request, Response, Verdict
@@ -13,7 +14,6 @@ from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.response import (
     NEVER_SENT,
     UNMATCHED,
-    UNREADABLE,
     Judgment,
     ResponseCheck,
     classify_response,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol, Self, cast
 import orjson
 
 from airflow_async_rest.core.encoding import encode_anything
-from airflow_async_rest.core.errors import DeadLetterStoreError
+from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLetterStoreError
 from airflow_async_rest.core.models import DeadLetter
 
 _PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
@@ -26,6 +26,8 @@ _SHOWN_PAYLOAD_CHARACTERS = 2_000
 _LONGEST_INTEGER = 4_000  # Python refuses to read decimal integers of more than 4300 digits
 RESET: dict[str, Any] = {"reset": True}
 ROW_REFUSED = "row_refused"
+# The API took the request, and its answer could not be read: who sends it again does so knowingly.
+UNREADABLE = AnswerUnreadableError.reason
 
 PartId = tuple[int, int]
 Record = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from airflow_async_rest.core.dead_letters import ROW_REFUSED
+from airflow_async_rest.core.dead_letters import ROW_REFUSED, UNREADABLE
 from airflow_async_rest.core.errors import (
     AuthenticationError,
     CredentialsError,
@@ -14,7 +14,7 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.report import Totals
-from airflow_async_rest.core.response import NEVER_SENT, UNREADABLE, is_permanent
+from airflow_async_rest.core.response import NEVER_SENT, is_permanent
 from airflow_async_rest.core.retry import RequestRetry
 
 _UNAUTHORIZED = 401

@@ -6,13 +6,12 @@ from itertools import islice
 from typing import Any, Protocol
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume
-from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, PartId, Record, whole_batches
+from airflow_async_rest.core.dead_letters import RESET, UNREADABLE, DeadLetterFolder, PartId, Record, whole_batches
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
-from airflow_async_rest.core.response import UNREADABLE
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 _LOAD_SECONDS = 10.0

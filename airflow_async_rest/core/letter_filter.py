@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_async_rest.core.dead_letters import Record
+from airflow_async_rest.core.dead_letters import UNREADABLE, Record
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import ConfigurationError
 
@@ -27,9 +27,15 @@ class LetterFilter:
     search: str = ""
     payloads: bool = True
 
-    def names(self, reason: str) -> bool:
-        """Tell whether those that failed for this reason are meant by its name."""
-        return self.reasons is not None and reason in self.reasons
+    @property
+    def unreadable_too(self) -> bool:
+        """Whether it names what the API took, with an answer that could not be read: only then is that sent again."""
+        return self.reasons is not None and UNREADABLE in self.reasons
+
+    def can_replay(self, record: Record) -> bool:
+        """Tell whether a dead letter is meant, and has a request that its own task may send again."""
+        can_go = bool(record.get("method")) and (record.get("reason") != UNREADABLE or self.unreadable_too)
+        return can_go and self.matches(record)
 
     def matches(self, record: Record) -> bool:
         """Tell whether a dead letter is meant."""

@@ -9,10 +9,9 @@ from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import Cutter, Reunited
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.dead_letters import DeadLetterFolder, PartId, Record, to_record
+from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, PartId, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import DeadLetter, Item, Request
-from airflow_async_rest.core.response import UNREADABLE
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.source import OnDigest
 

@@ -140,12 +140,10 @@ def is_there_already(request: Request, status: int, *, creates_only: bool) -> bo
 
 # Reasons of items that cannot be made a request.
 NEVER_SENT = frozenset({"encode", "endpoint"})
-# The API took the request, and what it answered cannot be read: who sends it again does so knowingly.
-UNREADABLE = AnswerUnreadableError.reason
 # The answer to a bulk request should tell about each item, and does not: another try would get no other one.
 UNMATCHED = "unmatched_results"
 # Refused in the answer to a bulk request, by the author's check, or by the database, without a status of its own.
-_REFUSED = frozenset({"response_check", "refused", "row_refused", UNMATCHED, UNREADABLE})
+_REFUSED = frozenset({"response_check", "refused", "row_refused", UNMATCHED, AnswerUnreadableError.reason})
 
 
 def is_permanent(reason: str, retry: RequestRetry) -> bool:

@@ -82,7 +82,7 @@ def _letters(folder: DeadLetterFolder, *, exactly: bool = True) -> Iterator[Reco
 def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) -> dict[str, Any]:
     """Give some of the dead letters that are meant, and how many there are.
 
-    :return: ``total``, ``matching``, ``replayable`` (those of them that have a request to send again), ``reasons``
+    :return: ``total``, ``matching``, ``replayable`` (those of them that a replay sends again), ``reasons``
         (reason -> how many of all), ``records`` (payloads cut at 20,000 characters), ``offset``, ``limit``.
     """
     reasons: Counter[str] = Counter()
@@ -95,7 +95,7 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
             if offset <= matching < offset + limit:
                 records.append(shown_record(record, payloads=only.payloads, longest=_LONGEST_PAYLOAD))
             matching += 1
-            replayable += bool(record.get("method"))
+            replayable += only.can_replay(record)
     return {
         "total": reasons.total(),
         "matching": matching,

@@ -16,6 +16,9 @@ const FRESH_MS = 5_000;
 // Not allowed, not there, not reachable: XCom has a sample in all three cases.
 const SAMPLE_INSTEAD = new Set([0, 403, 404, 503]);
 
+// The API took these: they are sent again only by the name of their reason.
+const UNREADABLE = "answer_unreadable";
+
 /** The page that the endpoint would give, of the sample that is in XCom. */
 function pageOfSample(sample, { reasons, search }, offset) {
   const wanted = search.toLowerCase();
@@ -26,7 +29,9 @@ function pageOfSample(sample, { reasons, search }, offset) {
   );
   return {
     matching: matching.length,
-    replayable: matching.filter((letter) => letter.method).length,
+    replayable: matching.filter(
+      (letter) => letter.method && (letter.reason !== UNREADABLE || reasons.includes(UNREADABLE)),
+    ).length,
     records: matching.slice(offset, offset + PAGE),
   };
 }

@@ -124,8 +124,9 @@ function Words({ chosen, filter, isFiltered, fetches }) {
 }
 
 const withoutRequest = (number) =>
-  `${count(number)} ${number === 1 ? "has" : "have"} no request to send again; clear the task to build ` +
-  `${number === 1 ? "it" : "them"} anew.`;
+  `${count(number)} ${number === 1 ? "stays" : "stay"} as ${number === 1 ? "it is" : "they are"}: what has no request ` +
+  "needs a Clear of the task, which builds it; what the API took, with an answer that could not be read, is sent again " +
+  "only when you filter by answer_unreadable.";
 
 function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
   const [busy, setBusy] = useState(false);
