@@ -155,7 +155,7 @@ class BatchDelivery:
                 self._on_uncertain(request)
             return _Answer([ItemResult(Verdict.RETRY, error.reason, str(error))] * len(group.items))
         try:
-            results = group.form.read(response, group.items)
+            results = group.form.read(response, group.items, checked=self._check is not None)
         except ResultsError as error:
             detail = f"{error}; {response.text}"
             results = [ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status)] * len(group.items)

@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 _EXCERPT_CHARACTERS = 500
+# A success of the request that says nothing of its items.
+MULTI_STATUS = 207
 
 
 class Verdict(Enum):
@@ -143,6 +145,7 @@ class Item:
     :param settled: the outcome, when it is known before sending (skipped, or its transform raised).
     :param request: the request, when it is known beforehand (a replay).
     :param part: its part of a bulk request's body.
+    :param sent: the ids that the payload has, as text, where the answer to a bulk request may repeat them.
     :param replayed: whether it was a dead letter.
     """
 
@@ -155,6 +158,7 @@ class Item:
     settled: Skipped | DeadLetter | None = None
     request: Request | None = None
     part: bytes = b""
+    sent: tuple[str | None, ...] = ()
     replayed: bool = False
 
 

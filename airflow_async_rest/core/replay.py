@@ -12,6 +12,7 @@ from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, PartId, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.source import OnDigest
 
@@ -116,7 +117,7 @@ class Replay:
                     "dead letter: give the replay the same batch=Batch(...) as the task that failed."
                 )
             self._forms[place] = BatchForm(
-                self._batch or Batch(**{name: about[name] for name in _OF_A_BATCH}),
+                self._batch or _batch(about),
                 encode=self._encode,
                 retry=self._retry,
                 key=tuple(about["key"]),
@@ -178,3 +179,11 @@ class Replay:
                 detail="no request could be made of this row; mend the cause and clear its task, which builds it anew",
             )
         return item
+
+
+def _batch(about: Mapping[str, Any]) -> Batch:
+    """Make the batch that a dead letter names."""
+    arguments = {name: about[name] for name in _OF_A_BATCH}
+    if isinstance(arguments["results"], Mapping):
+        arguments["results"] = Results(**arguments["results"])
+    return Batch(**arguments)
