@@ -224,10 +224,11 @@ def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, met
         )
     if method == "GET":
         raise ConfigurationError("method='GET' has no body, which a batch needs: write POST or PUT.")
-    if batch.results is not None and sending.response_check is not None:
+    if batch.reader is not None and sending.response_check is not None:
+        implied = "" if batch.results else ", which format='bulk' has by itself (results='elasticsearch'),"
         raise ConfigurationError(
-            "response_check and Batch(results=...) both read the answer: leave one out. A function as results may "
-            "return None where the status is to decide."
+            f"response_check and Batch(results=...){implied} both read the answer: leave one out. A function as "
+            "results may return None where the status is to decide."
         )
 
 

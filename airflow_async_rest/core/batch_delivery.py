@@ -235,9 +235,9 @@ class BatchDelivery:
     def _read(self, group: _Group, request: Request, response: Response) -> _Answer:
         """Read what an answer says of the items of a group."""
         judgment = classify_response(response, self._retry, self._check, needs_body=group.form.needs_body)
-        if response.broken is None and (group.form.needs_body or self._check is None):
+        if response.broken is None:
             try:
-                results = group.form.read(response, group.items)
+                results = group.form.read(response, group.items, checked=self._check is not None)
             except ResultsError as error:
                 detail = self._excerpts.of(request, response, str(error))
                 return self._alike(group, ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status), response)

@@ -447,6 +447,7 @@ def test_a_replay_of_one_item_has_its_own_key_every_time(api, tmp_path):
         "results": "list",
         "max_items": 500,
         "max_bytes": 5_000_000,
+        "split_on": [400, 404, 409, 413, 422],
         "key": ["id"],
         "request": key,
         "items": 1,
