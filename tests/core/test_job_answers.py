@@ -1,5 +1,6 @@
 """Whole jobs, and what answers mean for them: lost ones, unreadable ones, refused credentials, a wrong path."""
 
+import asyncio
 import threading
 
 import pytest
@@ -188,10 +189,13 @@ def test_credentials_that_were_never_good_fail_for_good(api, tmp_path):
 
 
 def test_a_401_that_comes_first_is_judged_when_what_is_in_flight_has_ended(api, tmp_path):
-    def answer(seen):
+    refused = asyncio.Event()
+
+    async def answer(seen):
         if number_of(seen) == 0:
+            refused.set()
             return 401
-        api.wait_for(lambda api: any(number_of(one) == 0 for one in api.seen))
+        await refused.wait()
         return 200
 
     api.answer = answer
