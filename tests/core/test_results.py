@@ -193,10 +193,16 @@ FAILURES = {"entries": "bad", "lists": "failures"}
             [{"n": 3, "x": 1}, {"n": "1", "x": 0}, {"n": 2, "x": 0}],
             [OK, OK, NO],
         ),
+        (
+            Results(entries="items", match="position", status="*.status", error="*.error"),
+            {"items": [{"index": {"status": 201}}, {"create": {"status": 200, "error": "x"}}, {"a": {"status": 503}}]},
+            [OK, NO, AGAIN],
+        ),
         (Results(**FAILURES, match="index", at="n"), {"bad": [{"n": [0, "2"]}]}, [NO, OK, NO]),
         (Results(**FAILURES, match="index", at="n", status="s"), {"bad": [{"n": 1, "s": 503}]}, [OK, AGAIN, OK]),
         (Results(**FAILURES), {"bad": [{"id": "8"}, {"id": 9}, {"id": 9}]}, [OK, NO, NO]),
         (Results(**FAILURES), {"bad": None}, [OK, OK, OK]),
+        (Results(lists="failures", entries="errors.list"), {"errors": {"list": []}}, [OK, OK, OK]),
         (Results(lists="failures"), {"failures": [{"id": 7}]}, [NO, OK, OK]),
         (Results(lists="failures"), [{"id": 7}], [NO, OK, OK]),
         (
