@@ -1,9 +1,6 @@
 """What an entry of the answer to a bulk request says of its item. Pure."""
 
-import re
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from airflow_async_rest.core.columns import MISSING
 from airflow_async_rest.core.encoding import encode_anything
@@ -13,38 +10,13 @@ from airflow_async_rest.core.response import classify_status
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sent_ids import id_text
+from airflow_async_rest.core.usual_names import Said, http_status, is_true, say_by_usual_names
 
 REASONS = {Verdict.DELIVERED: "", Verdict.REFUSED: "refused", Verdict.RETRY: "not_stored"}
 NOT_STORED = ItemResult(
     Verdict.RETRY, REASONS[Verdict.RETRY], "the answer does not name it among what failed, and it is not stored"
 )
 _SHOWN_CHARACTERS = 400
-_STATUS_NAMES = ("status", "statuscode", "httpstatus", "httpstatuscode")
-_SUCCESS_NAMES = ("success", "ok", "succeeded")
-_ERROR_NAMES = ("error", "errors")
-# What APIs write where others have a number.
-_GOOD_WORDS = frozenset(
-    "ok success succeeded successful created updated deleted accepted delivered stored noop".split()  # noqa: SIM905
-)
-_BAD_WORDS = frozenset({"error", "failed", "failure", "rejected", "invalid", "refused"})
-_NO_WORDS = _BAD_WORDS | {"", "false", "no", "0", "none", "null"}
-_STATUS_TEXT = re.compile(r"(?:HTTP/\S+\s+)?([1-5]\d\d)\b.*", re.DOTALL)  # "422", "HTTP/1.1 422 Unprocessable"
-_OF_FAILURE = re.compile(r"error|fail|reject|invalid|exception", re.IGNORECASE)
-
-
-class _Said(NamedTuple):
-    """What an entry says.
-
-    :param status: an HTTP status; None: there is none that could be read.
-    :param success: None: it does not say.
-    :param error: None: it does not say; what is empty says that there was none.
-    :param unknown: whether there is a status, or a word in its place, that could not be read.
-    """
-
-    status: int | None = None
-    success: bool | None = None
-    error: Any = None
-    unknown: bool = False
 
 
 class EntryReader:
@@ -73,7 +45,9 @@ class EntryReader:
             others.
         :param status_is_verdict: False: a field ``status`` is the object's own, where no path says otherwise.
         """
-        said = _by_usual_names(entry, status_is_verdict=status_is_verdict) if self._by_usual_names else self._say(entry)
+        said = (
+            say_by_usual_names(entry, status_is_verdict=status_is_verdict) if self._by_usual_names else self._say(entry)
+        )
         status = said.status
         if said.error or said.success is False:
             return self._failure(entry, said.error, status)
@@ -96,11 +70,11 @@ class EntryReader:
         codes = present(self._code(value)) if self._retry_codes else []
         return bool(codes) and self._retry_codes.issuperset(map(id_text, codes))
 
-    def _say(self, entry: Any) -> _Said:
+    def _say(self, entry: Any) -> Said:
         found = self._status(entry)
-        status = _http_status(found[0]) if found and (len(found) == 1 or found.count(found[0]) == len(found)) else None
+        status = http_status(found[0]) if found and (len(found) == 1 or found.count(found[0]) == len(found)) else None
         unknown = status is None and bool(present(found))
-        return _Said(status, self._find_success(entry), self._find_error(entry), unknown)
+        return Said(status, self._find_success(entry), self._find_error(entry), unknown)
 
     def _find_success(self, entry: Any) -> bool | None:
         if self._success is None:
@@ -109,7 +83,7 @@ class EntryReader:
         return False if False in flags else True if flags and None not in flags else None
 
     def _is_success(self, value: Any) -> bool:
-        return _is_true(value) if self._success_values is None else id_text(value) in self._success_values
+        return is_true(value) if self._success_values is None else id_text(value) in self._success_values
 
     def _find_error(self, entry: Any) -> Any:
         """Find an error: None where nothing says whether there was one, else empty where there was none."""
@@ -141,61 +115,7 @@ def judge_status(status: int, retry: RequestRetry, *, failed: bool = False, deta
     return ItemResult(Verdict.REFUSED, REASONS[Verdict.REFUSED], detail, status) if failed else DELIVERED
 
 
-def tells_of_failure(value: Any, known: frozenset[str] = frozenset()) -> bool:
-    """Tell whether an object has something under a name that tells of failure, but for the names that are ``known``."""
-    return isinstance(value, Mapping) and any(
-        (inner and _OF_FAILURE.search(name)) or (inner is False and _plain(name) in _SUCCESS_NAMES)
-        for name, inner in value.items()
-        if name not in known
-    )
-
-
 def short(value: Any) -> str:
     """Write down what an answer says, for people."""
     text = value if isinstance(value, str) else encode_anything(None if value is MISSING else value).decode()
     return text[:_SHOWN_CHARACTERS]
-
-
-def _by_usual_names(entry: Any, *, status_is_verdict: bool) -> _Said:
-    if not isinstance(entry, Mapping):
-        return _Said()
-    plain = {_plain(name): value for name, value in entry.items()}
-    if not status_is_verdict:
-        plain.pop("status", None)
-    errors = [plain[name] for name in _ERROR_NAMES if name in plain]
-    states = [plain[name] for name in _STATUS_NAMES if plain.get(name) is not None]
-    status = next((status for state in states if (status := _http_status(state)) is not None), None)
-    flags = [_is_true(plain[name]) for name in _SUCCESS_NAMES if plain.get(name) is not None]
-    word, unknown = plain.get("result"), False
-    for state in (*states, *([word] if isinstance(word, str) else [])):
-        flag = _flag(state)
-        if flag is not None:
-            flags.append(flag)
-        elif _http_status(state) is None:
-            unknown = True
-    success = False if False in flags else True if flags else None
-    return _Said(status, success, next(filter(None, errors), "") if errors else None, unknown)
-
-
-def _flag(state: Any) -> bool | None:
-    """Read a word in the place of a status."""
-    if isinstance(state, bool):
-        return state
-    word = state.lower() if isinstance(state, str) else ""
-    return True if word in _GOOD_WORDS else False if word in _BAD_WORDS else None
-
-
-@lru_cache(maxsize=4096)
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "")
-
-
-def _is_true(value: Any) -> bool:
-    return value.strip().lower() not in _NO_WORDS if isinstance(value, str) else bool(value)
-
-
-def _http_status(value: Any) -> int | None:
-    if type(value) is int:
-        return value if 100 <= value <= 599 else None  # noqa: PLR2004
-    match = _STATUS_TEXT.fullmatch(value) if isinstance(value, str) else None
-    return int(match[1]) if match else None

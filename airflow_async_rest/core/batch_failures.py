@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.batch_entries import NOT_STORED, EntryReader, short, tells_of_failure
+from airflow_async_rest.core.batch_entries import NOT_STORED, EntryReader, short
 from airflow_async_rest.core.batch_lists import ERROR_NAMES, EntryList, Places, is_success, parse_answer
 from airflow_async_rest.core.entry_paths import compile_first
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.sent_ids import id_text
+from airflow_async_rest.core.usual_names import tells_of_failure
 
 _NO_CONTENT = frozenset({204, 205})
 _Failures = dict[int, ItemResult]
@@ -106,7 +107,9 @@ class FailuresReader:
         if not isinstance(answer, Mapping):
             return
         told = [name for name in ERROR_NAMES if answer.get(name) and name not in self._list.names]
-        if any(answer[name] is not found for name in told) or (not found and tells_of_failure(answer)):
+        if any(answer[name] is not found for name in told) or (
+            not found and tells_of_failure(answer, self._list.names)
+        ):
             raise ResultsError(f"the answer is a success, and tells of failures, not of which: {short(answer)}")
         count = self._stored(answer)
         known = [len(one) if isinstance(one, list) else one for one in count]

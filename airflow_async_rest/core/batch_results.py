@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from airflow_async_rest.core.batch_entries import NOT_STORED, EntryReader, short, tells_of_failure
+from airflow_async_rest.core.batch_entries import NOT_STORED, EntryReader, short
 from airflow_async_rest.core.batch_failures import FailuresReader
 from airflow_async_rest.core.batch_function import FunctionReader
 from airflow_async_rest.core.batch_lists import ERROR_NAMES, EntryList, Places, is_success, parse_answer
@@ -13,6 +13,7 @@ from airflow_async_rest.core.errors import ConfigurationError, ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.usual_names import tells_of_failure
 
 _CREATED = 201
 

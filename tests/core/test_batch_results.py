@@ -2,25 +2,12 @@ import json
 from decimal import Decimal
 
 import pytest
+from batches import read_batch
 
-from airflow_async_rest.core.batch import Batch
-from airflow_async_rest.core.batch_form import BatchForm
-from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ResultsError
-from airflow_async_rest.core.models import Item, Verdict
-from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.models import Verdict
 
 OK, AGAIN, NO = Verdict.DELIVERED, Verdict.RETRY, Verdict.REFUSED
-
-
-def read_batch(response, results, payloads, key=(), **batch):
-    """Read an answer about items with these payloads, as a batch of them would."""
-    form = BatchForm(
-        Batch(results=results, **batch), encode=json_encoder(), retry=RequestRetry(), key=key, request=lambda *_: None
-    )
-    items = [Item(index, index, {}, payload) for index, payload in enumerate(payloads)]
-    form.prepare(items)
-    return form.read(response, items)
 
 
 @pytest.fixture

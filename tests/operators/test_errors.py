@@ -57,6 +57,10 @@ ARGUMENTS = {
         {"batch": Batch(results="list"), "endpoint": "x", "response_check": bool},
         r"response_check and Batch\(results=\.\.\.\) both read the answer: leave one out",
     ),
+    "batch: a reader by its format": (
+        {"batch": Batch(format="bulk"), "endpoint": "x", "response_check": bool},
+        r"which format='bulk' has by itself .* both read the answer: leave one out",
+    ),
     "max_failures": ({"max_failures": "some"}, r"max_failures='some': write a number of items, such as 25, or a share"),
     "max_failures: negative": ({"max_failures": -1}, r"max_failures=-1"),
     "dead_letter_path": ({"dead_letter_path": "nosuch://bucket/x"}, r"dead_letter_path 'nosuch://bucket/x/.*cannot be"),
