@@ -1,7 +1,6 @@
 """What the engine's tests share. Nothing here, or in the tests beside it, imports Airflow."""
 
 import logging
-import signal
 from unittest.mock import Mock
 
 import aiohttp
@@ -34,23 +33,6 @@ def mocked(monkeypatch):
 def short_grace(monkeypatch):
     """After a stop, tests do not wait as long for requests that hang."""
     monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.2)
-
-
-@pytest.fixture
-def ends():
-    """Fail a test that does not end: in a task that lets nobody else run, no timeout of the loop's ever fires."""
-    fired = []
-
-    def interrupt(signum, frame):
-        fired.append(frame)
-        pytest.fail(f"it does not end; it is at {frame.f_code.co_filename}:{frame.f_lineno}")
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 30, 1)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
-    assert not fired, "it ended only because it was interrupted"  # a task keeps what is raised in it to itself
 
 
 @pytest.fixture

@@ -3,9 +3,12 @@
 import threading
 
 import pytest
+from engine import Database as Memory
+from engine import make_fetch_job, rows_of, run
 from loads import every_driver, placed
 
-from airflow_async_rest.core.errors import ConfigurationError, LoadError
+from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError
+from airflow_async_rest.core.job import Fetch
 from airflow_async_rest.core.loading import LoadState
 
 
@@ -193,6 +196,25 @@ def test_a_database_that_goes_away_is_an_error_that_a_retry_may_mend(request, cl
     again = postgresql.loader()
     assert again.open().checkpoint == {"rows": 1}
     again.begin(resumed=True, staged=1)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_deferred_trigger_that_raises_at_commit_ends_the_whole_load(request, closed, driver, api, tmp_path, ends):
+    postgresql = request.getfixturevalue(driver)
+    closed.append(postgresql)
+    postgresql.create("id {text}")
+    postgresql.load([{"id": "earlier"}], run="earlier")  # makes the table that has the checkpoints
+    postgresql.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(0.2); RAISE 'not today'; END $$ LANGUAGE plpgsql",
+        "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON async_rest_loads DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    api.answer = rows_of
+    job = make_fetch_job(api, tmp_path, Memory(), 20_000, concurrency=16)
+    job.fetch = Fetch(plan=job.fetch.plan, loader=postgresql.loader(names=["id"]))
+    with pytest.raises(AsyncRestError, match="not today"):
+        run(job)
+    assert len(api.seen) < 15_000
+    assert postgresql.rows() == [("earlier",)]
 
 
 def test_a_server_that_is_not_there_is_an_error_that_a_retry_may_mend(postgresql, connect, tmp_path):
