@@ -77,6 +77,7 @@ class BatchDelivery:
         judged how things go.
     :param excerpts: says what the API answered.
     :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
+    :param acceptance: tells whether the API takes batches at all.
     :param creates_only: whether requests carry ``If-None-Match: *``.
     """
 
@@ -90,6 +91,7 @@ class BatchDelivery:
         response_check: ResponseCheck | None,
         excerpts: Excerpts,
         on_uncertain: Callable[[Request], None],
+        acceptance: Acceptance,
         creates_only: bool = False,
     ) -> None:
         self._sender = sender
@@ -102,7 +104,7 @@ class BatchDelivery:
             retry=retry, response_check=response_check, excerpts=excerpts, creates_only=creates_only
         )
         self._largest_bytes = math.inf
-        self._acceptance = Acceptance()
+        self._acceptance = acceptance
         # What an earlier try has sent well, this one would not get out at all if it had to be the first to be accepted.
         self._accepted_before = recorder.totals.delivered > 0
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.batch_delivery import BatchDelivery
 from airflow_async_rest.core.batch_form import ItemBatch
+from airflow_async_rest.core.batch_split import Acceptance
 from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
@@ -257,16 +258,19 @@ class JobRun:
                 retry=job.retry,
                 meter=recorder.totals.meter,
             )
+            acceptance = Acceptance(job.concurrency or 0)
             await run_pipeline(
-                ThreadedSource(job.source, resume, recorder.continue_digest),
-                self._delivering(sender, recorder),
+                ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end),
+                self._delivering(sender, recorder, acceptance),
                 workers=workers,
                 in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
                 stop=self._stop,
                 on_stop=sender.stop,
             )
 
-    def _delivering(self, sender: Sender, recorder: Recorder) -> Callable[[Item | ItemBatch], Awaitable[None]]:
+    def _delivering(
+        self, sender: Sender, recorder: Recorder, acceptance: Acceptance
+    ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
         """Make the function that takes an item, or a batch, and settles it."""
         job = self._job
 
@@ -289,7 +293,7 @@ class JobRun:
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
         how["creates_only"] = _creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))
-        in_batches = BatchDelivery(recorder=recorder, settle=settle, **how)
+        in_batches = BatchDelivery(recorder=recorder, settle=settle, acceptance=acceptance, **how)
 
         async def deliver(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):

@@ -185,9 +185,14 @@ class ThreadedSource(Generic[Unit]):
 
     Drivers dislike hopping threads, and a blocked read must not hold the end up. The thread is at most one chunk
     ahead of the workers, so memory does not grow with the table.
+
+    :param on_end: called when there is nothing more to take.
     """
 
-    def __init__(self, source: Source[Unit], resume: Resume | None, on_digest: OnDigest) -> None:
+    def __init__(
+        self, source: Source[Unit], resume: Resume | None, on_digest: OnDigest, on_end: Callable[[], None] | None = None
+    ) -> None:
+        self._on_end = on_end
         self._source = source
         self._resume = resume
         self._on_digest = on_digest
@@ -218,6 +223,8 @@ class ThreadedSource(Generic[Unit]):
                     self._ready.extend(arrived)
                     continue
                 self._ended = True
+                if self._on_end is not None:
+                    self._on_end()
                 if isinstance(arrived, BaseException):
                     raise arrived
         return self._ready.popleft()
