@@ -36,8 +36,11 @@ def requested_pause(status: int, headers: Mapping[str, str], body: bytes, now: d
     if not isinstance(headers, CIMultiDict | CIMultiDictProxy):
         headers = CIMultiDict(headers)
     pause = _first(headers, _DELAYS, now)
-    if pause is None and (status == _TOO_MANY or (status == _FORBIDDEN and _is_used_up(headers))):
-        pause = _first(headers, _RESETS, now)
+    if pause is None and status in {_FORBIDDEN, _TOO_MANY}:
+        used_up = _is_used_up(headers)
+        # A 403 is about a limit only if it says so. A 429 beside a limit that is not used up is for another one.
+        if used_up or (used_up is None and status == _TOO_MANY):
+            pause = _first(headers, _RESETS, now)
     if pause is None and status == _TOO_MANY:
         pause = _of_body(body, now)
     return pause
@@ -112,11 +115,13 @@ def _of_policies(value: object, _now: datetime) -> float | None:
     return max((seconds for remaining, seconds in policies if remaining == least), default=None)
 
 
-def _is_used_up(headers: Mapping[str, str]) -> bool:
+def _is_used_up(headers: Mapping[str, str]) -> bool | None:
+    """Tell whether nothing remains of a limit; None when that is not said."""
     names = ("X-RateLimit-Remaining", "X-Rate-Limit-Remaining", "RateLimit-Remaining")
-    return any(_number(headers.get(name)) == 0 for name in names) or any(
-        remaining == 0 for remaining, _ in _policies(headers.get("RateLimit"))
-    )
+    said = [number for name in names if (number := _number(headers.get(name))) is not None]
+    if 0 in said or any(remaining == 0 for remaining, _ in _policies(headers.get("RateLimit"))):
+        return True
+    return False if said else None
 
 
 def _of_body(body: bytes, now: datetime) -> float | None:
