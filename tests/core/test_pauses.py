@@ -115,7 +115,6 @@ def test_a_429_waits_until_the_limit_starts_anew(headers, seconds):
     assert requested_pause(429, headers, b"", NOW) == seconds
 
 
-@pytest.mark.parametrize(("headers", "seconds"), RESETS)
 @pytest.mark.parametrize(("remaining", "pause"), [("57", None), ("0", 30.0), ("?", 30.0)])
 def test_a_429_beside_a_limit_that_is_not_used_up_is_for_another_one(remaining, pause):
     """As GitHub's secondary limits are."""
@@ -123,6 +122,7 @@ def test_a_429_beside_a_limit_that_is_not_used_up_is_for_another_one(remaining, 
     assert requested_pause(429, headers, b"", NOW) == pause
 
 
+@pytest.mark.parametrize(("headers", "seconds"), RESETS)
 @pytest.mark.parametrize("remaining", ["X-RateLimit-Remaining", "x-rate-limit-remaining", "RateLimit-Remaining"])
 def test_so_does_a_403_with_nothing_remaining(headers, seconds, remaining):
     assert requested_pause(403, {remaining: "0", **headers}, b"", NOW) == seconds
