@@ -116,8 +116,14 @@ class RestClient:
         task = self._limit.begin(started)
         try:
             try:
-                answer = await self._send(self._session, request, attempt)
-                answer = self._decoded(answer)
+                if self._wire is not None and (head := self._wire.head(request)) is not None:
+                    answer = await self._wire.send(head, request.body, attempt)
+                    if request.method == "GET" and answer.status in STATUSES:
+                        answer = await self._follow(self._session, request, attempt, answer)
+                else:
+                    answer = await self._follow(self._session, request, attempt)
+                if answer.body:
+                    answer = self._decoded(answer)
             finally:
                 late = self._limit.end(task)
         except (asyncio.CancelledError, aiohttp.ClientError, OSError, ValueError, SendError) as error:
@@ -131,14 +137,6 @@ class RestClient:
         ):
             raise proxy_credentials_error()  # in a tunnel it would be the API's
         return Response(*answer, time.perf_counter() - started)
-
-    async def _send(self, session: aiohttp.ClientSession, request: Request, attempt: Attempt) -> Answer:
-        if self._wire is None or (head := self._wire.head(request)) is None:
-            return await self._follow(session, request, attempt)
-        answer = await self._wire.send(head, request.body, attempt)
-        if request.method == "GET" and answer.status in STATUSES:
-            return await self._follow(session, request, attempt, answer)
-        return answer
 
     def _decoded(self, answer: Answer) -> Answer:
         """Undo the encoding of an answer's body."""
@@ -156,7 +154,7 @@ class RestClient:
         if status is None:
             failure.sent = attempt.sent and was_sent(error, failure)
             raise failure from error
-        return Response(status, attempt.headers, b"", seconds, failure)
+        return Response(status, attempt.headers or {}, b"", seconds, failure)
 
     async def _follow(
         self, session: aiohttp.ClientSession, request: Request, attempt: Attempt, answer: Answer | None = None

@@ -37,6 +37,9 @@ def classify_status(status: int, retry: RequestRetry) -> Verdict:
     return Verdict.RETRY if retry.is_retriable(status) else Verdict.REFUSED
 
 
+_DELIVERED = Judgment(Verdict.DELIVERED)
+
+
 def _is_success(status: int) -> bool:
     return 200 <= status <= 299  # noqa: PLR2004
 
@@ -52,6 +55,8 @@ def classify_response(
     :param needs_body: whether somebody else reads the body; else the status of an answer that is broken says it all.
     """
     by_status = _by_status(response, retry)
+    if response.broken is None and check is None:
+        return by_status
     if response.broken is not None:
         # Of what is not delivered, the status says why. A success that nobody can read is none yet, if it matters.
         if by_status.verdict is not Verdict.DELIVERED or (check is None and not needs_body):
@@ -59,21 +64,24 @@ def classify_response(
         for_good = isinstance(response.broken, AnswerUnreadableError)
         verdict = Verdict.REFUSED if for_good else Verdict.RETRY
         return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
-    return by_status if check is None else _by_check(check, response, by_status)
+    assert check is not None  # noqa: S101  (else it is broken)
+    return _by_check(check, response, by_status)
 
 
 def _by_status(response: Response, retry: RequestRetry) -> Judgment:
-    status, reason = response.status, f"http_{response.status}"
+    status = response.status
     if status == _MULTI_STATUS:
         return Judgment(
             Verdict.REFUSED,
-            reason,
+            "http_207",
             "a 207 tells about each of several things in its body, which nobody reads: give a response_check",
         )
     verdict = classify_status(status, retry)
+    if verdict is Verdict.DELIVERED:
+        return _DELIVERED
     if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response):
         verdict = Verdict.RETRY
-    return Judgment(verdict, "" if verdict is Verdict.DELIVERED else reason)
+    return Judgment(verdict, f"http_{status}")
 
 
 def _asks_to_come_back(response: Response) -> bool:
@@ -93,7 +101,7 @@ def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> 
     except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
         answer, detail = False, f"response_check raised {type(error).__name__}: {error}"
     if answer is True or answer is Verdict.DELIVERED:
-        return Judgment(Verdict.DELIVERED)
+        return _DELIVERED
     if answer is None:
         return by_status
     if answer is False:

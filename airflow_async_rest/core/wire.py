@@ -11,7 +11,7 @@ import inspect
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -66,6 +66,9 @@ class Answer(NamedTuple):
     body: bytes
 
 
+_READING = {"read_until_eof": True, "auto_decompress": False, **HEADER_BOUNDS}
+
+
 @dataclass(slots=True)
 class Attempt:
     """How far one request has come: what is known of it when it ends in an error.
@@ -76,7 +79,11 @@ class Attempt:
 
     sent: bool = False
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] | None = None
+
+
+# Called for every request: super() would take as long as what is done around it.
+_take_data, _set_response_params = ResponseHandler.data_received, ResponseHandler.set_response_params
 
 
 def connector_of(connections: int, tls: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
@@ -98,13 +105,13 @@ class Protocol(ResponseHandler):
     def set_response_params(self, **params: Any) -> None:
         """Begin to read another answer."""
         self._begins = b""
-        super().set_response_params(**params)
+        _set_response_params(self, **params)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         if len(self._begins) < _CHARACTERS_OF_A_STATUS_LINE:
-            self._begins += data[:_CHARACTERS_OF_A_STATUS_LINE]
-        super().data_received(data)
+            self._begins += data  # the whole of it, which takes no copy
+        _take_data(self, data)
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:
         """Say in the error, too, how the answer begins: a session shows no more of the connection than that."""
@@ -184,7 +191,7 @@ class Wire:
         protocol = connection.protocol
         assert protocol is not None  # noqa: S101  (until it is released)
         try:
-            protocol.set_response_params(read_until_eof=True, auto_decompress=False, **HEADER_BOUNDS)
+            protocol.set_response_params(**_READING)
             if self._url.scheme == "https" and protocol not in self._greeted:
                 self._greeted.add(protocol)
                 await asyncio.sleep(0)  # in TLS 1.3 a refusal may be on its way; a write would fail of it, unread
