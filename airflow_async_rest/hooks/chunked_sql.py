@@ -13,13 +13,17 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
-from airflow_async_rest.hooks.sql_binds import Query, check_parameters
-from airflow_async_rest.hooks.sql_dialects import bind_value, cancel_statement, is_transient, prepare_engine
+from airflow_async_rest.hooks.sql_binds import Query
+from airflow_async_rest.hooks.sql_dialects import (
+    bind_value,
+    cancel_statement,
+    check_parameters,
+    is_transient,
+    prepare_engine,
+)
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 from airflow_async_rest.hooks.sql_expected import expect
 from airflow_async_rest.hooks.sql_session import is_write_refused, reading
-
-Row = dict[str, Any]
 
 
 class ChunkedSqlHook(BaseHook):
@@ -68,7 +72,6 @@ class ChunkedSqlHook(BaseHook):
             raise ConfigurationError(
                 "count_rows=True runs the sql twice, which with read_only=False may change data: leave one of them out."
             )
-        _check_sql(sql)
         values = check_parameters(parameters)
         return SqlChunks(self._database, sql, values, chunk_size, count_rows=count_rows, read_only=read_only)
 
@@ -77,12 +80,9 @@ class ChunkedSqlHook(BaseHook):
 
         :raises ConfigurationError: when the connection is wrong.
         """
-        _check_sql(sql)
         return Query.read(sql, _dialect(hook_engine(self._database))).names
 
-    def iter_chunks(
-        self, sql: str, parameters: Mapping[str, Any] | None = None, chunk_size: int = 5000
-    ) -> Iterator[list[Row]]:
+    def iter_chunks(self, sql: str, parameters: Any = None, chunk_size: int = 5000) -> Iterator[list[dict[str, Any]]]:
         """Read a query in chunks; see :meth:`chunks`."""
         return iter(self.chunks(sql, parameters, chunk_size))
 
@@ -94,14 +94,7 @@ class SqlChunks:
     """
 
     def __init__(
-        self,
-        hook: Any,
-        sql: str,
-        parameters: Mapping[str, Any],
-        chunk_size: int,
-        *,
-        count_rows: bool = False,
-        read_only: bool = True,
+        self, hook: Any, sql: str, parameters: Mapping[str, Any], chunk_size: int, *, count_rows: bool, read_only: bool
     ) -> None:
         self._hook = hook
         self._count_rows = count_rows
@@ -121,7 +114,7 @@ class SqlChunks:
         # PostgreSQL's cursors take a SELECT only.
         self._streams = not (self.dialect == "postgresql" and query.changes_data)
 
-    def __iter__(self) -> Generator[list[Row], None, None]:
+    def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
         """Run the query and give its rows, chunk by chunk.
 
         :raises ConfigurationError: when the database refuses the SQL, or two columns have one name.
@@ -159,7 +152,7 @@ class SqlChunks:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
             yield result
 
-    def _iter_plain(self) -> Iterator[list[Row]]:
+    def _iter_plain(self) -> Iterator[list[dict[str, Any]]]:
         """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
         qmark = getattr(self._hook, "placeholder", "%s") == "?"
         compiled = self._statement.compile(dialect=DefaultDialect(paramstyle="qmark" if qmark else "format"))
@@ -186,11 +179,6 @@ def _fetch(result: CursorResult[Any], count: int) -> Sequence[Sequence[Any]]:
     """
     rows: Sequence[Sequence[Any]] = result.cursor_strategy.fetchmany(result, result.cursor, count)
     return rows
-
-
-def _check_sql(sql: Any) -> None:
-    if not isinstance(sql, str) or not sql.strip():
-        raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
 
 
 def _dialect(engine: Engine | None) -> str:

@@ -60,8 +60,14 @@ class Query:
     dialect: str
 
     @classmethod
-    def read(cls, sql: str, dialect: str) -> "Query":
-        """Read SQL. :param dialect: SQLAlchemy's name of it."""
+    def read(cls, sql: Any, dialect: str) -> "Query":
+        """Read SQL.
+
+        :param dialect: SQLAlchemy's name of it.
+        :raises ConfigurationError: when there is none.
+        """
+        if not isinstance(sql, str) or not sql.strip():
+            raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
         bare = blank(sql := sql.strip(), dialect)
         tail = len(bare.rstrip().rstrip("; \t\r\n"))
         end = bare.find(";", tail)
@@ -114,15 +120,14 @@ class Query:
             before = self.bare[: found.start()]
             if _is_slice(before, found[1]):
                 continue
+            start, end = found.span()
             after = _IN.search(before)
-            if after is None:
-                yield Bind(found[1], *found.span())
-            elif not after["open"]:
-                yield Bind(found[1], *found.span(), after="not in" if after["not"] else "in")
-            elif close := _CLOSE.match(self.bare, found.end()):
-                yield Bind(found[1], after.start("open"), close.end(), after="not in" if after["not"] else "in")
-            else:
-                yield Bind(found[1], *found.span())
+            close = _CLOSE.match(self.bare, end)
+            if after and after["open"] and close:
+                start, end = after.start("open"), close.end()
+            elif after and after["open"]:
+                after = None
+            yield Bind(found[1], start, end, ("not in" if after["not"] else "in") if after else "")
 
     def fill(self, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the text to hand to SQLAlchemy's ``text()``, and the values of its binds.
@@ -155,23 +160,6 @@ class Query:
         return _EMPTY.get(self.dialect, otherwise)[bind.after == "not in"]
 
 
-def check_parameters(parameters: Any) -> dict[str, Any]:
-    """Return an operator's ``parameters`` as a dict.
-
-    :raises ConfigurationError: when they are no mapping of names; their values are not shown.
-    """
-    if parameters is None:
-        return {}
-    write = "write a dict of the binds' names and values, such as {'customer': 3} for :customer"
-    if not isinstance(parameters, Mapping):
-        kind = "a text" if isinstance(parameters, str) else f"a {type(parameters).__name__}"
-        raise ConfigurationError(f"parameters= is {kind}: {write}; a template may stand in its values.")
-    for name in parameters:
-        if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
-            raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
-    return dict(parameters)
-
-
 def _is_slice(before: str, name: str) -> bool:
     """Tell whether a colon stands between the bounds of an array's slice, as in ``tags[lo :hi]``."""
     opened = [""]
@@ -184,7 +172,7 @@ def _is_slice(before: str, name: str) -> bool:
 
 
 def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes | bytearray | memoryview)
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
 
 
 def _placed_each(name: str, values: Iterable[Any], filled: dict[str, Any]) -> str:

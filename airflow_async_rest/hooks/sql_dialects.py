@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -65,7 +66,7 @@ def bind_value(value: Any, dialect: str) -> Any:
             return json_encoder()(value).decode()
         except EncodeError as error:
             raise ConfigurationError(f"parameters= has a dict that has no JSON form: {error}") from error
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple):
         return [bind_value(each, dialect) for each in value]
     if isinstance(value, datetime):
         utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
@@ -77,6 +78,23 @@ def bind_value(value: Any, dialect: str) -> Any:
     if isinstance(value, date) and dialect == "sqlite":
         return value.isoformat()
     return value
+
+
+def check_parameters(parameters: Any) -> dict[str, Any]:
+    """Return an operator's ``parameters`` as a dict.
+
+    :raises ConfigurationError: when they are no mapping of names; their values are not shown.
+    """
+    if parameters is None:
+        return {}
+    write = "write a dict of the binds' names and values, such as {'customer': 3} for :customer"
+    if not isinstance(parameters, Mapping):
+        kind = "a text" if isinstance(parameters, str) else f"a {type(parameters).__name__}"
+        raise ConfigurationError(f"parameters= is {kind}: {write}; a template may stand in its values.")
+    for name in parameters:
+        if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+            raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
+    return dict(parameters)
 
 
 def is_transient(error: DBAPIError, dialect: str) -> bool:

@@ -22,8 +22,7 @@ _LINE_COMMENTS = {"mysql": _MYSQL_COMMENT, "mariadb": _MYSQL_COMMENT, "postgresq
 # One that is not ended goes on to the end of the text.
 _PLAIN = r"{0}(?:[^{0}]|{0}{0})*+(?:{0}|\Z)"
 _ESCAPING = r"{0}(?:[^{0}\\]|{0}{0}|\\(?:.|\Z))*+(?:{0}|\Z)"
-# Goes on after a line break: 'a'
-# 'b' is one quote.
+# Two of them with nothing but a line break between are one, and the second needs no E.
 _E_QUOTE = rf"(?<![\w$])[eE]{_ESCAPING.format(chr(39))}(?:\s*\n\s*{_ESCAPING.format(chr(39))})*+"
 _Q_QUOTE = (
     r"(?<![\w$#])[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)"

@@ -137,7 +137,8 @@ class SqlToRestOperator(BaseOperator):
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS, check_parameters  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_dialects import check_parameters  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()

@@ -4,6 +4,8 @@ import sqlite3
 from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from sqlalchemy.exc import ProgrammingError
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -97,6 +99,29 @@ def test_postgresql_reads_what_people_write(every_postgresql, sql, parameters, v
 @pytest.mark.parametrize(("sql", "parameters", "values"), SQLITE.values(), ids=SQLITE.keys())
 def test_sqlite_reads_what_people_write(sqlite, sql, parameters, values):
     assert first_column(sql, parameters) == values
+
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.sampled_from(":'\"\\$-/*[%\n"))
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS)
+@example("\\:a '':b \\\\:c %(x)s :d::e -- :f /* :g")
+def test_any_text_in_quotes_comes_back_as_it_is(postgresql, text):
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    doubled = text.replace("'", "''").replace("\\:", "\\\\:")  # in other quotes "\:" is the escape of ":"
+    dollars = text.replace("$", "").replace("\\:", "\\\\:")
+    comment = text.replace("*", "").replace("/", "")
+    sql = f"SELECT E'{escaped}' AS a, '{doubled}' AS b, $t${dollars}$t$ AS c, :d AS d /* {comment} /* :x */ */"
+    assert read(sql, {"d": 1}) == [{"a": text, "b": text, "c": text.replace("$", ""), "d": 1}]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS)
+def test_any_text_in_sqlites_quotes_comes_back_as_it_is(sqlite, text):
+    doubled = text.replace("'", "''").replace("\\:", "\\\\:")
+    comment = text.replace("\n", "")
+    assert read(f"SELECT '{doubled}' AS a, -- {comment}\n :b AS b", {"b": 1}) == [{"a": text, "b": 1}]
 
 
 @pytest.mark.parametrize("count_rows", [False, True])

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.hooks.sql_binds import Query, check_parameters
+from airflow_async_rest.hooks.sql_binds import Query
+from airflow_async_rest.hooks.sql_dialects import check_parameters
 
 ALL = ("postgresql", "oracle", "sqlite", "mysql", "mariadb", "mssql", "snowflake", "default")
 POSTGRES = ("postgresql",)
@@ -118,7 +119,7 @@ def test_text_in_a_quote_or_a_comment_is_never_a_bind_and_stays_as_it_is(case):
 
 @given(st.text(alphabet="':\\\"$`[]/*-#qE\n a1;(){}%"), st.sampled_from(sorted(QUOTES)))
 def test_any_text_is_read_to_its_end_and_sqlalchemy_sees_the_same_binds(sql, dialect):
-    query = Query.read(sql, dialect)
+    query = Query.read(f"SELECT {sql}", dialect)
     assert len(query.bare) == len(query.sql)
     filled, values = query.fill(dict.fromkeys(query.names, 1))
     assert set(text(filled).compile().params) == set(values) == query.names
@@ -216,6 +217,12 @@ def test_a_second_statement_is_refused(dialect):
 )
 def test_a_statement_that_changes_data_by_itself_is_known(sql, changes):
     assert Query.read(sql, "postgresql").changes_data is changes
+
+
+@pytest.mark.parametrize("sql", [None, 3, "", " \n"])
+def test_sql_that_is_no_text_is_refused(sql):
+    with pytest.raises(ConfigurationError, match="sql=.*: write a SELECT, or the path of a .sql file"):
+        Query.read(sql, "postgresql")
 
 
 def test_parameters_are_a_dict_or_nothing():
