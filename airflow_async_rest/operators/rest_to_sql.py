@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages
     from airflow_async_rest.core.pipeline import StopSwitch
     from airflow_async_rest.core.source import Chunks, Expected
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
 
 class RestToSqlOperator(BaseOperator):
@@ -36,6 +37,7 @@ class RestToSqlOperator(BaseOperator):
     :param parameters: values of further binds of ``sql``. (templated)
     :param chunk_size: rows of ``sql`` fetched from the cursor at a time. Default 5000.
     :param count_rows: count the rows of ``sql`` first, as in ``SqlToRestOperator``. Default False.
+    :param read_only: whether ``sql`` may change nothing, as in ``SqlToRestOperator``. Default True.
     :param items: a list of dicts, or of values, which are ``{item}``; or the XCom of an upstream task. (templated)
     :param window_step: length of the steps that the window is cut into; an item has ``start``, ``end`` (ISO 8601) and
         ``date`` (of the start, in UTC).
@@ -116,6 +118,7 @@ class RestToSqlOperator(BaseOperator):
         parameters: Mapping[str, Any] | None = None,
         chunk_size: int = 5000,
         count_rows: bool = False,
+        read_only: bool = True,
         items: Any = None,
         window_step: timedelta | None = None,
         http_conn_id: str = "async_rest_default",
@@ -148,6 +151,7 @@ class RestToSqlOperator(BaseOperator):
         self.parameters = parameters
         self.chunk_size = chunk_size
         self.count_rows = count_rows
+        self.read_only = read_only
         self.items = items
         self.window_step = window_step
         self.http_conn_id = http_conn_id
@@ -244,16 +248,13 @@ class RestToSqlOperator(BaseOperator):
     def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
         """Give the items, what tells them from others, and what knows how many there are."""
         from airflow_async_rest import fetch_jobs  # noqa: PLC0415
-        from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_dialects import check_parameters  # noqa: PLC0415
 
         if self.sql is not None:
-            if self.sql_conn_id is None:
-                raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
-            binds = dict(self.parameters or {})
+            hook, binds = self._sql_hook(), check_parameters(self.parameters)
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
-            hook = ChunkedSqlHook(self.sql_conn_id)
-            chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows)
+            chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
             about = ("sql", self.sql, sorted(binds.items()))
             return fetch_jobs.ReadFirst.where_needed(chunks), about, lambda: chunks.expected
         if self.window_step is not None and window is not None:
@@ -271,20 +272,31 @@ class RestToSqlOperator(BaseOperator):
                 f"{' and '.join(given) or 'none of sql, items and window_step'} given: say what to ask for with "
                 "exactly one of sql= (and sql_conn_id=), items=, or window_step=."
             )
-        asked_for = (
-            self.window_step is not None
-            or self.load_mode == "replace_window"
-            or ":window_" in str(self.sql or "")
-            or "window." in str(self.columns or "")
-            or self.window_start is not None
-            or self.window_end is not None
-        )
         try:
             return resolve_window(context, self.window_start, self.window_end)
         except ConfigurationError:
-            if asked_for:
+            if self._asks_for_window():
                 raise
             return None
+
+    def _asks_for_window(self) -> bool:
+        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
+
+        return (
+            self.window_step is not None
+            or self.load_mode == "replace_window"
+            or "window." in str(self.columns or "")
+            or self.window_start is not None
+            or self.window_end is not None
+            or (self.sql is not None and not WINDOW_BINDS.isdisjoint(self._sql_hook().binds(self.sql)))
+        )
+
+    def _sql_hook(self) -> "ChunkedSqlHook":
+        from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
+
+        if self.sql_conn_id is None:
+            raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
+        return ChunkedSqlHook(self.sql_conn_id)
 
 
 def _forget_load(context: "Context") -> None:

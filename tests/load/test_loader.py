@@ -217,6 +217,39 @@ def test_a_deferred_trigger_that_raises_at_commit_ends_the_whole_load(request, c
     assert postgresql.rows() == [("earlier",)]
 
 
+SETTINGS = "current_setting('TimeZone'), current_setting('synchronous_commit')"
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_what_is_set_is_set_for_one_transaction(request, connect, postgres, closed, driver):
+    """Behind a pooler the connection is another client's in the next one."""
+    from loads import SCHEMA
+
+    database = request.getfixturevalue(driver)
+    closed.append(database)
+    options = {"options": f"-csearch_path={SCHEMA} -cTimeZone=Asia/Tokyo"}
+    scheme = {"sqlalchemy_scheme": "postgresql+psycopg2"} if driver == "psycopg2" else {}
+    connect("warehouse", **postgres.connection(), extra=options | scheme)
+    database.create("id {int}, label {text}")
+    loader = begun(database)
+    raw = loader._connection.connection.dbapi_connection
+
+    def outside():
+        cursor = raw.cursor()
+        cursor.execute(f"SELECT {SETTINGS}")
+        raw.rollback()
+        return cursor.fetchone()
+
+    assert outside() == ("Asia/Tokyo", "on")
+    loader.stage(placed([{"id": 2}], 1))
+    assert loader._connection.exec_driver_sql(f"SELECT {SETTINGS}").one() == ("UTC", "off")
+    loader.commit({"rows": 2}, LoadState.STAGING, 0)
+    loader.merge(first=True)
+    assert loader._connection.exec_driver_sql(f"SELECT {SETTINGS}").one() == ("UTC", "on")
+    loader.commit({}, LoadState.DONE, 2)
+    assert outside() == ("Asia/Tokyo", "on")
+
+
 def test_a_server_that_is_not_there_is_an_error_that_a_retry_may_mend(postgresql, connect, tmp_path):
     connect("warehouse", conn_type="postgres", host=str(tmp_path), login="postgres", schema="postgres")
     with pytest.raises(LoadError, match="the database does not take the rows: .*(?i:no such file)"):
