@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.windows import Window, resolve_window
+from airflow_async_rest.windows import Window, is_given, resolve_window
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -65,7 +65,8 @@ class RestToSqlOperator(BaseOperator):
     :param window_column: of ``replace_window``: the column of the destination that tells a row's window. (templated)
     :param conflict_key: of ``upsert``: the column, or columns, that identify a row; unique in the database. Of two
         rows of one load with the same key, the later one counts.
-    :param window_start: first instant of the window. Default: the run's data interval. (templated)
+    :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
+        Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other.
     :param rate_limit: as in ``SqlToRestOperator``; every page counts. (templated)
@@ -276,8 +277,8 @@ class RestToSqlOperator(BaseOperator):
             or self.load_mode == "replace_window"
             or ":window_" in str(self.sql or "")
             or "window." in str(self.columns or "")
-            or self.window_start is not None
-            or self.window_end is not None
+            or is_given(self.window_start)
+            or is_given(self.window_end)
         )
         try:
             return resolve_window(context, self.window_start, self.window_end)
