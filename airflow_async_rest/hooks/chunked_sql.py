@@ -61,9 +61,11 @@ class ChunkedSqlHook(BaseHook):
             raise ConfigurationError(f"chunk_size={chunk_size!r}: write a whole number of rows from 1 up.")
         if not isinstance(count_rows, bool):
             raise ConfigurationError(f"count_rows={count_rows!r}: write True or False.")
-        if not isinstance(sql, str) or not sql.strip():
+        # A file may begin with a mark of byte order.
+        statement = sql.strip().removeprefix("\ufeff").strip().rstrip(";") if isinstance(sql, str) else ""
+        if not statement:
             raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
-        hook, statement = database_hook("sql_conn_id", self.sql_conn_id), sql.strip().rstrip(";")
+        hook = database_hook("sql_conn_id", self.sql_conn_id)
         return SqlChunks(hook, statement, dict(parameters or {}), chunk_size, count_rows=count_rows)
 
     def iter_chunks(

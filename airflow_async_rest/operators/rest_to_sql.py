@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.operators.rendering import TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.source import Chunks, Expected
 
 
-class RestToSqlOperator(BaseOperator):
+class RestToSqlOperator(TextKeepingOperator):
     """Fetches rows from a REST API and loads them into a table: each row once, whatever happens on the way.
 
     It asks for each item by a request of its own: for each row of a query (``sql``), each of a list (``items``), or

@@ -4,12 +4,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.operators.rendering import TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pipeline import StopSwitch
 
 
-class SqlToRestOperator(BaseOperator):
+class SqlToRestOperator(TextKeepingOperator):
     """Delivers the rows of one window to a REST API: concurrently, inside its limits, each one accounted for.
 
     It returns the report of the window, pushes a sample of the failed items as ``failed_items``, and writes all
