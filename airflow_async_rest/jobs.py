@@ -239,6 +239,9 @@ def _batches_of(batch: Batch | None) -> str:
 def _text_headers(headers: Any) -> dict[str, str]:
     if not isinstance(headers or {}, Mapping):
         raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
+    unset = [name for name, value in (headers or {}).items() if value is None]
+    if unset:
+        raise ConfigurationError(f"headers: {unset[0]!r} is None: write a text, or leave the header out.")
     texts = {
         name: str(value).strip() if isinstance(value, int | float | str) else value
         for name, value in (headers or {}).items()

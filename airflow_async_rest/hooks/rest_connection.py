@@ -173,6 +173,9 @@ class RestConnection(BaseHook):
     def _mapping(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             raise self._wrong("headers", "***", 'write a JSON object such as {"Accept": "application/json"}')
+        for name, text in value.items():
+            if text is None:
+                raise self._wrong("headers", {name: None}, "write a text, or leave the header out")
         return value
 
     def _number(self, options: Mapping[str, Any], name: str, default: float, unit: str = "seconds") -> float:

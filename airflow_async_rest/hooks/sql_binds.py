@@ -66,9 +66,11 @@ class Query:
         :param dialect: SQLAlchemy's name of it.
         :raises ConfigurationError: when there is none.
         """
-        if not isinstance(sql, str) or not sql.strip():
+        # A file may begin with a mark of byte order.
+        statement = sql.strip().removeprefix("\ufeff").strip() if isinstance(sql, str) else ""
+        if not statement:
             raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
-        bare = blank(sql := sql.strip(), dialect)
+        bare = blank(sql := statement, dialect)
         tail = len(bare.rstrip().rstrip("; \t\r\n"))
         end = bare.find(";", tail)
         return cls(sql, bare, dialect) if end < 0 else cls(sql[:end], bare[:end], dialect)

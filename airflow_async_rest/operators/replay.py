@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.operators.rendering import TextKeepingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pipeline import StopSwitch
 
 
-class ReplayDeadLettersOperator(BaseOperator):
+class ReplayDeadLettersOperator(TextKeepingOperator):
     """Sends dead letters again: the same requests, with the same idempotency keys.
 
     What is delivered is marked as resolved in its folder, so that another replay sends only the rest. It

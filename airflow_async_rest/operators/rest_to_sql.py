@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.windows import Window, resolve_window
+from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.windows import Window, is_given, resolve_window
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
 
-class RestToSqlOperator(BaseOperator):
+class RestToSqlOperator(TextKeepingOperator):
     """Fetches rows from a REST API and loads them into a table: each row once, whatever happens on the way.
 
     It asks for each item by a request of its own: for each row of a query (``sql``), each of a list (``items``), or
@@ -67,7 +66,8 @@ class RestToSqlOperator(BaseOperator):
     :param window_column: of ``replace_window``: the column of the destination that tells a row's window. (templated)
     :param conflict_key: of ``upsert``: the column, or columns, that identify a row; unique in the database. Of two
         rows of one load with the same key, the later one counts.
-    :param window_start: first instant of the window. Default: the run's data interval. (templated)
+    :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
+        Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other.
     :param rate_limit: as in ``SqlToRestOperator``; every page counts. (templated)
@@ -286,8 +286,8 @@ class RestToSqlOperator(BaseOperator):
             self.window_step is not None
             or self.load_mode == "replace_window"
             or "window." in str(self.columns or "")
-            or self.window_start is not None
-            or self.window_end is not None
+            or is_given(self.window_start)
+            or is_given(self.window_end)
             or (self.sql is not None and not WINDOW_BINDS.isdisjoint(self._sql_hook().binds(self.sql)))
         )
 

@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.windows import Window, resolve_window
+from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.windows import Window, is_given, resolve_window
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pipeline import StopSwitch
 
 
-class SqlToRestOperator(BaseOperator):
+class SqlToRestOperator(TextKeepingOperator):
     """Delivers the rows of one window to a REST API: concurrently, inside its limits, each one accounted for.
 
     It returns the report of the window, pushes a sample of the failed items as ``failed_items``, and writes all
@@ -40,7 +39,8 @@ class SqlToRestOperator(BaseOperator):
         the thread that reads.
     :param key: the column, or columns, that identify a row: they make the idempotency key and let a retry see
         that the source is still the same. Default: the row's position stands in, for want of better.
-    :param window_start: first instant of the window. Default: the run's data interval. (templated)
+    :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
+        Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param chunk_size: rows fetched from the cursor at a time. Default 5000: larger ones are hardly faster, and
         up to three chunks are in memory.
@@ -203,6 +203,6 @@ class SqlToRestOperator(BaseOperator):
         try:
             return resolve_window(context, self.window_start, self.window_end)
         except ConfigurationError:
-            if asked_for or self.window_start is not None or self.window_end is not None:
+            if asked_for or is_given(self.window_start) or is_given(self.window_end):
                 raise
             return None

@@ -332,3 +332,13 @@ def test_the_oracle_path_connects_with_the_real_driver_and_dialect(connect):
     assert ":window_start" in str(chunks._statement.compile(chunks._engine))
     with pytest.raises(Exception, match="DPY-6005"):  # the driver's own: cannot connect
         next(iter(chunks))
+
+
+@pytest.mark.parametrize("before", ["\ufeff", "\ufeff\n ", " \n\ufeff"])
+def test_a_mark_of_byte_order_before_the_sql_is_left_out(sqlite, before):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    sqlite("CREATE TABLE named (id int)", "INSERT INTO named VALUES (1)")
+    assert list(ChunkedSqlHook("source_db").chunks(f"{before}SELECT id FROM named;", {})) == [[{"id": 1}]]
+    with pytest.raises(ConfigurationError, match="write a SELECT"):
+        ChunkedSqlHook("source_db").chunks(before, {})
