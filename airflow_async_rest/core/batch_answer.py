@@ -8,6 +8,7 @@ from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.models import DELIVERED, Item, ItemResult, Request, Response, Verdict
 from airflow_async_rest.core.response import (
+    CHECK,
     UNMATCHED,
     Judgment,
     ResponseCheck,
@@ -57,7 +58,8 @@ class BatchAnswers:
 
     def read(self, form: BatchForm, items: Sequence[Item], request: Request, response: Response) -> BatchAnswer:
         """Read what an answer says of the items of a request."""
-        if response.broken is None:
+        judgment = classify_response(response, self._retry, self._check, needs_body=form.needs_body)
+        if response.broken is None and judgment.reason != CHECK:
             try:
                 results = form.read(response, items, checked=self._check is not None)
             except ResultsError as error:
@@ -65,7 +67,6 @@ class BatchAnswers:
                 return alike(items, ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status), response)
             if results is not None:
                 return _by_item(form, items, results, response)
-        judgment = classify_response(response, self._retry, self._check, needs_body=form.needs_body)
         if judgment.verdict is Verdict.DELIVERED:
             return alike(items, DELIVERED, response)
         if self._are_there_already(items, request, response, judgment):

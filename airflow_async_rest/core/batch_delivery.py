@@ -73,8 +73,8 @@ class BatchDelivery:
     was learned before.
 
     :param recorder: is told what goes together, and what was delivered.
-    :param settle: takes the outcome of an item that was not delivered, and as ``is_news`` whether it counts when it is
-        judged how things go.
+    :param settle: takes the outcome of an item that was not delivered; as ``is_news`` whether it counts when it is
+        judged how things go, and as ``is_own`` whether it is the item's own, and not that of a whole request.
     :param excerpts: says what the API answered.
     :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
     :param acceptance: tells whether the API takes batches at all.
@@ -163,11 +163,13 @@ class BatchDelivery:
         status, form = answer.response.status, group.form
         if status not in form.batch.split_on or not (answer.of_all.verdict is Verdict.REFUSED or last):
             return False
-        refusal = Refusal(status, len(group.items), group.lost, any(item.uncertain for item in group.items))
+        replayed = group.items[0].replayed  # its request has gone again as it was, and is refused: it is not stored
+        uncertain = not replayed and any(item.uncertain for item in group.items)
+        refusal = Refusal(status, len(group.items), group.lost, uncertain)
         if not refusal.may_split:
             return False
         accepted = not refusal.needs_acceptance or await self._acceptance.known()
-        if not (accepted or self._accepted_before or group.items[0].replayed):
+        if not (accepted or self._accepted_before or replayed):
             return False
         group.refusal = answer.of_all
         group.probe = group.probe or refusal.probe(accepted=accepted)
@@ -242,7 +244,9 @@ class BatchDelivery:
             again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
         group.reason = again[0][1].reason if again else ""
         answered_alike = answer.of_all is not None and answer.of_all.status is not None
-        self._settle_failed(group, failed, most_news=_MOST_NEWS if answered_alike else len(failed))
+        self._settle_failed(
+            group, failed, most_news=_MOST_NEWS if answered_alike else len(failed), by_item=answer.of_all is None
+        )
         return [item for item, _ in again], len(failed)
 
     def _note_delivered(self, items: list[Item], already_there: int) -> None:
@@ -250,11 +254,13 @@ class BatchDelivery:
             self._acceptance.note()
         self._recorder.delivered(items, already_there)
 
-    def _settle_failed(self, group: _Group, failed: list[tuple[Item, ItemResult]], *, most_news: int) -> None:
+    def _settle_failed(
+        self, group: _Group, failed: list[tuple[Item, ItemResult]], *, most_news: int, by_item: bool
+    ) -> None:
         stopped: StoppedError | None = None
         for place, (item, result) in enumerate(failed):
             try:
-                self._settle(self._letter(group, item, result), is_news=place < most_news)
+                self._settle(self._letter(group, item, result), is_news=place < most_news, is_own=by_item)
             except StoppedError as error:  # after all of them: a part of the request would have another key in a retry
                 stopped = stopped or error
         if stopped is not None:

@@ -130,13 +130,18 @@ class RestClient:
             if isinstance(error, asyncio.CancelledError) and not late:
                 raise
             return self._broken(attempt, error, time.perf_counter() - started)
-        if (
-            answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-            and self._proxy
-            and self._address.origin.startswith("http:")
-        ):
-            raise proxy_credentials_error()  # in a tunnel it would be the API's
+        if self._is_of_proxy(answer.status):
+            raise proxy_credentials_error()
         return Response(*answer, time.perf_counter() - started)
+
+    @property
+    def _is_tunnelled(self) -> bool:
+        """Whether a proxy only passes on what it cannot read."""
+        return self._address.origin.startswith("https:")
+
+    def _is_of_proxy(self, status: int | None) -> bool:
+        """Tell whether it is the proxy that wants to know who asks: in a tunnel it would be the API."""
+        return status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and bool(self._proxy) and not self._is_tunnelled
 
     def _decoded(self, answer: Answer) -> Answer:
         """Undo the encoding of an answer's body."""
@@ -149,7 +154,10 @@ class RestClient:
 
         :raises SendError: when there is nothing.
         """
-        status = attempt.status or status_seen(error)
+        # What begins before there is a tunnel is the proxy's answer, not the API's.
+        status = attempt.status or (None if self._proxy and self._is_tunnelled else status_seen(error))
+        if self._is_of_proxy(status):
+            raise proxy_credentials_error() from error
         failure = send_error(error, self._settings, self._proxy, answered=status is not None)
         if status is None:
             failure.sent = attempt.sent and was_sent(error, failure)

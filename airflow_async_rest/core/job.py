@@ -274,11 +274,11 @@ class JobRun:
         """Make the function that takes an item, or a batch, and settles it."""
         job = self._job
 
-        def settle(outcome: Outcome, *, is_news: bool = True) -> None:
+        def settle(outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
                 self._journal.failed(outcome)
-                give_up_when_hopeless(outcome, recorder, job.conn_id)
+                give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 
         how: dict[str, Any] = {
             "sender": sender,

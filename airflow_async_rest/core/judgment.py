@@ -26,15 +26,16 @@ _NOTHING_BUT = {
 }
 
 
-def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str) -> None:
+def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str, *, is_own: bool = False) -> None:
     """End the run when the failure of one item says that the others will fail, too.
 
     :param conn_id: of the API's connection.
+    :param is_own: whether the status is that of the item, in an answer about many.
     :raises CredentialsError: when the API, or a proxy, refuses the credentials; see :func:`explain`.
     :raises StoppedError: when nearly everything fails, or no TLS connection can be made.
     """
     said = letter.response_excerpt[:200]
-    if letter.status == _UNAUTHORIZED:
+    if letter.status == _UNAUTHORIZED and not is_own:
         raise CredentialsError(
             f"the API answers 401: check login, password or token of connection {conn_id!r}, and its auth_type, or "
             f"renew what has run out. It says: {said!r}"

@@ -11,11 +11,13 @@ from airflow_async_rest.core.retry import RequestRetry
 
 ResponseCheck = Callable[[Response], "bool | Verdict | None"]
 
+# What the author's check refuses.
+CHECK = "response_check"
 _MULTI_STATUS = 207
 # Refusals that no pause mends: of credentials, the API's and a proxy's, and of a body's size.
 _FOR_GOOD = frozenset({401, 407, 413})
-# A gateway's, of a server behind it that may have done what was asked.
-_FATE_UNKNOWN = frozenset({502, 504})
+# A gateway's, of a server behind it that may have done what was asked; the last two are Cloudflare's.
+_FATE_UNKNOWN = frozenset({502, 504, 520, 524})
 
 
 class Judgment(NamedTuple):
@@ -86,7 +88,7 @@ def _by_status(response: Response, retry: RequestRetry) -> Judgment:
 
 def _asks_to_come_back(response: Response) -> bool:
     """Tell whether a refusal is only for now, as GitHub's 403 and others' 409 are with a ``Retry-After``."""
-    return 400 <= response.status <= 499 and response.status not in _FOR_GOOD and pause_of(response) is not None  # noqa: PLR2004
+    return 400 <= response.status <= 499 and response.status not in _FOR_GOOD and bool(pause_of(response))  # noqa: PLR2004
 
 
 def pause_of(response: Response) -> float | None:
@@ -107,7 +109,7 @@ def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> 
     if answer is False:
         answer = Verdict.REFUSED if by_status.verdict is Verdict.DELIVERED else by_status.verdict
     agrees = answer is by_status.verdict
-    return Judgment(answer, by_status.reason if agrees else "response_check", detail)
+    return Judgment(answer, by_status.reason if agrees else CHECK, detail)
 
 
 def _ask(check: ResponseCheck, response: Response) -> bool | Verdict | None:
@@ -151,7 +153,7 @@ NEVER_SENT = frozenset({"encode", "endpoint"})
 # The answer to a bulk request should tell about each item, and does not: another try would get no other one.
 UNMATCHED = "unmatched_results"
 # Refused in the answer to a bulk request, by the author's check, or by the database, without a status of its own.
-_REFUSED = frozenset({"response_check", "refused", "row_refused", UNMATCHED, AnswerUnreadableError.reason})
+_REFUSED = frozenset({CHECK, "refused", "row_refused", UNMATCHED, AnswerUnreadableError.reason})
 
 
 def is_permanent(reason: str, retry: RequestRetry) -> bool:

@@ -28,11 +28,13 @@ from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.settings import ClientSettings
 
 _SWITCHING_PROTOCOLS = 101
+_WITHOUT_BODY = frozenset({204, 304})
 # What is used of the protocol is in no documentation of aiohttp's: with versions that this was not tried with, a
 # session sends.
 _TRIED_VERSIONS = ("3.12.", "3.13.", "3.14.")
-_STATUS_LINE = re.compile(rb"HTTP/\d\.\d ([2-5]\d\d)")
+_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
 _CHARACTERS_OF_A_STATUS_LINE = len("HTTP/1.1 200")
+_MOST_INTERIM_BYTES = 8_192
 # aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
 _LONGEST_HEADER = 65_536
 HEADER_BOUNDS: dict[str, Any] = {
@@ -109,8 +111,9 @@ class Protocol(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        if len(self._begins) < _CHARACTERS_OF_A_STATUS_LINE:
-            self._begins += data  # the whole of it, which takes no copy
+        begins = self._begins
+        if len(begins) < _CHARACTERS_OF_A_STATUS_LINE or (begins[9:10] == b"1" and len(begins) < _MOST_INTERIM_BYTES):
+            self._begins = begins + data  # the first of it without a copy; an interim answer has another one after it
         _take_data(self, data)
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:
@@ -121,7 +124,7 @@ class Protocol(ResponseHandler):
     @property
     def status(self) -> int | None:
         """Of the answer that has begun; None while that is not known."""
-        match = _STATUS_LINE.match(self._begins)
+        match = _STATUS_LINE.search(self._begins)
         return int(match[1]) if match else None
 
 
@@ -206,7 +209,7 @@ class Wire:
                 attempt.status = protocol.status
             _close(connection)
             raise
-        if _is_writing(protocol):  # the answer did not wait for the end of the body
+        if _is_writing(protocol) or _has_more(answer):  # the answer did not wait for the end of the body, or has none
             _close(connection)
         else:
             connection.release()
@@ -232,6 +235,13 @@ class Wire:
                 self._destination.request_info, (), status=error.code, message=error.message, headers=error.headers
             ) from error
         return message, content
+
+
+def _has_more(answer: Answer) -> bool:
+    """Tell whether an answer that has no body announces one, which may come before the next request's answer."""
+    return answer.status in _WITHOUT_BODY and (
+        answer.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in answer.headers
+    )
 
 
 def _is_writing(protocol: ResponseHandler) -> bool:
