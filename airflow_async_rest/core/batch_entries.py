@@ -79,10 +79,11 @@ class EntryReader:
     def _find_success(self, entry: Any) -> bool | None:
         if self._success is None:
             return None
-        flags = [None if value is MISSING else self._is_success(value) for value in self._success(entry)]
+        flags = [None if value is MISSING else self.says_success(value) for value in self._success(entry)]
         return False if False in flags else True if flags and None not in flags else None
 
-    def _is_success(self, value: Any) -> bool:
+    def says_success(self, value: Any) -> bool:
+        """Tell whether what stands at the path of success says that all is well."""
         return is_true(value) if self._success_values is None else id_text(value) in self._success_values
 
     def _find_error(self, entry: Any) -> Any:

@@ -6,7 +6,8 @@ from typing import Any
 
 from airflow_async_rest.core.batch_entries import NOT_STORED, EntryReader, short
 from airflow_async_rest.core.batch_lists import ERROR_NAMES, EntryList, Places, is_success, parse_answer
-from airflow_async_rest.core.entry_paths import compile_first
+from airflow_async_rest.core.columns import MISSING
+from airflow_async_rest.core.entry_paths import compile_first, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
 from airflow_async_rest.core.results import Results
@@ -14,6 +15,8 @@ from airflow_async_rest.core.sent_ids import id_text
 from airflow_async_rest.core.usual_names import tells_of_failure
 
 _NO_CONTENT = frozenset({204, 205})
+# Of an answer in which no list of failures is found, so many are searched for one.
+_LEVELS = 4
 _Failures = dict[int, ItemResult]
 
 
@@ -30,6 +33,7 @@ class FailuresReader:
         self._at = at
         self._list = EntryList(results, at)
         self._stored = compile_first(results.paths("stored"))
+        self._success = compile_first(results.paths("success"))
 
     def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
         """Read what became of each item; see :class:`~airflow_async_rest.core.batch_results.ResultsReader`."""
@@ -106,12 +110,23 @@ class FailuresReader:
             raise ResultsError(f"the answer has no list of what failed: {short(answer)}")
         if not isinstance(answer, Mapping):
             return
-        told = [name for name in ERROR_NAMES if answer.get(name) and name not in self._list.names]
-        if any(answer[name] is not found for name in told) or (
-            not found and tells_of_failure(answer, self._list.names)
-        ):
+        others = {name: value for name, value in answer.items() if value is not found and name not in self._list.names}
+        told = {name: value for name, value in others.items() if tells_of_failure({name: value})}
+        lists = [name for name, value in told.items() if name in ERROR_NAMES or isinstance(value, Mapping | list)]
+        deep = not self._list.names and not found and tells_of_failure(others, levels=_LEVELS)
+        said = present(self._success(answer))
+        if lists or (told and not found) or deep or not all(map(self._entries.says_success, said)):
             raise ResultsError(f"the answer is a success, and tells of failures, not of which: {short(answer)}")
-        count = self._stored(answer)
-        known = [len(one) if isinstance(one, list) else one for one in count]
-        if any(type(one) is int and one < stored for one in known):
-            raise ResultsError(f"the answer tells of fewer stored items than the {stored} that did not fail")
+        for count in self._stored(answer):
+            if count is not MISSING and _number(count) < stored:
+                raise ResultsError(f"the answer tells of fewer stored items than the {stored} that did not fail")
+
+
+def _number(count: Any) -> float:
+    """Return how many there are; of what is no count, none."""
+    if isinstance(count, list):
+        return len(count)
+    try:
+        return float(count)
+    except (TypeError, ValueError):
+        return -1

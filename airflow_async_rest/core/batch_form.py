@@ -103,6 +103,8 @@ class BatchForm:
             if is_success(response):
                 raise
             return None  # a refusal of all: its status says why
+        except Exception as error:  # whatever an answer looks like, it fails its batch and no more
+            raise ResultsError(f"the answer cannot be read: {type(error).__name__}: {error}") from error
         if results is None and response.status == MULTI_STATUS and not checked:
             raise ResultsError(
                 "the answer is a 207, which tells about each item, and nothing reads it: choose "

@@ -20,7 +20,8 @@ class FunctionReader:
     def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
         """Read what became of each item; see :class:`~airflow_async_rest.core.batch_results.ResultsReader`."""
         try:
-            found = self._function(response, [item.payload for item in items])
+            payloads = [dict(item.payload) if isinstance(item.payload, dict) else item.payload for item in items]
+            found = self._function(response, payloads)
         except Exception as error:
             raise ResultsError(f"the function given as results raised {type(error).__name__}: {error}") from error
         if found is None:

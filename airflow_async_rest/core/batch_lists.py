@@ -12,6 +12,7 @@ from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.sent_ids import known_id
 
+_LONGEST_INDEX = 9  # digits
 _LIST_NAMES = ("results", "items", "responses", "records", "data", "value")
 ERROR_NAMES = ("errors", "error")
 _FAILURE_LISTS = ("errors", "failures", "failed", "rejected", "error", "")
@@ -131,5 +132,5 @@ class Places:
 
 def _index(value: Any) -> int | None:
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() else None
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _LONGEST_INDEX else None
     return value if type(value) is int else None

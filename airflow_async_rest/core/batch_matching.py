@@ -23,12 +23,13 @@ def check_positions(said: Sequence[Id], sent: Sequence[Id]) -> None:
             raise ResultsError(f"a result is about {theirs!r}, where {own!r} was sent")
 
 
-def match_by_index(places: Sequence[int], results: Sequence[ItemResult]) -> list[ItemResult]:
+def match_by_index(pairs: Sequence[tuple[int, ItemResult]], count: int) -> list[ItemResult]:
     """Put results in the order of their items. :raises ResultsError: when there is not one for each."""
-    of_place = dict(zip(places, results, strict=True))
-    if len(of_place) < len(places):
+    of_place = dict(pairs)
+    if len(of_place) < len(pairs):
         raise ResultsError("two results have one index")
-    return [of_place[place] for place in range(len(places))]
+    check_count(pairs, count)
+    return [of_place[place] for place in range(count)]
 
 
 def match_by_id(
@@ -46,6 +47,7 @@ def match_by_id(
     """
     if order_counts and _is_in_order(said, sent):
         return list(results)
+    said, sent = _alike_spelled(said, sent)
     matched: list[ItemResult | None] = [None] * len(sent)
     entries, items = _places(said), _places(sent)
     for own, of_own in [(own, of_own) for own, of_own in items.items() if own is not None]:
@@ -68,11 +70,25 @@ def match_by_id(
 def _is_in_order(said: Sequence[Id], sent: Sequence[Id]) -> bool:
     """Tell whether nothing speaks against the order of the items, and something for it where ids are repeated."""
     known = set(said) - {None}
-    if not known or known.isdisjoint(sent):  # no ids, or such as the API has made up
+    if not known or {*map(_folded, known)}.isdisjoint(map(_folded, sent)):  # no ids, or such as the API has made up
         return True
     if any(theirs not in (None, own) for theirs, own in zip(said, sent, strict=True)):
         return False
     return len(known) > 1 or len(said) - said.count(None) == 1
+
+
+def _folded(one: Id) -> Id:
+    """Write an id as others may spell it: in small letters, without blanks around it and zeros before it."""
+    return None if one is None else one.strip().casefold().lstrip("0") or "0"
+
+
+def _alike_spelled(said: Sequence[Id], sent: Sequence[Id]) -> tuple[Sequence[Id], Sequence[Id]]:
+    """Return ids that compare: as they are, or where that finds none and it is certain, however they are spelled."""
+    if not set(said).isdisjoint(set(sent) - {None}):
+        return said, sent
+    theirs, own = [*map(_folded, said)], [*map(_folded, sent)]
+    certain = len(set(theirs)) == len(set(said)) and len(set(own)) == len(set(sent))
+    return (theirs, own) if certain else (said, sent)
 
 
 def _places(ids: Sequence[Id]) -> dict[Id, list[int]]:

@@ -15,7 +15,9 @@ from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.usual_names import tells_of_failure
 
-_CREATED = 201
+_CREATED, _UNAUTHORIZED = 201, 401
+# Of an answer in which no list of results is found, so many are searched for a failure.
+_LEVELS = 4
 
 
 class ResultsReader(Protocol):
@@ -38,7 +40,7 @@ def results_reader(results: Results | Callable[..., Any], retry: RequestRetry, k
     entries, at = EntryReader(results, retry), Places(results.paths("at") or keys, results.first_index)
     if results.lists == "failures":
         return FailuresReader(results, entries, at)
-    return EveryItemReader(results, entries, at, has_ids=bool(keys))
+    return EveryItemReader(results, entries, at, has_ids=bool(keys), retry=retry)
 
 
 def sent_keys(results: Results | Callable[..., Any] | None, key: tuple[str, ...]) -> tuple[Path, ...]:
@@ -66,9 +68,13 @@ class EveryItemReader:
     :param entries: reads single ones.
     :param at: where an entry has its index or id.
     :param has_ids: whether items have ids to compare with.
+    :param retry: tells which refusals are no item's fault.
     """
 
-    def __init__(self, results: Results, entries: EntryReader, at: Places, *, has_ids: bool) -> None:
+    def __init__(
+        self, results: Results, entries: EntryReader, at: Places, *, has_ids: bool, retry: RequestRetry
+    ) -> None:
+        self._retry = retry
         self._results = results
         self._entries = entries
         self._at = at
@@ -84,35 +90,47 @@ class EveryItemReader:
         answer = parse_answer(response, lines=self._results.lines)
         found = answer if self._results.lines else self._list.find(answer, usual_names_only=may_be_objects)
         if found is None:
-            return self._read_without_entries(answer, len(items), may_be_objects=may_be_objects)
+            return self._read_without_entries(response, answer, len(items), may_be_objects=may_be_objects)
         check_count(found, len(items))
         verdict = not (may_be_objects and response.status == _CREATED)
         results = [self._entries.read(entry, accepted=accepted, status_is_verdict=verdict) for entry in found]
         understood = [result for result in results if result is not None]
         if may_be_objects and not understood:
-            _check_nothing_failed(answer, *found)
+            _check_nothing_failed(response, answer, *found)
             return None
         if len(understood) < len(found):
             raise ResultsError(
                 f"a result has no status or error that could be read: {short(found[results.index(None)])}"
             )
+        if not accepted and self._is_of_all(response) and any(result.status is None for result in understood):
+            return None
         if accepted and understood.count(DELIVERED) == len(items):
-            _check_errors(answer)
+            _check_whole(answer)
         return self._in_order(found, items, understood)
 
-    def _read_without_entries(self, answer: Any, count: int, *, may_be_objects: bool) -> list[ItemResult] | None:
+    def _read_without_entries(
+        self, response: Response, answer: Any, count: int, *, may_be_objects: bool
+    ) -> list[ItemResult] | None:
         if self._entries.may_go_again(answer):
             return [NOT_STORED] * count
         if not may_be_objects:
             raise ResultsError(f"the answer has no list of results: {short(answer)}")
-        _check_nothing_failed(answer)
+        _check_nothing_failed(response, answer, levels=_LEVELS)
         return None
+
+    def _is_of_all(self, response: Response) -> bool:
+        """Tell whether a refusal is no item's fault, so that what looks like a result may be about the whole."""
+        return response.status == _UNAUTHORIZED or self._retry.is_retriable(response.status)
 
     def _in_order(self, entries: Sequence[Any], items: Sequence[Item], results: list[ItemResult]) -> list[ItemResult]:
         match = self._results.match
         if match == "index":
-            places = [place for entry in entries for place in self._at.indices_of(entry, len(items))]
-            return match_by_index(places, results)
+            pairs = [
+                (place, result)
+                for entry, result in zip(entries, results, strict=True)
+                for place in self._at.indices_of(entry, len(items))
+            ]
+            return match_by_index(pairs, len(items))
         if not self._has_ids:
             return results
         said, sent = [self._at.id_of(entry) for entry in entries], [item.sent[0] for item in items]
@@ -123,21 +141,30 @@ class EveryItemReader:
 
 
 def _is_json(response: Response) -> bool:
+    """Tell whether an answer is JSON, or wants to be: cut off, or a line for each entry."""
     try:
         parse_answer(response)
     except ResultsError:
-        return response.body.strip() == b"null"
+        return response.body.strip() == b"null" or response.body.lstrip()[:1] in {b"[", b"{"}
     return True
 
 
-def _check_nothing_failed(*parts: Any) -> None:
+def _check_nothing_failed(response: Response, *parts: Any, levels: int = 1) -> None:
     for part in parts:
-        if tells_of_failure(part):
+        if tells_of_failure(part, status_counts=response.status != _CREATED, levels=levels):
             raise ResultsError(f"the answer is a success, and tells of failures, not of which: {short(part)}")
 
 
-def _check_errors(answer: Any) -> None:
-    """Check that no error stands beside results that are all good; a flag or a count is none."""
-    errors = [answer.get(name) for name in ERROR_NAMES] if isinstance(answer, Mapping) else []
-    if any(error and isinstance(error, str | list | Mapping) for error in errors):
+def _check_whole(answer: Any) -> None:
+    """Check that nothing tells of failures beside results that are all good."""
+    if isinstance(answer, Mapping) and tells_of_failure(_flat(answer)):
         raise ResultsError(f"the answer tells of errors, and no result does: {short(answer)}")
+
+
+def _flat(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what has the results in it, and a mere flag of errors: _bulk has one."""
+    return {
+        name: value
+        for name, value in answer.items()
+        if (value is not True if name in ERROR_NAMES else not isinstance(value, Mapping | list))
+    }

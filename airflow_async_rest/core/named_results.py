@@ -26,7 +26,15 @@ RESULTS: Mapping[str, Results] = MappingProxyType(
             retry_codes=("stopped", "backendError", "internalError", "rateLimitExceeded", "timeout"),
         ),
         # /users/track
-        "braze": Results(entries="errors", lists="failures", match="index", at="index", text="type"),
+        "braze": Results(
+            entries="errors",
+            lists="failures",
+            match="index",
+            at="index",
+            text="type",
+            success="message",
+            success_values=("success", "queued"),
+        ),
         # A 400 names the first event that is invalid, from 0; those before it are indexed (moby/moby#35862).
         "splunk_hec": Results(
             entries="",
@@ -34,6 +42,8 @@ RESULTS: Mapping[str, Results] = MappingProxyType(
             match="index",
             at="invalid-event-number",
             text="text",
+            success="code",
+            success_values=(0,),
             code="code",
             retry_codes=(8, 9, 26),  # internal error, server busy, queue full
             stops=True,
@@ -46,6 +56,8 @@ RESULTS: Mapping[str, Results] = MappingProxyType(
             at=("context.ids", "context.objectWriteTraceId"),
             key=("id", "objectWriteTraceId"),
             text="message",
+            success="status",
+            success_values=("COMPLETE",),
             stored="results",
         ),
         # PutRecords. A refusal of all is a 400 with a __type.

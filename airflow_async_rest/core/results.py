@@ -34,10 +34,12 @@ class Results:
     :param key: path, in the payload as sent, of the value that entries repeat. Default: the operator's key. In a list
         of failures it may be a tuple: one for each path of ``at``.
     :param status: path of an HTTP status: a number, or a text that begins with one.
-    :param success: path of what says that the item was stored.
+    :param success: path of what says that the item was stored; with a list of failures, in the answer, that the rest
+        went well.
     :param success_values: those there that say so. Default: all but false, null, 0 and what is empty.
-    :param error: path of the error: something there says that the item failed, nothing that it did not. With none of
-        ``status``, ``success`` and ``error``, the usual names are looked for.
+    :param error: path of the error: something there says that the item failed, null or nothing in it that it did not.
+        With none of ``status``, ``success`` and ``error``, the usual names are looked for. An entry in which none of
+        them is found is not understood.
     :param text: path of the sentence for people. Default: the error, else the entry.
     :param code: path of what tells failures apart, in an entry, or in an answer that has none.
     :param retry_codes: those that say that the item may be sent again.

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 _STATUS_NAMES = ("status", "statuscode", "httpstatus", "httpstatuscode")
 _SUCCESS_NAMES = ("success", "ok", "succeeded")
 _ERROR_NAMES = ("error", "errors")
+_VERDICT_NAMES = frozenset({*_STATUS_NAMES, *_SUCCESS_NAMES, *_ERROR_NAMES, "result"})
 # What APIs write where others have a number.
 _GOOD_WORDS = frozenset(
-    "ok success succeeded successful created updated deleted accepted delivered stored noop".split()  # noqa: SIM905
+    "ok success succeeded successful created updated deleted accepted delivered stored noop true yes y 1".split()  # noqa: SIM905
 )
 _BAD_WORDS = frozenset({"error", "failed", "failure", "rejected", "invalid", "refused"})
-_NO_WORDS = _BAD_WORDS | {"", "false", "no", "0", "none", "null"}
+_NO_WORDS = _BAD_WORDS | {"", "false", "no", "n", "0", "none", "null", "off", "f"}
+_FIRST_FAILURE = 400
 _STATUS_TEXT = re.compile(r"(?:HTTP/\S+\s+)?([1-5]\d\d)\b.*", re.DOTALL)  # "422", "HTTP/1.1 422 Unprocessable"
 _OF_FAILURE = re.compile(r"error|fail|reject|invalid|exception", re.IGNORECASE)
 
@@ -33,13 +35,37 @@ class Said(NamedTuple):
     unknown: bool = False
 
 
-def tells_of_failure(value: Any, known: frozenset[str] = frozenset()) -> bool:
-    """Tell whether an object has something under a name that tells of failure, but for the names that are ``known``."""
-    return isinstance(value, Mapping) and any(
-        (inner and _OF_FAILURE.search(name)) or (inner is False and _plain(name) in _SUCCESS_NAMES)
+def tells_of_failure(
+    value: Any, known: frozenset[str] = frozenset(), *, status_counts: bool = True, levels: int = 1
+) -> bool:
+    """Tell whether an object says, in the usual words, that something failed.
+
+    :param known: names that are not looked at.
+    :param status_counts: whether a status is a verdict, and not the object's own.
+    :param levels: of objects and lists to look into.
+    """
+    if isinstance(value, list):
+        return levels > 0 and any(tells_of_failure(one, status_counts=status_counts, levels=levels) for one in value)
+    if not isinstance(value, Mapping) or levels == 0:
+        return value is False
+    return any(
+        _is_of_failure(name, inner, status_counts=status_counts)
+        or (
+            isinstance(inner, Mapping | list)
+            and tells_of_failure(inner, status_counts=status_counts, levels=levels - 1)
+        )
         for name, inner in value.items()
         if name not in known
     )
+
+
+def _is_of_failure(name: str, value: Any, *, status_counts: bool) -> bool:
+    plain = _plain(name)
+    if plain in _SUCCESS_NAMES:
+        return value is not None and not is_true(value)
+    if plain in _STATUS_NAMES or plain == "result":
+        return status_counts and (_flag(value) is False or (http_status(value) or 0) >= _FIRST_FAILURE)
+    return bool(value) and _OF_FAILURE.search(name) is not None
 
 
 def say_by_usual_names(entry: Any, *, status_is_verdict: bool) -> Said:
@@ -54,25 +80,34 @@ def say_by_usual_names(entry: Any, *, status_is_verdict: bool) -> Said:
         plain.pop("status", None)
     errors = [plain[name] for name in _ERROR_NAMES if name in plain]
     states = [plain[name] for name in _STATUS_NAMES if plain.get(name) is not None]
-    status = next((status for state in states if (status := http_status(state)) is not None), None)
-    flags = [is_true(plain[name]) for name in _SUCCESS_NAMES if plain.get(name) is not None]
-    word, unknown = plain.get("result"), False
-    for state in (*states, *([word] if isinstance(word, str) else [])):
-        flag = _flag(state)
-        if flag is not None:
-            flags.append(flag)
-        elif http_status(state) is None:
-            unknown = True
-    success = False if False in flags else True if flags else None
-    return Said(status, success, next(filter(None, errors), "") if errors else None, unknown)
+    statuses = {status for state in states if (status := http_status(state)) is not None}
+    words = [*states, *([plain["result"]] if isinstance(plain.get("result"), str) else [])]
+    flags = [
+        *[_flag(plain[name]) for name in _SUCCESS_NAMES if plain.get(name) is not None],
+        *[None if type(word) is int else _flag(word) for word in words if http_status(word) is None],
+    ]
+    known = [flag for flag in flags if flag is not None]
+    if len(statuses) > 1 or (not errors and tells_of_failure(_without_verdicts(plain))):
+        return Said()  # it contradicts itself, or may
+    success = False if False in known else True if known else None
+    error = next(filter(None, errors), "") if errors else None
+    return Said(next(iter(statuses), None), success, error, unknown=None in flags)
+
+
+def _without_verdicts(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in plain.items()
+        if name not in _VERDICT_NAMES and not isinstance(value, Mapping | list)
+    }
 
 
 def _flag(state: Any) -> bool | None:
-    """Read a word in the place of a status."""
-    if isinstance(state, bool):
-        return state
-    word = state.lower() if isinstance(state, str) else ""
-    return True if word in _GOOD_WORDS else False if word in _BAD_WORDS else None
+    """Read a flag, or a word in the place of a status; None for what is neither."""
+    if isinstance(state, bool | int):
+        return bool(state) if state in {0, 1} else None
+    word = state.strip().lower() if isinstance(state, str) else None
+    return True if word in _GOOD_WORDS else False if word in _NO_WORDS else None
 
 
 @lru_cache(maxsize=4096)
