@@ -137,7 +137,7 @@ def row_job(
         replays=replay is not None,
         expected=expected,
         has_key=bool(key),
-        target=f"Delivering to {method} {sending.endpoint}{_batches_of(sending.batch)} at",
+        target=f"Delivering to {f'{method} {sending.endpoint}'.strip()}{_batches_of(sending.batch)} at",
         about=about,
         folder=folder,
         folder_uri=uri,

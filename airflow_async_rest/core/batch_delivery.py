@@ -26,6 +26,7 @@ from airflow_async_rest.core.sender import Sender
 _TOO_LARGE = 413
 # Of a body that was too large, this much is sent from then on: its half, and room for rows of uneven sizes.
 _SHARE_AFTER_TOO_LARGE = 2 / 3
+_AS_A_WHOLE = "refused as a whole, perhaps because of one row: a replay, or a Clear, halves it until that is alone"
 # Of a batch that is refused whole, so many items count when it is judged how things go: one row may be at fault, and
 # that should not look like the end of all. Ten such batches do.
 _MOST_NEWS = 20
@@ -170,6 +171,10 @@ class BatchDelivery:
             return False
         accepted = not refusal.needs_acceptance or await self._acceptance.known()
         if not (accepted or self._accepted_before or replayed):
+            hint = ItemResult(
+                answer.of_all.verdict, answer.of_all.reason, f"{_AS_A_WHOLE}; {answer.of_all.detail}", status
+            )
+            answer.results[:] = [hint] * len(group.items)
             return False
         group.refusal = answer.of_all
         group.probe = group.probe or refusal.probe(accepted=accepted)

@@ -98,7 +98,12 @@ class FailuresReader:
             places = of_id.get(of_one, [])
             # Of items that were sent with one id, only as many results as there are items tell which failed.
             if not places or (len(places) > 1 and len(results) != len(places)):
-                raise ResultsError(f"an entry is about {of_one[1]!r}, which was sent {len(places)} times")
+                known = (
+                    f"was sent {len(places)} times"
+                    if places
+                    else "no item was sent with: does key= name the field as sent?"
+                )
+                raise ResultsError(f"an entry is about {of_one[1]!r}, which {known}")
             if len(places) > 1 and len({result.verdict for result in results}) > 1:
                 raise ResultsError(f"the entries about {of_one[1]!r} differ, and it was sent {len(places)} times")
             pairs += [(place, result) for place in places for result in (results if len(places) == 1 else results[:1])]

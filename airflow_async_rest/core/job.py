@@ -129,6 +129,7 @@ class JobRun:
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
+        self._last_letter: DeadLetter | None = None
 
     def _concurrency(self) -> int:
         return self._adaptive.limit if self._adaptive else self._job.concurrency or MOST
@@ -169,7 +170,8 @@ class JobRun:
                 "clear the task, and it goes on there",
                 permanent=True,
             )
-        return judge(self._recorder.totals, self._job.max_failures, self._job.retry, self._job.folder_uri)
+        job = self._job
+        return judge(self._recorder.totals, job.max_failures, job.retry, job.folder_uri, self._last_letter)
 
     async def _deliver_all(self) -> None:
         job = self._job
@@ -278,6 +280,7 @@ class JobRun:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
                 self._journal.failed(outcome)
+                self._last_letter = outcome
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 
         how: dict[str, Any] = {

@@ -59,12 +59,12 @@ def redirect_advice(asked: URL, location: str) -> str:
         change = _change(asked, target)
     except ValueError:
         change = "check the connection's Host and the endpoint"
-    return f"it is redirected to {shown_target(location)!r}, where nothing was sent: {change}"
+    return f"the API redirects to {shown_target(location)!r}, which is not followed: {change}"
 
 
 def _change(asked: URL, target: URL) -> str:
     if (asked.host, asked.path) == (target.host, target.path) and (asked.scheme, target.scheme) == ("http", "https"):
-        return "write https as the connection's Schema"
+        return "write https in the connection's Schema, or in its Host"
     if asked.origin() == target.origin() and asked.path.rstrip("/") == target.path.rstrip("/"):
         slash = "with" if target.path.endswith("/") else "without"
         return f"write the endpoint {slash} a slash at its end"

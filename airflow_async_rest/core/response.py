@@ -97,18 +97,21 @@ def pause_of(response: Response) -> float | None:
 
 
 def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> Judgment:
-    detail = by_status.detail
+    detail = ""
     try:
         answer = _ask(check, response)
+    except _WrongReturnError as error:
+        answer, detail = False, f"response_check {error}"
     except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
         answer, detail = False, f"response_check raised {type(error).__name__}: {error}"
     if answer is True or answer is Verdict.DELIVERED:
         return _DELIVERED
     if answer is None:
         return by_status
+    says_success = _is_success(response.status)
     if answer is False:
-        answer = Verdict.REFUSED if by_status.verdict is Verdict.DELIVERED else by_status.verdict
-    agrees = answer is by_status.verdict
+        answer = Verdict.REFUSED if says_success else by_status.verdict
+    agrees = answer is by_status.verdict and not says_success
     return Judgment(answer, by_status.reason if agrees else CHECK, detail)
 
 
@@ -116,10 +119,14 @@ def _ask(check: ResponseCheck, response: Response) -> bool | Verdict | None:
     answer: Any = check(response)
     if isinstance(answer, Coroutine):
         answer.close()
-        raise TypeError("it is an async function; write a plain one")
+        raise _WrongReturnError("is an async function; write a plain one")
     if answer is not None and not isinstance(answer, bool | Verdict):
-        raise TypeError(f"it returned {answer!r:.100}; return True, False, a Verdict or None")
+        raise _WrongReturnError(f"returned {answer!r:.100}: it must return True, False, a Verdict or None")
     return answer
+
+
+class _WrongReturnError(TypeError):
+    """An author's check returned what is no decision."""
 
 
 def judge_error(error: SendError) -> Judgment:

@@ -108,6 +108,8 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         report = runtime.run_job(
             job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started
         )
+        if reasons is not None and not report["read"]:
+            self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))
         with runtime.airflow_errors():
             self._check_upstream(context, report)
         return report

@@ -400,7 +400,7 @@ async def test_a_single_207_is_refused_and_names_what_reads_it(api, bench, item_
 async def test_a_check_that_says_anything_else_is_an_error(api, bench, item_of, said):
     [letter] = await bench(response_check=lambda response: said).deliver(item_of())
     assert (letter.reason, letter.attempts) == ("response_check", 1)
-    assert "return True, False, a Verdict or None" in letter.response_excerpt
+    assert "it must return True, False, a Verdict or None" in letter.response_excerpt
 
 
 async def test_a_proxy_that_asks_who_asks_is_not_asked_again(api, request_of, item_of):

@@ -9,7 +9,7 @@ ASKED = "http://api.example.com/v1/items"
 @pytest.mark.parametrize(
     ("location", "change"),
     [
-        ("https://api.example.com/v1/items", "write https as the connection's Schema"),
+        ("https://api.example.com/v1/items", "write https in the connection's Schema, or in its Host"),
         ("/v1/items/", "write the endpoint with a slash at its end"),
         ("http://api.example.com/v1/items/?page=1", "write the endpoint with a slash at its end"),
         ("https://www.example.com/v1/items", "write www.example.com as the connection's Host"),
