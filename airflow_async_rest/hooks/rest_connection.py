@@ -160,9 +160,7 @@ class RestConnection(BaseHook):
             return {"Authorization": f"Basic {token}"}, {password, token}
         token = password.strip() if kind == "api_key" else _BEARER.sub("", password.strip())
         if not token:
-            raise self._wrong(
-                "password", "", f"auth_type {kind} takes the {'token' if kind == 'bearer' else 'key'} from the password"
-            )
+            raise self._wrong("password", "", f"authentication {kind} takes its {kind} from the password")
         if not _HEADER_VALUE.fullmatch(token):
             raise self._wrong(
                 "password",
