@@ -92,7 +92,8 @@ class FailuresReader:
                 raise ResultsError(f"an entry names no item: {short(entry)}")
             result = self._entries.read_failure(entry)
             for value in found[1]:
-                named[found[0], id_text(value)].append(result)
+                number = found[0] if items and len(items[0].sent) > 1 else 0  # one key may stand at several places
+                named[number, id_text(value)].append(result)
         pairs = []
         for of_one, results in named.items():
             places = of_id.get(of_one, [])

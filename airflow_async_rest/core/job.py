@@ -259,6 +259,7 @@ class JobRun:
                 concurrency=self._adaptive,
                 retry=job.retry,
                 meter=recorder.totals.meter,
+                on_pause=self._journal.paused,
             )
             acceptance = Acceptance(job.concurrency or 0)
             await run_pipeline(

@@ -23,6 +23,7 @@ _NOTHING_BUT = {
     "http_403": "Is the connection's login, or its token, allowed to do that?",
     "http_404": "Is the path right: the endpoint, and the one in the connection's Host?",
     "http_405": "Is the method right, and the path?",
+    "http_410": "Is the path right, and the version of the API in it?",
 }
 
 

@@ -5,6 +5,10 @@ from types import MappingProxyType
 
 from airflow_async_rest.core.results import Results
 
+# Of GraphQL; the others are Shopify's.
+_USER_ERRORS = ("userErrors", "customerUserErrors", "checkoutUserErrors", "mediaUserErrors")
+
+#: Readers of results, by the name under which ``Batch(results=...)`` takes them.
 RESULTS: Mapping[str, Results] = MappingProxyType(
     {
         # _bulk of Elasticsearch and OpenSearch: {"items": [{"index": {"_id": "7", "status": 201}}]}
@@ -105,7 +109,12 @@ RESULTS: Mapping[str, Results] = MappingProxyType(
         ),
         # A list of operations, or one operation with an aliased mutation for each item.
         "graphql": Results(
-            entries=("", "data.*"), match="position", error=("errors", "userErrors", "data.*.userErrors")
+            entries=("", "data.*"),
+            match="position",
+            error=(
+                "errors",
+                *(f"{where}{name}" for where in ("", "data.*.") for name in _USER_ERRORS),
+            ),
         ),
         # Leads and custom objects. A refusal of all is a 200 with a code.
         "marketo": Results(
