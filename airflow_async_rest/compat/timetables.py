@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import takewhile
 from typing import Any
 
-import pendulum
-
 _FIRST_LOOK_BACK, _LAST_LOOK_BACK = timedelta(hours=1), timedelta(days=366 * 40)
 
 
@@ -15,6 +13,8 @@ def timezone_of(timetable: Any) -> tzinfo:
     """Return the time zone that a timetable's dates are in; UTC where it has none."""
     zone = getattr(timetable, "timezone", None) or getattr(timetable, "_timezone", None)
     if isinstance(zone, str):
+        import pendulum  # noqa: PLC0415  (Airflow's; DAG files load none of it for a window)
+
         return pendulum.timezone(zone)
     if isinstance(zone, tzinfo):
         return zone
@@ -31,6 +31,7 @@ def ticks_after(timetable: Any, instant: datetime) -> Iterator[datetime]:
     change.
     """
     try:
+        import pendulum  # noqa: PLC0415
         from airflow.serialization.encoders import coerce_to_core_timetable  # noqa: PLC0415
         from airflow.timetables.base import DagRunInfo, TimeRestriction  # noqa: PLC0415
     except ImportError:  # a process that has the task SDK alone

@@ -145,12 +145,17 @@ class RowSource:
         if len(self._key) == 1:
             [name] = self._key
             return [
-                Item(index, key := row.get(name), row, row, identity := stable_bytes([key]), identity)
+                Item(index, key := row.get(name), row, row, identity := _identity([key], index), identity)
                 for index, row in enumerate(chunk, first)
             ]
         return [
             Item(
-                index, keys := [row.get(name) for name in self._key], row, row, identity := stable_bytes(keys), identity
+                index,
+                keys := [row.get(name) for name in self._key],
+                row,
+                row,
+                identity := _identity(keys, index),
+                identity,
             )
             for index, row in enumerate(chunk, first)
         ]
@@ -165,6 +170,11 @@ class RowSource:
         else:
             if item.payload is None:
                 item.settled = Skipped(item.index)
+
+
+def _identity(keys: list[Any], index: int) -> bytes:
+    """Return what tells a row from all others: its key, and its position where a part of that is NULL."""
+    return stable_bytes([*keys, index] if None in keys else keys)
 
 
 def _wanted(items: Iterable[Item], resume: Resume) -> list[Item]:

@@ -249,3 +249,11 @@ async def test_the_generator_of_a_stopped_source_is_closed():
     await source.next_unit()
     source.stop()
     assert await asyncio.to_thread(closed.wait, 30)
+
+
+@pytest.mark.parametrize("key", [("k",), ("k", "part")])
+async def test_rows_whose_key_is_null_are_told_apart_by_their_position(key):
+    rows = [{"k": None, "part": 1}] * 3 + [{"k": 7, "part": 1}]
+    identities = [item.identity for item in items_of(RowSource(Chunked(rows), key=key))]
+    assert len(set(identities)) == 4
+    assert identities[3] == items_of(RowSource(Chunked([rows[3]]), key=key))[0].identity  # wherever it stands
