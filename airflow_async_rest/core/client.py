@@ -122,7 +122,7 @@ class RestClient:
                         answer = await self._follow(self._session, request, attempt, answer)
                 else:
                     answer = await self._follow(self._session, request, attempt)
-                if answer.body:
+                if answer.body and "Content-Encoding" in answer.headers:
                     answer = self._decoded(answer)
             finally:
                 late = self._limit.end(task)
@@ -130,7 +130,7 @@ class RestClient:
             if isinstance(error, asyncio.CancelledError) and not late:
                 raise
             return self._broken(attempt, error, time.perf_counter() - started)
-        if self._is_of_proxy(answer.status):
+        if self._proxy is not None and self._is_of_proxy(answer.status):
             raise proxy_credentials_error()
         return Response(*answer, time.perf_counter() - started)
 
@@ -141,12 +141,11 @@ class RestClient:
 
     def _is_of_proxy(self, status: int | None) -> bool:
         """Tell whether it is the proxy that wants to know who asks: in a tunnel it would be the API."""
-        return status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and bool(self._proxy) and not self._is_tunnelled
+        return status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._proxy is not None and not self._is_tunnelled
 
     def _decoded(self, answer: Answer) -> Answer:
         """Undo the encoding of an answer's body."""
-        if not (encoding := answer.headers.get("Content-Encoding")):
-            return answer
+        encoding = answer.headers.get("Content-Encoding", "")
         return answer._replace(body=decode_body(encoding, answer.body, self._settings.max_response_bytes))
 
     def _broken(self, attempt: Attempt, error: BaseException, seconds: float) -> Response:

@@ -56,9 +56,9 @@ def classify_response(
         retriable status is retried, any other answer is refused for good.
     :param needs_body: whether somebody else reads the body; else the status of an answer that is broken says it all.
     """
+    if check is None and response.broken is None:
+        return _by_status(response, retry)
     by_status = _by_status(response, retry)
-    if response.broken is None and check is None:
-        return by_status
     if response.broken is not None:
         # Of what is not delivered, the status says why. A success that nobody can read is none yet, if it matters.
         if by_status.verdict is not Verdict.DELIVERED or (check is None and not needs_body):
@@ -72,6 +72,8 @@ def classify_response(
 
 def _by_status(response: Response, retry: RequestRetry) -> Judgment:
     status = response.status
+    if 200 <= status <= 299 and status != _MULTI_STATUS:  # noqa: PLR2004  (nearly all)
+        return _DELIVERED
     if status == _MULTI_STATUS:
         return Judgment(
             Verdict.REFUSED,
@@ -79,8 +81,6 @@ def _by_status(response: Response, retry: RequestRetry) -> Judgment:
             "a 207 tells about each of several things in its body, which nobody reads: give a response_check",
         )
     verdict = classify_status(status, retry)
-    if verdict is Verdict.DELIVERED:
-        return _DELIVERED
     if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response):
         verdict = Verdict.RETRY
     return Judgment(verdict, f"http_{status}")

@@ -145,7 +145,14 @@ class RowSource:
         if len(self._key) == 1:
             [name] = self._key
             return [
-                Item(index, key := row.get(name), row, row, identity := _identity([key], index), identity)
+                Item(
+                    index,
+                    key := row.get(name),
+                    row,
+                    row,
+                    identity := stable_bytes([key]) if key is not None else _identity([key], index),
+                    identity,
+                )
                 for index, row in enumerate(chunk, first)
             ]
         return [
