@@ -329,6 +329,7 @@ async def test_an_answer_that_is_cut_off_is_delivered_where_nobody_reads_it_and_
         ("DELETE", ("reset", 404), {}, True),
         ("DELETE", ("hang", 410), {"timeout": 0.05}, True),
         ("DELETE", (502, 404), {}, True),
+        ("DELETE", (524, 404), {}, True),
         ("DELETE", (504, 503, 404), {}, True),
         ("PUT", ("reset", 412), {"creates_only": True}, True),
         ("PUT", ("reset", 412), {}, False),

@@ -116,6 +116,12 @@ def test_ids_that_are_spelled_otherwise_are_the_same(sent, said):
         )
 
 
+def test_one_key_may_stand_at_several_places_of_an_entry():
+    results = Results(lists="failures", match="id", at=("id", "ref"), key="id", entries="errors")
+    verdicts = [result.verdict for result in read(results, {"errors": [{"ref": 2}, {"id": 0}]})]
+    assert verdicts == [Verdict.REFUSED, Verdict.DELIVERED, Verdict.REFUSED, Verdict.DELIVERED]
+
+
 def test_a_function_gets_payloads_of_its_own():
     payloads = [{"id": 1}]
     read(lambda response, given: [given[0].clear() or True], [], payloads=payloads)

@@ -1,6 +1,7 @@
 """What the way past aiohttp's session must do as the session does; test_client.py asks both ways for the rest."""
 
 import asyncio
+import contextlib
 import socket
 from contextlib import asynccontextmanager, suppress
 
@@ -240,6 +241,24 @@ async def test_an_answer_to_no_request_is_no_answer_to_the_next(request_of):
             assert (await client.send(request_of())).body == b"{}"
             await asyncio.sleep(0.1)
     assert len(connections) == 3
+
+
+@pytest.mark.parametrize(
+    ("framing", "again"), [(b"Content-Length: 2", False), (b"Content-Length: 0", True), (b"X: y", True)]
+)
+async def test_a_body_that_an_answer_without_one_announces_does_not_come_before_the_next(request_of, framing, again):
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(1)
+        with contextlib.suppress(asyncio.IncompleteReadError):  # the connection has ended
+            while True:
+                await read_request(reader)
+                writer.write(b"HTTP/1.1 204 No Content\r\n" + framing + b"\r\n\r\n")
+
+    async with raw_server(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        assert [(await client.send(request_of())).status for _ in range(3)] == [204] * 3
+    assert len(connections) == (1 if again else 3)
 
 
 async def test_a_status_below_100_is_no_interim_answer(request_of):

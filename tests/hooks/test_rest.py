@@ -290,3 +290,15 @@ def test_a_connection_is_asked_for_once(hook, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_SEARCH_API")
     assert asked.settings().base_url == "https://api.example.com"
     assert asked.naive_timezone() is None
+
+
+def test_the_header_of_authentication_is_sent_once_however_it_is_written(settings):
+    made = settings(login="me", password="pw", extra={"headers": {"authorization": "Basic other", "X-A": "b"}})
+    assert [name for name in made.headers if name.lower() == "authorization"] == ["Authorization"]
+    assert made.headers["X-A"] == "b"
+
+
+@pytest.mark.parametrize("verify", [[], {}, 2, 0.5])
+def test_what_is_no_flag_does_not_switch_the_check_of_certificates_off(settings, verify):
+    with pytest.raises(ConfigurationError, match="verify=.*: write true, false, or the path"):
+        settings(extra={"verify": verify})
