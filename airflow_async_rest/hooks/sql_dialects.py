@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from airflow_async_rest.hooks.postgres_types import check_encoding
+
 # The session's time zone decides how a column without an offset compares with a bind that has one.
 _SESSION_IN_UTC = {
     "postgresql": "SET TIME ZONE 'UTC'",
@@ -99,12 +101,17 @@ def _is_transient_in_oracle(error: BaseException | None) -> bool:
 
 
 def with_plain_rows(raw: Any) -> Any:
-    """Undo what a Postgres connection's extra ``cursor`` asks for: rows come as tuples here, whatever it says."""
+    """Undo what a Postgres connection's extra ``cursor`` asks for: rows come as tuples here, whatever it says.
+
+    :raises ConfigurationError: when it does not say what characters texts consist of.
+    """
     driver = type(raw).__module__.partition(".")[0]
     if driver == "psycopg":
         from psycopg.rows import tuple_row  # noqa: PLC0415  (an optional provider's driver)
 
         raw.row_factory = tuple_row
+        check_encoding(raw.info.parameter_status("client_encoding"))
     elif driver == "psycopg2":
         raw.cursor_factory = None
+        check_encoding(raw.encoding)
     return raw
