@@ -1,5 +1,5 @@
 # Two commands do it all on a machine with Python >= 3.11 and make:
-#   make demo   the main job, for real      make test   everything that CI runs
+#   make demo   the main job, for real      make test   all tests; CI runs make pythons, too
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 # What is imported is compiled once, and not by every process anew: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo sigkill test fast lint peers bench wheel constraints clean
+.PHONY: demo sigkill test fast pythons lint peers bench wheel constraints clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m demo $(if $(CHECK),--check) $(if $(PORT),--port $(PORT))
@@ -25,6 +25,28 @@ test: lint fast peers
 # The engine alone, without Airflow: under 20 seconds.
 fast: $(INSTALLED)
 	$(BIN)/python -m pytest tests/core $(AT_ONCE)
+
+# The same on every Python that .ci/pythons finds. Each has an environment of its own, with what the group core-tests
+# names and no more, in the tested versions; all of these have wheels for 3.11 to 3.13.
+ifneq ($(filter pythons,$(MAKECMDGOALS)),)
+PYTHONS := $(shell .ci/pythons)
+endif
+VERSIONS = $(foreach found,$(PYTHONS),$(firstword $(subst =, ,$(found))))
+FOUND = $(patsubst $*=%,%,$(filter $*=%,$(PYTHONS)))
+pythons: $(VERSIONS:%=$(VENV)/pythons/%/.installed)
+	@passed=; failed=; for version in $(VERSIONS); do \
+	  $(VENV)/pythons/$$version/bin/python -VV; \
+	  if $(VENV)/pythons/$$version/bin/python -m pytest tests/core $(AT_ONCE); \
+	  then passed="$$passed $$version"; else failed="$$failed $$version"; fi; done; \
+	echo "Core tests passed on Python:$${passed:- none}; failed on:$${failed:- none}"; test -n "$$passed" -a -z "$$failed"
+
+$(VENV)/pythons/%/.installed: pyproject.toml constraints.txt | $(INSTALLED)
+	$(BIN)/uv venv -q --clear --python $(FOUND) $(@D) || $(FOUND) -m venv --clear $(@D)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["core-tests"], sep="\n")' \
+	  > $(@D)/requirements.txt
+	$(BIN)/uv pip install -q --python $(@D)/bin/python -r $(@D)/requirements.txt -c constraints.txt || \
+	$(BIN)/python -m pip --python $(@D)/bin/python install -q -r $(@D)/requirements.txt -c constraints.txt
+	touch $@
 
 # A mock server that others wrote, for one test; where there is no Node.js, that test is skipped.
 MOCKOON := 9.9.0

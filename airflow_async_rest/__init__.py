@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.batch import Batch as Batch
     from airflow_async_rest.core.models import Response as Response
     from airflow_async_rest.core.models import Verdict as Verdict
+    from airflow_async_rest.core.named_results import RESULTS as RESULTS
     from airflow_async_rest.core.pages import CursorPages as CursorPages
     from airflow_async_rest.core.pages import LinkPages as LinkPages
     from airflow_async_rest.core.pages import NumberedPages as NumberedPages
     from airflow_async_rest.core.pages import OffsetPages as OffsetPages
+    from airflow_async_rest.core.results import Results as Results
     from airflow_async_rest.core.retry import RequestRetry as RequestRetry
     from airflow_async_rest.windows import Window as Window
     from airflow_async_rest.windows import split_windows as split_windows
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "RESULTS": "airflow_async_rest.core.named_results",
     "Batch": "airflow_async_rest.core.batch",
     "CursorPages": "airflow_async_rest.core.pages",
     "LinkPages": "airflow_async_rest.core.pages",
@@ -29,12 +32,14 @@ _HOMES = {
     "OffsetPages": "airflow_async_rest.core.pages",
     "RequestRetry": "airflow_async_rest.core.retry",
     "Response": "airflow_async_rest.core.models",
+    "Results": "airflow_async_rest.core.results",
     "Verdict": "airflow_async_rest.core.models",
     "Window": "airflow_async_rest.windows",
     "split_windows": "airflow_async_rest.windows",
 }
 
 __all__ = [
+    "RESULTS",
     "Batch",
     "CursorPages",
     "LinkPages",
@@ -42,6 +47,7 @@ __all__ = [
     "OffsetPages",
     "RequestRetry",
     "Response",
+    "Results",
     "Verdict",
     "Window",
     "__version__",

@@ -15,7 +15,7 @@ from airflow_async_rest.core.answer import AnswerReader, Rows
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.columns import Columns, RowShape
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.errors import ConfigurationError, KilledError, LoadError
 from airflow_async_rest.core.fetch_request import Body, FetchRequestBuilder
 from airflow_async_rest.core.fetching import FetchPlan
 from airflow_async_rest.core.job import Fetch, Job
@@ -267,7 +267,8 @@ class ChunkQueue:
         """Hand rows over, when there is room."""
         self._room.acquire()
         if self._abandoned:
-            raise KilledError("nobody takes the rows any more")
+            self._room.release()  # so that nobody waits who comes later
+            raise LoadError("nobody takes the rows any more")
         self._count += len(rows)
         self._chunks.put([dict(row.values) for row in rows])
         return []

@@ -1,8 +1,12 @@
 """What operators and ``deliver`` are told, made into jobs of the engine."""
 
+import asyncio
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sized
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -137,7 +141,7 @@ def row_job(
         replays=replay is not None,
         expected=expected,
         has_key=bool(key),
-        target=f"Delivering to {method} {sending.endpoint}{_batches_of(sending.batch)} at",
+        target=f"Delivering to {f'{method} {sending.endpoint}'.strip()}{_batches_of(sending.batch)} at",
         about=about,
         folder=folder,
         folder_uri=uri,
@@ -224,10 +228,11 @@ def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, met
         )
     if method == "GET":
         raise ConfigurationError("method='GET' has no body, which a batch needs: write POST or PUT.")
-    if batch.results is not None and sending.response_check is not None:
+    if batch.reader is not None and sending.response_check is not None:
+        implied = "" if batch.results else ", which format='bulk' has by itself (results='elasticsearch'),"
         raise ConfigurationError(
-            "response_check and Batch(results=...) both read the answer: leave one out. A function as results may "
-            "return None where the status is to decide."
+            f"response_check and Batch(results=...){implied} both read the answer: leave one out. A function as "
+            "results may return None where the status is to decide."
         )
 
 
@@ -238,6 +243,9 @@ def _batches_of(batch: Batch | None) -> str:
 def _text_headers(headers: Any) -> dict[str, str]:
     if not isinstance(headers or {}, Mapping):
         raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
+    unset = [name for name, value in (headers or {}).items() if value is None]
+    if unset:
+        raise ConfigurationError(f"headers: {unset[0]!r} is None: write a text, or leave the header out.")
     texts = {
         name: str(value).strip() if isinstance(value, int | float | str) else value
         for name, value in (headers or {}).items()
@@ -256,13 +264,15 @@ class GivenItems:
     def __init__(self, items: Iterable[Any]) -> None:
         if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
             raise ConfigurationError(f"items is a {type(items).__name__}: give a list or another iterable of dicts.")
+        if hasattr(items, "columns") and hasattr(items, "iloc"):  # it would be iterated by the names of its columns
+            raise ConfigurationError('items is a DataFrame: give its rows, df.to_dict("records").')
         self._items = items
 
     def __iter__(self) -> Generator[list[Mapping[str, Any]], None, None]:
-        """Give chunks of rows; an item that is no dict becomes ``{"item": item}``."""
+        """Yield chunks of rows; see :func:`_row_of`."""
         items = iter(self._items)
         while chunk := list(islice(items, _ITEMS_CHUNK)):
-            yield [item if isinstance(item, Mapping) else {"item": item} for item in chunk]
+            yield [item if isinstance(item, dict) else _row_of(item) for item in chunk]
 
     def expected(self) -> Expected | None:
         """Give how many there are, when that is known beforehand."""
@@ -270,6 +280,17 @@ class GivenItems:
 
     def cancel(self) -> None:
         """Do nothing: the items are the author's."""
+
+
+def _row_of(item: Any) -> Mapping[str, Any]:
+    """Make a row of an item: by its names, where it has some, as named tuples do; else ``{"item": item}``."""
+    if isinstance(item, Mapping):
+        return item
+    if callable(by_name := getattr(item, "_asdict", None)):
+        return dict(by_name())
+    if isinstance(item, sqlite3.Row):
+        return dict(item)
+    return {"item": item}
 
 
 def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:
@@ -298,8 +319,7 @@ class PlainCall:
             task: Any = self._context["ti"].task
             # The dead letters of one call must not make those of another void.
             self._number = task.async_rest_calls = getattr(task, "async_rest_calls", 0) + 1
-            # A @task has no on_kill of its own, and without one SIGKILL would find the dead letters unwritten.
-            task.on_kill = lambda: self.stop.pull(KilledError("the task was killed"))
+            _stop_when_killed(task, self.stop)
 
     @property
     def sub_folder(self) -> str:
@@ -307,7 +327,20 @@ class PlainCall:
         return f"call-{self._number}" if self._number > 1 else ""
 
     def run(self, job: Job) -> dict[str, Any]:
-        """Run a job, and give its report."""
+        """Run a job, and return its report; from a coroutine too, which waits as it would for any call that blocks."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._run(job)
+        with ThreadPoolExecutor(1, "async-rest-job") as thread:  # a thread has one loop at most
+            running = thread.submit(copy_context().run, self._run, job)
+            try:
+                return running.result()
+            except BaseException:
+                self.stop.pull(KilledError("interrupted"))
+                raise
+
+    def _run(self, job: Job) -> dict[str, Any]:
         return run_job(
             job,
             self._context,
@@ -316,3 +349,20 @@ class PlainCall:
             started=self._started,
             failed_items_key="failed_items" if self._number == 1 else f"failed_items_{self._number}",
         )
+
+
+def _stop_when_killed(task: Any, stop: StopSwitch) -> None:
+    """Have a kill of a task stop what it runs, whatever it runs at once.
+
+    A @task has no on_kill of its own, and without one SIGKILL would find the dead letters unwritten.
+    """
+    if not hasattr(task, "async_rest_stops"):
+        task.async_rest_stops, before = [], task.on_kill
+
+        def on_kill() -> None:
+            for each in task.async_rest_stops:
+                each.pull(KilledError("the task was killed"))
+            before()
+
+        task.on_kill = on_kill
+    task.async_rest_stops.append(stop)

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -118,14 +120,32 @@ def _collecting_new_garbage_only() -> Iterator[None]:
     Airflow has some hundred thousand objects, and rows are made so fast that it would look through all of them again
     and again: half the time of a bulk delivery. Rows need no collection; they go when the last one lets them go.
     """
-    thresholds = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS_BEFORE_A_COLLECTION, *thresholds[1:])
+    with _collector.lock:
+        if not _collector.jobs:
+            _collector.thresholds = gc.get_threshold()
+            gc.freeze()
+            gc.set_threshold(_NEW_OBJECTS_BEFORE_A_COLLECTION, *_collector.thresholds[1:])
+        _collector.jobs += 1
     try:
         yield
     finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
+        with _collector.lock:
+            _collector.jobs -= 1
+            if not _collector.jobs:
+                gc.set_threshold(*_collector.thresholds)
+                gc.unfreeze()
+
+
+@dataclass
+class _Collector:
+    """The garbage collector is the process's: the first of several jobs at once sets it, the last one puts it back."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    jobs: int = 0
+    thresholds: tuple[int, int, int] = (0, 0, 0)
+
+
+_collector = _Collector()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

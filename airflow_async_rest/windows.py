@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from difflib import get_close_matches
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from airflow_async_rest.compat.timetables import tick_before, ticks_after, timezone_of
 from airflow_async_rest.core.errors import ConfigurationError
 
 _CONF_NAMES = ("window_start", "window_end")
+_UNTOUCHED = (None, "", "None")  # a trigger form's empty fields, and what templates make of them
 _ALIKE = 0.85  # "window_strat" and "windowStart" are; "window_size" is not
 _ZERO_WIDTH = (
     "this run has no window: {why}. Give it one in one of three ways: (1) schedule the DAG with "
@@ -45,14 +46,19 @@ class Window:
         return {"window_start": self.start.isoformat(), "window_end": self.end.isoformat()}
 
 
-def parse_instant(argument: str, value: Any) -> datetime:
-    """Read a date or time; without an offset it is UTC, a date is its midnight.
+def parse_instant(argument: str, value: Any, zone: tzinfo = UTC) -> datetime:
+    """Read a date or time; a date is its midnight.
 
     :param argument: its name, for the error.
+    :param zone: of what has no offset. Of a time that clocks show twice, or leave out, the later reading counts, as in
+        Airflow's timetables.
     :return: in UTC, a plain :class:`datetime.datetime`.
     :raises ConfigurationError: when it cannot be read.
     """
-    return _to_utc(argument, _parse(argument, value))
+    instant = _parse(argument, value)
+    if instant.tzinfo is not None:
+        return _to_utc(argument, instant)
+    return max(_to_utc(argument, instant.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
 
 
 def _to_utc(argument: str, instant: datetime) -> datetime:
@@ -75,10 +81,9 @@ def _parse(argument: str, value: Any) -> datetime:
             ) from None
     if isinstance(value, datetime):
         # A plain datetime: pendulum's subclass has its own arithmetic and representation.
-        plain = datetime.combine(value.date(), value.timetz())
-        return plain if plain.tzinfo else plain.replace(tzinfo=UTC)
+        return datetime.combine(value.date(), value.timetz())
     if isinstance(value, date):
-        return datetime.combine(value, time(), UTC)
+        return datetime.combine(value, time())
     raise ConfigurationError(f"{argument}={value!r}: write a date or time, such as '2026-01-31'.")
 
 
@@ -97,6 +102,7 @@ def split_windows(start: Any, end: Any, step: timedelta) -> list[dict[str, str]]
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"step={step!r}: write a positive length, such as timedelta(days=1).")
     first, last = _parse("start", start), parse_instant("end", end)
+    first = first if first.tzinfo else first.replace(tzinfo=UTC)
     whole = Window(first, last)
     if step % timedelta(days=1):  # arithmetic of aware datetimes follows the wall clock: wanted for days only
         first = whole.start
@@ -116,6 +122,11 @@ def _step_on(left: datetime, step: timedelta, last: datetime) -> datetime:
         return last
 
 
+def is_given(value: Any) -> bool:
+    """Tell whether one end of a window says anything: null and empty texts do not."""
+    return (value.strip() if isinstance(value, str) else value) not in _UNTOUCHED
+
+
 def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_end: Any = None) -> Window:
     """Find the window of a run.
 
@@ -123,30 +134,37 @@ def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_
     the partition date (up to the next one). Airflow's plain ``"@daily"`` gives an interval of zero width,
     which is an error, because it would deliver nothing and look like success.
 
-    :param context: Airflow's task context.
+    :param context: Airflow's task context; dates and times without an offset are in the zone of its DAG's timetable.
     :raises ConfigurationError: when there is no window; it names the ways out.
     """
-    if window_start is not None or window_end is not None:
-        return _both(window_start, window_end, "argument")
+    timetable = getattr(context.get("dag"), "timetable", None)
+    zone = timezone_of(timetable)
+    if is_given(window_start) or is_given(window_end):
+        return _both(window_start, window_end, "argument", zone)
     dag_run = context.get("dag_run")
     conf = getattr(dag_run, "conf", None) or {}
     _check_spelling(conf)
-    if "window_start" in conf or "window_end" in conf:
-        if str(getattr(dag_run, "run_type", "")).rpartition(".")[2].lower().startswith("backfill"):
+    start, end = conf.get("window_start"), conf.get("window_end")
+    if is_given(start) or is_given(end):
+        if _run_type(dag_run).startswith("backfill"):
             raise ConfigurationError(
                 "the conf of this backfill has window_start or window_end: each of its runs would send that "
                 "same window. Leave them out; a backfill's runs take their own data intervals."
             )
-        return _both(conf.get("window_start"), conf.get("window_end"), "conf")
+        return _both(start, end, "conf", zone)
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     if start is not None and end is not None and start < end:
         return Window(start, end)
     partition = context.get("partition_date") or getattr(dag_run, "partition_date", None)
     if partition is not None:
-        return _partition_window(partition, context)
+        return _partition_window(partition, dag_run, timetable)
     no_interval = "it has no data interval, as runs of 'airflow dags trigger' have none whatever the schedule"
     why = f"its data interval is empty ({start} to {end})" if start is not None else no_interval
     raise ConfigurationError(_ZERO_WIDTH.format(why=why))
+
+
+def _run_type(dag_run: Any) -> str:
+    return str(getattr(dag_run, "run_type", "")).rpartition(".")[2].lower()
 
 
 def _check_spelling(conf: Mapping[str, Any]) -> None:
@@ -157,23 +175,22 @@ def _check_spelling(conf: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"the run's conf has {name!r}: write {right[0]!r}.")
 
 
-def _both(start: Any, end: Any, where: str) -> Window:
+def _both(start: Any, end: Any, where: str, zone: tzinfo) -> Window:
     for name, value in (("window_start", start), ("window_end", end)):
-        if value is None or value == "":
+        if value is None or (isinstance(value, str) and not value.strip()):
             raise ConfigurationError(f"{name} is missing: the {where} gives only the other end of the window.")
-    return Window(start, end)
+    return Window(parse_instant("window_start", start, zone), parse_instant("window_end", end, zone))
 
 
-def _partition_window(partition: datetime, context: Mapping[str, Any]) -> Window:
-    """From a partition's date to the next one, by the cron expression of the DAG's timetable."""
-    from croniter import croniter  # noqa: PLC0415  (Airflow's own dependency; needed by partitioned DAGs only)
-
-    timetable = getattr(context.get("dag"), "timetable", None)
-    expression = getattr(timetable, "expression", None)
-    if not isinstance(expression, str):
+def _partition_window(partition: datetime, dag_run: Any, timetable: Any) -> Window:
+    """From a partition's date to the next one, as the DAG's timetable has them."""
+    start = parse_instant("partition_date", partition)
+    run_after = getattr(dag_run, "run_after", None)
+    if run_after is not None and _run_type(dag_run) == "scheduled":
+        start = tick_before(timetable, run_after) or start
+    end = next(ticks_after(timetable, start), None)
+    if end is None:
         raise ConfigurationError(
             _ZERO_WIDTH.format(why=f"it has the partition date {partition}, but its timetable does not say how long")
         )
-    zone = getattr(timetable, "timezone", UTC)
-    local = _parse("partition_date", partition).astimezone(zone if isinstance(zone, tzinfo) else ZoneInfo(str(zone)))
-    return Window(local, croniter(expression, local).get_next(datetime))
+    return Window(start, end)

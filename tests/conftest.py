@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import tempfile
 from dataclasses import dataclass
 
@@ -73,6 +74,23 @@ def api():
     """A real HTTP server; set ``api.answer`` to what it should do."""
     with running_api() as server:
         yield server
+
+
+@pytest.fixture
+def ends():
+    """Fail a test that does not end: in a task that lets nobody else run, no timeout of the loop's ever fires."""
+    fired = []
+
+    def interrupt(signum, frame):
+        fired.append(frame)
+        pytest.fail(f"it does not end; it is at {frame.f_code.co_filename}:{frame.f_lineno}")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 30, 1)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+    assert not fired, "it ended only because it was interrupted"  # a task keeps what is raised in it to itself
 
 
 @pytest.fixture

@@ -120,10 +120,11 @@ class FakeOracle:
             cursor.fetchone.return_value = (greeting,)
         elif "trans_id" not in sql:  # SQLAlchemy's way to find out the isolation level; it does without
             self.executed.append((sql, dict(parameters or {})))
-            if self.refuse_query and not sql.startswith("ALTER"):
+            if sql.startswith(("ALTER", "SET")):
+                return
+            if self.refuse_query:
                 raise self.refuse_query
-            if not sql.startswith("ALTER"):
-                self._answer(cursor)
+            self._answer(cursor)
 
     def _answer(self, cursor: Any) -> None:
         cursor.description = self.columns or None

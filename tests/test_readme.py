@@ -54,6 +54,18 @@ def test_the_argument_tables_defaults_are_the_operators(operator):
                 assert defaults[name] is None, name
 
 
+def test_every_way_to_read_the_results_of_a_batch_is_named():
+    from airflow_async_rest import RESULTS, Results
+
+    table, arguments = section("Bulk requests").split("| argument of `Results` |")
+    named = re.findall(r'`"(\w+)"`', table.split("| `results` |")[1].split("The names stand")[0])
+    assert set(named) == set(RESULTS)
+    defined = set(inspect.signature(Results).parameters)
+    rows = {name for line in arguments.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line)}
+    assert defined <= rows
+    assert set(re.findall(r":param (\w+):", inspect.getdoc(Results))) == defined
+
+
 def test_every_argument_of_the_replay_is_named():
     text = section("Arguments of `SqlToRestOperator`").split("`ReplayDeadLettersOperator` takes", 1)[1]
     assert set(arguments_of(operators()["ReplayDeadLettersOperator"])) - {"trigger_rule"} <= set(

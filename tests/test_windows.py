@@ -1,13 +1,14 @@
 # ruff: noqa: DTZ001  (times without an offset are among what is tested)
 from datetime import UTC, date, datetime, timedelta, timezone
-from itertools import pairwise
+from itertools import islice, pairwise
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_async_rest.compat.timetables import ticks_after
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.windows import Window, parse_instant, resolve_window, split_windows
 
@@ -84,7 +85,8 @@ def test_airflows_own_run_types_are_told_apart():
         ({}, (None, "2026-01-01"), "window_start is missing: the argument"),
         ({}, ("", "2026-01-01"), "window_start is missing"),
         (context(conf={"window_end": "2026-01-01"}), (), "window_start is missing: the conf"),
-        (context(conf={"window_start": None, "window_end": None}), (), "window_start is missing: the conf"),
+        (context(conf={"window_start": None, "window_end": "2026-01-01"}), (), "window_start is missing: the conf"),
+        (context(conf={"window_start": " ", "window_end": "2026-01-01"}), (), "window_start is missing: the conf"),
         ({}, ("yesterday", "2026-01-01"), "window_start='yesterday'"),
         ({}, ("2026-01-01", "None"), "window_end='None'"),
         ({}, ("2026-01-02", "2026-01-01"), "half-open"),
@@ -96,10 +98,90 @@ def test_a_wrong_window_is_refused_by_name(made, arguments, text):
         resolve_window(made, *arguments)
 
 
-def partition(at: datetime, cron: str, zone) -> dict:
+UNTOUCHED = st.sampled_from([None, "", " ", "None"])
+
+
+@given(st.lists(UNTOUCHED, min_size=4, max_size=4), st.sampled_from(["manual", "backfill"]))
+def test_a_forms_untouched_fields_mean_the_runs_own_interval(values, run_type):
+    conf, arguments = dict(zip(CONF, values[:2], strict=True)), values[2:]
+    assert resolve_window(context(*INTERVAL, conf=conf, run_type=run_type), *arguments) == Window(*INTERVAL)
+    with pytest.raises(ConfigurationError, match="this run has no window"):
+        resolve_window(context(conf=conf, run_type=run_type), *arguments)
+
+
+def test_an_untouched_argument_leaves_the_word_to_the_conf():
+    assert resolve_window(context(*INTERVAL, conf=CONF), "", None) == Window(*CONF.values())
+
+
+def schedules() -> dict:
+    from airflow.sdk import (
+        Asset,
+        AssetOrTimeSchedule,
+        CronDataIntervalTimetable,
+        CronPartitionTimetable,
+        CronTriggerTimetable,
+        MultipleCronTriggerTimetable,
+    )
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    daily = CronDataIntervalTimetable("0 0 * * *", timezone="Europe/Helsinki")
+    several = MultipleCronTriggerTimetable("0 1 * * *", "0 2 * * *", timezone="Europe/Helsinki")
+    in_utc = CronDataIntervalTimetable("0 0 * * *", timezone="utc")
+    return {
+        "interval": (daily, 2),
+        "trigger": (CronTriggerTimetable("0 0 * * *", timezone="Europe/Helsinki"), 2),
+        "partition": (CronPartitionTimetable("0 0 * * *", timezone="Europe/Helsinki"), 2),
+        "several": (several, 2),
+        "assets or times": (AssetOrTimeSchedule(timetable=daily, assets=[Asset("a")]), 2),
+        "core": (coerce_to_core_timetable(daily), 2),
+        "core, several": (coerce_to_core_timetable(several), 2),
+        "utc": (in_utc, 0),
+        "assets": ([Asset("a")], 0),
+        "length": (timedelta(days=1), 0),
+        "none": (None, 0),
+    }
+
+
+@pytest.mark.parametrize("name", schedules())
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-03-01", "2026-03-02"),
+        ("2026-03-01T00:00", " 2026-03-02 00:00:00 "),
+        (date(2026, 3, 1), date(2026, 3, 2)),
+        (datetime(2026, 3, 1), datetime(2026, 3, 2)),
+    ],
+)
+def test_what_has_no_zone_is_in_the_timetables(name, start, end):
+    from airflow.sdk import DAG
+
+    schedule, hours = schedules()[name]
+    dag = DAG("zoned", schedule=schedule)
+    expected = Window(*(utc(2026, 3, day) - timedelta(hours=hours) for day in (1, 2)))
+    assert resolve_window(context(dag=dag), start, end) == expected
+    assert resolve_window(context(dag=dag, conf={"window_start": start, "window_end": end})) == expected
+
+
+def test_what_has_a_zone_keeps_it():
+    dag = partition(INTERVAL[0], "0 0 * * *", "Europe/Helsinki")["dag"]
+    conf = {"window_start": "2026-03-01T00:00Z", "window_end": "2026-03-02T01:00+01:00"}
+    assert resolve_window(context(dag=dag, conf=conf)) == Window(utc(2026, 3, 1), utc(2026, 3, 2))
+
+
+@pytest.mark.parametrize("day", [(2026, 3, 28), (2026, 3, 29), (2026, 10, 24), (2026, 10, 25)])
+def test_a_window_written_by_the_clock_is_the_scheduled_one(day):
+    made = partition(utc(*day), "0 2 * * *", "Europe/Prague")
+    for tick in islice(ticks_after(made["dag"].timetable, utc(*day) - timedelta(days=1)), 2):
+        local = tick.astimezone(PRAGUE).date()
+        conf = {"window_start": f"{local} 02:00", "window_end": f"{local + timedelta(days=1)} 02:00"}
+        typed = resolve_window(context(dag=made["dag"], conf=conf))
+        assert typed == resolve_window({**made, "partition_date": tick})
+
+
+def partition(at: datetime, cron: str, zone, run_offset=None) -> dict:
     from airflow.sdk import DAG, CronPartitionTimetable
 
-    with DAG("partitioned", schedule=CronPartitionTimetable(cron, timezone=zone)) as dag:
+    with DAG("partitioned", schedule=CronPartitionTimetable(cron, timezone=zone, run_offset=run_offset)) as dag:
         return {"partition_date": at.astimezone(UTC), "dag": dag, "dag_run": SimpleNamespace(conf={})}
 
 
@@ -119,6 +201,97 @@ def partition(at: datetime, cron: str, zone) -> dict:
 def test_a_partition_lasts_until_the_next_one(at, cron, zone, hours):
     window = resolve_window(partition(at, cron, zone))
     assert (window.start, window.end - window.start) == (at.astimezone(UTC), timedelta(hours=hours))
+
+
+CHANGES = st.sampled_from(
+    [
+        ("Europe/Prague", utc(2026, 3, 29)),
+        ("Europe/Prague", utc(2026, 10, 25)),
+        ("America/New_York", utc(2026, 3, 8)),
+        ("America/New_York", utc(2026, 11, 1)),
+        ("Australia/Lord_Howe", utc(2026, 4, 4)),
+        ("Australia/Lord_Howe", utc(2026, 10, 3)),
+        ("America/Sao_Paulo", utc(2018, 11, 4)),  # at midnight
+        ("Pacific/Apia", utc(2011, 12, 30)),  # a day left out
+        ("Africa/Casablanca", utc(2026, 2, 15)),
+        ("Antarctica/Troll", utc(2026, 10, 25)),  # two hours
+        ("Asia/Kathmandu", utc(2026, 1, 1)),
+        ("UTC", utc(2026, 1, 1)),
+    ]
+)
+CRONS = st.sampled_from(
+    ["0 * * * *", "*/7 * * * *", "*/20 1-3 * * *", "0 */2 * * *", "0 0,2 * * *", "45 1,2 * * *", "0 3 * * 0", "@daily"]
+) | st.builds("{} {} * * *".format, st.sampled_from([0, 15, 30, 59]), st.integers(0, 3))
+
+
+def scheduled(cron: str, zone: str, run_offset: int, first: datetime, count: int) -> list[Window]:
+    """The windows of runs as Airflow's scheduler makes them, one after the other."""
+    import pendulum
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import DagRunInfo, TimeRestriction
+
+    made = partition(first, cron, zone, run_offset)
+    core = coerce_to_core_timetable(made["dag"].timetable)
+    last, windows = DagRunInfo(run_after=pendulum.instance(first), data_interval=None), []
+    for _ in range(count):
+        last = core.next_dagrun_info_v2(last_dagrun_info=last, restriction=TimeRestriction(None, None, True))
+        dag_run = SimpleNamespace(conf={}, run_type="scheduled", run_after=last.run_after)
+        windows.append(resolve_window({**made, "partition_date": last.partition_date, "dag_run": dag_run}))
+    return windows
+
+
+def assert_they_touch(windows: list[Window]) -> None:
+    for earlier, later in pairwise(windows):
+        assert earlier.end == later.start
+
+
+@settings(deadline=None, max_examples=60)
+@given(CHANGES, CRONS, st.integers(0, 48), st.integers(-2, 1))
+def test_windows_of_partitions_touch_whatever_the_clocks_do(change, cron, hours_before, run_offset):
+    zone, day = change
+    assert_they_touch(scheduled(cron, zone, run_offset, day - timedelta(hours=hours_before), 12))
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "day"),
+    [
+        ("0 2 * * *", "Europe/Prague", utc(2026, 10, 23)),
+        ("0 1 * * *", "America/New_York", utc(2026, 10, 30)),
+        ("45 1,2 * * *", "Australia/Lord_Howe", utc(2026, 4, 2)),
+        ("0 2 * * *", "Europe/Prague", utc(2026, 3, 27)),
+    ],
+)
+@pytest.mark.parametrize("run_offset", [0, -1])
+def test_partitions_have_no_hole_and_no_overlap(cron, zone, day, run_offset):
+    windows = scheduled(cron, zone, run_offset, day, 6)
+    assert_they_touch(windows)
+    assert windows[0].start < windows[-1].end - timedelta(days=1)
+
+
+@settings(deadline=None, max_examples=30)
+@given(CHANGES, CRONS)
+def test_windows_of_a_backfill_touch(change, cron):
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    zone, day = change
+    made = partition(day, cron, zone)
+    core = coerce_to_core_timetable(made["dag"].timetable)
+    infos = core.iter_partition_dagrun_infos(earliest=day - timedelta(days=1), latest=day + timedelta(days=60))
+    assert_they_touch([resolve_window({**made, "partition_date": info.partition_date}) for info in islice(infos, 40)])
+
+
+def test_a_run_of_another_cron_than_todays_keeps_its_partition():
+    made = partition(utc(2026, 5, 1), "0 0 * * *", "UTC", run_offset=-1)
+    made["dag_run"] = SimpleNamespace(conf={}, run_type="scheduled", run_after=utc(2026, 5, 2, 6))
+    assert resolve_window(made) == Window(utc(2026, 5, 1), utc(2026, 5, 2))
+
+
+def test_a_partition_of_assets_names_the_ways_out():
+    from airflow.sdk import DAG, Asset, PartitionedAssetTimetable
+
+    dag = DAG("of_assets", schedule=PartitionedAssetTimetable(assets=Asset("a")))
+    with pytest.raises(ConfigurationError, match="its timetable does not say how long"):
+        resolve_window({"partition_date": utc(2026, 1, 1), "dag": dag, "dag_run": SimpleNamespace(conf={})})
 
 
 def test_the_zone_of_a_partition_may_be_an_object():

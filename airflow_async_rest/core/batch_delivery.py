@@ -4,22 +4,20 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from airflow_async_rest.core.batch_answer import BatchAnswer, BatchAnswers, alike
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.batch_split import Acceptance, Probe, Refusal
 from airflow_async_rest.core.dead_letters import UNREADABLE
-from airflow_async_rest.core.errors import ItemError, ResultsError, SendError, StoppedError
+from airflow_async_rest.core.errors import ItemError, SendError, StoppedError
 from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Request, Response, Verdict
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.response import (
     NEVER_SENT,
     UNMATCHED,
-    Judgment,
     ResponseCheck,
-    classify_response,
     classify_status,
     is_fate_unknown,
-    is_there_already,
     judge_error,
 )
 from airflow_async_rest.core.retry import RequestRetry
@@ -28,6 +26,7 @@ from airflow_async_rest.core.sender import Sender
 _TOO_LARGE = 413
 # Of a body that was too large, this much is sent from then on: its half, and room for rows of uneven sizes.
 _SHARE_AFTER_TOO_LARGE = 2 / 3
+_AS_A_WHOLE = "refused as a whole, perhaps because of one row: a replay, or a Clear, halves it until that is alone"
 # Of a batch that is refused whole, so many items count when it is judged how things go: one row may be at fault, and
 # that should not look like the end of all. Ten such batches do.
 _MOST_NEWS = 20
@@ -68,21 +67,6 @@ class _Group:
         return _Group(items, self.form, self.requests, probe=self.probe, refusal=self.refusal)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What became of the items of a group.
-
-    :param response: None when there was none.
-    :param of_all: what all of them were answered alike; None when it tells by item.
-    :param already_there: how many of the delivered ones an earlier attempt has delivered.
-    """
-
-    results: list[ItemResult]
-    response: Response | None = None
-    of_all: ItemResult | None = None
-    already_there: int = 0
-
-
 class BatchDelivery:
     """Delivers batches; any number of workers share it.
 
@@ -90,10 +74,11 @@ class BatchDelivery:
     was learned before.
 
     :param recorder: is told what goes together, and what was delivered.
-    :param settle: takes the outcome of an item that was not delivered, and as ``is_news`` whether it counts when it is
-        judged how things go.
+    :param settle: takes the outcome of an item that was not delivered; as ``is_news`` whether it counts when it is
+        judged how things go, and as ``is_own`` whether it is the item's own, and not that of a whole request.
     :param excerpts: says what the API answered.
     :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
+    :param acceptance: tells whether the API takes batches at all.
     :param creates_only: whether requests carry ``If-None-Match: *``.
     """
 
@@ -107,18 +92,20 @@ class BatchDelivery:
         response_check: ResponseCheck | None,
         excerpts: Excerpts,
         on_uncertain: Callable[[Request], None],
+        acceptance: Acceptance,
         creates_only: bool = False,
     ) -> None:
         self._sender = sender
         self._recorder = recorder
         self._settle = settle
         self._retry = retry
-        self._check = response_check
         self._excerpts = excerpts
         self._on_uncertain = on_uncertain
-        self._creates_only = creates_only
+        self._answers = BatchAnswers(
+            retry=retry, response_check=response_check, excerpts=excerpts, creates_only=creates_only
+        )
         self._largest_bytes = math.inf
-        self._acceptance = Acceptance()
+        self._acceptance = acceptance
         # What an earlier try has sent well, this one would not get out at all if it had to be the first to be accepted.
         self._accepted_before = recorder.totals.delivered > 0
 
@@ -138,7 +125,7 @@ class BatchDelivery:
     async def _deliver(self, group: _Group, *, culprit_inside: bool = False) -> bool:
         """Deliver a group. :return: whether all of it was delivered."""
         if group.probe is not None and group.refusal is not None and group.probe.requests <= 0:
-            self._settle_all(group, self._alike(group, group.refusal), last=True)
+            self._settle_all(group, alike(group.items, group.refusal), last=True)
             return False
         if len(group.items) > 1 and (culprit_inside or self._is_too_large(group)):
             return await self._deliver_halves(group, culprit_inside=culprit_inside)
@@ -165,7 +152,7 @@ class BatchDelivery:
     def _most_attempts(self, group: _Group) -> int:
         return (group.probe.attempts if group.probe else None) or self._retry.max_attempts
 
-    async def _may_split(self, group: _Group, answer: _Answer, *, last: bool) -> bool:
+    async def _may_split(self, group: _Group, answer: BatchAnswer, *, last: bool) -> bool:
         """Decide whether a group is sent in halves because of what all of it was answered, and bound what that costs.
 
         :param last: whether this was its last attempt.
@@ -177,11 +164,17 @@ class BatchDelivery:
         status, form = answer.response.status, group.form
         if status not in form.batch.split_on or not (answer.of_all.verdict is Verdict.REFUSED or last):
             return False
-        refusal = Refusal(status, len(group.items), group.lost, any(item.uncertain for item in group.items))
+        replayed = group.items[0].replayed  # its request has gone again as it was, and is refused: it is not stored
+        uncertain = not replayed and any(item.uncertain for item in group.items)
+        refusal = Refusal(status, len(group.items), group.lost, uncertain)
         if not refusal.may_split:
             return False
         accepted = not refusal.needs_acceptance or await self._acceptance.known()
-        if not (accepted or self._accepted_before or group.items[0].replayed):
+        if not (accepted or self._accepted_before or replayed):
+            hint = ItemResult(
+                answer.of_all.verdict, answer.of_all.reason, f"{_AS_A_WHOLE}; {answer.of_all.detail}", status
+            )
+            answer.results[:] = [hint] * len(group.items)
             return False
         group.refusal = answer.of_all
         group.probe = group.probe or refusal.probe(accepted=accepted)
@@ -199,12 +192,12 @@ class BatchDelivery:
         good = await self._deliver(first)
         return await self._deliver(second, culprit_inside=culprit_inside and good) and good
 
-    async def _send(self, group: _Group) -> _Answer:
+    async def _send(self, group: _Group) -> BatchAnswer:
         """Send a group once."""
         try:
             request = group.form.build(group.items)
         except ItemError as error:
-            return self._alike(group, ItemResult(Verdict.REFUSED, error.reason, str(error)))
+            return alike(group.items, ItemResult(Verdict.REFUSED, error.reason, str(error)))
         if group.probe is not None:
             group.probe.take()
         group.requests += 1
@@ -214,8 +207,8 @@ class BatchDelivery:
         except SendError as error:
             if error.sent:
                 self._note_lost(group, request)
-            return self._alike(group, ItemResult(*judge_error(error)))
-        answer = self._read(group, request, response)
+            return alike(group.items, ItemResult(*judge_error(error)))
+        answer = self._answers.read(group.form, group.items, request, response)
         if is_fate_unknown(response) and answer.of_all is not None and answer.of_all is not DELIVERED:
             self._note_lost(group, request)
         return answer
@@ -228,49 +221,7 @@ class BatchDelivery:
         if group.failures + 1 < self._most_attempts(group):
             self._on_uncertain(request)
 
-    @staticmethod
-    def _alike(group: _Group, result: ItemResult, response: Response | None = None) -> _Answer:
-        return _Answer([result] * len(group.items), response, result)
-
-    def _read(self, group: _Group, request: Request, response: Response) -> _Answer:
-        """Read what an answer says of the items of a group."""
-        judgment = classify_response(response, self._retry, self._check, needs_body=group.form.needs_body)
-        if response.broken is None and (group.form.needs_body or self._check is None):
-            try:
-                results = group.form.read(response, group.items)
-            except ResultsError as error:
-                detail = self._excerpts.of(request, response, str(error))
-                return self._alike(group, ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status), response)
-            if results is not None:
-                return self._by_item(group, results, response)
-        if judgment.verdict is Verdict.DELIVERED:
-            return self._alike(group, DELIVERED, response)
-        if self._are_there_already(group, request, response, judgment):
-            count = len(group.items)
-            return _Answer([DELIVERED] * count, response, DELIVERED, already_there=count)
-        detail = self._excerpts.of(request, response, judgment.detail)
-        return self._alike(group, ItemResult(judgment.verdict, judgment.reason, detail, response.status), response)
-
-    def _are_there_already(self, group: _Group, request: Request, response: Response, judgment: Judgment) -> bool:
-        by_status = judgment.reason == f"http_{response.status}"
-        return (
-            by_status
-            and all(item.uncertain for item in group.items)
-            and is_there_already(request, response.status, creates_only=self._creates_only)
-        )
-
-    @staticmethod
-    def _by_item(group: _Group, results: list[ItemResult], response: Response) -> _Answer:
-        there = [
-            place
-            for place, (item, result) in enumerate(zip(group.items, results, strict=True))
-            if item.uncertain and group.form.is_there_already(item, result)
-        ]
-        for place in there:
-            results[place] = DELIVERED
-        return _Answer(results, response, already_there=len(there))
-
-    def _settle_all(self, group: _Group, answer: _Answer, *, last: bool) -> tuple[list[Item], int]:
+    def _settle_all(self, group: _Group, answer: BatchAnswer, *, last: bool) -> tuple[list[Item], int]:
         """Settle what is delivered or failed for good. :return: what is to be sent again, and how many failed.
 
         :param last: whether nothing is sent again after this attempt.
@@ -298,7 +249,9 @@ class BatchDelivery:
             again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
         group.reason = again[0][1].reason if again else ""
         answered_alike = answer.of_all is not None and answer.of_all.status is not None
-        self._settle_failed(group, failed, most_news=_MOST_NEWS if answered_alike else len(failed))
+        self._settle_failed(
+            group, failed, most_news=_MOST_NEWS if answered_alike else len(failed), by_item=answer.of_all is None
+        )
         return [item for item, _ in again], len(failed)
 
     def _note_delivered(self, items: list[Item], already_there: int) -> None:
@@ -306,11 +259,13 @@ class BatchDelivery:
             self._acceptance.note()
         self._recorder.delivered(items, already_there)
 
-    def _settle_failed(self, group: _Group, failed: list[tuple[Item, ItemResult]], *, most_news: int) -> None:
+    def _settle_failed(
+        self, group: _Group, failed: list[tuple[Item, ItemResult]], *, most_news: int, by_item: bool
+    ) -> None:
         stopped: StoppedError | None = None
         for place, (item, result) in enumerate(failed):
             try:
-                self._settle(self._letter(group, item, result), is_news=place < most_news)
+                self._settle(self._letter(group, item, result), is_news=place < most_news, is_own=by_item)
             except StoppedError as error:  # after all of them: a part of the request would have another key in a retry
                 stopped = stopped or error
         if stopped is not None:

@@ -1,122 +1,122 @@
-"""Entries of the answer to a bulk request: which item one is about, and what it says. Pure."""
+"""What an entry of the answer to a bulk request says of its item. Pure."""
 
-import re
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
+from airflow_async_rest.core.columns import MISSING
 from airflow_async_rest.core.encoding import encode_anything
-from airflow_async_rest.core.errors import ResultsError
-from airflow_async_rest.core.models import DELIVERED, Item, ItemResult, Verdict
+from airflow_async_rest.core.entry_paths import compile_first, compile_path, present
+from airflow_async_rest.core.models import DELIVERED, ItemResult, Verdict
 from airflow_async_rest.core.response import classify_status
+from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sent_ids import id_text
+from airflow_async_rest.core.usual_names import Said, http_status, is_true, say_by_usual_names
 
 REASONS = {Verdict.DELIVERED: "", Verdict.REFUSED: "refused", Verdict.RETRY: "not_stored"}
-_SHOWN_CHARACTERS = 400
-_LIST_NAMES = ("results", "items", "responses", "records", "data", "value")
-_STATUS_NAMES = ("status", "statuscode", "httpstatus", "httpstatuscode")
-_SUCCESS_NAMES = ("success", "ok", "succeeded")
-_ERROR_NAMES = ("error", "errors")
-# What APIs write where others have a number.
-_GOOD_WORDS = frozenset(
-    "ok success succeeded successful created updated deleted accepted delivered stored noop".split()  # noqa: SIM905
+NOT_STORED = ItemResult(
+    Verdict.RETRY, REASONS[Verdict.RETRY], "the answer does not name it among what failed, and it is not stored"
 )
-_BAD_WORDS = frozenset({"error", "failed", "failure", "rejected", "invalid", "refused"})
-_STATUS_TEXT = re.compile(r"(?:HTTP/\S+\s+)?([1-5]\d\d)\b.*", re.DOTALL)  # "422", "HTTP/1.1 422 Unprocessable"
+_SHOWN_CHARACTERS = 400
 
 
-def find_entries(answer: Any, *, usual_names_only: bool = False) -> list[Any] | None:
-    """Find the list of results: the answer itself, or under a usual name, or the only list in it."""
-    if isinstance(answer, Mapping):
-        lists = {name: value for name, value in answer.items() if isinstance(value, list) and name not in _ERROR_NAMES}
-        named = next((lists[name] for name in _LIST_NAMES if name in lists), None)
-        only = next(iter(lists.values())) if len(lists) == 1 and not usual_names_only else None
-        answer = only if named is None else named
-    return answer if isinstance(answer, list) else None
+class EntryReader:
+    """Reads single entries.
 
-
-def check_count(entries: Sequence[Any], items: Sequence[Item]) -> None:
-    """Check that there is an entry for each item. :raises ResultsError: when not."""
-    if len(entries) != len(items):
-        raise ResultsError(f"the answer has {len(entries)} results for {len(items)} items")
-
-
-def in_order(entries: list[Any], items: Sequence[Item], key: str | None) -> list[Any]:
-    """Give the entries in the order of their items.
-
-    That is how APIs give them, unless the entries have the items' key and it says otherwise.
-
-    :param key: the name under which to look for it; None: there is none.
-    :raises ResultsError: when there is no entry for each item, or some are about others.
+    :param retry: tells what an HTTP status means.
     """
-    check_count(entries, items)
-    names = [entry.get(key) if isinstance(entry, Mapping) else None for entry in entries]
-    said = [None if name is None else _text(name) for name in names]  # null: of one that was refused, and got no id
-    if not any(said):
-        return entries
-    keys = [_text(item.key) for item in items]
-    if all(text in (None, own) for text, own in zip(said, keys, strict=True)):
-        return entries
-    of_key = dict(zip(said, entries, strict=True))
-    if of_key.keys() == set(keys) and len(of_key) == len(items):
-        return [of_key[own] for own in keys]
-    if set(keys).isdisjoint(said):  # an id that the API has made up
-        return entries
-    raise ResultsError(f"the results are not in the order of the items, and {key!r} does not tell which is about which")
+
+    def __init__(self, results: Results, retry: RequestRetry) -> None:
+        self._retry = retry
+        self._by_usual_names = results.by_usual_names
+        self._status = compile_first(results.paths("status"))
+        self._success = compile_first(results.paths("success")) if results.success else None
+        values = results.success_values
+        self._success_values = None if values is None else frozenset(map(id_text, values))
+        self._errors = [compile_path(path) for path in results.paths("error")]
+        self._texts = [compile_path(path) for path in results.paths("text")]
+        self._code = compile_first(results.paths("code"))
+        self._retry_codes = frozenset(map(id_text, results.retry_codes))
+
+    def read(self, entry: Any, *, accepted: bool, status_is_verdict: bool = True) -> ItemResult | None:
+        """Read what an entry says of its item; None: nothing that could be understood.
+
+        :param accepted: whether the answer as a whole is a success. Where it is not, an entry without an error may
+            only mean that the item was not at fault: it was not delivered for that, and is sent again without the
+            others.
+        :param status_is_verdict: False: a field ``status`` is the object's own, where no path says otherwise.
+        """
+        said = (
+            say_by_usual_names(entry, status_is_verdict=status_is_verdict) if self._by_usual_names else self._say(entry)
+        )
+        status = said.status
+        if said.error or said.success is False:
+            return self._failure(entry, said.error, status)
+        if status is not None:
+            success = classify_status(status, self._retry) is Verdict.DELIVERED
+            return DELIVERED if success else self._failure(entry, None, status)
+        if said.success:
+            return DELIVERED
+        if said.error is None or said.unknown:
+            return None
+        return DELIVERED if accepted else ItemResult(Verdict.RETRY, REASONS[Verdict.RETRY], short(entry))
+
+    def read_failure(self, entry: Any) -> ItemResult:
+        """Read an entry of a list of failures."""
+        said = self._say(entry)
+        return self._failure(entry, said.error, said.status)
+
+    def may_go_again(self, value: Any) -> bool:
+        """Tell whether all codes in an entry, or in an answer without entries, are of those that may pass."""
+        codes = present(self._code(value)) if self._retry_codes else []
+        return bool(codes) and self._retry_codes.issuperset(map(id_text, codes))
+
+    def _say(self, entry: Any) -> Said:
+        found = self._status(entry)
+        status = http_status(found[0]) if found and (len(found) == 1 or found.count(found[0]) == len(found)) else None
+        unknown = status is None and bool(present(found))
+        return Said(status, self._find_success(entry), self._find_error(entry), unknown)
+
+    def _find_success(self, entry: Any) -> bool | None:
+        if self._success is None:
+            return None
+        flags = [None if value is MISSING else self.says_success(value) for value in self._success(entry)]
+        return False if False in flags else True if flags and None not in flags else None
+
+    def says_success(self, value: Any) -> bool:
+        """Tell whether what stands at the path of success says that all is well."""
+        return is_true(value) if self._success_values is None else id_text(value) in self._success_values
+
+    def _find_error(self, entry: Any) -> Any:
+        """Find an error: None where nothing says whether there was one, else empty where there was none."""
+        none = None
+        for find in self._errors:
+            found = find(entry)
+            for value in found:
+                if value is not MISSING and value:
+                    return value
+            if found and MISSING not in found:
+                none = ""
+        return none
+
+    def _failure(self, entry: Any, error: Any, status: int | None) -> ItemResult:
+        texts = [short(text) for find in self._texts for text in present(find(entry)) if text]
+        detail = "; ".join(texts)[:_SHOWN_CHARACTERS] or short(error or entry)
+        if self.may_go_again(entry):
+            return ItemResult(Verdict.RETRY, REASONS[Verdict.RETRY], detail, status)
+        if status is None:
+            return ItemResult(Verdict.REFUSED, REASONS[Verdict.REFUSED], detail)
+        return judge_status(status, self._retry, failed=True, detail=detail)
 
 
-def _text(value: Any) -> str:
-    """Write a key so that it compares: 7 and "7", 1.50 and 1.5 are the same."""
-    if isinstance(value, Decimal | float):
-        value = format(Decimal(str(value)).normalize(), "f")
-    return value if isinstance(value, str) else encode_anything(value).decode().strip('"')
-
-
-def judge_status(status: int, retry: RequestRetry, error: Any = None, detail: str = "") -> ItemResult:
-    """Judge an item by an HTTP status of its own; an error beside a status of success counts for more."""
+def judge_status(status: int, retry: RequestRetry, *, failed: bool = False, detail: str = "") -> ItemResult:
+    """Judge an item by an HTTP status of its own; where it ``failed`` all the same, a success is a refusal."""
     verdict = classify_status(status, retry)
     if verdict is not Verdict.DELIVERED:
         return ItemResult(verdict, f"http_{status}", detail, status)
-    return ItemResult(Verdict.REFUSED, REASONS[Verdict.REFUSED], detail, status) if error else DELIVERED
-
-
-def read_entry(entry: Any, retry: RequestRetry, *, accepted: bool) -> ItemResult:
-    """Read one entry.
-
-    :param accepted: whether the answer as a whole is a success. Where it is not, an entry without an error may
-        only mean that the item was not at fault: it was not delivered for that, and is sent again without the others.
-    :raises ResultsError: when it says nothing that could be read.
-    """
-    if not isinstance(entry, Mapping):
-        raise ResultsError(f"a result is no object: {short(entry)}")
-    plain = {str(name).lower().replace("_", ""): value for name, value in entry.items()}
-    error = next((plain[name] for name in _ERROR_NAMES if plain.get(name)), None)
-    status = _status(plain)
-    if status is not None:
-        return judge_status(status, retry, error, short(error if isinstance(error, str) else entry))
-    word = next((plain[name].lower() for name in ("status", "result") if isinstance(plain.get(name), str)), "")
-    success = next((plain[name] for name in _SUCCESS_NAMES if isinstance(plain.get(name), bool)), None)
-    if error is not None or success is False or word in _BAD_WORDS:
-        return ItemResult(Verdict.REFUSED, REASONS[Verdict.REFUSED], short(entry))
-    if success or word in _GOOD_WORDS:
-        return DELIVERED
-    if not word and any(name in plain for name in _ERROR_NAMES):
-        return DELIVERED if accepted else ItemResult(Verdict.RETRY, REASONS[Verdict.RETRY], short(entry))
-    raise ResultsError(f"a result has no status or error that could be read: {short(entry)}")
-
-
-def _status(entry: Mapping[str, Any]) -> int | None:
-    """Find an HTTP status in an entry whose names are in lower case, without underscores."""
-    for name in _STATUS_NAMES:
-        value = entry.get(name)
-        if isinstance(value, int | str) and not isinstance(value, bool):
-            match = _STATUS_TEXT.fullmatch(str(value))
-            if match:
-                return int(match[1])
-    return None
+    return ItemResult(Verdict.REFUSED, REASONS[Verdict.REFUSED], detail, status) if failed else DELIVERED
 
 
 def short(value: Any) -> str:
     """Write down what an answer says, for people."""
-    text = value if isinstance(value, str) else encode_anything(value).decode()
+    text = value if isinstance(value, str) else encode_anything(None if value is MISSING else value).decode()
     return text[:_SHOWN_CHARACTERS]

@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from airflow_async_rest.core.batch import Batch
+from airflow_async_rest.core.batch import Batch, result_choices
 from airflow_async_rest.core.batch_formats import batch_format
-from airflow_async_rest.core.batch_results import results_reader
-from airflow_async_rest.core.errors import ItemError
-from airflow_async_rest.core.models import DeadLetter, Item, ItemResult, Request, Response
+from airflow_async_rest.core.batch_lists import is_success
+from airflow_async_rest.core.batch_results import results_reader, sent_keys
+from airflow_async_rest.core.errors import ItemError, ResultsError
+from airflow_async_rest.core.models import MULTI_STATUS, DeadLetter, Item, ItemResult, Request, Response
+from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sent_ids import SentIds
 
 A_FUNCTION = "function"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -39,9 +42,10 @@ class BatchForm:
         # As dead letters tell it; a function has no name that a replay could find it by.
         self.names = {
             "format": A_FUNCTION if callable(batch.format) else batch.format,
-            "results": A_FUNCTION if callable(batch.results) else batch.results,
+            "results": _name(batch.results),
             "max_items": batch.max_items,
             "max_bytes": batch.max_bytes,
+            "split_on": list(batch.split_on),
             "key": list(key),
         }
         self._encode = encode
@@ -49,23 +53,22 @@ class BatchForm:
         self._redact = redact
         self._format = batch_format(batch.format, encode, has_key=bool(key))
         self.frame_bytes = self._format.frame_bytes
-        self._read_by_key = results_reader(batch.results, retry, key)
-        self._read_by_position = results_reader(batch.results, retry)
-        self._key = key
-        # Else an id in the answer is one that the API has made up.
-        self._sends_key = True
+        reader = batch.reader
+        keys = sent_keys(reader, key)
+        self._reader = None if reader is None else results_reader(reader, retry, keys)
+        # What was sent under the key is a fact of each item: transform may leave it out, or send another value.
+        self._ids = SentIds(keys, encode) if keys else None
         # Else a part is the payload's JSON, and the row and the payload need not be kept until the answer is there.
-        self._keeps_payloads = (
-            callable(batch.format)
-            or batch.format == "bulk"
-            or callable(batch.results)
-            or batch.results == "elasticsearch"
-        )
+        self._keeps_payloads = callable(batch.format) or batch.format == "bulk" or callable(batch.results)
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether a reader reads the body of the answer: its status alone does not say what became of the items."""
+        return self._reader is not None
 
     def prepare(self, items: Sequence[Item]) -> None:
         """Give items their parts of the body; one that has none is settled."""
         part, keeps_payloads = self._format.part, self._keeps_payloads
-        self._look_for_key(items)
         for item in items:
             if item.settled is not None:
                 continue
@@ -74,16 +77,10 @@ class BatchForm:
             except ItemError as error:
                 item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
                 continue
+            if self._ids is not None:
+                item.sent = self._ids.take(item.payload)
             if not keeps_payloads:
                 item.row, item.payload = _NOTHING, None
-
-    def _look_for_key(self, items: Sequence[Item]) -> None:
-        """Notice when payloads do not have the key: the first one speaks for all."""
-        first = next((item for item in items if item.settled is None), None)
-        if first is not None and not (
-            isinstance(first.payload, Mapping) and all(name in first.payload for name in self._key)
-        ):
-            self._sends_key = False
 
     def build(self, items: Sequence[Item]) -> Request:
         """Build the request of prepared items. :raises ItemError: when it cannot be built."""
@@ -94,24 +91,38 @@ class BatchForm:
         body = self._encode(item.payload) if self._keeps_payloads else item.part
         return replace(self.build([item]), body=body, content_type="application/json")
 
-    def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
+    def read(self, response: Response, items: Sequence[Item], *, checked: bool = False) -> list[ItemResult] | None:
         """Read what became of each item; None: the answer speaks for all of them alike.
 
+        :param checked: whether the author's ``response_check`` judges it.
         :raises ResultsError: when a success should tell, and cannot be matched to the items.
         """
-        read = self._read_by_key if self._sends_key else self._read_by_position
-        return read(response, items)
-
-    @property
-    def needs_body(self) -> bool:
-        """Whether the answer's body is read."""
-        return self.batch.results is not None
+        try:
+            results = None if self._reader is None else self._reader.read(response, items)
+        except ResultsError:
+            if is_success(response):
+                raise
+            return None  # a refusal of all: its status says why
+        except Exception as error:  # whatever an answer looks like, it fails its batch and no more
+            raise ResultsError(f"the answer cannot be read: {type(error).__name__}: {error}") from error
+        if results is None and response.status == MULTI_STATUS and not checked:
+            raise ResultsError(
+                "the answer is a 207, which tells about each item, and nothing reads it: choose "
+                f"Batch(results=...), {result_choices()}"
+            )
+        return results
 
     def is_there_already(self, item: Item, result: ItemResult) -> bool:
         """Tell whether a refusal of an item says that its action is done: by an earlier attempt, if there was one."""
         if self.batch.format != "bulk" or not isinstance(item.payload, Mapping):
             return False
         return (item.payload.get("_op_type"), result.status) in {("create", 409), ("delete", 404)}
+
+
+def _name(results: Any) -> Any:
+    if isinstance(results, Results):
+        return results.to_json()
+    return A_FUNCTION if callable(results) else results
 
 
 @dataclass(slots=True)

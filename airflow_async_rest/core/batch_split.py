@@ -68,9 +68,14 @@ class Refusal:
 
 
 class Acceptance:
-    """Whether the API takes batches at all: known when it takes one, or when it has refused all that are under way."""
+    """Whether the API takes batches at all: known when it takes one, or when it has refused all that are under way.
 
-    def __init__(self) -> None:
+    :param workers: that there are: while one of them has none, another batch may come, until there are no more. 0: that
+        is not known, and nobody waits for it.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
         self._accepted = False
         self._active = 0
         self._waiting: list[asyncio.Future[bool]] = []
@@ -84,6 +89,11 @@ class Acceptance:
         finally:
             self._active -= 1
             self._decide()
+
+    def end(self) -> None:
+        """Note that no more batches come."""
+        self._workers = 0
+        self._decide()
 
     def note(self) -> None:
         """Note that the API has taken one."""
@@ -104,7 +114,7 @@ class Acceptance:
                 self._waiting.remove(known)
 
     def _decide(self) -> None:
-        if self._accepted or len(self._waiting) >= self._active:
+        if self._accepted or len(self._waiting) >= max(self._active, self._workers):
             waiting, self._waiting = self._waiting, []
             for known in waiting:
                 if not known.done():

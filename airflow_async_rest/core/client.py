@@ -116,34 +116,36 @@ class RestClient:
         task = self._limit.begin(started)
         try:
             try:
-                answer = await self._send(self._session, request, attempt)
-                answer = self._decoded(answer)
+                if self._wire is not None and (head := self._wire.head(request)) is not None:
+                    answer = await self._wire.send(head, request.body, attempt)
+                    if request.method == "GET" and answer.status in STATUSES:
+                        answer = await self._follow(self._session, request, attempt, answer)
+                else:
+                    answer = await self._follow(self._session, request, attempt)
+                if answer.body and "Content-Encoding" in answer.headers:
+                    answer = self._decoded(answer)
             finally:
                 late = self._limit.end(task)
         except (asyncio.CancelledError, aiohttp.ClientError, OSError, ValueError, SendError) as error:
             if isinstance(error, asyncio.CancelledError) and not late:
                 raise
             return self._broken(attempt, error, time.perf_counter() - started)
-        if (
-            answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-            and self._proxy
-            and self._address.origin.startswith("http:")
-        ):
-            raise proxy_credentials_error()  # in a tunnel it would be the API's
+        if self._proxy is not None and self._is_of_proxy(answer.status):
+            raise proxy_credentials_error()
         return Response(*answer, time.perf_counter() - started)
 
-    async def _send(self, session: aiohttp.ClientSession, request: Request, attempt: Attempt) -> Answer:
-        if self._wire is None or (head := self._wire.head(request)) is None:
-            return await self._follow(session, request, attempt)
-        answer = await self._wire.send(head, request.body, attempt)
-        if request.method == "GET" and answer.status in STATUSES:
-            return await self._follow(session, request, attempt, answer)
-        return answer
+    @property
+    def _is_tunnelled(self) -> bool:
+        """Whether a proxy only passes on what it cannot read."""
+        return self._address.origin.startswith("https:")
+
+    def _is_of_proxy(self, status: int | None) -> bool:
+        """Tell whether it is the proxy that wants to know who asks: in a tunnel it would be the API."""
+        return status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._proxy is not None and not self._is_tunnelled
 
     def _decoded(self, answer: Answer) -> Answer:
         """Undo the encoding of an answer's body."""
-        if not (encoding := answer.headers.get("Content-Encoding")):
-            return answer
+        encoding = answer.headers.get("Content-Encoding", "")
         return answer._replace(body=decode_body(encoding, answer.body, self._settings.max_response_bytes))
 
     def _broken(self, attempt: Attempt, error: BaseException, seconds: float) -> Response:
@@ -151,12 +153,15 @@ class RestClient:
 
         :raises SendError: when there is nothing.
         """
-        status = attempt.status or status_seen(error)
+        # What begins before there is a tunnel is the proxy's answer, not the API's.
+        status = attempt.status or (None if self._proxy and self._is_tunnelled else status_seen(error))
+        if self._is_of_proxy(status):
+            raise proxy_credentials_error() from error
         failure = send_error(error, self._settings, self._proxy, answered=status is not None)
         if status is None:
             failure.sent = attempt.sent and was_sent(error, failure)
             raise failure from error
-        return Response(status, attempt.headers, b"", seconds, failure)
+        return Response(status, attempt.headers or {}, b"", seconds, failure)
 
     async def _follow(
         self, session: aiohttp.ClientSession, request: Request, attempt: Attempt, answer: Answer | None = None

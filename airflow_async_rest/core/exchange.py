@@ -18,8 +18,10 @@ from airflow_async_rest.core.response import (
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
 
+_NOT_SENT = Judgment(Verdict.RETRY)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)  # frozen ones take twice as long to make
 class Settled:
     """How a request ended.
 
@@ -75,7 +77,7 @@ class Exchange:
         :param uncertain: whether an earlier try may have sent it, and its answer was lost.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
-        judgment = Judgment(Verdict.RETRY)
+        judgment = _NOT_SENT
         for attempts in range(1, self._retry.max_attempts + 1):
             response: Response | None = None
             try:
@@ -84,6 +86,8 @@ class Exchange:
                 judgment, lost = judge_error(error), error.sent
             else:
                 judgment = classify_response(response, self._retry, self._check, needs_body=self._needs_body)
+                if judgment.verdict is Verdict.DELIVERED:
+                    return Settled(judgment, response, attempts, uncertain)
                 lost = is_fate_unknown(response)
                 if uncertain and self._is_there_already(request, response, judgment):
                     return Settled(Judgment(Verdict.DELIVERED), response, attempts, uncertain, already_there=True)

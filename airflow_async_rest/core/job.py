@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.batch_delivery import BatchDelivery
 from airflow_async_rest.core.batch_form import ItemBatch
+from airflow_async_rest.core.batch_split import Acceptance
 from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
@@ -128,6 +129,7 @@ class JobRun:
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
+        self._last_letter: DeadLetter | None = None
 
     def _concurrency(self) -> int:
         return self._adaptive.limit if self._adaptive else self._job.concurrency or MOST
@@ -168,7 +170,8 @@ class JobRun:
                 "clear the task, and it goes on there",
                 permanent=True,
             )
-        return judge(self._recorder.totals, self._job.max_failures, self._job.retry, self._job.folder_uri)
+        job = self._job
+        return judge(self._recorder.totals, job.max_failures, job.retry, job.folder_uri, self._last_letter)
 
     async def _deliver_all(self) -> None:
         job = self._job
@@ -256,25 +259,30 @@ class JobRun:
                 concurrency=self._adaptive,
                 retry=job.retry,
                 meter=recorder.totals.meter,
+                on_pause=self._journal.paused,
             )
+            acceptance = Acceptance(job.concurrency or 0)
             await run_pipeline(
-                ThreadedSource(job.source, resume, recorder.continue_digest),
-                self._delivering(sender, recorder),
+                ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end),
+                self._delivering(sender, recorder, acceptance),
                 workers=workers,
                 in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
                 stop=self._stop,
                 on_stop=sender.stop,
             )
 
-    def _delivering(self, sender: Sender, recorder: Recorder) -> Callable[[Item | ItemBatch], Awaitable[None]]:
+    def _delivering(
+        self, sender: Sender, recorder: Recorder, acceptance: Acceptance
+    ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
         """Make the function that takes an item, or a batch, and settles it."""
         job = self._job
 
-        def settle(outcome: Outcome, *, is_news: bool = True) -> None:
+        def settle(outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
                 self._journal.failed(outcome)
-                give_up_when_hopeless(outcome, recorder, job.conn_id)
+                self._last_letter = outcome
+                give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 
         how: dict[str, Any] = {
             "sender": sender,
@@ -289,7 +297,7 @@ class JobRun:
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
         how["creates_only"] = _creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))
-        in_batches = BatchDelivery(recorder=recorder, settle=settle, **how)
+        in_batches = BatchDelivery(recorder=recorder, settle=settle, acceptance=acceptance, **how)
 
         async def deliver(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):

@@ -9,6 +9,7 @@ from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.models import DeadLetter, Request
 
 _FAILURES_PER_REASON = 3
+_PAUSES = 5
 
 
 class Log(Protocol):
@@ -32,6 +33,7 @@ class Journal:
         self._redact = redact
         self._failures: Counter[str] = Counter()
         self._said: set[str] = set()
+        self._pauses = 0
 
     def started(
         self,
@@ -90,6 +92,16 @@ class Journal:
                 "A %s without an answer is sent again, so the API may see it twice; both carry the same "
                 "Idempotency-Key. (Said once.)",
                 request.method,
+            )
+
+    def paused(self, seconds: float) -> None:
+        """Say that all requests wait because the API asks for it; the first few times."""
+        self._pauses += 1
+        if self._pauses <= _PAUSES:
+            self._log.info(
+                "The API asks for a pause of %.3g s: all requests wait.%s",
+                seconds,
+                " (Further pauses are not said.)" if self._pauses == _PAUSES else "",
             )
 
     def progress(self, report: Mapping[str, Any]) -> None:

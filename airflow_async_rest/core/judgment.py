@@ -14,7 +14,7 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.report import Totals
-from airflow_async_rest.core.response import NEVER_SENT, is_permanent
+from airflow_async_rest.core.response import NEVER_SENT, UNMATCHED, is_permanent
 from airflow_async_rest.core.retry import RequestRetry
 
 _UNAUTHORIZED = 401
@@ -23,18 +23,24 @@ _NOTHING_BUT = {
     "http_403": "Is the connection's login, or its token, allowed to do that?",
     "http_404": "Is the path right: the endpoint, and the one in the connection's Host?",
     "http_405": "Is the method right, and the path?",
+    "http_410": "Is the path right, and the version of the API in it?",
 }
 
 
-def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str) -> None:
+# What a replay would meet again: it is wrong in the connection or the arguments.
+_OF_THE_ADDRESS = frozenset({"http_301", "http_302", "http_303", "http_307", "http_308", "http_405"})
+
+
+def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str, *, is_own: bool = False) -> None:
     """End the run when the failure of one item says that the others will fail, too.
 
     :param conn_id: of the API's connection.
+    :param is_own: whether the status is that of the item, in an answer about many.
     :raises CredentialsError: when the API, or a proxy, refuses the credentials; see :func:`explain`.
     :raises StoppedError: when nearly everything fails, or no TLS connection can be made.
     """
     said = letter.response_excerpt[:200]
-    if letter.status == _UNAUTHORIZED:
+    if letter.status == _UNAUTHORIZED and not is_own:
         raise CredentialsError(
             f"the API answers 401: check login, password or token of connection {conn_id!r}, and its auth_type, or "
             f"renew what has run out. It says: {said!r}"
@@ -75,11 +81,16 @@ def _hint(failures: Collection[str], accepted: int) -> str:
 
 
 def judge(
-    totals: Totals, max_failures: float, retry: RequestRetry, folder_uri: str | list[str]
+    totals: Totals,
+    max_failures: float,
+    retry: RequestRetry,
+    folder_uri: str | list[str],
+    last: DeadLetter | None = None,
 ) -> FailuresError | None:
     """Decide, when all is done, whether what failed is too much.
 
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
+    :param last: item of this try that failed; where all failed for its reason, it is quoted.
     """
     if is_whole(totals, max_failures) and totals.failures.total() <= _limit(totals, max_failures):
         return None
@@ -90,9 +101,10 @@ def judge(
     advice = _advice(failures, permanent) if totals.rows is None else _advice_of_fetch(failures, permanent)
     if hint := _hint(failures, totals.delivered):
         advice = f"{hint} {advice}"
+    quoted = f" The last one: {last.response_excerpt[:300]!r}" if last and list(failures) == [last.reason] else ""
     return FailuresError(
         f"{totals.failed} of {totals.read} items failed{refused} ({reasons}); max_failures allows "
-        f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}",
+        f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}{quoted and '.'}{quoted}",
         permanent=permanent,
     )
 
@@ -132,6 +144,16 @@ def _advice(reasons: Collection[str], permanent: bool) -> str:
         return (
             "The API took these requests, and its answers could not be read: look whether it has them, before a replay "
             f"with reasons=[{UNREADABLE!r}] sends them again; a retry does not. They are listed"
+        )
+    if set(reasons) == {UNMATCHED}:
+        return (
+            "The API took these requests, and what it answers cannot be matched to their items: correct "
+            "Batch(results=...), look whether the API has them, and replay with that batch=. They are listed"
+        )
+    if set(reasons) <= _OF_THE_ADDRESS:
+        return (
+            "A retry would change nothing: correct that, and clear the task, which builds the requests anew (a replay "
+            "sends them where they went). They are listed"
         )
     return (
         "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "

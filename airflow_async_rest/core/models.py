@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from airflow_async_rest.core.errors import SendError
 
 _EXCERPT_CHARACTERS = 500
+# A success of the request that says nothing of its items.
+MULTI_STATUS = 207
 
 
 class Verdict(Enum):
@@ -155,6 +157,7 @@ class Item:
     :param settled: the outcome, when it is known before sending (skipped, or its transform raised).
     :param request: the request, when it is known beforehand (a replay).
     :param part: its part of a bulk request's body.
+    :param sent: the ids that the payload has, as text, where the answer to a bulk request may repeat them.
     :param replayed: whether it was a dead letter.
     :param uncertain: whether the API may have acted on an attempt whose answer was lost, of this try or an earlier one.
     """
@@ -168,6 +171,7 @@ class Item:
     settled: Skipped | DeadLetter | None = None
     request: Request | None = None
     part: bytes = b""
+    sent: tuple[str | None, ...] = ()
     replayed: bool = False
     uncertain: bool = False
 

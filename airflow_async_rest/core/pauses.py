@@ -11,8 +11,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 _FORBIDDEN, _TOO_MANY = 403, 429
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
+_SECONDS = re.compile(r"\s*s(?:ec(?:ond)?s?)?\s*$", re.IGNORECASE)
 # Numbers below the first are seconds from now, 31 years at most; from the second on, milliseconds since 1970.
 _EPOCH_SECONDS, _EPOCH_MILLISECONDS = 1e9, 1e11
+_NO_TIME = 1e14  # milliseconds, of the year 5138
 # A policy's parameters: requests that remain, seconds until there are more.
 _REMAINING = re.compile(r";\s*r=([0-9]+)")
 _UNTIL_RESET = re.compile(r";\s*t=([0-9]+)")
@@ -36,8 +38,11 @@ def requested_pause(status: int, headers: Mapping[str, str], body: bytes, now: d
     if not isinstance(headers, CIMultiDict | CIMultiDictProxy):
         headers = CIMultiDict(headers)
     pause = _first(headers, _DELAYS, now)
-    if pause is None and (status == _TOO_MANY or (status == _FORBIDDEN and _is_used_up(headers))):
-        pause = _first(headers, _RESETS, now)
+    if pause is None and status in {_FORBIDDEN, _TOO_MANY}:
+        used_up = _is_used_up(headers)
+        # A 403 is about a limit only if it says so. A 429 beside a limit that is not used up is for another one.
+        if used_up or (used_up is None and status == _TOO_MANY):
+            pause = _first(headers, _RESETS, now)
     if pause is None and status == _TOO_MANY:
         pause = _of_body(body, now)
     return pause
@@ -73,6 +78,17 @@ def _delay(value: object, now: datetime) -> float | None:
     """Read seconds, or the time when they are over."""
     number = _number(value)
     return _until(value, now) if number is None else number
+
+
+def _retry_after(value: object, now: datetime) -> float | None:
+    """Read a ``Retry-After``, also where it came twice (``120, 120``), has a unit, or is a time since 1970."""
+    parts = value.split(",") if isinstance(value, str) else []
+    numbers = [_number(_SECONDS.sub("", part)) for part in parts]
+    pauses = [number for number in numbers if number is not None]
+    if not pauses or len(pauses) < len(parts):
+        return _until(value, now)
+    longest = max(pauses)
+    return _reset(str(longest), now) if _EPOCH_SECONDS <= longest < _NO_TIME else longest
 
 
 def _until(value: object, now: datetime) -> float | None:
@@ -112,11 +128,13 @@ def _of_policies(value: object, _now: datetime) -> float | None:
     return max((seconds for remaining, seconds in policies if remaining == least), default=None)
 
 
-def _is_used_up(headers: Mapping[str, str]) -> bool:
+def _is_used_up(headers: Mapping[str, str]) -> bool | None:
+    """Tell whether nothing remains of a limit; None when that is not said."""
     names = ("X-RateLimit-Remaining", "X-Rate-Limit-Remaining", "RateLimit-Remaining")
-    return any(_number(headers.get(name)) == 0 for name in names) or any(
-        remaining == 0 for remaining, _ in _policies(headers.get("RateLimit"))
-    )
+    said = [number for name in names if (number := _number(headers.get(name))) is not None]
+    if 0 in said or any(remaining == 0 for remaining, _ in _policies(headers.get("RateLimit"))):
+        return True
+    return False if said else None
 
 
 def _of_body(body: bytes, now: datetime) -> float | None:
@@ -146,7 +164,7 @@ _Forms = tuple[tuple[str, Callable[[object, datetime], float | None]], ...]
 _DELAYS: _Forms = (
     ("retry-after-ms", _milliseconds),
     ("x-ms-retry-after-ms", _milliseconds),
-    ("Retry-After", _delay),
+    ("Retry-After", _retry_after),
 )
 _RESETS: _Forms = (
     ("X-RateLimit-Reset-After", _seconds),

@@ -66,9 +66,15 @@ class RateLimiter:
             self._next = max(self._next, now - _MAX_LAG_SECONDS) + self._interval
             self.granted += 1
 
-    def pause(self, seconds: float) -> None:
-        """Hold back everybody for this long from now; a longer pause under way stays as it is."""
-        self._paused_until = max(self._paused_until, self._clock() + seconds)
+    def pause(self, seconds: float) -> bool:
+        """Hold back everybody for this long from now; a longer pause under way stays as it is.
+
+        :return: whether there was none under way.
+        """
+        now = self._clock()
+        begins = self._paused_until <= now
+        self._paused_until = max(self._paused_until, now + seconds)
+        return begins
 
     def share_used(self) -> float | None:
         """How much of the limit the grants so far have used, 0 to 1; None without a limit."""

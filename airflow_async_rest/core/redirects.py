@@ -7,7 +7,9 @@ from yarl import URL
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
 _PAGES = ("text/html", "application/xhtml+xml")
-_BEGINS_A_PAGE = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+_BEGINS_A_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s|<\?xml[^>]*>|<!--.*?-->)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
 _SHOWN_CHARACTERS = 200
 
 
@@ -31,9 +33,13 @@ def is_page(asked: URL, ended: URL, headers: Mapping[str, str], body: bytes, acc
     :param headers: of that answer, and ``body`` its body.
     :param accept: of the request: who asks for pages gets one.
     """
-    if asked.path.rstrip("/") == ended.path.rstrip("/") or any(kind in accept for kind in _PAGES):
+    if _same_place(asked, ended) or any(kind in accept for kind in _PAGES):
         return False
     return headers.get("Content-Type", "").lower().startswith(_PAGES) or bool(_BEGINS_A_PAGE.match(body))
+
+
+def _same_place(asked: URL, ended: URL) -> bool:
+    return (asked.path.rstrip("/"), asked.query_string) == (ended.path.rstrip("/"), ended.query_string)
 
 
 def shown_target(location: str) -> str:
@@ -53,15 +59,17 @@ def redirect_advice(asked: URL, location: str) -> str:
         change = _change(asked, target)
     except ValueError:
         change = "check the connection's Host and the endpoint"
-    return f"it is redirected to {shown_target(location)!r}, where nothing was sent: {change}"
+    return f"the API redirects to {shown_target(location)!r}, which is not followed: {change}"
 
 
 def _change(asked: URL, target: URL) -> str:
     if (asked.host, asked.path) == (target.host, target.path) and (asked.scheme, target.scheme) == ("http", "https"):
-        return "write https as the connection's Schema"
+        return "write https in the connection's Schema, or in its Host"
     if asked.origin() == target.origin() and asked.path.rstrip("/") == target.path.rstrip("/"):
         slash = "with" if target.path.endswith("/") else "without"
         return f"write the endpoint {slash} a slash at its end"
     if asked.host != target.host:
         return f"if the API lives there, write {target.host} as the connection's Host"
+    if asked.origin() != target.origin():
+        return f"if the API lives there, write {target.origin()} as the connection's Host"
     return "write that path as the endpoint; or the API wants a login, and shows its page"

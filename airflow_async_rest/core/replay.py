@@ -12,11 +12,12 @@ from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, PartId, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.source import OnDigest
 
 _CHUNK = 500
-_OF_A_BATCH = ("max_items", "max_bytes", "format", "results")
+_OF_A_BATCH = ("max_items", "max_bytes", "format", "results", "split_on")
 _TAKEN = f"not sent: the API has taken it before, so it goes again only by its name, reasons=[{UNREADABLE!r}]"
 
 
@@ -122,7 +123,7 @@ class Replay:
                     "dead letter: give the replay the same batch=Batch(...) as the task that failed."
                 )
             self._forms[place] = BatchForm(
-                self._batch or Batch(**{name: about[name] for name in _OF_A_BATCH}),
+                self._batch or _batch(about),
                 encode=self._encode,
                 retry=self._retry,
                 key=tuple(about["key"]),
@@ -201,3 +202,11 @@ class Replay:
                 uncertain=item.uncertain,
             )
         return item
+
+
+def _batch(about: Mapping[str, Any]) -> Batch:
+    """Make the batch that a dead letter names."""
+    arguments = {name: about[name] for name in _OF_A_BATCH if name in about}
+    if isinstance(arguments["results"], Mapping):
+        arguments["results"] = Results(**arguments["results"])
+    return Batch(**arguments)

@@ -1,6 +1,7 @@
 """Item -> Request: endpoint template, JSON body, idempotency key. No I/O."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -19,6 +20,7 @@ from airflow_async_rest.core.models import Item, Request
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 _TYPES_OF_ONE_TEXT = (str, int, float, Decimal, UUID, *IP_TYPES)
 _BODYLESS = frozenset({"GET", "DELETE"})
+_LEFT_OVER = re.compile(r"\{\{\s*(.+?)\s*\}\}")
 _SAFE_IN_TEMPLATE = "/:@!$&'()*+,;=~%?-._"
 
 
@@ -47,6 +49,12 @@ class EndpointTemplate:
         parts = parse_template("endpoint", relative)
         self._parts = [(quote(literal, safe=_SAFE_IN_TEMPLATE), name) for literal, name in parts]
         self.columns = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
+        left_over = _LEFT_OVER.search(endpoint)
+        if left_over and not self.columns:  # beside {id}, doubled braces are meant
+            raise ConfigurationError(
+                f"endpoint={endpoint!r} has {left_over[0]} left over, which nobody fills in here: a column is written "
+                f"{{{left_over[1]}}}."
+            )
         if _leaves("".join(literal + ("x" if name is not None else "") for literal, name in self._parts)):
             raise ConfigurationError(
                 f"endpoint={endpoint!r} has a segment '.' or '..': write the path below the connection's base URL."
@@ -86,8 +94,8 @@ def parse_template(argument: str, text: str) -> list[tuple[str, str | None]]:
     for _, name, spec, conversion in parts:
         if name is not None and (not name or spec or conversion or set(name) & set(".[]")):
             raise ConfigurationError(
-                f"{argument}={text!r}: a placeholder is just a column's name, such as {{id}}; shape the "
-                "value in the SQL."
+                f"{argument}={text!r}: a placeholder is just a column's name, such as {{id}}; a column whose name has "
+                "one of . [ ] ! : needs an alias, and a value is shaped, in the SQL."
             )
     return [(literal, name) for literal, name, _, _ in parts]
 

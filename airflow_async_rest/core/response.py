@@ -11,11 +11,13 @@ from airflow_async_rest.core.retry import RequestRetry
 
 ResponseCheck = Callable[[Response], "bool | Verdict | None"]
 
+# What the author's check refuses.
+CHECK = "response_check"
 _MULTI_STATUS = 207
 # Refusals that no pause mends: of credentials, the API's and a proxy's, and of a body's size.
 _FOR_GOOD = frozenset({401, 407, 413})
-# A gateway's, of a server behind it that may have done what was asked.
-_FATE_UNKNOWN = frozenset({502, 504})
+# A gateway's, of a server behind it that may have done what was asked; the last two are Cloudflare's.
+_FATE_UNKNOWN = frozenset({502, 504, 520, 524})
 
 
 class Judgment(NamedTuple):
@@ -37,6 +39,9 @@ def classify_status(status: int, retry: RequestRetry) -> Verdict:
     return Verdict.RETRY if retry.is_retriable(status) else Verdict.REFUSED
 
 
+_DELIVERED = Judgment(Verdict.DELIVERED)
+
+
 def _is_success(status: int) -> bool:
     return 200 <= status <= 299  # noqa: PLR2004
 
@@ -51,6 +56,8 @@ def classify_response(
         retriable status is retried, any other answer is refused for good.
     :param needs_body: whether somebody else reads the body; else the status of an answer that is broken says it all.
     """
+    if check is None and response.broken is None:
+        return _by_status(response, retry)
     by_status = _by_status(response, retry)
     if response.broken is not None:
         # Of what is not delivered, the status says why. A success that nobody can read is none yet, if it matters.
@@ -59,26 +66,29 @@ def classify_response(
         for_good = isinstance(response.broken, AnswerUnreadableError)
         verdict = Verdict.REFUSED if for_good else Verdict.RETRY
         return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
-    return by_status if check is None else _by_check(check, response, by_status)
+    assert check is not None  # noqa: S101  (else it is broken)
+    return _by_check(check, response, by_status)
 
 
 def _by_status(response: Response, retry: RequestRetry) -> Judgment:
-    status, reason = response.status, f"http_{response.status}"
+    status = response.status
+    if 200 <= status <= 299 and status != _MULTI_STATUS:  # noqa: PLR2004  (nearly all)
+        return _DELIVERED
     if status == _MULTI_STATUS:
         return Judgment(
             Verdict.REFUSED,
-            reason,
+            "http_207",
             "a 207 tells about each of several things in its body, which nobody reads: give a response_check",
         )
     verdict = classify_status(status, retry)
     if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response):
         verdict = Verdict.RETRY
-    return Judgment(verdict, "" if verdict is Verdict.DELIVERED else reason)
+    return Judgment(verdict, f"http_{status}")
 
 
 def _asks_to_come_back(response: Response) -> bool:
     """Tell whether a refusal is only for now, as GitHub's 403 and others' 409 are with a ``Retry-After``."""
-    return 400 <= response.status <= 499 and response.status not in _FOR_GOOD and pause_of(response) is not None  # noqa: PLR2004
+    return 400 <= response.status <= 499 and response.status not in _FOR_GOOD and bool(pause_of(response))  # noqa: PLR2004
 
 
 def pause_of(response: Response) -> float | None:
@@ -87,29 +97,36 @@ def pause_of(response: Response) -> float | None:
 
 
 def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> Judgment:
-    detail = by_status.detail
+    detail = ""
     try:
         answer = _ask(check, response)
+    except _WrongReturnError as error:
+        answer, detail = False, f"response_check {error}"
     except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
         answer, detail = False, f"response_check raised {type(error).__name__}: {error}"
     if answer is True or answer is Verdict.DELIVERED:
-        return Judgment(Verdict.DELIVERED)
+        return _DELIVERED
     if answer is None:
         return by_status
+    says_success = _is_success(response.status)
     if answer is False:
-        answer = Verdict.REFUSED if by_status.verdict is Verdict.DELIVERED else by_status.verdict
-    agrees = answer is by_status.verdict
-    return Judgment(answer, by_status.reason if agrees else "response_check", detail)
+        answer = Verdict.REFUSED if says_success else by_status.verdict
+    agrees = answer is by_status.verdict and not says_success
+    return Judgment(answer, by_status.reason if agrees else CHECK, detail)
 
 
 def _ask(check: ResponseCheck, response: Response) -> bool | Verdict | None:
     answer: Any = check(response)
     if isinstance(answer, Coroutine):
         answer.close()
-        raise TypeError("it is an async function; write a plain one")
+        raise _WrongReturnError("is an async function; write a plain one")
     if answer is not None and not isinstance(answer, bool | Verdict):
-        raise TypeError(f"it returned {answer!r:.100}; return True, False, a Verdict or None")
+        raise _WrongReturnError(f"returned {answer!r:.100}: it must return True, False, a Verdict or None")
     return answer
+
+
+class _WrongReturnError(TypeError):
+    """An author's check returned what is no decision."""
 
 
 def judge_error(error: SendError) -> Judgment:
@@ -143,7 +160,7 @@ NEVER_SENT = frozenset({"encode", "endpoint", "value"})
 # The answer to a bulk request should tell about each item, and does not: another try would get no other one.
 UNMATCHED = "unmatched_results"
 # Refused in the answer to a bulk request, by the author's check, or by the database, without a status of its own.
-_REFUSED = frozenset({"response_check", "refused", "row_refused", UNMATCHED, AnswerUnreadableError.reason})
+_REFUSED = frozenset({CHECK, "refused", "row_refused", UNMATCHED, AnswerUnreadableError.reason})
 
 
 def is_permanent(reason: str, retry: RequestRetry) -> bool:

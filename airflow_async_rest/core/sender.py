@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from airflow_async_rest.core.adaptive import AdaptiveConcurrency
@@ -21,6 +22,7 @@ class Sender:
 
     :param concurrency: finds out how many requests there may be; None: as many as there are workers.
     :param meter: counts requests, retries and latencies.
+    :param on_pause: called when everybody begins to wait, with the seconds that the API asks for.
     """
 
     def __init__(
@@ -31,12 +33,14 @@ class Sender:
         concurrency: AdaptiveConcurrency | None = None,
         retry: RequestRetry,
         meter: Meter,
+        on_pause: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._limiter = limiter
         self._concurrency = concurrency
         self._retry = retry
         self._meter = meter
+        self._on_pause = on_pause
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped = False
 
@@ -121,5 +125,6 @@ class Sender:
                 f"the API asks for a pause of {pause:.0f} s, which is longer than "
                 f"RequestRetry(max_retry_after_seconds={self._retry.max_retry_after_seconds:g}): its quota is gone"
             )
-        self._limiter.pause(pause)
+        if self._limiter.pause(pause):
+            self._on_pause(pause)
         return True

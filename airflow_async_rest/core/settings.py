@@ -1,12 +1,14 @@
 """What connections and authors set, checked before anything is sent. No I/O."""
 
 import contextlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from json import dumps
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from airflow_async_rest.core.address import Address, check_base_url
 from airflow_async_rest.core.errors import ConfigurationError
@@ -84,11 +86,18 @@ class ClientSettings:
 
     @cached_property
     def _forms_of_secrets(self) -> list[str]:
-        """Secrets as an answer may spell them: as they are, inside JSON, inside a URL; the longest first."""
-        spelled = {
-            form for secret in self.secrets for form in (secret, dumps(secret)[1:-1], quote(secret, safe="")) if form
-        }
+        """Secrets as an answer may spell them: as they are, inside JSON, a URL or HTML; the longest first."""
+        spelled = {form for secret in self.secrets for form in _spellings(secret) if form}
         return sorted(spelled, key=len, reverse=True)
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    in_json, in_url = dumps(secret)[1:-1], quote(secret, safe="")
+    yield from (secret, in_json, dumps(secret, ensure_ascii=False)[1:-1], in_url, quote(secret), quote_plus(secret))
+    yield in_json.replace("/", "\\/")  # as PHP writes it
+    yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), in_url)
+    yield re.sub(r"\\u[0-9a-f]{4}", lambda match: f"\\u{match[0][2:].upper()}", in_json)
+    yield from (escape(secret), escape(secret).replace("&#x27;", "&#39;"))
 
 
 def parse_max_failures(value: int | str) -> int | float:

@@ -11,7 +11,7 @@ import inspect
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -28,11 +28,13 @@ from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.settings import ClientSettings
 
 _SWITCHING_PROTOCOLS = 101
+_WITHOUT_BODY = frozenset({204, 304})
 # What is used of the protocol is in no documentation of aiohttp's: with versions that this was not tried with, a
 # session sends.
 _TRIED_VERSIONS = ("3.12.", "3.13.", "3.14.")
-_STATUS_LINE = re.compile(rb"HTTP/\d\.\d ([2-5]\d\d)")
+_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
 _CHARACTERS_OF_A_STATUS_LINE = len("HTTP/1.1 200")
+_MOST_INTERIM_BYTES = 8_192
 # aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
 _LONGEST_HEADER = 65_536
 HEADER_BOUNDS: dict[str, Any] = {
@@ -66,6 +68,9 @@ class Answer(NamedTuple):
     body: bytes
 
 
+_READING = {"read_until_eof": True, "auto_decompress": False, **HEADER_BOUNDS}
+
+
 @dataclass(slots=True)
 class Attempt:
     """How far one request has come: what is known of it when it ends in an error.
@@ -76,7 +81,11 @@ class Attempt:
 
     sent: bool = False
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] | None = None
+
+
+# Called for every request: super() would take as long as what is done around it.
+_take_data, _set_response_params = ResponseHandler.data_received, ResponseHandler.set_response_params
 
 
 def connector_of(connections: int, tls: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
@@ -98,13 +107,14 @@ class Protocol(ResponseHandler):
     def set_response_params(self, **params: Any) -> None:
         """Begin to read another answer."""
         self._begins = b""
-        super().set_response_params(**params)
+        _set_response_params(self, **params)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        if len(self._begins) < _CHARACTERS_OF_A_STATUS_LINE:
-            self._begins += data[:_CHARACTERS_OF_A_STATUS_LINE]
-        super().data_received(data)
+        begins = self._begins
+        if len(begins) < _CHARACTERS_OF_A_STATUS_LINE or (begins[9:10] == b"1" and len(begins) < _MOST_INTERIM_BYTES):
+            self._begins = begins + data  # the first of it without a copy; an interim answer has another one after it
+        _take_data(self, data)
 
     def set_exception(self, exc: BaseException, *cause: Any) -> None:
         """Say in the error, too, how the answer begins: a session shows no more of the connection than that."""
@@ -114,7 +124,7 @@ class Protocol(ResponseHandler):
     @property
     def status(self) -> int | None:
         """Of the answer that has begun; None while that is not known."""
-        match = _STATUS_LINE.match(self._begins)
+        match = _STATUS_LINE.search(self._begins)
         return int(match[1]) if match else None
 
 
@@ -184,7 +194,8 @@ class Wire:
         protocol = connection.protocol
         assert protocol is not None  # noqa: S101  (until it is released)
         try:
-            protocol.set_response_params(read_until_eof=True, auto_decompress=False, **HEADER_BOUNDS)
+            protocol._begins = b""  # type: ignore[attr-defined]  # noqa: SLF001
+            _set_response_params(protocol, **_READING)  # in fewer steps than the protocol's own
             if self._url.scheme == "https" and protocol not in self._greeted:
                 self._greeted.add(protocol)
                 await asyncio.sleep(0)  # in TLS 1.3 a refusal may be on its way; a write would fail of it, unread
@@ -199,7 +210,8 @@ class Wire:
                 attempt.status = protocol.status
             _close(connection)
             raise
-        if _is_writing(protocol):  # the answer did not wait for the end of the body
+        # The answer did not wait for the end of the request's body, or has none of its own and announces one.
+        if _is_writing(protocol) or (answer.status in _WITHOUT_BODY and _announces_body(answer)):
             _close(connection)
         else:
             connection.release()
@@ -225,6 +237,11 @@ class Wire:
                 self._destination.request_info, (), status=error.code, message=error.message, headers=error.headers
             ) from error
         return message, content
+
+
+def _announces_body(answer: Answer) -> bool:
+    """Tell whether an answer says that a body follows, which may come before the next request's answer."""
+    return answer.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in answer.headers
 
 
 def _is_writing(protocol: ResponseHandler) -> bool:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
+from airflow_async_rest.core.errors import AsyncRestError, DeadLetterStoreError, StoppedError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper
 from airflow_async_rest.core.loading import RowBuffer
@@ -49,9 +49,13 @@ class Writing:
 
     @contextlib.asynccontextmanager
     async def at_intervals(self) -> AsyncIterator[None]:
-        """Write and log at intervals while the block runs; a write under way at its end goes on."""
+        """Write and log at intervals while the block runs; a write under way at its end goes on.
+
+        What cannot be written pulls the stop.
+        """
         # Kept, because a loop holds its tasks weakly.
         self._writer = asyncio.create_task(self._write_at_intervals())
+        self._writer.add_done_callback(self._stop_without_writer)
         try:
             yield
         finally:
@@ -62,8 +66,7 @@ class Writing:
         clock = asyncio.get_running_loop().time
         progress_at, log_at = clock() + _PROGRESS_EVERY_SECONDS, clock() + _LOG_EVERY_SECONDS
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._buffer.due.wait(), _WRITE_EVERY_SECONDS)
+            await self._rows_or_interval()
             if self._ended:
                 return
             now = clock()
@@ -75,15 +78,33 @@ class Writing:
                 self._journal.progress(self._progress())
                 log_at = now + _LOG_EVERY_SECONDS
 
+    async def _rows_or_interval(self) -> None:
+        """Wait until rows are due, one interval at most."""
+        await asyncio.sleep(0)  # wait_for lets nobody else run when rows are due already (Python 3.12 and later)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._buffer.due.wait(), _WRITE_EVERY_SECONDS)
+
     async def _write(self, progress: dict[str, Any] | None) -> None:
+        """Write what there is; dead letters that cannot be written wait for an interval.
+
+        :raises AsyncRestError: when what is done from now on could not be kept either.
+        """
         try:
             await self._keeper.write(self._recorder, progress)
-        except (LoadError, ConfigurationError) as error:  # what is fetched from now on could not be kept either
-            self._stop.pull(error)
-        except Exception as error:  # noqa: BLE001  (whatever the folder's storage raises)
+        except Exception as error:  # whatever the folder's storage raises
+            if isinstance(error, AsyncRestError) and not isinstance(error, DeadLetterStoreError):
+                raise
             self._journal.complain("write dead letters; they are kept in memory until it works", error)
             if isinstance(error, DeadLetterStoreError) and not self._buffer.has_room and not self._ended:
                 self._stop.pull(error)  # rows wait for them, too
             await asyncio.sleep(_WRITE_EVERY_SECONDS)
         if self._recorder.unwritten > _MOST_UNWRITTEN:
             self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written"))
+
+    def _stop_without_writer(self, writer: asyncio.Task[None]) -> None:
+        """Pull the stop when the writer has failed: rows that wait for it would wait for ever."""
+        error = None if writer.cancelled() else writer.exception()
+        if isinstance(error, AsyncRestError):
+            self._stop.pull(error)
+        elif error is not None:
+            self._stop.pull(StoppedError(f"nothing more can be written: {error!r}"))

@@ -1,15 +1,16 @@
 """ChunkedSqlHook: any Airflow SQL connection -> chunks of rows, streamed."""
 
 import contextlib
+import functools
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from airflow.sdk import BaseHook
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, CursorResult
+from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
@@ -22,18 +23,17 @@ from airflow_async_rest.hooks.row_values import (
     prepare_values,
     unreadable,
 )
+from airflow_async_rest.hooks.sql_binds import Query
 from airflow_async_rest.hooks.sql_dialects import (
     bind_value,
     cancel_statement,
+    check_parameters,
     is_transient,
     prepare_engine,
-    prepare_session,
 )
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
-
-Row = dict[str, Any]
-
-_ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sql}\n) counted WHERE CAST(:async_rest AS boolean)"
+from airflow_async_rest.hooks.sql_expected import expect
+from airflow_async_rest.hooks.sql_session import is_write_refused, reading
 
 
 class ChunkedSqlHook(BaseHook):
@@ -48,6 +48,10 @@ class ChunkedSqlHook(BaseHook):
         super().__init__(**kwargs)
         self.sql_conn_id = sql_conn_id
 
+    @functools.cached_property
+    def _database(self) -> Any:
+        return database_hook("sql_conn_id", self.sql_conn_id)
+
     def chunks(
         self,
         sql: str,
@@ -55,30 +59,40 @@ class ChunkedSqlHook(BaseHook):
         chunk_size: int = 5000,
         *,
         count_rows: bool = False,
+        read_only: bool = True,
     ) -> "SqlChunks":
         """Prepare a query. The connection is looked up now; the database is asked when the chunks are iterated.
 
         :param sql: one SELECT with binds written ``:name``, whatever the database.
         :param parameters: values of the binds. A datetime reaches the database in the form its columns compare
-            with, in UTC.
+            with, in UTC; a list after IN is one value for each of its own; a dict is JSON.
         :param chunk_size: rows in a chunk.
         :param count_rows: whether the rows are counted first, which may take as long as the query.
+        :param read_only: whether the transaction may change nothing. If it may, it is committed once all is read.
         :return: an iterable of lists of dicts, with the column names as the database gives them; it can be
             iterated again, and cancelled from another thread.
         :raises ConfigurationError: when an argument is wrong; names it.
         """
         if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
             raise ConfigurationError(f"chunk_size={chunk_size!r}: write a whole number of rows from 1 up.")
-        if not isinstance(count_rows, bool):
-            raise ConfigurationError(f"count_rows={count_rows!r}: write True or False.")
-        if not isinstance(sql, str) or not sql.strip():
-            raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
-        hook, statement = database_hook("sql_conn_id", self.sql_conn_id), sql.strip().rstrip(";")
-        return SqlChunks(hook, statement, dict(parameters or {}), chunk_size, count_rows=count_rows)
+        for name, switch in (("count_rows", count_rows), ("read_only", read_only)):
+            if not isinstance(switch, bool):
+                raise ConfigurationError(f"{name}={switch!r}: write True or False.")
+        if count_rows and not read_only:
+            raise ConfigurationError(
+                "count_rows=True runs the sql twice, which with read_only=False may change data: leave one of them out."
+            )
+        values = check_parameters(parameters)
+        return SqlChunks(self._database, sql, values, chunk_size, count_rows=count_rows, read_only=read_only)
 
-    def iter_chunks(
-        self, sql: str, parameters: Mapping[str, Any] | None = None, chunk_size: int = 5000
-    ) -> Iterator[list[Row]]:
+    def binds(self, sql: str) -> frozenset[str]:
+        """Return the names of the binds in a query, as this connection's database reads it. Nothing is connected.
+
+        :raises ConfigurationError: when the connection is wrong.
+        """
+        return Query.read(sql, _dialect(hook_engine(self._database))).names
+
+    def iter_chunks(self, sql: str, parameters: Any = None, chunk_size: int = 5000) -> Iterator[list[dict[str, Any]]]:
         """Read a query in chunks; see :meth:`chunks`."""
         return iter(self.chunks(sql, parameters, chunk_size))
 
@@ -91,11 +105,11 @@ class SqlChunks:
     """
 
     def __init__(
-        self, hook: Any, sql: str, parameters: Mapping[str, Any], chunk_size: int, *, count_rows: bool = False
+        self, hook: Any, sql: str, parameters: Mapping[str, Any], chunk_size: int, *, count_rows: bool, read_only: bool
     ) -> None:
         self._hook = hook
-        self._sql = sql
         self._count_rows = count_rows
+        self._read_only = read_only
         self.embed_json = False
         self.expected: Expected | None = None
         self._chunk_size = chunk_size
@@ -103,22 +117,16 @@ class SqlChunks:
         self._engine = hook_engine(hook)
         if self._engine is not None:
             prepare_engine(self._engine, chunk_size)
-        self.dialect = self._engine.dialect.name if self._engine is not None else "default"
-        try:
-            self._statement = text(sql)
-        except ArgumentError as error:
-            raise ConfigurationError(f"sql cannot be read: {error}") from error
-        self.binds = frozenset(self._statement.compile().params)
-        missing = sorted(self.binds - parameters.keys())
-        if missing:
-            raise ConfigurationError(
-                f"sql has the bind :{missing[0]}, which has no value: add it to parameters="
-                f"{{{missing[0]!r}: ...}}. A colon that is no bind, inside quotes too, is written \\: "
-                "('\\\\:' in a Python string)."
-            )
-        self._binds = {name: bind_value(parameters[name], self.dialect) for name in self.binds}
+        self.dialect = _dialect(self._engine)
+        query = Query.read(sql, self.dialect)
+        query.check(parameters)
+        self.binds = query.names
+        self._sql, self._binds = query.fill({name: bind_value(parameters[name], self.dialect) for name in self.binds})
+        self._statement = text(self._sql)
+        # PostgreSQL's cursors take a SELECT only.
+        self._streams = not (self.dialect == "postgresql" and query.changes_data)
 
-    def __iter__(self) -> Generator[list[Row], None, None]:
+    def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
         """Run the query and give its rows, chunk by chunk.
 
         :raises ConfigurationError: when the database refuses the SQL, or two columns have one name.
@@ -129,37 +137,15 @@ class SqlChunks:
         try:
             with self._engine.connect() as connection:
                 self._raw = connection.connection.dbapi_connection
-                prepare_session(connection)
-                self._expect(connection)
-                fetch = prepare_values(self._raw, embed_json=self.embed_json)
-                with self._executed(connection) as result:
-                    names = _names(result.keys())
-                    while rows := self._fetch(fetch, result):
-                        yield named_rows(names, rows)
+                with reading(connection, read_only=self._read_only):
+                    self.expected = expect(connection, self._sql, self._binds, count_rows=self._count_rows)
+                    fetch = prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
+                    with self._executed(connection) as result:
+                        names = _names(result.keys())
+                        while rows := self._fetch(fetch, result):
+                            yield named_rows(names, rows)
         finally:
             self._raw = None
-
-    def _expect(self, connection: Connection) -> None:
-        """Find out how many rows there will be, on the connection that reads them; if that fails, nobody knows."""
-        if self._count_rows:
-            # By a cursor, as the one that reads: it takes a single statement only.
-            ask, how = "SELECT count(*) FROM (\n{sql}\n) counted", "counted"
-        elif self.dialect == "postgresql" and connection.dialect.driver == "psycopg":
-            # A bind makes psycopg take a single statement only; psycopg2 would take several.
-            ask, how = _ESTIMATE, "about"
-        else:
-            return
-        try:
-            with connection.begin_nested() if self.dialect == "postgresql" else contextlib.nullcontext():
-                statement = text(ask.format(sql=self._sql))
-                binds = self._binds | ({"async_rest": True} if how == "about" else {})
-                by_cursor = {"stream_results": how == "counted"}
-                answer = connection.execute(statement, binds, execution_options=by_cursor).scalar_one()
-        except DBAPIError as error:
-            if is_transient(error, self.dialect):
-                raise
-        else:
-            self.expected = Expected(answer if how == "counted" else answer[0]["Plan"]["Plan Rows"], how)
 
     def cancel(self) -> None:
         """Cancel the statement that is running; from another thread."""
@@ -167,11 +153,11 @@ class SqlChunks:
 
     @contextlib.contextmanager
     def _executed(self, connection: Connection) -> Iterator[CursorResult[Any]]:
-        streaming = connection.execution_options(stream_results=True, max_row_buffer=self._chunk_size)
+        streaming = connection.execution_options(stream_results=self._streams, max_row_buffer=self._chunk_size)
         try:
             result = streaming.execute(self._statement, self._binds)
         except DBAPIError as error:
-            if is_transient(error, self.dialect):
+            if is_transient(error, self.dialect) or (self._read_only and is_write_refused(error)):
                 raise
             raise _refused(error.orig or error) from error.orig
         with contextlib.closing(result):
@@ -189,7 +175,7 @@ class SqlChunks:
         except (ValueError, OverflowError, RecursionError) as error:
             raise unreadable(error) from error
 
-    def _iter_plain(self) -> Iterator[list[Row]]:
+    def _iter_plain(self) -> Iterator[list[dict[str, Any]]]:
         """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
         qmark = getattr(self._hook, "placeholder", "%s") == "?"
         compiled = self._statement.compile(dialect=DefaultDialect(paramstyle="qmark" if qmark else "format"))
@@ -204,6 +190,8 @@ class SqlChunks:
             names = _names([column[0] for column in cursor.description or ()])
             while rows := _fetch_plainly(cursor, self._chunk_size):
                 yield named_rows(names, rows)
+            if not self._read_only:
+                raw.commit()
 
 
 def _fetch_plainly(cursor: Any, count: int) -> Rows:
@@ -214,6 +202,10 @@ def _fetch_plainly(cursor: Any, count: int) -> Rows:
     except (ValueError, OverflowError, RecursionError) as error:
         raise unreadable(error) from error
     return rows
+
+
+def _dialect(engine: Engine | None) -> str:
+    return engine.dialect.name if engine is not None else "default"
 
 
 def _names(keys: Any) -> list[str]:

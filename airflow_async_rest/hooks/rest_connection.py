@@ -105,12 +105,12 @@ class RestConnection(BaseHook):
         proxy = _proxy(options.get("proxy"), base_url)
         return ClientSettings(
             base_url=base_url,
-            headers={**headers, **auth},
+            headers=_with_auth(headers, auth),
             idempotency_header=_idempotency_header(options),
             connect_timeout_seconds=self._number(options, "connect_timeout_seconds", 10.0),
             request_timeout_seconds=self._number(options, "request_timeout_seconds", 60.0),
             max_response_bytes=int(self._number(options, "max_response_mb", 10.0, "megabytes") * 1_000_000),
-            verify=_verify(options.get("verify", True)),
+            verify=self._verify(options.get("verify", True)),
             client_certificate=self._certificate(options.get("cert")),
             trust_env=self._flag(options, "trust_env", default=True),
             proxy=proxy,
@@ -173,6 +173,9 @@ class RestConnection(BaseHook):
     def _mapping(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             raise self._wrong("headers", "***", 'write a JSON object such as {"Accept": "application/json"}')
+        for name, text in value.items():
+            if text is None:
+                raise self._wrong("headers", {name: None}, "write a text, or leave the header out")
         return value
 
     def _number(self, options: Mapping[str, Any], name: str, default: float, unit: str = "seconds") -> float:
@@ -189,6 +192,12 @@ class RestConnection(BaseHook):
         if not isinstance(value, bool):
             raise self._wrong(name, value, "write true or false")
         return value
+
+    def _verify(self, value: Any) -> bool | str:
+        value = _plain_flag(value)
+        if not isinstance(value, bool | str) and value not in (0, 1):
+            raise self._wrong("verify", value, "write true, false, or the path of a file or folder of CA certificates")
+        return value if isinstance(value, str) else bool(value)
 
     def _certificate(self, value: Any) -> tuple[str, str | None] | None:
         if value is None:
@@ -236,9 +245,10 @@ def _idempotency_header(options: Mapping[str, Any]) -> str | None:
     return None if str(name).strip().lower() in {"", "none"} else name
 
 
-def _verify(value: Any) -> bool | str:
-    value = _plain_flag(value)
-    return value if isinstance(value, str) else bool(value)
+def _with_auth(headers: Mapping[str, str], auth: Mapping[str, str]) -> dict[str, str]:
+    """Add the headers of authentication; one of the same name, however it is written, gives way."""
+    names = {name.lower() for name in auth}
+    return {name: value for name, value in headers.items() if name.lower() not in names} | dict(auth)
 
 
 def _plain_flag(value: Any) -> Any:

@@ -60,10 +60,11 @@ def marked(values: Iterable[Any]) -> tuple[Any, ...]:
     return PartialValues(row) if any(type(value) is Missing for value in row) else row
 
 
-def prepare_values(raw: Any, *, embed_json: bool) -> Fetch:
+def prepare_values(raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
     """Make a driver's connection load what it can, and return how rows are fetched from its cursors.
 
     :param embed_json: whether JSON columns come as their text, because nobody looks into them.
+    :param reads_again: whether a query may run twice, because it changes nothing, and is the same then.
     :raises ConfigurationError: when the driver cannot know what texts are.
     """
     driver = raw.__class__.__module__.partition(".")[0]
@@ -75,7 +76,7 @@ def prepare_values(raw: Any, *, embed_json: bool) -> Fetch:
         from airflow_async_rest.hooks import psycopg2_values  # noqa: PLC0415  (an optional provider's driver)
 
         psycopg2_values.prepare(raw, embed_json=embed_json)
-    elif driver == "oracledb":
+    elif driver == "oracledb" and reads_again:
         from airflow_async_rest.hooks import oracle_values  # noqa: PLC0415  (an optional provider's driver)
 
         return oracle_values.OracleFetch().fetch

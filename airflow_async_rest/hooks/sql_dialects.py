@@ -1,22 +1,18 @@
-"""What each database needs beyond what SQLAlchemy knows of it: its session, its binds, its errors, its driver."""
+"""What each database needs beyond what SQLAlchemy knows of it: its binds, its errors, its driver."""
 
 import copy
 import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.hooks.postgres_types import check_encoding
-
-# The session's time zone decides how a column without an offset compares with a bind that has one.
-_SESSION_IN_UTC = {
-    "postgresql": "SET TIME ZONE 'UTC'",
-    "oracle": "ALTER SESSION SET TIME_ZONE = '+00:00'",
-    "mysql": "SET time_zone = '+00:00'",
-    "mariadb": "SET time_zone = '+00:00'",
-}
 
 # oracledb raises the same class for these as for a wrong SQL. 54, 4021, 30006: locked; 1555: undo is gone; 1652, 4031,
 # 4036: out of space or memory for now; 4061, 4068: a package was compiled anew; 12805: a server process died.
@@ -48,12 +44,6 @@ def prepare_engine(engine: Engine, chunk_size: int) -> None:
         oracle_reading.prepare_engine(engine, chunk_size)
 
 
-def prepare_session(connection: Connection) -> None:
-    """Let the session run in UTC."""
-    if statement := _SESSION_IN_UTC.get(connection.dialect.name):
-        connection.exec_driver_sql(statement)
-
-
 def cancel_statement(raw: Any) -> None:
     """Cancel the statement that is running on a driver's connection; from another thread."""
     for name in ("cancel_safe", "cancel", "interrupt"):
@@ -66,10 +56,19 @@ def bind_value(value: Any, dialect: str) -> Any:
     """Give a bind in the form that a database's columns compare with.
 
     PostgreSQL: aware, in a session whose time zone is UTC, so that ``timestamptz``, ``timestamp`` and ``date``
-    columns all compare rightly. SQLite: text, as its own functions write it. Others: naive UTC.
+    columns all compare rightly. SQLite: text, as its own functions write it. Others: naive UTC. A mapping is JSON, as
+    text, whose type a database takes from what it is compared with; a sequence is a list, which is an array to some.
 
     :param dialect: SQLAlchemy's name of it.
+    :raises ConfigurationError: when a mapping has no JSON form.
     """
+    if isinstance(value, Mapping):
+        try:
+            return json_encoder()(value).decode()
+        except EncodeError as error:
+            raise ConfigurationError(f"parameters= has a dict that has no JSON form: {error}") from error
+    if isinstance(value, list | tuple):
+        return [bind_value(each, dialect) for each in value]
     if isinstance(value, datetime):
         utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
         utc = datetime.combine(utc.date(), utc.timetz())  # a plain datetime, not pendulum's
@@ -80,6 +79,23 @@ def bind_value(value: Any, dialect: str) -> Any:
     if isinstance(value, date) and dialect == "sqlite":
         return value.isoformat()
     return value
+
+
+def check_parameters(parameters: Any) -> dict[str, Any]:
+    """Return an operator's ``parameters`` as a dict.
+
+    :raises ConfigurationError: when they are no mapping of names; their values are not shown.
+    """
+    if parameters is None:
+        return {}
+    write = "write a dict of the binds' names and values, such as {'customer': 3} for :customer"
+    if not isinstance(parameters, Mapping):
+        kind = "a text" if isinstance(parameters, str) else f"a {type(parameters).__name__}"
+        raise ConfigurationError(f"parameters= is {kind}: {write}; a template may stand in its values.")
+    for name in parameters:
+        if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+            raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
+    return dict(parameters)
 
 
 def is_transient(error: DBAPIError, dialect: str) -> bool:

@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
 from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.loading import Earlier, LoadState, Merged, PlacedRow, RefusedRow
-from airflow_async_rest.hooks.sql_dialects import cancel_statement, prepare_session
+from airflow_async_rest.hooks.sql_dialects import cancel_statement
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
+from airflow_async_rest.hooks.sql_session import prepare_session, set_in_each_transaction
 from airflow_async_rest.load.destination import Column, Destination, describe
 from airflow_async_rest.load.merging import Merging
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
@@ -40,6 +41,8 @@ def open_engine(conn_id: str) -> Engine:
         )
     if engine.dialect.name == "sqlite":
         _mend_sqlite(engine)
+    # What a crash of the server takes back is rows and the checkpoint that counts them, together.
+    set_in_each_transaction(engine, "SET LOCAL synchronous_commit = off")
     return engine
 
 
@@ -142,9 +145,6 @@ class TableLoader:
             if self._connection is None:
                 self._connection = self._engine.connect()
             prepare_session(self._connection)
-            if self._engine.dialect.name == "postgresql":
-                # What a crash of the server takes back is rows and the checkpoint that counts them, together.
-                self._connection.exec_driver_sql("SET synchronous_commit = off")
             self._connection.commit()
             self._staging = Staging(_STAGING + self._load_id, self.destination, self._connection)
             return self._take_over(self._connection)

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.operators.rendering import TextKeepingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pipeline import StopSwitch
 
 
-class ReplayDeadLettersOperator(BaseOperator):
+class ReplayDeadLettersOperator(TextKeepingOperator):
     """Sends dead letters again: the same requests, with the same idempotency keys.
 
     What is delivered is marked as resolved in its folder, so that another replay sends only the rest. It
@@ -109,6 +108,8 @@ class ReplayDeadLettersOperator(BaseOperator):
         report = runtime.run_job(
             job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started
         )
+        if reasons is not None and not report["read"]:
+            self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))
         with runtime.airflow_errors():
             self._check_upstream(context, report)
         return report

@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.windows import Window, resolve_window
+from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.windows import Window, is_given, resolve_window
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages
     from airflow_async_rest.core.pipeline import StopSwitch
     from airflow_async_rest.core.source import Chunks, Expected
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
 
-class RestToSqlOperator(BaseOperator):
+class RestToSqlOperator(TextKeepingOperator):
     """Fetches rows from a REST API and loads them into a table: each row once, whatever happens on the way.
 
     It asks for each item by a request of its own: for each row of a query (``sql``), each of a list (``items``), or
@@ -36,6 +36,7 @@ class RestToSqlOperator(BaseOperator):
     :param parameters: values of further binds of ``sql``. (templated)
     :param chunk_size: rows of ``sql`` fetched from the cursor at a time. Default 5000.
     :param count_rows: count the rows of ``sql`` first, as in ``SqlToRestOperator``. Default False.
+    :param read_only: whether ``sql`` may change nothing, as in ``SqlToRestOperator``. Default True.
     :param items: a list of dicts, or of values, which are ``{item}``; or the XCom of an upstream task. (templated)
     :param window_step: length of the steps that the window is cut into; an item has ``start``, ``end`` (ISO 8601) and
         ``date`` (of the start, in UTC).
@@ -65,7 +66,8 @@ class RestToSqlOperator(BaseOperator):
     :param window_column: of ``replace_window``: the column of the destination that tells a row's window. (templated)
     :param conflict_key: of ``upsert``: the column, or columns, that identify a row; unique in the database. Of two
         rows of one load with the same key, the later one counts.
-    :param window_start: first instant of the window. Default: the run's data interval. (templated)
+    :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
+        Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other.
     :param rate_limit: as in ``SqlToRestOperator``; every page counts. (templated)
@@ -116,6 +118,7 @@ class RestToSqlOperator(BaseOperator):
         parameters: Mapping[str, Any] | None = None,
         chunk_size: int = 5000,
         count_rows: bool = False,
+        read_only: bool = True,
         items: Any = None,
         window_step: timedelta | None = None,
         http_conn_id: str = "async_rest_default",
@@ -148,6 +151,7 @@ class RestToSqlOperator(BaseOperator):
         self.parameters = parameters
         self.chunk_size = chunk_size
         self.count_rows = count_rows
+        self.read_only = read_only
         self.items = items
         self.window_step = window_step
         self.http_conn_id = http_conn_id
@@ -244,16 +248,13 @@ class RestToSqlOperator(BaseOperator):
     def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
         """Give the items, what tells them from others, and what knows how many there are."""
         from airflow_async_rest import fetch_jobs  # noqa: PLC0415
-        from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_dialects import check_parameters  # noqa: PLC0415
 
         if self.sql is not None:
-            if self.sql_conn_id is None:
-                raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
-            binds = dict(self.parameters or {})
+            hook, binds = self._sql_hook(), check_parameters(self.parameters)
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
-            hook = ChunkedSqlHook(self.sql_conn_id)
-            chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows)
+            chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
             about = ("sql", self.sql, sorted(binds.items()))
             return fetch_jobs.ReadFirst.where_needed(chunks), about, lambda: chunks.expected
         if self.window_step is not None and window is not None:
@@ -271,20 +272,31 @@ class RestToSqlOperator(BaseOperator):
                 f"{' and '.join(given) or 'none of sql, items and window_step'} given: say what to ask for with "
                 "exactly one of sql= (and sql_conn_id=), items=, or window_step=."
             )
-        asked_for = (
-            self.window_step is not None
-            or self.load_mode == "replace_window"
-            or ":window_" in str(self.sql or "")
-            or "window." in str(self.columns or "")
-            or self.window_start is not None
-            or self.window_end is not None
-        )
         try:
             return resolve_window(context, self.window_start, self.window_end)
         except ConfigurationError:
-            if asked_for:
+            if self._asks_for_window():
                 raise
             return None
+
+    def _asks_for_window(self) -> bool:
+        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
+
+        return (
+            self.window_step is not None
+            or self.load_mode == "replace_window"
+            or "window." in str(self.columns or "")
+            or is_given(self.window_start)
+            or is_given(self.window_end)
+            or (self.sql is not None and not WINDOW_BINDS.isdisjoint(self._sql_hook().binds(self.sql)))
+        )
+
+    def _sql_hook(self) -> "ChunkedSqlHook":
+        from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
+
+        if self.sql_conn_id is None:
+            raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
+        return ChunkedSqlHook(self.sql_conn_id)
 
 
 def _forget_load(context: "Context") -> None:

@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.windows import Window, resolve_window
+from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.windows import Window, is_given, resolve_window
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pipeline import StopSwitch
 
 
-class SqlToRestOperator(BaseOperator):
+class SqlToRestOperator(TextKeepingOperator):
     """Delivers the rows of one window to a REST API: concurrently, inside its limits, each one accounted for.
 
     It returns the report of the window, pushes a sample of the failed items as ``failed_items``, and writes all
@@ -27,7 +26,8 @@ class SqlToRestOperator(BaseOperator):
 
     :param sql: one SELECT, or the path of a ``.sql`` file; binds are written ``:name`` for every database, and
         ``:window_start`` and ``:window_end`` are given. An ORDER BY without ties lets a retry resume. (templated)
-    :param parameters: values of further binds. (templated)
+    :param parameters: values of further binds: a dict. After IN a list is one value for each of its own; a dict is
+        JSON. (templated)
     :param sql_conn_id: any Airflow SQL connection. Required. (templated)
     :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
     :param endpoint: path below the connection's base URL; ``{column}`` is the row's value, percent-encoded.
@@ -39,12 +39,16 @@ class SqlToRestOperator(BaseOperator):
         the thread that reads.
     :param key: the column, or columns, that identify a row: they make the idempotency key and let a retry see
         that the source is still the same. Default: the row's position stands in, for want of better.
-    :param window_start: first instant of the window. Default: the run's data interval. (templated)
+    :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
+        Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param chunk_size: rows fetched from the cursor at a time. Default 5000: larger ones are hardly faster, and
         up to three chunks are in memory.
     :param count_rows: count the rows first, by ``SELECT count(*)``, so that Airflow's UI shows how far
         a running task is. Default False: on PostgreSQL the planner's estimate is shown, elsewhere the rows so far.
+    :param read_only: read in a transaction that may change nothing. Default True: a change would be undone at the end,
+        and made once more by each run. False, for temporary tables, ``FOR UPDATE`` or ``nextval``: the transaction is
+        committed once all rows are read, whether or not they are delivered; if a row is not read, it is undone.
     :param concurrency: requests in flight, or ``"adaptive"``: as many as the API bears, found while sending; it begins
         with 4, and goes up to 256. Default: the connection's, else 16, which most APIs bear.
     :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``. Default: the connection's,
@@ -92,6 +96,7 @@ class SqlToRestOperator(BaseOperator):
         window_end: Any = None,
         chunk_size: int = 5000,
         count_rows: bool = False,
+        read_only: bool = True,
         concurrency: int | str | None = None,
         rate_limit: str | None = None,
         batch: Batch | None = None,
@@ -115,6 +120,7 @@ class SqlToRestOperator(BaseOperator):
         self.window_end = window_end
         self.chunk_size = chunk_size
         self.count_rows = count_rows
+        self.read_only = read_only
         self.concurrency = concurrency
         self.rate_limit = rate_limit
         self.batch = batch
@@ -131,16 +137,17 @@ class SqlToRestOperator(BaseOperator):
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_dialects import check_parameters  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()
         with runtime.airflow_errors():
-            binds = dict(self.parameters or {})
-            window = self._window(context)
+            hook, binds = ChunkedSqlHook(self.sql_conn_id), check_parameters(self.parameters)
+            window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
-            hook = ChunkedSqlHook(self.sql_conn_id)
-            chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows)
+            chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
             chunks.embed_json = not self._has_code_that_sees_rows()
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
@@ -189,12 +196,11 @@ class SqlToRestOperator(BaseOperator):
 
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
-    def _window(self, context: "Context") -> Window | None:
+    def _window(self, context: "Context", *, asked_for: bool) -> Window | None:
         """Find the window; a query that asks for none needs none."""
         for name in ("window_start", "window_end"):
             if name in (self.parameters or {}):
                 raise ConfigurationError(f"parameters[{name!r}]: give it as the argument {name}= instead.")
-        asked_for = ":window_start" in str(self.sql) or ":window_end" in str(self.sql)
         if not asked_for:
             self.log.warning(
                 "The sql uses neither :window_start nor :window_end, so every run sends all rows that it selects."
@@ -202,6 +208,6 @@ class SqlToRestOperator(BaseOperator):
         try:
             return resolve_window(context, self.window_start, self.window_end)
         except ConfigurationError:
-            if asked_for or self.window_start is not None or self.window_end is not None:
+            if asked_for or is_given(self.window_start) or is_given(self.window_end):
                 raise
             return None

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from engine import Store, counts, make_bulk_job, replay_folder, run
 
+from airflow_async_rest import RESULTS, Results
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.dead_letters import DeadLetterFolder
 from airflow_async_rest.core.errors import FailuresError, KilledError, MostlyFailingError, QuotaExhaustedError
@@ -237,3 +238,76 @@ def test_a_replay_sends_a_dead_request_in_the_order_it_had(api, tmp_path):
         run(make_bulk_job(api, tmp_path, Batch(results="list"), 10, retry=retry))
     replay_folder(api, tmp_path)
     assert len({(seen.key, seen.body) for seen in api.seen}) == 1
+
+
+def test_a_row_without_the_key_makes_no_other_rows_result_another_ones(api, tmp_path):
+    """Ids in reverse order, 100 of 1,000 refused, and one row whose payload has no id."""
+    refused, stored = set(range(5, 1000, 10)), set()
+
+    def drop_id(row):
+        return {"value": 1} if row["id"] == 1000 else row
+
+    def answer(seen):
+        rows = json.loads(seen.body)
+        stored.update(row.get("id", 1000) for row in rows if row.get("id") not in refused)
+        return web.json_response(
+            [{"id": row.get("id"), "status": 422 if row.get("id") in refused else 201} for row in reversed(rows)]
+        )
+
+    api.answer = answer
+    job = make_bulk_job(api, tmp_path, Batch(max_items=10, results="list"), 1001, transform=drop_id, max_failures=100)
+    assert counts(run(job)) == [1001, 901, 100, 0]
+    assert {record["key"] for record in DeadLetterFolder(tmp_path).iter_records()} == refused
+    assert stored == set(range(1001)) - refused
+
+
+@pytest.mark.parametrize("batch", [Batch(), Batch(format="ndjson"), Batch(results=lambda response, payloads: None)])
+def test_a_207_that_nobody_reads_is_no_success(api, tmp_path, batch):
+    api.answer = lambda seen: web.json_response([{"status": 422}], status=207)
+    with pytest.raises(FailuresError, match="unmatched_results"):
+        run(make_bulk_job(api, tmp_path, batch, 5))
+    [detail] = {record["response_excerpt"] for record in DeadLetterFolder(tmp_path).iter_records()}
+    assert "a 207, which tells about each item, and nothing reads it: choose Batch(results=...)" in detail
+    assert all(repr(name) in detail for name in RESULTS)
+
+
+def actions(seen, status=201):
+    ids = [json.loads(line)["index"]["_id"] for line in seen.body.splitlines()[::2]]
+    items = [{"index": {"_id": one, "status": 400 if one == "3" else status}} for one in ids]
+    return web.json_response({"errors": True, "items": items})
+
+
+def test_the_answer_to_a_bulk_body_is_read_as_elasticsearch_gives_it(api, tmp_path):
+    api.answer = actions
+    report = run(make_bulk_job(api, tmp_path, Batch(format="bulk"), 10, max_failures=1))
+    assert (counts(report), report["reasons"]) == ([10, 9, 1, 0], {"http_400": 1})
+    [record] = DeadLetterFolder(tmp_path).iter_records()
+    assert record["batch"]["results"] is None  # as dead letters of before have it
+    assert counts(replay_folder(api, tmp_path)) == [1, 0, 1, 0]
+
+
+def test_a_reader_of_ones_own_is_in_the_dead_letters_and_a_replay_reads_with_it(api, tmp_path):
+    """By the id that was sent, which is not the row's: transform has made it."""
+    own = Results(entries="failed", lists="failures", at="of", key="meta.ref", text="why")
+    bad = {3, 7}
+
+    def answer(seen):
+        rows = json.loads(seen.body)
+        failed = [{"of": row["meta"]["ref"], "why": f"no {row['id']}"} for row in reversed(rows) if row["id"] in bad]
+        return web.json_response({"failed": failed})
+
+    api.answer = answer
+    job = make_bulk_job(
+        api,
+        tmp_path,
+        Batch(results=own),
+        10,
+        transform=lambda row: {"id": row["id"], "meta": {"ref": f"r{row['id'] * 10}"}},
+        max_failures=2,
+    )
+    assert counts(run(job)) == [10, 8, 2, 0]
+    records = {record["key"]: record for record in DeadLetterFolder(tmp_path).iter_records()}
+    assert {key: record["response_excerpt"] for key, record in records.items()} == {3: "no 3", 7: "no 7"}
+    assert Results(**records[3]["batch"]["results"]) == own
+    bad.remove(7)
+    assert counts(replay_folder(api, tmp_path)) == [2, 1, 1, 0]

@@ -2,23 +2,21 @@ import json
 from decimal import Decimal
 
 import pytest
+from batches import read_batch
 
-from airflow_async_rest.core.batch_results import results_reader
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import Verdict
-from airflow_async_rest.core.retry import RequestRetry
 
 OK, AGAIN, NO = Verdict.DELIVERED, Verdict.RETRY, Verdict.REFUSED
 
 
 @pytest.fixture
-def read(item_of, response_of):
+def read(response_of):
     """Read an answer (JSON, or bytes) about two items with the ids 7 and 8."""
 
     def make(name, answer, status=200, payloads=({"_id": "7"}, {"_id": "8"})):
-        items = [item_of(index, payload, payload=payload) for index, payload in enumerate(payloads)]
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        return results_reader(name, RequestRetry())(response_of(status, body), items)
+        return read_batch(response_of(status, body), name, payloads)
 
     return make
 
@@ -125,13 +123,13 @@ def about(*numbers, bad, name="id"):
 
 
 @pytest.fixture
-def read_by_key(item_of, response_of):
+def read_by_key(response_of):
     """Read a list about items with the keys 7, 8 and 9."""
 
-    def make(entries, keys=(7, 8, 9), columns=("id",)):
-        items = [item_of(index, key=key) for index, key in enumerate(keys)]
+    def make(entries, keys=(7, 8, 9), columns=("id",), results="list"):
+        payloads = [dict(zip(columns, key if len(columns) > 1 else [key], strict=True)) for key in keys]
         response = response_of(200, json.dumps(entries).encode())
-        return [result.verdict for result in results_reader("list", RequestRetry(), columns)(response, items)]
+        return [result.verdict for result in read_batch(response, results, payloads, columns)]
 
     return make
 

@@ -206,6 +206,29 @@ async def test_an_answer_whose_rest_cannot_be_read_has_a_status(request_of, raw,
     assert (response.status, type(response.broken), response.body) == (201, kind, b"")
 
 
+@pytest.mark.parametrize(
+    "before", [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"\r\n"]
+)
+async def test_what_comes_before_an_answer_does_not_hide_its_status(request_of, before):
+    with raw_server(before + HEAD + b"X: " + b"a" * 70_000 + b"\r\n" + EMPTY) as port:
+        response = await send(f"http://127.0.0.1:{port}", request_of())
+    assert (response.status, type(response.broken)) == (201, AnswerUnreadableError)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 Connection established\r\nX: y", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000]
+)
+async def test_a_proxys_answer_to_the_wish_for_a_tunnel_is_none_of_the_api(request_of, answer):
+    with raw_server(answer) as port, pytest.raises(ConnectionFailedError):
+        await send("https://api.example.com", request_of(), proxy=f"http://127.0.0.1:{port}")
+
+
+async def test_a_proxy_that_asks_who_asks_is_known_by_its_status_alone(request_of):
+    broken = b"HTTP/1.1 407 Who\r\nX: " + b"a" * 70_000 + b"\r\n\r\n"
+    with raw_server(broken) as port, pytest.raises(ProxyCredentialsError):
+        await send("http://api.example.com", request_of(), proxy=f"http://127.0.0.1:{port}")
+
+
 async def test_an_answer_that_comes_too_slowly_has_a_status(request_of):
     async def serve(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
@@ -585,6 +608,11 @@ def test_an_idempotency_header_is_a_headers_name():
         ({'pa"ss\\1'}, '{"you": "pa\\"ss\\\\1"}', '{"you": "***"}'),
         ({"a&b/c"}, "?token=a%26b%2Fc", "?token=***"),
         ({"žluť"}, '{"a": "\\u017elu\\u0165"}', '{"a": "***"}'),
+        ({"a/b+c=d"}, '{"a": "a\\/b+c=d"}', '{"a": "***"}'),
+        ({"a/b+c"}, "?token=a%2fb%2bc", "?token=***"),
+        ({"a b&c"}, "?token=a+b%26c", "?token=***"),
+        ({"a&b'c"}, "<p>a&amp;b&#39;c a&amp;b&#x27;c</p>", "<p>*** ***</p>"),
+        ({"žluť"}, '{"a": "\\u017Elu\\u0165"}', '{"a": "***"}'),
         ({""}, "text", "text"),
         (set(), "text", "text"),
     ],

@@ -27,8 +27,9 @@ class CountingLimiter(RateLimiter):
         super().__init__(None)
         self.pauses: list[float] = []
 
-    def pause(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> bool:
         self.pauses.append(seconds)
+        return True
 
 
 class Bench:
@@ -39,6 +40,7 @@ class Bench:
             url, secrets=frozenset({"s3cret"}), request_timeout_seconds=parts.pop("timeout", 60)
         )
         self.limiter, self.meter, self.uncertain = CountingLimiter(), Meter(), []
+        self.on_pause = lambda seconds: None
         self.parts = {
             "build": lambda item: request_of(idempotency_key=f"k{item.index}"),
             "retry": RequestRetry(**{**QUICK, **parts.pop("retry", {})}),
@@ -53,6 +55,7 @@ class Bench:
                 limiter=self.limiter,
                 retry=self.parts["retry"],
                 meter=self.meter,
+                on_pause=self.on_pause,
             )
             parts = dict(self.parts)
             delivery = Delivery(
@@ -192,6 +195,14 @@ async def test_a_pause_longer_than_we_honour_means_that_the_quota_is_gone(api, b
     api.answer = lambda seen: web.Response(status=429, headers={"Retry-After": asked})
     with pytest.raises(QuotaExhaustedError, match=r"max_retry_after_seconds=300"):
         await bench().deliver(item_of())
+
+
+async def test_whoever_follows_is_told_once_that_all_wait(api, request_of, item_of):
+    made, told = Bench(api.url, request_of), []
+    made.limiter, made.on_pause = RateLimiter(None), told.append
+    api.answer = lambda seen: web.Response(status=429, headers={"Retry-After": "0.2"}) if len(api.seen) <= 4 else 200
+    await made.deliver(*map(item_of, range(4)))
+    assert told == [0.2]
 
 
 async def test_the_longest_pause_we_honour_is_the_authors(api, bench, item_of):
@@ -400,7 +411,7 @@ async def test_a_single_207_is_refused_and_names_what_reads_it(api, bench, item_
 async def test_a_check_that_says_anything_else_is_an_error(api, bench, item_of, said):
     [letter] = await bench(response_check=lambda response: said).deliver(item_of())
     assert (letter.reason, letter.attempts) == ("response_check", 1)
-    assert "return True, False, a Verdict or None" in letter.response_excerpt
+    assert "it must return True, False, a Verdict or None" in letter.response_excerpt
 
 
 async def test_a_proxy_that_asks_who_asks_is_not_asked_again(api, request_of, item_of):

@@ -1,5 +1,7 @@
 """Whole jobs, and what answers mean for them: lost ones, unreadable ones, refused credentials, a wrong path."""
 
+import asyncio
+import json
 import threading
 
 import pytest
@@ -188,10 +190,13 @@ def test_credentials_that_were_never_good_fail_for_good(api, tmp_path):
 
 
 def test_a_401_that_comes_first_is_judged_when_what_is_in_flight_has_ended(api, tmp_path):
-    def answer(seen):
+    refused = asyncio.Event()
+
+    async def answer(seen):
         if number_of(seen) == 0:
+            refused.set()
             return 401
-        api.wait_for(lambda api: any(number_of(one) == 0 for one in api.seen))
+        await refused.wait()
         return 200
 
     api.answer = answer
@@ -231,3 +236,32 @@ def test_a_proxy_that_asks_who_asks_stops_the_task(api, tmp_path):
     with pytest.raises(AuthenticationError, match="proxy that connection 'search_api' uses"):
         run(make_job(api, tmp_path, settings=settings, conn_id="search_api", retry=RequestRetry()))
     assert len(api.seen) <= 16
+
+
+def test_a_401_of_one_item_in_an_answer_about_many_is_its_own(api, tmp_path):
+    def answer(seen):
+        rows = json.loads(seen.body)
+        return web.json_response([{"status": 401 if row["id"] == 7 else 201} for row in rows])
+
+    api.answer = answer
+    report = run(make_bulk_job(api, tmp_path, Batch(max_items=10, results="list"), 100, max_failures=1))
+    assert counts(report) == [100, 99, 1, 0]
+
+
+def test_a_replay_gets_the_good_rows_out_of_a_batch_whose_answer_was_lost_once(api, tmp_path):
+    def answer(seen):
+        return 504 if not api.seen[1:] else 409 if any(row["id"] == 2 for row in json.loads(seen.body)) else 201
+
+    api.answer = answer
+    with pytest.raises(FailuresError):
+        run(make_bulk_job(api, tmp_path, Batch(), 8))
+    assert len(api.seen) == 2
+    report = replay_folder(api, tmp_path)
+    assert (report["delivered"], report["failed"]) == (7, 1)
+    assert api.seen[2].key == api.seen[1].key
+
+
+def test_a_check_is_asked_before_results_are_read(api, tmp_path):
+    api.answer = lambda seen: web.json_response([{"status": 201}] * 4)
+    job = make_bulk_job(api, tmp_path, Batch(results="list"), 4, response_check=lambda response: False, max_failures=4)
+    assert run(job)["reasons"] == {"response_check": 4}

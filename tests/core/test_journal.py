@@ -120,3 +120,11 @@ def test_warnings_say_what_to_do(journal, lines):
     journal.starting_over(ValueError("the rows differ"))
     assert "ORDER BY" in lines.texts[0]
     assert lines.texts[1] == "WARNING Starting over from the first row: the rows differ."
+
+
+def test_a_pause_is_logged_a_few_times(journal, lines):
+    for _ in range(7):
+        journal.paused(1.5)
+    assert lines.texts[0] == "INFO The API asks for a pause of 1.5 s: all requests wait."
+    assert lines.texts[-1].endswith("(Further pauses are not said.)")
+    assert len(lines.texts) == 5

@@ -324,6 +324,22 @@ def test_a_wrong_argument_that_the_first_rows_show_ends_the_job_at_once(fetch, d
     assert len(api.seen) < 5_000
 
 
+def test_a_commit_that_fails_while_rows_come_in_ends_the_job(ends, fetch, database, api):
+    """More rows are due by then, and nobody stages them any more."""
+
+    def before(call):
+        if call == "commit" and database.calls.count("commit") > 1:
+            seen = len(api.seen)
+            api.wait_for(lambda api: len(api.seen) > seen + 20)
+            raise LoadError("a deferred trigger")
+
+    database.before = before
+    with pytest.raises(LoadError, match="a deferred trigger"):
+        fetch(20_000)
+    assert len(api.seen) < 5_000
+    assert database.rows == []
+
+
 @pytest.mark.parametrize("error", [TypeError("a bug"), DeadLetterStoreError("the storage is away")])
 def test_an_error_that_nobody_expects_ends_the_job_too(fetch, database, api, error):
     database.before = raising(error, *[("stage", number) for number in range(1, 9999)])

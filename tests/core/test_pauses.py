@@ -54,7 +54,12 @@ def pause(status=429, body=b"", /, **headers):
         ("inf", None),
         ("Infinity", None),
         ("nan", None),
-        ("5, 10", None),
+        ("5, 10", 10.0),
+        ("120, 120", 120.0),
+        ("30s", 30.0),
+        ("1.5 seconds", 1.5),
+        ("5 apples", None),
+        (str(int(NOW.timestamp()) + 30), 30.0),
         ("Thu", None),
         ("Thu, 99 Jan 2026 12:00:30 GMT", None),
         ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
@@ -113,6 +118,13 @@ RESETS = [
 @pytest.mark.parametrize(("headers", "seconds"), RESETS)
 def test_a_429_waits_until_the_limit_starts_anew(headers, seconds):
     assert requested_pause(429, headers, b"", NOW) == seconds
+
+
+@pytest.mark.parametrize(("remaining", "pause"), [("57", None), ("0", 30.0), ("?", 30.0)])
+def test_a_429_beside_a_limit_that_is_not_used_up_is_for_another_one(remaining, pause):
+    """As GitHub's secondary limits are."""
+    headers = {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": str(int(NOW.timestamp()) + 30)}
+    assert requested_pause(429, headers, b"", NOW) == pause
 
 
 @pytest.mark.parametrize(("headers", "seconds"), RESETS)

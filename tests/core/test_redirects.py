@@ -9,7 +9,7 @@ ASKED = "http://api.example.com/v1/items"
 @pytest.mark.parametrize(
     ("location", "change"),
     [
-        ("https://api.example.com/v1/items", "write https as the connection's Schema"),
+        ("https://api.example.com/v1/items", "write https in the connection's Schema, or in its Host"),
         ("/v1/items/", "write the endpoint with a slash at its end"),
         ("http://api.example.com/v1/items/?page=1", "write the endpoint with a slash at its end"),
         ("https://www.example.com/v1/items", "write www.example.com as the connection's Host"),
@@ -57,6 +57,8 @@ def test_a_redirect_leads_no_further_than_the_host(status, location, target):
         ("/sso/start", "application/xhtml+xml", b"", "*/*", True),
         ("/login", "", b"\n<!DOCTYPE html><title>", "", True),
         ("/login", "text/plain", b"<html>", "", True),
+        ("/login", "", b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a --><html>", "", True),
+        ("/v1/items?login=1", "text/html", b"", "", True),
         ("/login", "text/html", b"", "text/html, */*", False),
         ("/v1/items/", "text/html", b"", "", False),
         ("/v2/items", "application/json", b"[]", "", False),
@@ -65,4 +67,4 @@ def test_a_redirect_leads_no_further_than_the_host(status, location, target):
 )
 def test_a_page_for_people_is_told_from_an_answer(ended, kind, body, accept, page):
     headers = {"Content-Type": kind} if kind else {}
-    assert is_page(URL(ASKED), URL(ASKED).with_path(ended), headers, body, accept) is page
+    assert is_page(URL(ASKED), URL(ASKED).join(URL(ended)), headers, body, accept) is page

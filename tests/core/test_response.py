@@ -43,6 +43,9 @@ async def asynchronous(response) -> bool:
         (207, None, REFUSED, "http_207"),
         (207, lambda response: None, REFUSED, "http_207"),
         (207, lambda response: True, DELIVERED, ""),
+        (207, lambda response: False, REFUSED, "response_check"),
+        (207, lambda response: REFUSED, REFUSED, "response_check"),
+        (207, lambda response: {}, REFUSED, "response_check"),
         (200, lambda response: False, REFUSED, "response_check"),
         (200, lambda response: 0, REFUSED, "response_check"),
         (422, lambda response: False, REFUSED, "http_422"),
@@ -67,10 +70,10 @@ def test_the_check_of_the_author_decides(response_of, status, check, verdict, re
     ("check", "detail"),
     [
         (lambda response: 1 / 0, "response_check raised ZeroDivisionError: division by zero"),
-        (asynchronous, "response_check raised TypeError: it is an async function; write a plain one"),
+        (asynchronous, "response_check is an async function; write a plain one"),
         (
             lambda response: "yes",
-            "response_check raised TypeError: it returned 'yes'; return True, False, a Verdict or None",
+            "response_check returned 'yes': it must return True, False, a Verdict or None",
         ),
         (lambda response: False, ""),
     ],

@@ -6,6 +6,7 @@ from itertools import chain
 import pytest
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
+from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Skipped
 from airflow_async_rest.core.source import RowSource, ThreadedSource
@@ -249,3 +250,17 @@ async def test_the_generator_of_a_stopped_source_is_closed():
     await source.next_unit()
     source.stop()
     assert await asyncio.to_thread(closed.wait, 30)
+
+
+@pytest.mark.parametrize("key", [("k",), ("k", "part")])
+async def test_rows_whose_key_is_null_are_told_apart_by_their_position(key):
+    rows = [{"k": None, "part": 1}] * 3 + [{"k": 7, "part": 1}]
+    identities = [item.identity for item in items_of(RowSource(Chunked(rows), key=key))]
+    assert len(set(identities)) == 4
+    assert identities[3] == items_of(RowSource(Chunked([rows[3]]), key=key))[0].identity  # wherever it stands
+
+
+async def test_an_identity_is_that_of_the_keys_json():
+    keys = [7, -3, 2**70, True, "7", 1.5, None]
+    items = items_of(RowSource(Chunked([{"k": key} for key in keys]), key=("k",)))
+    assert [item.identity for item in items] == [*(stable_bytes([key]) for key in keys[:-1]), stable_bytes([None, 6])]

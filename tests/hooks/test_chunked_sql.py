@@ -164,7 +164,7 @@ def test_a_second_statement_is_never_run(postgresql, count_rows, close):
 
 def test_what_cannot_be_estimated_is_read_all_the_same(postgresql):
     postgresql("DROP TABLE IF EXISTS locked", "CREATE TABLE locked AS SELECT generate_series(1, 3) AS id")
-    assert count("SELECT id AS x, id AS y FROM locked FOR UPDATE") is not None
+    assert count("SELECT id AS x, id AS y FROM locked FOR UPDATE", read_only=False) is not None
 
 
 DIGITS = "12345678901234567890123456789012345678"
@@ -332,3 +332,13 @@ def test_the_oracle_path_connects_with_the_real_driver_and_dialect(connect):
     assert ":window_start" in str(chunks._statement.compile(chunks._engine))
     with pytest.raises(Exception, match="DPY-6005"):  # the driver's own: cannot connect
         next(iter(chunks))
+
+
+@pytest.mark.parametrize("before", ["\ufeff", "\ufeff\n ", " \n\ufeff"])
+def test_a_mark_of_byte_order_before_the_sql_is_left_out(sqlite, before):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    sqlite("CREATE TABLE named (id int)", "INSERT INTO named VALUES (1)")
+    assert list(ChunkedSqlHook("source_db").chunks(f"{before}SELECT id FROM named;", {})) == [[{"id": 1}]]
+    with pytest.raises(ConfigurationError, match="write a SELECT"):
+        ChunkedSqlHook("source_db").chunks(before, {})

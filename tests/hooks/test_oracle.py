@@ -61,6 +61,7 @@ def test_the_session_is_in_utc_before_the_query_runs_as_it_is_written(oracle):
     read("SELECT id FROM t WHERE at >= :since ORDER BY id;", {"since": datetime(2026, 7, 1, 2, tzinfo=UTC)})
     assert oracle.executed == [
         ("ALTER SESSION SET TIME_ZONE = '+00:00'", {}),
+        ("SET TRANSACTION READ ONLY", {}),
         ("SELECT id FROM t WHERE at >= :since ORDER BY id", {"since": datetime(2026, 7, 1, 2)}),  # noqa: DTZ001
     ]
 
@@ -300,6 +301,23 @@ def test_two_columns_of_one_name_are_told_by_name_with_a_zoned_one_too(oracle):
     with pytest.raises(ConfigurationError, match="two columns named 'id'"):
         read("SELECT id, id, at FROM t")
     assert oracle.executed[-1][0] == "SELECT id, id, at FROM t"
+
+
+def test_a_query_that_may_change_something_says_so_to_nobody_and_is_committed_at_the_end(oracle):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    chunks = iter(ChunkedSqlHook("source_db").chunks("SELECT id FROM t", None, 2, read_only=False))
+    next(chunks)
+    oracle.connection.commit.assert_not_called()
+    assert list(chunks) == [[{"id": 3}]]
+    assert "SET TRANSACTION READ ONLY" not in dict(oracle.executed)
+    oracle.connection.commit.assert_called_once_with()
+
+
+def test_a_refusal_to_change_something_says_how_it_is_allowed(oracle):
+    oracle.refuse_query = error(1456, "may not perform insert, delete, update operation")
+    with pytest.raises(ConfigurationError, match=r"(?s)ORA-01456: may not .* with read_only=False it may change data"):
+        read("SELECT id FROM t FOR UPDATE")
 
 
 def test_an_error_of_a_wrapped_query_says_that_it_was_wrapped(oracle):

@@ -3,9 +3,12 @@
 import threading
 
 import pytest
+from engine import Database as Memory
+from engine import make_fetch_job, rows_of, run
 from loads import every_driver, placed
 
-from airflow_async_rest.core.errors import ConfigurationError, LoadError
+from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError
+from airflow_async_rest.core.job import Fetch
 from airflow_async_rest.core.loading import LoadState
 
 
@@ -193,6 +196,58 @@ def test_a_database_that_goes_away_is_an_error_that_a_retry_may_mend(request, cl
     again = postgresql.loader()
     assert again.open().checkpoint == {"rows": 1}
     again.begin(resumed=True, staged=1)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_deferred_trigger_that_raises_at_commit_ends_the_whole_load(request, closed, driver, api, tmp_path, ends):
+    postgresql = request.getfixturevalue(driver)
+    closed.append(postgresql)
+    postgresql.create("id {text}")
+    postgresql.load([{"id": "earlier"}], run="earlier")  # makes the table that has the checkpoints
+    postgresql.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(0.2); RAISE 'not today'; END $$ LANGUAGE plpgsql",
+        "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON async_rest_loads DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    api.answer = rows_of
+    job = make_fetch_job(api, tmp_path, Memory(), 20_000, concurrency=16)
+    job.fetch = Fetch(plan=job.fetch.plan, loader=postgresql.loader(names=["id"]))
+    with pytest.raises(AsyncRestError, match="not today"):
+        run(job)
+    assert len(api.seen) < 15_000
+    assert postgresql.rows() == [("earlier",)]
+
+
+SETTINGS = "current_setting('TimeZone'), current_setting('synchronous_commit')"
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_what_is_set_is_set_for_one_transaction(request, connect, postgres, closed, driver):
+    """Behind a pooler the connection is another client's in the next one."""
+    from loads import SCHEMA
+
+    database = request.getfixturevalue(driver)
+    closed.append(database)
+    options = {"options": f"-csearch_path={SCHEMA} -cTimeZone=Asia/Tokyo"}
+    scheme = {"sqlalchemy_scheme": "postgresql+psycopg2"} if driver == "psycopg2" else {}
+    connect("warehouse", **postgres.connection(), extra=options | scheme)
+    database.create("id {int}, label {text}")
+    loader = begun(database)
+    raw = loader._connection.connection.dbapi_connection
+
+    def outside():
+        cursor = raw.cursor()
+        cursor.execute(f"SELECT {SETTINGS}")
+        raw.rollback()
+        return cursor.fetchone()
+
+    assert outside() == ("Asia/Tokyo", "on")
+    loader.stage(placed([{"id": 2}], 1))
+    assert loader._connection.exec_driver_sql(f"SELECT {SETTINGS}").one() == ("UTC", "off")
+    loader.commit({"rows": 2}, LoadState.STAGING, 0)
+    loader.merge(first=True)
+    assert loader._connection.exec_driver_sql(f"SELECT {SETTINGS}").one() == ("UTC", "on")
+    loader.commit({}, LoadState.DONE, 2)
+    assert outside() == ("Asia/Tokyo", "on")
 
 
 def test_a_server_that_is_not_there_is_an_error_that_a_retry_may_mend(postgresql, connect, tmp_path):

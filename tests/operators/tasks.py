@@ -24,6 +24,10 @@ def sql_to_rest(**arguments):
 
 
 def make_task():
+    if "WRITE_EVERY_SECONDS" in os.environ:  # else a fast machine is done before the first checkpoint
+        from airflow_async_rest.core import writing
+
+        writing._WRITE_EVERY_SECONDS = float(os.environ["WRITE_EVERY_SECONDS"])
     return sql_to_rest(
         sql=READINGS.format(rows=os.environ["ROWS"]),
         concurrency=int(os.environ.get("CONCURRENCY", "16")),

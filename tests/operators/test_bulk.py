@@ -80,6 +80,7 @@ def test_sigkill_at_random_moments_loses_nothing_and_sends_batches_again_with_th
     rows, kills, most = 40_000, 5, 20
     monkeypatch.setenv("ROWS", str(rows))
     monkeypatch.setenv("BATCH", str(most))
+    monkeypatch.setenv("WRITE_EVERY_SECONDS", "0.03")
     by_item.refused = set(range(100, rows, 1000))
     chance, of_key, again, checkpoints = random.Random(20261121), {}, 0, [None]
 

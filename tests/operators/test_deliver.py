@@ -1,6 +1,13 @@
 """AsyncRestHook.deliver: the engine from a plain TaskFlow task."""
 
+import asyncio
+import gc
 import json
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import NamedTuple
 
 import pytest
 from task_runner import run_try
@@ -139,3 +146,67 @@ def test_an_http_connection_serves_as_well(places, supervisor, connect):
     run_try(task_of(lambda: deliver([{"id": 1}])), supervisor)
     assert places.seen[0].headers["X-Team"] == "a"
     assert places.seen[0].headers["Authorization"].startswith("Basic ")
+
+
+class Reading(NamedTuple):
+    id: int
+    value: float
+
+
+def rows_of_sqlite():
+    connection = sqlite3.connect(":memory:")
+    connection.row_factory = sqlite3.Row
+    return connection.execute("SELECT 1 AS id, 2.5 AS value").fetchall()
+
+
+@pytest.mark.parametrize("items", [[Reading(1, 2.5)], rows_of_sqlite(), [{"id": 1, "value": 2.5}]])
+def test_rows_by_name_are_rows(places, supervisor, items):
+    assert run_try(task_of(lambda: deliver(items, method="PUT")), supervisor)[0] == "success"
+    assert [seen.json() for seen in places.seen] == [{"id": 1, "value": 2.5}]
+
+
+def test_a_data_frame_is_refused_with_what_to_give_instead(places, supervisor):
+    class DataFrame(list):
+        columns, iloc = ["id"], None
+
+    state, error = run_try(task_of(lambda: deliver(DataFrame(["id"]))), supervisor)
+    assert state == "failed"
+    assert 'df.to_dict("records")' in str(error)
+    assert places.seen == []
+
+
+def test_a_coroutine_may_deliver(places, connect, tmp_path):
+    async def push():
+        return deliver([{"id": 1}], dead_letter_path=str(tmp_path))
+
+    assert asyncio.run(push())["delivered"] == 1
+
+
+def test_jobs_at_once_leave_the_garbage_collector_as_it_was(places, connect, tmp_path):
+    before, together = gc.get_threshold(), threading.Barrier(2)
+
+    def items():
+        together.wait(10)  # both have begun
+        yield {"id": 1}
+
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(deliver, items(), dead_letter_path=str(tmp_path / str(n))) for n in range(2)]
+        assert [one.result()["delivered"] for one in running] == [1, 1]
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+def test_a_kill_stops_all_that_a_task_runs_at_once(places, supervisor):
+    places.answer = lambda seen: "hang"
+
+    def push():
+        with ThreadPoolExecutor(2) as pool:
+            running = [pool.submit(copy_context().run, deliver, [{"id": n}]) for n in range(2)]
+            places.wait_for(lambda api: api.in_flight == 2)
+            get_current_context()["ti"].task.on_kill()
+            return [str(one.exception()) for one in running]
+
+    from airflow.sdk import get_current_context
+
+    task = task_of(push)
+    assert run_try(task, supervisor)[0] == "success"
+    assert [text.startswith("the task was killed") for text in supervisor.report] == [True, True]

@@ -69,6 +69,18 @@ def test_whoever_stops_taking_stops_the_fetching(hook, api):
     assert not [thread for thread in threading.enumerate() if thread.name == "async-rest-fetch"]
 
 
+def test_whoever_stops_taking_long_after_the_last_chunk_leaves_no_thread_behind(hook, api, monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.loading.CHUNK_ROWS", 6)
+    chunks = fetch(hook, range(100_000), concurrency=4)
+    next(chunks)
+    api.wait_for(lambda api: len(api.seen) > 20 and api.in_flight == 0)  # all that there is room for has come
+    chunks.close()
+    for thread in threading.enumerate():
+        if thread.name == "async-rest-database":
+            thread.join(10)
+            assert not thread.is_alive()
+
+
 def test_no_more_than_a_few_chunks_are_fetched_ahead_of_their_taker(hook, api, monkeypatch):
     chunk_rows, concurrency, items = 6, 4, 2_000
     monkeypatch.setattr("airflow_async_rest.core.loading.CHUNK_ROWS", chunk_rows)

@@ -266,6 +266,12 @@ def test_sqlite_is_source_and_destination_at_once(places, supervisor, connect, t
         ),
         ({"items": None}, "none of sql, items and window_step given"),
         ({"sql": "SELECT 1 AS id"}, "sql needs sql_conn_id="),
+        (
+            {"sql": "SELECT 1 AS id", "sql_conn_id": "source_db", "parameters": (3,)},
+            "parameters= is a tuple: write a dict",
+        ),
+        ({"sql": "SELECT lo_create(0) AS id", "sql_conn_id": "source_db"}, "with read_only=False it may change data"),
+        ({"sql": "SELECT {window_end} AS id", "sql_conn_id": "source_db"}, "write the bind as :window_end"),
         ({"items": "None"}, "items is null: the upstream task returned nothing"),
         ({"items": 7}, "items is 7; write a list"),
         ({"window_step": timedelta(0)}, "window_step=datetime.timedelta(0): write a positive length"),
@@ -292,6 +298,14 @@ def test_what_is_wrong_is_said_before_the_first_request(places, warehouse, super
     assert words in str(error)
     assert places.seen == []
     assert warehouse.execute(COUNT) == [(0,)]
+
+
+def test_a_window_in_a_comment_is_asked_for_by_nobody(places, warehouse, supervisor):
+    task = rest_to_sql(sql="SELECT 7 AS id -- :window_start", sql_conn_id="source_db", read_only=False)
+    assert run_try(task, supervisor, window=None) == ("success", None)
+    asking = rest_to_sql(sql="SELECT 7 AS id WHERE now() > :window_start", sql_conn_id="source_db")
+    state, error = run_try(asking, supervisor, window=None)
+    assert (state, "CronDataIntervalTimetable" in str(error)) == ("failed", True)
 
 
 def test_rows_that_fit_no_column_at_all_are_an_error_not_nulls(places, warehouse, supervisor):

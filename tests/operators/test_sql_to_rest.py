@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from task_runner import run_try
 from tasks import READINGS, ids, sql_to_rest
@@ -119,3 +120,23 @@ def test_a_query_without_window_binds_needs_no_window_and_one_with_them_does(pla
     assert state == "failed"
     assert "CronDataIntervalTimetable" in str(error)
     assert places.seen == []
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1 AS id -- :window_start", "SELECT ':window_end' AS id", "SELECT 1 AS id /* :window_end */"]
+)
+def test_a_window_in_a_comment_or_in_quotes_is_asked_for_by_nobody(places, supervisor, logged, sql):
+    assert run_try(sql_to_rest(sql=sql), supervisor, window=None) == ("success", None)
+    assert "every run sends all rows that it selects" in logged()
+
+
+def test_rows_that_are_claimed_are_claimed_once(places, supervisor, postgres):
+    postgres.execute(
+        "DROP TABLE IF EXISTS claims",
+        "CREATE TABLE claims AS SELECT i AS id, false AS taken FROM generate_series(1, 9) i",
+    )
+    sql = "UPDATE claims SET taken = true WHERE id IN :ids AND NOT taken RETURNING id"
+    task = sql_to_rest(sql=sql, parameters={"ids": [2, 3]}, read_only=False)
+    assert run_try(task, supervisor, window=None) == ("success", None)
+    assert run_try(task, supervisor, 2, window=None) == ("success", None)
+    assert sorted(ids(places.seen)) == [2, 3]

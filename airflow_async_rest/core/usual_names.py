@@ -1,0 +1,128 @@
+"""What the fields of an object mean that have names as most APIs give them. Pure."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+_STATUS_NAMES = ("status", "statuscode", "httpstatus", "httpstatuscode")
+_SUCCESS_NAMES = ("success", "ok", "succeeded")
+_ERROR_NAMES = ("error", "errors")
+_VERDICT_NAMES = frozenset({*_STATUS_NAMES, *_SUCCESS_NAMES, *_ERROR_NAMES, "result"})
+# What APIs write where others have a number.
+_GOOD_WORDS = frozenset(
+    "ok success succeeded successful created updated deleted accepted delivered stored noop true yes y 1".split()  # noqa: SIM905
+)
+_BAD_WORDS = frozenset({"error", "failed", "failure", "rejected", "invalid", "refused"})
+_NO_WORDS = _BAD_WORDS | {"", "false", "no", "n", "0", "none", "null", "off", "f"}
+_FIRST_FAILURE = 400
+_STATUS_TEXT = re.compile(r"(?:HTTP/\S+\s+)?([1-5]\d\d)\b.*", re.DOTALL)  # "422", "HTTP/1.1 422 Unprocessable"
+_OF_FAILURE = re.compile(r"error|fail|reject|invalid|exception", re.IGNORECASE)
+
+
+class Said(NamedTuple):
+    """What an entry says.
+
+    :param status: an HTTP status; None: there is none that could be read.
+    :param success: None: it does not say.
+    :param error: None: it does not say; what is empty says that there was none.
+    :param unknown: whether there is a status, or a word in its place, that could not be read.
+    """
+
+    status: int | None = None
+    success: bool | None = None
+    error: Any = None
+    unknown: bool = False
+
+
+def tells_of_failure(
+    value: Any, known: frozenset[str] = frozenset(), *, status_counts: bool = True, levels: int = 1
+) -> bool:
+    """Tell whether an object says, in the usual words, that something failed.
+
+    :param known: names that are not looked at.
+    :param status_counts: whether a status is a verdict, and not the object's own.
+    :param levels: of objects and lists to look into.
+    """
+    if isinstance(value, list):
+        return levels > 0 and any(tells_of_failure(one, status_counts=status_counts, levels=levels) for one in value)
+    if not isinstance(value, Mapping) or levels == 0:
+        return value is False
+    return any(
+        _is_of_failure(name, inner, status_counts=status_counts)
+        or (
+            isinstance(inner, Mapping | list)
+            and tells_of_failure(inner, status_counts=status_counts, levels=levels - 1)
+        )
+        for name, inner in value.items()
+        if name not in known
+    )
+
+
+def _is_of_failure(name: str, value: Any, *, status_counts: bool) -> bool:
+    plain = _plain(name)
+    if plain in _SUCCESS_NAMES:
+        return value is not None and not is_true(value)
+    if plain in _STATUS_NAMES or plain == "result":
+        return status_counts and (_flag(value) is False or (http_status(value) or 0) >= _FIRST_FAILURE)
+    return bool(value) and _OF_FAILURE.search(name) is not None
+
+
+def say_by_usual_names(entry: Any, *, status_is_verdict: bool) -> Said:
+    """Read an entry.
+
+    :param status_is_verdict: False: a field ``status`` is the object's own.
+    """
+    if not isinstance(entry, Mapping):
+        return Said()
+    plain = {_plain(name): value for name, value in entry.items()}
+    if not status_is_verdict:
+        plain.pop("status", None)
+    errors = [plain[name] for name in _ERROR_NAMES if name in plain]
+    states = [plain[name] for name in _STATUS_NAMES if plain.get(name) is not None]
+    statuses = {status for state in states if (status := http_status(state)) is not None}
+    words = [*states, *([plain["result"]] if isinstance(plain.get("result"), str) else [])]
+    flags = [
+        *[_flag(plain[name]) for name in _SUCCESS_NAMES if plain.get(name) is not None],
+        *[None if type(word) is int else _flag(word) for word in words if http_status(word) is None],
+    ]
+    known = [flag for flag in flags if flag is not None]
+    if len(statuses) > 1 or (not errors and tells_of_failure(_without_verdicts(plain))):
+        return Said()  # it contradicts itself, or may
+    success = False if False in known else True if known else None
+    error = next(filter(None, errors), "") if errors else None
+    return Said(next(iter(statuses), None), success, error, unknown=None in flags)
+
+
+def _without_verdicts(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in plain.items()
+        if name not in _VERDICT_NAMES and not isinstance(value, Mapping | list)
+    }
+
+
+def _flag(state: Any) -> bool | None:
+    """Read a flag, or a word in the place of a status; None for what is neither."""
+    if isinstance(state, bool | int):
+        return bool(state) if state in {0, 1} else None
+    word = state.strip().lower() if isinstance(state, str) else None
+    return True if word in _GOOD_WORDS else False if word in _NO_WORDS else None
+
+
+@lru_cache(maxsize=4096)
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def is_true(value: Any) -> bool:
+    """Tell whether a flag is set, in whatever words."""
+    return value.strip().lower() not in _NO_WORDS if isinstance(value, str) else bool(value)
+
+
+def http_status(value: Any) -> int | None:
+    """Read an HTTP status: a number, or a text that begins with one."""
+    if type(value) is int:
+        return value if 100 <= value <= 599 else None  # noqa: PLR2004
+    match = _STATUS_TEXT.fullmatch(value) if isinstance(value, str) else None
+    return int(match[1]) if match else None

@@ -1,0 +1,193 @@
+"""Binds in SQL as people write it: which ``:name`` is one, and which is part of a quote, a comment, a cast or a slice.
+
+SQL is not parsed. Its quotes and comments are blanked, each character staying in its place, and the rest is searched.
+SQLAlchemy's ``text()`` knows nothing of quotes: what it is handed has a backslash before every colon that is no bind's.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.hooks.sql_quotes import COMMENT, ESCAPES, QUOTE, blank
+
+WINDOW_BINDS = frozenset({"window_start", "window_end"})
+
+# After a word, a quote or a closing bracket there is no operand: "a:b", "'key':value", "f(x):path", "tags[1:n]".
+_BIND = re.compile(rf"(?<![\w:$\\)\]{QUOTE}{ESCAPES}]):(\w++)(?!\$)")
+_IN = re.compile(r"\b(?P<not>not\s+)?in\s*(?P<open>\(\s*)?\Z", re.IGNORECASE)
+_CLOSE = re.compile(r"\s*\)")
+_BRACKET = re.compile(r"[\[\]()]")
+_ENDS_OPERAND = re.compile(
+    rf"[)\]{QUOTE}{ESCAPES}]\Z|\b(?!(?:and|or|not|case|when|then|else|like|between)\Z)\w+\Z", re.IGNORECASE
+)
+_OTHER_STYLES = re.compile(r"%\((\w+)\)s?|\$?\{+\s*(\w+)\s*\}+|(?<!\w)[@&$](\w+)\b")
+_COLON = re.compile(r"(\\*):")
+_CHANGE = re.compile(
+    r"\b(insert\s+into|merge\s+into|delete\s+from|(?<!for )(?<!key )update\b.*?\bset)\b", re.IGNORECASE
+)
+
+# What an empty list makes of IN and NOT IN: false and true, whatever the column's type is.
+_EMPTY = dict.fromkeys(("postgresql", "mysql", "mariadb", "sqlite"), ("(NULL) IS TRUE", "(NULL) IS NULL"))
+_EMPTY_IN_ORACLE = ("(NULL)", "(SELECT NULL FROM dual WHERE 1 = 0)")
+_EMPTY_ELSEWHERE = ("(NULL)", "(SELECT NULL WHERE 1 = 0)")
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A bind, and the span of what its value takes the place of: with the brackets that follow an IN.
+
+    :param after: ``"in"``, ``"not in"``, or nothing.
+    """
+
+    name: str
+    start: int
+    end: int
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One statement as an author wrote it, read by the rules of one database.
+
+    :param sql: without the semicolon at its end.
+    :param bare: the same with quotes and comments blanked.
+    """
+
+    sql: str
+    bare: str
+    dialect: str
+
+    @classmethod
+    def read(cls, sql: Any, dialect: str) -> "Query":
+        """Read SQL.
+
+        :param dialect: SQLAlchemy's name of it.
+        :raises ConfigurationError: when there is none.
+        """
+        # A file may begin with a mark of byte order.
+        statement = sql.strip().removeprefix("\ufeff").strip() if isinstance(sql, str) else ""
+        if not statement:
+            raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
+        bare = blank(sql := statement, dialect)
+        tail = len(bare.rstrip().rstrip("; \t\r\n"))
+        end = bare.find(";", tail)
+        return cls(sql, bare, dialect) if end < 0 else cls(sql[:end], bare[:end], dialect)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the binds that have to be given."""
+        return frozenset(bind.name for bind in self.binds())
+
+    @property
+    def changes_data(self) -> bool:
+        """Whether it is, or has in it, an INSERT, UPDATE, DELETE or MERGE."""
+        return _CHANGE.search(re.sub(r"\s+", " ", self.bare)) is not None
+
+    def check(self, names: Iterable[str]) -> None:
+        """Check that it is one statement, that it has its binds in no other style, and that each has a value.
+
+        :param names: of the values that there are.
+        :raises ConfigurationError: when not.
+        """
+        # Elsewhere a semicolon may be part of a statement, as in Oracle's WITH FUNCTION, or of a quote we do not know.
+        if self.dialect in _EMPTY and ";" in self.bare:
+            raise ConfigurationError("sql has more than one statement: write one SELECT, and no semicolon in it.")
+        for found in _OTHER_STYLES.finditer(self.sql):
+            if name := self._misspelt(found, set(names)):
+                raise ConfigurationError(
+                    f"sql has {found[0]!r}: write the bind as :{name}, whatever the database, without quotes around it."
+                )
+        for name in sorted(self.names.difference(names)):
+            raise ConfigurationError(
+                f"sql has the bind :{name}, which has no value: add it to parameters={{{name!r}: ...}}. A colon that "
+                "is no bind, as in an array's slice, is written \\: ('\\\\:' in a Python string)."
+            )
+
+    def _misspelt(self, found: re.Match[str], names: set[str]) -> str | None:
+        """Return the name that is meant for a bind's; in quotes only what can hardly mean anything else."""
+        percent, braces, sign = found.groups()
+        name: str = percent or braces or sign
+        place = self.bare[found.start()]
+        if place in {QUOTE, ESCAPES}:
+            is_bind = name in WINDOW_BINDS and not sign
+        else:
+            is_bind = place != COMMENT and (name in WINDOW_BINDS or bool(percent) or (bool(braces) and name in names))
+        return name if is_bind else None
+
+    def binds(self) -> Iterator[Bind]:
+        """Yield the binds, in their order."""
+        for found in _BIND.finditer(self.bare):
+            before = self.bare[: found.start()]
+            if _is_slice(before, found[1]):
+                continue
+            start, end = found.span()
+            after = _IN.search(before)
+            close = _CLOSE.match(self.bare, end)
+            if after and after["open"] and close:
+                start, end = after.start("open"), close.end()
+            elif after and after["open"]:
+                after = None
+            yield Bind(found[1], start, end, ("not in" if after["not"] else "in") if after else "")
+
+    def fill(self, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the text to hand to SQLAlchemy's ``text()``, and the values of its binds.
+
+        None becomes NULL, whose type the database finds by itself; a list after IN becomes a bind for each of its
+        values, or what holds for no row where it is empty.
+        """
+        text, filled, place = "", dict[str, Any](), 0
+        for bind in self.binds():
+            text += self._escaped(place, bind.start)
+            value = values[bind.name]
+            text += self._listed(bind, value, filled) if bind.after else _placed(bind.name, value, filled)
+            place = bind.end
+        return text + self._escaped(place, len(self.sql)), filled
+
+    def _escaped(self, start: int, end: int) -> str:
+        """Return a part without binds, for ``text()``; a backslash before a colon was the author's own escape."""
+
+        def escape(found: re.Match[str]) -> str:
+            slashes = found[1] if self.bare[start + found.end() - 1] == ESCAPES else found[1][:-1]
+            return f"{slashes}\\:"
+
+        return _COLON.sub(escape, self.sql[start:end])
+
+    def _listed(self, bind: Bind, value: Any, filled: dict[str, Any]) -> str:
+        values = list(value) if _is_list(value) else [value]
+        if values:
+            return _placed_each(bind.name, values, filled)
+        otherwise = _EMPTY_IN_ORACLE if self.dialect == "oracle" else _EMPTY_ELSEWHERE
+        return _EMPTY.get(self.dialect, otherwise)[bind.after == "not in"]
+
+
+def _is_slice(before: str, name: str) -> bool:
+    """Tell whether a colon stands between the bounds of an array's slice, as in ``tags[lo :hi]``."""
+    opened = [""]
+    for bracket in _BRACKET.findall(before):
+        if bracket in "[(":
+            opened.append(bracket)
+        elif len(opened) > 1:
+            opened.pop()
+    return opened[-1] == "[" and (name[0].isdigit() or _ENDS_OPERAND.search(before.rstrip()) is not None)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
+
+
+def _placed_each(name: str, values: Iterable[Any], filled: dict[str, Any]) -> str:
+    """Write a value's place for each; one that is a list itself is a row of ``(a, b) IN :pairs``."""
+    places = [
+        _placed_each(f"{name}__{i}", value, filled) if _is_list(value) else _placed(f"{name}__{i}", value, filled)
+        for i, value in enumerate(values)
+    ]
+    return f"({', '.join(places)})"
+
+
+def _placed(name: str, value: Any, filled: dict[str, Any]) -> str:
+    if value is None:
+        return "NULL"
+    filled[name] = value
+    return f":{name}"

@@ -1,0 +1,79 @@
+"""Templates, rendered as DAGs have it: as texts, or as the objects that expressions give."""
+
+from datetime import UTC, datetime
+
+import pytest
+from tasks import rest_to_sql, sql_to_rest
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+CONTEXT = {"number": 5, "text": "1e5", "digits": "[1, 2]", "rows": [{"id": 1}], "at": AT, "nothing": None}
+
+
+def replay(**arguments):
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    return ReplayDeadLettersOperator(**{"task_id": "replay", "dead_letters": None} | arguments)
+
+
+def rendered(make, field: str, value, **dag_arguments):
+    from airflow.sdk import DAG
+
+    task = make(**{field: value})
+    DAG("rendered", schedule=None, **dag_arguments).add_task(task)
+    task.render_template_fields(dict(CONTEXT))
+    return getattr(task, field)
+
+
+NATIVE = [
+    (sql_to_rest, "headers", {"X-Version": "1e5"}, {"X-Version": "1e5"}),
+    (sql_to_rest, "headers", {"X-Version": "{{ text }}"}, {"X-Version": "1e5"}),
+    (sql_to_rest, "headers", {"X-Version": "v{{ number }}"}, {"X-Version": "v5"}),
+    (sql_to_rest, "headers", {"X-Version": "1{{ number }}"}, {"X-Version": "15"}),
+    (sql_to_rest, "headers", {"X": "True", "Y": "None", "Z": "[]"}, {"X": "True", "Y": "None", "Z": "[]"}),
+    (sql_to_rest, "endpoint", "2024", "2024"),
+    (sql_to_rest, "sql", "1_000", "1_000"),
+    (sql_to_rest, "rate_limit", "{% if nothing %}5/s{% endif %}", ""),
+    (sql_to_rest, "dead_letter_path", "'/tmp/x'", "'/tmp/x'"),
+    (sql_to_rest, "sql_conn_id", "1e5", "1e5"),
+    (sql_to_rest, "parameters", {"n": "{{ number }}", "t": "{{ text }}"}, {"n": 5, "t": "1e5"}),
+    (sql_to_rest, "window_start", "{{ at }}", AT),
+    (sql_to_rest, "window_start", "{{ nothing }}", None),
+    (sql_to_rest, "window_start", "20260301", "20260301"),
+    (rest_to_sql, "items", "{{ rows }}", [{"id": 1}]),
+    (rest_to_sql, "query", {"v": "1.10", "ids": ["{{ number }}", "1e5"]}, {"v": "1.10", "ids": [5, "1e5"]}),
+    (rest_to_sql, "body", {"zip": "12345", "deep": ("{{ text }}",)}, {"zip": "12345", "deep": ("1e5",)}),
+    (rest_to_sql, "destination_table", "1e5", "1e5"),
+    (replay, "dead_letters", "{{ nothing }}", None),
+    (replay, "dead_letters", "{{ digits }}", "[1, 2]"),
+    (replay, "headers", {"X-Version": "1e5"}, {"X-Version": "1e5"}),
+]
+
+
+@pytest.mark.parametrize(("make", "field", "value", "expected"), NATIVE)
+def test_texts_stay_texts_in_a_dag_of_native_objects(make, field, value, expected):
+    got = rendered(make, field, value, render_template_as_native_obj=True)
+    assert (got, type(got)) == (expected, type(expected))
+
+
+def test_an_operator_may_render_natively_by_itself():
+    def make(**arguments):
+        return sql_to_rest(render_template_as_native_obj=True, **arguments)
+
+    assert rendered(make, "headers", {"X": "{{ text }}"}) == {"X": "1e5"}
+    assert rendered(make, "parameters", {"n": "{{ number }}"}) == {"n": 5}
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_file_of_sql_may_begin_with_a_mark_of_byte_order(tmp_path, native):
+    (tmp_path / "rows.sql").write_text("SELECT {{ number }} AS id\n", encoding="utf-8-sig")
+    dag = {"template_searchpath": str(tmp_path), "render_template_as_native_obj": native}
+    assert rendered(sql_to_rest, "sql", "rows.sql", **dag) == "SELECT 5 AS id"
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_an_unknown_name_is_an_error(native):
+    from jinja2 import UndefinedError
+
+    for endpoint in ("x/{{id}}", "{{id}}"):
+        with pytest.raises(UndefinedError, match="'id' is undefined"):
+            rendered(sql_to_rest, "endpoint", endpoint, render_template_as_native_obj=native)
