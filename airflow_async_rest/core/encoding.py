@@ -7,19 +7,23 @@ and it refuses integers above 64 bits.
 import base64
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from types import NoneType
 from typing import Any
 
 import orjson
 
+from airflow_async_rest.core.durations import format_duration
 from airflow_async_rest.core.errors import EncodeError
+from airflow_async_rest.core.foreign_values import foreign_form, is_missing, plain_value
 
-_IP_TYPES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
+IP_TYPES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
+_ALWAYS_FINITE = frozenset({str, int, bool, NoneType, datetime, date})
 # orjson gives up at 254; what is deeper than this is written as text.
 _DEEPEST_READABLE = 100
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -37,21 +41,42 @@ def json_encoder(naive_timezone: tzinfo | None = None) -> Callable[[Any], bytes]
         if type(value) is Decimal:  # first, because numeric columns are what comes here most
             return _encode_decimal(value)
         if isinstance(value, datetime):
-            return (value if value.tzinfo else value.replace(tzinfo=naive_timezone or UTC)).isoformat()
+            return _encode_datetime(value, naive_timezone or UTC)
         if isinstance(value, date | time):
             return value.isoformat()
-        return _encode_other(value)
+        return _encode_other(value, naive_timezone)
+
+    def encode_carefully(payload: Any) -> bytes:
+        try:
+            body = orjson.dumps(payload, default, options)
+        except orjson.JSONEncodeError as error:
+            body = _encode_rare(payload, default, options, error)
+        _refuse_non_finite(payload)
+        return body
 
     def encode(payload: Any) -> bytes:
         try:
             body = _trimmed(orjson.dumps(payload, default, options))
-        except orjson.JSONEncodeError as error:
-            body = _encode_rare(payload, default, options, error)
-        if b"null" in body:
-            _refuse_non_finite(payload)
+            if b"null" in body:
+                _refuse_non_finite(payload)
+        except (orjson.JSONEncodeError, EncodeError):
+            body = _encode_or_name(payload, encode_carefully)
         return body
 
     return encode
+
+
+def _encode_or_name(payload: Any, encode: Callable[[Any], bytes]) -> bytes:
+    """Encode a payload; when it is one of its values that cannot be, the error names it."""
+    try:
+        return encode(payload)
+    except EncodeError as error:
+        for name, value in payload.items() if isinstance(payload, Mapping) else ():
+            try:
+                encode(value)
+            except EncodeError:
+                raise EncodeError(f"column {name!r}: {error}") from None
+        raise
 
 
 def _trimmed(data: bytes) -> bytes:
@@ -63,7 +88,7 @@ def _trimmed(data: bytes) -> bytes:
     return b"%b" % data
 
 
-def _encode_other(value: Any) -> Any:
+def _encode_other(value: Any, naive_timezone: tzinfo | None = None) -> Any:
     """Encode the types of database drivers that orjson does not know."""
     if isinstance(value, Decimal):
         return _encode_decimal(value)
@@ -71,30 +96,27 @@ def _encode_other(value: Any) -> Any:
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, timedelta):
         return format_duration(value)
-    if isinstance(value, _IP_TYPES):
+    if isinstance(value, IP_TYPES):
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)
-    raise EncodeError(
-        f"a {type(value).__module__}.{type(value).__qualname__} has no JSON form; return something else from transform."
-    )
+    return foreign_form(value, naive_timezone)
+
+
+def _encode_datetime(value: datetime, naive_timezone: tzinfo) -> str:
+    if type(value) is not datetime and is_missing(value):  # NaT is a datetime
+        raise _no_form(value)
+    return (value if value.tzinfo else value.replace(tzinfo=naive_timezone)).isoformat()
 
 
 def _encode_decimal(value: Decimal) -> orjson.Fragment:
     if not value.is_finite():
-        raise EncodeError(f"{value} has no JSON form; return a number, a string or None from transform.")
+        raise _no_form(value)
     return orjson.Fragment(str(value))
 
 
-def format_duration(value: timedelta) -> str:
-    """Write a duration as ISO 8601, exact to the microsecond: ``-P1DT2.5S``."""
-    sign, value = ("-", -value) if value < timedelta() else ("", value)
-    seconds = (
-        f"{value.seconds}.{value.microseconds:06d}".rstrip("0").rstrip(".")
-        if value.microseconds
-        else str(value.seconds)
-    )
-    return f"{sign}P{value.days}DT{seconds}S"
+def _no_form(value: Any) -> EncodeError:
+    return EncodeError(f"{value} has no JSON form; return a number, a string or None from transform.")
 
 
 def _encode_rare(payload: Any, default: Callable[[Any], Any], options: int, error: Exception) -> bytes:
@@ -134,21 +156,29 @@ def _big_integer(value: int) -> orjson.Fragment:
 
 
 def _refuse_non_finite(value: Any) -> None:
+    if type(value) in _ALWAYS_FINITE:
+        return
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise EncodeError(f"{value} has no JSON form; return a number, a string or None from transform.")
+            raise _no_form(value)
     elif isinstance(value, Mapping):
         for key, entry in value.items():
             _refuse_non_finite(key)
             _refuse_non_finite(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
+    else:
+        for entry in _parts(value):
             _refuse_non_finite(entry)
-    elif isinstance(value, Enum):
-        _refuse_non_finite(value.value)
-    elif is_dataclass(value):
-        for attribute in fields(value):
-            _refuse_non_finite(getattr(value, attribute.name))
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, Enum):
+        return [value.value]
+    if is_dataclass(value):
+        return [getattr(value, attribute.name) for attribute in fields(value)]
+    plain = plain_value(value)
+    return [] if plain is value else [plain]
 
 
 def encode_anything(value: Any) -> bytes:

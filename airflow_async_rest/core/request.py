@@ -1,21 +1,24 @@
 """Item -> Request: endpoint template, JSON body, idempotency key. No I/O."""
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from string import Formatter
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
-from airflow_async_rest.core.encoding import stable_bytes
+from airflow_async_rest.core.encoding import IP_TYPES, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
+from airflow_async_rest.core.foreign_values import is_missing, plain_value
 from airflow_async_rest.core.models import Item, Request
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
+_TYPES_OF_ONE_TEXT = (str, int, float, Decimal, UUID, *IP_TYPES)
 _BODYLESS = frozenset({"GET", "DELETE"})
 _LEFT_OVER = re.compile(r"\{\{\s*(.+?)\s*\}\}")
 _SAFE_IN_TEMPLATE = "/:@!$&'()*+,;=~%?-._"
@@ -107,15 +110,7 @@ def text_value(name: str, row: Mapping[str, Any]) -> str:
     :raises EndpointError: when it has no one form there.
     """
     value = row.get(name)
-    if isinstance(value, bytes | bytearray | memoryview):
-        raise EndpointError(f"column {name!r} is binary, which has no one form in a path; make it text in the SQL.")
-    if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, Decimal) and value.is_nan()):
-        raise EndpointError(f"column {name!r} is {value}, so the request has a gap.")
-    if isinstance(value, datetime | date | time):
-        value = value.isoformat()
-    elif isinstance(value, bool):
-        value = str(value).lower()
-    text = "" if value is None else str(value)
+    text = str(value) if type(value) in {str, int} else _text_of(name, value)
     if not text:
         raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the request has a gap.")
     try:
@@ -123,6 +118,28 @@ def text_value(name: str, row: Mapping[str, Any]) -> str:
     except UnicodeEncodeError:
         raise EndpointError(f"column {name!r} is {text!a}, which is no text that UTF-8 can carry.") from None
     return text
+
+
+def _text_of(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Enum):
+        return _text_of(name, value.value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if is_missing(value) or (isinstance(value, float | Decimal) and not Decimal(value).is_finite()):
+        raise EndpointError(f"column {name!r} is {value}, so the request has a gap.")
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, _TYPES_OF_ONE_TEXT):
+        return str(value)
+    plain = plain_value(value) if not isinstance(value, bytes | bytearray | memoryview) else value
+    if plain is value or isinstance(plain, list):
+        # Of other types, str() shows how Python writes them.
+        raise EndpointError(
+            f"column {name!r} is a {type(value).__name__}, which has no one form in a path; make it text in the SQL."
+        )
+    return _text_of(name, plain)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,17 @@ class Expected:
     how: str
 
 
+class PartialRow(dict[str, Any]):
+    """A row that could not be read whole; in the place of what is missing stands what is known of it.
+
+    :param missing: column -> why it could not be read.
+    """
+
+    def __init__(self, row: Row, missing: Mapping[str, str]) -> None:
+        super().__init__(row)
+        self.missing = missing
+
+
 class Chunks(Protocol):
     """Where rows come from: iterated by the reading thread, cancelled from another."""
 
@@ -114,9 +125,7 @@ class RowSource:
                         raise SourceChangedError("the rows read before, or their order, are no longer the same")
                     on_digest(digest)
                 items = _wanted(known, resume) + items[len(known) :]
-            if self._transform is not None:
-                for item in items:
-                    self._settle(item, self._transform)
+            self._settle_early(items)
             index += len(chunk)
             yield items
         if index < position:
@@ -168,6 +177,13 @@ class RowSource:
             for index, row in enumerate(chunk, first)
         ]
 
+    def _settle_early(self, items: Iterable[Item]) -> None:
+        for item in items:
+            if type(item.row) is PartialRow:
+                item.settled = _dead_for_missing(item, item.row.missing)
+            elif self._transform is not None:
+                self._settle(item, self._transform)
+
     def _settle(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""
         try:
@@ -178,6 +194,11 @@ class RowSource:
         else:
             if item.payload is None:
                 item.settled = Skipped(item.index)
+
+
+def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
+    [(column, why), *_] = missing.items()
+    return DeadLetter.of(item, "value", detail=f"column {column!r} could not be read: {why}; cast it in the SQL.")
 
 
 def _identity(keys: list[Any], index: int) -> bytes:

@@ -2,17 +2,27 @@
 
 import contextlib
 import functools
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from airflow.sdk import BaseHook
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
+from airflow_async_rest.hooks.row_values import (
+    Fetch,
+    Rows,
+    encoding_advice,
+    fetch_from_sqlite,
+    named_rows,
+    prepare_values,
+    unreadable,
+)
 from airflow_async_rest.hooks.sql_binds import Query
 from airflow_async_rest.hooks.sql_dialects import (
     bind_value,
@@ -90,6 +100,7 @@ class ChunkedSqlHook(BaseHook):
 class SqlChunks:
     """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`.
 
+    :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
     :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
     """
 
@@ -99,6 +110,7 @@ class SqlChunks:
         self._hook = hook
         self._count_rows = count_rows
         self._read_only = read_only
+        self.embed_json = False
         self.expected: Expected | None = None
         self._chunk_size = chunk_size
         self._raw: Any = None
@@ -127,10 +139,11 @@ class SqlChunks:
                 self._raw = connection.connection.dbapi_connection
                 with reading(connection, read_only=self._read_only):
                     self.expected = expect(connection, self._sql, self._binds, count_rows=self._count_rows)
+                    fetch = prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
                     with self._executed(connection) as result:
                         names = _names(result.keys())
-                        while rows := _fetch(result, self._chunk_size):
-                            yield [dict(zip(names, row, strict=True)) for row in rows]
+                        while rows := self._fetch(fetch, result):
+                            yield named_rows(names, rows)
         finally:
             self._raw = None
 
@@ -152,6 +165,16 @@ class SqlChunks:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
             yield result
 
+    def _fetch(self, fetch: Fetch, result: CursorResult[Any]) -> Rows:
+        try:
+            return fetch(result, self._chunk_size)
+        except DBAPIError as error:
+            if is_transient(error, self.dialect) or not isinstance(error, DataError):
+                raise
+            raise unreadable(error.orig or error) from error.orig
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise unreadable(error) from error
+
     def _iter_plain(self) -> Iterator[list[dict[str, Any]]]:
         """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
         qmark = getattr(self._hook, "placeholder", "%s") == "?"
@@ -165,19 +188,19 @@ class SqlChunks:
             except Exception as error:
                 raise _refused(error) from error
             names = _names([column[0] for column in cursor.description or ()])
-            while rows := cursor.fetchmany(self._chunk_size):
-                yield [dict(zip(names, row, strict=True)) for row in rows]
+            while rows := _fetch_plainly(cursor, self._chunk_size):
+                yield named_rows(names, rows)
             if not self._read_only:
                 raw.commit()
 
 
-def _fetch(result: CursorResult[Any], count: int) -> Sequence[Sequence[Any]]:
-    """Fetch rows as the driver gives them.
-
-    SQLAlchemy's own would be no others, because it knows no types of a textual SELECT's columns, and would double the
-    cost of reading.
-    """
-    rows: Sequence[Sequence[Any]] = result.cursor_strategy.fetchmany(result, result.cursor, count)
+def _fetch_plainly(cursor: Any, count: int) -> Rows:
+    if isinstance(cursor, sqlite3.Cursor):
+        return fetch_from_sqlite(cursor, count)
+    try:
+        rows: Rows = cursor.fetchmany(count)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise unreadable(error) from error
     return rows
 
 
@@ -194,5 +217,5 @@ def _names(keys: Any) -> list[str]:
 
 
 def _refused(error: BaseException) -> ConfigurationError:
-    words = [str(error).strip(), *getattr(error, "__notes__", ())]
-    return ConfigurationError(f"the database refuses the sql: {' '.join(words)}")
+    words = [str(error).strip(), *getattr(error, "__notes__", ()), encoding_advice(error)]
+    return ConfigurationError(f"the database refuses the sql: {' '.join(filter(None, words))}")

@@ -11,7 +11,7 @@
 * **Rows at a time.** A round trip brings 100 rows unless told otherwise.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -22,9 +22,9 @@ from sqlalchemy.engine import Engine
 
 # More saves little: the time of a round trip is that of a row by then. In thick mode the memory is taken beforehand.
 _ROUND_TRIP_ROWS = 500
-_ZONED = (oracledb.DB_TYPE_TIMESTAMP_TZ, oracledb.DB_TYPE_TIMESTAMP_LTZ)
+ZONED = (oracledb.DB_TYPE_TIMESTAMP_TZ, oracledb.DB_TYPE_TIMESTAMP_LTZ)
 
-_Column = tuple[str, Any]
+Column = tuple[str, Any]
 _OutputTypeHandler = Callable[..., Any]
 
 
@@ -38,13 +38,14 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> Lite
     """Execute a statement in SQLAlchemy's stead; errors go through SQLAlchemy as usual."""
     if not context.execution_options.get("stream_results"):
         return None
-    columns = _describe(cursor.connection, statement)
+    columns = describe(cursor.connection, statement)
     # Two columns of one name are refused later, by name; wrapped, they would be refused in the database's words.
     unique = len({name for name, _ in columns}) == len(columns)
-    zoned = {name for name, kind in columns if kind in _ZONED and unique}
+    zoned = {name for name, kind in columns if kind in ZONED and unique}
     cursor.outputtypehandler = _exact_types(cursor.connection.outputtypehandler, zoned)
-    if sizes := _input_sizes(parameters):
+    if sizes := input_sizes(parameters):
         cursor.setinputsizes(**sizes)
+    cursor.prefetchrows = 0  # A value that cannot be loaded is to be met where rows are fetched.
     if not zoned:
         cursor.execute(statement, parameters)
         return True
@@ -57,14 +58,14 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> Lite
     return True
 
 
-def _describe(connection: Any, statement: str) -> list[_Column]:
+def describe(connection: Any, statement: str) -> list[Column]:
     """Ask the database for the columns of a query, without running it."""
     with connection.cursor() as cursor:
         cursor.parse(statement)
         return [(name, kind) for name, kind, *_ in cursor.description or ()]
 
 
-def _in_utc(statement: str, columns: list[_Column], zoned: Collection[str]) -> str:
+def _in_utc(statement: str, columns: list[Column], zoned: Collection[str]) -> str:
     """Wrap a query. Its rows stay in its own order: there is nothing outside of it to sort them by."""
     selected = ", ".join(
         f'SYS_EXTRACT_UTC("{name}") AS "{name}"' if name in zoned else f'"{name}"' for name, _ in columns
@@ -73,7 +74,8 @@ def _in_utc(statement: str, columns: list[_Column], zoned: Collection[str]) -> s
     return f"SELECT {selected} FROM (\n{statement}\n)"  # noqa: S608  (the author's own query)
 
 
-def _input_sizes(parameters: Mapping[str, Any]) -> dict[str, oracledb.DbType]:
+def input_sizes(parameters: Any) -> dict[str, oracledb.DbType]:
+    """Return the types of binds that the driver would not find out by itself."""
     fractions = [name for name, value in parameters.items() if isinstance(value, datetime) and value.microsecond]
     return dict.fromkeys(fractions, oracledb.DB_TYPE_TIMESTAMP)
 

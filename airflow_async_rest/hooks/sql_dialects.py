@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
+from airflow_async_rest.hooks.postgres_types import check_encoding
 
 # oracledb raises the same class for these as for a wrong SQL. 54, 4021, 30006: locked; 1555: undo is gone; 1652, 4031,
 # 4036: out of space or memory for now; 4061, 4068: a package was compiled anew; 12805: a server process died.
@@ -116,12 +117,17 @@ def _is_transient_in_oracle(error: BaseException | None) -> bool:
 
 
 def with_plain_rows(raw: Any) -> Any:
-    """Undo what a Postgres connection's extra ``cursor`` asks for: rows come as tuples here, whatever it says."""
+    """Undo what a Postgres connection's extra ``cursor`` asks for: rows come as tuples here, whatever it says.
+
+    :raises ConfigurationError: when it does not say what characters texts consist of.
+    """
     driver = type(raw).__module__.partition(".")[0]
     if driver == "psycopg":
         from psycopg.rows import tuple_row  # noqa: PLC0415  (an optional provider's driver)
 
         raw.row_factory = tuple_row
+        check_encoding(raw.info.parameter_status("client_encoding"))
     elif driver == "psycopg2":
         raw.cursor_factory = None
+        check_encoding(raw.encoding)
     return raw

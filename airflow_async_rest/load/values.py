@@ -12,7 +12,8 @@ from sqlalchemy import types
 from sqlalchemy.dialects.oracle import RAW
 from sqlalchemy.dialects.postgresql import DOMAIN
 
-from airflow_async_rest.core.encoding import encode_anything, format_duration, json_encoder
+from airflow_async_rest.core.durations import format_duration
+from airflow_async_rest.core.encoding import encode_anything, json_encoder
 from airflow_async_rest.core.errors import EncodeError
 
 

@@ -148,6 +148,7 @@ class SqlToRestOperator(TextKeepingOperator):
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
             chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
+            chunks.embed_json = not self._has_code_that_sees_rows()
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
                 jobs.Sending(
@@ -173,6 +174,10 @@ class SqlToRestOperator(TextKeepingOperator):
                 expected=lambda: chunks.expected,
             )
         return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
+
+    def _has_code_that_sees_rows(self) -> bool:
+        of_batch = (self.batch.format, self.batch.results) if isinstance(self.batch, Batch) else ()
+        return any(map(callable, (self.transform, *of_batch)))
 
     def on_kill(self) -> None:
         """Stop, keeping what is done: called when the task is killed or cleared."""

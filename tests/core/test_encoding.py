@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_async_rest.core.encoding import encode_anything, format_duration, json_encoder, stable_bytes
+from airflow_async_rest.core.durations import format_duration
+from airflow_async_rest.core.encoding import encode_anything, json_encoder, stable_bytes
 from airflow_async_rest.core.errors import EncodeError
 
 NAN = float("nan")
