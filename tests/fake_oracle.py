@@ -4,7 +4,10 @@ What is real: the hook, SQLAlchemy's dialect, the driver's types, errors, variab
 played: the network, and so what the database itself would say.
 """
 
+import re
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import create_autospec
@@ -17,6 +20,14 @@ from oracledb.fetch_info import FetchInfo
 _FREE: list[Any] = []
 # What SQLAlchemy asks on a new connection.
 _GREETINGS = {"current_schema": "ME", "1.1": "1.1", "v$parameter": "23.4.0"}
+
+
+@dataclass
+class Stored:
+    """A value that the driver cannot load; the database can write it, or it is a text of bytes that are no UTF-8."""
+
+    value: str | bytes
+    error: Exception
 
 
 def column(name: str, kind: Any, precision: int = 0, scale: int = 0) -> FetchInfo:
@@ -124,21 +135,44 @@ class FakeOracle:
                 return
             if self.refuse_query:
                 raise self.refuse_query
-            self._answer(cursor)
+            self._answer(cursor, sql)
 
-    def _answer(self, cursor: Any) -> None:
-        cursor.description = self.columns or None
-        converters = [self._converter(cursor, info) for info in self.columns]
-        rows = iter(
-            [tuple(f(value) for f, value in zip(converters, row, strict=True)) for row in self.rows],
-        )
-        cursor.fetchmany.side_effect = lambda size: [row for _, row in zip(range(size), rows, strict=False)]
+    def _answer(self, cursor: Any, sql: str) -> None:
+        columns = [_as_selected(info, sql) for info in self.columns]
+        cursor.description = columns or None
+        converters = [self._converter(cursor, info) for info in columns]
+        rows = (tuple(f(value) for f, value in zip(converters, row, strict=True)) for row in list(self.rows))
+        cursor.fetchmany.side_effect = lambda size: list(islice(rows, size))
+        cursor.fetchone.side_effect = lambda: next(rows, None)
 
     def _converter(self, cursor: Any, info: FetchInfo) -> Any:
         """What the driver does with a column's values: nothing with NULL."""
         variable = fetched_as(cursor, info)
         convert = variable and variable.outconverter
-        return lambda value: convert(value) if convert and value is not None else value
+
+        def load(value: Any) -> Any:
+            if isinstance(value, Stored):
+                value = _loaded(value, info, variable)
+            elif isinstance(value, datetime) and info.type_code is oracledb.DB_TYPE_VARCHAR:
+                value = f" {value.isoformat()}"
+            return convert(value) if convert and value is not None else value
+
+        return load
+
+
+def _as_selected(info: FetchInfo, sql: str) -> FetchInfo:
+    """What becomes of a column that a query selects as a text."""
+    written = re.search(f'TO_CHAR.*\\) AS "{info.name}"', sql)
+    return column(info.name, oracledb.DB_TYPE_VARCHAR) if written else info
+
+
+def _loaded(stored: Stored, info: FetchInfo, variable: Any) -> str:
+    """What the driver makes of a value that is hard to load, where it was told how."""
+    if isinstance(stored.value, bytes) and variable and variable._impl.encoding_errors:
+        return stored.value.decode(errors=variable._impl.encoding_errors)
+    if isinstance(stored.value, bytes) or info.type_code is not oracledb.DB_TYPE_VARCHAR:
+        raise stored.error
+    return stored.value
 
 
 def fetched_as(cursor: Any, info: FetchInfo) -> Any:

@@ -46,6 +46,8 @@ class Fetching:
 
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
+        if item.settled is not None:
+            return item.settled, []
         rows: Rows = []
         attempts = 0
         page: Page | None = self._plan.pages.begin()

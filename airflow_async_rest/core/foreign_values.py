@@ -1,5 +1,6 @@
 """JSON forms of types that the engine does not import, told by what they have: ranges, arrays and numpy's scalars."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -7,6 +8,8 @@ from typing import Any
 
 from airflow_async_rest.core.durations import format_months
 from airflow_async_rest.core.errors import EncodeError
+
+_IN_QUOTES = re.compile(r'[\s\[\](),"\\]')
 
 
 def foreign_form(value: Any, zone: tzinfo | None = None) -> Any:
@@ -78,8 +81,14 @@ def _bound_text(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if not isinstance(value, datetime):
-        return str(value)
+        return _quoted(str(value))
     naive = value.replace(tzinfo=None)
     fraction = f".{value.microsecond:06d}".rstrip("0").rstrip(".")
     offset = value.isoformat()[len(naive.isoformat()) :].removesuffix(":00")
     return f'"{naive.isoformat(" ", "seconds")}{fraction}{offset}"'
+
+
+def _quoted(text: str) -> str:
+    if text and not _IN_QUOTES.search(text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import sqlite3
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
@@ -10,18 +9,16 @@ from airflow.sdk import BaseHook
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
 from airflow_async_rest.hooks.row_values import (
-    Fetch,
-    Rows,
     encoding_advice,
-    fetch_from_sqlite,
+    fetch_plainly,
+    fetch_readable,
     named_rows,
     prepare_values,
-    unreadable,
 )
 from airflow_async_rest.hooks.sql_binds import Query
 from airflow_async_rest.hooks.sql_dialects import (
@@ -142,7 +139,7 @@ class SqlChunks:
                     fetch = prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
                     with self._executed(connection) as result:
                         names = _names(result.keys())
-                        while rows := self._fetch(fetch, result):
+                        while rows := fetch_readable(fetch, result, self._chunk_size):
                             yield named_rows(names, rows)
         finally:
             self._raw = None
@@ -165,16 +162,6 @@ class SqlChunks:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
             yield result
 
-    def _fetch(self, fetch: Fetch, result: CursorResult[Any]) -> Rows:
-        try:
-            return fetch(result, self._chunk_size)
-        except DBAPIError as error:
-            if is_transient(error, self.dialect) or not isinstance(error, DataError):
-                raise
-            raise unreadable(error.orig or error) from error.orig
-        except (ValueError, OverflowError, RecursionError) as error:
-            raise unreadable(error) from error
-
     def _iter_plain(self) -> Iterator[list[dict[str, Any]]]:
         """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
         qmark = getattr(self._hook, "placeholder", "%s") == "?"
@@ -188,20 +175,10 @@ class SqlChunks:
             except Exception as error:
                 raise _refused(error) from error
             names = _names([column[0] for column in cursor.description or ()])
-            while rows := _fetch_plainly(cursor, self._chunk_size):
+            while rows := fetch_readable(fetch_plainly, cursor, self._chunk_size):
                 yield named_rows(names, rows)
             if not self._read_only:
                 raw.commit()
-
-
-def _fetch_plainly(cursor: Any, count: int) -> Rows:
-    if isinstance(cursor, sqlite3.Cursor):
-        return fetch_from_sqlite(cursor, count)
-    try:
-        rows: Rows = cursor.fetchmany(count)
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise unreadable(error) from error
-    return rows
 
 
 def _dialect(engine: Engine | None) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import CursorResult
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.hooks.oracle_reading import ZONED, describe, input_sizes
-from airflow_async_rest.hooks.row_values import Missing, Rows, fetch_as_given, marked, unreadable
+from airflow_async_rest.hooks.row_values import Missing, Rows, fetch_as_given, marked
 
 _SECONDS = 'SYYYY-MM-DD"T"HH24:MI:SS'
 _FORMATS = {oracledb.DB_TYPE_DATE: _SECONDS} | dict.fromkeys((oracledb.DB_TYPE_TIMESTAMP, *ZONED), f"{_SECONDS}.FF6")
@@ -47,7 +47,7 @@ class OracleFetch:
                 self._careful = _run_again(result)
                 self._pass_over_given()
             except oracledb.DatabaseError as second:
-                raise unreadable(error) from second
+                raise error from second
         return self._fetch_carefully(count)
 
     def _fetch_carefully(self, count: int) -> Rows:

@@ -7,9 +7,10 @@ own way out, which costs something only when it is needed.
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DataError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import PartialRow
@@ -81,8 +82,23 @@ def prepare_values(raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
 
         return oracle_values.OracleFetch().fetch
     elif driver == "sqlite3":
-        return lambda result, count: fetch_from_sqlite(cast("sqlite3.Cursor", result.cursor), count)
+        return _fetch_from_sqlite
     return fetch_as_given
+
+
+def fetch_readable(fetch: Callable[[Any, int], Rows], of: Any, count: int) -> Rows:
+    """Fetch rows.
+
+    :raises ConfigurationError: when they cannot be read; says what can be done.
+    """
+    try:
+        return fetch(of, count)
+    except DataError as error:
+        raise _unreadable(error.orig or error) from error.orig
+    except (ValueError, OverflowError, RecursionError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise _unreadable(error) from error
 
 
 def fetch_as_given(result: CursorResult[Any], count: int) -> Rows:
@@ -95,7 +111,22 @@ def fetch_as_given(result: CursorResult[Any], count: int) -> Rows:
     return rows
 
 
-def fetch_from_sqlite(cursor: sqlite3.Cursor, count: int) -> Rows:
+def fetch_plainly(cursor: Any, count: int) -> Rows:
+    """Fetch rows from a driver's own cursor."""
+    rows: Rows = _fetch_utf8(cursor, count) if isinstance(cursor, sqlite3.Cursor) else cursor.fetchmany(count)
+    return rows
+
+
+def _fetch_from_sqlite(result: CursorResult[Any], count: int) -> Rows:
+    cursor: Any = result.cursor
+    try:
+        return _fetch_utf8(cursor, count)
+    except sqlite3.Error as error:
+        result.cursor_strategy.handle_exception(result, cursor, error)
+        raise
+
+
+def _fetch_utf8(cursor: sqlite3.Cursor, count: int) -> Rows:
     """Fetch rows; a text that is no UTF-8 is missing."""
     rows: list[tuple[Any, ...]] = []
     while True:
@@ -126,7 +157,7 @@ def _utf8_or_missing(text: bytes) -> Any:
         return Missing(f"its text is no UTF-8 ({error.reason} at {error.start})", text)
 
 
-def unreadable(error: BaseException) -> ConfigurationError:
+def _unreadable(error: BaseException) -> ConfigurationError:
     """Return the error for rows that a driver cannot fetch."""
     advice = (
         encoding_advice(error) or "correct the value, or cast its column in the SQL, as in CAST(name AS varchar(99))"

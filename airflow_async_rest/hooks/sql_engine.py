@@ -42,7 +42,12 @@ def hook_engine(hook: Any) -> Engine | None:
     """
 
     def connect() -> Any:
-        return with_plain_rows(hook.get_conn())
+        raw = hook.get_conn()
+        try:
+            return with_plain_rows(raw)
+        except ConfigurationError:
+            raw.close()
+            raise
 
     try:
         engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs={"creator": connect, "poolclass": NullPool})

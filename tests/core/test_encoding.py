@@ -3,6 +3,7 @@ import json
 import math
 import subprocess
 import sys
+from array import array
 from collections import UserDict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -14,11 +15,14 @@ from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
 
-from airflow_async_rest.core.durations import format_duration
+from airflow_async_rest.core.durations import CalendarDuration, format_duration, iso_of_interval
 from airflow_async_rest.core.encoding import encode_anything, json_encoder, stable_bytes
 from airflow_async_rest.core.errors import EncodeError
 
@@ -48,6 +52,21 @@ class Months(NamedTuple):
     """As a driver's type for an interval: a tuple that is more than its parts."""
 
     count: int
+
+
+class NotATime(datetime):
+    """As pandas' NaT: a datetime that does not equal itself."""
+
+    def __ne__(self, other):
+        return True
+
+    __hash__ = datetime.__hash__
+
+    def isoformat(self, *args, **kwargs):
+        return "NaT"
+
+
+NAT = NotATime(2026, 1, 1)
 
 
 class Rude:
@@ -97,6 +116,33 @@ def self_containing() -> list:
         (ip_address("::1"), b'"::1"'),
         (ip_network("10.0.0.0/8"), b'"10.0.0.0/8"'),
         (MappingProxyType({"a": UserDict(b=1)}), b'{"a":{"b":1}}'),
+        (np.int64(-5), b"-5"),
+        (np.uint64(2**64 - 1), b"18446744073709551615"),
+        (np.float32(0.5), b"0.5"),
+        (np.float64(0.1), b"0.1"),
+        (np.bool_(True), b"true"),
+        (np.str_("é"), '"é"'.encode()),
+        (np.array([[1, 2], [3, 4]])[:, ::-1], b"[[2,1],[4,3]]"),
+        (np.array([0.5, 1.5], dtype="float16"), b"[0.5,1.5]"),
+        (np.array(["a", None, Decimal("0.10")], dtype=object), b'["a",null,0.10]'),
+        (np.array(7), b"7"),
+        (np.datetime64("2026-01-02"), b'"2026-01-02"'),
+        (np.datetime64("2026-01-02T03:04:05"), b'"2026-01-02T03:04:05+00:00"'),
+        (np.datetime64("2026-01-02T03:04:05.123456000"), b'"2026-01-02T03:04:05.123456+00:00"'),
+        (np.datetime64("2026-01-02T03:04:05.123456789"), b'"2026-01-02T03:04:05.123456789+00:00"'),
+        (np.array(["2026-01-02T03:04:05"], dtype="datetime64[ns]"), b'["2026-01-02T03:04:05+00:00"]'),
+        (np.timedelta64(90, "s"), b'"P0DT90S"'),
+        (np.timedelta64(1_500_000_000, "ns"), b'"P0DT1.5S"'),
+        (array("d", [0.5]), b"[0.5]"),
+        (CalendarDuration.of(timedelta(days=30), "P1M"), b'"P1M"'),
+        (Range(1, 3), b'"[1,3)"'),
+        (Range(None, Decimal("1E-7"), "(]"), b'"(,0.0000001]"'),
+        (Range(empty=True), b'"empty"'),
+        (Range(date(2026, 1, 2), "infinity"), b'"[2026-01-02,infinity)"'),
+        (Range(datetime(2026, 1, 2, tzinfo=UTC), datetime(999, 1, 2, microsecond=500)), b'"[\\"2026-01-02 00:00:00+00\\",\\"0999-01-02 00:00:00.0005\\")"'),
+        (Range('a "b', ""), b'"[\\"a \\"\\"b\\",\\"\\")"'),
+        (Multirange([Range(1, 3), Range(5, None, "()")]), b'"{[1,3),(5,)}"'),
+        (Multirange([]), b'"{}"'),
         ("é\u2028\0", '"é\u2028\\u0000"'.encode()),
     ],
 )  # fmt: skip
@@ -133,6 +179,20 @@ def test_what_databases_return_is_encoded_exactly(payload, body):
         pytest.param({"a": 2**64, "b": Foreign()}, id="two reasons"),
         Months(1),
         {"a": 2**64, "b": Months(1)},
+        NAT,
+        {"a": [NAT], "b": 2**64},
+        np.float32("nan"),
+        np.float64("inf"),
+        np.array([1, NAN]),
+        [np.array([[NAN]], dtype="float16")],
+        array("d", [NAN]),
+        np.datetime64("NaT"),
+        np.timedelta64("NaT"),
+        np.array(["NaT"], dtype="datetime64[ns]"),
+        np.timedelta64(1, "M"),
+        np.timedelta64(1, "ns"),
+        np.complex64(1),
+        np.longdouble(1),
     ],
 )
 @pytest.mark.parametrize("naive_timezone", [None, ZoneInfo("Europe/Prague")])
@@ -147,11 +207,23 @@ def test_the_refusal_names_the_type_and_what_to_do():
 
 
 @pytest.mark.parametrize(
+    "value",
+    [NAN, Decimal("NaN"), NAT, np.datetime64("NaT"), np.array([NAN]), np.float32("nan"), Foreign(), [[{"x": NAN}]], "\ud800"],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [{}, {"n": 2**70}])
+def test_the_refusal_names_the_column(value, beside):
+    with pytest.raises(EncodeError, match="column 'seen_at': "):
+        encode({"id": None, **beside, "seen_at": value, "x": 1})
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (datetime(2026, 1, 2, 3), "2026-01-02T03:00:00+01:00"),
         (datetime(2026, 7, 2, 3, microsecond=5), "2026-07-02T03:00:00.000005+02:00"),
         (datetime(2026, 7, 2, tzinfo=UTC), "2026-07-02T00:00:00+00:00"),
+        (np.datetime64("2026-07-02T03:00:00.000000001"), "2026-07-02T03:00:00.000000001+02:00"),
         (date(2026, 1, 2), "2026-01-02"),
         (time(1, 2), "01:02:00"),
     ],
@@ -182,6 +254,24 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(SCALARS, inner) | st.frozensets(SCALARS),
     max_leaves=8,
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("1 mon", "P1M"),
+        ("1 year 2 mons -3 days +04:05:06.7", "P1Y2M-3DT4H5M6.7S"),
+        ("-1 mons -00:00:00.5", "P-1MT-0.5S"),
+        ("00:00:00", "PT0S"),
+        ("-2 years", "P-2Y"),
+        ("2000000000 days 2562047788:00:54.775807", "P2000000000DT2562047788H54.775807S"),
+        ("infinity", "infinity"),
+        ("P1M", "P1M"),
+        ("", ""),
+    ],
+)
+def test_what_postgresql_writes_is_iso_8601(text, iso):
+    assert iso_of_interval(text) == iso
 
 
 @given(ANYTHING)

@@ -32,7 +32,17 @@ RETRY = RequestRetry(max_attempts=3, backoff_base_seconds=0.001)
 def fetch(api, item_of):
     """Fetch one item: its outcome, and how many rows came, or which ones."""
 
-    async def one(pages=None, *, rows="items", url=None, settings=None, response_check=None, missing_ok=False, **parts):
+    async def one(
+        pages=None,
+        *,
+        rows="items",
+        url=None,
+        settings=None,
+        response_check=None,
+        missing_ok=False,
+        settled=None,
+        **parts,
+    ):
         builder = {"endpoint": "x/{id}", "method": "GET", "query": None, "body": None, **parts}
         connection = ClientSettings(f"{url or api.url}/api", secrets=frozenset({"s3cret"}), **(settings or {}))
         plan = FetchPlan(
@@ -56,7 +66,9 @@ def fetch(api, item_of):
                 on_uncertain=lambda request: None,
                 needs_body=True,
             )
-            outcome, found = await Fetching(plan, exchange).fetch(item_of(7, {"id": 7}))
+            item = item_of(7, {"id": 7})
+            item.settled = settled
+            outcome, found = await Fetching(plan, exchange).fetch(item)
         return outcome, [row["n"] for row in found]
 
     return one
@@ -291,3 +303,8 @@ async def test_a_cancelled_fetch_says_nothing_of_its_item(api, fetch):
     fetching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await fetching
+
+
+async def test_nothing_is_asked_for_an_item_that_is_settled(api, fetch):
+    assert await fetch(settled=Skipped(7)) == (Skipped(7), [])
+    assert api.seen == []

@@ -1,11 +1,17 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
+from ipaddress import ip_address
 from urllib.parse import unquote
+from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from orjson import Fragment
 
+from airflow_async_rest.core.durations import CalendarDuration
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError, EndpointError
 from airflow_async_rest.core.models import Item
@@ -17,6 +23,10 @@ from airflow_async_rest.core.request import (
     check_method,
     key_columns,
 )
+
+
+class Colour(str, Enum):  # noqa: UP042  (what str() writes of it differs)
+    RED = "red"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +53,11 @@ from airflow_async_rest.core.request import (
         ("x/{id}", {"id": Decimal("1.50")}, "x/1.50", ""),
         ("x/{id}", {"id": date(2026, 1, 2)}, "x/2026-01-02", ""),
         ("x/{id}", {"id": datetime(2026, 1, 2, tzinfo=UTC)}, "x/2026-01-02T00%3A00%3A00%2B00%3A00", ""),
+        ("x/{id}", {"id": UUID(int=1)}, "x/00000000-0000-0000-0000-000000000001", ""),
+        ("x/{id}", {"id": ip_address("::1")}, "x/%3A%3A1", ""),
+        ("x/{id}", {"id": Colour.RED}, "x/red", ""),
+        ("x/{id}", {"id": np.int64(7)}, "x/7", ""),
+        ("x/{id}", {"id": np.datetime64("2026-01-02")}, "x/2026-01-02", ""),
         ("x?since={at}&n=1", {"at": "1+1 &?"}, "x", "since=1%2B1%20%26%3F&n=1"),
         ("x?up={at}", {"at": ".."}, "x", "up=.."),
         ("x?to=http://h/..", {}, "x", "to=http://h/.."),
@@ -82,6 +97,19 @@ def test_keys_are_those_of_earlier_versions(item_of, endpoint, key):
 def test_a_value_that_makes_no_path_fails_its_item(value):
     with pytest.raises(EndpointError):
         EndpointTemplate("x/{id}/y").render({"id": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": 1}, [1], (1,), {1}, timedelta(days=1), CalendarDuration.of(timedelta(days=30), "P1M"), Fragment("{}"),
+        np.array([1]), np.datetime64("NaT"), np.float32("nan"), Decimal("sNaN"), Decimal("Infinity"), object(), 1j,
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_value_of_many_forms_fails_its_item_and_is_named(value):
+    with pytest.raises(EndpointError, match="column 'id' is "):
+        EndpointTemplate("x/{id}").render({"id": value})
 
 
 @pytest.mark.parametrize("row", [{"a": ".", "b": "."}, {"a": "x", "b": None}, {"a": "x"}])

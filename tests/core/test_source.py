@@ -9,7 +9,7 @@ from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Skipped
-from airflow_async_rest.core.source import RowSource, ThreadedSource
+from airflow_async_rest.core.source import PartialRow, RowSource, ThreadedSource
 
 pytestmark = pytest.mark.anyio
 
@@ -99,6 +99,17 @@ async def test_a_transform_that_raises_fails_only_its_item():
         {"id": 1, "v": 10},
     )
     assert [items[0].settled, items[2].settled] == [None, None]
+
+
+@pytest.mark.parametrize("parts", [{}, {"key": ("id",)}, {"whole_row_is_key": True}, {"transform": dict}])
+async def test_a_row_that_could_not_be_read_whole_is_a_dead_letter_that_names_the_column(parts):
+    rows = rows_of(3)
+    rows[1] = PartialRow(rows[1], {"v": "its text is no UTF-8"})
+    items = items_of(RowSource(Chunked(rows), **parts))
+    assert [items[0].settled, items[2].settled] == [None, None]
+    dead = items[1].settled
+    assert (dead.index, dead.reason, dead.row) == (1, "value", {"id": 1, "v": 10})
+    assert dead.response_excerpt.startswith("column 'v' could not be read: its text is no UTF-8")
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])

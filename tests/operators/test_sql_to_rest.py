@@ -1,5 +1,6 @@
 """SqlToRestOperator in Airflow's task runner, against a real database and a real API: what a user sees."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from aiohttp import web
 from task_runner import run_try
 from tasks import READINGS, ids, sql_to_rest
 
-from airflow_async_rest import Response, Verdict
+from airflow_async_rest import Batch, Response, Verdict
 
 
 def test_every_row_is_delivered_once_and_the_report_says_so(places, supervisor):
@@ -140,3 +141,30 @@ def test_rows_that_are_claimed_are_claimed_once(places, supervisor, postgres):
     assert run_try(task, supervisor, window=None) == ("success", None)
     assert run_try(task, supervisor, 2, window=None) == ("success", None)
     assert sorted(ids(places.seen)) == [2, 3]
+
+
+def test_one_value_that_cannot_be_read_is_one_dead_letter_of_many_rows(places, supervisor, connect, tmp_path):
+    path = tmp_path / "source.db"
+    connect("source_db", conn_type="sqlite", host=str(path))
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (id int, name text)")
+        connection.executemany("INSERT INTO t VALUES (?, 'a')", [(i,) for i in range(12_000)])
+        connection.execute("UPDATE t SET name = CAST(x'636166e9' AS text) WHERE id = 6000")
+    many = {"sql": "SELECT id, name FROM t ORDER BY id", "endpoint": "_bulk", "method": "POST", "max_failures": 1}
+    state, _ = run_try(sql_to_rest(**many, batch=Batch(max_items=1000, format="ndjson")), supervisor)
+    assert state == "success"
+    report, [letter] = supervisor.report, supervisor.data["xcom"]["failed_items"]
+    assert (report["delivered"], report["failed"], report["reasons"]) == (11_999, 1, {"value": 1})
+    assert (letter["key"], letter["row"]) == (6000, {"id": 6000, "name": "<not loaded: b'caf\\xe9'>"})
+    assert "column 'name' could not be read" in letter["response_excerpt"]
+    assert sum(len(seen.body.splitlines()) for seen in places.seen) == 11_999
+
+
+def test_json_is_sent_as_the_database_writes_it_and_a_transform_sees_it(places, supervisor):
+    sql = """SELECT 1 AS id, JSONB '{"n"\\: [0.12345678901234567890, 1.50]}' AS doc, DATE 'infinity' AS until"""
+    run_try(sql_to_rest(sql=sql), supervisor)
+    run_try(sql_to_rest(sql=sql, transform=lambda row: {**row, "n": row["doc"]["n"][1] * 2.0}), supervisor)
+    assert [seen.body for seen in places.seen] == [
+        b'{"id":1,"doc":{"n":[0.12345678901234567890,1.50]},"until":"infinity"}',
+        b'{"id":1,"doc":{"n":[0.12345678901234567890,1.5]},"until":"infinity","n":3.0}',
+    ]

@@ -1,0 +1,263 @@
+"""What is sent of every type of PostgreSQL, by either of its drivers."""
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.errors import ConfigurationError
+
+encode = json_encoder()
+
+
+def read(sql, *, embed_json=False):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    chunks = ChunkedSqlHook("source_db").chunks(sql.replace(":", r"\:"))
+    chunks.embed_json = embed_json
+    return [row for chunk in chunks for row in chunk]
+
+
+def sent(sql, **how):
+    """The JSON of the column ``v`` of the only row."""
+    [row] = read(sql, **how)
+    return encode({"v": row["v"]}).decode().removeprefix('{"v":').removesuffix("}")
+
+
+# type -> (a value as the database writes it, what is sent of it)
+BUILT_IN = {
+    "boolean": ("true", "true"),
+    "bytea": ("\\x00ff", '"AP8="'),
+    '"char"': ("a", '"a"'),
+    "name": ("n", '"n"'),
+    "bigint": ("-9223372036854775808", "-9223372036854775808"),
+    "smallint": ("-1", "-1"),
+    "integer": ("1", "1"),
+    "regproc": ("now", '"now"'),
+    "text": ('é, "x"', '"é, \\"x\\""'),
+    "oid": ("4294967295", "4294967295"),
+    "tid": ("(0,1)", '"(0,1)"'),
+    "xid": ("7", '"7"'),
+    "cid": ("7", '"7"'),
+    "json": ('{"a" : 0.12345678901234567890}', '{"a":0.12345678901234567890}'),
+    "point": ("(1,2)", '"(1,2)"'),
+    "lseg": ("[(1,2),(3,4)]", '"[(1,2),(3,4)]"'),
+    "path": ("((1,2),(3,4))", '"((1,2),(3,4))"'),
+    "box": ("(3,4),(1,2)", '"(3,4),(1,2)"'),
+    "polygon": ("((1,2),(3,4))", '"((1,2),(3,4))"'),
+    "line": ("{1,2,3}", '"{1,2,3}"'),
+    "cidr": ("10.0.0.0/8", '"10.0.0.0/8"'),
+    "real": ("0.1", "0.1"),
+    "double precision": ("0.1", "0.1"),
+    "circle": ("<(1,2),3>", '"<(1,2),3>"'),
+    "macaddr8": ("08:00:2b:01:02:03:04:05", '"08:00:2b:01:02:03:04:05"'),
+    "money": ("1.50", '"$1.50"'),
+    "macaddr": ("08:00:2b:01:02:03", '"08:00:2b:01:02:03"'),
+    "inet": ("10.0.0.1/8", '"10.0.0.1/8"'),
+    "aclitem": ("postgres=r/postgres", '"postgres=r/postgres"'),
+    "character": ("a", '"a"'),
+    "character varying": ("a", '"a"'),
+    "date": ("2026-07-01", '"2026-07-01"'),
+    "time without time zone": ("12:00:00.000005", '"12:00:00.000005"'),
+    "timestamp without time zone": ("2026-07-01 12:00", '"2026-07-01T12:00:00+00:00"'),
+    "timestamp with time zone": ("2026-07-01 12:00+02", '"2026-07-01T10:00:00+00:00"'),
+    "interval": ("1 mon", '"P1M"'),
+    "time with time zone": ("12:00+02", '"12:00:00+02:00"'),
+    "bit": ("1", '"1"'),
+    "bit varying": ("101", '"101"'),
+    "numeric": ("0.12345678901234567890", "0.12345678901234567890"),
+    "refcursor": ("c", '"c"'),
+    "regoper": ("|/", '"|/"'),
+    "regprocedure": ("now()", '"now()"'),
+    "regoperator": ("+(integer,integer)", '"+(integer,integer)"'),
+    "regclass": ("pg_class", '"pg_class"'),
+    "regtype": ("integer", '"integer"'),
+    "uuid": ("00000000-0000-0000-0000-000000000001", '"00000000-0000-0000-0000-000000000001"'),
+    "txid_snapshot": ("10:20:10", '"10:20:10"'),
+    "pg_lsn": ("0/1", '"0/1"'),
+    "tsvector": ("'a':1 'b'", "\"'a':1 'b'\""),
+    "tsquery": ("'a' & 'b'", "\"'a' & 'b'\""),
+    "regconfig": ("english", '"english"'),
+    "regdictionary": ("simple", '"simple"'),
+    "jsonb": ('{"a": [0.12345678901234567890, 1.5]}', '{"a":[0.12345678901234567890,1.5]}'),
+    "int4range": ("[1,3)", '"[1,3)"'),
+    "numrange": ("[0.50,)", '"[0.50,)"'),
+    "tsrange": (
+        '["2026-07-01 12:00:00","2026-07-02 12:00:00.5")',
+        '"[\\"2026-07-01 12:00:00\\",\\"2026-07-02 12:00:00.5\\")"',
+    ),
+    "tstzrange": ('["2026-07-01 12:00:00+00",infinity)', '"[\\"2026-07-01 12:00:00+00\\",infinity)"'),
+    "daterange": ("[2026-07-01,2026-07-02)", '"[2026-07-01,2026-07-02)"'),
+    "int8range": ("empty", '"empty"'),
+    "jsonpath": ("$.a", '"$.\\"a\\""'),
+    "regnamespace": ("pg_catalog", '"pg_catalog"'),
+    "regrole": ("postgres", '"postgres"'),
+    "regcollation": ('"C"', '"\\"C\\""'),
+    "int4multirange": ("{[1,3),[5,7)}", '"{[1,3),[5,7)}"'),
+    "nummultirange": ("{}", '"{}"'),
+    "tsmultirange": (
+        '{["2026-07-01 12:00:00","2026-07-02 12:00:00")}',
+        '"{[\\"2026-07-01 12:00:00\\",\\"2026-07-02 12:00:00\\")}"',
+    ),
+    "tstzmultirange": (
+        '{["2026-07-01 12:00:00+00","2026-07-02 12:00:00+00")}',
+        '"{[\\"2026-07-01 12:00:00+00\\",\\"2026-07-02 12:00:00+00\\")}"',
+    ),
+    "datemultirange": ("{[2026-07-01,2026-07-02)}", '"{[2026-07-01,2026-07-02)}"'),
+    "int8multirange": ("{[1,3)}", '"{[1,3)}"'),
+    "pg_snapshot": ("10:20:10", '"10:20:10"'),
+    "xid8": ("7", '"7"'),
+}
+NOT_MADE_OF_TEXT = {"pg_node_tree", "pg_ndistinct", "pg_dependencies", "pg_brin_bloom_summary", "pg_brin_minmax_multi_summary", "pg_mcv_list", "gtsvector", "xml"}  # fmt: skip
+
+
+@pytest.mark.parametrize("embed_json", [False, True])
+def test_every_built_in_type_and_array_of_it_is_sent_as_what_it_is(driver, embed_json):
+    kinds = driver(
+        "SELECT format_type(oid, NULL) FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typrelid = 0 "
+        "AND typtype IN ('b', 'r', 'm') AND typcategory <> 'A'"
+    )
+    assert {kind for (kind,) in kinds} - NOT_MADE_OF_TEXT == BUILT_IN.keys()
+    columns = [
+        f"CAST($${text}$$ AS {kind}) AS one{i}, ARRAY[CAST($${text}$$ AS {kind}), NULL] AS many{i}"
+        for i, (kind, (text, _)) in enumerate(BUILT_IN.items())
+    ]
+    [row] = read(f"SELECT {', '.join(columns)}", embed_json=embed_json)
+    forms = [encode({"v": value})[5:-1].decode() for value in row.values()]
+    assert dict(zip(BUILT_IN, forms[::2], strict=True)) == {kind: form for kind, (_, form) in BUILT_IN.items()}
+    assert dict(zip(BUILT_IN, forms[1::2], strict=True)) == {
+        kind: f"[{form},null]" for kind, (_, form) in BUILT_IN.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ("DATE 'infinity'", '"infinity"'),
+        ("DATE '-infinity'", '"-infinity"'),
+        ("DATE '0044-03-15 BC'", '"0044-03-15 BC"'),
+        ("DATE '10000-01-01'", '"10000-01-01"'),
+        ("TIMESTAMP 'infinity'", '"infinity"'),
+        ("TIMESTAMP '0044-03-15 01:00 BC'", '"0044-03-15 01:00:00 BC"'),
+        ("TIMESTAMP '10000-01-01'", '"10000-01-01 00:00:00"'),
+        ("TIMESTAMPTZ '-infinity'", '"-infinity"'),
+        ("TIMESTAMPTZ '10000-01-01 00:00Z'", '"10000-01-01 00:00:00+00"'),
+        ("TIMESTAMPTZ '0044-03-15 01:00Z BC'", '"0044-03-15 01:00:00+00 BC"'),
+        ("TIME '24:00'", '"24:00:00"'),
+        ("TIMETZ '24:00Z'", '"24:00:00+00"'),
+        ("INTERVAL '1 month'", '"P1M"'),
+        ("INTERVAL '1 year'", '"P1Y"'),
+        ("INTERVAL '14 mons 3 days 04:05:06.70'", '"P1Y2M3DT4H5M6.7S"'),
+        ("INTERVAL '-1 mon +2 days -00:00:01'", '"P-1M2DT-1S"'),
+        ("INTERVAL '100000000 years'", '"P100000000Y"'),
+        ("INTERVAL '2000000000 days'", '"P2000000000D"'),
+        ("INTERVAL 'infinity'", '"infinity"'),
+        ("INTERVAL '1 day 2 seconds'", '"P1DT2S"'),
+        ("ARRAY[INTERVAL '1 mon']", '["P1M"]'),
+        ("ARRAY[DATE 'infinity', DATE '2026-07-01']", '["infinity","2026-07-01"]'),
+        ("ARRAY[ARRAY[TIME '24:00']]", '[["24:00:00"]]'),
+        ("DATERANGE('2026-07-01', 'infinity')", '"[2026-07-01,infinity)"'),
+        ("ARRAY[DATERANGE('2026-07-01', '2026-07-03')]", '["[2026-07-01,2026-07-03)"]'),
+        ("TSRANGE(NULL, '10000-01-01')", '"(,\\"10000-01-01 00:00:00\\")"'),
+        ("ARRAY['ok', 'no']::mood[]", '["ok","no"]'),
+        ("ARRAY[1, NULL]::positive[]", "[1,null]"),
+        ("ARRAY[1]::very_positive[]", "[1]"),
+        ("ARRAY[ROW(1, 'a b')::pair, NULL]", '["(1,\\"a b\\")",null]'),
+        ("ARRAY['{1,2}'::some_ints]", "[[1,2]]"),
+        ("ARRAY['[1,2)'::own_range]", '["[1,2)"]'),
+        ("'ok'::mood", '"ok"'),
+        ("'[1,2)'::own_range", '"[1,2)"'),
+        ("JSONB '0.12345678901234567890'", "0.12345678901234567890"),
+        ("JSONB '123456789012345678901234567890.5'", "123456789012345678901234567890.5"),
+        ("JSON '1E400'", "1E400"),
+        ("JSON '1e-400'", "1e-400"),
+        ("repeat('9', 5000)::jsonb", "9" * 5000),
+        ("(repeat('[', 250) || repeat(']', 250))::jsonb", "[" * 250 + "]" * 250),
+        ("(repeat('[', 5000) || repeat(']', 5000))::jsonb", f'"{"[" * 5000}{"]" * 5000}"'),
+        ("ARRAY[JSONB '{\"a\": 1}']", '[{"a":1}]'),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("embed_json", [False, True])
+def test_what_a_driver_cannot_load_is_sent_as_its_text_and_no_value_loses_anything(own_types, value, form, embed_json):
+    assert sent(f"SELECT {value} AS v", embed_json=embed_json) == form
+
+
+@pytest.fixture
+def own_types(driver):
+    driver(
+        "DROP TYPE IF EXISTS mood, pair, own_range CASCADE",
+        "DROP DOMAIN IF EXISTS very_positive, positive, some_ints CASCADE",
+        "CREATE TYPE mood AS ENUM ('ok', 'no')",
+        "CREATE TYPE pair AS (a int, b text)",
+        "CREATE TYPE own_range AS RANGE (subtype = float4)",
+        "CREATE DOMAIN positive AS int CHECK (value > 0)",
+        "CREATE DOMAIN very_positive AS positive",
+        "CREATE DOMAIN some_ints AS int[]",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "x, y: z", "b": [1, {"c": null}]}',
+        r'{"a": "say \", \": \\", "b": "\\"}',
+        '{ "a" :\n\t[ 1 , "\\n  " ] }\n',
+        '"  "',
+        r'"\u0001 \u00e9"',
+    ],
+)
+def test_embedded_json_is_the_same_on_one_line(driver, text):
+    embedded = sent(f"SELECT $${text}$$::json AS v", embed_json=True)
+    assert json.loads(embedded) == json.loads(text)
+    assert "\n" not in embedded
+    assert len(embedded) <= len(json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False)) + 10
+
+
+def test_a_transform_gets_what_the_driver_gives_wherever_it_can_give_it(driver):
+    [row] = read(
+        """SELECT DATE '2026-07-01' AS day, INTERVAL '1 mon' AS month, JSONB '{"a": [1.5, 0.12345678901234567890]}' AS j,
+        DATERANGE('2026-07-01', '2026-07-02') AS days, DATE 'infinity' AS never"""
+    )
+    assert row["day"] == date(2026, 7, 1)
+    assert row["month"] + timedelta(days=1) == timedelta(days=31)
+    assert row["j"] == {"a": [1.5, Decimal("0.12345678901234567890")]}
+    assert type(row["j"]["a"][0]) is float
+    assert row["days"].lower == date(2026, 7, 1)
+    assert row["never"] == "infinity"
+
+
+def test_rows_that_are_not_streamed_are_loaded_the_same_way(driver):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    driver(
+        "DROP TABLE IF EXISTS claimed",
+        "CREATE TABLE claimed AS SELECT i, DATE 'infinity' AS v FROM generate_series(1, 5) i",
+    )
+    chunks = ChunkedSqlHook("source_db").chunks("DELETE FROM claimed RETURNING i, v", None, 2, read_only=False)
+    assert [[row["v"] for row in chunk] for chunk in chunks] == [["infinity"] * 2, ["infinity"] * 2, ["infinity"]]
+
+
+def test_an_error_of_the_server_stays_an_error(driver):
+    with pytest.raises(ConfigurationError, match=r"division by zero.*cast its column"):
+        read("SELECT 1 / (3 - i) AS v FROM generate_series(1, 5) i")
+
+
+@pytest.mark.parametrize("name", ["psycopg", "psycopg2"])
+def test_a_database_that_does_not_say_what_texts_are_is_told_to_by_the_connection(request, connect, postgres, name):
+    request.getfixturevalue(name)
+    fields = postgres.connection() | {"schema": "ascii"}
+    scheme = {"sqlalchemy_scheme": "postgresql+psycopg2"} if name == "psycopg2" else {}
+    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres", autocommit=True) as server:
+        server.execute("DROP DATABASE IF EXISTS ascii WITH (FORCE)")
+        server.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'")
+    sql = r"SELECT convert_from('\xe9'::bytea, 'SQL_ASCII') AS v"
+    for encoding in ({}, {"client_encoding": "UTF8"}):
+        connect("source_db", **fields, extra=scheme | encoding)
+        with pytest.raises(ConfigurationError, match="client_encoding"):
+            read(sql)
+    connect("source_db", **fields, extra=scheme | {"client_encoding": "LATIN1"})
+    assert sent(sql) == '"é"'
+    assert sent("""SELECT convert_from('{"a": "\\351"}'::bytea, 'SQL_ASCII')::json AS v""") == '{"a":"é"}'
