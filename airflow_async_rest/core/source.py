@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
+from airflow_async_rest.core.errors import ConfigurationError, ItemError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Item, Skipped
 
 Unit = TypeVar("Unit")
@@ -188,6 +188,8 @@ class RowSource:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""
         try:
             item.payload = transform(dict(item.row))
+        except ItemError as error:
+            item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
             detail = self._redact(f"transform raised {type(error).__name__}: {error}")
             item.settled = DeadLetter.of(item, "transform", detail=detail)
