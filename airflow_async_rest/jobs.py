@@ -28,6 +28,7 @@ from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.rate_limit import parse_rate_limit
+from airflow_async_rest.core.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
 from airflow_async_rest.core.response import ResponseCheck
@@ -116,7 +117,15 @@ def row_job(
         body_format=sending.body_format,
         headers=all_headers(hook, sending),
     )
-    rows = RowSource(chunks, key=key, asked_for={"endpoint": endpoint.columns}, transform=transform, redact=redact)
+    repeated = RepeatedKeys() if key and replay is None else None
+    rows = RowSource(
+        chunks,
+        key=key,
+        asked_for={"endpoint": endpoint.columns},
+        transform=transform,
+        redact=redact,
+        repeated=repeated,
+    )
     source: Source[Item | ItemBatch] = rows
     if sending.batch is not None:
         form = BatchForm(
@@ -148,6 +157,7 @@ def row_job(
         replays=replay is not None,
         expected=expected,
         has_key=bool(key),
+        repeated=repeated,
         target=f"Delivering to {f'{method} {sending.endpoint}'.strip()}{_batches_of(sending.batch)} at",
         about=about,
         folder=folder,

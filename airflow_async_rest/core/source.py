@@ -13,6 +13,7 @@ from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, ItemError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Item, Skipped
+from airflow_async_rest.core.repeated_keys import RepeatedKeys
 
 Unit = TypeVar("Unit")
 Unit_co = TypeVar("Unit_co", covariant=True)
@@ -80,6 +81,7 @@ class RowSource:
     :param asked_for: argument -> columns that the rows must have for it.
     :param transform: the author's function: row -> payload, or None to skip the row.
     :param redact: takes secrets out of what ``transform`` raises.
+    :param repeated: is told every row's key.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class RowSource:
         asked_for: Mapping[str, tuple[str, ...]] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         redact: Callable[[str], str] = str,
+        repeated: RepeatedKeys | None = None,
     ) -> None:
         self._chunks = chunks
         self._key = key
@@ -98,6 +101,7 @@ class RowSource:
         self._asked_for = {**(asked_for or {}), "key": key}
         self._transform = transform
         self._redact = redact
+        self._repeated = repeated
 
     def cancel(self) -> None:
         """Cancel the statement that is running."""
@@ -111,12 +115,16 @@ class RowSource:
         index = 0
         position = resume.checkpoint.position if resume else 0
         digest = SourceDigest()
+        if self._repeated is not None:
+            self._repeated.begin()
         if position == 0:
             on_digest(digest)
         for chunk in self._chunks:
             if index == 0 and chunk:
                 self._check_columns(chunk[0])
             items = self._make(index, chunk)
+            if self._repeated is not None:
+                self._repeated.add([item.identity for item in items])
             if resume and index < position:
                 known = items[: position - index]
                 digest.add(*[item.content for item in known])
