@@ -3,6 +3,7 @@
 A folder holds ``{try}-{seq}.jsonl`` in the order of its numbers. Parts are never changed, because object
 stores cannot append. A later record for the same index wins; ``{"index": 7, "resolved": true}`` says that it
 was delivered after all; ``{"reset": true}`` says that the source was read anew and everything before is void.
+A record that is ``verbatim`` has the text of a body as its payload.
 A record with a ``row_number`` is no item, but one of its rows, which the database refused.
 """
 
@@ -19,6 +20,7 @@ import orjson
 
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLetterStoreError
+from airflow_async_rest.core.json_text import comes_back
 from airflow_async_rest.core.models import DeadLetter
 
 _PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
@@ -270,7 +272,7 @@ def _integer(text: str) -> int | Decimal:
 
 
 def to_record(letter: DeadLetter) -> Record:
-    """Give a dead letter as it is stored; the payload is the body's own bytes."""
+    """Give a dead letter as it is stored; the payload is the body's own bytes, or their text."""
     request = letter.request
     record: Record = {
         "index": letter.index,
@@ -287,8 +289,10 @@ def to_record(letter: DeadLetter) -> Record:
     }
     if request is None:
         record["row"] = orjson.Fragment(encode_anything(letter.row))
-    else:
+    elif request.body is None or comes_back(request.body):
         record["payload"] = orjson.Fragment(request.body) if request.body is not None else None
+    else:
+        record |= {"payload": request.body.decode(), "verbatim": True}
     if letter.batch is not None:
         record["batch"] = letter.batch
     if letter.fetch:

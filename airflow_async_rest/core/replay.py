@@ -5,6 +5,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import Cutter, Reunited
@@ -19,6 +21,10 @@ from airflow_async_rest.core.source import OnDigest
 _CHUNK = 500
 _OF_A_BATCH = ("max_items", "max_bytes", "format", "results", "split_on")
 _TAKEN = f"not sent: the API has taken it before, so it goes again only by its name, reasons=[{UNREADABLE!r}]"
+
+_NO_DOCUMENT = (
+    "not sent: its JSON is nested too deeply to be made a document again; clear its task, which reads it anew"
+)
 
 
 class Replay:
@@ -172,11 +178,12 @@ class Replay:
     def _item(self, folder: DeadLetterFolder, record: Mapping[str, Any]) -> Item:
         index = record["index"] if len(self._folders) == 1 else len(self._places)
         self._places[index] = (folder, record["index"])
+        payload = record.get("payload")
         item = Item(
             index,
             record.get("key"),
             record.get("row") or {},
-            record.get("payload"),
+            orjson.Fragment(str(payload)) if record.get("verbatim") else payload,
             replayed=True,
             uncertain=bool(record.get("uncertain")),
         )
@@ -187,21 +194,29 @@ class Replay:
                 detail="no request could be made of this row; mend the cause and clear its task, which builds it anew",
             )
             return item
-        body = self._encode(record["payload"]) if record.get("payload") is not None else None
+        body = self._encode(item.payload) if payload is not None else None
         item.request = Request(
             record["method"], record["path"], record.get("query") or "", body, record["idempotency_key"]
         )
-        if record.get("reason") == UNREADABLE and not self._unreadable_too:
+        if why := self._why_not(record):
             item.settled = DeadLetter.of(
                 item,
-                UNREADABLE,
-                detail=f"{_TAKEN}; {str(record.get('response_excerpt')).removeprefix(f'{_TAKEN}; ')}",
+                str(record.get("reason")),
+                detail=f"{why}; {str(record.get('response_excerpt')).removeprefix(f'{why}; ')}",
                 status=record.get("status"),
                 request=item.request,
                 batch=record.get("batch"),
                 uncertain=item.uncertain,
             )
         return item
+
+    def _why_not(self, record: Mapping[str, Any]) -> str:
+        """Say why a dead letter is not sent again; empty when it is."""
+        if record.get("reason") == UNREADABLE and not self._unreadable_too:
+            return _TAKEN
+        if record.get("verbatim") and (record.get("batch") or {}).get("format") == "bulk":
+            return _NO_DOCUMENT
+        return ""
 
 
 def _batch(about: Mapping[str, Any]) -> Batch:

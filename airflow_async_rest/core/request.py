@@ -133,8 +133,9 @@ def _text_of(name: str, value: Any) -> str:
         return value.isoformat()
     if isinstance(value, _TYPES_OF_ONE_TEXT):
         return str(value)
-    plain = plain_value(value) if not isinstance(value, bytes | bytearray | memoryview) else value
-    if plain is value or isinstance(plain, list):
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    plain = value if isinstance(value, bytes | bytearray | memoryview) or kind == "m" else plain_value(value)
+    if type(plain) is type(value) or isinstance(plain, list):
         # Of other types, str() shows how Python writes them.
         raise EndpointError(
             f"column {name!r} is a {type(value).__name__}, which has no one form in a path; make it text in the SQL."

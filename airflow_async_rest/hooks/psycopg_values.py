@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 from psycopg.types import TypeInfo
 from psycopg.types.array import register_array
 from psycopg.types.datetime import IntervalLoader
+from psycopg.types.string import TextLoader
 
 from airflow_async_rest.hooks.json_values import json_reader
 from airflow_async_rest.hooks.postgres_types import ArrayType, find_arrays, read_interval
@@ -30,6 +31,8 @@ def prepare(raw: "psycopg.Connection[Any]", *, embed_json: bool) -> None:
     raw.adapters.register_loader("interval", _IntervalLoader)
     for name in ("json", "jsonb"):
         raw.adapters.register_loader(name, _json_loader(json_reader(embed=embed_json)))
+    if embed_json:
+        raw.adapters.register_loader("record", TextLoader)  # else a tuple of texts, whatever its columns are
     raw.cursor_factory = _ClientCursor
     raw.server_cursor_factory = _ServerCursor
 
