@@ -27,6 +27,12 @@ _SECONDS = _FINE | {
 _IN_QUOTES = re.compile(r'[\s\[\](),"\\]')
 
 
+class ValueText(str):
+    """The text of a value that is none itself, such as an interval: it can be sent, and stands in no path."""
+
+    __slots__ = ()
+
+
 def foreign_form(value: Any, zone: tzinfo | None = None) -> Any:
     """Return what stands for a value in JSON.
 

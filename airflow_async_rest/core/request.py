@@ -12,13 +12,16 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import orjson
+
 from airflow_async_rest.core.encoding import IP_TYPES, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
-from airflow_async_rest.core.foreign_values import is_missing, plain_value
+from airflow_async_rest.core.foreign_values import ValueText, is_missing, plain_value
 from airflow_async_rest.core.models import Item, Request
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 _TYPES_OF_ONE_TEXT = (str, int, float, Decimal, UUID, *IP_TYPES)
+_NAMES: dict[type, str] = {orjson.Fragment: "JSON value", ValueText: "JSON value or an interval"}
 _BODYLESS = frozenset({"GET", "DELETE"})
 _LEFT_OVER = re.compile(r"\{\{\s*(.+?)\s*\}\}")
 _SAFE_IN_TEMPLATE = "/:@!$&'()*+,;=~%?-._"
@@ -131,15 +134,14 @@ def _text_of(name: str, value: Any) -> str:
         raise EndpointError(f"column {name!r} is {value}, so the request has a gap.")
     if isinstance(value, datetime | date | time):
         return value.isoformat()
-    if isinstance(value, _TYPES_OF_ONE_TEXT):
+    if isinstance(value, _TYPES_OF_ONE_TEXT) and not isinstance(value, ValueText):
         return str(value)
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     plain = value if isinstance(value, bytes | bytearray | memoryview) or kind == "m" else plain_value(value)
     if type(plain) is type(value) or isinstance(plain, list):
         # Of other types, str() shows how Python writes them.
-        raise EndpointError(
-            f"column {name!r} is a {type(value).__name__}, which has no one form in a path; make it text in the SQL."
-        )
+        kind = _NAMES.get(type(value), type(value).__name__)
+        raise EndpointError(f"column {name!r} is a {kind}, which has no one form in a path; make it text in the SQL.")
     return _text_of(name, plain)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from airflow_async_rest.core.foreign_values import ValueText
+
 # Of fewer digits, a float gives all back.
 _SHORT = 16
 _STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
@@ -26,7 +28,7 @@ def _parsed(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except RecursionError:
-        return text
+        return ValueText(text)
     except ValueError:  # an integer of more than 4300 digits
         return _embedded(text)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from airflow_async_rest.core.durations import CalendarDuration, iso_of_interval
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.foreign_values import ValueText
 
 # Of arrays whose elements a driver may not know: enums, domains, composites, extensions' types. A domain's values come
 # as those of the type below it.
@@ -45,11 +46,11 @@ def read_interval(text: str, load: Callable[[], timedelta | None]) -> Any:
     :return: ISO 8601 where a timedelta cannot hold it.
     """
     if "infinity" in text:  # which drivers take for no time at all
-        return text
+        return ValueText(text)
     try:
         value = load()
     except Exception:  # noqa: BLE001  (drivers raise errors of several kinds)
-        return iso_of_interval(text)
+        return ValueText(iso_of_interval(text))
     if value is not None and ("mon" in text or "year" in text):
         return CalendarDuration.of(value, iso_of_interval(text))
     return value

@@ -101,7 +101,7 @@ class _Cursor(extensions.cursor):  # type: ignore[misc]
 
 def _tolerant(oid: int, load: Any, delimiter: str = ",") -> Any:
     """Return what loads a type as ``load`` does; where that fails, a text, or an array of texts."""
-    is_array = load.name.endswith("ARRAY")
+    is_array = load.name.endswith(("ARRAY", "[]"))  # as the driver names them, and its extras
     ways = (load, extensions.UNICODEARRAY) if is_array else (load,)
 
     def read(text: str | None, cursor: Any) -> Any:

@@ -230,11 +230,12 @@ def test_oracle_has_a_text_for_years_before_1(oracle, kind, place):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_text_of_oracle_that_is_not_in_its_encoding_is_one_dead_letter(oracle, place):
+@pytest.mark.parametrize("kind", ["VARCHAR", "NCHAR", "CLOB", "NCLOB", "LONG"])
+def test_a_text_of_oracle_that_is_not_in_its_encoding_is_one_dead_letter(oracle, kind, place):
     import oracledb
 
     bad = Stored(b"caf\xe9", UnicodeDecodeError("utf-8", b"caf\xe9", 3, 4, "unexpected end of data"))
-    fill(oracle, oracledb.DB_TYPE_VARCHAR, "é", bad, place)
+    fill(oracle, getattr(oracledb, f"DB_TYPE_{kind}"), "é", bad, place)
     check_one_dead(items_of("SELECT id, v FROM t ORDER BY id"), place)
 
 
