@@ -241,8 +241,14 @@ def _write_whole(file: FolderPath, data: bytes) -> None:
 
 
 def parse_exactly(text: bytes) -> Any:
-    """Parse JSON without losing a digit: fractions become Decimals that remember how they were written."""
-    return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
+    """Parse JSON without losing a digit: fractions become Decimals that remember how they were written.
+
+    :raises ValueError: when it is no JSON, or has a number that no Decimal holds.
+    """
+    try:
+        return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
+    except ArithmeticError as error:
+        raise ValueError("an exponent of more than 18 digits") from error
 
 
 def _skim(text: bytes) -> Any:

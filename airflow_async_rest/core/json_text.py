@@ -8,14 +8,18 @@ _DEEPEST = 250
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _BRACKET = re.compile(rb"[\[\]{}]")
 _WHOLE_CHARACTER = re.compile(rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
+_LARGE_EXPONENT = re.compile(rb"[eE][+-]?\d{18}")  # a Decimal's has 18 digits
 _HALF_A_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def comes_back(text: bytes) -> bool:
-    r"""Tell whether JSON can be parsed and written again: it is not nested too deeply, and has no half characters.
+    r"""Tell whether JSON can be parsed and written again.
 
-    Half characters are surrogates that stand alone, as ``\ud800``, which UTF-8 cannot carry.
+    It cannot when it is nested too deeply, has a number that no Decimal holds, or half a character: a surrogate that
+    stands alone, as ``\ud800``, which UTF-8 cannot carry.
     """
+    if _LARGE_EXPONENT.search(text) and _LARGE_EXPONENT.search(_STRING.sub(b"", text)):
+        return False
     opened = text.count(b"[") + text.count(b"{")
     if opened > _DEEPEST and _depth(text) > _DEEPEST:
         return False

@@ -29,7 +29,7 @@ def _parsed(text: str) -> Any:
         return _DECODER.decode(text)
     except RecursionError:
         return ValueText(text)
-    except ValueError:  # an integer of more than 4300 digits
+    except (ValueError, ArithmeticError):  # an integer of more than 4300 digits, an exponent of more than 18
         return _embedded(text)
 
 

@@ -42,6 +42,7 @@ def items_of(replay: Replay) -> list:
         b'{"a":123456789012345678901234567890.10,"b":1.50}', b"18446744073709551616", b'"x"', b"[]", b"0", None,
         b"[" * 250 + b"]" * 250, b"[" * 5_000 + b"]" * 5_000, b'{"a":' * 300 + b"1" + b"}" * 300,
         rb'{"a":"\ud800"}', rb'{"a":"\\\udc00"}', rb'["\ude00\ud83d"]',
+        b'{"a":1e9999999999999999999}', b'[-0.1E-1234567890123456789,"3e1234567890123456789"]', b"[1E+400]",
     ],
 )  # fmt: skip
 def test_a_replay_sends_the_very_request_that_failed(folders, letter, body):

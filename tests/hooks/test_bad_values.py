@@ -77,6 +77,11 @@ def test_postgresql_has_a_text_for_what_a_loader_of_the_authors_cannot_load(psyc
     check_all_delivered(items_of(sql), place, '"bad"')
 
 
+def test_what_a_loader_of_the_authors_cannot_load_is_a_text_among_an_arrays_others(psycopg, uncertain_text):
+    [item] = items_of("SELECT 1 AS id, ARRAY['é', 'bad', NULL]::varchar[] AS v")
+    assert item.payload["v"] == ["é", "bad", None]
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_psycopg2_has_a_text_for_what_a_loader_of_the_authors_cannot_load(psycopg2, monkeypatch, place):
     from psycopg2 import extensions
