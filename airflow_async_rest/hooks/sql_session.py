@@ -26,12 +26,13 @@ _TRANSACTION_IN_UTC = {"postgresql": "SET LOCAL TIME ZONE 'UTC'"}
 # it that speak PostgreSQL's language.
 _OF_READING = {
     "postgresql": """
-SELECT set_config(name, ours.value, true) FROM pg_settings JOIN (VALUES
-    ('idle_in_transaction_session_timeout', '0'),
-    ('DateStyle', 'ISO'),
-    ('IntervalStyle', 'postgres'),
-    ('extra_float_digits', '3')
-) AS ours (name, value) USING (name)
+SELECT set_config(name, CASE name
+    WHEN 'DateStyle' THEN 'ISO'
+    WHEN 'IntervalStyle' THEN 'postgres'
+    WHEN 'extra_float_digits' THEN coalesce(max_val, '1')
+    ELSE '0' END, true)
+FROM pg_settings
+WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_transaction_session_timeout')
 """
 }
 _READ_ONLY = {

@@ -136,6 +136,32 @@ def check_one_dead_of_all(api, path, sql, place, rows=ROWS, *, transform=None):
         assert "column 'v'" in dead["response_excerpt"]
 
 
+@pytest.mark.parametrize(
+    "value", ["(repeat('[', 5000) || repeat(']', 5000))::jsonb", r"""'["\ud800", 1e9999999999999999999]'::json"""]
+)
+@pytest.mark.parametrize("bulk", [False, True])
+def test_json_that_no_parser_takes_is_replayed_as_it_was_once_the_api_takes_it(driver, api, tmp_path, value, bulk):
+    from engine import Store, counts, make_bulk_job, make_job, replay_folder, run
+
+    from airflow_async_rest.core.batch import Batch
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    chunks = ChunkedSqlHook("source_db").chunks(f"SELECT 1 AS id, {value} AS v".replace(":", r"\:"))
+    chunks.embed_json = True
+    api.answer = lambda seen: 422
+    for _ in range(2):  # the second try reads what the first one left
+        job = (
+            make_bulk_job(api, tmp_path, Batch(format="ndjson"), chunks, max_failures=1)
+            if bulk
+            else make_job(api, tmp_path, source=RowSource(chunks, key=("id",)), max_failures=1)
+        )
+        assert counts(run(job, Store())) == [1, 0, 1, 0]
+    api.answer = lambda seen: 200
+    assert counts(replay_folder(api, tmp_path)) == [1, 1, 0, 0]
+    assert len({seen.body for seen in api.seen}) == 1
+    assert len({seen.key for seen in api.seen}) == 1
+
+
 ONE_NAN = "SELECT id, CASE WHEN id = {0} THEN numeric 'NaN' END AS v FROM generate_series(1, 12000) id"
 BOTH_WAYS = pytest.mark.parametrize("transform", [None, dict])
 SOME_PLACES = pytest.mark.parametrize("place", [1, 5_000, 6_000, ROWS])
