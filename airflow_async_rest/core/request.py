@@ -113,7 +113,12 @@ def text_value(name: str, row: Mapping[str, Any]) -> str:
     :raises EndpointError: when it has no one form there.
     """
     value = row.get(name)
-    text = str(value) if type(value) in {str, int} else _text_of(name, value)
+    try:
+        text = str(value) if type(value) in {str, int} else _text_of(name, value)
+    except ValueError:
+        raise EndpointError(
+            f"column {name!r} is a number of more than 4300 digits, which Python does not write."
+        ) from None
     if not text:
         raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the request has a gap.")
     try:

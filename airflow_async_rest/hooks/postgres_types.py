@@ -34,9 +34,16 @@ class ArrayType(NamedTuple):
 
 
 def find_arrays(cursor: Any, oids: Collection[int]) -> list[ArrayType]:
-    """Ask the database which of some types are arrays, and of what."""
-    cursor.execute(_ARRAYS.format(oids=", ".join(map(str, oids))))
-    return [ArrayType(*row) for row in cursor.fetchall()]
+    """Ask the database which of some types are arrays, and of what.
+
+    :return: with arrays that are elements, as a domain may be one; those come first.
+    """
+    found: list[ArrayType] = []
+    while oids:
+        cursor.execute(_ARRAYS.format(oids=", ".join(map(str, oids))))
+        found = [ArrayType(*row) for row in cursor.fetchall()] + found
+        oids = {array.element_oid for array in found if array.oid in oids}
+    return found
 
 
 def read_interval(text: str, load: Callable[[], timedelta | None]) -> Any:

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import psycopg2  # type: ignore[import-untyped]
@@ -79,7 +79,7 @@ class _Cursor(extensions.cursor):  # type: ignore[misc]
         return rows
 
     def _learn(self) -> None:
-        loaders = extensions.string_types | self.connection.string_types
+        loaders: dict[int, Any] = extensions.string_types | self.connection.string_types
         oids = {column.type_code for column in self.description or ()}
         for oid in oids & loaders.keys():
             if loaders[oid].name not in _SURE:
@@ -87,7 +87,7 @@ class _Cursor(extensions.cursor):  # type: ignore[misc]
         if unknown := oids - loaders.keys():
             self._learn_arrays(unknown, loaders)
 
-    def _learn_arrays(self, oids: Collection[int], loaders: Mapping[int, Any]) -> None:
+    def _learn_arrays(self, oids: Collection[int], loaders: dict[int, Any]) -> None:
         # Not of this class. A database that only speaks like PostgreSQL may not have these tables.
         with self.connection.cursor(cursor_factory=extensions.cursor) as cursor:
             cursor.execute("SAVEPOINT async_rest")
@@ -95,7 +95,8 @@ class _Cursor(extensions.cursor):  # type: ignore[misc]
                 for array in find_arrays(cursor, oids):
                     load = loaders.get(array.element_oid, extensions.UNICODE)
                     of_array = extensions.new_array_type((array.oid,), _OUR_ARRAYS, load)
-                    extensions.register_type(_tolerant(array.oid, of_array, array.delimiter), self)
+                    loaders[array.oid] = _tolerant(array.oid, of_array, array.delimiter)
+                    extensions.register_type(loaders[array.oid], self)
             cursor.execute("ROLLBACK TO SAVEPOINT async_rest")
 
 

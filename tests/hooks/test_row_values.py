@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 
 encode = json_encoder()
 
@@ -193,6 +193,8 @@ def test_what_only_the_catalogs_have_is_sent_as_its_text(driver, query):
         ("ARRAY[1]::very_positive[]", "[1]"),
         ("ARRAY[ROW(1, 'a b')::pair, NULL]", '["(1,\\"a b\\")",null]'),
         ("ARRAY['{1,2}'::some_ints]", "[[1,2]]"),
+        ("ARRAY['{ok,NULL}'::moods]", '[["ok",null]]'),
+        ("ARRAY['{no}'::more_moods]", '[["no"]]'),
         ("ARRAY['[1,2)'::own_range]", '["[1,2)"]'),
         ("'ok'::mood", '"ok"'),
         ("'[1,2)'::own_range", '"[1,2)"'),
@@ -234,10 +236,12 @@ def test_what_a_driver_cannot_load_is_sent_as_its_text_and_no_value_loses_anythi
 def own_types(driver):
     driver(
         "DROP TYPE IF EXISTS mood, odd, pair, own_range CASCADE",
-        "DROP DOMAIN IF EXISTS very_positive, positive, some_ints, document CASCADE",
+        "DROP DOMAIN IF EXISTS very_positive, positive, some_ints, document, more_moods, moods CASCADE",
         "CREATE TYPE mood AS ENUM ('ok', 'no')",
         "CREATE TYPE odd AS ENUM ('a,b', '{x}', 'NULL')",
         "CREATE DOMAIN document AS jsonb",
+        "CREATE DOMAIN moods AS mood[]",
+        "CREATE DOMAIN more_moods AS moods",
         "CREATE TYPE pair AS (a int, b text)",
         "CREATE TYPE own_range AS RANGE (subtype = float4)",
         "CREATE DOMAIN positive AS int CHECK (value > 0)",
@@ -285,6 +289,12 @@ def test_deeply_nested_json_is_embedded_and_a_transform_gets_what_python_can_mak
     [row] = read(sql)
     assert row["v"] == text if type(row["v"]) is str else depth < 10_000
     assert type(row["v"]) is list or depth == 5_000
+
+
+def test_deeply_nested_json_that_a_transform_returns_is_refused_by_its_column(driver):
+    [row] = read("SELECT 1 AS id, (repeat('[', 300) || repeat(']', 300))::jsonb AS v")
+    with pytest.raises(EncodeError, match="column 'v': "):
+        encode(row)
 
 
 def test_half_a_character_in_json_is_embedded_and_for_a_transform_what_python_makes_of_it(driver):
