@@ -11,6 +11,7 @@ import orjson
 
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.core.headers import find_header, parse_content_type
+from airflow_async_rest.core.json_text import comes_back
 from airflow_async_rest.core.models import Request
 
 BODY_FORMATS = ("json", "form", "text")
@@ -160,7 +161,7 @@ def stored_body(request: Request) -> dict[str, Any]:
     """Return what a dead letter keeps of a body: JSON as it is, and a body of the author's own as a text.
 
     :return: ``payload``; ``content_type``, where another than that of JSON was sent; and ``body`` where the payload is
-        the body itself: ``"text"``, or ``"base64"`` of it.
+        the body's text: ``"text"``, ``"base64"``, or ``"json"`` that would not come back when it is parsed.
     """
     kept: dict[str, Any] = {"payload": None}
     if request.body is None:
@@ -168,7 +169,9 @@ def stored_body(request: Request) -> dict[str, Any]:
     if request.verbatim or request.content_type != _JSON:
         kept["content_type"] = request.content_type
     if not request.verbatim:
-        return {**kept, "payload": orjson.Fragment(request.body)}
+        if comes_back(request.body):
+            return {**kept, "payload": orjson.Fragment(request.body)}
+        return {**kept, "payload": request.body.decode(), "body": "json"}
     try:
         return {**kept, "payload": request.body.decode(), "body": "text"}
     except UnicodeDecodeError:
@@ -178,12 +181,14 @@ def stored_body(request: Request) -> dict[str, Any]:
 def kept_payload(record: Mapping[str, Any]) -> Any:
     """Return the payload of a dead letter: text or bytes where it is the body itself."""
     payload: Any = record.get("payload")
+    if record.get("body") == "json":
+        return orjson.Fragment(payload)
     return base64.b64decode(payload) if record.get("body") == "base64" else payload
 
 
 def kept_body(record: Mapping[str, Any], encode: Encode) -> Body | None:
     """Return the body that a dead letter keeps; None where the request had none."""
     payload, content_type = kept_payload(record), record.get("content_type") or _JSON
-    if record.get("body"):
+    if record.get("body") in ("text", "base64"):
         return Body(payload.encode() if isinstance(payload, str) else payload, content_type, True)
     return None if payload is None else Body(encode(payload), content_type, False)

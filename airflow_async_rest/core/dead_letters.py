@@ -3,6 +3,7 @@
 A folder holds ``{try}-{seq}.jsonl`` in the order of its numbers. Parts are never changed, because object
 stores cannot append. A later record for the same index wins; ``{"index": 7, "resolved": true}`` says that it
 was delivered after all; ``{"reset": true}`` says that the source was read anew and everything before is void.
+A record with a ``body`` has the text of one as its payload.
 A record with a ``row_number`` is no item, but one of its rows, which the database refused.
 """
 
@@ -240,8 +241,14 @@ def _write_whole(file: FolderPath, data: bytes) -> None:
 
 
 def parse_exactly(text: bytes) -> Any:
-    """Parse JSON without losing a digit: fractions become Decimals that remember how they were written."""
-    return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
+    """Parse JSON without losing a digit: fractions become Decimals that remember how they were written.
+
+    :raises ValueError: when it is no JSON, or has a number that no Decimal holds.
+    """
+    try:
+        return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
+    except ArithmeticError as error:
+        raise ValueError("an exponent of more than 18 digits") from error
 
 
 def _skim(text: bytes) -> Any:

@@ -21,6 +21,10 @@ _CHUNK = 500
 _OF_A_BATCH = ("max_items", "max_bytes", "format", "results", "split_on")
 _TAKEN = f"not sent: the API has taken it before, so it goes again only by its name, reasons=[{UNREADABLE!r}]"
 
+_NO_DOCUMENT = (
+    "not sent: its JSON is nested too deeply to be made a document again; clear its task, which reads it anew"
+)
+
 
 class Replay:
     """The dead letters of one or several folders, as a source of items and as the folder of what becomes of them.
@@ -198,17 +202,25 @@ class Replay:
         else:
             content_type = self._content_type or body.content_type
             item.request = Request(*where, body.data, record["idempotency_key"], content_type, body.verbatim)
-        if record.get("reason") == UNREADABLE and not self._unreadable_too:
+        if why := self._why_not(record):
             item.settled = DeadLetter.of(
                 item,
-                UNREADABLE,
-                detail=f"{_TAKEN}; {str(record.get('response_excerpt')).removeprefix(f'{_TAKEN}; ')}",
+                str(record.get("reason")),
+                detail=f"{why}; {str(record.get('response_excerpt')).removeprefix(f'{why}; ')}",
                 status=record.get("status"),
                 request=item.request,
                 batch=record.get("batch"),
                 uncertain=item.uncertain,
             )
         return item
+
+    def _why_not(self, record: Mapping[str, Any]) -> str:
+        """Say why a dead letter is not sent again; empty when it is."""
+        if record.get("reason") == UNREADABLE and not self._unreadable_too:
+            return _TAKEN
+        if record.get("body") == "json" and (record.get("batch") or {}).get("format") == "bulk":
+            return _NO_DOCUMENT
+        return ""
 
 
 def _batch(about: Mapping[str, Any]) -> Batch:

@@ -12,14 +12,17 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import orjson
+
 from airflow_async_rest.core.bodies import BodyEncoder
 from airflow_async_rest.core.encoding import IP_TYPES, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
-from airflow_async_rest.core.foreign_values import is_missing, plain_value
+from airflow_async_rest.core.foreign_values import ValueText, is_missing, plain_value
 from airflow_async_rest.core.models import Item, Request
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 _TYPES_OF_ONE_TEXT = (str, int, float, Decimal, UUID, *IP_TYPES)
+_NAMES: dict[type, str] = {orjson.Fragment: "JSON value", ValueText: "JSON value or an interval"}
 _BODYLESS = frozenset({"GET", "DELETE"})
 _LEFT_OVER = re.compile(r"\{\{\s*(.+?)\s*\}\}")
 _SAFE_IN_TEMPLATE = "/:@!$&'()*+,;=~%?-._"
@@ -111,7 +114,12 @@ def text_value(name: str, row: Mapping[str, Any]) -> str:
     :raises EndpointError: when it has no one form there.
     """
     value = row.get(name)
-    text = str(value) if type(value) in {str, int} else _text_of(name, value)
+    try:
+        text = str(value) if type(value) in {str, int} else _text_of(name, value)
+    except ValueError:
+        raise EndpointError(
+            f"column {name!r} is a number of more than 4300 digits, which Python does not write."
+        ) from None
     if not text:
         raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the request has a gap.")
     try:
@@ -132,14 +140,14 @@ def _text_of(name: str, value: Any) -> str:
         raise EndpointError(f"column {name!r} is {value}, so the request has a gap.")
     if isinstance(value, datetime | date | time):
         return value.isoformat()
-    if isinstance(value, _TYPES_OF_ONE_TEXT):
+    if isinstance(value, _TYPES_OF_ONE_TEXT) and not isinstance(value, ValueText):
         return str(value)
-    plain = plain_value(value) if not isinstance(value, bytes | bytearray | memoryview) else value
-    if plain is value or isinstance(plain, list):
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    plain = value if isinstance(value, bytes | bytearray | memoryview) or kind == "m" else plain_value(value)
+    if type(plain) is type(value) or isinstance(plain, list):
         # Of other types, str() shows how Python writes them.
-        raise EndpointError(
-            f"column {name!r} is a {type(value).__name__}, which has no one form in a path; make it text in the SQL."
-        )
+        kind = _NAMES.get(type(value), type(value).__name__)
+        raise EndpointError(f"column {name!r} is a {kind}, which has no one form in a path; make it text in the SQL.")
     return _text_of(name, plain)
 
 

@@ -48,11 +48,22 @@ class SentIds:
         if self._name is not None and isinstance(payload, dict):
             value = payload.get(self._name)
             return (str(value) if type(value) is int else self._text(value),)
-        if not isinstance(payload, Mapping | list):
-            payload = parse_json(self._encode(payload))
-        return tuple([self._text(follow(payload, path)) for path in self._paths])
+        return tuple([self._text(self._follow(payload, path)) for path in self._paths])
+
+    def _follow(self, value: Any, path: Path) -> Any:
+        for name in path:
+            if value is not MISSING and not isinstance(value, Mapping | list):  # as JSON that is embedded as it is
+                value = self._parse(value)
+            value = follow(value, (name,))
+        return value
 
     def _text(self, value: Any) -> str | None:
         if type(value) is str:
             return value or None
-        return None if value is None or value is MISSING else known_id(parse_json(self._encode(value)))
+        return None if value is None or value is MISSING else known_id(self._parse(value))
+
+    def _parse(self, value: Any) -> Any:
+        try:
+            return parse_json(self._encode(value))
+        except RecursionError:
+            return MISSING

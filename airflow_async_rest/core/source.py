@@ -213,7 +213,7 @@ def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
 
 def _identity(keys: list[Any], index: int) -> bytes:
     """Return what tells a row from all others: its key, and its position where a part of that is NULL."""
-    return stable_bytes([*keys, index] if None in keys else keys)
+    return stable_bytes([*keys, index] if any(key is None for key in keys) else keys)
 
 
 def _wanted(items: Iterable[Item], resume: Resume) -> list[Item]:

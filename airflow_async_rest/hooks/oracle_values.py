@@ -18,7 +18,14 @@ from airflow_async_rest.hooks.row_values import Missing, Rows, fetch_as_given, m
 
 _SECONDS = 'SYYYY-MM-DD"T"HH24:MI:SS'
 _FORMATS = {oracledb.DB_TYPE_DATE: _SECONDS} | dict.fromkeys((oracledb.DB_TYPE_TIMESTAMP, *ZONED), f"{_SECONDS}.FF6")
-_TEXTS = frozenset({oracledb.DB_TYPE_VARCHAR, oracledb.DB_TYPE_NVARCHAR, oracledb.DB_TYPE_CHAR, oracledb.DB_TYPE_NCHAR})
+# What they are fetched as: large ones come whole, as they do the first time.
+_TEXTS = {
+    kind: kind
+    for kind in (
+        *(oracledb.DB_TYPE_VARCHAR, oracledb.DB_TYPE_NVARCHAR, oracledb.DB_TYPE_CHAR, oracledb.DB_TYPE_NCHAR),
+        *(oracledb.DB_TYPE_LONG, oracledb.DB_TYPE_LONG_NVARCHAR),
+    )
+} | {oracledb.DB_TYPE_CLOB: oracledb.DB_TYPE_LONG, oracledb.DB_TYPE_NCLOB: oracledb.DB_TYPE_LONG_NVARCHAR}
 
 
 class OracleFetch:
@@ -93,7 +100,7 @@ def _careful_types(default: Callable[..., Any], kinds: Mapping[str, Any]) -> Cal
             return cursor.var(oracledb.DB_TYPE_VARCHAR, arraysize=cursor.arraysize, outconverter=read)
         if kind in _TEXTS:
             return cursor.var(
-                kind, size, cursor.arraysize, outconverter=_text_or_missing, encoding_errors="surrogateescape"
+                _TEXTS[kind], size, cursor.arraysize, outconverter=_text_or_missing, encoding_errors="surrogateescape"
             )
         return default(cursor, name, kind, size, precision, scale)
 

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DataError
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import PartialRow
 
-_NO_SUCH_CHARACTER = "22021"  # PostgreSQL's, for a text that is none in the encoding asked for
+# PostgreSQL's, for a text that is none in the encoding it is in, and for one that the encoding asked for cannot hold.
+_NO_SUCH_CHARACTER, _NOT_IN_THAT_ENCODING = "22021", "22P05"
 
 Rows = Sequence[tuple[Any, ...]]
 Fetch = Callable[[CursorResult[Any], int], Rows]
@@ -168,6 +169,8 @@ def _unreadable(error: BaseException) -> ConfigurationError:
 def encoding_advice(error: BaseException) -> str:
     """Say what to do about texts that are not in the encoding they were taken to be in; empty for other errors."""
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if code == _NOT_IN_THAT_ENCODING:
+        return 'write {"client_encoding": "UTF8"} into the connection\'s extra'
     if code != _NO_SUCH_CHARACTER and not isinstance(error, UnicodeDecodeError):
         return ""
     return 'name what the texts consist of in the connection\'s extra, such as {"client_encoding": "LATIN1"}'

@@ -21,11 +21,19 @@ _SESSION_IN_UTC = {
     "mariadb": "SET time_zone = '+00:00'",
 }
 _TRANSACTION_IN_UTC = {"postgresql": "SET LOCAL TIME ZONE 'UTC'"}
-# While the API takes its time, the transaction that reads is idle. Asked for by its name, as not all have it that
-# speak PostgreSQL's language.
-_PATIENCE = {
-    "postgresql": "SELECT set_config(name, '0', true) FROM pg_settings "
-    "WHERE name = 'idle_in_transaction_session_timeout'"
+# While the API takes its time, the transaction that reads is idle. A server may write dates and intervals in forms that
+# drivers misread or refuse, and floats with fewer digits than they have. Each is asked for by its name, as not all have
+# it that speak PostgreSQL's language.
+_OF_READING = {
+    "postgresql": """
+SELECT set_config(name, CASE name
+    WHEN 'DateStyle' THEN 'ISO'
+    WHEN 'IntervalStyle' THEN 'postgres'
+    WHEN 'extra_float_digits' THEN coalesce(max_val, '1')
+    ELSE '0' END, true)
+FROM pg_settings
+WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_transaction_session_timeout')
+"""
 }
 _READ_ONLY = {
     "postgresql": "SET TRANSACTION READ ONLY",
@@ -67,7 +75,7 @@ def reading(connection: Connection, *, read_only: bool) -> Iterator[None]:
         if read_only:
             _begin_read_only(connection)
         _tell(connection, _TRANSACTION_IN_UTC)
-        _tell(connection, _PATIENCE)
+        _tell(connection, _OF_READING)
         try:
             yield
         except DBAPIError as error:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_async_rest.core.errors import ConfigurationError
+
 if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
@@ -37,18 +39,51 @@ class TextKeepingOperator(BaseOperator):
         jinja_env: "jinja2.Environment | None" = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """Render a template, or all in a collection. A mark of byte order, with which files may begin, is left out."""
-        from jinja2 import Undefined  # noqa: PLC0415
+        """Render a template, or all in a collection. A mark of byte order, with which files may begin, is left out.
+
+        :raises ConfigurationError: when a file is not in UTF-8.
+        """
         from jinja2.nativetypes import NativeEnvironment  # noqa: PLC0415
 
         environment = jinja_env or self.get_template_env()
         if not isinstance(content, str):
             return super().render_template(content, context, environment, seen_oids)
-        if not isinstance(environment, NativeEnvironment):
-            return super().render_template(content, context, environment, seen_oids).removeprefix(_BOM)
         is_file = content.endswith(tuple(self.template_ext))
-        template = environment.get_template(content) if is_file else environment.from_string(content)
-        nodes = list(template.generate(context))
-        if len(nodes) == 1 and not isinstance(nodes[0], str | Undefined):
-            return nodes[0]
-        return "".join(map(str, nodes)).removeprefix(_BOM)
+        try:
+            if not isinstance(environment, NativeEnvironment):
+                rendered = super().render_template(content, context, environment, seen_oids)
+            elif is_file:
+                rendered = _concatenated(environment.get_template(content), context)
+            else:
+                rendered = _rendered_natively(environment, content, context)
+        except UnicodeDecodeError as error:
+            raise _not_in_utf_8(content) from error
+        if is_file and "\0" in rendered:  # as plain letters are in UTF-16
+            raise _not_in_utf_8(content)
+        return rendered.lstrip(_BOM) if isinstance(rendered, str) else rendered
+
+
+def _rendered_natively(environment: "jinja2.Environment", text: str, context: "Context") -> Any:
+    """Render a text; an expression that stands alone gives its object."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    body = environment.parse(text).body
+    if len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1:
+        try:
+            return body[0].nodes[0].as_const()  # which would be a text when it is rendered
+        except nodes.Impossible:
+            pass
+    return _concatenated(environment.from_string(text), context)
+
+
+def _concatenated(template: "jinja2.Template", context: "Context") -> Any:
+    from jinja2 import Undefined  # noqa: PLC0415
+
+    parts = list(template.generate(context))
+    if len(parts) == 1 and not isinstance(parts[0], str | Undefined):
+        return parts[0]
+    return "".join(map(str, parts))
+
+
+def _not_in_utf_8(file: str) -> ConfigurationError:
+    return ConfigurationError(f"the file {file!r} is not in UTF-8: save it as UTF-8.")

@@ -63,6 +63,7 @@ def test_an_answer_without_content_has_no_rows(status):
         (b'{"a": 1}\n{"a": ', NDJSON, "cannot be read as JSON"),
         (b"\xff\xfe\x00", JSON, "cannot be read as JSON"),
         (b"[" * 100_000, JSON, "cannot be read as JSON"),
+        (b'{"a": 1e9999999999999999999}', JSON, "cannot be read as JSON"),
         (b"a,b\n1,2,3\n", CSV, "line 2 has 3 fields, and the first one 2"),
         (b"a,b\n1\n", CSV, "line 2 has 1 fields, and the first one 2"),
         (b'a,b\n1,"2', CSV, "cannot be read as CSV"),

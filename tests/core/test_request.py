@@ -14,6 +14,7 @@ from orjson import Fragment
 from airflow_async_rest.core.durations import CalendarDuration
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError, EndpointError
+from airflow_async_rest.core.foreign_values import ValueText
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.request import (
     METHODS,
@@ -102,8 +103,9 @@ def test_a_value_that_makes_no_path_fails_its_item(value):
 @pytest.mark.parametrize(
     "value",
     [
-        {"a": 1}, [1], (1,), {1}, timedelta(days=1), CalendarDuration.of(timedelta(days=30), "P1M"), Fragment("{}"),
-        np.array([1]), np.datetime64("NaT"), np.float32("nan"), Decimal("sNaN"), Decimal("Infinity"), object(), 1j,
+        {"a": 1}, [1], (1,), {1}, timedelta(days=1), CalendarDuration.of(timedelta(days=30), "P1M"), Fragment("{}"), ValueText("infinity"),
+        np.timedelta64(1, "D"), np.timedelta64(1, "Y"), np.timedelta64(1, "ns"), np.longdouble(1), np.bytes_(b"a"),
+        np.array([1]), np.datetime64("NaT"), np.float32("nan"), Decimal("sNaN"), Decimal("Infinity"), object(), 1j, 10**5000,
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip

@@ -68,6 +68,20 @@ async def test_the_key_identifies_a_row_else_its_position_does(key, shown, ident
     assert (item.key, item.identity) == (shown, identity)
 
 
+class Ambiguous:
+    """As pandas' NA, and arrays: nobody can say whether it equals anything."""
+
+    def __eq__(self, other):
+        raise TypeError("ambiguous")
+
+    __hash__ = None
+
+
+async def test_a_part_of_a_key_may_be_of_any_type():
+    items = items_of(RowSource(Chunked([{"id": Ambiguous()}, {"id": None}]), key=("id",)))
+    assert items[1].identity == b"[null,1]"
+
+
 @pytest.mark.parametrize(
     ("parts", "text"),
     [

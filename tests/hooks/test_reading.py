@@ -244,6 +244,9 @@ SETTINGS = {
     "TimeZone": ("Asia/Tokyo", "UTC"),
     "idle_in_transaction_session_timeout": ("7s", "0"),
     "transaction_read_only": ("off", "on"),
+    "DateStyle": ("German, DMY", "ISO, DMY"),
+    "IntervalStyle": ("sql_standard", "postgres"),
+    "extra_float_digits": ("0", "3"),
 }
 
 
@@ -251,7 +254,8 @@ def test_what_is_set_on_postgresql_is_set_for_one_transaction(connect, postgres,
     """Behind a pooler the connection is another client's in the next one."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    options = "-cTimeZone=Asia/Tokyo -cidle_in_transaction_session_timeout=7s"
+    options = "-cTimeZone=Asia/Tokyo -cidle_in_transaction_session_timeout=7s -cDateStyle=German "
+    options += "-cIntervalStyle=sql_standard -cextra_float_digits=0"
     connect("source_db", **postgres.connection(), extra={"options": options})
     made = kept(PostgresHook)
     asked = "SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in SETTINGS)
