@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
+from airflow_async_rest.hooks.bind_values import check_parameters
 from airflow_async_rest.hooks.row_values import (
     encoding_advice,
     fetch_plainly,
@@ -21,13 +22,7 @@ from airflow_async_rest.hooks.row_values import (
     prepare_values,
 )
 from airflow_async_rest.hooks.sql_binds import Query
-from airflow_async_rest.hooks.sql_dialects import (
-    bind_value,
-    cancel_statement,
-    check_parameters,
-    is_transient,
-    prepare_engine,
-)
+from airflow_async_rest.hooks.sql_dialects import cancel_statement, is_transient, prepare_engine
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 from airflow_async_rest.hooks.sql_expected import expect
 from airflow_async_rest.hooks.sql_session import is_write_refused, reading
@@ -118,10 +113,10 @@ class SqlChunks:
         query = Query.read(sql, self.dialect)
         query.check(parameters)
         self.binds = query.names
-        self._sql, self._binds = query.fill({name: bind_value(parameters[name], self.dialect) for name in self.binds})
+        self._sql, self._binds = query.fill(parameters)
         self._statement = text(self._sql)
-        # PostgreSQL's cursors take a SELECT only.
-        self._streams = not (self.dialect == "postgresql" and query.changes_data)
+        # PostgreSQL's cursors take nothing else.
+        self._streams = self.dialect != "postgresql" or query.only_selects
 
     def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
         """Run the query and give its rows, chunk by chunk.
@@ -154,9 +149,11 @@ class SqlChunks:
         try:
             result = streaming.execute(self._statement, self._binds)
         except DBAPIError as error:
-            if is_transient(error, self.dialect) or (self._read_only and is_write_refused(error)):
+            if is_transient(error, self.dialect) or is_write_refused(error):
                 raise
             raise _refused(error.orig or error) from error.orig
+        except (ValueError, OverflowError) as error:  # a bind that the driver cannot write
+            raise _refused(error) from error
         with contextlib.closing(result):
             if not result.returns_rows:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
