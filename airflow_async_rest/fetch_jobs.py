@@ -25,8 +25,9 @@ from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages,
 from airflow_async_rest.core.request import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
+from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.rest_connection import RestConnection
-from airflow_async_rest.jobs import GivenItems, PlainCall, Requesting, make_job
+from airflow_async_rest.jobs import PlainCall, Requesting, make_job
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.runtime import airflow_errors

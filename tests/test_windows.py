@@ -98,7 +98,7 @@ def test_a_wrong_window_is_refused_by_name(made, arguments, text):
         resolve_window(made, *arguments)
 
 
-UNTOUCHED = st.sampled_from([None, "", " ", "None"])
+UNTOUCHED = st.sampled_from([None, "", " ", "None", "none", "null", " NULL\n"])
 
 
 @given(st.lists(UNTOUCHED, min_size=4, max_size=4), st.sampled_from(["manual", "backfill"]))
@@ -160,6 +160,18 @@ def test_what_has_no_zone_is_in_the_timetables(name, start, end):
     expected = Window(*(utc(2026, 3, day) - timedelta(hours=hours) for day in (1, 2)))
     assert resolve_window(context(dag=dag), start, end) == expected
     assert resolve_window(context(dag=dag, conf={"window_start": start, "window_end": end})) == expected
+
+
+@pytest.mark.parametrize("name", ["assets", "length", "none", "utc"])
+def test_what_has_no_zone_is_in_the_dags_where_its_timetable_has_none(name):
+    import pendulum
+    from airflow.sdk import DAG
+
+    hours = 0 if name == "utc" else 2
+    start_date = pendulum.datetime(2026, 1, 1, tz="Europe/Helsinki")
+    dag = DAG("zoned", schedule=schedules()[name][0], start_date=start_date)
+    expected = Window(*(utc(2026, 3, day) - timedelta(hours=hours) for day in (1, 2)))
+    assert resolve_window(context(dag=dag), "2026-03-01", "2026-03-02") == expected
 
 
 def test_what_has_a_zone_keeps_it():
@@ -327,6 +339,8 @@ def test_a_partition_that_does_not_say_how_long_it_is_names_the_ways_out():
         ("2026-01-31", utc(2026, 1, 31)),
         (" 2026-01-31T06:00 ", utc(2026, 1, 31, 6)),
         ("2026-01-31T06:00:00Z", utc(2026, 1, 31, 6)),
+        ("2026-01-31t06:00:00z", utc(2026, 1, 31, 6)),
+        ("2026-W10", utc(2026, 3, 2)),
         ("2026-01-31 06:00:00+02:00", utc(2026, 1, 31, 4)),
         (date(2026, 1, 31), utc(2026, 1, 31)),
         (datetime(2026, 1, 31, 6), utc(2026, 1, 31, 6)),
