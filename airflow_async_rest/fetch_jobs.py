@@ -213,6 +213,7 @@ class ReadFirst:
 
     def __init__(self, chunks: Any) -> None:
         self._chunks = chunks
+        self.reads_again: bool = chunks.reads_again
 
     @classmethod
     def where_needed(cls, chunks: Any) -> Chunks:

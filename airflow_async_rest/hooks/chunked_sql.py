@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -93,6 +93,8 @@ class SqlChunks:
     """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`.
 
     :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
+    :ivar reads_again: whether a retry finds the same rows; see
+        :class:`~airflow_async_rest.core.source.TransactionalChunks`.
     :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
     """
 
@@ -101,7 +103,8 @@ class SqlChunks:
     ) -> None:
         self._hook = hook
         self._count_rows = count_rows
-        self._read_only = read_only
+        self._read_only = self.reads_again = read_only
+        self.before_commit: Callable[[], None] = lambda: None
         self.embed_json = False
         self.expected: Expected | None = None
         self._chunk_size = chunk_size
@@ -136,6 +139,7 @@ class SqlChunks:
                         names = _names(result.keys())
                         while rows := fetch_readable(fetch, result, self._chunk_size):
                             yield named_rows(names, rows)
+                    self.before_commit()
         finally:
             self._raw = None
 
@@ -174,6 +178,7 @@ class SqlChunks:
             names = _names([column[0] for column in cursor.description or ()])
             while rows := fetch_readable(fetch_plainly, cursor, self._chunk_size):
                 yield named_rows(names, rows)
+            self.before_commit()
             if not self._read_only:
                 raw.commit()
 
