@@ -227,12 +227,27 @@ CHANGES = st.sampled_from(
         ("Pacific/Apia", utc(2011, 12, 30)),  # a day left out
         ("Africa/Casablanca", utc(2026, 2, 15)),
         ("Antarctica/Troll", utc(2026, 10, 25)),  # two hours
+        ("Europe/Dublin", utc(2026, 10, 25)),
+        ("America/Havana", utc(2026, 3, 8)),
+        ("Africa/Cairo", utc(2026, 4, 24)),
+        ("Pacific/Kwajalein", utc(1993, 8, 21)),
         ("Asia/Kathmandu", utc(2026, 1, 1)),
         ("UTC", utc(2026, 1, 1)),
     ]
 )
 CRONS = st.sampled_from(
-    ["0 * * * *", "*/7 * * * *", "*/20 1-3 * * *", "0 */2 * * *", "0 0,2 * * *", "45 1,2 * * *", "0 3 * * 0", "@daily"]
+    [
+        "0 * * * *",
+        "*/7 * * * *",
+        "*/20 1-3 * * *",
+        "0 */2 * * *",
+        "0 0,2 * * *",
+        "45 1,2 * * *",
+        "0 3 * * 0",
+        "@daily",
+        "*/15 * * * *",
+        "0 0 L * *",
+    ]
 ) | st.builds("{} {} * * *".format, st.sampled_from([0, 15, 30, 59]), st.integers(0, 3))
 
 

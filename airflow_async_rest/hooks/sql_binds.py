@@ -12,21 +12,18 @@ from typing import Any
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.hooks.bind_values import bind_value
-from airflow_async_rest.hooks.sql_quotes import COMMENT, ESCAPES, QUOTE, blank
+from airflow_async_rest.hooks.sql_quotes import ESCAPES, QUOTE, blank
+from airflow_async_rest.hooks.sql_styles import WORDS, check_style
 
-WINDOW_BINDS = frozenset({"window_start", "window_end"})
-
-# Words that no operand ends with, so that a colon may follow them.
-_WORDS = r"(?:and|or|not|in|like|ilike|between|is|case|when|then|else|select|where|having|on|by|from|limit|offset)"
 # After another word, a quote or a closing bracket there is no operand: "a:b", "'key':value", "f(x):path", "tags[1:n]".
-_BIND = re.compile(rf"(?:(?<![\w:$\\)\]{QUOTE}{ESCAPES}])|(?<![\w.:$]){_WORDS}):(?P<name>\w++)(?!\$)", re.IGNORECASE)
+_BIND = re.compile(rf"(?:(?<![\w:$\\)\]{QUOTE}{ESCAPES}])|(?<![\w.:$]){WORDS}):(?P<name>\w++)(?!\$)", re.IGNORECASE)
 _IN = re.compile(r"\b(?P<not>not\s+)?in\s*(?P<open>\(\s*)?\Z", re.IGNORECASE)
 _CLOSE = re.compile(r"\s*\)")
 _BRACKET = re.compile(r"[\[\]()]")
-_ENDS_OPERAND = re.compile(rf"[)\]{QUOTE}{ESCAPES}]\Z|\b(?!{_WORDS}\Z)\w+\Z", re.IGNORECASE)
+_ENDS_OPERAND = re.compile(rf"[)\]{QUOTE}{ESCAPES}]\Z|\b(?!{WORDS}\Z)\w+\Z", re.IGNORECASE)
 _JSON_CAST = re.compile(r"\s*(?:::\s*|\bas\s+)jsonb?\b(?!\s*\[)", re.IGNORECASE)
-_OTHER_STYLES = re.compile(r"%\((\w+)\)s?|\$?\{+\s*(\w+)\s*\}+|(?<!\w)[@&$](\w+)\b")
 _COLON = re.compile(r"(\\*):")
+_COPY = re.compile(r"\s*copy\b", re.IGNORECASE)
 _SELECT = re.compile(r"[\s(]*(select|with|values|table)\b", re.IGNORECASE)
 _CHANGE = re.compile(
     r"\b(insert\s+into|merge\s+into|delete\s+from|(?<!for )(?<!key )update\b.*?\bset)\b", re.IGNORECASE
@@ -103,29 +100,14 @@ class Query:
         # Elsewhere a semicolon may be part of a statement, as in Oracle's WITH FUNCTION, or of a quote we do not know.
         if self.dialect in _EMPTY and ";" in self.bare:
             raise ConfigurationError("sql has more than one statement: write one SELECT, and no semicolon in it.")
-        if self.dialect == "postgresql" and self.bare[:4].lower() == "copy":
+        if self.dialect == "postgresql" and _COPY.match(self.bare):
             raise ConfigurationError("sql is a COPY, whose rows have no columns: write the SELECT of its rows.")
-        for found in _OTHER_STYLES.finditer(self.sql):
-            if name := self._misspelt(found, given):
-                raise ConfigurationError(
-                    f"sql has {found[0]!r}: write the bind as :{name}, whatever the database, without quotes around it."
-                )
+        check_style(self.sql, self.bare, given)
         for name in sorted({bind.name for bind in self.binds() if not bind.may_be_slice} - given):
             raise ConfigurationError(
                 f"sql has the bind :{name}, which has no value: add it to parameters={{{name!r}: ...}}. A colon that "
                 "is no bind, as in an array's slice, is written \\: ('\\\\:' in a Python string)."
             )
-
-    def _misspelt(self, found: re.Match[str], names: set[str]) -> str | None:
-        """Return the name that is meant for a bind's; in quotes only what can hardly mean anything else."""
-        percent, braces, sign = found.groups()
-        name: str = percent or braces or sign
-        place = self.bare[found.start()]
-        if place in {QUOTE, ESCAPES}:
-            is_bind = name in WINDOW_BINDS and not sign
-        else:
-            is_bind = place != COMMENT and (name in WINDOW_BINDS or bool(percent) or (bool(braces) and name in names))
-        return name if is_bind else None
 
     def binds(self) -> Iterator[Bind]:
         """Yield the binds, in their order."""

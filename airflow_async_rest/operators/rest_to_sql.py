@@ -280,7 +280,7 @@ class RestToSqlOperator(TextKeepingOperator):
             return None
 
     def _asks_for_window(self) -> bool:
-        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_styles import WINDOW_BINDS  # noqa: PLC0415
 
         return (
             self.window_step is not None

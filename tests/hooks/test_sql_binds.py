@@ -1,5 +1,7 @@
 """What is a bind in SQL, database by database: decided over texts alone."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -209,6 +211,36 @@ def test_a_bind_in_another_style_is_told_how_it_is_written_here(sql, instead, di
             query.check({"known"})
 
 
+NAMELESS = {  # SQL -> the bind without a name; None: it means something else
+    "at >= %s AND a": "%s",
+    "f(%s, 1)": "%s",
+    "at > ?": "?",
+    "id IN (?, ?)": "?",
+    "id IN ?": "?",
+    "a BETWEEN ? AND 3 LIMIT 3": "?",
+    "doc->>?": "?",
+    "a LIMIT %s": "%s",
+    "a %s": None,
+    "(a) %s": None,
+    "doc ? 'a' AND tags ?| b AND tags ?& c": None,
+    "a = '?' OR b = '%s' -- = ?": None,
+    "a = :b": None,
+}
+
+
+@pytest.mark.parametrize(("sql", "bind"), NAMELESS.items())
+@pytest.mark.parametrize("dialect", ["postgresql", "oracle", "sqlite", "mysql", "default"])
+def test_a_bind_without_a_name_is_told_how_it_is_written_here(sql, bind, dialect):
+    query = Query.read(f"SELECT 1 FROM t WHERE {sql}", dialect)
+    if bind is None:
+        query.check({"b"})
+    else:
+        with pytest.raises(
+            ConfigurationError, match=rf"the bind '{re.escape(bind)}' without a name: write binds as :name"
+        ):
+            query.check({"b"})
+
+
 @pytest.mark.parametrize("dialect", ["postgresql", "sqlite", "mysql"])
 def test_a_second_statement_is_refused(dialect):
     Query.read("SELECT ';' /* ; */ -- ;\n;", dialect).check(())
@@ -251,7 +283,7 @@ def test_what_may_be_a_slice_is_a_bind_if_it_has_a_value():
 
 def test_a_copy_is_refused_because_it_gives_no_rows():
     with pytest.raises(ConfigurationError, match="write the SELECT of its rows"):
-        Query.read("COPY (SELECT 1) TO STDOUT", "postgresql").check(())
+        Query.read("/* all */ COPY (SELECT 1) TO STDOUT", "postgresql").check(())
 
 
 @pytest.mark.parametrize("sql", [None, 3, "", " \n"])
