@@ -76,7 +76,7 @@ def _check_literals(endpoint: str, parts: Iterable[tuple[str, str | None]]) -> N
     if left_over := _LEFT_OVER.search(literals):
         raise ConfigurationError(
             f"endpoint={endpoint!r} has {{{left_over[0]}}} left over, which nobody fills in here: a column is "
-            f"written {{{left_over[1]}}}, and braces that are meant %7B and %7D."
+            f"written {{{left_over[1]}}}. Braces that are meant are written %7B and %7D."
         )
     if _NO_ADDRESS.search(endpoint):
         raise ConfigurationError(f"endpoint={endpoint!r} has a line break or another control character: leave it out.")

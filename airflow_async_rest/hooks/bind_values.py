@@ -45,7 +45,7 @@ def bind_value(value: Any, dialect: str) -> Any:
     :raises EncodeError: when it has no form.
     """
     if isinstance(value, Mapping):
-        return json_encoder()(value).decode()
+        return json_text(value)
     values = _values(value)
     if values is not None:
         return [bind_value(each, dialect) for each in values]
@@ -57,6 +57,15 @@ def bind_value(value: Any, dialect: str) -> Any:
     if isinstance(value, str):
         _check_text(value, dialect)
     return _form_in_sqlite(value) if dialect == "sqlite" else value
+
+
+def json_text(value: Any) -> str:
+    """Return a dict or a list as JSON. :raises EncodeError: when it has no such form."""
+    try:
+        return json_encoder()(value).decode()
+    except EncodeError as error:
+        why = str(error).partition(";")[0]  # the rest is advice for payloads
+        raise EncodeError(f"a {type(value).__name__} that has no JSON form ({why}).") from error
 
 
 def _values(value: Any) -> Iterable[Any] | None:

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
-from airflow_async_rest.hooks.bind_values import bind_value
+from airflow_async_rest.hooks.bind_values import bind_value, json_text
 from airflow_async_rest.hooks.sql_quotes import ESCAPES, QUOTE, blank
 from airflow_async_rest.hooks.sql_styles import WORDS, check_style
 
@@ -149,7 +148,7 @@ class Query:
     def _placed(self, bind: Bind, parameter: Any, filled: dict[str, Any]) -> str:
         try:
             if bind.is_json and _is_list(parameter):
-                return _placed(f"{bind.name}__json", json_encoder()(parameter).decode(), filled)
+                return _placed(f"{bind.name}__json", json_text(parameter), filled)
             value = bind_value(parameter, self.dialect)
         except EncodeError as error:
             raise ConfigurationError(f"parameters[{bind.name!r}]: {error}") from error
