@@ -27,7 +27,7 @@ from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
 from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.rest_connection import RestConnection
-from airflow_async_rest.jobs import PlainCall, Requesting, make_job
+from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, make_job
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.runtime import airflow_errors
@@ -126,6 +126,8 @@ def _fetch_job(
         body=asking.body,
         encode=json_encoder(hook.naive_timezone()),
         identity=Identity((scope.dag_id, scope.task_id), span),
+        body_format=asking.body_format,
+        headers=all_headers(hook, asking),
     )
     asked_for = {**builder.columns, "columns": shape.item_columns}
     uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
@@ -159,7 +161,7 @@ def _what_is_asked(asking: Asking) -> list[Any]:
         [type(part).__name__, asdict(part)] if is_dataclass(part) and not isinstance(part, type)
         else getattr(part, "__qualname__", "function") if callable(part)
         else part
-        for part in (*parts, asking.missing_ok)
+        for part in (*parts, asking.missing_ok, *filter(None, [asking.body_format]))
     ]  # fmt: skip
 
 

@@ -15,16 +15,18 @@ from airflow.sdk import get_current_context
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import BatchSource
+from airflow_async_rest.core.bodies import is_json_type, without_texts
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
-from airflow_async_rest.core.headers import check_content_encoding, check_headers
+from airflow_async_rest.core.headers import check_content_encoding, check_headers, find_header
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.rate_limit import parse_rate_limit
+from airflow_async_rest.core.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
 from airflow_async_rest.core.response import ResponseCheck
@@ -55,6 +57,7 @@ class Requesting:
     request_retry: RequestRetry = field(default_factory=RequestRetry)
     max_failures: int | str = 0
     dead_letter_path: str | None = None
+    body_format: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,19 +97,32 @@ def row_job(
     if sending.transform is not None and not callable(sending.transform):
         raise ConfigurationError(f"transform={sending.transform!r}: write a function.")
     _check_batch(sending, endpoint, method)
+    if sending.body_format == "text" and sending.transform is None:
+        raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is none.")
     about = window.texts() if window else {"window_start": None, "window_end": None}
     span = tuple(window.texts().values()) if window else (scope.run_id,)
     encode, redact = json_encoder(hook.naive_timezone()), hook.settings().redact
+    transform = sending.transform
+    if transform and sending.batch and not callable(sending.batch.format) and sending.body_format is None:
+        transform = without_texts(transform)
     builder = RequestBuilder(
         endpoint=endpoint,
         method=method,
         encode=encode,
         identity=Identity((scope.dag_id, scope.task_id), span, scope.map_index),
         has_key=bool(key),
-        sends_body=True if sending.transform else None,
+        sends_body=True if sending.transform or sending.body_format else None,
+        body_format=sending.body_format,
+        headers=all_headers(hook, sending),
     )
+    repeated = RepeatedKeys() if key and replay is None else None
     rows = RowSource(
-        chunks, key=key, asked_for={"endpoint": endpoint.columns}, transform=sending.transform, redact=redact
+        chunks,
+        key=key,
+        asked_for={"endpoint": endpoint.columns},
+        transform=transform,
+        redact=redact,
+        repeated=repeated,
     )
     source: Source[Item | ItemBatch] = rows
     if sending.batch is not None:
@@ -139,6 +155,7 @@ def row_job(
         replays=replay is not None,
         expected=expected,
         has_key=bool(key),
+        repeated=repeated,
         target=f"Delivering to {f'{method} {sending.endpoint}'.strip()}{_batches_of(sending.batch)} at",
         about=about,
         folder=folder,
@@ -165,6 +182,7 @@ def replay_job(
         sending.request_retry,
         sending.batch,
         unreadable_too=only.unreadable_too,
+        content_type=find_header("Content-Type", _text_headers(sending.headers)),
     )
     return make_job(
         hook,
@@ -177,6 +195,11 @@ def replay_job(
         folder=replay,
         folder_uri=uris[0] if len(uris) == 1 else uris,
     )
+
+
+def all_headers(hook: RestConnection, sending: Requesting) -> dict[str, str]:
+    """Return the connection's headers, and over them the job's."""
+    return {**hook.settings().headers, **_text_headers(sending.headers)}
 
 
 def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its_own: Any) -> Job:
@@ -196,6 +219,8 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
     batch = sending.batch if isinstance(sending, Sending) else None
     if batch is None or not callable(batch.format):  # a function may compress
         check_content_encoding(headers, "headers")
+    if sending.body_format == "json":  # said outright, it comes before a header that says something else
+        headers, settings = _as_json(headers), replace(settings, headers=_as_json(settings.headers))
     secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
     return Job(
         conn_id=hook.http_conn_id,
@@ -211,6 +236,10 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
     )
 
 
+def _as_json(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() != "content-type" or is_json_type(value)}
+
+
 def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, method: str = "POST") -> None:
     batch = sending.batch
     if batch is None:
@@ -218,6 +247,11 @@ def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, met
     if not isinstance(batch, Batch):
         raise ConfigurationError(
             f"batch={batch!r}: write Batch(max_items=500, ...), which is imported from airflow_async_rest."
+        )
+    if sending.body_format in ("form", "text"):
+        raise ConfigurationError(
+            f"body_format={sending.body_format!r} is for one item a request: leave it out, Batch(format=...) says how "
+            "many stand in one."
         )
     if endpoint is not None and endpoint.columns:
         raise ConfigurationError(

@@ -6,8 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from email.message import Message
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,6 +13,7 @@ import orjson
 from airflow_async_rest.core.columns import MISSING, RowShape, follow, parse_path
 from airflow_async_rest.core.dead_letters import parse_exactly
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.headers import parse_content_type
 from airflow_async_rest.core.models import Response
 
 Row = dict[str, Any]
@@ -124,7 +123,7 @@ def parse_payload(response: Response) -> Any:
     """
     if response.status in _NO_CONTENT:
         return None
-    kind, charset = _content_type(str(response.headers.get("Content-Type", "")))
+    kind, charset = parse_content_type(str(response.headers.get("Content-Type", "")))
     try:
         if kind in _CSV:
             return _parse_csv(response.body.decode(charset).removeprefix(_BYTE_ORDER_MARK))
@@ -150,14 +149,6 @@ def parse_json(body: bytes) -> Any:
         except orjson.JSONDecodeError:  # it may be JSON all the same: 1e400
             pass
     return parse_exactly(body)
-
-
-@lru_cache(maxsize=16)  # an API has few
-def _content_type(header: str) -> tuple[str, str]:
-    """Give type and charset. For a stranger's header the standard library's parser of mail is the right one."""
-    message = Message()
-    message["Content-Type"] = header
-    return message.get_content_type() if header else "", message.get_content_charset("utf-8")
 
 
 def _parse_csv(text: str) -> list[Row]:

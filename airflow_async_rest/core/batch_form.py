@@ -88,8 +88,11 @@ class BatchForm:
 
     def build_alone(self, item: Item) -> Request:
         """Give the request of one item as a dead letter keeps it: with the item's payload, in JSON, as the body."""
+        request = self.build([item])
+        if isinstance(item.payload, bytes | bytearray | memoryview):
+            return replace(request, body=bytes(item.payload), verbatim=True)
         body = self._encode(item.payload) if self._keeps_payloads else item.part
-        return replace(self.build([item]), body=body, content_type="application/json")
+        return replace(request, body=body, content_type="application/json")
 
     def read(self, response: Response, items: Sequence[Item], *, checked: bool = False) -> list[ItemResult] | None:
         """Read what became of each item; None: the answer speaks for all of them alike.

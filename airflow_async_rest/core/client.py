@@ -95,6 +95,8 @@ class RestClient:
     def _headers_of(self, request: Request) -> CIMultiDict[str]:
         headers = self._headers.copy()
         if request.body is not None:
+            if request.verbatim:
+                headers["Content-Type"] = request.content_type
             headers.setdefault("Content-Type", request.content_type)
         headers.setdefault("Accept-Encoding", ACCEPTED)
         if self._settings.idempotency_header:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol, Self, cast
 
 import orjson
 
+from airflow_async_rest.core.bodies import stored_body
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLetterStoreError
 from airflow_async_rest.core.models import DeadLetter
@@ -270,7 +271,7 @@ def _integer(text: str) -> int | Decimal:
 
 
 def to_record(letter: DeadLetter) -> Record:
-    """Give a dead letter as it is stored; the payload is the body's own bytes."""
+    """Give a dead letter as it is stored; see :func:`~airflow_async_rest.core.bodies.stored_body`."""
     request = letter.request
     record: Record = {
         "index": letter.index,
@@ -288,7 +289,7 @@ def to_record(letter: DeadLetter) -> Record:
     if request is None:
         record["row"] = orjson.Fragment(encode_anything(letter.row))
     else:
-        record["payload"] = orjson.Fragment(request.body) if request.body is not None else None
+        record |= stored_body(request)
     if letter.batch is not None:
         record["batch"] = letter.batch
     if letter.fetch:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from airflow_async_rest.core.address import Address
+from airflow_async_rest.core.bodies import BodyEncoder
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError
 from airflow_async_rest.core.models import Item, Request
@@ -15,7 +16,7 @@ from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.request import EndpointTemplate, Identity, idempotency_key, parse_template, text_value
 
 Row = Mapping[str, Any]
-Body = Mapping[str, Any] | list[Any] | Callable[[dict[str, Any]], Any] | None
+Body = Mapping[str, Any] | list[Any] | str | Callable[[dict[str, Any]], Any] | None
 
 
 class FetchRequestBuilder:
@@ -24,8 +25,10 @@ class FetchRequestBuilder:
     :param base_url: of the connection: links are followed below it only.
     :param query: parameter -> value, with ``{column}`` placeholders; a list makes the parameter come several times,
         None leaves it out.
-    :param body: of a POST: JSON with placeholders, of which one that stands alone keeps its type; or a function:
-        item -> payload.
+    :param body: of a POST: JSON, or a text, with placeholders, of which one that stands alone keeps its type; or a
+        function: item -> payload.
+    :param encode: payload -> JSON.
+    :param body_format: and ``headers``: see :class:`~airflow_async_rest.core.bodies.BodyEncoder`.
     :raises ConfigurationError: when one of them cannot be read.
     """
 
@@ -39,13 +42,15 @@ class FetchRequestBuilder:
         body: Body,
         encode: Callable[[Any], bytes],
         identity: Identity,
+        body_format: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._address = Address(base_url)
         self._endpoint = endpoint
         self._method = method
         self._query = _Query(query)
-        self._body = _Body(body)
-        self._encode = encode
+        self._body = _Body(body, takes_text=body_format in ("form", "text"))
+        self._encode = BodyEncoder(encode, body_format, headers).encode
         self._seed = hashlib.blake2b(stable_bytes([*identity.scope, *identity.window, method]), digest_size=16)
         if body is not None and method == "GET":
             raise ConfigurationError("body: a GET has none; write method='POST', or use query=.")
@@ -73,9 +78,13 @@ class FetchRequestBuilder:
             path, query = self._endpoint.render(item.row)
             query = "&".join(filter(None, (query, self._query.render(item.row, in_query))))
         payload = self._body.render(item.row, in_body)
-        body = None if payload is None else self._encode(payload)
-        key = idempotency_key(self._seed, path, query, item.identity, body or b"")
-        return Request(self._method, path, query, body, key)
+        if payload is None:
+            return Request(
+                self._method, path, query, None, idempotency_key(self._seed, path, query, item.identity, b"")
+            )
+        body, content_type, verbatim = self._encode(payload)
+        key = idempotency_key(self._seed, path, query, item.identity, body)
+        return Request(self._method, path, query, body, key, content_type, verbatim)
 
     def _follow(self, link: str, path: str) -> tuple[str, str]:
         """Give path and query of a link: on the connection's own host, whatever scheme and port it names."""
@@ -129,11 +138,15 @@ def _plain(name: str, value: Any) -> str:
 
 
 class _Body:
-    """A body of JSON with placeholders, or the author's function."""
+    """A body with placeholders, or the author's function."""
 
-    def __init__(self, body: Any) -> None:
-        if body is not None and not callable(body) and not isinstance(body, Mapping | list):
-            raise ConfigurationError(f"body={body!r}: write a dict such as {{'ids': ['{{id}}']}}, or a function.")
+    def __init__(self, body: Any, *, takes_text: bool) -> None:
+        types = (Mapping, list, str) if takes_text else (Mapping, list)
+        if body is not None and not callable(body) and not isinstance(body, types):
+            raise ConfigurationError(
+                f"body={body!r}: write a dict such as {{'ids': ['{{id}}']}}, or a function; or a text, with "
+                "body_format='text'."
+            )
         self._function = body if callable(body) else None
         self._template = None if body is None or callable(body) else _compile(body)
         self.columns = _names(_parts_in(self._template))

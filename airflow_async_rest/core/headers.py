@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping
+from email.message import Message
+from functools import lru_cache
 
 from airflow_async_rest.core.errors import ConfigurationError
 
@@ -43,6 +45,19 @@ def _is_encodable(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def find_header(name: str, headers: Mapping[str, str]) -> str | None:
+    """Return the value of a header, whatever its case; of several, the last one's."""
+    return next((value for each, value in reversed(list(headers.items())) if each.lower() == name.lower()), None)
+
+
+@lru_cache(maxsize=16)  # an API has few
+def parse_content_type(header: str) -> tuple[str, str]:
+    """Return type and charset. For a stranger's header the standard library's parser of mail is the right one."""
+    message = Message()
+    message["Content-Type"] = header
+    return message.get_content_type() if header else "", message.get_content_charset("utf-8")
 
 
 def check_content_encoding(headers: Mapping[str, str], what: str) -> None:

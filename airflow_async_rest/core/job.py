@@ -35,6 +35,7 @@ from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipe
 from airflow_async_rest.core.progress import Progress
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.recorder import Recorder
+from airflow_async_rest.core.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
@@ -75,6 +76,7 @@ class Job:
     :param replays: whether these are the window's own dead letters, and nothing else is sent.
     :param expected: tells how many items there will be, or about, as soon as that is known.
     :param has_key: whether items have a key of their own; else the log warns.
+    :param repeated: counts the rows whose key an earlier row has; None where keys are not looked at.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param concurrency: requests in flight; None: as many as the API bears.
@@ -93,6 +95,7 @@ class Job:
     replays: bool = False
     expected: Callable[[], Expected | None] = lambda: None
     has_key: bool = True
+    repeated: RepeatedKeys | None = None
     headers: Mapping[str, str] | None = None
     retry: RequestRetry
     response_check: ResponseCheck | None = None
@@ -341,6 +344,8 @@ class JobRun:
             await self._keeper.publish(lambda: publish(report, sample, error or lost), end)
         await self._observing.close()
         self._keeper.close()
+        if report["repeated_keys"]:
+            self._journal.keys_repeated(report["repeated_keys"])
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()
@@ -351,6 +356,7 @@ class JobRun:
         """Give the report of this moment."""
         report = {**self._job.about, **self._recorder.report()}
         report["dead_letters"] = self._job.folder_uri if self._recorder.totals.failures else None
+        report["repeated_keys"] = self._job.repeated.count if self._job.repeated is not None else 0
         report["complete"] = self._recorder.totals.complete
         if self._job.replays:
             report["replay"] = self._recorder.replayed()

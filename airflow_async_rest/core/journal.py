@@ -60,6 +60,14 @@ class Journal:
             "or a retry may give one row another's Idempotency-Key."
         )
 
+    def keys_repeated(self, count: int) -> None:
+        """Warn of rows that an API cannot tell from others."""
+        self._log.warning(
+            "Rows whose key= an earlier row has: %d. Equal ones have one Idempotency-Key, so an API may store them "
+            "once; of others that go to one address, any may come last. Name the columns that tell rows apart.",
+            count,
+        )
+
     def starting_over(self, why: Exception) -> None:
         """Say that the source is read anew."""
         self._log.warning("Starting over from the first row: %s.", why)

@@ -29,7 +29,8 @@ class Request:
     :param path: relative to the connection's base URL, percent-encoded, no leading slash.
     :param query: percent-encoded, without the ``?``; may be empty.
     :param body: None for a request without a body.
-    :param content_type: of the body; the job's headers and the connection's come first.
+    :param content_type: of the body; the job's headers and the connection's come first, if the body is not verbatim.
+    :param verbatim: whether the body is a form, or the author's own text or bytes; else it is JSON.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     body: bytes | None
     idempotency_key: str
     content_type: str = "application/json"
+    verbatim: bool = False
 
 
 @dataclass(slots=True)

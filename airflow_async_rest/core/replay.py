@@ -8,6 +8,7 @@ from typing import Any
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import Cutter, Reunited
+from airflow_async_rest.core.bodies import kept_body, kept_payload
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, PartId, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
@@ -34,6 +35,7 @@ class Replay:
     :param unreadable_too: whether to send those, too, that the API took, and whose answer could not be read; else they
         stay dead.
     :param batch: for items of bulk requests; default: the format and results that their dead letters name.
+    :param content_type: of bodies, whatever the dead letters say; default: as they say.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Replay:
         batch: Batch | None = None,
         *,
         unreadable_too: bool = False,
+        content_type: str | None = None,
     ) -> None:
+        self._content_type = content_type
         self._unreadable_too = unreadable_too
         self._folders = list(folders)
         self._only = only
@@ -142,7 +146,7 @@ class Replay:
             key = whole[0]
         else:
             key = hashlib.blake2b(" ".join(keys).encode(), digest_size=16).hexdigest()
-        return replace(requests[0], body=body, content_type=content_type, idempotency_key=key)
+        return replace(requests[0], body=body, content_type=content_type, idempotency_key=key, verbatim=False)
 
     def build(self, item: Item) -> Request:
         """Give the request that an item was; those without one are settled before they are built."""
@@ -176,7 +180,7 @@ class Replay:
             index,
             record.get("key"),
             record.get("row") or {},
-            record.get("payload"),
+            kept_payload(record),
             replayed=True,
             uncertain=bool(record.get("uncertain")),
         )
@@ -187,10 +191,13 @@ class Replay:
                 detail="no request could be made of this row; mend the cause and clear its task, which builds it anew",
             )
             return item
-        body = self._encode(record["payload"]) if record.get("payload") is not None else None
-        item.request = Request(
-            record["method"], record["path"], record.get("query") or "", body, record["idempotency_key"]
-        )
+        where = (record["method"], record["path"], record.get("query") or "")
+        body = kept_body(record, self._encode)
+        if body is None:
+            item.request = Request(*where, None, record["idempotency_key"])
+        else:
+            content_type = self._content_type or body.content_type
+            item.request = Request(*where, body.data, record["idempotency_key"], content_type, body.verbatim)
         if record.get("reason") == UNREADABLE and not self._unreadable_too:
             item.settled = DeadLetter.of(
                 item,

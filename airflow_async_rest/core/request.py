@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+from airflow_async_rest.core.bodies import BodyEncoder
 from airflow_async_rest.core.encoding import IP_TYPES, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.foreign_values import is_missing, plain_value
@@ -167,6 +168,8 @@ class RequestBuilder:
     """Makes each item's request: the same item makes the same request, on every try.
 
     :param has_key: whether items carry a key of their own; else their position stands in.
+    :param encode: payload -> JSON.
+    :param body_format: and ``headers``: see :class:`~airflow_async_rest.core.bodies.BodyEncoder`.
     :param sends_body: default: for every method but GET and DELETE.
     """
 
@@ -179,10 +182,12 @@ class RequestBuilder:
         identity: Identity,
         has_key: bool,
         sends_body: bool | None = None,
+        body_format: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._method = method
-        self._encode = encode
+        self._encode = BodyEncoder(encode, body_format, headers).encode
         self._sends_body = method not in _BODYLESS if sends_body is None else sends_body
         self._fixed = None if endpoint.columns else endpoint.render({})
         place = () if has_key else (identity.map_index,)
@@ -194,9 +199,13 @@ class RequestBuilder:
         :raises ItemError: when the item has no JSON form or does not fill the endpoint.
         """
         path, query = self._fixed or self._endpoint.render(item.row)
-        body = self._encode(item.payload) if self._sends_body else None
-        key = idempotency_key(self._seed, path, query, item.identity, body or b"")
-        return Request(self._method, path, query, body, key)
+        if not self._sends_body:
+            return Request(
+                self._method, path, query, None, idempotency_key(self._seed, path, query, item.identity, b"")
+            )
+        body, content_type, verbatim = self._encode(item.payload)
+        key = idempotency_key(self._seed, path, query, item.identity, body)
+        return Request(self._method, path, query, body, key, content_type, verbatim)
 
     def build_batch(self, items: Sequence[Item], body: bytes, content_type: str) -> Request:
         """Build the request of several items, whose endpoint has no placeholder."""

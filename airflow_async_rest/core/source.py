@@ -11,9 +11,10 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, ItemError
 from airflow_async_rest.core.models import DeadLetter, Item, Skipped
 from airflow_async_rest.core.passed_rows import PassedRows
+from airflow_async_rest.core.repeated_keys import RepeatedKeys
 
 Unit = TypeVar("Unit")
 Unit_co = TypeVar("Unit_co", covariant=True)
@@ -93,6 +94,7 @@ class RowSource:
     :param asked_for: argument -> columns that the rows must have for it.
     :param transform: the author's function: row -> payload, or None to skip the row.
     :param redact: takes secrets out of what ``transform`` raises.
+    :param repeated: is told every row's key.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class RowSource:
         asked_for: Mapping[str, tuple[str, ...]] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         redact: Callable[[str], str] = str,
+        repeated: RepeatedKeys | None = None,
     ) -> None:
         self._chunks = chunks
         self._reads_again = getattr(chunks, "reads_again", True)
@@ -112,6 +115,7 @@ class RowSource:
         self._asked_for = {**(asked_for or {}), "key": key}
         self._transform = transform
         self._redact = redact
+        self._repeated = repeated
 
     def cancel(self) -> None:
         """Cancel the statement that is running."""
@@ -124,6 +128,8 @@ class RowSource:
         """
         index = 0
         passed = PassedRows(resume, on_digest, reads_again=self._reads_again) if resume else None
+        if self._repeated is not None:
+            self._repeated.begin()
         if not (resume and resume.checkpoint.position):
             on_digest(SourceDigest())
 
@@ -137,6 +143,8 @@ class RowSource:
             if index == 0 and chunk:
                 self._check_columns(chunk[0])
             items = self._make(index, chunk)
+            if self._repeated is not None:
+                self._repeated.add([item.identity for item in items])
             if passed:
                 items = passed.to_send(index, items)
             self._settle_early(items)
@@ -201,6 +209,8 @@ class RowSource:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""
         try:
             item.payload = transform(dict(item.row))
+        except ItemError as error:
+            item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
             detail = self._redact(f"transform raised {type(error).__name__}: {error}")
             item.settled = DeadLetter.of(item, "transform", detail=detail)

@@ -158,14 +158,16 @@ class Wire:
         self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds)
         # The connector wants a request only to know where it goes, and that is the same for all.
         self._destination = aiohttp.ClientRequest("POST", self._url)
-        self._frames: dict[tuple[str, str], Frame] = {}
+        self._frames: dict[tuple[str, str, bool], Frame] = {}
         self._greeted: WeakSet[ResponseHandler] = WeakSet()
 
     def head(self, request: Request) -> bytes | None:
         """Give what is sent before the body; None for a request that a session must look at."""
         body, key = request.body, request.idempotency_key
         content_type = "" if body is None else request.content_type
-        frame = self._frames.get((request.method, content_type)) or self._frame(request, content_type)
+        frame = self._frames.get((request.method, content_type, request.verbatim))
+        if frame is None:
+            frame = self._frame(request, content_type)
         target = self._address.target(request.path, request.query)
         if "#" in target or not (target.isprintable() and key.isprintable()):
             return None  # it is no request
@@ -181,7 +183,7 @@ class Wire:
         check_headers(model.headers, "the headers")
         lines = "".join(f"{name}: {value}\r\n" for name, value in model.headers.items())
         frame = Frame(f"{request.method} ", f" HTTP/1.1\r\n{lines}")
-        self._frames[request.method, content_type] = frame
+        self._frames[request.method, content_type, request.verbatim] = frame
         return frame
 
     async def send(self, head: bytes, body: bytes | None, attempt: Attempt) -> Answer:

@@ -49,6 +49,7 @@ class AsyncRestHook(RestConnection):
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
         dead_letter_path: str | None = None,
+        body_format: str | None = None,
     ) -> dict[str, Any]:
         """Send items from a plain ``@task``: the engine of :class:`SqlToRestOperator`, without a checkpoint.
 
@@ -75,6 +76,7 @@ class AsyncRestHook(RestConnection):
             request_retry=request_retry or RequestRetry(),
             max_failures=max_failures,
             dead_letter_path=dead_letter_path,
+            body_format=body_format,
         )
         return deliver_items(self, items, sending, self.log)
 
@@ -97,6 +99,7 @@ class AsyncRestHook(RestConnection):
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
         dead_letter_path: str | None = None,
+        body_format: str | None = None,
     ) -> Generator[list[dict[str, Any]], None, dict[str, Any]]:
         """Fetch rows in a plain ``@task``: the engine of :class:`RestToSqlOperator`, without a table or a checkpoint.
 
@@ -126,5 +129,6 @@ class AsyncRestHook(RestConnection):
             request_retry=request_retry or RequestRetry(),
             max_failures=max_failures,
             dead_letter_path=dead_letter_path,
+            body_format=body_format,
         )
         return fetch_rows(self, items, asking, self.log)

@@ -1,5 +1,7 @@
 """How the operators' templates are rendered."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -9,6 +11,16 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _BOM = "\ufeff"
+
+
+@dataclass(frozen=True)
+class KeptFunction:
+    """An author's function in a templated field: by itself, Airflow would call it as it renders the field."""
+
+    function: Callable[..., Any]
+
+    def __str__(self) -> str:
+        return getattr(self.function, "__qualname__", "function")
 
 
 class TextKeepingOperator(BaseOperator):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.operators.rendering import KeptFunction, TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class RestToSqlOperator(TextKeepingOperator):
     :param headers: sent with every request, over the connection's. Default: none. (templated)
     :param query: parameters of the query string, with placeholders; a list makes one come several times, None leaves
         it out. Default: none. (templated)
-    :param body: of a POST: JSON with placeholders, of which one that stands alone keeps its type; or a function:
-        item -> payload. Default: none. (templated)
+    :param body: of a POST: JSON, or a text, with placeholders, of which one that stands alone keeps its type; or a
+        function: item -> payload. Default: none. (templated)
     :param paginate: ``LinkPages()``, ``CursorPages(...)``, ``NumberedPages(...)`` or ``OffsetPages(...)``. Default:
         one answer has it all.
     :param rows: path of the rows in the answer, such as ``"data.items"``; or a function: (payload, item) -> row, list
@@ -76,6 +76,7 @@ class RestToSqlOperator(TextKeepingOperator):
     :param max_failures: failed items, and refused rows, that the task accepts: a number, or a share of the items such
         as ``"1%"``. Default 0: nothing is lost without your word.
     :param dead_letter_path: as in ``SqlToRestOperator``. (templated)
+    :param body_format: of ``body``, as in ``SqlToRestOperator``.
     """
 
     template_fields: Sequence[str] = (
@@ -141,6 +142,7 @@ class RestToSqlOperator(TextKeepingOperator):
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
         dead_letter_path: str | None = None,
+        body_format: str | None = None,
         **kwargs: Any,
     ) -> None:
         given = kwargs.pop("on_success_callback", None) or []
@@ -159,7 +161,7 @@ class RestToSqlOperator(TextKeepingOperator):
         self.method = method
         self.headers = headers
         self.query = query
-        self.body = body
+        self.body = KeptFunction(body) if callable(body) else body
         self.paginate = paginate
         self.rows = rows
         self.columns = columns
@@ -177,6 +179,7 @@ class RestToSqlOperator(TextKeepingOperator):
         self.request_retry = RequestRetry() if request_retry is None else request_retry
         self.max_failures = max_failures
         self.dead_letter_path = dead_letter_path
+        self.body_format = body_format
         self._stop: StopSwitch | None = None
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -206,7 +209,7 @@ class RestToSqlOperator(TextKeepingOperator):
                     method=self.method,
                     headers=self.headers,
                     query=self.query,
-                    body=self.body,
+                    body=self.body.function if isinstance(self.body, KeptFunction) else self.body,
                     paginate=self.paginate,
                     rows=self.rows,
                     columns=self.columns,
@@ -217,6 +220,7 @@ class RestToSqlOperator(TextKeepingOperator):
                     request_retry=self.request_retry,
                     max_failures=self.max_failures,
                     dead_letter_path=self.dead_letter_path,
+                    body_format=self.body_format,
                 ),
                 folders.TaskScope.of(context),
                 chunks,

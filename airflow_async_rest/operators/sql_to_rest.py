@@ -35,8 +35,8 @@ class SqlToRestOperator(TextKeepingOperator):
     :param method: POST, PUT, PATCH, DELETE or GET. Default POST, because a sink usually creates. GET and DELETE
         send a body only when there is a ``transform``.
     :param headers: sent with every request, over the connection's. Default: none. (templated)
-    :param transform: row dict -> JSON-able payload; None skips the row. Default: the row as it is. It runs on
-        the thread that reads.
+    :param transform: row dict -> JSON-able payload, or text or bytes, which are sent as they are; None skips the row.
+        Default: the row as it is. It runs on the thread that reads.
     :param key: the column, or columns, that identify a row: they make the idempotency key and let a retry see
         that the source is still the same. Default: the row's position stands in, for want of better.
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
@@ -62,6 +62,11 @@ class SqlToRestOperator(TextKeepingOperator):
         such as ``"1%"``. Default 0: nothing is lost without your word.
     :param dead_letter_path: folder or object-storage URI. Default: ``[async_rest] dead_letter_path`` of
         airflow.cfg, else a folder in AIRFLOW_HOME. (templated)
+    :param body_format: what bodies are: ``"json"``, a text too; ``"form"``: a flat dict, urlencoded, without its NULLs;
+        or ``"text"``. It comes before a ``Content-Type`` of the headers that says something else. Default: text and
+        bytes as they are, all else JSON; then the content type is the headers', else ``application/json`` for JSON and
+        for a text that is an object or array of it, ``text/plain; charset=utf-8`` for other texts, and
+        ``application/octet-stream`` for bytes.
     """
 
     template_fields: Sequence[str] = (
@@ -104,6 +109,7 @@ class SqlToRestOperator(TextKeepingOperator):
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
         dead_letter_path: str | None = None,
+        body_format: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -128,6 +134,7 @@ class SqlToRestOperator(TextKeepingOperator):
         self.request_retry = RequestRetry() if request_retry is None else request_retry
         self.max_failures = max_failures
         self.dead_letter_path = dead_letter_path
+        self.body_format = body_format
         self._stop: StopSwitch | None = None
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -164,6 +171,7 @@ class SqlToRestOperator(TextKeepingOperator):
                     request_retry=self.request_retry,
                     max_failures=self.max_failures,
                     dead_letter_path=self.dead_letter_path,
+                    body_format=self.body_format,
                 ),
                 folders.TaskScope.of(context),
                 chunks,

@@ -9,6 +9,7 @@ from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Skipped
+from airflow_async_rest.core.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.source import PartialRow, RowSource, ThreadedSource
 
 pytestmark = pytest.mark.anyio
@@ -308,3 +309,44 @@ async def test_an_identity_is_that_of_the_keys_json():
     keys = [7, -3, 2**70, True, "7", 1.5, None]
     items = items_of(RowSource(Chunked([{"k": key} for key in keys]), key=("k",)))
     assert [item.identity for item in items] == [*(stable_bytes([key]) for key in keys[:-1]), stable_bytes([None, 6])]
+
+
+def count_repeated(rows, key=("k",), chunk=50, **how) -> int:
+    repeated = RepeatedKeys()
+    items_of(RowSource(Chunked(rows, chunk), key=key, repeated=repeated, **how))
+    return repeated.count
+
+
+@pytest.mark.parametrize(
+    ("keys", "count"),
+    [
+        ([], 0),
+        (list(range(120)), 0),
+        ([7] * 9, 8),
+        ([*range(100), *range(100)], 100),
+        ([*range(100), 99, 100, 0], 2),
+        ([None] * 9, 0),  # they are told apart by their position
+        (["7", 7, 7.0, True], 0),
+    ],
+)
+def test_rows_whose_key_came_before_are_counted(keys, count):
+    assert count_repeated([{"k": key} for key in keys]) == count
+    assert count_repeated([{"k": key, "part": 1} for key in keys], ("k", "part")) == count
+
+
+def test_more_keys_than_are_kept_are_sampled(monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.repeated_keys._MOST", 1000)
+    repeated = RepeatedKeys()
+    for _ in range(2):
+        for first in range(0, 50_000, 500):
+            repeated.add([b"[%d]" % key for key in range(first, first + 500)])
+            assert len(repeated._seen) <= 1000
+    assert 0 < repeated.count <= 50_000
+
+
+def test_rows_that_are_read_anew_are_counted_anew():
+    repeated = RepeatedKeys()
+    source = RowSource(Chunked([{"k": 1}, {"k": 1}]), key=("k",), repeated=repeated)
+    for _ in range(2):
+        items_of(source)
+    assert repeated.count == 1

@@ -79,6 +79,7 @@ ARGUMENTS = {
     "concurrency: word": ({"concurrency": "auto"}, r"concurrency='auto': write a whole number from 1 to 1000, or"),
     "rate_limit: unit": ({"rate_limit": "100/d"}, r"rate_limit='100/d': write a number of requests and a unit"),
     "rate_limit: zero": ({"rate_limit": "0/s"}, r"rate_limit='0/s'"),
+    "body_format": ({"body_format": "xml"}, r"body_format='xml': write one of 'json', 'form', 'text'"),
     "batch: type": ({"batch": 500}, r"batch=500: write Batch\(max_items=500, \.\.\.\), which is imported from"),
     "batch: endpoint": (
         {"batch": Batch(), "endpoint": "x/{id}"},

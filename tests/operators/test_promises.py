@@ -125,6 +125,17 @@ def test_changed_content_or_another_window_task_or_endpoint_has_another_key(plac
     assert first.isdisjoint(seen.key for seen in places.seen)
 
 
+@pytest.mark.parametrize(("value", "repeated"), [("NULL::int", 0), ("7", 8), ("i % 3", 6)])
+def test_rows_with_the_same_key_are_counted_and_warned_about_and_null_is_no_key(
+    places, supervisor, logged, value, repeated
+):
+    sql = f"SELECT {value} AS k, 1 AS same FROM generate_series(1, 9) AS i ORDER BY i"
+    state, _ = run_try(sql_to_rest(sql=sql, endpoint="x", key="k"), supervisor)
+    assert (state, supervisor.report["delivered"], supervisor.report["repeated_keys"]) == ("success", 9, repeated)
+    assert len({seen.key for seen in places.seen}) == 9 - repeated
+    assert logged().count(f"Rows whose key= an earlier row has: {repeated}.") == (1 if repeated else 0)
+
+
 def test_without_key_the_position_stands_in_and_a_warning_says_so(places, supervisor, logged):
     run_try(sql_to_rest(key=None, sql="SELECT 1 AS id FROM generate_series(1, 5)"), supervisor)
     assert len({seen.key for seen in places.seen}) == 5
