@@ -25,8 +25,9 @@ from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages,
 from airflow_async_rest.core.request import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
+from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.rest_connection import RestConnection
-from airflow_async_rest.jobs import GivenItems, PlainCall, Requesting, all_headers, make_job
+from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, make_job
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.runtime import airflow_errors
@@ -214,6 +215,7 @@ class ReadFirst:
 
     def __init__(self, chunks: Any) -> None:
         self._chunks = chunks
+        self.reads_again: bool = chunks.reads_again
 
     @classmethod
     def where_needed(cls, chunks: Any) -> Chunks:

@@ -2,14 +2,12 @@
 
 import asyncio
 import re
-import sqlite3
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
@@ -36,6 +34,7 @@ from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.settings import parse_concurrency, parse_max_failures
 from airflow_async_rest.core.source import Chunks, Expected, RowSource, Source
 from airflow_async_rest.folders import TaskScope, open_dead_letters, open_folder
+from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.runtime import airflow_errors, run_job
 from airflow_async_rest.windows import Window
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _DEFAULT_CONCURRENCY = 16
-_ITEMS_CHUNK = 1000
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
@@ -290,41 +288,6 @@ def _text_headers(headers: Any) -> dict[str, str]:
 
 def _first(*values: Any) -> Any:
     return next((value for value in values if value not in (None, "")), None)
-
-
-class GivenItems:
-    """Items that an author gives, as chunks of rows."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
-            raise ConfigurationError(f"items is a {type(items).__name__}: give a list or another iterable of dicts.")
-        if hasattr(items, "columns") and hasattr(items, "iloc"):  # it would be iterated by the names of its columns
-            raise ConfigurationError('items is a DataFrame: give its rows, df.to_dict("records").')
-        self._items = items
-
-    def __iter__(self) -> Generator[list[Mapping[str, Any]], None, None]:
-        """Yield chunks of rows; see :func:`_row_of`."""
-        items = iter(self._items)
-        while chunk := list(islice(items, _ITEMS_CHUNK)):
-            yield [item if isinstance(item, dict) else _row_of(item) for item in chunk]
-
-    def expected(self) -> Expected | None:
-        """Give how many there are, when that is known beforehand."""
-        return Expected(len(self._items), "given") if isinstance(self._items, Sized) else None
-
-    def cancel(self) -> None:
-        """Do nothing: the items are the author's."""
-
-
-def _row_of(item: Any) -> Mapping[str, Any]:
-    """Make a row of an item: by its names, where it has some, as named tuples do; else ``{"item": item}``."""
-    if isinstance(item, Mapping):
-        return item
-    if callable(by_name := getattr(item, "_asdict", None)):
-        return dict(by_name())
-    if isinstance(item, sqlite3.Row):
-        return dict(item)
-    return {"item": item}
 
 
 def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:

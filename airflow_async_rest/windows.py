@@ -10,7 +10,7 @@ from airflow_async_rest.compat.timetables import tick_before, ticks_after, timez
 from airflow_async_rest.core.errors import ConfigurationError
 
 _CONF_NAMES = ("window_start", "window_end")
-_UNTOUCHED = (None, "", "None")  # a trigger form's empty fields, and what templates make of them
+_UNTOUCHED = ("", "none", "null")  # a trigger form's empty fields, and what templates make of them
 _ALIKE = 0.85  # "window_strat" and "windowStart" are; "window_size" is not
 _ZERO_WIDTH = (
     "this run has no window: {why}. Give it one in one of three ways: (1) schedule the DAG with "
@@ -73,7 +73,7 @@ def _to_utc(argument: str, instant: datetime) -> datetime:
 def _parse(argument: str, value: Any) -> datetime:
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value.strip())
+            value = datetime.fromisoformat(value.strip().upper())
         except ValueError:
             raise ConfigurationError(
                 f"{argument}={value!r}: write a date or time as ISO 8601, such as '2026-01-31' or "
@@ -124,7 +124,7 @@ def _step_on(left: datetime, step: timedelta, last: datetime) -> datetime:
 
 def is_given(value: Any) -> bool:
     """Tell whether one end of a window says anything: null and empty texts do not."""
-    return (value.strip() if isinstance(value, str) else value) not in _UNTOUCHED
+    return value is not None and not (isinstance(value, str) and value.strip().lower() in _UNTOUCHED)
 
 
 def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_end: Any = None) -> Window:
@@ -134,11 +134,12 @@ def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_
     the partition date (up to the next one). Airflow's plain ``"@daily"`` gives an interval of zero width,
     which is an error, because it would deliver nothing and look like success.
 
-    :param context: Airflow's task context; dates and times without an offset are in the zone of its DAG's timetable.
+    :param context: Airflow's task context; dates and times without an offset are in the zone of its DAG's timetable,
+        else the DAG's own.
     :raises ConfigurationError: when there is no window; it names the ways out.
     """
-    timetable = getattr(context.get("dag"), "timetable", None)
-    zone = timezone_of(timetable)
+    dag = context.get("dag")
+    zone = timezone_of(dag)
     if is_given(window_start) or is_given(window_end):
         return _both(window_start, window_end, "argument", zone)
     dag_run = context.get("dag_run")
@@ -157,7 +158,7 @@ def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_
         return Window(start, end)
     partition = context.get("partition_date") or getattr(dag_run, "partition_date", None)
     if partition is not None:
-        return _partition_window(partition, dag_run, timetable)
+        return _partition_window(partition, dag_run, getattr(dag, "timetable", None))
     no_interval = "it has no data interval, as runs of 'airflow dags trigger' have none whatever the schedule"
     why = f"its data interval is empty ({start} to {end})" if start is not None else no_interval
     raise ConfigurationError(_ZERO_WIDTH.format(why=why))

@@ -98,7 +98,7 @@ def test_a_wrong_window_is_refused_by_name(made, arguments, text):
         resolve_window(made, *arguments)
 
 
-UNTOUCHED = st.sampled_from([None, "", " ", "None"])
+UNTOUCHED = st.sampled_from([None, "", " ", "None", "none", "null", " NULL\n"])
 
 
 @given(st.lists(UNTOUCHED, min_size=4, max_size=4), st.sampled_from(["manual", "backfill"]))
@@ -162,6 +162,18 @@ def test_what_has_no_zone_is_in_the_timetables(name, start, end):
     assert resolve_window(context(dag=dag, conf={"window_start": start, "window_end": end})) == expected
 
 
+@pytest.mark.parametrize("name", ["assets", "length", "none", "utc"])
+def test_what_has_no_zone_is_in_the_dags_where_its_timetable_has_none(name):
+    import pendulum
+    from airflow.sdk import DAG
+
+    hours = 0 if name == "utc" else 2
+    start_date = pendulum.datetime(2026, 1, 1, tz="Europe/Helsinki")
+    dag = DAG("zoned", schedule=schedules()[name][0], start_date=start_date)
+    expected = Window(*(utc(2026, 3, day) - timedelta(hours=hours) for day in (1, 2)))
+    assert resolve_window(context(dag=dag), "2026-03-01", "2026-03-02") == expected
+
+
 def test_what_has_a_zone_keeps_it():
     dag = partition(INTERVAL[0], "0 0 * * *", "Europe/Helsinki")["dag"]
     conf = {"window_start": "2026-03-01T00:00Z", "window_end": "2026-03-02T01:00+01:00"}
@@ -215,12 +227,27 @@ CHANGES = st.sampled_from(
         ("Pacific/Apia", utc(2011, 12, 30)),  # a day left out
         ("Africa/Casablanca", utc(2026, 2, 15)),
         ("Antarctica/Troll", utc(2026, 10, 25)),  # two hours
+        ("Europe/Dublin", utc(2026, 10, 25)),
+        ("America/Havana", utc(2026, 3, 8)),
+        ("Africa/Cairo", utc(2026, 4, 24)),
+        ("Pacific/Kwajalein", utc(1993, 8, 21)),
         ("Asia/Kathmandu", utc(2026, 1, 1)),
         ("UTC", utc(2026, 1, 1)),
     ]
 )
 CRONS = st.sampled_from(
-    ["0 * * * *", "*/7 * * * *", "*/20 1-3 * * *", "0 */2 * * *", "0 0,2 * * *", "45 1,2 * * *", "0 3 * * 0", "@daily"]
+    [
+        "0 * * * *",
+        "*/7 * * * *",
+        "*/20 1-3 * * *",
+        "0 */2 * * *",
+        "0 0,2 * * *",
+        "45 1,2 * * *",
+        "0 3 * * 0",
+        "@daily",
+        "*/15 * * * *",
+        "0 0 L * *",
+    ]
 ) | st.builds("{} {} * * *".format, st.sampled_from([0, 15, 30, 59]), st.integers(0, 3))
 
 
@@ -327,6 +354,8 @@ def test_a_partition_that_does_not_say_how_long_it_is_names_the_ways_out():
         ("2026-01-31", utc(2026, 1, 31)),
         (" 2026-01-31T06:00 ", utc(2026, 1, 31, 6)),
         ("2026-01-31T06:00:00Z", utc(2026, 1, 31, 6)),
+        ("2026-01-31t06:00:00z", utc(2026, 1, 31, 6)),
+        ("2026-W10", utc(2026, 3, 2)),
         ("2026-01-31 06:00:00+02:00", utc(2026, 1, 31, 4)),
         (date(2026, 1, 31), utc(2026, 1, 31)),
         (datetime(2026, 1, 31, 6), utc(2026, 1, 31, 6)),

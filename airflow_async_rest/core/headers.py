@@ -31,10 +31,20 @@ def check_headers(headers: Mapping[str, str], what: str) -> None:
             raise ConfigurationError(
                 f"{what}: the value of {name!r} is no text, or has a line break or another control character in it."
             )
+        if not _is_encodable(value):
+            raise ConfigurationError(f"{what}: the value of {name!r} has half a surrogate pair, which is no text.")
         if value.strip().lower() not in _OF_THE_MESSAGE.get(name.lower(), (value.strip().lower(),)):
             raise ConfigurationError(
                 f"{what}: {name!r} says how a message is sent, which is known only as it is sent: leave it out."
             )
+
+
+def _is_encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_header(name: str, headers: Mapping[str, str]) -> str | None:

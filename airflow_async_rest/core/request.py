@@ -24,7 +24,8 @@ METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 _TYPES_OF_ONE_TEXT = (str, int, float, Decimal, UUID, *IP_TYPES)
 _NAMES: dict[type, str] = {orjson.Fragment: "JSON value", ValueText: "JSON value or an interval"}
 _BODYLESS = frozenset({"GET", "DELETE"})
-_LEFT_OVER = re.compile(r"\{\{\s*(.+?)\s*\}\}")
+_LEFT_OVER = re.compile(r"\{\s*([^{}\0]+?)\s*\}")  # in the literals, whose doubled braces are single ones
+_NO_ADDRESS = re.compile(r"[\x00-\x1f\x7f]")
 _SAFE_IN_TEMPLATE = "/:@!$&'()*+,;=~%?-._"
 
 
@@ -53,12 +54,7 @@ class EndpointTemplate:
         parts = parse_template("endpoint", relative)
         self._parts = [(quote(literal, safe=_SAFE_IN_TEMPLATE), name) for literal, name in parts]
         self.columns = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
-        left_over = _LEFT_OVER.search(endpoint)
-        if left_over and not self.columns:  # beside {id}, doubled braces are meant
-            raise ConfigurationError(
-                f"endpoint={endpoint!r} has {left_over[0]} left over, which nobody fills in here: a column is written "
-                f"{{{left_over[1]}}}."
-            )
+        _check_literals(endpoint, parts)
         if _leaves("".join(literal + ("x" if name is not None else "") for literal, name in self._parts)):
             raise ConfigurationError(
                 f"endpoint={endpoint!r} has a segment '.' or '..': write the path below the connection's base URL."
@@ -77,6 +73,17 @@ class EndpointTemplate:
         if self.columns and _leaves(path):
             raise EndpointError(f"the row's values make the path {path!r}, which leads to another resource.")
         return path, query
+
+
+def _check_literals(endpoint: str, parts: Iterable[tuple[str, str | None]]) -> None:
+    literals = "".join(literal + ("" if name is None else "\0") for literal, name in parts)
+    if left_over := _LEFT_OVER.search(literals):
+        raise ConfigurationError(
+            f"endpoint={endpoint!r} has {{{left_over[0]}}} left over, which nobody fills in here: a column is "
+            f"written {{{left_over[1]}}}. Braces that are meant are written %7B and %7D."
+        )
+    if _NO_ADDRESS.search(endpoint):
+        raise ConfigurationError(f"endpoint={endpoint!r} has a line break or another control character: leave it out.")
 
 
 def _leaves(path: str) -> bool:

@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, ItemError, SourceChangedError
+from airflow_async_rest.core.errors import ConfigurationError, ItemError
 from airflow_async_rest.core.models import DeadLetter, Item, Skipped
+from airflow_async_rest.core.passed_rows import PassedRows
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
 
 Unit = TypeVar("Unit")
@@ -53,6 +54,18 @@ class Chunks(Protocol):
     def cancel(self) -> None:
         """Make a read that is under way raise, soon."""
         ...
+
+
+@runtime_checkable
+class TransactionalChunks(Protocol):
+    """Chunks of a transaction that is committed at their end.
+
+    :ivar reads_again: whether what was read is there for a retry, too; else the transaction may have changed it.
+    :ivar before_commit: called once all is read; what it raises undoes the transaction.
+    """
+
+    reads_again: bool
+    before_commit: Callable[[], None]
 
 
 class Source(Protocol[Unit_co]):
@@ -96,6 +109,7 @@ class RowSource:
         repeated: RepeatedKeys | None = None,
     ) -> None:
         self._chunks = chunks
+        self._reads_again = getattr(chunks, "reads_again", True)
         self._key = key
         self._whole_row_is_key = whole_row_is_key
         self._asked_for = {**(asked_for or {}), "key": key}
@@ -113,31 +127,30 @@ class RowSource:
         :raises ConfigurationError: when the rows lack a column that the key or the endpoint names.
         """
         index = 0
-        position = resume.checkpoint.position if resume else 0
-        digest = SourceDigest()
+        passed = PassedRows(resume, on_digest, reads_again=self._reads_again) if resume else None
         if self._repeated is not None:
             self._repeated.begin()
-        if position == 0:
-            on_digest(digest)
+        if not (resume and resume.checkpoint.position):
+            on_digest(SourceDigest())
+
+        def check_end() -> None:
+            if passed:
+                passed.check_end(index)
+
+        if isinstance(self._chunks, TransactionalChunks):
+            self._chunks.before_commit = check_end
         for chunk in self._chunks:
             if index == 0 and chunk:
                 self._check_columns(chunk[0])
             items = self._make(index, chunk)
             if self._repeated is not None:
                 self._repeated.add([item.identity for item in items])
-            if resume and index < position:
-                known = items[: position - index]
-                digest.add(*[item.content for item in known])
-                if index + len(known) == position:
-                    if digest.hexdigest() != resume.checkpoint.digest:
-                        raise SourceChangedError("the rows read before, or their order, are no longer the same")
-                    on_digest(digest)
-                items = _wanted(known, resume) + items[len(known) :]
+            if passed:
+                items = passed.to_send(index, items)
             self._settle_early(items)
             index += len(chunk)
             yield items
-        if index < position:
-            raise SourceChangedError(f"the query now returns {index} rows, and {position} had been read before")
+        check_end()
 
     def _check_columns(self, row: Row) -> None:
         for argument, columns in self._asked_for.items():
@@ -214,14 +227,6 @@ def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
 def _identity(keys: list[Any], index: int) -> bytes:
     """Return what tells a row from all others: its key, and its position where a part of that is NULL."""
     return stable_bytes([*keys, index] if any(key is None for key in keys) else keys)
-
-
-def _wanted(items: Iterable[Item], resume: Resume) -> list[Item]:
-    """Find what is sent again of rows that were read before."""
-    wanted = [item for item in items if resume.wants(item.index)]
-    for item in wanted:
-        item.uncertain = item.index in resume.uncertain
-    return wanted
 
 
 def _shown_key(row: Row) -> Any:

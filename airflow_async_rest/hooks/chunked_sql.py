@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
+from airflow_async_rest.hooks.bind_values import check_parameters
 from airflow_async_rest.hooks.row_values import (
     encoding_advice,
     fetch_plainly,
@@ -21,13 +22,7 @@ from airflow_async_rest.hooks.row_values import (
     prepare_values,
 )
 from airflow_async_rest.hooks.sql_binds import Query
-from airflow_async_rest.hooks.sql_dialects import (
-    bind_value,
-    cancel_statement,
-    check_parameters,
-    is_transient,
-    prepare_engine,
-)
+from airflow_async_rest.hooks.sql_dialects import cancel_statement, is_transient, prepare_engine
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 from airflow_async_rest.hooks.sql_expected import expect
 from airflow_async_rest.hooks.sql_session import is_write_refused, reading
@@ -98,6 +93,8 @@ class SqlChunks:
     """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`.
 
     :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
+    :ivar reads_again: whether a retry finds the same rows; see
+        :class:`~airflow_async_rest.core.source.TransactionalChunks`.
     :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
     """
 
@@ -106,7 +103,8 @@ class SqlChunks:
     ) -> None:
         self._hook = hook
         self._count_rows = count_rows
-        self._read_only = read_only
+        self._read_only = self.reads_again = read_only
+        self.before_commit: Callable[[], None] = lambda: None
         self.embed_json = False
         self.expected: Expected | None = None
         self._chunk_size = chunk_size
@@ -118,10 +116,10 @@ class SqlChunks:
         query = Query.read(sql, self.dialect)
         query.check(parameters)
         self.binds = query.names
-        self._sql, self._binds = query.fill({name: bind_value(parameters[name], self.dialect) for name in self.binds})
+        self._sql, self._binds = query.fill(parameters)
         self._statement = text(self._sql)
-        # PostgreSQL's cursors take a SELECT only.
-        self._streams = not (self.dialect == "postgresql" and query.changes_data)
+        # PostgreSQL's cursors take nothing else.
+        self._streams = self.dialect != "postgresql" or query.only_selects
 
     def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
         """Run the query and give its rows, chunk by chunk.
@@ -141,6 +139,7 @@ class SqlChunks:
                         names = _names(result.keys())
                         while rows := fetch_readable(fetch, result, self._chunk_size):
                             yield named_rows(names, rows)
+                    self.before_commit()
         finally:
             self._raw = None
 
@@ -154,9 +153,11 @@ class SqlChunks:
         try:
             result = streaming.execute(self._statement, self._binds)
         except DBAPIError as error:
-            if is_transient(error, self.dialect) or (self._read_only and is_write_refused(error)):
+            if is_transient(error, self.dialect) or is_write_refused(error):
                 raise
             raise _refused(error.orig or error) from error.orig
+        except (ValueError, OverflowError) as error:  # a bind that the driver cannot write
+            raise _refused(error) from error
         with contextlib.closing(result):
             if not result.returns_rows:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
@@ -177,6 +178,7 @@ class SqlChunks:
             names = _names([column[0] for column in cursor.description or ()])
             while rows := fetch_readable(fetch_plainly, cursor, self._chunk_size):
                 yield named_rows(names, rows)
+            self.before_commit()
             if not self._read_only:
                 raw.commit()
 

@@ -56,7 +56,8 @@ class AsyncRestHook(RestConnection):
         A retry of the task sends everything again, with the same idempotency keys. A second call in one task has
         its own dead-letter folder, and its failed items are in XCom as ``failed_items_2``.
 
-        :param items: an iterable of dicts; another value becomes the dict ``{"item": value}``.
+        :param items: an iterable of dicts, or of what has names as they do: named tuples, a database's rows,
+            dataclasses; another value becomes the dict ``{"item": value}``.
         :return: the report; failed items are pushed to XCom and written to dead letters.
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.loading import Merged, PlacedRow, RefusedRow
-from airflow_async_rest.hooks.sql_dialects import bind_value
+from airflow_async_rest.hooks.bind_values import bind_value
 from airflow_async_rest.load.destination import Destination
 from airflow_async_rest.load.names import quoted
 from airflow_async_rest.load.plan import REPLACE_WINDOW, UPSERT

@@ -252,7 +252,7 @@ class RestToSqlOperator(TextKeepingOperator):
     def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
         """Give the items, what tells them from others, and what knows how many there are."""
         from airflow_async_rest import fetch_jobs  # noqa: PLC0415
-        from airflow_async_rest.hooks.sql_dialects import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.hooks.bind_values import check_parameters  # noqa: PLC0415
 
         if self.sql is not None:
             hook, binds = self._sql_hook(), check_parameters(self.parameters)
@@ -284,7 +284,7 @@ class RestToSqlOperator(TextKeepingOperator):
             return None
 
     def _asks_for_window(self) -> bool:
-        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_styles import WINDOW_BINDS  # noqa: PLC0415
 
         return (
             self.window_step is not None

@@ -142,10 +142,10 @@ class SqlToRestOperator(TextKeepingOperator):
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest import folders, jobs, runtime  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
+        from airflow_async_rest.hooks.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
-        from airflow_async_rest.hooks.sql_dialects import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_styles import WINDOW_BINDS  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()

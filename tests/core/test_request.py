@@ -40,7 +40,7 @@ class Colour(str, Enum):  # noqa: UP042  (what str() writes of it differs)
         ("?id={id}", {"id": 7}, "", "id=7"),
         ("/?id={id}", {"id": 7}, "/", "id=7"),
         ("a b/č#", {}, "a%20b/%C4%8D%23", ""),
-        ("x/{{literal}}/{id}", {"id": 1}, "x/%7Bliteral%7D/1", ""),
+        ("x/%7Bliteral%7D/{{}}/{{{id}}}", {"id": 1}, "x/%7Bliteral%7D/%7B%7D/%7B1%7D", ""),
         ("{a}-{b}.json", {"a": "x", "b": "y"}, "x-y.json", ""),
         ("{id}/{id}", {"id": 1}, "1/1", ""),
         ("x/{id}", {"id": "a/b"}, "x/a%2Fb", ""),
@@ -133,7 +133,7 @@ def test_a_value_never_leaves_its_place_in_the_path(value):
     "endpoint",
     [
         "https://evil/x", "//evil/x", "{id", "id}", "{}", "{id!r}", "{id:>5}", "{row[id]}", "{row.id}",
-        "x/{{id}}", "x/{{ id }}?a=1", "{{ds}}", "x/{{ params.region }}/y", "{:id}", "{a:b}",
+        "x/{{id}}", "x/{{ id }}?a=1", "x/{{id}}/{kind}", "x/{kind}?a={{ id }}", "x/{id}\n", "x\0", "{{ds}}", "x/{{ params.region }}/y", "{:id}", "{a:b}",
         "..", "../admin", "a/../b", "./a", "a/{id}/..", "../{id}?x=1", None, 5, b"x",
     ],
     ids=repr,

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
+from airflow_async_rest.core.errors import ConfigurationError, FailuresError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Skipped
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.source import PartialRow, RowSource, ThreadedSource
@@ -162,6 +162,39 @@ async def test_a_source_that_is_not_the_same_is_noticed(now, parts):
     resume = resume_at(5, rows_of(8), **parts)
     with pytest.raises(SourceChangedError):
         items_of(RowSource(Chunked(now), **parts), resume)
+
+
+class ReadOnce(Chunked):
+    """Rows that a transaction takes away; ``committed`` says whether it did."""
+
+    reads_again = committed = False
+
+    def __iter__(self):
+        yield from super().__iter__()
+        self.before_commit()
+        self.committed = True
+
+    def before_commit(self):
+        pass
+
+
+@pytest.mark.parametrize("now", [[], rows_of(4)[::-1], rows_of(8)[::-1]])
+@pytest.mark.parametrize(
+    ("left", "error"), [({}, SourceChangedError), ({"dead": [1]}, FailuresError), ({"unfinished": [2]}, FailuresError)]
+)
+async def test_rows_that_are_given_once_are_not_taken_for_those_before(now, left, error):
+    chunks = ReadOnce(now)
+    sent = []
+    with pytest.raises(error):
+        sent.extend(RowSource(chunks).open(resume_at(5, rows_of(8), **left), lambda digest: None))
+    assert (chunks.committed, [item for items in sent for item in items]) == (False, [])
+
+
+async def test_rows_that_are_given_once_are_sent_again_where_they_are_the_same():
+    chunks = ReadOnce(rows_of(8))
+    resume = resume_at(5, rows_of(8), unfinished=[1], dead=[4])
+    assert [item.index for item in items_of(RowSource(chunks), resume)] == [1, 4, 5, 6, 7]
+    assert chunks.committed
 
 
 async def test_with_a_key_other_columns_may_change_before_the_position():

@@ -20,7 +20,7 @@ ARGUMENTS = {
     "sql: no select": ({"sql": "CREATE TABLE never (id int)"}, r"the database refuses the sql"),
     "sql: bind": ({"sql": "SELECT 1 AS id WHERE 1 = :limit"}, r"bind :limit.*no value: add it to parameters="),
     "sql: slice": (
-        {"sql": "SELECT ARRAY[1][:n] AS id"},
+        {"sql": "SELECT a[lower(b) + :n] AS id"},
         r"A colon that is no bind, as in an array's slice, is written",
     ),
     "sql: bind as in Python": (
@@ -37,7 +37,7 @@ ARGUMENTS = {
     "parameters: name": ({"parameters": {3: 3}}, r"parameters= has the name 3, which no bind can have"),
     "parameters: no JSON": (
         {"sql": "SELECT 1 AS id WHERE '{}' @> :a::jsonb", "parameters": {"a": {"b": object}}},
-        r"parameters= has a dict that has no JSON form",
+        r"parameters\['a'\]: a dict that has no JSON form \(column 'b': a builtins.type has no JSON form\)",
     ),
     "endpoint: column like a bind": ({"endpoint": "x/{:id}"}, r"a placeholder is just a column's name, such as \{id\}"),
     "endpoint: column with a colon": ({"endpoint": "x/{a:b}"}, r"a column whose name has one of .* needs an alias"),
