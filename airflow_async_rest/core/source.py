@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -43,7 +43,10 @@ class PartialRow(dict[str, Any]):
 
 
 class Chunks(Protocol):
-    """Where rows come from: iterated by the reading thread, cancelled from another."""
+    """Where rows come from: iterated by the reading thread, cancelled from another.
+
+    Where all rows have the same columns, ``columns`` names them, at the latest when there are no more rows.
+    """
 
     def __iter__(self) -> Iterator[Sequence[Row]]:
         """Give chunks of rows."""
@@ -128,10 +131,12 @@ class RowSource:
             self._settle_early(items)
             index += len(chunk)
             yield items
+        if index == 0 and (columns := getattr(self._chunks, "columns", None)) is not None:
+            self._check_columns(columns)
         if index < position:
             raise SourceChangedError(f"the query now returns {index} rows, and {position} had been read before")
 
-    def _check_columns(self, row: Row) -> None:
+    def _check_columns(self, row: Collection[str]) -> None:
         for argument, columns in self._asked_for.items():
             missing = [column for column in columns if column not in row]
             if missing:

@@ -100,11 +100,16 @@ def check_parameters(parameters: Any) -> dict[str, Any]:
 
 def is_transient(error: DBAPIError, dialect: str) -> bool:
     """Tell a database that is down or busy from an SQL that is wrong."""
-    if dialect == "sqlite":  # its only error class for both
-        return any(word in str(error.orig) for word in ("locked", "unable to open", "interrupted"))
+    if dialect == "sqlite":
+        return is_transient_in_sqlite(error.orig)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return True
     return dialect == "oracle" and _is_transient_in_oracle(error.orig)
+
+
+def is_transient_in_sqlite(error: BaseException | None) -> bool:
+    """Tell the same of an error of SQLite's own, which has one class for both."""
+    return any(word in str(error) for word in ("locked", "unable to open", "interrupted"))
 
 
 def _is_transient_in_oracle(error: BaseException | None) -> bool:
