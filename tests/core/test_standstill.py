@@ -4,6 +4,8 @@ import asyncio
 import itertools
 
 import pytest
+from engine import Database, Store, make_bulk_job, make_fetch_job, make_job, rows_of, run
+from virtual_time import run_virtually
 
 from airflow_async_rest.core import standstill
 from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
@@ -26,8 +28,6 @@ from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.standstill import Standstill
-from tests.core.virtual_time import run_virtually
-from tests.engine import Database, Store, make_bulk_job, make_fetch_job, make_job, rows_of, run
 
 
 class Source:
