@@ -167,11 +167,18 @@ def _publisher(
         if task.do_xcom_push:
             ti.xcom_push(key=failed_items_key, value=sample)
             if error is not None:  # else Airflow pushes what execute() returns
-                ti.xcom_push(key="return_value", value=report)
+                push_report(ti, report)
         if error is None:
             describe_outlets(context, report)
 
     return publish
+
+
+def push_report(ti: Any, report: dict[str, Any]) -> None:
+    """Push the report of a task that fails, as Airflow pushes what a task returns that succeeds."""
+    for key, value in report.items() if ti.task.multiple_outputs else ():
+        ti.xcom_push(key=key, value=value)
+    ti.xcom_push(key="return_value", value=report)
 
 
 @contextlib.contextmanager

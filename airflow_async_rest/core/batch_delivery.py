@@ -209,6 +209,8 @@ class BatchDelivery:
                 self._note_lost(group, request)
             return alike(group.items, ItemResult(*judge_error(error)))
         answer = self._answers.read(group.form, group.items, request, response)
+        settling = next((one.verdict for one in answer.results if one.verdict is not Verdict.RETRY), Verdict.RETRY)
+        self._sender.judged(response, settling)
         if is_fate_unknown(response) and answer.of_all is not None and answer.of_all is not DELIVERED:
             self._note_lost(group, request)
         return answer

@@ -127,7 +127,7 @@ class DeadlineError(StoppedError):
 
 
 class QuotaExhaustedError(StoppedError):
-    """The API asks for a longer pause than ``RequestRetry.max_retry_after_seconds``."""
+    """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile."""
 
 
 class CredentialsError(StoppedError):
@@ -139,7 +139,7 @@ class LoadError(StoppedError):
 
 
 class MostlyFailingError(StoppedError):
-    """At least 90 % of the last 200 outcomes failed."""
+    """At least 90 % of the last 200 outcomes failed, or no request was answered well for 5 minutes."""
 
 
 class FailuresError(AsyncRestError):

@@ -86,6 +86,7 @@ class Exchange:
                 judgment, lost = judge_error(error), error.sent
             else:
                 judgment = classify_response(response, self._retry, self._check, needs_body=self._needs_body)
+                self._sender.judged(response, judgment.verdict)
                 if judgment.verdict is Verdict.DELIVERED:
                     return Settled(judgment, response, attempts, uncertain)
                 lost = is_fate_unknown(response)

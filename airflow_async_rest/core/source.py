@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -45,7 +45,10 @@ class PartialRow(dict[str, Any]):
 
 
 class Chunks(Protocol):
-    """Where rows come from: iterated by the reading thread, cancelled from another."""
+    """Where rows come from: iterated by the reading thread, cancelled from another.
+
+    Where all rows have the same columns, ``columns`` names them, at the latest when there are no more rows.
+    """
 
     def __iter__(self) -> Iterator[Sequence[Row]]:
         """Give chunks of rows."""
@@ -134,8 +137,7 @@ class RowSource:
             on_digest(SourceDigest())
 
         def check_end() -> None:
-            if passed:
-                passed.check_end(index)
+            self._check_end(index, passed)
 
         if isinstance(self._chunks, TransactionalChunks):
             self._chunks.before_commit = check_end
@@ -152,7 +154,13 @@ class RowSource:
             yield items
         check_end()
 
-    def _check_columns(self, row: Row) -> None:
+    def _check_end(self, count: int, passed: PassedRows | None) -> None:
+        if count == 0 and (columns := getattr(self._chunks, "columns", None)) is not None:
+            self._check_columns(columns)
+        if passed:
+            passed.check_end(count)
+
+    def _check_columns(self, row: Collection[str]) -> None:
         for argument, columns in self._asked_for.items():
             missing = [column for column in columns if column not in row]
             if missing:

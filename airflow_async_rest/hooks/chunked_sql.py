@@ -15,7 +15,6 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
 from airflow_async_rest.hooks.bind_values import check_parameters
 from airflow_async_rest.hooks.row_values import (
-    encoding_advice,
     fetch_plainly,
     fetch_readable,
     named_rows,
@@ -25,6 +24,7 @@ from airflow_async_rest.hooks.sql_binds import Query
 from airflow_async_rest.hooks.sql_dialects import cancel_statement, is_transient, prepare_engine
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 from airflow_async_rest.hooks.sql_expected import expect
+from airflow_async_rest.hooks.sql_failures import failure_while_reading, is_away, refused
 from airflow_async_rest.hooks.sql_session import is_write_refused, reading
 
 
@@ -95,6 +95,7 @@ class SqlChunks:
     :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
     :ivar reads_again: whether a retry finds the same rows; see
         :class:`~airflow_async_rest.core.source.TransactionalChunks`.
+    :ivar columns: names of the columns, once the query runs.
     :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
     """
 
@@ -106,6 +107,7 @@ class SqlChunks:
         self._read_only = self.reads_again = read_only
         self.before_commit: Callable[[], None] = lambda: None
         self.embed_json = False
+        self.columns: list[str] | None = None
         self.expected: Expected | None = None
         self._chunk_size = chunk_size
         self._raw: Any = None
@@ -124,8 +126,20 @@ class SqlChunks:
     def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
         """Run the query and give its rows, chunk by chunk.
 
-        :raises ConfigurationError: when the database refuses the SQL, or two columns have one name.
+        :raises ConfigurationError: when the database refuses the SQL, a row makes it fail, or two columns are alike.
+        :raises StoppedError: when the database fails after some of the rows.
         """
+        self.columns, rows = None, 0
+        try:
+            for chunk in self._iter_rows():
+                yield chunk
+                rows += len(chunk)
+        except Exception as error:
+            if self.columns is None or (failure := failure_while_reading(error, rows, self.dialect)) is error:
+                raise
+            raise failure from error
+
+    def _iter_rows(self) -> Iterator[list[dict[str, Any]]]:
         if self._engine is None:
             yield from self._iter_plain()
             return
@@ -136,7 +150,7 @@ class SqlChunks:
                     self.expected = expect(connection, self._sql, self._binds, count_rows=self._count_rows)
                     fetch = prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
                     with self._executed(connection) as result:
-                        names = _names(result.keys())
+                        self.columns = names = _names(result.keys())
                         while rows := fetch_readable(fetch, result, self._chunk_size):
                             yield named_rows(names, rows)
                     self.before_commit()
@@ -155,9 +169,9 @@ class SqlChunks:
         except DBAPIError as error:
             if is_transient(error, self.dialect) or is_write_refused(error):
                 raise
-            raise _refused(error.orig or error) from error.orig
+            raise refused(error.orig or error) from error.orig
         except (ValueError, OverflowError) as error:  # a bind that the driver cannot write
-            raise _refused(error) from error
+            raise refused(error) from error
         with contextlib.closing(result):
             if not result.returns_rows:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
@@ -174,8 +188,10 @@ class SqlChunks:
             try:
                 cursor.execute(str(compiled), values)
             except Exception as error:
-                raise _refused(error) from error
-            names = _names([column[0] for column in cursor.description or ()])
+                if is_away(error, self.dialect):
+                    raise
+                raise refused(error) from error
+            self.columns = names = _names([column[0] for column in cursor.description or ()])
             while rows := fetch_readable(fetch_plainly, cursor, self._chunk_size):
                 yield named_rows(names, rows)
             self.before_commit()
@@ -193,8 +209,3 @@ def _names(keys: Any) -> list[str]:
     if twice:
         raise ConfigurationError(f"sql returns two columns named {twice[0]!r}: give one of them an alias.")
     return names
-
-
-def _refused(error: BaseException) -> ConfigurationError:
-    words = [str(error).strip(), *getattr(error, "__notes__", ()), encoding_advice(error)]
-    return ConfigurationError(f"the database refuses the sql: {' '.join(filter(None, words))}")

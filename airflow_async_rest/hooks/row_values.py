@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DataError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import PartialRow
@@ -90,12 +89,10 @@ def prepare_values(raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
 def fetch_readable(fetch: Callable[[Any, int], Rows], of: Any, count: int) -> Rows:
     """Fetch rows.
 
-    :raises ConfigurationError: when they cannot be read; says what can be done.
+    :raises ConfigurationError: when the driver cannot make values of them; says what can be done.
     """
     try:
         return fetch(of, count)
-    except DataError as error:
-        raise _unreadable(error.orig or error) from error.orig
     except (ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, ConfigurationError):
             raise

@@ -57,13 +57,18 @@ def cancel_statement(raw: Any) -> None:
 
 def is_transient(error: DBAPIError, dialect: str) -> bool:
     """Tell a database that is down or busy from an SQL that is wrong."""
-    if dialect == "sqlite":  # its only error class for both
-        return any(word in str(error.orig) for word in ("locked", "unable to open", "interrupted"))
+    if dialect == "sqlite":
+        return is_transient_in_sqlite(error.orig)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         if dialect in {"mysql", "mariadb"}:
             return _MYSQL_WRONG.isdisjoint(getattr(error.orig, "args", ())[:1])
         return not (dialect == "postgresql" and _is_beyond_limits(error.orig))
     return dialect == "oracle" and _is_transient_in_oracle(error.orig)
+
+
+def is_transient_in_sqlite(error: BaseException | None) -> bool:
+    """Tell the same of an error of SQLite's own, which has one class for both."""
+    return any(word in str(error) for word in ("locked", "unable to open", "interrupted"))
 
 
 def _is_beyond_limits(error: Any) -> bool:

@@ -58,6 +58,10 @@ ARGUMENTS = {
         r"http_conn_id='source_db' is a connection of type 'postgres'",
     ),
     "endpoint: column": ({"endpoint": "x/{idd}"}, r"endpoint names the column 'idd', which.*; they have: id, value"),
+    "endpoint: column, no rows": (
+        {"sql": "SELECT 1 AS id WHERE false", "endpoint": "x/{idd}"},
+        r"endpoint names the column 'idd', which.*; they have: id",
+    ),
     "endpoint: brace": ({"endpoint": "x/{id"}, r"endpoint='x/\{id': .*write placeholders as \{column\}"),
     "endpoint: format": ({"endpoint": "x/{id:05d}"}, r"endpoint='x/\{id:05d\}': a placeholder is just a column's name"),
     "endpoint: doubled braces": (
@@ -67,6 +71,10 @@ ARGUMENTS = {
     "endpoint: url": ({"endpoint": "http://evil/x"}, r"endpoint='http://evil/x' is a whole URL: put scheme and host"),
     "method": ({"method": "SEND"}, r"method='SEND': write one of POST, PUT"),
     "key: column": ({"key": "uuid"}, r"key names the column 'uuid', which the rows do not have; they have: id, value"),
+    "key: column, no rows": (
+        {"sql": "SELECT 1 AS id WHERE false", "key": "uuid", "batch": Batch(), "endpoint": "x"},
+        r"key names the column 'uuid', which the rows do not have; they have: id",
+    ),
     "key: type": ({"key": [1]}, r"key=\[1\]: write a column's name"),
     "headers": ({"headers": {"X-A": "a\nb"}}, r"headers: the value of 'X-A' is no text, or has a line break"),
     "headers: none": ({"headers": {"X-A": None}}, r"headers: 'X-A' is None: write a text, or leave the header out"),
@@ -192,3 +200,11 @@ def test_an_api_that_is_down_makes_dead_letters_worth_a_retry(places, supervisor
     state, error = run_try(sql_to_rest(request_retry=retry), supervisor)
     assert state == "up_for_retry"
     assert "100 connection" in str(error)
+
+
+def test_a_row_that_makes_the_sql_fail_is_named_after_all_before_it_are_delivered(places, supervisor):
+    sql = "SELECT id, 1 / (61 - id) AS value FROM generate_series(1, 90) id"
+    state, error = run_try(sql_to_rest(sql=sql, chunk_size=20), supervisor)
+    assert state == "failed"
+    assert "the sql failed after 60 rows: division by zero. It runs, so one of the rows after those" in str(error)
+    assert (supervisor.report["delivered"], supervisor.report["complete"]) == (60, False)

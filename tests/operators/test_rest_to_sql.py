@@ -50,6 +50,22 @@ def asked(places) -> list[int]:
     return sorted(map(number_of, places.seen))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"columns": {"id": "item.idd"}}, "columns names the column 'idd'"),
+        ({"endpoint": "locations/{idd}"}, "endpoint names the column 'idd'"),
+        ({"query": {"of": "{idd}"}}, "query names the column 'idd'"),
+    ],
+)
+def test_a_window_without_rows_has_its_columns_checked(places, warehouse, supervisor, arguments, words):
+    none = {"sql": "SELECT 1 AS id WHERE false", "sql_conn_id": "source_db"}
+    state, error = run_try(rest_to_sql(**none, **arguments), supervisor)
+    assert state == "failed"
+    assert f"{words}, which the rows do not have; they have: id." in str(error)
+    assert run_try(rest_to_sql(**none), supervisor)[0] == "success"
+
+
 def test_rows_of_a_query_are_enriched_with_the_id_that_was_asked_for(places, warehouse, supervisor):
     state, error = run_try(rest_to_sql(), supervisor)
     assert (state, error) == ("success", None)
