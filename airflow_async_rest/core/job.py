@@ -10,7 +10,7 @@ from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.batch_delivery import BatchDelivery
 from airflow_async_rest.core.batch_form import ItemBatch
 from airflow_async_rest.core.batch_split import Acceptance
-from airflow_async_rest.core.checkpoint import Resume
+from airflow_async_rest.core.checkpoint import Resume, Try
 from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.delivery import Delivery
@@ -77,6 +77,7 @@ class Job:
     :param has_key: whether items have a key of their own; else the log warns.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
+    :param this_try: of the task; None where it cannot be told from others.
     :param concurrency: requests in flight; None: as many as the API bears.
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
     :param conn_id: of the API's connection.
@@ -104,6 +105,7 @@ class Job:
     folder: DeadLetterFolder | Replay
     folder_uri: str | list[str]
     fingerprint: str | None = None
+    this_try: Try | None = None
     sample_payloads: bool = True
     conn_id: str = ""
     observe: Callable[[Activity], None] | None = None
@@ -123,13 +125,14 @@ class JobRun:
         self._journal = Journal(job.log, job.settings.redact)
         self._observing = Observing(job.observe, self._journal)
         kept = (job.folder, store, job.fingerprint, self._journal)
-        self._loading = LoadKeeper(*kept, job.fetch.loader) if job.fetch else None
-        self._keeper = self._loading or Keeper(*kept, replays=job.replays)
+        self._loading = LoadKeeper(*kept, job.fetch.loader, this_try=job.this_try) if job.fetch else None
+        self._keeper = self._loading or Keeper(*kept, this_try=job.this_try, replays=job.replays)
         self._limiter = RateLimiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
         self._last_letter: DeadLetter | None = None
+        self._earlier_report: Mapping[str, Any] | None = None  # of a try that has done everything
 
     def _concurrency(self) -> int:
         return self._adaptive.limit if self._adaptive else self._job.concurrency or MOST
@@ -157,7 +160,7 @@ class JobRun:
             self._recorder.totals.complete |= not self._job.replays
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = explain(failure, self._recorder.accepted)
-        error = error or self._judge()
+        error = error or (None if self._earlier_report is not None else self._judge())
         report = await self._close(error)
         if error is not None:
             raise error
@@ -180,7 +183,7 @@ class JobRun:
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
-        if self._loading and await self._is_done(self._loading, resume):
+        if await self._is_done(resume):
             return
         try:
             await self._deliver(resume, how)
@@ -190,12 +193,13 @@ class JobRun:
         if self._loading:
             await self._merge(self._loading)
 
-    async def _is_done(self, keeper: LoadKeeper, resume: Resume | None) -> bool:
+    async def _is_done(self, resume: Resume | None) -> bool:
         """Tell whether an earlier try has done all, and go on with its account."""
-        if resume is None or not keeper.is_done:
+        if resume is None or (resume.report is None and not (self._loading and self._loading.is_done)):
             return False
-        self._recorder = self._record(resume)
-        await keeper.show_refused(self._recorder, resume)
+        self._recorder, self._earlier_report = self._record(resume), resume.report
+        if self._loading:
+            await self._loading.show_refused(self._recorder, resume)
         return self._judge() is None
 
     async def _merge(self, keeper: LoadKeeper) -> None:
@@ -329,13 +333,14 @@ class JobRun:
         """Write what is left to write, publish the report, and log the last line."""
         seconds = _SECONDS_AFTER_STOP if isinstance(error, StoppedError) else _SECONDS_AT_END
         end = asyncio.get_running_loop().time() + seconds
+        done = self.report() if error is None else None
         lost = await self._keeper.write_last(
-            self._recorder, self._progress(), forget=error is None, until=end - seconds * _SHARE_FOR_XCOM
+            self._recorder, self._progress(), report=done, until=end - seconds * _SHARE_FOR_XCOM
         )
-        report = self.report()
+        report = done or self.report()
         self._observing.end()
         # A replay that could not begin has nothing to say of the window, and what was said before stands.
-        publish = self._job.publish if self._keeper.has_begun or not self._job.replays else None
+        publish = self._job.publish if done or self._keeper.has_begun or not self._job.replays else None
         if publish is not None:
             sample = self._recorder.sample()
             await self._keeper.publish(lambda: publish(report, sample, error or lost), end)
@@ -348,7 +353,9 @@ class JobRun:
         return report
 
     def report(self) -> dict[str, Any]:
-        """Give the report of this moment."""
+        """Give the report of this moment, or that of an earlier try that has done everything."""
+        if self._earlier_report is not None:
+            return dict(self._earlier_report)
         report = {**self._job.about, **self._recorder.report()}
         report["dead_letters"] = self._job.folder_uri if self._recorder.totals.failures else None
         report["complete"] = self._recorder.totals.complete
