@@ -82,7 +82,10 @@ class LoadKeeper(Keeper):
     async def load(self) -> tuple[Resume | None, str]:
         """Find out where to go on. :raises ConfigurationError: when rows cannot be loaded."""
         self._earlier = await self._database.call(self._loader.open)
-        return await super().load()
+        resume, how = await super().load()
+        if resume is not None and self.is_done:
+            how += "; all is loaded already (for all of it once more, delete this run's line in async_rest_loads)"
+        return resume, how
 
     async def _read_checkpoint(self) -> Checkpoint | None:
         if self._earlier is not None and self._earlier.state is LoadState.LOST:
