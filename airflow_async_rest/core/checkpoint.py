@@ -11,6 +11,8 @@ from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.models import DeadLetter
 
 _VERSION = 2
+# Of unfinished rows, more only where dead letters cannot be written.
+_MOST_SINGLY = 1_000
 
 
 class Try(NamedTuple):
@@ -110,13 +112,13 @@ class Checkpoint:
                 runs[-1][2] = seq
             else:  # another try, or a gap: a part between them is another writer's, and not of these totals
                 runs.append([number, seq, seq])
-        in_batches = {index for batch in self.batches for index in batch}
+        alone = sorted(self.unfinished.difference(*self.batches))
         return {
             "version": _VERSION,
             "fingerprint": self.fingerprint,
             "position": self.position,
             "digest": self.digest,
-            "unfinished": sorted(self.unfinished - in_batches),
+            "unfinished": alone if len(alone) <= _MOST_SINGLY else _runs(alone),
             "batches": [_runs(batch) for batch in self.batches],
             "totals": dict(self.totals),
             "parts": runs,
@@ -131,13 +133,13 @@ class Checkpoint:
         if not isinstance(value, dict) or value.get("version") != _VERSION:
             raise ValueError("not a checkpoint of this version")
         try:
-            writer, report = value.get("written_by"), value.get("report")
+            writer, report, alone = value.get("written_by"), value.get("report"), value["unfinished"]
             batches = tuple(_numbers(runs) for runs in value["batches"])
             return cls(
                 fingerprint=str(value["fingerprint"]),
                 position=int(value["position"]),
                 digest=str(value["digest"]),
-                unfinished=frozenset(int(index) for index in value["unfinished"]).union(*batches),
+                unfinished=frozenset(_numbers(alone) if isinstance(alone, str) else map(int, alone)).union(*batches),
                 totals=dict(value["totals"]),
                 parts=tuple(
                     (int(number), seq)

@@ -19,8 +19,7 @@ from airflow_async_rest.core.worker_thread import WorkerThread
 # Of a state store, in all, before a try sends. A later one has more patience: what it would send again costs more.
 _LOAD_SECONDS = 10.0
 PATIENT_LOAD_SECONDS = 60.0
-# Dead letters in no part that a checkpoint counts as unfinished: more would not fit the state store.
-_MOST_UNWRITTEN = 3_000
+_WRITING_CHECKPOINT = "write the checkpoint, so a retry may send again more than it must"
 # Dead letters shown in XCom before they are sent again; more would not fit there.
 _SAMPLE = 200
 
@@ -261,7 +260,7 @@ class Keeper:
             checkpoint = checkpoint.before(snapshot.records)
             recorder.give_back(snapshot)
         state: dict[str, Any] = {}
-        if self._fingerprint is not None and (failure is None or len(snapshot.records) <= _MOST_UNWRITTEN):
+        if self._fingerprint is not None:
             state["checkpoint"] = replace(checkpoint, report=report if failure is None else None).to_json()
             if report is not None and failure is None:
                 state["settled"] = state["checkpoint"]
@@ -302,7 +301,7 @@ class Keeper:
         for stored in self._stored:
             stored.cancel()
         self._stored = [self._store_thread.submit(self._store.set, key, value) for key, value in state.items()]
-        complain = self._stored_or_not("write the checkpoint, so a retry may send again more than it must")
+        complain = self._stored_or_not(_WRITING_CHECKPOINT)
         for stored in self._stored:
             stored.add_done_callback(complain)
 
@@ -331,9 +330,10 @@ class Keeper:
         except (DeadLetterStoreError, TimeoutError) as failure:
             lost = failure
         if self._stored:
-            with self._journal.complaining("write the checkpoint, so a retry may send again more than it must"):
-                async with asyncio.timeout_at(until):
-                    await asyncio.shield(asyncio.gather(*self._stored))
+            left = until - asyncio.get_running_loop().time()
+            _, waiting = await asyncio.wait(self._stored, timeout=max(0.0, left))
+            if waiting:
+                self._journal.complain(_WRITING_CHECKPOINT, TimeoutError("the state store takes too long"))
         return lost
 
     async def publish(self, call: Callable[[], None], until: float) -> None:

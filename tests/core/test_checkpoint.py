@@ -66,6 +66,12 @@ def test_many_unfinished_rows_fit_the_state_store():
     assert len(json.dumps(worst.to_json())) < 65_535
 
 
+def test_ten_thousand_rows_whose_dead_letters_a_full_disk_refuses_fit_the_state_store():
+    worst = Checkpoint("f" * 32, 10**9, "d" * 32, frozenset(range(10**6, 2 * 10**6, 100)), {}, ())
+    assert len(json.dumps(worst.to_json())) < 65_535
+    assert through_json(worst) == worst
+
+
 @pytest.mark.parametrize(
     "value",
     [
