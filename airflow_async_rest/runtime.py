@@ -93,7 +93,7 @@ def forget_checkpoint(context: "Context") -> None:
     store = context.get("task_state_store")
     if store is not None:
         thread = WorkerThread("async-rest-forget")
-        thread.wait_for(lambda: store.delete("checkpoint"), _SECONDS_FOR_A_CALL)
+        thread.wait_for(lambda: store.delete("checkpoint"), PATIENT_LOAD_SECONDS)
         thread.close()
 
 

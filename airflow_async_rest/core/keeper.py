@@ -16,7 +16,7 @@ from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.worker_thread import WorkerThread
 
-# Of a state store, in all, before a try sends. A later one has more patience: what it would send again costs more.
+# Of a state store, in all, before a first try sends, and a later one: what that would send again costs more.
 _LOAD_SECONDS = 10.0
 PATIENT_LOAD_SECONDS = 60.0
 _WRITING_CHECKPOINT = "write the checkpoint, so a retry may send again more than it must"
@@ -70,6 +70,10 @@ class Keeper:
         self._stored: list[asyncio.Future[None]] = []
         self._turn = asyncio.Lock()
         self._begun = False  # until it has, what an earlier try left stays as it is
+
+    @property
+    def _is_first(self) -> bool:
+        return self._try is None or self._try.number == 1
 
     @property
     def has_begun(self) -> bool:
@@ -127,7 +131,7 @@ class Keeper:
         """
         if self._store is None or self._fingerprint is None:
             return None
-        async with asyncio.timeout(PATIENT_LOAD_SECONDS if self._try and self._try.number > 1 else _LOAD_SECONDS):
+        async with asyncio.timeout(_LOAD_SECONDS if self._is_first else PATIENT_LOAD_SECONDS):
             found = await self._read("checkpoint")
             if self._replays:
                 return found or await self._read("settled")
@@ -218,7 +222,7 @@ class Keeper:
         self._parts = list(resume.checkpoint.parts) if resume else []
         if resume is None and len(await self._files.call(self._folder.parts)) > 0:
             self._parts.append(await self._files.call(self._folder.write, [RESET]))
-        if resume is None and self._store is not None and self._fingerprint is not None:
+        if resume is None and self._store is not None and self._fingerprint is not None and not self._is_first:
             deleted = self._store_thread.submit(self._store.delete, "settled")
             deleted.add_done_callback(self._stored_or_not("delete the account of the window's last success"))
         self._begun = True
@@ -332,6 +336,8 @@ class Keeper:
         if self._stored:
             left = until - asyncio.get_running_loop().time()
             _, waiting = await asyncio.wait(self._stored, timeout=max(0.0, left))
+            for stored in waiting:  # Airflow's own calls would wait for those that have not begun
+                stored.cancel()
             if waiting:
                 self._journal.complain(_WRITING_CHECKPOINT, TimeoutError("the state store takes too long"))
         return lost
