@@ -61,6 +61,13 @@ class Latest(NamedTuple):
     request: tuple[str, int] | None
     uncertain: bool
 
+    @classmethod
+    def of(cls, letter: DeadLetter) -> Self:
+        """Return what would be looked at, of a letter that is in no part."""
+        batch = letter.batch or {}
+        request = (str(batch["request"]), int(batch["items"])) if batch.get("request") else None
+        return cls(letter.reason, ((0, 0), 0), request, letter.uncertain)
+
 
 class DeadLetterFolder:
     """The dead letters of one task instance. Its methods block; none is called on the event loop's thread.

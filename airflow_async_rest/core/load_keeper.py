@@ -5,9 +5,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.checkpoint import Resume
+from airflow_async_rest.core.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record, refused_record
-from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError, SourceChangedError
+from airflow_async_rest.core.errors import (
+    AsyncRestError,
+    ConfigurationError,
+    DeadLetterStoreError,
+    LoadError,
+    SourceChangedError,
+)
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.loading import (
@@ -53,8 +59,10 @@ class LoadKeeper(Keeper):
         fingerprint: str | None,
         journal: Journal,
         loader: Loader,
+        *,
+        this_try: Try | None = None,
     ) -> None:
-        super().__init__(folder, store, fingerprint, journal)
+        super().__init__(folder, store, fingerprint, journal, this_try=this_try)
         self._loader = loader
         self._database = WorkerThread("async-rest-database")
         self._earlier: Earlier | None = None
@@ -74,12 +82,19 @@ class LoadKeeper(Keeper):
     async def load(self) -> tuple[Resume | None, str]:
         """Find out where to go on. :raises ConfigurationError: when rows cannot be loaded."""
         self._earlier = await self._database.call(self._loader.open)
-        return await super().load()
+        resume, how = await super().load()
+        if resume is not None and self.is_done:
+            how += "; all is loaded already (for all of it once more, delete this run's line in async_rest_loads)"
+        return resume, how
 
-    async def _read_checkpoint(self) -> Any:
+    async def _read_checkpoint(self) -> Checkpoint | None:
         if self._earlier is not None and self._earlier.state is LoadState.LOST:
             raise ValueError("what was staged is gone: it was removed, because nobody went on with it for days")
-        return self._earlier.checkpoint if self._earlier else None
+        if self._earlier is None or self._earlier.checkpoint is None:
+            return None
+        found = Checkpoint.from_json(self._earlier.checkpoint)
+        # After a Clear all is loaded again, unless it would be there twice.
+        return found if not self.is_done or self._loader.appends or found.may_be_of_series(self._try) else None
 
     async def _load(self) -> Resume | None:
         resume = await super()._load()
@@ -151,17 +166,38 @@ class LoadKeeper(Keeper):
             for record in await self._files.call(self._folder.read_refused, resume.checkpoint.parts):
                 recorder.show_refused(record)
 
-    async def _write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool) -> None:
-        if not self._over:
-            rows = self.buffer.take()
-            with self._transaction(recorder, rows) as snapshot:
-                if rows or snapshot.records or self._fingerprint is not None:
-                    refused = await self._database.call(self._loader.stage, rows) if rows else []
-                    _rows_of(recorder.totals).staged += len(rows) - len(refused)
-                    self._state = LoadState.STAGING if rows else self._state
-                    await self._commit(recorder, snapshot, self._effect(snapshot, rows, refused), self._state)
+    async def _write(
+        self,
+        recorder: Recorder,
+        progress: Mapping[str, Any] | None,
+        *,
+        last: bool,
+        report: Mapping[str, Any] | None = None,
+    ) -> None:
+        del report  # the load's own state tells that all is done
+        failure = None if self._over else await self._stage(recorder, last=last)
         if progress is not None:
             self._store_soon({"progress": progress}, last=last)
+        if failure is not None:
+            raise failure
+
+    async def _stage(self, recorder: Recorder, *, last: bool) -> DeadLetterStoreError | None:
+        """Stage the rows there are, with the checkpoint.
+
+        :return: why dead letters of items could not be written, where it is the last time: the rows are kept, and a
+            retry fetches these items again.
+        """
+        rows, failure = self.buffer.take(), None
+        with self._transaction(recorder, rows) as snapshot:
+            if rows or snapshot.records or self._fingerprint is not None:
+                refused = await self._database.call(self._loader.stage, rows) if rows else []
+                _rows_of(recorder.totals).staged += len(rows) - len(refused)
+                self._state = LoadState.STAGING if rows else self._state
+                effect = self._effect(snapshot, rows, refused)
+                failure = await self._commit(recorder, snapshot, effect, self._state, without_letters=last)
+        if failure is not None:
+            recorder.give_back(replace(snapshot, fetched=[]))
+        return failure
 
     @contextlib.contextmanager
     def _transaction(self, recorder: Recorder, rows: Sequence[PlacedRow]) -> Iterator[Snapshot]:
@@ -193,17 +229,33 @@ class LoadKeeper(Keeper):
         known = {place for place in self._refused if place in places or item_of(place)[0] in fetched}
         return _Effect(refused, self._counted & places, known.difference(row.place for row in refused))
 
-    async def _commit(self, recorder: Recorder, snapshot: Snapshot, effect: _Effect, state: LoadState) -> None:
-        """Write what the database refused as dead letters, then the checkpoint that counts them, with the rows."""
+    async def _commit(
+        self,
+        recorder: Recorder,
+        snapshot: Snapshot,
+        effect: _Effect,
+        state: LoadState,
+        *,
+        without_letters: bool = False,
+    ) -> DeadLetterStoreError | None:
+        """Write what the database refused as dead letters, then the checkpoint that counts them, with the rows.
+
+        :param without_letters: whether it is done without those of items, too, when they cannot be written.
+        :return: why they could not.
+        """
         counts = _rows_of(recorder.totals)
         counts.refused += len(effect.refused) - len(effect.again)
         letters = [refused_record(*item_of(row.place), row.values, row.words) for row in effect.refused]
         taken = [item_of(place) for place in sorted(effect.taken)]
         resolved = [{"index": index, "row_number": number, "resolved": True} for index, number in taken]
-        await self._write_part([*snapshot.records, *letters, *resolved])
+        failure = await self._write_part([*snapshot.records, *letters, *resolved])
         checkpoint = self._checkpoint(snapshot, {**snapshot.totals, "rows": asdict(counts)})
+        if failure is not None:
+            if letters or resolved or not without_letters:
+                raise failure
+            checkpoint = checkpoint.before(snapshot.records)
         self._over = True  # until the answer is there
-        await self._database.call(self._loader.commit, checkpoint, state, counts.loaded)
+        await self._database.call(self._loader.commit, checkpoint.to_json(), state, counts.loaded)
         self._over = False
         self._counted.difference_update(effect.again)
         self._refused.difference_update(effect.taken, [row.place for row in effect.refused])
@@ -211,6 +263,7 @@ class LoadKeeper(Keeper):
             recorder.show_refused(record)
         for index, number in taken:
             recorder.hide_refused(index, number)
+        return failure
 
     async def merge(self, recorder: Recorder, is_good: Callable[[], bool]) -> None:
         """Move everything into the destination.
@@ -241,17 +294,14 @@ class LoadKeeper(Keeper):
             self._loader.cancel()
 
     async def write_last(
-        self, recorder: Recorder, progress: Mapping[str, Any], *, forget: bool, until: float
+        self, recorder: Recorder, progress: Mapping[str, Any], *, report: Mapping[str, Any] | None, until: float
     ) -> Exception | None:
         """Write the last snapshot; what does not get into the database in time is unfinished, and no loss."""
-        lost = await super().write_last(recorder, progress, forget=forget, until=until)
+        lost = await super().write_last(recorder, progress, report=report, until=until)
         if isinstance(lost, TimeoutError):
             self._journal.complain("stage the last rows; a retry fetches them again", LoadError("it takes too long"))
             return None
         return lost
-
-    async def _forget(self) -> None:
-        """Leave the checkpoint: it says that all is loaded, until Airflow knows of the success."""
 
     def close(self) -> None:
         """End the threads, after what is queued."""

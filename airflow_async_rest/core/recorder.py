@@ -79,9 +79,9 @@ class Recorder:
         """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
         for reason in resume.resolved.values():
             self.totals.no_longer_failed(reason)
-        for index in (*resume.resolved, *resume.delivered):
-            self.totals.delivered += 1
-            # Said again in a part of this try: the part that says it belongs to no checkpoint.
+        self.totals.delivered += len(resume.resolved) + len(resume.delivered)
+        for index in (*resume.resolved, *resume.delivered, *resume.unsaid):
+            # Said again in a part of this try: the part that says it, if any, belongs to no checkpoint.
             self._records.append({"index": index, "resolved": True})
         for record in resume.sample:
             if record["index"] in resume.counted:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.operators.callbacks import after_success
 from airflow_async_rest.operators.rendering import KeptFunction, TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
 
@@ -145,9 +146,7 @@ class RestToSqlOperator(TextKeepingOperator):
         body_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        given = kwargs.pop("on_success_callback", None) or []
-        callbacks = [*given, _forget_load] if isinstance(given, Sequence) else [given, _forget_load]
-        super().__init__(on_success_callback=callbacks, **kwargs)
+        super().__init__(on_success_callback=after_success(kwargs, _forget_load), **kwargs)
         self.sql = sql
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters

@@ -8,6 +8,7 @@ from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.operators.callbacks import after_success
 from airflow_async_rest.operators.rendering import TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
 
@@ -112,7 +113,7 @@ class SqlToRestOperator(TextKeepingOperator):
         body_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(on_success_callback=after_success(kwargs, _forget_checkpoint), **kwargs)
         self.sql = sql
         self.parameters = parameters
         self.sql_conn_id = sql_conn_id
@@ -219,3 +220,13 @@ class SqlToRestOperator(TextKeepingOperator):
             if asked_for or is_given(self.window_start) or is_given(self.window_end):
                 raise
             return None
+
+
+def _forget_checkpoint(context: "Context") -> None:
+    """Remove the checkpoint, which says that all is done; Airflow calls this when it knows of the task's success."""
+    from airflow_async_rest import runtime  # noqa: PLC0415
+
+    try:
+        runtime.forget_checkpoint(context)
+    except Exception as error:  # noqa: BLE001  (the task has succeeded, and after a Clear the checkpoint is void)
+        context["task"].log.info("The checkpoint could not be removed: %s", error)

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import threading
 from collections import Counter
 from itertools import count
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from engine import Database, Rows, Store, make_fetch_job, number_of, rows_of, run
 
+from airflow_async_rest.core.checkpoint import Try
 from airflow_async_rest.core.columns import RowShape
 from airflow_async_rest.core.dead_letters import DeadLetterFolder
 from airflow_async_rest.core.errors import (
@@ -23,7 +26,7 @@ from airflow_async_rest.core.errors import (
     StoppedError,
 )
 from airflow_async_rest.core.job import JobRun
-from airflow_async_rest.core.loading import LoadState, item_of
+from airflow_async_rest.core.loading import Earlier, LoadState, PlacedRow, item_of, place_of
 from airflow_async_rest.core.pages import NumberedPages
 from airflow_async_rest.core.pipeline import StopSwitch
 
@@ -392,6 +395,35 @@ def test_dead_letters_that_cannot_be_written_end_the_job_before_memory_does(fetc
     assert ids(database) == expected_ids(range(100))
 
 
+def test_a_retry_after_a_full_disk_fetches_only_what_failed(fetch, database, api, tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.loading.CHUNK_ROWS", 1000)  # all at the end
+    folder = Failing(tmp_path, 1)
+    folder.times = 10**9
+    api.answer = failing(5, 7)
+    with pytest.raises(DeadLetterStoreError, match="2 dead letters are not written"):
+        fetch(max_failures=2, folder=folder)
+    assert database.checkpoint["unfinished"] == [5, 7]
+    assert (database.checkpoint["totals"]["reasons"], database.rows) == ({}, [])
+    api.reset()
+    api.answer = failing(7)
+    assert account(fetch(max_failures=2)) == (60, 59, 1, 0, 0)
+    assert sorted(map(number_of, api.seen)) == [5, 7]
+    assert ids(database) == expected_ids(set(range(60)) - {7})
+    assert DeadLetterFolder(tmp_path).read() == {7: "http_500"}
+
+
+def test_a_retry_goes_on_from_the_checkpoint_of_an_earlier_release(fetch, database, api, tmp_path):
+    sample = Path(__file__).parent / "samples" / "fetch-checkpoint-version-2"
+    (tmp_path / "1-1.jsonl").write_bytes((sample / "1-1.jsonl").read_bytes())
+    done = [item for item in range(40) if item != 3]
+    rows = [{"id": f"{item}-{n}", "item": item, "day": "this"} for item in done for n in range(2)]
+    database.staged = [PlacedRow(place_of(row["item"], number % 2), row) for number, row in enumerate(rows)]
+    database.line = Earlier(json.loads((sample / "checkpoint.json").read_text()), LoadState.STAGING, 0)
+    assert account(fetch()) == (60, 60, 0, 0, 0)
+    assert sorted(map(number_of, api.seen)) == [3, *range(40, 60)]
+    assert ids(database) == expected_ids(range(60))
+
+
 def test_an_answer_to_a_commit_that_is_lost_doubles_nothing(fetch, database):
     """The rows and the checkpoint are there, and nobody knows: nothing is written over them."""
     lost = []
@@ -679,6 +711,19 @@ def test_a_load_that_is_done_but_for_what_is_no_longer_accepted_goes_on(fetch, d
     assert account(fetch(max_failures=0)) == (60, 60, 0, 0, 0)
     assert [seen.path for seen in api.seen] == ["/x/7"]
     assert ids(database) == expected_ids(range(60))
+
+
+@pytest.mark.parametrize(("mode", "fetched"), [("upsert", 60), ("replace", 60), ("append", 0)])
+def test_a_clear_loads_again_what_is_done_unless_it_would_be_there_twice(fetch, database, api, mode, fetched, lines):
+    database.mode = mode
+    fetch(this_try=Try(1, (3, 3)))  # its success did not get through, or the register's line could not be removed
+    api.reset()
+    assert account(fetch(this_try=Try(2, (3, 3)))) == (60, 60, 0, 0, 0)
+    assert api.seen == []
+    assert account(fetch(this_try=Try(3, (5, 3)), log=lines.log)) == (60, 60, 0, 0, 0)
+    assert len(api.seen) == fetched
+    assert ids(database) == expected_ids(range(60))
+    assert ("all is loaded already" in lines.texts[0]) is not bool(fetched)
 
 
 @pytest.mark.parametrize("mode", ["upsert", "replace"])
