@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
@@ -18,6 +17,7 @@ from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import BatchSource
 from airflow_async_rest.core.checkpoint import fingerprint
+from airflow_async_rest.core.chunk_sizes import chunked
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.headers import check_content_encoding, check_headers
@@ -270,9 +270,8 @@ class GivenItems:
 
     def __iter__(self) -> Generator[list[Mapping[str, Any]], None, None]:
         """Yield chunks of rows; see :func:`_row_of`."""
-        items = iter(self._items)
-        while chunk := list(islice(items, _ITEMS_CHUNK)):
-            yield [item if isinstance(item, dict) else _row_of(item) for item in chunk]
+        rows = (item if isinstance(item, dict) else _row_of(item) for item in self._items)
+        yield from chunked(rows, _ITEMS_CHUNK)
 
     def expected(self) -> Expected | None:
         """Give how many there are, when that is known beforehand."""

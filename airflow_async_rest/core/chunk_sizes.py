@@ -5,7 +5,8 @@ ends when it has as many rows as its author allows, or as many bytes as we do.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, zip_longest
 from typing import Any, TypeVar
 
 import orjson
@@ -47,6 +48,17 @@ def iter_chunks(fetch: Callable[[int], tuple[Sequence[Row], int]], chunk_size: i
             yield chunk
 
 
+def chunked(rows: Iterable[Mapping[Any, Any]], chunk_size: int) -> Iterator[list[Mapping[Any, Any]]]:
+    """Yield chunks of rows that somebody makes one by one; see :func:`iter_chunks`."""
+    left = iter(rows)
+
+    def fetch(count: int) -> tuple[list[Mapping[Any, Any]], int]:
+        some = list(islice(left, count))
+        return some, bytes_of(zip_longest(*[row.values() for row in some]))
+
+    return iter_chunks(fetch, chunk_size)
+
+
 def next_count(before: int, rows: int, size: int) -> int:
     """Decide how many rows are fetched next: at most twice as many, and as many of the size of the last ones as fit.
 
@@ -57,9 +69,9 @@ def next_count(before: int, rows: int, size: int) -> int:
     return max(1, min(before * 2, MOST_FETCHED, rows * _FETCH_BYTES // (size or 1)))
 
 
-def bytes_of(rows: Sequence[Sequence[Any]]) -> int:
-    """Estimate the memory that the values of rows take, in 0.1 us a row of four."""
-    return sum(map(_bytes_of_column, zip(*rows, strict=False)))
+def bytes_of(columns: Iterable[Sequence[Any]]) -> int:
+    """Estimate the memory that values of rows take, column by column: in 0.1 us a row of four."""
+    return sum(map(_bytes_of_column, columns))
 
 
 def _bytes_of_column(values: Sequence[Any]) -> int:

@@ -14,7 +14,7 @@ _LEAST_RECORD_BYTES = 150  # the names of its fields
 def least_shown_bytes(letter: DeadLetter, *, payloads: bool) -> int:
     """Return what :func:`shown_letter` takes at least, without making it."""
     body = letter.request.body if letter.request else None
-    size = len(body or b"") or bytes_of([list((letter.row or {}).values())])
+    size = len(body or b"") or bytes_of([value] for value in (letter.row or {}).values())
     return _LEAST_RECORD_BYTES + (SHOWN_PAYLOAD_CHARACTERS if payloads and size > _LARGE_BODY_BYTES else 0)
 
 

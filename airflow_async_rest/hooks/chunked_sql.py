@@ -168,7 +168,7 @@ class SqlChunks:
 
         def fetch_named(count: int) -> tuple[list[dict[str, Any]], int]:
             rows = fetch(count)
-            return named_rows(names, rows), bytes_of(rows)
+            return named_rows(names, rows), bytes_of(zip(*rows, strict=True))
 
         return iter_chunks(fetch_named, self._chunk_size)
 

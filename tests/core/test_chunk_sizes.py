@@ -6,7 +6,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES, MOST_FETCHED, bytes_of, iter_chunks, next_count
+from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES, MOST_FETCHED, bytes_of, chunked, iter_chunks, next_count
 
 KB, MB = 1 << 10, 1 << 20
 
@@ -107,14 +107,22 @@ LONG = "x" * 100_000
 @pytest.mark.parametrize("beside", [None, "short"])
 def test_the_bytes_of_rows_are_about_what_their_values_take(value, least, most, beside):
     rows = [(n, value, beside) for n in range(50)]
-    assert 50 * least <= bytes_of(rows) <= 50 * (most + 100)
+    assert 50 * least <= bytes_of(zip(*rows, strict=True)) <= 50 * (most + 100)
 
 
 def test_one_large_text_among_many_values_counts_whatever_the_others_are():
     for other in (None, 7, "short", b"short", 1.5):
-        assert bytes_of([(other,)] * 133 + [(LONG,)] + [(other,)] * 66) >= 100_000
+        assert bytes_of([[other] * 133 + [LONG] + [other] * 66]) >= 100_000
 
 
 def test_one_large_json_value_among_many_counts():
     for small, large in ((orjson.Fragment("1"), orjson.Fragment(f'"{LONG}"')), ({}, {"text": LONG})):
-        assert bytes_of([(None,)] * 100 + [(small,)] * 33 + [(large,)] + [(small,)] * 66) >= 100_000
+        assert bytes_of([[None] * 100 + [small] * 33 + [large] + [small] * 66]) >= 100_000
+
+
+def test_rows_that_an_author_makes_are_taken_as_they_fit_though_each_has_other_columns():
+    rows = [{"id": n, **({"v": "x" * 100_000} if n % 2 else {})} for n in range(300)]
+    chunks = list(chunked(iter(rows), 1000))
+    assert [row for chunk in chunks for row in chunk] == rows
+    assert max(map(len, chunks)) <= 110
+    assert list(map(len, chunked([{"id": n} for n in range(2500)], 1000))) == [1000, 1000, 500]
