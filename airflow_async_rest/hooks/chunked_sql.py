@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError
 
-from airflow_async_rest.core.chunk_sizes import MOST_FETCHED, bytes_of, iter_chunks
+from airflow_async_rest.core.chunk_sizes import FEW_ROWS, bytes_of, iter_chunks
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
 from airflow_async_rest.hooks.row_values import (
@@ -179,7 +179,7 @@ class SqlChunks:
         values = [self._binds[name] for name in compiled.positiontup or ()]
         with contextlib.closing(self._hook.get_conn()) as raw, contextlib.closing(raw.cursor()) as cursor:
             self._raw = raw
-            cursor.arraysize = min(self._chunk_size, MOST_FETCHED)
+            cursor.arraysize = min(self._chunk_size, FEW_ROWS)
             try:
                 cursor.execute(str(compiled), values)
             except Exception as error:

@@ -21,7 +21,7 @@ import oracledb
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from airflow_async_rest.core.chunk_sizes import MOST_FETCHED
+from airflow_async_rest.core.chunk_sizes import FEW_ROWS
 
 # In thick mode, where the memory is taken beforehand, and a value of these types may have megabytes.
 _ROUND_TRIP_LARGE_ROWS = 10
@@ -46,7 +46,7 @@ _OutputTypeHandler = Callable[..., Any]
 
 def prepare_engine(engine: Engine, chunk_size: int) -> None:
     """Make an engine read exactly; its ``stream_results`` statements, that is."""
-    engine.dialect.arraysize = min(chunk_size, MOST_FETCHED)  # type: ignore[attr-defined]
+    engine.dialect.arraysize = min(chunk_size, FEW_ROWS)  # type: ignore[attr-defined]
     event.listen(engine, "do_execute", _execute)
 
 
