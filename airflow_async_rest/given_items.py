@@ -3,9 +3,9 @@
 import dataclasses
 import sqlite3
 from collections.abc import AsyncIterable, Awaitable, Generator, Iterable, Mapping, Sized
-from itertools import islice
 from typing import Any
 
+from airflow_async_rest.core.chunk_sizes import chunked
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
 
@@ -28,9 +28,8 @@ class GivenItems:
 
     def __iter__(self) -> Generator[list[Mapping[str, Any]], None, None]:
         """Yield chunks of rows; see :func:`_row_of`."""
-        items = iter(self._items)
-        while chunk := list(islice(items, _CHUNK)):
-            yield [item if isinstance(item, dict) else _row_of(item) for item in chunk]
+        rows = (item if isinstance(item, dict) else _row_of(item) for item in self._items)
+        yield from chunked(rows, _CHUNK)
 
     def expected(self) -> Expected | None:
         """Give how many there are, when that is known beforehand."""

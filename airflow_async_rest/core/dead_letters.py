@@ -24,7 +24,7 @@ from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLetterStor
 from airflow_async_rest.core.models import DeadLetter
 
 _PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
-_SHOWN_PAYLOAD_CHARACTERS = 2_000
+SHOWN_PAYLOAD_CHARACTERS = 2_000
 _LONGEST_INTEGER = 4_000  # Python refuses to read decimal integers of more than 4300 digits
 RESET: dict[str, Any] = {"reset": True}
 ROW_REFUSED = "row_refused"
@@ -115,7 +115,7 @@ class DeadLetterFolder:
         part = self._next_part()
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            _write_whole(self._file(part), b"\n".join(lines) + b"\n")
+            _write_whole(self._file(part), b"\n".join((*lines, b"")))
         except Exception as error:
             raise DeadLetterStoreError(f"the dead-letter part {self._file(part)} cannot be written: {error}") from error
         self._last = part
@@ -340,7 +340,7 @@ def _shown_integer(text: str) -> int | str:
     return int(text) if len(text) < _LONGEST_INTEGER else text
 
 
-def shown_record(record: Record, *, payloads: bool, longest: int = _SHOWN_PAYLOAD_CHARACTERS) -> Record:
+def shown_record(record: Record, *, payloads: bool, longest: int = SHOWN_PAYLOAD_CHARACTERS) -> Record:
     """Give a record as people see it: plain JSON, a large payload cut and marked as cut.
 
     :param payloads: whether to show the payload (or row) at all.

@@ -4,6 +4,9 @@ from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.redirects import redirect_advice
 from airflow_async_rest.core.settings import ClientSettings
 
+# Dead letters keep 500 characters, once secrets are taken out, which may be long.
+_MOST_BYTES = 64_000
+
 
 class Excerpts:
     """Writes down answers.
@@ -16,7 +19,7 @@ class Excerpts:
         self._address = settings.address
 
     def of(self, request: Request, response: Response | None, detail: str = "") -> str:
-        """Write down an answer; whoever keeps it cuts it.
+        """Write down how an answer begins; whoever keeps it cuts it.
 
         :param detail: what is known of it besides.
         """
@@ -27,4 +30,5 @@ class Excerpts:
             return []
         location = response.headers.get("Location") if 300 <= response.status <= 399 else None  # noqa: PLR2004
         about_redirect = redirect_advice(self._address.url(request.path), location) if location else ""
-        return [about_redirect, str(response.broken or ""), response.text]
+        begins = response.body[:_MOST_BYTES].decode("utf-8", "replace")
+        return [about_redirect, str(response.broken or ""), begins]

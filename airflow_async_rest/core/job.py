@@ -250,6 +250,7 @@ class JobRun:
         else:
             await self._keeper.begin(resume)
         workers = job.concurrency or MOST
+        buffer = self._loading.buffer if self._loading else RowBuffer()
         writing = Writing(
             self._keeper,
             self._journal,
@@ -257,7 +258,7 @@ class JobRun:
             self._progress,
             self._stop,
             observe=self._observing.show,
-            buffer=self._loading.buffer if self._loading else RowBuffer(),
+            buffer=buffer,
         )
         async with RestClient(job.settings, workers, job.headers) as client, writing.at_intervals():
             sender = Sender(
@@ -271,7 +272,7 @@ class JobRun:
             acceptance = Acceptance(job.concurrency or 0)
             await run_pipeline(
                 ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end),
-                self._delivering(sender, recorder, acceptance),
+                self._delivering(sender, recorder, acceptance, buffer),
                 workers=workers,
                 in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
                 stop=self._stop,
@@ -279,7 +280,7 @@ class JobRun:
             )
 
     def _delivering(
-        self, sender: Sender, recorder: Recorder, acceptance: Acceptance
+        self, sender: Sender, recorder: Recorder, acceptance: Acceptance, buffer: RowBuffer
     ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
         """Make the function that takes an item, or a batch, and settles it."""
         job = self._job
@@ -287,6 +288,8 @@ class JobRun:
         def settle(outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
+                if recorder.has_much_unwritten:
+                    buffer.due.set()
                 self._journal.failed(outcome)
                 self._last_letter = outcome
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
@@ -298,9 +301,9 @@ class JobRun:
             "excerpts": Excerpts(job.settings),
             "on_uncertain": self._journal.uncertain,
         }
-        if job.fetch is not None and self._loading is not None:
+        if job.fetch is not None:
             fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True))
-            return self._fetching(fetching, recorder, settle, self._loading.buffer)
+            return self._fetching(fetching, recorder, settle, buffer)
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
         how["creates_only"] = creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))

@@ -8,15 +8,17 @@ from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.dead_letters import Record, shown_record, to_record
+from airflow_async_rest.core.dead_letters import Record, shown_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.response import is_permanent
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.shown_letters import least_shown_bytes, shown_letter
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
 _SAMPLE_BYTES = 48_000
+_MUCH_UNWRITTEN_BYTES = 4 << 20
 _NO_ROW = -1  # in the sample: an item, not one of its rows
 
 
@@ -65,6 +67,7 @@ class Recorder:
         self._dead_before = dict(resume.dead) if resume else {}
         self._known_dead = set(resume.known_dead) if resume else set()
         self._records: list[DeadLetter | Record] = []
+        self._unwritten_bytes = 0  # of the bodies of those
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
@@ -140,9 +143,9 @@ class Recorder:
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
             self._records.append(outcome)
+            self._unwritten_bytes += len((outcome.request and outcome.request.body) or b"")
             self._known_dead.add(outcome.index)
-            shown = shown_record(to_record(outcome), payloads=self._sample_payloads)
-            self._add_to_sample((outcome.index, _NO_ROW), shown)
+            self._show(outcome)
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
             return
@@ -208,6 +211,11 @@ class Recorder:
         """Dead-letter records that are in no part yet."""
         return len(self._records)
 
+    @property
+    def has_much_unwritten(self) -> bool:
+        """Whether the dead letters that are in no part yet are too large to wait for the end of the interval."""
+        return self._unwritten_bytes > _MUCH_UNWRITTEN_BYTES
+
     def replayed(self) -> dict[str, int]:
         """Give what became of the dead letters that this try has sent again."""
         sent = len(self._again)
@@ -217,6 +225,7 @@ class Recorder:
     def snapshot(self) -> Snapshot:
         """Take the state of this moment; what it has is the caller's to write, and to confirm or give back."""
         records, self._records = self._records, []
+        self._unwritten_bytes = 0
         fetched, self._fetched = self._fetched, []
         digest = self._digest.hexdigest() if self._digest else self._digest_before
         return Snapshot(
@@ -250,6 +259,13 @@ class Recorder:
         records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
         self._records = records + self._records
         self._fetched = snapshot.fetched + self._fetched
+
+    def _show(self, letter: DeadLetter) -> None:
+        """Add a dead letter to the sample, unless it is clear beforehand that there is no room for it."""
+        place, payloads = (letter.index, _NO_ROW), self._sample_payloads
+        self._remove_from_sample(place)
+        if self._sample_bytes + least_shown_bytes(letter, payloads=payloads) <= _SAMPLE_BYTES:
+            self._add_to_sample(place, shown_letter(letter, payloads=payloads))
 
     def show_refused(self, record: Record) -> None:
         """Add a row that the database refused to the sample of what failed."""

@@ -10,6 +10,7 @@ from airflow_async_rest.core.batch_form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import Cutter, Reunited
 from airflow_async_rest.core.bodies import kept_body, kept_payload
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES
 from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, PartId, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import DeadLetter, Item, Request
@@ -79,12 +80,14 @@ class Replay:
             on_digest(SourceDigest())
         self._check()
         units: list[Item | ItemBatch] = []
+        size = 0
         for folder in self._folders:
             for unit in self._units(folder, resume):
                 units.append(unit)
-                if len(units) == _CHUNK:
+                size += _bytes_of(unit)
+                if len(units) == _CHUNK or size >= CHUNK_BYTES:
                     yield units
-                    units = []
+                    units, size = [], 0
         yield units
 
     def _check(self) -> None:
@@ -221,6 +224,11 @@ class Replay:
         if record.get("body") == "json" and (record.get("batch") or {}).get("format") == "bulk":
             return _NO_DOCUMENT
         return ""
+
+
+def _bytes_of(unit: Item | ItemBatch) -> int:
+    items = [unit] if isinstance(unit, Item) else unit.items
+    return sum(len(item.request.body or b"") for item in items if item.request is not None)
 
 
 def _batch(about: Mapping[str, Any]) -> Batch:

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -11,10 +11,12 @@ from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError
 
+from airflow_async_rest.core.chunk_sizes import FEW_ROWS, bytes_of, iter_chunks
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
 from airflow_async_rest.hooks.bind_values import check_parameters
 from airflow_async_rest.hooks.row_values import (
+    Rows,
     fetch_plainly,
     fetch_readable,
     named_rows,
@@ -58,7 +60,7 @@ class ChunkedSqlHook(BaseHook):
         :param sql: one SELECT with binds written ``:name``, whatever the database.
         :param parameters: values of the binds. A datetime reaches the database in the form its columns compare
             with, in UTC; a list after IN is one value for each of its own; a dict is JSON.
-        :param chunk_size: rows in a chunk.
+        :param chunk_size: rows in a chunk, at most: it has fewer where they have more than 4 MB.
         :param count_rows: whether the rows are counted first, which may take as long as the query.
         :param read_only: whether the transaction may change nothing. If it may, it is committed once all is read.
         :return: an iterable of lists of dicts, with the column names as the database gives them; it can be
@@ -151,8 +153,7 @@ class SqlChunks:
                     fetch = prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
                     with self._executed(connection) as result:
                         self.columns = names = _names(result.keys())
-                        while rows := fetch_readable(fetch, result, self._chunk_size):
-                            yield named_rows(names, rows)
+                        yield from self._iter_named(names, functools.partial(fetch_readable, fetch, result))
                     self.before_commit()
         finally:
             self._raw = None
@@ -177,6 +178,15 @@ class SqlChunks:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
             yield result
 
+    def _iter_named(self, names: Sequence[str], fetch: Callable[[int], Rows]) -> Iterator[list[dict[str, Any]]]:
+        """Yield chunks of rows with their columns' names."""
+
+        def fetch_named(count: int) -> tuple[list[dict[str, Any]], int]:
+            rows = fetch(count)
+            return named_rows(names, rows), bytes_of(zip(*rows, strict=True))
+
+        return iter_chunks(fetch_named, self._chunk_size)
+
     def _iter_plain(self) -> Iterator[list[dict[str, Any]]]:
         """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
         qmark = getattr(self._hook, "placeholder", "%s") == "?"
@@ -184,7 +194,7 @@ class SqlChunks:
         values = [self._binds[name] for name in compiled.positiontup or ()]
         with contextlib.closing(self._hook.get_conn()) as raw, contextlib.closing(raw.cursor()) as cursor:
             self._raw = raw
-            cursor.arraysize = self._chunk_size
+            cursor.arraysize = min(self._chunk_size, FEW_ROWS)
             try:
                 cursor.execute(str(compiled), values)
             except Exception as error:
@@ -192,8 +202,7 @@ class SqlChunks:
                     raise
                 raise refused(error) from error
             self.columns = names = _names([column[0] for column in cursor.description or ()])
-            while rows := fetch_readable(fetch_plainly, cursor, self._chunk_size):
-                yield named_rows(names, rows)
+            yield from self._iter_named(names, functools.partial(fetch_readable, fetch_plainly, cursor))
             self.before_commit()
             if not self._read_only:
                 raw.commit()

@@ -29,9 +29,13 @@ _TEXTS = {
 
 
 class OracleFetch:
-    """Fetches the rows of one query."""
+    """Fetches the rows of one query, as many in a round trip.
 
-    def __init__(self) -> None:
+    :param reads_again: see :func:`.row_values.prepare_values`.
+    """
+
+    def __init__(self, *, reads_again: bool) -> None:
+        self._reads_again = reads_again
         self._given = 0
         self._last: Any = None
         self._careful: Any = None
@@ -47,9 +51,12 @@ class OracleFetch:
         return rows
 
     def _fetch(self, result: CursorResult[Any], count: int) -> Rows:
+        result.cursor.arraysize = count
         try:
             return fetch_as_given(result, count)
         except (ValueError, OverflowError) as error:
+            if not self._reads_again:
+                raise
             try:
                 self._careful = _run_again(result)
                 self._pass_over_given()
@@ -58,6 +65,7 @@ class OracleFetch:
         return self._fetch_carefully(count)
 
     def _fetch_carefully(self, count: int) -> Rows:
+        self._careful.arraysize = count
         return [marked(row) for row in self._careful.fetchmany(count)]
 
     def _pass_over_given(self) -> None:

@@ -6,7 +6,7 @@ own way out, which costs something only when it is needed.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 from sqlalchemy.engine import CursorResult
@@ -44,14 +44,18 @@ class PartialValues(tuple[Any, ...]):
 
 def named_rows(names: Sequence[str], rows: Rows) -> list[dict[str, Any]]:
     """Return rows with their columns' names."""
-    return [
-        dict(zip(names, row, strict=True)) if type(row) is not PartialValues else _partial_row(names, row)
-        for row in rows
-    ]
+    if PartialValues in set(map(type, rows)):
+        return [_partial_row(names, row) if type(row) is PartialValues else _row(names, row) for row in rows]
+    # zip's own check of the lengths would take as long as all the rest.
+    return list(map(dict, map(zip, repeat(names), rows)))
 
 
-def _partial_row(names: Iterable[str], values: PartialValues) -> PartialRow:
-    row = dict(zip(names, values, strict=True))
+def _row(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))
+
+
+def _partial_row(names: Sequence[str], values: PartialValues) -> PartialRow:
+    row = _row(names, values)
     return PartialRow(row, {name: value.why for name, value in row.items() if isinstance(value, Missing)})
 
 
@@ -77,10 +81,10 @@ def prepare_values(raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
         from airflow_async_rest.hooks import psycopg2_values  # noqa: PLC0415  (an optional provider's driver)
 
         psycopg2_values.prepare(raw, embed_json=embed_json)
-    elif driver == "oracledb" and reads_again:
+    elif driver == "oracledb":
         from airflow_async_rest.hooks import oracle_values  # noqa: PLC0415  (an optional provider's driver)
 
-        return oracle_values.OracleFetch().fetch
+        return oracle_values.OracleFetch(reads_again=reads_again).fetch
     elif driver == "sqlite3":
         return _fetch_from_sqlite
     return fetch_as_given

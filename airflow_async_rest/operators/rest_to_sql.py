@@ -35,7 +35,7 @@ class RestToSqlOperator(TextKeepingOperator):
         placeholders. (templated)
     :param sql_conn_id: the connection of ``sql``: any Airflow SQL connection. (templated)
     :param parameters: values of further binds of ``sql``. (templated)
-    :param chunk_size: rows of ``sql`` fetched from the cursor at a time. Default 5000.
+    :param chunk_size: rows of ``sql`` read at a time, at most: fewer where they have more than 4 MB. Default 5000.
     :param count_rows: count the rows of ``sql`` first, as in ``SqlToRestOperator``. Default False.
     :param read_only: whether ``sql`` may change nothing, as in ``SqlToRestOperator``. Default True.
     :param items: a list of dicts, or of values, which are ``{item}``; or the XCom of an upstream task. (templated)

@@ -43,8 +43,8 @@ class SqlToRestOperator(TextKeepingOperator):
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
-    :param chunk_size: rows fetched from the cursor at a time. Default 5000: larger ones are hardly faster, and
-        up to three chunks are in memory.
+    :param chunk_size: rows read at a time, at most: fewer where they have more than 4 MB. Default 5000: larger ones
+        are hardly faster, and up to three chunks are in memory.
     :param count_rows: count the rows first, by ``SELECT count(*)``, so that Airflow's UI shows how far
         a running task is. Default False: on PostgreSQL the planner's estimate is shown, elsewhere the rows so far.
     :param read_only: read in a transaction that may change nothing. Default True: a change would be undone at the end,

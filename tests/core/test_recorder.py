@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -362,3 +363,66 @@ def test_refused_rows_of_the_sample_stay_within_its_bytes():
     recorder.hide_refused(0, 0)
     recorder.show_refused(refused_record(0, 99, {"text": "x" * 1_500}, "too long"))
     assert recorder.sample()[-1]["row_number"] == 99
+
+
+def peak_of(call) -> int:
+    """The bytes that a call takes at most, beyond what was there before it."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+LARGE = b'{"v":"%s"}' % (b"x" * 5_000_000)
+
+
+@pytest.mark.parametrize("sample_payloads", [True, False])
+@pytest.mark.parametrize("body", [LARGE, b'"%s"' % ("\u20ac" * 2_000_000).encode(), b"[%s1]" % (b"1," * 2_000_000)])
+def test_a_large_payload_is_not_copied_to_show_how_it_begins(body, sample_payloads):
+    letters = [dead(index, body=body) for index in range(100)]
+    assert peak_of(lambda: recorder_of(*letters, sample_payloads=sample_payloads)) < 1_000_000
+
+
+def test_a_large_row_is_not_copied_when_the_sample_has_no_room_for_it():
+    row = {"id": 1, "v": "x" * 1_000_000}
+    letters = [DeadLetter.of(Item(index, index, row, row), "transform") for index in range(40)]
+    recorder = recorder_of(*letters)
+    assert 20 <= len(recorder.sample()) < 40
+    assert recorder.sample()[0]["row"].endswith("characters in all]")
+
+    def record_again():
+        for letter in letters:
+            recorder.take(item(100 + letter.index))
+            recorder.record(DeadLetter.of(Item(100 + letter.index, 1, row, row), "transform"))
+
+    assert peak_of(record_again) < 500_000
+
+
+def test_rows_are_not_encoded_where_none_is_shown():
+    row = {"id": 1, "v": "x" * 5_000_000}
+    letter = DeadLetter.of(Item(0, 0, row, row), "transform")
+    assert peak_of(lambda: recorder_of(letter, sample_payloads=False)) < 500_000
+
+
+def test_a_small_failure_still_finds_room_after_large_ones():
+    recorder = recorder_of(*(dead(index, body=LARGE) for index in range(100)), dead(100))
+    assert recorder.sample()[-1]["index"] == 100
+    assert len(json.dumps(recorder.sample())) <= 48_000
+
+
+def test_a_large_payload_is_shown_by_its_beginning():
+    [shown] = recorder_of(dead(0, body=LARGE)).sample()
+    assert shown["payload"] == f"{LARGE[:2000].decode()}... [cut: {len(LARGE)} bytes in all]"
+    assert shown["path"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("bodies", "much"), [([LARGE], True), ([b"x" * 500_000] * 8, False), ([b"x" * 500_000] * 9, True)]
+)
+def test_dead_letters_are_due_when_their_bodies_are_large(bodies, much):
+    recorder = recorder_of(*(dead(index, body=body) for index, body in enumerate(bodies)))
+    assert recorder.has_much_unwritten is much
+    recorder.snapshot()
+    assert not recorder.has_much_unwritten

@@ -155,3 +155,10 @@ def test_a_fetch_of_which_nothing_is_dead_any_more_has_nothing_to_replay(folders
     folders[0].write([{"index": 3, "resolved": True}, {"index": 4, "row_number": 0, "resolved": True}])
     digests = []
     assert [item for chunk in replay_of(folders).open(None, digests.append) for item in chunk] == []
+
+
+def test_large_dead_letters_are_given_few_at_a_time(folders, letter):
+    folders[0].write(letter(index, body=b'"%s"' % (b"x" * 100_000)) for index in range(100))
+    sizes = [len(chunk) for chunk in replay_of(folders).open(None, lambda digest: None)]
+    assert sum(sizes) == 100
+    assert max(sizes) <= 50
