@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_async_rest.core.dead_letters import PartId, Record
+from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.encoding import stable_bytes
+from airflow_async_rest.core.part_files import PartId, from_runs, to_runs
 
 _VERSION = 2
 
@@ -44,13 +45,7 @@ class Checkpoint:
         return replace(self, totals={**self.totals, "reasons": dict(counted)})
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as the state store keeps it: of parts, the first and last numbers of each run of them."""
-        runs: list[list[int]] = []
-        for number, seq in sorted(self.parts):
-            if runs and runs[-1][0] == number and runs[-1][2] == seq - 1:
-                runs[-1][2] = seq
-            else:  # another try, or a gap: a part between them is another writer's, and not of these totals
-                runs.append([number, seq, seq])
+        """Give it as the state store keeps it."""
         in_batches = {index for batch in self.batches for index in batch}
         return {
             "version": _VERSION,
@@ -60,7 +55,7 @@ class Checkpoint:
             "unfinished": sorted(self.unfinished - in_batches),
             "batches": [_runs(batch) for batch in self.batches],
             "totals": dict(self.totals),
-            "parts": runs,
+            "parts": to_runs(self.parts),
         }
 
     @classmethod
@@ -76,11 +71,7 @@ class Checkpoint:
                 digest=str(value["digest"]),
                 unfinished=frozenset(int(index) for index in value["unfinished"]).union(*batches),
                 totals=dict(value["totals"]),
-                parts=tuple(
-                    (int(number), seq)
-                    for number, first, last in value["parts"]
-                    for seq in range(int(first), int(last) + 1)
-                ),
+                parts=tuple(from_runs(value["parts"])),
                 batches=batches,
             )
         except (KeyError, TypeError, AttributeError) as error:

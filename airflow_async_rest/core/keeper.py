@@ -6,10 +6,12 @@ from itertools import islice
 from typing import Any, Protocol
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume
-from airflow_async_rest.core.dead_letters import RESET, UNREADABLE, DeadLetterFolder, PartId, Record, whole_batches
+from airflow_async_rest.core.dead_letters import RESET, UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
 from airflow_async_rest.core.journal import Journal
+from airflow_async_rest.core.letter_lines import whole_batches
 from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.part_files import PartId
 from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.worker_thread import WorkerThread
@@ -191,7 +193,7 @@ class Keeper:
             await self._write(recorder, progress, last=last)
 
     async def _write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool) -> None:
-        snapshot = recorder.snapshot()
+        snapshot = recorder.snapshot(letters=last or recorder.is_due)
         try:
             await self._write_part(snapshot.records)
         except DeadLetterStoreError:
@@ -243,6 +245,8 @@ class Keeper:
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True)
+                if self._begun:
+                    await self._files.call(self._folder.check, self._parts)
         except (LoadError, ConfigurationError) as failure:
             self._journal.complain("stage the last rows; a retry fetches them again", failure)
         except (DeadLetterStoreError, TimeoutError) as failure:

@@ -1,14 +1,15 @@
 """The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
 
 import json
-from collections import deque
-from collections.abc import Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.dead_letters import Record, shown_record, to_record
+from airflow_async_rest.core.dead_letters import UNREADABLE, Record, shown_record, to_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.response import is_permanent
@@ -17,6 +18,10 @@ from airflow_async_rest.core.retry import RequestRetry
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
 _SAMPLE_BYTES = 48_000
+# Of records that wait for a part: so many, or so long.
+_MOST_UNWRITTEN = 100
+_LONGEST_UNWRITTEN_SECONDS = 30.0
+_LONG_AGO = float("-inf")
 _NO_ROW = -1  # in the sample: an item, not one of its rows
 
 
@@ -24,8 +29,10 @@ _NO_ROW = -1  # in the sample: an item, not one of its rows
 class Snapshot:
     """One moment's state, taken in one go on the event loop's thread.
 
+    :param unfinished: rows without an outcome, and those whose outcome is in no part after this snapshot.
     :param batches: of the unfinished rows, those that are in one request.
-    :param records: dead letters and resolutions since the snapshot before, to be written first.
+    :param unwritten: dead letters and resolutions that are to be written first.
+    :param resolved: of the items that are fetched, those that were dead.
     :param fetched: items whose rows are to be staged with it: delivered in it, though not yet in the account.
     """
 
@@ -34,8 +41,27 @@ class Snapshot:
     unfinished: frozenset[int]
     batches: tuple[tuple[int, ...], ...]
     totals: dict[str, Any]
-    records: list[DeadLetter | Record]
+    unwritten: "list[_Unwritten]"
+    resolved: list[Record]
     fetched: list[int]
+
+    @property
+    def records(self) -> list[DeadLetter | Record]:
+        """What is to be written into a part."""
+        return [*(one.record for one in self.unwritten), *self.resolved]
+
+
+class _Unwritten(NamedTuple):
+    """A record that is in no part yet, and what the totals count for it.
+
+    :param item: its index.
+    :param request: that carried its row; see ``Recorder._pending``.
+    """
+
+    item: int
+    record: DeadLetter | Record
+    counts: Mapping[str, int]
+    request: int
 
 
 class Recorder:
@@ -64,7 +90,8 @@ class Recorder:
                 self._pending.update(dict.fromkeys(batch, next(self._requests)))
         self._dead_before = dict(resume.dead) if resume else {}
         self._known_dead = set(resume.known_dead) if resume else set()
-        self._records: list[DeadLetter | Record] = []
+        self._unwritten: list[_Unwritten] = []
+        self._unwritten_since = 0.0
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
@@ -82,7 +109,7 @@ class Recorder:
         for index in (*resume.resolved, *resume.delivered):
             self.totals.delivered += 1
             # Said again in a part of this try: the part that says it belongs to no checkpoint.
-            self._records.append({"index": index, "resolved": True})
+            self._add_resolved(index, {"delivered": 1})
         for record in resume.sample:
             if record["index"] in resume.counted:
                 self._add_to_sample((record["index"], _NO_ROW), shown_record(record, payloads=self._sample_payloads))
@@ -136,10 +163,10 @@ class Recorder:
             self.delivered_now += 1
             self._note(failed=False)
             return
-        self._pending.pop(outcome.index, None)
+        request = self._pending.pop(outcome.index, 0)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
-            self._records.append(outcome)
+            self._add(_Unwritten(outcome.index, outcome, {}, request))
             self._known_dead.add(outcome.index)
             shown = shown_record(to_record(outcome), payloads=self._sample_payloads)
             self._add_to_sample((outcome.index, _NO_ROW), shown)
@@ -147,23 +174,25 @@ class Recorder:
                 self._note(failed=True)
             return
         if isinstance(outcome, Skipped):
+            counts = {"skipped": 1}
             self.totals.skipped += 1
         else:
+            counts = {"delivered": 1, "already_there": int(outcome.already_there)}
             self.totals.delivered += 1
             self.totals.already_there += outcome.already_there
             self.delivered_now += 1
             self._note(failed=False)
         if outcome.index in self._known_dead:
-            self._resolve(outcome.index)
+            self._add_resolved(outcome.index, counts, request)
 
     def delivered(self, items: Sequence[Item], already_there: int = 0) -> None:
         """Note that rows were delivered; so many of them by an earlier attempt, whose answer was lost."""
-        for item in items:
-            del self._pending[item.index]
         if self._known_dead:
             for item in items:
                 if item.index in self._known_dead:
-                    self._resolve(item.index)
+                    self._add_resolved(item.index, {"delivered": 1}, self._pending[item.index])
+        for item in items:
+            del self._pending[item.index]
         self.totals.delivered += len(items)
         self.totals.already_there += already_there
         self.delivered_now += len(items)
@@ -171,9 +200,16 @@ class Recorder:
             for _ in range(min(len(items), _BREAKER_WINDOW)):
                 self._note(failed=False)
 
-    def _resolve(self, index: int) -> None:
+    def _add_resolved(self, index: int, counts: Mapping[str, int], request: int = 0) -> None:
         self._known_dead.discard(index)
-        self._records.append({"index": index, "resolved": True})
+        self._add(_Unwritten(index, {"index": index, "resolved": True}, counts, request))
+
+    def _add(self, unwritten: _Unwritten) -> None:
+        if not self._unwritten:
+            self._unwritten_since = time.monotonic()
+        self._unwritten.append(unwritten)
+        if isinstance(unwritten.record, DeadLetter) and unwritten.record.reason == UNREADABLE:
+            self._unwritten_since = _LONG_AGO  # unfinished, a retry would send it again: the API took it
 
     def refused_again(self, letter: DeadLetter) -> bool:
         """Tell whether an item that was dead already was refused for good, or not even sent, once more.
@@ -206,7 +242,13 @@ class Recorder:
     @property
     def unwritten(self) -> int:
         """Dead-letter records that are in no part yet."""
-        return len(self._records)
+        return len(self._unwritten)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what is in no part yet is to be written now: a part for each letter would be too many of them."""
+        waited = time.monotonic() - self._unwritten_since
+        return len(self._unwritten) >= _MOST_UNWRITTEN or (self.unwritten > 0 and waited >= _LONGEST_UNWRITTEN_SECONDS)
 
     def replayed(self) -> dict[str, int]:
         """Give what became of the dead letters that this try has sent again."""
@@ -214,28 +256,37 @@ class Recorder:
         waiting = len(self._again & self._pending.keys())
         return {"sent": sent, "delivered": self.delivered_now, "failed": sent - waiting - self.delivered_now}
 
-    def snapshot(self) -> Snapshot:
-        """Take the state of this moment; what it has is the caller's to write, and to confirm or give back."""
-        records, self._records = self._records, []
+    def snapshot(self, *, letters: bool = True) -> Snapshot:
+        """Take the state of this moment; what it has is the caller's to write, and to confirm or give back.
+
+        :param letters: whether records go with it; else the rows of those that are in no part are unfinished in it.
+        """
         fetched, self._fetched = self._fetched, []
+        resolved: list[Record] = [{"index": index, "resolved": True} for index in fetched if index in self._known_dead]
+        written, self._unwritten = (self._unwritten, []) if letters or resolved else ([], self._unwritten)
         digest = self._digest.hexdigest() if self._digest else self._digest_before
+        unfinished = self._pending | {left.item: left.request for left in self._unwritten}
+        totals = self._totals_without(self._unwritten)
         return Snapshot(
             self._position,
             digest,
-            frozenset(self._pending).difference(fetched),
-            self._batches(),
-            {**self.totals.to_json(), "delivered": self.totals.delivered + len(fetched)},
-            records + [{"index": index, "resolved": True} for index in fetched if index in self._known_dead],
+            frozenset(unfinished).difference(fetched),
+            _batches(unfinished),
+            {**totals, "delivered": totals["delivered"] + len(fetched)},
+            written,
+            resolved,
             fetched,
         )
 
-    def _batches(self) -> tuple[tuple[int, ...], ...]:
-        """Give the unfinished rows that are in one request."""
-        requests: dict[int, list[int]] = {}
-        for index, request in self._pending.items():
-            if request:
-                requests.setdefault(request, []).append(index)
-        return tuple(tuple(sorted(batch)) for batch in requests.values())
+    def _totals_without(self, unwritten: Sequence[_Unwritten]) -> dict[str, Any]:
+        """Return the totals, in which these rows have no outcome."""
+        totals = self.totals.to_json()
+        reasons = Counter(one.record.reason for one in unwritten if isinstance(one.record, DeadLetter))
+        totals["reasons"] = dict(self.totals.reasons - reasons)
+        for one in unwritten:
+            for name, number in one.counts.items():
+                totals[name] -= number
+        return totals
 
     def confirm(self, snapshot: Snapshot) -> None:
         """Count the items as delivered whose rows are kept now."""
@@ -246,9 +297,8 @@ class Recorder:
 
     def give_back(self, snapshot: Snapshot) -> None:
         """Take back records that could not be written, and items whose rows could not be staged."""
-        fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
-        records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
-        self._records = records + self._records
+        self._unwritten = snapshot.unwritten + self._unwritten
+        self._unwritten_since = _LONG_AGO
         self._fetched = snapshot.fetched + self._fetched
 
     def show_refused(self, record: Record) -> None:
@@ -282,6 +332,15 @@ class Recorder:
             "failed_items_omitted": self.totals.failures.total() - len(self._sample),
             "resumed_from": self.resumed_from,
         }
+
+
+def _batches(unfinished: Mapping[int, int]) -> tuple[tuple[int, ...], ...]:
+    """Return the rows that are in one request. :param unfinished: index -> request."""
+    requests: dict[int, list[int]] = {}
+    for index, request in unfinished.items():
+        if request:
+            requests.setdefault(request, []).append(index)
+    return tuple(tuple(sorted(batch)) for batch in requests.values())
 
 
 def _size(record: Record) -> int:

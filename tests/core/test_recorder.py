@@ -97,6 +97,54 @@ def test_a_snapshot_has_the_records_since_the_one_before():
     assert recorder.unwritten == 1
 
 
+def test_what_is_in_no_part_is_unfinished_in_a_snapshot_without_it():
+    recorder = recorder_of(Delivered(0, 1), dead(1), dead(2), Skipped(3), taken=[4])
+    early = recorder.snapshot(letters=False)
+    assert (early.records, early.unfinished) == ([], {1, 2, 4})
+    assert [early.totals[name] for name in ("read", "delivered", "skipped", "reasons")] == [5, 1, 1, {}]
+    assert counts(recorder) == (5, 1, 2, 1, 1)
+    late = recorder.snapshot()
+    assert ([record.index for record in late.records], late.unfinished) == ([1, 2], {4})
+    assert late.totals["reasons"] == {"http_422": 2}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counted"), [(Delivered(1, 1), "delivered"), (Delivered(1, 1, already_there=True), "already_there")]
+)
+def test_a_resolution_that_is_in_no_part_is_unfinished_too(outcome, counted):
+    recorder = recorder_of(outcome, resume=resume_after(dead(1)))
+    assert recorder.totals.to_json()[counted] == 1
+    early = recorder.snapshot(letters=False)
+    assert (early.unfinished, early.totals[counted], early.totals["delivered"]) == ({1}, 0, 0)
+    assert recorder.snapshot().totals[counted] == 1
+
+
+def test_a_batch_that_failed_is_still_one_until_it_is_in_a_part():
+    recorder = Recorder()
+    recorder.continue_digest(SourceDigest())
+    recorder.take_batch([item(0), item(1), item(2)])
+    recorder.record(dead(0))
+    recorder.record(dead(2))
+    assert recorder.snapshot(letters=False).batches == ((0, 1, 2),)
+    assert recorder.snapshot().batches == ((1,),)
+
+
+def test_records_are_due_when_there_are_many_or_they_waited_or_must_not_be_sent_again(monkeypatch):
+    recorder = recorder_of(*map(dead, range(99)))
+    assert not recorder.is_due
+    assert recorder_of(*map(dead, range(100))).is_due
+    assert recorder_of(dead(0, "answer_unreadable")).is_due
+    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
+    assert recorder.is_due
+    assert not recorder_of(Delivered(0, 1)).is_due
+
+
+def test_records_given_back_are_due():
+    recorder = recorder_of(dead(0))
+    recorder.give_back(recorder.snapshot())
+    assert recorder.is_due
+
+
 def test_records_given_back_come_before_later_ones():
     recorder = recorder_of(dead(0))
     first = recorder.snapshot()
