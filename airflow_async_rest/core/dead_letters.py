@@ -117,6 +117,8 @@ class DeadLetterFolder:
         """
         plain = [to_record(record) if isinstance(record, DeadLetter) else record for record in records]
         there, parts = self._look()
+        if RESET in plain:  # it comes after all there is, of whatever try, and so does what follows
+            self._try_number = max(self._try_number or 1, max(there.union(parts), default=(1, 0))[0])
         part = self._next_part(there.union(parts))
         if RESET in plain:
             self._known, parts = set(), []

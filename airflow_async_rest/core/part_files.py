@@ -65,9 +65,12 @@ class PartFiles:
 
         :return: None for the list where there is none: the first version wrote none.
         """
-        if not self._path.exists():
+        try:
+            names = [file.name for file in self._path.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            if self._path.exists():
+                raise
             return set(), None
-        names = [file.name for file in self._path.iterdir()]
         there = {(int(match[1]), int(match[2])) for match in map(_PART_NAME.fullmatch, names) if match}
         if _LIST_NAME not in names:
             return there, None
