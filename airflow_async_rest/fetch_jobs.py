@@ -15,7 +15,7 @@ from airflow_async_rest.core.answer import AnswerReader, Rows
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.columns import Columns, RowShape
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, KilledError, LoadError
+from airflow_async_rest.core.errors import ConfigurationError, KilledError, LoadError, StoppedError
 from airflow_async_rest.core.fetch_request import Body, FetchRequestBuilder
 from airflow_async_rest.core.fetching import FetchPlan
 from airflow_async_rest.core.job import Fetch, Job
@@ -28,6 +28,7 @@ from airflow_async_rest.folders import TaskScope, open_folder
 from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, make_job
+from airflow_async_rest.lives import UNMARKED
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.runtime import airflow_errors
@@ -73,9 +74,12 @@ def table_job(
     :param source_parts: what the items depend on.
     :param expected: see :class:`~airflow_async_rest.core.job.Job`.
     :raises ConfigurationError: when an argument or a connection is wrong; names it.
+    :raises StoppedError: when the state store fails in a retry: rows of another life of the run might be gone on with.
     """
     conn_id, plan = destination
-    loader = TableLoader(open_engine(conn_id), plan, _about(scope), log)
+    if not scope.life.is_known and scope.try_number > 1:
+        raise StoppedError("the task state store does not answer, and it knows of which run the rows in staging are")
+    loader = TableLoader(open_engine(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
     shape = RowShape(asking.columns, known=known, window={"start": window.start, "end": window.end} if window else None)
     loader.choose_columns(shape.names)
@@ -177,7 +181,7 @@ def _about(scope: TaskScope) -> dict[str, Any]:
 def forget(context: "Context", conn_id: str, destination_table: str) -> None:
     """Remove what says that a load is done, once Airflow knows of the task's success: a Clear then begins anew."""
     schema = destination_table.rpartition(".")[0] or None
-    forget_load(conn_id, schema, _about(TaskScope.of(context)))
+    forget_load(conn_id, schema, _about(TaskScope.of(context, UNMARKED)))
 
 
 def given_items(items: Any) -> GivenItems:

@@ -169,6 +169,15 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://aws_default@bucket/dead_letters",
                         "default": "",
                     },
+                    "file_mode": {
+                        "description": "Who may read dead letters on a disk: the mode of their files, whatever the "
+                        "umask is; folders that are made for them can be entered by the same. Where the API server "
+                        "runs as another user than the tasks, 0640 and a group that both are in.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "0640",
+                        "default": "0600",
+                    },
                     "xcom_payloads": {
                         "description": "Whether the failed items in XCom show their payloads.",
                         "version_added": "0.1.0",

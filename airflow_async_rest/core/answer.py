@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 
 from airflow_async_rest.core.columns import MISSING, RowShape, follow, parse_path
-from airflow_async_rest.core.dead_letters import parse_exactly
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.headers import parse_content_type
+from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.models import Response
 
 Row = dict[str, Any]

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.dead_letters import Latest, PartId, Record, whole_batches
+from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.encoding import stable_bytes
+from airflow_async_rest.core.letter_lines import Latest, whole_batches
 from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.part_files import PartId, from_runs, to_runs
 
 _VERSION = 2
 # Of unfinished rows, more only where dead letters cannot be written.
@@ -88,7 +90,7 @@ class Checkpoint:
         return replace(self, totals={**self.totals, "reasons": dict(counted)})
 
     def before(self, records: Iterable[DeadLetter | Record]) -> "Checkpoint":
-        """Return it without records that are in no part, as a full disk leaves it.
+        """Return it without records that are in no part yet.
 
         What failed counts as unfinished, so that a retry sends it again, in the same requests.
         """
@@ -105,13 +107,7 @@ class Checkpoint:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as the state store keeps it: of parts, the first and last numbers of each run of them."""
-        runs: list[list[int]] = []
-        for number, seq in sorted(self.parts):
-            if runs and runs[-1][0] == number and runs[-1][2] == seq - 1:
-                runs[-1][2] = seq
-            else:  # another try, or a gap: a part between them is another writer's, and not of these totals
-                runs.append([number, seq, seq])
+        """Give it as the state store keeps it."""
         alone = sorted(self.unfinished.difference(*self.batches))
         return {
             "version": _VERSION,
@@ -121,7 +117,7 @@ class Checkpoint:
             "unfinished": alone if len(alone) <= _MOST_SINGLY else _runs(alone),
             "batches": [_runs(batch) for batch in self.batches],
             "totals": dict(self.totals),
-            "parts": runs,
+            "parts": to_runs(self.parts),
             **({"resolved": _runs(sorted(self.resolved))} if self.resolved else {}),
             **({"written_by": [self.written_by.number, *self.written_by.series]} if self.written_by else {}),
             **({"report": dict(self.report)} if self.report is not None else {}),
@@ -141,11 +137,7 @@ class Checkpoint:
                 digest=str(value["digest"]),
                 unfinished=frozenset(_numbers(alone) if isinstance(alone, str) else map(int, alone)).union(*batches),
                 totals=dict(value["totals"]),
-                parts=tuple(
-                    (int(number), seq)
-                    for number, first, last in value["parts"]
-                    for seq in range(int(first), int(last) + 1)
-                ),
+                parts=tuple(from_runs(value["parts"])),
                 batches=batches,
                 resolved=frozenset(_numbers(value.get("resolved", ""))),
                 written_by=Try(int(writer[0]), tuple(map(int, writer[1:]))) if writer else None,

@@ -26,6 +26,7 @@
     ├── FailuresError                 all was tried, and more failed than max_failures allows
     ├── SourceChangedError                the query no longer returns what an earlier try read: start over
     └── DeadLetterStoreError              the dead-letter folder cannot be written or read
+        └── DeadLettersGoneError          parts of it were removed: what they had is in no other place
 """
 
 
@@ -159,3 +160,7 @@ class SourceChangedError(AsyncRestError):
 
 class DeadLetterStoreError(AsyncRestError):
     """The dead-letter folder cannot be written, or a part of it cannot be read."""
+
+
+class DeadLettersGoneError(DeadLetterStoreError):
+    """Parts of the dead-letter folder are missing, or all of it."""

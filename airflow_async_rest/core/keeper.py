@@ -8,10 +8,12 @@ from itertools import islice
 from typing import Any, Protocol
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, Try
-from airflow_async_rest.core.dead_letters import RESET, UNREADABLE, DeadLetterFolder, PartId, Record, whole_batches
+from airflow_async_rest.core.dead_letters import RESET, UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
 from airflow_async_rest.core.journal import Journal
+from airflow_async_rest.core.letter_lines import whole_batches
 from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.part_files import PartId
 from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.worker_thread import WorkerThread
@@ -257,7 +259,7 @@ class Keeper:
         last: bool,
         report: Mapping[str, Any] | None = None,
     ) -> None:
-        snapshot = recorder.snapshot()
+        snapshot = recorder.snapshot(letters=last or recorder.is_due)
         failure = await self._write_part(snapshot.records)
         checkpoint = self._checkpoint(snapshot, snapshot.totals)
         if failure is not None:
@@ -284,7 +286,7 @@ class Keeper:
         return None
 
     def _checkpoint(self, snapshot: Snapshot, totals: Mapping[str, Any]) -> Checkpoint:
-        return Checkpoint(
+        checkpoint = Checkpoint(
             self._fingerprint or "",
             snapshot.position,
             snapshot.digest,
@@ -294,6 +296,7 @@ class Keeper:
             snapshot.batches,
             written_by=self._try,
         )
+        return checkpoint.before(snapshot.held) if snapshot.held else checkpoint
 
     def _store_soon(self, state: Mapping[str, Any], *, last: bool) -> None:
         """Have the state store keep something; nobody waits for it, and one that is still busy is left alone.
@@ -329,6 +332,8 @@ class Keeper:
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True, report=report)
+                if self._begun:
+                    await self._files.call(self._folder.check, self._parts)
         except (LoadError, ConfigurationError) as failure:
             self._journal.complain("stage the last rows; a retry fetches them again", failure)
         except (DeadLetterStoreError, TimeoutError) as failure:

@@ -188,7 +188,7 @@ class LoadKeeper(Keeper):
             retry fetches these items again.
         """
         rows, failure = self.buffer.take(), None
-        with self._transaction(recorder, rows) as snapshot:
+        with self._transaction(recorder, rows, letters=last or recorder.is_due) as snapshot:
             if rows or snapshot.records or self._fingerprint is not None:
                 refused = await self._database.call(self._loader.stage, rows) if rows else []
                 _rows_of(recorder.totals).staged += len(rows) - len(refused)
@@ -200,13 +200,16 @@ class LoadKeeper(Keeper):
         return failure
 
     @contextlib.contextmanager
-    def _transaction(self, recorder: Recorder, rows: Sequence[PlacedRow]) -> Iterator[Snapshot]:
+    def _transaction(
+        self, recorder: Recorder, rows: Sequence[PlacedRow], *, letters: bool = True
+    ) -> Iterator[Snapshot]:
         """Take a snapshot, which counts when the block has committed it; else all is as it was before.
 
         :param rows: that go with it.
+        :param letters: see :meth:`~airflow_async_rest.core.recorder.Recorder.snapshot`.
         :raises LoadError: for whatever the block raises that is no error of this package.
         """
-        snapshot, before = recorder.snapshot(), replace(_rows_of(recorder.totals))
+        snapshot, before = recorder.snapshot(letters=letters), replace(_rows_of(recorder.totals))
         try:
             yield snapshot
         except BaseException as error:

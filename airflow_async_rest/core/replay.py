@@ -11,9 +11,10 @@ from airflow_async_rest.core.batch_source import Cutter, Reunited
 from airflow_async_rest.core.bodies import kept_body, kept_payload
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES
-from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, PartId, Record, to_record
+from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.part_files import PartId
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.source import OnDigest
@@ -167,6 +168,12 @@ class Replay:
     def parts(self) -> list[PartId]:
         """Give no parts: a replay starts nothing anew."""
         return []
+
+    def check(self, parts: Iterable[PartId]) -> None:
+        """Check that all parts are still there; see :meth:`DeadLetterFolder.check`."""
+        del parts  # a replay has none of its own
+        for folder in self._folders:
+            folder.check()
 
     def write(self, records: Iterable[DeadLetter | Record]) -> PartId:
         """Write what became of the items, each where its dead letter lies."""

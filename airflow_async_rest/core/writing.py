@@ -5,7 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from airflow_async_rest.core.errors import AsyncRestError, DeadLetterStoreError, StoppedError
+from airflow_async_rest.core.errors import (
+    AsyncRestError,
+    DeadLettersGoneError,
+    DeadLetterStoreError,
+    StoppedError,
+)
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper
 from airflow_async_rest.core.loading import RowBuffer
@@ -92,6 +97,8 @@ class Writing:
         """
         try:
             await self._keeper.write(self._recorder, progress)
+        except DeadLettersGoneError:
+            raise  # trying again cannot help
         except Exception as error:  # whatever the folder's storage raises
             if isinstance(error, AsyncRestError) and not isinstance(error, DeadLetterStoreError):
                 raise

@@ -42,11 +42,13 @@ class Register:
     :param schema: None: the connection's own.
     :param load_id: the line that is ours.
     :param mark: of this try; another's is another.
+    :param life: of the run, which its checkpoints have; None where it is not known.
     """
 
-    def __init__(self, schema: str | None, load_id: str, mark: str) -> None:
+    def __init__(self, schema: str | None, load_id: str, mark: str, life: str | None = None) -> None:
         self._load_id = load_id
         self._mark = mark
+        self._life = life
         self._schema = schema
         self._table = Table(
             NAME,
@@ -83,7 +85,11 @@ class Register:
                 raise
 
     def take_over(self, connection: Connection) -> Earlier | None:
-        """Put our mark on the load's line, and read it; committed. :return: None when there is no line."""
+        """Put our mark on the load's line, and read it; committed.
+
+        :return: None when there is no line, or one of another life of the run: what that has staged is stale, and what
+            it has loaded is not ours.
+        """
         # As of now, lest it be taken for abandoned while it goes on.
         ours = update(self._table).where(self._ours).values(owner=self._mark, updated_at=_now())
         if connection.execute(ours).rowcount == 0:
@@ -93,9 +99,11 @@ class Register:
         query = select(columns.checkpoint, columns.state, columns.rows_loaded).where(self._ours)
         line = connection.execute(query).one()
         connection.commit()
-        return Earlier(
-            json.loads(line.checkpoint) if line.checkpoint else None, LoadState(line.state), line.rows_loaded
-        )
+        checkpoint = json.loads(line.checkpoint) if line.checkpoint else None
+        its_life = checkpoint and checkpoint.pop("life", None)
+        if self._life and its_life and its_life != self._life:
+            return None
+        return Earlier(checkpoint, LoadState(line.state), line.rows_loaded)
 
     def begin(self, connection: Connection, about: Mapping[str, Any]) -> None:
         """Begin a load anew: with a line that has no checkpoint; committed.
@@ -113,8 +121,9 @@ class Register:
 
         :raises LoadError: when another try has taken over.
         """
+        life = {"life": self._life} if self._life else {}
         values = {
-            "checkpoint": json.dumps(checkpoint, separators=(",", ":")),
+            "checkpoint": json.dumps({**checkpoint, **life}, separators=(",", ":")),
             "state": state.value,
             "rows_loaded": loaded,
             "updated_at": _now(),

@@ -1,7 +1,5 @@
 """ReplayDeadLettersOperator: what failed, sent again as it was."""
 
-import ast
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +11,7 @@ from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.operators.rendering import TextKeepingOperator, list_in
 from airflow_async_rest.operators.upstream_reports import (
     Reports,
     find_reports,
@@ -207,9 +205,8 @@ def folder_uris(value: Any) -> list[str]:
 
     :raises ConfigurationError: when it is something else.
     """
-    if isinstance(value, str) and value.startswith("["):  # a list that went through a template
-        with contextlib.suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(value)
+    if isinstance(value, str) and value.lstrip().startswith("["):  # a list that went through a template
+        value = list_in(value, "dead_letters")
     entries = [value] if isinstance(value, str) or value is None else value
     try:
         uris = [entry for entry in entries if entry not in (None, "", "None")]
@@ -217,7 +214,7 @@ def folder_uris(value: Any) -> list[str]:
         uris = [None]
     if not all(isinstance(uri, str) for uri in uris):
         raise ConfigurationError(
-            f"dead_letters={value!r}: write a folder's URI, a list of them, or null; as a report's 'dead_letters' "
+            f"dead_letters={value!r:.200}: write a folder's URI, a list of them, or null; as a report's 'dead_letters' "
             "gives it."
         )
     return list(dict.fromkeys(uris))

@@ -250,6 +250,7 @@ def test_a_start_over_makes_earlier_dead_letters_void_even_unreadable_ones(api, 
 
 
 def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
     monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.01)
     store, writing = Store(), threading.Event()
 

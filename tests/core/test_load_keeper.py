@@ -369,6 +369,7 @@ class Failing(DeadLetterFolder):
 
 def test_dead_letters_that_can_be_written_a_little_later_lose_no_rows(fetch, database, api, tmp_path, monkeypatch):
     monkeypatch.setattr("airflow_async_rest.core.loading.CHUNK_ROWS", 1000)
+    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
     folder = Failing(tmp_path, 1)
     folder.times, folder.failed = 1, threading.Event()
 
@@ -386,9 +387,9 @@ def test_dead_letters_that_can_be_written_a_little_later_lose_no_rows(fetch, dat
 def test_dead_letters_that_cannot_be_written_end_the_job_before_memory_does(fetch, database, api, tmp_path):
     folder = Failing(tmp_path, 1)
     folder.times = 10**9
-    api.answer = failing(0, 1)
+    api.answer = failing(*range(100))
     with pytest.raises(DeadLetterStoreError, match="the storage is away"):
-        fetch(10_000, max_failures=2, folder=folder)
+        fetch(10_000, max_failures=100, folder=folder)
     assert len(api.seen) < 5_000
     api.answer = rows_of
     assert account(fetch(100)) == (100, 100, 0, 0, 0)

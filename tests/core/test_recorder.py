@@ -98,6 +98,49 @@ def test_a_snapshot_has_the_records_since_the_one_before():
     assert recorder.unwritten == 1
 
 
+def kept(snapshot) -> Checkpoint:
+    """Return the checkpoint that goes with a snapshot."""
+    about = (snapshot.position, snapshot.digest, snapshot.unfinished, snapshot.totals, ())
+    return Checkpoint("", *about, batches=snapshot.batches).before(snapshot.held)
+
+
+def test_what_is_in_no_part_is_unfinished_in_the_checkpoint():
+    recorder = recorder_of(Delivered(0, 1), dead(1), dead(2), Skipped(3), taken=[4])
+    early = recorder.snapshot(letters=False)
+    assert (early.records, kept(early).unfinished) == ([], {1, 2, 4})
+    assert [kept(early).totals[name] for name in ("read", "delivered", "skipped", "reasons")] == [5, 1, 1, {}]
+    assert counts(recorder) == (5, 1, 2, 1, 1)
+    late = recorder.snapshot()
+    assert ([record.index for record in late.records], kept(late).unfinished) == ([1, 2], {4})
+    assert kept(late).totals["reasons"] == {"http_422": 2}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counted"), [(Delivered(1, 1), "delivered"), (Delivered(1, 1, already_there=True), "already_there")]
+)
+def test_a_delivery_that_no_part_tells_is_in_the_checkpoint(outcome, counted):
+    recorder = recorder_of(outcome, resume=resume_after(dead(1)))
+    early = kept(recorder.snapshot(letters=False))
+    assert (early.unfinished, early.resolved, early.totals[counted]) == (frozenset(), {1}, 1)
+    assert kept(recorder.snapshot()).resolved == frozenset()
+
+
+def test_records_are_due_when_there_are_many_or_they_waited_or_must_not_be_sent_again(monkeypatch):
+    recorder = recorder_of(*map(dead, range(99)))
+    assert not recorder.is_due
+    assert recorder_of(*map(dead, range(100))).is_due
+    assert recorder_of(dead(0, "answer_unreadable")).is_due
+    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
+    assert recorder.is_due
+    assert not recorder_of(Delivered(0, 1)).is_due
+
+
+def test_records_given_back_are_due():
+    recorder = recorder_of(dead(0))
+    recorder.give_back(recorder.snapshot())
+    assert recorder.is_due
+
+
 def test_records_given_back_come_before_later_ones():
     recorder = recorder_of(dead(0))
     first = recorder.snapshot()

@@ -10,9 +10,9 @@ from airflow_async_rest.core.errors import LoadError
 from airflow_async_rest.core.loading import Earlier, LoadState
 
 
-def begun(database, run="run", **plan):
+def begun(database, run="run", life=None, **plan):
     """Give a loader that has begun, with one row staged and committed."""
-    loader = database.loader(run=run, **plan)
+    loader = database.loader(run=run, life=life, **plan)
     loader.open()
     loader.begin(resumed=False, staged=0)
     loader.stage(placed([{"id": 1}]))
@@ -225,3 +225,20 @@ def test_the_longest_names_that_airflow_allows_fit(table):
     table.loaders.append(loader)
     loader.open()
     loader.begin(resumed=False, staged=0)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "goes_on"),
+    [("first", "first", True), ("first", "second", False), (None, "second", True), ("first", None, True)],
+)
+@pytest.mark.parametrize("state", list(LoadState))
+def test_a_load_goes_on_in_the_same_life_of_its_run_only(table, state, before, now, goes_on):
+    loader = begun(table, life=before)
+    loader.commit({"position": 7}, state, 3)
+    after = table.loader(life=now)
+    assert after.open() == (Earlier({"position": 7}, state, 3) if goes_on else None)
+    after.begin(resumed=False, staged=0)
+    [staging] = table.staging_tables()
+    assert count(table, staging) == 0
+    after.commit({"position": 1}, LoadState.STAGING, 0)
+    assert table.loader(life=now).open() == Earlier({"position": 1}, LoadState.STAGING, 0)

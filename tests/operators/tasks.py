@@ -30,9 +30,9 @@ def make_task():
 
         writing._WRITE_EVERY_SECONDS = float(os.environ["WRITE_EVERY_SECONDS"])
     if "DISK_IS_FULL" in os.environ:
-        from airflow_async_rest.core import dead_letters
+        from airflow_async_rest.core.part_files import PartFiles
 
-        dead_letters._write_whole = full_disk
+        PartFiles._write_whole = full_disk
     return sql_to_rest(
         sql=READINGS.format(rows=os.environ["ROWS"]),
         max_failures=int(os.environ.get("MAX_FAILURES", "0")),
@@ -43,7 +43,7 @@ def make_task():
     )
 
 
-def full_disk(file, data):
+def full_disk(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

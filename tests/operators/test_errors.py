@@ -105,6 +105,7 @@ ARGUMENTS = {
     "max_failures": ({"max_failures": "some"}, r"max_failures='some': write a number of items, such as 25, or a share"),
     "max_failures: negative": ({"max_failures": -1}, r"max_failures=-1"),
     "dead_letter_path": ({"dead_letter_path": "nosuch://bucket/x"}, r"dead_letter_path 'nosuch://bucket/x/.*cannot be"),
+    "dead_letter_path: relative": ({"dead_letter_path": "x"}, r"dead_letter_path='x': write an absolute path such as"),
     "window: unreadable": ({"window_start": "1st", "window_end": "2026-01-02"}, r"window_start='1st': write a date or"),
     "window: half": ({"window_start": "2026-01-01"}, r"window_end is missing: the argument gives only the other end"),
     "window: reversed": (
