@@ -146,7 +146,7 @@ class RowSource:
                 self._check_columns(chunk[0])
             items = self._make(index, chunk)
             if self._repeated is not None:
-                self._repeated.add([item.identity for item in items])
+                self._repeated.add(items)
             if passed:
                 items = passed.to_send(index, items)
             self._settle_early(items)

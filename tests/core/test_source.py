@@ -348,14 +348,13 @@ def test_rows_whose_key_came_before_are_counted(keys, count):
     assert count_repeated([{"k": key, "part": 1} for key in keys], ("k", "part")) == count
 
 
-def test_more_keys_than_are_kept_are_sampled(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.repeated_keys._MOST", 1000)
-    repeated = RepeatedKeys()
-    for _ in range(2):
-        for first in range(0, 50_000, 500):
-            repeated.add([b"[%d]" % key for key in range(first, first + 500)])
-            assert len(repeated._seen) <= 1000
-    assert 0 < repeated.count <= 50_000
+def test_of_more_keys_than_are_kept_a_share_is_looked_at(monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.repeated_keys._MOST", 20_000)
+    keys = [*range(50_000), *range(50_000)]
+    assert 0 < count_repeated([{"k": key} for key in keys]) <= 50_000
+    assert count_repeated([{"k": key} for key in [*range(20_000), *range(20_000)]]) == 20_000 // 16
+    twice = [key // 2 for key in range(100_000)]  # each right after the first
+    assert 20_000 < count_repeated([{"k": key} for key in twice]) <= 50_000
 
 
 def test_rows_that_are_read_anew_are_counted_anew():
