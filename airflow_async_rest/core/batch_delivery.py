@@ -282,7 +282,7 @@ class BatchDelivery:
         return DeadLetter.of(
             item,
             result.reason,
-            detail=self._excerpts.redact(result.detail),
+            detail=self._excerpts.text(result.detail),
             status=result.status,
             attempts=group.requests,
             request=request,

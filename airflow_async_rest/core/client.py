@@ -132,7 +132,7 @@ class RestClient:
             return self._broken(attempt, error, time.perf_counter() - started)
         if self._proxy is not None and self._is_of_proxy(answer.status):
             raise proxy_credentials_error()
-        return Response(*answer, time.perf_counter() - started)
+        return Response(*answer, time.perf_counter() - started, None, self._settings.redaction)
 
     @property
     def _is_tunnelled(self) -> bool:
@@ -161,7 +161,7 @@ class RestClient:
         if status is None:
             failure.sent = attempt.sent and was_sent(error, failure)
             raise failure from error
-        return Response(status, attempt.headers or {}, b"", seconds, failure)
+        return Response(status, attempt.headers or {}, b"", seconds, failure, self._settings.redaction)
 
     async def _follow(
         self, session: aiohttp.ClientSession, request: Request, attempt: Attempt, answer: Answer | None = None

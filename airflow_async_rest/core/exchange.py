@@ -121,4 +121,4 @@ class Exchange:
 
     def unsent(self, item: Item, reason: str, detail: str, **more: Any) -> DeadLetter:
         """Make the dead letter of an item that failed for what it is, or for what its answer is."""
-        return DeadLetter.of(item, reason, detail=self._excerpts.redact(detail), **more)
+        return DeadLetter.of(item, reason, detail=self._excerpts.text(detail), **more)

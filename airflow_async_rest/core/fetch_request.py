@@ -82,12 +82,10 @@ class FetchRequestBuilder:
         try:
             target = self._address.url(path).join(URL(link))
         except ValueError as error:
-            raise AnswerError(f"the link to the next page cannot be read ({error}): {link[:200]!r}") from error
+            raise AnswerError(f"the link to the next page cannot be read ({error}): {link!r}") from error
         relative = self._address.relative(target)
         if relative is None or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
-            raise AnswerError(
-                f"the link to the next page leads away from the connection's base URL: {str(target)[:200]!r}"
-            )
+            raise AnswerError(f"the link to the next page leads away from the connection's base URL: {str(target)!r}")
         return relative
 
 

@@ -139,7 +139,8 @@ class JobRun:
         recorder.totals.complete &= self._job.replays  # which reads no rows, so nothing changes about that
         if self._job.fetch is not None:
             recorder.totals.rows = recorder.totals.rows or RowTotals()
-            recorder.totals.keys_ignored = self._job.fetch.plan.reader.count_ignored(recorder.totals.keys_ignored)
+            reader, redact = self._job.fetch.plan.reader, self._job.settings.redact
+            recorder.totals.keys_ignored = reader.count_ignored(recorder.totals.keys_ignored, redact)
         return recorder
 
     async def run(self) -> dict[str, Any]:
@@ -337,7 +338,7 @@ class JobRun:
         # A replay that could not begin has nothing to say of the window, and what was said before stands.
         publish = self._job.publish if self._keeper.has_begun or not self._job.replays else None
         if publish is not None:
-            sample = self._recorder.sample()
+            sample = self._job.settings.redaction.redact_all(self._recorder.sample())
             await self._keeper.publish(lambda: publish(report, sample, error or lost), end)
         await self._observing.close()
         self._keeper.close()

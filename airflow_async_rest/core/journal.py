@@ -30,7 +30,7 @@ class Journal:
 
     def __init__(self, log: Log, redact: Callable[[str], str]) -> None:
         self._log = log
-        self._redact = redact
+        self.redact = redact
         self._failures: Counter[str] = Counter()
         self._said: set[str] = set()
         self._pauses = 0
@@ -155,7 +155,7 @@ class Journal:
     def complain(self, doing: str, error: BaseException) -> None:
         """Warn, once, that something could not be done."""
         if self._first_time(doing):
-            self._log.warning("Could not %s: %s", doing, self._redact(str(error) or repr(error)))
+            self._log.warning("Could not %s: %s", doing, self.redact(str(error) or repr(error)))
 
     def _first_time(self, what: str) -> bool:
         first = what not in self._said
