@@ -58,7 +58,7 @@ class AnswerReader:
         self._function = rows if callable(rows) else None
         self._shape = shape
 
-    def count_ignored(self, earlier: Counter[str], shown: Callable[[str], str]) -> Counter[str]:
+    def count_ignored(self, earlier: Counter[str], shown: Callable[[str], str] = str) -> Counter[str]:
         """Go on counting the keys that are not loaded. :return: the count, which grows as answers are read.
 
         :param shown: takes secrets out of a key.
