@@ -26,7 +26,7 @@ from airflow_async_rest.core.request import EndpointTemplate, Identity, check_me
 from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
 from airflow_async_rest.hooks.rest_connection import RestConnection
-from airflow_async_rest.jobs import GivenItems, PlainCall, Requesting, make_job
+from airflow_async_rest.jobs import GivenItems, PlainCall, Requesting, client_settings, make_job
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.runtime import airflow_errors
@@ -115,10 +115,11 @@ def _fetch_job(
             f"paginate={asking.paginate!r}: write LinkPages(), CursorPages(...), NumberedPages(...) or "
             "OffsetPages(...), which are imported from airflow_async_rest."
         )
-    method, settings = check_method(asking.method), hook.settings()
+    method, settings = check_method(asking.method), client_settings(hook, asking)
     span = tuple(window.texts().values()) if window else (scope.run_id,)
     builder = FetchRequestBuilder(
         base_url=settings.base_url,
+        query_key=settings.query_key,
         endpoint=EndpointTemplate(asking.endpoint),
         method=method,
         query=asking.query,

@@ -1,13 +1,12 @@
 """What operators and ``deliver`` are told, made into jobs of the engine."""
 
 import asyncio
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -31,9 +30,10 @@ from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.settings import parse_concurrency, parse_max_failures
+from airflow_async_rest.core.settings import ClientSettings, parse_concurrency, parse_max_failures
 from airflow_async_rest.core.source import Chunks, Expected, RowSource, Source
 from airflow_async_rest.folders import TaskScope, open_dead_letters, open_folder
+from airflow_async_rest.hooks.connection_secrets import secrets_in_target, settings_of_job
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.runtime import airflow_errors, run_job
 from airflow_async_rest.windows import Window
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 _DEFAULT_CONCURRENCY = 16
 _ITEMS_CHUNK = 1000
-_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,8 @@ def row_job(
     _check_batch(sending, endpoint, method)
     about = window.texts() if window else {"window_start": None, "window_end": None}
     span = tuple(window.texts().values()) if window else (scope.run_id,)
-    encode, redact = json_encoder(hook.naive_timezone()), hook.settings().redact
+    settings = client_settings(hook, sending)
+    encode, hidden = json_encoder(hook.naive_timezone()), secrets_in_target(settings, endpoint.literals)
     builder = RequestBuilder(
         endpoint=endpoint,
         method=method,
@@ -108,7 +108,7 @@ def row_job(
         sends_body=True if sending.transform else None,
     )
     rows = RowSource(
-        chunks, key=key, asked_for={"endpoint": endpoint.columns}, transform=sending.transform, redact=redact
+        chunks, key=key, asked_for={"endpoint": endpoint.columns}, transform=sending.transform, redact=settings.redact
     )
     source: Source[Item | ItemBatch] = rows
     if sending.batch is not None:
@@ -118,7 +118,7 @@ def row_job(
             retry=sending.request_retry,
             key=key,
             request=builder.build_batch,
-            redact=redact,
+            redact=settings.redact,
         )
         source = BatchSource(rows, form)
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
@@ -129,7 +129,13 @@ def row_job(
         if batch is not None and not (callable(batch.format) or callable(batch.results)):
             batch = None
         source = again = Replay(
-            [folder], replay.can_replay, json_encoder(), sending.request_retry, batch, unreadable_too=True
+            [folder],
+            replay.can_replay,
+            json_encoder(),
+            sending.request_retry,
+            batch,
+            unreadable_too=True,
+            hidden=hidden,
         )
         build = again.build
     return make_job(
@@ -137,6 +143,7 @@ def row_job(
         sending,
         log=log,
         build=build,
+        hidden=hidden,
         source=source,
         replays=replay is not None,
         expected=expected,
@@ -181,6 +188,12 @@ def replay_job(
     )
 
 
+def client_settings(hook: RestConnection, sending: Requesting) -> ClientSettings:
+    """Return the settings of a connection, which also know what is secret in the arguments."""
+    endpoint, query = (getattr(sending, name, None) for name in ("endpoint", "query"))
+    return settings_of_job(hook.settings(), _text_headers(sending.headers), endpoint, query)
+
+
 def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its_own: Any) -> Job:
     """Make a job with what every direction shares: the connection, the limits, the retries.
 
@@ -188,7 +201,7 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
     """
     if sending.response_check is not None and not callable(sending.response_check):
         raise ConfigurationError(f"response_check={sending.response_check!r}: write a function.")
-    options, settings = hook.options(), hook.settings()
+    options, settings = hook.options(), client_settings(hook, sending)
     if not isinstance(sending.request_retry, RequestRetry):
         raise ConfigurationError(
             f"request_retry={sending.request_retry!r}: write RequestRetry(max_attempts=...), "
@@ -198,17 +211,16 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
     batch = sending.batch if isinstance(sending, Sending) else None
     if batch is None or not callable(batch.format):  # a function may compress
         check_content_encoding(headers, "headers")
-    secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
     return Job(
         conn_id=hook.http_conn_id,
-        settings=replace(settings, secrets=settings.secrets | secret),
+        settings=settings,
         headers=headers,
         retry=sending.request_retry,
         response_check=sending.response_check,
         rate_limit=parse_rate_limit(_first(sending.rate_limit, options.get("rate_limit"))),
         concurrency=parse_concurrency(_first(sending.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(sending.max_failures),
-        target=f"{target} {settings.place}",
+        target=settings.redact(f"{target} {settings.place}"),
         **of_its_own,
     )
 

@@ -276,7 +276,7 @@ class BatchDelivery:
 
     def _letter(self, group: _Group, item: Item, result: ItemResult) -> DeadLetter:
         try:
-            request = group.form.build_alone(item)
+            request = self._excerpts.request(group.form.build_alone(item))
         except ItemError:
             request = None
         return DeadLetter.of(

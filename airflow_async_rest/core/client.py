@@ -179,7 +179,7 @@ class RestClient:
                 target = redirect_target(url, answer.status, answer.headers) if request.method == "GET" else None
                 if target is None:
                     break
-                url, redirect = target, answer
+                url, redirect = self._address.with_key(target), answer
             attempt.sent, attempt.status = True, None
             async with session.request(
                 request.method, url, data=request.body, headers=headers, allow_redirects=False

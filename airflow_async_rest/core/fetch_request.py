@@ -26,6 +26,7 @@ class FetchRequestBuilder:
         None leaves it out.
     :param body: of a POST: JSON with placeholders, of which one that stands alone keeps its type; or a function:
         item -> payload.
+    :param query_key: see :class:`~airflow_async_rest.core.settings.ClientSettings`; it is no part of a request.
     :raises ConfigurationError: when one of them cannot be read.
     """
 
@@ -39,8 +40,9 @@ class FetchRequestBuilder:
         body: Body,
         encode: Callable[[Any], bytes],
         identity: Identity,
+        query_key: tuple[str, str] | None = None,
     ) -> None:
-        self._address = Address(base_url)
+        self._address = Address(base_url, query_key)
         self._endpoint = endpoint
         self._method = method
         self._query = _Query(query)

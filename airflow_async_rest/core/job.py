@@ -70,6 +70,7 @@ class Job:
     :param target: what goes where, for people to read: ``Delivering to PUT sensors/{id} at http://host``.
     :param about: what the report begins with: the window.
     :param build: item -> request; None for a job that fetches.
+    :param hidden: secrets in the endpoint, as requests spell them: dead letters have no plain ones.
     :param fetch: what is fetched, and where its rows go; None for a job that delivers.
     :param source: the items.
     :param replays: whether these are the window's own dead letters, and nothing else is sent.
@@ -88,6 +89,7 @@ class Job:
 
     settings: ClientSettings
     build: Callable[[Item], Request] | None = None
+    hidden: tuple[str, ...] = ()
     fetch: Fetch | None = None
     source: Source[Item | ItemBatch]
     replays: bool = False
@@ -289,7 +291,7 @@ class JobRun:
             "sender": sender,
             "retry": job.retry,
             "response_check": job.response_check,
-            "excerpts": Excerpts(job.settings),
+            "excerpts": Excerpts(job.settings, job.hidden),
             "on_uncertain": self._journal.uncertain,
         }
         if job.fetch is not None and self._loading is not None:

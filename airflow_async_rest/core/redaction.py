@@ -9,17 +9,17 @@ import html
 import json
 import re
 from base64 import b64encode
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
+MASK = "***"
 # So many characters of a secret in a row are as bad as all of it. Who cuts an answer before us leaves such pieces.
 _PIECE = 8
 # An excerpt of a few hundred characters is made of these: a body may have millions.
 _LOOKED_AT = 8_000
 # JSON in a parameter of a URL in JSON.
 _DEEPEST = 3
-_MASK = "***"
 _HEX = "[0-9a-fA-F]"
 _NEXT_BYTE = rf"(?:%|\\x)[89abAB]{_HEX}"
 _ESCAPED = re.compile(
@@ -31,6 +31,14 @@ _ESCAPED = re.compile(
 )
 # A plus sign may stand for a space in a URL, and in base64 for a hyphen.
 _FOLDING = str.maketrans(ascii_uppercase + "-+_", ascii_lowercase + "  /")
+
+
+def reveal(text: str, secrets: Sequence[str]) -> str | None:
+    """Put secrets back into a text, one after the other. :return: None when it does not have as many."""
+    parts = text.split(MASK)
+    if len(parts) != len(secrets) + 1:
+        return None
+    return "".join(part + secret for part, secret in zip(parts, [*secrets, ""], strict=True))
 
 
 class Redaction:
@@ -50,7 +58,7 @@ class Redaction:
         """Take secrets out of a text."""
         shown, end = "", 0
         for start, stop in self.find(text):
-            shown += text[end:start] + _MASK
+            shown += text[end:start] + MASK
             end = stop
         return shown + text[end:]
 

@@ -12,6 +12,7 @@ from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, PartId, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.redaction import MASK, reveal
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.source import OnDigest
@@ -33,6 +34,8 @@ class Replay:
     :param retry: tells what the answer to a bulk request means for its items.
     :param unreadable_too: whether to send those, too, that the API took, and whose answer could not be read; else they
         stay dead.
+    :param hidden: secrets in the path and the query of these requests, as they are spelled, one after the other: they
+        are in no dead letter.
     :param batch: for items of bulk requests; default: the format and results that their dead letters name.
     """
 
@@ -45,7 +48,9 @@ class Replay:
         batch: Batch | None = None,
         *,
         unreadable_too: bool = False,
+        hidden: tuple[str, ...] = (),
     ) -> None:
+        self._hidden = hidden
         self._unreadable_too = unreadable_too
         self._folders = list(folders)
         self._only = only
@@ -80,9 +85,14 @@ class Replay:
         yield units
 
     def _check(self) -> None:
-        """Look for what must not be sent again, because nobody would take the answer."""
+        """Look for what cannot be sent again, or must not be, because nobody would take the answer."""
         for folder in self._folders:
-            if folder.read_refused() or any(record.get("fetch") for record in folder.iter_records()):
+            fetched = bool(folder.read_refused())
+            for record in folder.iter_records():
+                fetched |= bool(record.get("fetch"))
+                if not fetched and record.get("method") and self._only(record):
+                    self._target(record)
+            if fetched:
                 raise ConfigurationError(
                     "dead_letters: these are of a task that fetches rows, and a replay would throw the answers away: "
                     "clear that task instead; it fetches, and loads, only what failed."
@@ -188,20 +198,36 @@ class Replay:
             )
             return item
         body = self._encode(record["payload"]) if record.get("payload") is not None else None
-        item.request = Request(
-            record["method"], record["path"], record.get("query") or "", body, record["idempotency_key"]
-        )
+        kept = Request(record["method"], record["path"], record.get("query") or "", body, record["idempotency_key"])
+        path, query = self._target(record)
+        item.request = replace(kept, path=path, query=query)
         if record.get("reason") == UNREADABLE and not self._unreadable_too:
             item.settled = DeadLetter.of(
                 item,
                 UNREADABLE,
                 detail=f"{_TAKEN}; {str(record.get('response_excerpt')).removeprefix(f'{_TAKEN}; ')}",
                 status=record.get("status"),
-                request=item.request,
+                request=kept,
                 batch=record.get("batch"),
                 uncertain=item.uncertain,
             )
         return item
+
+    def _target(self, record: Mapping[str, Any]) -> tuple[str, str]:
+        """Give path and query of a request, with the secrets that its dead letter does not have.
+
+        :raises ConfigurationError: when they are not known here.
+        """
+        target = f"{record['path']}?{record.get('query') or ''}"
+        whole = reveal(target, self._hidden) if MASK in target else target
+        if whole is None:
+            raise ConfigurationError(
+                f"dead_letters: a template has put a secret into the endpoint of {target!r}, and no dead letter has "
+                "it. Send these again by the task that failed, which knows its endpoint: in Airflow's UI, or by a "
+                "Clear. For a key in the query there is the connection's auth_type='api_key_query': a replay adds it."
+            )
+        path, _, query = whole.partition("?")
+        return path, query
 
 
 def _batch(about: Mapping[str, Any]) -> Batch:

@@ -24,6 +24,8 @@ class ClientSettings:
     :param base_url: ``https://host:port/path?query``, without user name and password; the query goes along with every
         request.
     :param headers: sent with every request, authentication included.
+    :param query_key: name and value of a parameter that identifies: it goes along with every request, and nobody else
+        has it.
     :param idempotency_header: name of the header for the request's key; None sends none.
     :param verify: True, False (do not check the server's certificate), or the path of a CA file, or of a directory of
         them as OpenSSL wants it.
@@ -36,6 +38,7 @@ class ClientSettings:
 
     base_url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query_key: tuple[str, str] | None = field(default=None, repr=False)
     idempotency_header: str | None = "Idempotency-Key"
     connect_timeout_seconds: float = 10.0
     request_timeout_seconds: float = 60.0
@@ -60,7 +63,7 @@ class ClientSettings:
     @cached_property
     def address(self) -> Address:
         """The base URL, taken apart."""
-        return Address(self.base_url)
+        return Address(self.base_url, self.query_key)
 
     @property
     def place(self) -> str:
