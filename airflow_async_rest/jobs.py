@@ -190,8 +190,8 @@ def replay_job(
 
 def client_settings(hook: RestConnection, sending: Requesting) -> ClientSettings:
     """Return the settings of a connection, which also know what is secret in the arguments."""
-    endpoint, query = (getattr(sending, name, None) for name in ("endpoint", "query"))
-    return settings_of_job(hook.settings(), _text_headers(sending.headers), endpoint, query)
+    target = {name: getattr(sending, name, None) for name in ("endpoint", "query", "body")}
+    return settings_of_job(hook.settings(), _text_headers(sending.headers), **target)
 
 
 def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its_own: Any) -> Job:

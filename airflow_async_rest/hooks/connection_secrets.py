@@ -31,6 +31,7 @@ _OF_WORDS = re.compile(r"(?:[A-Za-z]+\d{0,4}|\d{1,4})(?:[^A-Za-z0-9]+(?:[A-Za-z]
 # Below this a "secret" such as "on" would blank out half of every text.
 _SHORTEST_SECRET = 4
 _SHORTEST_VALUE = 8  # of what may be no secret; shorter ones are versions and the like
+_BEFORE_QUERY = re.compile(r"[^\s?]*\?")  # of an endpoint, and not of SQL
 _PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
@@ -90,20 +91,31 @@ def proxies_of_environment() -> list[str]:
 
 
 def settings_of_job(
-    settings: ClientSettings, headers: Mapping[str, str], endpoint: Any = None, query: Any = None
+    settings: ClientSettings, headers: Mapping[str, str], endpoint: Any = None, query: Any = None, body: Any = None
 ) -> ClientSettings:
     """Add what is secret in a task's arguments, and what Airflow knows of, to what is secret in its connection.
 
-    :param endpoint: rendered, as ``query`` is: a template may have put a password into a parameter.
+    :param endpoint: rendered, as ``query`` and ``body`` are: a template may have put a password into them.
     """
     of_headers = secrets_in_headers(headers)
     named = _long_enough({*of_headers.credentials, *_secrets_in_parameters(endpoint, query)})
     mask_in_logs(named)
+    known, sent = known_secrets(), " ".join(map(str, (endpoint, query, body, *headers.values())))
     return replace(
         settings,
-        secrets=settings.secrets | named | of_headers.others,
-        private_values=settings.private_values | of_headers.words | known_secrets(),
+        # Of what others use, whole texts are looked for; what the API gets to see, it may take apart.
+        secrets=settings.secrets
+        | named
+        | of_headers.others
+        | {one for one in known if Redaction(values=[one]).find(sent)},
+        private_values=settings.private_values | of_headers.words | known,
     )
+
+
+def mask_in_rendered(text: str) -> None:
+    """Have Airflow mask what a template has put into an argument, as it is spelled there: it keeps rendered ones."""
+    spelled = {text[start:stop] for start, stop in Redaction(values=known_secrets()).find(text)}
+    mask_in_logs(_long_enough({*spelled, *(_secrets_in_parameters(text, None) if _BEFORE_QUERY.match(text) else ())}))
 
 
 def secrets_in_target(settings: ClientSettings, target: str) -> tuple[str, ...]:
