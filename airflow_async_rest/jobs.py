@@ -19,7 +19,7 @@ from airflow_async_rest.core.batch_source import BatchSource
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
-from airflow_async_rest.core.headers import check_content_encoding, check_headers
+from airflow_async_rest.core.headers import check_content_encoding, text_headers
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.letter_filter import LetterFilter
@@ -128,15 +128,8 @@ def row_job(
         batch = sending.batch
         if batch is not None and not (callable(batch.format) or callable(batch.results)):
             batch = None
-        source = again = Replay(
-            [folder],
-            replay.can_replay,
-            json_encoder(),
-            sending.request_retry,
-            batch,
-            unreadable_too=True,
-            hidden=hidden,
-        )
+        how = (replay.can_replay, json_encoder(), sending.request_retry, batch)
+        source = again = Replay([folder], *how, unreadable_too=True, hidden=hidden)
         build = again.build
     return make_job(
         hook,
@@ -191,7 +184,7 @@ def replay_job(
 def client_settings(hook: RestConnection, sending: Requesting) -> ClientSettings:
     """Return the settings of a connection, which also know what is secret in the arguments."""
     target = {name: getattr(sending, name, None) for name in ("endpoint", "query", "body")}
-    return settings_of_job(hook.settings(), _text_headers(sending.headers), **target)
+    return settings_of_job(hook.settings(), text_headers(sending.headers), **target)
 
 
 def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its_own: Any) -> Job:
@@ -207,7 +200,7 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
             f"request_retry={sending.request_retry!r}: write RequestRetry(max_attempts=...), "
             "which is imported from airflow_async_rest."
         )
-    headers = _text_headers(sending.headers)
+    headers = text_headers(sending.headers)
     batch = sending.batch if isinstance(sending, Sending) else None
     if batch is None or not callable(batch.format):  # a function may compress
         check_content_encoding(headers, "headers")
@@ -250,20 +243,6 @@ def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, met
 
 def _batches_of(batch: Batch | None) -> str:
     return f", up to {batch.max_items} items a request," if batch else ""
-
-
-def _text_headers(headers: Any) -> dict[str, str]:
-    if not isinstance(headers or {}, Mapping):
-        raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
-    unset = [name for name, value in (headers or {}).items() if value is None]
-    if unset:
-        raise ConfigurationError(f"headers: {unset[0]!r} is None: write a text, or leave the header out.")
-    texts = {
-        name: str(value).strip() if isinstance(value, int | float | str) else value
-        for name, value in (headers or {}).items()
-    }
-    check_headers(texts, "headers")
-    return texts
 
 
 def _first(*values: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError
 
@@ -43,3 +44,18 @@ def check_content_encoding(headers: Mapping[str, str], what: str) -> None:
                 f"{what}: {name!r} calls the body compressed, and bodies are sent as they are: leave it out. Only a "
                 "function as Batch(format=...) can compress them; then it stands in the task's own headers."
             )
+
+
+def text_headers(headers: Any) -> dict[str, str]:
+    """Read the headers of an operator. :raises ConfigurationError: when they cannot be sent; names the argument."""
+    if not isinstance(headers or {}, Mapping):
+        raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
+    unset = [name for name, value in (headers or {}).items() if value is None]
+    if unset:
+        raise ConfigurationError(f"headers: {unset[0]!r} is None: write a text, or leave the header out.")
+    texts = {
+        name: str(value).strip() if isinstance(value, int | float | str) else value
+        for name, value in (headers or {}).items()
+    }
+    check_headers(texts, "headers")
+    return texts

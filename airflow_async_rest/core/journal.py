@@ -50,7 +50,7 @@ class Journal:
             "".join(f"{name} {value}, " for name, value in about.items() if value is not None),
             concurrency or "adaptive",
             f"{limit[0]} per {limit[1]:g} s" if limit else "none",
-            how,
+            self.redact(how),
         )
 
     def without_key(self) -> None:

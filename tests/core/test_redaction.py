@@ -110,3 +110,9 @@ def test_a_long_secret_on_the_edge_of_what_is_looked_at_leaves_no_piece():
 def test_texts_within_json_are_looked_at_names_and_all():
     value = {"s3cret-name": [1, None, {"a": "is s3cret-name"}, "b"]}
     assert Redaction({"s3cret-name"}).redact_all(value) == {"***": [1, None, {"a": "is ***"}, "b"]}
+
+
+def test_a_text_without_end_is_cut():
+    text = "a\\u0041" * 100_000 + "s3cret-at-the-end"
+    redacted = Redaction({"s3cret-at-the-end"}).redact(text)
+    assert (len(redacted), redacted) == (200_000, text[:200_000])
