@@ -20,15 +20,17 @@ def _masker() -> Any:
     return None
 
 
-def known_secrets() -> frozenset[str]:
-    """Return the passwords and variables that the task has asked for, whatever for, and others that were masked."""
+def known_secrets(shortest: int = 8) -> frozenset[str]:
+    """Return the passwords and variables that the task has asked for, whatever for, and others that were masked.
+
+    :param shortest: characters; a shorter one may be a word of any text.
+    """
     try:  # regular expressions, each of one text
         known = frozenset(_ESCAPE.sub(r"\1", str(pattern)) for pattern in getattr(_masker(), "patterns", ()))
     except TypeError:
         return frozenset()
-    return frozenset(
-        secret for secret in known if secret[0] not in "{["
-    )  # extras as a whole: what is secret is there too
+    # Not the extra of a connection as a whole: what is secret in it is among the others.
+    return frozenset(secret for secret in known if len(secret) >= shortest and secret[0] not in "{[")
 
 
 def is_name_of_secret(name: str) -> bool:

@@ -100,21 +100,23 @@ def settings_of_job(
     of_headers = secrets_in_headers(headers)
     named = _long_enough({*of_headers.credentials, *_secrets_in_parameters(endpoint, query)})
     mask_in_logs(named)
-    known, sent = known_secrets(), " ".join(map(str, (endpoint, query, body, *headers.values())))
+    in_parameters = " ".join(map(str, (str(endpoint).partition("?")[2], query, body)))
+    sent = _known_in(f"{endpoint} {in_parameters} {' '.join(headers.values())}", _SHORTEST_VALUE)
     return replace(
         settings,
         # Of what others use, whole texts are looked for; what the API gets to see, it may take apart.
-        secrets=settings.secrets
-        | named
-        | of_headers.others
-        | {one for one in known if Redaction(values=[one]).find(sent)},
-        private_values=settings.private_values | of_headers.words | known,
+        secrets=settings.secrets | named | of_headers.others | sent | _known_in(in_parameters, _SHORTEST_SECRET),
+        private_values=settings.private_values | of_headers.words | known_secrets(),
     )
+
+
+def _known_in(text: str, shortest: int) -> frozenset[str]:
+    return frozenset(secret for secret in known_secrets(shortest) if Redaction(values=[secret]).find(text))
 
 
 def mask_in_rendered(text: str) -> None:
     """Have Airflow mask what a template has put into an argument, as it is spelled there: it keeps rendered ones."""
-    spelled = {text[start:stop] for start, stop in Redaction(values=known_secrets()).find(text)}
+    spelled = {text[start:stop] for start, stop in Redaction(values=known_secrets(_SHORTEST_SECRET)).find(text)}
     mask_in_logs(_long_enough({*spelled, *(_secrets_in_parameters(text, None) if _BEFORE_QUERY.match(text) else ())}))
 
 
@@ -126,7 +128,7 @@ def secrets_in_target(settings: ClientSettings, target: str) -> tuple[str, ...]:
     A word of a path that is somebody's short password as well is no secret there.
     """
     path, mark, query = target.partition("?")
-    known = Redaction(values=known_secrets() or settings.secrets)
+    known = Redaction(values=known_secrets(_SHORTEST_SECRET) or settings.secrets)
     found = [path[start:stop] for start, stop in known.find(path) if stop - start >= _SHORTEST_VALUE]
     return (*found, *(query[start:stop] for start, stop in known.find(query))) if mark else tuple(found)
 

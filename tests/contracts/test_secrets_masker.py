@@ -11,6 +11,7 @@ def test_what_is_masked_is_known(secret):
 
     mask_secret(secret)
     assert secret in secrets_masker.known_secrets()
+    assert secret not in secrets_masker.known_secrets(shortest=20)
     assert redact(f"a {secret}") == "a ***"
 
 
