@@ -27,7 +27,7 @@ from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
 from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.rest_connection import RestConnection
-from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, make_job
+from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, client_settings, make_job
 from airflow_async_rest.lives import UNMARKED
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
@@ -120,10 +120,11 @@ def _fetch_job(
             f"paginate={asking.paginate!r}: write LinkPages(), CursorPages(...), NumberedPages(...) or "
             "OffsetPages(...), which are imported from airflow_async_rest."
         )
-    method, settings = check_method(asking.method), hook.settings()
+    method, settings = check_method(asking.method), client_settings(hook, asking)
     span = tuple(window.texts().values()) if window else (scope.run_id,)
     builder = FetchRequestBuilder(
         base_url=settings.base_url,
+        query_key=settings.query_key,
         endpoint=EndpointTemplate(asking.endpoint),
         method=method,
         query=asking.query,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
+from airflow_async_rest.compat.secrets_masker import known_secrets
 from airflow_async_rest.core.checkpoint import Try
 from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.errors import (
@@ -25,6 +26,7 @@ from airflow_async_rest.core.job import Job, JobRun
 from airflow_async_rest.core.keeper import PATIENT_LOAD_SECONDS, StateStore
 from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.worker_thread import WorkerThread
 from airflow_async_rest.folders import shows_payloads
 from airflow_async_rest.lineage import describe_outlets
@@ -143,8 +145,8 @@ def run_job(
 
     observing = observed(job, context) if context is not None else contextlib.nullcontext()
     with (
-        airflow_errors(),
-        observing,
+        observing,  # outside: a span keeps the text of an error
+        airflow_errors(job.settings.redact),
         _collecting_new_garbage_only(),
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
@@ -220,15 +222,20 @@ def push_report(ti: Any, report: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def airflow_errors() -> Iterator[None]:
-    """Turn the package's errors into those by which Airflow decides: retry the task, or not."""
+def airflow_errors(redact: Callable[[str], str] = str) -> Iterator[None]:
+    """Turn the package's errors into those by which Airflow decides: retry the task, or not.
+
+    :param redact: takes secrets out of their texts, besides those that Airflow knows: a database quotes its SQL.
+    """
     try:
         yield
-    except DeadlineError as error:
-        raise AirflowTaskTimeout(str(error)) from None  # the text says it all
-    except ConfigurationError as error:
-        raise AirflowFailException(str(error)) from None
-    except FailuresError as error:
-        raise (AirflowFailException if error.permanent else AirflowException)(str(error)) from None
     except AsyncRestError as error:
-        raise AirflowException(str(error)) from None
+        text = Redaction(values=known_secrets()).redact(redact(str(error)))
+        raise _kind_for_airflow(error)(text) from None  # the text says it all
+
+
+def _kind_for_airflow(error: AsyncRestError) -> type[BaseException]:
+    if isinstance(error, DeadlineError):
+        return AirflowTaskTimeout
+    for_good = isinstance(error, ConfigurationError) or (isinstance(error, FailuresError) and error.permanent)
+    return AirflowFailException if for_good else AirflowException

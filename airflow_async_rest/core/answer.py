@@ -25,7 +25,6 @@ _CSV = frozenset({"text/csv", "application/csv"})
 # A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
 _LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
 _BYTE_ORDER_MARK = "\ufeff"
-_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,12 @@ class AnswerReader:
         self._function = rows if callable(rows) else None
         self._shape = shape
 
-    def count_ignored(self, earlier: Counter[str]) -> Counter[str]:
-        """Go on counting the keys that are not loaded. :return: the count, which grows as answers are read."""
-        self._shape.ignored = earlier
+    def count_ignored(self, earlier: Counter[str], shown: Callable[[str], str] = str) -> Counter[str]:
+        """Go on counting the keys that are not loaded. :return: the count, which grows as answers are read.
+
+        :param shown: takes secrets out of a key.
+        """
+        self._shape.ignored, self._shape.shown = earlier, shown
         return earlier
 
     def read(self, response: Response, item: Mapping[str, Any]) -> Answer:
@@ -70,13 +72,13 @@ class AnswerReader:
         :raises AnswerError: when no rows can be made of it; says why.
         """
         payload = parse_payload(response)
-        rows = self._rows_of(payload, item)
+        rows = self._rows_of(response, payload, item)
         return Answer(response, payload, self._shape.shape(rows, item), len(rows))
 
-    def _rows_of(self, payload: Any, item: Mapping[str, Any]) -> list[Any]:
+    def _rows_of(self, response: Response, payload: Any, item: Mapping[str, Any]) -> list[Any]:
         if self._function is not None:
             try:
-                rows = _as_list(_ask(self._function, payload, item))
+                rows = _as_list(response, _ask(self._function, payload, item))
             except AnswerError:
                 raise
             except Exception as error:  # the author's code may raise anything
@@ -85,14 +87,14 @@ class AnswerReader:
             found = follow(payload, self._path)
             if found is MISSING and payload is not None:
                 raise AnswerError(
-                    f"the answer has nothing at rows={'.'.join(self._path)!r}; it begins {str(payload)[:_SHOWN]!r}"
+                    f"the answer has nothing at rows={'.'.join(self._path)!r}; it begins {response.excerpt(payload)!r}"
                 )
-            rows = _as_list(None if found is MISSING else found)
+            rows = _as_list(response, None if found is MISSING else found)
         for row in rows:
             if not isinstance(row, Mapping):
                 raise AnswerError(
-                    f"a row of the answer is {str(row)[:_SHOWN]!r}, which is no object: a function as rows can make "
-                    "one of it"
+                    f"a row of the answer is {response.excerpt(row)!r}, which is no object: a function as rows can "
+                    "make one of it"
                 )
         return rows
 
@@ -105,13 +107,13 @@ def _ask(function: Callable[[Any, dict[str, Any]], Any], payload: Any, item: Map
     return found
 
 
-def _as_list(found: Any) -> list[Any]:
+def _as_list(response: Response, found: Any) -> list[Any]:
     if found is None:
         return []
     if isinstance(found, Mapping):
         return [found]
     if isinstance(found, str | bytes) or not isinstance(found, Iterable):
-        raise AnswerError(f"the rows of the answer are {str(found)[:_SHOWN]!r}, which is no list of objects")
+        raise AnswerError(f"the rows of the answer are {response.excerpt(found)!r}, which is no list of objects")
     return list(found)
 
 
@@ -131,10 +133,10 @@ def parse_payload(response: Response) -> Any:
             return [parse_json(line) for line in response.body.splitlines() if line.strip()]
         return parse_json(response.body)
     except (ValueError, LookupError, RecursionError, csv.Error) as error:
-        what = "CSV" if kind in _CSV else "JSON"
+        what, called = "CSV" if kind in _CSV else "JSON", response.excerpt(kind) or "unknown"
         raise AnswerError(
-            f"the answer, of {len(response.body)} bytes and content type {kind or 'unknown'!r}, cannot be read as "
-            f"{what}: {error}; it begins {response.text[:_SHOWN]!r}"
+            f"the answer, of {len(response.body)} bytes and content type {called!r}, cannot be read as "
+            f"{what}: {response.excerpt(error)}; it begins {response.excerpt(response.text)!r}"
         ) from error
 
 

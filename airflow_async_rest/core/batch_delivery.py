@@ -278,13 +278,13 @@ class BatchDelivery:
 
     def _letter(self, group: _Group, item: Item, result: ItemResult) -> DeadLetter:
         try:
-            request = group.form.build_alone(item)
+            request = self._excerpts.request(group.form.build_alone(item))
         except ItemError:
             request = None
         return DeadLetter.of(
             item,
             result.reason,
-            detail=self._excerpts.redact(result.detail),
+            detail=self._excerpts.text(result.detail),
             status=result.status,
             attempts=group.requests,
             request=request,

@@ -71,6 +71,7 @@ class RowShape:
         self._getters = [(column, _getter(path)) for column, path in of_row.items()]
         self._used = {path[0] for path in of_row.values()}
         self.ignored: Counter[str] = Counter()
+        self.shown: Callable[[str], str] = str
 
     def _parse(self, columns: Columns) -> dict[str, Path]:
         if isinstance(columns, Mapping):
@@ -149,8 +150,10 @@ class RowShape:
 
     def _ignore(self, keys: Iterable[Any]) -> None:
         for key in map(str, keys):
-            if key in self.ignored or len(self.ignored) < _MOST_IGNORED_KEYS:
+            if key in self.ignored:
                 self.ignored[key] += 1
+            elif len(self.ignored) < _MOST_IGNORED_KEYS:
+                self.ignored[self.shown(key)] += 1
 
 
 def _getter(path: Path) -> Callable[[Mapping[str, Any]], Any]:

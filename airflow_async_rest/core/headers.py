@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from email.message import Message
 from functools import lru_cache
+from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError
 
@@ -74,3 +75,18 @@ def creates_only(*headers: Mapping[str, str] | None) -> bool:
     """Tell whether requests say that what they create must not be there yet; later headers win."""
     values = {name.lower(): value for some in headers for name, value in (some or {}).items()}
     return values.get("if-none-match", "").strip() == "*"
+
+
+def text_headers(headers: Any) -> dict[str, str]:
+    """Read the headers of an operator. :raises ConfigurationError: when they cannot be sent; names the argument."""
+    if not isinstance(headers or {}, Mapping):
+        raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
+    unset = [name for name, value in (headers or {}).items() if value is None]
+    if unset:
+        raise ConfigurationError(f"headers: {unset[0]!r} is None: write a text, or leave the header out.")
+    texts = {
+        name: str(value).strip() if isinstance(value, int | float | str) else value
+        for name, value in (headers or {}).items()
+    }
+    check_headers(texts, "headers")
+    return texts

@@ -72,6 +72,7 @@ class Job:
     :param target: what goes where, for people to read: ``Delivering to PUT sensors/{id} at http://host``.
     :param about: what the report begins with: the window.
     :param build: item -> request; None for a job that fetches.
+    :param hidden: secrets in the endpoint, as requests spell them: dead letters have no plain ones.
     :param fetch: what is fetched, and where its rows go; None for a job that delivers.
     :param source: the items.
     :param replays: whether these are the window's own dead letters, and nothing else is sent.
@@ -92,6 +93,7 @@ class Job:
 
     settings: ClientSettings
     build: Callable[[Item], Request] | None = None
+    hidden: tuple[str, ...] = ()
     fetch: Fetch | None = None
     source: Source[Item | ItemBatch]
     replays: bool = False
@@ -146,7 +148,8 @@ class JobRun:
         recorder.totals.complete &= self._job.replays  # which reads no rows, so nothing changes about that
         if self._job.fetch is not None:
             recorder.totals.rows = recorder.totals.rows or RowTotals()
-            recorder.totals.keys_ignored = self._job.fetch.plan.reader.count_ignored(recorder.totals.keys_ignored)
+            reader, redact = self._job.fetch.plan.reader, self._job.settings.redact
+            recorder.totals.keys_ignored = reader.count_ignored(recorder.totals.keys_ignored, redact)
         return recorder
 
     async def run(self) -> dict[str, Any]:
@@ -298,7 +301,7 @@ class JobRun:
             "sender": sender,
             "retry": job.retry,
             "response_check": job.response_check,
-            "excerpts": Excerpts(job.settings),
+            "excerpts": Excerpts(job.settings, job.hidden),
             "on_uncertain": self._journal.uncertain,
         }
         if job.fetch is not None:
@@ -348,7 +351,7 @@ class JobRun:
         # A replay that could not begin has nothing to say of the window, and what was said before stands.
         publish = self._job.publish if done or self._keeper.has_begun or not self._job.replays else None
         if publish is not None:
-            sample = self._recorder.sample()
+            sample = self._job.settings.redaction.redact_all(self._recorder.sample())
             await self._keeper.publish(lambda: publish(report, sample, error or lost), end)
         await self._observing.close()
         self._keeper.close()

@@ -248,7 +248,9 @@ class LoadKeeper(Keeper):
         """
         counts = _rows_of(recorder.totals)
         counts.refused += len(effect.refused) - len(effect.again)
-        letters = [refused_record(*item_of(row.place), row.values, row.words) for row in effect.refused]
+        letters = [
+            refused_record(*item_of(row.place), row.values, self._journal.redact(row.words)) for row in effect.refused
+        ]
         taken = [item_of(place) for place in sorted(effect.taken)]
         resolved = [{"index": index, "row_number": number, "resolved": True} for index, number in taken]
         failure = await self._write_part([*snapshot.records, *letters, *resolved])

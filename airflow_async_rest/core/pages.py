@@ -94,7 +94,7 @@ class LinkPages:
         if link is MISSING or not link:
             return None
         if not isinstance(link, str):
-            raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)[:200]!r}, which is no URL")
+            raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is no URL")
         return Page(link=link)
 
 

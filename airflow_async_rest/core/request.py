@@ -60,6 +60,11 @@ class EndpointTemplate:
                 f"endpoint={endpoint!r} has a segment '.' or '..': write the path below the connection's base URL."
             )
 
+    @property
+    def literals(self) -> str:
+        """What is the same for all rows, as requests have it; a line break stands for a row's value."""
+        return "".join(literal + ("" if name is None else "\n") for literal, name in self._parts)
+
     def render(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """Fill in a row's values.
 

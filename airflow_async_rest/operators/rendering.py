@@ -62,8 +62,24 @@ class TextKeepingOperator(BaseOperator):
     ) -> Any:
         """Render a template, or all in a collection. A mark of byte order, with which files may begin, is left out.
 
+        Airflow keeps what is rendered, without the secrets that it knows: it is told how they are spelled there.
+
         :raises ConfigurationError: when a file is not in UTF-8.
         """
+        from airflow_async_rest.hooks.connection_secrets import mask_in_rendered  # noqa: PLC0415
+
+        rendered = self._render_as_text(content, context, jinja_env, seen_oids)
+        if isinstance(rendered, str) and rendered != content:
+            mask_in_rendered(rendered)
+        return rendered
+
+    def _render_as_text(
+        self,
+        content: Any,
+        context: "Context",
+        jinja_env: "jinja2.Environment | None" = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
         from jinja2.nativetypes import NativeEnvironment  # noqa: PLC0415
 
         environment = jinja_env or self.get_template_env()

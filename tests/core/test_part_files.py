@@ -119,7 +119,7 @@ def test_a_job_whose_letters_are_removed_while_it_runs_fails_and_is_sent_again(
         def __iter__(self):
             chunks = super().__iter__()
             yield next(chunks)
-            while not (path / "1-1.jsonl").exists():
+            while not (path / "parts.json").exists():
                 pass
             shutil.rmtree(path) if names is None else remove(path, *names)
             yield from chunks
