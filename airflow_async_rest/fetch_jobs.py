@@ -128,7 +128,7 @@ def _fetch_job(
         body_format=asking.body_format,
         headers=all_headers(hook, asking),
     )
-    asked_for = {**builder.columns, "columns": shape.item_columns}
+    asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
     uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     return make_job(
         hook,

@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
-from airflow_async_rest.core.columns import MISSING, RowShape, follow, parse_path
+from airflow_async_rest.core.columns import RowShape
 from airflow_async_rest.core.dead_letters import parse_exactly
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.headers import parse_content_type
 from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.paths import MISSING, parse_path
 
 Row = dict[str, Any]
 Rows = str | Callable[[Any, dict[str, Any]], Any] | None
@@ -54,7 +55,7 @@ class AnswerReader:
     def __init__(self, rows: Rows, shape: RowShape) -> None:
         if rows is not None and not isinstance(rows, str) and not callable(rows):
             raise ConfigurationError(f"rows={rows!r}: write a path such as 'data.items', or a function.")
-        self._path = parse_path("rows", rows) if isinstance(rows, str) else ()
+        self._path = parse_path("rows", rows) if isinstance(rows, str) else None
         self._function = rows if callable(rows) else None
         self._shape = shape
 
@@ -82,11 +83,10 @@ class AnswerReader:
             except Exception as error:  # the author's code may raise anything
                 raise AnswerError(f"the function rows raised {type(error).__name__}: {error}") from error
         else:
-            found = follow(payload, self._path)
+            found = payload if self._path is None else self._path.find(payload)
             if found is MISSING and payload is not None:
-                raise AnswerError(
-                    f"the answer has nothing at rows={'.'.join(self._path)!r}; it begins {str(payload)[:_SHOWN]!r}"
-                )
+                where = self._path.text if self._path else ""
+                raise AnswerError(f"the answer has nothing at rows={where!r}; it begins {str(payload)[:_SHOWN]!r}")
             rows = _as_list(None if found is MISSING else found)
         for row in rows:
             if not isinstance(row, Mapping):

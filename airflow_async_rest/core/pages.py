@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from airflow_async_rest.core.columns import MISSING, follow, parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.paths import MISSING, parse_path
 
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
 _NEXT = re.compile(r""";\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
@@ -90,7 +90,7 @@ class LinkPages:
         if self.path is None:
             link: Any = _link_of_header(answer.response.headers)
         else:
-            link = follow(answer.payload, parse_path("LinkPages(path)", self.path))
+            link = parse_path("LinkPages(path)", self.path).find(answer.payload)
         if link is MISSING or not link:
             return None
         if not isinstance(link, str):
@@ -129,7 +129,7 @@ class CursorPages:
 
     def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
         """Give the page that the cursor leads to."""
-        cursor = follow(answer.payload, parse_path("CursorPages(cursor)", self.cursor))
+        cursor = parse_path("CursorPages(cursor)", self.cursor).find(answer.payload)
         if cursor is MISSING or cursor is None or cursor in ("", False):
             return None
         return Page({self.param: cursor}, self.into)
@@ -237,7 +237,7 @@ def _is_nothing(answer: PageAnswer) -> bool:
 
 
 def _number(argument: str, path: str, payload: Any) -> int:
-    found = follow(payload, parse_path(argument, path))
+    found = parse_path(argument, path).find(payload)
     try:
         return int(found)
     except (TypeError, ValueError, OverflowError):

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_async_rest.core.answer import parse_json
-from airflow_async_rest.core.columns import MISSING, Path, follow
 from airflow_async_rest.core.encoding import encode_anything
+from airflow_async_rest.core.paths import MISSING, Names, follow
 
 Ids = tuple[str | None, ...]
 
@@ -38,7 +38,7 @@ class SentIds:
     :param encode: payload -> JSON.
     """
 
-    def __init__(self, paths: tuple[Path, ...], encode: Callable[[Any], bytes]) -> None:
+    def __init__(self, paths: tuple[Names, ...], encode: Callable[[Any], bytes]) -> None:
         self._paths = paths
         self._encode = encode
         self._name = paths[0][0] if len(paths) == 1 and len(paths[0]) == 1 else None

@@ -1,6 +1,6 @@
 import pytest
 
-from airflow_async_rest.core.columns import MISSING, RowShape, follow, parse_path
+from airflow_async_rest.core.columns import RowShape
 from airflow_async_rest.core.errors import ConfigurationError
 
 ITEM = {"id": 7, "of": {"city": "Brno"}, "label": "item's"}
@@ -11,30 +11,6 @@ ROW = {"a": 1, "location": {"label": "here", "points": [{"x": 5}]}, "item": "row
 def shaped(columns=None, row=ROW, **parts) -> dict:
     [made] = RowShape(columns, window=WINDOW, **parts).shape([row], ITEM)
     return made
-
-
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [
-        ("a", 1),
-        ("location.label", "here"),
-        ("location.points.0.x", 5),
-        ("location.points.1.x", MISSING),
-        ("location.points.x", MISSING),
-        ("location.label.0", MISSING),
-        ("none", None),
-        ("none.a", MISSING),
-        ("b", MISSING),
-    ],
-)
-def test_a_path_leads_into_json(path, found):
-    assert follow(ROW, parse_path("rows", path)) is found or follow(ROW, parse_path("rows", path)) == found
-
-
-@pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", None, 5])
-def test_what_is_no_path_is_refused_by_the_name_of_its_argument(path):
-    with pytest.raises(ConfigurationError, match="rows: .* is no path"):
-        parse_path("rows", path)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +104,7 @@ def test_no_rows_are_no_rows():
 
 def test_what_columns_ask_of_the_item_is_known_before_the_first_request():
     shape = RowShape({"a": "item.id", "b": "item.of.city", "c": "x", "d": "window.start"})
-    assert shape.item_columns == ("id", "of")
+    assert shape.item_columns == (("id",), ("of", "of.city"))
 
 
 @pytest.mark.parametrize(
