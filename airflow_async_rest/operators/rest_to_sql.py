@@ -51,12 +51,18 @@ class RestToSqlOperator(TextKeepingOperator):
         function: item -> payload. Default: none. (templated)
     :param paginate: ``LinkPages()``, ``CursorPages(...)``, ``NumberedPages(...)`` or ``OffsetPages(...)``. Default:
         one answer has it all.
-    :param rows: path of the rows in the answer, such as ``"data.items"``; or a function: (payload, item) -> row, list
-        of rows, or None. Default: the answer is the list, or the row.
+    :param rows: path of the rows in the answer, such as ``"data.items"`` or, in JMESPath, ``"items[?active]"``; or a
+        function: (payload, item) -> row, list of rows, or None. Default: the answer is the list, or the row.
     :param columns: column -> path in the row (``"location.geoLabel"``), in the item (``"item.id"``), or of the window
         (``"window.start"``, ``"window.end"``); or a list of columns that are called as in the rows. Default: all
         columns of the table that the rows have.
-    :param missing_ok: whether a 404 says that there are no rows: the item is skipped. Default False: it fails.
+    :param page_rows: path of the API's rows in the answer, for the pages that go by how many there are, where ``rows``
+        is a function or an expression that makes more or fewer of them. Default: at ``rows``.
+    :param missing_ok: whether a 404 to an item's first request says that there are no rows: the item is skipped.
+        Default False: it fails, as it does with a 404 to a later page, unless the page style's ``end_statuses`` has it.
+    :param empty_ok: whether an answer that has nothing, or null, at ``rows``, or no content at all, says that there
+        are no rows. Default False: it fails its item, because an API that failed may look like that.
+    :param max_pages: the most pages of an item; one that has more fails. Default 10,000, which no API means.
     :param destination_conn_id: any Airflow SQL connection; its user must be allowed to create tables. Required.
         (templated)
     :param destination_table: ``table`` or ``schema.table``; it must exist. Required. (templated)
@@ -130,7 +136,10 @@ class RestToSqlOperator(TextKeepingOperator):
         paginate: "LinkPages | CursorPages | NumberedPages | OffsetPages | None" = None,
         rows: str | Callable[[Any, dict[str, Any]], Any] | None = None,
         columns: Mapping[str, str] | Sequence[str] | None = None,
+        page_rows: str | None = None,
         missing_ok: bool = False,
+        empty_ok: bool = False,
+        max_pages: int = 10_000,
         load_mode: str = "append",
         window_column: str | None = None,
         conflict_key: str | Sequence[str] | None = None,
@@ -165,7 +174,10 @@ class RestToSqlOperator(TextKeepingOperator):
         self.paginate = paginate
         self.rows = rows
         self.columns = columns
+        self.page_rows = page_rows
         self.missing_ok = missing_ok
+        self.empty_ok = empty_ok
+        self.max_pages = max_pages
         self.destination_conn_id = destination_conn_id
         self.destination_table = destination_table
         self.load_mode = load_mode
@@ -213,7 +225,10 @@ class RestToSqlOperator(TextKeepingOperator):
                     paginate=self.paginate,
                     rows=self.rows,
                     columns=self.columns,
+                    page_rows=self.page_rows,
                     missing_ok=self.missing_ok,
+                    empty_ok=self.empty_ok,
+                    max_pages=self.max_pages,
                     concurrency=self.concurrency,
                     rate_limit=self.rate_limit,
                     response_check=self.response_check,
