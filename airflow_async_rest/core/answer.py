@@ -67,6 +67,14 @@ class AnswerReader:
         self._shape.ignored = earlier
         return earlier
 
+    def count_unfound(self, earlier: Mapping[str, int] | None) -> dict[str, int]:
+        """Go on counting the rows without each path that none has; see :class:`UnfoundPaths`."""
+        return self._shape.unfound.go_on(earlier)
+
+    def nearest(self, path: str) -> str | None:
+        """Return what a path that no row has was most likely meant to be."""
+        return self._shape.unfound.nearest(path)
+
     def read(self, response: Response, item: Mapping[str, Any]) -> Answer:
         """Read an answer.
 

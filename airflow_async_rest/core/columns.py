@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.paths import MISSING, JsonPath, key_path, parse_path
+from airflow_async_rest.core.unfound_paths import UnfoundPaths
 
 Columns = Mapping[str, str] | Sequence[str] | None
 
@@ -40,9 +41,12 @@ class RowShape:
             column: self._window.get(path.text) for column, (origin, path) in paths.items() if origin == _WINDOW
         }
         of_row = {column: path for column, (origin, path) in paths.items() if origin == _ROW}
+        self._of_row = tuple(of_row.values())
         self._getters = [(column, path.find) for column, path in of_row.items()]
+        self._plain = sum(not path.is_expression for path in self._of_row)
         self._used = frozenset[str]().union(*(path.keys for path in of_row.values()))
         self.ignored: Counter[str] = Counter()
+        self.unfound = UnfoundPaths(self._of_row)
 
     def _parse(self, columns: Columns) -> dict[str, tuple[str, JsonPath]]:
         if isinstance(columns, Mapping):
@@ -79,7 +83,10 @@ class RowShape:
         return tuple(tuple(sorted(path.keys)) for path in self._of_item.values())
 
     def shape(self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Make the rows that are loaded, and count the keys that are not."""
+        """Make the rows that are loaded, and count the keys that are not.
+
+        :raises AnswerError: when a row has nothing that is loaded: it is no row, but says what went wrong, say.
+        """
         if not rows:
             return []
         if self._paths is None:
@@ -90,13 +97,26 @@ class RowShape:
             fixed[column] = _none_if_missing(path.find(item))
         shaped = []
         for row in rows:
-            made = fixed.copy()
+            made, missing = fixed.copy(), 0
             for column, find in self._getters:
-                made[column] = _none_if_missing(find(row))
+                value = find(row)
+                if value is MISSING:
+                    missing += 1
+                else:
+                    made[column] = value
+            if missing == self._plain and self._getters:
+                self._check_any(row)
             shaped.append(made)
+            if self.unfound.counts:
+                self.unfound.look_at(row)
             if not row.keys() <= self._used:
                 self._ignore(row.keys() - self._used)
         return shaped
+
+    def _check_any(self, row: Mapping[str, Any]) -> None:
+        if not any(path.is_in(row) for path in self._of_row):
+            asked = ", ".join(path.text for path in self._of_row)
+            raise AnswerError(f"a row of the answer has nothing that columns= asks for ({asked}): {str(row)[:200]!r}")
 
     def _same_names(self, row: Mapping[str, Any]) -> dict[str, Any]:
         assert self._known is not None  # noqa: S101  (for the type checker)
@@ -107,6 +127,11 @@ class RowShape:
                 extra.append(key)
             else:
                 made[column] = value
+        if not made:
+            raise AnswerError(
+                f"no key of a row of the answer is a column of the table, which has {', '.join(self._known)}: "
+                f"{str(row)[:200]!r}; say what goes where with columns={{'column': 'path.in.row'}}"
+            )
         if extra:
             self._ignore(extra)
         return made

@@ -142,7 +142,9 @@ class JobRun:
         recorder.totals.complete &= self._job.replays  # which reads no rows, so nothing changes about that
         if self._job.fetch is not None:
             recorder.totals.rows = recorder.totals.rows or RowTotals()
-            recorder.totals.keys_ignored = self._job.fetch.plan.reader.count_ignored(recorder.totals.keys_ignored)
+            reader = self._job.fetch.plan.reader
+            recorder.totals.keys_ignored = reader.count_ignored(recorder.totals.keys_ignored)
+            recorder.totals.paths_not_found = reader.count_unfound(recorder.totals.paths_not_found)
         return recorder
 
     async def run(self) -> dict[str, Any]:
@@ -346,6 +348,8 @@ class JobRun:
         self._keeper.close()
         if report["repeated_keys"]:
             self._journal.keys_repeated(report["repeated_keys"])
+        if self._job.fetch is not None and report["complete"]:
+            self._journal.paths_not_found(report, self._job.fetch.plan.reader.nearest)
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()

@@ -24,13 +24,21 @@ class JsonPath:
 
     :param find: value -> what is there, or MISSING; of an expression null.
     :param keys: of the object in which it begins, those that it may look at.
+    :param is_expression: whether it is JMESPath, which finds null where there is nothing.
     :param leads_to_one_place: whether it takes what it finds as it is; an expression may filter, or flatten.
     """
 
     text: str
     find: Find
     keys: frozenset[str]
+    is_expression: bool = False
     leads_to_one_place: bool = True
+
+    def is_in(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row has it; an expression, what it may look at."""
+        if self.is_expression:
+            return not self.keys.isdisjoint(row) or self.find(row) is not None
+        return self.find(row) is not MISSING
 
 
 def parse_path(argument: str, text: Any) -> JsonPath:
@@ -132,7 +140,8 @@ def _expression(text: str) -> JsonPath:
             raise AnswerError(f"{text!r} cannot be followed in the answer: {error}") from error
 
     keys = {node["value"] for node in nodes if node["type"] == "field"}
-    return JsonPath(text, find, frozenset({text, *keys}), all(node["type"] in _STEPS for node in nodes))
+    leads_to_one_place = all(node["type"] in _STEPS for node in nodes)
+    return JsonPath(text, find, frozenset({text, *keys}), is_expression=True, leads_to_one_place=leads_to_one_place)
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
