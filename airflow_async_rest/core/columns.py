@@ -1,7 +1,7 @@
 """What of a row, of the item that was asked for, and of the window goes into which column. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
@@ -42,7 +42,7 @@ class RowShape:
         }
         of_row = {column: path for column, (origin, path) in paths.items() if origin == _ROW}
         self._of_row = tuple(of_row.values())
-        self._getters = [(column, path.find) for column, path in of_row.items()]
+        self._getters = [(column, _getter(path)) for column, path in of_row.items()]
         self._plain = sum(not path.is_expression for path in self._of_row)
         self._used = frozenset[str]().union(*(path.keys for path in of_row.values()))
         self.ignored: Counter[str] = Counter()
@@ -95,22 +95,22 @@ class RowShape:
         fixed |= self._of_window
         for column, path in self._of_item.items():
             fixed[column] = _none_if_missing(path.find(item))
-        shaped = []
+        shaped, unfound = [], self.unfound.counts
+        getters, plain, used = self._getters, self._plain if self._getters else -1, self._used
         for row in rows:
-            made, missing = fixed.copy(), 0
-            for column, find in self._getters:
-                value = find(row)
-                if value is MISSING:
-                    missing += 1
-                else:
+            made, missing = fixed.copy(), plain
+            for column, find in getters:
+                if (value := find(row)) is not MISSING:
                     made[column] = value
-            if missing == self._plain and self._getters:
+                else:
+                    missing -= 1
+            if not missing:
                 self._check_any(row)
             shaped.append(made)
-            if self.unfound.counts:
+            if unfound:
                 self.unfound.look_at(row)
-            if not row.keys() <= self._used:
-                self._ignore(row.keys() - self._used)
+            if not row.keys() <= used:
+                self._ignore(row.keys() - used)
         return shaped
 
     def _check_any(self, row: Mapping[str, Any]) -> None:
@@ -156,6 +156,14 @@ def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
     if origin in {_ITEM, _ROW}:
         return origin, parse_path("columns", rest)
     return _ROW, parse_path("columns", text)
+
+
+def _getter(path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what finds a path in rows, which are objects: a key without a look at the type."""
+    if not path.is_key:
+        return path.find
+    name = path.text
+    return lambda row: row.get(name, MISSING)
 
 
 def _none_if_missing(value: Any) -> Any:

@@ -34,6 +34,11 @@ class JsonPath:
     is_expression: bool = False
     leads_to_one_place: bool = True
 
+    @property
+    def is_key(self) -> bool:
+        """Whether it is the key of an object, and nothing else."""
+        return not self.is_expression and len(self.keys) == 1
+
     def is_in(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row has it; an expression, what it may look at."""
         if self.is_expression:
@@ -50,8 +55,7 @@ def parse_path(argument: str, text: Any) -> JsonPath:
     :raises ConfigurationError: when it is none of these; names the argument.
     """
     if not isinstance(text, str) or not _OF_JMESPATH.intersection(text):
-        split_path(argument, text)
-        return _plain(text)
+        return _plain(".".join(split_path(argument, text)))
     try:
         return _expression(text)
     except ValueError as error:
@@ -94,20 +98,23 @@ def follow(value: Any, names: Names) -> Any:
 def _plain(text: str) -> JsonPath:
     names = tuple(text.split("."))
     if len(names) == 1:
-        return JsonPath(text, _find_key(text), frozenset(names))
+        return key_path(text)
     # At each object the rest of the text may be a key itself, as in "meta.@odata.nextLink".
-    steps = [(name, ".".join(names[place:])) for place, name in enumerate(names[:-1])]
+    steps = [
+        (name, ".".join(names[place:]), int(name) if _INDEX.fullmatch(name) else None)
+        for place, name in enumerate(names[:-1])
+    ]
     find_last = _find_key(names[-1])
 
     def find(value: Any) -> Any:
-        for name, rest in steps:
+        for name, rest, index in steps:
             if type(value) is dict or isinstance(value, Mapping):
                 if rest in value:
                     return value[rest]
                 value = value.get(name, MISSING)
+            elif index is not None and type(value) is list and -len(value) <= index < len(value):
+                value = value[index]
             else:
-                value = follow(value, (name,))
-            if value is MISSING:
                 return MISSING
         return find_last(value)
 
