@@ -58,3 +58,9 @@ def check_content_encoding(headers: Mapping[str, str], what: str) -> None:
                 f"{what}: {name!r} calls the body compressed, and bodies are sent as they are: leave it out. Only a "
                 "function as Batch(format=...) can compress them; then it stands in the task's own headers."
             )
+
+
+def creates_only(*headers: Mapping[str, str] | None) -> bool:
+    """Tell whether requests say that what they create must not be there yet; later headers win."""
+    values = {name.lower(): value for some in headers for name, value in (some or {}).items()}
+    return values.get("if-none-match", "").strip() == "*"

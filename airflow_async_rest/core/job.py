@@ -16,6 +16,7 @@ from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.delivery import Delivery
 from airflow_async_rest.core.errors import (
     DeadLetterStoreError,
+    EmptyWindowError,
     FailuresError,
     KilledError,
     SourceChangedError,
@@ -24,8 +25,9 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetching import Fetching, FetchPlan
+from airflow_async_rest.core.headers import creates_only
 from airflow_async_rest.core.journal import Journal, Log
-from airflow_async_rest.core.judgment import explain, give_up_when_hopeless, is_whole, judge
+from airflow_async_rest.core.judgment import came_to_nothing, explain, give_up_when_hopeless, is_whole, judge
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.load_keeper import LoadKeeper
 from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
@@ -182,6 +184,8 @@ class JobRun:
         job = self._job
         loading = self._keeper.load()
         resume, how = await (self._unless_stopped(loading) if self._loading else loading)
+        if job.fetch and job.fetch.loader.replaces and came_to_nothing(resume):
+            resume, how = None, "an earlier try got no rows for the window; all is asked for again"
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
@@ -209,7 +213,11 @@ class JobRun:
         if job.fetch and job.fetch.loader.replaces and not is_whole(self._recorder.totals, job.max_failures):
             self._journal.not_replaced()
             return
-        await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
+        try:
+            await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
+        except EmptyWindowError:
+            self._recorder.totals.complete = True
+            raise
 
     async def _unless_stopped(self, doing: Coroutine[Any, Any, Result]) -> Result:
         """Wait for what the database does, and cancel it at a stop.
@@ -300,7 +308,7 @@ class JobRun:
             fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True))
             return self._fetching(fetching, recorder, settle, self._loading.buffer)
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
-        how["creates_only"] = _creates_only(job.settings.headers, job.headers)
+        how["creates_only"] = creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))
         in_batches = BatchDelivery(recorder=recorder, settle=settle, acceptance=acceptance, **how)
 
@@ -368,9 +376,3 @@ class JobRun:
 
     def _progress(self) -> dict[str, Any]:
         return self._watched.of(self.report(), self._recorder.totals.meter.in_flight)
-
-
-def _creates_only(*headers: Mapping[str, str] | None) -> bool:
-    """Tell whether requests say that what they create must not be there yet; later headers win."""
-    values = {name.lower(): value for some in headers for name, value in (some or {}).items()}
-    return values.get("if-none-match", "").strip() == "*"

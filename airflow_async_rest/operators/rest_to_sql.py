@@ -72,6 +72,8 @@ class RestToSqlOperator(TextKeepingOperator):
     :param window_column: of ``replace_window``: the column of the destination that tells a row's window. (templated)
     :param conflict_key: of ``upsert``: the column, or columns, that identify a row; unique in the database. Of two
         rows of one load with the same key, the later one counts.
+    :param allow_empty_window: of ``replace_window``: whether the window's rows may be deleted where none are loaded.
+        Default False: that fails, and deletes nothing, because it is more often a failure of the API than the truth.
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
@@ -143,6 +145,7 @@ class RestToSqlOperator(TextKeepingOperator):
         load_mode: str = "append",
         window_column: str | None = None,
         conflict_key: str | Sequence[str] | None = None,
+        allow_empty_window: bool = False,
         window_start: Any = None,
         window_end: Any = None,
         concurrency: int | str | None = None,
@@ -183,6 +186,7 @@ class RestToSqlOperator(TextKeepingOperator):
         self.load_mode = load_mode
         self.window_column = window_column
         self.conflict_key = conflict_key
+        self.allow_empty_window = allow_empty_window
         self.window_start = window_start
         self.window_end = window_end
         self.concurrency = concurrency
@@ -212,6 +216,7 @@ class RestToSqlOperator(TextKeepingOperator):
                 window_column=self.window_column,
                 window=window,
                 conflict_key=self.conflict_key,
+                allow_empty_window=self.allow_empty_window,
             )
             chunks, source_parts, expected = self._source(window)
             job = fetch_jobs.table_job(
