@@ -204,16 +204,20 @@ def given_items(items: Any) -> GivenItems:
 
 
 def window_steps(window: Window, step: Any) -> GivenItems:
-    """Cut a window into items with ``start``, ``end`` and ``date``.
+    """Cut a window into items with ``start``, ``end`` and ``date``; steps of whole days are days of its zone.
 
     :raises ConfigurationError: when the step is no positive length.
     """
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"window_step={step!r}: write a positive length, such as timedelta(days=1).")
+    first, last = (instant.astimezone(window.zone) for instant in (window.start, window.end))
+    on_clocks = last.replace(tzinfo=None) - first.replace(tzinfo=None)
+    if on_clocks % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
+        first = window.start
     items = []
-    for texts in split_windows(window.start, window.end, step):
+    for texts in split_windows(first, window.end, step):
         start, end = map(datetime.fromisoformat, texts.values())
-        items.append({"start": start, "end": end, "date": start.date()})
+        items.append({"start": start, "end": end, "date": start.astimezone(window.zone).date()})
     return GivenItems(items)
 
 

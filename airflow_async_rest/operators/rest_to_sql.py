@@ -39,7 +39,7 @@ class RestToSqlOperator(TextKeepingOperator):
     :param read_only: whether ``sql`` may change nothing, as in ``SqlToRestOperator``. Default True.
     :param items: a list of dicts, or of values, which are ``{item}``; or the XCom of an upstream task. (templated)
     :param window_step: length of the steps that the window is cut into; an item has ``start``, ``end`` (ISO 8601) and
-        ``date`` (of the start, in UTC).
+        ``date`` (of the start, in the zone of ``window_timezone``). Whole days are days of that zone.
     :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
     :param endpoint: path below the connection's base URL; ``{column}`` is the item's value, percent-encoded.
         Required. (templated)
@@ -77,6 +77,8 @@ class RestToSqlOperator(TextKeepingOperator):
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
+    :param window_timezone: what the dates of the window are in, such as ``"Europe/Helsinki"``, and its ends where they
+        have no offset. Default: what ``window_start`` is written in, else the zone of the DAG's timetable. (templated)
     :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other.
     :param rate_limit: as in ``SqlToRestOperator``; every page counts. (templated)
     :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is an answer.
@@ -103,6 +105,7 @@ class RestToSqlOperator(TextKeepingOperator):
         "window_column",
         "window_start",
         "window_end",
+        "window_timezone",
         "rate_limit",
         "dead_letter_path",
     )
@@ -148,6 +151,7 @@ class RestToSqlOperator(TextKeepingOperator):
         allow_empty_window: bool = False,
         window_start: Any = None,
         window_end: Any = None,
+        window_timezone: Any = None,
         concurrency: int | str | None = None,
         rate_limit: str | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
@@ -189,6 +193,7 @@ class RestToSqlOperator(TextKeepingOperator):
         self.allow_empty_window = allow_empty_window
         self.window_start = window_start
         self.window_end = window_end
+        self.window_timezone = window_timezone
         self.concurrency = concurrency
         self.rate_limit = rate_limit
         self.response_check = response_check
@@ -283,7 +288,8 @@ class RestToSqlOperator(TextKeepingOperator):
             return fetch_jobs.ReadFirst.where_needed(chunks), about, lambda: chunks.expected
         if self.window_step is not None and window is not None:
             steps = fetch_jobs.window_steps(window, self.window_step)
-            return steps, ("window_step", self.window_step), steps.expected
+            zone = () if str(window.zone) == "UTC" else (str(window.zone),)
+            return steps, ("window_step", self.window_step, *zone), steps.expected
         given = fetch_jobs.given_items(self.items)
         return given, ("items",), given.expected
 
@@ -297,7 +303,7 @@ class RestToSqlOperator(TextKeepingOperator):
                 "exactly one of sql= (and sql_conn_id=), items=, or window_step=."
             )
         try:
-            return resolve_window(context, self.window_start, self.window_end)
+            return resolve_window(context, self.window_start, self.window_end, self.window_timezone)
         except ConfigurationError:
             if self._asks_for_window():
                 raise
@@ -312,6 +318,7 @@ class RestToSqlOperator(TextKeepingOperator):
             or "window." in str(self.columns or "")
             or is_given(self.window_start)
             or is_given(self.window_end)
+            or is_given(self.window_timezone)
             or (self.sql is not None and not WINDOW_BINDS.isdisjoint(self._sql_hook().binds(self.sql)))
         )
 

@@ -1,0 +1,60 @@
+"""In which time zone the dates of a window are, which decides where its days begin."""
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+
+def parse_zone(value: object) -> tzinfo:
+    """Read the argument ``window_timezone``. :raises ConfigurationError: when it names no zone."""
+    if isinstance(value, tzinfo):
+        return value
+    try:
+        return ZoneInfo(value.strip()) if isinstance(value, str) else ZoneInfo("")
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Europe" is a folder of zones
+        raise ConfigurationError(f"window_timezone={value!r}: write a name such as 'Europe/Helsinki'.") from None
+
+
+def zone_of(start: datetime, end: datetime, usual: tzinfo) -> tzinfo:
+    """Return the zone of a window, from how its ends are written.
+
+    An offset is no zone: it does not say when clocks change. Where ``usual`` has the same, that is what is meant.
+
+    :param usual: where the start says nothing: the zone of the DAG's timetable.
+    """
+    own = start.tzinfo
+    if own is None:
+        return usual
+    if own.utcoffset(None) is None:
+        return own
+    if _agrees(usual, start) and _agrees(usual, end):
+        return usual
+    return own if end.tzinfo is None or end.utcoffset() == start.utcoffset() else _WrittenOffsets(start, end)
+
+
+def _agrees(zone: tzinfo, written: datetime) -> bool:
+    return written.tzinfo is None or written.astimezone(zone).utcoffset() == written.utcoffset()
+
+
+class _WrittenOffsets(tzinfo):
+    """The offset of a window's start until its end, which is written with another: nobody knows when clocks change."""
+
+    def __init__(self, start: datetime, end: datetime) -> None:
+        self._offsets = start.utcoffset(), end.utcoffset()
+        self._end_on_clocks, self._end = end.replace(tzinfo=None), end.astimezone(UTC)
+
+    def utcoffset(self, clocks: datetime | None) -> timedelta | None:
+        """Return the offset of what clocks show."""
+        return self._offsets[clocks is not None and clocks.replace(tzinfo=None) >= self._end_on_clocks]
+
+    def fromutc(self, instant: datetime) -> datetime:
+        """Return what clocks show."""
+        return instant + (self._offsets[instant.replace(tzinfo=UTC) >= self._end] or timedelta())
+
+    def dst(self, clocks: datetime | None) -> None:
+        """Return nothing: it is not known."""
+
+    def tzname(self, clocks: datetime | None) -> str:  # noqa: ARG002
+        """Return the offset of the start."""
+        return f"UTC{self._offsets[0]}"
