@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
-from airflow_async_rest.core.paths import MISSING, JsonPath, parse_path
+from airflow_async_rest.core.paths import MISSING, WHOLE, JsonPath, parse_path
 
 Rows = str | Callable[[Any, dict[str, Any]], Any] | None
 
@@ -44,7 +44,7 @@ class RowFinder:
         if not isinstance(empty_ok, bool):
             raise ConfigurationError(f"empty_ok={empty_ok!r}: write True or False.")
         self._path = parse_path("rows", rows) if isinstance(rows, str) else None
-        self._page_path = None if page_rows is None else parse_path("page_rows", page_rows)
+        self._page_path = parse_path("page_rows", page_rows) if page_rows else WHOLE if page_rows == "" else None
         self._function = rows if callable(rows) else None
         self._empty_ok = empty_ok
 
@@ -61,20 +61,20 @@ class RowFinder:
         :param item: what was asked for.
         :raises AnswerError: when there are none to be found, or they are no objects; says why.
         """
-        given = payload if self._page_path is None else self._list_at("page_rows", self._page_path, payload)
+        given = None if self._page_path is None else self._list_at("page_rows", self._page_path, payload)
         if self._function is not None:
             _check_errors(payload, nothing_found=False)
             rows = self._make(payload, item)
         else:
             rows = self._list_at("rows", self._path, payload)
-            given = rows if self._page_path is None else given
+        given = rows if given is None else given
         for row in rows:
             if not isinstance(row, Mapping):
                 raise AnswerError(
                     f"a row of the answer is {str(row)[:_SHOWN]!r}, which is no object: a function as rows can make "
                     "one of it"
                 )
-        return FoundRows(rows, len(given) if self.counts else None, given)
+        return FoundRows(rows, len(given), given) if self.counts else FoundRows(rows, None, payload)
 
     def _list_at(self, argument: str, path: JsonPath | None, payload: Any) -> list[Any]:
         found = payload if path is None else path.find(payload)

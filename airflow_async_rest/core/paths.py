@@ -46,6 +46,9 @@ class JsonPath:
         return self.find(row) is not MISSING
 
 
+WHOLE: Final = JsonPath("", lambda value: value, frozenset())
+
+
 def parse_path(argument: str, text: Any) -> JsonPath:
     """Read a path: a key, names with dots between (``data.items``, ``hits.0.id``, ``data.-1``), or JMESPath.
 

@@ -57,7 +57,8 @@ class RestToSqlOperator(TextKeepingOperator):
         (``"window.start"``, ``"window.end"``); or a list of columns that are called as in the rows. Default: all
         columns of the table that the rows have.
     :param page_rows: path of the API's rows in the answer, for the pages that go by how many there are, where ``rows``
-        is a function or an expression that makes more or fewer of them. Default: at ``rows``.
+        is a function or an expression that makes more or fewer of them; ``""`` is the answer itself. Default: at
+        ``rows``.
     :param missing_ok: whether a 404 to an item's first request says that there are no rows: the item is skipped.
         Default False: it fails, as it does with a 404 to a later page, unless the page style's ``end_statuses`` has it.
     :param empty_ok: whether an answer that has nothing, or null, at ``rows``, or no content at all, says that there

@@ -140,6 +140,7 @@ SIX = b'{"data": {"items": [{"a": 1, "ok": true}, {"a": 2, "ok": false}, {"a": 3
         ("data.items[?ok]", "data.items", 3),
         (lambda payload, item: [], None, None),
         (lambda payload, item: [], "data.items", 3),
+        (lambda payload, item: [], "", 1),
         (lambda payload, item: payload["data"]["items"] * 2, "data.items", 3),
         (lambda payload, item: payload["data"]["items"] * 2, "data[0].items || data.items", None),
     ],
@@ -147,6 +148,10 @@ SIX = b'{"data": {"items": [{"a": 1, "ok": true}, {"a": 2, "ok": false}, {"a": 3
 def test_the_count_is_the_apis_whatever_is_made_of_its_rows(rows, page_rows, count):
     assert answer_of(SIX, rows, page_rows=page_rows).count == count
     assert AnswerReader(rows, RowShape(), page_rows=page_rows).counts == (count is not None)
+
+
+def test_the_page_rows_may_be_the_answer_itself():
+    assert answer_of(b'[{"a": 1}, {"a": 2}]', lambda payload, item: payload[:1], page_rows="").count == 2
 
 
 def test_page_rows_that_are_not_there_are_an_error():

@@ -258,8 +258,9 @@ async def test_what_the_api_gave_is_compared_and_not_what_a_function_made(api, f
     assert made == (Delivered(7, 4), [2, 2, 2, 0])
 
 
-async def test_a_page_of_which_a_function_makes_nothing_is_not_the_end_of_a_scroll(api, fetch):
-    chunks = iter([[1, 2], [4, 6], [3], []])
+@pytest.mark.parametrize("rows", [odd, "items[?n == `1` || n == `3`]"])
+async def test_pages_of_which_nothing_is_made_are_not_the_end_of_a_scroll(api, fetch, rows):
+    chunks = iter([[1, 2], [4, 6], [8, 10], [3], []])
     api.answer = lambda seen: web.json_response({"items": [{"n": n} for n in next(chunks, [])], "scroll": "s"})
-    outcome, rows = await fetch(CursorPages("scroll"), rows=odd)
-    assert (outcome, rows) == (Delivered(7, 5), [1, 3])
+    outcome, rows = await fetch(CursorPages("scroll"), rows=rows)
+    assert (outcome, rows) == (Delivered(7, 6), [1, 3])

@@ -109,6 +109,7 @@ def test_null_empties_no_window_even_where_that_is_allowed(places, postgres, dai
         ({"empty_ok": "yes"}, "empty_ok='yes': write True or False"),
         ({"missing_ok": "yes"}, "missing_ok='yes': write True or False"),
         ({"max_pages": 0}, "max_pages=0: write a whole number from 1 up"),
+        ({"window_timezone": "Mars"}, "window_timezone='Mars': write a name such as 'Europe/Helsinki'"),
         ({"page_rows": "a..b"}, "page_rows: 'a..b' is no path"),
         ({"rows": "items[?"}, "rows: 'items[?' cannot be read as JMESPath"),
     ],
