@@ -25,7 +25,6 @@ _CSV = frozenset({"text/csv", "application/csv"})
 # A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
 _LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
 _BYTE_ORDER_MARK = "\ufeff"
-_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,10 @@ class AnswerReader:
         payload, found = None, NOTHING
         if not self._is_empty(response):
             payload = parse_payload(response)
-            found = self._finder.find(payload, item)
-        return Answer(response, payload, self._shape.shape(found.rows, item), found.count, found.given)
+            found = self._finder.find(response, payload, item)
+        return Answer(
+            response, payload, self._shape.shape(found.rows, item, response.excerpt), found.count, found.given
+        )
 
     def _is_empty(self, response: Response) -> bool:
         """Tell an answer without content. :raises AnswerError: when it should have some."""
@@ -120,7 +121,7 @@ def parse_payload(response: Response) -> Any:
         what = "CSV" if kind in _CSV else "JSON"
         raise AnswerError(
             f"the answer, of {len(response.body)} bytes and content type {kind or 'unknown'!r}, cannot be read as "
-            f"{what}: {error}; it begins {response.text[:_SHOWN]!r}"
+            f"{what}: {error}; it begins {response.excerpt(response.text)!r}"
         ) from error
 
 

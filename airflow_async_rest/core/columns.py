@@ -82,15 +82,18 @@ class RowShape:
         """What the paths ask of the item: of each group one name, at least."""
         return tuple(tuple(sorted(path.keys)) for path in self._of_item.values())
 
-    def shape(self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def shape(
+        self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any], excerpt: Callable[[Any], str] = str
+    ) -> list[dict[str, Any]]:
         """Make the rows that are loaded, and count the keys that are not.
 
+        :param excerpt: shows a part of the answer.
         :raises AnswerError: when a row has nothing that is loaded: it is no row, but says what went wrong, say.
         """
         if not rows:
             return []
         if self._paths is None:
-            return [self._same_names(row) for row in rows] if self._known is not None else [dict(row) for row in rows]
+            return [dict(row) if self._known is None else self._same_names(row, excerpt) for row in rows]
         fixed: dict[str, Any] = dict.fromkeys(self._paths)  # in the author's order
         fixed |= self._of_window
         for column, path in self._of_item.items():
@@ -105,7 +108,7 @@ class RowShape:
                 else:
                     missing -= 1
             if not missing:
-                self._check_any(row)
+                self._check_any(row, excerpt)
             shaped.append(made)
             if unfound:
                 self.unfound.look_at(row)
@@ -113,12 +116,12 @@ class RowShape:
                 self._ignore(row.keys() - used)
         return shaped
 
-    def _check_any(self, row: Mapping[str, Any]) -> None:
+    def _check_any(self, row: Mapping[str, Any], excerpt: Callable[[Any], str]) -> None:
         if not any(path.is_in(row) for path in self._of_row):
             asked = ", ".join(path.text for path in self._of_row)
-            raise AnswerError(f"a row of the answer has nothing that columns= asks for ({asked}): {str(row)[:200]!r}")
+            raise AnswerError(f"a row of the answer has nothing that columns= asks for ({asked}): {excerpt(row)!r}")
 
-    def _same_names(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _same_names(self, row: Mapping[str, Any], excerpt: Callable[[Any], str]) -> dict[str, Any]:
         assert self._known is not None  # noqa: S101  (for the type checker)
         made, extra = {}, []
         for key, value in row.items():
@@ -130,7 +133,7 @@ class RowShape:
         if not made:
             raise AnswerError(
                 f"no key of a row of the answer is a column of the table, which has {', '.join(self._known)}: "
-                f"{str(row)[:200]!r}; say what goes where with columns={{'column': 'path.in.row'}}"
+                f"{excerpt(row)!r}; say what goes where with columns={{'column': 'path.in.row'}}"
             )
         if extra:
             self._ignore(extra)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.paths import MISSING, WHOLE, JsonPath, parse_path
 
 Rows = str | Callable[[Any, dict[str, Any]], Any] | None
 
-_SHOWN = 200
 # Where an API says what went wrong, in an answer that has no data.
 _ERRORS = ("errors", "error")
 _WORDS = ("message", "detail", "title", "description", "error")
@@ -55,48 +55,49 @@ class RowFinder:
             return self._page_path.leads_to_one_place
         return self._function is None and (self._path is None or self._path.leads_to_one_place)
 
-    def find(self, payload: Any, item: Mapping[str, Any]) -> FoundRows:
+    def find(self, response: Response, payload: Any, item: Mapping[str, Any]) -> FoundRows:
         """Find the rows.
 
+        :param payload: what the response says.
         :param item: what was asked for.
         :raises AnswerError: when there are none to be found, or they are no objects; says why.
         """
-        given = None if self._page_path is None else self._list_at("page_rows", self._page_path, payload)
+        given = None if self._page_path is None else self._list_at("page_rows", self._page_path, response, payload)
         if self._function is not None:
-            _check_errors(payload, nothing_found=False)
-            rows = self._make(payload, item)
+            _check_errors(response, payload, nothing_found=False)
+            rows = self._make(response, payload, item)
         else:
-            rows = self._list_at("rows", self._path, payload)
+            rows = self._list_at("rows", self._path, response, payload)
         given = rows if given is None else given
         for row in rows:
             if not isinstance(row, Mapping):
                 raise AnswerError(
-                    f"a row of the answer is {str(row)[:_SHOWN]!r}, which is no object: a function as rows can make "
-                    "one of it"
+                    f"a row of the answer is {response.excerpt(row)!r}, which is no object: a function as rows can "
+                    "make one of it"
                 )
         return FoundRows(rows, len(given), given) if self.counts else FoundRows(rows, None, payload)
 
-    def _list_at(self, argument: str, path: JsonPath | None, payload: Any) -> list[Any]:
+    def _list_at(self, argument: str, path: JsonPath | None, response: Response, payload: Any) -> list[Any]:
         found = payload if path is None else path.find(payload)
         if found is not MISSING and found is not None:
             if path is None:
-                _check_errors(payload, nothing_found=False)
-            return _as_list(found)
-        _check_errors(payload, nothing_found=True)
+                _check_errors(response, payload, nothing_found=False)
+            return _as_list(response, found)
+        _check_errors(response, payload, nothing_found=True)
         if self._empty_ok:
             return []
         what = "nothing" if found is MISSING else "null"
         where = "" if path is None else f" at {argument}={path.text!r}"
         raise AnswerError(
             f"the answer has {what}{where}, and with empty_ok=True that says that there are no rows; it begins "
-            f"{str(payload)[:_SHOWN]!r}"
+            f"{response.excerpt(payload)!r}"
         )
 
-    def _make(self, payload: Any, item: Mapping[str, Any]) -> list[Any]:
+    def _make(self, response: Response, payload: Any, item: Mapping[str, Any]) -> list[Any]:
         assert self._function is not None  # noqa: S101  (for the type checker)
         try:
             made = _ask(self._function, payload, item)
-            return [] if made is None else _as_list(made)
+            return [] if made is None else _as_list(response, made)
         except AnswerError:
             raise
         except Exception as error:  # the author's code may raise anything
@@ -111,15 +112,15 @@ def _ask(function: Callable[[Any, dict[str, Any]], Any], payload: Any, item: Map
     return made
 
 
-def _as_list(found: Any) -> list[Any]:
+def _as_list(response: Response, found: Any) -> list[Any]:
     if isinstance(found, Mapping):
         return [found]
     if isinstance(found, str | bytes) or not isinstance(found, Iterable):
-        raise AnswerError(f"the rows of the answer are {str(found)[:_SHOWN]!r}, which is no list of objects")
+        raise AnswerError(f"the rows of the answer are {response.excerpt(found)!r}, which is no list of objects")
     return list(found)
 
 
-def _check_errors(payload: Any, *, nothing_found: bool) -> None:
+def _check_errors(response: Response, payload: Any, *, nothing_found: bool) -> None:
     """Look for errors that stand in the place of data.
 
     :param nothing_found: whether there is nothing where the rows should be.
@@ -129,7 +130,7 @@ def _check_errors(payload: Any, *, nothing_found: bool) -> None:
         return
     for name in _ERRORS:
         if errors := payload.get(name):
-            raise AnswerError(f"the API answers with {name} and without data: {_words(errors)[:_SHOWN]!r}")
+            raise AnswerError(f"the API answers with {name} and without data: {response.excerpt(_words(errors))!r}")
 
 
 def _is_null(value: Any) -> bool:

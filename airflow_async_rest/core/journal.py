@@ -77,7 +77,10 @@ class Journal:
         if near:
             self._log.warning(
                 "No row has what columns= asks for: %s. Their columns are empty.",
-                ", ".join(f"{path!r}{f' (the nearest key is {key!r})' if key else ''}" for path, key in near.items()),
+                ", ".join(
+                    f"{path!r}{f' (the nearest key is {self._redact(key)!r})' if key else ''}"
+                    for path, key in near.items()
+                ),
             )
 
     def starting_over(self, why: Exception) -> None:

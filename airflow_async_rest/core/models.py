@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from airflow_async_rest.core.errors import SendError
 
 _EXCERPT_CHARACTERS = 500
+_SHOWN_CHARACTERS = 200
 # A success of the request that says nothing of its items.
 MULTI_STATUS = 207
 
@@ -61,6 +62,10 @@ class Response:
     def text(self) -> str:
         """The body as text; bytes that are not UTF-8 become replacement characters."""
         return self.body.decode("utf-8", "replace")
+
+    def excerpt(self, part: Any) -> str:
+        """Return the beginning of a part of it, for an error's text."""
+        return str(part)[:_SHOWN_CHARACTERS]
 
     def json(self) -> Any:
         """Parse the body. :raises ValueError: when it is not JSON."""
