@@ -213,9 +213,9 @@ def window_steps(window: Window, step: Any) -> GivenItems:
     first, last = (instant.astimezone(window.zone) for instant in (window.start, window.end))
     on_clocks = last.replace(tzinfo=None) - first.replace(tzinfo=None)
     if on_clocks % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
-        first = window.start
+        first, last = window.start, window.end
     items = []
-    for texts in split_windows(first, window.end, step):
+    for texts in split_windows(first, last, step):
         start, end = map(datetime.fromisoformat, texts.values())
         items.append({"start": start, "end": end, "date": start.astimezone(window.zone).date()})
     return GivenItems(items)

@@ -5,6 +5,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_async_rest.core.errors import ConfigurationError
 
+# Of offsets that differ by more, the end's is not what clocks of the start's zone show later on.
+_MOST_CHANGE = timedelta(hours=1)
+
 
 def parse_zone(value: object) -> tzinfo:
     """Read the argument ``window_timezone``. :raises ConfigurationError: when it names no zone."""
@@ -30,7 +33,8 @@ def zone_of(start: datetime, end: datetime, usual: tzinfo) -> tzinfo:
         return own
     if _agrees(usual, start) and _agrees(usual, end):
         return usual
-    return own if end.tzinfo is None or end.utcoffset() == start.utcoffset() else _WrittenOffsets(start, end)
+    change = (end.utcoffset() or timedelta()) - (start.utcoffset() or timedelta())
+    return _WrittenOffsets(start, end) if end.tzinfo and timedelta() < abs(change) <= _MOST_CHANGE else own
 
 
 def _agrees(zone: tzinfo, written: datetime) -> bool:
@@ -45,8 +49,8 @@ class _WrittenOffsets(tzinfo):
         self._end_on_clocks, self._end = end.replace(tzinfo=None), end.astimezone(UTC)
 
     def utcoffset(self, clocks: datetime | None) -> timedelta | None:
-        """Return the offset of what clocks show."""
-        return self._offsets[clocks is not None and clocks.replace(tzinfo=None) >= self._end_on_clocks]
+        """Return the offset of what clocks show; None for no time, as zones whose offset changes have it."""
+        return None if clocks is None else self._offsets[clocks.replace(tzinfo=None) >= self._end_on_clocks]
 
     def fromutc(self, instant: datetime) -> datetime:
         """Return what clocks show."""

@@ -105,7 +105,7 @@ def split_windows(start: Any, end: Any, step: timedelta) -> list[dict[str, str]]
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"step={step!r}: write a positive length, such as timedelta(days=1).")
     first, last = _parse("start", start), parse_instant("end", end)
-    first = first if first.tzinfo else first.replace(tzinfo=UTC)
+    first = (first if first.tzinfo else first.replace(tzinfo=UTC)).astimezone(zone_of(first, _parse("end", end), UTC))
     whole = Window(first, last)
     if step % timedelta(days=1):  # arithmetic of aware datetimes follows the wall clock: wanted for days only
         first = whole.start
