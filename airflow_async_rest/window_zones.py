@@ -22,12 +22,13 @@ def parse_zone(value: object) -> tzinfo:
 def zone_of(start: datetime, end: datetime, usual: tzinfo) -> tzinfo:
     """Return the zone of a window, from how its ends are written.
 
-    An offset is no zone: it does not say when clocks change. Where ``usual`` has the same, that is what is meant.
+    UTC is how templates and :func:`split_windows` write any instant, so it says nothing. Another offset is no zone, as
+    it does not say when clocks change: where ``usual`` has the same, that is what is meant.
 
     :param usual: where the start says nothing: the zone of the DAG's timetable.
     """
     own = start.tzinfo
-    if own is None:
+    if own is None or (own.utcoffset(None) == timedelta() and not end.utcoffset()):
         return usual
     if own.utcoffset(None) is None:
         return own

@@ -155,9 +155,8 @@ def resolve_window(
 
 def _find_window(context: Mapping[str, Any], window_start: Any, window_end: Any, zone: tzinfo) -> Window:
     timetable = getattr(context.get("dag"), "timetable", None)
-    interval = context.get("data_interval_start"), context.get("data_interval_end")
     if is_given(window_start) or is_given(window_end):
-        return _both(window_start, window_end, "argument", zone, interval[0])
+        return _both(window_start, window_end, "argument", zone)
     dag_run = context.get("dag_run")
     conf = getattr(dag_run, "conf", None) or {}
     _check_spelling(conf)
@@ -168,8 +167,8 @@ def _find_window(context: Mapping[str, Any], window_start: Any, window_end: Any,
                 "the conf of this backfill has window_start or window_end: each of its runs would send that "
                 "same window. Leave them out; a backfill's runs take their own data intervals."
             )
-        return _both(start, end, "conf", zone, interval[0])
-    start, end = interval
+        return _both(start, end, "conf", zone)
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
     if start is not None and end is not None and start < end:
         return Window(start, end, zone)
     partition = context.get("partition_date") or getattr(dag_run, "partition_date", None)
@@ -192,15 +191,12 @@ def _check_spelling(conf: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"the run's conf has {name!r}: write {right[0]!r}.")
 
 
-def _both(start: Any, end: Any, where: str, zone: tzinfo, interval_start: datetime | None) -> Window:
+def _both(start: Any, end: Any, where: str, zone: tzinfo) -> Window:
     for name, value in (("window_start", start), ("window_end", end)):
         if value is None or (isinstance(value, str) and not value.strip()):
             raise ConfigurationError(f"{name} is missing: the {where} gives only the other end of the window.")
     window = Window(parse_instant("window_start", start, zone), parse_instant("window_end", end, zone))
-    written = _parse("window_start", start)
-    if window.start == interval_start and not written.utcoffset():  # templates write the run's own interval in UTC
-        return replace(window, zone=zone)
-    return replace(window, zone=zone_of(written, _parse("window_end", end), zone))
+    return replace(window, zone=zone_of(_parse("window_start", start), _parse("window_end", end), zone))
 
 
 def _partition_window(partition: datetime, dag_run: Any, timetable: Any) -> Window:

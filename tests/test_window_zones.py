@@ -9,7 +9,7 @@ import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.fetch_jobs import window_steps
-from airflow_async_rest.windows import Window, parse_instant, resolve_window
+from airflow_async_rest.windows import Window, parse_instant, resolve_window, split_windows
 
 DAY = timedelta(days=1)
 # With clocks that change at midnight, by half an hour, for Ramadan, twice a year or never; and one that left a day out.
@@ -52,6 +52,9 @@ WAYS = {
     ),
     "the timetable's, by templates": lambda zone, start, end: (
         {"data_interval_start": start, "data_interval_end": end, "dag": timetable(zone)}, str(start), str(end), None,
+    ),
+    "the timetable's, by split_windows": lambda zone, start, end: (
+        {"dag": timetable(zone)}, *split_windows(start, end, end - start)[0].values(), None,
     ),
     "the timetable's, by the conf": lambda zone, start, end: (
         {"dag": timetable(zone), "dag_run": SimpleNamespace(conf={
@@ -126,7 +129,9 @@ INTERVAL = {
         (None, datetime(2026, 7, 1, tzinfo=ZoneInfo(HELSINKI)), NEW_YORK, HELSINKI),
         ("", "2026-07-01T00:00:00+03:00", NEW_YORK, "UTC+03:00"),
         (None, "2026-07-01T00:00:00+03:00", HELSINKI, HELSINKI),
-        (None, "2026-07-01T00:00:00Z", NEW_YORK, "UTC"),
+        (None, "2026-07-01T00:00:00Z", NEW_YORK, NEW_YORK),
+        (None, datetime(2026, 7, 1, tzinfo=UTC), HELSINKI, HELSINKI),
+        ("UTC", "2026-07-01T00:00:00Z", HELSINKI, "UTC"),
         (None, "2026-07-01", NEW_YORK, NEW_YORK),
         (None, "2026-07-01 04:00:00+00:00", NEW_YORK, NEW_YORK),  # {{ data_interval_start }}
         (None, None, NEW_YORK, NEW_YORK),

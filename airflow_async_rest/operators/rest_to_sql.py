@@ -79,7 +79,8 @@ class RestToSqlOperator(TextKeepingOperator):
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
     :param window_timezone: what the dates of the window are in, such as ``"Europe/Helsinki"``, and its ends where they
-        have no offset. Default: what ``window_start`` is written in, else the zone of the DAG's timetable. (templated)
+        have no offset. Default: what ``window_start`` is written in, unless that is UTC, which templates write; else
+        the zone of the DAG's timetable. (templated)
     :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other.
     :param rate_limit: as in ``SqlToRestOperator``; every page counts. (templated)
     :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is an answer.
