@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.dead_letters import ROW_REFUSED, UNREADABLE
 from airflow_async_rest.core.errors import (
     AuthenticationError,
@@ -73,6 +74,14 @@ def explain(error: BaseException, accepted: int) -> BaseException:
     if accepted:
         return CredentialsError(f"{error}. {accepted} items were accepted before: a retry goes on where this try ended")
     return AuthenticationError(f"{error}. Nothing was accepted yet")
+
+
+def came_to_nothing(resume: Resume | None) -> bool:
+    """Tell whether an earlier try has asked for everything, and got no row: going on from there asks for nothing."""
+    if resume is None:
+        return False
+    totals = resume.checkpoint.totals
+    return bool(totals.get("complete")) and not any(totals.get("rows", {}).values())
 
 
 def _hint(failures: Collection[str], accepted: int) -> str:
