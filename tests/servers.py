@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -147,9 +148,10 @@ def running_api(answer=None, ssl_context=None):
 
 
 @contextmanager
-def raw_server(answer: bytes = b"", ssl_context=None):
-    """Serve one answer to every connection, whatever it asks for; give the port.
+def raw_server(answer: bytes = b"", ssl_context=None, end="close"):
+    """Serve one answer to every connection, whatever it asks for, and end it; give the port.
 
+    ``end`` is "close", "reset", or "goodbye": with TLS's ``close_notify``, which a mere close leaves out.
     Its sockets block, so that a TLS handshake that it refuses ends with the alert that other servers send.
     """
     listening = socket.create_server(("127.0.0.1", 0))
@@ -164,6 +166,10 @@ def raw_server(answer: bytes = b"", ssl_context=None):
                     with connection:
                         connection.recv(65536)
                         connection.sendall(answer)
+                        if end == "reset":
+                            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        if end == "goodbye":
+                            connection.unwrap()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
