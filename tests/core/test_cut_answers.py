@@ -84,6 +84,8 @@ CUT, UNREADABLE = (b"", ConnectionFailedError, False), (b"", AnswerUnreadableErr
         (NEW + CLOSE + b"Content-Length: 0\r\n\r\n", (b"", None, False), (b"", None, False)),
         (NEW + CLOSE + b"Content-Length: 17\r\n\r\n" + ROWS, CUT, CUT),
         (NEW + b"Content-Length: 24\r\n\r\n", CUT, CUT),
+        (NEW + CLOSE + b"Content-Length: 8\r\n\r\n" + ROWS, UNREADABLE, UNREADABLE),
+        (NEW + b"Content-Length: 8\r\n\r\n" + ROWS, UNREADABLE, UNREADABLE),
         (NEW + CLOSE + CHUNKED + b"\r\n" + chunked(ROWS, b""), TRUSTED, TRUSTED),
         (NEW + CLOSE + CHUNKED + b"\r\n" + chunked(ROWS), CUT, CUT),
         (NEW + CHUNKED + b"\r\n" + chunked(ROWS) + b"0\r\n", CUT, CUT),
@@ -97,7 +99,7 @@ CUT, UNREADABLE = (b"", ConnectionFailedError, False), (b"", AnswerUnreadableErr
         (NEW + b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(ROWS)[:-1], CUT, CUT),
         (NEW + b"Content-Encoding: gzip\r\n\r\n" + ROWS, UNREADABLE, CUT),
     ],
-    ids=range(27),
+    ids=range(29),
 )
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_body_is_whole_only_where_something_says_so(request_of, way, answer, closed, reset, end):
