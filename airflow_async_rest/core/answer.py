@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from airflow_async_rest.core.found_rows import NOTHING, RowFinder, Rows
 from airflow_async_rest.core.headers import parse_content_type
 from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.response import MAY_BE_CUT
 
 Row = dict[str, Any]
 
@@ -97,6 +99,8 @@ class AnswerReader:
             return True
         if response.body.strip():
             return False
+        if response.may_be_cut:
+            raise AnswerError(MAY_BE_CUT.format("an empty body"))
         if not self._empty_ok:
             raise AnswerError(
                 f"the answer has {len(response.body)} bytes and status {response.status}, which does not say that "
@@ -109,23 +113,47 @@ def parse_payload(response: Response) -> Any:
     """Parse a response's body, by its content type: NDJSON and CSV are lists of objects, the rest is JSON.
 
     :return: None when it has no content.
-    :raises AnswerError: when it is not what its content type says.
+    :raises AnswerError: when it is not what its content type says, or does not show that nothing of it is cut off.
     """
     if response.status in _NO_CONTENT:
         return None
-    kind, charset = parse_content_type(str(response.headers.get("Content-Type", "")))
+    kind, charset = _content_type(response)
+    if response.may_be_cut and (kind in _CSV or kind in _NDJSON):
+        raise AnswerError(MAY_BE_CUT.format("CSV" if kind in _CSV else "NDJSON"))
     try:
         if kind in _CSV:
             return _parse_csv(response.body.decode(charset).removeprefix(_BYTE_ORDER_MARK))
         if kind in _NDJSON:
             return [parse_json(line) for line in response.body.splitlines() if line.strip()]
-        return parse_json(response.body)
+        payload = parse_json(response.body)
     except (ValueError, LookupError, RecursionError, csv.Error) as error:
         what, called = "CSV" if kind in _CSV else "JSON", response.excerpt(kind) or "unknown"
         raise AnswerError(
             f"the answer, of {len(response.body)} bytes and content type {called!r}, cannot be read as "
             f"{what}: {response.excerpt(error)}; it begins {response.excerpt(response.text)!r}"
         ) from error
+    if response.may_be_cut and _is_number(payload):
+        raise AnswerError(MAY_BE_CUT.format("a number"))
+    return payload
+
+
+def is_whole(response: Response) -> bool:
+    """Tell whether an answer shows by itself that nothing of it is cut off: JSON does, unless it is a number."""
+    if response.status in _NO_CONTENT:
+        return True
+    kind, _ = _content_type(response)
+    try:
+        return kind not in _CSV and kind not in _NDJSON and not _is_number(parse_json(response.body))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _content_type(response: Response) -> tuple[str, str]:
+    return parse_content_type(str(response.headers.get("Content-Type", "")))
+
+
+def _is_number(payload: Any) -> bool:
+    return isinstance(payload, int | float | Decimal) and not isinstance(payload, bool)
 
 
 def parse_json(body: bytes) -> Any:

@@ -1,10 +1,12 @@
 """A window's rows are not deleted for an answer that has none, unless that is said."""
 
+import json
 from datetime import timedelta
 from urllib.parse import parse_qs
 
 import pytest
 from aiohttp import web
+from servers import raw_server, reading
 from task_runner import run_try
 from tasks import rest_to_sql
 
@@ -96,6 +98,34 @@ def test_null_empties_no_window_even_where_that_is_allowed(places, postgres, dai
     assert ids(postgres) == sorted([*OUTSIDE, INSIDE])
     assert run_try(daily(allow_empty_window=True, empty_ok=True), supervisor, 2) == ("success", None)
     assert ids(postgres) == OUTSIDE
+
+
+HEADER, ROW = b"id,at\r\n", b"1,2026-11-01T12:00:00Z\r\n"
+
+
+@pytest.mark.parametrize("body", [b"", HEADER, HEADER + ROW])
+@pytest.mark.parametrize(
+    ("end", "extra", "words"),
+    [("close", {}, "set trust_close of the connection"), ("reset", {"trust_close": True}, "broke off")],
+)
+def test_a_window_is_not_replaced_by_what_may_be_cut_off(postgres, daily, connect, supervisor, body, end, extra, words):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nConnection: close\r\n\r\n"
+    with reading(len(head + body)) as was_read, raw_server(head + body, None, end, was_read) as port:
+        connect("search_api", conn_type="async_rest", host=f"http://127.0.0.1:{port}", extra=json.dumps(extra))
+        task = daily(allow_empty_window=True, empty_ok=True, concurrency=1)
+        state, error = run_try(task, supervisor)
+    assert state == "up_for_retry"
+    assert words in str(error)
+    assert ids(postgres) == sorted([*OUTSIDE, INSIDE])
+
+
+@pytest.mark.parametrize(("body", "loaded"), [(HEADER, []), (HEADER + ROW, [1] * 4)])
+def test_it_is_where_the_connection_trusts_a_close(postgres, daily, connect, supervisor, body, loaded):
+    with raw_server(b"HTTP/1.0 200 OK\r\nContent-Type: text/csv\r\n\r\n" + body) as port:
+        url, extra = f"http://127.0.0.1:{port}", json.dumps({"trust_close": True})
+        connect("search_api", conn_type="async_rest", host=url, extra=extra)
+        assert run_try(daily(allow_empty_window=True), supervisor) == ("success", None)
+    assert ids(postgres) == sorted([*OUTSIDE, *loaded])
 
 
 @pytest.mark.parametrize(
