@@ -125,7 +125,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
                 raise ConfigurationError(f"preview={self.preview!r}: write True or False; it is not templated.")
             if self.preview:
                 report = self._preview(uris, reasons)
-                self._check(context, report, reports)
+                self._check(context, report, reports, uris)
                 return report
             sending = jobs.Sending(
                 endpoint="",
@@ -144,7 +144,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         if reasons is not None and not report["read"]:
             self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))
         with runtime.airflow_errors():
-            self._check(context, report, reports + self._reports_right_before(context))
+            self._check(context, report, reports + self._reports_right_before(context), uris)
         return report
 
     def on_kill(self) -> None:
@@ -169,14 +169,16 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
             each if leaves_reports(task) else replace(each, missing=[]) for task, each in zip(tasks, found, strict=True)
         ]
 
-    def _check(self, context: "Context", report: dict[str, Any], reports: Sequence[Reports]) -> None:
+    def _check(
+        self, context: "Context", report: dict[str, Any], reports: Sequence[Reports], uris: Sequence[str]
+    ) -> None:
         """Check that nothing is missing but what was dead: the state of a DAG's last task is that of its run.
 
         :raises FailuresError: when a task before this one did not read its rows to the end, or nobody knows.
         """
         from airflow_async_rest import runtime  # noqa: PLC0415
 
-        if wrong := [text for each in reports for text in each.wrong()]:
+        if wrong := [text for each in reports for text in each.wrong(found_none=not uris)]:
             if self.do_xcom_push:  # Airflow does so for a task that succeeds only
                 runtime.push_report(context["ti"], report)
             done = "nothing is sent yet" if self.preview else "the dead letters are sent"
@@ -185,8 +187,14 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
     def _reasons(self) -> frozenset[str] | None:
         if self.reasons is None:
             return None
-        if isinstance(self.reasons, str) or not all(isinstance(reason, str) for reason in self.reasons):
-            raise ConfigurationError(f"reasons={self.reasons!r}: write a list such as ['http_503', 'timeout'].")
+        if (
+            isinstance(self.reasons, str)
+            or not self.reasons
+            or not all(isinstance(reason, str) for reason in self.reasons)
+        ):
+            raise ConfigurationError(
+                f"reasons={self.reasons!r}: write a list such as ['http_503', 'timeout'], or leave it out for all."
+            )
         return frozenset(self.reasons)
 
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:

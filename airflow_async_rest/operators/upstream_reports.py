@@ -26,8 +26,13 @@ class Reports:
     missing: Sequence[str]
     pushes: bool = True
 
-    def wrong(self) -> Iterator[str]:
-        """Say which rows nobody may have read, and what can be done; nothing where all were."""
+    def wrong(self, *, found_none: bool = False) -> Iterator[str]:
+        """Say which rows nobody may have read, or sent again, and what can be done; nothing where all were.
+
+        :param found_none: whether the replay was told of no dead letters at all.
+        """
+        if found_none and (uris := [str(one["dead_letters"]) for one in self.found if one["dead_letters"]]):
+            yield f"those of task {self.task_id!r} are not among them, in {uris[0]}: write of={self.task_id!r}"
         if stopped := sum(report["complete"] is False for report in self.found):
             yield (
                 f"task {self.task_id!r} stopped before it had read all its rows ({stopped} window"

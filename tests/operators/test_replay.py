@@ -121,6 +121,10 @@ def test_a_row_that_never_was_a_request_says_what_to_do(places, supervisor):
         ({"dead_letters": [5]}, "write a folder's URI"),
         ({"dead_letters": "nosuch://x"}, "'nosuch://x' cannot be used"),
         ({"dead_letters": None, "reasons": "http_422"}, "reasons='http_422': write a list"),
+        (
+            {"dead_letters": None, "reasons": []},
+            "reasons=[]: write a list such as ['http_503', 'timeout'], or leave it",
+        ),
         ({"dead_letters": None, "preview": "{{ params.preview }}"}, "it is not templated"),
         ({"dead_letters": None, "rate_limit": "1"}, "rate_limit='1'"),
     ],

@@ -62,3 +62,13 @@ def test_what_may_never_have_been_read_is_said(reports, words):
     said = list(reports.wrong())
     assert len(said) == len(words)
     assert all(word in text for word, text in zip(words, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("dead_letters", "found_none", "count"), [("file:///x", True, 1), ("file:///x", False, 0), (None, True, 0)]
+)
+def test_a_replay_that_was_told_of_none_says_whose_it_left(dead_letters, found_none, count):
+    reports = Reports("post", [{"dead_letters": dead_letters, "complete": True}], [])
+    texts = list(reports.wrong(found_none=found_none))
+    assert len(texts) == count
+    assert all("those of task 'post' are not among them, in file:///x: write of='post'" in text for text in texts)
