@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_async_rest.core.answer import AnswerReader, Rows
+from airflow_async_rest.core.answer import AnswerReader
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.columns import Columns, RowShape
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError, LoadError, StoppedError
 from airflow_async_rest.core.fetch_request import Body, FetchRequestBuilder
 from airflow_async_rest.core.fetching import FetchPlan
+from airflow_async_rest.core.found_rows import Rows
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.loading import Earlier, Loader, LoadState, Merged, PlacedRow, RefusedRow
@@ -56,6 +57,9 @@ class Asking(Requesting):
     rows: Rows = None
     columns: Columns = None
     missing_ok: bool = False
+    page_rows: str | None = None
+    empty_ok: bool = False
+    max_pages: int = 10_000
 
 
 def table_job(
@@ -116,8 +120,6 @@ def _fetch_job(
     sub_folder: str = "",
     expected: Callable[[], Expected | None],
 ) -> Job:
-    if not isinstance(asking.missing_ok, bool):
-        raise ConfigurationError(f"missing_ok={asking.missing_ok!r}: write True or False.")
     if asking.paginate is not None and not isinstance(asking.paginate, _STYLES):
         raise ConfigurationError(
             f"paginate={asking.paginate!r}: write LinkPages(), CursorPages(...), NumberedPages(...) or "
@@ -137,7 +139,7 @@ def _fetch_job(
         body_format=asking.body_format,
         headers=all_headers(hook, asking),
     )
-    asked_for = {**builder.columns, "columns": shape.item_columns}
+    asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
     uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     return make_job(
         hook,
@@ -147,8 +149,9 @@ def _fetch_job(
             plan=FetchPlan(
                 builder=builder,
                 pages=asking.paginate or OnePage(),
-                reader=AnswerReader(asking.rows, shape),
+                reader=AnswerReader(asking.rows, shape, page_rows=asking.page_rows, empty_ok=asking.empty_ok),
                 missing_ok=asking.missing_ok,
+                max_pages=asking.max_pages,
             ),
             loader=loader,
         ),
@@ -163,13 +166,18 @@ def _fetch_job(
 
 
 def _what_is_asked(asking: Asking) -> list[Any]:
-    """Give what decides which rows an item has; of functions, their names."""
+    """Give what decides which rows an item has; of functions, their names.
+
+    What only lets more items pass is left out: those that are delivered stay so.
+    """
+    page_rows = asking.page_rows and {"page_rows": asking.page_rows}
     parts = (asking.endpoint, asking.query, asking.body, asking.paginate, asking.rows, asking.columns)
     return [
-        [type(part).__name__, asdict(part)] if is_dataclass(part) and not isinstance(part, type)
+        [type(part).__name__, {k: v for k, v in asdict(part).items() if k != "end_statuses"}]
+        if is_dataclass(part) and not isinstance(part, type)
         else getattr(part, "__qualname__", "function") if callable(part)
         else part
-        for part in (*parts, asking.missing_ok, *filter(None, [asking.body_format]))
+        for part in (*parts, asking.missing_ok, *filter(None, [asking.body_format, page_rows]))
     ]  # fmt: skip
 
 
@@ -205,16 +213,20 @@ def given_items(items: Any) -> GivenItems:
 
 
 def window_steps(window: Window, step: Any) -> GivenItems:
-    """Cut a window into items with ``start``, ``end`` and ``date``.
+    """Cut a window into items with ``start``, ``end`` and ``date``; steps of whole days are days of its zone.
 
     :raises ConfigurationError: when the step is no positive length.
     """
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"window_step={step!r}: write a positive length, such as timedelta(days=1).")
+    first, last = (instant.astimezone(window.zone) for instant in (window.start, window.end))
+    on_clocks = last.replace(tzinfo=None) - first.replace(tzinfo=None)
+    if on_clocks % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
+        first, last = window.start, window.end
     items = []
-    for texts in split_windows(window.start, window.end, step):
+    for texts in split_windows(first, last, step):
         start, end = map(datetime.fromisoformat, texts.values())
-        items.append({"start": start, "end": end, "date": start.date()})
+        items.append({"start": start, "end": end, "date": start.astimezone(window.zone).date()})
     return GivenItems(items)
 
 
@@ -228,8 +240,7 @@ class ReadFirst:
     def where_needed(cls, chunks: "SqlChunks", destination_conn_id: str) -> Chunks:
         """Give the chunks as they are, unless they are SQLite's.
 
-        :raises ConfigurationError: when they change the file that is loaded into: until that is committed, which is
-            when all is fetched and staged, nobody else can write into it.
+        :raises ConfigurationError: when they change the file that is loaded into: nobody else can write into it then.
         """
         if chunks.dialect != _SQLITE:
             return chunks
@@ -255,7 +266,7 @@ class ReadFirst:
 class ChunkQueue:
     """A :class:`~airflow_async_rest.core.loading.Loader` that hands rows over to another thread: two chunks ahead."""
 
-    replaces = appends = False
+    replaces = appends = needs_rows = False
 
     def __init__(self) -> None:
         self._chunks: queue.SimpleQueue[list[dict[str, Any]] | None] = queue.SimpleQueue()

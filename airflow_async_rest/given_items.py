@@ -24,11 +24,16 @@ class GivenItems:
         _refuse_table(items, "items is")
         if not isinstance(items, Iterable) or isinstance(items, str | bytes | bytearray | memoryview | Mapping):
             raise ConfigurationError(f"items is a {type(items).__name__}: {_instead_of(items)}.")
+        if isinstance(items, sqlite3.Cursor):  # of which its own thread alone may read
+            raise ConfigurationError(
+                "items is a cursor of sqlite3: give its rows, cursor.fetchall(), of a connection with "
+                "row_factory=sqlite3.Row."
+            )
         self._items = items
 
     def __iter__(self) -> Generator[list[Mapping[str, Any]], None, None]:
         """Yield chunks of rows; see :func:`_row_of`."""
-        rows = (item if isinstance(item, dict) else _row_of(item) for item in self._items)
+        rows = (item if isinstance(item, dict) else _row_of(item) for item in _named(self._items))
         yield from chunked(rows, _CHUNK)
 
     def expected(self) -> Expected | None:
@@ -37,6 +42,14 @@ class GivenItems:
 
     def cancel(self) -> None:
         """Do nothing: the items are the author's."""
+
+
+def _named(items: Iterable[Any]) -> Iterable[Any]:
+    """Return items; plain tuples of a database's cursor have their columns' names."""
+    names = [column[0] for column in getattr(items, "description", None) or ()] if hasattr(items, "fetchmany") else []
+    if not names:
+        return items
+    return (dict(zip(names, item, strict=True)) if type(item) is tuple else item for item in items)
 
 
 def _refuse_table(value: Any, what: str) -> None:

@@ -78,6 +78,12 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "An answer of more megabytes fails its item. Default: 10.",
         "schema": {"type": ["number", "null"], "minimum": 0.001, "default": 10},
     },
+    "trust_close": {
+        "label": "Trust a closed connection",
+        "description": "Whether CSV or NDJSON without a length is whole when the API closes the connection. Off: it "
+        "may have been cut off, so its item fails.",
+        "schema": {"type": ["boolean", "null"], "default": False},
+    },
     "verify": {
         "label": "TLS verification",
         "description": "true; or the path of a PEM file with the CA certificates to trust, or of a directory of them; "

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import pytest
 from aiohttp import web
 
 
@@ -147,9 +149,11 @@ def running_api(answer=None, ssl_context=None):
 
 
 @contextmanager
-def raw_server(answer: bytes = b"", ssl_context=None):
-    """Serve one answer to every connection, whatever it asks for; give the port.
+def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=None):
+    """Serve one answer to every connection, whatever it asks for, and end it; give the port.
 
+    ``end`` is "close", "reset", or "goodbye": with TLS's ``close_notify``, which a mere close leaves out. What was sent
+    right before a reset may be lost, so it may wait for ``before_end``, an event, first.
     Its sockets block, so that a TLS handshake that it refuses ends with the alert that other servers send.
     """
     listening = socket.create_server(("127.0.0.1", 0))
@@ -164,6 +168,12 @@ def raw_server(answer: bytes = b"", ssl_context=None):
                     with connection:
                         connection.recv(65536)
                         connection.sendall(answer)
+                        if before_end:
+                            before_end.wait(10)
+                        if end == "reset":
+                            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        if end == "goodbye":
+                            connection.unwrap()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -174,3 +184,21 @@ def raw_server(answer: bytes = b"", ssl_context=None):
             listening.shutdown(socket.SHUT_RDWR)  # close() alone would leave accept() waiting
         listening.close()
         thread.join(10)
+
+
+@contextmanager
+def reading(count):
+    """Give an event that is set when the client has read so many bytes."""
+    from airflow_async_rest.core.wire import Protocol
+
+    was_read, take, pieces = threading.Event(), Protocol.data_received, []
+
+    def note(self, data):
+        take(self, data)
+        pieces.append(len(data))
+        if sum(pieces) >= count:
+            was_read.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Protocol, "data_received", note)
+        yield was_read

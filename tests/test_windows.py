@@ -428,6 +428,30 @@ def test_days_are_those_of_the_calendar_where_the_clocks_change(month, day, hour
     assert {left.astimezone(PRAGUE).hour for left, _ in windows} == {0}
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("2026-11-01T00:00:00-04:00", "2026-11-02T00:00:00-05:00", 25),
+        ("2026-03-29T00:00:00+02:00", "2026-03-30T00:00:00+03:00", 23),
+    ],
+)
+def test_a_day_between_two_offsets_is_one(start, end, hours):
+    [(left, right)] = bounds(split_windows(start, end, timedelta(days=1)))
+    assert (right - left) == timedelta(hours=hours)
+
+
+def test_ends_in_unlike_offsets_have_the_days_of_the_start():
+    windows = bounds(split_windows("2026-01-01T00:00:00+05:00", "2026-01-04T00:00:00Z", timedelta(days=1)))
+    assert [(right - left) / timedelta(hours=1) for left, right in windows] == [24, 24, 24, 5]
+
+
+def test_a_midnight_that_clocks_show_twice_is_the_later_one():
+    havana = ZoneInfo("America/Havana")
+    start, end = datetime(2026, 10, 31, tzinfo=havana), datetime(2026, 11, 1, fold=1, tzinfo=havana)
+    [(left, right)] = bounds(split_windows(start, end, timedelta(days=1)))
+    assert (right - left) == timedelta(hours=25)
+
+
 @pytest.mark.parametrize(("month", "day", "count"), [(3, 29, 23), (10, 25, 25)])
 def test_hours_are_exact_where_the_clocks_change(month, day, count):
     start = datetime(2026, month, day, tzinfo=PRAGUE)

@@ -4,20 +4,22 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from airflow_async_rest.core.columns import MISSING, RowShape, follow, parse_path
-from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.columns import RowShape
+from airflow_async_rest.core.errors import AnswerError
+from airflow_async_rest.core.found_rows import NOTHING, RowFinder, Rows
 from airflow_async_rest.core.headers import parse_content_type
 from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.response import MAY_BE_CUT
 
 Row = dict[str, Any]
-Rows = str | Callable[[Any, dict[str, Any]], Any] | None
 
 _NO_CONTENT = frozenset({204, 205, 304})
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
@@ -33,29 +35,33 @@ class Answer:
 
     :param payload: parsed; None for an answer without content.
     :param rows: as they are to be loaded: column -> value.
-    :param count: how many rows the API gave.
+    :param count: how many rows the API gave, whatever was made of them; None when nobody knows.
+    :param given: what the API gave, to be compared with what the page before gave.
     """
 
     response: Response
     payload: Any
     rows: list[Row]
-    count: int
+    count: int | None
+    given: Any
 
 
 class AnswerReader:
-    """Reads answers; see ``RestToSqlOperator`` for ``rows``.
+    """Reads answers; see ``RestToSqlOperator`` for the arguments.
 
-    :param rows: path of the rows in the payload; or a function: (payload, item) -> row, rows or None.
     :param shape: what of a row goes into which column.
-    :raises ConfigurationError: when ``rows`` is neither.
+    :raises ConfigurationError: when an argument cannot be read.
     """
 
-    def __init__(self, rows: Rows, shape: RowShape) -> None:
-        if rows is not None and not isinstance(rows, str) and not callable(rows):
-            raise ConfigurationError(f"rows={rows!r}: write a path such as 'data.items', or a function.")
-        self._path = parse_path("rows", rows) if isinstance(rows, str) else ()
-        self._function = rows if callable(rows) else None
+    def __init__(self, rows: Rows, shape: RowShape, *, page_rows: str | None = None, empty_ok: bool = False) -> None:
+        self._finder = RowFinder(rows, page_rows, empty_ok=empty_ok)
+        self._empty_ok = empty_ok
         self._shape = shape
+
+    @property
+    def counts(self) -> bool:
+        """Whether answers say how many rows the API gave."""
+        return self._finder.counts
 
     def count_ignored(self, earlier: Counter[str], shown: Callable[[str], str] = str) -> Counter[str]:
         """Go on counting the keys that are not loaded. :return: the count, which grows as answers are read.
@@ -65,79 +71,89 @@ class AnswerReader:
         self._shape.ignored, self._shape.shown = earlier, shown
         return earlier
 
+    def count_unfound(self, earlier: Mapping[str, int] | None) -> dict[str, int]:
+        """Go on counting the rows without each path that none has; see :class:`UnfoundPaths`."""
+        return self._shape.unfound.go_on(earlier)
+
+    def nearest(self, path: str) -> str | None:
+        """Return what a path that no row has was most likely meant to be."""
+        return self._shape.unfound.nearest(path)
+
     def read(self, response: Response, item: Mapping[str, Any]) -> Answer:
         """Read an answer.
 
         :param item: what was asked for.
         :raises AnswerError: when no rows can be made of it; says why.
         """
-        payload = parse_payload(response)
-        rows = self._rows_of(response, payload, item)
-        return Answer(response, payload, self._shape.shape(rows, item), len(rows))
+        payload, found = None, NOTHING
+        if not self._is_empty(response):
+            payload = parse_payload(response)
+            found = self._finder.find(response, payload, item)
+        return Answer(
+            response, payload, self._shape.shape(found.rows, item, response.excerpt), found.count, found.given
+        )
 
-    def _rows_of(self, response: Response, payload: Any, item: Mapping[str, Any]) -> list[Any]:
-        if self._function is not None:
-            try:
-                rows = _as_list(response, _ask(self._function, payload, item))
-            except AnswerError:
-                raise
-            except Exception as error:  # the author's code may raise anything
-                raise AnswerError(f"the function rows raised {type(error).__name__}: {error}") from error
-        else:
-            found = follow(payload, self._path)
-            if found is MISSING and payload is not None:
-                raise AnswerError(
-                    f"the answer has nothing at rows={'.'.join(self._path)!r}; it begins {response.excerpt(payload)!r}"
-                )
-            rows = _as_list(response, None if found is MISSING else found)
-        for row in rows:
-            if not isinstance(row, Mapping):
-                raise AnswerError(
-                    f"a row of the answer is {response.excerpt(row)!r}, which is no object: a function as rows can "
-                    "make one of it"
-                )
-        return rows
-
-
-def _ask(function: Callable[[Any, dict[str, Any]], Any], payload: Any, item: Mapping[str, Any]) -> Any:
-    found = function(payload, dict(item))
-    if isinstance(found, Coroutine):
-        found.close()
-        raise TypeError("it is an async function; write a plain one")
-    return found
-
-
-def _as_list(response: Response, found: Any) -> list[Any]:
-    if found is None:
-        return []
-    if isinstance(found, Mapping):
-        return [found]
-    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
-        raise AnswerError(f"the rows of the answer are {response.excerpt(found)!r}, which is no list of objects")
-    return list(found)
+    def _is_empty(self, response: Response) -> bool:
+        """Tell an answer without content. :raises AnswerError: when it should have some."""
+        if response.status in _NO_CONTENT:
+            return True
+        if response.body.strip():
+            return False
+        if response.may_be_cut:
+            raise AnswerError(MAY_BE_CUT.format("an empty body"))
+        if not self._empty_ok:
+            raise AnswerError(
+                f"the answer has {len(response.body)} bytes and status {response.status}, which does not say that "
+                "there are no rows, as a 204 would; with empty_ok=True it does"
+            )
+        return True
 
 
 def parse_payload(response: Response) -> Any:
     """Parse a response's body, by its content type: NDJSON and CSV are lists of objects, the rest is JSON.
 
     :return: None when it has no content.
-    :raises AnswerError: when it is not what its content type says.
+    :raises AnswerError: when it is not what its content type says, or does not show that nothing of it is cut off.
     """
     if response.status in _NO_CONTENT:
         return None
-    kind, charset = parse_content_type(str(response.headers.get("Content-Type", "")))
+    kind, charset = _content_type(response)
+    if response.may_be_cut and (kind in _CSV or kind in _NDJSON):
+        raise AnswerError(MAY_BE_CUT.format("CSV" if kind in _CSV else "NDJSON"))
     try:
         if kind in _CSV:
             return _parse_csv(response.body.decode(charset).removeprefix(_BYTE_ORDER_MARK))
         if kind in _NDJSON:
             return [parse_json(line) for line in response.body.splitlines() if line.strip()]
-        return parse_json(response.body)
+        payload = parse_json(response.body)
     except (ValueError, LookupError, RecursionError, csv.Error) as error:
         what, called = "CSV" if kind in _CSV else "JSON", response.excerpt(kind) or "unknown"
         raise AnswerError(
             f"the answer, of {len(response.body)} bytes and content type {called!r}, cannot be read as "
             f"{what}: {response.excerpt(error)}; it begins {response.excerpt(response.text)!r}"
         ) from error
+    if response.may_be_cut and _is_number(payload):
+        raise AnswerError(MAY_BE_CUT.format("a number"))
+    return payload
+
+
+def is_whole(response: Response) -> bool:
+    """Tell whether an answer shows by itself that nothing of it is cut off: JSON does, unless it is a number."""
+    if response.status in _NO_CONTENT:
+        return True
+    kind, _ = _content_type(response)
+    try:
+        return kind not in _CSV and kind not in _NDJSON and not _is_number(parse_json(response.body))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _content_type(response: Response) -> tuple[str, str]:
+    return parse_content_type(str(response.headers.get("Content-Type", "")))
+
+
+def _is_number(payload: Any) -> bool:
+    return isinstance(payload, int | float | Decimal) and not isinstance(payload, bool)
 
 
 def parse_json(body: bytes) -> Any:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from airflow_async_rest.core.columns import MISSING
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.entry_paths import compile_first, compile_path, present
 from airflow_async_rest.core.models import DELIVERED, ItemResult, Verdict
+from airflow_async_rest.core.paths import MISSING
 from airflow_async_rest.core.response import classify_status
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from airflow_async_rest.core.answer import is_whole
 from airflow_async_rest.core.batch import Batch, result_choices
 from airflow_async_rest.core.batch_formats import batch_format
 from airflow_async_rest.core.batch_lists import is_success
 from airflow_async_rest.core.batch_results import results_reader, sent_keys
 from airflow_async_rest.core.errors import ItemError, ResultsError
 from airflow_async_rest.core.models import MULTI_STATUS, DeadLetter, Item, ItemResult, Request, Response
+from airflow_async_rest.core.response import MAY_BE_CUT
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sent_ids import SentIds
@@ -101,6 +103,8 @@ class BatchForm:
         :raises ResultsError: when a success should tell, and cannot be matched to the items.
         """
         try:
+            if response.may_be_cut:
+                self._check_end(response)
             results = None if self._reader is None else self._reader.read(response, items)
         except ResultsError:
             if is_success(response):
@@ -114,6 +118,16 @@ class BatchForm:
                 f"Batch(results=...), {result_choices()}"
             )
         return results
+
+    def _check_end(self, response: Response) -> None:
+        """Check that nothing that tells about items is cut off. :raises ResultsError: when it may be."""
+        results = self.batch.reader
+        if isinstance(results, Results) and results.lines:
+            whole = results.lists == "all" and not results.may_be_objects  # they are counted
+        else:
+            whole = results is None or is_whole(response)
+        if not whole:
+            raise ResultsError(MAY_BE_CUT.format("what it says"))
 
     def is_there_already(self, item: Item, result: ItemResult) -> bool:
         """Tell whether a refusal of an item says that its action is done: by an earlier attempt, if there was one."""

@@ -4,12 +4,14 @@ import base64
 import codecs
 import json
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import orjson
 
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
+from airflow_async_rest.core.foreign_values import decimal_text
 from airflow_async_rest.core.headers import find_header, parse_content_type
 from airflow_async_rest.core.json_text import comes_back
 from airflow_async_rest.core.models import Request
@@ -45,6 +47,7 @@ class BodyEncoder:
         self._body_format = check_body_format(body_format)
         self._header = find_header("Content-Type", headers or {})
         self._kind, self._charset = _kind_and_charset(self._header)
+        self._is_utf_8 = codecs.lookup(self._charset).name in {"utf-8", "ascii"}
         self._json = self._header if self._header and (body_format is None or self._kind == "json") else _JSON
 
     def encode(self, payload: Any) -> Body:
@@ -53,20 +56,25 @@ class BodyEncoder:
         :raises EncodeError: when it has none of that format.
         """
         if self._body_format == "json" or (self._body_format is None and not isinstance(payload, AS_IS)):
-            return Body(self._encode(payload), self._json, False)
+            return Body(self._in_charset(self._encode(payload)), self._json, False)
         if isinstance(payload, AS_IS):
             return Body(self._bytes_of(payload), self._content_type(payload), True)
         if self._body_format == "form":
             return Body(self._form(payload), self._content_type(payload), True)
         raise EncodeError(f"body_format='text' takes a text or bytes, not a {type(payload).__name__}: return one.")
 
-    def _bytes_of(self, payload: Any) -> bytes:
-        if not isinstance(payload, str):
-            return bytes(payload)
+    def _in_charset(self, body: bytes) -> bytes:
+        """Return what is in UTF-8 in the charset that the content type names."""
+        return body if self._is_utf_8 else self._written(body.decode())
+
+    def _written(self, text: str) -> bytes:
         try:
-            return payload.encode(self._charset)
+            return text.encode(self._charset)
         except UnicodeEncodeError as error:
             raise EncodeError(f"the text cannot be written in {self._charset}: {error.reason}.") from None
+
+    def _bytes_of(self, payload: Any) -> bytes:
+        return self._written(payload) if isinstance(payload, str) else bytes(payload)
 
     def _content_type(self, payload: Any) -> str:
         if self._body_format == "form":
@@ -80,13 +88,18 @@ class BodyEncoder:
     def _form(self, payload: Any) -> bytes:
         if not isinstance(payload, Mapping):
             raise EncodeError(f"body_format='form' takes a flat dict or a text, not a {type(payload).__name__}.")
-        return urlencode(
-            [(name, text) for name, value in payload.items() for text in self._texts(name, value)]
-        ).encode()
+        pairs = [(name, text) for name, value in payload.items() for text in self._texts(name, value)]
+        try:
+            return urlencode(pairs, encoding=self._charset, errors="strict").encode()
+        except UnicodeEncodeError as error:
+            raise EncodeError(f"the form cannot be written in {self._charset}: {error.reason}.") from None
 
     def _texts(self, name: Any, value: Any) -> Iterator[str]:
         """Yield the values of a field of a form, as they are in JSON; one without a value is left out."""
         for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, Decimal) and one.is_finite():
+                yield decimal_text(one)
+                continue
             try:
                 text = self._encode(one).decode()
             except EncodeError as error:

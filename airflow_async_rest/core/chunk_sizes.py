@@ -40,7 +40,12 @@ def iter_chunks(fetch: Callable[[int], tuple[Sequence[Row], int]], chunk_size: i
         chunk: list[Row] = []
         held = 0
         while is_more and len(chunk) < chunk_size and held < CHUNK_BYTES:
-            rows, size = fetch(min(count, chunk_size - len(chunk)))
+            try:
+                rows, size = fetch(min(count, chunk_size - len(chunk)))
+            except Exception:
+                if chunk:
+                    yield chunk  # these came before what fails
+                raise
             is_more = len(rows) > 0
             chunk += rows
             held += size

@@ -10,8 +10,8 @@ from typing import Self
 import aiohttp
 from multidict import CIMultiDict
 
-from airflow_async_rest.core.content_encoding import ACCEPTED, decode_body
-from airflow_async_rest.core.errors import SendError
+from airflow_async_rest.core.content_encoding import ACCEPTED, EndsTooEarlyError, decode_body
+from airflow_async_rest.core.errors import ConnectionFailedError, SendError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.redirects import STATUSES, is_page, redirect_target
 from airflow_async_rest.core.send_errors import proxy_credentials_error, send_error, was_sent
@@ -24,6 +24,7 @@ from airflow_async_rest.core.wire import (
     Attempt,
     Wire,
     connector_of,
+    ends_by_close,
     is_possible,
     read_within,
     status_seen,
@@ -134,7 +135,9 @@ class RestClient:
             return self._broken(attempt, error, time.perf_counter() - started)
         if self._proxy is not None and self._is_of_proxy(answer.status):
             raise proxy_credentials_error()
-        return Response(*answer, time.perf_counter() - started, None, self._settings.redaction)
+        seconds, settings = time.perf_counter() - started, self._settings
+        may_be_cut = answer.ends_by_close and not settings.trust_close
+        return Response(answer.status, answer.headers, answer.body, seconds, None, settings.redaction, may_be_cut)
 
     @property
     def _is_tunnelled(self) -> bool:
@@ -146,9 +149,14 @@ class RestClient:
         return status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._proxy is not None and not self._is_tunnelled
 
     def _decoded(self, answer: Answer) -> Answer:
-        """Undo the encoding of an answer's body."""
+        """Undo the encoding of an answer's body. :raises SendError: when it cannot be done."""
         encoding = answer.headers.get("Content-Encoding", "")
-        return answer._replace(body=decode_body(encoding, answer.body, self._settings.max_response_bytes))
+        try:
+            return answer._replace(body=decode_body(encoding, answer.body, self._settings.max_response_bytes))
+        except EndsTooEarlyError as error:
+            if answer.ends_by_close:
+                raise ConnectionFailedError(f"the connection was closed too early: {error}", "disconnected") from error
+            raise
 
     def _broken(self, attempt: Attempt, error: BaseException, seconds: float) -> Response:
         """Make what there is of an answer that an error has ended.
@@ -188,7 +196,7 @@ class RestClient:
             ) as came:
                 attempt.status, attempt.headers = came.status, came.headers
                 body = await read_within(self._settings.max_response_bytes, came.content)
-                answer = Answer(came.status, came.headers, body)
+                answer = Answer(came.status, came.headers, body, ends_by_close(came.content, came.headers))
         assert answer is not None  # noqa: S101  (for the type checker)
         if redirect is not None and 200 <= answer.status <= 299:  # noqa: PLR2004
             answer = self._decoded(answer)

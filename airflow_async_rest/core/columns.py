@@ -2,43 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.paths import MISSING, JsonPath, key_path, parse_path
+from airflow_async_rest.core.unfound_paths import UnfoundPaths
 
-Path = tuple[str, ...]
 Columns = Mapping[str, str] | Sequence[str] | None
 
 # What a path can begin with to lead elsewhere than into the row, or, for a row that has such a key itself, into it.
 _ITEM, _WINDOW, _ROW = "item", "window", "row"
 # Keys that rows have too many of are not all counted by name.
 _MOST_IGNORED_KEYS = 50
-
-
-MISSING: Final = object()
-
-
-def follow(value: Any, path: Path) -> Any:
-    """Go along a path in JSON, such as ``("hits", "0", "id")``. :return: MISSING where it leads nowhere."""
-    for name in path:
-        if isinstance(value, Mapping):
-            value = value.get(name, MISSING)
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return MISSING
-    return value
-
-
-def parse_path(argument: str, path: Any) -> Path:
-    """Read a path such as ``data.items`` or ``hits.0.id``.
-
-    :raises ConfigurationError: when it is none; names the argument.
-    """
-    names = tuple(path.split(".")) if isinstance(path, str) else ()
-    if not names or not all(names):
-        raise ConfigurationError(f"{argument}: {path!r} is no path; write names with dots between, as 'data.items'.")
-    return names
 
 
 class RowShape:
@@ -61,25 +36,26 @@ class RowShape:
         self.names = tuple(self._paths) if self._paths is not None else None
         # Told apart once, and not for each answer.
         paths = self._paths or {}
-        self._of_item = {column: path[1:] for column, path in paths.items() if path[0] == _ITEM}
-        self._of_window = {column: self._window.get(path[1]) for column, path in paths.items() if path[0] == _WINDOW}
-        of_row = {
-            column: path[1:] if path[0] == _ROW else path
-            for column, path in paths.items()
-            if path[0] not in {_ITEM, _WINDOW}
+        self._of_item = {column: path for column, (origin, path) in paths.items() if origin == _ITEM}
+        self._of_window = {
+            column: self._window.get(path.text) for column, (origin, path) in paths.items() if origin == _WINDOW
         }
+        of_row = {column: path for column, (origin, path) in paths.items() if origin == _ROW}
+        self._of_row = tuple(of_row.values())
         self._getters = [(column, _getter(path)) for column, path in of_row.items()]
-        self._used = {path[0] for path in of_row.values()}
+        self._plain = sum(not path.is_expression for path in self._of_row)
+        self._used = frozenset[str]().union(*(path.keys for path in of_row.values()))
         self.ignored: Counter[str] = Counter()
         self.shown: Callable[[str], str] = str
+        self.unfound = UnfoundPaths(self._of_row)
 
-    def _parse(self, columns: Columns) -> dict[str, Path]:
+    def _parse(self, columns: Columns) -> dict[str, tuple[str, JsonPath]]:
         if isinstance(columns, Mapping):
-            pairs = dict(columns)
+            pairs = {name: _origin_and_path(path) for name, path in columns.items()}
         elif isinstance(columns, Sequence) and not isinstance(columns, str):
             if wrong := [name for name in columns if not isinstance(name, str) or "." in name]:
                 raise ConfigurationError(f"columns: {wrong[0]!r} is no column: write {{'column': {wrong[0]!r}}}.")
-            pairs = {name: f"{_ROW}.{name}" for name in columns}
+            pairs = {name: (_ROW, key_path(name)) for name in columns}
         else:
             pairs = {}
         if not pairs or not all(isinstance(name, str) and name for name in pairs):
@@ -87,17 +63,9 @@ class RowShape:
                 f"columns={columns!r}: write a dict such as {{'id': 'item.id', 'label': 'location.label'}}, or a list "
                 "of names."
             )
-        paths = {self._column(name): parse_path("columns", path) for name, path in pairs.items()}
+        paths = {self._column(name): path for name, path in pairs.items()}
         if len(paths) < len(pairs):
             raise ConfigurationError(f"columns names one column twice: {', '.join(pairs)}.")
-        for path in paths.values():
-            if path[0] == _WINDOW and path[1:] not in {("start",), ("end",)}:
-                raise ConfigurationError(f"columns: {'.'.join(path)!r}: write 'window.start' or 'window.end'.")
-            if path in {(_ITEM,), (_ROW,)}:
-                raise ConfigurationError(
-                    f"columns: {path[0]!r}: write '{path[0]}.<name>'; a key of the row that is called {path[0]!r} is "
-                    f"'row.{path[0]}'."
-                )
         return paths
 
     def _column(self, name: str) -> str:
@@ -111,31 +79,50 @@ class RowShape:
         return column
 
     @property
-    def item_columns(self) -> tuple[str, ...]:
-        """What the paths ask of the item."""
-        return tuple(path[0] for path in self._of_item.values())
+    def item_columns(self) -> tuple[tuple[str, ...], ...]:
+        """What the paths ask of the item: of each group one name, at least."""
+        return tuple(tuple(sorted(path.keys)) for path in self._of_item.values())
 
-    def shape(self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Make the rows that are loaded, and count the keys that are not."""
+    def shape(
+        self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any], excerpt: Callable[[Any], str] = str
+    ) -> list[dict[str, Any]]:
+        """Make the rows that are loaded, and count the keys that are not.
+
+        :param excerpt: shows a part of the answer.
+        :raises AnswerError: when a row has nothing that is loaded: it is no row, but says what went wrong, say.
+        """
         if not rows:
             return []
         if self._paths is None:
-            return [self._same_names(row) for row in rows] if self._known is not None else [dict(row) for row in rows]
+            return [dict(row) if self._known is None else self._same_names(row, excerpt) for row in rows]
         fixed: dict[str, Any] = dict.fromkeys(self._paths)  # in the author's order
         fixed |= self._of_window
         for column, path in self._of_item.items():
-            fixed[column] = _none_if_missing(follow(item, path))
-        shaped = []
+            fixed[column] = _none_if_missing(path.find(item))
+        shaped, unfound = [], self.unfound.counts
+        getters, plain, used = self._getters, self._plain if self._getters else -1, self._used
         for row in rows:
-            made = fixed.copy()
-            for column, get in self._getters:
-                made[column] = get(row)
+            made, missing = fixed.copy(), plain
+            for column, find in getters:
+                if (value := find(row)) is not MISSING:
+                    made[column] = value
+                else:
+                    missing -= 1
+            if not missing:
+                self._check_any(row, excerpt)
             shaped.append(made)
-            if not row.keys() <= self._used:
-                self._ignore(row.keys() - self._used)
+            if unfound:
+                self.unfound.look_at(row)
+            if not row.keys() <= used:
+                self._ignore(row.keys() - used)
         return shaped
 
-    def _same_names(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _check_any(self, row: Mapping[str, Any], excerpt: Callable[[Any], str]) -> None:
+        if not any(path.is_in(row) for path in self._of_row):
+            asked = ", ".join(path.text for path in self._of_row)
+            raise AnswerError(f"a row of the answer has nothing that columns= asks for ({asked}): {excerpt(row)!r}")
+
+    def _same_names(self, row: Mapping[str, Any], excerpt: Callable[[Any], str]) -> dict[str, Any]:
         assert self._known is not None  # noqa: S101  (for the type checker)
         made, extra = {}, []
         for key, value in row.items():
@@ -144,6 +131,11 @@ class RowShape:
                 extra.append(key)
             else:
                 made[column] = value
+        if not made:
+            raise AnswerError(
+                f"no key of a row of the answer is a column of the table, which has {', '.join(self._known)}: "
+                f"{excerpt(row)!r}; say what goes where with columns={{'column': 'path.in.row'}}"
+            )
         if extra:
             self._ignore(extra)
         return made
@@ -156,11 +148,28 @@ class RowShape:
                 self.ignored[self.shown(key)] += 1
 
 
-def _getter(path: Path) -> Callable[[Mapping[str, Any]], Any]:
-    if len(path) == 1:
-        [name] = path
-        return lambda row: row.get(name)
-    return lambda row: _none_if_missing(follow(row, path))
+def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
+    """Tell what a path leads into: the item, the window or the row."""
+    origin, _, rest = text.partition(".") if isinstance(text, str) else ("", "", "")
+    if origin == _WINDOW:
+        if rest not in {"start", "end"}:
+            raise ConfigurationError(f"columns: {text!r}: write 'window.start' or 'window.end'.")
+        return _WINDOW, key_path(rest)
+    if text in (_ITEM, _ROW):
+        raise ConfigurationError(
+            f"columns: {text!r}: write '{text}.<name>'; a key of the row that is called {text!r} is 'row.{text}'."
+        )
+    if origin in {_ITEM, _ROW}:
+        return origin, parse_path("columns", rest)
+    return _ROW, parse_path("columns", text)
+
+
+def _getter(path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what finds a path in rows, which are objects: a key without a look at the type."""
+    if not path.is_key:
+        return path.find
+    name = path.text
+    return lambda row: row.get(name, MISSING)
 
 
 def _none_if_missing(value: Any) -> Any:

@@ -9,7 +9,12 @@ from collections.abc import Callable
 from airflow_async_rest.core.errors import AnswerUnreadableError
 
 ACCEPTED = "gzip, deflate"
+_GZIP_BEGINS = (b"\x1f\x8b", b"\x1f")
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+
+
+class EndsTooEarlyError(AnswerUnreadableError):
+    """A compressed body is cut off."""
 
 
 def decode_body(encoding: str, body: bytes, bound: int) -> bytes:
@@ -45,7 +50,7 @@ def too_large(bound: int) -> AnswerUnreadableError:
 
 def _gunzip(body: bytes, bound: int) -> bytes:
     pieces = b""
-    while body.startswith(b"\x1f\x8b") or not pieces:  # one member after the other; what follows the last is padding
+    while body[:2] in _GZIP_BEGINS or not pieces:  # one member after the other; what follows the last is padding
         piece, body = _inflate(body, bound - len(pieces), "gzip", _GZIP)
         pieces += piece
         if not piece and not body:
@@ -67,7 +72,7 @@ def _inflate(body: bytes, bound: int, name: str, wbits: int) -> tuple[bytes, byt
     if len(decoded) > bound:
         raise too_large(bound)
     if not stream.eof:
-        raise AnswerUnreadableError(f"the answer cannot be read: its {name} ends too early")
+        raise EndsTooEarlyError(f"the answer cannot be read: its {name} ends too early")
     return decoded, stream.unused_data
 
 

@@ -4,7 +4,8 @@
 
     AsyncRestError
     ├── ConfigurationError (ValueError)   an argument, connection or SQL is wrong: mend it, no retry helps
-    │   └── AuthenticationError           the API answers 401, or a proxy 407, and nothing was ever accepted
+    │   ├── AuthenticationError           the API answers 401, or a proxy 407, and nothing was ever accepted
+    │   └── EmptyWindowError              a window's rows would be deleted, and none loaded
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
     │   ├── EncodeError                   its payload has no JSON form
     │   ├── EndpointError                 its values do not fill the endpoint
@@ -41,6 +42,10 @@ class ConfigurationError(AsyncRestError, ValueError):
 
 class AuthenticationError(ConfigurationError):
     """The API refuses the credentials (401), or a proxy does (407), and no item of the window was ever accepted."""
+
+
+class EmptyWindowError(ConfigurationError):
+    """A window's rows would be deleted, and none loaded, which ``allow_empty_window`` does not allow."""
 
 
 class ItemError(AsyncRestError):

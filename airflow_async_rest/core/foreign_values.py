@@ -24,6 +24,7 @@ _SECONDS = _FINE | {
         ("W", 604_800),
     )
 }
+_MOST_ZEROS = 1000
 _IN_QUOTES = re.compile(r'[\s\[\](),"\\]')
 
 
@@ -128,3 +129,8 @@ def _quoted(text: str) -> str:
     if text and not _IN_QUOTES.search(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '""') + '"'
+
+
+def decimal_text(value: Decimal) -> str:
+    """Write a finite number as databases do: without an exponent, unless it would have a thousand zeros."""
+    return format(value, "f") if abs(value.adjusted()) < _MOST_ZEROS else str(value)

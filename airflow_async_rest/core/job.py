@@ -16,6 +16,7 @@ from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.delivery import Delivery
 from airflow_async_rest.core.errors import (
     DeadLetterStoreError,
+    EmptyWindowError,
     FailuresError,
     RowsTakenError,
     SourceChangedError,
@@ -26,7 +27,14 @@ from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetching import Fetching, FetchPlan
 from airflow_async_rest.core.headers import creates_only
 from airflow_async_rest.core.journal import Journal, Log
-from airflow_async_rest.core.judgment import explain, give_up_when_hopeless, is_whole, judge, keeps_changes
+from airflow_async_rest.core.judgment import (
+    came_to_nothing,
+    explain,
+    give_up_when_hopeless,
+    is_whole,
+    judge,
+    keeps_changes,
+)
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.load_keeper import LoadKeeper
 from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
@@ -152,6 +160,7 @@ class JobRun:
             recorder.totals.rows = recorder.totals.rows or RowTotals()
             reader, redact = self._job.fetch.plan.reader, self._job.settings.redact
             recorder.totals.keys_ignored = reader.count_ignored(recorder.totals.keys_ignored, redact)
+            recorder.totals.paths_not_found = reader.count_unfound(recorder.totals.paths_not_found)
         return recorder
 
     async def run(self) -> dict[str, Any]:
@@ -188,6 +197,8 @@ class JobRun:
     async def _deliver_all(self) -> None:
         job = self._job
         resume, how = await self._unless_stopped(self._keeper.load())
+        if job.fetch and job.fetch.loader.replaces and came_to_nothing(resume):
+            resume, how = None, "an earlier try got no rows for the window; all is asked for again"
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
@@ -224,7 +235,11 @@ class JobRun:
         if job.fetch and job.fetch.loader.replaces and not is_whole(self._recorder.totals, job.max_failures):
             self._journal.not_replaced()
             return
-        await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
+        try:
+            await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
+        except EmptyWindowError:
+            self._recorder.totals.complete = True
+            raise
 
     async def _unless_stopped(self, doing: Coroutine[Any, Any, Result]) -> Result:
         """Wait for what a store or the database does, and cancel it at a stop.
@@ -284,7 +299,11 @@ class JobRun:
 
     async def _keep_or_undo(self, source: ThreadedSource[Any]) -> None:
         """Commit what reading the rows has changed, all of which are settled now, or undo it."""
-        if keeps_changes(self._recorder.totals, self._job.max_failures, can_replay=self._can_replay):
+        if self._loading:
+            await self._loading.write(self._recorder, None, last=True)  # then it is known what comes of the rows
+        needs_rows = self._job.fetch is not None and self._job.fetch.loader.needs_rows
+        account = self._recorder.totals, self._job.max_failures
+        if keeps_changes(*account, can_replay=self._can_replay, needs_rows=needs_rows):
             await commit_changes(source, self._keeper, self._recorder, self._progress(), _SECONDS_AT_END)
         else:
             await undo_changes(source, self._recorder)
@@ -365,6 +384,8 @@ class JobRun:
         self._keeper.close()
         if report["repeated_keys"]:
             self._journal.keys_repeated(report["repeated_keys"])
+        if self._job.fetch is not None and report["complete"]:
+            self._journal.paths_not_found(report, self._job.fetch.plan.reader.nearest)
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()

@@ -68,6 +68,21 @@ class Journal:
             count,
         )
 
+    def paths_not_found(self, report: Mapping[str, Any], nearest: Callable[[str], str | None]) -> None:
+        """Warn of paths that no row has.
+
+        :param nearest: says what one was most likely meant to be.
+        """
+        near = {path: nearest(path) for path in report["paths_not_found"]}
+        if near:
+            self._log.warning(
+                "No row has what columns= asks for: %s. Their columns are empty.",
+                ", ".join(
+                    f"{path!r}{f' (the nearest key is {self.redact(key)!r})' if key else ''}"
+                    for path, key in near.items()
+                ),
+            )
+
     def starting_over(self, why: Exception) -> None:
         """Say that the source is read anew."""
         self._log.warning("Starting over from the first row: %s.", why)

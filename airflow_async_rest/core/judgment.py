@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.dead_letters import ROW_REFUSED, UNREADABLE
 from airflow_async_rest.core.errors import (
     AuthenticationError,
@@ -27,8 +28,50 @@ _NOTHING_BUT = {
 }
 
 
+_NO_REQUESTS = NEVER_SENT | {"transform"}
 # What a replay would meet again: it is wrong in the connection or the arguments.
 _OF_THE_ADDRESS = frozenset({"http_301", "http_302", "http_303", "http_307", "http_308", "http_405"})
+
+
+# What can be done when all failed for one of these reasons.
+_ADVICE = (
+    (
+        NEVER_SENT,
+        (
+            "None of them can be made a request, so a retry would change nothing: mend the rows, or the transform, "
+            "and clear the task. They are listed"
+        ),
+    ),
+    (
+        _NO_REQUESTS,
+        "A retry makes requests of these once more; a replay cannot, for none of them is one. They are listed",
+    ),
+    (
+        frozenset({UNREADABLE}),
+        (
+            "The API took these requests, and its answers could not be read: look whether it has them, before a replay "
+            f"with reasons=[{UNREADABLE!r}] sends them again; a retry does not. They are listed"
+        ),
+    ),
+    (
+        frozenset({UNMATCHED}),
+        (
+            "The API took these requests, and what it answers cannot be matched to their items: correct "
+            "Batch(results=...), look whether the API has them, and replay with that batch=. They are listed"
+        ),
+    ),
+    (
+        _OF_THE_ADDRESS,
+        (
+            "A retry would change nothing: correct that, and clear the task, which builds the requests anew (a replay "
+            "sends them where they went). They are listed"
+        ),
+    ),
+)
+_REFUSED_FOR_GOOD = (
+    "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "
+    "take them and replay the dead letters"
+)
 
 
 def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str, *, is_own: bool = False) -> None:
@@ -75,6 +118,14 @@ def explain(error: BaseException, accepted: int) -> BaseException:
     return AuthenticationError(f"{error}. Nothing was accepted yet")
 
 
+def came_to_nothing(resume: Resume | None) -> bool:
+    """Tell whether an earlier try has asked for everything, and got no row: going on from there asks for nothing."""
+    if resume is None:
+        return False
+    totals = resume.checkpoint.totals
+    return bool(totals.get("complete")) and not any(totals.get("rows", {}).values())
+
+
 def _hint(failures: Collection[str], accepted: int) -> str:
     """Say what may be wrong when all that was tried failed for one reason."""
     return "" if accepted or len(failures) != 1 else _NOTHING_BUT.get(next(iter(failures)), "")
@@ -114,14 +165,17 @@ def judge(
     )
 
 
-def keeps_changes(totals: Totals, max_failures: float, *, can_replay: bool) -> bool:
+def keeps_changes(totals: Totals, max_failures: float, *, can_replay: bool, needs_rows: bool = False) -> bool:
     """Decide, when all rows are settled, whether what reading them has changed is kept.
 
     If more failed than is accepted, it is where the dead letters can bring what failed. Else it is undone, so that the
     rows are still there when the cause is mended and the task is cleared.
 
     :param can_replay: whether all dead letters can be sent again.
+    :param needs_rows: whether a load that gets no rows may be a failure, at its end.
     """
+    if needs_rows and totals.rows is not None and not (totals.rows.staged or totals.rows.loaded):
+        return totals.read == 0
     if _is_good(totals, max_failures):
         return True
     has_accepted = totals.rows is None and totals.delivered > 0
@@ -166,29 +220,6 @@ def _advice_when_taken(reasons: Collection[str]) -> str:
 
 def _advice(reasons: Collection[str], permanent: bool) -> str:
     """Say what can be done about failed items; the name of their folder follows."""
-    if not permanent:
+    if not permanent and not _NO_REQUESTS.issuperset(reasons):
         return "A retry sends only these again; or replay the dead letters"
-    if NEVER_SENT.issuperset(reasons):
-        return (
-            "None of them can be made a request, so a retry would change nothing: mend the rows, or the transform, "
-            "and clear the task. They are listed"
-        )
-    if set(reasons) == {UNREADABLE}:
-        return (
-            "The API took these requests, and its answers could not be read: look whether it has them, before a replay "
-            f"with reasons=[{UNREADABLE!r}] sends them again; a retry does not. They are listed"
-        )
-    if set(reasons) == {UNMATCHED}:
-        return (
-            "The API took these requests, and what it answers cannot be matched to their items: correct "
-            "Batch(results=...), look whether the API has them, and replay with that batch=. They are listed"
-        )
-    if set(reasons) <= _OF_THE_ADDRESS:
-        return (
-            "A retry would change nothing: correct that, and clear the task, which builds the requests anew (a replay "
-            "sends them where they went). They are listed"
-        )
-    return (
-        "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "
-        "take them and replay the dead letters"
-    )
+    return next((advice for some, advice in _ADVICE if some.issuperset(reasons)), _REFUSED_FOR_GOOD)

@@ -17,11 +17,11 @@ import orjson
 from airflow_async_rest.core.bodies import BodyEncoder
 from airflow_async_rest.core.encoding import IP_TYPES, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
-from airflow_async_rest.core.foreign_values import ValueText, is_missing, plain_value
+from airflow_async_rest.core.foreign_values import ValueText, decimal_text, is_missing, plain_value
 from airflow_async_rest.core.models import Item, Request
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
-_TYPES_OF_ONE_TEXT = (str, int, float, Decimal, UUID, *IP_TYPES)
+_TYPES_OF_ONE_TEXT = (str, int, float, UUID, *IP_TYPES)
 _NAMES: dict[type, str] = {orjson.Fragment: "JSON value", ValueText: "JSON value or an interval"}
 _BODYLESS = frozenset({"GET", "DELETE"})
 _LEFT_OVER = re.compile(r"\{\s*([^{}\0]+?)\s*\}")  # in the literals, whose doubled braces are single ones
@@ -133,7 +133,10 @@ def text_value(name: str, row: Mapping[str, Any]) -> str:
             f"column {name!r} is a number of more than 4300 digits, which Python does not write."
         ) from None
     if not text:
-        raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the request has a gap.")
+        what = "missing" if name not in row else "NULL" if value is None else "empty"
+        raise EndpointError(
+            f"column {name!r} is {what}, so the request has a gap: leave such rows out, or give it a value."
+        )
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -150,8 +153,8 @@ def _text_of(name: str, value: Any) -> str:
         return str(value).lower()
     if is_missing(value) or (isinstance(value, float | Decimal) and not Decimal(value).is_finite()):
         raise EndpointError(f"column {name!r} is {value}, so the request has a gap.")
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
+    if isinstance(value, Decimal | datetime | date | time):
+        return decimal_text(value) if isinstance(value, Decimal) else value.isoformat()
     if isinstance(value, _TYPES_OF_ONE_TEXT) and not isinstance(value, ValueText):
         return str(value)
     kind = getattr(getattr(value, "dtype", None), "kind", "")

@@ -20,6 +20,13 @@ _FOR_GOOD = frozenset({401, 407, 413})
 _FATE_UNKNOWN = frozenset({502, 504, 520, 524})
 
 
+# {}: what in the answer does not show whether it is.
+MAY_BE_CUT = (
+    "the answer has no length, and ended when the server closed the connection: it may have been cut off, which {} "
+    "does not show. Where this API always ends its answers so, set trust_close of the connection to true"
+)
+
+
 class Judgment(NamedTuple):
     """What an answer means.
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_async_rest.core.answer import parse_json
-from airflow_async_rest.core.columns import MISSING, Path, follow
 from airflow_async_rest.core.encoding import encode_anything
+from airflow_async_rest.core.paths import MISSING, Names, follow
 
 Ids = tuple[str | None, ...]
 
@@ -38,7 +38,7 @@ class SentIds:
     :param encode: payload -> JSON.
     """
 
-    def __init__(self, paths: tuple[Path, ...], encode: Callable[[Any], bytes]) -> None:
+    def __init__(self, paths: tuple[Names, ...], encode: Callable[[Any], bytes]) -> None:
         self._paths = paths
         self._encode = encode
         self._name = paths[0][0] if len(paths) == 1 and len(paths[0]) == 1 else None
@@ -50,7 +50,7 @@ class SentIds:
             return (str(value) if type(value) is int else self._text(value),)
         return tuple([self._text(self._follow(payload, path)) for path in self._paths])
 
-    def _follow(self, value: Any, path: Path) -> Any:
+    def _follow(self, value: Any, path: Names) -> Any:
         for name in path:
             if value is not MISSING and not isinstance(value, Mapping | list):  # as JSON that is embedded as it is
                 value = self._parse(value)

@@ -33,6 +33,7 @@ class ClientSettings:
     :param trust_env: take the proxy from ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, and the
         certificates to trust from ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``.
     :param max_response_bytes: the largest answer to read.
+    :param trust_close: whether a body without a length is whole when the server has closed the connection.
     :param private_values: values of headers that may be anything: kept out of texts where they stand whole.
     """
 
@@ -48,6 +49,7 @@ class ClientSettings:
     proxy: str | None = field(default=None, repr=False)
     cookies: bool = False
     max_response_bytes: int = 10_000_000
+    trust_close: bool = False
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     private_values: frozenset[str] = field(default=frozenset(), repr=False)
 

@@ -103,7 +103,7 @@ class RowSource:
 
     :param key: columns that identify a row; without any, its position does.
     :param whole_row_is_key: whether all columns together do.
-    :param asked_for: argument -> columns that the rows must have for it.
+    :param asked_for: argument -> columns that the rows must have for it; of several names together, one.
     :param transform: the author's function: row -> payload, or None to skip the row.
     :param redact: takes secrets out of what ``transform`` raises.
     :param repeated: is told every row's key.
@@ -115,7 +115,7 @@ class RowSource:
         *,
         key: tuple[str, ...] = (),
         whole_row_is_key: bool = False,
-        asked_for: Mapping[str, tuple[str, ...]] | None = None,
+        asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         redact: Callable[[str], str] = str,
         repeated: RepeatedKeys | None = None,
@@ -175,10 +175,11 @@ class RowSource:
 
     def _check_columns(self, row: Collection[str]) -> None:
         for argument, columns in self._asked_for.items():
-            missing = [column for column in columns if column not in row]
+            groups = [(column,) if isinstance(column, str) else column for column in columns]
+            missing = [names for names in groups if frozenset(names).isdisjoint(row)]
             if missing:
                 raise ConfigurationError(
-                    f"{argument} names the column {missing[0]!r}, which the rows do not have; they have: "
+                    f"{argument} names the column {missing[0][0]!r}, which the rows do not have; they have: "
                     f"{', '.join(map(str, row))}."
                 )
 

@@ -35,6 +35,7 @@ _TRIED_VERSIONS = ("3.12.", "3.13.", "3.14.")
 _STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
 _CHARACTERS_OF_A_STATUS_LINE = len("HTTP/1.1 200")
 _MOST_INTERIM_BYTES = 8_192
+_NO_GOODBYE = "TLS ended without close_notify"
 # aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
 _LONGEST_HEADER = 65_536
 HEADER_BOUNDS: dict[str, Any] = {
@@ -61,11 +62,15 @@ class Frame(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back, read completely."""
+    """What came back, read completely.
+
+    :param ends_by_close: whether nothing but the end of the connection says where the body ends.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    ends_by_close: bool = False
 
 
 _READING = {"read_until_eof": True, "auto_decompress": False, **HEADER_BOUNDS}
@@ -100,9 +105,15 @@ def connector_of(connections: int, tls: ssl.SSLContext | bool) -> aiohttp.TCPCon
 
 
 class Protocol(ResponseHandler):
-    """aiohttp's own, which also knows the status of an answer whose headers cannot be read."""
+    """aiohttp's own, which also knows the status of an answer whose headers cannot be read, and how a body ended.
+
+    :ivar cut_off: the body that was not at its end when the connection was.
+    :ivar cause: why the connection ended before the server said so; empty when it did.
+    """
 
     _begins = b""
+    cut_off: aiohttp.StreamReader | None = None
+    cause = ""
 
     def set_response_params(self, **params: Any) -> None:
         """Begin to read another answer."""
@@ -121,6 +132,14 @@ class Protocol(ResponseHandler):
         exc.async_rest_status = self.status  # type: ignore[attr-defined]
         super().set_exception(exc, *cause)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note what ended the connection before a body ends by it: for aiohttp any end is a good one."""
+        body = self._payload
+        if body is not None and not body.is_eof():
+            self.cut_off = body
+            self.cause = _truncation(self.transport) if exc is None else str(exc) or type(exc).__name__
+        super().connection_lost(exc)
+
     @property
     def status(self) -> int | None:
         """Of the answer that has begun; None while that is not known."""
@@ -135,6 +154,19 @@ def status_seen(error: BaseException | None) -> int | None:
             return int(status)
         error = error.__cause__
     return None
+
+
+def _truncation(transport: asyncio.BaseTransport | None) -> str:
+    """Say that a TLS connection ended without its ``close_notify``, so that anybody may have ended it."""
+    tls = transport and transport.get_extra_info("ssl_object")
+    if not tls:
+        return ""
+    try:
+        return _NO_GOODBYE if tls.read(1) else ""
+    except ssl.SSLZeroReturnError:
+        return ""
+    except ssl.SSLError:
+        return _NO_GOODBYE
 
 
 class Wire:
@@ -206,7 +238,8 @@ class Wire:
                 protocol.transport.writelines((head, body) if body else (head,))
             message, content = await self._read_message(protocol)
             attempt.status, attempt.headers = message.code, message.headers
-            answer = Answer(message.code, message.headers, await read_within(self._max_response_bytes, content))
+            body = await read_within(self._max_response_bytes, content)
+            answer = Answer(message.code, message.headers, body, ends_by_close(content, message.headers))
         except BaseException:
             if attempt.status is None and isinstance(protocol, Protocol):
                 attempt.status = protocol.status
@@ -272,3 +305,16 @@ async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
     if len(body) > bound:
         raise too_large(bound)
     return body
+
+
+def ends_by_close(content: aiohttp.StreamReader, headers: Mapping[str, str]) -> bool:
+    """Tell whether nothing but the end of the connection says where a body, read to its end, ends.
+
+    :raises aiohttp.ClientConnectionError: when it was not the server that ended the connection.
+    """
+    protocol = getattr(content, "_protocol", None)  # none of an answer without a body
+    if not isinstance(protocol, Protocol) or protocol.cut_off is not content or "Content-Length" in headers:
+        return False
+    if protocol.cause:
+        raise aiohttp.ClientConnectionError(protocol.cause)
+    return True

@@ -115,6 +115,7 @@ class RestConnection(BaseHook):
             connect_timeout_seconds=self._number(options, "connect_timeout_seconds", 10.0),
             request_timeout_seconds=self._number(options, "request_timeout_seconds", 60.0),
             max_response_bytes=int(self._number(options, "max_response_mb", 10.0, "megabytes") * 1_000_000),
+            trust_close=self._flag(options, "trust_close", default=False),
             verify=self._verify(options.get("verify", True)),
             client_certificate=self._certificate(options.get("cert")),
             trust_env=trust_env,

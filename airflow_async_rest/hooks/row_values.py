@@ -172,6 +172,8 @@ def encoding_advice(error: BaseException) -> str:
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if code == _NOT_IN_THAT_ENCODING:
         return 'write {"client_encoding": "UTF8"} into the connection\'s extra'
+    if "0x00" in str(error):  # which no text of PostgreSQL's can have, whatever it consists of
+        return ""
     if code != _NO_SUCH_CHARACTER and not isinstance(error, UnicodeDecodeError):
         return ""
     return 'name what the texts consist of in the connection\'s extra, such as {"client_encoding": "LATIN1"}'

@@ -21,6 +21,7 @@ _CLOSE = re.compile(r"\s*\)")
 _BRACKET = re.compile(r"[\[\]()]")
 _ENDS_OPERAND = re.compile(rf"[)\]{QUOTE}{ESCAPES}]\Z|\b(?!{WORDS}\Z)\w+\Z", re.IGNORECASE)
 _JSON_CAST = re.compile(r"\s*(?:::\s*|\bas\s+)jsonb?\b(?!\s*\[)", re.IGNORECASE)
+_IS_NULL = re.compile(r"\s+is\s+(?:not\s+)?null\b", re.IGNORECASE)
 _COLON = re.compile(r"(\\*):")
 _COPY = re.compile(r"\s*copy\b", re.IGNORECASE)
 _SELECT = re.compile(r"[\s(]*(select|with|values|table)\b", re.IGNORECASE)
@@ -146,12 +147,20 @@ class Query:
         return text + self._escaped(place, len(self.sql)), filled
 
     def _placed(self, bind: Bind, parameter: Any, filled: dict[str, Any]) -> str:
+        if parameter is not None and _IS_NULL.match(self.bare, bind.end):
+            return "1"  # nobody could tell the type of a bind there
         try:
             if bind.is_json and _is_list(parameter):
                 return _placed(f"{bind.name}__json", json_text(parameter), filled)
             value = bind_value(parameter, self.dialect)
         except EncodeError as error:
             raise ConfigurationError(f"parameters[{bind.name!r}]: {error}") from error
+        if bind.after and isinstance(parameter, str) and self.bare[bind.start] == ":":
+            raise ConfigurationError(
+                f"parameters[{bind.name!r}] is a text, and :{bind.name} stands after IN: give a list, or write "
+                f"(:{bind.name}) for the text alone. A template makes a text of a list, unless the DAG has "
+                "render_template_as_native_obj=True."
+            )
         return self._listed(bind, value, filled) if bind.after else _placed(bind.name, value, filled)
 
     def _escaped(self, start: int, end: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.loading import Merged, PlacedRow, RefusedRow
 from airflow_async_rest.hooks.bind_values import bind_value
 from airflow_async_rest.load.destination import Destination
@@ -48,15 +48,31 @@ class Merging:
         """Move everything. :return: how many rows the destination took, and those that it refused.
 
         :param first: whether nothing of this load is there yet: only then a window's old rows are deleted.
+        :raises EmptyWindowError: when they would be, and none be loaded.
         """
         refused: list[RefusedRow] = []
+        deleted = 0
         if self._plan.mode == REPLACE_WINDOW:
             refused += self._take_out_strangers()
             if first:
-                self._empty_window()
+                deleted = self._empty_window()
         if self._staging.columns:
             refused += self._insert_all()
+        if deleted and not self._loaded and not self._plan.allow_empty_window:
+            raise EmptyWindowError(self._what_would_be_lost(deleted, refused))
         return Merged(self._loaded, refused)
+
+    def _what_would_be_lost(self, deleted: int, refused: Sequence[RefusedRow]) -> str:
+        why = (
+            f"the database refuses all that came, the first one with: {refused[0].words} Mend the table, or what makes "
+            "the rows, and clear the task."
+            if refused
+            else "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
+        )
+        return (
+            f"load_mode='replace_window': {deleted} rows that {self._plan.full_name} has in the window would be "
+            f"deleted, and none loaded; nothing is changed: {why}"
+        )
 
     def _in_window(self) -> tuple[str, dict[str, Any]]:
         window, dialect = self._plan.window, self._connection.dialect.name
@@ -73,10 +89,10 @@ class Merging:
             start, end = (f"TO_TIMESTAMP({bind}, '{_ORACLE_TIMES}')" for bind in (start, end))
         return f"{column} >= {start} AND {column} < {end}", binds
 
-    def _empty_window(self) -> None:
+    def _empty_window(self) -> int:
         where, binds = self._in_window()
         try:
-            self._run(f"DELETE FROM {self._into} WHERE {where}", binds)
+            return self._run(f"DELETE FROM {self._into} WHERE {where}", binds)
         except Exception as error:
             if not is_refusal(error, self._connection.dialect):
                 raise

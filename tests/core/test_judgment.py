@@ -30,6 +30,9 @@ def of_fetch(*reasons, refused=0, read=100) -> Totals:
         (["answer_unreadable"], True, "before a replay with reasons=['answer_unreadable'] sends them again"),
         (["encode", "endpoint"], True, "None of them can be made a request"),
         (["http_503", "encode"], False, "A retry sends only these again; or replay the dead letters"),
+        (["transform"], False, "A retry makes requests of these once more; a replay cannot"),
+        (["transform", "encode"], False, "A retry makes requests of these once more; a replay cannot"),
+        (["transform", "http_503"], False, "A retry sends only these again; or replay the dead letters"),
         (["not_stored"], False, "A retry sends only these again; or replay the dead letters"),
     ],
 )
@@ -95,6 +98,14 @@ def test_what_failed_of_rows_that_are_put_back_is_said_as_ever(reason, permanent
 )
 def test_a_change_is_kept_where_nothing_that_failed_needs_the_rows(totals, max_failures, can_replay, keeps):
     assert keeps_changes(totals, max_failures, can_replay=can_replay) is keeps
+
+
+@pytest.mark.parametrize(("read", "staged", "keeps"), [(0, 0, True), (100, 0, False), (100, 1, True)])
+def test_a_change_for_which_nothing_came_is_not_kept_where_there_must_be_rows(read, staged, keeps):
+    totals = of_fetch(read=read)
+    totals.rows.staged = staged
+    assert keeps_changes(totals, 0, can_replay=True, needs_rows=True) is keeps
+    assert keeps_changes(totals, 0, can_replay=True)
 
 
 @pytest.mark.parametrize(

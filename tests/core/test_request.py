@@ -52,6 +52,8 @@ class Colour(str, Enum):  # noqa: UP042  (what str() writes of it differs)
         ("x/{id}", {"id": 0}, "x/0", ""),
         ("x/{id}", {"id": True}, "x/true", ""),
         ("x/{id}", {"id": Decimal("1.50")}, "x/1.50", ""),
+        ("x/{id}", {"id": Decimal("0E-7")}, "x/0.0000000", ""),
+        ("x/{id}", {"id": Decimal("1E+3")}, "x/1000", ""),
         ("x/{id}", {"id": date(2026, 1, 2)}, "x/2026-01-02", ""),
         ("x/{id}", {"id": datetime(2026, 1, 2, tzinfo=UTC)}, "x/2026-01-02T00%3A00%3A00%2B00%3A00", ""),
         ("x/{id}", {"id": UUID(int=1)}, "x/00000000-0000-0000-0000-000000000001", ""),

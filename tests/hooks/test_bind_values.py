@@ -85,6 +85,13 @@ def test_a_value_without_a_form_is_refused_by_name(sql, value, message):
         Query.read(sql, "postgresql").fill({"value": value})
 
 
+@pytest.mark.parametrize("value", ["ab", "['a', 'b']", ""])
+@pytest.mark.parametrize("sql", ["a IN :value", "a not in:value AND b"])
+def test_a_text_is_no_list(sql, value):
+    with pytest.raises(ConfigurationError, match=r"parameters\['value'\] is a text, and :value stands after IN"):
+        Query.read(sql, "postgresql").fill({"value": value})
+
+
 def test_a_zero_byte_is_a_text_elsewhere():
     assert bind_value("a\0b", "sqlite") == "a\0b"
     with pytest.raises(EncodeError):

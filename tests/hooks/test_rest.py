@@ -122,6 +122,7 @@ def test_authentication_and_headers_come_from_the_connection(settings, fields, h
         ({"extra": {"connect_timeout_seconds": "nan"}}, "connect_timeout_seconds='nan'"),
         ({"extra": {"trust_env": "perhaps"}}, "trust_env='perhaps'"),
         ({"extra": {"cookies": 5}}, "cookies=5"),
+        ({"extra": {"trust_close": "always"}}, "trust_close='always': write true or false"),
         ({"extra": {"cert": ["a", "b", "c"]}}, "cert="),
         ({"extra": {"cert": {"a": 1}}}, "cert="),
         ({"extra": {"cert": []}}, "cert="),
@@ -194,6 +195,8 @@ def test_without_extra_the_defaults_hold(settings):
         ({"trust_env": False}, "trust_env", False),
         ({"trust_env": "false"}, "trust_env", False),
         ({"cookies": "TRUE"}, "cookies", True),
+        ({}, "trust_close", False),
+        ({"trust_close": "true"}, "trust_close", True),
         ({"proxy": "http://p:1"}, "proxy", "http://p:1"),
     ],
 )

@@ -73,9 +73,9 @@ def test_a_row_that_makes_the_sql_fail_is_named_by_its_place(postgresql, column,
 
 def test_a_row_that_makes_the_sql_fail_on_sqlite(sqlite):
     count, error = read("SELECT id, json_extract(doc, '$.a') AS v FROM t ORDER BY rowid")
-    assert count == 5_000  # sqlite3 looks for the next row while it gives one: the sixth thousand are lost with it
+    assert 5_700 < count < 6_000  # sqlite3 looks for the next row while it gives one: those fetched with it are lost
     assert type(error) is ConfigurationError
-    assert "the sql failed after 5,000 rows: malformed JSON" in str(error)
+    assert f"the sql failed after {count:,} rows: malformed JSON" in str(error)
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1 FROM nowhere", "SELECT 1/0 AS v", "SELECT 1 / (id - 1) FROM generate_series(1, 9) id", "SELECT 1 / (6001 - id) FROM generate_series(1, 9999) id ORDER BY id"])  # fmt: skip

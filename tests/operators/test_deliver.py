@@ -206,6 +206,23 @@ def test_rows_by_name_are_rows(places, supervisor, items):
     assert [seen.json() for seen in places.seen] == [{"id": 1, "value": 2.5}]
 
 
+def test_rows_of_a_cursor_have_their_names(places, supervisor, postgres):
+    def push():
+        import psycopg
+
+        with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+            return deliver(connection.execute("SELECT 1 AS id, 2.5::float8 AS value"), method="PUT")
+
+    assert run_try(task_of(push), supervisor)[0] == "success"
+    assert [seen.json() for seen in places.seen] == [{"id": 1, "value": 2.5}]
+
+
+def test_a_cursor_that_only_its_own_thread_may_read_is_refused(places, supervisor):
+    state, error = run_try(task_of(lambda: deliver(sqlite3.connect(":memory:").execute("SELECT 1 AS id"))), supervisor)
+    assert (state, places.seen) == ("failed", [])
+    assert "items is a cursor of sqlite3: give its rows, cursor.fetchall()" in str(error)
+
+
 class PandasTable(list):
     columns, iloc = ["id"], None
 

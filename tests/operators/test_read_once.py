@@ -348,6 +348,30 @@ def test_a_load_that_fails_loses_nothing(places, supervisor, queue, warehouse, m
     assert warehouse()[:30] == list(range(1, 31))
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_rows_for_which_nothing_came_stay_where_they_are_unless_that_is_allowed(
+    places, supervisor, queue, warehouse, postgres, allowed
+):
+    queue.fill(1, 3)
+    postgres.execute(
+        "DROP TABLE loaded",
+        "CREATE TABLE loaded (id int, at timestamptz)",
+        "INSERT INTO loaded VALUES (9, '2026-11-01Z')",
+    )
+    replace = {
+        "load_mode": "replace_window",
+        "window_column": "at",
+        "columns": {"id": "item.id", "at": "window.start"},
+    }
+    places.answer = lambda seen: web.json_response([])
+    state, _ = run_try(fetching(queue, **replace, allow_empty_window=allowed), supervisor)
+    assert (state, queue.count(), warehouse()) == (("success", 0, []) if allowed else ("failed", 3, [9]))
+    if not allowed:
+        places.answer = a_row
+        assert run_try(fetching(queue, **replace), supervisor, 2, max_tries=4) == ("success", None)
+        assert (queue.count(), warehouse()) == (0, [1, 2, 3])
+
+
 def test_rows_may_be_taken_in_the_table_that_is_loaded_into(places, supervisor, queue, warehouse, postgres):
     postgres.execute("ALTER TABLE loaded ADD taken bool, ADD name text", "INSERT INTO loaded VALUES (1), (2), (3)")
     places.answer = lambda seen: web.json_response([{"name": seen.path}])

@@ -327,8 +327,8 @@ def test_a_window_in_a_comment_is_asked_for_by_nobody(places, warehouse, supervi
 def test_rows_that_fit_no_column_at_all_are_an_error_not_nulls(places, warehouse, supervisor):
     places.answer = lambda seen: web.json_response([{"other": 1}])
     state, error = run_try(rest_to_sql(rows=None, columns=None), supervisor)
-    assert state == "failed"
-    assert "no key of the rows is a column of locations" in str(error)
+    assert state == "up_for_retry"
+    assert "no key of a row of the answer is a column of the table, which has id, geo_label" in str(error)
     assert warehouse.execute(COUNT) == [(0,)]
 
 
