@@ -28,6 +28,7 @@ from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
 from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.rest_connection import RestConnection
+from airflow_async_rest.hooks.sql_engine import sqlite_file
 from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, client_settings, make_job
 from airflow_async_rest.lives import UNMARKED
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
@@ -37,6 +38,8 @@ from airflow_async_rest.windows import Window, split_windows
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_async_rest.hooks.chunked_sql import SqlChunks
 
 _STYLES = (LinkPages, CursorPages, NumberedPages, OffsetPages)
 _SQLITE = "sqlite"
@@ -230,14 +233,26 @@ def window_steps(window: Window, step: Any) -> GivenItems:
 class ReadFirst:
     """Chunks that are all read before the first one is given: SQLite lets nobody write while somebody reads."""
 
-    def __init__(self, chunks: Any) -> None:
+    def __init__(self, chunks: "SqlChunks") -> None:
         self._chunks = chunks
-        self.reads_again: bool = chunks.reads_again
 
     @classmethod
-    def where_needed(cls, chunks: Any) -> Chunks:
-        """Give the chunks as they are, unless they are SQLite's."""
-        return cls(chunks) if chunks.dialect == _SQLITE else chunks
+    def where_needed(cls, chunks: "SqlChunks", destination_conn_id: str) -> Chunks:
+        """Give the chunks as they are, unless they are SQLite's.
+
+        :raises ConfigurationError: when they change the file that is loaded into: nobody else can write into it then.
+        """
+        if chunks.dialect != _SQLITE:
+            return chunks
+        if chunks.reads_again:
+            return cls(chunks)
+        if chunks.file is not None and chunks.file == sqlite_file(open_engine(destination_conn_id)):
+            raise ConfigurationError(
+                f"read_only=False: sql changes the SQLite file that destination_conn_id={destination_conn_id!r} loads "
+                "into, which SQLite lets only one do at a time. Load into another file; or read with read_only=True, "
+                "and change the rows by a task after this one."
+            )
+        return chunks
 
     def __iter__(self) -> Iterator[Sequence[Mapping[str, Any]]]:
         """Give the chunks."""
@@ -251,7 +266,7 @@ class ReadFirst:
 class ChunkQueue:
     """A :class:`~airflow_async_rest.core.loading.Loader` that hands rows over to another thread: two chunks ahead."""
 
-    replaces = appends = False
+    replaces = appends = needs_rows = False
 
     def __init__(self) -> None:
         self._chunks: queue.SimpleQueue[list[dict[str, Any]] | None] = queue.SimpleQueue()

@@ -156,6 +156,7 @@ class MemoryLoader:
     def __init__(self, database) -> None:
         self.database = database
         self.replaces, self.appends = database.mode == "replace", database.mode == "append"
+        self.needs_rows = False
         self._begin_transaction()
 
     def _begin_transaction(self):

@@ -1,5 +1,6 @@
 """Items -> batches, cut by the order of the source alone."""
 
+import contextlib
 from collections.abc import Generator, Iterable
 
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
@@ -26,28 +27,37 @@ class BatchSource:
         """Make a read that is under way raise, soon."""
         self._source.cancel()
 
-    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[ItemBatch], None, None]:
+    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[ItemBatch] | None, None, None]:
         """Give a list of batches for each list of items; see :class:`~airflow_async_rest.core.source.Source`."""
         position = resume.checkpoint.position if resume else 0
         most = self._form.batch.max_items  # that of the author now: smaller, perhaps, because the API asks for it
         unfinished = Reunited(tuple(batch for batch in resume.batches if len(batch) <= most) if resume else ())
         cutter, new_rows = Cutter(self._form), False
-        for items in self._source.open(resume, on_digest):
-            self._form.prepare(items)
-            made: list[list[Item]] = []
-            # What was sent before comes first, and together: rows are in the order of their index.
-            old = [item for item in items if item.index < position] if items and items[0].index < position else []
-            for item in old:
-                made += unfinished.add(item.index, item) if unfinished.knows(item.index) else cutter.add([item])
-            if len(old) < len(items):
-                if not new_rows:
-                    new_rows = True
+
+        def rest() -> list[ItemBatch]:
+            return [ItemBatch(of_one, self._form) for of_one in (*unfinished.rest(), cutter.flush()) if of_one]
+
+        with contextlib.closing(self._source.open(resume, on_digest)) as lists:
+            for items in lists:
+                if items is None:
+                    yield rest()
+                    yield None
+                    continue
+                self._form.prepare(items)
+                made: list[list[Item]] = []
+                # What was sent before comes first, and together: rows are in the order of their index.
+                old = [item for item in items if item.index < position] if items and items[0].index < position else []
+                for item in old:
+                    made += unfinished.add(item.index, item) if unfinished.knows(item.index) else cutter.add([item])
+                if len(old) < len(items):
+                    if not new_rows:
+                        new_rows = True
+                        made.append(cutter.flush())
+                    made += cutter.add(items[len(old) :])
+                if not cutter.to_send:
                     made.append(cutter.flush())
-                made += cutter.add(items[len(old) :])
-            if not cutter.to_send:
-                made.append(cutter.flush())
-            yield [ItemBatch(of_one, self._form) for of_one in made if of_one]
-        yield [ItemBatch(of_one, self._form) for of_one in (*unfinished.rest(), cutter.flush()) if of_one]
+                yield [ItemBatch(of_one, self._form) for of_one in made if of_one]
+        yield rest()
 
 
 class Cutter:

@@ -11,6 +11,7 @@ from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.letter_lines import Latest, whole_batches
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.part_files import PartId, from_runs, to_runs
+from airflow_async_rest.core.report import Commit
 
 _VERSION = 2
 # Of unfinished rows, more only where dead letters cannot be written.
@@ -54,6 +55,11 @@ class Checkpoint:
     resolved: frozenset[int] = frozenset()
     written_by: Try | None = None
     report: Mapping[str, Any] | None = None
+
+    @property
+    def commit(self) -> Commit:
+        """What is known of the commit of what reading the rows has changed."""
+        return Commit(self.totals.get("commit", Commit.NONE))
 
     def is_done_for(self, this_try: Try | None) -> bool:
         """Tell whether this try has nothing to do: an earlier one succeeded, and Airflow did not get to know.
@@ -208,6 +214,13 @@ class Resume:
         """What goes in one request again, so that it has the same idempotency key."""
         dead = (batch for batch in self.dead_batches if all(index in self.dead for index in batch))
         return (*self.checkpoint.batches, *dead)
+
+    def stands_for(self, this_try: Try | None) -> bool:
+        """Tell whether this account, of rows that cannot be read again, is that of this try; else there are new rows.
+
+        A Clear has the new ones, where nothing is left to do about the old ones.
+        """
+        return bool(self.counted) or (self.checkpoint.is_of_series(this_try) and not self.resolved)
 
     def wants(self, index: int) -> bool:
         """Tell whether a row below the position is sent again."""

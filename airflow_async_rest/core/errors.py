@@ -26,6 +26,7 @@
     │   └── MostlyFailingError            nearly everything fails: going on would only make dead letters
     ├── FailuresError                 all was tried, and more failed than max_failures allows
     ├── SourceChangedError                the query no longer returns what an earlier try read: start over
+    ├── RowsTakenError                    nor could it: that try has committed what reading them changed
     └── DeadLetterStoreError              the dead-letter folder cannot be written or read
         └── DeadLettersGoneError          parts of it were removed: what they had is in no other place
 """
@@ -161,6 +162,13 @@ class FailuresError(AsyncRestError):
 
 class SourceChangedError(AsyncRestError):
     """The rows before the checkpoint are no longer those an earlier try read."""
+
+
+class RowsTakenError(AsyncRestError):
+    """The rows before the checkpoint cannot be read again: an earlier try has committed what reading them changed.
+
+    All of them are settled.
+    """
 
 
 class DeadLetterStoreError(AsyncRestError):

@@ -1,7 +1,6 @@
 """One window, from its checkpoint to its report: the pipeline, and what is written while and after it runs."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,13 +11,14 @@ from airflow_async_rest.core.batch_form import ItemBatch
 from airflow_async_rest.core.batch_split import Acceptance
 from airflow_async_rest.core.checkpoint import Resume, Try
 from airflow_async_rest.core.client import RestClient
+from airflow_async_rest.core.committing import commit_changes, ending, undo_changes
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.delivery import Delivery
 from airflow_async_rest.core.errors import (
     DeadLetterStoreError,
     EmptyWindowError,
     FailuresError,
-    KilledError,
+    RowsTakenError,
     SourceChangedError,
     StoppedError,
 )
@@ -27,18 +27,26 @@ from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetching import Fetching, FetchPlan
 from airflow_async_rest.core.headers import creates_only
 from airflow_async_rest.core.journal import Journal, Log
-from airflow_async_rest.core.judgment import came_to_nothing, explain, give_up_when_hopeless, is_whole, judge
+from airflow_async_rest.core.judgment import (
+    came_to_nothing,
+    explain,
+    give_up_when_hopeless,
+    is_whole,
+    judge,
+    keeps_changes,
+)
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.load_keeper import LoadKeeper
 from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
 from airflow_async_rest.core.observing import Activity, Observing
-from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline
+from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline, unless_stopped
 from airflow_async_rest.core.progress import Progress
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
-from airflow_async_rest.core.replay import Replay
+from airflow_async_rest.core.replay import Replay, can_replay
+from airflow_async_rest.core.report import Commit
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sender import Sender
@@ -139,6 +147,7 @@ class JobRun:
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
         self._last_letter: DeadLetter | None = None
+        self._can_replay = True
         self._earlier_report: Mapping[str, Any] | None = None  # of a try that has done everything
 
     def _concurrency(self) -> int:
@@ -166,7 +175,7 @@ class JobRun:
         error: BaseException | None = None
         try:
             await self._deliver_all()
-            self._recorder.totals.complete |= not self._job.replays
+            self._recorder.totals.complete |= not (self._job.replays or self._recorder.totals.commit is Commit.UNDONE)
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = explain(failure, self._recorder.accepted)
         error = error or (None if self._earlier_report is not None else self._judge())
@@ -197,9 +206,17 @@ class JobRun:
             return
         try:
             await self._deliver(resume, how)
-        except SourceChangedError as why:
-            self._journal.starting_over(why)
-            await self._deliver(None, str(why))
+        except (SourceChangedError, RowsTakenError) as why:
+            if (
+                isinstance(why, RowsTakenError)
+                and resume is not None
+                and (self._loading or resume.stands_for(self._job.this_try))
+            ):
+                self._journal.rows_taken(why)
+                self._recorder.totals.commit = Commit.DONE
+            else:
+                self._journal.starting_over(why)
+                await self._deliver(None, str(why))
         if self._loading:
             await self._merge(self._loading)
 
@@ -229,24 +246,8 @@ class JobRun:
 
         :raises StoppedError: when the stop was pulled.
         """
-        task = asyncio.create_task(doing)
-        stopped = asyncio.create_task(self._stop.wait())
-        ends: list[asyncio.Future[Any]] = [task, stopped]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:  # Ctrl-C: asyncio.Runner cancels the main task
-            self._stop.pull(KilledError("interrupted"))
-        finally:
-            stopped.cancel()
-        if not task.done() and self._stop.error is not None:
-            if self._loading:
-                # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
-                threading.Thread(target=self._loading.cancel, name="async-rest-cancel", daemon=True).start()
-            await asyncio.wait([task], timeout=GRACE_SECONDS)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise self._stop.error
-        return await task
+        cancel = self._loading.cancel if self._loading else None
+        return await unless_stopped(doing, self._stop, GRACE_SECONDS, cancel)
 
     async def _deliver(self, resume: Resume | None, how: str) -> None:
         """Send what there is to send: all rows, or on a retry those that are missing.
@@ -255,6 +256,7 @@ class JobRun:
         """
         job = self._job
         self._recorder = recorder = self._record(resume)
+        self._can_replay = True
         self._observing.begin(recorder.totals)
         if self._loading:
             await self._unless_stopped(self._loading.begin_load(resume, how))
@@ -271,7 +273,13 @@ class JobRun:
             observe=self._observing.show,
             buffer=buffer,
         )
-        async with RestClient(job.settings, workers, job.headers) as client, writing.at_intervals():
+        acceptance = Acceptance(job.concurrency or 0)
+        source = ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end)
+        async with (
+            ending(source, lambda: self._unless_stopped(self._keep_or_undo(source))),
+            RestClient(job.settings, workers, job.headers) as client,
+            writing.at_intervals(),
+        ):
             sender = Sender(
                 client=client,
                 limiter=self._limiter,
@@ -280,15 +288,25 @@ class JobRun:
                 meter=recorder.totals.meter,
                 on_pause=self._journal.paused,
             )
-            acceptance = Acceptance(job.concurrency or 0)
             await run_pipeline(
-                ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end),
+                source,
                 self._delivering(sender, recorder, acceptance, buffer),
                 workers=workers,
                 in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
                 stop=self._stop,
                 on_stop=sender.stop,
             )
+
+    async def _keep_or_undo(self, source: ThreadedSource[Any]) -> None:
+        """Commit what reading the rows has changed, all of which are settled now, or undo it."""
+        if self._loading:
+            await self._loading.write(self._recorder, None, last=True)  # then it is known what comes of the rows
+        needs_rows = self._job.fetch is not None and self._job.fetch.loader.needs_rows
+        account = self._recorder.totals, self._job.max_failures
+        if keeps_changes(*account, can_replay=self._can_replay, needs_rows=needs_rows):
+            await commit_changes(source, self._keeper, self._recorder, self._progress(), _SECONDS_AT_END)
+        else:
+            await undo_changes(source, self._recorder)
 
     def _delivering(
         self, sender: Sender, recorder: Recorder, acceptance: Acceptance, buffer: RowBuffer
@@ -303,6 +321,7 @@ class JobRun:
                     buffer.due.set()
                 self._journal.failed(outcome)
                 self._last_letter = outcome
+                self._can_replay &= can_replay(outcome)
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 
         how: dict[str, Any] = {

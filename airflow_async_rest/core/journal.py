@@ -87,6 +87,10 @@ class Journal:
         """Say that the source is read anew."""
         self._log.warning("Starting over from the first row: %s.", why)
 
+    def rows_taken(self, why: Exception) -> None:
+        """Say that nothing more is read."""
+        self._log.info("Nothing is read: %s. The account of that try stands; new rows are the next run's.", why)
+
     def not_replaced(self) -> None:
         """Say why a load that is not whole is not merged."""
         self._log.warning(

@@ -14,7 +14,7 @@ from airflow_async_rest.core.errors import (
 )
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder
-from airflow_async_rest.core.report import Totals
+from airflow_async_rest.core.report import Commit, Totals
 from airflow_async_rest.core.response import NEVER_SENT, UNMATCHED, is_permanent
 from airflow_async_rest.core.retry import RequestRetry
 
@@ -143,13 +143,18 @@ def judge(
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
     :param last: item of this try that failed; where all failed for its reason, it is quoted.
     """
-    if is_whole(totals, max_failures) and totals.failures.total() <= _limit(totals, max_failures):
+    if _is_good(totals, max_failures):
         return None
     failures = totals.failures
-    permanent = all(is_permanent(reason, retry) for reason in failures)
+    is_taken = totals.commit in {Commit.BEGUN, Commit.DONE} and totals.rows is None
+    permanent = is_taken or all(is_permanent(reason, retry) for reason in failures)
     reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
     refused = f" and {totals.rows.refused} rows were refused" if totals.rows and totals.rows.refused else ""
     advice = _advice(failures, permanent) if totals.rows is None else _advice_of_fetch(failures, permanent)
+    if is_taken:
+        advice = _advice_when_taken(failures)
+    elif totals.commit is Commit.UNDONE:
+        advice = f"What the sql has changed is undone, so the same rows can be read again. {advice}"
     if hint := _hint(failures, totals.delivered):
         advice = f"{hint} {advice}"
     quoted = f" The last one: {last.response_excerpt[:300]!r}" if last and list(failures) == [last.reason] else ""
@@ -158,6 +163,27 @@ def judge(
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}{quoted and '.'}{quoted}",
         permanent=permanent,
     )
+
+
+def keeps_changes(totals: Totals, max_failures: float, *, can_replay: bool, needs_rows: bool = False) -> bool:
+    """Decide, when all rows are settled, whether what reading them has changed is kept.
+
+    If more failed than is accepted, it is where the dead letters can bring what failed. Else it is undone, so that the
+    rows are still there when the cause is mended and the task is cleared.
+
+    :param can_replay: whether all dead letters can be sent again.
+    :param needs_rows: whether a load that gets no rows may be a failure, at its end.
+    """
+    if needs_rows and totals.rows is not None and not (totals.rows.staged or totals.rows.loaded):
+        return totals.read == 0
+    if _is_good(totals, max_failures):
+        return True
+    has_accepted = totals.rows is None and totals.delivered > 0
+    return has_accepted and can_replay and _OF_THE_ADDRESS.isdisjoint(totals.failures)
+
+
+def _is_good(totals: Totals, max_failures: float) -> bool:
+    return is_whole(totals, max_failures) and totals.failures.total() <= _limit(totals, max_failures)
 
 
 def is_whole(totals: Totals, max_failures: float) -> bool:
@@ -180,6 +206,16 @@ def _advice_of_fetch(reasons: Collection[str], permanent: bool) -> str:
             "these again. They are listed, with the database's words,"
         )
     return "A retry would change nothing: clear the task once the API has them; it fetches only these. They are listed"
+
+
+def _advice_when_taken(reasons: Collection[str]) -> str:
+    """Say what can be done about failed items that only the dead letters have."""
+    if set(reasons) in ({UNREADABLE}, {UNMATCHED}):
+        return _advice(reasons, permanent=True)
+    return (
+        "What the sql has changed is committed (read_only=False), so these rows cannot be read again, and a retry "
+        "would not find them: replay the dead letters"
+    )
 
 
 def _advice(reasons: Collection[str], permanent: bool) -> str:

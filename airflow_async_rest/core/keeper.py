@@ -16,6 +16,7 @@ from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.part_files import PartId
 from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
+from airflow_async_rest.core.report import Commit
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 # Of a state store, in all, before a first try sends, and a later one: what that would send again costs more.
@@ -181,13 +182,18 @@ class Keeper:
         for index in unsaid:
             del latest[index]
         known = {index: letter.reason for index, letter in latest.items()}
-        if self._replays:
-            if checkpoint.totals.get("complete") and known.keys() - letters.keys() - checkpoint.unfinished:
-                raise ValueError("there are dead letters of a later try, which left no account")
-            # Being sent when the try before ended, and dead all the same: what nobody chose now stays dead.
-            again = checkpoint.unfinished & letters.keys() & known.keys()
-            checkpoint = checkpoint.with_dead(letters[index] for index in again).without(again)
-            counted |= {index: letters[index] for index in again}
+        if (
+            self._replays
+            and checkpoint.totals.get("complete")
+            and known.keys() - letters.keys() - checkpoint.unfinished
+        ):
+            raise ValueError("there are dead letters of a later try, which left no account")
+        # Being sent when the try before ended, and dead all the same: what nobody chose now stays dead, and what cannot
+        # be read again.
+        is_kept = self._replays or checkpoint.commit in {Commit.BEGUN, Commit.DONE}
+        again = checkpoint.unfinished & letters.keys() & known.keys() if is_kept else frozenset[int]()
+        checkpoint = checkpoint.with_dead(letters[index] for index in again).without(again)
+        counted |= {index: letters[index] for index in again}
         delivered = checkpoint.unfinished & (letters.keys() - known.keys())
         left = frozenset() if self._replays else self._left_alone(counted.keys() & known.keys(), counted)
         return Resume(

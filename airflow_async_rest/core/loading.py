@@ -81,6 +81,9 @@ class Loader(Protocol):
     replaces: bool
     """Whether a load replaces what was there: then one that is not whole is not merged."""
 
+    needs_rows: bool
+    """Whether one that has no rows may be refused when it is merged."""
+
     appends: bool
     """Whether loading a row twice makes two of it."""
 

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterable
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.errors import AsyncRestError, FailuresError, SourceChangedError
+from airflow_async_rest.core.errors import AsyncRestError, RowsTakenError, SourceChangedError
 from airflow_async_rest.core.models import Item
+from airflow_async_rest.core.report import Commit
 
 
 class PassedRows:
     """What comes of the rows before a checkpoint.
 
     :param on_digest: called with the digest of all of them, once they are known to be the same.
-    :param reads_again: whether a query gives its rows more than once. If not, those that come in their place are new:
-        none is sent for an old one, and the old ones that are not delivered must not be forgotten.
+    :param reads_again: whether a query gives its rows more than once. If not, those that come in their place may be
+        new: none is sent for an old one.
+    :raises RowsTakenError: when an earlier try has committed what reading them changed.
     """
 
     def __init__(self, resume: Resume, on_digest: Callable[[SourceDigest], None], *, reads_again: bool) -> None:
@@ -21,13 +23,15 @@ class PassedRows:
         self._reads_again = reads_again
         self._digest = SourceDigest()
         self._wanted: list[Item] = []
+        if resume.checkpoint.commit is Commit.DONE:
+            raise self._changed("an earlier try has read them all")
 
     def to_send(self, index: int, items: list[Item]) -> list[Item]:
         """Return what is sent of the next items: those that are missing, and those after the checkpoint.
 
         :param index: of the first of them.
         :raises SourceChangedError: when they are no longer the same.
-        :raises FailuresError: when they are not, and starting over would forget some.
+        :raises RowsTakenError: when they are not, because an earlier try has taken them.
         """
         position = self._resume.checkpoint.position
         if index >= position:
@@ -48,7 +52,7 @@ class PassedRows:
     def check_end(self, count: int) -> None:
         """Check that there were as many rows as before.
 
-        :raises SourceChangedError: when not; see :meth:`to_send`.
+        :raises AsyncRestError: when not; see :meth:`to_send`.
         """
         position = self._resume.checkpoint.position
         if count < position:
@@ -61,12 +65,7 @@ class PassedRows:
         return wanted
 
     def _changed(self, text: str) -> AsyncRestError:
-        failed, unfinished = len(self._resume.dead), len(self._resume.checkpoint.unfinished)
-        if self._reads_again or not (failed or unfinished):
-            return SourceChangedError(text)
-        return FailuresError(
-            f"{text}: with read_only=False an earlier try has changed them, so that they cannot be read again. Of its "
-            f"rows {failed} failed and {unfinished} were unfinished. What failed is in the dead letters: replay them, "
-            "then clear the task.",
-            permanent=True,
-        )
+        before = self._resume.checkpoint
+        if before.commit is Commit.DONE or (before.commit is Commit.BEGUN and not before.unfinished):
+            return RowsTakenError(f"{text}, and what that changed is committed")
+        return SourceChangedError(text)

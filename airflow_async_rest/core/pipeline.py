@@ -1,7 +1,8 @@
 """source -> workers: as much on its way as there are workers, until all is done or a stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+import threading
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
 from airflow_async_rest.core.adaptive import Places
@@ -9,6 +10,7 @@ from airflow_async_rest.core.errors import AsyncRestError, KilledError
 from airflow_async_rest.core.source import ThreadedSource
 
 Unit = TypeVar("Unit")
+Result = TypeVar("Result")
 
 # Requests in flight get this long after a stop. Airflow's SIGKILL comes 5 s after its SIGTERM, and the flush
 # needs its share of them.
@@ -36,6 +38,35 @@ class StopSwitch:
         if self.error is not None:
             return
         await self._pulled.wait()
+
+
+async def unless_stopped(
+    doing: Coroutine[Any, Any, Result], stop: StopSwitch, grace_seconds: float, cancel: Callable[[], None] | None
+) -> Result:
+    """Wait for what a store or the database does, and cancel it at a stop.
+
+    :param grace_seconds: that it may go on after that.
+    :param cancel: makes the statement that is running raise; it may block.
+    :raises StoppedError: when the stop was pulled.
+    """
+    task = asyncio.create_task(doing)
+    stopped = asyncio.create_task(stop.wait())
+    ends: list[asyncio.Future[Any]] = [task, stopped]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:  # Ctrl-C: asyncio.Runner cancels the main task
+        stop.pull(KilledError("interrupted"))
+    finally:
+        stopped.cancel()
+    if not task.done() and stop.error is not None:
+        if cancel is not None:
+            # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
+            threading.Thread(target=cancel, name="async-rest-cancel", daemon=True).start()
+        await asyncio.wait([task], timeout=grace_seconds)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise stop.error
+    return await task
 
 
 async def run_pipeline(

@@ -11,7 +11,7 @@ from typing import Any
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import UNREADABLE, Record, shown_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
-from airflow_async_rest.core.report import Totals
+from airflow_async_rest.core.report import Commit, Totals
 from airflow_async_rest.core.response import is_permanent
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.shown_letters import least_shown_bytes, shown_letter
@@ -104,6 +104,7 @@ class Recorder:
         The reading thread calls it once, before it hands over a later row, and leaves the digest alone after.
         """
         self._digest = digest
+        self.totals.commit = Commit.NONE  # the rows are there
 
     def take(self, item: Item) -> None:
         """Note that a row is on its way. Rows come in the order of their index."""

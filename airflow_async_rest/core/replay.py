@@ -13,6 +13,7 @@ from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES
 from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
+from airflow_async_rest.core.json_text import comes_back
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.core.part_files import PartId
 from airflow_async_rest.core.redaction import MASK, reveal
@@ -262,6 +263,14 @@ class Replay:
             )
         path, _, query = whole.partition("?")
         return path, query
+
+
+def can_replay(letter: DeadLetter) -> bool:
+    """Tell whether a dead letter has all it takes to send it again."""
+    request = letter.request
+    if request is None or letter.batch is None or letter.batch["format"] != "bulk":
+        return request is not None
+    return request.verbatim or request.body is None or comes_back(request.body)
 
 
 def _bytes_of(unit: Item | ItemBatch) -> int:

@@ -6,11 +6,22 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
 from airflow_async_rest.core.dead_letters import ROW_REFUSED
 from airflow_async_rest.core.loading import RowTotals
+
+
+class Commit(StrEnum):
+    """What became of what reading the rows has changed; it is committed only once all of them are settled."""
+
+    NONE = ""  # nothing, so far
+    BEGUN = "begun"  # it is committed, or not: nobody knows
+    DONE = "done"
+    UNDONE = "undone"  # for good: more rows failed than are accepted
+
 
 # 5 % wide buckets from 0.1 ms: a percentile is right to 2.5 %, and 300 counters reach ten minutes.
 _BUCKET_FLOOR_SECONDS = 1e-4
@@ -98,6 +109,7 @@ class Totals:
 
     :param earlier: :meth:`to_json` of the try before.
     :ivar complete: whether every row was read, and is delivered, skipped or dead.
+    :ivar commit: of what reading them has changed.
     """
 
     def __init__(self, earlier: Mapping[str, Any] | None = None) -> None:
@@ -107,6 +119,7 @@ class Totals:
         self.already_there: int = earlier.get("already_there", 0)  # part of the delivered
         self.skipped: int = earlier.get("skipped", 0)
         self.complete: bool = earlier.get("complete", False)
+        self.commit = Commit(earlier.get("commit", Commit.NONE))
         self.reasons: Counter[str] = Counter(earlier.get("reasons", {}))
         self.failed_now: Counter[str] = Counter()
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
@@ -150,6 +163,7 @@ class Totals:
             "already_there": self.already_there,
             "skipped": self.skipped,
             "complete": self.complete,
+            **({"commit": self.commit} if self.commit else {}),
             "reasons": dict(self.reasons),
             "requests": self.meter.requests,
             "retries": self.meter.retries,

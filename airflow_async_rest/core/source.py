@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -61,26 +62,34 @@ class Chunks(Protocol):
 
 @runtime_checkable
 class TransactionalChunks(Protocol):
-    """Chunks of a transaction that is committed at their end.
+    """Chunks of a transaction.
 
-    :ivar reads_again: whether what was read is there for a retry, too; else the transaction may have changed it.
-    :ivar before_commit: called once all is read; what it raises undoes the transaction.
+    :ivar reads_again: whether it changes nothing, so that a retry finds the same rows in any case.
     """
 
     reads_again: bool
-    before_commit: Callable[[], None]
+
+    def in_transaction(self) -> Generator[Sequence[Row] | None, None, None]:
+        """Yield the chunks, and None after the last one where the transaction may have changed something.
+
+        Who goes on then commits that, and who closes the generator undoes it.
+        """
+        ...
 
 
 class Source(Protocol[Unit_co]):
     """Where items, or batches of them, come from: rows, or dead letters."""
 
-    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[Sequence[Unit_co], None, None]:
+    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[Sequence[Unit_co] | None, None, None]:
         """Give what is to be sent, in lists; runs on the reading thread.
+
+        None after the last list says that reading has changed something; see :class:`TransactionalChunks`.
 
         :param resume: what the tries before left.
         :param on_digest: called once, before the first item that was not read before, with the digest of all
             rows before it.
         :raises SourceChangedError: when those rows are not the ones an earlier try read.
+        :raises RowsTakenError: when an earlier try has committed what reading them changed.
         """
         ...
 
@@ -124,7 +133,7 @@ class RowSource:
         """Cancel the statement that is running."""
         self._chunks.cancel()
 
-    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item], None, None]:
+    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item] | None, None, None]:
         """Give a list of items for each chunk; see :class:`Source`.
 
         :raises ConfigurationError: when the rows lack a column that the key or the endpoint names.
@@ -135,24 +144,28 @@ class RowSource:
             self._repeated.begin()
         if not (resume and resume.checkpoint.position):
             on_digest(SourceDigest())
+        with contextlib.closing(self._read()) as chunks:
+            for chunk in chunks:
+                if chunk is None:
+                    self._check_end(index, passed)
+                    yield None
+                    continue
+                if index == 0 and chunk:
+                    self._check_columns(chunk[0])
+                items = self._make(index, chunk)
+                if self._repeated is not None:
+                    self._repeated.add(items)
+                if passed:
+                    items = passed.to_send(index, items)
+                self._settle_early(items)
+                index += len(chunk)
+                yield items
+        self._check_end(index, passed)
 
-        def check_end() -> None:
-            self._check_end(index, passed)
-
+    def _read(self) -> Generator[Sequence[Row] | None, None, None]:
         if isinstance(self._chunks, TransactionalChunks):
-            self._chunks.before_commit = check_end
-        for chunk in self._chunks:
-            if index == 0 and chunk:
-                self._check_columns(chunk[0])
-            items = self._make(index, chunk)
-            if self._repeated is not None:
-                self._repeated.add(items)
-            if passed:
-                items = passed.to_send(index, items)
-            self._settle_early(items)
-            index += len(chunk)
-            yield items
-        check_end()
+            return self._chunks.in_transaction()
+        return (chunk for chunk in self._chunks)
 
     def _check_end(self, count: int, passed: PassedRows | None) -> None:
         if count == 0 and (columns := getattr(self._chunks, "columns", None)) is not None:
@@ -250,6 +263,7 @@ class ThreadedSource(Generic[Unit]):
     ahead of the workers, so memory does not grow with the table.
 
     :param on_end: called when there is nothing more to take.
+    :ivar has_changes: whether all is read, and reading has changed something: that waits for :meth:`end`.
     """
 
     def __init__(
@@ -265,7 +279,9 @@ class ThreadedSource(Generic[Unit]):
         self._arrived: asyncio.Queue[Sequence[Unit] | BaseException | None] = asyncio.Queue()
         self._room = threading.Semaphore(1)
         self._stopped = threading.Event()
+        self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._ended = False
+        self.has_changes = False
         self._thread: threading.Thread | None = None
 
     async def next_unit(self) -> Unit | None:
@@ -292,9 +308,20 @@ class ThreadedSource(Generic[Unit]):
                     raise arrived
         return self._ready.popleft()
 
+    async def end(self, *, commit: bool) -> None:
+        """Commit what reading has changed, or undo it.
+
+        :raises Exception: why it could not be committed, or may not have been.
+        """
+        self._commits.put(commit)
+        failure = await self._arrived.get()
+        if commit and isinstance(failure, BaseException):
+            raise failure
+
     def stop(self) -> None:
-        """Read no more, and cancel the statement that is running."""
+        """Read no more, cancel the statement that is running, and undo what it has changed."""
         self._stopped.set()
+        self._commits.put(False)
         self._ready.clear()
         self._arrived.put_nowait(None)  # for a worker that waits for rows
         self._room.release()  # for the thread, if it waits for room
@@ -318,7 +345,13 @@ class ThreadedSource(Generic[Unit]):
         try:
             with contextlib.closing(self._source.open(self._resume, self._on_digest)) as chunks:
                 for items in chunks:
-                    if self._stopped.is_set() or (items and not self._hand_over(items)):
+                    if items is None:
+                        self.has_changes = True
+                        if not self._hand_over(None):
+                            return
+                        if not self._commits.get():
+                            break
+                    elif self._stopped.is_set() or (items and not self._hand_over(items)):
                         return
         except BaseException as error:  # noqa: BLE001  (raised again where the items are awaited)
             self._hand_over(error)

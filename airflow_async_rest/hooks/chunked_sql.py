@@ -24,9 +24,9 @@ from airflow_async_rest.hooks.row_values import (
 )
 from airflow_async_rest.hooks.sql_binds import Query
 from airflow_async_rest.hooks.sql_dialects import cancel_statement, is_transient, prepare_engine
-from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
+from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine, sqlite_file
 from airflow_async_rest.hooks.sql_expected import expect
-from airflow_async_rest.hooks.sql_failures import failure_while_reading, is_away, refused
+from airflow_async_rest.hooks.sql_failures import failure_while_reading, is_away, not_committed, refused
 from airflow_async_rest.hooks.sql_session import is_write_refused, reading
 
 
@@ -62,7 +62,8 @@ class ChunkedSqlHook(BaseHook):
             with, in UTC; a list after IN is one value for each of its own; a dict is JSON.
         :param chunk_size: rows in a chunk, at most: it has fewer where they have more than 4 MB.
         :param count_rows: whether the rows are counted first, which may take as long as the query.
-        :param read_only: whether the transaction may change nothing. If it may, it is committed once all is read.
+        :param read_only: whether the transaction may change nothing. If it may, that is committed when whoever iterates
+            asks for a chunk after the last one, and undone if nobody does.
         :return: an iterable of lists of dicts, with the column names as the database gives them; it can be
             iterated again, and cancelled from another thread.
         :raises ConfigurationError: when an argument is wrong; names it.
@@ -86,17 +87,20 @@ class ChunkedSqlHook(BaseHook):
         """
         return Query.read(sql, _dialect(hook_engine(self._database))).names
 
-    def iter_chunks(self, sql: str, parameters: Any = None, chunk_size: int = 5000) -> Iterator[list[dict[str, Any]]]:
+    def iter_chunks(
+        self, sql: str, parameters: Any = None, chunk_size: int = 5000, *, read_only: bool = True
+    ) -> Iterator[list[dict[str, Any]]]:
         """Read a query in chunks; see :meth:`chunks`."""
-        return iter(self.chunks(sql, parameters, chunk_size))
+        return iter(self.chunks(sql, parameters, chunk_size, read_only=read_only))
 
 
 class SqlChunks:
     """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`.
 
     :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
-    :ivar reads_again: whether a retry finds the same rows; see
+    :ivar reads_again: whether it changes nothing; see
         :class:`~airflow_async_rest.core.source.TransactionalChunks`.
+    :ivar file: of SQLite; None for another database.
     :ivar columns: names of the columns, once the query runs.
     :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
     """
@@ -107,7 +111,6 @@ class SqlChunks:
         self._hook = hook
         self._count_rows = count_rows
         self._read_only = self.reads_again = read_only
-        self.before_commit: Callable[[], None] = lambda: None
         self.embed_json = False
         self.columns: list[str] | None = None
         self.expected: Expected | None = None
@@ -116,7 +119,7 @@ class SqlChunks:
         self._engine = hook_engine(hook)
         if self._engine is not None:
             prepare_engine(self._engine, chunk_size)
-        self.dialect = _dialect(self._engine)
+        self.dialect, self.file = _dialect(self._engine), sqlite_file(self._engine)
         query = Query.read(sql, self.dialect)
         query.check(parameters)
         self.binds = query.names
@@ -126,22 +129,34 @@ class SqlChunks:
         self._streams = self.dialect != "postgresql" or query.only_selects
 
     def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
-        """Run the query and give its rows, chunk by chunk.
+        """Run the query and give its rows, chunk by chunk; after the last one, commit what it may have changed.
 
         :raises ConfigurationError: when the database refuses the SQL, a row makes it fail, or two columns are alike.
-        :raises StoppedError: when the database fails after some of the rows.
+        :raises StoppedError: when the database fails after some of the rows, or does not commit.
         """
-        self.columns, rows = None, 0
+        with contextlib.closing(self.in_transaction()) as chunks:
+            yield from filter(None, chunks)
+
+    def in_transaction(self) -> Generator[list[dict[str, Any]] | None, None, None]:
+        """Run the query, and leave the commit to whoever iterates.
+
+        See :class:`~airflow_async_rest.core.source.TransactionalChunks`; it raises what iterating raises.
+        """
+        self.columns, rows, is_read = None, 0, False
         try:
-            for chunk in self._iter_rows():
-                yield chunk
-                rows += len(chunk)
+            with contextlib.closing(self._iter_rows()) as chunks:
+                for chunk in chunks:
+                    yield chunk
+                    is_read = chunk is None
+                    rows += len(chunk or ())
         except Exception as error:
+            if is_read:
+                raise not_committed(error) from error
             if self.columns is None or (failure := failure_while_reading(error, rows, self.dialect)) is error:
                 raise
             raise failure from error
 
-    def _iter_rows(self) -> Iterator[list[dict[str, Any]]]:
+    def _iter_rows(self) -> Generator[list[dict[str, Any]] | None, None, None]:
         if self._engine is None:
             yield from self._iter_plain()
             return
@@ -154,7 +169,8 @@ class SqlChunks:
                     with self._executed(connection) as result:
                         self.columns = names = _names(result.keys())
                         yield from self._iter_named(names, functools.partial(fetch_readable, fetch, result))
-                    self.before_commit()
+                    if not self._read_only:
+                        yield None
         finally:
             self._raw = None
 
@@ -187,7 +203,7 @@ class SqlChunks:
 
         return iter_chunks(fetch_named, self._chunk_size)
 
-    def _iter_plain(self) -> Iterator[list[dict[str, Any]]]:
+    def _iter_plain(self) -> Iterator[list[dict[str, Any]] | None]:
         """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
         qmark = getattr(self._hook, "placeholder", "%s") == "?"
         compiled = self._statement.compile(dialect=DefaultDialect(paramstyle="qmark" if qmark else "format"))
@@ -203,8 +219,8 @@ class SqlChunks:
                 raise refused(error) from error
             self.columns = names = _names([column[0] for column in cursor.description or ()])
             yield from self._iter_named(names, functools.partial(fetch_readable, fetch_plainly, cursor))
-            self.before_commit()
             if not self._read_only:
+                yield None
                 raw.commit()
 
 

@@ -1,5 +1,6 @@
 """An Airflow connection -> its hook, and an SQLAlchemy engine whose connections are the hook's own."""
 
+import os
 import re
 from typing import Any
 
@@ -57,6 +58,13 @@ def hook_engine(hook: Any) -> Engine | None:
         # A password with special characters can spoil the hook's URL; all we need of it is the dialect.
         engine = create_engine(_dialect_url(hook), creator=connect, poolclass=NullPool)
     return engine
+
+
+def sqlite_file(engine: Engine | None) -> str | None:
+    """Return the path of an SQLite database; None for another database, or one that is in no file."""
+    if engine is None or engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    return os.path.realpath(engine.url.database.removeprefix("file:").partition("?")[0])
 
 
 def _dialect_url(hook: Any) -> str:

@@ -52,6 +52,14 @@ def failure_while_reading(error: Exception, rows: int, dialect: str) -> Exceptio
     )
 
 
+def not_committed(error: Exception) -> StoppedError:
+    """Return the error for a transaction of which all was read, and whose commit failed, or may have failed."""
+    return StoppedError(
+        f"what the sql has changed could not be committed: {_words(_original(error))}. A retry reads the same rows, "
+        "sends only what is missing, and commits"
+    )
+
+
 def _original(error: BaseException) -> BaseException:
     return (error.orig or error) if isinstance(error, DBAPIError) else error
 

@@ -48,7 +48,7 @@ _BEGIN = {"mysql": "START TRANSACTION", "mariadb": "START TRANSACTION"}
 _REFUSALS = frozenset({"25006", 1456, 1792})
 _WAY_OUT = {
     True: "It is run in a transaction that may only read; with read_only=False it may change data, which is committed "
-    "once all rows are read.",
+    "at the end.",
     False: "read_only=False is not enough: the server is a replica, or what the connection opens may only be read "
     "(default_transaction_read_only of a role, a file's mode=ro). Use a connection that may write.",
 }
@@ -75,7 +75,7 @@ def set_in_each_transaction(engine: Engine, *settings: str) -> None:
 
 @contextlib.contextmanager
 def reading(connection: Connection, *, read_only: bool) -> Iterator[None]:
-    """Read in one transaction. What it changes is kept where it may change something, and all was read.
+    """Read in one transaction. What it changes is kept where it may change something, and the block ends well.
 
     :raises ConfigurationError: when the database refuses to change something.
     """

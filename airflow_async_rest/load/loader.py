@@ -101,6 +101,7 @@ class TableLoader:
         self._load_id = load_id_of(**about)
         self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex, life)
         self.replaces = plan.mode == REPLACE_WINDOW
+        self.needs_rows = self.replaces and not plan.allow_empty_window
         self.appends = plan.mode == APPEND
 
     def choose_columns(self, names: Sequence[str] | None) -> None:

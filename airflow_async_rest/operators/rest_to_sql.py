@@ -286,7 +286,8 @@ class RestToSqlOperator(TextKeepingOperator):
                 binds |= {"window_start": window.start, "window_end": window.end}
             chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
             about = ("sql", self.sql, sorted(binds.items()))
-            return fetch_jobs.ReadFirst.where_needed(chunks), about, lambda: chunks.expected
+            read = fetch_jobs.ReadFirst.where_needed(chunks, self.destination_conn_id)
+            return read, about, lambda: chunks.expected
         if self.window_step is not None and window is not None:
             steps = fetch_jobs.window_steps(window, self.window_step)
             zone = () if str(window.zone) == "UTC" else (str(window.zone),)

@@ -49,7 +49,8 @@ class SqlToRestOperator(TextKeepingOperator):
         a running task is. Default False: on PostgreSQL the planner's estimate is shown, elsewhere the rows so far.
     :param read_only: read in a transaction that may change nothing. Default True: a change would be undone at the end,
         and made once more by each run. False, for temporary tables, ``FOR UPDATE`` or ``nextval``: the transaction is
-        committed once all rows are read, whether or not they are delivered; if a row is not read, it is undone.
+        committed once all rows are delivered, skipped or dead letters; if the task stops before, it is undone, and a
+        retry finds the same rows.
     :param concurrency: requests in flight, or ``"adaptive"``: as many as the API bears, found while sending; it begins
         with 4, and goes up to 256. Default: the connection's, else 16, which most APIs bear.
     :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``. Default: the connection's,

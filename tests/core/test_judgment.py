@@ -1,10 +1,25 @@
 import pytest
 
 from airflow_async_rest.core.errors import AuthenticationError, CredentialsError
-from airflow_async_rest.core.judgment import explain, is_whole, judge
+from airflow_async_rest.core.judgment import explain, is_whole, judge, keeps_changes
 from airflow_async_rest.core.loading import RowTotals
-from airflow_async_rest.core.report import Totals
+from airflow_async_rest.core.report import Commit, Totals
 from airflow_async_rest.core.retry import RequestRetry
+
+
+def of_delivery(*reasons, delivered=90, commit=Commit.NONE) -> Totals:
+    totals = Totals({"read": 100, "delivered": delivered, "commit": commit})
+    for reason in reasons:
+        totals.failed_again(reason)
+    return totals
+
+
+def of_fetch(*reasons, refused=0, read=100) -> Totals:
+    totals = Totals()
+    totals.read, totals.rows = read, RowTotals(refused=refused)
+    for reason in reasons:
+        totals.failed_again(reason)
+    return totals
 
 
 @pytest.mark.parametrize(
@@ -31,12 +46,66 @@ def test_what_failed_says_what_can_be_done(reasons, permanent, advice):
     assert advice in str(error)
 
 
-def of_fetch(*reasons, refused=0, read=100) -> Totals:
-    totals = Totals()
-    totals.read, totals.rows = read, RowTotals(refused=refused)
-    for reason in reasons:
-        totals.failed_again(reason)
-    return totals
+@pytest.mark.parametrize("commit", [Commit.BEGUN, Commit.DONE])
+@pytest.mark.parametrize(
+    ("reasons", "advice"),
+    [
+        (
+            ["http_503"],
+            "so these rows cannot be read again, and a retry would not find them: replay the dead letters in",
+        ),
+        (["http_422", "timeout"], "cannot be read again"),
+        (["answer_unreadable"], "before a replay with reasons=['answer_unreadable'] sends them again"),
+        (["unmatched_results"], "and replay with that batch="),
+    ],
+)
+def test_what_failed_of_rows_that_are_taken_is_no_retrys(commit, reasons, advice):
+    totals = of_delivery(*reasons, commit=commit)
+    error = judge(totals, 0, RequestRetry(), "file:///dead")
+    assert error.permanent
+    assert advice in str(error)
+    assert "retry sends only" not in str(error)
+
+
+@pytest.mark.parametrize(("reason", "permanent"), [("http_503", False), ("encode", True)])
+def test_what_failed_of_rows_that_are_put_back_is_said_as_ever(reason, permanent):
+    totals = of_delivery(reason)
+    as_ever = judge(totals, 0, RequestRetry(), "file:///dead")
+    totals.commit = Commit.UNDONE
+    error = judge(totals, 0, RequestRetry(), "file:///dead")
+    undone = "What the sql has changed is undone, so the same rows can be read again. "
+    assert (error.permanent, str(error).replace(undone, "")) == (permanent, str(as_ever))
+    assert undone in str(error)
+
+
+@pytest.mark.parametrize(
+    ("totals", "max_failures", "can_replay", "keeps"),
+    [
+        (of_delivery(), 0, True, True),
+        (of_delivery(delivered=0), 0, True, True),
+        (of_delivery("http_500"), 1, False, True),  # accepted, whatever it is
+        (of_delivery("http_500"), 0, True, True),
+        (of_delivery("http_422", "answer_unreadable"), 0.01, True, True),
+        (of_delivery("http_500"), 0, False, False),
+        (of_delivery("http_500", delivered=0), 0, True, False),
+        (of_delivery("http_500", "http_405"), 0, True, False),
+        (of_delivery("http_308"), 0, True, False),
+        (of_fetch(), 0, True, True),
+        (of_fetch("http_500"), 1, False, True),
+        (of_fetch("http_500"), 0, True, False),
+        (of_fetch(refused=1), 0, True, False),
+    ],
+)
+def test_a_change_is_kept_where_nothing_that_failed_needs_the_rows(totals, max_failures, can_replay, keeps):
+    assert keeps_changes(totals, max_failures, can_replay=can_replay) is keeps
+
+
+@pytest.mark.parametrize(("read", "staged", "keeps"), [(0, 0, True), (100, 0, False), (100, 1, True)])
+def test_a_change_for_which_nothing_came_is_not_kept_where_there_must_be_rows(read, staged, keeps):
+    totals = of_fetch(read=read)
+    totals.rows.staged = staged
+    assert keeps_changes(totals, 0, can_replay=True, needs_rows=True) is keeps
+    assert keeps_changes(totals, 0, can_replay=True)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, EndpointError
 from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.models import DeadLetter
-from airflow_async_rest.core.replay import Replay
+from airflow_async_rest.core.replay import Replay, can_replay
 from airflow_async_rest.core.retry import RequestRetry
 
 
@@ -162,3 +162,22 @@ def test_large_dead_letters_are_given_few_at_a_time(folders, letter):
     sizes = [len(chunk) for chunk in replay_of(folders).open(None, lambda digest: None)]
     assert sum(sizes) == 100
     assert max(sizes) <= 50
+
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("how", "batch", "can"),
+    [
+        ({"sent": False}, None, False),
+        ({}, None, True),
+        ({"body": DEEP}, None, True),
+        ({"body": DEEP}, {"format": "ndjson"}, True),
+        ({"body": DEEP}, {"format": "bulk"}, False),
+        ({"body": b"[1]"}, {"format": "bulk"}, True),
+        ({"body": None}, {"format": "bulk"}, True),
+    ],
+)
+def test_it_is_known_beforehand_what_can_be_replayed(letter, how, batch, can):
+    assert can_replay(replace(letter(0, **how), batch=batch)) is can

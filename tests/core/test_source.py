@@ -7,9 +7,10 @@ import pytest
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, FailuresError, SourceChangedError
+from airflow_async_rest.core.errors import ConfigurationError, RowsTakenError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Skipped
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
+from airflow_async_rest.core.report import Commit
 from airflow_async_rest.core.source import PartialRow, RowSource, ThreadedSource
 
 pytestmark = pytest.mark.anyio
@@ -47,8 +48,9 @@ def digest_after(rows, **parts) -> str:
     return digest.hexdigest()
 
 
-def resume_at(position: int, rows, *, unfinished=(), dead=(), **parts) -> Resume:
-    checkpoint = Checkpoint("f", position, digest_after(rows[:position], **parts), frozenset(unfinished), {}, ())
+def resume_at(position: int, rows, *, unfinished=(), dead=(), commit=Commit.NONE, **parts) -> Resume:
+    digest, totals = digest_after(rows[:position], **parts), {"commit": commit}
+    checkpoint = Checkpoint("f", position, digest, frozenset(unfinished), totals, ())
     return Resume(checkpoint, dead=dict.fromkeys(dead, "http_422"), known_dead=frozenset(dead))
 
 
@@ -165,36 +167,102 @@ async def test_a_source_that_is_not_the_same_is_noticed(now, parts):
 
 
 class ReadOnce(Chunked):
-    """Rows that a transaction takes away; ``committed`` says whether it did."""
+    """Rows that a transaction takes away; ``ended`` says how, and what follows was asked for."""
 
-    reads_again = committed = False
+    reads_again = False
 
-    def __iter__(self):
+    def __init__(self, rows, size: int = 3) -> None:
+        super().__init__(rows, size)
+        self.ended = None
+
+    def in_transaction(self):
+        self.ended = "undone"
         yield from super().__iter__()
-        self.before_commit()
-        self.committed = True
+        yield None
+        self.ended = "committed"
 
-    def before_commit(self):
-        pass
+
+def sent_of(chunks, resume) -> list[int]:
+    """The rows that are sent when each list is asked for, up to the end of the transaction and with it."""
+    lists = list(RowSource(chunks).open(resume, lambda digest: None))
+    assert lists[-1] is None
+    return [item.index for items in lists[:-1] for item in items]
 
 
 @pytest.mark.parametrize("now", [[], rows_of(4)[::-1], rows_of(8)[::-1]])
 @pytest.mark.parametrize(
-    ("left", "error"), [({}, SourceChangedError), ({"dead": [1]}, FailuresError), ({"unfinished": [2]}, FailuresError)]
+    ("commit", "unfinished", "error"),
+    [
+        (Commit.NONE, [], SourceChangedError),
+        (Commit.NONE, [2], SourceChangedError),
+        (Commit.UNDONE, [], SourceChangedError),
+        (Commit.BEGUN, [2], SourceChangedError),  # what became of it could not be written, so it was not committed
+        (Commit.BEGUN, [], RowsTakenError),
+        (Commit.DONE, [], RowsTakenError),
+        (Commit.DONE, [2], RowsTakenError),
+    ],
 )
-async def test_rows_that_are_given_once_are_not_taken_for_those_before(now, left, error):
+async def test_other_rows_than_before_are_not_taken_for_those(now, commit, unfinished, error):
     chunks = ReadOnce(now)
-    sent = []
+    resume = resume_at(5, rows_of(8), unfinished=unfinished, commit=commit)
     with pytest.raises(error):
-        sent.extend(RowSource(chunks).open(resume_at(5, rows_of(8), **left), lambda digest: None))
-    assert (chunks.committed, [item for items in sent for item in items]) == (False, [])
+        sent_of(chunks, resume)
+    assert chunks.ended == (None if commit is Commit.DONE else "undone")
+
+
+async def test_the_same_rows_as_those_that_are_taken_for_certain_are_new():
+    chunks = ReadOnce(rows_of(8))
+    with pytest.raises(RowsTakenError):
+        sent_of(chunks, resume_at(5, rows_of(8), commit=Commit.DONE))
+    assert chunks.ended is None
 
 
 async def test_rows_that_are_given_once_are_sent_again_where_they_are_the_same():
     chunks = ReadOnce(rows_of(8))
     resume = resume_at(5, rows_of(8), unfinished=[1], dead=[4])
-    assert [item.index for item in items_of(RowSource(chunks), resume)] == [1, 4, 5, 6, 7]
-    assert chunks.committed
+    assert sent_of(chunks, resume) == [1, 4, 5, 6, 7]
+    assert chunks.ended == "committed"
+
+
+async def threaded_to_the_end(count: int = 7) -> tuple[ReadOnce, ThreadedSource]:
+    chunks = ReadOnce(rows_of(count))
+    source = threaded(chunks)
+    assert await everything(source) == list(range(count))
+    assert (source.has_changes, chunks.ended) == (True, "undone")
+    return chunks, source
+
+
+@pytest.mark.parametrize(("commit", "ended"), [(True, "committed"), (False, "undone")])
+@pytest.mark.parametrize("count", [0, 7])
+async def test_what_reading_has_changed_waits_for_the_word(commit, ended, count):
+    chunks, source = await threaded_to_the_end(count)
+    await source.end(commit=commit)
+    assert chunks.ended == ended
+
+
+async def test_a_stop_undoes_what_reading_has_changed():
+    chunks, source = await threaded_to_the_end()
+    source.stop()
+    await asyncio.to_thread(source._thread.join, 30)
+    assert (source._thread.is_alive(), chunks.ended) == (False, "undone")
+
+
+async def test_a_commit_that_fails_says_why():
+    class Failing(ReadOnce):
+        def in_transaction(self):
+            yield from super().in_transaction()
+            raise OSError("the database is gone")
+
+    source = threaded(Failing(rows_of(3)))
+    await everything(source)
+    with pytest.raises(OSError, match="the database is gone"):
+        await source.end(commit=True)
+
+
+async def test_rows_that_change_nothing_have_nothing_to_commit():
+    source = threaded(Chunked(rows_of(3)))
+    await everything(source)
+    assert not source.has_changes
 
 
 async def test_with_a_key_other_columns_may_change_before_the_position():

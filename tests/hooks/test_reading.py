@@ -211,6 +211,16 @@ def test_what_was_changed_is_undone_when_not_all_is_read(postgresql):
     assert postgresql("SELECT count(*) FROM jobs WHERE taken") == [(0,)]
 
 
+def test_iterating_commits_when_a_chunk_after_the_last_is_asked_for(postgresql):
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    postgresql(*CLAIM)
+    taken = "SELECT count(*) FROM jobs WHERE taken"
+    reading = ChunkedSqlHook("source_db").iter_chunks("SELECT id FROM claim() AS id", None, 2, read_only=False)
+    assert [len(next(reading)), len(next(reading)), postgresql(taken)] == [2, 1, [(0,)]]
+    assert (list(reading), postgresql(taken)) == ([], [(3,)])
+
+
 AUTOCOMMIT = {"autocommit": True}
 ONLY_READS = {"options": "-cdefault_transaction_read_only=on"}
 

@@ -34,7 +34,8 @@ def make_task():
 
         PartFiles._write_whole = full_disk
     return sql_to_rest(
-        sql=READINGS.format(rows=os.environ["ROWS"]),
+        sql=os.environ.get("TAKES") or READINGS.format(rows=os.environ["ROWS"]),
+        read_only="TAKES" not in os.environ,
         max_failures=int(os.environ.get("MAX_FAILURES", "0")),
         concurrency=int(os.environ.get("CONCURRENCY", "16")),
         chunk_size=1000,
