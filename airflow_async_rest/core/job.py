@@ -291,11 +291,15 @@ class JobRun:
         def settle(outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
-                if recorder.has_much_unwritten:
-                    buffer.due.set()
                 self._journal.failed(outcome)
                 self._last_letter = outcome
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
+
+        async def settled() -> None:
+            """Let no worker take more while there is no room for what may become of it."""
+            if recorder.has_much_unwritten:
+                buffer.due.set()
+                await recorder.room()
 
         how: dict[str, Any] = {
             "sender": sender,
@@ -306,7 +310,7 @@ class JobRun:
         }
         if job.fetch is not None:
             fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True))
-            return self._fetching(fetching, recorder, settle, buffer)
+            return self._fetching(fetching, recorder, settle, settled, buffer)
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
         how["creates_only"] = creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))
@@ -319,11 +323,17 @@ class JobRun:
             else:
                 recorder.take_batch(unit.items)
                 await in_batches.deliver(unit)
+            await settled()
 
         return deliver
 
     def _fetching(
-        self, fetching: Fetching, recorder: Recorder, settle: Callable[[Outcome], None], buffer: RowBuffer
+        self,
+        fetching: Fetching,
+        recorder: Recorder,
+        settle: Callable[[Outcome], None],
+        settled: Callable[[], Awaitable[None]],
+        buffer: RowBuffer,
     ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
         """Make the function that takes an item, and settles it with its rows."""
 
@@ -335,6 +345,7 @@ class JobRun:
             # In one step: a snapshot that counts the item has its rows.
             buffer.add(item.index, rows)
             settle(outcome)
+            await settled()
 
         return fetch
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
+from airflow_async_rest.core.chunk_sizes import bytes_of
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.redaction import Redaction
 
@@ -102,6 +103,12 @@ class DeadLetter:
     batch: Mapping[str, Any] | None = None
     fetch: bool = False
     uncertain: bool = False
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of its body, or of its row: about what it takes as long as it is in memory."""
+        body = self.request.body if self.request else None
+        return len(body or b"") or bytes_of([value] for value in (self.row or {}).values())
 
     @classmethod
     def of(
