@@ -9,7 +9,7 @@ from airflow_async_rest.core.batch import Batch, result_choices
 from airflow_async_rest.core.batch_formats import batch_format
 from airflow_async_rest.core.batch_lists import is_success
 from airflow_async_rest.core.batch_results import results_reader, sent_keys
-from airflow_async_rest.core.errors import ItemError, ResultsError
+from airflow_async_rest.core.errors import ItemError, ResultsError, let_go
 from airflow_async_rest.core.models import MULTI_STATUS, DeadLetter, Item, ItemResult, Request, Response
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
@@ -76,6 +76,7 @@ class BatchForm:
                 item.part = part(item)
             except ItemError as error:
                 item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
+                let_go(error)
                 continue
             if self._ids is not None:
                 item.sent = self._ids.take(item.payload)

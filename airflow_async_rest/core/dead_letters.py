@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any, cast
 
 import orjson
@@ -116,7 +117,8 @@ class DeadLetterFolder:
 
         :raises DeadLetterStoreError: when it cannot be written.
         """
-        lines = b"".join(map(_line, records))
+        lines = BytesIO()  # each is let go at once, and the whole is not copied
+        lines.writelines(map(_line, records))
         there, parts = self._look()
         begins = RESET in records
         if begins:  # it comes after all there is, of whatever try, and so does what follows
@@ -127,7 +129,7 @@ class DeadLetterFolder:
         self._check_there(there)
         known = self._known.union(parts)
         try:
-            self._files.write(part, lines)
+            self._files.write(part, lines.getvalue())
             self._files.list_parts(known | {part})
         except Exception as error:
             raise DeadLetterStoreError(f"{self._named([part])} cannot be written: {error}") from error

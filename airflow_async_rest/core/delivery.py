@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from airflow_async_rest.core.errors import ItemError
+from airflow_async_rest.core.errors import ItemError, let_go
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.models import Delivered, Item, Outcome, Request
 
@@ -25,6 +25,7 @@ class Delivery:
         try:
             request = self._build(item)
         except ItemError as error:
+            let_go(error)
             return self._exchange.unsent(item, error.reason, str(error))
         settled = await self._exchange.settle(request, uncertain=item.uncertain)
         if settled.delivered:

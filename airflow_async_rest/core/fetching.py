@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_async_rest.core.answer import Answer, AnswerReader
-from airflow_async_rest.core.errors import AnswerError, ConfigurationError, ItemError
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
@@ -72,6 +72,7 @@ class Fetching:
                 rows += answer.rows
                 page = self._plan.pages.after(page, answer)
         except ItemError as error:
+            let_go(error)
             letter = self._exchange.unsent(
                 item, error.reason, str(error), attempts=attempts, request=request, fetch=True
             )

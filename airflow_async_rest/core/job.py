@@ -274,7 +274,7 @@ class JobRun:
             )
             acceptance = Acceptance(job.concurrency or 0)
             await run_pipeline(
-                ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end),
+                ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end, writing.room),
                 self._delivering(sender, recorder, acceptance, buffer),
                 workers=workers,
                 in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
@@ -295,12 +295,6 @@ class JobRun:
                 self._last_letter = outcome
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 
-        async def settled() -> None:
-            """Let no worker take more while there is no room for what may become of it."""
-            if recorder.has_much_unwritten:
-                buffer.due.set()
-                await recorder.room()
-
         how: dict[str, Any] = {
             "sender": sender,
             "retry": job.retry,
@@ -310,7 +304,7 @@ class JobRun:
         }
         if job.fetch is not None:
             fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True))
-            return self._fetching(fetching, recorder, settle, settled, buffer)
+            return self._fetching(fetching, recorder, settle, buffer)
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
         how["creates_only"] = creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))
@@ -323,17 +317,11 @@ class JobRun:
             else:
                 recorder.take_batch(unit.items)
                 await in_batches.deliver(unit)
-            await settled()
 
         return deliver
 
     def _fetching(
-        self,
-        fetching: Fetching,
-        recorder: Recorder,
-        settle: Callable[[Outcome], None],
-        settled: Callable[[], Awaitable[None]],
-        buffer: RowBuffer,
+        self, fetching: Fetching, recorder: Recorder, settle: Callable[[Outcome], None], buffer: RowBuffer
     ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
         """Make the function that takes an item, and settles it with its rows."""
 
@@ -345,7 +333,6 @@ class JobRun:
             # In one step: a snapshot that counts the item has its rows.
             buffer.add(item.index, rows)
             settle(outcome)
-            await settled()
 
         return fetch
 

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, ItemError
+from airflow_async_rest.core.errors import ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.models import DeadLetter, Item, Skipped
 from airflow_async_rest.core.passed_rows import PassedRows
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
@@ -20,6 +21,7 @@ Unit = TypeVar("Unit")
 Unit_co = TypeVar("Unit_co", covariant=True)
 Row = Mapping[str, Any]
 OnDigest = Callable[[SourceDigest], None]
+_NOTHING: Row = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -219,12 +221,14 @@ class RowSource:
             item.payload = transform(dict(item.row))
         except ItemError as error:
             item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
+            let_go(error)
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
             detail = self._redact(f"transform raised {type(error).__name__}: {error}")
             item.settled = DeadLetter.of(item, "transform", detail=detail)
+            let_go(error)
         else:
             if item.payload is None:
-                item.settled = Skipped(item.index)
+                item.settled, item.row = Skipped(item.index), _NOTHING
 
 
 def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
@@ -249,12 +253,19 @@ class ThreadedSource(Generic[Unit]):
     ahead of the workers, so memory does not grow with the table.
 
     :param on_end: called when there is nothing more to take.
+    :param room: returns when there is room for what may become of one more.
     """
 
     def __init__(
-        self, source: Source[Unit], resume: Resume | None, on_digest: OnDigest, on_end: Callable[[], None] | None = None
+        self,
+        source: Source[Unit],
+        resume: Resume | None,
+        on_digest: OnDigest,
+        on_end: Callable[[], None] | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._on_end = on_end
+        self._room_for_outcome = room
         self._source = source
         self._resume = resume
         self._on_digest = on_digest
@@ -272,10 +283,15 @@ class ThreadedSource(Generic[Unit]):
 
         :raises Exception: whatever reading raised.
         """
-        while not self._ready:
+        while True:
+            # Right before one is taken, with no wait between: others would take later rows first, or the room.
+            if self._room_for_outcome is not None:
+                await self._room_for_outcome()
+            if self._ready:
+                return self._ready.popleft()
             async with self._turn:
                 if self._ready:
-                    break
+                    continue
                 if self._ended or self._stopped.is_set():
                     return None
                 self._start()
@@ -289,7 +305,6 @@ class ThreadedSource(Generic[Unit]):
                     self._on_end()
                 if isinstance(arrived, BaseException):
                     raise arrived
-        return self._ready.popleft()
 
     def stop(self) -> None:
         """Read no more, and cancel the statement that is running."""
