@@ -4,14 +4,13 @@ from collections.abc import Generator, Iterable
 
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.checkpoint import Resume
-from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES
 from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.source import OnDigest, Source
 
 # Rows of a batch, however few of them transform leaves to be sent, and bytes of those that are dead already: they are
 # in memory until it is full.
 _MOST_ROWS = 10_000
-_MOST_DEAD_BYTES = CHUNK_BYTES
+_MOST_DEAD_BYTES = 1 << 20
 
 
 class BatchSource:

@@ -22,9 +22,9 @@ _BREAKER_FAILURES = 180  # 90 % of the window
 _SAMPLE_BYTES = 48_000
 # Of records that wait for a part: so many, so large, or so long.
 _MOST_UNWRITTEN = 100
-_MUCH_UNWRITTEN_BYTES = 4 << 20
-# What a record takes beside its body or its row: 4,000 small ones are as much as 40 of 100 KB.
-_RECORD_BYTES = 1_000
+_MUCH_UNWRITTEN_BYTES = 2 << 20
+# What a record takes beside its body or its row: 4,000 small ones are as much as 20 of 100 KB.
+_RECORD_BYTES = 500
 _LONGEST_UNWRITTEN_SECONDS = 30.0
 _LONG_AGO = float("-inf")
 _NO_ROW = -1  # in the sample: an item, not one of its rows

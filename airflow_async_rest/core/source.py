@@ -290,21 +290,25 @@ class ThreadedSource(Generic[Unit]):
             if self._ready:
                 return self._ready.popleft()
             async with self._turn:
-                if self._ready:
-                    continue
-                if self._ended or self._stopped.is_set():
+                if not self._ready and not await self._has_more():
                     return None
-                self._start()
-                arrived = await self._arrived.get()
-                self._room.release()
-                if isinstance(arrived, Sequence) and not self._stopped.is_set():
-                    self._ready.extend(arrived)
-                    continue
-                self._ended = True
-                if self._on_end is not None:
-                    self._on_end()
-                if isinstance(arrived, BaseException):
-                    raise arrived
+
+    async def _has_more(self) -> bool:
+        """Wait for the next chunk. :return: whether there is one."""
+        if self._ended or self._stopped.is_set():
+            return False
+        self._start()
+        arrived = await self._arrived.get()
+        self._room.release()
+        if isinstance(arrived, Sequence) and not self._stopped.is_set():
+            self._ready.extend(arrived)
+            return True
+        self._ended = True
+        if self._on_end is not None:
+            self._on_end()
+        if isinstance(arrived, BaseException):
+            raise arrived
+        return False
 
     def stop(self) -> None:
         """Read no more, and cancel the statement that is running."""

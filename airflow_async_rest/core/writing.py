@@ -21,7 +21,7 @@ from airflow_async_rest.core.recorder import Recorder
 _WRITE_EVERY_SECONDS = 1.0
 _PROGRESS_EVERY_SECONDS = 2.0
 _LOG_EVERY_SECONDS = 10.0
-# Of dead letters, one after the other, while nothing more is taken because too many wait.
+# One after the other, while nothing more is taken because so many dead letters wait.
 _MOST_FAILED_WRITES = 30
 
 
@@ -52,7 +52,7 @@ class Writing:
         self._observe = observe
         self._buffer = buffer
         self._ended = False
-        self._failed_writes = 0  # since the last that went well
+        self._failed_writes = 0  # one after the other, without room for more dead letters
 
     @contextlib.asynccontextmanager
     async def at_intervals(self) -> AsyncIterator[None]:
@@ -114,8 +114,8 @@ class Writing:
             self._journal.complain("write dead letters; they are kept in memory until it works", error)
             if isinstance(error, DeadLetterStoreError) and not self._buffer.has_room and not self._ended:
                 self._stop.pull(error)  # rows wait for them, too
-            self._failed_writes += 1
-            if self._recorder.has_much_unwritten and self._failed_writes >= _MOST_FAILED_WRITES:
+            self._failed_writes = self._failed_writes + 1 if self._recorder.has_much_unwritten else 0
+            if self._failed_writes >= _MOST_FAILED_WRITES:
                 self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written: {error}"))
             await asyncio.sleep(_WRITE_EVERY_SECONDS)
 
