@@ -7,13 +7,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, ItemError, let_go
-from airflow_async_rest.core.models import DeadLetter, Item, Skipped
+from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Item, Skipped
 from airflow_async_rest.core.passed_rows import PassedRows
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
 
@@ -21,7 +20,6 @@ Unit = TypeVar("Unit")
 Unit_co = TypeVar("Unit_co", covariant=True)
 Row = Mapping[str, Any]
 OnDigest = Callable[[SourceDigest], None]
-_NOTHING: Row = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,7 @@ class RowSource:
             let_go(error)
         else:
             if item.payload is None:
-                item.settled, item.row = Skipped(item.index), _NOTHING
+                item.settled, item.row = Skipped(item.index), NO_VALUES
 
 
 def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
