@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable
 
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.checkpoint import Resume
+from airflow_async_rest.core.dead_letters import held_bytes
 from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.source import OnDigest, Source
 
@@ -73,7 +74,7 @@ class Cutter:
                 self._bytes += size
                 self.to_send += 1
             elif isinstance(item.settled, DeadLetter):
-                self._dead_bytes += item.settled.held_bytes
+                self._dead_bytes += held_bytes(item.settled)
             self._items.append(item)
             if self._is_full():
                 full.append(self.flush())

@@ -17,6 +17,7 @@ from typing import Any, cast
 import orjson
 
 from airflow_async_rest.core.bodies import stored_body
+from airflow_async_rest.core.chunk_sizes import bytes_of
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
 from airflow_async_rest.core.letter_lines import (
@@ -235,6 +236,12 @@ class DeadLetterFolder:
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
         names = "".join(f", {name}" for name in others[:_MOST_NAMED])
         return f"the dead-letter part{'s' if others else ''} {self._path / first}{names}{more}"
+
+
+def held_bytes(letter: DeadLetter) -> int:
+    """Return the bytes of its body, or of its row: about what it takes as long as it is in memory."""
+    body = letter.request.body if letter.request else None
+    return len(body or b"") or bytes_of([value] for value in (letter.row or {}).values())
 
 
 def _line(record: DeadLetter | Record) -> bytes:

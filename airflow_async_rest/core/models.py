@@ -8,7 +8,6 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.chunk_sizes import bytes_of
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.redaction import Redaction
 
@@ -106,12 +105,6 @@ class DeadLetter:
     batch: Mapping[str, Any] | None = None
     fetch: bool = False
     uncertain: bool = False
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of its body, or of its row: about what it takes as long as it is in memory."""
-        body = self.request.body if self.request else None
-        return len(body or b"") or bytes_of([value] for value in (self.row or {}).values())
 
     @classmethod
     def of(

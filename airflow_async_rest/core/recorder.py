@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.dead_letters import UNREADABLE, Record, shown_record
+from airflow_async_rest.core.dead_letters import UNREADABLE, Record, held_bytes, shown_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.response import is_permanent
@@ -200,7 +200,7 @@ class Recorder:
 
     def _weigh(self, record: DeadLetter | Record) -> None:
         """Count the bytes of a record that waits for a part."""
-        self._unwritten_bytes += _RECORD_BYTES + (record.held_bytes if isinstance(record, DeadLetter) else 0)
+        self._unwritten_bytes += _RECORD_BYTES + (held_bytes(record) if isinstance(record, DeadLetter) else 0)
         if self.has_much_unwritten:
             self._room.clear()
 

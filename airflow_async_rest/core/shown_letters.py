@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from airflow_async_rest.core.dead_letters import SHOWN_PAYLOAD_CHARACTERS, Record, shown_record, to_record
+from airflow_async_rest.core.dead_letters import SHOWN_PAYLOAD_CHARACTERS, Record, held_bytes, shown_record, to_record
 from airflow_async_rest.core.models import DeadLetter
 
 # A body of more is not parsed for people to see how it begins.
@@ -12,7 +12,7 @@ _LEAST_RECORD_BYTES = 150  # the names of its fields
 
 def least_shown_bytes(letter: DeadLetter, *, payloads: bool) -> int:
     """Return what :func:`shown_letter` takes at least, without making it."""
-    is_cut = payloads and letter.held_bytes > _LARGE_BODY_BYTES
+    is_cut = payloads and held_bytes(letter) > _LARGE_BODY_BYTES
     return _LEAST_RECORD_BYTES + (SHOWN_PAYLOAD_CHARACTERS if is_cut else 0)
 
 
