@@ -23,6 +23,8 @@ from aiohttp import web
 from benchmarks.measuring import SERVER_CORE, pin
 
 _ARRIVALS = "/arrivals"
+# Below this path every second request is refused.
+REFUSING = "refusing"
 _END_WITHIN_SECONDS = 10
 
 
@@ -96,6 +98,8 @@ async def _serve(latency_seconds: float, rows: int) -> None:
         await request.read()
         if latency_seconds:
             await asyncio.sleep(latency_seconds)
+        if request.path.startswith(f"/{REFUSING}/") and len(arrived) % 2:
+            return web.Response(status=422)
         return web.Response(body=body, content_type="application/json")
 
     await serve_until_stdin_closes(answer)

@@ -27,6 +27,11 @@ ROWS_SQL = """
 # Rows of 100 KB.
 LARGE_ROWS_SQL = "SELECT i AS id, repeat('x', 100000) AS document FROM generate_series(1, :rows) AS i ORDER BY i"
 
+# Of these, every second one has no number, or no place to go.
+_EVERY_SECOND = LARGE_ROWS_SQL.replace("i AS id", "i AS id, CASE WHEN i % 2 = 0 THEN {good} ELSE {bad} END AS value", 1)
+NOT_A_NUMBER_SQL = _EVERY_SECOND.format(good="0", bad="'NaN'::float8")
+NULL_SQL = _EVERY_SECOND.format(good="i", bad="NULL")
+
 
 def rows_in_memory(count: int) -> list[dict[str, Any]]:
     """Give the rows that :data:`ROWS_SQL` gives."""

@@ -11,7 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.database import LARGE_ROWS_SQL
+from airflow_async_rest import Batch
+from benchmarks.api import REFUSING
+from benchmarks.database import LARGE_ROWS_SQL, NOT_A_NUMBER_SQL, NULL_SQL
 from benchmarks.measuring import Figure, Plan, figure, in_turns, say
 from benchmarks.senders import deliver_from_postgres, in_bulk
 from benchmarks.surroundings import running_ends
@@ -22,12 +24,32 @@ _MOST_OF_LARGE_MB = 200
 _LONGEST_RUN = timedelta(minutes=20)
 
 
+def _raise_for_every_second(row: dict[str, Any]) -> dict[str, Any]:
+    if row["id"] % 2:
+        raise ValueError(row["id"])
+    return row
+
+
+# Ways in which every second row fails: the arguments that make it so.
+LARGE_FAILING: dict[str, dict[str, Any]] = {
+    "large, transform raises": {"transform": _raise_for_every_second},
+    "large, transform raises in batches": {
+        "transform": _raise_for_every_second,
+        "batch": Batch(max_items=10),
+        "concurrency": 16,
+    },
+    "large, not a number": {"sql": NOT_A_NUMBER_SQL},
+    "large, no place to go": {"sql": NULL_SQL, "endpoint": "items/{value}"},
+    "large, refused": {"endpoint": f"{REFUSING}/items"},
+}
+
+
 def measure(plan: Plan) -> Iterator[Figure]:
     """Compare the peak of a small table with those of larger ones, and of larger rows; all are really posted."""
     with running_ends(plan):
         for rows, how in ((100_000, "singly"), (1_000_000, "singly"), (1_000_000, "in bulk"), (5_000_000, "in bulk")):
             yield _compare(rows, how, plan.rounds)
-        for how in ("large, singly", "large, transformed", "large, in bulk"):
+        for how in ("large, singly", "large, transformed", "large, in bulk", *LARGE_FAILING):
             yield _compare_large(how, plan.rounds)
 
 
@@ -68,6 +90,8 @@ def _deliver(rows: int, how: str) -> dict[str, Any]:
     arguments = in_bulk() if how.endswith("in bulk") else {"concurrency": 64}
     if how.startswith("large"):
         arguments["sql"] = LARGE_ROWS_SQL
+    if how in LARGE_FAILING:
+        arguments |= {"failing": rows // 2, **LARGE_FAILING[how]}
     if how.endswith("transformed"):
         arguments["transform"] = lambda row: {**row, "capitals": row["document"].upper()}
     report = deliver_from_postgres(rows, execution_timeout=_LONGEST_RUN, **arguments)

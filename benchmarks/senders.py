@@ -108,28 +108,34 @@ class _StateStore(dict[str, Any]):
         self.pop(key, None)
 
 
-def deliver_from_postgres(rows: int, sql: str = ROWS_SQL, **arguments: Any) -> dict[str, Any]:
+def deliver_from_postgres(rows: int, sql: str = ROWS_SQL, *, failing: int = 0, **arguments: Any) -> dict[str, Any]:
     """Run the operator itself, with checkpoints, between the connections ``source_db`` and ``search_api``.
 
+    :param failing: rows that are dead letters at the end.
     :param arguments: of the operator, besides those that all measures share.
     :return: the report.
     """
     from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator  # noqa: PLC0415  (it imports Airflow)
 
-    task = SqlToRestOperator(
-        task_id="post",
-        sql=sql,
-        parameters={"rows": rows},
-        sql_conn_id="source_db",
-        http_conn_id="search_api",
-        endpoint="items",
-        key="id",
-        chunk_size=CHUNK_SIZE,
-        window_start="2026-11-01",
-        window_end="2026-12-01",
-        **arguments,
-    )
-    return _all_delivered(execute(task), rows)
+    with tempfile.TemporaryDirectory(prefix="async-rest-bench-letters-") as folder:
+        task = SqlToRestOperator(
+            **{
+                "task_id": "post",
+                "sql": sql,
+                "parameters": {"rows": rows},
+                "sql_conn_id": "source_db",
+                "http_conn_id": "search_api",
+                "endpoint": "items",
+                "key": "id",
+                "chunk_size": CHUNK_SIZE,
+                "window_start": "2026-11-01",
+                "window_end": "2026-12-01",
+                "dead_letter_path": folder,
+                "max_failures": failing,
+                **arguments,
+            }
+        )
+        return _all_delivered(execute(task), rows - failing)
 
 
 def execute(task: Any, run_id: str = "run") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_async_rest.core.batch_form import BatchForm
-from airflow_async_rest.core.errors import ResultsError
+from airflow_async_rest.core.errors import ResultsError, let_go
 from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.models import DELIVERED, Item, ItemResult, Request, Response, Verdict
 from airflow_async_rest.core.response import (
@@ -64,6 +64,7 @@ class BatchAnswers:
                 results = form.read(response, items, checked=self._check is not None)
             except ResultsError as error:
                 detail = self._excerpts.of(request, response, str(error))
+                let_go(error)
                 return alike(items, ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status), response)
             if results is not None:
                 return _by_item(form, items, results, response)

@@ -8,7 +8,7 @@ from airflow_async_rest.core.batch_answer import BatchAnswer, BatchAnswers, alik
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.batch_split import Acceptance, Probe, Refusal
 from airflow_async_rest.core.dead_letters import UNREADABLE
-from airflow_async_rest.core.errors import ItemError, SendError, StoppedError
+from airflow_async_rest.core.errors import ItemError, SendError, StoppedError, let_go
 from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Request, Response, Verdict
 from airflow_async_rest.core.recorder import Recorder
@@ -117,7 +117,7 @@ class BatchDelivery:
         for item in batch.items:
             if item.settled is not None:
                 self._settle(item.settled)
-        items = [item for item in batch.items if item.settled is None]
+        batch.items = items = [item for item in batch.items if item.settled is None]
         if items:
             with self._acceptance.delivering():
                 await self._deliver(_Group(items, batch.form))
@@ -197,6 +197,7 @@ class BatchDelivery:
         try:
             request = group.form.build(group.items)
         except ItemError as error:
+            let_go(error)
             return alike(group.items, ItemResult(Verdict.REFUSED, error.reason, str(error)))
         if group.probe is not None:
             group.probe.take()
@@ -279,7 +280,8 @@ class BatchDelivery:
     def _letter(self, group: _Group, item: Item, result: ItemResult) -> DeadLetter:
         try:
             request = self._excerpts.request(group.form.build_alone(item))
-        except ItemError:
+        except ItemError as error:
+            let_go(error)
             request = None
         return DeadLetter.of(
             item,

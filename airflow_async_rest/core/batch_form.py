@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 from airflow_async_rest.core.answer import is_whole
@@ -10,15 +9,14 @@ from airflow_async_rest.core.batch import Batch, result_choices
 from airflow_async_rest.core.batch_formats import batch_format
 from airflow_async_rest.core.batch_lists import is_success
 from airflow_async_rest.core.batch_results import results_reader, sent_keys
-from airflow_async_rest.core.errors import ItemError, ResultsError
-from airflow_async_rest.core.models import MULTI_STATUS, DeadLetter, Item, ItemResult, Request, Response
+from airflow_async_rest.core.errors import ItemError, ResultsError, let_go
+from airflow_async_rest.core.models import MULTI_STATUS, NO_VALUES, DeadLetter, Item, ItemResult, Request, Response
 from airflow_async_rest.core.response import MAY_BE_CUT
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.sent_ids import SentIds
 
 A_FUNCTION = "function"
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class BatchForm:
@@ -78,11 +76,12 @@ class BatchForm:
                 item.part = part(item)
             except ItemError as error:
                 item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
+                let_go(error)
                 continue
             if self._ids is not None:
                 item.sent = self._ids.take(item.payload)
             if not keeps_payloads:
-                item.row, item.payload = _NOTHING, None
+                item.row, item.payload = NO_VALUES, None
 
     def build(self, items: Sequence[Item]) -> Request:
         """Build the request of prepared items. :raises ItemError: when it cannot be built."""

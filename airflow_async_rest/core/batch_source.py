@@ -5,11 +5,14 @@ from collections.abc import Generator, Iterable
 
 from airflow_async_rest.core.batch_form import BatchForm, ItemBatch
 from airflow_async_rest.core.checkpoint import Resume
-from airflow_async_rest.core.models import Item
+from airflow_async_rest.core.dead_letters import held_bytes
+from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.source import OnDigest, Source
 
-# Rows of a batch, however few of them transform leaves to be sent: they are in memory until it is full.
+# Rows of a batch, however few of them transform leaves to be sent, and bytes of those that are dead already: they are
+# in memory until it is full.
 _MOST_ROWS = 10_000
+_MOST_DEAD_BYTES = 1 << 20
 
 
 class BatchSource:
@@ -67,6 +70,7 @@ class Cutter:
         self._batch = form.batch
         self._frame_bytes = self._bytes = form.frame_bytes
         self._items: list[Item] = []
+        self._dead_bytes = 0
         self.to_send = 0
 
     def add(self, items: Iterable[Item]) -> list[list[Item]]:
@@ -79,14 +83,24 @@ class Cutter:
                     full.append(self.flush())
                 self._bytes += size
                 self.to_send += 1
+            elif isinstance(item.settled, DeadLetter):
+                self._dead_bytes += held_bytes(item.settled)
             self._items.append(item)
-            if self.to_send == self._batch.max_items or len(self._items) == _MOST_ROWS:
+            if self._is_full():
                 full.append(self.flush())
         return full
+
+    def _is_full(self) -> bool:
+        return (
+            self.to_send == self._batch.max_items
+            or len(self._items) == _MOST_ROWS
+            or self._dead_bytes >= _MOST_DEAD_BYTES
+        )
 
     def flush(self) -> list[Item]:
         """Give what there is, and begin anew."""
         items, self._items, self._bytes, self.to_send = self._items, [], self._frame_bytes, 0
+        self._dead_bytes = 0
         return items
 
 

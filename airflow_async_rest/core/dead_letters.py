@@ -11,11 +11,13 @@ import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any, cast
 
 import orjson
 
 from airflow_async_rest.core.bodies import stored_body
+from airflow_async_rest.core.chunk_sizes import bytes_of
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
 from airflow_async_rest.core.letter_lines import (
@@ -111,22 +113,24 @@ class DeadLetterFolder:
         if missing := self._known - there:
             raise DeadLettersGoneError(f"{self._named(missing)} cannot be read: {_ARE_GONE}")
 
-    def write(self, records: Iterable[DeadLetter | Record]) -> PartId:
+    def write(self, records: Collection[DeadLetter | Record]) -> PartId:
         """Write one part, and return its number when it is durable.
 
         :raises DeadLetterStoreError: when it cannot be written.
         """
-        plain = [to_record(record) if isinstance(record, DeadLetter) else record for record in records]
+        lines = BytesIO()  # each is let go at once, and the whole is not copied
+        lines.writelines(map(_line, records))
         there, parts = self._look()
-        if RESET in plain:  # it comes after all there is, of whatever try, and so does what follows
+        begins = RESET in records
+        if begins:  # it comes after all there is, of whatever try, and so does what follows
             self._try_number = max(self._try_number or 1, max(there.union(parts), default=(1, 0))[0])
         part = self._next_part(there.union(parts))
-        if RESET in plain:
+        if begins:
             self._known, parts = set(), []
         self._check_there(there)
         known = self._known.union(parts)
         try:
-            self._files.write(part, b"\n".join((*map(orjson.dumps, plain), b"")))
+            self._files.write(part, lines.getvalue())
             self._files.list_parts(known | {part})
         except Exception as error:
             raise DeadLetterStoreError(f"{self._named([part])} cannot be written: {error}") from error
@@ -232,6 +236,18 @@ class DeadLetterFolder:
         more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
         names = "".join(f", {name}" for name in others[:_MOST_NAMED])
         return f"the dead-letter part{'s' if others else ''} {self._path / first}{names}{more}"
+
+
+def held_bytes(letter: DeadLetter) -> int:
+    """Return the bytes of its body, or of its row: about what it takes as long as it is in memory."""
+    body = letter.request.body if letter.request else None
+    return len(body or b"") or bytes_of([value] for value in (letter.row or {}).values())
+
+
+def _line(record: DeadLetter | Record) -> bytes:
+    return orjson.dumps(
+        to_record(record) if isinstance(record, DeadLetter) else record, None, orjson.OPT_APPEND_NEWLINE
+    )
 
 
 def to_record(letter: DeadLetter) -> Record:

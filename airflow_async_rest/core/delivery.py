@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from airflow_async_rest.core.errors import ItemError
+from airflow_async_rest.core.errors import ItemError, let_go
 from airflow_async_rest.core.exchange import Exchange
-from airflow_async_rest.core.models import Delivered, Item, Outcome, Request
+from airflow_async_rest.core.models import NO_VALUES, Delivered, Item, Outcome, Request
 
 
 class Delivery:
@@ -25,7 +25,12 @@ class Delivery:
         try:
             request = self._build(item)
         except ItemError as error:
+            let_go(error)
             return self._exchange.unsent(item, error.reason, str(error))
+        item.row, item.payload = (
+            NO_VALUES,
+            None,
+        )  # they need not be kept until the answer is there: the request has them
         settled = await self._exchange.settle(request, uncertain=item.uncertain)
         if settled.delivered:
             return Delivered(item.index, settled.attempts, settled.already_there)

@@ -36,6 +36,20 @@ class AsyncRestError(Exception):
     """The root of this package's errors."""
 
 
+def let_go(error: BaseException) -> None:
+    """Let the frames go that an error came through, once it is written down.
+
+    An error that one of their variables names, as in ``jsonschema.validate``, holds them, and the row in them, until
+    the garbage collector comes by.
+    """
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is not None and one.__traceback__ is not None:
+            one.__traceback__ = None
+            left += [one.__cause__, one.__context__]
+
+
 class ConfigurationError(AsyncRestError, ValueError):
     """An argument, a connection or the SQL is wrong; the text names it and says what to write instead."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_async_rest.core.answer import Answer, AnswerReader
-from airflow_async_rest.core.errors import AnswerError, ConfigurationError, ItemError
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.exchange import Exchange, Settled
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
@@ -75,6 +75,7 @@ class Fetching:
                     settled = replace(settled, attempts=attempts)
                     return self._exchange.dead_letter(item, request, settled, fetch=True), []
         except ItemError as error:
+            let_go(error)
             letter = self._exchange.unsent(
                 item, error.reason, str(error), attempts=attempts, request=walk.request, fetch=True
             )

@@ -274,7 +274,7 @@ class JobRun:
             buffer=buffer,
         )
         acceptance = Acceptance(job.concurrency or 0)
-        source = ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end)
+        source = ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end, writing.room)
         async with (
             ending(source, lambda: self._unless_stopped(self._keep_or_undo(source))),
             RestClient(job.settings, workers, job.headers) as client,
@@ -317,8 +317,6 @@ class JobRun:
         def settle(outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
-                if recorder.has_much_unwritten:
-                    buffer.due.set()
                 self._journal.failed(outcome)
                 self._last_letter = outcome
                 self._can_replay &= can_replay(outcome)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from airflow_async_rest.core.errors import SendError
@@ -12,6 +13,8 @@ from airflow_async_rest.core.redaction import Redaction
 
 EXCERPT_CHARACTERS = 500
 _NO_SECRETS = Redaction()
+# In the place of a row that is let go.
+NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 # A success of the request that says nothing of its items.
 MULTI_STATUS = 207
 

@@ -92,6 +92,7 @@ async def run_pipeline(
 
     async def work() -> None:
         while True:
+            unit: Unit | None = None  # what was delivered is let go before the wait for the next one
             await in_hand.acquire()
             try:
                 if (unit := await source.next_unit()) is None:

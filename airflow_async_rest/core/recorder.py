@@ -1,5 +1,6 @@
 """The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
 
+import asyncio
 import json
 import time
 from collections import deque
@@ -9,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.dead_letters import UNREADABLE, Record, shown_record
+from airflow_async_rest.core.dead_letters import UNREADABLE, Record, held_bytes, shown_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
 from airflow_async_rest.core.report import Commit, Totals
 from airflow_async_rest.core.response import is_permanent
@@ -21,7 +22,9 @@ _BREAKER_FAILURES = 180  # 90 % of the window
 _SAMPLE_BYTES = 48_000
 # Of records that wait for a part: so many, so large, or so long.
 _MOST_UNWRITTEN = 100
-_MUCH_UNWRITTEN_BYTES = 4 << 20
+_MUCH_UNWRITTEN_BYTES = 2 << 20
+# What a record takes beside its body or its row: 4,000 small ones are as much as 20 of 100 KB.
+_RECORD_BYTES = 500
 _LONGEST_UNWRITTEN_SECONDS = 30.0
 _LONG_AGO = float("-inf")
 _NO_ROW = -1  # in the sample: an item, not one of its rows
@@ -75,7 +78,9 @@ class Recorder:
         self._known_dead = set(resume.known_dead) if resume else set()
         self._records: list[DeadLetter | Record] = []
         self._unwritten_since = 0.0
-        self._unwritten_bytes = 0  # of the bodies of those
+        self._unwritten_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
@@ -152,8 +157,6 @@ class Recorder:
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
             self._hold(outcome)
-            self._unwritten_bytes += len((outcome.request and outcome.request.body) or b"")
-            self._known_dead.add(outcome.index)
             self._show(outcome)
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
@@ -192,8 +195,15 @@ class Recorder:
         if not self._records:
             self._unwritten_since = time.monotonic()
         self._records.append(record)
+        self._weigh(record)
         if isinstance(record, DeadLetter) and record.reason == UNREADABLE:
             self._unwritten_since = _LONG_AGO  # unfinished, a retry would send it again: the API took it
+
+    def _weigh(self, record: DeadLetter | Record) -> None:
+        """Count the bytes of a record that waits for a part."""
+        self._unwritten_bytes += _RECORD_BYTES + (held_bytes(record) if isinstance(record, DeadLetter) else 0)
+        if self.has_much_unwritten:
+            self._room.clear()
 
     def refused_again(self, letter: DeadLetter) -> bool:
         """Tell whether an item that was dead already was refused for good, or not even sent, once more.
@@ -230,8 +240,15 @@ class Recorder:
 
     @property
     def has_much_unwritten(self) -> bool:
-        """Whether the dead letters that are in no part yet are too large to wait for the end of the interval."""
+        """Whether the dead letters that are in no part yet are too large to wait for the end of the interval.
+
+        Then there is no room for more.
+        """
         return self._unwritten_bytes > _MUCH_UNWRITTEN_BYTES
+
+    async def room(self) -> None:
+        """Wait until there is room for more dead letters: until a snapshot has taken those that there are."""
+        await self._room.wait()
 
     @property
     def is_due(self) -> bool:
@@ -257,6 +274,7 @@ class Recorder:
         if letters or resolved:
             records, self._records = self._records, []
             self._unwritten_bytes = 0
+            self._room.set()
         digest = self._digest.hexdigest() if self._digest else self._digest_before
         return Snapshot(
             self._position,
@@ -289,6 +307,8 @@ class Recorder:
         fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
         records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
         self._records = records + self._records
+        for record in records:
+            self._weigh(record)
         self._unwritten_since = _LONG_AGO
         self._fetched = snapshot.fetched + self._fetched
 

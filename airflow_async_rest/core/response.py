@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.errors import AnswerUnreadableError, ProxyCredentialsError, SendError
+from airflow_async_rest.core.errors import AnswerUnreadableError, ProxyCredentialsError, SendError, let_go
 from airflow_async_rest.core.models import Request, Response, Verdict
 from airflow_async_rest.core.pauses import requested_pause
 from airflow_async_rest.core.retry import RequestRetry
@@ -111,6 +111,7 @@ def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> 
         answer, detail = False, f"response_check {error}"
     except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
         answer, detail = False, f"response_check raised {type(error).__name__}: {response.excerpt(error)}"
+        let_go(error)
     if answer is True or answer is Verdict.DELIVERED:
         return _DELIVERED
     if answer is None:

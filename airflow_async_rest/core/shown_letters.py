@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from airflow_async_rest.core.chunk_sizes import bytes_of
-from airflow_async_rest.core.dead_letters import SHOWN_PAYLOAD_CHARACTERS, Record, shown_record, to_record
+from airflow_async_rest.core.dead_letters import SHOWN_PAYLOAD_CHARACTERS, Record, held_bytes, shown_record, to_record
 from airflow_async_rest.core.models import DeadLetter
 
 # A body of more is not parsed for people to see how it begins.
@@ -13,9 +12,8 @@ _LEAST_RECORD_BYTES = 150  # the names of its fields
 
 def least_shown_bytes(letter: DeadLetter, *, payloads: bool) -> int:
     """Return what :func:`shown_letter` takes at least, without making it."""
-    body = letter.request.body if letter.request else None
-    size = len(body or b"") or bytes_of([value] for value in (letter.row or {}).values())
-    return _LEAST_RECORD_BYTES + (SHOWN_PAYLOAD_CHARACTERS if payloads and size > _LARGE_BODY_BYTES else 0)
+    is_cut = payloads and held_bytes(letter) > _LARGE_BODY_BYTES
+    return _LEAST_RECORD_BYTES + (SHOWN_PAYLOAD_CHARACTERS if is_cut else 0)
 
 
 def shown_letter(letter: DeadLetter, *, payloads: bool) -> Record:

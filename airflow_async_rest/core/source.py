@@ -5,15 +5,15 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, ItemError
-from airflow_async_rest.core.models import DeadLetter, Item, Skipped
+from airflow_async_rest.core.errors import ConfigurationError, ItemError, let_go
+from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Item, Skipped
 from airflow_async_rest.core.passed_rows import PassedRows
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
 
@@ -233,12 +233,14 @@ class RowSource:
             item.payload = transform(dict(item.row))
         except ItemError as error:
             item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
+            let_go(error)
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
             detail = self._redact(f"transform raised {type(error).__name__}: {error}")
             item.settled = DeadLetter.of(item, "transform", detail=detail)
+            let_go(error)
         else:
             if item.payload is None:
-                item.settled = Skipped(item.index)
+                item.settled, item.row = Skipped(item.index), NO_VALUES
 
 
 def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
@@ -263,13 +265,20 @@ class ThreadedSource(Generic[Unit]):
     ahead of the workers, so memory does not grow with the table.
 
     :param on_end: called when there is nothing more to take.
+    :param room: returns when there is room for what may become of one more.
     :ivar has_changes: whether all is read, and reading has changed something: that waits for :meth:`end`.
     """
 
     def __init__(
-        self, source: Source[Unit], resume: Resume | None, on_digest: OnDigest, on_end: Callable[[], None] | None = None
+        self,
+        source: Source[Unit],
+        resume: Resume | None,
+        on_digest: OnDigest,
+        on_end: Callable[[], None] | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._on_end = on_end
+        self._room_for_outcome = room
         self._source = source
         self._resume = resume
         self._on_digest = on_digest
@@ -289,24 +298,32 @@ class ThreadedSource(Generic[Unit]):
 
         :raises Exception: whatever reading raised.
         """
-        while not self._ready:
+        while True:
+            # Right before one is taken, with no wait between: others would take later rows first, or the room.
+            if self._room_for_outcome is not None:
+                await self._room_for_outcome()
+            if self._ready:
+                return self._ready.popleft()
             async with self._turn:
-                if self._ready:
-                    break
-                if self._ended or self._stopped.is_set():
+                if not self._ready and not await self._has_more():
                     return None
-                self._start()
-                arrived = await self._arrived.get()
-                self._room.release()
-                if isinstance(arrived, Sequence) and not self._stopped.is_set():
-                    self._ready.extend(arrived)
-                    continue
-                self._ended = True
-                if self._on_end is not None:
-                    self._on_end()
-                if isinstance(arrived, BaseException):
-                    raise arrived
-        return self._ready.popleft()
+
+    async def _has_more(self) -> bool:
+        """Wait for the next chunk. :return: whether there is one."""
+        if self._ended or self._stopped.is_set():
+            return False
+        self._start()
+        arrived = await self._arrived.get()
+        self._room.release()
+        if isinstance(arrived, Sequence) and not self._stopped.is_set():
+            self._ready.extend(arrived)
+            return True
+        self._ended = True
+        if self._on_end is not None:
+            self._on_end()
+        if isinstance(arrived, BaseException):
+            raise arrived
+        return False
 
     async def end(self, *, commit: bool) -> None:
         """Commit what reading has changed, or undo it.

@@ -60,13 +60,25 @@ class WorkerThread:
         self._calls.put(None)
 
     def _run(self) -> None:
-        while (entry := self._calls.get()) is not None:
-            future, context, call = entry
-            if not future.set_running_or_notify_cancel():
-                continue
+        while self._run_next():
+            pass
+
+    def _run_next(self) -> bool:
+        """Run a call; what it was given and what it returns, rows perhaps, is not kept until the next one comes.
+
+        :return: whether there will be more.
+        """
+        if (entry := self._calls.get()) is None:
+            return False
+        future, context, call = entry
+        del entry
+        if future.set_running_or_notify_cancel():
             try:
                 result = context.run(call)
             except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
+                del call
                 future.set_exception(error)
             else:
+                del call  # before the loop goes on
                 future.set_result(result)
+        return True

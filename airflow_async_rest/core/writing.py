@@ -21,7 +21,8 @@ from airflow_async_rest.core.recorder import Recorder
 _WRITE_EVERY_SECONDS = 1.0
 _PROGRESS_EVERY_SECONDS = 2.0
 _LOG_EVERY_SECONDS = 10.0
-_MOST_UNWRITTEN = 10_000
+# One after the other, while nothing more is taken because so many dead letters wait.
+_MOST_FAILED_WRITES = 30
 
 
 class Writing:
@@ -51,6 +52,7 @@ class Writing:
         self._observe = observe
         self._buffer = buffer
         self._ended = False
+        self._failed_writes = 0  # one after the other, without room for more dead letters
 
     @contextlib.asynccontextmanager
     async def at_intervals(self) -> AsyncIterator[None]:
@@ -66,6 +68,12 @@ class Writing:
         finally:
             self._ended = True
             self._buffer.due.set()
+
+    async def room(self) -> None:
+        """Wait until there is room for more dead letters; those that there are need not wait for the interval."""
+        while self._recorder.has_much_unwritten:  # again, where somebody else was faster
+            self._buffer.due.set()
+            await self._recorder.room()
 
     async def _write_at_intervals(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -97,6 +105,7 @@ class Writing:
         """
         try:
             await self._keeper.write(self._recorder, progress)
+            self._failed_writes = 0
         except DeadLettersGoneError:
             raise  # trying again cannot help
         except Exception as error:  # whatever the folder's storage raises
@@ -105,9 +114,10 @@ class Writing:
             self._journal.complain("write dead letters; they are kept in memory until it works", error)
             if isinstance(error, DeadLetterStoreError) and not self._buffer.has_room and not self._ended:
                 self._stop.pull(error)  # rows wait for them, too
+            self._failed_writes = self._failed_writes + 1 if self._recorder.has_much_unwritten else 0
+            if self._failed_writes >= _MOST_FAILED_WRITES:
+                self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written: {error}"))
             await asyncio.sleep(_WRITE_EVERY_SECONDS)
-        if self._recorder.unwritten > _MOST_UNWRITTEN:
-            self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written"))
 
     def _stop_without_writer(self, writer: asyncio.Task[None]) -> None:
         """Pull the stop when the writer has failed: rows that wait for it would wait for ever."""

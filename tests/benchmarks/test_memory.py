@@ -9,11 +9,12 @@ import pytest
 from checkout import REPOSITORY
 
 from benchmarks.api import running_api
+from benchmarks.memory import LARGE_FAILING
 
 MOST_MB = 200
 
 
-@pytest.mark.parametrize("how", ["large, singly", "large, transformed"])
+@pytest.mark.parametrize("how", ["large, singly", "large, transformed", *LARGE_FAILING])
 def test_ten_thousand_rows_of_100_kb_take_less_than_200_mb(postgres, how):
     with running_api() as api:
         target = {"conn_type": "async_rest", "schema": "http", "host": "127.0.0.1", "port": api.port}

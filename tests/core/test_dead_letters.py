@@ -1,5 +1,6 @@
 import json
 import os
+import tracemalloc
 from decimal import Decimal
 
 import pytest
@@ -356,3 +357,16 @@ def test_refused_rows_of_some_parts_can_be_read(folder):
 def test_a_refused_row_is_shown_with_and_without_its_values():
     assert shown_record(refused(3, 1), payloads=True)["row"] == {"n": 1}
     assert "row" not in shown_record(refused(3, 1), payloads=False)
+
+
+def test_large_rows_are_written_without_a_second_copy_of_all(folder, item_of):
+    row = {"id": 1, "v": "x" * 100_000}
+    letters = [DeadLetter.of(item_of(index, row), "transform") for index in range(100)]
+    tracemalloc.start()
+    try:
+        folder.write(letters)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * 100_000 * 1.5
+    assert len(folder.read()) == 100

@@ -1,7 +1,11 @@
+import gc
 import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+
+import pytest
 
 import airflow_async_rest.core
 from airflow_async_rest.core import errors
@@ -62,3 +66,39 @@ def test_value_objects_of_dag_authors_load_neither_aiohttp_nor_airflow():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def raise_kept(text):
+    kept = []
+    try:
+        int(text)
+    except ValueError as error:
+        kept.append(error)
+    raise kept[0]
+
+
+def raise_cause_of_a_cause(text):
+    try:
+        raise_kept(text)
+    except ValueError as error:
+        cause = KeyError("inner")
+        cause.__cause__ = error
+        raise RuntimeError("outer") from cause
+
+
+@pytest.mark.parametrize("fail", [raise_kept, raise_cause_of_a_cause])
+def test_an_error_that_lets_go_holds_nothing_of_where_it_was_raised(fail):
+    class Text(str):
+        __slots__ = ("__weakref__",)
+
+    text = Text("x")
+    ref = weakref.ref(text)
+    gc.disable()
+    try:
+        fail(text)
+    except Exception as error:  # noqa: BLE001  (any)
+        errors.let_go(error)
+    finally:
+        gc.enable()
+    del text
+    assert ref() is None

@@ -320,7 +320,8 @@ def test_after_a_stop_no_request_begins(api, tmp_path):
 
 
 def test_too_many_dead_letters_that_cannot_be_written_stop_the_job(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.writing._MOST_UNWRITTEN", 5)
+    monkeypatch.setattr("airflow_async_rest.core.recorder._MUCH_UNWRITTEN_BYTES", 5 * 500)
+    monkeypatch.setattr("airflow_async_rest.core.writing._MOST_FAILED_WRITES", 3)
     monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.01)
     (tmp_path / "file").write_text("")
     api.answer = lambda seen: 422 if len(api.seen) <= 10 else ("hang" if len(api.seen) > 100 else 200)

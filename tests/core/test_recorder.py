@@ -1,3 +1,4 @@
+import asyncio
 import json
 import tracemalloc
 
@@ -421,6 +422,15 @@ def peak_of(call) -> int:
 LARGE = b'{"v":"%s"}' % (b"x" * 5_000_000)
 
 
+def dead_with_body(index, text) -> DeadLetter:
+    return dead(index, body=b'"%s"' % text.encode())
+
+
+def dead_with_row(index, text) -> DeadLetter:
+    row = {"v": text}
+    return DeadLetter.of(Item(index, index, row, row), "transform")
+
+
 @pytest.mark.parametrize("sample_payloads", [True, False])
 @pytest.mark.parametrize("body", [LARGE, b'"%s"' % ("\u20ac" * 2_000_000).encode(), b"[%s1]" % (b"1," * 2_000_000)])
 def test_a_large_payload_is_not_copied_to_show_how_it_begins(body, sample_payloads):
@@ -462,10 +472,50 @@ def test_a_large_payload_is_shown_by_its_beginning():
 
 
 @pytest.mark.parametrize(
-    ("bodies", "much"), [([LARGE], True), ([b"x" * 500_000] * 8, False), ([b"x" * 500_000] * 9, True)]
+    ("count", "size", "much"),
+    [(1, 5_000_000, True), (4, 500_000, False), (5, 500_000, True), (3_000, 1, False), (5_000, 1, True)],
 )
-def test_dead_letters_are_due_when_their_bodies_are_large(bodies, much):
-    recorder = recorder_of(*(dead(index, body=body) for index, body in enumerate(bodies)))
+@pytest.mark.parametrize("letter", [dead_with_body, dead_with_row])
+def test_dead_letters_are_due_when_they_are_large_or_many(count, size, much, letter):
+    recorder = recorder_of(*(letter(index, "x" * size) for index in range(count)))
     assert recorder.has_much_unwritten is much
-    recorder.snapshot()
+    written = recorder.snapshot()
     assert not recorder.has_much_unwritten
+    recorder.give_back(written)
+    assert recorder.has_much_unwritten is much
+
+
+def test_there_is_room_for_more_dead_letters_once_a_snapshot_has_those_there_are():
+    async def room_after(*steps):
+        recorder = Recorder()
+        for step in steps:
+            step(recorder)
+        waiting = asyncio.create_task(recorder.room())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return waiting.cancel() is False
+
+    fill = lambda recorder: recorder.record(dead_with_row(0, "x" * 5_000_000))  # noqa: E731
+    give_back = lambda recorder: recorder.give_back(recorder.snapshot())  # noqa: E731
+    assert asyncio.run(room_after())
+    assert not asyncio.run(room_after(fill))
+    assert asyncio.run(room_after(fill, Recorder.snapshot))
+    assert not asyncio.run(room_after(fill, lambda recorder: recorder.snapshot(letters=False)))
+    assert not asyncio.run(room_after(fill, give_back))
+
+
+def test_nothing_is_kept_of_a_row_that_failed_once_it_is_written():
+    recorder = recorder_of(*map(dead, range(200)))
+    recorder.snapshot()
+    held = []
+
+    def fail_and_write():
+        for first in range(200, 20_000, 100):
+            for index in range(first, first + 100):
+                recorder.take(item(index))
+                recorder.record(dead(index), is_news=False)
+            recorder.snapshot()
+        held.append(tracemalloc.get_traced_memory()[0])
+
+    peak_of(fail_and_write)
+    assert held[0] < 200_000

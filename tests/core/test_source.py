@@ -289,6 +289,31 @@ async def test_a_thread_hands_over_every_item_once(count):
     assert sorted(chain.from_iterable(found)) == list(range(count))
 
 
+async def test_items_are_taken_one_by_one_and_in_their_order_while_there_is_room_for_one():
+    room, taken = asyncio.Event(), []
+
+    async def make_room():
+        while True:
+            await asyncio.sleep(0)
+            room.set()
+
+    async def wait_for_room():
+        while not room.is_set():
+            await room.wait()
+
+    async def work():
+        while (item := await source.next_unit()) is not None:
+            assert room.is_set()
+            room.clear()
+            taken.append(item.index)
+
+    making = asyncio.create_task(make_room())
+    source = ThreadedSource(RowSource(Chunked(rows_of(100))), None, lambda digest: None, room=wait_for_room)
+    await asyncio.gather(*(work() for _ in range(8)))
+    making.cancel()
+    assert taken == list(range(100))
+
+
 async def test_an_error_of_the_source_comes_after_the_items_before_it():
     class Broken(Chunked):
         def __iter__(self):

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import weakref
 from contextvars import ContextVar
 
 import pytest
@@ -105,3 +106,19 @@ def test_a_call_that_ends_after_its_loop_harms_nobody(thread, caplog):
     release.set()
     assert done.wait(30)
     assert caplog.text == ""
+
+
+async def test_what_a_call_was_given_and_what_it_returned_is_not_kept(thread):
+    class Rows(list):
+        pass
+
+    given = Rows()
+    refs = [weakref.ref(given)]
+    result = await thread.call(lambda rows: Rows([*rows, 1]), given)
+    refs.append(weakref.ref(result))
+    del given, result
+    for _ in range(1000):
+        if [ref() for ref in refs] == [None, None]:
+            break
+        await asyncio.sleep(0.001)
+    assert [ref() for ref in refs] == [None, None]

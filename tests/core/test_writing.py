@@ -15,6 +15,7 @@ from airflow_async_rest.core.errors import (
 )
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.loading import RowBuffer
+from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.retry import RequestRetry
@@ -38,10 +39,12 @@ def begin(ends, monkeypatch):
     """Write with a keeper and a stop while rows are due."""
     monkeypatch.setattr("airflow_async_rest.core.writing._PROGRESS_EVERY_SECONDS", 0.0)
 
-    def begin(keeper, stop, progress=dict):
+    def begin(keeper, stop, progress=dict, letters=()):
         buffer, journal = RowBuffer(), Journal(logging.getLogger("job"), str)
         buffer.due.set()
         recorder = Recorder(None, sample_payloads=False, retry=RequestRetry())
+        for letter in letters:
+            recorder.record(letter)
         writing = Writing(keeper, journal, recorder, progress, stop, observe=lambda: None, buffer=buffer)
         return writing.at_intervals()
 
@@ -85,6 +88,27 @@ def test_a_folder_that_is_away_is_asked_once_in_an_interval(begin):
         return stop.error, keeper.writes
 
     assert asyncio.run(main()) == (None, 1)
+
+
+@pytest.mark.parametrize(("size", "writes"), [(5_000_000, 3), (1, 10)])
+def test_a_folder_that_is_away_is_waited_for_a_while_when_there_is_no_room_for_more_letters(
+    begin, monkeypatch, size, writes
+):
+    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_async_rest.core.writing._MOST_FAILED_WRITES", 3)
+    row = {"v": "x" * size}
+    letter = DeadLetter.of(Item(0, 0, row, row), "transform")
+
+    async def main():
+        stop, keeper = StopSwitch(), Unwritten(DeadLetterStoreError("away"))
+        async with begin(keeper, stop, letters=[letter]):
+            while stop.error is None and keeper.writes < writes:
+                await asyncio.sleep(0)
+        return stop.error, keeper.writes
+
+    error, tried = asyncio.run(main())
+    assert tried == writes
+    assert (str(error) == "1 dead letters cannot be written: away") is (size > 1)
 
 
 def test_a_writer_that_fails_stops_the_job_which_would_wait_for_it(begin):
