@@ -55,15 +55,26 @@ class Redaction:
 
     :param secrets: taken out wherever eight characters of one stand in a row, in base64 as well.
     :param values: taken out where they stand whole: what may be a word that says something elsewhere.
+    :param later: asked for more of such values, whenever there is a text: they may become known as time goes by.
     """
 
-    def __init__(self, secrets: Collection[str] = (), values: Collection[str] = ()) -> None:
-        secrets, values = {*_readings(secrets)}, {*_readings(values)}
-        spelled = {form for secret in secrets for form in _forms(secret)}
-        folded = {form for form in map(_folded, {*spelled, *values}) if form.strip()}
-        self._whole = sorted(folded, key=len, reverse=True)
+    def __init__(
+        self,
+        secrets: Collection[str] = (),
+        values: Collection[str] = (),
+        later: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        secrets = {*_readings(secrets)}
+        self._forms = {form for secret in secrets for form in _forms(secret)}
+        self._pieces = [_Pieces(self._forms, _PIECE), _Pieces(map(_hexadecimal, secrets), 2 * _PIECE)]
+        self._values, self._later = frozenset(values), later
+        self._know(frozenset())
+
+    def _know(self, more: frozenset[str]) -> None:
+        folded = map(_folded, {*self._forms, *_readings(self._values | more)})
+        self._whole = sorted((form for form in set(folded) if form.strip()), key=len, reverse=True)
         self._closed_up = [form for form in map(_close_up, self._whole) if len(form) >= _PIECE]
-        self._pieces = [_Pieces(spelled, _PIECE), _Pieces(map(_hexadecimal, secrets), 2 * _PIECE)]
+        self._known = more
 
     def redact(self, text: str) -> str:
         """Take secrets out of a text, of which the first 200,000 characters are left."""
@@ -90,6 +101,8 @@ class Redaction:
 
         :return: places that neither touch nor overlap, in their order.
         """
+        if (more := self._later()) != self._known:
+            self._know(more)
         found: list[tuple[int, int]] = []
         for start, stop in sorted(self._spans(text[:_LONGEST], _DEEPEST)) if self._whole else ():
             if found and start <= found[-1][1]:

@@ -150,6 +150,17 @@ def test_what_stands_around_a_secret_stays():
     assert Redaction({secret}).redact(text) == "<b> *** </b>\n&lt;***&gt; \0 /"
 
 
+def test_what_becomes_known_later_is_taken_out_too():
+    known = set()
+    redaction = Redaction({"the-first-one"}, {"a-value"}, lambda: frozenset(known))
+    text = "the-first-one a-value sec%2Fond second third"
+    assert redaction.redact(text) == "*** *** sec%2Fond second third"
+    known.add("sec/ond")
+    assert redaction.redact(text) == "*** *** *** second third"
+    known.add("third")
+    assert redaction.redact(text) == "*** *** *** second ***"
+
+
 def test_a_short_secret_is_taken_out_whole():
     assert Redaction({"pa55"}).redact("pa55, pa5") == "***, pa5"
 
