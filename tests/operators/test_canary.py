@@ -193,6 +193,7 @@ RAW = {
     "header that is none": b"HTTP/1.1 200 OK\r\n" + b"." * 12 + b"%s\r\n\r\n",
     "length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
     "body cut short": b"HTTP/1.1 500 no\r\nContent-Length: 900\r\n\r\n%s",
+    "extension of a chunk": b"HTTP/1.1 400 no\r\nTransfer-Encoding: chunked\r\n\r\n2;x=%s\r\nno\r\n0\r\n\r\n",
     "wrong chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
     "body too large": b"HTTP/1.1 400 no\r\nContent-Length: 11000000\r\n\r\n%s" + b"." * 11_000_000,
 }
@@ -205,6 +206,48 @@ def test_an_answer_that_cannot_be_read(scene, answer, kind, make):
     with raw_server(answer % KINDS[kind].secrets[0].encode()) as port:
         scene.connect(KINDS[kind], f"http://127.0.0.1:{port}")
         scene.run(make(KINDS[kind]))
+    assert scene.traces() == {}
+
+
+@pytest.mark.parametrize("make", [delivery, fetch])
+def test_a_cookie_that_is_none(scene, make):
+    kind = Kind({"password": SECRET, "extra": json.dumps({"auth_type": "bearer", "cookies": True})})
+    cookie = f"a b{SECRET}=1; expires={SECRET}"
+    with raw_server(f"HTTP/1.1 400 no\r\nSet-Cookie: {cookie}\r\nContent-Length: 0\r\n\r\n".encode()) as port:
+        scene.connect(kind, f"http://127.0.0.1:{port}")
+        scene.run(make(kind))
+    assert "Illegal cookie name" in scene._caplog.text
+    assert scene.traces() == {}
+
+
+def entries_that_echo(secret: str) -> list:
+    """Answers to a bulk request of three."""
+    text = "." * 190 + secret
+    entry = {"status": 400, "error": {"type": secret, "reason": text}, "id": secret, "code": secret, secret: text}
+    return [
+        [entry] * 3,
+        [entry] * 4,
+        [{"status": secret, "error": {secret: secret}}] * 3,
+        {"errors": True, "items": [{"index": entry}] * 3},
+        {"errors": True, "items": [{secret: entry}] * 3},
+        {"data": {secret: entry}, "errors": [entry]},
+        {secret: text},
+        text,
+    ]
+
+
+@pytest.mark.parametrize("results", ["list", "elasticsearch", "multi_status", "graphql", "kinesis", "function", "none"])
+def test_a_bulk_answer_that_echoes_what_it_gets(places, scene, results):
+    batch = Batch(
+        max_items=3,
+        results={"none": None, "function": lambda response, _: raise_it(response.text)}.get(results, results),
+    )
+    scene.connect(KINDS["basic"], places.url)
+    for try_number, answer in enumerate(entries_that_echo(SECRET), 1):
+        places.answer = lambda seen, answer=answer: web.json_response(answer, status=200 if results != "none" else 400)
+        scene.supervisor.data["state"] = {}
+        scene.run(delivery(Kind(), 3, endpoint="bulk", method="POST", batch=batch), try_number)
+        assert len(places.seen) >= try_number
     assert scene.traces() == {}
 
 
