@@ -179,11 +179,12 @@ def _close_up(text: str) -> str:
 
 
 def _readings(secrets: Iterable[str]) -> Iterator[str]:
-    """Yield secrets, and what those are read as that have in them what looks like an escape."""
+    """Yield secrets, and what those are read as that look like an escape in places, unless it is a short word."""
     for secret in secrets:
+        yield secret
         read = secret
         for _ in range(_DEEPEST):
-            yield from (read, _close_up(read))
+            yield from (one for one in (read, _close_up(read)) if len(one) >= _PIECE)
             read = _ESCAPED.sub(_meant, read)
 
 

@@ -138,10 +138,13 @@ def test_a_secret_that_looks_like_an_escape_or_a_tag_is_found(secret, spell):
         "a%20b &amp; c &unknown; =3D \\n &#0; \\u{ffffff} %zz \\U00110000 &#99999999;",
         "63 41 6e 34",
         "<p>application/json</p>",
+        "write bearer",
+        "a pass",
     ],
 )
 def test_what_is_no_secret_stays_as_it_is_spelled(text):
-    assert Redaction({"test", "k2024-0101/k", "1234.5678.90"}, {"jsonp</p>"}).redact(text) == text
+    values = {"jsonp</p>", " bearer ", "%62%65arer"}
+    assert Redaction({"test", "k2024-0101/k", "1234.5678.90", "p a s s "}, values).redact(text) == text
 
 
 def test_what_stands_around_a_secret_stays():
