@@ -27,6 +27,7 @@ from airflow_async_rest.core.request import EndpointTemplate, Identity, check_me
 from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
 from airflow_async_rest.given_items import GivenItems
+from airflow_async_rest.hooks.connection_secrets import excerpt_of_argument
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.hooks.sql_engine import sqlite_file
 from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, client_settings, make_job
@@ -125,7 +126,7 @@ def _fetch_job(
             f"paginate={asking.paginate!r}: write LinkPages(), CursorPages(...), NumberedPages(...) or "
             "OffsetPages(...), which are imported from airflow_async_rest."
         )
-    method, settings = check_method(asking.method), client_settings(hook, asking)
+    method, settings = check_method(asking.method), client_settings(hook, asking, source_parts)
     span = tuple(window.texts().values()) if window else (scope.run_id,)
     builder = FetchRequestBuilder(
         base_url=settings.base_url,
@@ -144,6 +145,7 @@ def _fetch_job(
     return make_job(
         hook,
         asking,
+        settings,
         log=log,
         fetch=Fetch(
             plan=FetchPlan(
@@ -207,7 +209,7 @@ def given_items(items: Any) -> GivenItems:
                 items = read(items)
                 break
     if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-        shown = "null: the upstream task returned nothing" if items in (None, "None") else f"{items!r:.200}"
+        shown = "null: the upstream task returned nothing" if items in (None, "None") else excerpt_of_argument(items)
         raise ConfigurationError(f"items is {shown}; write a list of dicts or values, or the XCom of one.")
     return GivenItems(items)
 

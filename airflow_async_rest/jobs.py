@@ -100,7 +100,7 @@ def row_job(
         raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is none.")
     about = window.texts() if window else {"window_start": None, "window_end": None}
     span = tuple(window.texts().values()) if window else (scope.run_id,)
-    settings = client_settings(hook, sending)
+    settings = client_settings(hook, sending, source_parts)
     encode, hidden = json_encoder(hook.naive_timezone()), secrets_in_target(settings, endpoint.literals)
     transform = sending.transform
     if transform and sending.batch and not callable(sending.batch.format) and sending.body_format is None:
@@ -148,6 +148,7 @@ def row_job(
     return make_job(
         hook,
         sending,
+        settings,
         log=log,
         build=build,
         hidden=hidden,
@@ -187,6 +188,7 @@ def replay_job(
     return make_job(
         hook,
         sending,
+        client_settings(hook, sending),
         log=log,
         build=replay.build,
         source=replay,
@@ -202,20 +204,25 @@ def all_headers(hook: RestConnection, sending: Requesting) -> dict[str, str]:
     return {**hook.settings().headers, **text_headers(sending.headers)}
 
 
-def client_settings(hook: RestConnection, sending: Requesting) -> ClientSettings:
-    """Return the settings of a connection, which also know what is secret in the arguments."""
+def client_settings(hook: RestConnection, sending: Requesting, source: Any = ()) -> ClientSettings:
+    """Return the settings of a connection, which also know what is secret in the arguments.
+
+    :param source: what the rows depend on.
+    """
     target = {name: getattr(sending, name, None) for name in ("endpoint", "query", "body")}
-    return settings_of_job(hook.settings(), text_headers(sending.headers), **target)
+    return settings_of_job(hook.settings(), text_headers(sending.headers), **target, source=source)
 
 
-def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its_own: Any) -> Job:
+def make_job(
+    hook: RestConnection, sending: Requesting, settings: ClientSettings, *, target: str, **of_its_own: Any
+) -> Job:
     """Make a job with what every direction shares: the connection, the limits, the retries.
 
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     if sending.response_check is not None and not callable(sending.response_check):
         raise ConfigurationError(f"response_check={sending.response_check!r}: write a function.")
-    options, settings = hook.options(), client_settings(hook, sending)
+    options = hook.options()
     if not isinstance(sending.request_retry, RequestRetry):
         raise ConfigurationError(
             f"request_retry={sending.request_retry!r}: write RequestRetry(max_attempts=...), "

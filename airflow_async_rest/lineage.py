@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from airflow.sdk import Asset
 from airflow.sdk.definitions.asset import AssetRef
 
-from airflow_async_rest.compat.secrets_masker import known_secrets
-from airflow_async_rest.core.redaction import Redaction
+from airflow_async_rest.hooks.connection_secrets import without_known_secrets
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -99,10 +98,12 @@ def _lineage_of_sql(conn_id: str | None, sql: str | None) -> "OperatorLineage[An
     if conn_id is not None and sql is not None:
         try:
             hook = database_hook("sql_conn_id", conn_id)
-            sql = Redaction(values=known_secrets()).redact(sql)  # a template may have put one there
+            sql = without_known_secrets(sql)  # a template may have put one there
             lineage = get_openlineage_facets_with_sql(hook=hook, sql=sql, conn_id=conn_id, database=None)
         except Exception as error:  # noqa: BLE001  (whatever hooks and drivers raise: a task goes on without lineage)
-            log.debug("OpenLineage cannot tell the tables of connection %s: %s", conn_id, error)
+            log.debug(
+                "OpenLineage cannot tell the tables of connection %s: %s", conn_id, without_known_secrets(str(error))
+            )
     return lineage or OperatorLineage()
 
 
@@ -120,7 +121,11 @@ def _endpoint(task: Any) -> list[Any]:
         name = "/".join(part.strip("/") for part in (url.path, path) if part.strip("/"))
         return [Dataset(f"{url.scheme}://{url.netloc}", settings.redact(name) or "/")]
     except Exception as error:  # noqa: BLE001  (a wrong connection is the task's to report)
-        log.debug("OpenLineage cannot tell the API of connection %s: %s", task.http_conn_id, error)
+        log.debug(
+            "OpenLineage cannot tell the API of connection %s: %s",
+            task.http_conn_id,
+            without_known_secrets(str(error)),
+        )
         return []
 
 

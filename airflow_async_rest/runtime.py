@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from airflow_async_rest.compat.secrets_masker import known_secrets
 from airflow_async_rest.core.checkpoint import Try
 from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.errors import (
@@ -26,9 +25,9 @@ from airflow_async_rest.core.job import Job, JobRun
 from airflow_async_rest.core.keeper import PATIENT_LOAD_SECONDS, StateStore
 from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.worker_thread import WorkerThread
 from airflow_async_rest.folders import shows_payloads
+from airflow_async_rest.hooks.connection_secrets import without_known_secrets
 from airflow_async_rest.lineage import describe_outlets
 from airflow_async_rest.telemetry import observed
 
@@ -225,13 +224,24 @@ def push_report(ti: Any, report: dict[str, Any]) -> None:
 def airflow_errors(redact: Callable[[str], str] = str) -> Iterator[None]:
     """Turn the package's errors into those by which Airflow decides: retry the task, or not.
 
+    Others pass as they are, but for one whose text has a secret, as a driver's that quotes a connection's URI.
+
     :param redact: takes secrets out of their texts, besides those that Airflow knows: a database quotes its SQL.
     """
     try:
         yield
     except AsyncRestError as error:
-        text = Redaction(values=known_secrets()).redact(redact(str(error)))
-        raise _kind_for_airflow(error)(text) from None  # the text says it all
+        raise _kind_for_airflow(error)(_shown(error, redact)) from None  # the text says it all
+    except AirflowException:
+        raise
+    except Exception as error:
+        if (shown := _shown(error, redact)) == str(error):
+            raise
+        raise AirflowException(f"{type(error).__name__}: {shown}") from None
+
+
+def _shown(error: Exception, redact: Callable[[str], str]) -> str:
+    return without_known_secrets(redact(str(error)))
 
 
 def _kind_for_airflow(error: AsyncRestError) -> type[BaseException]:

@@ -4,6 +4,7 @@ It has no documented way to tell, and stands elsewhere in other versions. Where 
 """
 
 import contextlib
+import json
 import re
 from collections.abc import Iterable
 from importlib import import_module
@@ -29,8 +30,14 @@ def known_secrets(shortest: int = 8) -> frozenset[str]:
         known = frozenset(_ESCAPE.sub(r"\1", str(pattern)) for pattern in getattr(_masker(), "patterns", ()))
     except TypeError:
         return frozenset()
-    # Not the extra of a connection as a whole: what is secret in it is among the others.
-    return frozenset(secret for secret in known if len(secret) >= shortest and secret[0] not in "{[")
+    return frozenset(secret for secret in known if len(secret) >= shortest and not _is_extra(secret))
+
+
+def _is_extra(secret: str) -> bool:
+    """Tell whether it is the extra of a connection as a whole: what is secret in it is among the others."""
+    with contextlib.suppress(ValueError, RecursionError):
+        return secret[0] in "{[" and isinstance(json.loads(secret), dict | list)
+    return False
 
 
 def is_name_of_secret(name: str) -> bool:

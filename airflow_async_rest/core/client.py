@@ -1,6 +1,7 @@
 """RestClient.send(Request) -> Response: aiohttp's session, and the shorter way past it."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ from airflow_async_rest.core.wire import (
 _MAX_REDIRECTS = 5
 # What those replace who want to see the requests of a test, such as aioresponses.
 _REQUEST = aiohttp.ClientSession._request  # noqa: SLF001
+_LOGS = tuple(map(logging.getLogger, ("aiohttp.client", "aiohttp.internal")))
 
 
 class RestClient:
@@ -75,12 +77,21 @@ class RestClient:
         self._limit = TimeLimit(settings.request_timeout_seconds)
         if not self._needs_session(self._session):
             self._wire = Wire(connector, settings, self._headers_of)
+        for log in _LOGS:
+            log.addFilter(self._without_secrets)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             self._limit.close()
             await self._session.close()
+            for log in _LOGS:
+                log.removeFilter(self._without_secrets)
+
+    def _without_secrets(self, record: logging.LogRecord) -> bool:
+        """Take secrets out of what aiohttp logs: it quotes cookies that it cannot read."""
+        record.msg, record.args = self._settings.redact(record.getMessage()), ()
+        return True
 
     def _needs_session(self, session: aiohttp.ClientSession) -> bool:
         """Tell whether a session does something to requests that has to be done."""

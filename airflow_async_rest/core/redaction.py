@@ -1,15 +1,16 @@
 r"""Secrets out of texts that come from outside, however they are spelled there, and pieces of them, too. Pure.
 
-A text is looked at as it is, and as it reads once the escapes of URLs, JSON, HTML and Python in it are undone: ``%2F``,
-``\/``, ``\u002f``, ``&#x2F;`` and ``\x2f`` are one character, and each may stand inside another. Capitals, and what
-differs between the alphabets of base64, do not count.
+A text is looked at as it is, and as it reads once the escapes of URLs, JSON, HTML, mail and Python in it are undone:
+``%2F``, ``\/``, ``\u002f``, ``&#x2F;``, ``=2F`` and ``\x2f`` are one character, and each may stand inside another. Then
+without what may stand between the letters of a word: white space, tags, the zeros of UTF-16. Capitals, and what differs
+between the alphabets of base64, do not count.
 """
 
 import html
-import json
 import re
+import sys
 from base64 import b64encode
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
@@ -20,17 +21,23 @@ _PIECE = 8
 _LOOKED_AT = 8_000
 # Where nothing is cut, nobody reads more: undoing the escapes takes a hundred times the memory of a text.
 _LONGEST = 200_000
-# JSON in a parameter of a URL in JSON.
-_DEEPEST = 3
+# JSON in a parameter of a URL in JSON, and that twice.
+_DEEPEST = 5
 _HEX = "[0-9a-fA-F]"
-_NEXT_BYTE = rf"(?:%|\\x)[89abAB]{_HEX}"
+_NEXT_BYTE = rf"(?:%|\\x|=)[89abAB]{_HEX}"
 _ESCAPED = re.compile(
-    rf"(?:%|\\x)(?:[0-7]{_HEX}|[c-dC-D]{_HEX}{_NEXT_BYTE}|[eE]{_HEX}(?:{_NEXT_BYTE}){{2}}|[fF][0-7](?:{_NEXT_BYTE}){{3}}"
-    rf"|{_HEX}{{2}})"
-    rf"|\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|\\u{_HEX}{{4}}|\\U00(?:0{_HEX}|10){_HEX}{{4}}"
-    r"|\\[\"'\\/]"
-    rf"|&(?:#[0-9]{{1,6}}|#[xX]{_HEX}{{1,5}}|amp|lt|gt|quot|apos);"
+    rf"(?:%|\\x|=(?=[0-9A-F]{{2}}))(?:[0-7]{_HEX}|[c-dC-D]{_HEX}{_NEXT_BYTE}|[eE]{_HEX}(?:{_NEXT_BYTE}){{2}}"
+    rf"|[fF][0-7](?:{_NEXT_BYTE}){{3}}|{_HEX}{{2}})"
+    rf"|\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|[\\%]u{_HEX}{{4}}|\\U00(?:0{_HEX}|10){_HEX}{{4}}"
+    rf"|\\u\{{{_HEX}{{1,6}}\}}|\\[0-3][0-7]{{2}}|\\[\"'\\/bfnrt]|=\r?\n"
+    # As browsers read them: the semicolon may be missing.
+    rf"|&(?:#0{{0,9}}[0-9]{{1,7}};?|#[xX]0{{0,9}}{_HEX}{{1,6}};?|[a-zA-Z][a-zA-Z0-9]{{1,30}};)"
 )
+_OF_BYTES = re.compile(r"%(?!u)|\\x|=")
+# Of control characters only those that Python and JSON spell so.
+_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+# White space, zeros, marks that nobody sees, and tags.
+_BETWEEN = re.compile(r"[\s\0\u00ad\u200b-\u200f\u2060\ufeff]+|<[^<>]{0,200}>")
 # A plus sign may stand for a space in a URL, and in base64 for a hyphen.
 _FOLDING = str.maketrans(ascii_uppercase + "-+_", ascii_lowercase + "  /")
 
@@ -48,13 +55,26 @@ class Redaction:
 
     :param secrets: taken out wherever eight characters of one stand in a row, in base64 as well.
     :param values: taken out where they stand whole: what may be a word that says something elsewhere.
+    :param later: asked for more of such values, whenever there is a text: they may become known as time goes by.
     """
 
-    def __init__(self, secrets: Collection[str] = (), values: Collection[str] = ()) -> None:
-        spelled = {form for secret in secrets for form in _forms(secret)}
-        folded = {form for form in map(_folded, {*spelled, *values}) if form.strip()}
-        self._whole = sorted(folded, key=len, reverse=True)
-        self._pieces = frozenset(piece for form in map(_folded, spelled) for piece in _pieces(form))
+    def __init__(
+        self,
+        secrets: Collection[str] = (),
+        values: Collection[str] = (),
+        later: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        secrets = {*_readings(secrets)}
+        self._forms = {form for secret in secrets for form in _forms(secret)}
+        self._pieces = [_Pieces(self._forms, _PIECE), _Pieces(map(_hexadecimal, secrets), 2 * _PIECE)]
+        self._values, self._later = frozenset(values), later
+        self._know(frozenset())
+
+    def _know(self, more: frozenset[str]) -> None:
+        folded = map(_folded, {*self._forms, *_readings(self._values | more)})
+        self._whole = sorted((form for form in set(folded) if form.strip()), key=len, reverse=True)
+        self._closed_up = [form for form in map(_close_up, self._whole) if len(form) >= _PIECE]
+        self._known = more
 
     def redact(self, text: str) -> str:
         """Take secrets out of a text, of which the first 200,000 characters are left."""
@@ -81,6 +101,8 @@ class Redaction:
 
         :return: places that neither touch nor overlap, in their order.
         """
+        if (more := self._later()) != self._known:
+            self._know(more)
         found: list[tuple[int, int]] = []
         for start, stop in sorted(self._spans(text[:_LONGEST], _DEEPEST)) if self._whole else ():
             if found and start <= found[-1][1]:
@@ -90,23 +112,80 @@ class Redaction:
         return found
 
     def _spans(self, text: str, deeper: int) -> Iterator[tuple[int, int]]:
+        yield from self._matches(text, self._whole)
+        if _BETWEEN.search(text):
+            yield from _in_escaped(text, _BETWEEN, _nothing, self._matches(_close_up(text), self._closed_up))
+        if deeper and _ESCAPED.search(text):
+            yield from _in_escaped(text, _ESCAPED, _meant, self._spans(_ESCAPED.sub(_meant, text), deeper - 1))
+
+    def _matches(self, text: str, whole: Iterable[str]) -> Iterator[tuple[int, int]]:
         folded = _folded(text)
-        for secret in self._whole:
+        for secret in whole:
             start = folded.find(secret)
             while start >= 0:
                 yield start, start + len(secret)
                 start = folded.find(secret, start + 1)
-        if self._pieces:
-            starts = range(len(folded) - _PIECE + 1)
-            yield from ((start, start + _PIECE) for start in starts if folded[start : start + _PIECE] in self._pieces)
-        if deeper and _ESCAPED.search(text):
-            plain, places = _unescaped(text)
-            yield from ((places[start], places[stop]) for start, stop in self._spans(plain, deeper - 1))
+        for pieces in self._pieces:
+            yield from pieces.find(folded)
+
+
+class _Pieces:
+    """Finds pieces of one length: whoever steps through a text meets a part of each, and looks around."""
+
+    _PART = 4
+
+    def __init__(self, forms: Iterable[str], length: int) -> None:
+        folded = [form for form in map(_folded, forms) if len(form) >= length]
+        pieces = (form[start : start + length] for form in folded for start in range(len(form) - length + 1))
+        self._length, self._step = length, length - self._PART + 1
+        self._pieces = frozenset(piece for piece in pieces if len(set(piece)) > 2)  # noqa: PLR2004  (a ruled line is no secret)
+        self._parts = {form[at : at + self._PART] for form in folded for at in range(len(form) - self._PART + 1)}
+
+    def find(self, text: str) -> Iterator[tuple[int, int]]:
+        for at in range(0, len(text), self._step) if self._parts else ():
+            if text[at : at + self._PART] in self._parts:
+                for start in range(max(0, at - self._step + 1), at + 1):
+                    if text[start : start + self._length] in self._pieces:
+                        yield start, start + self._length
+
+
+def _in_escaped(
+    text: str, escapes: re.Pattern[str], read: Callable[[re.Match[str]], str], found: Iterable[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Find out where in a text is what was found in it once its escapes were undone."""
+    if found := list(found):  # in most texts there is nothing
+        starts, ends, end = list[int](), list[int](), 0
+        for match in escapes.finditer(text):
+            length = len(read(match))
+            starts += [*range(end, match.start()), *[match.start()] * length]
+            ends += [*range(end + 1, match.start() + 1), *[match.end()] * length]
+            end = match.end()
+        starts += range(end, len(text))
+        ends += range(end + 1, len(text) + 1)
+        yield from ((starts[start], ends[stop - 1]) for start, stop in found)
 
 
 def _folded(text: str) -> str:
     """Make alike what does not count; each character stays one."""
     return text.translate(_FOLDING)
+
+
+def _nothing(_: re.Match[str]) -> str:
+    return ""
+
+
+def _close_up(text: str) -> str:
+    return _BETWEEN.sub("", text)
+
+
+def _readings(secrets: Iterable[str]) -> Iterator[str]:
+    """Yield secrets, and what those are read as that look like an escape in places, unless it is a short word."""
+    for secret in secrets:
+        yield secret
+        read = secret
+        for _ in range(_DEEPEST):
+            yield from (one for one in (read, _close_up(read)) if len(one) >= _PIECE)
+            read = _ESCAPED.sub(_meant, read)
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -115,38 +194,36 @@ def _forms(secret: str) -> Iterator[str]:
         yield secret.encode("latin-1", "replace").decode("utf-8", "replace")  # of an answer that is no UTF-8
     if len(secret) < _PIECE:
         return
-    data = secret.encode("utf-8", "surrogateescape")
+    data = secret.encode("utf-8", "surrogatepass")
     for before, unsure in ((0, 0), (1, 2), (2, 3)):  # bytes, and characters of base64 that depend on them
         bits = 8 * (before + len(data))
         yield b64encode(bytes(before) + data).decode()[unsure : bits // 6]
 
 
-def _pieces(folded: str) -> Iterator[str]:
-    pieces = (folded[start : start + _PIECE] for start in range(len(folded) - _PIECE + 1))
-    return (piece for piece in pieces if len(set(piece)) > 2)  # noqa: PLR2004  (a ruled line is no secret)
+def _hexadecimal(secret: str) -> str:
+    return secret.encode("utf-8", "surrogatepass").hex()
 
 
-def _unescaped(text: str) -> tuple[str, list[int]]:
-    """Undo one level of escapes. :return: the text, and where each of its characters begins in the escaped one."""
-    plain, places, end = [], list[int](), 0
-    for match in _ESCAPED.finditer(text):
-        plain += [text[end : match.start()], _character(match[0])]
-        places += [*range(end, match.start()), match.start()]
-        end = match.end()
-    places += range(end, len(text) + 1)
-    return "".join(plain) + text[end:], places
-
-
-def _character(spelled: str) -> str:
-    """Return the one character that an escape stands for."""
+def _meant(escape: re.Match[str]) -> str:
+    """Return what an escape stands for: as a rule one character."""
+    spelled = escape[0]
     if spelled[0] == "&":
-        return html.unescape(spelled)[:1] or "\ufffd"
-    if spelled[0] == "%" or spelled[1] == "x":
-        data = bytes.fromhex(re.sub(r"%|\\x", "", spelled))
+        return html.unescape(spelled)
+    if spelled[0] == "=" and spelled[1] in "\r\n":  # a line goes on
+        return ""
+    if _OF_BYTES.match(spelled):
+        data = bytes.fromhex(_OF_BYTES.sub("", spelled))
         try:
             return data.decode()
         except UnicodeDecodeError:
             return data.decode("latin-1")[0]
-    if spelled[1] == "U":
-        return spelled.encode().decode("unicode_escape")
-    return str(json.loads(f'"{spelled}"')) if spelled[1] == "u" else spelled[1]
+    return _of_backslash(spelled)
+
+
+def _of_backslash(spelled: str) -> str:
+    kind = spelled[1]
+    if kind in "uU":
+        codes = (min(int(code, 16), sys.maxunicode) for code in re.findall(rf"{_HEX}+", spelled))
+        pairs = "".join(map(chr, codes)).encode("utf-16-be", "surrogatepass")
+        return pairs.decode("utf-16-be", "surrogatepass")
+    return chr(int(spelled[1:], 8)) if kind.isdigit() else _CONTROLS.get(kind, kind)

@@ -1,7 +1,7 @@
 """What connections and authors set, checked before anything is sent. No I/O."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,7 @@ class ClientSettings:
     :param max_response_bytes: the largest answer to read.
     :param trust_close: whether a body without a length is whole when the server has closed the connection.
     :param private_values: values of headers that may be anything: kept out of texts where they stand whole.
+    :param later_values: asked for more of them, for each text.
     """
 
     base_url: str = field(repr=False)
@@ -52,6 +53,7 @@ class ClientSettings:
     trust_close: bool = False
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     private_values: frozenset[str] = field(default=frozenset(), repr=False)
+    later_values: Callable[[], frozenset[str]] = field(default=frozenset, repr=False)
 
     def __post_init__(self) -> None:
         check_base_url(self.base_url)
@@ -85,7 +87,7 @@ class ClientSettings:
     @cached_property
     def redaction(self) -> Redaction:
         """Takes the secrets out of texts: an API may echo them."""
-        return Redaction(self.secrets, self.private_values)
+        return Redaction(self.secrets, self.private_values, self.later_values)
 
     def redact(self, text: str) -> str:
         """Take the secrets out of a text."""

@@ -91,23 +91,41 @@ def proxies_of_environment() -> list[str]:
 
 
 def settings_of_job(
-    settings: ClientSettings, headers: Mapping[str, str], endpoint: Any = None, query: Any = None, body: Any = None
+    settings: ClientSettings,
+    headers: Mapping[str, str],
+    endpoint: Any = None,
+    query: Any = None,
+    *,
+    body: Any = None,
+    source: Any = (),
 ) -> ClientSettings:
     """Add what is secret in a task's arguments, and what Airflow knows of, to what is secret in its connection.
 
     :param endpoint: rendered, as ``query`` and ``body`` are: a template may have put a password into them.
+    :param source: the SQL and its parameters, of which databases quote some characters.
     """
     of_headers = secrets_in_headers(headers)
     named = _long_enough({*of_headers.credentials, *_secrets_in_parameters(endpoint, query)})
     mask_in_logs(named)
     in_parameters = " ".join(map(str, (str(endpoint).partition("?")[2], query, body)))
-    sent = _known_in(f"{endpoint} {in_parameters} {' '.join(headers.values())}", _SHORTEST_VALUE)
+    sent = _known_in(f"{endpoint} {in_parameters} {' '.join(headers.values())} {source}", _SHORTEST_VALUE)
     return replace(
         settings,
-        # Of what others use, whole texts are looked for; what the API gets to see, it may take apart.
+        # Of what others use, whole texts are looked for; what API and database get to see, they may take apart.
         secrets=settings.secrets | named | of_headers.others | sent | _known_in(in_parameters, _SHORTEST_SECRET),
-        private_values=settings.private_values | of_headers.words | known_secrets(),
+        private_values=settings.private_values | of_headers.words,
+        later_values=known_secrets,  # the author's code may ask for a connection while the task runs
     )
+
+
+def without_known_secrets(text: str) -> str:
+    """Take out of a text what Airflow knows to be secret, in whatever spelling: its own masker knows one."""
+    return Redaction(values=known_secrets()).redact(text)
+
+
+def excerpt_of_argument(value: Any) -> str:
+    """Return the beginning of an argument's representation, for an error: a template may have put anything into it."""
+    return Redaction(values=known_secrets()).excerpt(repr(value))
 
 
 def _known_in(text: str, shortest: int) -> frozenset[str]:
@@ -151,9 +169,11 @@ def _texts_in(query: Any) -> Iterator[tuple[str, str]]:
 
 def _secrets_in_proxy(url: Any) -> set[str]:
     credentials = credentials_in(url) if isinstance(url, str) else ""
-    password = credentials.partition(":")[2]
+    login, _, password = credentials.partition(":")
+    # Where there is hardly a password, the login is the key.
+    key = login if len(password) < _SHORTEST_SECRET and len(login) >= _SHORTEST_VALUE else ""
     sent = b64encode(unquote_to_bytes(credentials)).decode()
-    return {password, unquote(password), sent} if password else set()
+    return {password, unquote(password), key, unquote(key), sent} if password or key else set()
 
 
 def _secrets_in_query(url: str) -> set[str]:

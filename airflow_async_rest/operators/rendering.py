@@ -23,6 +23,8 @@ def list_in(text: str, argument: str) -> Any:
 
     :raises ConfigurationError: when it is none, or too long or nested too deep to be read within bounds.
     """
+    from airflow_async_rest.hooks.connection_secrets import excerpt_of_argument  # noqa: PLC0415
+
     if len(text) > _LONGEST_LIST:
         raise ConfigurationError(
             f"{argument} is a text of {len(text)} characters, which a template made of a list; at most {_LONGEST_LIST} "
@@ -32,7 +34,7 @@ def list_in(text: str, argument: str) -> Any:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         raise ConfigurationError(
-            f"{argument}={text!r:.200} begins as a list does, and cannot be read as one."
+            f"{argument}={excerpt_of_argument(text)} begins as a list does, and cannot be read as one."
         ) from None
 
 

@@ -221,8 +221,10 @@ def folder_uris(value: Any) -> list[str]:
     except TypeError:
         uris = [None]
     if not all(isinstance(uri, str) for uri in uris):
+        from airflow_async_rest.hooks.connection_secrets import excerpt_of_argument  # noqa: PLC0415
+
         raise ConfigurationError(
-            f"dead_letters={value!r:.200}: write a folder's URI, a list of them, or null; as a report's 'dead_letters' "
-            "gives it."
+            f"dead_letters={excerpt_of_argument(value)}: write a folder's URI, a list of them, or null; as a "
+            "report's 'dead_letters' gives it."
         )
     return list(dict.fromkeys(uris))

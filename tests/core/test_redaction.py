@@ -1,7 +1,10 @@
 """Secrets in texts, however those spell them."""
 
 import html
+import html.entities
 import json
+import quopri
+import textwrap
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote, quote_plus
 
@@ -12,6 +15,17 @@ from hypothesis import strategies as st
 from airflow_async_rest.core.redaction import Redaction
 
 SECRET = 'Zx9/qW+e=r7"T&kö'
+NAMED = {
+    character: name
+    for name, character in html.entities.html5.items()
+    if name in {"sol;", "plus;", "equals;", "quot;", "amp;"}
+}
+
+
+def quoted(text: str, times: int) -> str:
+    return quoted(quote(text, safe=""), times - 1) if times else text
+
+
 SPELLINGS = {
     "as it is": str,
     "percent": lambda text: quote(text, safe=""),
@@ -34,6 +48,25 @@ SPELLINGS = {
     "HTML": html.escape,
     "HTML in numbers": lambda text: "".join(f"&#{ord(character)};" for character in text),
     "HTML in hexadecimal numbers": lambda text: "".join(f"&#x{ord(character):X};" for character in text),
+    "HTML in names": lambda text: "".join(f"&{NAMED[one]}" if one in NAMED else one for one in text),
+    "HTML in numbers, cut short": lambda text: "".join(f"&#{ord(character):07d}" for character in text),
+    "HTML in JSON in a URL": lambda text: quote(json.dumps({"said": html.escape(text)}), safe=""),
+    "percent, five times": lambda text: quoted(text, 5),
+    "percent of JavaScript": lambda text: "".join(f"%u{ord(character):04x}" for character in text),
+    "code points": lambda text: "".join(f"\\u{{{ord(character):x}}}" for character in text),
+    "octal": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode("latin-1")),
+    "mail": lambda text: quopri.encodestring(f"{'.' * 70}{text}".encode()).decode().lstrip(".=\n"),
+    "mail, every byte": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal, in groups": lambda text: text.encode().hex(" ", -4).upper(),
+    "UTF-16": lambda text: text.encode("utf-16-be").decode("latin-1"),
+    "lines": "\r\n".join,
+    "lines in JSON": lambda text: json.dumps("\n\t".join(text)),
+    "tags": "<wbr/>".join,
+    "tags in JSON": lambda text: json.dumps({"page": "<b class='x'>" + "</b> <b class='x'>".join(text)}),
+    "soft hyphens": "\u00ad".join,
+    "spaces of no width in JSON": lambda text: json.dumps("\u200b".join(text)),
+    "base64 in lines": lambda text: "\n  ".join(textwrap.wrap(b64encode(text.encode()).decode(), 6)),
     "a representation": repr,
     "bytes": lambda text: repr(text.encode()),
     "capitals": lambda text: text.upper().replace("Ö", "ö"),
@@ -86,6 +119,49 @@ def test_no_eight_characters_of_a_secret_are_left(secret, place):
 def test_of_a_value_that_may_be_a_word_only_the_whole_is_taken_out(text, redacted):
     secrets = {"----------------"}
     assert Redaction(secrets, {"search-platform-production"}).redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    "secret", ["k%41b=2Fc&amp;d\\u0041/é", "ab%2541cd&#65;\\n/ef", "a <b> c\td\nef/ghi\\jk", "12345678901234567/8"]
+)
+@pytest.mark.parametrize("spell", [str, json.dumps, quote, html.escape, lambda text: json.dumps(quote(text, safe=""))])
+def test_a_secret_that_looks_like_an_escape_or_a_tag_is_found(secret, spell):
+    redacted = Redaction({secret}).redact(f"[{spell(secret)}]")
+    assert redacted in {"[***]", '["***"]', '["***\\""]'}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the late state",  # "test", closed up
+        "20240101 and 12345678, 0x3132333435363738",
+        "a%20b &amp; c &unknown; =3D \\n &#0; \\u{ffffff} %zz \\U00110000 &#99999999;",
+        "63 41 6e 34",
+        "<p>application/json</p>",
+        "write bearer",
+        "a pass",
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is_spelled(text):
+    values = {"jsonp</p>", " bearer ", "%62%65arer"}
+    assert Redaction({"test", "k2024-0101/k", "1234.5678.90", "p a s s "}, values).redact(text) == text
+
+
+def test_what_stands_around_a_secret_stays():
+    secret = "q7Zk3vLw9Xp2mN8Rt5yB4"
+    text = f"<b> {secret} </b>\n&lt;{secret[:12]}\n {secret[12:]}&gt; \0 {quote('/')}"
+    assert Redaction({secret}).redact(text) == "<b> *** </b>\n&lt;***&gt; \0 /"
+
+
+def test_what_becomes_known_later_is_taken_out_too():
+    known = set()
+    redaction = Redaction({"the-first-one"}, {"a-value"}, lambda: frozenset(known))
+    text = "the-first-one a-value sec%2Fond second third"
+    assert redaction.redact(text) == "*** *** sec%2Fond second third"
+    known.add("sec/ond")
+    assert redaction.redact(text) == "*** *** *** second third"
+    known.add("third")
+    assert redaction.redact(text) == "*** *** *** second ***"
 
 
 def test_a_short_secret_is_taken_out_whole():

@@ -55,6 +55,8 @@ def test_a_password_in_a_header_of_basic_authentication_is_one():
         ({"extra": {"headers": {"X-Team": "search-platform"}}}, ["search-platform"]),
         ({"conn_type": "http", "extra": {"proxies": {"http": "http://me:pr0xy-pass@p:1", "ftp": "http://a:0ther@p:1"}}},
          ["pr0xy-pass", "0ther", base64.b64encode(b"me:pr0xy-pass").decode()]),
+        ({"extra": {"proxy": "http://pr0xy%2Dkey@p:1"}}, ["pr0xy%2Dkey", "pr0xy-key"]),
+        ({"extra": {"proxy": "http://pr0xy-key:x@p:1"}}, ["pr0xy-key", base64.b64encode(b"pr0xy-key:x").decode()]),
     ],
 )  # fmt: skip
 def test_it_is_taken_out_of_texts(settings, fields, echoed):

@@ -13,7 +13,8 @@ from servers import raw_server, running_api
 from task_runner import Supervisor, run_try
 from tasks import READINGS, rest_to_sql, sql_to_rest
 
-from airflow_async_rest import LinkPages, RequestRetry
+from airflow_async_rest import Batch, LinkPages, RequestRetry
+from airflow_async_rest.compat import secrets_masker
 
 ONCE = RequestRetry(max_attempts=1)
 
@@ -81,7 +82,11 @@ def spans(monkeypatch):
 
 @pytest.fixture
 def scene(places, postgres, connect, tmp_path, spans, logged, caplog, monkeypatch):
-    """Everything at DEBUG, a connection ``partner`` whose password templates use, and an empty table."""
+    """Everything at DEBUG, a connection ``partner`` whose password templates use, and an empty table.
+
+    Airflow's masker knows nothing yet: it would go on masking what it has learnt in other tests.
+    """
+    secrets_masker._masker().reset_masker()
     caplog.set_level(logging.DEBUG)
     monkeypatch.delenv("HTTP_PROXY", raising=False)
     connect("partner", conn_type="http", password=SECRET)
@@ -145,6 +150,25 @@ def test_an_api_that_puts_it_into_links_and_rows(places, scene, kind):
     assert scene.traces() == {}
 
 
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("status", [302, 307])
+def test_another_server_is_sent_nothing(places, scene, kind, status):
+    """Neither by a redirect nor by a link to the next page: one on another port of the same host is another server."""
+    with running_api() as other:
+        places.answer = lambda seen: web.json_response(
+            {"rows": [], "next": f"{other.url}/x/1?page=2"},
+            status=200 if seen.path == "/x/2" else status,
+            headers={"Location": f"{other.url}{seen.path}?{seen.query}"},
+        )
+        scene.connect(kind, places.url)
+        scene.run(delivery(kind))
+        scene.run(delivery(kind, method="POST", batch=Batch(max_items=5), endpoint=endpoint_of(kind, "1"), key=None), 2)
+        scene.run(fetch(kind, 3, rows="rows", paginate=LinkPages("next"), max_failures="100%"), 3)
+        assert {seen.method for seen in places.seen} == {"PUT", "POST", "GET"}
+        assert other.seen == []
+    assert scene.traces() == {}
+
+
 def refusing_status(secret: str, status: int):
     return lambda seen: web.Response(status=status, text=json.dumps({"error": "." * 160 + secret}))
 
@@ -169,6 +193,7 @@ RAW = {
     "header that is none": b"HTTP/1.1 200 OK\r\n" + b"." * 12 + b"%s\r\n\r\n",
     "length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
     "body cut short": b"HTTP/1.1 500 no\r\nContent-Length: 900\r\n\r\n%s",
+    "extension of a chunk": b"HTTP/1.1 400 no\r\nTransfer-Encoding: chunked\r\n\r\n2;x=%s\r\nno\r\n0\r\n\r\n",
     "wrong chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n",
     "body too large": b"HTTP/1.1 400 no\r\nContent-Length: 11000000\r\n\r\n%s" + b"." * 11_000_000,
 }
@@ -181,6 +206,48 @@ def test_an_answer_that_cannot_be_read(scene, answer, kind, make):
     with raw_server(answer % KINDS[kind].secrets[0].encode()) as port:
         scene.connect(KINDS[kind], f"http://127.0.0.1:{port}")
         scene.run(make(KINDS[kind]))
+    assert scene.traces() == {}
+
+
+@pytest.mark.parametrize("make", [delivery, fetch])
+def test_a_cookie_that_is_none(scene, make):
+    kind = Kind({"password": SECRET, "extra": json.dumps({"auth_type": "bearer", "cookies": True})})
+    cookie = f"a b{SECRET}=1; expires={SECRET}"
+    with raw_server(f"HTTP/1.1 400 no\r\nSet-Cookie: {cookie}\r\nContent-Length: 0\r\n\r\n".encode()) as port:
+        scene.connect(kind, f"http://127.0.0.1:{port}")
+        scene.run(make(kind))
+    assert "Illegal cookie name" in scene._caplog.text
+    assert scene.traces() == {}
+
+
+def entries_that_echo(secret: str) -> list:
+    """Answers to a bulk request of three."""
+    text = "." * 190 + secret
+    entry = {"status": 400, "error": {"type": secret, "reason": text}, "id": secret, "code": secret, secret: text}
+    return [
+        [entry] * 3,
+        [entry] * 4,
+        [{"status": secret, "error": {secret: secret}}] * 3,
+        {"errors": True, "items": [{"index": entry}] * 3},
+        {"errors": True, "items": [{secret: entry}] * 3},
+        {"data": {secret: entry}, "errors": [entry]},
+        {secret: text},
+        text,
+    ]
+
+
+@pytest.mark.parametrize("results", ["list", "elasticsearch", "multi_status", "graphql", "kinesis", "function", "none"])
+def test_a_bulk_answer_that_echoes_what_it_gets(places, scene, results):
+    batch = Batch(
+        max_items=3,
+        results={"none": None, "function": lambda response, _: raise_it(response.text)}.get(results, results),
+    )
+    scene.connect(KINDS["basic"], places.url)
+    for try_number, answer in enumerate(entries_that_echo(SECRET), 1):
+        places.answer = lambda seen, answer=answer: web.json_response(answer, status=200 if results != "none" else 400)
+        scene.supervisor.data["state"] = {}
+        scene.run(delivery(Kind(), 3, endpoint="bulk", method="POST", batch=batch), try_number)
+        assert len(places.seen) >= try_number
     assert scene.traces() == {}
 
 
@@ -203,9 +270,10 @@ def test_no_connection(places, scene, tmp_path, kind, fault):
 
 
 @pytest.mark.parametrize("kind", ["bearer", "key in the query", "query of the operator"])
-def test_a_proxy_that_tells_what_it_is_told(places, scene, connect, kind):
+@pytest.mark.parametrize("credentials", [f"ann:{SECOND}", SECOND, f"{SECOND}:", f"{SECOND}:x"])
+def test_a_proxy_that_tells_what_it_is_told(places, scene, connect, kind, credentials):
     fields = dict(KINDS[kind].connection)
-    extra = {**json.loads(fields.pop("extra", "{}")), "proxy": places.url.replace("://", f"://ann:{SECOND}@")}
+    extra = {**json.loads(fields.pop("extra", "{}")), "proxy": places.url.replace("://", f"://{credentials}@")}
     connect("search_api", conn_type="async_rest", host="http://api.invalid", extra=json.dumps(extra), **fields)
     for try_number, status in enumerate((400, 407, 502), 1):
         places.answer = lambda seen, status=status: web.Response(status=status, text=f"{seen.path} {seen.headers}")
@@ -235,6 +303,56 @@ def test_code_of_the_author_that_tells_it(places, scene, kind):
     for try_number, task in enumerate(tasks, 1):
         scene.supervisor.data["state"] = {}
         assert scene.run(task, try_number) in {"failed", "up_for_retry"}
+    assert scene.traces() == {}
+
+
+def tell_another(*_):
+    """Ask for a connection only now, and tell of it, as an author's function may."""
+    from airflow.sdk import BaseHook
+
+    other = BaseHook.get_connection("another")
+    raise RuntimeError(f"{other.password} {other!r} {other.password} {other.get_uri()} {other.extra}")
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (delivery, {"transform": tell_another}),
+        (delivery, {"response_check": tell_another}),
+        (fetch, {"response_check": tell_another}),
+        (fetch, {"rows": tell_another}),
+        (fetch, {"body": tell_another, "method": "POST"}),
+    ],
+)
+def test_another_connection_that_is_asked_for_while_the_task_runs(places, scene, connect, make, arguments):
+    connect("another", conn_type="http", login="ann", password=SECOND, extra=json.dumps({"api_key": SECRET}))
+    scene.connect(KINDS["bearer"], places.url)
+    assert scene.run(make(Kind(), **arguments)) in {"failed", "up_for_retry"}
+    assert scene.traces() == {}
+
+
+def test_a_driver_that_tells_the_uri_of_its_connection(places, scene, connect, monkeypatch):
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    connect("source_db", conn_type="postgres", host="127.0.0.1", login="ann", password=SECRET, port=9)
+    monkeypatch.setattr(PostgresHook, "get_conn", lambda self: raise_it(self.get_connection("source_db").get_uri()))
+    assert scene.run(delivery(Kind())) == "up_for_retry"
+    assert scene.traces() == {}
+
+
+@pytest.mark.parametrize("before", [0, 170, 180, 190])
+def test_an_argument_that_cannot_be_read(places, scene, before):
+    text = "(" + "." * before + "{{ conn.partner.password }}"
+    assert scene.run(fetch(Kind(), items=text)) == "failed"
+    assert scene.traces() == {}
+
+
+@pytest.mark.parametrize("between", [14, 26, 30, 34, 38])
+def test_a_database_that_quotes_a_part_of_it(places, scene, between):
+    password, dots = "{{ conn.partner.password }}", "." * between
+    for try_number, sql in enumerate((f"SELECT '{password}{dots}', nope", f"SELECT nope, '{dots[14:]}{password}'"), 1):
+        assert scene.run(delivery(Kind(), sql=f"{sql}, '{'.' * 60}'"), try_number) == "failed"
+        assert "LINE 1" in (scene._folder / "more.txt").read_text()
     assert scene.traces() == {}
 
 
