@@ -265,6 +265,8 @@ class Keeper:
         if failure is not None:
             checkpoint = checkpoint.before(snapshot.records)
             recorder.give_back(snapshot)
+        elif report is not None:  # else the next try would take it for done
+            failure = await self._find_missing_parts()
         state: dict[str, Any] = {}
         if self._fingerprint is not None:
             state["checkpoint"] = replace(checkpoint, report=report if failure is None else None).to_json()
@@ -281,6 +283,14 @@ class Keeper:
         try:
             if records:
                 self._parts.append(await self._files.call(self._folder.write, records))
+        except DeadLetterStoreError as failure:
+            return failure
+        return None
+
+    async def _find_missing_parts(self) -> DeadLetterStoreError | None:
+        """Look whether all parts that count are still there. :return: which are not."""
+        try:
+            await self._files.call(self._folder.check, self._parts)
         except DeadLetterStoreError as failure:
             return failure
         return None
@@ -332,8 +342,7 @@ class Keeper:
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True, report=report)
-                if self._begun:
-                    await self._files.call(self._folder.check, self._parts)
+                lost = await self._find_missing_parts() if self._begun else None
         except (LoadError, ConfigurationError) as failure:
             self._journal.complain("stage the last rows; a retry fetches them again", failure)
         except (DeadLetterStoreError, TimeoutError) as failure:
