@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
@@ -169,18 +169,21 @@ class Keeper:
         if checkpoint.is_done_for(self._try):
             return await self._resume_done(folder, checkpoint)
         letters = await self._files.call(folder.read, checkpoint.parts)
-        for index in checkpoint.resolved:
+        self._check_not_void(checkpoint, await self._files.call(folder.live_parts))
+        latest = await self._files.call(folder.read_latest)
+        # In a part that counts, whatever a replay has said since.
+        unsaid = checkpoint.resolved & (letters.keys() | latest.keys())
+        if not self._replays:
+            # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
+            passed = frozenset(index for index in latest if index < checkpoint.position)
+            unsaid |= passed - letters.keys() - checkpoint.unfinished
+        for index in unsaid:
             letters.pop(index, None)
+            latest.pop(index, None)
         # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
         counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
-        live = await self._files.call(folder.live_parts)
-        if checkpoint.parts and live[0] > checkpoint.parts[-1]:
-            raise ValueError("a later try has started over, and left no checkpoint")
-        latest = await self._files.call(folder.read_latest)
-        unsaid = checkpoint.resolved & latest.keys()
-        for index in unsaid:
-            del latest[index]
         known = {index: letter.reason for index, letter in latest.items()}
+        left = frozenset() if self._replays else self._left_alone(counted.keys() & known.keys(), known)
         if self._replays:
             if checkpoint.totals.get("complete") and known.keys() - letters.keys() - checkpoint.unfinished:
                 raise ValueError("there are dead letters of a later try, which left no account")
@@ -189,7 +192,6 @@ class Keeper:
             checkpoint = checkpoint.with_dead(letters[index] for index in again).without(again)
             counted |= {index: letters[index] for index in again}
         delivered = checkpoint.unfinished & (letters.keys() - known.keys())
-        left = frozenset() if self._replays else self._left_alone(counted.keys() & known.keys(), counted)
         return Resume(
             checkpoint.without(delivered),
             delivered=delivered,
@@ -204,16 +206,30 @@ class Keeper:
         )
 
     async def _resume_done(self, folder: DeadLetterFolder, checkpoint: Checkpoint) -> Resume:
-        """Return the account of a try that succeeded; its dead letters are only shown, so they need not be readable."""
+        """Return the account of a try that succeeded; its dead letters are only shown, so they need not be readable.
+
+        :raises ValueError: when they are void.
+        """
         sample: tuple[Record, ...] = ()
+        live: list[PartId] = []
         with self._journal.complaining("show the dead letters"):
+            live = await self._files.call(folder.live_parts)
             sample = await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE)))
+        self._check_not_void(checkpoint, live)
         dead = frozenset(record["index"] for record in sample)
         return Resume(checkpoint, left=dead, sample=sample, report=checkpoint.report)
 
     @staticmethod
+    def _check_not_void(checkpoint: Checkpoint, live: Sequence[PartId]) -> None:
+        if checkpoint.parts and live and live[0] > checkpoint.parts[-1]:
+            raise ValueError("a later try has started over, and left no checkpoint")
+
+    @staticmethod
     def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
-        """Find the dead letters that no retry sends again: the API took them, and may act on them twice."""
+        """Find the dead letters that no retry sends again: the API took them, and may act on them twice.
+
+        :param reasons: the latest ones, which may be those of a replay.
+        """
         return frozenset(index for index in indexes if reasons[index] == UNREADABLE)
 
     async def begin(self, resume: Resume | None) -> None:
