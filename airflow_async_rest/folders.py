@@ -1,5 +1,6 @@
 """Where dead letters are kept: a folder for each task instance, on a disk or in object storage."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(.*)", re.DOTALL)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/)|(?!//))(/.*)", re.DOTALL | re.IGNORECASE)
+_LONGEST_NAME_BYTES = 255  # of a file, on nearly every file system
 _OWNERS_MODE, _WIDEST_MODE = 0o600, 0o666
 
 
@@ -51,9 +53,13 @@ class TaskScope:
 
 
 def _segment(name: str) -> str:
-    """Return an id as the name of one folder: Airflow lets a run be called ``..``."""
+    """Return an id as the name of one folder: Airflow lets a run be called ``..``, or have 250 letters."""
     quoted = re.sub(r"[%/\\\0]", lambda found: f"%{ord(found[0]):02X}", name)
-    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+    quoted = quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+    if len(quoted.encode()) <= _LONGEST_NAME_BYTES:
+        return quoted
+    digest = hashlib.blake2b(quoted.encode(), digest_size=16).hexdigest()
+    return f"{quoted.encode()[: _LONGEST_NAME_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
 
 
 def dead_letter_base(path: str | None = None) -> str:

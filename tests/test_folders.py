@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_async_rest.core.dead_letters import RESET
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.folders import (
@@ -110,6 +111,18 @@ def test_each_id_has_a_folder_of_its_own_and_usual_ones_are_as_they_are_called()
     assert TaskScope(life=Life("a mark")).folder_uri("/base") == "file:///base/no_dag/no_run/no_task/-1/a mark"
 
 
+LONG = ["d" * 250, "\N{GREEK SMALL LETTER ALPHA}" * 250, "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 300, "a/" * 150, "." * 300]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_an_id_that_is_longer_than_a_folders_name_may_be_has_a_folder_all_the_same(name, tmp_path):
+    uris = [TaskScope(run_id=each).folder_uri(str(tmp_path)) for each in (name, name + "x", name)]
+    for uri in uris:
+        open_folder(uri, 1).write([LETTER])
+    assert uris[0] == uris[2] != uris[1]
+    assert open_dead_letters(uris[0]).read() == {0: "http_422"}
+
+
 @pytest.mark.parametrize(
     ("text", "mode"), [("", 0o600), ("0600", 0o600), ("640", 0o640), ("0o644", 0o644), (" 0660 ", 0o660)]
 )
@@ -135,6 +148,14 @@ def test_a_task_instances_folder_is_that_of_its_runs_one_life(tmp_path):
             assert len(list(open_dead_letters(str(tmp_path)).iter_records())) == 1
     with pytest.raises(ConfigurationError, match=f"made 2 times: choose among .*{marks[0]}, .*{marks[1]}"):
         open_dead_letters(str(tmp_path))
+
+
+def test_a_broken_list_of_parts_is_no_reason_to_refuse_a_task_its_folder(tmp_path):
+    open_folder(str(tmp_path), 1).write([LETTER])
+    (tmp_path / "parts.json").write_text("")
+    folder = open_folder(str(tmp_path), 2)
+    folder.write([RESET])
+    assert folder.read() == {}
 
 
 def test_storage_is_named_by_its_argument():

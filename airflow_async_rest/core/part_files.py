@@ -8,6 +8,7 @@ goes by age takes it last. It is written after the part, so it may lack one, and
 import json
 import os
 import re
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,10 +61,10 @@ class PartFiles:
         """Return the path of a part."""
         return self._path / f"{part[0]}-{part[1]}.jsonl"
 
-    def look(self) -> tuple[set[PartId], list[PartId] | None]:
+    def look(self) -> tuple[set[PartId], list[PartId] | ValueError | None]:
         """Return the parts that are there, and those that ``parts.json`` lists.
 
-        :return: None for the list where there is none: the first version wrote none.
+        :return: None for the list where there is none: the first version wrote none; an error where it is no list.
         """
         try:
             names = [file.name for file in self._path.iterdir()]
@@ -74,7 +75,11 @@ class PartFiles:
         there = {(int(match[1]), int(match[2])) for match in map(_PART_NAME.fullmatch, names) if match}
         if _LIST_NAME not in names:
             return there, None
-        return there, from_runs(json.loads((self._path / _LIST_NAME).read_bytes())["parts"])
+        data = (self._path / _LIST_NAME).read_bytes()
+        try:
+            return there, from_runs(json.loads(data)["parts"])
+        except (ValueError, TypeError, LookupError):
+            return there, ValueError(f"{_LIST_NAME} is not what was written: {data[:80]!r}")
 
     def read(self, parts: Sequence[PartId]) -> Iterator[bytes | Exception]:
         """Yield the content of parts, in their order; or why a part cannot be read.
@@ -111,8 +116,9 @@ class PartFiles:
         if not isinstance(file, Path):
             file.write_bytes(data)
             return
-        unfinished = file.with_suffix(f".{os.getpid()}.unfinished")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
+        # Not the process id: two containers that share a volume have the same one.
+        unfinished = file.with_suffix(f".{secrets.token_hex(4)}.unfinished")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         with os.fdopen(descriptor, "wb") as opened:
             unfinished.chmod(self._mode)
             opened.write(data)

@@ -136,6 +136,26 @@ def test_a_job_whose_letters_are_removed_while_it_runs_fails_and_is_sent_again(
     assert DeadLetterFolder(path).read() == {}
 
 
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"parts": 1}', '{"parts": [[1]]}', '{"parts": [["a", 1, 2]]}', "{}"]
+)
+def test_where_the_list_of_parts_is_broken_a_replay_fails_and_a_retry_begins_again(api, tmp_path, content):
+    store = Store()
+    api.answer = fail_for(range(5))
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path), store)
+    (tmp_path / "parts.json").write_text(content)
+    api.seen.clear()
+    with pytest.raises(DeadLetterStoreError, match=r"parts\.json is not what was written"):
+        replay_folder(api, tmp_path)
+    assert api.seen == []
+    api.answer = fail_for([7])
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path, folder=DeadLetterFolder(tmp_path, 2)), store)
+    assert len(api.seen) == 250
+    assert DeadLetterFolder(tmp_path).read() == {7: "http_422"}
+
+
 def test_a_replay_whose_folder_is_removed_fails(api, written):
     api.answer = lambda seen: shutil.rmtree(written, ignore_errors=True) or 200
     with pytest.raises(DeadLetterStoreError, match=r"1-1\.jsonl, 1-2\.jsonl"):
