@@ -239,6 +239,12 @@ class ReadFirst:
         """Give the chunks as they are, unless they are SQLite's."""
         return cls(chunks) if chunks.dialect == _SQLITE else chunks
 
+    @property
+    def columns(self) -> Sequence[str] | None:
+        """Return the names of the columns, once the query has run."""
+        columns: Sequence[str] | None = self._chunks.columns
+        return columns
+
     def __iter__(self) -> Iterator[Sequence[Mapping[str, Any]]]:
         """Give the chunks."""
         return iter(list(self._chunks))
