@@ -132,19 +132,25 @@ def open_folder(uri: str, try_number: int | None = None, *, argument: str = "dea
     return folder
 
 
-def open_dead_letters(uri: str) -> DeadLetterFolder:
-    """Open a folder to be replayed; a task instance's, where its run had one life, is that life's.
+def open_dead_letters(*uris: str) -> list[DeadLetterFolder]:
+    """Open folders to be replayed, each once, however it is spelled.
 
-    :raises ConfigurationError: when nothing ever was in it, as a misspelt one.
+    A task instance's, where its run had one life, is that life's.
+
+    :raises ConfigurationError: when nothing ever was in one, as in a misspelt one.
     """
-    folder = open_folder(uri, argument="dead_letters")
-    if folder.parts():
-        return folder
-    lives = lives_below(uri)
-    if len(lives) == 1:
-        return open_folder(lives[0], argument="dead_letters")
-    several = f" Its run was made {len(lives)} times: choose among {', '.join(lives)}." if lives else ""
-    raise ConfigurationError(f"dead_letters: there is no folder {uri!r} with dead letters in it.{several}")
+    found: dict[str, DeadLetterFolder] = {}
+    for uri in uris:
+        place, folder = storage_uri("dead_letters", uri).rstrip("/"), open_folder(uri, argument="dead_letters")
+        if not folder.parts():
+            lives = lives_below(uri)
+            if len(lives) != 1:
+                several = f" Its run was made {len(lives)} times: choose among {', '.join(lives)}." if lives else ""
+                raise ConfigurationError(f"dead_letters: there is no folder {uri!r} with dead letters in it.{several}")
+            [place] = lives
+            folder = open_folder(place, argument="dead_letters")
+        found.setdefault(place, folder)
+    return [*found.values()]
 
 
 def lives_below(uri: str) -> list[str]:

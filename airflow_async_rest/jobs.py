@@ -183,7 +183,7 @@ def replay_job(
     _check_batch(sending)
     only = LetterFilter(reasons)
     replay = Replay(
-        map(open_dead_letters, uris),
+        open_dead_letters(*uris),
         only.matches,
         json_encoder(),
         sending.request_retry,

@@ -120,7 +120,7 @@ def test_an_id_that_is_longer_than_a_folders_name_may_be_has_a_folder_all_the_sa
     for uri in uris:
         open_folder(uri, 1).write([LETTER])
     assert uris[0] == uris[2] != uris[1]
-    assert open_dead_letters(uris[0]).read() == {0: "http_422"}
+    assert open_dead_letters(uris[0])[0].read() == {0: "http_422"}
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,17 @@ def test_a_task_instances_folder_is_that_of_its_runs_one_life(tmp_path):
     for mark, count in zip(marks, (1, 2), strict=True):
         open_folder(f"{tmp_path}/{mark}", 1).write([LETTER] * count)
         if mark == marks[0]:
-            assert len(list(open_dead_letters(str(tmp_path)).iter_records())) == 1
+            assert len(list(open_dead_letters(str(tmp_path))[0].iter_records())) == 1
     with pytest.raises(ConfigurationError, match=f"made 2 times: choose among .*{marks[0]}, .*{marks[1]}"):
         open_dead_letters(str(tmp_path))
+
+
+def test_a_folder_that_is_named_in_several_ways_is_opened_once(tmp_path):
+    life = tmp_path / "20261101T000000Z-0123abcd"
+    open_folder(str(life), 1).write([LETTER])
+    names = [str(life), f"{life}/", f"file:{life}", f"file://localhost{life}", str(tmp_path), f"file://{tmp_path}/"]
+    [folder] = open_dead_letters(*names)
+    assert folder.read() == {0: "http_422"}
 
 
 def test_a_broken_list_of_parts_is_no_reason_to_refuse_a_task_its_folder(tmp_path):
