@@ -130,7 +130,9 @@ class DeadLetterFolder:
         self._check_there(there)
         known = self._known.union(parts)
         try:
-            self._files.write(part, b"\n".join((*map(orjson.dumps, plain), b"")))
+            data = b"\n".join((*map(orjson.dumps, plain), b""))
+            while not self._files.write(part, data):  # a replay writes, too, while the task runs
+                part = self._next_part({*there, *parts, part})
             self._files.list_parts(known | {part})
         except Exception as error:
             raise DeadLetterStoreError(f"{self._named([part])} cannot be written: {error}") from error

@@ -99,30 +99,54 @@ class PartFiles:
         except Exception as error:  # noqa: BLE001  (whatever the storage raises)
             return error
 
-    def write(self, part: PartId, data: bytes) -> None:
-        """Write a part, and return when it is durable."""
+    def write(self, part: PartId, data: bytes) -> bool:
+        """Write a part, and return when it is durable.
+
+        :return: False, and nothing is written, when a file has its name: another writer's, who was faster. Only a
+            local disk can tell.
+        """
         if isinstance(self._path, Path):
             _make_folders(self._path, self._mode)
         else:
             self._path.mkdir(parents=True, exist_ok=True)
-        self._write_whole(self.file(part), data)
+        return self._write_whole(self.file(part), data, place=_place_new)
 
     def list_parts(self, parts: Iterable[PartId]) -> None:
         """Write ``parts.json``."""
-        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode())
+        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode(), place=_replace)
 
-    def _write_whole(self, file: FolderPath, data: bytes) -> None:
-        """Write a file that is there whole or not at all, as object stores do by themselves."""
+    def _write_whole(self, file: FolderPath, data: bytes, place: Callable[[Path, Path], bool]) -> bool:
+        """Write a file that is there whole or not at all, as object stores do by themselves.
+
+        :param place: puts a local file that is written in its place. :return: what that returns.
+        """
         if not isinstance(file, Path):
             file.write_bytes(data)
-            return
+            return True
         # Not the process id: two containers that share a volume have the same one.
         unfinished = file.with_suffix(f".{secrets.token_hex(4)}.unfinished")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         with os.fdopen(descriptor, "wb") as opened:
             unfinished.chmod(self._mode)
             opened.write(data)
-        unfinished.replace(file)
+        return place(unfinished, file)
+
+
+def _replace(unfinished: Path, file: Path) -> bool:
+    unfinished.replace(file)
+    return True
+
+
+def _place_new(unfinished: Path, file: Path) -> bool:
+    try:
+        file.hardlink_to(unfinished)
+    except FileExistsError:
+        unfinished.unlink()
+        return False
+    except OSError:  # not every file system has hard links
+        return _replace(unfinished, file)
+    unfinished.unlink()
+    return True
 
 
 def _make_folders(path: Path, mode: int) -> None:

@@ -1,5 +1,6 @@
 """Parts of a dead-letter folder: a missing one is noticed, each is read once, and many at once."""
 
+import errno
 import os
 import re
 import shutil
@@ -75,6 +76,31 @@ def test_what_two_wrote_into_one_folder_is_all_listed(written, letter):
     remove(written, "3-2.jsonl")
     with pytest.raises(DeadLettersGoneError, match=r"3-2\.jsonl"):
         DeadLetterFolder(written).read()
+
+
+def test_two_that_write_at_once_overwrite_nothing(written, letter):
+    class Overtaken(DeadLetterFolder):
+        """Another one writes when this one has chosen the number of its part."""
+
+        def _next_part(self, parts):
+            part = super()._next_part(parts)
+            if part == (2, 3):
+                DeadLetterFolder(written).write([letter(77)])
+            return part
+
+    assert Overtaken(written, 2).write([letter(88)]) == (2, 4)
+    assert {77, 88} <= DeadLetterFolder(written).read().keys()
+    assert not list(written.glob("*.unfinished"))
+
+
+def test_where_there_are_no_hard_links_parts_are_written_all_the_same(tmp_path, letter, monkeypatch):
+    def refuse(self, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    DeadLetterFolder(tmp_path, 1).write([letter(1)])
+    assert DeadLetterFolder(tmp_path).read() == {1: "http_422"}
+    assert not list(tmp_path.glob("*.unfinished"))
 
 
 def test_a_part_that_the_list_does_not_have_yet_counts(written, letter):
