@@ -4,7 +4,7 @@ import pytest
 from tasks import sql_to_rest
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.operators.upstream_reports import Reports, instances_of, parse_of
+from airflow_async_rest.operators.upstream_reports import Reports, instances_of, parse_of, reports_in
 
 
 def replay(**arguments):
@@ -62,3 +62,27 @@ def test_what_may_never_have_been_read_is_said(reports, words):
     said = list(reports.wrong())
     assert len(said) == len(words)
     assert all(word in text for word, text in zip(words, said, strict=True))
+
+
+ONE, OTHER = {"dead_letters": None, "complete": True}, {"dead_letters": "file:///x", "complete": False}
+
+
+@pytest.mark.parametrize(
+    ("value", "reports"),
+    [
+        (ONE, [ONE]),
+        ([ONE, OTHER], [ONE, OTHER]),
+        ((ONE, OTHER), [ONE, OTHER]),
+        ({"first": ONE, "second": OTHER}, [ONE, OTHER]),
+        ([ONE, None], []),
+        ([[ONE]], []),
+        ({"dead_letters": None}, []),
+        ([], []),
+        ({}, []),
+        ("text", []),
+        (7, []),
+        (None, []),
+    ],
+)
+def test_a_task_may_return_the_reports_of_several_deliveries(value, reports):
+    assert reports_in(value) == reports
