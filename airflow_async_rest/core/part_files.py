@@ -127,7 +127,7 @@ class PartFiles:
         unfinished = file.with_suffix(f".{secrets.token_hex(4)}.unfinished")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         with os.fdopen(descriptor, "wb") as opened:
-            unfinished.chmod(self._mode)
+            _widen(unfinished, self._mode)
             opened.write(data)
         return place(unfinished, file)
 
@@ -156,7 +156,13 @@ def _make_folders(path: Path, mode: int) -> None:
         if not folder.exists():
             with suppress(FileExistsError):  # another task was faster
                 folder.mkdir(mode=mode)
-                folder.chmod(mode)
+                _widen(folder, mode)
+
+
+def _widen(path: Path, mode: int) -> None:
+    """Give what was made the whole mode, where the umask has left less of it, and where a volume lets that be said."""
+    with suppress(PermissionError):
+        path.chmod(mode)
 
 
 def to_runs(parts: Iterable[PartId]) -> list[list[int]]:

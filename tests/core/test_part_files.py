@@ -93,6 +93,16 @@ def test_two_that_write_at_once_overwrite_nothing(written, letter):
     assert not list(written.glob("*.unfinished"))
 
 
+def test_a_volume_that_lets_nobody_change_modes_takes_parts_all_the_same(tmp_path, letter, monkeypatch):
+    def refuse(self, mode):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    DeadLetterFolder(tmp_path / "x", 1).write([letter(1)])
+    assert DeadLetterFolder(tmp_path / "x").read() == {1: "http_422"}
+    assert (tmp_path / "x" / "1-1.jsonl").stat().st_mode & 0o077 == 0
+
+
 def test_where_there_are_no_hard_links_parts_are_written_all_the_same(tmp_path, letter, monkeypatch):
     def refuse(self, target):
         raise OSError(errno.EPERM, "Operation not permitted")
