@@ -256,6 +256,12 @@ class ReadFirst:
             )
         return chunks
 
+    @property
+    def columns(self) -> Sequence[str] | None:
+        """Return the names of the columns, once the query has run."""
+        columns: Sequence[str] | None = self._chunks.columns
+        return columns
+
     def __iter__(self) -> Iterator[Sequence[Mapping[str, Any]]]:
         """Give the chunks."""
         return iter(list(self._chunks))

@@ -1,5 +1,6 @@
 """Where dead letters are kept: a folder for each task instance, on a disk or in object storage."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(.*)", re.DOTALL)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/)|(?!//))(/.*)", re.DOTALL | re.IGNORECASE)
+_LONGEST_NAME_BYTES = 255  # of a file, on nearly every file system
 _OWNERS_MODE, _WIDEST_MODE = 0o600, 0o666
 
 
@@ -51,9 +53,13 @@ class TaskScope:
 
 
 def _segment(name: str) -> str:
-    """Return an id as the name of one folder: Airflow lets a run be called ``..``."""
+    """Return an id as the name of one folder: Airflow lets a run be called ``..``, or have 250 letters."""
     quoted = re.sub(r"[%/\\\0]", lambda found: f"%{ord(found[0]):02X}", name)
-    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+    quoted = quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+    if len(quoted.encode()) <= _LONGEST_NAME_BYTES:
+        return quoted
+    digest = hashlib.blake2b(quoted.encode(), digest_size=16).hexdigest()
+    return f"{quoted.encode()[: _LONGEST_NAME_BYTES - len(digest) - 1].decode(errors='ignore')}-{digest}"
 
 
 def dead_letter_base(path: str | None = None) -> str:
@@ -126,19 +132,25 @@ def open_folder(uri: str, try_number: int | None = None, *, argument: str = "dea
     return folder
 
 
-def open_dead_letters(uri: str) -> DeadLetterFolder:
-    """Open a folder to be replayed; a task instance's, where its run had one life, is that life's.
+def open_dead_letters(*uris: str) -> list[DeadLetterFolder]:
+    """Open folders to be replayed, each once, however it is spelled.
 
-    :raises ConfigurationError: when nothing ever was in it, as a misspelt one.
+    A task instance's, where its run had one life, is that life's.
+
+    :raises ConfigurationError: when nothing ever was in one, as in a misspelt one.
     """
-    folder = open_folder(uri, argument="dead_letters")
-    if folder.parts():
-        return folder
-    lives = lives_below(uri)
-    if len(lives) == 1:
-        return open_folder(lives[0], argument="dead_letters")
-    several = f" Its run was made {len(lives)} times: choose among {', '.join(lives)}." if lives else ""
-    raise ConfigurationError(f"dead_letters: there is no folder {uri!r} with dead letters in it.{several}")
+    found: dict[str, DeadLetterFolder] = {}
+    for uri in uris:
+        place, folder = storage_uri("dead_letters", uri).rstrip("/"), open_folder(uri, argument="dead_letters")
+        if not folder.parts():
+            lives = lives_below(uri)
+            if len(lives) != 1:
+                several = f" Its run was made {len(lives)} times: choose among {', '.join(lives)}." if lives else ""
+                raise ConfigurationError(f"dead_letters: there is no folder {uri!r} with dead letters in it.{several}")
+            [place] = lives
+            folder = open_folder(place, argument="dead_letters")
+        found.setdefault(place, folder)
+    return [*found.values()]
 
 
 def lives_below(uri: str) -> list[str]:

@@ -17,7 +17,7 @@ from airflow_async_rest.core.batch_source import BatchSource
 from airflow_async_rest.core.bodies import is_json_type, without_texts
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.errors import ConfigurationError, KilledError, StoppedError
 from airflow_async_rest.core.headers import check_content_encoding, find_header, text_headers
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.journal import Log
@@ -91,6 +91,7 @@ def row_job(
     :param replay: send only these of the window's dead letters, as they were, and no rows; None: the rows.
     :param expected: see :class:`~airflow_async_rest.core.job.Job`.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
+    :raises StoppedError: when the state store fails in a replay.
     """
     endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
     if sending.transform is not None and not callable(sending.transform):
@@ -135,6 +136,12 @@ def row_job(
             redact=settings.redact,
         )
         source = BatchSource(rows, form)
+    if not scope.life.is_known and scope.try_number > 1:
+        if replay is not None:
+            raise StoppedError("the task state store does not answer, and it knows where the dead letters are")
+        # Parts in the folder may have the numbers of those that a checkpoint counts, and be of another life of the run.
+        log.warning("The task state store does not say where an earlier try has left its dead letters: all is sent.")
+        source_parts = None
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     folder, build = open_folder(uri, scope.try_number), builder.build
     if replay is not None:
@@ -177,7 +184,7 @@ def replay_job(
     _check_batch(sending)
     only = LetterFilter(reasons)
     replay = Replay(
-        map(open_dead_letters, uris),
+        open_dead_letters(*uris),
         only.matches,
         json_encoder(),
         sending.request_retry,

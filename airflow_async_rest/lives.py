@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MARK = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _KEY = "life"
 _SECONDS_FOR_A_MARK = 10.0
+_SECONDS_FOR_A_LATER_TRY = 60.0
 # Calls of deliver() in several threads of a first try have one life.
 _turn = threading.Lock()
 
@@ -42,27 +43,41 @@ UNMARKED = Life()
 
 
 def life_of(context: "Context") -> Life:
-    """Find out the life; its first try begins it. A state store that fails costs 10 s at most."""
+    """Find out the life; its first try begins it.
+
+    A state store that fails costs a first try 10 s at most; a later one a minute, because without the mark it does not
+    find what the tries before have left.
+    """
     store = context.get("task_state_store")
     if store is None:
         return UNMARKED
-    thread = WorkerThread("async-rest-life")
+    thread, given_up, try_number = WorkerThread("async-rest-life"), threading.Event(), context["ti"].try_number
     with _turn:
         try:
-            mark = thread.wait_for(lambda: _keep_mark(store, context["ti"].try_number), _SECONDS_FOR_A_MARK)
+            mark = thread.wait_for(
+                lambda: _find_mark(store, try_number, given_up),
+                _SECONDS_FOR_A_MARK if try_number == 1 else _SECONDS_FOR_A_LATER_TRY,
+            )
+            if mark and try_number > 1:
+                thread.begin(store.set, _KEY, mark)  # the store forgets what nobody has changed for 30 days
         except Exception:  # noqa: BLE001  (it costs resumability, not the delivery)
             return Life(is_known=False)
         finally:
+            given_up.set()
             thread.close()
     return Life(mark)
 
 
-def _keep_mark(store: "StateStore", try_number: int) -> str:
-    """Return the mark, which a first try makes; empty where that left none."""
+def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:
+    """Return the mark, which a first try makes; empty where that left none.
+
+    :param given_up: set when nobody waits any more: what this try leaves is where there is no mark.
+    """
     mark = store.get(_KEY)
-    if mark is None and try_number > 1:
+    if isinstance(mark, str) and MARK.fullmatch(mark):
+        return mark
+    if mark is None and (try_number > 1 or given_up.is_set()):
         return ""
-    if not (isinstance(mark, str) and MARK.fullmatch(mark)):
-        mark = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-    store.set(_KEY, mark)  # each time: the store forgets what nobody has changed for 30 days
+    mark = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    store.set(_KEY, mark)
     return mark

@@ -61,7 +61,7 @@ def replay_request(context: "Context") -> LetterFilter | None:
             lambda: _take_up_request(store, ti.max_tries),
             PATIENT_LOAD_SECONDS if was_cleared else _SECONDS_FOR_A_CALL,
         )
-    except ConfigurationError:
+    except (ConfigurationError, StoppedError):
         raise
     except Exception as error:
         if was_cleared:
@@ -81,8 +81,11 @@ def _take_up_request(store: StateStore, max_tries: int) -> LetterFilter | None:
         return None
     chosen = LetterFilter.from_json(request, payloads=shows_payloads())
     if asked is not None:
-        store.set("replaying", {**asked, "accepted": max_tries})
-        store.delete("replay")
+        try:
+            store.set("replaying", {**asked, "accepted": max_tries})
+            store.delete("replay")
+        except Exception as error:  # known to be asked for, whatever max_tries says: the retries may have been changed
+            raise StoppedError(f"the state store fails, which has requests to replay: {error}") from error
     return chosen
 
 

@@ -113,13 +113,13 @@ def counts(report):
     return [report[name] for name in ("read", "delivered", "failed", "unfinished")]
 
 
-def replay_folder(api, path, batch=None, reasons=None):
+def replay_folder(api, path, batch=None, reasons=None, **settings):
     """Replay what lies in a folder."""
     only = LetterFilter(reasons)
     how = (json_encoder(), RequestRetry(), batch)
     replay = Replay([DeadLetterFolder(path)], only.matches, *how, unreadable_too=only.unreadable_too)
-    job = make_job(api, path, source=replay, build=replay.build, folder=replay, fingerprint=None, max_failures=1000)
-    return run(job)
+    parts = {"source": replay, "build": replay.build, "folder": replay, "fingerprint": None, "max_failures": 1000}
+    return run(make_job(api, path, **parts, **settings))
 
 
 class Database:

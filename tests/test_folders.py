@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_async_rest.core.dead_letters import RESET
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.folders import (
@@ -110,6 +111,18 @@ def test_each_id_has_a_folder_of_its_own_and_usual_ones_are_as_they_are_called()
     assert TaskScope(life=Life("a mark")).folder_uri("/base") == "file:///base/no_dag/no_run/no_task/-1/a mark"
 
 
+LONG = ["d" * 250, "\N{GREEK SMALL LETTER ALPHA}" * 250, "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 300, "a/" * 150, "." * 300]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_an_id_that_is_longer_than_a_folders_name_may_be_has_a_folder_all_the_same(name, tmp_path):
+    uris = [TaskScope(run_id=each).folder_uri(str(tmp_path)) for each in (name, name + "x", name)]
+    for uri in uris:
+        open_folder(uri, 1).write([LETTER])
+    assert uris[0] == uris[2] != uris[1]
+    assert open_dead_letters(uris[0])[0].read() == {0: "http_422"}
+
+
 @pytest.mark.parametrize(
     ("text", "mode"), [("", 0o600), ("0600", 0o600), ("640", 0o640), ("0o644", 0o644), (" 0660 ", 0o660)]
 )
@@ -132,9 +145,25 @@ def test_a_task_instances_folder_is_that_of_its_runs_one_life(tmp_path):
     for mark, count in zip(marks, (1, 2), strict=True):
         open_folder(f"{tmp_path}/{mark}", 1).write([LETTER] * count)
         if mark == marks[0]:
-            assert len(list(open_dead_letters(str(tmp_path)).iter_records())) == 1
+            assert len(list(open_dead_letters(str(tmp_path))[0].iter_records())) == 1
     with pytest.raises(ConfigurationError, match=f"made 2 times: choose among .*{marks[0]}, .*{marks[1]}"):
         open_dead_letters(str(tmp_path))
+
+
+def test_a_folder_that_is_named_in_several_ways_is_opened_once(tmp_path):
+    life = tmp_path / "20261101T000000Z-0123abcd"
+    open_folder(str(life), 1).write([LETTER])
+    names = [str(life), f"{life}/", f"file:{life}", f"file://localhost{life}", str(tmp_path), f"file://{tmp_path}/"]
+    [folder] = open_dead_letters(*names)
+    assert folder.read() == {0: "http_422"}
+
+
+def test_a_broken_list_of_parts_is_no_reason_to_refuse_a_task_its_folder(tmp_path):
+    open_folder(str(tmp_path), 1).write([LETTER])
+    (tmp_path / "parts.json").write_text("")
+    folder = open_folder(str(tmp_path), 2)
+    folder.write([RESET])
+    assert folder.read() == {}
 
 
 def test_storage_is_named_by_its_argument():

@@ -72,23 +72,27 @@ class DeadLetterFolder:
         """
         return self._look()[1]
 
-    def _look(self) -> tuple[set[PartId], list[PartId]]:
-        """Find the parts that there are, and those that there should be."""
+    def _look(self) -> tuple[set[PartId], list[PartId], ValueError | None]:
+        """Find the parts that there are, those that there should be, and why these are not known."""
         try:
             there, listed = self._files.look()
         except Exception as error:
             raise DeadLetterStoreError(f"the dead-letter folder {self._path} cannot be read: {error}") from error
         if listed is None:  # as the first version left it: parts of a try are numbered from 1
             last = dict(sorted(there))
-            return there, [(number, seq) for number in last for seq in range(1, last[number] + 1)]
-        return there, sorted({*listed, *(part for part in there if part > min(listed, default=(0, 0)))})
+            return there, [(number, seq) for number in last for seq in range(1, last[number] + 1)], None
+        if isinstance(listed, ValueError):
+            return there, sorted(there), listed
+        return there, sorted({*listed, *(part for part in there if part > min(listed, default=(0, 0)))}), None
 
     def live_parts(self) -> list[PartId]:
         """List the parts from the last start-over on; what is before it is void, and need not be readable.
 
-        :raises DeadLetterStoreError: when one of them is missing, or is not what was written.
+        :raises DeadLetterStoreError: when one of them is missing, or is not what was written; or when nobody knows.
         """
-        parts = self.parts()
+        _, parts, unknown = self._look()
+        if unknown is not None:
+            raise DeadLetterStoreError(f"which dead letters there are in {self._path} cannot be read: {unknown}")
         failures = self._learn(parts)
         live = []
         for part in reversed(parts):
@@ -120,7 +124,7 @@ class DeadLetterFolder:
         """
         lines = BytesIO()  # each is let go at once, and the whole is not copied
         lines.writelines(map(_line, records))
-        there, parts = self._look()
+        there, parts, _ = self._look()
         begins = RESET in records
         if begins:  # it comes after all there is, of whatever try, and so does what follows
             self._try_number = max(self._try_number or 1, max(there.union(parts), default=(1, 0))[0])
@@ -130,7 +134,8 @@ class DeadLetterFolder:
         self._check_there(there)
         known = self._known.union(parts)
         try:
-            self._files.write(part, lines.getvalue())
+            while not self._files.write(part, lines.getvalue()):  # a replay writes, too, while the task runs
+                part = self._next_part({*there, *parts, part})
             self._files.list_parts(known | {part})
         except Exception as error:
             raise DeadLetterStoreError(f"{self._named([part])} cannot be written: {error}") from error

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
@@ -170,17 +170,19 @@ class Keeper:
         if checkpoint.is_done_for(self._try):
             return await self._resume_done(folder, checkpoint)
         letters = await self._files.call(folder.read, checkpoint.parts)
-        for index in checkpoint.resolved:
+        self._check_not_void(checkpoint, await self._files.call(folder.live_parts))
+        latest = await self._files.call(folder.read_latest)
+        # In a part that counts, whatever a replay has said since.
+        unsaid = checkpoint.resolved & (letters.keys() | latest.keys())
+        if not self._replays:
+            # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
+            passed = frozenset(index for index in latest if index < checkpoint.position)
+            unsaid |= passed - letters.keys() - checkpoint.unfinished
+        for index in unsaid:
             letters.pop(index, None)
+            latest.pop(index, None)
         # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
         counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
-        live = await self._files.call(folder.live_parts)
-        if checkpoint.parts and live[0] > checkpoint.parts[-1]:
-            raise ValueError("a later try has started over, and left no checkpoint")
-        latest = await self._files.call(folder.read_latest)
-        unsaid = checkpoint.resolved & latest.keys()
-        for index in unsaid:
-            del latest[index]
         known = {index: letter.reason for index, letter in latest.items()}
         if (
             self._replays
@@ -194,8 +196,8 @@ class Keeper:
         again = checkpoint.unfinished & letters.keys() & known.keys() if is_kept else frozenset[int]()
         checkpoint = checkpoint.with_dead(letters[index] for index in again).without(again)
         counted |= {index: letters[index] for index in again}
+        left = frozenset() if self._replays else self._left_alone(counted.keys() & known.keys(), known)
         delivered = checkpoint.unfinished & (letters.keys() - known.keys())
-        left = frozenset() if self._replays else self._left_alone(counted.keys() & known.keys(), counted)
         return Resume(
             checkpoint.without(delivered),
             delivered=delivered,
@@ -210,16 +212,30 @@ class Keeper:
         )
 
     async def _resume_done(self, folder: DeadLetterFolder, checkpoint: Checkpoint) -> Resume:
-        """Return the account of a try that succeeded; its dead letters are only shown, so they need not be readable."""
+        """Return the account of a try that succeeded; its dead letters are only shown, so they need not be readable.
+
+        :raises ValueError: when they are void.
+        """
         sample: tuple[Record, ...] = ()
+        live: list[PartId] = []
         with self._journal.complaining("show the dead letters"):
+            live = await self._files.call(folder.live_parts)
             sample = await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE)))
+        self._check_not_void(checkpoint, live)
         dead = frozenset(record["index"] for record in sample)
         return Resume(checkpoint, left=dead, sample=sample, report=checkpoint.report)
 
     @staticmethod
+    def _check_not_void(checkpoint: Checkpoint, live: Sequence[PartId]) -> None:
+        if checkpoint.parts and live and live[0] > checkpoint.parts[-1]:
+            raise ValueError("a later try has started over, and left no checkpoint")
+
+    @staticmethod
     def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
-        """Find the dead letters that no retry sends again: the API took them, and may act on them twice."""
+        """Find the dead letters that no retry sends again: the API took them, and may act on them twice.
+
+        :param reasons: the latest ones, which may be those of a replay.
+        """
         return frozenset(index for index in indexes if reasons[index] == UNREADABLE)
 
     async def begin(self, resume: Resume | None) -> None:
@@ -271,6 +287,8 @@ class Keeper:
         if failure is not None:
             checkpoint = checkpoint.before(snapshot.records)
             recorder.give_back(snapshot)
+        elif report is not None:  # else the next try would take it for done
+            failure = await self._find_missing_parts()
         state: dict[str, Any] = {}
         if self._fingerprint is not None:
             state["checkpoint"] = replace(checkpoint, report=report if failure is None else None).to_json()
@@ -287,6 +305,14 @@ class Keeper:
         try:
             if records:
                 self._parts.append(await self._files.call(self._folder.write, records))
+        except DeadLetterStoreError as failure:
+            return failure
+        return None
+
+    async def _find_missing_parts(self) -> DeadLetterStoreError | None:
+        """Look whether all parts that count are still there. :return: which are not."""
+        try:
+            await self._files.call(self._folder.check, self._parts)
         except DeadLetterStoreError as failure:
             return failure
         return None
@@ -338,8 +364,7 @@ class Keeper:
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True, report=report)
-                if self._begun:
-                    await self._files.call(self._folder.check, self._parts)
+                lost = await self._find_missing_parts() if self._begun else None
         except (LoadError, ConfigurationError) as failure:
             self._journal.complain("stage the last rows; a retry fetches them again", failure)
         except (DeadLetterStoreError, TimeoutError) as failure:

@@ -276,8 +276,11 @@ class LoadKeeper(Keeper):
         :param is_good: tells, once it is known which rows were refused, whether anything is left to do.
         :raises LoadError: when the database does not do it; then it has done nothing, unless only the answer to its
             commit was lost, which the next try finds out.
+        :raises DeadLetterStoreError: when parts are missing: the next try begins anew, so nothing may be loaded yet.
         """
         await self.write(recorder, None, last=True)
+        if missing := await self._find_missing_parts():
+            raise missing
         async with self._turn:
             if self._over or recorder.unfinished:
                 raise LoadError("not all rows could be staged; a retry goes on from those that are")

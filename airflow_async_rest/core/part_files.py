@@ -8,6 +8,7 @@ goes by age takes it last. It is written after the part, so it may lack one, and
 import json
 import os
 import re
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,10 +61,10 @@ class PartFiles:
         """Return the path of a part."""
         return self._path / f"{part[0]}-{part[1]}.jsonl"
 
-    def look(self) -> tuple[set[PartId], list[PartId] | None]:
+    def look(self) -> tuple[set[PartId], list[PartId] | ValueError | None]:
         """Return the parts that are there, and those that ``parts.json`` lists.
 
-        :return: None for the list where there is none: the first version wrote none.
+        :return: None for the list where there is none: the first version wrote none; an error where it is no list.
         """
         try:
             names = [file.name for file in self._path.iterdir()]
@@ -74,7 +75,11 @@ class PartFiles:
         there = {(int(match[1]), int(match[2])) for match in map(_PART_NAME.fullmatch, names) if match}
         if _LIST_NAME not in names:
             return there, None
-        return there, from_runs(json.loads((self._path / _LIST_NAME).read_bytes())["parts"])
+        data = (self._path / _LIST_NAME).read_bytes()
+        try:
+            return there, from_runs(json.loads(data)["parts"])
+        except (ValueError, TypeError, LookupError):
+            return there, ValueError(f"{_LIST_NAME} is not what was written: {data[:80]!r}")
 
     def read(self, parts: Sequence[PartId]) -> Iterator[bytes | Exception]:
         """Yield the content of parts, in their order; or why a part cannot be read.
@@ -94,29 +99,54 @@ class PartFiles:
         except Exception as error:  # noqa: BLE001  (whatever the storage raises)
             return error
 
-    def write(self, part: PartId, data: bytes) -> None:
-        """Write a part, and return when it is durable."""
+    def write(self, part: PartId, data: bytes) -> bool:
+        """Write a part, and return when it is durable.
+
+        :return: False, and nothing is written, when a file has its name: another writer's, who was faster. Only a
+            local disk can tell.
+        """
         if isinstance(self._path, Path):
             _make_folders(self._path, self._mode)
         else:
             self._path.mkdir(parents=True, exist_ok=True)
-        self._write_whole(self.file(part), data)
+        return self._write_whole(self.file(part), data, place=_place_new)
 
     def list_parts(self, parts: Iterable[PartId]) -> None:
         """Write ``parts.json``."""
-        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode())
+        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode(), place=_replace)
 
-    def _write_whole(self, file: FolderPath, data: bytes) -> None:
-        """Write a file that is there whole or not at all, as object stores do by themselves."""
+    def _write_whole(self, file: FolderPath, data: bytes, place: Callable[[Path, Path], bool]) -> bool:
+        """Write a file that is there whole or not at all, as object stores do by themselves.
+
+        :param place: puts a local file that is written in its place. :return: what that returns.
+        """
         if not isinstance(file, Path):
             file.write_bytes(data)
-            return
-        unfinished = file.with_suffix(f".{os.getpid()}.unfinished")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
+            return True
+        # Not the process id: two containers that share a volume have the same one.
+        unfinished = file.with_suffix(f".{secrets.token_hex(4)}.unfinished")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
         with os.fdopen(descriptor, "wb") as opened:
-            unfinished.chmod(self._mode)
+            _widen(unfinished, self._mode)
             opened.write(data)
-        unfinished.replace(file)
+        return place(unfinished, file)
+
+
+def _replace(unfinished: Path, file: Path) -> bool:
+    unfinished.replace(file)
+    return True
+
+
+def _place_new(unfinished: Path, file: Path) -> bool:
+    try:
+        file.hardlink_to(unfinished)
+    except FileExistsError:
+        unfinished.unlink()
+        return False
+    except OSError:  # not every file system has hard links
+        return _replace(unfinished, file)
+    unfinished.unlink()
+    return True
 
 
 def _make_folders(path: Path, mode: int) -> None:
@@ -126,7 +156,13 @@ def _make_folders(path: Path, mode: int) -> None:
         if not folder.exists():
             with suppress(FileExistsError):  # another task was faster
                 folder.mkdir(mode=mode)
-                folder.chmod(mode)
+                _widen(folder, mode)
+
+
+def _widen(path: Path, mode: int) -> None:
+    """Give what was made the whole mode, where the umask has left less of it, and where a volume lets that be said."""
+    with suppress(PermissionError):
+        path.chmod(mode)
 
 
 def to_runs(parts: Iterable[PartId]) -> list[list[int]]:

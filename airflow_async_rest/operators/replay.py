@@ -201,8 +201,8 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         from airflow_async_rest import folders  # noqa: PLC0415
 
         counts: Counter[str] = Counter()
-        for uri in uris:
-            counts.update(folders.open_dead_letters(uri).read().values())
+        for folder in folders.open_dead_letters(*uris):
+            counts.update(folder.read().values())
         chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
         self.log.info("Preview: %d dead letters would be sent: %s.", sum(chosen.values()), chosen or "none")
         return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": uris}

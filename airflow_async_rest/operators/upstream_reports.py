@@ -67,8 +67,8 @@ def find_reports(ti: Any, task: Any) -> Reports:
     pairs = list(zip(indexes, values, strict=True))
     return Reports(
         task.task_id,
-        [value for _, value in pairs if is_report(value)],
-        [_name(task.task_id, index, states[index]) for index, value in pairs if not is_report(value)],
+        [report for _, value in pairs for report in reports_in(value)],
+        [_name(task.task_id, index, states[index]) for index, value in pairs if not reports_in(value)],
         pushes=getattr(task, "partial_kwargs", {}).get("do_xcom_push", getattr(task, "do_xcom_push", True)),
     )
 
@@ -81,9 +81,14 @@ def instances_of(task_id: str, states: Mapping[str, str | None]) -> dict[int, st
     return {int(name.removeprefix(task_id).strip("_") or _UNMAPPED): state for name, state in states.items()}
 
 
-def is_report(value: Any) -> bool:
-    """Tell whether a task has returned a report."""
-    return isinstance(value, Mapping) and {"dead_letters", "complete"} <= value.keys()
+def reports_in(value: Any) -> list[Mapping[str, Any]]:
+    """Return the reports that a task has returned: one, or a list or a dict of several of ``deliver``."""
+    if isinstance(value, Mapping):
+        several = [value] if {"dead_letters", "complete"} <= value.keys() else list(value.values())
+    else:
+        several = list(value) if isinstance(value, list | tuple) else []
+    are_reports = all(isinstance(one, Mapping) and {"dead_letters", "complete"} <= one.keys() for one in several)
+    return several if are_reports else []
 
 
 def leaves_reports(task: Any) -> bool:

@@ -2,6 +2,7 @@ import json
 import os
 import tracemalloc
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -219,7 +220,8 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path):
 def test_a_write_that_fails_leaves_no_part_and_its_number_is_used_again(folder, letter, monkeypatch):
     folder.write([letter(0)])
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.replace", lambda self, target: os.open("/nowhere/at/all", os.O_RDONLY))
+        for name in ("hardlink_to", "replace"):
+            patch.setattr(Path, name, lambda self, target: os.open("/nowhere/at/all", os.O_RDONLY))
         with pytest.raises(DeadLetterStoreError):
             folder.write([letter(1)])
     assert folder.parts() == [(1, 1)]

@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from engine import Rows, Store, counts, make_bulk_job, make_job, run
+from engine import Rows, Store, counts, make_bulk_job, make_job, replay_folder, run
 
 from airflow_async_rest import Batch
 from airflow_async_rest.core.checkpoint import Try
-from airflow_async_rest.core.dead_letters import DeadLetterFolder
+from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder
 from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, KilledError
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper
@@ -92,6 +92,18 @@ def test_what_was_dead_and_accepted_is_shown_even_if_its_parts_are_gone(api, one
         part.unlink()
     assert one_try(2, store=store, max_failures=1) == first
     assert api.seen == []
+
+
+def test_what_is_done_is_done_no_more_once_a_try_that_did_not_know_it_has_made_its_dead_letters_void(
+    api, one_try, tmp_path
+):
+    store = Store()
+    api.answer = failing(3)
+    one_try(1, store=store, max_failures=1)
+    DeadLetterFolder(tmp_path, 2).write([RESET])  # it started over, and was killed
+    api.answer = failing()
+    assert counts(one_try(3, store=store, max_failures=1)) == [250, 250, 0, 0]
+    assert len(api.seen) == 250
 
 
 def test_another_job_in_the_place_of_one_that_is_done_is_delivered(api, one_try):
@@ -182,6 +194,22 @@ def test_what_was_delivered_while_the_disk_was_full_is_not_sent_again(api, one_t
     assert DeadLetterFolder(tmp_path).read() == {}
 
 
+def test_what_was_delivered_while_the_disk_was_full_and_by_a_replay_counts_once(api, one_try, tmp_path):
+    store = Store()
+    api.answer = failing(3, 7, 9)
+    with pytest.raises(FailuresError):
+        one_try(1, store=store)
+    api.answer = failing(9)
+    with pytest.raises(DeadLetterStoreError):
+        one_try(2, store=store, folder=FullDisk(tmp_path, 2))
+    api.answer = failing()
+    replay_folder(api, tmp_path)
+    for number in (3, 4):
+        assert counts(one_try(number, store=store)) == [250, 250, 0, 0]
+        assert api.seen == []
+        del store["checkpoint"]["report"]
+
+
 def test_bulk_requests_that_a_full_disk_kept_no_letters_of_go_again_with_their_keys(api, tmp_path):
     store, batch = Store(), Batch(max_items=20, format="ndjson", split_on=())
     once = {"retry": RequestRetry(max_attempts=1), "this_try": Try(1, SERIES)}
@@ -196,6 +224,33 @@ def test_bulk_requests_that_a_full_disk_kept_no_letters_of_go_again_with_their_k
 
 
 # Beside a state store that is slow, or never answers.
+
+
+class Away(Store):
+    """A state store that takes, and tells, nothing."""
+
+    def get(self, key):
+        raise ConnectionError("the API server is away")
+
+    def set(self, key, value):
+        raise ConnectionError("the API server is away")
+
+
+def test_what_is_dead_only_to_a_try_that_knew_of_no_account_is_dead_no_more(api, one_try, tmp_path):
+    store = Store()
+    stop = StopSwitch()
+    api.answer = lambda seen: 200 if number_of(seen) < 150 else stop.pull(KilledError("killed")) or 200
+    with pytest.raises(KilledError):
+        one_try(1, store=store, stop=stop)
+    assert store["checkpoint"]["parts"] == []
+    api.answer = failing(3, 7)
+    with pytest.raises(FailuresError):  # it has sent all once more
+        one_try(2, store=Away())
+    assert DeadLetterFolder(tmp_path).read().keys() == {3, 7}
+    api.answer = failing()
+    assert counts(one_try(3, store=store)) == [250, 250, 0, 0]
+    assert {number_of(seen) for seen in api.seen}.isdisjoint({3, 7})
+    assert DeadLetterFolder(tmp_path).read() == {}
 
 
 class Slow(Store):
@@ -268,9 +323,9 @@ async def test_the_last_checkpoint_does_not_wait_for_older_progress(tmp_path, li
     await asyncio.to_thread(store.asked.wait, 30)
     asyncio.get_running_loop().call_later(0, store.go.set)  # once the last write waits
     until = asyncio.get_running_loop().time() + 30
-    await keeper.write_last(recorder, {"number": 2}, report={"read": 0}, until=until)
-    assert [key for call, key in store.calls if call == "set"] == ["checkpoint", "checkpoint", "settled", "progress"]
-    assert (store["checkpoint"]["report"], store["progress"]) == ({"read": 0}, {"number": 2})
+    await keeper.write_last(recorder, {"number": 2}, report=None, until=until)
+    assert [key for call, key in store.calls if call == "set"] == ["checkpoint", "checkpoint", "progress"]
+    assert store["progress"] == {"number": 2}
     keeper.close()
 
 

@@ -65,6 +65,31 @@ def test_what_the_api_took_and_nobody_can_read_is_sent_again_only_by_its_name(ap
     assert counts(report) == [250, 250, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("at_first", "at_the_replay", "reason", "sent"),
+    [(503, false_gzip, "answer_unreadable", []), (false_gzip, lambda: 503, "http_503", [7])],
+)
+def test_what_a_replay_found_out_decides_what_a_retry_sends(api, tmp_path, at_first, at_the_replay, reason, sent):
+    def check(response):
+        return None
+
+    store, first = Store(), at_first if callable(at_first) else lambda: at_first
+    api.answer = lambda seen: first() if number_of(seen) == 7 else 200
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path, response_check=check), store)
+    api.answer = lambda seen: at_the_replay()
+    named = ["http_503", "answer_unreadable"]
+    assert counts(replay_folder(api, tmp_path, reasons=named, response_check=check)) == [1, 0, 1, 0]
+    assert DeadLetterFolder(tmp_path).read() == {7: reason}
+    api.reset()
+    api.answer = lambda seen: 200
+    report = run(
+        make_job(api, tmp_path, folder=DeadLetterFolder(tmp_path, 2), max_failures=1, response_check=check), store
+    )
+    assert counts(report) == [250, 250 - 1 + len(sent), 1 - len(sent), 0]
+    assert [number_of(seen) for seen in api.seen] == sent
+
+
 def test_a_batch_that_nobody_can_read_is_left_alone_too(api, tmp_path):
     store = Store()
     api.answer = lambda seen: false_gzip(200)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+import shutil
 import threading
 from collections import Counter
 from itertools import count
@@ -411,6 +412,27 @@ def test_a_retry_after_a_full_disk_fetches_only_what_failed(fetch, database, api
     assert sorted(map(number_of, api.seen)) == [5, 7]
     assert ids(database) == expected_ids(set(range(60)) - {7})
     assert DeadLetterFolder(tmp_path).read() == {7: "http_500"}
+
+
+@pytest.mark.parametrize("max_failures", [0, 2])
+def test_nothing_is_loaded_when_the_dead_letters_are_gone_so_that_the_next_try_can_begin_anew(
+    fetch, database, api, tmp_path, monkeypatch, max_failures
+):
+    monkeypatch.setattr("airflow_async_rest.core.recorder._MOST_UNWRITTEN", 1)
+    folder = tmp_path / "folder"
+
+    def before(call):
+        if call == "commit" and (folder / "1-1.jsonl").exists():
+            shutil.rmtree(folder)
+
+    database.before = before
+    api.answer = failing(5, 7)
+    with pytest.raises(DeadLetterStoreError, match=r"1-1\.jsonl cannot be read: missing"):
+        fetch(max_failures=max_failures, folder=DeadLetterFolder(folder, 1))
+    assert database.rows == []
+    api.answer = failing()
+    assert account(fetch(folder=DeadLetterFolder(folder, 2))) == (60, 60, 0, 0, 0)
+    assert ids(database) == expected_ids(range(60))
 
 
 def test_a_retry_goes_on_from_the_checkpoint_of_an_earlier_release(fetch, database, api, tmp_path):

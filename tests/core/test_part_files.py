@@ -1,5 +1,6 @@
 """Parts of a dead-letter folder: a missing one is noticed, each is read once, and many at once."""
 
+import errno
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from engine import Rows, Store, counts, make_job, number_of, replay_folder, run
 
+from airflow_async_rest.core.checkpoint import Try
 from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder
 from airflow_async_rest.core.errors import DeadLettersGoneError, DeadLetterStoreError, FailuresError
 from airflow_async_rest.core.models import DeadLetter
@@ -76,6 +78,41 @@ def test_what_two_wrote_into_one_folder_is_all_listed(written, letter):
         DeadLetterFolder(written).read()
 
 
+def test_two_that_write_at_once_overwrite_nothing(written, letter):
+    class Overtaken(DeadLetterFolder):
+        """Another one writes when this one has chosen the number of its part."""
+
+        def _next_part(self, parts):
+            part = super()._next_part(parts)
+            if part == (2, 3):
+                DeadLetterFolder(written).write([letter(77)])
+            return part
+
+    assert Overtaken(written, 2).write([letter(88)]) == (2, 4)
+    assert {77, 88} <= DeadLetterFolder(written).read().keys()
+    assert not list(written.glob("*.unfinished"))
+
+
+def test_a_volume_that_lets_nobody_change_modes_takes_parts_all_the_same(tmp_path, letter, monkeypatch):
+    def refuse(self, mode):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    DeadLetterFolder(tmp_path / "x", 1).write([letter(1)])
+    assert DeadLetterFolder(tmp_path / "x").read() == {1: "http_422"}
+    assert (tmp_path / "x" / "1-1.jsonl").stat().st_mode & 0o077 == 0
+
+
+def test_where_there_are_no_hard_links_parts_are_written_all_the_same(tmp_path, letter, monkeypatch):
+    def refuse(self, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    DeadLetterFolder(tmp_path, 1).write([letter(1)])
+    assert DeadLetterFolder(tmp_path).read() == {1: "http_422"}
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
 def test_a_part_that_the_list_does_not_have_yet_counts(written, letter):
     shutil.copy(written / "parts.json", written / "kept")
     DeadLetterFolder(written, 2).write([letter(7)])  # and then the task is killed, before it writes the list
@@ -126,12 +163,33 @@ def test_a_job_whose_letters_are_removed_while_it_runs_fails_and_is_sent_again(
 
     api.answer = fail_for(range(5))
     with pytest.raises(DeadLetterStoreError, match=r"1-1\.jsonl cannot be read: missing"):
-        run(make_job(api, path, Removed(250), max_failures=max_failures), store)
+        run(make_job(api, path, Removed(250), max_failures=max_failures, this_try=Try(1, (3, 3))), store)
     api.seen.clear()
     api.answer = lambda seen: 200
-    assert counts(run(make_job(api, path, 250, folder=DeadLetterFolder(path, 2)), store)) == [250, 250, 0, 0]
+    again = make_job(api, path, 250, folder=DeadLetterFolder(path, 2), this_try=Try(2, (3, 3)))
+    assert counts(run(again, store)) == [250, 250, 0, 0]
     assert len(api.seen) == 250
     assert DeadLetterFolder(path).read() == {}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"parts": 1}', '{"parts": [[1]]}', '{"parts": [["a", 1, 2]]}', "{}"]
+)
+def test_where_the_list_of_parts_is_broken_a_replay_fails_and_a_retry_begins_again(api, tmp_path, content):
+    store = Store()
+    api.answer = fail_for(range(5))
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path), store)
+    (tmp_path / "parts.json").write_text(content)
+    api.seen.clear()
+    with pytest.raises(DeadLetterStoreError, match=r"parts\.json is not what was written"):
+        replay_folder(api, tmp_path)
+    assert api.seen == []
+    api.answer = fail_for([7])
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path, folder=DeadLetterFolder(tmp_path, 2)), store)
+    assert len(api.seen) == 250
+    assert DeadLetterFolder(tmp_path).read() == {7: "http_422"}
 
 
 def test_a_replay_whose_folder_is_removed_fails(api, written):

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -88,6 +89,21 @@ def test_a_retry_goes_on_where_a_try_of_the_first_version_ended(places, supervis
     assert ids(places.seen) == [4]
     assert supervisor.report["dead_letters"].endswith("/post/-1")
     assert "life" not in state
+
+
+def test_a_retry_that_does_not_know_its_life_does_not_go_on_with_parts_of_another(
+    places, supervisor, tmp_path, monkeypatch
+):
+    places.answer = but_for(4)
+    tried(supervisor, 1)
+    folder = Path(supervisor.report["dead_letters"].removeprefix("file://"))
+    other = (folder / "1-1.jsonl").read_text().replace('"index":3', '"index":6')
+    (folder.parent / "1-1.jsonl").write_text(other)
+    places.reset()
+    places.answer = lambda seen: 200
+    monkeypatch.setattr("airflow_async_rest.folders.life_of", lambda context: Life(is_known=False))
+    assert tried(supervisor, 2) == [10, 10, 0]
+    assert sorted(ids(places.seen)) == list(range(1, 11))
 
 
 @pytest.mark.parametrize("mode", ["append", "upsert"])
@@ -183,7 +199,35 @@ def test_a_life_is_marked_once_and_known_from_then_on():
 )
 def test_a_life_without_a_mark_is_that_of_earlier_versions(store, try_number, expected, monkeypatch):
     monkeypatch.setattr("airflow_async_rest.lives._SECONDS_FOR_A_MARK", 0.05)
+    monkeypatch.setattr("airflow_async_rest.lives._SECONDS_FOR_A_LATER_TRY", 0.05)
     assert life(store, try_number) == expected
+
+
+@pytest.mark.parametrize("try_number", [1, 2])
+def test_a_mark_that_cannot_be_kept_fresh_is_known_all_the_same(try_number):
+    store = Store()
+    mark = life(store)
+    store.fails_at = "set"
+    assert life(store, try_number) == mark
+
+
+def test_a_later_try_waits_longer_for_a_slow_store(monkeypatch):
+    store = Store()
+    mark = life(store)
+    store.at = lambda call: threading.Event().wait(0.2)
+    monkeypatch.setattr("airflow_async_rest.lives._SECONDS_FOR_A_MARK", 0.01)
+    assert life(store, 2) == mark
+
+
+def test_a_first_try_that_did_not_wait_for_its_mark_leaves_none(monkeypatch):
+    store, go, before = Store(), threading.Event(), set(threading.enumerate())
+    store.at = lambda call: go.wait(30)
+    monkeypatch.setattr("airflow_async_rest.lives._SECONDS_FOR_A_MARK", 0.01)
+    assert life(store) == Life(is_known=False)
+    [thread] = set(threading.enumerate()) - before
+    go.set()
+    thread.join(30)
+    assert store == {}
 
 
 def test_calls_of_several_threads_have_one_life():

@@ -257,8 +257,17 @@ def test_a_replay_that_is_killed_goes_on_with_the_rest(places, failed, monkeypat
     assert counts(after) == [100, 100, 0, 0, 0]
 
 
-@pytest.mark.parametrize("call", ["GetTaskStateStore", "SetTaskStateStore", "DeleteTaskStateStore"])
-def test_a_state_store_that_fails_does_not_make_a_replay_a_delivery(places, accepted, monkeypatch, call):
+@pytest.mark.parametrize(
+    ("call", "retries"),  # with 9, they were raised after the Clear
+    [
+        ("GetTaskStateStore", 2),
+        ("SetTaskStateStore", 2),
+        ("DeleteTaskStateStore", 2),
+        ("SetTaskStateStore", 9),
+        ("DeleteTaskStateStore", 9),
+    ],
+)
+def test_a_state_store_that_fails_does_not_make_a_replay_a_delivery(places, accepted, monkeypatch, call, retries):
     send = accepted.send
 
     def fail(msg):
@@ -269,10 +278,10 @@ def test_a_state_store_that_fails_does_not_make_a_replay_a_delivery(places, acce
     ask(accepted, reasons=["http_422"])
     with monkeypatch.context() as away:
         away.setattr(accepted, "send", fail)
-        state, error = clear(sql_to_rest(request_retry=ONCE, max_failures=20, retries=2), accepted)
+        state, error = clear(sql_to_rest(request_retry=ONCE, max_failures=20, retries=retries), accepted)
     assert (state, places.seen) == ("up_for_retry", [])
     assert "the state store fails" in str(error)
-    task = sql_to_rest(request_retry=ONCE, max_failures=20, retries=2)
+    task = sql_to_rest(request_retry=ONCE, max_failures=20, retries=retries)
     assert run_try(task, accepted, 3, max_tries=4)[0] == "success"
     assert sorted(ids(places.seen)) == REFUSED
 

@@ -133,6 +133,24 @@ def test_an_item_that_fails_is_a_dead_letter_and_the_others_are_loaded(places, w
     assert "gone" in letter["response_excerpt"]
 
 
+@pytest.mark.parametrize("conn_id", ["source_db", "lite"])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"endpoint": "locations/{idd}"}, {"query": {"of": "{idd}"}}, {"columns": {"id": "item.idd"}}],
+    ids=["endpoint", "query", "columns"],
+)
+def test_a_wrong_column_is_named_even_if_there_is_nothing_to_ask_for(
+    places, warehouse, connect, supervisor, tmp_path, conn_id, arguments
+):
+    connect("lite", conn_type="sqlite", host=str(tmp_path / "source.db"))
+    task = rest_to_sql(
+        sql="SELECT 1 AS id WHERE 1 = 2", sql_conn_id=conn_id, rows=None, **{"columns": ["id"]} | arguments
+    )
+    state, error = run_try(task, supervisor)
+    assert state == "failed"
+    assert "the column 'idd', which the rows do not have; they have: id" in str(error)
+
+
 def test_a_404_is_no_rows_where_that_is_said(places, warehouse, supervisor):
     places.answer = but_for({7: 404})
     assert run_try(rest_to_sql(missing_ok=True), supervisor) == ("success", None)

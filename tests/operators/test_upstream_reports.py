@@ -4,7 +4,7 @@ import pytest
 from tasks import sql_to_rest
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.operators.upstream_reports import Reports, instances_of, parse_of
+from airflow_async_rest.operators.upstream_reports import Reports, instances_of, parse_of, reports_in
 
 
 def replay(**arguments):
@@ -72,3 +72,27 @@ def test_a_replay_that_was_told_of_none_says_whose_it_left(dead_letters, found_n
     texts = list(reports.wrong(found_none=found_none))
     assert len(texts) == count
     assert all("those of task 'post' are not among them, in file:///x: write of='post'" in text for text in texts)
+
+
+ONE, OTHER = {"dead_letters": None, "complete": True}, {"dead_letters": "file:///x", "complete": False}
+
+
+@pytest.mark.parametrize(
+    ("value", "reports"),
+    [
+        (ONE, [ONE]),
+        ([ONE, OTHER], [ONE, OTHER]),
+        ((ONE, OTHER), [ONE, OTHER]),
+        ({"first": ONE, "second": OTHER}, [ONE, OTHER]),
+        ([ONE, None], []),
+        ([[ONE]], []),
+        ({"dead_letters": None}, []),
+        ([], []),
+        ({}, []),
+        ("text", []),
+        (7, []),
+        (None, []),
+    ],
+)
+def test_a_task_may_return_the_reports_of_several_deliveries(value, reports):
+    assert reports_in(value) == reports
