@@ -372,6 +372,8 @@ class JobRun:
             self._recorder, self._progress(), report=done, until=end - seconds * _SHARE_FOR_XCOM
         )
         report = done or self.report()
+        if lost is not None:  # what is in no file can only come of the rows, once more
+            report["complete"] = False
         self._observing.end()
         # A replay that could not begin has nothing to say of the window, and what was said before stands.
         publish = self._job.publish if done or self._keeper.has_begun or not self._job.replays else None
@@ -387,7 +389,8 @@ class JobRun:
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()
-            raise DeadLetterStoreError(f"{failures} dead letters are not written: {lost}") from lost
+            which = f"{failures} dead letters are" if failures else "what was dead, and is delivered now, is"
+            raise DeadLetterStoreError(f"{which} not written: {lost}") from lost
         return report
 
     def report(self) -> dict[str, Any]:
