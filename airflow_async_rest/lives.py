@@ -7,6 +7,7 @@ deleted, or the database is; and another deployment has its own. So the first tr
 names the life's own dead-letter folder, and is in the checkpoint of its load.
 """
 
+import contextlib
 import re
 import secrets
 import threading
@@ -58,8 +59,6 @@ def life_of(context: "Context") -> Life:
                 lambda: _find_mark(store, try_number, given_up),
                 _SECONDS_FOR_A_MARK if try_number == 1 else _SECONDS_FOR_A_LATER_TRY,
             )
-            if mark and try_number > 1:
-                thread.begin(store.set, _KEY, mark)  # the store forgets what nobody has changed for 30 days
         except Exception:  # noqa: BLE001  (it costs resumability, not the delivery)
             return Life(is_known=False)
         finally:
@@ -73,11 +72,14 @@ def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) 
 
     :param given_up: set when nobody waits any more: what this try leaves is where there is no mark.
     """
-    mark = store.get(_KEY)
+    mark, now = store.get(_KEY), datetime.now(UTC)
     if isinstance(mark, str) and MARK.fullmatch(mark):
+        if not mark.startswith(f"{now:%Y%m%d}"):  # the store forgets what nobody has changed for 30 days
+            with contextlib.suppress(Exception):
+                store.set(_KEY, mark)
         return mark
     if mark is None and (try_number > 1 or given_up.is_set()):
         return ""
-    mark = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    mark = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     store.set(_KEY, mark)
     return mark

@@ -28,10 +28,9 @@ class WorkerThread:
 
         :return: its result, to be awaited in the running loop; when that is cancelled before its turn, it never runs.
         """
-        return asyncio.wrap_future(self.begin(function, *args))
+        return asyncio.wrap_future(self._queue(function, *args))
 
-    def begin(self, function: Callable[..., Result], *args: Any) -> "Future[Result]":
-        """Queue a call where there is no loop, or nobody waits for it."""
+    def _queue(self, function: Callable[..., Result], *args: Any) -> "Future[Result]":
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
@@ -52,7 +51,7 @@ class WorkerThread:
         :raises TimeoutError: when it takes longer; it runs on all the same.
         """
         try:
-            return self.begin(function).result(timeout_seconds)
+            return self._queue(function).result(timeout_seconds)
         except TimeoutError as error:
             raise TimeoutError(str(error) or f"no answer within {timeout_seconds:g} s") from None
 

@@ -205,10 +205,17 @@ def test_a_life_without_a_mark_is_that_of_earlier_versions(store, try_number, ex
 
 @pytest.mark.parametrize("try_number", [1, 2])
 def test_a_mark_that_cannot_be_kept_fresh_is_known_all_the_same(try_number):
-    store = Store()
-    mark = life(store)
-    store.fails_at = "set"
-    assert life(store, try_number) == mark
+    store = Store(fails_at="set")
+    store["life"] = "20200101T000000Z-0123abcd"
+    assert life(store, try_number) == Life("20200101T000000Z-0123abcd")
+
+
+def test_a_mark_is_kept_fresh():
+    store, kept = Store(), []
+    store["life"] = "20200101T000000Z-0123abcd"
+    store.at = kept.append
+    life(store, 2)
+    assert kept == ["get", "set"]
 
 
 def test_a_later_try_waits_longer_for_a_slow_store(monkeypatch):
