@@ -233,7 +233,10 @@ class DeadLetterFolder:
             return
         if missing := set(failed) - self._look()[0]:
             raise DeadLettersGoneError(f"{self._named(missing)} cannot be read: {_ARE_GONE}")
-        raise DeadLetterStoreError(f"{self._named(failed[-1:])} cannot be read: {failures[failed[-1]]}")
+        raise DeadLetterStoreError(
+            f"{self._named(failed[-1:])} cannot be read: {failures[failed[-1]]}. Restore it, or clear the task that "
+            "failed, which begins again with its first row"
+        )
 
     def _named(self, parts: Collection[PartId]) -> str:
         """Return parts as errors name them."""
