@@ -50,6 +50,11 @@ class BodyEncoder:
         self._is_utf_8 = codecs.lookup(self._charset).name in {"utf-8", "ascii"}
         self._json = self._header if self._header and (body_format is None or self._kind == "json") else _JSON
 
+    @property
+    def content_type_of_rows(self) -> str | None:
+        """The content type of dicts, if they are sent as plain JSON."""
+        return self._json if self._body_format in {None, "json"} and self._is_utf_8 else None
+
     def encode(self, payload: Any) -> Body:
         """Make the body of a payload.
 

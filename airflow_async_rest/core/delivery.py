@@ -27,10 +27,9 @@ class Delivery:
         except ItemError as error:
             let_go(error)
             return self._exchange.unsent(item, error.reason, str(error))
-        item.row, item.payload = (
-            NO_VALUES,
-            None,
-        )  # they need not be kept until the answer is there: the request has them
+        # They need not be kept until the answer is there: the request has them.
+        item.row = NO_VALUES
+        item.payload = None
         settled = await self._exchange.settle(request, uncertain=item.uncertain)
         if settled.delivered:
             return Delivered(item.index, settled.attempts, settled.already_there)

@@ -203,7 +203,11 @@ class RequestBuilder:
     ) -> None:
         self._endpoint = endpoint
         self._method = method
-        self._encode = BodyEncoder(encode, body_format, headers).encode
+        bodies = BodyEncoder(encode, body_format, headers)
+        self._encode = bodies.encode
+        # Most payloads are rows, and most rows JSON.
+        self._row_type = bodies.content_type_of_rows
+        self._encode_row = encode
         self._sends_body = method not in _BODYLESS if sends_body is None else sends_body
         self._fixed = None if endpoint.columns else endpoint.render({})
         place = () if has_key else (identity.map_index,)
@@ -219,7 +223,10 @@ class RequestBuilder:
             return Request(
                 self._method, path, query, None, idempotency_key(self._seed, path, query, item.identity, b"")
             )
-        body, content_type, verbatim = self._encode(item.payload)
+        if self._row_type is not None and type(item.payload) is dict:
+            body, content_type, verbatim = self._encode_row(item.payload), self._row_type, False
+        else:
+            body, content_type, verbatim = self._encode(item.payload)
         key = idempotency_key(self._seed, path, query, item.identity, body)
         return Request(self._method, path, query, body, key, content_type, verbatim)
 

@@ -265,7 +265,7 @@ class ThreadedSource(Generic[Unit]):
     ahead of the workers, so memory does not grow with the table.
 
     :param on_end: called when there is nothing more to take.
-    :param room: returns when there is room for what may become of one more.
+    :param room: tells what to wait for until there is room for what may become of one more; None for nothing.
     :ivar has_changes: whether all is read, and reading has changed something: that waits for :meth:`end`.
     """
 
@@ -275,7 +275,7 @@ class ThreadedSource(Generic[Unit]):
         resume: Resume | None,
         on_digest: OnDigest,
         on_end: Callable[[], None] | None = None,
-        room: Callable[[], Awaitable[None]] | None = None,
+        room: Callable[[], Awaitable[None] | None] | None = None,
     ) -> None:
         self._on_end = on_end
         self._room_for_outcome = room
@@ -300,8 +300,8 @@ class ThreadedSource(Generic[Unit]):
         """
         while True:
             # Right before one is taken, with no wait between: others would take later rows first, or the room.
-            if self._room_for_outcome is not None:
-                await self._room_for_outcome()
+            if self._room_for_outcome is not None and (room := self._room_for_outcome()) is not None:
+                await room
             if self._ready:
                 return self._ready.popleft()
             async with self._turn:

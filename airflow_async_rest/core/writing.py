@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from airflow_async_rest.core.errors import (
@@ -69,8 +69,12 @@ class Writing:
             self._ended = True
             self._buffer.due.set()
 
-    async def room(self) -> None:
-        """Wait until there is room for more dead letters; those that there are need not wait for the interval."""
+    def room(self) -> Awaitable[None] | None:
+        """Return what ends when there is room for more dead letters; None when there is."""
+        return self._room() if self._recorder.has_much_unwritten else None
+
+    async def _room(self) -> None:
+        """Wait until there is room; the dead letters that there are need not wait for the interval."""
         while self._recorder.has_much_unwritten:  # again, where somebody else was faster
             self._buffer.due.set()
             await self._recorder.room()
