@@ -6,8 +6,11 @@ ends when it has as many rows as its author allows, or as many bytes as we do.
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from itertools import islice, zip_longest
 from typing import Any, TypeVar
+from uuid import UUID
 
 import orjson
 
@@ -22,6 +25,9 @@ _FETCH_BYTES = 1 << 20
 FEW_ROWS, _MANY_ROWS = 250, 1000
 _SHARE_OF_SMALL = 1 / 20
 
+# One has about so many bytes, whatever it is. None says nothing of the others.
+_SMALL = frozenset({int, float, bool, Decimal, datetime, date, time, timedelta, UUID})
+_SMALL_BYTES = 40
 _TEXTS = frozenset({str, bytes, bytearray})
 _PARSED = frozenset({dict, list, tuple})
 # Of a byte of JSON: {"id": 1} is a dict of 184 bytes, and a long text hardly longer than its JSON.
@@ -81,6 +87,19 @@ def next_count(before: int, rows: int, size: int, small: int) -> int:
 def bytes_of(columns: Iterable[Sequence[Any]]) -> int:
     """Estimate the memory that values of rows take, column by column: in 0.1 us a row of four."""
     return sum(map(_bytes_of_column, columns))
+
+
+def bytes_of_typed(rows: Sequence[Sequence[Any]]) -> int:
+    """Estimate the same of rows in whose columns all values are of one type, or null: in a third of the time.
+
+    So they are in most databases, though not in SQLite.
+    """
+    sample = rows[:: len(rows) // _SAMPLE + 1]
+    size = 0
+    for place, values in enumerate(zip(*sample, strict=True)):
+        is_small = set(map(type, values)) <= _SMALL
+        size += len(rows) * _SMALL_BYTES if is_small else _bytes_of_column([row[place] for row in rows])
+    return size
 
 
 def _bytes_of_column(values: Sequence[Any]) -> int:

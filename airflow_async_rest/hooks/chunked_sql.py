@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError
 
-from airflow_async_rest.core.chunk_sizes import FEW_ROWS, bytes_of, iter_chunks
+from airflow_async_rest.core.chunk_sizes import FEW_ROWS, bytes_of, bytes_of_typed, iter_chunks
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
 from airflow_async_rest.hooks.bind_values import check_parameters
@@ -196,10 +196,12 @@ class SqlChunks:
 
     def _iter_named(self, names: Sequence[str], fetch: Callable[[int], Rows]) -> Iterator[list[dict[str, Any]]]:
         """Yield chunks of rows with their columns' names."""
+        has_any_type = self.dialect in {"sqlite", "default"}
 
         def fetch_named(count: int) -> tuple[list[dict[str, Any]], int]:
             rows = fetch(count)
-            return named_rows(names, rows), bytes_of(zip(*rows, strict=True))
+            size = bytes_of(zip(*rows, strict=True)) if has_any_type else bytes_of_typed(rows)
+            return named_rows(names, rows), size
 
         return iter_chunks(fetch_named, self._chunk_size)
 

@@ -6,7 +6,15 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES, FEW_ROWS, bytes_of, chunked, iter_chunks, next_count
+from airflow_async_rest.core.chunk_sizes import (
+    CHUNK_BYTES,
+    FEW_ROWS,
+    bytes_of,
+    bytes_of_typed,
+    chunked,
+    iter_chunks,
+    next_count,
+)
 
 KB, MB = 1 << 10, 1 << 20
 
@@ -115,6 +123,14 @@ LONG = "x" * 100_000
 def test_the_bytes_of_rows_are_about_what_their_values_take(value, least, most, beside):
     rows = [(n, value, beside) for n in range(50)]
     assert 50 * least <= bytes_of(zip(*rows, strict=True)) <= 50 * (most + 100)
+    assert 50 * least <= bytes_of_typed(rows) <= 50 * (most + 100)
+
+
+def test_one_large_value_among_many_of_its_column_counts():
+    for small, large in (("short", LONG), (b"", LONG.encode()), (orjson.Fragment("1"), orjson.Fragment(f'"{LONG}"'))):
+        for first in (small, None):
+            assert bytes_of_typed([(7, first)] * 133 + [(7, large)] + [(7, small)] * 66) >= 100_000
+    assert bytes_of_typed([]) == 0
 
 
 def test_one_large_text_among_many_values_counts_whatever_the_others_are():
