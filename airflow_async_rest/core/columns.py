@@ -46,7 +46,8 @@ class RowShape:
 
     :param columns: column -> path in the row, or ``item.<name>``, ``window.start``, ``window.end``; or a list of
         columns whose paths are their names; None: every key is a column.
-    :param known: the columns there can be, where that is known; a key that differs from one only in case is that one.
+    :param known: the columns of the table that is loaded; a key that differs from one only in case is that one. Then a
+        column whose path leads nowhere in a row is not among the row's; without a table, it is None.
     :param window: what ``window.`` leads into.
     :raises ConfigurationError: when ``columns`` cannot be read, or names one that there cannot be.
     """
@@ -123,16 +124,25 @@ class RowShape:
         fixed: dict[str, Any] = dict.fromkeys(self._paths)  # in the author's order
         fixed |= self._of_window
         for column, path in self._of_item.items():
-            fixed[column] = _none_if_missing(follow(item, path))
+            fixed[column] = follow(item, path)
+        of_item_is_whole = not any(value is MISSING for value in fixed.values())
         shaped = []
         for row in rows:
-            made = fixed.copy()
+            made, is_whole = fixed.copy(), of_item_is_whole
             for column, get in self._getters:
-                made[column] = get(row)
-            shaped.append(made)
+                made[column] = value = get(row)
+                if value is MISSING:
+                    is_whole = False
+            shaped.append(made if is_whole else self._without_missing(made))
             if not row.keys() <= self._used:
                 self._ignore(row.keys() - self._used)
         return shaped
+
+    def _without_missing(self, made: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that there are: a table has defaults for the others, and no table has them."""
+        if self._known is None:
+            return {column: None if value is MISSING else value for column, value in made.items()}
+        return {column: value for column, value in made.items() if value is not MISSING}
 
     def _same_names(self, row: Mapping[str, Any]) -> dict[str, Any]:
         assert self._known is not None  # noqa: S101  (for the type checker)
@@ -156,9 +166,5 @@ class RowShape:
 def _getter(path: Path) -> Callable[[Mapping[str, Any]], Any]:
     if len(path) == 1:
         [name] = path
-        return lambda row: row.get(name)
-    return lambda row: _none_if_missing(follow(row, path))
-
-
-def _none_if_missing(value: Any) -> Any:
-    return None if value is MISSING else value
+        return lambda row: row.get(name, MISSING)
+    return lambda row: follow(row, path)

@@ -23,34 +23,46 @@ class Column:
     """A column of the table.
 
     :param has_default: whether the database gives it a value when none is given: a default, an identity.
+    :param staged_as: the type it has in a staging table, in SQL; empty: its own.
     """
 
     name: str
     kind: Kind
     has_default: bool
+    staged_as: str = ""
 
 
 @dataclass(frozen=True)
 class Destination:
-    """A table, by the names that the database knows it by; ``plan`` has them, too."""
+    """A table, by the names that the database knows it by; ``plan`` has them, too.
+
+    :param nulls_are_equal: whether two rows whose key is NULL have one key.
+    """
 
     plan: LoadPlan
     columns: tuple[Column, ...]
+    nulls_are_equal: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns' names."""
         return tuple(column.name for column in self.columns)
 
-    def choose(self, names: Collection[str] | None, seen: Collection[str]) -> tuple[Column, ...]:
-        """Give the columns that are loaded.
+    def choose(self, names: Collection[str] | None) -> tuple[Column, ...]:
+        """Return the columns that can be loaded, those first that the load goes by.
 
-        :param names: those that the author names; None: all, but for one with a default that no row has a value for.
-        :param seen: those that the first rows have values for.
+        :param names: those that the author names; None: all.
         """
-        wanted = set(names or seen) | {name for _, name in self._needed()}
+        needed = {name for _, name in self._needed()}
+        chosen = (column for column in self.columns if names is None or column.name in needed.union(names))
+        return tuple(sorted(chosen, key=lambda column: column.name not in needed))
+
+    def expected(self, names: Collection[str] | None) -> tuple[Column, ...]:
+        """Return the columns that rows are likely to have: without ``names``, not those with a default."""
+        needed = {name for _, name in self._needed()}
+        chosen = self.choose(names)
         return tuple(
-            column for column in self.columns if column.name in wanted or (names is None and not column.has_default)
+            column for column in chosen if names is not None or column.name in needed or not column.has_default
         )
 
     def check_loaded(self, names: Collection[str]) -> None:
@@ -133,7 +145,7 @@ def _column(described: Any, plan: LoadPlan, dialect: str) -> Column:
     has_default |= described.get("autoincrement") is True
     # A table's rowid by another name.
     has_default |= dialect == "sqlite" and bool(described.get("primary_key")) and kind is Kind.INTEGER
-    return Column(described["name"], kind, has_default)
+    return Column(described["name"], kind, has_default, described.get("staged_as") or "")
 
 
 def _named(argument: str, name: str | None, columns: dict[str, Any]) -> str | None:

@@ -67,6 +67,25 @@ def test_a_list_has_columns_that_are_called_as_in_the_rows():
     assert shaped(["a", "none", "missing"]) == {"a": 1, "none": None, "missing": None}
 
 
+ABSENT_OR_NULL = {
+    "in the row": ({"id": "a", "b": "b", "c": "none"}, {"id": 1, "c": None}),
+    "deep in the row": ({"id": "location.label", "b": "location.missing", "c": "none.a"}, {"id": "here"}),
+    "of the item": ({"id": "item.id", "b": "item.missing", "c": "item.of.none"}, {"id": 7}),
+    "a list": (["id", "none", "b"], {"none": None}),
+}
+
+
+@pytest.mark.parametrize("case", ABSENT_OR_NULL)
+def test_a_table_is_told_what_is_missing_and_what_is_null(case):
+    columns, expected = ABSENT_OR_NULL[case]
+    assert shaped(columns, known=["id", "b", "c", "none"]) == expected
+
+
+def test_each_row_has_what_it_has():
+    rows = [{"a": 1}, {"b": None}, {"a": None, "b": 2}, {}]
+    assert RowShape(["a", "b"], known=["a", "b"]).shape(rows, ITEM) == rows
+
+
 def test_a_list_has_columns_of_the_row_whatever_they_are_called():
     row = {"item": 1, "window": 2, "row": 3}
     shape = RowShape(["item", "window", "row"])

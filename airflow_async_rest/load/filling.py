@@ -1,0 +1,188 @@
+"""Rows into a staging table: by COPY, by arrays, by INSERTs; and which of them the database refuses."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from airflow_async_rest.core.loading import PlacedRow, RefusedRow
+from airflow_async_rest.load.column_sets import SETS, ColumnSets
+from airflow_async_rest.load.copy_text import copy_text
+from airflow_async_rest.load.destination import Column
+from airflow_async_rest.load.names import quoted, without_marks
+from airflow_async_rest.load.refusals import check_hopeless, find_refused, is_refusal
+from airflow_async_rest.load.values import Kind, converter, text_of
+
+PLACE = "async_rest_place"
+_NOT_IN_JSON = (bytes, bytearray, memoryview, timedelta, Decimal)
+_COPIED_AT_A_TIME = 1_000
+
+MarkedRow = tuple[PlacedRow, str]
+Take = Callable[[Sequence[MarkedRow]], None]
+
+
+class Filling:
+    """Puts rows into a staging table, each with the columns that it has.
+
+    :param table: its name in SQL.
+    :param columns: those that there are.
+    :param key: those that every row must have: what it is known by.
+    """
+
+    def __init__(
+        self, connection: Connection, table: str, columns: Sequence[Column], sets: ColumnSets, key: Sequence[str]
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._columns = columns
+        self._sets = sets
+        self._key = key
+
+    def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
+        """Add rows, as the first thing of a transaction. :return: those that are refused."""
+        marked = list(zip(rows, self._sets.of_rows(row.values for row in rows), strict=True))
+        faults = {mark: self._fault(mark) for mark in {mark for _, mark in marked}}
+        wrong: list[tuple[PlacedRow, str]] = []
+        if any(faults.values()):
+            wrong = [(row, faults[mark]) for row, mark in marked if faults[mark]]
+            marked = [(row, mark) for row, mark in marked if not faults[mark]]
+        self._sets.seen.update(mark for mark, fault in faults.items() if not fault)
+        refused = wrong + self._fill(marked)
+        if wrong:
+            check_hopeless(len(refused), len(rows) - len(refused), wrong[-1][1])
+        return [RefusedRow(row.place, storable(row.values), words) for row, words in refused]
+
+    def _fault(self, mark: str) -> str:
+        """Say what a row lacks that it cannot be loaded without; empty: nothing."""
+        has = {column.name for column in self._sets.columns_in([mark])}
+        if missing := [name for name in self._key if name not in has]:
+            return f"the row has no value for {', '.join(missing)}, which conflict_key names"
+        return "" if has else "the row has none of the columns"
+
+    def _fill(self, rows: Sequence[MarkedRow]) -> list[tuple[PlacedRow, str]]:
+        dialect = self._connection.dialect
+        told: list[tuple[PlacedRow, str]] = []
+        take: Take = self._insert
+        if dialect.name == "postgresql":
+            take = self._copy
+        elif dialect.name == "oracle":
+            take = self._insert_on_oracle(told)
+        refused: list[tuple[PlacedRow, str]] = []
+        if not self._takes_all(rows, take):
+            told.clear()
+            refused = [
+                (row, words) for (row, _), words in find_refused(rows, take, self._connection.begin_nested, dialect)
+            ]
+        refused += told
+        if told:
+            check_hopeless(len(refused), len(rows) - len(refused), told[-1][1])
+        return refused
+
+    def _takes_all(self, rows: Sequence[MarkedRow], take: Take) -> bool:
+        """Add all rows at once, without a savepoint: it costs two round trips, and most rows are good.
+
+        :return: whether the database takes them; if not, nothing is left of them.
+        """
+        if not self._connection.in_transaction():
+            self._connection.begin()
+        try:
+            if rows:
+                take(rows)
+        except Exception as error:
+            if not is_refusal(error, self._connection.dialect):
+                raise
+            self._connection.rollback()
+            return False
+        return True
+
+    def _columns_of(self, rows: Sequence[MarkedRow]) -> tuple[Column, ...]:
+        return self._sets.columns_in({mark for _, mark in rows})
+
+    def _into(self, columns: Sequence[Column]) -> str:
+        names = ", ".join([PLACE, *(quoted(column.name, self._connection.dialect) for column in columns), SETS])
+        return f"{self._table} ({names})"
+
+    def _copy(self, rows: Sequence[MarkedRow]) -> None:
+        columns = self._columns_of(rows)
+        statement = without_marks(f"COPY {self._into(columns)} FROM STDIN WITH (ENCODING 'UTF8')")
+        raw: Any = self._connection.connection.dbapi_connection
+        with raw.cursor() as cursor:
+            if hasattr(cursor, "copy"):
+                with cursor.copy(statement) as copy:
+                    for text_of_some in _iter_copy_text(rows, columns):
+                        copy.write(text_of_some)
+            else:  # psycopg2
+                import io  # noqa: PLC0415  (only there)
+
+                cursor.copy_expert(statement, io.BytesIO(b"".join(_iter_copy_text(rows, columns))))
+
+    def _insert(self, rows: Sequence[MarkedRow]) -> None:
+        """Insert rows with as many binds."""
+        columns = self._columns_of(rows)
+        binds = ", ".join(f":c{number}" for number in range(len(columns) + 2))
+        parameters = [{f"c{number}": value for number, value in enumerate(row)} for row in self._bound(rows, columns)]
+        self._connection.execute(text(f"INSERT INTO {self._into(columns)} VALUES ({binds})"), parameters)
+
+    def _bound(self, rows: Sequence[MarkedRow], columns: Sequence[Column]) -> Iterator[list[Any]]:
+        """Yield rows as the driver binds them: the place, the values, the set of columns."""
+        dialect = self._connection.dialect.name
+        converters = [(column.name, converter(column.kind, dialect)) for column in columns]
+        for row, mark in rows:
+            yield [row.place, *[convert(row.values.get(name)) for name, convert in converters], mark]
+
+    def _insert_on_oracle(self, refused: list[tuple[PlacedRow, str]]) -> Take:
+        """Make the function that inserts rows as arrays.
+
+        :param refused: gets those of which the driver tells that the database refuses them; it takes the others.
+        """
+
+        def take(rows: Sequence[MarkedRow]) -> None:
+            columns = self._columns_of(rows)
+            binds = ", ".join(f":{number}" for number in range(1, len(columns) + 3))
+            statement = without_marks(f"INSERT INTO {self._into(columns)} VALUES ({binds})")
+            data = list(self._bound(rows, columns))
+            raw: Any = self._connection.connection.dbapi_connection
+            with raw.cursor() as cursor:
+                # The driver would take a column's type from its first row, and refuse what the next ones have.
+                cursor.setinputsizes(None, *oracle_sizes(columns), None)
+                cursor.executemany(statement, data, batcherrors=True)
+                errors = cursor.getbatcherrors()
+            refused.extend((rows[error.offset][0], " ".join(error.message.split())) for error in errors)
+
+        return take
+
+
+def _iter_copy_text(rows: Sequence[MarkedRow], columns: Sequence[Column]) -> Iterator[bytes]:
+    """Write rows as text, some at a time: the server reads these while the next ones are written."""
+    for start in range(0, len(rows), _COPIED_AT_A_TIME):
+        placed, marks = zip(*rows[start : start + _COPIED_AT_A_TIME], strict=True)
+        places, values = zip(*placed, strict=True)
+        of_columns = [(column.kind, [row.get(column.name) for row in values]) for column in columns]
+        yield copy_text([(Kind.INTEGER, places), *of_columns, (Kind.TEXT, marks)])
+
+
+def oracle_sizes(columns: Sequence[Column]) -> list[Any]:
+    """Return the types that Oracle's driver should bind, where the first row does not tell."""
+    import oracledb  # noqa: PLC0415  (an optional provider's driver)
+
+    sizes = {
+        Kind.NAIVE_TIME: oracledb.DB_TYPE_TIMESTAMP,
+        Kind.AWARE_TIME: oracledb.DB_TYPE_TIMESTAMP_TZ,
+        Kind.INTEGER: oracledb.DB_TYPE_NUMBER,
+        Kind.NUMBER: oracledb.DB_TYPE_NUMBER,
+    }
+    return [sizes.get(column.kind) for column in columns]
+
+
+def storable(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return values as they can be staged again after they were JSON."""
+    return {name: _as_text(value) if isinstance(value, _NOT_IN_JSON) else value for name, value in values.items()}
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else str(value)
+    return text_of(value) if isinstance(value, timedelta) else "\\x" + bytes(value).hex()

@@ -1,0 +1,216 @@
+"""The statements that move staged rows into the destination, each with the columns that it has."""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.engine import Dialect
+
+from airflow_async_rest.load.column_sets import SETS
+from airflow_async_rest.load.destination import Column, Destination
+from airflow_async_rest.load.filling import PLACE
+from airflow_async_rest.load.names import quoted
+from airflow_async_rest.load.plan import UPSERT
+from airflow_async_rest.load.staging import Staging
+
+_RANK = "async_rest_rank"
+# Those of which an INSERT says what becomes of a row that is there, and so can be told which rows are not.
+_HAVE_ON_CONFLICT = frozenset({"postgresql", "sqlite"})
+_MYSQL = frozenset({"mysql", "mariadb"})
+
+
+class Moving:
+    """Writes statements for the rows that are staged when they are asked for."""
+
+    def __init__(self, dialect: Dialect, destination: Destination, staging: Staging) -> None:
+        self._dialect = dialect
+        self._plan = destination.plan
+        self._nulls_are_equal = destination.nulls_are_equal
+        self._staging = staging
+        self._into = staging.qualified(destination.plan.table)
+
+    def _quote(self, name: str) -> str:
+        return quoted(name, self._dialect)
+
+    @property
+    def _keys(self) -> list[str]:
+        return [self._quote(name) for name in self._plan.conflict_key]
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all rows have the same columns."""
+        sets = self._staging.sets
+        return sets.columns_in(sets.seen) == sets.columns_of_each()
+
+    def at_once(self) -> list[str]:
+        """Write the statements that move all rows; where they differ, no two have one key."""
+        return self.of_columns(self._staging.sets.columns_of_each()) if self.is_uniform else self.in_parts()
+
+    def of_columns(self, columns: Sequence[Column]) -> list[str]:
+        """Write the statements that move all rows, of which each has these columns; of each key the last one."""
+        if not columns:
+            return []
+        if self._plan.mode != UPSERT:
+            return [self._insert(columns, [])]
+        return [self._upsert(columns, self._latest(columns))]
+
+    def in_parts(self, *conditions: str) -> list[str]:
+        """Write the statements that move rows, of which no two have one key.
+
+        :param conditions: of the rows.
+        """
+        if self._plan.mode == UPSERT and self._dialect.name in _HAVE_ON_CONFLICT:
+            # First those that are there: an INSERT would be refused for what they have, and a row of ours has not.
+            new = [self._insert_new(columns, [*which, *conditions]) for columns, which in self._parts(_has_default)]
+            return [*self._update(conditions), *new]
+        if self._plan.mode == UPSERT:
+            differ = _is_any if self._dialect.name in _MYSQL else _has_default
+            return [
+                self._upsert(columns, self._select([*columns, SETS], [*which, *conditions]))
+                for columns, which in self._parts(differ)
+            ]
+        return [self._insert(columns, [*which, *conditions]) for columns, which in self._parts(_has_default)]
+
+    def _parts(self, differ: Callable[[Column], bool]) -> list[tuple[list[Column], list[str]]]:
+        """Divide rows by which of their columns they leave to defaults: columns, and conditions of the rows.
+
+        :param differ: tells a column for which it is not the same whether a row has none or NULL.
+        """
+        sets = self._staging.sets
+        used, always = sets.columns_in(sets.seen), sets.columns_of_each()
+        return [
+            (
+                [column for column in used if has.get(column, True)],
+                [sets.has(column) if there else sets.lacks(column) for column, there in has.items()],
+            )
+            for has in sets.divide([column for column in used if differ(column) and column not in always])
+        ]
+
+    def _select(self, columns: Sequence[Column | str], conditions: Sequence[str], alias: str = "") -> str:
+        names = ", ".join(each if isinstance(each, str) else self._quote(each.name) for each in columns)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        return f"SELECT {names} FROM {self._staging.table}{alias}{where}"
+
+    def _insert(self, columns: Sequence[Column], conditions: Sequence[str]) -> str:
+        names = self._staging.names(columns)
+        return f"INSERT INTO {self._into} ({names}) {self._select(columns, conditions)}"
+
+    def _upsert(self, columns: Sequence[Column], rows: str) -> str:
+        """Write the statement that inserts rows, or updates those that are there.
+
+        :param rows: a SELECT of the columns; and of :data:`SETS`, when the rows do not all have all of them.
+        """
+        others = [column for column in columns if column.name not in self._plan.conflict_key]
+        names = [self._quote(column.name) for column in others]
+        into = f"INSERT INTO {self._into} ({self._staging.names(columns)}) {rows}"
+        if self._dialect.name in _HAVE_ON_CONFLICT:
+            sets = ", ".join(f"{name} = excluded.{name}" for name in names)
+            return f"{into} ON CONFLICT ({', '.join(self._keys)}) " + (
+                f"DO UPDATE SET {sets}" if names else "DO NOTHING"
+            )
+        if self._dialect.name in _MYSQL:
+            sets = ", ".join(f"{name} = VALUES({name})" for name in names or self._keys)
+            return f"{into} ON DUPLICATE KEY UPDATE {sets}"
+        sets = ", ".join(f"d.{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in others)
+        new = ", ".join(f"s.{self._quote(column.name)}" for column in columns)
+        return (
+            f"MERGE INTO {self._into} d USING ({rows}) s ON ({self._same('d', 's')}) "
+            + (f"WHEN MATCHED THEN UPDATE SET {sets} " if names else "")
+            + f"WHEN NOT MATCHED THEN INSERT ({self._staging.names(columns)}) VALUES ({new})"
+        )
+
+    def _update(self, conditions: Sequence[str]) -> list[str]:
+        """Write the statement that updates the rows that are there."""
+        sets = self._staging.sets
+        used = sets.columns_in(sets.seen)
+        changed = [column for column in used if column.name not in self._plan.conflict_key]
+        if not changed:
+            return []
+        values = ", ".join(f"{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in changed)
+        rows = self._select([*used, SETS], conditions)
+        return [f"UPDATE {self._into} AS d SET {values} FROM ({rows}) AS s WHERE {self._same('d', 's')}"]
+
+    def _insert_new(self, columns: Sequence[Column], conditions: Sequence[str]) -> str:
+        """Write the statement that inserts the rows that are not there; nor have come there in this moment."""
+        known = f"NOT EXISTS (SELECT 1 FROM {self._into} AS d WHERE {self._same('d', 's')})"
+        rows = self._select(columns, [*conditions, known], " AS s")
+        changed = [column for column in columns if column.name not in self._plan.conflict_key]
+        into = f"INSERT INTO {self._into} AS d ({self._staging.names(columns)}) {rows}"
+        if not changed:
+            return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO NOTHING"
+        values = ", ".join(self._value(column, "excluded", "d", f"n.{SETS}") for column in changed)
+        mine = f"SELECT {values} FROM {self._staging.table} AS n WHERE {self._same('n', 'excluded')} LIMIT 1"
+        names = self._staging.names(changed)
+        return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO UPDATE SET ({names}) = ({mine})"
+
+    def _value(self, column: Column, new: str, old: str, sets: str = "") -> str:
+        """Write what a column is to be of a row that is there: what is new, where the staged row has it."""
+        name, all_ = self._quote(column.name), self._staging.sets
+        if column in all_.columns_of_each():
+            return f"{new}.{name}"
+        return f"CASE WHEN {all_.has(column, sets or f'{new}.{SETS}')} THEN {new}.{name} ELSE {old}.{name} END"
+
+    def _same(self, one: str, other: str) -> str:
+        equal = "IS NOT DISTINCT FROM" if self._nulls_are_equal else "="
+        return " AND ".join(f"{one}.{key} {equal} {other}.{key}" for key in self._keys)
+
+    @property
+    def _has_key(self) -> list[str]:
+        """Conditions of rows that can have the key of others: NULL is no key, and equals no other, as a rule."""
+        return [] if self._nulls_are_equal else [f"{key} IS NOT NULL" for key in self._keys]
+
+    def _ranked(self, columns: Sequence[Column | str]) -> str:
+        """Give rows with one key numbers: the last one is 1, in the order of the items and of their rows."""
+        rank = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(self._keys)} ORDER BY {PLACE} DESC) AS {_RANK}"
+        return self._select([*columns, rank], [])
+
+    def _latest(self, columns: Sequence[Column]) -> str:
+        is_last = f"{_RANK} = 1"
+        if not self._nulls_are_equal:
+            is_last += "".join(f" OR {key} IS NULL" for key in self._keys)
+        return f"SELECT {self._staging.names(columns)} FROM ({self._ranked(columns)}) latest WHERE ({is_last})"
+
+    def take_out_repeated(self) -> list[str]:
+        """Write the statements that leave one row of each key staged: that of its rows one after the other.
+
+        Moved one by one, each would count; and one that is refused would be loaded by the next try, over a later one.
+        """
+        return self._keep_last() if self.is_uniform else self._collapse()
+
+    def _keep_last(self) -> list[str]:
+        keys = [column for column in self._staging.columns if column.name in self._plan.conflict_key]
+        of_key = " AND ".join([f"{_RANK} > 1", *self._has_key])
+        repeated = f"SELECT {PLACE} FROM ({self._ranked([PLACE, *keys])}) ranked WHERE {of_key}"
+        return [f"DELETE FROM {self._staging.table} WHERE {PLACE} IN ({repeated})"]
+
+    def _collapse(self) -> list[str]:
+        """Make one row of each key that several have: of each column, the last value that any of them has."""
+        sets, table = self._staging.sets, self._staging.table
+        columns, names = sets.columns_in(sets.seen), self._staging.names(sets.columns_in(sets.seen))
+        of_key = f"PARTITION BY {', '.join(self._keys)}"
+        counted = self._select([PLACE, f"COUNT(*) OVER ({of_key}) AS {_RANK}"], [f"{PLACE} >= 0", *self._has_key])
+        repeated = f"{PLACE} IN (SELECT {PLACE} FROM ({counted}) counted WHERE {_RANK} > 1)"
+        flags = sets.union(of_key)
+        union = f"CONCAT({', '.join(flags)})" if self._dialect.name in _MYSQL else " || ".join(flags)
+        rank = f"ROW_NUMBER() OVER ({of_key} ORDER BY {PLACE} DESC) AS {_RANK}"
+        values = [f"{self._last_value(column, of_key)} AS {self._quote(column.name)}" for column in columns]
+        united = self._select([PLACE, *values, f"{union} AS {SETS}", rank], [repeated])
+        # With a place of their own for a moment, as the others are still there.
+        insert = f"INSERT INTO {table} ({PLACE}, {names}, {SETS}) SELECT -1 - {PLACE}, {names}, {SETS}"
+        return [
+            f"{insert} FROM ({united}) united WHERE {_RANK} = 1",
+            f"DELETE FROM {table} WHERE {repeated}",
+            f"UPDATE {table} SET {PLACE} = -1 - {PLACE} WHERE {PLACE} < 0",
+        ]
+
+    def _last_value(self, column: Column, of_key: str) -> str:
+        sets = self._staging.sets
+        first = "" if column in sets.columns_of_each() else f"CASE WHEN {sets.has(column)} THEN 0 ELSE 1 END, "
+        return f"FIRST_VALUE({self._quote(column.name)}) OVER ({of_key} ORDER BY {first}{PLACE} DESC)"
+
+
+def _has_default(column: Column) -> bool:
+    return column.has_default
+
+
+def _is_any(column: Column) -> bool:
+    del column
+    return True
