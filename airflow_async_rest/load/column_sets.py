@@ -1,6 +1,9 @@
 """Which of the staged columns a row has: a key that is missing is not one that is null. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from itertools import compress
+from operator import and_, or_
 from typing import Any
 
 from airflow_async_rest.load.destination import Column
@@ -15,13 +18,33 @@ class ColumnSets:
     """The sets of columns that rows of one load have.
 
     :param columns: of the staging table, in its order; None: one that the destination does not have any more.
-    :ivar seen: those of all rows that are staged, and perhaps of some that are not any more.
+    :ivar seen: the sets of all rows that are staged, and perhaps of some that are not any more.
+    :ivar any: the columns that any of them has.
+    :ivar all: the columns that all of them have.
     """
 
-    def __init__(self, columns: Sequence[Column | None]) -> None:
+    def __init__(self, columns: Sequence[Column | None], seen: Iterable[str] = ()) -> None:
         self._columns = tuple(columns)
+        self._places = {column: place for place, column in enumerate(columns, 1) if column is not None}
+        self._any_bits, self._all_bits = 0, (1 << len(self._columns)) - 1
         self._remembered: dict[tuple[str, ...], str] = {}
         self.seen: set[str] = set()
+        self.any: tuple[Column, ...] = ()
+        self.all: tuple[Column, ...] = ()
+        self.see(seen)
+
+    def see(self, sets: Iterable[str]) -> None:
+        """Take in the sets of rows that are staged."""
+        if not (new := set(sets) - self.seen):
+            return
+        bits = [self._bits(each) for each in new]
+        self._any_bits, self._all_bits = reduce(or_, bits, self._any_bits), reduce(and_, bits, self._all_bits)
+        self.seen |= new
+        self.any, self.all = self._columns_at(self._any_bits), self._columns_at(self._all_bits)
+
+    def is_of_all(self, column: Column) -> bool:
+        """Tell whether all rows have a column."""
+        return bool(self._all_bits >> (len(self._columns) - self._places[column]) & 1)
 
     def of_rows(self, rows: Iterable[Mapping[str, Any]]) -> list[str]:
         """Return the set of each row."""
@@ -39,22 +62,20 @@ class ColumnSets:
 
     def columns_in(self, sets: Iterable[str]) -> tuple[Column, ...]:
         """Return the columns that any of some sets has."""
-        return self._where(any, sets)
+        return self._columns_at(reduce(or_, map(self._bits, sets), 0))
 
-    def columns_of_each(self) -> tuple[Column, ...]:
-        """Return the columns that all rows have."""
-        return self._where(all, self.seen)
+    def _bits(self, set_: str) -> int:
+        """Read a set as a number; it is shorter than those of a table that has grown since."""
+        return int(set_.ljust(len(self._columns), "0") or "0", 2)
 
-    def _where(self, decide: Callable[[Iterable[bool]], bool], sets: Iterable[str]) -> tuple[Column, ...]:
-        # A set is shorter than those of a table that has grown since.
-        flags = ([flag == "1" for flag in each.ljust(len(self._columns), "0")] for each in sets)
-        of_columns = zip(self._columns, zip(*flags, strict=True), strict=False)
-        return tuple(column for column, some in of_columns if column is not None and decide(some))
+    def _columns_at(self, bits: int) -> tuple[Column, ...]:
+        flags = map(int, f"{bits:0{len(self._columns)}b}")
+        return tuple(column for column in compress(self._columns, flags) if column is not None)
 
     def divide(self, by: Sequence[Column]) -> list[dict[Column, bool]]:
         """Divide the rows by which of some columns they have. :return: of each part, which it has."""
-        numbers = [self._columns.index(column) for column in by]
-        found = dict.fromkeys(tuple(each[n : n + 1] == "1" for n in numbers) for each in sorted(self.seen))
+        places = [self._places[column] for column in by]
+        found = dict.fromkeys(tuple(each[n - 1 : n] == "1" for n in places) for each in sorted(self.seen))
         return [dict(zip(by, flags, strict=True)) for flags in found]
 
     def has(self, column: Column, sets: str = SETS) -> str:
@@ -62,11 +83,11 @@ class ColumnSets:
 
         :param sets: the name in SQL of the column that tells it.
         """
-        return f"SUBSTR({sets}, {self._columns.index(column) + 1}, 1) = '1'"
+        return f"SUBSTR({sets}, {self._places[column]}, 1) = '1'"
 
     def lacks(self, column: Column) -> str:
         """Write the condition that a row has no such column: of what is empty, Oracle says neither."""
-        return f"COALESCE(SUBSTR({SETS}, {self._columns.index(column) + 1}, 1), '0') <> '1'"
+        return f"COALESCE(SUBSTR({SETS}, {self._places[column]}, 1), '0') <> '1'"
 
     def union(self, over: str) -> list[str]:
         """Write the set of the columns that any of the rows of a window has: of each column its part of the text.
@@ -74,6 +95,6 @@ class ColumnSets:
         :param over: the window, in SQL.
         """
         return [
-            f"MAX(CASE WHEN {self.has(column)} THEN '1' ELSE '0' END) OVER ({over})" if column else "'0'"
+            "'0'" if column is None else f"MAX(CASE WHEN {self.has(column)} THEN '1' ELSE '0' END) OVER ({over})"
             for column in self._columns
         ]

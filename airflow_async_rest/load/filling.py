@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
@@ -20,6 +20,30 @@ PLACE = "async_rest_place"
 _NOT_IN_JSON = (bytes, bytearray, memoryview, timedelta, Decimal)
 _COPIED_AT_A_TIME = 1_000
 
+
+class Part(NamedTuple):
+    """One of the tables that are a staging table.
+
+    :param number: 1 is the one that tells which columns rows have.
+    :param table: its name in SQL.
+    :param columns: in their order; None: one that the destination does not have any more.
+    """
+
+    number: int
+    table: str
+    columns: tuple[Column | None, ...]
+
+    @property
+    def place(self) -> str:
+        """Its column with the rows' places."""
+        return PLACE if self.number == 1 else f"{PLACE}_{self.number}"
+
+    def those_of(self, columns: Sequence[Column]) -> tuple[Column, ...]:
+        """Return those of some columns that are in this table."""
+        own = frozenset(self.columns)
+        return tuple(column for column in columns if column in own)
+
+
 MarkedRow = tuple[PlacedRow, str]
 Take = Callable[[Sequence[MarkedRow]], None]
 
@@ -27,17 +51,12 @@ Take = Callable[[Sequence[MarkedRow]], None]
 class Filling:
     """Puts rows into a staging table, each with the columns that it has.
 
-    :param table: its name in SQL.
-    :param columns: those that there are.
-    :param key: those that every row must have: what it is known by.
+    :param key: names of the columns that every row must have: what it is known by.
     """
 
-    def __init__(
-        self, connection: Connection, table: str, columns: Sequence[Column], sets: ColumnSets, key: Sequence[str]
-    ) -> None:
+    def __init__(self, connection: Connection, parts: Sequence[Part], sets: ColumnSets, key: Sequence[str]) -> None:
         self._connection = connection
-        self._table = table
-        self._columns = columns
+        self._parts = parts
         self._sets = sets
         self._key = key
 
@@ -49,7 +68,7 @@ class Filling:
         if any(faults.values()):
             wrong = [(row, faults[mark]) for row, mark in marked if faults[mark]]
             marked = [(row, mark) for row, mark in marked if not faults[mark]]
-        self._sets.seen.update(mark for mark, fault in faults.items() if not fault)
+        self._sets.see(mark for mark, fault in faults.items() if not fault)
         refused = wrong + self._fill(marked)
         if wrong:
             check_hopeless(len(refused), len(rows) - len(refused), wrong[-1][1])
@@ -68,7 +87,7 @@ class Filling:
         take: Take = self._insert
         if dialect.name == "postgresql":
             take = self._copy
-        elif dialect.name == "oracle":
+        elif dialect.name == "oracle" and len(self._parts) == 1:  # else a row might be taken by one and not by another
             take = self._insert_on_oracle(told)
         refused: list[tuple[PlacedRow, str]] = []
         if not self._takes_all(rows, take):
@@ -98,40 +117,51 @@ class Filling:
             return False
         return True
 
-    def _columns_of(self, rows: Sequence[MarkedRow]) -> tuple[Column, ...]:
-        return self._sets.columns_in({mark for _, mark in rows})
-
-    def _into(self, columns: Sequence[Column]) -> str:
-        names = ", ".join([PLACE, *(quoted(column.name, self._connection.dialect) for column in columns), SETS])
-        return f"{self._table} ({names})"
+    def _columns_of(self, rows: Sequence[MarkedRow]) -> Iterator[tuple[str, tuple[Column, ...], bool]]:
+        """Yield where rows go: table and columns in SQL, the columns, and whether the rows' sets of columns do, too."""
+        has = self._sets.columns_in({mark for _, mark in rows})
+        for part in self._parts:
+            is_first = part.number == 1
+            columns = part.those_of(has)
+            names = [part.place, *(quoted(column.name, self._connection.dialect) for column in columns)]
+            if columns or is_first:
+                yield f"{part.table} ({', '.join(names + [SETS] * is_first)})", columns, is_first
 
     def _copy(self, rows: Sequence[MarkedRow]) -> None:
-        columns = self._columns_of(rows)
-        statement = without_marks(f"COPY {self._into(columns)} FROM STDIN WITH (ENCODING 'UTF8')")
         raw: Any = self._connection.connection.dbapi_connection
         with raw.cursor() as cursor:
-            if hasattr(cursor, "copy"):
-                with cursor.copy(statement) as copy:
-                    for text_of_some in _iter_copy_text(rows, columns):
-                        copy.write(text_of_some)
-            else:  # psycopg2
-                import io  # noqa: PLC0415  (only there)
+            for into, columns, is_first in self._columns_of(rows):
+                statement = without_marks(f"COPY {into} FROM STDIN WITH (ENCODING 'UTF8')")
+                texts = _iter_copy_text(rows, columns, with_sets=is_first)
+                if hasattr(cursor, "copy"):
+                    with cursor.copy(statement) as copy:
+                        for text_of_some in texts:
+                            copy.write(text_of_some)
+                else:  # psycopg2
+                    import io  # noqa: PLC0415  (only there)
 
-                cursor.copy_expert(statement, io.BytesIO(b"".join(_iter_copy_text(rows, columns))))
+                    cursor.copy_expert(statement, io.BytesIO(b"".join(texts)))
 
     def _insert(self, rows: Sequence[MarkedRow]) -> None:
         """Insert rows with as many binds."""
-        columns = self._columns_of(rows)
-        binds = ", ".join(f":c{number}" for number in range(len(columns) + 2))
-        parameters = [{f"c{number}": value for number, value in enumerate(row)} for row in self._bound(rows, columns)]
-        self._connection.execute(text(f"INSERT INTO {self._into(columns)} VALUES ({binds})"), parameters)
+        for into, columns, is_first in self._columns_of(rows):
+            bound = [
+                {f"c{number}": value for number, value in enumerate(row)}
+                for row in self._bound(rows, columns, with_sets=is_first)
+            ]
+            binds = ", ".join(f":{name}" for name in bound[0])
+            self._connection.execute(text(f"INSERT INTO {into} VALUES ({binds})"), bound)
 
-    def _bound(self, rows: Sequence[MarkedRow], columns: Sequence[Column]) -> Iterator[list[Any]]:
+    def _bound(self, rows: Sequence[MarkedRow], columns: Sequence[Column], *, with_sets: bool) -> Iterator[list[Any]]:
         """Yield rows as the driver binds them: the place, the values, the set of columns."""
         dialect = self._connection.dialect.name
         converters = [(column.name, converter(column.kind, dialect)) for column in columns]
         for row, mark in rows:
-            yield [row.place, *[convert(row.values.get(name)) for name, convert in converters], mark]
+            yield [
+                row.place,
+                *[convert(row.values.get(name)) for name, convert in converters],
+                *([mark] if with_sets else []),
+            ]
 
     def _insert_on_oracle(self, refused: list[tuple[PlacedRow, str]]) -> Take:
         """Make the function that inserts rows as arrays.
@@ -140,10 +170,10 @@ class Filling:
         """
 
         def take(rows: Sequence[MarkedRow]) -> None:
-            columns = self._columns_of(rows)
+            [(into, columns, _)] = self._columns_of(rows)
             binds = ", ".join(f":{number}" for number in range(1, len(columns) + 3))
-            statement = without_marks(f"INSERT INTO {self._into(columns)} VALUES ({binds})")
-            data = list(self._bound(rows, columns))
+            statement = without_marks(f"INSERT INTO {into} VALUES ({binds})")
+            data = list(self._bound(rows, columns, with_sets=True))
             raw: Any = self._connection.connection.dbapi_connection
             with raw.cursor() as cursor:
                 # The driver would take a column's type from its first row, and refuse what the next ones have.
@@ -155,13 +185,13 @@ class Filling:
         return take
 
 
-def _iter_copy_text(rows: Sequence[MarkedRow], columns: Sequence[Column]) -> Iterator[bytes]:
+def _iter_copy_text(rows: Sequence[MarkedRow], columns: Sequence[Column], *, with_sets: bool) -> Iterator[bytes]:
     """Write rows as text, some at a time: the server reads these while the next ones are written."""
     for start in range(0, len(rows), _COPIED_AT_A_TIME):
         placed, marks = zip(*rows[start : start + _COPIED_AT_A_TIME], strict=True)
         places, values = zip(*placed, strict=True)
         of_columns = [(column.kind, [row.get(column.name) for row in values]) for column in columns]
-        yield copy_text([(Kind.INTEGER, places), *of_columns, (Kind.TEXT, marks)])
+        yield copy_text([(Kind.INTEGER, places), *of_columns, *([(Kind.TEXT, marks)] if with_sets else [])])
 
 
 def oracle_sizes(columns: Sequence[Column]) -> list[Any]:

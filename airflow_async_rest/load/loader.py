@@ -179,11 +179,14 @@ class TableLoader:
             self._is_filled = bool(resumed and staged)
             if not self._is_filled:
                 self._create_staging()
+            else:  # the table may have columns that it did not have then
+                self._staging.extend(self.destination.choose(self._names))
+                self._open.commit()
 
     def _create_staging(self) -> None:
         """Make the staging table, and find out whether the user may do what a load does with it."""
         self._staging.drop()  # another try, that has not noticed yet that it is given up, may have made it
-        self._staging.create(self.destination.choose(self._names))
+        self._staging.extend(self.destination.choose(self._names))
         Merging(self._open, self.destination, self._staging).check(self.destination.expected(self._names))
         self._open.commit()  # with some databases it is one already
 

@@ -116,8 +116,7 @@ class Merging:
         return []
 
     def _insert_what_it_takes(self) -> list[RefusedRow]:
-        if self._connection.dialect.name in {"postgresql", "sqlite"}:
-            self._staging.index()
+        self._staging.index()
         if self._plan.mode == UPSERT and self._moving.is_uniform:
             self._take_out_repeated()
         statements = self._moving.in_parts(f"{PLACE} BETWEEN :first AND :last")

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Dialect
 
 from airflow_async_rest.load.column_sets import SETS
 from airflow_async_rest.load.destination import Column, Destination
-from airflow_async_rest.load.filling import PLACE
+from airflow_async_rest.load.filling import PLACE, Part
 from airflow_async_rest.load.names import quoted
 from airflow_async_rest.load.plan import UPSERT
 from airflow_async_rest.load.staging import Staging
@@ -37,12 +37,11 @@ class Moving:
     @property
     def is_uniform(self) -> bool:
         """Whether all rows have the same columns."""
-        sets = self._staging.sets
-        return sets.columns_in(sets.seen) == sets.columns_of_each()
+        return self._staging.sets.any == self._staging.sets.all
 
     def at_once(self) -> list[str]:
         """Write the statements that move all rows; where they differ, no two have one key."""
-        return self.of_columns(self._staging.sets.columns_of_each()) if self.is_uniform else self.in_parts()
+        return self.of_columns(self._staging.sets.all) if self.is_uniform else self.in_parts()
 
     def of_columns(self, columns: Sequence[Column]) -> list[str]:
         """Write the statements that move all rows, of which each has these columns; of each key the last one."""
@@ -61,11 +60,15 @@ class Moving:
             # First those that are there: an INSERT would be refused for what they have, and a row of ours has not.
             new = [self._insert_new(columns, [*which, *conditions]) for columns, which in self._parts(_has_default)]
             return [*self._update(conditions), *new]
+        if self._plan.mode == UPSERT and self._dialect.name in _MYSQL:
+            return [
+                self._upsert(columns, self._select(columns, [*which, *conditions]))
+                for columns, which in self._parts(_is_any)
+            ]
         if self._plan.mode == UPSERT:
-            differ = _is_any if self._dialect.name in _MYSQL else _has_default
             return [
                 self._upsert(columns, self._select([*columns, SETS], [*which, *conditions]))
-                for columns, which in self._parts(differ)
+                for columns, which in self._parts(_has_default)
             ]
         return [self._insert(columns, [*which, *conditions]) for columns, which in self._parts(_has_default)]
 
@@ -75,19 +78,18 @@ class Moving:
         :param differ: tells a column for which it is not the same whether a row has none or NULL.
         """
         sets = self._staging.sets
-        used, always = sets.columns_in(sets.seen), sets.columns_of_each()
         return [
             (
-                [column for column in used if has.get(column, True)],
+                [column for column in sets.any if has.get(column, True)],
                 [sets.has(column) if there else sets.lacks(column) for column, there in has.items()],
             )
-            for has in sets.divide([column for column in used if differ(column) and column not in always])
+            for has in sets.divide([column for column in sets.any if differ(column) and not sets.is_of_all(column)])
         ]
 
     def _select(self, columns: Sequence[Column | str], conditions: Sequence[str], alias: str = "") -> str:
         names = ", ".join(each if isinstance(each, str) else self._quote(each.name) for each in columns)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return f"SELECT {names} FROM {self._staging.table}{alias}{where}"
+        return f"SELECT {names} FROM {self._staging.source(alias)}{where}"
 
     def _insert(self, columns: Sequence[Column], conditions: Sequence[str]) -> str:
         names = self._staging.names(columns)
@@ -119,8 +121,7 @@ class Moving:
 
     def _update(self, conditions: Sequence[str]) -> list[str]:
         """Write the statement that updates the rows that are there."""
-        sets = self._staging.sets
-        used = sets.columns_in(sets.seen)
+        used = self._staging.sets.any
         changed = [column for column in used if column.name not in self._plan.conflict_key]
         if not changed:
             return []
@@ -144,7 +145,7 @@ class Moving:
     def _value(self, column: Column, new: str, old: str, sets: str = "") -> str:
         """Write what a column is to be of a row that is there: what is new, where the staged row has it."""
         name, all_ = self._quote(column.name), self._staging.sets
-        if column in all_.columns_of_each():
+        if all_.is_of_all(column):
             return f"{new}.{name}"
         return f"CASE WHEN {all_.has(column, sets or f'{new}.{SETS}')} THEN {new}.{name} ELSE {old}.{name} END"
 
@@ -176,34 +177,46 @@ class Moving:
         return self._keep_last() if self.is_uniform else self._collapse()
 
     def _keep_last(self) -> list[str]:
-        keys = [column for column in self._staging.columns if column.name in self._plan.conflict_key]
         of_key = " AND ".join([f"{_RANK} > 1", *self._has_key])
-        repeated = f"SELECT {PLACE} FROM ({self._ranked([PLACE, *keys])}) ranked WHERE {of_key}"
+        repeated = f"SELECT {PLACE} FROM ({self._ranked([PLACE, *self._keys])}) ranked WHERE {of_key}"
         return [f"DELETE FROM {self._staging.table} WHERE {PLACE} IN ({repeated})"]
 
     def _collapse(self) -> list[str]:
         """Make one row of each key that several have: of each column, the last value that any of them has."""
-        sets, table = self._staging.sets, self._staging.table
-        columns, names = sets.columns_in(sets.seen), self._staging.names(sets.columns_in(sets.seen))
-        of_key = f"PARTITION BY {', '.join(self._keys)}"
+        table, of_key = self._staging.table, f"PARTITION BY {', '.join(self._keys)}"
         counted = self._select([PLACE, f"COUNT(*) OVER ({of_key}) AS {_RANK}"], [f"{PLACE} >= 0", *self._has_key])
         repeated = f"{PLACE} IN (SELECT {PLACE} FROM ({counted}) counted WHERE {_RANK} > 1)"
-        flags = sets.union(of_key)
-        union = f"CONCAT({', '.join(flags)})" if self._dialect.name in _MYSQL else " || ".join(flags)
-        rank = f"ROW_NUMBER() OVER ({of_key} ORDER BY {PLACE} DESC) AS {_RANK}"
-        values = [f"{self._last_value(column, of_key)} AS {self._quote(column.name)}" for column in columns]
-        united = self._select([PLACE, *values, f"{union} AS {SETS}", rank], [repeated])
-        # With a place of their own for a moment, as the others are still there.
-        insert = f"INSERT INTO {table} ({PLACE}, {names}, {SETS}) SELECT -1 - {PLACE}, {names}, {SETS}"
-        return [
-            f"{insert} FROM ({united}) united WHERE {_RANK} = 1",
-            f"DELETE FROM {table} WHERE {repeated}",
-            f"UPDATE {table} SET {PLACE} = -1 - {PLACE} WHERE {PLACE} < 0",
+        statements = [self._unite(part, of_key, repeated) for part in self._staging.parts]
+        statements.append(f"DELETE FROM {table} WHERE {repeated}")
+        for part in self._staging.parts:
+            if part.number > 1:
+                gone = f"{part.place} NOT IN (SELECT {PLACE} FROM {table})"
+                statements.append(f"DELETE FROM {part.table} WHERE {part.place} >= 0 AND {gone}")
+        return statements + [
+            f"UPDATE {part.table} SET {part.place} = -1 - {part.place} WHERE {part.place} < 0"
+            for part in self._staging.parts
         ]
+
+    def _unite(self, part: Part, of_key: str, repeated: str) -> str:
+        """Write the statement that adds the united rows; with a place of their own while the others are there."""
+        sets = self._staging.sets
+        columns = part.those_of(sets.any)
+        names = [self._quote(column.name) for column in columns]
+        values = [f"{self._last_value(column, of_key)} AS {name}" for column, name in zip(columns, names, strict=True)]
+        if part.number == 1:
+            flags = sets.union(of_key)
+            union = f"CONCAT({', '.join(flags)})" if self._dialect.name in _MYSQL else _joined(flags)
+            names, values = [*names, SETS], [*values, f"{union} AS {SETS}"]
+        rank = f"ROW_NUMBER() OVER ({of_key} ORDER BY {PLACE} DESC) AS {_RANK}"
+        united = self._select([PLACE, *values, rank], [repeated])
+        return (
+            f"INSERT INTO {part.table} ({', '.join([part.place, *names])}) "
+            f"SELECT {', '.join([f'-1 - {PLACE}', *names])} FROM ({united}) united WHERE {_RANK} = 1"
+        )
 
     def _last_value(self, column: Column, of_key: str) -> str:
         sets = self._staging.sets
-        first = "" if column in sets.columns_of_each() else f"CASE WHEN {sets.has(column)} THEN 0 ELSE 1 END, "
+        first = "" if sets.is_of_all(column) else f"CASE WHEN {sets.has(column)} THEN 0 ELSE 1 END, "
         return f"FIRST_VALUE({self._quote(column.name)}) OVER ({of_key} ORDER BY {first}{PLACE} DESC)"
 
 
@@ -214,3 +227,11 @@ def _has_default(column: Column) -> bool:
 def _is_any(column: Column) -> bool:
     del column
     return True
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Write texts one after the other; as pairs of pairs, because SQLite has a limit for how deep they are nested."""
+    if len(texts) == 1:
+        return texts[0]
+    middle = len(texts) // 2
+    return f"({_joined(texts[:middle])} || {_joined(texts[middle:])})"

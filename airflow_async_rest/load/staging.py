@@ -1,6 +1,7 @@
 """The staging table: rows of one load that are not in the destination yet."""
 
 from collections.abc import Sequence
+from itertools import count, takewhile
 from typing import Any
 
 from sqlalchemy import inspect, text
@@ -10,19 +11,23 @@ from airflow_async_rest.core.dead_letters import parse_exactly
 from airflow_async_rest.core.loading import PlacedRow, RefusedRow
 from airflow_async_rest.load.column_sets import SETS, ColumnSets
 from airflow_async_rest.load.destination import Column, Destination
-from airflow_async_rest.load.filling import PLACE, Filling, storable
+from airflow_async_rest.load.filling import PLACE, Filling, Part, storable
 from airflow_async_rest.load.names import quoted
 from airflow_async_rest.load.values import Kind
 
 # The driver reads no time that is infinite, before the year 1 or after 9999, and gives some of these as its own types.
 _READ_AS_TEXT = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.OTHER, Kind.JSON})
-_DROP_IF_EXISTS = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
+# Of one table: Oracle's have up to 1,000, and PostgreSQL's rows so many that a page holds.
+_MOST_COLUMNS = 900
 _PLACE_TYPES = {"oracle": "NUMBER(19)", "mysql": "SIGNED", "mariadb": "SIGNED"}
 _SETS_TYPES = {"oracle": "VARCHAR2(4000)", "mysql": "VARCHAR(4000)", "mariadb": "VARCHAR(4000)"}
 
 
 class Staging:
     """One load's staging table. Its name is its load's; whether it exists, the register knows.
+
+    A table can have no more columns than the destination may have already, and the destination may get new ones while
+    a load is under way: so there may be more tables, joined by the rows' places.
 
     :ivar columns: those that can be loaded.
     :ivar sets: which of them rows have.
@@ -34,11 +39,25 @@ class Staging:
         self._connection = connection
         self.columns: tuple[Column, ...] = ()
         self.sets = ColumnSets(())
+        self._parts: list[Part] = []
 
     @property
     def table(self) -> str:
-        """Its name in SQL."""
+        """Its name in SQL: of the first one, which has the keys."""
         return self.qualified(self._name)
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """All its tables."""
+        return self._parts
+
+    def source(self, alias: str = "") -> str:
+        """Write what rows are selected from.
+
+        :param alias: of the first table.
+        """
+        joined = (f" LEFT JOIN {part.table} ON {part.place} = {PLACE}" for part in self._parts[1:])
+        return f"{self.table}{alias}{''.join(joined)}"
 
     def _quote(self, name: str) -> str:
         return quoted(name, self._connection.dialect)
@@ -52,89 +71,116 @@ class Staging:
         """Give columns as they are written in SQL."""
         return ", ".join(self._quote(column.name) for column in columns)
 
-    def create(self, columns: tuple[Column, ...]) -> None:
-        """Make the table, empty, with columns of the destination's own types.
+    def extend(self, columns: Sequence[Column]) -> None:
+        """Make the table, empty, with columns of the destination's own types; or add those that are new.
 
         PostgreSQL need not log it: after a crash of the server it is empty, and that is noticed.
         """
-        dialect = self._connection.dialect.name
+        new = [column for column in columns if column not in self.columns]
+        for start in range(0, len(new), _MOST_COLUMNS):
+            self._create(new[start : start + _MOST_COLUMNS])
+
+    def _create(self, columns: Sequence[Column]) -> None:
+        dialect, number = self._connection.dialect.name, len(self._parts) + 1
         kind = "UNLOGGED TABLE" if dialect == "postgresql" else "TABLE"
-        own = [
-            f"CAST(0 AS {_PLACE_TYPES.get(dialect, 'BIGINT')}) AS {PLACE}",
-            f"CAST('1' AS {_SETS_TYPES.get(dialect, 'text').replace('VARCHAR(', 'CHAR(')}) AS {SETS}",
-        ]
+        part = self._part(number, columns)
+        own = [f"CAST(0 AS {_PLACE_TYPES.get(dialect, 'BIGINT')}) AS {part.place}"]
+        if number == 1:
+            own.append(f"CAST('1' AS {_SETS_TYPES.get(dialect, 'text').replace('VARCHAR(', 'CHAR(')}) AS {SETS}")
         self._execute(
-            f"CREATE {kind} {self.table} AS SELECT {', '.join([*own, *map(self._typed, columns)])} "
+            f"CREATE {kind} {part.table} AS SELECT {', '.join([*own, *map(self._typed, columns)])} "
             f"FROM {self.qualified(self._destination.plan.table)} WHERE 1 = 0"
         )
         if dialect not in {"postgresql", "sqlite"}:
-            self.index()  # now: later it would end the transaction in which it is needed
-        self._set_columns(columns)
+            self._index(part)  # now: later it would end the transaction in which it is needed
+        self._set_parts([*self._parts, part])
+
+    def _part(self, number: int, columns: Sequence[Column | None]) -> Part:
+        return Part(number, self.qualified(_name_of(self._name, number)), tuple(columns))
 
     def _typed(self, column: Column) -> str:
         name = self._quote(column.name)
         return f"CAST({name} AS {column.staged_as}) AS {name}" if column.staged_as else name
 
-    def _set_columns(self, columns: Sequence[Column | None]) -> None:
-        self.columns, self.sets = tuple(filter(None, columns)), ColumnSets(columns)
+    def _set_parts(self, parts: list[Part]) -> None:
+        columns = [column for part in parts for column in part.columns]
+        self._parts, self.columns = parts, tuple(filter(None, columns))
+        self.sets = ColumnSets(columns, self.sets.seen if parts else ())
 
     def index(self) -> None:
-        """Let rows be found by their place."""
-        index, table = f"{self._name}_i", self.table
+        """Let rows be found by their place, unless they are already."""
+        if self._connection.dialect.name in {"postgresql", "sqlite"}:
+            for part in self._parts:
+                self._index(part)
+
+    def _index(self, part: Part) -> None:
+        name = _name_of(self._name, part.number)
+        index, table = f"{name}_i", part.table
         match self._connection.dialect.name:  # which schema it is in, and who says so
             case "oracle":
-                name = self.qualified(index)
+                index = self.qualified(index)
             case "sqlite":
-                name, table = self.qualified(index), self._quote(self._name)
+                index, table = self.qualified(index), self._quote(name)
             case _:
-                name = self._quote(index)
-        self._execute(f"CREATE INDEX {name} ON {table} ({PLACE})")
+                index = self._quote(index)
+        self._execute(f"CREATE INDEX {index} ON {table} ({part.place})")
 
     def open(self) -> int | None:
         """Find a table that an earlier try has made. :return: how many rows it has; None when there is none."""
-        schema, inspector = self._destination.plan.schema, inspect(self._connection)
-        if not inspector.has_table(self._name, schema=schema):
-            return None
-        names = [column["name"] for column in inspector.get_columns(self._name, schema=schema)]
-        known = {column.name: column for column in self._destination.columns}
-        staged = [name for name in names if name not in {PLACE, SETS}]
-        self._set_columns([known.get(name) for name in staged])
-        self._complete("1" * len(staged), is_marked=SETS in names)
-        return self.look_at_sets()
-
-    def look_at_sets(self) -> int:
-        """Find out which sets of columns rows have. :return: how many rows there are."""
-        query = f"SELECT {SETS}, count(*) FROM {self.table} GROUP BY {SETS}"
-        found = {str(set_): int(count) for set_, count in self._connection.execute(text(query))}
-        self.sets.seen.update(found)
-        return sum(found.values())
+        known: dict[str, Column] = {column.name: column for column in self._destination.columns}
+        parts: list[Part] = []
+        for number, name in enumerate(self._existing(self._name), 1):
+            found = inspect(self._connection).get_columns(name, schema=self._destination.plan.schema)
+            names = [column["name"] for column in found]
+            part = self._part(number, ())
+            part = part._replace(columns=tuple(known.get(each) for each in names if each not in {part.place, SETS}))
+            if number == 1:
+                self._complete("1" * len(part.columns), is_marked=SETS in names)
+            parts.append(part)
+        self._set_parts(parts)
+        return self.look_at_sets() if parts else None
 
     def _complete(self, all_columns: str, *, is_marked: bool) -> None:
         """Say of rows that an earlier version of this package has staged that they have all columns, as they had."""
         if not is_marked:
             type_ = _SETS_TYPES.get(self._connection.dialect.name, "text")
             self._execute(f"ALTER TABLE {self.table} ADD {SETS} {type_}")
-        self._connection.execute(
-            text(f"UPDATE {self.table} SET {SETS} = :all WHERE {SETS} IS NULL"), {"all": all_columns}
-        )
+        unmarked = text(f"UPDATE {self.table} SET {SETS} = :all WHERE {SETS} IS NULL")
+        self._connection.execute(unmarked, {"all": all_columns})
+
+    def look_at_sets(self) -> int:
+        """Find out which sets of columns rows have. :return: how many rows there are."""
+        query = f"SELECT {SETS}, count(*) FROM {self.table} GROUP BY {SETS}"
+        found = {str(set_): int(count) for set_, count in self._connection.execute(text(query))}
+        self.sets.see(found)
+        return sum(found.values())
+
+    def _existing(self, name: str) -> list[str]:
+        """Find a load's tables, by the name of the first."""
+        inspector, schema = inspect(self._connection), self._destination.plan.schema
+        names = (_name_of(name, number) for number in count(1))
+        return list(takewhile(lambda each: inspector.has_table(each, schema=schema), names))
 
     def drop(self, name: str = "") -> None:
         """Remove the table, if it is there.
 
         :param name: another load's.
         """
-        table, schema = name or self._name, self._destination.plan.schema
-        if self._connection.dialect.name in _DROP_IF_EXISTS:
-            self._execute(f"DROP TABLE IF EXISTS {self.qualified(table)}")
-        elif inspect(self._connection).has_table(table, schema=schema):
+        is_known = self._parts and not name
+        tables = (
+            [_name_of(self._name, part.number) for part in self._parts]
+            if is_known
+            else self._existing(name or self._name)
+        )
+        for table in reversed(tables):  # the first one says that there are others
             self._execute(f"DROP TABLE {self.qualified(table)}")
         if not name:
-            self._set_columns(())
+            self._set_parts([])
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Add rows, as the first thing of a transaction. :return: those that are refused."""
         key = self._destination.plan.conflict_key
-        return Filling(self._connection, self.table, self.columns, self.sets, key).add(rows)
+        return Filling(self._connection, self._parts, self.sets, key).add(rows)
 
     def read(self, condition: str, **binds: Any) -> list[PlacedRow]:
         """Read rows back, as values that can be staged again."""
@@ -145,7 +191,7 @@ class Staging:
             for column in self.columns
             for name in [self._quote(column.name)]
         ]
-        query = f"SELECT {PLACE}, {SETS}, {', '.join(selected)} FROM {self.table} WHERE {condition}"
+        query = f"SELECT {PLACE}, {SETS}, {', '.join(selected)} FROM {self.source()} WHERE {condition}"
         rows = []
         for place, mark, *values in self._connection.execute(text(query), binds):
             has = set(self.sets.columns_in([mark]))
@@ -169,6 +215,10 @@ class Staging:
 
     def _execute(self, statement: str) -> None:
         self._connection.execute(text(statement))
+
+
+def _name_of(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
 
 
 def _json_of(value: str) -> Any:

@@ -81,18 +81,19 @@ def connection(server):
 
 def staging(connection, schema="sales", columns=COLUMNS, **plan):
     made = Staging("async_rest_stg_1", Destination(LoadPlan("things", schema, **plan), columns), connection)
-    made._set_columns(columns)
+    if columns:
+        made._set_parts([made._part(1, columns)])
     return made
 
 
 def merging(connection, made, *sets):
     """Merge rows of which each has one of some sets of columns; all of them where none is given."""
-    made.sets.seen.update(sets or ["1" * len(made.columns)])
+    made.sets.see(sets or ["1" * len(made.columns)])
     return Merging(connection, made._destination, made)
 
 
 def test_the_staging_table_and_its_index_are_made_before_there_are_rows(server, connection):
-    staging(connection).create(COLUMNS)
+    staging(connection, columns=()).extend(COLUMNS)
     table, index = server.statements
     assert table == (
         "CREATE TABLE sales.async_rest_stg_1 AS SELECT CAST(0 AS NUMBER(19)) AS async_rest_place, "
