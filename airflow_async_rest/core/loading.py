@@ -38,10 +38,12 @@ class Merged(NamedTuple):
 
     :param loaded: rows that the destination took.
     :param refused: those that it did not; they are no longer staged.
+    :param vanished: those of which it says neither.
     """
 
     loaded: int
     refused: list[RefusedRow]
+    vanished: int = 0
 
 
 class LoadState(Enum):

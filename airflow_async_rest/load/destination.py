@@ -11,7 +11,7 @@ from sqlalchemy.exc import NoSuchTableError, SAWarning
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.load.plan import UPSERT, LoadPlan
-from airflow_async_rest.load.postgres_columns import columns_of
+from airflow_async_rest.load.postgres_columns import columns_of, nulls_are_equal
 from airflow_async_rest.load.values import Kind, kind_of
 
 # Those whose upsert goes by a unique index; the others compare columns.
@@ -93,16 +93,18 @@ def _describe(connection: Connection, inspector: Any, plan: LoadPlan) -> Destina
     dialect = connection.dialect.name
     table, schema, described = _find(connection, inspector, plan)
     found = {column["name"]: column for column in described if not _is_generated(column)}
+    made = [column["name"] for column in described if column["name"] not in found]
     plan = replace(
         plan,
         table=table,
         schema=schema,
-        window_column=_named("window_column", plan.window_column, found),
-        conflict_key=tuple(str(_named("conflict_key", key, found)) for key in plan.conflict_key),
+        window_column=_named("window_column", plan.window_column, found, made),
+        conflict_key=tuple(str(_named("conflict_key", key, found, made)) for key in plan.conflict_key),
     )
     if plan.mode == UPSERT and dialect in _NEEDS_UNIQUE_KEY:
         _check_unique(inspector, plan)
-    return Destination(plan, tuple(_column(column, plan, dialect) for column in found.values()))
+    columns = tuple(_column(column, plan, dialect) for column in found.values())
+    return Destination(plan, columns, plan.mode == UPSERT and nulls_are_equal(connection, plan))
 
 
 def _find(connection: Connection, inspector: Any, plan: LoadPlan) -> tuple[str, str | None, Iterable[Any]]:
@@ -148,12 +150,22 @@ def _column(described: Any, plan: LoadPlan, dialect: str) -> Column:
     return Column(described["name"], kind, has_default, described.get("staged_as") or "")
 
 
-def _named(argument: str, name: str | None, columns: dict[str, Any]) -> str | None:
+def _named(argument: str, name: str | None, columns: Mapping[str, Any], made: Collection[str]) -> str | None:
+    """Return a column's name as the database has it.
+
+    :param columns: those that can be loaded.
+    :param made: those whose values the database makes itself.
+    """
     if name is None or name in columns:
         return name
     folded = {known.lower(): known for known in columns}
     if name.lower() in folded:
         return folded[name.lower()]
+    if name in made:
+        raise ConfigurationError(
+            f"{argument} names the column {name!r}, whose values the database makes itself (GENERATED ALWAYS): "
+            f"name one that can be loaded, of {', '.join(columns)}."
+        )
     raise ConfigurationError(
         f"{argument} names the column {name!r}, which the destination table does not have; it has: "
         f"{', '.join(columns)}."

@@ -17,6 +17,7 @@ from airflow_async_rest.hooks.sql_dialects import cancel_statement
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 from airflow_async_rest.hooks.sql_session import prepare_session, set_in_each_transaction
 from airflow_async_rest.load.destination import Destination, describe
+from airflow_async_rest.load.locking import LOCK_TABLES
 from airflow_async_rest.load.merging import Merging
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
 from airflow_async_rest.load.refusals import is_forbidden, translate, words_of
@@ -227,7 +228,18 @@ class TableLoader:
         with self._translated():
             if self._engine.dialect.name == "postgresql":
                 self._open.exec_driver_sql("SET LOCAL synchronous_commit = on")
-            return Merging(self._open, self.destination, self._staging).merge(first=first)
+            if self._engine.dialect.name not in LOCK_TABLES:
+                self._register.lock(self._open, self._plan.full_name)
+            merged = Merging(self._open, self.destination, self._staging).merge(first=first)
+            if merged.vanished:
+                self._log.warning(
+                    "%s has taken %d rows, and %d others without an error that are not in it: a trigger, a rule or a "
+                    "policy of the table drops them, or puts them elsewhere. rows_loaded is what the database says.",
+                    self._plan.full_name,
+                    merged.loaded,
+                    merged.vanished,
+                )
+            return merged
 
     def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
         """Make it durable, with the checkpoint. What is merged is staged no longer."""

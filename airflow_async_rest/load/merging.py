@@ -11,9 +11,10 @@ from airflow_async_rest.core.loading import Merged, PlacedRow, RefusedRow
 from airflow_async_rest.hooks.sql_dialects import bind_value
 from airflow_async_rest.load.destination import Column, Destination
 from airflow_async_rest.load.filling import PLACE
+from airflow_async_rest.load.locking import lock_table
 from airflow_async_rest.load.moving import Moving
 from airflow_async_rest.load.names import quoted
-from airflow_async_rest.load.plan import REPLACE_WINDOW, UPSERT
+from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT
 from airflow_async_rest.load.refusals import check_hopeless, find_refused, is_refusal, words_of
 from airflow_async_rest.load.staging import Staging
 
@@ -53,14 +54,25 @@ class Merging:
 
         :param first: whether nothing of this load is there yet: only then a window's old rows are deleted.
         """
-        refused: list[RefusedRow] = []
+        # Rows that are added never meet each other's; but those of a merge that deletes or updates may.
+        lock_table(self._connection, self._into, shared=self._plan.mode == APPEND)
+        strangers: list[RefusedRow] = []
         if self._plan.mode == REPLACE_WINDOW:
-            refused += self._take_out_strangers()
+            strangers = self._take_out_strangers()
             if first:
                 self._empty_window()
-        if self._staging.columns:
-            refused += self._insert_all()
-        return Merged(self._loaded, refused)
+        refused = self._insert_all() if self._staging.columns else []
+        return Merged(self._loaded, strangers + refused, self._vanished(len(refused)))
+
+    def _vanished(self, refused: int) -> int:
+        """Count the rows that the database has neither taken nor refused."""
+        if not self._staging.sets.seen or len(self._staging.sets.any) == len(self._plan.conflict_key):
+            return 0  # of keys alone, those that are there already are not counted as taken
+        if self._staging.count() <= self._loaded + refused:
+            return 0
+        if self._plan.mode == UPSERT:
+            self._take_out_repeated()
+        return max(0, self._staging.count() - self._loaded - refused)
 
     def _in_window(self) -> tuple[str, dict[str, Any]]:
         window, dialect = self._plan.window, self._connection.dialect.name

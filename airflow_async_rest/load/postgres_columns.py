@@ -6,6 +6,8 @@ from sqlalchemy import text, types
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from airflow_async_rest.load.plan import LoadPlan
+
 _COLUMNS = text(
     """
     SELECT a.attname, b.typname, b.typcategory, a.atthasdef OR t.typdefault IS NOT NULL AS has_default,
@@ -31,6 +33,24 @@ _COLUMNS = text(
     ORDER BY a.attnum
     """
 )
+# Whether the key that an upsert goes by is unique even where it is NULL, which a server can say since version 15.
+_NULLS_ARE_EQUAL = text(
+    """
+    SELECT 1
+    FROM pg_catalog.pg_index AS i
+    JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relname = :name AND i.indisunique AND i.indnullsnotdistinct
+        AND CASE WHEN CAST(:schema AS text) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
+            ELSE n.nspname = :schema END
+        AND :key = (
+            SELECT string_agg(CAST(a.attname AS text), ',' ORDER BY CAST(a.attname AS text) COLLATE "C")
+            FROM pg_catalog.pg_attribute AS a
+            WHERE a.attrelid = i.indrelid AND a.attnum = ANY (CAST(i.indkey AS smallint[]))
+        )
+    """
+)
+_SINCE_VERSION = (15,)
 _VIEWS = frozenset({"v", "m"})
 _TYPES: dict[str, types.TypeEngine[Any]] = {
     "json": types.JSON(),
@@ -75,3 +95,12 @@ def columns_of(connection: Connection, name: str, schema: str | None) -> list[di
         }
         for column in found
     ]
+
+
+def nulls_are_equal(connection: Connection, plan: LoadPlan) -> bool:
+    """Tell whether two rows whose key is NULL have one key: UNIQUE NULLS NOT DISTINCT."""
+    version = connection.dialect.server_version_info
+    if connection.dialect.name != "postgresql" or not version or version < _SINCE_VERSION:
+        return False
+    where = {"name": plan.table, "schema": plan.schema, "key": ",".join(sorted(plan.conflict_key))}
+    return connection.execute(_NULLS_ARE_EQUAL, where).first() is not None

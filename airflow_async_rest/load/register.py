@@ -123,6 +123,11 @@ class Register:
         if connection.execute(ours.values(**values)).rowcount != 1:
             raise LoadError("another try of this task has taken over the load, or its line in the register is gone")
 
+    def lock(self, connection: Connection, destination: str) -> None:
+        """Wait until no other load of a table has changed its lines in this way, and let none before we commit."""
+        lines = self._table.c.destination == destination
+        connection.execute(update(self._table).where(lines).values(destination=destination))
+
     def forget(self, connection: Connection) -> None:
         """Remove the line of a load that is done; committed."""
         done = self._table.c.state == LoadState.DONE.value
