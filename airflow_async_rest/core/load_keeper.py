@@ -5,9 +5,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.checkpoint import Resume
-from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record, refused_record
-from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError, SourceChangedError
+from airflow_async_rest.core.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, Record, refused_record
+from airflow_async_rest.core.errors import (
+    AsyncRestError,
+    ConfigurationError,
+    DeadLetterStoreError,
+    LoadError,
+    SourceChangedError,
+)
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.loading import (
@@ -21,10 +27,14 @@ from airflow_async_rest.core.loading import (
     item_of,
     place_of,
 )
+from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.worker_thread import WorkerThread
+
+# So many failed items a checkpoint can name, which is written anew with every chunk of rows.
+_MOST_FAILED = 10_000
 
 
 class _Effect(NamedTuple):
@@ -64,6 +74,9 @@ class LoadKeeper(Keeper):
         # Places of rows that some part of an earlier try calls refused, until it is known what became of them now.
         self._refused: set[int] = set()
         self._counted: set[int] = set()  # of these, those that the totals count
+        # Items that are dead, by index with their reason: kept beside the rows, as their letters may be lost.
+        self._failed: dict[int, str] = {}
+        self._letters_are_lost = False
         self.buffer = RowBuffer()
 
     @property
@@ -74,7 +87,10 @@ class LoadKeeper(Keeper):
     async def load(self) -> tuple[Resume | None, str]:
         """Find out where to go on. :raises ConfigurationError: when rows cannot be loaded."""
         self._earlier = await self._database.call(self._loader.open)
-        return await super().load()
+        resume, how = await super().load()
+        if self._letters_are_lost:
+            how += "; their dead letters cannot be read, and are counted as the database has them"
+        return resume, how
 
     async def _read_checkpoint(self) -> Any:
         if self._earlier is not None and self._earlier.state is LoadState.LOST:
@@ -82,7 +98,10 @@ class LoadKeeper(Keeper):
         return self._earlier.checkpoint if self._earlier else None
 
     async def _load(self) -> Resume | None:
-        resume = await super()._load()
+        try:
+            resume = await super()._load()
+        except (ValueError, DeadLetterStoreError) as error:
+            return self._resume_without_letters(error)
         if resume is None:
             return None
         # Nobody replays a fetch, and asking once more is harmless.
@@ -97,6 +116,24 @@ class LoadKeeper(Keeper):
             resolved={},
             known_dead=resume.known_dead.union(dead, resume.delivered),
         )
+
+    def _resume_without_letters(self, why: Exception) -> Resume:
+        """Go on by what the checkpoint itself says of failed items.
+
+        :raises Exception: ``why``, when it does not say all: of rows that the database refused, only a letter has the
+            values.
+        """
+        found = self._earlier.checkpoint if self._earlier and self._earlier.state is not LoadState.LOST else None
+        failed = found.get("failed") if isinstance(found, dict) else None
+        if not isinstance(failed, dict) or isinstance(why, SourceChangedError):
+            raise why
+        checkpoint = Checkpoint.from_json(found)
+        if checkpoint.fingerprint != self._fingerprint or checkpoint.totals["rows"]["refused"]:
+            raise why
+        self._letters_are_lost = True
+        indexes = {index: reason for reason, indexes in failed.items() for index in indexes}
+        dead = {index: reason for index, reason in indexes.items() if index not in checkpoint.unfinished}
+        return Resume(replace(checkpoint, parts=()), dead=dead, known_dead=frozenset(dead))
 
     @staticmethod
     def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
@@ -125,6 +162,9 @@ class LoadKeeper(Keeper):
         """Begin where ``resume`` ends; without it, what earlier tries have staged is removed."""
         self._begun = False
         await super().begin(resume)
+        if resume and self._letters_are_lost:  # of those that can be read, nobody knows which are still true
+            self._parts.append(await self._files.call(self._folder.write, [RESET]))
+        self._failed = dict(resume.dead) if resume else {}
         self._begun, self._over = False, False
         self._state = self._earlier.state if resume and self._earlier else LoadState.STAGING
         staged = resume.checkpoint.totals["rows"]["staged"] if resume else 0
@@ -202,9 +242,12 @@ class LoadKeeper(Keeper):
         resolved = [{"index": index, "row_number": number, "resolved": True} for index, number in taken]
         await self._write_part([*snapshot.records, *letters, *resolved])
         checkpoint = self._checkpoint(snapshot, {**snapshot.totals, "rows": asdict(counts)})
+        failed = _failed_after(self._failed, snapshot)
+        if len(failed) <= _MOST_FAILED:
+            checkpoint["failed"] = _by_reason(failed)
         self._over = True  # until the answer is there
         await self._database.call(self._loader.commit, checkpoint, state, counts.loaded)
-        self._over = False
+        self._over, self._failed = False, failed
         self._counted.difference_update(effect.again)
         self._refused.difference_update(effect.taken, [row.place for row in effect.refused])
         for record in letters:
@@ -258,6 +301,24 @@ class LoadKeeper(Keeper):
         self._database.submit(self._loader.close)
         self._database.close()
         super().close()
+
+
+def _failed_after(failed: Mapping[int, str], snapshot: Snapshot) -> dict[int, str]:
+    """Return the items that are dead, after what a snapshot says of them."""
+    after = dict(failed)
+    for record in snapshot.records:
+        if isinstance(record, DeadLetter):
+            after[record.index] = record.reason
+        elif "row_number" not in record:
+            after.pop(record["index"], None)
+    return after
+
+
+def _by_reason(failed: Mapping[int, str]) -> dict[str, list[int]]:
+    reasons: dict[str, list[int]] = {}
+    for index, reason in failed.items():
+        reasons.setdefault(reason, []).append(index)
+    return reasons
 
 
 def _place_in(record: Record) -> int:

@@ -61,7 +61,7 @@ class Earlier(NamedTuple):
     :param loaded: rows that are in the destination already.
     """
 
-    checkpoint: Mapping[str, Any] | None
+    checkpoint: Mapping[str, Any] | None  # as it was written, by this version of the package or another
     state: LoadState
     loaded: int
 

@@ -97,7 +97,7 @@ class TableLoader:
         self._names: Sequence[str] | None = None
         self._plan = self.destination.plan
         self._load_id = load_id_of(**about)
-        self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex)
+        self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex, self._plan.full_name)
         self.replaces = plan.mode == REPLACE_WINDOW
         self.appends = plan.mode == APPEND
 
@@ -152,6 +152,9 @@ class TableLoader:
 
     def _take_over(self, connection: Connection) -> Earlier | None:
         try:
+            if (other := self._register.put_aside(connection)) is not None:
+                self._log.info("An earlier try of this task has loaded %s: what it left there stays", other)
+                self._staging.drop()
             earlier = self._register.take_over(connection)
         except DBAPIError:
             connection.rollback()
