@@ -76,7 +76,8 @@ def table_job(
     conn_id, plan = destination
     loader = TableLoader(open_engine(conn_id), plan, _about(scope), log)
     known = loader.destination.names
-    shape = RowShape(asking.columns, known=known, window={"start": window.start, "end": window.end} if window else None)
+    bounds = {"start": window.start, "end": window.end} if window else None
+    shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
     loader.choose_columns(shape.names)
     return _fetch_job(
         hook,

@@ -71,7 +71,11 @@ class AnswerReader:
         """
         payload = parse_payload(response)
         rows = self._rows_of(payload, item)
-        return Answer(response, payload, self._shape.shape(rows, item), len(rows))
+        shaped = self._shape.shape(rows, item)
+        # What a function makes of a number is its own; and it may count on floats.
+        if self._function is None and self._shape.needs_exact_numbers(shaped):
+            shaped = self._shape.shape_again(self._rows_of(parse_payload(response, exactly=True), item), item)
+        return Answer(response, payload, shaped, len(rows))
 
     def _rows_of(self, payload: Any, item: Mapping[str, Any]) -> list[Any]:
         if self._function is not None:
@@ -115,21 +119,23 @@ def _as_list(found: Any) -> list[Any]:
     return list(found)
 
 
-def parse_payload(response: Response) -> Any:
+def parse_payload(response: Response, *, exactly: bool = False) -> Any:
     """Parse a response's body, by its content type: NDJSON and CSV are lists of objects, the rest is JSON.
 
+    :param exactly: so that each number remembers how it was written, which takes longer.
     :return: None when it has no content.
     :raises AnswerError: when it is not what its content type says.
     """
     if response.status in _NO_CONTENT:
         return None
+    parse = parse_exactly if exactly else parse_json
     kind, charset = parse_content_type(str(response.headers.get("Content-Type", "")))
     try:
         if kind in _CSV:
             return _parse_csv(response.body.decode(charset).removeprefix(_BYTE_ORDER_MARK))
         if kind in _NDJSON:
-            return [parse_json(line) for line in response.body.splitlines() if line.strip()]
-        return parse_json(response.body)
+            return [parse(line) for line in response.body.splitlines() if line.strip()]
+        return parse(response.body)
     except (ValueError, LookupError, RecursionError, csv.Error) as error:
         what = "CSV" if kind in _CSV else "JSON"
         raise AnswerError(

@@ -1,7 +1,8 @@
 """What of a row, of the item that was asked for, and of the window goes into which column. Pure."""
 
+import base64
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -11,10 +12,13 @@ Columns = Mapping[str, str] | Sequence[str] | None
 
 # What a path can begin with to lead elsewhere than into the row, or, for a row that has such a key itself, into it.
 _ITEM, _WINDOW, _ROW = "item", "window", "row"
+# What stands before a path whose text is bytes.
+_BASE64 = "base64:"
 # Keys that rows have too many of are not all counted by name.
 _MOST_IGNORED_KEYS = 50
 
 
+_URL_SAFE = str.maketrans("-_", "+/")
 MISSING: Final = object()
 
 
@@ -44,20 +48,28 @@ def parse_path(argument: str, path: Any) -> Path:
 class RowShape:
     """Makes of the API's rows those that are loaded.
 
-    :param columns: column -> path in the row, or ``item.<name>``, ``window.start``, ``window.end``; or a list of
-        columns whose paths are their names; None: every key is a column.
+    :param columns: column -> path in the row, or ``item.<name>``, ``window.start``, ``window.end``; with ``base64:``
+        before it, where bytes are written so; or a list of columns whose paths are their names; None: every key is a
+        column.
     :param known: the columns of the table that is loaded; a key that differs from one only in case is that one. Then a
         column whose path leads nowhere in a row is not among the row's; without a table, it is None.
     :param window: what ``window.`` leads into.
+    :param texts: those of ``known`` that keep texts: a number there is what the API has written.
     :raises ConfigurationError: when ``columns`` cannot be read, or names one that there cannot be.
     """
 
     def __init__(
-        self, columns: Columns = None, *, known: Sequence[str] | None = None, window: Mapping[str, Any] | None = None
+        self,
+        columns: Columns = None,
+        *,
+        known: Sequence[str] | None = None,
+        window: Mapping[str, Any] | None = None,
+        texts: Collection[str] = (),
     ) -> None:
         self._window = window or {}
         self._known = {name: name for name in known} if known is not None else None
         self._folded = {name.lower(): name for name in known or ()}
+        self._encoded: frozenset[str] = frozenset()
         self._paths = None if columns is None else self._parse(columns)
         self.names = tuple(self._paths) if self._paths is not None else None
         # Told apart once, and not for each answer.
@@ -69,8 +81,9 @@ class RowShape:
             for column, path in paths.items()
             if path[0] not in {_ITEM, _WINDOW}
         }
-        self._getters = [(column, _getter(path)) for column, path in of_row.items()]
+        self._getters = [(column, self._getter(column, path)) for column, path in of_row.items()]
         self._used = {path[0] for path in of_row.values()}
+        self._texts = [name for name in texts if self._paths is None or name in paths]
         self.ignored: Counter[str] = Counter()
 
     def _parse(self, columns: Columns) -> dict[str, Path]:
@@ -87,6 +100,9 @@ class RowShape:
                 f"columns={columns!r}: write a dict such as {{'id': 'item.id', 'label': 'location.label'}}, or a list "
                 "of names."
             )
+        encoded = {name for name, path in pairs.items() if isinstance(path, str) and path.startswith(_BASE64)}
+        pairs |= {name: pairs[name].removeprefix(_BASE64) for name in encoded}
+        self._encoded = frozenset(map(self._column, encoded))
         paths = {self._column(name): parse_path("columns", path) for name, path in pairs.items()}
         if len(paths) < len(pairs):
             raise ConfigurationError(f"columns names one column twice: {', '.join(pairs)}.")
@@ -124,7 +140,7 @@ class RowShape:
         fixed: dict[str, Any] = dict.fromkeys(self._paths)  # in the author's order
         fixed |= self._of_window
         for column, path in self._of_item.items():
-            fixed[column] = follow(item, path)
+            fixed[column] = self._getter(column, path)(item)
         of_item_is_whole = not any(value is MISSING for value in fixed.values())
         shaped = []
         for row in rows:
@@ -137,6 +153,27 @@ class RowShape:
             if not row.keys() <= self._used:
                 self._ignore(row.keys() - self._used)
         return shaped
+
+    def needs_exact_numbers(self, rows: Iterable[Mapping[str, Any]]) -> bool:
+        """Tell whether shaped rows have floats where their text is kept, which they do not remember."""
+        for row in rows:
+            for column in self._texts:
+                value = row.get(column)
+                if value.__class__ is not str and _has_float(value):
+                    return True
+        return False
+
+    def shape_again(self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Make the rows that are loaded of others with the same keys, which are counted already."""
+        counted, self.ignored = self.ignored, Counter()
+        try:
+            return self.shape(rows, item)
+        finally:
+            self.ignored = counted
+
+    def _getter(self, column: str, path: Path) -> Callable[[Mapping[str, Any]], Any]:
+        get = _getter(path)
+        return (lambda row: _bytes_of(get(row))) if column in self._encoded else get
 
     def _without_missing(self, made: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values that there are: a table has defaults for the others, and no table has them."""
@@ -163,8 +200,25 @@ class RowShape:
                 self.ignored[key] += 1
 
 
+def _has_float(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_float, value.values()))
+    return isinstance(value, float) or (isinstance(value, list) and any(map(_has_float, value)))
+
+
 def _getter(path: Path) -> Callable[[Mapping[str, Any]], Any]:
     if len(path) == 1:
         [name] = path
         return lambda row: row.get(name, MISSING)
     return lambda row: follow(row, path)
+
+
+def _bytes_of(value: Any) -> Any:
+    """Decode base64, whichever alphabet, lines and padding it has; what is none is told apart from any text."""
+    if value is None or value is MISSING:
+        return value
+    try:
+        text = "".join(value.split()).rstrip("=").translate(_URL_SAFE)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (AttributeError, ValueError):
+        return {"base64": value}

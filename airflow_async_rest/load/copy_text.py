@@ -6,11 +6,12 @@ from typing import Any
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
 
-from airflow_async_rest.load.values import Kind, integer, json_text, naive_utc, text_of
+from airflow_async_rest.load.values import Kind, binary, integer, json_text, naive_utc, parse_time, text_of
 
 _NULL = "\\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_ZONE_NAME = re.compile(r"[A-SU-Ya-z(\[]")
 _NONE = type(None)
 _PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.AWARE_TIME, Kind.DATE, Kind.BOOLEAN})
 
@@ -32,8 +33,15 @@ def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
         if types == {int} or (types <= {int, float} and kind is not Kind.INTEGER):
             return list(map(str, values))
         if types <= {str, _NONE}:
-            return _texts(values)
+            return _texts(_moments(values) if kind is Kind.AWARE_TIME else values)
     return _texts([None if value is None else _text(kind, value) for value in values])
+
+
+def _moments(values: Sequence[str | None]) -> Sequence[str | None]:
+    """Write times whose zone is a name as ISO 8601: the server takes GMT+0200 for west of Greenwich."""
+    if _ZONE_NAME.search(" ".join(filter(None, values))) is None:
+        return values
+    return [None if value is None else text_of(parse_time(value)) for value in values]
 
 
 def _json_texts(values: Sequence[Any]) -> list[str | None]:
@@ -67,7 +75,7 @@ def _text(kind: Kind, value: Any) -> str:
         return text_of(naive_utc(value))
     if kind is Kind.ARRAY and isinstance(value, list | tuple):
         return array_text(value)
-    if kind is Kind.BINARY and isinstance(value, bytes | bytearray | memoryview):
+    if kind is Kind.BINARY and isinstance(binary(value), bytes | bytearray | memoryview):
         return "\\x" + bytes(value).hex()
     return text_of(value)
 

@@ -48,6 +48,11 @@ class Destination:
         """The columns' names."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """The names of those that keep texts."""
+        return frozenset(column.name for column in self.columns if column.kind is Kind.TEXT)
+
     def choose(self, names: Collection[str] | None) -> tuple[Column, ...]:
         """Return the columns that can be loaded, those first that the load goes by.
 

@@ -68,7 +68,7 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "numeric": types.Numeric(),
 }
 # A text with a zone would lose it in a column without one; so it becomes UTC, which the session is in.
-_STAGED_AS = {"timestamp": "timestamptz"}
+_STAGED_AS = {"timestamp": "timestamptz", "_timestamp": "timestamptz[]"}
 _OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.String())}
 
 

@@ -54,8 +54,9 @@ class RestToSqlOperator(TextKeepingOperator):
     :param rows: path of the rows in the answer, such as ``"data.items"``; or a function: (payload, item) -> row, list
         of rows, or None. Default: the answer is the list, or the row.
     :param columns: column -> path in the row (``"location.geoLabel"``), in the item (``"item.id"``), or of the window
-        (``"window.start"``, ``"window.end"``); or a list of columns that are called as in the rows. Default: all
-        columns of the table that the rows have.
+        (``"window.start"``, ``"window.end"``), with ``base64:`` before it where that is bytes; or a list of columns
+        that are called as in the rows. Default: all columns of the table that the rows have. What a row does not
+        have keeps its default, or what is there.
     :param missing_ok: whether a 404 says that there are no rows: the item is skipped. Default False: it fails.
     :param destination_conn_id: any Airflow SQL connection; its user must be allowed to create tables. Required.
         (templated)

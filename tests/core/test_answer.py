@@ -175,3 +175,25 @@ def test_keys_that_are_not_loaded_go_on_being_counted():
     assert reader.count_ignored(earlier) is earlier
     reader.read(response(b'[{"a": 1, "b": 2}, {"a": 1, "c": 2}]'), {})
     assert earlier == {"b": 6, "c": 1}
+
+
+WRITTEN = ["1.50", "1e5", "0.00001", "1.0", "-2.500", "12345678901234567890.5", "7"]
+
+
+@pytest.mark.parametrize("neighbour", ["1", "1.25", "12345678901234567890.123"])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_a_number_that_is_kept_as_text_is_what_the_api_has_written(kind, neighbour):
+    lines = [f'{{"n": {neighbour}, "t": {number}, "deep": {{"x": [{number}]}}, "more": 1}}' for number in WRITTEN]
+    body = "\n".join(lines) if kind.endswith("ndjson") else f"[{','.join(lines)}]"
+    shape = RowShape({"n": "n", "t": "t", "deep": "deep"}, known=["n", "t", "deep"], texts=["t", "deep"])
+    answer = AnswerReader(None, shape).read(response(body.encode(), kind), {})
+    assert [str(row["t"]) for row in answer.rows] == WRITTEN
+    assert [str(row["deep"]["x"][0]) for row in answer.rows] == WRITTEN
+    assert [float(row["n"]) for row in answer.rows] == [float(neighbour)] * len(WRITTEN)
+    assert shape.ignored == {"more": len(WRITTEN)}
+
+
+def test_what_a_function_makes_of_numbers_is_its_own():
+    shape = RowShape(known=["t"], texts=["t"])
+    reader = AnswerReader(lambda payload, item: {"t": payload["t"] * 1.0}, shape)
+    assert reader.read(response(b'{"t": 1.50}'), {}).rows == [{"t": 1.5}]

@@ -175,3 +175,25 @@ def test_columns_that_cannot_be_loaded_are_said_early(columns, text):
     with pytest.raises(ConfigurationError) as caught:
         RowShape(columns, known=["id", "Other"])
     assert text in str(caught.value)
+
+
+BASE64 = {
+    "/+8=": b"\xff\xef",
+    "_-8": b"\xff\xef",
+    " /+\n8= ": b"\xff\xef",
+    "": b"",
+    None: None,
+    "?": {"base64": "?"},
+    "a": {"base64": "a"},
+    "é": {"base64": "é"},
+    5: {"base64": 5},
+}
+
+
+@pytest.mark.parametrize("value", BASE64)
+def test_columns_may_say_that_a_text_is_base64(value):
+    """What is none is no text that a column of bytes would take for what it says."""
+    shape = RowShape({"a": "base64:photo.data", "b": "base64:item.photo", "c": "photo.data"}, known=["a", "b", "c"])
+    rows = shape.shape([{"photo": {"data": value}}, {}], {"photo": value})
+    assert rows == [{"a": BASE64[value], "b": BASE64[value], "c": value}, {"b": BASE64[value]}]
+    assert shape.item_columns == ("photo",)
