@@ -1,10 +1,9 @@
 """Which of the staged columns a row has: a key that is missing is not one that is null. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import compress
 from operator import and_, or_
-from typing import Any
 
 from airflow_async_rest.load.destination import Column
 
@@ -46,11 +45,9 @@ class ColumnSets:
         """Tell whether all rows have a column."""
         return bool(self._all_bits >> (len(self._columns) - self._places[column]) & 1)
 
-    def of_rows(self, rows: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Return the set of each row."""
-        keys = list(map(tuple, rows))
-        sets = {each: self._of_keys(each) for each in set(keys)}
-        return [sets[each] for each in keys]
+    def of_keys(self, keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+        """Return the sets of rows with some keys."""
+        return {each: self._of_keys(each) for each in keys}
 
     def _of_keys(self, keys: tuple[str, ...]) -> str:
         if keys not in self._remembered:

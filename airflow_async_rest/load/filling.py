@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from airflow_async_rest.load.values import Kind, converter, text_of
 
 PLACE = "async_rest_place"
 _NOT_IN_JSON = (bytes, bytearray, memoryview, timedelta, Decimal)
+_VALUES = itemgetter(PlacedRow._fields.index("values"))
 _COPIED_AT_A_TIME = 1_000
 
 
@@ -44,8 +46,7 @@ class Part(NamedTuple):
         return tuple(column for column in columns if column in own)
 
 
-MarkedRow = tuple[PlacedRow, str]
-Take = Callable[[Sequence[MarkedRow]], None]
+Take = Callable[[Sequence[PlacedRow]], None]
 
 
 class Filling:
@@ -59,20 +60,28 @@ class Filling:
         self._parts = parts
         self._sets = sets
         self._key = key
+        self._marks: dict[tuple[str, ...], str] = {}
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Add rows, as the first thing of a transaction. :return: those that are refused."""
-        marked = list(zip(rows, self._sets.of_rows(row.values for row in rows), strict=True))
-        faults = {mark: self._fault(mark) for mark in {mark for _, mark in marked}}
+        self._marks = self._sets.of_keys(set(map(tuple, map(_VALUES, rows))))
+        faults = {mark: self._fault(mark) for mark in self._marks.values()}
         wrong: list[tuple[PlacedRow, str]] = []
         if any(faults.values()):
-            wrong = [(row, faults[mark]) for row, mark in marked if faults[mark]]
-            marked = [(row, mark) for row, mark in marked if not faults[mark]]
+            wrong = [(row, fault) for row in rows if (fault := faults[self._mark(row)])]
+            rows = [row for row in rows if not faults[self._mark(row)]]
         self._sets.see(mark for mark, fault in faults.items() if not fault)
-        refused = wrong + self._fill(marked)
+        refused = wrong + self._fill(rows)
         if wrong:
-            check_hopeless(len(refused), len(rows) - len(refused), wrong[-1][1])
+            check_hopeless(len(refused), len(rows) + len(wrong) - len(refused), wrong[-1][1])
         return [RefusedRow(row.place, storable(row.values), words) for row, words in refused]
+
+    def _mark(self, row: PlacedRow) -> str:
+        return self._marks[tuple(row.values)]
+
+    def _marks_of(self, rows: Sequence[PlacedRow]) -> set[str]:
+        distinct = set(self._marks.values())
+        return distinct if len(distinct) == 1 else set(map(self._mark, rows))
 
     def _fault(self, mark: str) -> str:
         """Say what a row lacks that it cannot be loaded without; empty: nothing."""
@@ -81,7 +90,7 @@ class Filling:
             return f"the row has no value for {', '.join(missing)}, which conflict_key names"
         return "" if has else "the row has none of the columns"
 
-    def _fill(self, rows: Sequence[MarkedRow]) -> list[tuple[PlacedRow, str]]:
+    def _fill(self, rows: Sequence[PlacedRow]) -> list[tuple[PlacedRow, str]]:
         dialect = self._connection.dialect
         told: list[tuple[PlacedRow, str]] = []
         take: Take = self._insert
@@ -92,15 +101,13 @@ class Filling:
         refused: list[tuple[PlacedRow, str]] = []
         if not self._takes_all(rows, take):
             told.clear()
-            refused = [
-                (row, words) for (row, _), words in find_refused(rows, take, self._connection.begin_nested, dialect)
-            ]
+            refused = find_refused(rows, take, self._connection.begin_nested, dialect)
         refused += told
         if told:
             check_hopeless(len(refused), len(rows) - len(refused), told[-1][1])
         return refused
 
-    def _takes_all(self, rows: Sequence[MarkedRow], take: Take) -> bool:
+    def _takes_all(self, rows: Sequence[PlacedRow], take: Take) -> bool:
         """Add all rows at once, without a savepoint: it costs two round trips, and most rows are good.
 
         :return: whether the database takes them; if not, nothing is left of them.
@@ -117,9 +124,9 @@ class Filling:
             return False
         return True
 
-    def _columns_of(self, rows: Sequence[MarkedRow]) -> Iterator[tuple[str, tuple[Column, ...], bool]]:
+    def _columns_of(self, rows: Sequence[PlacedRow]) -> Iterator[tuple[str, tuple[Column, ...], bool]]:
         """Yield where rows go: table and columns in SQL, the columns, and whether the rows' sets of columns do, too."""
-        has = self._sets.columns_in({mark for _, mark in rows})
+        has = self._sets.columns_in(self._marks_of(rows))
         for part in self._parts:
             is_first = part.number == 1
             columns = part.those_of(has)
@@ -127,12 +134,12 @@ class Filling:
             if columns or is_first:
                 yield f"{part.table} ({', '.join(names + [SETS] * is_first)})", columns, is_first
 
-    def _copy(self, rows: Sequence[MarkedRow]) -> None:
+    def _copy(self, rows: Sequence[PlacedRow]) -> None:
         raw: Any = self._connection.connection.dbapi_connection
         with raw.cursor() as cursor:
             for into, columns, is_first in self._columns_of(rows):
                 statement = without_marks(f"COPY {into} FROM STDIN WITH (ENCODING 'UTF8')")
-                texts = _iter_copy_text(rows, columns, with_sets=is_first)
+                texts = self._iter_copy_text(rows, columns, with_sets=is_first)
                 if hasattr(cursor, "copy"):
                     with cursor.copy(statement) as copy:
                         for text_of_some in texts:
@@ -142,7 +149,23 @@ class Filling:
 
                     cursor.copy_expert(statement, io.BytesIO(b"".join(texts)))
 
-    def _insert(self, rows: Sequence[MarkedRow]) -> None:
+    def _iter_copy_text(
+        self, rows: Sequence[PlacedRow], columns: Sequence[Column], *, with_sets: bool
+    ) -> Iterator[bytes]:
+        """Write rows as text, some at a time: the server reads these while the next ones are written."""
+        marks = self._marks_of(rows)
+        for start in range(0, len(rows), _COPIED_AT_A_TIME):
+            some = rows[start : start + _COPIED_AT_A_TIME]
+            places, values = zip(*some, strict=True)
+            of_columns: list[tuple[Kind, Sequence[Any]]] = [(Kind.INTEGER, places)]
+            if len(marks) == 1:  # all have all of these columns
+                of_columns += [(column.kind, [row[column.name] for row in values]) for column in columns]
+                yield copy_text(of_columns, *marks if with_sets else ())
+            else:
+                of_columns += [(column.kind, [row.get(column.name) for row in values]) for column in columns]
+                yield copy_text(of_columns + [(Kind.TEXT, list(map(self._mark, some)))] * with_sets)
+
+    def _insert(self, rows: Sequence[PlacedRow]) -> None:
         """Insert rows with as many binds."""
         for into, columns, is_first in self._columns_of(rows):
             bound = [
@@ -152,16 +175,13 @@ class Filling:
             binds = ", ".join(f":{name}" for name in bound[0])
             self._connection.execute(text(f"INSERT INTO {into} VALUES ({binds})"), bound)
 
-    def _bound(self, rows: Sequence[MarkedRow], columns: Sequence[Column], *, with_sets: bool) -> Iterator[list[Any]]:
+    def _bound(self, rows: Sequence[PlacedRow], columns: Sequence[Column], *, with_sets: bool) -> Iterator[list[Any]]:
         """Yield rows as the driver binds them: the place, the values, the set of columns."""
         dialect = self._connection.dialect.name
         converters = [(column.name, converter(column.kind, dialect)) for column in columns]
-        for row, mark in rows:
-            yield [
-                row.place,
-                *[convert(row.values.get(name)) for name, convert in converters],
-                *([mark] if with_sets else []),
-            ]
+        for row in rows:
+            values = [convert(row.values.get(name)) for name, convert in converters]
+            yield [row.place, *values, *([self._mark(row)] if with_sets else [])]
 
     def _insert_on_oracle(self, refused: list[tuple[PlacedRow, str]]) -> Take:
         """Make the function that inserts rows as arrays.
@@ -169,7 +189,7 @@ class Filling:
         :param refused: gets those of which the driver tells that the database refuses them; it takes the others.
         """
 
-        def take(rows: Sequence[MarkedRow]) -> None:
+        def take(rows: Sequence[PlacedRow]) -> None:
             [(into, columns, _)] = self._columns_of(rows)
             binds = ", ".join(f":{number}" for number in range(1, len(columns) + 3))
             statement = without_marks(f"INSERT INTO {into} VALUES ({binds})")
@@ -180,18 +200,9 @@ class Filling:
                 cursor.setinputsizes(None, *oracle_sizes(columns), None)
                 cursor.executemany(statement, data, batcherrors=True)
                 errors = cursor.getbatcherrors()
-            refused.extend((rows[error.offset][0], " ".join(error.message.split())) for error in errors)
+            refused.extend((rows[error.offset], " ".join(error.message.split())) for error in errors)
 
         return take
-
-
-def _iter_copy_text(rows: Sequence[MarkedRow], columns: Sequence[Column], *, with_sets: bool) -> Iterator[bytes]:
-    """Write rows as text, some at a time: the server reads these while the next ones are written."""
-    for start in range(0, len(rows), _COPIED_AT_A_TIME):
-        placed, marks = zip(*rows[start : start + _COPIED_AT_A_TIME], strict=True)
-        places, values = zip(*placed, strict=True)
-        of_columns = [(column.kind, [row.get(column.name) for row in values]) for column in columns]
-        yield copy_text([(Kind.INTEGER, places), *of_columns, *([(Kind.TEXT, marks)] if with_sets else [])])
 
 
 def oracle_sizes(columns: Sequence[Column]) -> list[Any]:
