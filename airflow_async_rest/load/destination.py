@@ -17,18 +17,23 @@ from airflow_async_rest.load.values import Kind, kind_of
 # Those whose upsert goes by a unique index; the others compare columns.
 _NEEDS_UNIQUE_KEY = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
 
+# Of which what is said of a default can stand in a statement.
+_DEFAULTS_ARE_EXPRESSIONS = frozenset({"postgresql", "sqlite"})
+
 
 @dataclass(frozen=True)
 class Column:
     """A column of the table.
 
     :param has_default: whether the database gives it a value when none is given: a default, an identity.
+    :param default: that, in SQL, where it is known.
     :param staged_as: the type it has in a staging table, in SQL; empty: its own.
     """
 
     name: str
     kind: Kind
     has_default: bool
+    default: str = ""
     staged_as: str = ""
 
 
@@ -152,7 +157,8 @@ def _column(described: Any, plan: LoadPlan, dialect: str) -> Column:
     has_default |= described.get("autoincrement") is True
     # A table's rowid by another name.
     has_default |= dialect == "sqlite" and bool(described.get("primary_key")) and kind is Kind.INTEGER
-    return Column(described["name"], kind, has_default, described.get("staged_as") or "")
+    default = str(described.get("default") or "") if dialect in _DEFAULTS_ARE_EXPRESSIONS else ""
+    return Column(described["name"], kind, has_default, default, described.get("staged_as") or "")
 
 
 def _named(argument: str, name: str | None, columns: Mapping[str, Any], made: Collection[str]) -> str | None:

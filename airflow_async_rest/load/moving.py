@@ -1,6 +1,7 @@
 """The statements that move staged rows into the destination, each with the columns that it has."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy.engine import Dialect
 
@@ -15,6 +16,23 @@ _RANK = "async_rest_rank"
 # Those of which an INSERT says what becomes of a row that is there, and so can be told which rows are not.
 _HAVE_ON_CONFLICT = frozenset({"postgresql", "sqlite"})
 _MYSQL = frozenset({"mysql", "mariadb"})
+
+
+# Into so many the rows are divided by what they leave to defaults: each of them costs a look at all rows.
+_MOST_PARTS = 16
+
+
+class _Part(NamedTuple):
+    """Rows that leave the same columns to defaults.
+
+    :param columns: those that are inserted.
+    :param values: what is selected for them.
+    :param conditions: of the rows.
+    """
+
+    columns: Sequence[Column]
+    values: Sequence[Column | str]
+    conditions: Sequence[str]
 
 
 class Moving:
@@ -58,33 +76,48 @@ class Moving:
         """
         if self._plan.mode == UPSERT and self._dialect.name in _HAVE_ON_CONFLICT:
             # First those that are there: an INSERT would be refused for what they have, and a row of ours has not.
-            new = [self._insert_new(columns, [*which, *conditions]) for columns, which in self._parts(_has_default)]
+            new = [
+                self._insert_new(columns, values, [*which, *conditions])
+                for columns, values, which in self._parts(_has_default)
+            ]
             return [*self._update(conditions), *new]
         if self._plan.mode == UPSERT and self._dialect.name in _MYSQL:
             return [
                 self._upsert(columns, self._select(columns, [*which, *conditions]))
-                for columns, which in self._parts(_is_any)
+                for columns, _, which in self._parts(_is_any)
             ]
         if self._plan.mode == UPSERT:
             return [
                 self._upsert(columns, self._select([*columns, SETS], [*which, *conditions]))
-                for columns, which in self._parts(_has_default)
+                for columns, _, which in self._parts(_has_default)
             ]
-        return [self._insert(columns, [*which, *conditions]) for columns, which in self._parts(_has_default)]
+        return [
+            f"INSERT INTO {self._into} ({self._staging.names(columns)}) {self._select(values, [*which, *conditions])}"
+            for columns, values, which in self._parts(_has_default)
+        ]
 
-    def _parts(self, differ: Callable[[Column], bool]) -> list[tuple[list[Column], list[str]]]:
-        """Divide rows by which of their columns they leave to defaults: columns, and conditions of the rows.
+    def _parts(self, differ: Callable[[Column], bool]) -> list[_Part]:
+        """Divide rows by which of their columns they leave to defaults.
 
         :param differ: tells a column for which it is not the same whether a row has none or NULL.
         """
         sets = self._staging.sets
-        return [
-            (
-                [column for column in sets.any if has.get(column, True)],
-                [sets.has(column) if there else sets.lacks(column) for column, there in has.items()],
-            )
-            for has in sets.divide([column for column in sets.any if differ(column) and not sets.is_of_all(column)])
-        ]
+        differing = [column for column in sets.any if differ(column) and not sets.is_of_all(column)]
+        divided, said = sets.divide(differing), frozenset[Column]()
+        if len(divided) > _MOST_PARTS and self._dialect.name in _HAVE_ON_CONFLICT:
+            said = frozenset(column for column in differing if column.default)
+            divided = sets.divide([column for column in differing if column not in said])
+        parts = []
+        for has in divided:
+            columns = [column for column in sets.any if has.get(column, True)]
+            values = [self._value_or_default(column) if column in said else column for column in columns]
+            conditions = [sets.has(column) if there else sets.lacks(column) for column, there in has.items()]
+            parts.append(_Part(columns, values, conditions))
+        return parts
+
+    def _value_or_default(self, column: Column) -> str:
+        default = column.default.replace(":", "\\:")
+        return f"CASE WHEN {self._staging.sets.has(column)} THEN {self._quote(column.name)} ELSE ({default}) END"
 
     def _select(self, columns: Sequence[Column | str], conditions: Sequence[str], alias: str = "") -> str:
         names = ", ".join(each if isinstance(each, str) else self._quote(each.name) for each in columns)
@@ -129,16 +162,16 @@ class Moving:
         rows = self._select([*used, SETS], conditions)
         return [f"UPDATE {self._into} AS d SET {values} FROM ({rows}) AS s WHERE {self._same('d', 's')}"]
 
-    def _insert_new(self, columns: Sequence[Column], conditions: Sequence[str]) -> str:
+    def _insert_new(self, columns: Sequence[Column], values: Sequence[Column | str], conditions: Sequence[str]) -> str:
         """Write the statement that inserts the rows that are not there; nor have come there in this moment."""
         known = f"NOT EXISTS (SELECT 1 FROM {self._into} AS d WHERE {self._same('d', 's')})"
-        rows = self._select(columns, [*conditions, known], " AS s")
+        rows = self._select(values, [*conditions, known], " AS s")
         changed = [column for column in columns if column.name not in self._plan.conflict_key]
         into = f"INSERT INTO {self._into} AS d ({self._staging.names(columns)}) {rows}"
         if not changed:
             return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO NOTHING"
-        values = ", ".join(self._value(column, "excluded", "d", f"n.{SETS}") for column in changed)
-        mine = f"SELECT {values} FROM {self._staging.table} AS n WHERE {self._same('n', 'excluded')} LIMIT 1"
+        new = ", ".join(self._value(column, "excluded", "d", f"n.{SETS}") for column in changed)
+        mine = f"SELECT {new} FROM {self._staging.table} AS n WHERE {self._same('n', 'excluded')} LIMIT 1"
         names = self._staging.names(changed)
         return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO UPDATE SET ({names}) = ({mine})"
 

@@ -12,11 +12,14 @@ _COLUMNS = text(
     """
     SELECT a.attname, b.typname, b.typcategory, a.atthasdef OR t.typdefault IS NOT NULL AS has_default,
         a.attidentity, a.attgenerated, c.relkind,
+        COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), pg_catalog.pg_get_expr(t.typdefaultbin, 0)) AS expression,
+        pg_catalog.format_type(a.atttypid, -1) AS type_name,
         CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(b.oid, b.typmod) END AS base_type
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     CROSS JOIN LATERAL (
         WITH RECURSIVE base (oid, typname, typcategory, typtype, typbasetype, basemod, typmod) AS (
             SELECT t.oid, t.typname, t.typcategory, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod
@@ -87,14 +90,20 @@ def columns_of(connection: Connection, name: str, schema: str | None) -> list[di
         {
             "name": column.attname,
             "type": _TYPES.get(column.typname) or _OF_CATEGORY.get(column.typcategory) or types.NullType(),
-            # A view's columns have the defaults of its table's.
-            "default": "" if column.has_default or column.relkind in _VIEWS else None,
+            "default": _default_of(column),
             "identity": {"always": column.attidentity == "a"} if column.attidentity.strip() else None,
             "computed": bool(column.attgenerated.strip()),
             "staged_as": _STAGED_AS.get(column.typname, column.base_type),
         }
         for column in found
     ]
+
+
+def _default_of(column: Any) -> str | None:
+    """Return a default in SQL; of a view's columns, which have those of its table's, nobody knows it."""
+    if column.relkind in _VIEWS or (column.has_default and column.expression is None):
+        return ""
+    return f"CAST({column.expression} AS {column.type_name})" if column.has_default else None
 
 
 def nulls_are_equal(connection: Connection, plan: LoadPlan) -> bool:
