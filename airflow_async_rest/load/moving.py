@@ -235,22 +235,31 @@ class Moving:
         sets = self._staging.sets
         columns = part.those_of(sets.any)
         names = [self._quote(column.name) for column in columns]
-        values = [f"{self._last_value(column, of_key)} AS {name}" for column, name in zip(columns, names, strict=True)]
+        by_place = self._dialect.name == "oracle"  # in a window there can be no LOB
+        found = [f"async_rest_{n}" if by_place else name for n, name in enumerate(names)]
+        values = [
+            f"FIRST_VALUE({PLACE if by_place else name}) OVER ({of_key} ORDER BY {self._has_first(column)}) AS {alias}"
+            for column, name, alias in zip(columns, names, found, strict=True)
+        ]
+        if by_place:
+            of_place = f"FROM {part.table} v WHERE v.{part.place} = united."
+            found = [f"(SELECT v.{name} {of_place}{alias})" for name, alias in zip(names, found, strict=True)]
         if part.number == 1:
             flags = sets.union(of_key)
             union = f"CONCAT({', '.join(flags)})" if self._dialect.name in _MYSQL else _joined(flags)
-            names, values = [*names, SETS], [*values, f"{union} AS {SETS}"]
+            names, found, values = [*names, SETS], [*found, SETS], [*values, f"{union} AS {SETS}"]
         rank = f"ROW_NUMBER() OVER ({of_key} ORDER BY {PLACE} DESC) AS {_RANK}"
         united = self._select([PLACE, *values, rank], [repeated])
         return (
             f"INSERT INTO {part.table} ({', '.join([part.place, *names])}) "
-            f"SELECT {', '.join([f'-1 - {PLACE}', *names])} FROM ({united}) united WHERE {_RANK} = 1"
+            f"SELECT {', '.join([f'-1 - {PLACE}', *found])} FROM ({united}) united WHERE {_RANK} = 1"
         )
 
-    def _last_value(self, column: Column, of_key: str) -> str:
+    def _has_first(self, column: Column) -> str:
+        """Write the order in which the last row that has a column is the first."""
         sets = self._staging.sets
-        first = "" if sets.is_of_all(column) else f"CASE WHEN {sets.has(column)} THEN 0 ELSE 1 END, "
-        return f"FIRST_VALUE({self._quote(column.name)}) OVER ({of_key} ORDER BY {first}{PLACE} DESC)"
+        has = "" if sets.is_of_all(column) else f"CASE WHEN {sets.has(column)} THEN 0 ELSE 1 END, "
+        return f"{has}{PLACE} DESC"
 
 
 def _has_default(column: Column) -> bool:

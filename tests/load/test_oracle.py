@@ -198,6 +198,11 @@ def test_rows_that_differ_are_merged_by_what_each_has(server, connection, monkey
         "DELETE FROM async_rest_stg_1 WHERE async_rest_place IN",
         "UPDATE async_rest_stg_1 SET async_rest_place = -1 - async_rest_place WHERE async_rest_place < 0",
     ]
+    assert (
+        "FIRST_VALUE(async_rest_place) OVER (PARTITION BY id ORDER BY CASE WHEN SUBSTR(async_rest_columns, 2, 1) = '1' "
+        "THEN 0 ELSE 1 END, async_rest_place DESC) AS async_rest_1"
+    ) in collapse[0]
+    assert '(SELECT v."DATE" FROM async_rest_stg_1 v WHERE v.async_rest_place = united.async_rest_1)' in collapse[0]
     has = "SUBSTR(s.async_rest_columns, {}, 1) = '1'"
     assert with_status == (
         'MERGE INTO things d USING (SELECT id, "DATE", status, "Mixed :x", async_rest_columns FROM async_rest_stg_1 '
