@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_async_rest.core.answer import AnswerReader, Rows
+from airflow_async_rest.core.answer import AnswerReader
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.columns import Columns, RowShape
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, KilledError, LoadError
+from airflow_async_rest.core.errors import ConfigurationError, KilledError, LoadError, StoppedError
 from airflow_async_rest.core.fetch_request import Body, FetchRequestBuilder
 from airflow_async_rest.core.fetching import FetchPlan
+from airflow_async_rest.core.found_rows import Rows
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.loading import Earlier, Loader, LoadState, Merged, PlacedRow, RefusedRow
@@ -25,8 +26,10 @@ from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages,
 from airflow_async_rest.core.request import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
+from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.rest_connection import RestConnection
-from airflow_async_rest.jobs import GivenItems, PlainCall, Requesting, all_headers, make_job
+from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, client_settings, make_job
+from airflow_async_rest.lives import UNMARKED
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.runtime import airflow_errors
@@ -51,6 +54,9 @@ class Asking(Requesting):
     rows: Rows = None
     columns: Columns = None
     missing_ok: bool = False
+    page_rows: str | None = None
+    empty_ok: bool = False
+    max_pages: int = 10_000
 
 
 def table_job(
@@ -72,9 +78,12 @@ def table_job(
     :param source_parts: what the items depend on.
     :param expected: see :class:`~airflow_async_rest.core.job.Job`.
     :raises ConfigurationError: when an argument or a connection is wrong; names it.
+    :raises StoppedError: when the state store fails in a retry: rows of another life of the run might be gone on with.
     """
     conn_id, plan = destination
-    loader = TableLoader(open_engine(conn_id), plan, _about(scope), log)
+    if not scope.life.is_known and scope.try_number > 1:
+        raise StoppedError("the task state store does not answer, and it knows of which run the rows in staging are")
+    loader = TableLoader(open_engine(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
     bounds = {"start": window.start, "end": window.end} if window else None
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
@@ -109,17 +118,16 @@ def _fetch_job(
     sub_folder: str = "",
     expected: Callable[[], Expected | None],
 ) -> Job:
-    if not isinstance(asking.missing_ok, bool):
-        raise ConfigurationError(f"missing_ok={asking.missing_ok!r}: write True or False.")
     if asking.paginate is not None and not isinstance(asking.paginate, _STYLES):
         raise ConfigurationError(
             f"paginate={asking.paginate!r}: write LinkPages(), CursorPages(...), NumberedPages(...) or "
             "OffsetPages(...), which are imported from airflow_async_rest."
         )
-    method, settings = check_method(asking.method), hook.settings()
+    method, settings = check_method(asking.method), client_settings(hook, asking)
     span = tuple(window.texts().values()) if window else (scope.run_id,)
     builder = FetchRequestBuilder(
         base_url=settings.base_url,
+        query_key=settings.query_key,
         endpoint=EndpointTemplate(asking.endpoint),
         method=method,
         query=asking.query,
@@ -129,7 +137,7 @@ def _fetch_job(
         body_format=asking.body_format,
         headers=all_headers(hook, asking),
     )
-    asked_for = {**builder.columns, "columns": shape.item_columns}
+    asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
     uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     return make_job(
         hook,
@@ -139,8 +147,9 @@ def _fetch_job(
             plan=FetchPlan(
                 builder=builder,
                 pages=asking.paginate or OnePage(),
-                reader=AnswerReader(asking.rows, shape),
+                reader=AnswerReader(asking.rows, shape, page_rows=asking.page_rows, empty_ok=asking.empty_ok),
                 missing_ok=asking.missing_ok,
+                max_pages=asking.max_pages,
             ),
             loader=loader,
         ),
@@ -155,13 +164,18 @@ def _fetch_job(
 
 
 def _what_is_asked(asking: Asking) -> list[Any]:
-    """Give what decides which rows an item has; of functions, their names."""
+    """Give what decides which rows an item has; of functions, their names.
+
+    What only lets more items pass is left out: those that are delivered stay so.
+    """
+    page_rows = asking.page_rows and {"page_rows": asking.page_rows}
     parts = (asking.endpoint, asking.query, asking.body, asking.paginate, asking.rows, asking.columns)
     return [
-        [type(part).__name__, asdict(part)] if is_dataclass(part) and not isinstance(part, type)
+        [type(part).__name__, {k: v for k, v in asdict(part).items() if k != "end_statuses"}]
+        if is_dataclass(part) and not isinstance(part, type)
         else getattr(part, "__qualname__", "function") if callable(part)
         else part
-        for part in (*parts, asking.missing_ok, *filter(None, [asking.body_format]))
+        for part in (*parts, asking.missing_ok, *filter(None, [asking.body_format, page_rows]))
     ]  # fmt: skip
 
 
@@ -177,7 +191,7 @@ def _about(scope: TaskScope) -> dict[str, Any]:
 def forget(context: "Context", conn_id: str, destination_table: str) -> None:
     """Remove what says that a load is done, once Airflow knows of the task's success: a Clear then begins anew."""
     schema = destination_table.rpartition(".")[0] or None
-    forget_load(conn_id, schema, _about(TaskScope.of(context)))
+    forget_load(conn_id, schema, _about(TaskScope.of(context, UNMARKED)))
 
 
 def given_items(items: Any) -> GivenItems:
@@ -197,16 +211,20 @@ def given_items(items: Any) -> GivenItems:
 
 
 def window_steps(window: Window, step: Any) -> GivenItems:
-    """Cut a window into items with ``start``, ``end`` and ``date``.
+    """Cut a window into items with ``start``, ``end`` and ``date``; steps of whole days are days of its zone.
 
     :raises ConfigurationError: when the step is no positive length.
     """
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"window_step={step!r}: write a positive length, such as timedelta(days=1).")
+    first, last = (instant.astimezone(window.zone) for instant in (window.start, window.end))
+    on_clocks = last.replace(tzinfo=None) - first.replace(tzinfo=None)
+    if on_clocks % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
+        first, last = window.start, window.end
     items = []
-    for texts in split_windows(window.start, window.end, step):
+    for texts in split_windows(first, last, step):
         start, end = map(datetime.fromisoformat, texts.values())
-        items.append({"start": start, "end": end, "date": start.date()})
+        items.append({"start": start, "end": end, "date": start.astimezone(window.zone).date()})
     return GivenItems(items)
 
 
@@ -215,6 +233,7 @@ class ReadFirst:
 
     def __init__(self, chunks: Any) -> None:
         self._chunks = chunks
+        self.reads_again: bool = chunks.reads_again
 
     @classmethod
     def where_needed(cls, chunks: Any) -> Chunks:

@@ -1,15 +1,12 @@
 """What operators and ``deliver`` are told, made into jobs of the engine."""
 
 import asyncio
-import re
-import sqlite3
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
@@ -21,7 +18,7 @@ from airflow_async_rest.core.bodies import is_json_type, without_texts
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
-from airflow_async_rest.core.headers import check_content_encoding, check_headers, find_header
+from airflow_async_rest.core.headers import check_content_encoding, find_header, text_headers
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.letter_filter import LetterFilter
@@ -33,9 +30,11 @@ from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder, check_method, key_columns
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.settings import parse_concurrency, parse_max_failures
+from airflow_async_rest.core.settings import ClientSettings, parse_concurrency, parse_max_failures
 from airflow_async_rest.core.source import Chunks, Expected, RowSource, Source
 from airflow_async_rest.folders import TaskScope, open_dead_letters, open_folder
+from airflow_async_rest.given_items import GivenItems
+from airflow_async_rest.hooks.connection_secrets import secrets_in_target, settings_of_job
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.runtime import airflow_errors, run_job
 from airflow_async_rest.windows import Window
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _DEFAULT_CONCURRENCY = 16
-_ITEMS_CHUNK = 1000
-_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +100,8 @@ def row_job(
         raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is none.")
     about = window.texts() if window else {"window_start": None, "window_end": None}
     span = tuple(window.texts().values()) if window else (scope.run_id,)
-    encode, redact = json_encoder(hook.naive_timezone()), hook.settings().redact
+    settings = client_settings(hook, sending)
+    encode, hidden = json_encoder(hook.naive_timezone()), secrets_in_target(settings, endpoint.literals)
     transform = sending.transform
     if transform and sending.batch and not callable(sending.batch.format) and sending.body_format is None:
         transform = without_texts(transform)
@@ -123,7 +121,7 @@ def row_job(
         key=key,
         asked_for={"endpoint": endpoint.columns},
         transform=transform,
-        redact=redact,
+        redact=settings.redact,
         repeated=repeated,
     )
     source: Source[Item | ItemBatch] = rows
@@ -134,7 +132,7 @@ def row_job(
             retry=sending.request_retry,
             key=key,
             request=builder.build_batch,
-            redact=redact,
+            redact=settings.redact,
         )
         source = BatchSource(rows, form)
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
@@ -144,15 +142,15 @@ def row_job(
         batch = sending.batch
         if batch is not None and not (callable(batch.format) or callable(batch.results)):
             batch = None
-        source = again = Replay(
-            [folder], replay.can_replay, json_encoder(), sending.request_retry, batch, unreadable_too=True
-        )
+        how = (replay.can_replay, json_encoder(), sending.request_retry, batch)
+        source = again = Replay([folder], *how, unreadable_too=True, hidden=hidden)
         build = again.build
     return make_job(
         hook,
         sending,
         log=log,
         build=build,
+        hidden=hidden,
         source=source,
         replays=replay is not None,
         expected=expected,
@@ -184,7 +182,7 @@ def replay_job(
         sending.request_retry,
         sending.batch,
         unreadable_too=only.unreadable_too,
-        content_type=find_header("Content-Type", _text_headers(sending.headers)),
+        content_type=find_header("Content-Type", text_headers(sending.headers)),
     )
     return make_job(
         hook,
@@ -201,7 +199,13 @@ def replay_job(
 
 def all_headers(hook: RestConnection, sending: Requesting) -> dict[str, str]:
     """Return the connection's headers, and over them the job's."""
-    return {**hook.settings().headers, **_text_headers(sending.headers)}
+    return {**hook.settings().headers, **text_headers(sending.headers)}
+
+
+def client_settings(hook: RestConnection, sending: Requesting) -> ClientSettings:
+    """Return the settings of a connection, which also know what is secret in the arguments."""
+    target = {name: getattr(sending, name, None) for name in ("endpoint", "query", "body")}
+    return settings_of_job(hook.settings(), text_headers(sending.headers), **target)
 
 
 def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its_own: Any) -> Job:
@@ -211,29 +215,28 @@ def make_job(hook: RestConnection, sending: Requesting, *, target: str, **of_its
     """
     if sending.response_check is not None and not callable(sending.response_check):
         raise ConfigurationError(f"response_check={sending.response_check!r}: write a function.")
-    options, settings = hook.options(), hook.settings()
+    options, settings = hook.options(), client_settings(hook, sending)
     if not isinstance(sending.request_retry, RequestRetry):
         raise ConfigurationError(
             f"request_retry={sending.request_retry!r}: write RequestRetry(max_attempts=...), "
             "which is imported from airflow_async_rest."
         )
-    headers = _text_headers(sending.headers)
+    headers = text_headers(sending.headers)
     batch = sending.batch if isinstance(sending, Sending) else None
     if batch is None or not callable(batch.format):  # a function may compress
         check_content_encoding(headers, "headers")
     if sending.body_format == "json":  # said outright, it comes before a header that says something else
         headers, settings = _as_json(headers), replace(settings, headers=_as_json(settings.headers))
-    secret = {value for name, value in headers.items() if _SECRET_HEADER.search(name)}
     return Job(
         conn_id=hook.http_conn_id,
-        settings=replace(settings, secrets=settings.secrets | secret),
+        settings=settings,
         headers=headers,
         retry=sending.request_retry,
         response_check=sending.response_check,
         rate_limit=parse_rate_limit(_first(sending.rate_limit, options.get("rate_limit"))),
         concurrency=parse_concurrency(_first(sending.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(sending.max_failures),
-        target=f"{target} {settings.place}",
+        target=settings.redact(f"{target} {settings.place}"),
         **of_its_own,
     )
 
@@ -274,57 +277,8 @@ def _batches_of(batch: Batch | None) -> str:
     return f", up to {batch.max_items} items a request," if batch else ""
 
 
-def _text_headers(headers: Any) -> dict[str, str]:
-    if not isinstance(headers or {}, Mapping):
-        raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
-    unset = [name for name, value in (headers or {}).items() if value is None]
-    if unset:
-        raise ConfigurationError(f"headers: {unset[0]!r} is None: write a text, or leave the header out.")
-    texts = {
-        name: str(value).strip() if isinstance(value, int | float | str) else value
-        for name, value in (headers or {}).items()
-    }
-    check_headers(texts, "headers")
-    return texts
-
-
 def _first(*values: Any) -> Any:
     return next((value for value in values if value not in (None, "")), None)
-
-
-class GivenItems:
-    """Items that an author gives, as chunks of rows."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
-            raise ConfigurationError(f"items is a {type(items).__name__}: give a list or another iterable of dicts.")
-        if hasattr(items, "columns") and hasattr(items, "iloc"):  # it would be iterated by the names of its columns
-            raise ConfigurationError('items is a DataFrame: give its rows, df.to_dict("records").')
-        self._items = items
-
-    def __iter__(self) -> Generator[list[Mapping[str, Any]], None, None]:
-        """Yield chunks of rows; see :func:`_row_of`."""
-        items = iter(self._items)
-        while chunk := list(islice(items, _ITEMS_CHUNK)):
-            yield [item if isinstance(item, dict) else _row_of(item) for item in chunk]
-
-    def expected(self) -> Expected | None:
-        """Give how many there are, when that is known beforehand."""
-        return Expected(len(self._items), "given") if isinstance(self._items, Sized) else None
-
-    def cancel(self) -> None:
-        """Do nothing: the items are the author's."""
-
-
-def _row_of(item: Any) -> Mapping[str, Any]:
-    """Make a row of an item: by its names, where it has some, as named tuples do; else ``{"item": item}``."""
-    if isinstance(item, Mapping):
-        return item
-    if callable(by_name := getattr(item, "_asdict", None)):
-        return dict(by_name())
-    if isinstance(item, sqlite3.Row):
-        return dict(item)
-    return {"item": item}
 
 
 def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 from airflow.sdk import Asset
 from airflow.sdk.definitions.asset import AssetRef
 
+from airflow_async_rest.compat.secrets_masker import known_secrets
+from airflow_async_rest.core.redaction import Redaction
+
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
@@ -96,6 +99,7 @@ def _lineage_of_sql(conn_id: str | None, sql: str | None) -> "OperatorLineage[An
     if conn_id is not None and sql is not None:
         try:
             hook = database_hook("sql_conn_id", conn_id)
+            sql = Redaction(values=known_secrets()).redact(sql)  # a template may have put one there
             lineage = get_openlineage_facets_with_sql(hook=hook, sql=sql, conn_id=conn_id, database=None)
         except Exception as error:  # noqa: BLE001  (whatever hooks and drivers raise: a task goes on without lineage)
             log.debug("OpenLineage cannot tell the tables of connection %s: %s", conn_id, error)
@@ -106,10 +110,11 @@ def _endpoint(task: Any) -> list[Any]:
     """Give the API as a dataset: the server is the namespace, the path the name. What is secret stays out."""
     from openlineage.client.event_v2 import Dataset  # noqa: PLC0415
 
+    from airflow_async_rest.hooks.connection_secrets import settings_of_job  # noqa: PLC0415
     from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
 
     try:
-        settings = RestConnection(task.http_conn_id).settings()
+        settings = settings_of_job(RestConnection(task.http_conn_id).settings(), {}, task.endpoint)
         url = urlsplit(settings.base_url)
         path = re.split(r"[?#]", task.endpoint)[0]  # a query may hold a key
         name = "/".join(part.strip("/") for part in (url.path, path) if part.strip("/"))

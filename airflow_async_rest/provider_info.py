@@ -7,21 +7,22 @@ from typing import Any
 # * A switch without a default shows "off", whatever the hook does without it; so defaults are stated, as the hook's.
 # * An emptied field is stored as null, and null means the default: "none" is what turns the idempotency header off.
 # * Number fields know `minimum` and `maximum`. `examples` become suggestions, `values_display` the choices' labels.
-# Who may see connections sees their extra, but for what Airflow masks by its name: `proxy` is (and `api_key_header`,
-# needlessly), and in `headers` Authorization or X-API-Key, but not X-Key or Cookie. So the form sends secrets to the
-# password; `proxy`, whose URL may have one, is hidden while it is typed, too.
+# Who may see connections sees their extra, but for what Airflow masks by its name: `proxy` is (and `api_key_header`
+# and `api_key_param`, needlessly), and in `headers` Authorization or X-API-Key, but not X-Key or Cookie. So the form
+# sends secrets to the password; `proxy`, whose URL may have one, is hidden while it is typed, too.
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "auth_type": {
         "label": "Authentication",
         "description": "What the password is: the login's, a bearer token, or an API key.",
         "schema": {
             "type": ["string", "null"],
-            "enum": [None, "basic", "bearer", "api_key", "none"],
+            "enum": [None, "basic", "bearer", "api_key", "api_key_query", "none"],
             "values_display": {
                 "null": "default: basic with a login, else none",
                 "basic": "basic: login and password",
                 "bearer": "bearer: the password is the token",
-                "api_key": "api_key: the password is the key",
+                "api_key": "api_key: the password is the key, sent in a header",
+                "api_key_query": "api_key_query: the password is the key, sent in the query",
                 "none": "none",
             },
         },
@@ -29,6 +30,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "api_key_header": {
         "label": "API key header",
         "description": "Header that carries the key of authentication api_key. Default: X-API-Key.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "api_key_param": {
+        "label": "API key parameter",
+        "description": "Parameter of the query that carries the key of authentication api_key_query. Default: api_key.",
         "schema": {"type": ["string", "null"]},
     },
     "headers": {
@@ -168,6 +174,15 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "s3://aws_default@bucket/dead_letters",
                         "default": "",
+                    },
+                    "file_mode": {
+                        "description": "Who may read dead letters on a disk: the mode of their files, whatever the "
+                        "umask is; folders that are made for them can be entered by the same. Where the API server "
+                        "runs as another user than the tasks, 0640 and a group that both are in.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "0640",
+                        "default": "0600",
                     },
                     "xcom_payloads": {
                         "description": "Whether the failed items in XCom show their payloads.",

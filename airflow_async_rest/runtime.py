@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
+from airflow_async_rest.compat.secrets_masker import known_secrets
+from airflow_async_rest.core.checkpoint import Try
 from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.errors import (
     AsyncRestError,
@@ -21,9 +23,11 @@ from airflow_async_rest.core.errors import (
     StoppedError,
 )
 from airflow_async_rest.core.job import Job, JobRun
-from airflow_async_rest.core.keeper import StateStore
+from airflow_async_rest.core.keeper import PATIENT_LOAD_SECONDS, StateStore
 from airflow_async_rest.core.letter_filter import LetterFilter
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.redaction import Redaction
+from airflow_async_rest.core.worker_thread import WorkerThread
 from airflow_async_rest.folders import shows_payloads
 from airflow_async_rest.lineage import describe_outlets
 from airflow_async_rest.telemetry import observed
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 _DEADLINE_MARGIN_SECONDS = 5.0
 # A few chunks of rows; Python's own default is 700.
 _NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
+# Of a state store, for what can be done without.
+_SECONDS_FOR_A_CALL = 10.0
 
 
 def replay_request(context: "Context") -> LetterFilter | None:
@@ -47,27 +53,60 @@ def replay_request(context: "Context") -> LetterFilter | None:
     :raises StoppedError: when the state store fails after a Clear: all but what was chosen might be sent.
     """
     store, ti = context.get("task_state_store"), context["ti"]
-    if store is None:
+    if store is None or ti.try_number == 1:  # nothing has failed yet
         return None
+    was_cleared = ti.max_tries > (ti.task.retries or 0)
+    thread = WorkerThread("async-rest-replay")
     try:
-        asked: Any = store.get("replay")
-        request: Any = store.get("replaying") if asked is None else asked
-        if request is None:
-            return None
-        if asked is None and request.get("accepted") != ti.max_tries:
-            store.delete("replaying")
-            return None
-        chosen = LetterFilter.from_json(request, payloads=shows_payloads())
-        if asked is not None:
-            store.set("replaying", {**asked, "accepted": ti.max_tries})
-            store.delete("replay")
+        return thread.wait_for(
+            lambda: _take_up_request(store, ti.max_tries),
+            PATIENT_LOAD_SECONDS if was_cleared else _SECONDS_FOR_A_CALL,
+        )
     except ConfigurationError:
         raise
     except Exception as error:
-        if ti.try_number > 1 and ti.max_tries > (ti.task.retries or 0):
+        if was_cleared:
             raise StoppedError(f"the state store fails, which has requests to replay: {error}") from error
         return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
+    finally:
+        thread.close()
+
+
+def _take_up_request(store: StateStore, max_tries: int) -> LetterFilter | None:
+    asked = store.get("replay")
+    request = store.get("replaying") if asked is None else asked
+    if request is None:
+        return None
+    if asked is None and request.get("accepted") != max_tries:
+        store.delete("replaying")
+        return None
+    chosen = LetterFilter.from_json(request, payloads=shows_payloads())
+    if asked is not None:
+        store.set("replaying", {**asked, "accepted": max_tries})
+        store.delete("replay")
     return chosen
+
+
+def forget_checkpoint(context: "Context") -> None:
+    """Remove the checkpoint of a task that has succeeded: a Clear then begins anew.
+
+    :raises TimeoutError: when the state store takes too long.
+    """
+    store = context.get("task_state_store")
+    if store is not None:
+        thread = WorkerThread("async-rest-forget")
+        thread.wait_for(lambda: store.delete("checkpoint"), PATIENT_LOAD_SECONDS)
+        thread.close()
+
+
+def this_try(context: "Context") -> Try:
+    """Tell this try from others.
+
+    A Clear sets ``max_tries`` to the number of the last try plus the task's ``retries``. Where these were changed in
+    between, that may be what it was before.
+    """
+    ti = context["ti"]
+    return Try(ti.try_number, (ti.max_tries, ti.task.retries or 0))
 
 
 def run_job(
@@ -91,6 +130,7 @@ def run_job(
     stop = stop or StopSwitch()
     store: StateStore | None = context.get("task_state_store") if context else None
     if context is not None:
+        job.this_try = this_try(context)
         job.publish = _publisher(context, failed_items_key)
         job.sample_payloads = shows_payloads()
 
@@ -105,8 +145,8 @@ def run_job(
 
     observing = observed(job, context) if context is not None else contextlib.nullcontext()
     with (
-        airflow_errors(),
-        observing,
+        observing,  # outside: a span keeps the text of an error
+        airflow_errors(job.settings.redact),
         _collecting_new_garbage_only(),
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
@@ -167,23 +207,35 @@ def _publisher(
         if task.do_xcom_push:
             ti.xcom_push(key=failed_items_key, value=sample)
             if error is not None:  # else Airflow pushes what execute() returns
-                ti.xcom_push(key="return_value", value=report)
+                push_report(ti, report)
         if error is None:
             describe_outlets(context, report)
 
     return publish
 
 
+def push_report(ti: Any, report: dict[str, Any]) -> None:
+    """Push the report of a task that fails, as Airflow pushes what a task returns that succeeds."""
+    for key, value in report.items() if ti.task.multiple_outputs else ():
+        ti.xcom_push(key=key, value=value)
+    ti.xcom_push(key="return_value", value=report)
+
+
 @contextlib.contextmanager
-def airflow_errors() -> Iterator[None]:
-    """Turn the package's errors into those by which Airflow decides: retry the task, or not."""
+def airflow_errors(redact: Callable[[str], str] = str) -> Iterator[None]:
+    """Turn the package's errors into those by which Airflow decides: retry the task, or not.
+
+    :param redact: takes secrets out of their texts, besides those that Airflow knows: a database quotes its SQL.
+    """
     try:
         yield
-    except DeadlineError as error:
-        raise AirflowTaskTimeout(str(error)) from None  # the text says it all
-    except ConfigurationError as error:
-        raise AirflowFailException(str(error)) from None
-    except FailuresError as error:
-        raise (AirflowFailException if error.permanent else AirflowException)(str(error)) from None
     except AsyncRestError as error:
-        raise AirflowException(str(error)) from None
+        text = Redaction(values=known_secrets()).redact(redact(str(error)))
+        raise _kind_for_airflow(error)(text) from None  # the text says it all
+
+
+def _kind_for_airflow(error: AsyncRestError) -> type[BaseException]:
+    if isinstance(error, DeadlineError):
+        return AirflowTaskTimeout
+    for_good = isinstance(error, ConfigurationError) or (isinstance(error, FailuresError) and error.permanent)
+    return AirflowFailException if for_good else AirflowException

@@ -1,16 +1,17 @@
 """The window of a run: half-open, in UTC, ``window_start <= t < window_end``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from difflib import get_close_matches
 from typing import Any
 
 from airflow_async_rest.compat.timetables import tick_before, ticks_after, timezone_of
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.window_zones import parse_zone, zone_of
 
 _CONF_NAMES = ("window_start", "window_end")
-_UNTOUCHED = (None, "", "None")  # a trigger form's empty fields, and what templates make of them
+_UNTOUCHED = ("", "none", "null")  # a trigger form's empty fields, and what templates make of them
 _ALIKE = 0.85  # "window_strat" and "windowStart" are; "window_size" is not
 _ZERO_WIDTH = (
     "this run has no window: {why}. Give it one in one of three ways: (1) schedule the DAG with "
@@ -26,10 +27,12 @@ class Window:
 
     :param start: aware; kept in UTC.
     :param end: aware, after ``start``; kept in UTC.
+    :param zone: what its dates are in.
     """
 
     start: datetime
     end: datetime
+    zone: tzinfo = field(default=UTC, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         start, end = parse_instant("window_start", self.start), parse_instant("window_end", self.end)
@@ -73,7 +76,7 @@ def _to_utc(argument: str, instant: datetime) -> datetime:
 def _parse(argument: str, value: Any) -> datetime:
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value.strip())
+            value = datetime.fromisoformat(value.strip().upper())
         except ValueError:
             raise ConfigurationError(
                 f"{argument}={value!r}: write a date or time as ISO 8601, such as '2026-01-31' or "
@@ -102,7 +105,7 @@ def split_windows(start: Any, end: Any, step: timedelta) -> list[dict[str, str]]
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"step={step!r}: write a positive length, such as timedelta(days=1).")
     first, last = _parse("start", start), parse_instant("end", end)
-    first = first if first.tzinfo else first.replace(tzinfo=UTC)
+    first = (first if first.tzinfo else first.replace(tzinfo=UTC)).astimezone(zone_of(first, _parse("end", end), UTC))
     whole = Window(first, last)
     if step % timedelta(days=1):  # arithmetic of aware datetimes follows the wall clock: wanted for days only
         first = whole.start
@@ -117,28 +120,41 @@ def split_windows(start: Any, end: Any, step: timedelta) -> list[dict[str, str]]
 
 def _step_on(left: datetime, step: timedelta, last: datetime) -> datetime:
     try:
-        return min(left + step, last, key=lambda instant: instant.astimezone(UTC))
+        # Of a midnight that clocks show twice, or leave out, the later reading, as parse_instant has it.
+        right = max(((left + step).replace(fold=fold) for fold in (0, 1)), key=lambda instant: instant.astimezone(UTC))
+        return min(right, last, key=lambda instant: instant.astimezone(UTC))
     except OverflowError:  # beyond the year 9999
         return last
 
 
 def is_given(value: Any) -> bool:
     """Tell whether one end of a window says anything: null and empty texts do not."""
-    return (value.strip() if isinstance(value, str) else value) not in _UNTOUCHED
+    return value is not None and not (isinstance(value, str) and value.strip().lower() in _UNTOUCHED)
 
 
-def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_end: Any = None) -> Window:
+def resolve_window(
+    context: Mapping[str, Any], window_start: Any = None, window_end: Any = None, window_timezone: Any = None
+) -> Window:
     """Find the window of a run.
 
     In this order: the arguments; ``window_start`` and ``window_end`` of the run's conf; the data interval;
     the partition date (up to the next one). Airflow's plain ``"@daily"`` gives an interval of zero width,
     which is an error, because it would deliver nothing and look like success.
 
-    :param context: Airflow's task context; dates and times without an offset are in the zone of its DAG's timetable.
+    The zone of its dates is ``window_timezone``; else what the start is written in, else that of the DAG's timetable,
+    else the DAG's own.
+
+    :param context: Airflow's task context.
+    :param window_timezone: also of dates and times without an offset, which else are in the zone of the timetable.
     :raises ConfigurationError: when there is no window; it names the ways out.
     """
+    zone = parse_zone(window_timezone) if is_given(window_timezone) else timezone_of(context.get("dag"))
+    window = _find_window(context, window_start, window_end, zone)
+    return replace(window, zone=zone) if is_given(window_timezone) else window
+
+
+def _find_window(context: Mapping[str, Any], window_start: Any, window_end: Any, zone: tzinfo) -> Window:
     timetable = getattr(context.get("dag"), "timetable", None)
-    zone = timezone_of(timetable)
     if is_given(window_start) or is_given(window_end):
         return _both(window_start, window_end, "argument", zone)
     dag_run = context.get("dag_run")
@@ -154,10 +170,10 @@ def resolve_window(context: Mapping[str, Any], window_start: Any = None, window_
         return _both(start, end, "conf", zone)
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     if start is not None and end is not None and start < end:
-        return Window(start, end)
+        return Window(start, end, zone)
     partition = context.get("partition_date") or getattr(dag_run, "partition_date", None)
     if partition is not None:
-        return _partition_window(partition, dag_run, timetable)
+        return replace(_partition_window(partition, dag_run, timetable), zone=zone)
     no_interval = "it has no data interval, as runs of 'airflow dags trigger' have none whatever the schedule"
     why = f"its data interval is empty ({start} to {end})" if start is not None else no_interval
     raise ConfigurationError(_ZERO_WIDTH.format(why=why))
@@ -179,7 +195,8 @@ def _both(start: Any, end: Any, where: str, zone: tzinfo) -> Window:
     for name, value in (("window_start", start), ("window_end", end)):
         if value is None or (isinstance(value, str) and not value.strip()):
             raise ConfigurationError(f"{name} is missing: the {where} gives only the other end of the window.")
-    return Window(parse_instant("window_start", start, zone), parse_instant("window_end", end, zone))
+    window = Window(parse_instant("window_start", start, zone), parse_instant("window_end", end, zone))
+    return replace(window, zone=zone_of(_parse("window_start", start), _parse("window_end", end), zone))
 
 
 def _partition_window(partition: datetime, dag_run: Any, timetable: Any) -> Window:

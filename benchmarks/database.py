@@ -24,6 +24,9 @@ ROWS_SQL = """
     FROM generate_series(1, :rows) AS i ORDER BY i
 """
 
+# Rows of 100 KB.
+LARGE_ROWS_SQL = "SELECT i AS id, repeat('x', 100000) AS document FROM generate_series(1, :rows) AS i ORDER BY i"
+
 
 def rows_in_memory(count: int) -> list[dict[str, Any]]:
     """Give the rows that :data:`ROWS_SQL` gives."""

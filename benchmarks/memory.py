@@ -1,7 +1,8 @@
-"""Whether memory grows with the table: the whole path, each run in a process of its own."""
+"""Whether memory grows with the table, or with its rows: the whole path, each run in a process of its own."""
 
 import argparse
 import json
+import math
 import re
 import subprocess
 import sys
@@ -10,20 +11,36 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks.database import LARGE_ROWS_SQL
 from benchmarks.measuring import Figure, Plan, figure, in_turns, say
 from benchmarks.senders import deliver_from_postgres, in_bulk
 from benchmarks.surroundings import running_ends
 
 _SMALL = 10_000
 _MOST_MORE_MB = 40
+_MOST_OF_LARGE_MB = 200
 _LONGEST_RUN = timedelta(minutes=20)
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Compare the peak of a small table with those of larger ones; all rows are really posted."""
+    """Compare the peak of a small table with those of larger ones, and of larger rows; all are really posted."""
     with running_ends(plan):
         for rows, how in ((100_000, "singly"), (1_000_000, "singly"), (1_000_000, "in bulk"), (5_000_000, "in bulk")):
             yield _compare(rows, how, plan.rounds)
+        for how in ("large, singly", "large, transformed", "large, in bulk"):
+            yield _compare_large(how, plan.rounds)
+
+
+def _compare_large(how: str, rounds: int) -> Figure:
+    bound = math.inf if how == "large, in bulk" else _MOST_OF_LARGE_MB  # a request has 5 MB, and 16 are on their way
+    return figure(
+        "memory",
+        f"{_SMALL:,} rows of 100 KB posted {how.removeprefix('large, ')}: peak MB",
+        in_turns(rounds, lambda: _peak_mb(_SMALL, "singly"), lambda: _peak_mb(_SMALL, how)),
+        f"for {_SMALL:,} small rows",
+        target=f"<= {bound} MB" if bound < math.inf else "",
+        meets=(lambda found: found.ours.high <= bound) if bound < math.inf else None,
+    )
 
 
 def _compare(rows: int, how: str, rounds: int) -> Figure:
@@ -48,7 +65,11 @@ def _peak_mb(rows: int, how: str) -> float:
 
 def _deliver(rows: int, how: str) -> dict[str, Any]:
     """Do it, in the process that is measured."""
-    arguments = in_bulk() if how == "in bulk" else {"concurrency": 64}
+    arguments = in_bulk() if how.endswith("in bulk") else {"concurrency": 64}
+    if how.startswith("large"):
+        arguments["sql"] = LARGE_ROWS_SQL
+    if how.endswith("transformed"):
+        arguments["transform"] = lambda row: {**row, "capitals": row["document"].upper()}
     report = deliver_from_postgres(rows, execution_timeout=_LONGEST_RUN, **arguments)
     return {"peak_mb": own_peak_mb(), "seconds": report["elapsed_seconds"]}
 

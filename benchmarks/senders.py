@@ -108,7 +108,7 @@ class _StateStore(dict[str, Any]):
         self.pop(key, None)
 
 
-def deliver_from_postgres(rows: int, **arguments: Any) -> dict[str, Any]:
+def deliver_from_postgres(rows: int, sql: str = ROWS_SQL, **arguments: Any) -> dict[str, Any]:
     """Run the operator itself, with checkpoints, between the connections ``source_db`` and ``search_api``.
 
     :param arguments: of the operator, besides those that all measures share.
@@ -118,7 +118,7 @@ def deliver_from_postgres(rows: int, **arguments: Any) -> dict[str, Any]:
 
     task = SqlToRestOperator(
         task_id="post",
-        sql=ROWS_SQL,
+        sql=sql,
         parameters={"rows": rows},
         sql_conn_id="source_db",
         http_conn_id="search_api",

@@ -49,12 +49,10 @@ with DAG(
     ).expand_kwargs(days())
 
     # What failed for a while (an API that was down, a deploy) is sent once more when all days are through. What the
-    # API refuses for good fails here again, and stays in the dead letters.
+    # API refuses for good fails here again, and stays in the dead letters. So it does when a day left no report.
     replay = ReplayDeadLettersOperator(
         task_id="replay",
-        dead_letters="{{ ti.xcom_pull('post_sensors') | map(attribute='dead_letters') | list }}",
+        of=post_sensors,
         http_conn_id="search_api",
         rate_limit="480/s",
     )
-
-    post_sensors >> replay

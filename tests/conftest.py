@@ -41,6 +41,7 @@ LONGEST = (
     "test_children.py",
     "test_kill.py",
     "test_bulk.py",
+    "test_canary.py",
     "test_job.py",
     "test_load_keeper.py",
     "test_batch_delivery.py",

@@ -41,14 +41,16 @@ class Database:
         """Give a table's rows, in order of their first column."""
         return self.execute(f"SELECT {columns} FROM {table} ORDER BY 1")
 
-    def loader(self, table: str = "things", *, run: str = "run", names: Sequence[str] | None = None, **plan: Any):
+    def loader(
+        self, table: str = "things", *, run: str = "run", names: Sequence[str] | None = None, life=None, **plan: Any
+    ):
         """Make the loader of a task's try; ``plan`` as of the operator."""
         from airflow_async_rest.load.loader import TableLoader
         from airflow_async_rest.load.plan import make_plan
 
         arguments = {"load_mode": "append", "window_column": None, "window": WINDOW, "conflict_key": None} | plan
         about = {"dag_id": "dag", "run_id": run, "task_id": "task", "map_index": -1}
-        loader = TableLoader(self._engine(), make_plan(table, **arguments), about, logging.getLogger("loads"))
+        loader = TableLoader(self._engine(), make_plan(table, **arguments), about, logging.getLogger("loads"), life)
         loader.choose_columns(names)
         self.loaders.append(loader)
         return loader

@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ class Supervisor:
 
     path: Path
     failing: bool = False  # the state store raises
+    slow: threading.Event | None = None  # the state store answers once it is set
     data: dict = field(init=False)
     wrong: list = field(default_factory=list)  # reports whose rows do not add up
 
@@ -37,9 +40,13 @@ class Supervisor:
         from airflow.sdk.exceptions import ErrorType
         from airflow.sdk.execution_time import comms
 
-        match msg:
-            case comms.GetTaskStateStore() | comms.SetTaskStateStore() | comms.DeleteTaskStateStore() if self.failing:
+        if isinstance(msg, comms.GetTaskStateStore | comms.SetTaskStateStore | comms.DeleteTaskStateStore):
+            time.sleep(float(os.environ.get("STATE_STORE_SECONDS", "0")))
+            if self.slow is not None:
+                self.slow.wait(60)
+            if self.failing:
                 raise ConnectionError("the API server is away")
+        match msg:
             case comms.GetTaskStateStore(key=key):
                 if key not in self.data["state"]:
                     return comms.ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND)
@@ -50,6 +57,8 @@ class Supervisor:
                 self.check(value)
             case comms.DeleteTaskStateStore(key=key):
                 self.data["state"].pop(key, None)
+            case comms.SetXCom(key="return_value") if "XCOM_FAILS" in os.environ:
+                raise ConnectionError("the API server takes no XCom")
             case comms.SetXCom(key=key, value=value):
                 self.data["xcom"][key] = value
                 self.check(value)

@@ -39,3 +39,4 @@ def test_the_settings_of_airflow_cfg_have_their_defaults():
 
     assert conf.getboolean("async_rest", "xcom_payloads") is True
     assert conf.get("async_rest", "dead_letter_path") == ""
+    assert conf.get("async_rest", "file_mode") == "0600"

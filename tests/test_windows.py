@@ -98,7 +98,7 @@ def test_a_wrong_window_is_refused_by_name(made, arguments, text):
         resolve_window(made, *arguments)
 
 
-UNTOUCHED = st.sampled_from([None, "", " ", "None"])
+UNTOUCHED = st.sampled_from([None, "", " ", "None", "none", "null", " NULL\n"])
 
 
 @given(st.lists(UNTOUCHED, min_size=4, max_size=4), st.sampled_from(["manual", "backfill"]))
@@ -162,6 +162,18 @@ def test_what_has_no_zone_is_in_the_timetables(name, start, end):
     assert resolve_window(context(dag=dag, conf={"window_start": start, "window_end": end})) == expected
 
 
+@pytest.mark.parametrize("name", ["assets", "length", "none", "utc"])
+def test_what_has_no_zone_is_in_the_dags_where_its_timetable_has_none(name):
+    import pendulum
+    from airflow.sdk import DAG
+
+    hours = 0 if name == "utc" else 2
+    start_date = pendulum.datetime(2026, 1, 1, tz="Europe/Helsinki")
+    dag = DAG("zoned", schedule=schedules()[name][0], start_date=start_date)
+    expected = Window(*(utc(2026, 3, day) - timedelta(hours=hours) for day in (1, 2)))
+    assert resolve_window(context(dag=dag), "2026-03-01", "2026-03-02") == expected
+
+
 def test_what_has_a_zone_keeps_it():
     dag = partition(INTERVAL[0], "0 0 * * *", "Europe/Helsinki")["dag"]
     conf = {"window_start": "2026-03-01T00:00Z", "window_end": "2026-03-02T01:00+01:00"}
@@ -215,12 +227,27 @@ CHANGES = st.sampled_from(
         ("Pacific/Apia", utc(2011, 12, 30)),  # a day left out
         ("Africa/Casablanca", utc(2026, 2, 15)),
         ("Antarctica/Troll", utc(2026, 10, 25)),  # two hours
+        ("Europe/Dublin", utc(2026, 10, 25)),
+        ("America/Havana", utc(2026, 3, 8)),
+        ("Africa/Cairo", utc(2026, 4, 24)),
+        ("Pacific/Kwajalein", utc(1993, 8, 21)),
         ("Asia/Kathmandu", utc(2026, 1, 1)),
         ("UTC", utc(2026, 1, 1)),
     ]
 )
 CRONS = st.sampled_from(
-    ["0 * * * *", "*/7 * * * *", "*/20 1-3 * * *", "0 */2 * * *", "0 0,2 * * *", "45 1,2 * * *", "0 3 * * 0", "@daily"]
+    [
+        "0 * * * *",
+        "*/7 * * * *",
+        "*/20 1-3 * * *",
+        "0 */2 * * *",
+        "0 0,2 * * *",
+        "45 1,2 * * *",
+        "0 3 * * 0",
+        "@daily",
+        "*/15 * * * *",
+        "0 0 L * *",
+    ]
 ) | st.builds("{} {} * * *".format, st.sampled_from([0, 15, 30, 59]), st.integers(0, 3))
 
 
@@ -327,6 +354,8 @@ def test_a_partition_that_does_not_say_how_long_it_is_names_the_ways_out():
         ("2026-01-31", utc(2026, 1, 31)),
         (" 2026-01-31T06:00 ", utc(2026, 1, 31, 6)),
         ("2026-01-31T06:00:00Z", utc(2026, 1, 31, 6)),
+        ("2026-01-31t06:00:00z", utc(2026, 1, 31, 6)),
+        ("2026-W10", utc(2026, 3, 2)),
         ("2026-01-31 06:00:00+02:00", utc(2026, 1, 31, 4)),
         (date(2026, 1, 31), utc(2026, 1, 31)),
         (datetime(2026, 1, 31, 6), utc(2026, 1, 31, 6)),
@@ -397,6 +426,30 @@ def test_days_are_those_of_the_calendar_where_the_clocks_change(month, day, hour
     windows = bounds(split_windows(start, start + timedelta(days=3), timedelta(days=1)))
     assert [(right - left) / timedelta(hours=1) for left, right in windows] == [24, hours, 24]
     assert {left.astimezone(PRAGUE).hour for left, _ in windows} == {0}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("2026-11-01T00:00:00-04:00", "2026-11-02T00:00:00-05:00", 25),
+        ("2026-03-29T00:00:00+02:00", "2026-03-30T00:00:00+03:00", 23),
+    ],
+)
+def test_a_day_between_two_offsets_is_one(start, end, hours):
+    [(left, right)] = bounds(split_windows(start, end, timedelta(days=1)))
+    assert (right - left) == timedelta(hours=hours)
+
+
+def test_ends_in_unlike_offsets_have_the_days_of_the_start():
+    windows = bounds(split_windows("2026-01-01T00:00:00+05:00", "2026-01-04T00:00:00Z", timedelta(days=1)))
+    assert [(right - left) / timedelta(hours=1) for left, right in windows] == [24, 24, 24, 5]
+
+
+def test_a_midnight_that_clocks_show_twice_is_the_later_one():
+    havana = ZoneInfo("America/Havana")
+    start, end = datetime(2026, 10, 31, tzinfo=havana), datetime(2026, 11, 1, fold=1, tzinfo=havana)
+    [(left, right)] = bounds(split_windows(start, end, timedelta(days=1)))
+    assert (right - left) == timedelta(hours=25)
 
 
 @pytest.mark.parametrize(("month", "day", "count"), [(3, 29, 23), (10, 25, 25)])

@@ -9,19 +9,29 @@ from typing import Any
 _FIRST_LOOK_BACK, _LAST_LOOK_BACK = timedelta(hours=1), timedelta(days=366 * 40)
 
 
-def timezone_of(timetable: Any) -> tzinfo:
-    """Return the time zone that a timetable's dates are in; UTC where it has none."""
-    zone = getattr(timetable, "timezone", None) or getattr(timetable, "_timezone", None)
+def timezone_of(dag: Any) -> tzinfo:
+    """Return the time zone that a DAG's dates are in: its timetable's, else its own; UTC where it has none.
+
+    Its own is its start date's, or Airflow's default, which a timetable made of a cron expression has, too.
+    """
+    return _zone_of(getattr(dag, "timetable", None)) or _as_zone(getattr(dag, "timezone", None)) or UTC
+
+
+def _as_zone(zone: Any) -> tzinfo | None:
     if isinstance(zone, str):
         import pendulum  # noqa: PLC0415  (Airflow's; DAG files load none of it for a window)
 
         return pendulum.timezone(zone)
-    if isinstance(zone, tzinfo):
+    return zone if isinstance(zone, tzinfo) else None
+
+
+def _zone_of(timetable: Any) -> tzinfo | None:
+    if zone := _as_zone(getattr(timetable, "timezone", None) or getattr(timetable, "_timezone", None)):
         return zone
     # Several crons, which have one zone; or assets and a timetable.
     crons = getattr(timetable, "timetables", None) or getattr(timetable, "_timetables", None)
     within = crons[0] if crons else getattr(timetable, "timetable", None)
-    return UTC if within is None else timezone_of(within)
+    return None if within is None else _zone_of(within)
 
 
 def ticks_after(timetable: Any, instant: datetime) -> Iterator[datetime]:

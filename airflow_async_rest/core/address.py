@@ -15,9 +15,10 @@ class Address:
     """Where an API is: its path stands before that of a request, and its query goes along with every request.
 
     :param base_url: as :func:`check_base_url` wants it.
+    :param query_key: name and value of a parameter that identifies: it goes along, too, as the last one.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, query_key: tuple[str, str] | None = None) -> None:
         url = URL(base_url)
         self.origin = str(url.origin())
         self._host = url.host
@@ -26,17 +27,19 @@ class Address:
         self._as_written = {"": self._path, "/": self._folder}
         query = quote(urlsplit(base_url).query, safe=_SAFE_IN_QUERY)
         self._parameters = [(pair, _decoded(pair)) for pair in query.split("&") if pair]
-        self._query = "&".join(pair for pair, _ in self._parameters)
+        self._key_name = query_key[0] if query_key else None
+        self._key = "=".join(quote(part, safe="") for part in query_key) if query_key else ""
+        self._has_own = bool(self._parameters or self._key)
 
     def target(self, path: str, query: str) -> str:
         """Return what stands in a request's first line.
 
         :param path: relative, without a leading slash. Empty: the base URL as it is written; ``/``: with a slash at
             its end.
-        :param query: its parameters replace those of the base URL that have the same name.
+        :param query: its parameters replace those of the base URL, and the key, that have the same name.
         """
         whole = self._as_written.get(path) or self._folder + path
-        if self._query:
+        if self._has_own:
             query = self._with_own(query)
         return f"{whole}?{query}" if query else whole
 
@@ -47,22 +50,34 @@ class Address:
     def relative(self, url: URL) -> tuple[str, str] | None:
         """Return path and query of a URL below the base URL, as :meth:`target` takes them; None for another place.
 
-        Scheme and port do not count. What of the query is the base URL's own is left out: it comes back when the
-        request is sent, and it may be secret.
+        Scheme and port do not count. What of the query is the base URL's own is left out, and so is the key, whatever
+        it is there: they come back when the request is sent, and may be secret.
         """
         path = url.raw_path
         if url.host != self._host or not (path == self._path or path.startswith(self._folder)):
             return None
         path = "" if path == self._path else path.removeprefix(self._folder) or "/"
+        if not self._has_own:
+            return path, url.raw_query_string
         own = [parameter for _, parameter in self._parameters]
-        pairs = url.raw_query_string.split("&") if own else [url.raw_query_string]
+        pairs = self._without_key(url.raw_query_string)
         return path, "&".join(pair for pair in pairs if _decoded(pair) not in own)
+
+    def with_key(self, url: URL) -> URL:
+        """Return a URL of this place with the key in its query, and no other by its name."""
+        if not self._key:
+            return url
+        query = "&".join([*self._without_key(url.raw_query_string), self._key])
+        return URL(str(url.with_query(None).with_fragment(None)) + f"?{query}", encoded=True)
+
+    def _without_key(self, query: str) -> list[str]:
+        return [pair for pair in query.split("&") if pair and _decoded(pair)[0] != self._key_name]
 
     def _with_own(self, query: str) -> str:
         names = {_decoded(pair)[0] for pair in query.split("&")}
-        return "&".join(
-            [*(pair for pair, (name, _) in self._parameters if name not in names), *([query] if query else [])]
-        )
+        own = [pair for pair, (name, _) in self._parameters if name not in {*names, self._key_name}]
+        key = [] if self._key_name in names else [self._key]
+        return "&".join(filter(None, [*own, query, *key]))
 
 
 def _decoded(pair: str) -> tuple[str, str]:

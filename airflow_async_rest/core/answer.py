@@ -4,20 +4,20 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from airflow_async_rest.core.columns import MISSING, RowShape, follow, parse_path
-from airflow_async_rest.core.dead_letters import parse_exactly
-from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.columns import RowShape
+from airflow_async_rest.core.errors import AnswerError
+from airflow_async_rest.core.found_rows import NOTHING, RowFinder, Rows
 from airflow_async_rest.core.headers import parse_content_type
+from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.models import Response
 
 Row = dict[str, Any]
-Rows = str | Callable[[Any, dict[str, Any]], Any] | None
 
 _NO_CONTENT = frozenset({204, 205, 304})
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
@@ -25,7 +25,6 @@ _CSV = frozenset({"text/csv", "application/csv"})
 # A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
 _LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
 _BYTE_ORDER_MARK = "\ufeff"
-_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +33,49 @@ class Answer:
 
     :param payload: parsed; None for an answer without content.
     :param rows: as they are to be loaded: column -> value.
-    :param count: how many rows the API gave.
+    :param count: how many rows the API gave, whatever was made of them; None when nobody knows.
+    :param given: what the API gave, to be compared with what the page before gave.
     """
 
     response: Response
     payload: Any
     rows: list[Row]
-    count: int
+    count: int | None
+    given: Any
 
 
 class AnswerReader:
-    """Reads answers; see ``RestToSqlOperator`` for ``rows``.
+    """Reads answers; see ``RestToSqlOperator`` for the arguments.
 
-    :param rows: path of the rows in the payload; or a function: (payload, item) -> row, rows or None.
     :param shape: what of a row goes into which column.
-    :raises ConfigurationError: when ``rows`` is neither.
+    :raises ConfigurationError: when an argument cannot be read.
     """
 
-    def __init__(self, rows: Rows, shape: RowShape) -> None:
-        if rows is not None and not isinstance(rows, str) and not callable(rows):
-            raise ConfigurationError(f"rows={rows!r}: write a path such as 'data.items', or a function.")
-        self._path = parse_path("rows", rows) if isinstance(rows, str) else ()
-        self._function = rows if callable(rows) else None
+    def __init__(self, rows: Rows, shape: RowShape, *, page_rows: str | None = None, empty_ok: bool = False) -> None:
+        self._finder = RowFinder(rows, page_rows, empty_ok=empty_ok)
+        self._empty_ok = empty_ok
         self._shape = shape
 
-    def count_ignored(self, earlier: Counter[str]) -> Counter[str]:
-        """Go on counting the keys that are not loaded. :return: the count, which grows as answers are read."""
-        self._shape.ignored = earlier
+    @property
+    def counts(self) -> bool:
+        """Whether answers say how many rows the API gave."""
+        return self._finder.counts
+
+    def count_ignored(self, earlier: Counter[str], shown: Callable[[str], str] = str) -> Counter[str]:
+        """Go on counting the keys that are not loaded. :return: the count, which grows as answers are read.
+
+        :param shown: takes secrets out of a key.
+        """
+        self._shape.ignored, self._shape.shown = earlier, shown
         return earlier
+
+    def count_unfound(self, earlier: Mapping[str, int] | None) -> dict[str, int]:
+        """Go on counting the rows without each path that none has; see :class:`UnfoundPaths`."""
+        return self._shape.unfound.go_on(earlier)
+
+    def nearest(self, path: str) -> str | None:
+        """Return what a path that no row has was most likely meant to be."""
+        return self._shape.unfound.nearest(path)
 
     def read(self, response: Response, item: Mapping[str, Any]) -> Answer:
         """Read an answer.
@@ -69,54 +83,29 @@ class AnswerReader:
         :param item: what was asked for.
         :raises AnswerError: when no rows can be made of it; says why.
         """
-        payload = parse_payload(response)
-        rows = self._rows_of(payload, item)
-        shaped = self._shape.shape(rows, item)
+        payload, found = None, NOTHING
+        if not self._is_empty(response):
+            payload = parse_payload(response)
+            found = self._finder.find(response, payload, item)
+        shaped = self._shape.shape(found.rows, item, response.excerpt)
         # What a function makes of a number is its own; and it may count on floats.
-        if self._function is None and self._shape.needs_exact_numbers(shaped):
-            shaped = self._shape.shape_again(self._rows_of(parse_payload(response, exactly=True), item), item)
-        return Answer(response, payload, shaped, len(rows))
+        if self._finder.takes_numbers_as_they_are and self._shape.needs_exact_numbers(shaped):
+            exactly = self._finder.find_again(response, parse_payload(response, exactly=True))
+            self._shape.write_exactly(shaped, exactly)
+        return Answer(response, payload, shaped, found.count, found.given)
 
-    def _rows_of(self, payload: Any, item: Mapping[str, Any]) -> list[Any]:
-        if self._function is not None:
-            try:
-                rows = _as_list(_ask(self._function, payload, item))
-            except AnswerError:
-                raise
-            except Exception as error:  # the author's code may raise anything
-                raise AnswerError(f"the function rows raised {type(error).__name__}: {error}") from error
-        else:
-            found = follow(payload, self._path)
-            if found is MISSING and payload is not None:
-                raise AnswerError(
-                    f"the answer has nothing at rows={'.'.join(self._path)!r}; it begins {str(payload)[:_SHOWN]!r}"
-                )
-            rows = _as_list(None if found is MISSING else found)
-        for row in rows:
-            if not isinstance(row, Mapping):
-                raise AnswerError(
-                    f"a row of the answer is {str(row)[:_SHOWN]!r}, which is no object: a function as rows can make "
-                    "one of it"
-                )
-        return rows
-
-
-def _ask(function: Callable[[Any, dict[str, Any]], Any], payload: Any, item: Mapping[str, Any]) -> Any:
-    found = function(payload, dict(item))
-    if isinstance(found, Coroutine):
-        found.close()
-        raise TypeError("it is an async function; write a plain one")
-    return found
-
-
-def _as_list(found: Any) -> list[Any]:
-    if found is None:
-        return []
-    if isinstance(found, Mapping):
-        return [found]
-    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
-        raise AnswerError(f"the rows of the answer are {str(found)[:_SHOWN]!r}, which is no list of objects")
-    return list(found)
+    def _is_empty(self, response: Response) -> bool:
+        """Tell an answer without content. :raises AnswerError: when it should have some."""
+        if response.status in _NO_CONTENT:
+            return True
+        if response.body.strip():
+            return False
+        if not self._empty_ok:
+            raise AnswerError(
+                f"the answer has {len(response.body)} bytes and status {response.status}, which does not say that "
+                "there are no rows, as a 204 would; with empty_ok=True it does"
+            )
+        return True
 
 
 def parse_payload(response: Response, *, exactly: bool = False) -> Any:
@@ -137,10 +126,10 @@ def parse_payload(response: Response, *, exactly: bool = False) -> Any:
             return [parse(line) for line in response.body.splitlines() if line.strip()]
         return parse(response.body)
     except (ValueError, LookupError, RecursionError, csv.Error) as error:
-        what = "CSV" if kind in _CSV else "JSON"
+        what, called = "CSV" if kind in _CSV else "JSON", response.excerpt(kind) or "unknown"
         raise AnswerError(
-            f"the answer, of {len(response.body)} bytes and content type {kind or 'unknown'!r}, cannot be read as "
-            f"{what}: {error}; it begins {response.text[:_SHOWN]!r}"
+            f"the answer, of {len(response.body)} bytes and content type {called!r}, cannot be read as "
+            f"{what}: {response.excerpt(error)}; it begins {response.excerpt(response.text)!r}"
         ) from error
 
 

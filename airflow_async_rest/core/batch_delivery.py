@@ -209,6 +209,8 @@ class BatchDelivery:
                 self._note_lost(group, request)
             return alike(group.items, ItemResult(*judge_error(error)))
         answer = self._answers.read(group.form, group.items, request, response)
+        settling = next((one.verdict for one in answer.results if one.verdict is not Verdict.RETRY), Verdict.RETRY)
+        self._sender.judged(response, settling)
         if is_fate_unknown(response) and answer.of_all is not None and answer.of_all is not DELIVERED:
             self._note_lost(group, request)
         return answer
@@ -276,13 +278,13 @@ class BatchDelivery:
 
     def _letter(self, group: _Group, item: Item, result: ItemResult) -> DeadLetter:
         try:
-            request = group.form.build_alone(item)
+            request = self._excerpts.request(group.form.build_alone(item))
         except ItemError:
             request = None
         return DeadLetter.of(
             item,
             result.reason,
-            detail=self._excerpts.redact(result.detail),
+            detail=self._excerpts.text(result.detail),
             status=result.status,
             attempts=group.requests,
             request=request,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from airflow_async_rest.core.columns import MISSING
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.entry_paths import compile_first, compile_path, present
 from airflow_async_rest.core.models import DELIVERED, ItemResult, Verdict
+from airflow_async_rest.core.paths import MISSING
 from airflow_async_rest.core.response import classify_status
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
@@ -16,7 +16,7 @@ REASONS = {Verdict.DELIVERED: "", Verdict.REFUSED: "refused", Verdict.RETRY: "no
 NOT_STORED = ItemResult(
     Verdict.RETRY, REASONS[Verdict.RETRY], "the answer does not name it among what failed, and it is not stored"
 )
-_SHOWN_CHARACTERS = 400
+_LONGEST = 8_000  # of which a few hundred characters are shown
 
 
 class EntryReader:
@@ -100,7 +100,7 @@ class EntryReader:
 
     def _failure(self, entry: Any, error: Any, status: int | None) -> ItemResult:
         texts = [short(text) for find in self._texts for text in present(find(entry)) if text]
-        detail = "; ".join(texts)[:_SHOWN_CHARACTERS] or short(error or entry)
+        detail = "; ".join(texts) or short(error or entry)
         if self.may_go_again(entry):
             return ItemResult(Verdict.RETRY, REASONS[Verdict.RETRY], detail, status)
         if status is None:
@@ -117,6 +117,6 @@ def judge_status(status: int, retry: RequestRetry, *, failed: bool = False, deta
 
 
 def short(value: Any) -> str:
-    """Write down what an answer says, for people."""
+    """Write down what an answer says; its beginning is shown, without secrets, by who makes a dead letter of it."""
     text = value if isinstance(value, str) else encode_anything(None if value is MISSING else value).decode()
-    return text[:_SHOWN_CHARACTERS]
+    return text[:_LONGEST]

@@ -6,10 +6,10 @@ from typing import Any
 
 from airflow_async_rest.core.batch_entries import NOT_STORED, EntryReader, short
 from airflow_async_rest.core.batch_lists import ERROR_NAMES, EntryList, Places, is_success, parse_answer
-from airflow_async_rest.core.columns import MISSING
 from airflow_async_rest.core.entry_paths import compile_first, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
+from airflow_async_rest.core.paths import MISSING
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.sent_ids import id_text
 from airflow_async_rest.core.usual_names import tells_of_failure

@@ -76,14 +76,14 @@ class _Array(_Format):
         self.frame_bytes = len(self._begin) + len(self._end) - 1  # one comma less than there are parts
 
     def join(self, items: Sequence[Item]) -> bytes:
-        return self._begin + b",".join([item.part for item in items]) + self._end
+        return b"".join((self._begin, b",".join([item.part for item in items]), self._end))
 
 
 class _Lines(_Format):
     content_type = _LINES
 
     def join(self, items: Sequence[Item]) -> bytes:
-        return b"\n".join([item.part for item in items]) + b"\n"
+        return b"\n".join((*[item.part for item in items], b""))
 
 
 class _Actions(_Lines):

@@ -5,10 +5,10 @@ from typing import Any
 
 from airflow_async_rest.core.answer import parse_json
 from airflow_async_rest.core.batch_entries import short
-from airflow_async_rest.core.columns import MISSING, Path
 from airflow_async_rest.core.entry_paths import compile_path, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.paths import MISSING, Names
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.sent_ids import known_id
 
@@ -97,7 +97,7 @@ class Places:
     :param first_index: see :class:`~airflow_async_rest.core.results.Results`.
     """
 
-    def __init__(self, paths: Sequence[str | Path], first_index: int) -> None:
+    def __init__(self, paths: Sequence[str | Names], first_index: int) -> None:
         self._finds = list(enumerate(map(compile_path, paths)))
         self._first_index = first_index
 

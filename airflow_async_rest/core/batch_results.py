@@ -8,9 +8,9 @@ from airflow_async_rest.core.batch_failures import FailuresReader
 from airflow_async_rest.core.batch_function import FunctionReader
 from airflow_async_rest.core.batch_lists import ERROR_NAMES, EntryList, Places, is_success, parse_answer
 from airflow_async_rest.core.batch_matching import check_count, check_positions, match_by_id, match_by_index
-from airflow_async_rest.core.columns import Path
 from airflow_async_rest.core.errors import ConfigurationError, ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
+from airflow_async_rest.core.paths import Names
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.usual_names import tells_of_failure
@@ -30,7 +30,9 @@ class ResultsReader(Protocol):
         """
 
 
-def results_reader(results: Results | Callable[..., Any], retry: RequestRetry, keys: tuple[Path, ...]) -> ResultsReader:
+def results_reader(
+    results: Results | Callable[..., Any], retry: RequestRetry, keys: tuple[Names, ...]
+) -> ResultsReader:
     """Make the reader that an author chose.
 
     :param keys: see :func:`sent_keys`.
@@ -43,7 +45,7 @@ def results_reader(results: Results | Callable[..., Any], retry: RequestRetry, k
     return EveryItemReader(results, entries, at, has_ids=bool(keys), retry=retry)
 
 
-def sent_keys(results: Results | Callable[..., Any] | None, key: tuple[str, ...]) -> tuple[Path, ...]:
+def sent_keys(results: Results | Callable[..., Any] | None, key: tuple[str, ...]) -> tuple[Names, ...]:
     """Return the paths, in payloads, of the ids that a reader compares with those of the answer.
 
     :param key: the columns that identify an item.

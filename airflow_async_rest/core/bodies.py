@@ -4,13 +4,16 @@ import base64
 import codecs
 import json
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import orjson
 
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
+from airflow_async_rest.core.foreign_values import decimal_text
 from airflow_async_rest.core.headers import find_header, parse_content_type
+from airflow_async_rest.core.json_text import comes_back
 from airflow_async_rest.core.models import Request
 
 BODY_FORMATS = ("json", "form", "text")
@@ -44,6 +47,7 @@ class BodyEncoder:
         self._body_format = check_body_format(body_format)
         self._header = find_header("Content-Type", headers or {})
         self._kind, self._charset = _kind_and_charset(self._header)
+        self._is_utf_8 = codecs.lookup(self._charset).name in {"utf-8", "ascii"}
         self._json = self._header if self._header and (body_format is None or self._kind == "json") else _JSON
 
     def encode(self, payload: Any) -> Body:
@@ -52,20 +56,25 @@ class BodyEncoder:
         :raises EncodeError: when it has none of that format.
         """
         if self._body_format == "json" or (self._body_format is None and not isinstance(payload, AS_IS)):
-            return Body(self._encode(payload), self._json, False)
+            return Body(self._in_charset(self._encode(payload)), self._json, False)
         if isinstance(payload, AS_IS):
             return Body(self._bytes_of(payload), self._content_type(payload), True)
         if self._body_format == "form":
             return Body(self._form(payload), self._content_type(payload), True)
         raise EncodeError(f"body_format='text' takes a text or bytes, not a {type(payload).__name__}: return one.")
 
-    def _bytes_of(self, payload: Any) -> bytes:
-        if not isinstance(payload, str):
-            return bytes(payload)
+    def _in_charset(self, body: bytes) -> bytes:
+        """Return what is in UTF-8 in the charset that the content type names."""
+        return body if self._is_utf_8 else self._written(body.decode())
+
+    def _written(self, text: str) -> bytes:
         try:
-            return payload.encode(self._charset)
+            return text.encode(self._charset)
         except UnicodeEncodeError as error:
             raise EncodeError(f"the text cannot be written in {self._charset}: {error.reason}.") from None
+
+    def _bytes_of(self, payload: Any) -> bytes:
+        return self._written(payload) if isinstance(payload, str) else bytes(payload)
 
     def _content_type(self, payload: Any) -> str:
         if self._body_format == "form":
@@ -79,13 +88,18 @@ class BodyEncoder:
     def _form(self, payload: Any) -> bytes:
         if not isinstance(payload, Mapping):
             raise EncodeError(f"body_format='form' takes a flat dict or a text, not a {type(payload).__name__}.")
-        return urlencode(
-            [(name, text) for name, value in payload.items() for text in self._texts(name, value)]
-        ).encode()
+        pairs = [(name, text) for name, value in payload.items() for text in self._texts(name, value)]
+        try:
+            return urlencode(pairs, encoding=self._charset, errors="strict").encode()
+        except UnicodeEncodeError as error:
+            raise EncodeError(f"the form cannot be written in {self._charset}: {error.reason}.") from None
 
     def _texts(self, name: Any, value: Any) -> Iterator[str]:
         """Yield the values of a field of a form, as they are in JSON; one without a value is left out."""
         for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, Decimal) and one.is_finite():
+                yield decimal_text(one)
+                continue
             try:
                 text = self._encode(one).decode()
             except EncodeError as error:
@@ -160,7 +174,7 @@ def stored_body(request: Request) -> dict[str, Any]:
     """Return what a dead letter keeps of a body: JSON as it is, and a body of the author's own as a text.
 
     :return: ``payload``; ``content_type``, where another than that of JSON was sent; and ``body`` where the payload is
-        the body itself: ``"text"``, or ``"base64"`` of it.
+        the body's text: ``"text"``, ``"base64"``, or ``"json"`` that would not come back when it is parsed.
     """
     kept: dict[str, Any] = {"payload": None}
     if request.body is None:
@@ -168,7 +182,9 @@ def stored_body(request: Request) -> dict[str, Any]:
     if request.verbatim or request.content_type != _JSON:
         kept["content_type"] = request.content_type
     if not request.verbatim:
-        return {**kept, "payload": orjson.Fragment(request.body)}
+        if comes_back(request.body):
+            return {**kept, "payload": orjson.Fragment(request.body)}
+        return {**kept, "payload": request.body.decode(), "body": "json"}
     try:
         return {**kept, "payload": request.body.decode(), "body": "text"}
     except UnicodeDecodeError:
@@ -178,12 +194,14 @@ def stored_body(request: Request) -> dict[str, Any]:
 def kept_payload(record: Mapping[str, Any]) -> Any:
     """Return the payload of a dead letter: text or bytes where it is the body itself."""
     payload: Any = record.get("payload")
+    if record.get("body") == "json":
+        return orjson.Fragment(payload)
     return base64.b64decode(payload) if record.get("body") == "base64" else payload
 
 
 def kept_body(record: Mapping[str, Any], encode: Encode) -> Body | None:
     """Return the body that a dead letter keeps; None where the request had none."""
     payload, content_type = kept_payload(record), record.get("content_type") or _JSON
-    if record.get("body"):
+    if record.get("body") in ("text", "base64"):
         return Body(payload.encode() if isinstance(payload, str) else payload, content_type, True)
     return None if payload is None else Body(encode(payload), content_type, False)

@@ -4,12 +4,28 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from airflow_async_rest.core.dead_letters import PartId, Record
+from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.encoding import stable_bytes
+from airflow_async_rest.core.letter_lines import Latest, whole_batches
+from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.part_files import PartId, from_runs, to_runs
 
 _VERSION = 2
+# Of unfinished rows, more only where dead letters cannot be written.
+_MOST_SINGLY = 1_000
+
+
+class Try(NamedTuple):
+    """One run of the task.
+
+    :param number: later tries have higher ones.
+    :param series: equal for tries between which nobody has cleared the task.
+    """
+
+    number: int
+    series: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,9 @@ class Checkpoint:
     :param totals: see :class:`~airflow_async_rest.core.report.Totals`.
     :param parts: the dead-letter parts that belong to these totals.
     :param batches: of the unfinished rows, those that were in one request, each batch in its order.
+    :param resolved: rows that are dead letters in these parts and nowhere else: no part could be written to say so.
+    :param written_by: None where that is not known.
+    :param report: that of the try which has written it, once that has succeeded; None before.
     """
 
     fingerprint: str
@@ -32,6 +51,33 @@ class Checkpoint:
     totals: Mapping[str, Any]
     parts: tuple[PartId, ...]
     batches: tuple[tuple[int, ...], ...] = ()
+    resolved: frozenset[int] = frozenset()
+    written_by: Try | None = None
+    report: Mapping[str, Any] | None = None
+
+    def is_done_for(self, this_try: Try | None) -> bool:
+        """Tell whether this try has nothing to do: an earlier one succeeded, and Airflow did not get to know.
+
+        After a Clear there is all to do again, because a person asked for it.
+        """
+        before = self.written_by
+        if self.report is None or before is None or this_try is None:
+            return False
+        return before.series == this_try.series and before.number < this_try.number
+
+    def is_of_series(self, this_try: Try | None) -> bool:
+        """Tell whether nobody has cleared the task since it was written, as far as is known."""
+        return this_try is None or (self.written_by is not None and self.written_by.series == this_try.series)
+
+    def may_be_of_series(self, this_try: Try | None) -> bool:
+        """Tell the same, where one that does not know who wrote it may be of any series."""
+        return self.written_by is None or self.is_of_series(this_try)
+
+    def is_void_after(self, success: "Checkpoint") -> bool:
+        """Tell whether a later try, or the same, has succeeded: what is left is that of one that lived on beside it."""
+        if success.report is None or success.written_by is None:
+            return False
+        return self.written_by is None or self.written_by.number <= success.written_by.number
 
     def without(self, indexes: frozenset[int]) -> "Checkpoint":
         """Give it with these rows finished."""
@@ -43,24 +89,38 @@ class Checkpoint:
         counted = Counter(self.totals.get("reasons", {})) + Counter(reasons)
         return replace(self, totals={**self.totals, "reasons": dict(counted)})
 
+    def before(self, records: Iterable[DeadLetter | Record]) -> "Checkpoint":
+        """Return it without records that are in no part yet.
+
+        What failed counts as unfinished, so that a retry sends it again, in the same requests.
+        """
+        letters = {record.index: record for record in records if isinstance(record, DeadLetter)}
+        resolved = {record["index"] for record in records if not isinstance(record, DeadLetter)}
+        latest = {index: Latest.of(letter) for index, letter in letters.items()}
+        reasons = Counter(self.totals.get("reasons", {})) - Counter(letter.reason for letter in letters.values())
+        return replace(
+            self,
+            unfinished=self.unfinished.union(letters),
+            batches=(*self.batches, *whole_batches(latest)),
+            resolved=self.resolved.union(resolved - letters.keys()),
+            totals={**self.totals, "reasons": dict(reasons)},
+        )
+
     def to_json(self) -> dict[str, Any]:
-        """Give it as the state store keeps it: of parts, the first and last numbers of each run of them."""
-        runs: list[list[int]] = []
-        for number, seq in sorted(self.parts):
-            if runs and runs[-1][0] == number and runs[-1][2] == seq - 1:
-                runs[-1][2] = seq
-            else:  # another try, or a gap: a part between them is another writer's, and not of these totals
-                runs.append([number, seq, seq])
-        in_batches = {index for batch in self.batches for index in batch}
+        """Give it as the state store keeps it."""
+        alone = sorted(self.unfinished.difference(*self.batches))
         return {
             "version": _VERSION,
             "fingerprint": self.fingerprint,
             "position": self.position,
             "digest": self.digest,
-            "unfinished": sorted(self.unfinished - in_batches),
+            "unfinished": alone if len(alone) <= _MOST_SINGLY else _runs(alone),
             "batches": [_runs(batch) for batch in self.batches],
             "totals": dict(self.totals),
-            "parts": runs,
+            "parts": to_runs(self.parts),
+            **({"resolved": _runs(sorted(self.resolved))} if self.resolved else {}),
+            **({"written_by": [self.written_by.number, *self.written_by.series]} if self.written_by else {}),
+            **({"report": dict(self.report)} if self.report is not None else {}),
         }
 
     @classmethod
@@ -69,21 +129,21 @@ class Checkpoint:
         if not isinstance(value, dict) or value.get("version") != _VERSION:
             raise ValueError("not a checkpoint of this version")
         try:
+            writer, report, alone = value.get("written_by"), value.get("report"), value["unfinished"]
             batches = tuple(_numbers(runs) for runs in value["batches"])
             return cls(
                 fingerprint=str(value["fingerprint"]),
                 position=int(value["position"]),
                 digest=str(value["digest"]),
-                unfinished=frozenset(int(index) for index in value["unfinished"]).union(*batches),
+                unfinished=frozenset(_numbers(alone) if isinstance(alone, str) else map(int, alone)).union(*batches),
                 totals=dict(value["totals"]),
-                parts=tuple(
-                    (int(number), seq)
-                    for number, first, last in value["parts"]
-                    for seq in range(int(first), int(last) + 1)
-                ),
+                parts=tuple(from_runs(value["parts"])),
                 batches=batches,
+                resolved=frozenset(_numbers(value.get("resolved", ""))),
+                written_by=Try(int(writer[0]), tuple(map(int, writer[1:]))) if writer else None,
+                report=None if report is None else dict(report),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
 
 
@@ -122,6 +182,8 @@ class Resume:
     :param sample: records of dead letters, to be shown while they are not sent again yet.
     :param dead_batches: of the dead ones, those that were in one request.
     :param uncertain: rows that the API may have acted on, because the answer to a request was lost.
+    :param unsaid: rows that are no longer dead, which no part says yet.
+    :param report: of an earlier try that has done everything; None where there is something left to do.
     """
 
     checkpoint: Checkpoint
@@ -133,6 +195,8 @@ class Resume:
     sample: tuple[Record, ...] = ()
     dead_batches: tuple[tuple[int, ...], ...] = ()
     uncertain: frozenset[int] = frozenset()
+    unsaid: frozenset[int] = frozenset()
+    report: Mapping[str, Any] | None = None
 
     @property
     def counted(self) -> frozenset[int]:

@@ -134,7 +134,7 @@ class RestClient:
             return self._broken(attempt, error, time.perf_counter() - started)
         if self._proxy is not None and self._is_of_proxy(answer.status):
             raise proxy_credentials_error()
-        return Response(*answer, time.perf_counter() - started)
+        return Response(*answer, time.perf_counter() - started, None, self._settings.redaction)
 
     @property
     def _is_tunnelled(self) -> bool:
@@ -163,7 +163,7 @@ class RestClient:
         if status is None:
             failure.sent = attempt.sent and was_sent(error, failure)
             raise failure from error
-        return Response(status, attempt.headers or {}, b"", seconds, failure)
+        return Response(status, attempt.headers or {}, b"", seconds, failure, self._settings.redaction)
 
     async def _follow(
         self, session: aiohttp.ClientSession, request: Request, attempt: Attempt, answer: Answer | None = None
@@ -181,7 +181,7 @@ class RestClient:
                 target = redirect_target(url, answer.status, answer.headers) if request.method == "GET" else None
                 if target is None:
                     break
-                url, redirect = target, answer
+                url, redirect = self._address.with_key(target), answer
             attempt.sent, attempt.status = True, None
             async with session.request(
                 request.method, url, data=request.body, headers=headers, allow_redirects=False

@@ -3,46 +3,21 @@
 import base64
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.paths import MISSING, JsonPath, key_path, parse_path
+from airflow_async_rest.core.unfound_paths import UnfoundPaths
 
-Path = tuple[str, ...]
 Columns = Mapping[str, str] | Sequence[str] | None
 
 # What a path can begin with to lead elsewhere than into the row, or, for a row that has such a key itself, into it.
 _ITEM, _WINDOW, _ROW = "item", "window", "row"
 # What stands before a path whose text is bytes.
 _BASE64 = "base64:"
+_URL_SAFE = str.maketrans("-_", "+/")
 # Keys that rows have too many of are not all counted by name.
 _MOST_IGNORED_KEYS = 50
-
-
-_URL_SAFE = str.maketrans("-_", "+/")
-MISSING: Final = object()
-
-
-def follow(value: Any, path: Path) -> Any:
-    """Go along a path in JSON, such as ``("hits", "0", "id")``. :return: MISSING where it leads nowhere."""
-    for name in path:
-        if isinstance(value, Mapping):
-            value = value.get(name, MISSING)
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return MISSING
-    return value
-
-
-def parse_path(argument: str, path: Any) -> Path:
-    """Read a path such as ``data.items`` or ``hits.0.id``.
-
-    :raises ConfigurationError: when it is none; names the argument.
-    """
-    names = tuple(path.split(".")) if isinstance(path, str) else ()
-    if not names or not all(names):
-        raise ConfigurationError(f"{argument}: {path!r} is no path; write names with dots between, as 'data.items'.")
-    return names
 
 
 class RowShape:
@@ -74,25 +49,31 @@ class RowShape:
         self.names = tuple(self._paths) if self._paths is not None else None
         # Told apart once, and not for each answer.
         paths = self._paths or {}
-        self._of_item = {column: path[1:] for column, path in paths.items() if path[0] == _ITEM}
-        self._of_window = {column: self._window.get(path[1]) for column, path in paths.items() if path[0] == _WINDOW}
-        of_row = {
-            column: path[1:] if path[0] == _ROW else path
-            for column, path in paths.items()
-            if path[0] not in {_ITEM, _WINDOW}
+        self._of_item = {
+            column: (path, self._getter(column, path)) for column, (origin, path) in paths.items() if origin == _ITEM
         }
+        self._of_window = {
+            column: self._window.get(path.text) for column, (origin, path) in paths.items() if origin == _WINDOW
+        }
+        of_row = {column: path for column, (origin, path) in paths.items() if origin == _ROW}
+        self._of_row = tuple(of_row.values())
         self._getters = [(column, self._getter(column, path)) for column, path in of_row.items()]
-        self._used = {path[0] for path in of_row.values()}
-        self._texts = [name for name in texts if self._paths is None or name in paths]
+        self._used = frozenset[str]().union(*(path.keys for path in of_row.values()))
+        # Of an expression's number it is the expression that says how it is written.
+        self._texts = frozenset(
+            name for name in texts if self._paths is None or (name in of_row and not of_row[name].computes)
+        )
         self.ignored: Counter[str] = Counter()
+        self.shown: Callable[[str], str] = str
+        self.unfound = UnfoundPaths(self._of_row)
 
-    def _parse(self, columns: Columns) -> dict[str, Path]:
+    def _parse(self, columns: Columns) -> dict[str, tuple[str, JsonPath]]:
         if isinstance(columns, Mapping):
-            pairs = dict(columns)
+            pairs = {name: _origin_and_path(_without_base64(path)) for name, path in columns.items()}
         elif isinstance(columns, Sequence) and not isinstance(columns, str):
             if wrong := [name for name in columns if not isinstance(name, str) or "." in name]:
                 raise ConfigurationError(f"columns: {wrong[0]!r} is no column: write {{'column': {wrong[0]!r}}}.")
-            pairs = {name: f"{_ROW}.{name}" for name in columns}
+            pairs = {name: (_ROW, key_path(name)) for name in columns}
         else:
             pairs = {}
         if not pairs or not all(isinstance(name, str) and name for name in pairs):
@@ -100,20 +81,13 @@ class RowShape:
                 f"columns={columns!r}: write a dict such as {{'id': 'item.id', 'label': 'location.label'}}, or a list "
                 "of names."
             )
-        encoded = {name for name, path in pairs.items() if isinstance(path, str) and path.startswith(_BASE64)}
-        pairs |= {name: pairs[name].removeprefix(_BASE64) for name in encoded}
-        self._encoded = frozenset(map(self._column, encoded))
-        paths = {self._column(name): parse_path("columns", path) for name, path in pairs.items()}
+        if isinstance(columns, Mapping):
+            self._encoded = frozenset(
+                self._column(name) for name, path in columns.items() if path != _without_base64(path)
+            )
+        paths = {self._column(name): path for name, path in pairs.items()}
         if len(paths) < len(pairs):
             raise ConfigurationError(f"columns names one column twice: {', '.join(pairs)}.")
-        for path in paths.values():
-            if path[0] == _WINDOW and path[1:] not in {("start",), ("end",)}:
-                raise ConfigurationError(f"columns: {'.'.join(path)!r}: write 'window.start' or 'window.end'.")
-            if path in {(_ITEM,), (_ROW,)}:
-                raise ConfigurationError(
-                    f"columns: {path[0]!r}: write '{path[0]}.<name>'; a key of the row that is called {path[0]!r} is "
-                    f"'row.{path[0]}'."
-                )
         return paths
 
     def _column(self, name: str) -> str:
@@ -127,32 +101,49 @@ class RowShape:
         return column
 
     @property
-    def item_columns(self) -> tuple[str, ...]:
-        """What the paths ask of the item."""
-        return tuple(path[0] for path in self._of_item.values())
+    def item_columns(self) -> tuple[tuple[str, ...], ...]:
+        """What the paths ask of the item: of each group one name, at least."""
+        return tuple(tuple(sorted(path.keys)) for path, _ in self._of_item.values())
 
-    def shape(self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Make the rows that are loaded, and count the keys that are not."""
+    def shape(
+        self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any], excerpt: Callable[[Any], str] = str
+    ) -> list[dict[str, Any]]:
+        """Make the rows that are loaded, and count the keys that are not.
+
+        :param excerpt: shows a part of the answer.
+        :raises AnswerError: when a row has nothing that is loaded: it is no row, but says what went wrong, say.
+        """
         if not rows:
             return []
         if self._paths is None:
-            return [self._same_names(row) for row in rows] if self._known is not None else [dict(row) for row in rows]
-        fixed: dict[str, Any] = dict.fromkeys(self._paths)  # in the author's order
-        fixed |= self._of_window
-        for column, path in self._of_item.items():
-            fixed[column] = self._getter(column, path)(item)
-        of_item_is_whole = not any(value is MISSING for value in fixed.values())
-        shaped = []
+            return [dict(row) if self._known is None else self._same_names(row, excerpt) for row in rows]
+        fixed, nothing = self._fixed(item), len(self._getters) or -1
+        shaped, unfound, getters, used = [], self.unfound.counts, self._getters, self._used
         for row in rows:
-            made, is_whole = fixed.copy(), of_item_is_whole
-            for column, get in self._getters:
-                made[column] = value = get(row)
-                if value is MISSING:
-                    is_whole = False
-            shaped.append(made if is_whole else self._without_missing(made))
-            if not row.keys() <= self._used:
-                self._ignore(row.keys() - self._used)
+            made, missing = fixed.copy(), nothing
+            for column, find in getters:
+                if (value := find(row)) is not MISSING:
+                    made[column] = value
+                else:
+                    missing -= 1
+            if not missing:
+                asked = ", ".join(path.text for path in self._of_row)
+                raise AnswerError(f"a row of the answer has nothing that columns= asks for ({asked}): {excerpt(row)!r}")
+            shaped.append(made)
+            if unfound:
+                self.unfound.look_at(row)
+            if not row.keys() <= used:
+                self._ignore(row.keys() - used)
         return shaped
+
+    def _fixed(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what all rows of an item have; a table has defaults for what is missing, and no table has them."""
+        fixed: dict[str, Any] = dict.fromkeys(self._paths or ()) if self._known is None else {}
+        fixed |= self._of_window
+        for column, (_, find) in self._of_item.items():
+            if (value := find(item)) is not MISSING:
+                fixed[column] = value
+        return fixed
 
     def needs_exact_numbers(self, rows: Iterable[Mapping[str, Any]]) -> bool:
         """Tell whether shaped rows have floats where their text is kept, which they do not remember."""
@@ -163,25 +154,36 @@ class RowShape:
                     return True
         return False
 
-    def shape_again(self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Make the rows that are loaded of others with the same keys, which are counted already."""
-        counted, self.ignored = self.ignored, Counter()
-        try:
-            return self.shape(rows, item)
-        finally:
-            self.ignored = counted
+    def write_exactly(self, shaped: Sequence[dict[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Put numbers as they were written into shaped rows, where they are kept as texts.
 
-    def _getter(self, column: str, path: Path) -> Callable[[Mapping[str, Any]], Any]:
-        get = _getter(path)
-        return (lambda row: _bytes_of(get(row))) if column in self._encoded else get
+        :param rows: of which these were shaped, parsed exactly.
+        """
+        getters = [(column, find) for column, find in self._getters if column in self._texts]
+        for made, row in zip(shaped, rows, strict=True):
+            if self._paths is None:
+                made |= {column: value for column, value in self._divided(row)[0].items() if column in self._texts}
+            for column, find in getters:
+                if (value := find(row)) is not MISSING:
+                    made[column] = value
 
-    def _without_missing(self, made: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values that there are: a table has defaults for the others, and no table has them."""
-        if self._known is None:
-            return {column: None if value is MISSING else value for column, value in made.items()}
-        return {column: value for column, value in made.items() if value is not MISSING}
+    def _getter(self, column: str, path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
+        find = _getter(path)
+        return (lambda row: _bytes_of(find(row))) if column in self._encoded else find
 
-    def _same_names(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _same_names(self, row: Mapping[str, Any], excerpt: Callable[[Any], str]) -> dict[str, Any]:
+        made, extra = self._divided(row)
+        if not made:
+            raise AnswerError(
+                f"no key of a row of the answer is a column of the table, which has {', '.join(self._known or ())}: "
+                f"{excerpt(row)!r}; say what goes where with columns={{'column': 'path.in.row'}}"
+            )
+        if extra:
+            self._ignore(extra)
+        return made
+
+    def _divided(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+        """Divide a row into values of the table's columns, and keys that are none."""
         assert self._known is not None  # noqa: S101  (for the type checker)
         made, extra = {}, []
         for key, value in row.items():
@@ -190,27 +192,50 @@ class RowShape:
                 extra.append(key)
             else:
                 made[column] = value
-        if extra:
-            self._ignore(extra)
-        return made
+        return made, extra
 
     def _ignore(self, keys: Iterable[Any]) -> None:
         for key in map(str, keys):
-            if key in self.ignored or len(self.ignored) < _MOST_IGNORED_KEYS:
+            if key in self.ignored:
                 self.ignored[key] += 1
+            elif len(self.ignored) < _MOST_IGNORED_KEYS:
+                self.ignored[self.shown(key)] += 1
+
+
+def _without_base64(path: Any) -> Any:
+    return path.removeprefix(_BASE64) if isinstance(path, str) else path
+
+
+def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
+    """Tell what a path leads into: the item, the window or the row."""
+    origin, _, rest = text.partition(".") if isinstance(text, str) else ("", "", "")
+    if origin == _WINDOW:
+        if rest not in {"start", "end"}:
+            raise ConfigurationError(f"columns: {text!r}: write 'window.start' or 'window.end'.")
+        return _WINDOW, key_path(rest)
+    if text in (_ITEM, _ROW):
+        raise ConfigurationError(
+            f"columns: {text!r}: write '{text}.<name>'; a key of the row that is called {text!r} is 'row.{text}'."
+        )
+    if origin in {_ITEM, _ROW}:
+        return origin, parse_path("columns", rest)
+    return _ROW, parse_path("columns", text)
+
+
+def _getter(path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what finds a path in rows, which are objects: a key without a look at the type."""
+    if path.is_expression:
+        return lambda row: path.find(row) if path.is_in(row) else MISSING
+    if not path.is_key:
+        return path.find
+    name = path.text
+    return lambda row: row.get(name, MISSING)
 
 
 def _has_float(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(_has_float, value.values()))
     return isinstance(value, float) or (isinstance(value, list) and any(map(_has_float, value)))
-
-
-def _getter(path: Path) -> Callable[[Mapping[str, Any]], Any]:
-    if len(path) == 1:
-        [name] = path
-        return lambda row: row.get(name, MISSING)
-    return lambda row: follow(row, path)
 
 
 def _bytes_of(value: Any) -> Any:

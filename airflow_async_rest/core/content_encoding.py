@@ -32,7 +32,7 @@ def decode_body(encoding: str, body: bytes, bound: int) -> bytes:
                     f"the answer cannot be read: it is not {name}, as its Content-Encoding says"
                 ) from error
         elif not _is_text(body):
-            raise AnswerUnreadableError(f"the answer cannot be read: its Content-Encoding is {name[:40]!r}")
+            raise AnswerUnreadableError(f"the answer cannot be read: its Content-Encoding is {name!r}")
     return body
 
 

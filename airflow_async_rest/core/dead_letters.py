@@ -1,127 +1,141 @@
 """Numbered JSON Lines parts of dead letters: written once each, read back as one list.
 
-A folder holds ``{try}-{seq}.jsonl`` in the order of its numbers. Parts are never changed, because object
-stores cannot append. A later record for the same index wins; ``{"index": 7, "resolved": true}`` says that it
-was delivered after all; ``{"reset": true}`` says that the source was read anew and everything before is void.
-A record with a ``row_number`` is no item, but one of its rows, which the database refused.
+A folder holds ``{try}-{seq}.jsonl`` in the order of its numbers, and ``parts.json``, which lists them, so that one that
+is missing is noticed. Parts are never changed, because object stores cannot append. A later record for the same index
+wins; ``{"index": 7, "resolved": true}`` says that it was delivered after all; ``{"reset": true}`` says that the source
+was read anew and everything before is void. A record with a ``body`` has the text of one as its payload. A record with
+a ``row_number`` is no item, but one of its rows, which the database refused.
 """
 
 import json
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, cast
 
 import orjson
 
 from airflow_async_rest.core.bodies import stored_body
 from airflow_async_rest.core.encoding import encode_anything
-from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLetterStoreError
+from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
+from airflow_async_rest.core.letter_lines import (
+    LONGEST_INTEGER,
+    Latest,
+    Line,
+    Refused,
+    Reset,
+    Resolved,
+    lines_of,
+    parse_exactly,
+    skim,
+    whole_batches,
+)
 from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.part_files import FILE_MODE, FolderPath, PartFiles, PartId
 
-_PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
-_SHOWN_PAYLOAD_CHARACTERS = 2_000
-_LONGEST_INTEGER = 4_000  # Python refuses to read decimal integers of more than 4300 digits
+SHOWN_PAYLOAD_CHARACTERS = 2_000
+Record = dict[str, Any]
 RESET: dict[str, Any] = {"reset": True}
 ROW_REFUSED = "row_refused"
 # The API took the request, and its answer could not be read: who sends it again does so knowingly.
 UNREADABLE = AnswerUnreadableError.reason
-
-PartId = tuple[int, int]
-Record = dict[str, Any]
-
-
-class FolderPath(Protocol):
-    """What is used of ``pathlib.Path`` and Airflow's ``ObjectStoragePath``."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    def __truediv__(self, name: str, /) -> "FolderPath": ...
-    def mkdir(self, *, parents: bool, exist_ok: bool) -> None: ...  # noqa: D102
-    def exists(self) -> bool: ...  # noqa: D102
-    def iterdir(self) -> Iterator["FolderPath"]: ...  # noqa: D102
-    def read_bytes(self) -> bytes: ...  # noqa: D102
-    def write_bytes(self, data: bytes, /) -> int: ...  # noqa: D102
-
-
-class Latest(NamedTuple):
-    """What is looked at of the latest record of an item that is dead.
-
-    :param place: part and line.
-    :param request: of a bulk request that it was in: its idempotency key, and how many items it had.
-    :param uncertain: see :class:`~airflow_async_rest.core.models.DeadLetter`.
-    """
-
-    reason: str
-    place: tuple[PartId, int]
-    request: tuple[str, int] | None
-    uncertain: bool
+_MOST_NAMED = 5  # parts in an error, beside the first
+_ARE_GONE = (
+    "missing, and what was in there is in no other place. No task removes any: restore it from a backup, or clear the "
+    "task that failed, which begins again with its first row"
+)
 
 
 class DeadLetterFolder:
     """The dead letters of one task instance. Its methods block; none is called on the event loop's thread.
 
+    A part is read once, however often it is asked for; many are read at once.
+
     :param path: the folder; made when the first part is written.
     :param try_number: first number of the parts this object writes; None goes on with the last one there is.
+    :param mode: see :class:`~airflow_async_rest.core.part_files.PartFiles`.
     """
 
-    def __init__(self, path: FolderPath, try_number: int | None = None) -> None:
+    def __init__(self, path: FolderPath, try_number: int | None = None, mode: int = FILE_MODE) -> None:
         self._path = path
+        self._files = PartFiles(path, mode)
         self._try_number = try_number
-        self._last: PartId | None = None
+        self._known: set[PartId] = set()  # parts that this object has read or written, and that count
+        self._lines: dict[PartId, tuple[Line, ...]] = {}
 
     def parts(self) -> list[PartId]:
-        """List the parts there are, in their order.
+        """List the parts that there are, or should be, in their order; maybe not those before the last start-over.
 
         :raises DeadLetterStoreError: when the folder cannot be read.
         """
+        return self._look()[1]
+
+    def _look(self) -> tuple[set[PartId], list[PartId]]:
+        """Find the parts that there are, and those that there should be."""
         try:
-            if not self._path.exists():
-                return []
-            names = [_PART_NAME.fullmatch(part.name) for part in self._path.iterdir()]
+            there, listed = self._files.look()
         except Exception as error:
             raise DeadLetterStoreError(f"the dead-letter folder {self._path} cannot be read: {error}") from error
-        return sorted((int(name[1]), int(name[2])) for name in names if name)
+        if listed is None:  # as the first version left it: parts of a try are numbered from 1
+            last = dict(sorted(there))
+            return there, [(number, seq) for number in last for seq in range(1, last[number] + 1)]
+        return there, sorted({*listed, *(part for part in there if part > min(listed, default=(0, 0)))})
 
     def live_parts(self) -> list[PartId]:
-        """List the parts from the last start-over on; what is before it is void, and need not be readable."""
-        live: list[PartId] = []
-        for part in reversed(self.parts()):
+        """List the parts from the last start-over on; what is before it is void, and need not be readable.
+
+        :raises DeadLetterStoreError: when one of them is missing, or is not what was written.
+        """
+        parts = self.parts()
+        failures = self._learn(parts)
+        live = []
+        for part in reversed(parts):
             live.append(part)
-            if next(self._read_part(part)).get("reset"):
+            if part not in failures and isinstance(self._lines[part][0], Reset):
                 break
+        self._check_read(live, failures)
+        self._known.update(live)
         return live[::-1]
 
+    def check(self, parts: Iterable[PartId] = ()) -> None:
+        """Check that what was read and written is still there.
+
+        :param parts: of earlier tries, that count as well.
+        :raises DeadLetterStoreError: when a part is missing; it says which.
+        """
+        self._known.update(parts)
+        if self._known:
+            self._check_there(self._look()[0])
+
+    def _check_there(self, there: set[PartId]) -> None:
+        if missing := self._known - there:
+            raise DeadLettersGoneError(f"{self._named(missing)} cannot be read: {_ARE_GONE}")
+
     def write(self, records: Iterable[DeadLetter | Record]) -> PartId:
-        """Write one part, and give its number when it is durable.
+        """Write one part, and return its number when it is durable.
 
         :raises DeadLetterStoreError: when it cannot be written.
         """
-        lines = [
-            orjson.dumps(to_record(record)) if isinstance(record, DeadLetter) else orjson.dumps(record)
-            for record in records
-        ]
-        part = self._next_part()
+        plain = [to_record(record) if isinstance(record, DeadLetter) else record for record in records]
+        there, parts = self._look()
+        if RESET in plain:  # it comes after all there is, of whatever try, and so does what follows
+            self._try_number = max(self._try_number or 1, max(there.union(parts), default=(1, 0))[0])
+        part = self._next_part(there.union(parts))
+        if RESET in plain:
+            self._known, parts = set(), []
+        self._check_there(there)
+        known = self._known.union(parts)
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            _write_whole(self._file(part), b"\n".join(lines) + b"\n")
+            self._files.write(part, b"\n".join((*map(orjson.dumps, plain), b"")))
+            self._files.list_parts(known | {part})
         except Exception as error:
-            raise DeadLetterStoreError(f"the dead-letter part {self._file(part)} cannot be written: {error}") from error
-        self._last = part
+            raise DeadLetterStoreError(f"{self._named([part])} cannot be written: {error}") from error
+        self._known = (known & there) | {part}
         return part
 
-    def _next_part(self) -> PartId:
-        if self._last is None:
-            parts = self.parts()
-            number = self._try_number or (parts[-1][0] if parts else 1)
-            self._last = max((part for part in parts if part[0] == number), default=(number, 0))
-        number, seq = self._last[0], self._last[1] + 1
-        while self._file((number, seq)).exists():  # a replay and the task itself may write to one folder
-            seq += 1
-        return number, seq
+    def _next_part(self, parts: Collection[PartId]) -> PartId:
+        number = self._try_number or max(parts, default=(1, 0))[0]
+        return number, 1 + max((seq for of_try, seq in parts if of_try == number), default=0)
 
     def read(self, parts: Iterable[PartId] | None = None) -> dict[int, str]:
         """Find what is still dead: index -> reason.
@@ -139,34 +153,34 @@ class DeadLetterFolder:
         return whole_batches(self.read_latest())
 
     def iter_records(self, *, exactly: bool = True) -> Iterator[Record]:
-        """Give the latest records of what is still dead, one by one, in the order they were written.
+        """Yield the latest records of what is still dead, one by one, in the order they were written.
 
         :param exactly: without losing a digit of any number, which takes five times as long.
         :raises DeadLetterStoreError: as :meth:`read`.
         """
-        latest = self.read_latest()
-        for part in self.live_parts():
-            for line, record in enumerate(self._read_part(part, None if exactly else _skim)):
-                letter = latest.get(record.get("index", -1))
-                if letter and letter.place == (part, line):
-                    yield record
+        places: dict[PartId, set[int]] = {}
+        for letter in self.read_latest().values():
+            places.setdefault(letter.place[0], set()).add(letter.place[1])
+        parts, parse = sorted(places), parse_exactly if exactly else skim
+        for part, data in zip(parts, self._files.read(parts), strict=True):
+            if isinstance(data, Exception):
+                self._check_read([part], {part: data})
+            else:
+                yield from (parse(line) for number, line in enumerate(data.splitlines()) if number in places[part])
 
     def read_refused(self, parts: Iterable[PartId] | None = None) -> list[Record]:
-        """Give the rows that the database refused, and has not taken since.
+        """Return the rows that the database refused, and has not taken since.
 
         :raises DeadLetterStoreError: as :meth:`read`.
         """
         refused: dict[tuple[int, int], Record] = {}
-        for part in self.live_parts() if parts is None else parts:
-            for record in self._read_part(part, holding=(b'"row_number"', b'"reset"')):
-                if record.get("reset"):
-                    refused.clear()
-                elif "row_number" in record:
-                    place = record["index"], record["row_number"]
-                    if record.get("resolved"):
-                        refused.pop(place, None)
-                    else:
-                        refused[place] = record
+        for line in self._iter_lines(parts):
+            if isinstance(line, Reset):
+                refused.clear()
+            elif isinstance(line, Refused):
+                refused.pop(line.place, None)
+                if line.record is not None:
+                    refused[line.place] = line.record
         return list(refused.values())
 
     def read_latest(self, parts: Iterable[PartId] | None = None) -> dict[int, Latest]:
@@ -175,99 +189,49 @@ class DeadLetterFolder:
         :raises DeadLetterStoreError: as :meth:`read`.
         """
         dead: dict[int, Latest] = {}
-        for part in self.live_parts() if parts is None else parts:
-            for line, record in enumerate(self._read_part(part, _skim)):
-                if record.get("reset"):
-                    dead.clear()
-                elif "row_number" in record:
-                    continue
-                elif record.get("resolved"):
-                    dead.pop(record["index"], None)
-                else:
-                    batch = record.get("batch") or {}
-                    request = (str(batch["request"]), int(batch["items"])) if batch.get("request") else None
-                    uncertain = bool(record.get("uncertain"))
-                    dead[record["index"]] = Latest(str(record.get("reason")), (part, line), request, uncertain)
+        for line in self._iter_lines(parts):
+            if isinstance(line, Latest):
+                dead[line.item] = line
+            elif isinstance(line, Resolved):
+                dead.pop(line.item, None)
+            elif isinstance(line, Reset):
+                dead.clear()
         return dead
 
-    def _file(self, part: PartId) -> FolderPath:
-        return self._path / f"{part[0]}-{part[1]}.jsonl"
+    def _iter_lines(self, parts: Iterable[PartId] | None) -> Iterator[Line]:
+        if parts is None:
+            parts = self.live_parts()
+        else:
+            parts = list(parts)
+            self._check_read(parts, self._learn(parts))
+        for part in parts:
+            yield from self._lines[part]
 
-    def _read_part(
-        self, part: PartId, parse: Callable[[bytes], Any] | None = None, *, holding: tuple[bytes, ...] = ()
-    ) -> Iterator[Record]:
-        """Give the records of a part.
+    def _learn(self, parts: Iterable[PartId]) -> dict[PartId, Exception]:
+        """Read the parts that were not read yet. :return: why some cannot be."""
+        failures: dict[PartId, Exception] = {}
+        unread = [part for part in parts if part not in self._lines]
+        for part, data in zip(unread, self._files.read(unread), strict=True):
+            try:
+                self._lines[part] = lines_of(part, data)
+            except Exception as error:  # noqa: BLE001  (whatever the storage raises)
+                failures[part] = error
+        return failures
 
-        :param parse: of a line; default: without losing a digit.
-        :param holding: pass over the lines that have none of these.
-        """
-        parse = parse or parse_exactly
-        try:
-            data = self._file(part).read_bytes()
-            if not data.endswith(b"\n"):
-                raise ValueError("it is cut off")  # noqa: TRY301
-            for line in data.splitlines():
-                if holding and not any(text in line for text in holding):
-                    continue
-                record = parse(line)
-                if not isinstance(record, dict) or not (record.get("reset") or isinstance(record.get("index"), int)):
-                    raise ValueError(f"not a dead-letter record: {line[:80]!r}")  # noqa: TRY301
-                yield record
-        except Exception as error:
-            raise DeadLetterStoreError(f"the dead-letter part {self._file(part)} cannot be read: {error}") from error
+    def _check_read(self, parts: Iterable[PartId], failures: Mapping[PartId, Exception]) -> None:
+        failed = [part for part in parts if part in failures]
+        if not failed:
+            return
+        if missing := set(failed) - self._look()[0]:
+            raise DeadLettersGoneError(f"{self._named(missing)} cannot be read: {_ARE_GONE}")
+        raise DeadLetterStoreError(f"{self._named(failed[-1:])} cannot be read: {failures[failed[-1]]}")
 
-
-def whole_batches(latest: Mapping[int, Latest]) -> tuple[tuple[int, ...], ...]:
-    """Find bulk requests of which all is still dead: the indexes of each.
-
-    Who sends them again sends them as they were: the API may have stored one, and its answer was lost.
-    """
-    requests: dict[tuple[str, int], list[int]] = {}
-    for index, letter in latest.items():
-        if letter.request is not None:
-            requests.setdefault(letter.request, []).append(index)
-    return tuple(tuple(sorted(indexes)) for (_, items), indexes in requests.items() if len(indexes) == items)
-
-
-def _write_whole(file: FolderPath, data: bytes) -> None:
-    """Write a file that is there whole or not at all, as object stores do by themselves."""
-    if isinstance(file, Path):
-        unfinished = file.with_suffix(".unfinished")
-        unfinished.write_bytes(data)
-        unfinished.replace(file)
-    else:
-        file.write_bytes(data)
-
-
-def parse_exactly(text: bytes) -> Any:
-    """Parse JSON without losing a digit: fractions become Decimals that remember how they were written."""
-    return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
-
-
-def _skim(text: bytes) -> Any:
-    """Parse JSON five times as fast, for those who do not look at its numbers."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:  # it takes no 1E+400
-        return parse_exactly(text)
-
-
-class _AsWritten(Decimal):
-    """A number that is written again as it was read: ``1e-7`` stays ``1e-7``, as in the body that was sent."""
-
-    def __new__(cls, text: str) -> Self:
-        number = super().__new__(cls, text)
-        number._text = text
-        return number
-
-    _text: str
-
-    def __str__(self) -> str:
-        return self._text
-
-
-def _integer(text: str) -> int | Decimal:
-    return int(text) if len(text) < _LONGEST_INTEGER else _AsWritten(text)
+    def _named(self, parts: Collection[PartId]) -> str:
+        """Return parts as errors name them."""
+        first, *others = [f"{number}-{seq}.jsonl" for number, seq in sorted(parts)]
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        names = "".join(f", {name}" for name in others[:_MOST_NAMED])
+        return f"the dead-letter part{'s' if others else ''} {self._path / first}{names}{more}"
 
 
 def to_record(letter: DeadLetter) -> Record:
@@ -323,10 +287,10 @@ def _shown_fraction(text: str) -> float | str:
 
 
 def _shown_integer(text: str) -> int | str:
-    return int(text) if len(text) < _LONGEST_INTEGER else text
+    return int(text) if len(text) < LONGEST_INTEGER else text
 
 
-def shown_record(record: Record, *, payloads: bool, longest: int = _SHOWN_PAYLOAD_CHARACTERS) -> Record:
+def shown_record(record: Record, *, payloads: bool, longest: int = SHOWN_PAYLOAD_CHARACTERS) -> Record:
     """Give a record as people see it: plain JSON, a large payload cut and marked as cut.
 
     :param payloads: whether to show the payload (or row) at all.

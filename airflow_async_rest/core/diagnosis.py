@@ -66,7 +66,7 @@ def diagnose(
     elif failure := _failure(outcome, settings, credentials):
         works, text = False, f"reached, but it answers {outcome.status}: {failure}"
     else:
-        works, text = True, f"reached, answers {outcome.status}{_remark(outcome, credentials)}"
+        works, text = True, f"reached, answers {outcome.status}{_remark(outcome, settings, credentials)}"
     through = f" The proxy in use is {proxy.place} ({proxy.origin})." if proxy else ""
     return works, settings.redact(f"{settings.place}: {text}.{through}")
 
@@ -110,11 +110,11 @@ def _failure(response: Response, settings: ClientSettings, credentials: str) -> 
     return None
 
 
-def _remark(response: Response, credentials: str) -> str:
+def _remark(response: Response, settings: ClientSettings, credentials: str) -> str:
     match response.status:
         case 404:
             return " at the base URL, where many APIs have nothing"
         case status if 300 <= status < 400 and "Location" in response.headers:  # noqa: PLR2004
-            target = shown_target(response.headers["Location"])
+            target = shown_target(response.headers["Location"], settings.redaction)
             return f" and points to {target}. Posts are not redirected: if the API lives there, put that into Host"
     return f". Sent: {credentials}"

@@ -25,15 +25,13 @@ class CalendarDuration(timedelta):
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a duration as ISO 8601, exact to the microsecond: ``-P1DT2.5S``."""
+    """Write a duration as ISO 8601, exact to the microsecond, or pandas' nanosecond: ``-P1DT2.5S``."""
     if isinstance(value, CalendarDuration):
         return value.iso
     sign, value = ("-", -value) if value < timedelta() else ("", value)
-    seconds = (
-        f"{value.seconds}.{value.microseconds:06d}".rstrip("0").rstrip(".")
-        if value.microseconds
-        else str(value.seconds)
-    )
+    seconds, nanoseconds = str(value.seconds), getattr(value, "nanoseconds", 0)
+    if value.microseconds or nanoseconds:
+        seconds = f"{seconds}.{value.microseconds:06d}{nanoseconds:03d}".rstrip("0")
     return f"{sign}P{value.days}DT{seconds}S"
 
 

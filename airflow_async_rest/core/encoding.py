@@ -21,6 +21,7 @@ import orjson
 from airflow_async_rest.core.durations import format_duration
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.core.foreign_values import foreign_form, is_missing, plain_value
+from airflow_async_rest.core.json_text import comes_back
 
 IP_TYPES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
 _ALWAYS_FINITE = frozenset({str, int, bool, NoneType, datetime, date})
@@ -93,7 +94,7 @@ def _encode_other(value: Any, naive_timezone: tzinfo | None = None) -> Any:
     if isinstance(value, Decimal):
         return _encode_decimal(value)
     if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(value).decode("ascii")
+        return base64.b64encode(bytes(value)).decode("ascii")
     if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, IP_TYPES):
@@ -128,7 +129,7 @@ def _encode_rare(payload: Any, default: Callable[[Any], Any], options: int, erro
         raise error.__cause__
     try:
         return orjson.dumps(
-            _with_big_integers(payload), default, options | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+            _with_forms(payload, default), default, options | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
         )
     except (orjson.JSONEncodeError, ValueError) as second:  # ValueError: an integer of more than 4300 digits
         if isinstance(second.__cause__, EncodeError):
@@ -138,13 +139,39 @@ def _encode_rare(payload: Any, default: Callable[[Any], Any], options: int, erro
         raise EncodeError("the payload contains itself, or is nested too deeply.") from None
 
 
-def _with_big_integers(value: Any) -> Any:
+def _with_forms(value: Any, default: Callable[[Any], Any]) -> Any:
+    """Return a payload whose integers, and keys, have a form that orjson takes."""
+    value = plain_value(value) if getattr(value, "shape", ()) else value  # of an array; numpy's scalars have none
     if isinstance(value, Mapping):
-        return {key: _with_big_integers(entry) for key, entry in value.items()}
+        return {_key(key, default): _with_forms(entry, default) for key, entry in value.items()}
     # orjson takes a tuple, and no type made of it: such a one means something else, and is refused by its name.
     if isinstance(value, list) or type(value) is tuple:
-        return [_with_big_integers(entry) for entry in value]
-    return _big_integer(value) if isinstance(value, int) and not _fits_64_bits(value) else value
+        return [_with_forms(entry, default) for entry in value]
+    if isinstance(value, int):
+        return value if _fits_64_bits(value) else _big_integer(value)
+    if isinstance(value, Enum):
+        return _with_forms(value.value, default)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _with_forms(entry, default) for name, entry in _attributes(value)}
+    return value
+
+
+def _key(key: Any, default: Callable[[Any], Any]) -> Any:
+    """Return a dict's key as orjson takes it, where it has one form."""
+    if isinstance(key, datetime):
+        return default(key)
+    if isinstance(key, IP_TYPES) or (isinstance(key, Decimal) and key.is_finite()):
+        return str(key)
+    if isinstance(key, int) and not isinstance(key, Enum):
+        return key if _fits_64_bits(key) else str(int(key))
+    return plain_value(key) if hasattr(key, "dtype") else key
+
+
+def _attributes(value: Any) -> Iterable[tuple[str, Any]]:
+    """Yield a dataclass's attributes, but for those that orjson leaves out, too."""
+    for attribute in fields(value):
+        if not attribute.name.startswith("_"):
+            yield attribute.name, getattr(value, attribute.name)
 
 
 def _fits_64_bits(value: int) -> bool:
@@ -176,7 +203,7 @@ def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, Enum):
         return [value.value]
     if is_dataclass(value):
-        return [getattr(value, attribute.name) for attribute in fields(value)]
+        return [entry for _, entry in _attributes(value)]
     plain = plain_value(value)
     return [] if plain is value else [plain]
 
@@ -200,10 +227,10 @@ def _readable(value: Any, depth: int) -> Any:
             return str(value)
         if isinstance(value, int) and not _fits_64_bits(value):
             return _big_integer(value)
-        _dumps(value)
+        written = _dumps(value)
     except (orjson.JSONEncodeError, ValueError):
         return _description(value)
-    return value
+    return written.decode() if type(value) is orjson.Fragment and not comes_back(written) else value
 
 
 def _readable_parts(value: Any, depth: int) -> Any:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_async_rest.core.columns import MISSING, Path, follow
+from airflow_async_rest.core.paths import MISSING, Names, follow
 
 Find = Callable[[Any], list[Any]]
 
 _ANY = "*"
 
 
-def compile_path(path: str | Path) -> Find:
+def compile_path(path: str | Names) -> Find:
     """Return the function that finds the values at a path, MISSING among them where a branch of it leads nowhere.
 
     :param path: with dots, or its names.
@@ -55,7 +55,7 @@ def present(found: list[Any]) -> list[Any]:
     return flat
 
 
-def _spread(value: Any, names: Path) -> list[Any]:
+def _spread(value: Any, names: Names) -> list[Any]:
     """Follow a path with a ``*`` in it."""
     place = names.index(_ANY)
     inner, rest = follow(value, names[:place]), names[place + 1 :]

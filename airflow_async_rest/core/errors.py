@@ -4,7 +4,8 @@
 
     AsyncRestError
     ├── ConfigurationError (ValueError)   an argument, connection or SQL is wrong: mend it, no retry helps
-    │   └── AuthenticationError           the API answers 401, or a proxy 407, and nothing was ever accepted
+    │   ├── AuthenticationError           the API answers 401, or a proxy 407, and nothing was ever accepted
+    │   └── EmptyWindowError              a window's rows would be deleted, and none loaded
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
     │   ├── EncodeError                   its payload has no JSON form
     │   ├── EndpointError                 its values do not fill the endpoint
@@ -26,6 +27,7 @@
     ├── FailuresError                 all was tried, and more failed than max_failures allows
     ├── SourceChangedError                the query no longer returns what an earlier try read: start over
     └── DeadLetterStoreError              the dead-letter folder cannot be written or read
+        └── DeadLettersGoneError          parts of it were removed: what they had is in no other place
 """
 
 
@@ -39,6 +41,10 @@ class ConfigurationError(AsyncRestError, ValueError):
 
 class AuthenticationError(ConfigurationError):
     """The API refuses the credentials (401), or a proxy does (407), and no item of the window was ever accepted."""
+
+
+class EmptyWindowError(ConfigurationError):
+    """A window's rows would be deleted, and none loaded, which ``allow_empty_window`` does not allow."""
 
 
 class ItemError(AsyncRestError):
@@ -127,7 +133,7 @@ class DeadlineError(StoppedError):
 
 
 class QuotaExhaustedError(StoppedError):
-    """The API asks for a longer pause than ``RequestRetry.max_retry_after_seconds``."""
+    """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile."""
 
 
 class CredentialsError(StoppedError):
@@ -139,7 +145,7 @@ class LoadError(StoppedError):
 
 
 class MostlyFailingError(StoppedError):
-    """At least 90 % of the last 200 outcomes failed."""
+    """At least 90 % of the last 200 outcomes failed, or no request was answered well for 5 minutes."""
 
 
 class FailuresError(AsyncRestError):
@@ -159,3 +165,7 @@ class SourceChangedError(AsyncRestError):
 
 class DeadLetterStoreError(AsyncRestError):
     """The dead-letter folder cannot be written, or a part of it cannot be read."""
+
+
+class DeadLettersGoneError(DeadLetterStoreError):
+    """Parts of the dead-letter folder are missing, or all of it."""

@@ -86,6 +86,7 @@ class Exchange:
                 judgment, lost = judge_error(error), error.sent
             else:
                 judgment = classify_response(response, self._retry, self._check, needs_body=self._needs_body)
+                self._sender.judged(response, judgment.verdict)
                 if judgment.verdict is Verdict.DELIVERED:
                     return Settled(judgment, response, attempts, uncertain)
                 lost = is_fate_unknown(response)
@@ -113,12 +114,16 @@ class Exchange:
         :param more: see :meth:`DeadLetter.of`.
         """
         judgment, response = settled.judgment, settled.response
-        about = {"attempts": settled.attempts, "request": request, "uncertain": settled.uncertain, **more}
+        kept = self._excerpts.request(request, fetch="fetch" in more)
+        about = {"attempts": settled.attempts, "request": kept, "uncertain": settled.uncertain, **more}
         detail = self._excerpts.of(request, response, judgment.detail)
         return DeadLetter.of(
             item, judgment.reason, detail=detail, status=response.status if response else None, **about
         )
 
-    def unsent(self, item: Item, reason: str, detail: str, **more: Any) -> DeadLetter:
+    def unsent(
+        self, item: Item, reason: str, detail: str, *, request: Request | None = None, **more: Any
+    ) -> DeadLetter:
         """Make the dead letter of an item that failed for what it is, or for what its answer is."""
-        return DeadLetter.of(item, reason, detail=self._excerpts.redact(detail), **more)
+        kept = self._excerpts.request(request, fetch="fetch" in more) if request else None
+        return DeadLetter.of(item, reason, detail=self._excerpts.text(detail), request=kept, **more)

@@ -29,6 +29,7 @@ class FetchRequestBuilder:
         function: item -> payload.
     :param encode: payload -> JSON.
     :param body_format: and ``headers``: see :class:`~airflow_async_rest.core.bodies.BodyEncoder`.
+    :param query_key: see :class:`~airflow_async_rest.core.settings.ClientSettings`; it is no part of a request.
     :raises ConfigurationError: when one of them cannot be read.
     """
 
@@ -44,8 +45,9 @@ class FetchRequestBuilder:
         identity: Identity,
         body_format: str | None = None,
         headers: Mapping[str, str] | None = None,
+        query_key: tuple[str, str] | None = None,
     ) -> None:
-        self._address = Address(base_url)
+        self._address = Address(base_url, query_key)
         self._endpoint = endpoint
         self._method = method
         self._query = _Query(query)
@@ -91,12 +93,10 @@ class FetchRequestBuilder:
         try:
             target = self._address.url(path).join(URL(link))
         except ValueError as error:
-            raise AnswerError(f"the link to the next page cannot be read ({error}): {link[:200]!r}") from error
+            raise AnswerError(f"the link to the next page cannot be read ({error}): {link!r}") from error
         relative = self._address.relative(target)
         if relative is None or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
-            raise AnswerError(
-                f"the link to the next page leads away from the connection's base URL: {str(target)[:200]!r}"
-            )
+            raise AnswerError(f"the link to the next page leads away from the connection's base URL: {str(target)!r}")
         return relative
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from email.message import Message
 from functools import lru_cache
+from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError
 
@@ -31,10 +32,20 @@ def check_headers(headers: Mapping[str, str], what: str) -> None:
             raise ConfigurationError(
                 f"{what}: the value of {name!r} is no text, or has a line break or another control character in it."
             )
+        if not _is_encodable(value):
+            raise ConfigurationError(f"{what}: the value of {name!r} has half a surrogate pair, which is no text.")
         if value.strip().lower() not in _OF_THE_MESSAGE.get(name.lower(), (value.strip().lower(),)):
             raise ConfigurationError(
                 f"{what}: {name!r} says how a message is sent, which is known only as it is sent: leave it out."
             )
+
+
+def _is_encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_header(name: str, headers: Mapping[str, str]) -> str | None:
@@ -58,3 +69,24 @@ def check_content_encoding(headers: Mapping[str, str], what: str) -> None:
                 f"{what}: {name!r} calls the body compressed, and bodies are sent as they are: leave it out. Only a "
                 "function as Batch(format=...) can compress them; then it stands in the task's own headers."
             )
+
+
+def creates_only(*headers: Mapping[str, str] | None) -> bool:
+    """Tell whether requests say that what they create must not be there yet; later headers win."""
+    values = {name.lower(): value for some in headers for name, value in (some or {}).items()}
+    return values.get("if-none-match", "").strip() == "*"
+
+
+def text_headers(headers: Any) -> dict[str, str]:
+    """Read the headers of an operator. :raises ConfigurationError: when they cannot be sent; names the argument."""
+    if not isinstance(headers or {}, Mapping):
+        raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
+    unset = [name for name, value in (headers or {}).items() if value is None]
+    if unset:
+        raise ConfigurationError(f"headers: {unset[0]!r} is None: write a text, or leave the header out.")
+    texts = {
+        name: str(value).strip() if isinstance(value, int | float | str) else value
+        for name, value in (headers or {}).items()
+    }
+    check_headers(texts, "headers")
+    return texts

@@ -10,12 +10,13 @@ from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.batch_delivery import BatchDelivery
 from airflow_async_rest.core.batch_form import ItemBatch
 from airflow_async_rest.core.batch_split import Acceptance
-from airflow_async_rest.core.checkpoint import Resume
+from airflow_async_rest.core.checkpoint import Resume, Try
 from airflow_async_rest.core.client import RestClient
 from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
 from airflow_async_rest.core.delivery import Delivery
 from airflow_async_rest.core.errors import (
     DeadLetterStoreError,
+    EmptyWindowError,
     FailuresError,
     KilledError,
     SourceChangedError,
@@ -24,8 +25,9 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.exchange import Exchange
 from airflow_async_rest.core.fetching import Fetching, FetchPlan
+from airflow_async_rest.core.headers import creates_only
 from airflow_async_rest.core.journal import Journal, Log
-from airflow_async_rest.core.judgment import explain, give_up_when_hopeless, is_whole, judge
+from airflow_async_rest.core.judgment import came_to_nothing, explain, give_up_when_hopeless, is_whole, judge
 from airflow_async_rest.core.keeper import Keeper, StateStore
 from airflow_async_rest.core.load_keeper import LoadKeeper
 from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
@@ -71,6 +73,7 @@ class Job:
     :param target: what goes where, for people to read: ``Delivering to PUT sensors/{id} at http://host``.
     :param about: what the report begins with: the window.
     :param build: item -> request; None for a job that fetches.
+    :param hidden: secrets in the endpoint, as requests spell them: dead letters have no plain ones.
     :param fetch: what is fetched, and where its rows go; None for a job that delivers.
     :param source: the items.
     :param replays: whether these are the window's own dead letters, and nothing else is sent.
@@ -79,6 +82,7 @@ class Job:
     :param repeated: counts the rows whose key an earlier row has; None where keys are not looked at.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
+    :param this_try: of the task; None where it cannot be told from others.
     :param concurrency: requests in flight; None: as many as the API bears.
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
     :param conn_id: of the API's connection.
@@ -90,6 +94,7 @@ class Job:
 
     settings: ClientSettings
     build: Callable[[Item], Request] | None = None
+    hidden: tuple[str, ...] = ()
     fetch: Fetch | None = None
     source: Source[Item | ItemBatch]
     replays: bool = False
@@ -107,6 +112,7 @@ class Job:
     folder: DeadLetterFolder | Replay
     folder_uri: str | list[str]
     fingerprint: str | None = None
+    this_try: Try | None = None
     sample_payloads: bool = True
     conn_id: str = ""
     observe: Callable[[Activity], None] | None = None
@@ -126,13 +132,14 @@ class JobRun:
         self._journal = Journal(job.log, job.settings.redact)
         self._observing = Observing(job.observe, self._journal)
         kept = (job.folder, store, job.fingerprint, self._journal)
-        self._loading = LoadKeeper(*kept, job.fetch.loader) if job.fetch else None
-        self._keeper = self._loading or Keeper(*kept, replays=job.replays)
+        self._loading = LoadKeeper(*kept, job.fetch.loader, this_try=job.this_try) if job.fetch else None
+        self._keeper = self._loading or Keeper(*kept, this_try=job.this_try, replays=job.replays)
         self._limiter = RateLimiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
         self._last_letter: DeadLetter | None = None
+        self._earlier_report: Mapping[str, Any] | None = None  # of a try that has done everything
 
     def _concurrency(self) -> int:
         return self._adaptive.limit if self._adaptive else self._job.concurrency or MOST
@@ -142,7 +149,9 @@ class JobRun:
         recorder.totals.complete &= self._job.replays  # which reads no rows, so nothing changes about that
         if self._job.fetch is not None:
             recorder.totals.rows = recorder.totals.rows or RowTotals()
-            recorder.totals.keys_ignored = self._job.fetch.plan.reader.count_ignored(recorder.totals.keys_ignored)
+            reader, redact = self._job.fetch.plan.reader, self._job.settings.redact
+            recorder.totals.keys_ignored = reader.count_ignored(recorder.totals.keys_ignored, redact)
+            recorder.totals.paths_not_found = reader.count_unfound(recorder.totals.paths_not_found)
         return recorder
 
     async def run(self) -> dict[str, Any]:
@@ -160,7 +169,7 @@ class JobRun:
             self._recorder.totals.complete |= not self._job.replays
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = explain(failure, self._recorder.accepted)
-        error = error or self._judge()
+        error = error or (None if self._earlier_report is not None else self._judge())
         report = await self._close(error)
         if error is not None:
             raise error
@@ -178,12 +187,13 @@ class JobRun:
 
     async def _deliver_all(self) -> None:
         job = self._job
-        loading = self._keeper.load()
-        resume, how = await (self._unless_stopped(loading) if self._loading else loading)
+        resume, how = await self._unless_stopped(self._keeper.load())
+        if job.fetch and job.fetch.loader.replaces and came_to_nothing(resume):
+            resume, how = None, "an earlier try got no rows for the window; all is asked for again"
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
         if not job.has_key and job.fingerprint is not None:
             self._journal.without_key()
-        if self._loading and await self._is_done(self._loading, resume):
+        if await self._is_done(resume):
             return
         try:
             await self._deliver(resume, how)
@@ -193,12 +203,13 @@ class JobRun:
         if self._loading:
             await self._merge(self._loading)
 
-    async def _is_done(self, keeper: LoadKeeper, resume: Resume | None) -> bool:
+    async def _is_done(self, resume: Resume | None) -> bool:
         """Tell whether an earlier try has done all, and go on with its account."""
-        if resume is None or not keeper.is_done:
+        if resume is None or (resume.report is None and not (self._loading and self._loading.is_done)):
             return False
-        self._recorder = self._record(resume)
-        await keeper.show_refused(self._recorder, resume)
+        self._recorder, self._earlier_report = self._record(resume), resume.report
+        if self._loading:
+            await self._loading.show_refused(self._recorder, resume)
         return self._judge() is None
 
     async def _merge(self, keeper: LoadKeeper) -> None:
@@ -207,10 +218,14 @@ class JobRun:
         if job.fetch and job.fetch.loader.replaces and not is_whole(self._recorder.totals, job.max_failures):
             self._journal.not_replaced()
             return
-        await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
+        try:
+            await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
+        except EmptyWindowError:
+            self._recorder.totals.complete = True
+            raise
 
     async def _unless_stopped(self, doing: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for what the database does, and cancel it at a stop.
+        """Wait for what a store or the database does, and cancel it at a stop.
 
         :raises StoppedError: when the stop was pulled.
         """
@@ -246,6 +261,7 @@ class JobRun:
         else:
             await self._keeper.begin(resume)
         workers = job.concurrency or MOST
+        buffer = self._loading.buffer if self._loading else RowBuffer()
         writing = Writing(
             self._keeper,
             self._journal,
@@ -253,7 +269,7 @@ class JobRun:
             self._progress,
             self._stop,
             observe=self._observing.show,
-            buffer=self._loading.buffer if self._loading else RowBuffer(),
+            buffer=buffer,
         )
         async with RestClient(job.settings, workers, job.headers) as client, writing.at_intervals():
             sender = Sender(
@@ -267,7 +283,7 @@ class JobRun:
             acceptance = Acceptance(job.concurrency or 0)
             await run_pipeline(
                 ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end),
-                self._delivering(sender, recorder, acceptance),
+                self._delivering(sender, recorder, acceptance, buffer),
                 workers=workers,
                 in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
                 stop=self._stop,
@@ -275,7 +291,7 @@ class JobRun:
             )
 
     def _delivering(
-        self, sender: Sender, recorder: Recorder, acceptance: Acceptance
+        self, sender: Sender, recorder: Recorder, acceptance: Acceptance, buffer: RowBuffer
     ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
         """Make the function that takes an item, or a batch, and settles it."""
         job = self._job
@@ -283,6 +299,8 @@ class JobRun:
         def settle(outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
+                if recorder.has_much_unwritten:
+                    buffer.due.set()
                 self._journal.failed(outcome)
                 self._last_letter = outcome
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
@@ -291,14 +309,14 @@ class JobRun:
             "sender": sender,
             "retry": job.retry,
             "response_check": job.response_check,
-            "excerpts": Excerpts(job.settings),
+            "excerpts": Excerpts(job.settings, job.hidden),
             "on_uncertain": self._journal.uncertain,
         }
-        if job.fetch is not None and self._loading is not None:
+        if job.fetch is not None:
             fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True))
-            return self._fetching(fetching, recorder, settle, self._loading.buffer)
+            return self._fetching(fetching, recorder, settle, buffer)
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
-        how["creates_only"] = _creates_only(job.settings.headers, job.headers)
+        how["creates_only"] = creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))
         in_batches = BatchDelivery(recorder=recorder, settle=settle, acceptance=acceptance, **how)
 
@@ -332,20 +350,23 @@ class JobRun:
         """Write what is left to write, publish the report, and log the last line."""
         seconds = _SECONDS_AFTER_STOP if isinstance(error, StoppedError) else _SECONDS_AT_END
         end = asyncio.get_running_loop().time() + seconds
+        done = self.report() if error is None else None
         lost = await self._keeper.write_last(
-            self._recorder, self._progress(), forget=error is None, until=end - seconds * _SHARE_FOR_XCOM
+            self._recorder, self._progress(), report=done, until=end - seconds * _SHARE_FOR_XCOM
         )
-        report = self.report()
+        report = done or self.report()
         self._observing.end()
         # A replay that could not begin has nothing to say of the window, and what was said before stands.
-        publish = self._job.publish if self._keeper.has_begun or not self._job.replays else None
+        publish = self._job.publish if done or self._keeper.has_begun or not self._job.replays else None
         if publish is not None:
-            sample = self._recorder.sample()
+            sample = self._job.settings.redaction.redact_all(self._recorder.sample())
             await self._keeper.publish(lambda: publish(report, sample, error or lost), end)
         await self._observing.close()
         self._keeper.close()
         if report["repeated_keys"]:
             self._journal.keys_repeated(report["repeated_keys"])
+        if self._job.fetch is not None and report["complete"]:
+            self._journal.paths_not_found(report, self._job.fetch.plan.reader.nearest)
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()
@@ -353,7 +374,9 @@ class JobRun:
         return report
 
     def report(self) -> dict[str, Any]:
-        """Give the report of this moment."""
+        """Give the report of this moment, or that of an earlier try that has done everything."""
+        if self._earlier_report is not None:
+            return dict(self._earlier_report)
         report = {**self._job.about, **self._recorder.report()}
         report["dead_letters"] = self._job.folder_uri if self._recorder.totals.failures else None
         report["repeated_keys"] = self._job.repeated.count if self._job.repeated is not None else 0
@@ -364,9 +387,3 @@ class JobRun:
 
     def _progress(self) -> dict[str, Any]:
         return self._watched.of(self.report(), self._recorder.totals.meter.in_flight)
-
-
-def _creates_only(*headers: Mapping[str, str] | None) -> bool:
-    """Tell whether requests say that what they create must not be there yet; later headers win."""
-    values = {name.lower(): value for some in headers for name, value in (some or {}).items()}
-    return values.get("if-none-match", "").strip() == "*"

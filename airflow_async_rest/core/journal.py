@@ -30,7 +30,7 @@ class Journal:
 
     def __init__(self, log: Log, redact: Callable[[str], str]) -> None:
         self._log = log
-        self._redact = redact
+        self.redact = redact
         self._failures: Counter[str] = Counter()
         self._said: set[str] = set()
         self._pauses = 0
@@ -50,7 +50,7 @@ class Journal:
             "".join(f"{name} {value}, " for name, value in about.items() if value is not None),
             concurrency or "adaptive",
             f"{limit[0]} per {limit[1]:g} s" if limit else "none",
-            how,
+            self.redact(how),
         )
 
     def without_key(self) -> None:
@@ -67,6 +67,21 @@ class Journal:
             "once; of others that go to one address, any may come last. Name the columns that tell rows apart.",
             count,
         )
+
+    def paths_not_found(self, report: Mapping[str, Any], nearest: Callable[[str], str | None]) -> None:
+        """Warn of paths that no row has.
+
+        :param nearest: says what one was most likely meant to be.
+        """
+        near = {path: nearest(path) for path in report["paths_not_found"]}
+        if near:
+            self._log.warning(
+                "No row has what columns= asks for: %s. Their columns are empty.",
+                ", ".join(
+                    f"{path!r}{f' (the nearest key is {self.redact(key)!r})' if key else ''}"
+                    for path, key in near.items()
+                ),
+            )
 
     def starting_over(self, why: Exception) -> None:
         """Say that the source is read anew."""
@@ -163,7 +178,7 @@ class Journal:
     def complain(self, doing: str, error: BaseException) -> None:
         """Warn, once, that something could not be done."""
         if self._first_time(doing):
-            self._log.warning("Could not %s: %s", doing, self._redact(str(error) or repr(error)))
+            self._log.warning("Could not %s: %s", doing, self.redact(str(error) or repr(error)))
 
     def _first_time(self, what: str) -> bool:
         first = what not in self._said

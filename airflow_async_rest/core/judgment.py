@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from airflow_async_rest.core.checkpoint import Resume
 from airflow_async_rest.core.dead_letters import ROW_REFUSED, UNREADABLE
 from airflow_async_rest.core.errors import (
     AuthenticationError,
@@ -27,8 +28,50 @@ _NOTHING_BUT = {
 }
 
 
+_NO_REQUESTS = NEVER_SENT | {"transform"}
 # What a replay would meet again: it is wrong in the connection or the arguments.
 _OF_THE_ADDRESS = frozenset({"http_301", "http_302", "http_303", "http_307", "http_308", "http_405"})
+
+
+# What can be done when all failed for one of these reasons.
+_ADVICE = (
+    (
+        NEVER_SENT,
+        (
+            "None of them can be made a request, so a retry would change nothing: mend the rows, or the transform, "
+            "and clear the task. They are listed"
+        ),
+    ),
+    (
+        _NO_REQUESTS,
+        "A retry makes requests of these once more; a replay cannot, for none of them is one. They are listed",
+    ),
+    (
+        frozenset({UNREADABLE}),
+        (
+            "The API took these requests, and its answers could not be read: look whether it has them, before a replay "
+            f"with reasons=[{UNREADABLE!r}] sends them again; a retry does not. They are listed"
+        ),
+    ),
+    (
+        frozenset({UNMATCHED}),
+        (
+            "The API took these requests, and what it answers cannot be matched to their items: correct "
+            "Batch(results=...), look whether the API has them, and replay with that batch=. They are listed"
+        ),
+    ),
+    (
+        _OF_THE_ADDRESS,
+        (
+            "A retry would change nothing: correct that, and clear the task, which builds the requests anew (a replay "
+            "sends them where they went). They are listed"
+        ),
+    ),
+)
+_REFUSED_FOR_GOOD = (
+    "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "
+    "take them and replay the dead letters"
+)
 
 
 def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str, *, is_own: bool = False) -> None:
@@ -73,6 +116,14 @@ def explain(error: BaseException, accepted: int) -> BaseException:
     if accepted:
         return CredentialsError(f"{error}. {accepted} items were accepted before: a retry goes on where this try ended")
     return AuthenticationError(f"{error}. Nothing was accepted yet")
+
+
+def came_to_nothing(resume: Resume | None) -> bool:
+    """Tell whether an earlier try has asked for everything, and got no row: going on from there asks for nothing."""
+    if resume is None:
+        return False
+    totals = resume.checkpoint.totals
+    return bool(totals.get("complete")) and not any(totals.get("rows", {}).values())
 
 
 def _hint(failures: Collection[str], accepted: int) -> str:
@@ -133,29 +184,6 @@ def _advice_of_fetch(reasons: Collection[str], permanent: bool) -> str:
 
 def _advice(reasons: Collection[str], permanent: bool) -> str:
     """Say what can be done about failed items; the name of their folder follows."""
-    if not permanent:
+    if not permanent and not _NO_REQUESTS.issuperset(reasons):
         return "A retry sends only these again; or replay the dead letters"
-    if NEVER_SENT.issuperset(reasons):
-        return (
-            "None of them can be made a request, so a retry would change nothing: mend the rows, or the transform, "
-            "and clear the task. They are listed"
-        )
-    if set(reasons) == {UNREADABLE}:
-        return (
-            "The API took these requests, and its answers could not be read: look whether it has them, before a replay "
-            f"with reasons=[{UNREADABLE!r}] sends them again; a retry does not. They are listed"
-        )
-    if set(reasons) == {UNMATCHED}:
-        return (
-            "The API took these requests, and what it answers cannot be matched to their items: correct "
-            "Batch(results=...), look whether the API has them, and replay with that batch=. They are listed"
-        )
-    if set(reasons) <= _OF_THE_ADDRESS:
-        return (
-            "A retry would change nothing: correct that, and clear the task, which builds the requests anew (a replay "
-            "sends them where they went). They are listed"
-        )
-    return (
-        "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "
-        "take them and replay the dead letters"
-    )
+    return next((advice for some, advice in _ADVICE if some.issuperset(reasons)), _REFUSED_FOR_GOOD)

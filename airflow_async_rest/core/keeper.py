@@ -1,20 +1,27 @@
 """What outlives a try: dead-letter parts, checkpoint and progress, written while it runs and read by the next."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
-from airflow_async_rest.core.checkpoint import Checkpoint, Resume
-from airflow_async_rest.core.dead_letters import RESET, UNREADABLE, DeadLetterFolder, PartId, Record, whole_batches
+from airflow_async_rest.core.checkpoint import Checkpoint, Resume, Try
+from airflow_async_rest.core.dead_letters import RESET, UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
 from airflow_async_rest.core.journal import Journal
+from airflow_async_rest.core.letter_lines import whole_batches
 from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.part_files import PartId
 from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.worker_thread import WorkerThread
 
+# Of a state store, in all, before a first try sends, and a later one: what that would send again costs more.
 _LOAD_SECONDS = 10.0
+PATIENT_LOAD_SECONDS = 60.0
+_WRITING_CHECKPOINT = "write the checkpoint, so a retry may send again more than it must"
 # Dead letters shown in XCom before they are sent again; more would not fit there.
 _SAMPLE = 200
 
@@ -37,6 +44,7 @@ class Keeper:
 
     :param store: None when there is none.
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
+    :param this_try: None where a try cannot be told from others.
     :param replays: whether the window's own dead letters are sent again, and nothing else.
     """
 
@@ -47,21 +55,27 @@ class Keeper:
         fingerprint: str | None,
         journal: Journal,
         *,
+        this_try: Try | None = None,
         replays: bool = False,
     ) -> None:
         self._folder = folder
         self._store = store
         self._fingerprint = fingerprint
         self._journal = journal
+        self._try = this_try
         self._replays = replays
-        self._account: Any = None  # the checkpoint that was written last
-        # Every call of Airflow's runs on one thread. Files have their own: a store that hangs must not cost them.
-        self._airflow = WorkerThread("async-rest-airflow")
+        # A state store that hangs must cost neither files nor XCom.
+        self._store_thread = WorkerThread("async-rest-state")
+        self._xcom_thread = WorkerThread("async-rest-xcom")
         self._files = WorkerThread("async-rest-files")
         self._parts: list[PartId] = []
-        self._stored: asyncio.Future[None] | None = None
+        self._stored: list[asyncio.Future[None]] = []
         self._turn = asyncio.Lock()
         self._begun = False  # until it has, what an earlier try left stays as it is
+
+    @property
+    def _is_first(self) -> bool:
+        return self._try is None or self._try.number == 1
 
     @property
     def has_begun(self) -> bool:
@@ -81,6 +95,8 @@ class Keeper:
         if resume is None:
             return None, "from the start"
         before = resume.checkpoint
+        if resume.report is not None:
+            return resume, "an earlier try has done everything, which Airflow did not get to know, so nothing is sent"
         return resume, (
             f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
             f"{len(resume.dead)} failed ones before it"
@@ -110,33 +126,60 @@ class Keeper:
             "the window; or send them with ReplayDeadLettersOperator."
         )
 
-    async def _read_checkpoint(self) -> Any:
-        """Give what the last try left, or None; a replay goes on with that of a try that succeeded, too."""
+    async def _read_checkpoint(self) -> Checkpoint | None:
+        """Return what the last try left, or None; a replay goes on with that of a try that succeeded, too.
+
+        :raises TimeoutError: when the state store takes too long.
+        """
         if self._store is None or self._fingerprint is None:
             return None
-        for key in ("checkpoint", "settled") if self._replays else ("checkpoint",):
-            found = await self._airflow.call(self._store.get, key, timeout_seconds=_LOAD_SECONDS)
-            if found is not None:
+        async with asyncio.timeout(_LOAD_SECONDS if self._is_first else PATIENT_LOAD_SECONDS):
+            found = await self._read("checkpoint")
+            if self._replays:
+                return found or await self._read("settled")
+            if found is None or found.is_done_for(self._try):
                 return found
-        return None
+            # With a report, all is done, and a person wants it done once more.
+            is_void = found.report is not None or await self._has_succeeded_since(found)
+            return None if is_void else found
+
+    async def _has_succeeded_since(self, found: Checkpoint) -> bool:
+        """Tell whether a checkpoint is that of a try that lived on beside one that has succeeded."""
+        if found.is_of_series(self._try):
+            return False
+        with contextlib.suppress(ValueError):  # of another version: it says nothing
+            success = await self._read("settled")
+            return success is not None and found.is_void_after(success)
+        return False
+
+    async def _read(self, key: str) -> Checkpoint | None:
+        assert self._store is not None  # noqa: S101  (asked before)
+        value = await self._store_thread.call(self._store.get, key)
+        return None if value is None else Checkpoint.from_json(value)
 
     async def _load(self) -> Resume | None:
         folder = self._folder
-        value = None if isinstance(folder, Replay) else await self._read_checkpoint()
-        if value is None or isinstance(folder, Replay):
+        checkpoint = None if isinstance(folder, Replay) else await self._read_checkpoint()
+        if checkpoint is None or isinstance(folder, Replay):
             return None
-        checkpoint = Checkpoint.from_json(value)
         if self._replays:  # of the requests as they were, whatever the arguments are now
             self._fingerprint = checkpoint.fingerprint
         if checkpoint.fingerprint != self._fingerprint:
             raise ValueError("the SQL, its binds, the window or another argument is not what it was")
+        if checkpoint.is_done_for(self._try):
+            return await self._resume_done(folder, checkpoint)
         letters = await self._files.call(folder.read, checkpoint.parts)
+        for index in checkpoint.resolved:
+            letters.pop(index, None)
         # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
         counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
         live = await self._files.call(folder.live_parts)
         if checkpoint.parts and live[0] > checkpoint.parts[-1]:
             raise ValueError("a later try has started over, and left no checkpoint")
         latest = await self._files.call(folder.read_latest)
+        unsaid = checkpoint.resolved & latest.keys()
+        for index in unsaid:
+            del latest[index]
         known = {index: letter.reason for index, letter in latest.items()}
         if self._replays:
             if checkpoint.totals.get("complete") and known.keys() - letters.keys() - checkpoint.unfinished:
@@ -157,7 +200,16 @@ class Keeper:
             dead_batches=whole_batches(latest),
             sample=await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE))),
             uncertain=checkpoint.unfinished.union(index for index, letter in latest.items() if letter.uncertain),
+            unsaid=unsaid,
         )
+
+    async def _resume_done(self, folder: DeadLetterFolder, checkpoint: Checkpoint) -> Resume:
+        """Return the account of a try that succeeded; its dead letters are only shown, so they need not be readable."""
+        sample: tuple[Record, ...] = ()
+        with self._journal.complaining("show the dead letters"):
+            sample = await self._files.call(lambda: tuple(islice(folder.iter_records(), _SAMPLE)))
+        dead = frozenset(record["index"] for record in sample)
+        return Resume(checkpoint, left=dead, sample=sample, report=checkpoint.report)
 
     @staticmethod
     def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
@@ -172,44 +224,69 @@ class Keeper:
         self._parts = list(resume.checkpoint.parts) if resume else []
         if resume is None and len(await self._files.call(self._folder.parts)) > 0:
             self._parts.append(await self._files.call(self._folder.write, [RESET]))
-        if resume is None and self._store is not None and self._fingerprint is not None:
-            with self._journal.complaining("delete the account of the window's last success"):
-                await self._airflow.call(self._store.delete, "settled", timeout_seconds=_LOAD_SECONDS)
+        if resume is None and self._store is not None and self._fingerprint is not None and not self._is_first:
+            deleted = self._store_thread.submit(self._store.delete, "settled")
+            deleted.add_done_callback(self._stored_or_not("delete the account of the window's last success"))
         self._begun = True
 
-    async def write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool = False) -> None:
+    async def write(
+        self,
+        recorder: Recorder,
+        progress: Mapping[str, Any] | None,
+        *,
+        last: bool = False,
+        report: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write a snapshot: first the dead letters, then the checkpoint that counts them, then the progress.
 
         It does not wait for the state store; a store that is still busy with the write before is left alone,
         but for the last one.
 
-        :raises DeadLetterStoreError: when the dead letters cannot be written; the recorder keeps them.
+        :param report: of a try that succeeds with this.
+        :raises DeadLetterStoreError: when the dead letters cannot be written; the recorder keeps them, and the
+            checkpoint does not count them.
         """
         if not self._begun:
             return
         async with self._turn:  # a part that is being written comes before the checkpoint that counts it
-            await self._write(recorder, progress, last=last)
+            await self._write(recorder, progress, last=last, report=report)
 
-    async def _write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool) -> None:
-        snapshot = recorder.snapshot()
-        try:
-            await self._write_part(snapshot.records)
-        except DeadLetterStoreError:
+    async def _write(
+        self,
+        recorder: Recorder,
+        progress: Mapping[str, Any] | None,
+        *,
+        last: bool,
+        report: Mapping[str, Any] | None = None,
+    ) -> None:
+        snapshot = recorder.snapshot(letters=last or recorder.is_due)
+        failure = await self._write_part(snapshot.records)
+        checkpoint = self._checkpoint(snapshot, snapshot.totals)
+        if failure is not None:
+            checkpoint = checkpoint.before(snapshot.records)
             recorder.give_back(snapshot)
-            raise
         state: dict[str, Any] = {}
         if self._fingerprint is not None:
-            state["checkpoint"] = self._account = self._checkpoint(snapshot, snapshot.totals)
+            state["checkpoint"] = replace(checkpoint, report=report if failure is None else None).to_json()
+            if report is not None and failure is None:
+                state["settled"] = state["checkpoint"]
         if progress is not None:
             state["progress"] = progress
         self._store_soon(state, last=last)
+        if failure is not None:
+            raise failure
 
-    async def _write_part(self, records: Sequence[DeadLetter | Record]) -> None:
-        if records:
-            self._parts.append(await self._files.call(self._folder.write, records))
+    async def _write_part(self, records: Collection[DeadLetter | Record]) -> DeadLetterStoreError | None:
+        """Write a part, unless there is nothing to write. :return: why it could not be written."""
+        try:
+            if records:
+                self._parts.append(await self._files.call(self._folder.write, records))
+        except DeadLetterStoreError as failure:
+            return failure
+        return None
 
-    def _checkpoint(self, snapshot: Snapshot, totals: Mapping[str, Any]) -> dict[str, Any]:
-        return Checkpoint(
+    def _checkpoint(self, snapshot: Snapshot, totals: Mapping[str, Any]) -> Checkpoint:
+        checkpoint = Checkpoint(
             self._fingerprint or "",
             snapshot.position,
             snapshot.digest,
@@ -217,65 +294,67 @@ class Keeper:
             totals,
             tuple(self._parts),
             snapshot.batches,
-        ).to_json()
+            written_by=self._try,
+        )
+        return checkpoint.before(snapshot.held) if snapshot.held else checkpoint
 
     def _store_soon(self, state: Mapping[str, Any], *, last: bool) -> None:
-        """Have the state store keep something; nobody waits for it, and one that is still busy is left alone."""
-        if self._store is None or (self._stored is not None and not self._stored.done() and not last):
-            return
-        self._stored = self._airflow.submit(_store_all, self._store, state)
-        self._stored.add_done_callback(self._stored_or_not)
+        """Have the state store keep something; nobody waits for it, and one that is still busy is left alone.
 
-    def _stored_or_not(self, stored: "asyncio.Future[None]") -> None:
-        if not stored.cancelled() and (error := stored.exception()) is not None:
-            self._journal.complain("write the checkpoint, so a retry may send again more than it must", error)
+        What the last write finds in the queue is older than it, and gives way.
+        """
+        if self._store is None or (not last and not all(stored.done() for stored in self._stored)):
+            return
+        for stored in self._stored:
+            stored.cancel()
+        self._stored = [self._store_thread.submit(self._store.set, key, value) for key, value in state.items()]
+        complain = self._stored_or_not(_WRITING_CHECKPOINT)
+        for stored in self._stored:
+            stored.add_done_callback(complain)
+
+    def _stored_or_not(self, doing: str) -> "Callable[[asyncio.Future[None]], None]":
+        def complain(stored: "asyncio.Future[None]") -> None:
+            if not stored.cancelled() and (error := stored.exception()) is not None:
+                self._journal.complain(doing, error)
+
+        return complain
 
     async def write_last(
-        self, recorder: Recorder, progress: Mapping[str, Any], *, forget: bool, until: float
+        self, recorder: Recorder, progress: Mapping[str, Any], *, report: Mapping[str, Any] | None, until: float
     ) -> Exception | None:
         """Write the last snapshot, and wait for it.
 
-        :param forget: whether the checkpoint goes, because all is done.
+        :param report: when all is done; the checkpoint says so, until Airflow knows of the success.
         :param until: the loop's time at which waiting ends.
         :return: why dead letters could not be written; the state store's failures are only logged.
         """
         lost: Exception | None = None
         try:
             async with asyncio.timeout_at(until):
-                await self.write(recorder, progress, last=True)
+                await self.write(recorder, progress, last=True, report=report)
+                if self._begun:
+                    await self._files.call(self._folder.check, self._parts)
         except (LoadError, ConfigurationError) as failure:
             self._journal.complain("stage the last rows; a retry fetches them again", failure)
         except (DeadLetterStoreError, TimeoutError) as failure:
             lost = failure
-        if self._stored is not None:
-            with self._journal.complaining("write the checkpoint, so a retry may send again more than it must"):
-                async with asyncio.timeout_at(until):
-                    await asyncio.shield(self._stored)
-        if forget and lost is None:
-            with self._journal.complaining("delete the checkpoint, so clearing this task would resume it"):
-                async with asyncio.timeout_at(until):
-                    await self._forget()
+        if self._stored:
+            left = until - asyncio.get_running_loop().time()
+            _, waiting = await asyncio.wait(self._stored, timeout=max(0.0, left))
+            for stored in waiting:  # Airflow's own calls would wait for those that have not begun
+                stored.cancel()
+            if waiting:
+                self._journal.complain(_WRITING_CHECKPOINT, TimeoutError("the state store takes too long"))
         return lost
-
-    async def _forget(self) -> None:
-        """Let the next try begin anew, unless it replays what is dead: then it goes on with this account."""
-        if self._store is not None and self._fingerprint is not None:
-            with self._journal.complaining("keep the account, so the dead letters could not be replayed in the task"):
-                await self._airflow.call(self._store.set, "settled", self._account)
-            await self._airflow.call(self._store.delete, "checkpoint")
 
     async def publish(self, call: Callable[[], None], until: float) -> None:
         """Run a call of Airflow's, such as pushing XCom; its failure is only logged."""
         with self._journal.complaining("publish the report"):
             async with asyncio.timeout_at(until):
-                await self._airflow.call(call)
+                await self._xcom_thread.call(call)
 
     def close(self) -> None:
         """End the threads, after what is queued."""
-        self._airflow.close()
+        self._store_thread.close()
+        self._xcom_thread.close()
         self._files.close()
-
-
-def _store_all(store: StateStore, state: Mapping[str, Any]) -> None:
-    for key, value in state.items():
-        store.set(key, value)

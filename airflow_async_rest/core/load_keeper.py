@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, Record, refused_record
 from airflow_async_rest.core.errors import (
     AsyncRestError,
@@ -63,8 +63,10 @@ class LoadKeeper(Keeper):
         fingerprint: str | None,
         journal: Journal,
         loader: Loader,
+        *,
+        this_try: Try | None = None,
     ) -> None:
-        super().__init__(folder, store, fingerprint, journal)
+        super().__init__(folder, store, fingerprint, journal, this_try=this_try)
         self._loader = loader
         self._database = WorkerThread("async-rest-database")
         self._earlier: Earlier | None = None
@@ -88,14 +90,20 @@ class LoadKeeper(Keeper):
         """Find out where to go on. :raises ConfigurationError: when rows cannot be loaded."""
         self._earlier = await self._database.call(self._loader.open)
         resume, how = await super().load()
+        if resume is not None and self.is_done:
+            how += "; all is loaded already (for all of it once more, delete this run's line in async_rest_loads)"
         if self._letters_are_lost:
             how += "; their dead letters cannot be read, and are counted as the database has them"
         return resume, how
 
-    async def _read_checkpoint(self) -> Any:
+    async def _read_checkpoint(self) -> Checkpoint | None:
         if self._earlier is not None and self._earlier.state is LoadState.LOST:
             raise ValueError("what was staged is gone: it was removed, because nobody went on with it for days")
-        return self._earlier.checkpoint if self._earlier else None
+        if self._earlier is None or self._earlier.checkpoint is None:
+            return None
+        found = Checkpoint.from_json(self._earlier.checkpoint)
+        # After a Clear all is loaded again, unless it would be there twice.
+        return found if not self.is_done or self._loader.appends or found.may_be_of_series(self._try) else None
 
     async def _load(self) -> Resume | None:
         try:
@@ -132,7 +140,8 @@ class LoadKeeper(Keeper):
             raise why
         self._letters_are_lost = True
         indexes = {index: reason for reason, indexes in failed.items() for index in indexes}
-        dead = {index: reason for index, reason in indexes.items() if index not in checkpoint.unfinished}
+        others = checkpoint.unfinished | checkpoint.resolved
+        dead = {index: reason for index, reason in indexes.items() if index not in others}
         return Resume(replace(checkpoint, parts=()), dead=dead, known_dead=frozenset(dead))
 
     @staticmethod
@@ -191,26 +200,50 @@ class LoadKeeper(Keeper):
             for record in await self._files.call(self._folder.read_refused, resume.checkpoint.parts):
                 recorder.show_refused(record)
 
-    async def _write(self, recorder: Recorder, progress: Mapping[str, Any] | None, *, last: bool) -> None:
-        if not self._over:
-            rows = self.buffer.take()
-            with self._transaction(recorder, rows) as snapshot:
-                if rows or snapshot.records or self._fingerprint is not None:
-                    refused = await self._database.call(self._loader.stage, rows) if rows else []
-                    _rows_of(recorder.totals).staged += len(rows) - len(refused)
-                    self._state = LoadState.STAGING if rows else self._state
-                    await self._commit(recorder, snapshot, self._effect(snapshot, rows, refused), self._state)
+    async def _write(
+        self,
+        recorder: Recorder,
+        progress: Mapping[str, Any] | None,
+        *,
+        last: bool,
+        report: Mapping[str, Any] | None = None,
+    ) -> None:
+        del report  # the load's own state tells that all is done
+        failure = None if self._over else await self._stage(recorder, last=last)
         if progress is not None:
             self._store_soon({"progress": progress}, last=last)
+        if failure is not None:
+            raise failure
+
+    async def _stage(self, recorder: Recorder, *, last: bool) -> DeadLetterStoreError | None:
+        """Stage the rows there are, with the checkpoint.
+
+        :return: why dead letters of items could not be written, where it is the last time: the rows are kept, and a
+            retry fetches these items again.
+        """
+        rows, failure = self.buffer.take(), None
+        with self._transaction(recorder, rows, letters=last or recorder.is_due) as snapshot:
+            if rows or snapshot.records or self._fingerprint is not None:
+                refused = await self._database.call(self._loader.stage, rows) if rows else []
+                _rows_of(recorder.totals).staged += len(rows) - len(refused)
+                self._state = LoadState.STAGING if rows else self._state
+                effect = self._effect(snapshot, rows, refused)
+                failure = await self._commit(recorder, snapshot, effect, self._state, without_letters=last)
+        if failure is not None:
+            recorder.give_back(replace(snapshot, fetched=[]))
+        return failure
 
     @contextlib.contextmanager
-    def _transaction(self, recorder: Recorder, rows: Sequence[PlacedRow]) -> Iterator[Snapshot]:
+    def _transaction(
+        self, recorder: Recorder, rows: Sequence[PlacedRow], *, letters: bool = True
+    ) -> Iterator[Snapshot]:
         """Take a snapshot, which counts when the block has committed it; else all is as it was before.
 
         :param rows: that go with it.
+        :param letters: see :meth:`~airflow_async_rest.core.recorder.Recorder.snapshot`.
         :raises LoadError: for whatever the block raises that is no error of this package.
         """
-        snapshot, before = recorder.snapshot(), replace(_rows_of(recorder.totals))
+        snapshot, before = recorder.snapshot(letters=letters), replace(_rows_of(recorder.totals))
         try:
             yield snapshot
         except BaseException as error:
@@ -233,20 +266,39 @@ class LoadKeeper(Keeper):
         known = {place for place in self._refused if place in places or item_of(place)[0] in fetched}
         return _Effect(refused, self._counted & places, known.difference(row.place for row in refused))
 
-    async def _commit(self, recorder: Recorder, snapshot: Snapshot, effect: _Effect, state: LoadState) -> None:
-        """Write what the database refused as dead letters, then the checkpoint that counts them, with the rows."""
+    async def _commit(
+        self,
+        recorder: Recorder,
+        snapshot: Snapshot,
+        effect: _Effect,
+        state: LoadState,
+        *,
+        without_letters: bool = False,
+    ) -> DeadLetterStoreError | None:
+        """Write what the database refused as dead letters, then the checkpoint that counts them, with the rows.
+
+        :param without_letters: whether it is done without those of items, too, when they cannot be written.
+        :return: why they could not.
+        """
         counts = _rows_of(recorder.totals)
         counts.refused += len(effect.refused) - len(effect.again)
-        letters = [refused_record(*item_of(row.place), row.values, row.words) for row in effect.refused]
+        letters = [
+            refused_record(*item_of(row.place), row.values, self._journal.redact(row.words)) for row in effect.refused
+        ]
         taken = [item_of(place) for place in sorted(effect.taken)]
         resolved = [{"index": index, "row_number": number, "resolved": True} for index, number in taken]
-        await self._write_part([*snapshot.records, *letters, *resolved])
+        failure = await self._write_part([*snapshot.records, *letters, *resolved])
         checkpoint = self._checkpoint(snapshot, {**snapshot.totals, "rows": asdict(counts)})
-        failed = _failed_after(self._failed, snapshot)
+        failed = _failed_after(self._failed, snapshot.records)
+        if failure is not None:
+            if letters or resolved or not without_letters:
+                raise failure
+            checkpoint = checkpoint.before(snapshot.records)
+        written = checkpoint.to_json()
         if len(failed) <= _MOST_FAILED:
-            checkpoint["failed"] = _by_reason(failed)
+            written["failed"] = _by_reason(failed)
         self._over = True  # until the answer is there
-        await self._database.call(self._loader.commit, checkpoint, state, counts.loaded)
+        await self._database.call(self._loader.commit, written, state, counts.loaded)
         self._over, self._failed = False, failed
         self._counted.difference_update(effect.again)
         self._refused.difference_update(effect.taken, [row.place for row in effect.refused])
@@ -254,6 +306,7 @@ class LoadKeeper(Keeper):
             recorder.show_refused(record)
         for index, number in taken:
             recorder.hide_refused(index, number)
+        return failure
 
     async def merge(self, recorder: Recorder, is_good: Callable[[], bool]) -> None:
         """Move everything into the destination.
@@ -284,17 +337,14 @@ class LoadKeeper(Keeper):
             self._loader.cancel()
 
     async def write_last(
-        self, recorder: Recorder, progress: Mapping[str, Any], *, forget: bool, until: float
+        self, recorder: Recorder, progress: Mapping[str, Any], *, report: Mapping[str, Any] | None, until: float
     ) -> Exception | None:
         """Write the last snapshot; what does not get into the database in time is unfinished, and no loss."""
-        lost = await super().write_last(recorder, progress, forget=forget, until=until)
+        lost = await super().write_last(recorder, progress, report=report, until=until)
         if isinstance(lost, TimeoutError):
             self._journal.complain("stage the last rows; a retry fetches them again", LoadError("it takes too long"))
             return None
         return lost
-
-    async def _forget(self) -> None:
-        """Leave the checkpoint: it says that all is loaded, until Airflow knows of the success."""
 
     def close(self) -> None:
         """End the threads, after what is queued."""
@@ -303,10 +353,10 @@ class LoadKeeper(Keeper):
         super().close()
 
 
-def _failed_after(failed: Mapping[int, str], snapshot: Snapshot) -> dict[int, str]:
-    """Return the items that are dead, after what a snapshot says of them."""
+def _failed_after(failed: Mapping[int, str], records: Sequence[DeadLetter | Record]) -> dict[int, str]:
+    """Return the items that are dead, after what some records say of them."""
     after = dict(failed)
-    for record in snapshot.records:
+    for record in records:
         if isinstance(record, DeadLetter):
             after[record.index] = record.reason
         elif "row_number" not in record:

@@ -4,12 +4,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
+
+from airflow_async_rest.core.chunk_sizes import bytes_of
 
 # As many are worth a transaction. While the database works on one, more come, so that it gets the larger ones the
 # slower it is; and at the end there is little left to be staged.
 CHUNK_ROWS = 1_000
 _MOST_CHUNKS = 10
+# Of large rows, fewer.
+_CHUNK_BYTES = 4 << 20
+_SAMPLE = 16
 # A row's place is one number: that of its item, and its own among the item's rows.
 MOST_ROWS_OF_AN_ITEM = 1 << 24
 
@@ -154,10 +160,14 @@ class RowTotals:
 
 
 class RowBuffer:
-    """Rows that were fetched and are not staged yet: ten chunks at most, and what the workers bring at once."""
+    """Rows that were fetched and are not staged yet: ten chunks at most, and what the workers bring at once.
+
+    A chunk is a thousand rows, or fewer with 4 MB in their values.
+    """
 
     def __init__(self) -> None:
         self._rows: list[PlacedRow] = []
+        self._bytes = 0
         self._room = asyncio.Event()
         self._room.set()
         self.due = asyncio.Event()
@@ -179,14 +189,18 @@ class RowBuffer:
     def put_back(self, rows: Sequence[PlacedRow]) -> None:
         """Add rows that were placed before."""
         self._rows += rows
-        if len(self._rows) >= CHUNK_ROWS:
+        sample = rows[:: len(rows) // _SAMPLE + 1]
+        if sample:
+            self._bytes += bytes_of(zip_longest(*[row.values.values() for row in sample])) * len(rows) // len(sample)
+        chunks = max(len(self._rows) / CHUNK_ROWS, self._bytes / _CHUNK_BYTES)
+        if chunks >= 1:
             self.due.set()
-        if len(self._rows) >= _MOST_CHUNKS * CHUNK_ROWS:
+        if chunks >= _MOST_CHUNKS:
             self._room.clear()
 
     def take(self) -> list[PlacedRow]:
         """Take all rows out."""
-        rows, self._rows = self._rows, []
+        rows, self._rows, self._bytes = self._rows, [], 0
         self.due.clear()
         self._room.set()
         return rows

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
 from airflow_async_rest.core.errors import SendError
+from airflow_async_rest.core.redaction import Redaction
 
-_EXCERPT_CHARACTERS = 500
+EXCERPT_CHARACTERS = 500
+_NO_SECRETS = Redaction()
 # A success of the request that says nothing of its items.
 MULTI_STATUS = 207
 
@@ -49,6 +51,7 @@ class Response:
     :param headers: names compare case-insensitively.
     :param elapsed_seconds: from sending to the answer's last byte.
     :param broken: why its headers or its body are not all there; None for an answer that was read completely.
+    :param redaction: takes out of it what the request had that is secret, before it is shown.
     """
 
     status: int
@@ -56,11 +59,16 @@ class Response:
     body: bytes
     elapsed_seconds: float
     broken: SendError | None = None
+    redaction: Redaction = field(default=_NO_SECRETS, repr=False, compare=False)
 
     @property
     def text(self) -> str:
         """The body as text; bytes that are not UTF-8 become replacement characters."""
         return self.body.decode("utf-8", "replace")
+
+    def excerpt(self, part: Any) -> str:
+        """Return the beginning of a part of it, for an error's text."""
+        return self.redaction.excerpt(str(part))
 
     def json(self) -> Any:
         """Parse the body. :raises ValueError: when it is not JSON."""
@@ -116,7 +124,7 @@ class DeadLetter:
             reason=reason,
             status=status,
             attempts=attempts,
-            response_excerpt=detail[:_EXCERPT_CHARACTERS],
+            response_excerpt=detail[:EXCERPT_CHARACTERS],
             failed_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             request=request,
             row=None if request else item.row,

@@ -1,17 +1,18 @@
 """How an API gives its rows in pages, and what the request for the next one is. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from airflow_async_rest.core.columns import MISSING, follow, parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.paths import MISSING, parse_path
 
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
 _NEXT = re.compile(r""";\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
 _QUERY, _BODY = "query", "body"
 _EMPTY, _SHORT = "empty", "short"
+_FIRST_FAILURE, _LAST_FAILURE = 400, 599
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,34 @@ class PageAnswer(Protocol):
     @property
     def payload(self) -> Any: ...  # noqa: D102
     @property
-    def count(self) -> int: ...  # noqa: D102
+    def count(self) -> int | None: ...  # noqa: D102
 
 
 class Pages(Protocol):
-    """A page style."""
+    """A page style.
+
+    It goes by the link or the cursor of a page, which may have the rows of another; or by the rows alone.
+    """
+
+    @property
+    def end_statuses(self) -> Collection[int]:
+        """HTTP statuses that a page after the last one has."""
+        ...
+
+    @property
+    def goes_by_rows(self) -> bool:
+        """Whether nothing but its rows tells a page from another."""
+        ...
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many pages, or rows, there are."""
+        ...
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it must be known how many rows the API gave."""
+        ...
 
     def begin(self) -> Page:
         """Give the page to begin with."""
@@ -54,7 +78,36 @@ class Pages(Protocol):
         ...
 
 
-class OnePage:
+@dataclass(frozen=True, kw_only=True)
+class _Style:
+    """What all page styles have.
+
+    :param end_statuses: HTTP statuses by which the API says of a page after the first that there are no more, such as
+        ``(404,)``. Default: none, it fails the item.
+    """
+
+    goes_by_rows: ClassVar[bool] = False
+    end_statuses: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        statuses = self.end_statuses
+        if not isinstance(statuses, list | tuple) or not all(map(_is_status_of_failure, statuses)):
+            raise ConfigurationError(
+                f"{type(self).__name__}(end_statuses={statuses!r}): write HTTP statuses from 400 to 599, as (404,)."
+            )
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many pages, or rows, there are."""
+        return False
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it must be known how many rows the API gave."""
+        return False
+
+
+class OnePage(_Style):
     """Everything is in one answer."""
 
     def begin(self) -> Page:
@@ -66,7 +119,7 @@ class OnePage:
 
 
 @dataclass(frozen=True)
-class LinkPages:
+class LinkPages(_Style):
     """Each answer has the URL of the next page.
 
     A link is followed on the connection's own host only, below its base URL; a relative one leads on from its page.
@@ -78,6 +131,7 @@ class LinkPages:
     path: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.path is not None:
             parse_path("LinkPages(path)", self.path)
 
@@ -90,11 +144,11 @@ class LinkPages:
         if self.path is None:
             link: Any = _link_of_header(answer.response.headers)
         else:
-            link = follow(answer.payload, parse_path("LinkPages(path)", self.path))
+            link = parse_path("LinkPages(path)", self.path).find(answer.payload)
         if link is MISSING or not link:
             return None
         if not isinstance(link, str):
-            raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)[:200]!r}, which is no URL")
+            raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is no URL")
         return Page(link=link)
 
 
@@ -107,7 +161,7 @@ def _link_of_header(headers: Mapping[str, str]) -> str | None:
 
 
 @dataclass(frozen=True)
-class CursorPages:
+class CursorPages(_Style):
     """Each answer has a cursor, which the request for the next page gives back.
 
     :param cursor: where it is in the body, such as ``"meta.next_cursor"``; missing, null or empty on the last page.
@@ -120,6 +174,7 @@ class CursorPages:
     into: str = _QUERY
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         parse_path("CursorPages(cursor)", self.cursor)
         _check_names("CursorPages", into=self.into, param=self.param)
 
@@ -129,14 +184,14 @@ class CursorPages:
 
     def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
         """Give the page that the cursor leads to."""
-        cursor = follow(answer.payload, parse_path("CursorPages(cursor)", self.cursor))
+        cursor = parse_path("CursorPages(cursor)", self.cursor).find(answer.payload)
         if cursor is MISSING or cursor is None or cursor in ("", False):
             return None
         return Page({self.param: cursor}, self.into)
 
 
 @dataclass(frozen=True)
-class NumberedPages:
+class NumberedPages(_Style):
     """Pages have numbers.
 
     :param param: the parameter of the number.
@@ -150,6 +205,7 @@ class NumberedPages:
     :param into: ``"query"``, or ``"body"``.
     """
 
+    goes_by_rows: ClassVar[bool] = True
     param: str = "page"
     first: int = 1
     size: int | None = None
@@ -159,6 +215,7 @@ class NumberedPages:
     into: str = _QUERY
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_names("NumberedPages", into=self.into, param=self.param, size_param=self.size_param)
         if isinstance(self.first, bool) or not isinstance(self.first, int):
             raise ConfigurationError(f"NumberedPages(first={self.first!r}): write 1 or 0.")
@@ -167,6 +224,16 @@ class NumberedPages:
         _check_until("NumberedPages", self.until, self.size)
         if self.pages is not None:
             parse_path("NumberedPages(pages)", self.pages)
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many pages there are."""
+        return self.pages is not None
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether an empty page, or a short one, is the last."""
+        return self.pages is None
 
     def begin(self) -> Page:
         """Give the page to begin with."""
@@ -179,7 +246,7 @@ class NumberedPages:
             pages = _number("NumberedPages(pages)", self.pages, answer.payload)
             return self._page(following) if following - self.first < pages else None
         enough = 1 if self.until == _EMPTY else self.size or 1
-        return self._page(following) if answer.count >= enough else None
+        return self._page(following) if (answer.count or 0) >= enough else None
 
     def _page(self, number: int) -> Page:
         size = {} if self.size is None else {self.size_param: self.size}
@@ -187,7 +254,7 @@ class NumberedPages:
 
 
 @dataclass(frozen=True)
-class OffsetPages:
+class OffsetPages(_Style):
     """A page begins after so many rows.
 
     :param limit: rows of a page to ask for. It may get fewer: the next page begins after those that came.
@@ -198,6 +265,7 @@ class OffsetPages:
     :param into: ``"query"``, or ``"body"``.
     """
 
+    goes_by_rows: ClassVar[bool] = True
     limit: int = 100
     param: str = "offset"
     limit_param: str = "limit"
@@ -206,11 +274,22 @@ class OffsetPages:
     into: str = _QUERY
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_names("OffsetPages", into=self.into, param=self.param, limit_param=self.limit_param)
         _check_size("OffsetPages(limit)", self.limit)
         _check_until("OffsetPages", self.until, self.limit)
         if self.total is not None:
             parse_path("OffsetPages(total)", self.total)
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many rows there are."""
+        return self.total is not None
+
+    @property
+    def counts_rows(self) -> bool:
+        """The next page begins after the rows that came."""
+        return True
 
     def begin(self) -> Page:
         """Give the page to begin with."""
@@ -218,14 +297,15 @@ class OffsetPages:
 
     def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Give the page after the rows that came."""
-        offset = page.parameters[self.param] + answer.count
+        count = answer.count or 0
+        offset = page.parameters[self.param] + count
         if self.total is not None and not _is_nothing(answer):
             total = _number("OffsetPages(total)", self.total, answer.payload)
-            if offset < total and answer.count == 0:
+            if offset < total and count == 0:
                 raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
             return self._page(offset) if offset < total else None
         enough = 1 if self.until == _EMPTY else self.limit
-        return self._page(offset) if answer.count >= enough else None
+        return self._page(offset) if count >= enough else None
 
     def _page(self, offset: int) -> Page:
         return Page({self.param: offset, self.limit_param: self.limit}, self.into)
@@ -233,16 +313,20 @@ class OffsetPages:
 
 def _is_nothing(answer: PageAnswer) -> bool:
     """Tell an answer without content, which says that there are no more rows, and not how many there are."""
-    return answer.payload is None and answer.count == 0
+    return answer.payload is None and not answer.count
 
 
 def _number(argument: str, path: str, payload: Any) -> int:
-    found = follow(payload, parse_path(argument, path))
+    found = parse_path(argument, path).find(payload)
     try:
         return int(found)
     except (TypeError, ValueError, OverflowError):
         shown = "nothing" if found is MISSING else repr(found)
         raise AnswerError(f"{argument}: the answer has {shown} at {path!r}, where a number should be") from None
+
+
+def _is_status_of_failure(status: Any) -> bool:
+    return type(status) is int and _FIRST_FAILURE <= status <= _LAST_FAILURE
 
 
 def _check_names(style: str, *, into: str, **names: Any) -> None:

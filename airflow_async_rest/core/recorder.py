@@ -1,6 +1,7 @@
 """The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
 
 import json
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +9,21 @@ from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.dead_letters import Record, shown_record, to_record
+from airflow_async_rest.core.dead_letters import UNREADABLE, Record, shown_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.response import is_permanent
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.shown_letters import least_shown_bytes, shown_letter
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
 _SAMPLE_BYTES = 48_000
+# Of records that wait for a part: so many, so large, or so long.
+_MOST_UNWRITTEN = 100
+_MUCH_UNWRITTEN_BYTES = 4 << 20
+_LONGEST_UNWRITTEN_SECONDS = 30.0
+_LONG_AGO = float("-inf")
 _NO_ROW = -1  # in the sample: an item, not one of its rows
 
 
@@ -25,7 +32,8 @@ class Snapshot:
     """One moment's state, taken in one go on the event loop's thread.
 
     :param batches: of the unfinished rows, those that are in one request.
-    :param records: dead letters and resolutions since the snapshot before, to be written first.
+    :param records: dead letters and resolutions, to be written first.
+    :param held: those that wait for a later part.
     :param fetched: items whose rows are to be staged with it: delivered in it, though not yet in the account.
     """
 
@@ -35,6 +43,7 @@ class Snapshot:
     batches: tuple[tuple[int, ...], ...]
     totals: dict[str, Any]
     records: list[DeadLetter | Record]
+    held: list[DeadLetter | Record]
     fetched: list[int]
 
 
@@ -65,6 +74,8 @@ class Recorder:
         self._dead_before = dict(resume.dead) if resume else {}
         self._known_dead = set(resume.known_dead) if resume else set()
         self._records: list[DeadLetter | Record] = []
+        self._unwritten_since = 0.0
+        self._unwritten_bytes = 0  # of the bodies of those
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
@@ -79,10 +90,10 @@ class Recorder:
         """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
         for reason in resume.resolved.values():
             self.totals.no_longer_failed(reason)
-        for index in (*resume.resolved, *resume.delivered):
-            self.totals.delivered += 1
-            # Said again in a part of this try: the part that says it belongs to no checkpoint.
-            self._records.append({"index": index, "resolved": True})
+        self.totals.delivered += len(resume.resolved) + len(resume.delivered)
+        for index in (*resume.resolved, *resume.delivered, *resume.unsaid):
+            # Said again in a part of this try: the part that says it, if any, belongs to no checkpoint.
+            self._hold({"index": index, "resolved": True})
         for record in resume.sample:
             if record["index"] in resume.counted:
                 self._add_to_sample((record["index"], _NO_ROW), shown_record(record, payloads=self._sample_payloads))
@@ -139,10 +150,10 @@ class Recorder:
         self._pending.pop(outcome.index, None)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
-            self._records.append(outcome)
+            self._hold(outcome)
+            self._unwritten_bytes += len((outcome.request and outcome.request.body) or b"")
             self._known_dead.add(outcome.index)
-            shown = shown_record(to_record(outcome), payloads=self._sample_payloads)
-            self._add_to_sample((outcome.index, _NO_ROW), shown)
+            self._show(outcome)
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
             return
@@ -173,7 +184,15 @@ class Recorder:
 
     def _resolve(self, index: int) -> None:
         self._known_dead.discard(index)
-        self._records.append({"index": index, "resolved": True})
+        self._hold({"index": index, "resolved": True})
+
+    def _hold(self, record: DeadLetter | Record) -> None:
+        """Keep a record for a part to come."""
+        if not self._records:
+            self._unwritten_since = time.monotonic()
+        self._records.append(record)
+        if isinstance(record, DeadLetter) and record.reason == UNREADABLE:
+            self._unwritten_since = _LONG_AGO  # unfinished, a retry would send it again: the API took it
 
     def refused_again(self, letter: DeadLetter) -> bool:
         """Tell whether an item that was dead already was refused for good, or not even sent, once more.
@@ -208,16 +227,35 @@ class Recorder:
         """Dead-letter records that are in no part yet."""
         return len(self._records)
 
+    @property
+    def has_much_unwritten(self) -> bool:
+        """Whether the dead letters that are in no part yet are too large to wait for the end of the interval."""
+        return self._unwritten_bytes > _MUCH_UNWRITTEN_BYTES
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what is in no part yet is to be written now: a part for each letter would be too many of them."""
+        waited = time.monotonic() - self._unwritten_since
+        is_late = self.unwritten > 0 and waited >= _LONGEST_UNWRITTEN_SECONDS
+        return is_late or self.has_much_unwritten or self.unwritten >= _MOST_UNWRITTEN
+
     def replayed(self) -> dict[str, int]:
         """Give what became of the dead letters that this try has sent again."""
         sent = len(self._again)
         waiting = len(self._again & self._pending.keys())
         return {"sent": sent, "delivered": self.delivered_now, "failed": sent - waiting - self.delivered_now}
 
-    def snapshot(self) -> Snapshot:
-        """Take the state of this moment; what it has is the caller's to write, and to confirm or give back."""
-        records, self._records = self._records, []
+    def snapshot(self, *, letters: bool = True) -> Snapshot:
+        """Take the state of this moment; what it has is the caller's to write, and to confirm or give back.
+
+        :param letters: whether records go with it; else they are held for a later one.
+        """
         fetched, self._fetched = self._fetched, []
+        resolved: list[Record] = [{"index": index, "resolved": True} for index in fetched if index in self._known_dead]
+        records: list[DeadLetter | Record] = []
+        if letters or resolved:
+            records, self._records = self._records, []
+            self._unwritten_bytes = 0
         digest = self._digest.hexdigest() if self._digest else self._digest_before
         return Snapshot(
             self._position,
@@ -225,7 +263,8 @@ class Recorder:
             frozenset(self._pending).difference(fetched),
             self._batches(),
             {**self.totals.to_json(), "delivered": self.totals.delivered + len(fetched)},
-            records + [{"index": index, "resolved": True} for index in fetched if index in self._known_dead],
+            [*records, *resolved],
+            list(self._records),
             fetched,
         )
 
@@ -249,7 +288,15 @@ class Recorder:
         fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
         records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
         self._records = records + self._records
+        self._unwritten_since = _LONG_AGO
         self._fetched = snapshot.fetched + self._fetched
+
+    def _show(self, letter: DeadLetter) -> None:
+        """Add a dead letter to the sample, unless it is clear beforehand that there is no room for it."""
+        place, payloads = (letter.index, _NO_ROW), self._sample_payloads
+        self._remove_from_sample(place)
+        if self._sample_bytes + least_shown_bytes(letter, payloads=payloads) <= _SAMPLE_BYTES:
+            self._add_to_sample(place, shown_letter(letter, payloads=payloads))
 
     def show_refused(self, record: Record) -> None:
         """Add a row that the database refused to the sample of what failed."""

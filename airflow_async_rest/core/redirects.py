@@ -5,12 +5,14 @@ from collections.abc import Mapping
 
 from yarl import URL
 
+from airflow_async_rest.core.redaction import Redaction
+
 STATUSES = frozenset({301, 302, 303, 307, 308})
+_NO_SECRETS = Redaction()
 _PAGES = ("text/html", "application/xhtml+xml")
 _BEGINS_A_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\s|<\?xml[^>]*>|<!--.*?-->)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
-_SHOWN_CHARACTERS = 200
 
 
 def redirect_target(url: URL, status: int, headers: Mapping[str, str]) -> URL | None:
@@ -42,13 +44,13 @@ def _same_place(asked: URL, ended: URL) -> bool:
     return (asked.path.rstrip("/"), asked.query_string) == (ended.path.rstrip("/"), ended.query_string)
 
 
-def shown_target(location: str) -> str:
+def shown_target(location: str, redaction: Redaction) -> str:
     """Write down where a redirect points to: without what may carry a token or a password, or steers a terminal."""
-    target = re.split(r"[?#]", location)[0]
-    return re.sub(r"[^ -~]", "", re.sub(r"//[^/]*@", "//***@", target))[:_SHOWN_CHARACTERS]
+    target = re.split(r"[?#]", redaction.redact(location))[0]
+    return redaction.excerpt(re.sub(r"[^ -~]", "", re.sub(r"//[^/]*@", "//***@", target)))
 
 
-def redirect_advice(asked: URL, location: str) -> str:
+def redirect_advice(asked: URL, location: str, redaction: Redaction = _NO_SECRETS) -> str:
     """Say where a request is redirected to, and what to change.
 
     :param asked: the address of the request.
@@ -59,7 +61,7 @@ def redirect_advice(asked: URL, location: str) -> str:
         change = _change(asked, target)
     except ValueError:
         change = "check the connection's Host and the endpoint"
-    return f"the API redirects to {shown_target(location)!r}, which is not followed: {change}"
+    return f"the API redirects to {shown_target(location, redaction)!r}, which is not followed: {change}"
 
 
 def _change(asked: URL, target: URL) -> str:

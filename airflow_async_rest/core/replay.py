@@ -10,9 +10,12 @@ from airflow_async_rest.core.batch_form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batch_source import Cutter, Reunited
 from airflow_async_rest.core.bodies import kept_body, kept_payload
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, PartId, Record, to_record
+from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES
+from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.part_files import PartId
+from airflow_async_rest.core.redaction import MASK, reveal
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.source import OnDigest
@@ -20,6 +23,10 @@ from airflow_async_rest.core.source import OnDigest
 _CHUNK = 500
 _OF_A_BATCH = ("max_items", "max_bytes", "format", "results", "split_on")
 _TAKEN = f"not sent: the API has taken it before, so it goes again only by its name, reasons=[{UNREADABLE!r}]"
+
+_NO_DOCUMENT = (
+    "not sent: its JSON is nested too deeply to be made a document again; clear its task, which reads it anew"
+)
 
 
 class Replay:
@@ -34,6 +41,8 @@ class Replay:
     :param retry: tells what the answer to a bulk request means for its items.
     :param unreadable_too: whether to send those, too, that the API took, and whose answer could not be read; else they
         stay dead.
+    :param hidden: secrets in the path and the query of these requests, as they are spelled, one after the other: they
+        are in no dead letter.
     :param batch: for items of bulk requests; default: the format and results that their dead letters name.
     :param content_type: of bodies, whatever the dead letters say; default: as they say.
     """
@@ -48,8 +57,10 @@ class Replay:
         *,
         unreadable_too: bool = False,
         content_type: str | None = None,
+        hidden: tuple[str, ...] = (),
     ) -> None:
         self._content_type = content_type
+        self._hidden = hidden
         self._unreadable_too = unreadable_too
         self._folders = list(folders)
         self._only = only
@@ -75,18 +86,25 @@ class Replay:
             on_digest(SourceDigest())
         self._check()
         units: list[Item | ItemBatch] = []
+        size = 0
         for folder in self._folders:
             for unit in self._units(folder, resume):
                 units.append(unit)
-                if len(units) == _CHUNK:
+                size += _bytes_of(unit)
+                if len(units) == _CHUNK or size >= CHUNK_BYTES:
                     yield units
-                    units = []
+                    units, size = [], 0
         yield units
 
     def _check(self) -> None:
-        """Look for what must not be sent again, because nobody would take the answer."""
+        """Look for what cannot be sent again, or must not be, because nobody would take the answer."""
         for folder in self._folders:
-            if folder.read_refused() or any(record.get("fetch") for record in folder.iter_records()):
+            fetched = bool(folder.read_refused())
+            for record in folder.iter_records():
+                fetched |= bool(record.get("fetch"))
+                if not fetched and record.get("method") and self._only(record):
+                    self._target(record)
+            if fetched:
                 raise ConfigurationError(
                     "dead_letters: these are of a task that fetches rows, and a replay would throw the answers away: "
                     "clear that task instead; it fetches, and loads, only what failed."
@@ -161,6 +179,12 @@ class Replay:
         """Give no parts: a replay starts nothing anew."""
         return []
 
+    def check(self, parts: Iterable[PartId]) -> None:
+        """Check that all parts are still there; see :meth:`DeadLetterFolder.check`."""
+        del parts  # a replay has none of its own
+        for folder in self._folders:
+            folder.check()
+
     def write(self, records: Iterable[DeadLetter | Record]) -> PartId:
         """Write what became of the items, each where its dead letter lies."""
         of_folder: dict[DeadLetterFolder, list[DeadLetter | Record]] = {}
@@ -191,24 +215,58 @@ class Replay:
                 detail="no request could be made of this row; mend the cause and clear its task, which builds it anew",
             )
             return item
-        where = (record["method"], record["path"], record.get("query") or "")
-        body = kept_body(record, self._encode)
-        if body is None:
-            item.request = Request(*where, None, record["idempotency_key"])
-        else:
-            content_type = self._content_type or body.content_type
-            item.request = Request(*where, body.data, record["idempotency_key"], content_type, body.verbatim)
-        if record.get("reason") == UNREADABLE and not self._unreadable_too:
+        kept = self._request_of(record)
+        path, query = self._target(record)
+        item.request = replace(kept, path=path, query=query)
+        if why := self._why_not(record):
             item.settled = DeadLetter.of(
                 item,
-                UNREADABLE,
-                detail=f"{_TAKEN}; {str(record.get('response_excerpt')).removeprefix(f'{_TAKEN}; ')}",
+                str(record.get("reason")),
+                detail=f"{why}; {str(record.get('response_excerpt')).removeprefix(f'{why}; ')}",
                 status=record.get("status"),
-                request=item.request,
+                request=kept,
                 batch=record.get("batch"),
                 uncertain=item.uncertain,
             )
         return item
+
+    def _request_of(self, record: Mapping[str, Any]) -> Request:
+        """Return the request as its dead letter has it."""
+        where = (record["method"], record["path"], record.get("query") or "")
+        body = kept_body(record, self._encode)
+        if body is None:
+            return Request(*where, None, record["idempotency_key"])
+        content_type = self._content_type or body.content_type
+        return Request(*where, body.data, record["idempotency_key"], content_type, body.verbatim)
+
+    def _why_not(self, record: Mapping[str, Any]) -> str:
+        """Say why a dead letter is not sent again; empty when it is."""
+        if record.get("reason") == UNREADABLE and not self._unreadable_too:
+            return _TAKEN
+        if record.get("body") == "json" and (record.get("batch") or {}).get("format") == "bulk":
+            return _NO_DOCUMENT
+        return ""
+
+    def _target(self, record: Mapping[str, Any]) -> tuple[str, str]:
+        """Give path and query of a request, with the secrets that its dead letter does not have.
+
+        :raises ConfigurationError: when they are not known here.
+        """
+        target = f"{record['path']}?{record.get('query') or ''}"
+        whole = reveal(target, self._hidden) if MASK in target else target
+        if whole is None:
+            raise ConfigurationError(
+                f"dead_letters: a template has put a secret into the endpoint of {target!r}, and no dead letter has "
+                "it. Send these again by the task that failed, which knows its endpoint: in Airflow's UI, or by a "
+                "Clear. For a key in the query there is the connection's auth_type='api_key_query': a replay adds it."
+            )
+        path, _, query = whole.partition("?")
+        return path, query
+
+
+def _bytes_of(unit: Item | ItemBatch) -> int:
+    items = [unit] if isinstance(unit, Item) else unit.items
+    return sum(len(item.request.body or b"") for item in items if item.request is not None)
 
 
 def _batch(about: Mapping[str, Any]) -> Batch:

@@ -112,6 +112,7 @@ class Totals:
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
         self.rows: RowTotals | None = RowTotals(**earlier["rows"]) if "rows" in earlier else None
         self.keys_ignored: Counter[str] = Counter(earlier.get("keys_ignored", {}))
+        self.paths_not_found: dict[str, int] | None = earlier.get("paths_not_found")
         self._earlier_seconds: float = earlier.get("elapsed_seconds", 0.0)
         self._started = time.monotonic()
 
@@ -154,7 +155,7 @@ class Totals:
             "retries": self.meter.retries,
             "elapsed_seconds": round(self.elapsed_seconds, 3),
             "latencies": self.meter.latencies.to_json(),
-            **({"rows": asdict(self.rows), "keys_ignored": dict(self.keys_ignored)} if self.rows else {}),
+            **(self._of_rows() if self.rows else {}),
         }
 
     def report(self, unfinished: int) -> dict[str, Any]:
@@ -173,5 +174,16 @@ class Totals:
             "items_per_second": round(self.delivered / elapsed, 1) if elapsed > 0 else 0.0,
             "latency_ms": self.meter.latencies.percentiles_ms(),
             "reasons": dict(self.failures.most_common()),
-            **({**self.rows.report(), "keys_ignored": dict(self.keys_ignored.most_common())} if self.rows else {}),
+            **(self._report_of_rows() if self.rows else {}),
         }
+
+    def _of_rows(self) -> dict[str, Any]:
+        assert self.rows is not None  # noqa: S101  (for the type checker)
+        unfound = {} if self.paths_not_found is None else {"paths_not_found": dict(self.paths_not_found)}
+        return {"rows": asdict(self.rows), "keys_ignored": dict(self.keys_ignored), **unfound}
+
+    def _report_of_rows(self) -> dict[str, Any]:
+        assert self.rows is not None  # noqa: S101  (for the type checker)
+        unfound = {path: count for path, count in (self.paths_not_found or {}).items() if count}
+        ignored = dict(self.keys_ignored.most_common())
+        return {**self.rows.report(), "keys_ignored": ignored, "paths_not_found": unfound}

@@ -12,16 +12,20 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import orjson
+
 from airflow_async_rest.core.bodies import BodyEncoder
 from airflow_async_rest.core.encoding import IP_TYPES, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
-from airflow_async_rest.core.foreign_values import is_missing, plain_value
+from airflow_async_rest.core.foreign_values import ValueText, decimal_text, is_missing, plain_value
 from airflow_async_rest.core.models import Item, Request
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
-_TYPES_OF_ONE_TEXT = (str, int, float, Decimal, UUID, *IP_TYPES)
+_TYPES_OF_ONE_TEXT = (str, int, float, UUID, *IP_TYPES)
+_NAMES: dict[type, str] = {orjson.Fragment: "JSON value", ValueText: "JSON value or an interval"}
 _BODYLESS = frozenset({"GET", "DELETE"})
-_LEFT_OVER = re.compile(r"\{\{\s*(.+?)\s*\}\}")
+_LEFT_OVER = re.compile(r"\{\s*([^{}\0]+?)\s*\}")  # in the literals, whose doubled braces are single ones
+_NO_ADDRESS = re.compile(r"[\x00-\x1f\x7f]")
 _SAFE_IN_TEMPLATE = "/:@!$&'()*+,;=~%?-._"
 
 
@@ -50,16 +54,16 @@ class EndpointTemplate:
         parts = parse_template("endpoint", relative)
         self._parts = [(quote(literal, safe=_SAFE_IN_TEMPLATE), name) for literal, name in parts]
         self.columns = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
-        left_over = _LEFT_OVER.search(endpoint)
-        if left_over and not self.columns:  # beside {id}, doubled braces are meant
-            raise ConfigurationError(
-                f"endpoint={endpoint!r} has {left_over[0]} left over, which nobody fills in here: a column is written "
-                f"{{{left_over[1]}}}."
-            )
+        _check_literals(endpoint, parts)
         if _leaves("".join(literal + ("x" if name is not None else "") for literal, name in self._parts)):
             raise ConfigurationError(
                 f"endpoint={endpoint!r} has a segment '.' or '..': write the path below the connection's base URL."
             )
+
+    @property
+    def literals(self) -> str:
+        """What is the same for all rows, as requests have it; a line break stands for a row's value."""
+        return "".join(literal + ("" if name is None else "\n") for literal, name in self._parts)
 
     def render(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """Fill in a row's values.
@@ -74,6 +78,17 @@ class EndpointTemplate:
         if self.columns and _leaves(path):
             raise EndpointError(f"the row's values make the path {path!r}, which leads to another resource.")
         return path, query
+
+
+def _check_literals(endpoint: str, parts: Iterable[tuple[str, str | None]]) -> None:
+    literals = "".join(literal + ("" if name is None else "\0") for literal, name in parts)
+    if left_over := _LEFT_OVER.search(literals):
+        raise ConfigurationError(
+            f"endpoint={endpoint!r} has {{{left_over[0]}}} left over, which nobody fills in here: a column is "
+            f"written {{{left_over[1]}}}. Braces that are meant are written %7B and %7D."
+        )
+    if _NO_ADDRESS.search(endpoint):
+        raise ConfigurationError(f"endpoint={endpoint!r} has a line break or another control character: leave it out.")
 
 
 def _leaves(path: str) -> bool:
@@ -111,9 +126,17 @@ def text_value(name: str, row: Mapping[str, Any]) -> str:
     :raises EndpointError: when it has no one form there.
     """
     value = row.get(name)
-    text = str(value) if type(value) in {str, int} else _text_of(name, value)
+    try:
+        text = str(value) if type(value) in {str, int} else _text_of(name, value)
+    except ValueError:
+        raise EndpointError(
+            f"column {name!r} is a number of more than 4300 digits, which Python does not write."
+        ) from None
     if not text:
-        raise EndpointError(f"column {name!r} is {'NULL' if value is None else 'empty'}, so the request has a gap.")
+        what = "missing" if name not in row else "NULL" if value is None else "empty"
+        raise EndpointError(
+            f"column {name!r} is {what}, so the request has a gap: leave such rows out, or give it a value."
+        )
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -130,16 +153,16 @@ def _text_of(name: str, value: Any) -> str:
         return str(value).lower()
     if is_missing(value) or (isinstance(value, float | Decimal) and not Decimal(value).is_finite()):
         raise EndpointError(f"column {name!r} is {value}, so the request has a gap.")
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, _TYPES_OF_ONE_TEXT):
+    if isinstance(value, Decimal | datetime | date | time):
+        return decimal_text(value) if isinstance(value, Decimal) else value.isoformat()
+    if isinstance(value, _TYPES_OF_ONE_TEXT) and not isinstance(value, ValueText):
         return str(value)
-    plain = plain_value(value) if not isinstance(value, bytes | bytearray | memoryview) else value
-    if plain is value or isinstance(plain, list):
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    plain = value if isinstance(value, bytes | bytearray | memoryview) or kind == "m" else plain_value(value)
+    if type(plain) is type(value) or isinstance(plain, list):
         # Of other types, str() shows how Python writes them.
-        raise EndpointError(
-            f"column {name!r} is a {type(value).__name__}, which has no one form in a path; make it text in the SQL."
-        )
+        kind = _NAMES.get(type(value), type(value).__name__)
+        raise EndpointError(f"column {name!r} is a {kind}, which has no one form in a path; make it text in the SQL.")
     return _text_of(name, plain)
 
 

@@ -103,7 +103,7 @@ def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> 
     except _WrongReturnError as error:
         answer, detail = False, f"response_check {error}"
     except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
-        answer, detail = False, f"response_check raised {type(error).__name__}: {error}"
+        answer, detail = False, f"response_check raised {type(error).__name__}: {response.excerpt(error)}"
     if answer is True or answer is Verdict.DELIVERED:
         return _DELIVERED
     if answer is None:
@@ -121,7 +121,8 @@ def _ask(check: ResponseCheck, response: Response) -> bool | Verdict | None:
         answer.close()
         raise _WrongReturnError("is an async function; write a plain one")
     if answer is not None and not isinstance(answer, bool | Verdict):
-        raise _WrongReturnError(f"returned {answer!r:.100}: it must return True, False, a Verdict or None")
+        returned = response.excerpt(repr(answer))
+        raise _WrongReturnError(f"returned {returned}: it must return True, False, a Verdict or None")
     return answer
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from airflow_async_rest.core.columns import parse_path
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.paths import split_path
 
 Paths = str | tuple[str, ...] | None
 
@@ -109,7 +109,7 @@ class Results:
             raise self._error(name, "write a path such as 'data.items', or a tuple of several")
         for path in self.paths(name):
             if path != "" or name != "entries":
-                parse_path(f"Results({name}={value!r})", path)
+                split_path(f"Results({name}={value!r})", path)
 
     def _check_values(self, name: str) -> None:
         value = getattr(self, name)

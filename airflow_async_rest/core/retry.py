@@ -25,7 +25,8 @@ class RequestRetry:
     :param statuses: HTTP statuses to retry; default: 408, 425, 429 and every 5xx but 501
         (as Vector and Scrapy do).
     :param max_retry_after_seconds: the longest pause we wait when the API asks for one (``Retry-After``, or
-        alike). When it asks for more, its quota is gone: the task stops, and a retry of the task goes on later.
+        alike). When it asks for more, its quota is gone: the task stops, and a retry of the task goes on later. So it
+        does when pauses in a row, between which nothing was taken, are longer than this and than 5 minutes.
     """
 
     max_attempts: int = 5

@@ -16,13 +16,13 @@ from airflow_async_rest.core.errors import (
     TlsError,
 )
 from airflow_async_rest.core.proxies import Proxy
+from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.core.tls import tls_error
 
 # As aiohttp quotes what it cannot read.
 _NO_STATUS_LINE = re.compile(r"""Bad status line.*? b(['"])(.*?)\1""")
 _TLS_ALERT = re.compile(r"\\+x15\\+x03")  # of a server that speaks TLS only
-_SHOWN_CHARACTERS = 200
 _USER_IN_URL = re.compile(r"//[^/\s]*@")
 
 
@@ -39,7 +39,7 @@ def send_error(
         return error
     if isinstance(error, TimeoutError | asyncio.CancelledError):
         return _timeout(error, settings)
-    if answered and (detail := _unreadable(error)):
+    if answered and (detail := _unreadable(error, settings.redaction)):
         return AnswerUnreadableError(f"the answer cannot be read: {detail}")
     if (tls := _tls_part(error)) is not None:
         return tls_error(tls)
@@ -71,7 +71,7 @@ def was_sent(error: BaseException, failure: SendError) -> bool:
     return not isinstance(error, never) and not isinstance(failure, TlsError)
 
 
-def _unreadable(error: BaseException) -> str:
+def _unreadable(error: BaseException, redaction: Redaction) -> str:
     """Say what of an answer that has begun could not be read; empty when it just ended."""
     if isinstance(error, aiohttp.ClientResponseError) and not isinstance(error, aiohttp.ClientHttpProxyError):
         text = error.message
@@ -79,7 +79,7 @@ def _unreadable(error: BaseException) -> str:
         text = str(error)
     else:
         return ""
-    return " ".join(text.split())[:_SHOWN_CHARACTERS] or type(error).__name__
+    return " ".join(redaction.excerpt(text).split()) or type(error).__name__
 
 
 def _tls_part(error: BaseException) -> ssl.SSLError | None:

@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
 from airflow_async_rest.core.adaptive import AdaptiveConcurrency
 from airflow_async_rest.core.client import RestClient
-from airflow_async_rest.core.errors import QuotaExhaustedError, SendError
-from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.errors import MostlyFailingError, QuotaExhaustedError, SendError
+from airflow_async_rest.core.models import Request, Response, Verdict
 from airflow_async_rest.core.rate_limit import RateLimiter
 from airflow_async_rest.core.report import Meter
 from airflow_async_rest.core.response import pause_of
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.standstill import Standstill
 
 _FIRST_FAILURE, _TOO_MANY, _FIRST_SERVER_ERROR = 300, 429, 500
 
@@ -34,6 +36,7 @@ class Sender:
         retry: RequestRetry,
         meter: Meter,
         on_pause: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._limiter = limiter
@@ -41,6 +44,9 @@ class Sender:
         self._retry = retry
         self._meter = meter
         self._on_pause = on_pause
+        self._clock = clock
+        self._standstill = Standstill(retry)
+        self._last_failure = ""
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped = False
 
@@ -55,6 +61,7 @@ class Sender:
         :param attempt: 1 for the first.
         :param reason: why the one before failed.
         :raises SendError: when there is no complete answer.
+        :raises MostlyFailingError: instead of sending, when nothing has been answered for too long.
         """
         if self._concurrency is None:
             await self._limiter.acquire()
@@ -69,16 +76,43 @@ class Sender:
     async def _send(self, request: Request, attempt: int, reason: str) -> Response:
         if self._stopped:
             raise asyncio.CancelledError
+        if self._standstill.is_too_long:
+            raise self._stands_still()
         worker = asyncio.current_task()
         self._in_flight.add(worker)
         self._meter.sending(attempt, reason)
+        sent_at = self._clock()
         try:
             response = await self._client.send(request)
+        except SendError as error:
+            self._standstill.failed(self._clock(), sent_at)
+            self._last_failure = f"{error.reason}: {error}"
+            raise
+        else:
             self._meter.answered(response.elapsed_seconds)
             return response
         finally:
             self._in_flight.discard(worker)
             self._meter.sent()
+
+    def _stands_still(self) -> MostlyFailingError:
+        stood = self._standstill
+        return MostlyFailingError(
+            f"the API has not answered well for {stood.seconds:.0f} s: {stood.failures} requests in a row failed, the "
+            f"last one with {self._last_failure}. A retry goes on where this try ended"
+        )
+
+    def judged(self, response: Response, verdict: Verdict) -> None:
+        """Note what an answer means: whether the API goes on, or stands still.
+
+        :param verdict: of a request for many items: of any that is not to be sent again.
+        """
+        now = self._clock()
+        if verdict is not Verdict.RETRY and response.status < _FIRST_SERVER_ERROR:
+            self._standstill.progressed(now, now - response.elapsed_seconds)
+        elif not pause_of(response):
+            self._standstill.failed(now, now - response.elapsed_seconds)
+            self._last_failure = f"status {response.status}"
 
     async def _send_observed(
         self, concurrency: AdaptiveConcurrency, request: Request, attempt: int, reason: str
@@ -115,15 +149,21 @@ class Sender:
     def heed_pause(self, response: Response | None) -> bool:
         """Hold everybody back, not only this request, for as long as the API asks. :return: whether it did.
 
-        :raises QuotaExhaustedError: when that is longer than we honour.
+        :raises QuotaExhaustedError: when that is longer than we honour, by itself or after pauses that changed nothing.
         """
         pause = pause_of(response) if response else None
-        if not pause:  # none, or "now": then backing off is wiser
+        if response is None or not pause:  # none, or "now": then backing off is wiser
             return False
         if pause > self._retry.max_retry_after_seconds:
             raise QuotaExhaustedError(
                 f"the API asks for a pause of {pause:.0f} s, which is longer than "
                 f"RequestRetry(max_retry_after_seconds={self._retry.max_retry_after_seconds:g}): its quota is gone"
+            )
+        now = self._clock()
+        if waited := self._standstill.paused(now, now - response.elapsed_seconds, pause):
+            raise QuotaExhaustedError(
+                f"the API asks for {pause:.0f} s more after pauses of {waited:.0f} s in which it took nothing: its "
+                "quota is gone, or it is away. A retry goes on where this try ended"
             )
         if self._limiter.pause(pause):
             self._on_pause(pause)

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_async_rest.core.answer import parse_json
-from airflow_async_rest.core.columns import MISSING, Path, follow
 from airflow_async_rest.core.encoding import encode_anything
+from airflow_async_rest.core.paths import MISSING, Names, follow
 
 Ids = tuple[str | None, ...]
 
@@ -38,7 +38,7 @@ class SentIds:
     :param encode: payload -> JSON.
     """
 
-    def __init__(self, paths: tuple[Path, ...], encode: Callable[[Any], bytes]) -> None:
+    def __init__(self, paths: tuple[Names, ...], encode: Callable[[Any], bytes]) -> None:
         self._paths = paths
         self._encode = encode
         self._name = paths[0][0] if len(paths) == 1 and len(paths[0]) == 1 else None
@@ -48,11 +48,22 @@ class SentIds:
         if self._name is not None and isinstance(payload, dict):
             value = payload.get(self._name)
             return (str(value) if type(value) is int else self._text(value),)
-        if not isinstance(payload, Mapping | list):
-            payload = parse_json(self._encode(payload))
-        return tuple([self._text(follow(payload, path)) for path in self._paths])
+        return tuple([self._text(self._follow(payload, path)) for path in self._paths])
+
+    def _follow(self, value: Any, path: Names) -> Any:
+        for name in path:
+            if value is not MISSING and not isinstance(value, Mapping | list):  # as JSON that is embedded as it is
+                value = self._parse(value)
+            value = follow(value, (name,))
+        return value
 
     def _text(self, value: Any) -> str | None:
         if type(value) is str:
             return value or None
-        return None if value is None or value is MISSING else known_id(parse_json(self._encode(value)))
+        return None if value is None or value is MISSING else known_id(self._parse(value))
+
+    def _parse(self, value: Any) -> Any:
+        try:
+            return parse_json(self._encode(value))
+        except RecursionError:
+            return MISSING

@@ -1,19 +1,16 @@
 """What connections and authors set, checked before anything is sent. No I/O."""
 
 import contextlib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
-from json import dumps
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from airflow_async_rest.core.address import Address, check_base_url
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.headers import check_content_encoding, check_headers
 from airflow_async_rest.core.proxies import Proxy, parse_proxy, proxy_of_environment
+from airflow_async_rest.core.redaction import Redaction
 
 ADAPTIVE = "adaptive"
 _LARGEST_CONCURRENCY = 1000
@@ -27,6 +24,8 @@ class ClientSettings:
     :param base_url: ``https://host:port/path?query``, without user name and password; the query goes along with every
         request.
     :param headers: sent with every request, authentication included.
+    :param query_key: name and value of a parameter that identifies: it goes along with every request, and nobody else
+        has it.
     :param idempotency_header: name of the header for the request's key; None sends none.
     :param verify: True, False (do not check the server's certificate), or the path of a CA file, or of a directory of
         them as OpenSSL wants it.
@@ -34,10 +33,12 @@ class ClientSettings:
     :param trust_env: take the proxy from ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, and the
         certificates to trust from ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``.
     :param max_response_bytes: the largest answer to read.
+    :param private_values: values of headers that may be anything: kept out of texts where they stand whole.
     """
 
     base_url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query_key: tuple[str, str] | None = field(default=None, repr=False)
     idempotency_header: str | None = "Idempotency-Key"
     connect_timeout_seconds: float = 10.0
     request_timeout_seconds: float = 60.0
@@ -48,6 +49,7 @@ class ClientSettings:
     cookies: bool = False
     max_response_bytes: int = 10_000_000
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    private_values: frozenset[str] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
         check_base_url(self.base_url)
@@ -61,7 +63,7 @@ class ClientSettings:
     @cached_property
     def address(self) -> Address:
         """The base URL, taken apart."""
-        return Address(self.base_url)
+        return Address(self.base_url, self.query_key)
 
     @property
     def place(self) -> str:
@@ -78,26 +80,14 @@ class ClientSettings:
             return parse_proxy(self.proxy, _PROXY_FIELD)
         return proxy_of_environment(self.base_url, variables) if self.trust_env else None
 
-    def redact(self, text: str) -> str:
-        """Take the connection's secrets out of a text (an API may echo them)."""
-        for secret in self._forms_of_secrets:
-            text = text.replace(secret, "***")
-        return text
-
     @cached_property
-    def _forms_of_secrets(self) -> list[str]:
-        """Secrets as an answer may spell them: as they are, inside JSON, a URL or HTML; the longest first."""
-        spelled = {form for secret in self.secrets for form in _spellings(secret) if form}
-        return sorted(spelled, key=len, reverse=True)
+    def redaction(self) -> Redaction:
+        """Takes the secrets out of texts: an API may echo them."""
+        return Redaction(self.secrets, self.private_values)
 
-
-def _spellings(secret: str) -> Iterator[str]:
-    in_json, in_url = dumps(secret)[1:-1], quote(secret, safe="")
-    yield from (secret, in_json, dumps(secret, ensure_ascii=False)[1:-1], in_url, quote(secret), quote_plus(secret))
-    yield in_json.replace("/", "\\/")  # as PHP writes it
-    yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), in_url)
-    yield re.sub(r"\\u[0-9a-f]{4}", lambda match: f"\\u{match[0][2:].upper()}", in_json)
-    yield from (escape(secret), escape(secret).replace("&#x27;", "&#39;"))
+    def redact(self, text: str) -> str:
+        """Take the secrets out of a text."""
+        return self.redaction.redact(text)
 
 
 def parse_max_failures(value: int | str) -> int | float:

@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, ItemError, SourceChangedError
+from airflow_async_rest.core.errors import ConfigurationError, ItemError
 from airflow_async_rest.core.models import DeadLetter, Item, Skipped
+from airflow_async_rest.core.passed_rows import PassedRows
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
 
 Unit = TypeVar("Unit")
@@ -44,7 +45,10 @@ class PartialRow(dict[str, Any]):
 
 
 class Chunks(Protocol):
-    """Where rows come from: iterated by the reading thread, cancelled from another."""
+    """Where rows come from: iterated by the reading thread, cancelled from another.
+
+    Where all rows have the same columns, ``columns`` names them, at the latest when there are no more rows.
+    """
 
     def __iter__(self) -> Iterator[Sequence[Row]]:
         """Give chunks of rows."""
@@ -53,6 +57,18 @@ class Chunks(Protocol):
     def cancel(self) -> None:
         """Make a read that is under way raise, soon."""
         ...
+
+
+@runtime_checkable
+class TransactionalChunks(Protocol):
+    """Chunks of a transaction that is committed at their end.
+
+    :ivar reads_again: whether what was read is there for a retry, too; else the transaction may have changed it.
+    :ivar before_commit: called once all is read; what it raises undoes the transaction.
+    """
+
+    reads_again: bool
+    before_commit: Callable[[], None]
 
 
 class Source(Protocol[Unit_co]):
@@ -78,7 +94,7 @@ class RowSource:
 
     :param key: columns that identify a row; without any, its position does.
     :param whole_row_is_key: whether all columns together do.
-    :param asked_for: argument -> columns that the rows must have for it.
+    :param asked_for: argument -> columns that the rows must have for it; of several names together, one.
     :param transform: the author's function: row -> payload, or None to skip the row.
     :param redact: takes secrets out of what ``transform`` raises.
     :param repeated: is told every row's key.
@@ -90,12 +106,13 @@ class RowSource:
         *,
         key: tuple[str, ...] = (),
         whole_row_is_key: bool = False,
-        asked_for: Mapping[str, tuple[str, ...]] | None = None,
+        asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         redact: Callable[[str], str] = str,
         repeated: RepeatedKeys | None = None,
     ) -> None:
         self._chunks = chunks
+        self._reads_again = getattr(chunks, "reads_again", True)
         self._key = key
         self._whole_row_is_key = whole_row_is_key
         self._asked_for = {**(asked_for or {}), "key": key}
@@ -113,38 +130,43 @@ class RowSource:
         :raises ConfigurationError: when the rows lack a column that the key or the endpoint names.
         """
         index = 0
-        position = resume.checkpoint.position if resume else 0
-        digest = SourceDigest()
+        passed = PassedRows(resume, on_digest, reads_again=self._reads_again) if resume else None
         if self._repeated is not None:
             self._repeated.begin()
-        if position == 0:
-            on_digest(digest)
+        if not (resume and resume.checkpoint.position):
+            on_digest(SourceDigest())
+
+        def check_end() -> None:
+            self._check_end(index, passed)
+
+        if isinstance(self._chunks, TransactionalChunks):
+            self._chunks.before_commit = check_end
         for chunk in self._chunks:
             if index == 0 and chunk:
                 self._check_columns(chunk[0])
             items = self._make(index, chunk)
             if self._repeated is not None:
-                self._repeated.add([item.identity for item in items])
-            if resume and index < position:
-                known = items[: position - index]
-                digest.add(*[item.content for item in known])
-                if index + len(known) == position:
-                    if digest.hexdigest() != resume.checkpoint.digest:
-                        raise SourceChangedError("the rows read before, or their order, are no longer the same")
-                    on_digest(digest)
-                items = _wanted(known, resume) + items[len(known) :]
+                self._repeated.add(items)
+            if passed:
+                items = passed.to_send(index, items)
             self._settle_early(items)
             index += len(chunk)
             yield items
-        if index < position:
-            raise SourceChangedError(f"the query now returns {index} rows, and {position} had been read before")
+        check_end()
 
-    def _check_columns(self, row: Row) -> None:
+    def _check_end(self, count: int, passed: PassedRows | None) -> None:
+        if count == 0 and (columns := getattr(self._chunks, "columns", None)) is not None:
+            self._check_columns(columns)
+        if passed:
+            passed.check_end(count)
+
+    def _check_columns(self, row: Collection[str]) -> None:
         for argument, columns in self._asked_for.items():
-            missing = [column for column in columns if column not in row]
+            groups = [(column,) if isinstance(column, str) else column for column in columns]
+            missing = [names for names in groups if frozenset(names).isdisjoint(row)]
             if missing:
                 raise ConfigurationError(
-                    f"{argument} names the column {missing[0]!r}, which the rows do not have; they have: "
+                    f"{argument} names the column {missing[0][0]!r}, which the rows do not have; they have: "
                     f"{', '.join(map(str, row))}."
                 )
 
@@ -213,15 +235,7 @@ def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
 
 def _identity(keys: list[Any], index: int) -> bytes:
     """Return what tells a row from all others: its key, and its position where a part of that is NULL."""
-    return stable_bytes([*keys, index] if None in keys else keys)
-
-
-def _wanted(items: Iterable[Item], resume: Resume) -> list[Item]:
-    """Find what is sent again of rows that were read before."""
-    wanted = [item for item in items if resume.wants(item.index)]
-    for item in wanted:
-        item.uncertain = item.index in resume.uncertain
-    return wanted
+    return stable_bytes([*keys, index] if any(key is None for key in keys) else keys)
 
 
 def _shown_key(row: Row) -> Any:

@@ -1,7 +1,6 @@
 """One daemon thread that runs blocking calls for the event loop, in their order."""
 
 import asyncio
-import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -25,13 +24,19 @@ class WorkerThread:
         self._thread: threading.Thread | None = None
 
     def submit(self, function: Callable[..., Result], *args: Any) -> "asyncio.Future[Result]":
-        """Queue a call. :return: its result, to be awaited in the running loop; not to be cancelled."""
+        """Queue a call.
+
+        :return: its result, to be awaited in the running loop; when that is cancelled before its turn, it never runs.
+        """
+        return asyncio.wrap_future(self._queue(function, *args))
+
+    def _queue(self, function: Callable[..., Result], *args: Any) -> "Future[Result]":
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         future: Future[Result] = Future()
         self._calls.put((future, copy_context(), lambda: function(*args)))
-        return asyncio.wrap_future(future)
+        return future
 
     async def call(self, function: Callable[..., Result], *args: Any, timeout_seconds: float | None = None) -> Result:
         """Run a call and give its result.
@@ -40,6 +45,16 @@ class WorkerThread:
         """
         return await asyncio.wait_for(self.submit(function, *args), timeout_seconds)
 
+    def wait_for(self, function: Callable[..., Result], timeout_seconds: float) -> Result:
+        """Run a call and return its result, where there is no loop.
+
+        :raises TimeoutError: when it takes longer; it runs on all the same.
+        """
+        try:
+            return self._queue(function).result(timeout_seconds)
+        except TimeoutError as error:
+            raise TimeoutError(str(error) or f"no answer within {timeout_seconds:g} s") from None
+
     def close(self) -> None:
         """End the thread after the calls already queued; returns at once."""
         self._calls.put(None)
@@ -47,14 +62,11 @@ class WorkerThread:
     def _run(self) -> None:
         while (entry := self._calls.get()) is not None:
             future, context, call = entry
+            if not future.set_running_or_notify_cancel():
+                continue
             try:
                 result = context.run(call)
             except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
-                _settle(future.set_exception, error)
+                future.set_exception(error)
             else:
-                _settle(future.set_result, result)
-
-
-def _settle(setter: Callable[[Any], None], value: Any) -> None:
-    with contextlib.suppress(Exception):  # nobody waits for it any more
-        setter(value)
+                future.set_result(result)

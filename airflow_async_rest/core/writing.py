@@ -5,7 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from airflow_async_rest.core.errors import AsyncRestError, DeadLetterStoreError, StoppedError
+from airflow_async_rest.core.errors import (
+    AsyncRestError,
+    DeadLettersGoneError,
+    DeadLetterStoreError,
+    StoppedError,
+)
 from airflow_async_rest.core.journal import Journal
 from airflow_async_rest.core.keeper import Keeper
 from airflow_async_rest.core.loading import RowBuffer
@@ -24,7 +29,7 @@ class Writing:
 
     :param progress: gives the progress of this moment.
     :param observe: called at the interval of the progress.
-    :param buffer: rows that wait to be written; empty for a job that loads none.
+    :param buffer: rows that wait to be written, empty for a job that loads none; and what says that something is due.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Writing:
             await self._rows_or_interval()
             if self._ended:
                 return
+            self._buffer.due.clear()
             now = clock()
             await self._write(self._progress() if now >= progress_at else None)
             if now >= progress_at:
@@ -79,7 +85,7 @@ class Writing:
                 log_at = now + _LOG_EVERY_SECONDS
 
     async def _rows_or_interval(self) -> None:
-        """Wait until rows are due, one interval at most."""
+        """Wait until rows or dead letters are due, one interval at most."""
         await asyncio.sleep(0)  # wait_for lets nobody else run when rows are due already (Python 3.12 and later)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._buffer.due.wait(), _WRITE_EVERY_SECONDS)
@@ -91,6 +97,8 @@ class Writing:
         """
         try:
             await self._keeper.write(self._recorder, progress)
+        except DeadLettersGoneError:
+            raise  # trying again cannot help
         except Exception as error:  # whatever the folder's storage raises
             if isinstance(error, AsyncRestError) and not isinstance(error, DeadLetterStoreError):
                 raise

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -11,25 +11,22 @@ from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError
 
+from airflow_async_rest.core.chunk_sizes import FEW_ROWS, bytes_of, iter_chunks
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import Expected
+from airflow_async_rest.hooks.bind_values import check_parameters
 from airflow_async_rest.hooks.row_values import (
-    encoding_advice,
+    Rows,
     fetch_plainly,
     fetch_readable,
     named_rows,
     prepare_values,
 )
 from airflow_async_rest.hooks.sql_binds import Query
-from airflow_async_rest.hooks.sql_dialects import (
-    bind_value,
-    cancel_statement,
-    check_parameters,
-    is_transient,
-    prepare_engine,
-)
+from airflow_async_rest.hooks.sql_dialects import cancel_statement, is_transient, prepare_engine
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 from airflow_async_rest.hooks.sql_expected import expect
+from airflow_async_rest.hooks.sql_failures import failure_while_reading, is_away, refused
 from airflow_async_rest.hooks.sql_session import is_write_refused, reading
 
 
@@ -63,7 +60,7 @@ class ChunkedSqlHook(BaseHook):
         :param sql: one SELECT with binds written ``:name``, whatever the database.
         :param parameters: values of the binds. A datetime reaches the database in the form its columns compare
             with, in UTC; a list after IN is one value for each of its own; a dict is JSON.
-        :param chunk_size: rows in a chunk.
+        :param chunk_size: rows in a chunk, at most: it has fewer where they have more than 4 MB.
         :param count_rows: whether the rows are counted first, which may take as long as the query.
         :param read_only: whether the transaction may change nothing. If it may, it is committed once all is read.
         :return: an iterable of lists of dicts, with the column names as the database gives them; it can be
@@ -98,6 +95,9 @@ class SqlChunks:
     """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`.
 
     :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
+    :ivar reads_again: whether a retry finds the same rows; see
+        :class:`~airflow_async_rest.core.source.TransactionalChunks`.
+    :ivar columns: names of the columns, once the query runs.
     :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
     """
 
@@ -106,8 +106,10 @@ class SqlChunks:
     ) -> None:
         self._hook = hook
         self._count_rows = count_rows
-        self._read_only = read_only
+        self._read_only = self.reads_again = read_only
+        self.before_commit: Callable[[], None] = lambda: None
         self.embed_json = False
+        self.columns: list[str] | None = None
         self.expected: Expected | None = None
         self._chunk_size = chunk_size
         self._raw: Any = None
@@ -118,16 +120,28 @@ class SqlChunks:
         query = Query.read(sql, self.dialect)
         query.check(parameters)
         self.binds = query.names
-        self._sql, self._binds = query.fill({name: bind_value(parameters[name], self.dialect) for name in self.binds})
+        self._sql, self._binds = query.fill(parameters)
         self._statement = text(self._sql)
-        # PostgreSQL's cursors take a SELECT only.
-        self._streams = not (self.dialect == "postgresql" and query.changes_data)
+        # PostgreSQL's cursors take nothing else.
+        self._streams = self.dialect != "postgresql" or query.only_selects
 
     def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
         """Run the query and give its rows, chunk by chunk.
 
-        :raises ConfigurationError: when the database refuses the SQL, or two columns have one name.
+        :raises ConfigurationError: when the database refuses the SQL, a row makes it fail, or two columns are alike.
+        :raises StoppedError: when the database fails after some of the rows.
         """
+        self.columns, rows = None, 0
+        try:
+            for chunk in self._iter_rows():
+                yield chunk
+                rows += len(chunk)
+        except Exception as error:
+            if self.columns is None or (failure := failure_while_reading(error, rows, self.dialect)) is error:
+                raise
+            raise failure from error
+
+    def _iter_rows(self) -> Iterator[list[dict[str, Any]]]:
         if self._engine is None:
             yield from self._iter_plain()
             return
@@ -138,9 +152,9 @@ class SqlChunks:
                     self.expected = expect(connection, self._sql, self._binds, count_rows=self._count_rows)
                     fetch = prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
                     with self._executed(connection) as result:
-                        names = _names(result.keys())
-                        while rows := fetch_readable(fetch, result, self._chunk_size):
-                            yield named_rows(names, rows)
+                        self.columns = names = _names(result.keys())
+                        yield from self._iter_named(names, functools.partial(fetch_readable, fetch, result))
+                    self.before_commit()
         finally:
             self._raw = None
 
@@ -154,13 +168,24 @@ class SqlChunks:
         try:
             result = streaming.execute(self._statement, self._binds)
         except DBAPIError as error:
-            if is_transient(error, self.dialect) or (self._read_only and is_write_refused(error)):
+            if is_transient(error, self.dialect) or is_write_refused(error):
                 raise
-            raise _refused(error.orig or error) from error.orig
+            raise refused(error.orig or error) from error.orig
+        except (ValueError, OverflowError) as error:  # a bind that the driver cannot write
+            raise refused(error) from error
         with contextlib.closing(result):
             if not result.returns_rows:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
             yield result
+
+    def _iter_named(self, names: Sequence[str], fetch: Callable[[int], Rows]) -> Iterator[list[dict[str, Any]]]:
+        """Yield chunks of rows with their columns' names."""
+
+        def fetch_named(count: int) -> tuple[list[dict[str, Any]], int]:
+            rows = fetch(count)
+            return named_rows(names, rows), bytes_of(zip(*rows, strict=True))
+
+        return iter_chunks(fetch_named, self._chunk_size)
 
     def _iter_plain(self) -> Iterator[list[dict[str, Any]]]:
         """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
@@ -169,14 +194,16 @@ class SqlChunks:
         values = [self._binds[name] for name in compiled.positiontup or ()]
         with contextlib.closing(self._hook.get_conn()) as raw, contextlib.closing(raw.cursor()) as cursor:
             self._raw = raw
-            cursor.arraysize = self._chunk_size
+            cursor.arraysize = min(self._chunk_size, FEW_ROWS)
             try:
                 cursor.execute(str(compiled), values)
             except Exception as error:
-                raise _refused(error) from error
-            names = _names([column[0] for column in cursor.description or ()])
-            while rows := fetch_readable(fetch_plainly, cursor, self._chunk_size):
-                yield named_rows(names, rows)
+                if is_away(error, self.dialect):
+                    raise
+                raise refused(error) from error
+            self.columns = names = _names([column[0] for column in cursor.description or ()])
+            yield from self._iter_named(names, functools.partial(fetch_readable, fetch_plainly, cursor))
+            self.before_commit()
             if not self._read_only:
                 raw.commit()
 
@@ -191,8 +218,3 @@ def _names(keys: Any) -> list[str]:
     if twice:
         raise ConfigurationError(f"sql returns two columns named {twice[0]!r}: give one of them an alias.")
     return names
-
-
-def _refused(error: BaseException) -> ConfigurationError:
-    words = [str(error).strip(), *getattr(error, "__notes__", ()), encoding_advice(error)]
-    return ConfigurationError(f"the database refuses the sql: {' '.join(filter(None, words))}")

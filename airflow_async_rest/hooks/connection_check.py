@@ -47,6 +47,7 @@ def _credentials(hook: RestConnection) -> str:
         "none": "no credentials",
         "basic": "login and password, as basic authentication",
         "bearer": "the password, as bearer token",
+        "api_key_query": f"the password, as API key in the query parameter {hook.api_key_param()}",
         "api_key": f"the password, as API key in the header {hook.api_key_header()}",
     }[kind]
     others = [name for name in options.get("headers", {}) if _CREDENTIAL_HEADER.search(name)]

@@ -1,22 +1,17 @@
-"""JSON columns, exactly: parsed without losing a digit, or their text, to be embedded in a payload as it is.
-
-Nested too deeply for that, a value is a text.
-"""
+"""JSON columns, exactly: parsed without losing a digit, or their text, to be embedded in a payload as it is."""
 
 import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from itertools import accumulate
 from typing import Any
 
 import orjson
 
+from airflow_async_rest.core.foreign_values import ValueText
+
 # Of fewer digits, a float gives all back.
 _SHORT = 16
-# What is deeper than 254 orjson does not write, nor does it come back from a dead letter.
-_DEEPEST = 250
-_BRACKET = re.compile(r"[\[\]{}]")
 _STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
 
 
@@ -25,20 +20,16 @@ def json_reader(*, embed: bool) -> Callable[[str], Any]:
 
     :param embed: whether nobody looks into it, so that its text will do.
     """
-    make = _embedded if embed else _parsed
-
-    def read(text: str) -> Any:
-        opened = text.count("[") + text.count("{")
-        return text if opened > _DEEPEST and _depth(text) > _DEEPEST else make(text)
-
-    return read
+    return _embedded if embed else _parsed
 
 
 def _parsed(text: str) -> Any:
-    """Parse JSON; a number that a float cannot hold is a Decimal, and what Python does not read is embedded."""
+    """Parse JSON; a number that a float cannot hold is a Decimal. What Python does not read is embedded, or a text."""
     try:
         return _DECODER.decode(text)
-    except ValueError:  # an integer of more than 4300 digits
+    except RecursionError:
+        return ValueText(text)
+    except (ValueError, ArithmeticError):  # an integer of more than 4300 digits, an exponent of more than 18
         return _embedded(text)
 
 
@@ -49,11 +40,6 @@ def _embedded(text: str) -> orjson.Fragment:
     parts = text.split('"')  # every second one is a string's inside
     parts[::2] = [part.replace(" ", "") for part in parts[::2]]
     return orjson.Fragment('"'.join(parts))
-
-
-def _depth(text: str) -> int:
-    brackets = _BRACKET.findall(_STRING_OR_SPACE.sub("", text))
-    return max(accumulate(1 if bracket in "[{" else -1 for bracket in brackets), default=0)
 
 
 class _Digits(Decimal):

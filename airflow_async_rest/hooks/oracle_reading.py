@@ -8,7 +8,8 @@
 * **Fractions of a second.** The driver binds a datetime as DATE, which has none. One that has is bound as TIMESTAMP;
   not all are, because a DATE column that is compared with that cannot use its index. (SQLAlchemy's own way to say so,
   ``setinputsizes`` by type, leaves out ``text()`` statements.)
-* **Rows at a time.** A round trip brings 100 rows unless told otherwise.
+* **Rows at a time.** A round trip brings 100 rows unless told otherwise, with all of their LOBs. In thin mode each
+  brings as many as are fetched; in thick mode as many as were asked for when the query began.
 """
 
 from collections.abc import Callable, Collection
@@ -20,8 +21,23 @@ import oracledb
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-# More saves little: the time of a round trip is that of a row by then. In thick mode the memory is taken beforehand.
-_ROUND_TRIP_ROWS = 500
+from airflow_async_rest.core.chunk_sizes import FEW_ROWS
+
+# In thick mode, where the memory is taken beforehand, and a value of these types may have megabytes.
+_ROUND_TRIP_LARGE_ROWS = 10
+_LARGE = frozenset(
+    {
+        oracledb.DB_TYPE_CLOB,
+        oracledb.DB_TYPE_NCLOB,
+        oracledb.DB_TYPE_BLOB,
+        oracledb.DB_TYPE_LONG,
+        oracledb.DB_TYPE_LONG_RAW,
+        oracledb.DB_TYPE_JSON,
+        oracledb.DB_TYPE_XMLTYPE,
+        oracledb.DB_TYPE_OBJECT,
+        oracledb.DB_TYPE_VECTOR,
+    }
+)
 ZONED = (oracledb.DB_TYPE_TIMESTAMP_TZ, oracledb.DB_TYPE_TIMESTAMP_LTZ)
 
 Column = tuple[str, Any]
@@ -30,7 +46,7 @@ _OutputTypeHandler = Callable[..., Any]
 
 def prepare_engine(engine: Engine, chunk_size: int) -> None:
     """Make an engine read exactly; its ``stream_results`` statements, that is."""
-    engine.dialect.arraysize = min(chunk_size, _ROUND_TRIP_ROWS)  # type: ignore[attr-defined]
+    engine.dialect.arraysize = min(chunk_size, FEW_ROWS)  # type: ignore[attr-defined]
     event.listen(engine, "do_execute", _execute)
 
 
@@ -42,6 +58,8 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> Lite
     # Two columns of one name are refused later, by name; wrapped, they would be refused in the database's words.
     unique = len({name for name, _ in columns}) == len(columns)
     zoned = {name for name, kind in columns if kind in ZONED and unique}
+    if not _LARGE.isdisjoint(kind for _, kind in columns):
+        cursor.arraysize = min(cursor.arraysize, _ROUND_TRIP_LARGE_ROWS)
     cursor.outputtypehandler = _exact_types(cursor.connection.outputtypehandler, zoned)
     if sizes := input_sizes(parameters):
         cursor.setinputsizes(**sizes)

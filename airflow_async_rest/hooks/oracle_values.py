@@ -18,13 +18,24 @@ from airflow_async_rest.hooks.row_values import Missing, Rows, fetch_as_given, m
 
 _SECONDS = 'SYYYY-MM-DD"T"HH24:MI:SS'
 _FORMATS = {oracledb.DB_TYPE_DATE: _SECONDS} | dict.fromkeys((oracledb.DB_TYPE_TIMESTAMP, *ZONED), f"{_SECONDS}.FF6")
-_TEXTS = frozenset({oracledb.DB_TYPE_VARCHAR, oracledb.DB_TYPE_NVARCHAR, oracledb.DB_TYPE_CHAR, oracledb.DB_TYPE_NCHAR})
+# What they are fetched as: large ones come whole, as they do the first time.
+_TEXTS = {
+    kind: kind
+    for kind in (
+        *(oracledb.DB_TYPE_VARCHAR, oracledb.DB_TYPE_NVARCHAR, oracledb.DB_TYPE_CHAR, oracledb.DB_TYPE_NCHAR),
+        *(oracledb.DB_TYPE_LONG, oracledb.DB_TYPE_LONG_NVARCHAR),
+    )
+} | {oracledb.DB_TYPE_CLOB: oracledb.DB_TYPE_LONG, oracledb.DB_TYPE_NCLOB: oracledb.DB_TYPE_LONG_NVARCHAR}
 
 
 class OracleFetch:
-    """Fetches the rows of one query."""
+    """Fetches the rows of one query, as many in a round trip.
 
-    def __init__(self) -> None:
+    :param reads_again: see :func:`.row_values.prepare_values`.
+    """
+
+    def __init__(self, *, reads_again: bool) -> None:
+        self._reads_again = reads_again
         self._given = 0
         self._last: Any = None
         self._careful: Any = None
@@ -40,9 +51,12 @@ class OracleFetch:
         return rows
 
     def _fetch(self, result: CursorResult[Any], count: int) -> Rows:
+        result.cursor.arraysize = count
         try:
             return fetch_as_given(result, count)
         except (ValueError, OverflowError) as error:
+            if not self._reads_again:
+                raise
             try:
                 self._careful = _run_again(result)
                 self._pass_over_given()
@@ -51,6 +65,7 @@ class OracleFetch:
         return self._fetch_carefully(count)
 
     def _fetch_carefully(self, count: int) -> Rows:
+        self._careful.arraysize = count
         return [marked(row) for row in self._careful.fetchmany(count)]
 
     def _pass_over_given(self) -> None:
@@ -93,7 +108,7 @@ def _careful_types(default: Callable[..., Any], kinds: Mapping[str, Any]) -> Cal
             return cursor.var(oracledb.DB_TYPE_VARCHAR, arraysize=cursor.arraysize, outconverter=read)
         if kind in _TEXTS:
             return cursor.var(
-                kind, size, cursor.arraysize, outconverter=_text_or_missing, encoding_errors="surrogateescape"
+                _TEXTS[kind], size, cursor.arraysize, outconverter=_text_or_missing, encoding_errors="surrogateescape"
             )
         return default(cursor, name, kind, size, precision, scale)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from airflow_async_rest.core.durations import CalendarDuration, iso_of_interval
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.foreign_values import ValueText
 
 # Of arrays whose elements a driver may not know: enums, domains, composites, extensions' types. A domain's values come
 # as those of the type below it.
@@ -33,9 +34,16 @@ class ArrayType(NamedTuple):
 
 
 def find_arrays(cursor: Any, oids: Collection[int]) -> list[ArrayType]:
-    """Ask the database which of some types are arrays, and of what."""
-    cursor.execute(_ARRAYS.format(oids=", ".join(map(str, oids))))
-    return [ArrayType(*row) for row in cursor.fetchall()]
+    """Ask the database which of some types are arrays, and of what.
+
+    :return: with arrays that are elements, as a domain may be one; those come first.
+    """
+    found: list[ArrayType] = []
+    while oids:
+        cursor.execute(_ARRAYS.format(oids=", ".join(map(str, oids))))
+        found = [ArrayType(*row) for row in cursor.fetchall()] + found
+        oids = {array.element_oid for array in found if array.oid in oids}
+    return found
 
 
 def read_interval(text: str, load: Callable[[], timedelta | None]) -> Any:
@@ -45,11 +53,11 @@ def read_interval(text: str, load: Callable[[], timedelta | None]) -> Any:
     :return: ISO 8601 where a timedelta cannot hold it.
     """
     if "infinity" in text:  # which drivers take for no time at all
-        return text
+        return ValueText(text)
     try:
         value = load()
     except Exception:  # noqa: BLE001  (drivers raise errors of several kinds)
-        return iso_of_interval(text)
+        return ValueText(iso_of_interval(text))
     if value is not None and ("mon" in text or "year" in text):
         return CalendarDuration.of(value, iso_of_interval(text))
     return value

@@ -1,14 +1,15 @@
 """Values from PostgreSQL by psycopg2, which can be told how to load a type, and not what to do when it cannot."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import psycopg2  # type: ignore[import-untyped]
 from psycopg2 import extensions
 
 from airflow_async_rest.hooks.json_values import json_reader
-from airflow_async_rest.hooks.postgres_types import ArrayType, find_arrays, read_interval
+from airflow_async_rest.hooks.postgres_types import find_arrays, read_interval
 
 # What loads a type, the type, and arrays of it.
 _TIMES = (
@@ -20,6 +21,12 @@ _TIMES = (
 )
 _INTERVAL = (1186, 1187)
 _JSON = ((114, 199), (3802, 3807))
+
+_OURS, _OUR_ARRAYS = "ASYNC_REST", "ASYNC_REST_ARRAY"
+# The names of loaders that read whatever the server writes; they are in C, and most values are theirs.
+_SURE = frozenset(
+    {"BINARY", "BOOLEAN", "DECIMAL", "FLOAT", "INTEGER", "LONGINTEGER", "ROWID", "STRING", "UNICODE", _OURS}
+)
 
 _Load = Callable[[str, Any], Any]
 
@@ -38,9 +45,9 @@ def prepare(raw: Any, *, embed_json: bool) -> None:
 def _register(raw: Any, oids: Sequence[int], load: _Load) -> None:
     """Let a connection load a type and its arrays."""
     oid, array_oid = oids
-    kind = extensions.new_type((oid,), "ASYNC_REST", lambda text, cursor: None if text is None else load(text, cursor))
+    kind = extensions.new_type((oid,), _OURS, lambda text, cursor: None if text is None else load(text, cursor))
     extensions.register_type(kind, raw)
-    extensions.register_type(extensions.new_array_type((array_oid,), "ASYNC_REST_ARRAY", kind), raw)
+    extensions.register_type(extensions.new_array_type((array_oid,), _OUR_ARRAYS, kind), raw)
 
 
 def _text_where_it_fails(load: _Load) -> _Load:
@@ -57,12 +64,12 @@ def _text_where_it_fails(load: _Load) -> _Load:
 
 
 class _Cursor(extensions.cursor):  # type: ignore[misc]
-    """A cursor that knows all types of arrays."""
+    """A cursor that knows all types of arrays, and has a text for what cannot be loaded."""
 
     _learned = False
 
     def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
-        """Fetch rows, having found out about arrays that the driver does not know."""
+        """Fetch rows, having found out about types that the driver does not know, or may fail at."""
         if not self._learned:
             self._learned = True
             if self.name:
@@ -72,26 +79,53 @@ class _Cursor(extensions.cursor):  # type: ignore[misc]
         return rows
 
     def _learn(self) -> None:
-        known = extensions.string_types.keys() | self.connection.string_types.keys()
-        if not (unknown := {column.type_code for column in self.description or ()} - known):
-            return
+        loaders: dict[int, Any] = extensions.string_types | self.connection.string_types
+        oids = {column.type_code for column in self.description or ()}
+        for oid in oids & loaders.keys():
+            if loaders[oid].name not in _SURE:
+                extensions.register_type(_tolerant(oid, loaders[oid]), self)
+        if unknown := oids - loaders.keys():
+            self._learn_arrays(unknown, loaders)
+
+    def _learn_arrays(self, oids: Collection[int], loaders: dict[int, Any]) -> None:
         # Not of this class. A database that only speaks like PostgreSQL may not have these tables.
         with self.connection.cursor(cursor_factory=extensions.cursor) as cursor:
             cursor.execute("SAVEPOINT async_rest")
             with contextlib.suppress(psycopg2.Error):
-                for array in find_arrays(cursor, unknown):
-                    extensions.register_type(self._loader(array), self)
+                for array in find_arrays(cursor, oids):
+                    load = loaders.get(array.element_oid, extensions.UNICODE)
+                    of_array = extensions.new_array_type((array.oid,), _OUR_ARRAYS, load)
+                    loaders[array.oid] = _tolerant(array.oid, of_array, array.delimiter)
+                    extensions.register_type(loaders[array.oid], self)
             cursor.execute("ROLLBACK TO SAVEPOINT async_rest")
 
-    def _loader(self, array: ArrayType) -> Any:
-        if array.delimiter != ",":  # of boxes, which are never in quotes; the driver splits at commas
-            return extensions.new_type((array.oid,), "ASYNC_REST_ARRAY", lambda text, _: _split(text, array.delimiter))
-        loaders = extensions.string_types | self.connection.string_types
-        load = loaders.get(array.element_oid, extensions.UNICODE)
-        return extensions.new_array_type((array.oid,), "ASYNC_REST_ARRAY", load)
+
+def _tolerant(oid: int, load: Any, delimiter: str = ",") -> Any:
+    """Return what loads a type as ``load`` does; where that fails, a text, or an array of texts."""
+    is_array = load.name.endswith(("ARRAY", "[]"))  # as the driver names them, and its extras
+    ways = (load, extensions.UNICODEARRAY) if is_array else (load,)
+
+    def read(text: str | None, cursor: Any) -> Any:
+        if text is None:
+            return None
+        plain = _plain_array(text, delimiter) if is_array else text
+        for way in ways:
+            with contextlib.suppress(Exception):  # what a loader raises is up to it
+                return way(plain, cursor)
+        return text
+
+    return extensions.new_type((oid,), _OURS, read)
 
 
-def _split(text: str | None, delimiter: str) -> list[str | None] | None:
-    if text is None or text == "{}":
-        return None if text is None else []
-    return [None if part == "NULL" else part for part in text[1:-1].split(delimiter)]
+def _plain_array(text: str, delimiter: str) -> str:
+    """Write an array as the driver expects all to be: without its bounds, and with commas."""
+    if text.startswith("["):
+        text = text.partition("=")[2]
+    if delimiter == ",":
+        return text
+
+    def plain(part: re.Match[str]) -> str:
+        return "," if part[0] == delimiter else part[0] if part[0][0] == '"' or part[0] == "NULL" else f'"{part[0]}"'
+
+    mark = re.escape(delimiter)
+    return re.sub(rf'"(?:[^"\\]|\\.)*"|{mark}|[^{{}}"{mark}]+', plain, text)

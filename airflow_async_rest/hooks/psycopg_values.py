@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 from psycopg.types import TypeInfo
 from psycopg.types.array import register_array
 from psycopg.types.datetime import IntervalLoader
+from psycopg.types.string import TextLoader
 
 from airflow_async_rest.hooks.json_values import json_reader
 from airflow_async_rest.hooks.postgres_types import ArrayType, find_arrays, read_interval
@@ -30,6 +31,8 @@ def prepare(raw: "psycopg.Connection[Any]", *, embed_json: bool) -> None:
     raw.adapters.register_loader("interval", _IntervalLoader)
     for name in ("json", "jsonb"):
         raw.adapters.register_loader(name, _json_loader(json_reader(embed=embed_json)))
+    if embed_json:
+        raw.adapters.register_loader("record", TextLoader)  # else a tuple of texts, whatever its columns are
     raw.cursor_factory = _ClientCursor
     raw.server_cursor_factory = _ServerCursor
 
@@ -40,19 +43,15 @@ class _IntervalLoader(IntervalLoader):
 
 
 def _json_loader(read: Callable[[str], Any]) -> type[Loader]:
-    class JsonLoader(Loader):
-        def __init__(self, oid: int, context: Any = None) -> None:
-            super().__init__(oid, context)
-            self._encoding = self.connection.info.encoding if self.connection else "utf-8"
-
+    class JsonLoader(TextLoader):
         def load(self, data: Any) -> Any:
-            return read(bytes(data).decode(self._encoding))
+            return read(str(super().load(data)))
 
     return JsonLoader
 
 
 def _text_where_it_fails(loader: type[Any]) -> type[Loader]:
-    class TolerantLoader(Loader):
+    class TolerantLoader(TextLoader):
         def __init__(self, oid: int, context: Any = None) -> None:
             super().__init__(oid, context)
             self._load = loader(oid, context).load
@@ -61,7 +60,7 @@ def _text_where_it_fails(loader: type[Any]) -> type[Loader]:
             try:
                 return self._load(data)
             except Exception:  # noqa: BLE001  (what a loader raises is up to it)
-                return bytes(data).decode("ascii")
+                return super().load(data)
 
     return TolerantLoader
 
@@ -78,16 +77,21 @@ class _Page:
     """
 
     def __init__(self, cursor: "psycopg.Cursor[Any]", *, tolerant: bool) -> None:
-        adapters = AdaptersMap(cursor.adapters)
-        for name in _TIMES if tolerant else ():
-            loader = adapters.get_loader(adapters.types[name].oid, Format.TEXT)
-            assert loader is not None  # noqa: S101  (for the type checker)
-            adapters.register_loader(name, _text_where_it_fails(loader))
-        self._transformer = Transformer(_Context(adapters, cursor.connection))
         assert cursor.pgresult is not None  # noqa: S101  (for the type checker)
         self._result = cursor.pgresult
         self._encoding = cursor.connection.info.encoding
+        adapters = AdaptersMap(cursor.adapters)
+        for oid in self._types(adapters) if tolerant else ():
+            if loader := adapters.get_loader(oid, Format.TEXT):
+                adapters.register_loader(oid, _text_where_it_fails(loader))
+        self._transformer = Transformer(_Context(adapters, cursor.connection))
         self._transformer.set_pgresult(self._result)
+
+    def _types(self, adapters: AdaptersMap) -> set[int]:
+        """Return the types of values: of columns, of arrays' elements, and of ranges' bounds, which may be times."""
+        columns = {self._result.ftype(column) for column in range(self._result.nfields)}
+        known = {oid: info.oid for oid in columns if (info := adapters.types.get(oid))}
+        return {known.get(oid, oid) for oid in columns} | {adapters.types[name].oid for name in _TIMES}
 
     def load(self, first: int, last: int) -> list[_Row]:
         """Load rows. :raises Exception: what a loader raises."""

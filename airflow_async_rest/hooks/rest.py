@@ -56,7 +56,8 @@ class AsyncRestHook(RestConnection):
         A retry of the task sends everything again, with the same idempotency keys. A second call in one task has
         its own dead-letter folder, and its failed items are in XCom as ``failed_items_2``.
 
-        :param items: an iterable of dicts; another value becomes the dict ``{"item": value}``.
+        :param items: an iterable of dicts, or of what has names as they do: named tuples, a database's rows,
+            dataclasses; another value becomes the dict ``{"item": value}``.
         :return: the report; failed items are pushed to XCom and written to dead letters.
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
@@ -91,7 +92,10 @@ class AsyncRestHook(RestConnection):
         paginate: Pages | None = None,
         rows: str | Callable[[Any, dict[str, Any]], Any] | None = None,
         columns: Mapping[str, str] | Sequence[str] | None = None,
+        page_rows: str | None = None,
         missing_ok: bool = False,
+        empty_ok: bool = False,
+        max_pages: int = 10_000,
         concurrency: int | str | None = None,
         rate_limit: str | None = None,
         response_check: ResponseCheck | None = None,
@@ -121,7 +125,10 @@ class AsyncRestHook(RestConnection):
             paginate=paginate,
             rows=rows,
             columns=columns,
+            page_rows=page_rows,
             missing_ok=missing_ok,
+            empty_ok=empty_ok,
+            max_pages=max_pages,
             concurrency=concurrency,
             rate_limit=rate_limit,
             response_check=response_check,

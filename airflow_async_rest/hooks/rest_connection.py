@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow.sdk import BaseHook
@@ -13,13 +14,14 @@ from airflow.sdk import BaseHook
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.settings import ClientSettings
 from airflow_async_rest.hooks.base_url import build_base_url
-from airflow_async_rest.hooks.connection_secrets import collect_secrets
+from airflow_async_rest.hooks.connection_secrets import collect_secrets, proxies_of_environment, secrets_in_headers
 from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
 CONNECTION_TYPES = ("async_rest", "http")
 _BEARER = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)  # as some write it before their token
+_SHORTEST_PASSWORD = 4
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
-_AUTH_TYPES = ("none", "basic", "bearer", "api_key")
+_AUTH_TYPES = ("none", "basic", "bearer", "api_key", "api_key_query")
 # Airflow's http type keeps options under these names; whatever else its extra holds is a header.
 _HTTP_NAMES = {"timeout": "request_timeout_seconds", "verify_ssl": "verify", "proxies": "proxy"}
 _HTTP_IGNORED = frozenset({"stream", "allow_redirects", "max_redirects", "check_response", "srv_lookup"})
@@ -103,19 +105,23 @@ class RestConnection(BaseHook):
         auth, secrets = self._authentication(options)
         base_url = self._base_url()
         proxy = _proxy(options.get("proxy"), base_url)
+        trust_env = self._flag(options, "trust_env", default=True)
+        proxies = [*_proxies(options.get("proxy")), *(proxies_of_environment() if trust_env else ())]
         return ClientSettings(
             base_url=base_url,
             headers=_with_auth(headers, auth),
+            query_key=self._query_key(),
             idempotency_header=_idempotency_header(options),
             connect_timeout_seconds=self._number(options, "connect_timeout_seconds", 10.0),
             request_timeout_seconds=self._number(options, "request_timeout_seconds", 60.0),
             max_response_bytes=int(self._number(options, "max_response_mb", 10.0, "megabytes") * 1_000_000),
             verify=self._verify(options.get("verify", True)),
             client_certificate=self._certificate(options.get("cert")),
-            trust_env=self._flag(options, "trust_env", default=True),
+            trust_env=trust_env,
             proxy=proxy,
             cookies=self._flag(options, "cookies", default=False),
-            secrets=collect_secrets(headers, proxy, base_url, self.connection.password or "", *secrets),
+            secrets=collect_secrets(headers, proxies, base_url, {self.connection.password or "", *secrets}),
+            private_values=secrets_in_headers(headers).words,
         )
 
     def auth_type(self) -> str:
@@ -128,6 +134,10 @@ class RestConnection(BaseHook):
     def api_key_header(self) -> str:
         """Give the name of the header that carries the key of authentication ``api_key``."""
         return str(self.options().get("api_key_header") or "X-API-Key")
+
+    def api_key_param(self) -> str:
+        """Give the name of the parameter that carries the key of authentication ``api_key_query``."""
+        return str(self.options().get("api_key_param") or "api_key").strip()
 
     def naive_timezone(self) -> ZoneInfo | None:
         """Give the zone of times without an offset; None for UTC. :raises ConfigurationError: when unknown."""
@@ -157,10 +167,13 @@ class RestConnection(BaseHook):
             if not login:
                 raise self._wrong("login", "", "authentication basic needs a login")
             token = base64.b64encode(f"{login}:{password}".encode()).decode()
-            return {"Authorization": f"Basic {token}"}, {password, token}
-        token = password.strip() if kind == "api_key" else _BEARER.sub("", password.strip())
+            # Where there is hardly a password, the login is the key.
+            key = login if len(password) < _SHORTEST_PASSWORD <= len(login) - _SHORTEST_PASSWORD else ""
+            return {"Authorization": f"Basic {token}"}, {password, token, key}
+        token = _BEARER.sub("", password.strip()) if kind == "bearer" else password.strip()
         if not token:
-            raise self._wrong("password", "", f"authentication {kind} takes its {kind} from the password")
+            what = "key" if kind == "api_key_query" else kind
+            raise self._wrong("password", "", f"authentication {kind} takes its {what} from the password")
         if not _HEADER_VALUE.fullmatch(token):
             raise self._wrong(
                 "password",
@@ -168,7 +181,15 @@ class RestConnection(BaseHook):
                 "Password has a line break, a control character or a letter outside Latin-1 in it, which no header can "
                 "carry: paste the token alone",
             )
+        if kind == "api_key_query":
+            return {}, {token, quote(token, safe="")}
         return ({"Authorization": f"Bearer {token}"} if kind == "bearer" else {self.api_key_header(): token}), {token}
+
+    def _query_key(self) -> tuple[str, str] | None:
+        """Give name and value of the parameter that carries the key, where one does."""
+        if self.auth_type() != "api_key_query":
+            return None
+        return self.api_key_param(), (self.connection.password or "").strip()
 
     def _mapping(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
@@ -237,6 +258,10 @@ def _proxy(value: Any, base_url: str) -> Any:
         return value
     of_schemes = {str(scheme).lower().removesuffix("://"): url for scheme, url in value.items()}
     return of_schemes.get(base_url.partition("://")[0]) or of_schemes.get("all")
+
+
+def _proxies(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, Mapping) else [value]
 
 
 def _idempotency_header(options: Mapping[str, Any]) -> str | None:

@@ -6,16 +6,16 @@ own way out, which costs something only when it is needed.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DataError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.source import PartialRow
 
-_NO_SUCH_CHARACTER = "22021"  # PostgreSQL's, for a text that is none in the encoding asked for
+# PostgreSQL's, for a text that is none in the encoding it is in, and for one that the encoding asked for cannot hold.
+_NO_SUCH_CHARACTER, _NOT_IN_THAT_ENCODING = "22021", "22P05"
 
 Rows = Sequence[tuple[Any, ...]]
 Fetch = Callable[[CursorResult[Any], int], Rows]
@@ -44,14 +44,18 @@ class PartialValues(tuple[Any, ...]):
 
 def named_rows(names: Sequence[str], rows: Rows) -> list[dict[str, Any]]:
     """Return rows with their columns' names."""
-    return [
-        dict(zip(names, row, strict=True)) if type(row) is not PartialValues else _partial_row(names, row)
-        for row in rows
-    ]
+    if PartialValues in set(map(type, rows)):
+        return [_partial_row(names, row) if type(row) is PartialValues else _row(names, row) for row in rows]
+    # zip's own check of the lengths would take as long as all the rest.
+    return list(map(dict, map(zip, repeat(names), rows)))
 
 
-def _partial_row(names: Iterable[str], values: PartialValues) -> PartialRow:
-    row = dict(zip(names, values, strict=True))
+def _row(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))
+
+
+def _partial_row(names: Sequence[str], values: PartialValues) -> PartialRow:
+    row = _row(names, values)
     return PartialRow(row, {name: value.why for name, value in row.items() if isinstance(value, Missing)})
 
 
@@ -77,10 +81,10 @@ def prepare_values(raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
         from airflow_async_rest.hooks import psycopg2_values  # noqa: PLC0415  (an optional provider's driver)
 
         psycopg2_values.prepare(raw, embed_json=embed_json)
-    elif driver == "oracledb" and reads_again:
+    elif driver == "oracledb":
         from airflow_async_rest.hooks import oracle_values  # noqa: PLC0415  (an optional provider's driver)
 
-        return oracle_values.OracleFetch().fetch
+        return oracle_values.OracleFetch(reads_again=reads_again).fetch
     elif driver == "sqlite3":
         return _fetch_from_sqlite
     return fetch_as_given
@@ -89,12 +93,10 @@ def prepare_values(raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
 def fetch_readable(fetch: Callable[[Any, int], Rows], of: Any, count: int) -> Rows:
     """Fetch rows.
 
-    :raises ConfigurationError: when they cannot be read; says what can be done.
+    :raises ConfigurationError: when the driver cannot make values of them; says what can be done.
     """
     try:
         return fetch(of, count)
-    except DataError as error:
-        raise _unreadable(error.orig or error) from error.orig
     except (ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, ConfigurationError):
             raise
@@ -168,6 +170,10 @@ def _unreadable(error: BaseException) -> ConfigurationError:
 def encoding_advice(error: BaseException) -> str:
     """Say what to do about texts that are not in the encoding they were taken to be in; empty for other errors."""
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if code == _NOT_IN_THAT_ENCODING:
+        return 'write {"client_encoding": "UTF8"} into the connection\'s extra'
+    if "0x00" in str(error):  # which no text of PostgreSQL's can have, whatever it consists of
+        return ""
     if code != _NO_SUCH_CHARACTER and not isinstance(error, UnicodeDecodeError):
         return ""
     return 'name what the texts consist of in the connection\'s extra, such as {"client_encoding": "LATIN1"}'

@@ -9,21 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.hooks.sql_quotes import COMMENT, ESCAPES, QUOTE, blank
+from airflow_async_rest.core.errors import ConfigurationError, EncodeError
+from airflow_async_rest.hooks.bind_values import bind_value, json_text
+from airflow_async_rest.hooks.sql_quotes import ESCAPES, QUOTE, blank
+from airflow_async_rest.hooks.sql_styles import WORDS, check_style
 
-WINDOW_BINDS = frozenset({"window_start", "window_end"})
-
-# After a word, a quote or a closing bracket there is no operand: "a:b", "'key':value", "f(x):path", "tags[1:n]".
-_BIND = re.compile(rf"(?<![\w:$\\)\]{QUOTE}{ESCAPES}]):(\w++)(?!\$)")
+# After another word, a quote or a closing bracket there is no operand: "a:b", "'key':value", "f(x):path", "tags[1:n]".
+_BIND = re.compile(rf"(?:(?<![\w:$\\)\]{QUOTE}{ESCAPES}])|(?<![\w.:$]){WORDS}):(?P<name>\w++)(?!\$)", re.IGNORECASE)
 _IN = re.compile(r"\b(?P<not>not\s+)?in\s*(?P<open>\(\s*)?\Z", re.IGNORECASE)
 _CLOSE = re.compile(r"\s*\)")
 _BRACKET = re.compile(r"[\[\]()]")
-_ENDS_OPERAND = re.compile(
-    rf"[)\]{QUOTE}{ESCAPES}]\Z|\b(?!(?:and|or|not|case|when|then|else|like|between)\Z)\w+\Z", re.IGNORECASE
-)
-_OTHER_STYLES = re.compile(r"%\((\w+)\)s?|\$?\{+\s*(\w+)\s*\}+|(?<!\w)[@&$](\w+)\b")
+_ENDS_OPERAND = re.compile(rf"[)\]{QUOTE}{ESCAPES}]\Z|\b(?!{WORDS}\Z)\w+\Z", re.IGNORECASE)
+_JSON_CAST = re.compile(r"\s*(?:::\s*|\bas\s+)jsonb?\b(?!\s*\[)", re.IGNORECASE)
+_IS_NULL = re.compile(r"\s+is\s+(?:not\s+)?null\b", re.IGNORECASE)
 _COLON = re.compile(r"(\\*):")
+_COPY = re.compile(r"\s*copy\b", re.IGNORECASE)
+_SELECT = re.compile(r"[\s(]*(select|with|values|table)\b", re.IGNORECASE)
 _CHANGE = re.compile(
     r"\b(insert\s+into|merge\s+into|delete\s+from|(?<!for )(?<!key )update\b.*?\bset)\b", re.IGNORECASE
 )
@@ -39,12 +40,16 @@ class Bind:
     """A bind, and the span of what its value takes the place of: with the brackets that follow an IN.
 
     :param after: ``"in"``, ``"not in"``, or nothing.
+    :param is_json: whether a cast to JSON follows.
+    :param may_be_slice: whether it is one only if it has a value: ``tags[:n]`` is a slice, too, up to a column.
     """
 
     name: str
     start: int
     end: int
     after: str = ""
+    is_json: bool = False
+    may_be_slice: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,13 @@ class Query:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of the binds that have to be given."""
+        """The names of the binds."""
         return frozenset(bind.name for bind in self.binds())
 
     @property
-    def changes_data(self) -> bool:
-        """Whether it is, or has in it, an INSERT, UPDATE, DELETE or MERGE."""
-        return _CHANGE.search(re.sub(r"\s+", " ", self.bare)) is not None
+    def only_selects(self) -> bool:
+        """Whether it is a SELECT or the like, and has no INSERT, UPDATE, DELETE or MERGE in it."""
+        return _SELECT.match(self.bare) is not None and _CHANGE.search(re.sub(r"\s+", " ", self.bare)) is None
 
     def check(self, names: Iterable[str]) -> None:
         """Check that it is one statement, that it has its binds in no other style, and that each has a value.
@@ -91,59 +96,72 @@ class Query:
         :param names: of the values that there are.
         :raises ConfigurationError: when not.
         """
+        given = set(names)
         # Elsewhere a semicolon may be part of a statement, as in Oracle's WITH FUNCTION, or of a quote we do not know.
         if self.dialect in _EMPTY and ";" in self.bare:
             raise ConfigurationError("sql has more than one statement: write one SELECT, and no semicolon in it.")
-        for found in _OTHER_STYLES.finditer(self.sql):
-            if name := self._misspelt(found, set(names)):
-                raise ConfigurationError(
-                    f"sql has {found[0]!r}: write the bind as :{name}, whatever the database, without quotes around it."
-                )
-        for name in sorted(self.names.difference(names)):
+        if self.dialect == "postgresql" and _COPY.match(self.bare):
+            raise ConfigurationError("sql is a COPY, whose rows have no columns: write the SELECT of its rows.")
+        check_style(self.sql, self.bare, given)
+        for name in sorted({bind.name for bind in self.binds() if not bind.may_be_slice} - given):
             raise ConfigurationError(
                 f"sql has the bind :{name}, which has no value: add it to parameters={{{name!r}: ...}}. A colon that "
                 "is no bind, as in an array's slice, is written \\: ('\\\\:' in a Python string)."
             )
 
-    def _misspelt(self, found: re.Match[str], names: set[str]) -> str | None:
-        """Return the name that is meant for a bind's; in quotes only what can hardly mean anything else."""
-        percent, braces, sign = found.groups()
-        name: str = percent or braces or sign
-        place = self.bare[found.start()]
-        if place in {QUOTE, ESCAPES}:
-            is_bind = name in WINDOW_BINDS and not sign
-        else:
-            is_bind = place != COMMENT and (name in WINDOW_BINDS or bool(percent) or (bool(braces) and name in names))
-        return name if is_bind else None
-
     def binds(self) -> Iterator[Bind]:
         """Yield the binds, in their order."""
         for found in _BIND.finditer(self.bare):
-            before = self.bare[: found.start()]
-            if _is_slice(before, found[1]):
+            start, end = found.start("name") - 1, found.end()
+            before, name = self.bare[:start], found["name"]
+            in_brackets = _is_in_brackets(before)
+            if in_brackets and (name[0].isdigit() or _ENDS_OPERAND.search(before.rstrip())):
                 continue
-            start, end = found.span()
+            may_be_slice = in_brackets and before.rstrip().endswith("[")
+            is_json = _JSON_CAST.match(self.bare, end) is not None
             after = _IN.search(before)
             close = _CLOSE.match(self.bare, end)
             if after and after["open"] and close:
                 start, end = after.start("open"), close.end()
             elif after and after["open"]:
                 after = None
-            yield Bind(found[1], start, end, ("not in" if after["not"] else "in") if after else "")
+            word = ("not in" if after["not"] else "in") if after else ""
+            yield Bind(name, start, end, word, is_json, may_be_slice)
 
-    def fill(self, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    def fill(self, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the text to hand to SQLAlchemy's ``text()``, and the values of its binds.
 
         None becomes NULL, whose type the database finds by itself; a list after IN becomes a bind for each of its
         values, or what holds for no row where it is empty.
+
+        :raises ConfigurationError: when a value has no form; names it.
         """
         text, filled, place = "", dict[str, Any](), 0
         for bind in self.binds():
+            if bind.may_be_slice and bind.name not in parameters:
+                continue
             text += self._escaped(place, bind.start)
-            value = values[bind.name]
-            text += self._listed(bind, value, filled) if bind.after else _placed(bind.name, value, filled)
+            text += " " if text[-1:].isalnum() else ""
+            text += self._placed(bind, parameters[bind.name], filled)
             place = bind.end
         return text + self._escaped(place, len(self.sql)), filled
+
+    def _placed(self, bind: Bind, parameter: Any, filled: dict[str, Any]) -> str:
+        if parameter is not None and _IS_NULL.match(self.bare, bind.end):
+            return "1"  # nobody could tell the type of a bind there
+        try:
+            if bind.is_json and _is_list(parameter):
+                return _placed(f"{bind.name}__json", json_text(parameter), filled)
+            value = bind_value(parameter, self.dialect)
+        except EncodeError as error:
+            raise ConfigurationError(f"parameters[{bind.name!r}]: {error}") from error
+        if bind.after and isinstance(parameter, str) and self.bare[bind.start] == ":":
+            raise ConfigurationError(
+                f"parameters[{bind.name!r}] is a text, and :{bind.name} stands after IN: give a list, or write "
+                f"(:{bind.name}) for the text alone. A template makes a text of a list, unless the DAG has "
+                "render_template_as_native_obj=True."
+            )
+        return self._listed(bind, value, filled) if bind.after else _placed(bind.name, value, filled)
 
     def _escaped(self, start: int, end: int) -> str:
         """Return a part without binds, for ``text()``; a backslash before a colon was the author's own escape."""
@@ -162,15 +180,15 @@ class Query:
         return _EMPTY.get(self.dialect, otherwise)[bind.after == "not in"]
 
 
-def _is_slice(before: str, name: str) -> bool:
-    """Tell whether a colon stands between the bounds of an array's slice, as in ``tags[lo :hi]``."""
+def _is_in_brackets(before: str) -> bool:
+    """Tell whether what follows stands in square brackets, where a colon may be that of an array's slice."""
     opened = [""]
     for bracket in _BRACKET.findall(before):
         if bracket in "[(":
             opened.append(bracket)
         elif len(opened) > 1:
             opened.pop()
-    return opened[-1] == "[" and (name[0].isdigit() or _ENDS_OPERAND.search(before.rstrip()) is not None)
+    return opened[-1] == "["
 
 
 def _is_list(value: Any) -> bool:

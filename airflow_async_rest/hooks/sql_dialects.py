@@ -1,23 +1,26 @@
-"""What each database needs beyond what SQLAlchemy knows of it: its binds, its errors, its driver."""
+"""What each database needs beyond what SQLAlchemy knows of it: its errors, its driver."""
 
 import copy
 import json
-import re
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.hooks.postgres_types import check_encoding
 
 # oracledb raises the same class for these as for a wrong SQL. 54, 4021, 30006: locked; 1555: undo is gone; 1652, 4031,
 # 4036: out of space or memory for now; 4061, 4068: a package was compiled anew; 12805: a server process died.
 _ORACLE_BUSY = frozenset({54, 1555, 1652, 4021, 4031, 4036, 4061, 4068, 12805, 30006})
 _ORACLE_CALL_TIMEOUT = "DPY-4024"
+# MySQL's drivers raise the same class for these as for a server that is gone: a column, table or function that does not
+# exist or is ambiguous, a subquery or a GROUP BY that cannot be, a right that is not granted.
+_MYSQL_WRONG = frozenset({1052, 1054, 1055, 1056, 1064, 1109, 1111, 1140, 1142, 1143, 1146, 1222, 1227, 1235, 1241}) | {
+    1242, 1247, 1248, 1305, 1318, 1370, 1582, 1630
+}  # fmt: skip
+# And PostgreSQL's for a statement beyond its limits, and for one with more binds than its protocol has room for.
+_POSTGRES_LIMITS, _POSTGRES_BINDS = "54", "number of parameters must be between"
 
 
 def mend_connection(connection: Any) -> Any:
@@ -52,59 +55,25 @@ def cancel_statement(raw: Any) -> None:
             return
 
 
-def bind_value(value: Any, dialect: str) -> Any:
-    """Give a bind in the form that a database's columns compare with.
-
-    PostgreSQL: aware, in a session whose time zone is UTC, so that ``timestamptz``, ``timestamp`` and ``date``
-    columns all compare rightly. SQLite: text, as its own functions write it. Others: naive UTC. A mapping is JSON, as
-    text, whose type a database takes from what it is compared with; a sequence is a list, which is an array to some.
-
-    :param dialect: SQLAlchemy's name of it.
-    :raises ConfigurationError: when a mapping has no JSON form.
-    """
-    if isinstance(value, Mapping):
-        try:
-            return json_encoder()(value).decode()
-        except EncodeError as error:
-            raise ConfigurationError(f"parameters= has a dict that has no JSON form: {error}") from error
-    if isinstance(value, list | tuple):
-        return [bind_value(each, dialect) for each in value]
-    if isinstance(value, datetime):
-        utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-        utc = datetime.combine(utc.date(), utc.timetz())  # a plain datetime, not pendulum's
-        if dialect == "postgresql":
-            return utc
-        naive = utc.replace(tzinfo=None)
-        return naive.isoformat(" ") if dialect == "sqlite" else naive
-    if isinstance(value, date) and dialect == "sqlite":
-        return value.isoformat()
-    return value
-
-
-def check_parameters(parameters: Any) -> dict[str, Any]:
-    """Return an operator's ``parameters`` as a dict.
-
-    :raises ConfigurationError: when they are no mapping of names; their values are not shown.
-    """
-    if parameters is None:
-        return {}
-    write = "write a dict of the binds' names and values, such as {'customer': 3} for :customer"
-    if not isinstance(parameters, Mapping):
-        kind = "a text" if isinstance(parameters, str) else f"a {type(parameters).__name__}"
-        raise ConfigurationError(f"parameters= is {kind}: {write}; a template may stand in its values.")
-    for name in parameters:
-        if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
-            raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
-    return dict(parameters)
-
-
 def is_transient(error: DBAPIError, dialect: str) -> bool:
     """Tell a database that is down or busy from an SQL that is wrong."""
-    if dialect == "sqlite":  # its only error class for both
-        return any(word in str(error.orig) for word in ("locked", "unable to open", "interrupted"))
+    if dialect == "sqlite":
+        return is_transient_in_sqlite(error.orig)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return True
+        if dialect in {"mysql", "mariadb"}:
+            return _MYSQL_WRONG.isdisjoint(getattr(error.orig, "args", ())[:1])
+        return not (dialect == "postgresql" and _is_beyond_limits(error.orig))
     return dialect == "oracle" and _is_transient_in_oracle(error.orig)
+
+
+def is_transient_in_sqlite(error: BaseException | None) -> bool:
+    """Tell the same of an error of SQLite's own, which has one class for both."""
+    return any(word in str(error) for word in ("locked", "unable to open", "interrupted"))
+
+
+def _is_beyond_limits(error: Any) -> bool:
+    sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    return sqlstate.startswith(_POSTGRES_LIMITS) or _POSTGRES_BINDS in str(error)
 
 
 def _is_transient_in_oracle(error: BaseException | None) -> bool:
@@ -117,7 +86,9 @@ def _is_transient_in_oracle(error: BaseException | None) -> bool:
 
 
 def with_plain_rows(raw: Any) -> Any:
-    """Undo what a Postgres connection's extra ``cursor`` asks for: rows come as tuples here, whatever it says.
+    """Undo what a Postgres connection's extra may ask for: rows come as tuples here, in transactions of ours.
+
+    Statements are not kept prepared: behind a pooler such as PgBouncer the next one may reach another session.
 
     :raises ConfigurationError: when it does not say what characters texts consist of.
     """
@@ -125,9 +96,12 @@ def with_plain_rows(raw: Any) -> Any:
     if driver == "psycopg":
         from psycopg.rows import tuple_row  # noqa: PLC0415  (an optional provider's driver)
 
-        raw.row_factory = tuple_row
+        raw.row_factory, raw.autocommit, raw.prepare_threshold = tuple_row, False, None
         check_encoding(raw.info.parameter_status("client_encoding"))
     elif driver == "psycopg2":
+        from psycopg2 import extensions, extras  # type: ignore[import-untyped]  # noqa: PLC0415
+
         raw.cursor_factory = None
+        extensions.register_adapter(UUID, extras.UUID_adapter)  # the only type of binds that the driver has to be told
         check_encoding(raw.encoding)
     return raw

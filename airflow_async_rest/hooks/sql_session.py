@@ -21,20 +21,37 @@ _SESSION_IN_UTC = {
     "mariadb": "SET time_zone = '+00:00'",
 }
 _TRANSACTION_IN_UTC = {"postgresql": "SET LOCAL TIME ZONE 'UTC'"}
-# While the API takes its time, the transaction that reads is idle. Asked for by its name, as not all have it that
-# speak PostgreSQL's language.
-_PATIENCE = {
-    "postgresql": "SELECT set_config(name, '0', true) FROM pg_settings "
-    "WHERE name = 'idle_in_transaction_session_timeout'"
+# While the API takes its time, the transaction that reads is idle, and lasts. A server may write dates and intervals
+# in forms that drivers misread or refuse, and floats with fewer digits than they have. Each is asked for by its name,
+# as not all have it that speak PostgreSQL's language.
+_OF_READING = {
+    "postgresql": """
+SELECT set_config(name, CASE name
+    WHEN 'DateStyle' THEN 'ISO'
+    WHEN 'IntervalStyle' THEN 'postgres'
+    WHEN 'extra_float_digits' THEN coalesce(max_val, '1')
+    ELSE '0' END, true)
+FROM pg_settings
+WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_transaction_session_timeout',
+               'transaction_timeout')
+"""
 }
-_READ_ONLY = {
+_BEGIN_READ_ONLY = {
     "postgresql": "SET TRANSACTION READ ONLY",
     "oracle": "SET TRANSACTION READ ONLY",
     "mysql": "START TRANSACTION READ ONLY",
     "mariadb": "START TRANSACTION READ ONLY",
 }
+# Where the session may commit each statement by itself.
+_BEGIN = {"mysql": "START TRANSACTION", "mariadb": "START TRANSACTION"}
 # How databases say that a transaction may only read: PostgreSQL's SQLSTATE, the numbers of Oracle and MySQL.
 _REFUSALS = frozenset({"25006", 1456, 1792})
+_WAY_OUT = {
+    True: "It is run in a transaction that may only read; with read_only=False it may change data, which is committed "
+    "once all rows are read.",
+    False: "read_only=False is not enough: the server is a replica, or what the connection opens may only be read "
+    "(default_transaction_read_only of a role, a file's mode=ro). Use a connection that may write.",
+}
 
 
 def prepare_session(connection: Connection) -> None:
@@ -64,18 +81,16 @@ def reading(connection: Connection, *, read_only: bool) -> Iterator[None]:
     """
     prepare_session(connection)
     with _query_only(connection) if read_only else contextlib.nullcontext():
-        if read_only:
-            _begin_read_only(connection)
+        _begin(connection, read_only=read_only)
         _tell(connection, _TRANSACTION_IN_UTC)
-        _tell(connection, _PATIENCE)
+        _tell(connection, _OF_READING)
         try:
             yield
         except DBAPIError as error:
-            if not (read_only and is_write_refused(error)):
+            if not is_write_refused(error):
                 raise
             raise ConfigurationError(
-                f"the database refuses the sql: {str(error.orig).strip().rstrip('.')}. It is run in a transaction that "
-                "may only read; with read_only=False it may change data, which is committed once all rows are read."
+                f"the database refuses the sql: {str(error.orig).strip().rstrip('.')}. {_WAY_OUT[read_only]}"
             ) from error.orig
         if not read_only:
             connection.commit()
@@ -93,14 +108,26 @@ def is_write_refused(error: DBAPIError) -> bool:
     return bool(told & _REFUSALS) or "attempt to write a readonly database" in str(driver_error)
 
 
-def _begin_read_only(connection: Connection) -> None:
-    """Begin a transaction that may only read, where the database knows such transactions."""
+def _begin(connection: Connection, *, read_only: bool) -> None:
+    """Begin the transaction, as one that may only read where the database knows such transactions."""
+    if connection.dialect.name == "sqlite":
+        _begin_in_sqlite(connection)
+    if not read_only:
+        _tell(connection, _BEGIN)
+        return
     try:
-        _tell(connection, _READ_ONLY)
+        _tell(connection, _BEGIN_READ_ONLY)
     except DBAPIError as error:
         if is_transient(error, connection.dialect.name):
             raise
         connection.rollback()
+
+
+def _begin_in_sqlite(connection: Connection) -> None:
+    """Begin before any statement: SQLite's driver would do so only where the first word is INSERT, or its like."""
+    raw: Any = connection.connection.dbapi_connection
+    if not raw.in_transaction:
+        connection.exec_driver_sql("BEGIN")
 
 
 @contextlib.contextmanager

@@ -73,11 +73,14 @@ class TableLoader:
     The table is described when this is made. All later calls come from one thread, which gets the connection.
 
     :param about: whose load this is: dag_id, run_id, task_id, map_index.
+    :param life: of its run; see :class:`~airflow_async_rest.load.register.Register`.
     :raises ConfigurationError: when the table or a column does not exist.
     :raises LoadError: when the database is away.
     """
 
-    def __init__(self, engine: Engine, plan: LoadPlan, about: Mapping[str, Any], log: Log) -> None:
+    def __init__(
+        self, engine: Engine, plan: LoadPlan, about: Mapping[str, Any], log: Log, life: str | None = None
+    ) -> None:
         self._engine = engine
         self._about = dict(about)
         self._log = log
@@ -97,7 +100,7 @@ class TableLoader:
         self._names: Sequence[str] | None = None
         self._plan = self.destination.plan
         self._load_id = load_id_of(**about)
-        self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex, self._plan.full_name)
+        self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex, self._plan.full_name, life)
         self.replaces = plan.mode == REPLACE_WINDOW
         self.appends = plan.mode == APPEND
 

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.loading import Merged, PlacedRow, RefusedRow
-from airflow_async_rest.hooks.sql_dialects import bind_value
+from airflow_async_rest.hooks.bind_values import bind_value
 from airflow_async_rest.load.destination import Column, Destination
 from airflow_async_rest.load.filling import PLACE
 from airflow_async_rest.load.locking import lock_table
@@ -53,16 +53,21 @@ class Merging:
         """Move everything. :return: how many rows the destination took, and those that it refused.
 
         :param first: whether nothing of this load is there yet: only then a window's old rows are deleted.
+        :raises EmptyWindowError: when they would be, and none be loaded.
         """
         # Rows that are added never meet each other's; but those of a merge that deletes or updates may.
         lock_table(self._connection, self._into, shared=self._plan.mode == APPEND)
         strangers: list[RefusedRow] = []
+        deleted = 0
         if self._plan.mode == REPLACE_WINDOW:
             strangers = self._take_out_strangers()
             if first:
-                self._empty_window()
+                deleted = self._empty_window()
         refused = self._insert_all() if self._staging.columns else []
-        return Merged(self._loaded, strangers + refused, self._vanished(len(refused)))
+        merged = Merged(self._loaded, strangers + refused, self._vanished(len(refused)))
+        if deleted and not self._plan.allow_empty_window and self._is_window_empty():
+            raise EmptyWindowError(self._what_would_be_lost(deleted, merged))
+        return merged
 
     def _vanished(self, refused: int) -> int:
         """Count the rows that the database has neither taken nor refused."""
@@ -73,6 +78,32 @@ class Merging:
         if self._plan.mode == UPSERT:
             self._take_out_repeated()
         return max(0, self._staging.count() - self._loaded - refused)
+
+    def _is_window_empty(self) -> bool:
+        if self._loaded:
+            return False
+        # A trigger may have put rows into the table's children, which the database does not count as inserted.
+        where, binds = self._in_window()
+        query = f"SELECT count(*) FROM {self._into} WHERE {where}"
+        return not self._connection.execute(text(query), binds).scalar_one()
+
+    def _what_would_be_lost(self, deleted: int, merged: Merged) -> str:
+        if merged.refused:
+            why = (
+                f"the database refuses all that came, the first one with: {merged.refused[0].words} Mend the table, or "
+                "what makes the rows, and clear the task."
+            )
+        elif merged.vanished:
+            why = (
+                "the database takes all that came without an error, and has none of it: a trigger, a rule or a policy "
+                "of the table drops it. Mend that, and clear the task."
+            )
+        else:
+            why = "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
+        return (
+            f"load_mode='replace_window': {deleted} rows that {self._plan.full_name} has in the window would be "
+            f"deleted, and none loaded; nothing is changed: {why}"
+        )
 
     def _in_window(self) -> tuple[str, dict[str, Any]]:
         window, dialect = self._plan.window, self._connection.dialect.name
@@ -89,10 +120,10 @@ class Merging:
             start, end = (f"TO_TIMESTAMP({bind}, '{_ORACLE_TIMES}')" for bind in (start, end))
         return f"{column} >= {start} AND {column} < {end}", binds
 
-    def _empty_window(self) -> None:
+    def _empty_window(self) -> int:
         where, binds = self._in_window()
         try:
-            self._run(f"DELETE FROM {self._into} WHERE {where}", binds)
+            return self._run(f"DELETE FROM {self._into} WHERE {where}", binds)
         except Exception as error:
             if not is_refusal(error, self._connection.dialect):
                 raise

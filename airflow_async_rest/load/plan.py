@@ -18,6 +18,7 @@ class LoadPlan:
 
     :param schema: None: the connection's own.
     :param window: whose rows are replaced; only with ``window_column``.
+    :param allow_empty_window: whether its rows may be deleted where there are none to be loaded.
     :param conflict_key: columns by which a row is known to be there already; only for an upsert.
     """
 
@@ -27,6 +28,7 @@ class LoadPlan:
     window_column: str | None = None
     window: Window | None = None
     conflict_key: tuple[str, ...] = ()
+    allow_empty_window: bool = False
 
     @property
     def full_name(self) -> str:
@@ -41,6 +43,7 @@ def make_plan(
     window_column: Any,
     window: Window | None,
     conflict_key: str | Sequence[str] | None,
+    allow_empty_window: bool = False,
 ) -> LoadPlan:
     """Read the arguments of a load.
 
@@ -53,16 +56,24 @@ def make_plan(
         raise ConfigurationError(f"load_mode={load_mode!r}: write one of {', '.join(MODES)}.")
     _check_pair(load_mode, REPLACE_WINDOW, "window_column", window_column, "the column that tells a row's window")
     _check_pair(load_mode, UPSERT, "conflict_key", conflict_key, "the column or columns that identify a row")
+    if not isinstance(allow_empty_window, bool):
+        raise ConfigurationError(f"allow_empty_window={allow_empty_window!r}: write True or False.")
+    if allow_empty_window and load_mode != REPLACE_WINDOW:
+        raise _belongs_elsewhere("allow_empty_window", REPLACE_WINDOW, load_mode)
     if load_mode == REPLACE_WINDOW and not isinstance(window_column, str):
         raise ConfigurationError(f"window_column={window_column!r}: write a column's name.")
     keys = key_columns(conflict_key) if conflict_key else ()
     if load_mode != REPLACE_WINDOW:
         return LoadPlan(table, schema or None, load_mode, conflict_key=keys)
-    return LoadPlan(table, schema or None, load_mode, window_column, window)
+    return LoadPlan(table, schema or None, load_mode, window_column, window, allow_empty_window=allow_empty_window)
 
 
 def _check_pair(mode: str, its_mode: str, argument: str, value: Any, what: str) -> None:
     if mode == its_mode and not value:
         raise ConfigurationError(f"load_mode={its_mode!r} needs {argument}=: {what}.")
     if mode != its_mode and value:
-        raise ConfigurationError(f"{argument} belongs to load_mode={its_mode!r}, and it is {mode!r}: leave it out.")
+        raise _belongs_elsewhere(argument, its_mode, mode)
+
+
+def _belongs_elsewhere(argument: str, its_mode: str, mode: str) -> ConfigurationError:
+    return ConfigurationError(f"{argument} belongs to load_mode={its_mode!r}, and it is {mode!r}: leave it out.")

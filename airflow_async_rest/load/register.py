@@ -44,12 +44,16 @@ class Register:
     :param load_id: the line that is ours.
     :param mark: of this try; another's is another.
     :param destination: what is loaded.
+    :param life: of the run, which its checkpoints have; None where it is not known.
     """
 
-    def __init__(self, schema: str | None, load_id: str, mark: str, destination: str = "") -> None:
+    def __init__(
+        self, schema: str | None, load_id: str, mark: str, destination: str = "", life: str | None = None
+    ) -> None:
         self._load_id = load_id
         self._mark = mark
         self._destination = destination
+        self._life = life
         self._schema = schema
         self._table = Table(
             NAME,
@@ -86,8 +90,10 @@ class Register:
                 raise
 
     def take_over(self, connection: Connection) -> Earlier | None:
-        """Put our mark on the load's line, and read it; committed. :return: None when there is no line.
+        """Put our mark on the load's line, and read it; committed.
 
+        :return: None when there is no line, or one of another life of the run: what that has staged is stale, and what
+            it has loaded is not ours.
         :raises ConfigurationError: when it says what this version of the package does not know.
         """
         # As of now, lest it be taken for abandoned while it goes on.
@@ -99,6 +105,10 @@ class Register:
         query = select(columns.checkpoint, columns.state, columns.rows_loaded).where(self._ours)
         line = connection.execute(query).one()
         connection.commit()
+        checkpoint = _parsed(line.checkpoint)
+        its_life = checkpoint.pop("life", None) if isinstance(checkpoint, dict) else None
+        if self._life and its_life and its_life != self._life:
+            return None
         try:
             state = LoadState(line.state)
         except ValueError:
@@ -106,7 +116,7 @@ class Register:
                 f"the table {NAME} says of this load that it is {line.state!r}, which this version of the package does "
                 "not know: go on with the version that has begun it, or delete its line, and it begins anew."
             ) from None
-        return Earlier(_parsed(line.checkpoint), state, line.rows_loaded)
+        return Earlier(checkpoint, state, line.rows_loaded)
 
     def put_aside(self, connection: Connection) -> str | None:
         """Keep the line that a task has of a table it loaded before, and take out that of the one it loads now.
@@ -147,8 +157,9 @@ class Register:
 
         :raises LoadError: when another try has taken over.
         """
+        life = {"life": self._life} if self._life else {}
         values = {
-            "checkpoint": json.dumps(checkpoint, separators=(",", ":")),
+            "checkpoint": json.dumps({**checkpoint, **life}, separators=(",", ":")),
             "state": state.value,
             "rows_loaded": loaded,
             "updated_at": _now(),

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
-from airflow_async_rest.core.dead_letters import parse_exactly
+from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.loading import PlacedRow, RefusedRow
 from airflow_async_rest.load.column_sets import SETS, ColumnSets
 from airflow_async_rest.load.destination import Column, Destination

@@ -1,16 +1,39 @@
 """How the operators' templates are rendered."""
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_async_rest.core.errors import ConfigurationError
+
 if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
 _BOM = "\ufeff"
+# Python needs some hundred bytes for each character of a list that it reads; this is 8,000 long URIs.
+_LONGEST_LIST = 1_000_000
+
+
+def list_in(text: str, argument: str) -> Any:
+    """Return the list that a template has made a text of.
+
+    :raises ConfigurationError: when it is none, or too long or nested too deep to be read within bounds.
+    """
+    if len(text) > _LONGEST_LIST:
+        raise ConfigurationError(
+            f"{argument} is a text of {len(text)} characters, which a template made of a list; at most {_LONGEST_LIST} "
+            "are read. Give the list itself: upstream.output, or render_template_as_native_obj=True of the DAG."
+        )
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        raise ConfigurationError(
+            f"{argument}={text!r:.200} begins as a list does, and cannot be read as one."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -37,18 +60,67 @@ class TextKeepingOperator(BaseOperator):
         jinja_env: "jinja2.Environment | None" = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """Render a template, or all in a collection. A mark of byte order, with which files may begin, is left out."""
-        from jinja2 import Undefined  # noqa: PLC0415
+        """Render a template, or all in a collection. A mark of byte order, with which files may begin, is left out.
+
+        Airflow keeps what is rendered, without the secrets that it knows: it is told how they are spelled there.
+
+        :raises ConfigurationError: when a file is not in UTF-8.
+        """
+        from airflow_async_rest.hooks.connection_secrets import mask_in_rendered  # noqa: PLC0415
+
+        rendered = self._render_as_text(content, context, jinja_env, seen_oids)
+        if isinstance(rendered, str) and rendered != content:
+            mask_in_rendered(rendered)
+        return rendered
+
+    def _render_as_text(
+        self,
+        content: Any,
+        context: "Context",
+        jinja_env: "jinja2.Environment | None" = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
         from jinja2.nativetypes import NativeEnvironment  # noqa: PLC0415
 
         environment = jinja_env or self.get_template_env()
         if not isinstance(content, str):
             return super().render_template(content, context, environment, seen_oids)
-        if not isinstance(environment, NativeEnvironment):
-            return super().render_template(content, context, environment, seen_oids).removeprefix(_BOM)
         is_file = content.endswith(tuple(self.template_ext))
-        template = environment.get_template(content) if is_file else environment.from_string(content)
-        nodes = list(template.generate(context))
-        if len(nodes) == 1 and not isinstance(nodes[0], str | Undefined):
-            return nodes[0]
-        return "".join(map(str, nodes)).removeprefix(_BOM)
+        try:
+            if not isinstance(environment, NativeEnvironment):
+                rendered = super().render_template(content, context, environment, seen_oids)
+            elif is_file:
+                rendered = _concatenated(environment.get_template(content), context)
+            else:
+                rendered = _rendered_natively(environment, content, context)
+        except UnicodeDecodeError as error:
+            raise _not_in_utf_8(content) from error
+        if is_file and "\0" in rendered:  # as plain letters are in UTF-16
+            raise _not_in_utf_8(content)
+        return rendered.lstrip(_BOM) if isinstance(rendered, str) else rendered
+
+
+def _rendered_natively(environment: "jinja2.Environment", text: str, context: "Context") -> Any:
+    """Render a text; an expression that stands alone gives its object."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    body = environment.parse(text).body
+    if len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1:
+        try:
+            return body[0].nodes[0].as_const()  # which would be a text when it is rendered
+        except nodes.Impossible:
+            pass
+    return _concatenated(environment.from_string(text), context)
+
+
+def _concatenated(template: "jinja2.Template", context: "Context") -> Any:
+    from jinja2 import Undefined  # noqa: PLC0415
+
+    parts = list(template.generate(context))
+    if len(parts) == 1 and not isinstance(parts[0], str | Undefined):
+        return parts[0]
+    return "".join(map(str, parts))
+
+
+def _not_in_utf_8(file: str) -> ConfigurationError:
+    return ConfigurationError(f"the file {file!r} is not in UTF-8: save it as UTF-8.")

@@ -1,17 +1,24 @@
 """ReplayDeadLettersOperator: what failed, sent again as it was."""
 
-import ast
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.operators.rendering import TextKeepingOperator, list_in
+from airflow_async_rest.operators.upstream_reports import (
+    Reports,
+    find_reports,
+    find_task,
+    leaves_reports,
+    parse_of,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,15 +26,29 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pipeline import StopSwitch
 
 
+class _NotGiven(Enum):
+    """Null is an answer of its own."""
+
+    NOT_GIVEN = "not given"
+
+
+NOT_GIVEN = _NotGiven.NOT_GIVEN
+
+
 class ReplayDeadLettersOperator(TextKeepingOperator):
     """Sends dead letters again: the same requests, with the same idempotency keys.
 
     What is delivered is marked as resolved in its folder, so that another replay sends only the rest. It
     returns a report like ``SqlToRestOperator``'s; ``dead_letters`` in it is null when nothing failed again. It fails
-    when some did, and when a task right before it had stopped early: rows that were never read are in no dead letter.
+    when some did, and when a task that it is for, or right after, had stopped early or left no report: rows that were
+    never read are in no dead letter.
 
-    :param dead_letters: one folder URI, a list of them (mapped tasks), or null: then there is nothing to do.
-        Usually ``"{{ ti.xcom_pull('post_sensors')['dead_letters'] }}"``. (templated)
+    :param of: the tasks of this DAG whose dead letters are sent again: a task's whole id (with its task groups), the
+        task itself, or a list of them. Of a mapped task all windows of this run are meant; where both are in one mapped
+        task group, the one of the same map index. A task that is given itself comes before the replay; an id sets no
+        order. Write ids in ``partial()``. Give this, or ``dead_letters``.
+    :param dead_letters: one folder URI, a list of them, or null: then there is nothing to do. For dead letters of other
+        runs, as a report's ``dead_letters`` names their folder. (templated)
     :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
     :param reasons: only those that failed for one of these, such as ``["http_503", "timeout"]``. Default: all.
         (templated)
@@ -51,7 +72,8 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
     def __init__(
         self,
         *,
-        dead_letters: str | Sequence[str] | None,
+        of: Any = None,
+        dead_letters: str | Sequence[str] | _NotGiven | None = NOT_GIVEN,
         http_conn_id: str = "async_rest_default",
         reasons: Sequence[str] | None = None,
         preview: bool = False,
@@ -66,7 +88,15 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(trigger_rule=trigger_rule, **kwargs)
-        self.dead_letters = dead_letters
+        if (of is None) is (dead_letters is NOT_GIVEN):
+            raise ConfigurationError(
+                "write of= with the task whose dead letters are sent again, or dead_letters= with their folder's URI."
+            )
+        self.of: list[str] = []
+        if of is not None:
+            self.of, tasks = parse_of(of)
+            self.set_upstream(tasks)
+        self.dead_letters = None if dead_letters is NOT_GIVEN else dead_letters
         self.http_conn_id = http_conn_id
         self.reasons = reasons
         self.preview = preview
@@ -89,11 +119,14 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         started = time.monotonic()
         self._stop = StopSwitch()
         with runtime.airflow_errors():
-            uris, reasons = folder_uris(self.dead_letters), self._reasons()
+            reports = self._reports(context)
+            uris, reasons = self._folders(reports), self._reasons()
             if not isinstance(self.preview, bool):
                 raise ConfigurationError(f"preview={self.preview!r}: write True or False; it is not templated.")
             if self.preview:
-                return self._preview(uris, reasons)
+                report = self._preview(uris, reasons)
+                self._check(context, report, reports)
+                return report
             sending = jobs.Sending(
                 endpoint="",
                 headers=self.headers,
@@ -111,7 +144,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         if reasons is not None and not report["read"]:
             self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))
         with runtime.airflow_errors():
-            self._check_upstream(context, report)
+            self._check(context, report, reports + self._reports_right_before(context))
         return report
 
     def on_kill(self) -> None:
@@ -119,23 +152,35 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         if self._stop is not None:
             self._stop.pull(KilledError("the task was killed; a retry sends the dead letters that are left"))
 
-    def _check_upstream(self, context: "Context", report: dict[str, Any]) -> None:
+    def _folders(self, reports: Sequence[Reports]) -> list[str]:
+        if not self.of:
+            return folder_uris(self.dead_letters)
+        return folder_uris([uri for each in reports for one in each.found for uri in folder_uris(one["dead_letters"])])
+
+    def _reports(self, context: "Context") -> list[Reports]:
+        """Find what the tasks report that this is for."""
+        return [find_reports(context["ti"], find_task(self.dag, task_id)) for task_id in self.of]
+
+    def _reports_right_before(self, context: "Context") -> list[Reports]:
+        """Find what the other tasks right before this one report; of tasks of any kind, where they do."""
+        tasks = [self.dag.get_task(task_id) for task_id in sorted(self.upstream_task_ids.difference(self.of))]
+        found = [find_reports(context["ti"], task) for task in tasks]
+        return [
+            each if leaves_reports(task) else replace(each, missing=[]) for task, each in zip(tasks, found, strict=True)
+        ]
+
+    def _check(self, context: "Context", report: dict[str, Any], reports: Sequence[Reports]) -> None:
         """Check that nothing is missing but what was dead: the state of a DAG's last task is that of its run.
 
-        :raises FailuresError: when a task right before this one did not read its rows to the end.
+        :raises FailuresError: when a task before this one did not read its rows to the end, or nobody knows.
         """
-        for task_id in sorted(self.upstream_task_ids):
-            pulled = context["ti"].xcom_pull(task_ids=task_id)
-            reports = [pulled] if isinstance(pulled, Mapping) else pulled if isinstance(pulled, Sequence) else []
-            stopped = [r for r in reports if isinstance(r, Mapping) and r.get("complete") is False]
-            if stopped:
-                if self.do_xcom_push:  # Airflow does so for a task that succeeds only
-                    context["ti"].xcom_push(key="return_value", value=report)
-                raise FailuresError(
-                    f"the dead letters are sent, but task {task_id!r} stopped before it had read all its rows "
-                    f"({len(stopped)} window{'' if len(stopped) == 1 else 's'}): clear that task, and it goes on there",
-                    permanent=True,
-                )
+        from airflow_async_rest import runtime  # noqa: PLC0415
+
+        if wrong := [text for each in reports for text in each.wrong()]:
+            if self.do_xcom_push:  # Airflow does so for a task that succeeds only
+                runtime.push_report(context["ti"], report)
+            done = "nothing is sent yet" if self.preview else "the dead letters are sent"
+            raise FailuresError(f"{done}, but {'; '.join(wrong)}", permanent=True)
 
     def _reasons(self) -> frozenset[str] | None:
         if self.reasons is None:
@@ -152,7 +197,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
             counts.update(folders.open_dead_letters(uri).read().values())
         chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
         self.log.info("Preview: %d dead letters would be sent: %s.", sum(chosen.values()), chosen or "none")
-        return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": self.dead_letters}
+        return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": uris}
 
 
 def folder_uris(value: Any) -> list[str]:
@@ -160,9 +205,8 @@ def folder_uris(value: Any) -> list[str]:
 
     :raises ConfigurationError: when it is something else.
     """
-    if isinstance(value, str) and value.startswith("["):  # a list that went through a template
-        with contextlib.suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(value)
+    if isinstance(value, str) and value.lstrip().startswith("["):  # a list that went through a template
+        value = list_in(value, "dead_letters")
     entries = [value] if isinstance(value, str) or value is None else value
     try:
         uris = [entry for entry in entries if entry not in (None, "", "None")]
@@ -170,7 +214,7 @@ def folder_uris(value: Any) -> list[str]:
         uris = [None]
     if not all(isinstance(uri, str) for uri in uris):
         raise ConfigurationError(
-            f"dead_letters={value!r}: write a folder's URI, a list of them, or null; as a report's 'dead_letters' "
+            f"dead_letters={value!r:.200}: write a folder's URI, a list of them, or null; as a report's 'dead_letters' "
             "gives it."
         )
     return list(dict.fromkeys(uris))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.operators.callbacks import after_success
 from airflow_async_rest.operators.rendering import KeptFunction, TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
 
@@ -34,12 +35,12 @@ class RestToSqlOperator(TextKeepingOperator):
         placeholders. (templated)
     :param sql_conn_id: the connection of ``sql``: any Airflow SQL connection. (templated)
     :param parameters: values of further binds of ``sql``. (templated)
-    :param chunk_size: rows of ``sql`` fetched from the cursor at a time. Default 5000.
+    :param chunk_size: rows of ``sql`` read at a time, at most: fewer where they have more than 4 MB. Default 5000.
     :param count_rows: count the rows of ``sql`` first, as in ``SqlToRestOperator``. Default False.
     :param read_only: whether ``sql`` may change nothing, as in ``SqlToRestOperator``. Default True.
     :param items: a list of dicts, or of values, which are ``{item}``; or the XCom of an upstream task. (templated)
     :param window_step: length of the steps that the window is cut into; an item has ``start``, ``end`` (ISO 8601) and
-        ``date`` (of the start, in UTC).
+        ``date`` (of the start, in the zone of ``window_timezone``). Whole days are days of that zone.
     :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
     :param endpoint: path below the connection's base URL; ``{column}`` is the item's value, percent-encoded.
         Required. (templated)
@@ -51,13 +52,20 @@ class RestToSqlOperator(TextKeepingOperator):
         function: item -> payload. Default: none. (templated)
     :param paginate: ``LinkPages()``, ``CursorPages(...)``, ``NumberedPages(...)`` or ``OffsetPages(...)``. Default:
         one answer has it all.
-    :param rows: path of the rows in the answer, such as ``"data.items"``; or a function: (payload, item) -> row, list
-        of rows, or None. Default: the answer is the list, or the row.
+    :param rows: path of the rows in the answer, such as ``"data.items"`` or, in JMESPath, ``"items[?active]"``; or a
+        function: (payload, item) -> row, list of rows, or None. Default: the answer is the list, or the row.
     :param columns: column -> path in the row (``"location.geoLabel"``), in the item (``"item.id"``), or of the window
         (``"window.start"``, ``"window.end"``), with ``base64:`` before it where that is bytes; or a list of columns
         that are called as in the rows. Default: all columns of the table that the rows have. What a row does not
         have keeps its default, or what is there.
-    :param missing_ok: whether a 404 says that there are no rows: the item is skipped. Default False: it fails.
+    :param page_rows: path of the API's rows in the answer, for the pages that go by how many there are, where ``rows``
+        is a function or an expression that makes more or fewer of them; ``""`` is the answer itself. Default: at
+        ``rows``.
+    :param missing_ok: whether a 404 to an item's first request says that there are no rows: the item is skipped.
+        Default False: it fails, as it does with a 404 to a later page, unless the page style's ``end_statuses`` has it.
+    :param empty_ok: whether an answer that has nothing, or null, at ``rows``, or no content at all, says that there
+        are no rows. Default False: it fails its item, because an API that failed may look like that.
+    :param max_pages: the most pages of an item; one that has more fails. Default 10,000, which no API means.
     :param destination_conn_id: any Airflow SQL connection; its user must be allowed to create tables. Required.
         (templated)
     :param destination_table: ``table`` or ``schema.table``; it must exist. Required. (templated)
@@ -67,9 +75,14 @@ class RestToSqlOperator(TextKeepingOperator):
     :param window_column: of ``replace_window``: the column of the destination that tells a row's window. (templated)
     :param conflict_key: of ``upsert``: the column, or columns, that identify a row; unique in the database. Of two
         rows of one load with the same key, the later one counts.
+    :param allow_empty_window: of ``replace_window``: whether the window's rows may be deleted where none are loaded.
+        Default False: that fails, and deletes nothing, because it is more often a failure of the API than the truth.
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
+    :param window_timezone: what the dates of the window are in, such as ``"Europe/Helsinki"``, and its ends where they
+        have no offset. Default: what ``window_start`` is written in, unless that is UTC, which templates write; else
+        the zone of the DAG's timetable. (templated)
     :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other.
     :param rate_limit: as in ``SqlToRestOperator``; every page counts. (templated)
     :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is an answer.
@@ -96,6 +109,7 @@ class RestToSqlOperator(TextKeepingOperator):
         "window_column",
         "window_start",
         "window_end",
+        "window_timezone",
         "rate_limit",
         "dead_letter_path",
     )
@@ -131,12 +145,17 @@ class RestToSqlOperator(TextKeepingOperator):
         paginate: "LinkPages | CursorPages | NumberedPages | OffsetPages | None" = None,
         rows: str | Callable[[Any, dict[str, Any]], Any] | None = None,
         columns: Mapping[str, str] | Sequence[str] | None = None,
+        page_rows: str | None = None,
         missing_ok: bool = False,
+        empty_ok: bool = False,
+        max_pages: int = 10_000,
         load_mode: str = "append",
         window_column: str | None = None,
         conflict_key: str | Sequence[str] | None = None,
+        allow_empty_window: bool = False,
         window_start: Any = None,
         window_end: Any = None,
+        window_timezone: Any = None,
         concurrency: int | str | None = None,
         rate_limit: str | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
@@ -146,9 +165,7 @@ class RestToSqlOperator(TextKeepingOperator):
         body_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        given = kwargs.pop("on_success_callback", None) or []
-        callbacks = [*given, _forget_load] if isinstance(given, Sequence) else [given, _forget_load]
-        super().__init__(on_success_callback=callbacks, **kwargs)
+        super().__init__(on_success_callback=after_success(kwargs, _forget_load), **kwargs)
         self.sql = sql
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
@@ -166,14 +183,19 @@ class RestToSqlOperator(TextKeepingOperator):
         self.paginate = paginate
         self.rows = rows
         self.columns = columns
+        self.page_rows = page_rows
         self.missing_ok = missing_ok
+        self.empty_ok = empty_ok
+        self.max_pages = max_pages
         self.destination_conn_id = destination_conn_id
         self.destination_table = destination_table
         self.load_mode = load_mode
         self.window_column = window_column
         self.conflict_key = conflict_key
+        self.allow_empty_window = allow_empty_window
         self.window_start = window_start
         self.window_end = window_end
+        self.window_timezone = window_timezone
         self.concurrency = concurrency
         self.rate_limit = rate_limit
         self.response_check = response_check
@@ -201,6 +223,7 @@ class RestToSqlOperator(TextKeepingOperator):
                 window_column=self.window_column,
                 window=window,
                 conflict_key=self.conflict_key,
+                allow_empty_window=self.allow_empty_window,
             )
             chunks, source_parts, expected = self._source(window)
             job = fetch_jobs.table_job(
@@ -214,7 +237,10 @@ class RestToSqlOperator(TextKeepingOperator):
                     paginate=self.paginate,
                     rows=self.rows,
                     columns=self.columns,
+                    page_rows=self.page_rows,
                     missing_ok=self.missing_ok,
+                    empty_ok=self.empty_ok,
+                    max_pages=self.max_pages,
                     concurrency=self.concurrency,
                     rate_limit=self.rate_limit,
                     response_check=self.response_check,
@@ -253,7 +279,7 @@ class RestToSqlOperator(TextKeepingOperator):
     def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
         """Give the items, what tells them from others, and what knows how many there are."""
         from airflow_async_rest import fetch_jobs  # noqa: PLC0415
-        from airflow_async_rest.hooks.sql_dialects import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.hooks.bind_values import check_parameters  # noqa: PLC0415
 
         if self.sql is not None:
             hook, binds = self._sql_hook(), check_parameters(self.parameters)
@@ -264,7 +290,8 @@ class RestToSqlOperator(TextKeepingOperator):
             return fetch_jobs.ReadFirst.where_needed(chunks), about, lambda: chunks.expected
         if self.window_step is not None and window is not None:
             steps = fetch_jobs.window_steps(window, self.window_step)
-            return steps, ("window_step", self.window_step), steps.expected
+            zone = () if str(window.zone) == "UTC" else (str(window.zone),)
+            return steps, ("window_step", self.window_step, *zone), steps.expected
         given = fetch_jobs.given_items(self.items)
         return given, ("items",), given.expected
 
@@ -278,14 +305,14 @@ class RestToSqlOperator(TextKeepingOperator):
                 "exactly one of sql= (and sql_conn_id=), items=, or window_step=."
             )
         try:
-            return resolve_window(context, self.window_start, self.window_end)
+            return resolve_window(context, self.window_start, self.window_end, self.window_timezone)
         except ConfigurationError:
             if self._asks_for_window():
                 raise
             return None
 
     def _asks_for_window(self) -> bool:
-        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_styles import WINDOW_BINDS  # noqa: PLC0415
 
         return (
             self.window_step is not None
@@ -293,6 +320,7 @@ class RestToSqlOperator(TextKeepingOperator):
             or "window." in str(self.columns or "")
             or is_given(self.window_start)
             or is_given(self.window_end)
+            or is_given(self.window_timezone)
             or (self.sql is not None and not WINDOW_BINDS.isdisjoint(self._sql_hook().binds(self.sql)))
         )
 

@@ -8,6 +8,7 @@ from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.operators.callbacks import after_success
 from airflow_async_rest.operators.rendering import TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
 
@@ -42,8 +43,8 @@ class SqlToRestOperator(TextKeepingOperator):
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
-    :param chunk_size: rows fetched from the cursor at a time. Default 5000: larger ones are hardly faster, and
-        up to three chunks are in memory.
+    :param chunk_size: rows read at a time, at most: fewer where they have more than 4 MB. Default 5000: larger ones
+        are hardly faster, and up to three chunks are in memory.
     :param count_rows: count the rows first, by ``SELECT count(*)``, so that Airflow's UI shows how far
         a running task is. Default False: on PostgreSQL the planner's estimate is shown, elsewhere the rows so far.
     :param read_only: read in a transaction that may change nothing. Default True: a change would be undone at the end,
@@ -112,7 +113,7 @@ class SqlToRestOperator(TextKeepingOperator):
         body_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(on_success_callback=after_success(kwargs, _forget_checkpoint), **kwargs)
         self.sql = sql
         self.parameters = parameters
         self.sql_conn_id = sql_conn_id
@@ -142,10 +143,10 @@ class SqlToRestOperator(TextKeepingOperator):
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest import folders, jobs, runtime  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
+        from airflow_async_rest.hooks.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.hooks.sql_binds import WINDOW_BINDS  # noqa: PLC0415
-        from airflow_async_rest.hooks.sql_dialects import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.hooks.sql_styles import WINDOW_BINDS  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()
@@ -219,3 +220,13 @@ class SqlToRestOperator(TextKeepingOperator):
             if asked_for or is_given(self.window_start) or is_given(self.window_end):
                 raise
             return None
+
+
+def _forget_checkpoint(context: "Context") -> None:
+    """Remove the checkpoint, which says that all is done; Airflow calls this when it knows of the task's success."""
+    from airflow_async_rest import runtime  # noqa: PLC0415
+
+    try:
+        runtime.forget_checkpoint(context)
+    except Exception as error:  # noqa: BLE001  (the task has succeeded, and after a Clear the checkpoint is void)
+        context["task"].log.info("The checkpoint could not be removed: %s", error)

@@ -63,7 +63,7 @@ def dead_letters(
     try:
         return letters.page(folder, only, offset, limit)
     except DeadLetterStoreError as error:
-        raise HTTPException(503, f"The API server cannot read the dead letters: {error}") from error
+        raise HTTPException(503, letters.why_away(error)) from error
 
 
 @app.get("/dead-letters/download", dependencies=_MAY_SEE_LETTERS)
@@ -78,7 +78,7 @@ def download(folder: Folder, only: Only, format: Literal["jsonl", "csv"] = "json
     try:
         first = next(pieces, b"")  # a folder that cannot be read is told while there is a status to tell it by
     except DeadLetterStoreError as error:
-        raise HTTPException(503, f"The API server cannot read the dead letters: {error}") from error
+        raise HTTPException(503, letters.why_away(error)) from error
     return StreamingResponse(chain([first], pieces), media_type=kind, headers=headers)
 
 

@@ -5,6 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record, shown
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.folders import TaskScope, dead_letter_base, open_folder
+from airflow_async_rest.folders import TaskScope, dead_letter_base, lives_below, open_folder
+from airflow_async_rest.lives import MARK
 
 _LONGEST_PAYLOAD = 20_000
 _ROWS_A_CHUNK = 500
@@ -21,10 +23,11 @@ _CSV_COLUMNS = (
     *("key", "reason", "status", "attempts", "failed_at", "method", "path", "query", "idempotency_key"),
     *("response_excerpt", "payload", "row"),
 )
-# What a spreadsheet takes for the beginning of a formula.
-_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-# Of deliver() and fetch(), when a task calls them several times.
-_FURTHER_CALL = re.compile(r"/call-\d+")
+# What a spreadsheet takes for the beginning of a formula: at the beginning of a text, or after what it takes for the
+# end of a cell, which in much of Europe is a semicolon, and quotes do not help there.
+_FORMULA = re.compile(r"^(?=[\t\r\n])|(^|[;|\t\r\n])([\s\"]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+# What comes after a task instance's folder: the life of its run, and a further call of deliver() or fetch().
+_BELOW = re.compile(rf"(/{MARK.pattern})?(/call-\d+)?")
 
 
 class FolderRefusedError(Exception):
@@ -44,18 +47,22 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
     """
     if any(part in {"", ".", ".."} or set(part) & {"/", "\0"} for part in (scope.dag_id, scope.run_id, scope.task_id)):
         raise FolderRefusedError("There is no such task instance.")
-    own = scope.folder_uri(None)
-    if uri is not None and uri != own and not (uri.startswith(own) and _FURTHER_CALL.fullmatch(uri[len(own) :])):
+    try:
+        own = scope.folder_uri(None)
+        uri = uri or [own, *lives_below(own)][-1]
+    except AsyncRestError as error:
+        raise FolderAwayError(why_away(error)) from error
+    if not (uri.startswith(own) and _BELOW.fullmatch(uri[len(own) :])):
         raise FolderRefusedError(
             "These dead letters are not where [async_rest] dead_letter_path of airflow.cfg says that this task "
             "instance keeps them, as the API server reads it; only files there are shown."
         )
-    _check_links(uri or own)
+    _check_links(uri)
     try:
-        folder = open_folder(uri or own)
+        folder = open_folder(uri)
         found = bool(folder.parts())
     except AsyncRestError as error:
-        raise FolderAwayError(f"The API server cannot read the dead letters: {error}") from error
+        raise FolderAwayError(why_away(error)) from error
     if not found:
         raise FolderAwayError(
             "The API server finds no dead-letter files there. When workers run on other machines, "
@@ -64,12 +71,25 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
     return folder
 
 
+def why_away(error: BaseException) -> str:
+    """Say why dead letters cannot be read, and what to set where it is a matter of rights."""
+    words, cause = f"The API server cannot read the dead letters: {error}", error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if not isinstance(cause, PermissionError):
+        return words
+    return (
+        f"{words} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = 0640 "
+        "in the workers' airflow.cfg, and let a group that both users are in read what is there already."
+    )
+
+
 def _check_links(uri: str) -> None:
     """Check that no symbolic link leads out of the task instance's folder."""
     if uri.startswith("file://"):
         path, base = Path(uri.removeprefix("file://")), Path(dead_letter_base().removeprefix("file://"))
         relative = path.relative_to(base)
-        links = [part for part in path.glob("*.jsonl") if part.is_symlink()]
+        links = [part for part in path.glob("*.json*") if part.is_symlink()]
         if links or path.resolve() != base.resolve() / relative:
             raise FolderRefusedError("The dead-letter folder is, or has, a link to another place.")
 
@@ -137,9 +157,10 @@ def _without_payload(record: Record) -> Record:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, str):
-        return f"'{value}" if _FORMULA.match(value) else value
-    return encode_anything(value).decode()
+    if isinstance(value, int | float | Decimal):
+        return encode_anything(value).decode()
+    text = value if isinstance(value, str) else encode_anything(value).decode()
+    return _FORMULA.sub(lambda found: f"{found[0]}'", text)
 
 
 def _taken(text: io.StringIO) -> bytes:

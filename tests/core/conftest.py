@@ -76,3 +76,11 @@ def item_of():
     return lambda index=0, row=None, **parts: Item(
         index, **{"key": index, "row": row or {"id": index}, "payload": row or {"id": index}, **parts}
     )
+
+
+@pytest.fixture
+def fetch(api, item_of):
+    """Fetch one item: its outcome, and which rows came."""
+    from fetches import fetcher
+
+    return fetcher(api, item_of)

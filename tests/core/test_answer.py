@@ -16,9 +16,15 @@ def response(body, kind=JSON, status=200) -> Response:
     return Response(status, {"Content-Type": kind} if kind else {}, body, 0.01)
 
 
+def answer_of(body, rows=None, kind=JSON, **parts):
+    how = {name: parts.pop(name) for name in ("page_rows", "empty_ok") if name in parts}
+    return AnswerReader(rows, RowShape(parts.pop("columns", None)), **how).read(
+        response(body, kind, **parts), {"id": 7}
+    )
+
+
 def rows_of(body, rows=None, kind=JSON, **parts) -> list:
-    reader = AnswerReader(rows, RowShape(parts.pop("columns", None)))
-    return reader.read(response(body, kind, **parts), {"id": 7}).rows
+    return answer_of(body, rows, kind, **parts).rows
 
 
 @pytest.mark.parametrize(
@@ -49,9 +55,115 @@ def test_an_answer_is_read_as_its_content_type_says(body, kind, payload):
     assert parse_payload(response(body, kind)) == payload
 
 
+@pytest.mark.parametrize("rows", ["data.items", None, lambda payload, item: payload["items"]])
 @pytest.mark.parametrize("status", [204, 205, 304])
-def test_an_answer_without_content_has_no_rows(status):
-    assert rows_of(b"", rows="data.items", status=status) == []
+def test_an_answer_without_content_has_no_rows(status, rows):
+    assert answer_of(b"", rows=rows, status=status).count == 0
+
+
+@pytest.mark.parametrize("kind", [JSON, NDJSON, CSV, ""])
+@pytest.mark.parametrize("rows", ["data.items", None, lambda payload, item: payload["items"]])
+@pytest.mark.parametrize("body", [b"", b" \n"])
+def test_an_empty_body_says_nothing_unless_that_is_said(body, rows, kind):
+    with pytest.raises(AnswerError, match=r"has \d bytes and status 200, which does not say .* empty_ok=True it does"):
+        rows_of(body, rows, kind)
+    assert answer_of(body, rows, kind, empty_ok=True).count == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        (b"null", None),
+        (b"null", "items"),
+        (b"{}", "items"),
+        (b'{"items": null}', "items"),
+        (b'{"data": {"items": null}}', "data.items"),
+        (b'{"data": null}', "data.items"),
+        (b'{"data": {}}', "data.items[?ok]"),
+        (b'{"items": null, "errors": []}', "items"),
+        (b'{"items": null, "error": false}', "items"),
+    ],
+)
+def test_null_where_the_rows_should_be_says_nothing_unless_that_is_said(body, rows):
+    with pytest.raises(AnswerError, match="and with empty_ok=True that says that there are no rows; it begins"):
+        rows_of(body, rows)
+    assert answer_of(body, rows, empty_ok=True).count == 0 or rows.endswith("]")
+    assert rows_of(body, rows, empty_ok=True) == []
+
+
+GRAPHQL = b'{"data": {"items": null}, "errors": [{"message": "quota exceeded"}, {"message": "try later"}]}'
+
+
+@pytest.mark.parametrize("empty_ok", [True, False])
+@pytest.mark.parametrize(
+    ("body", "rows", "words"),
+    [
+        (GRAPHQL, "data.items", "errors and without data: 'quota exceeded; try later'"),
+        (GRAPHQL, None, "errors and without data: 'quota exceeded; try later'"),
+        (GRAPHQL, lambda payload, item: payload["data"]["items"] or [], "errors and without data: 'quota exceeded;"),
+        (b'{"data": null, "errors": [{"detail": "no"}]}', "data.items", "'no'"),
+        (b'{"errors": [{"title": "no"}]}', "data.items", "'no'"),
+        (b'{"errors": ["no", "way"]}', "data.items", "'no; way'"),
+        (b'{"errors": {"id": ["unknown"]}}', "data.items", "unknown"),
+        (b'{"error": {"message": "no"}}', "items", "error and without data: 'no'"),
+        (b'{"error": "no", "items": null}', "items", "error and without data: 'no'"),
+    ],
+)
+def test_errors_beside_no_data_are_an_error_with_their_words(body, rows, words, empty_ok):
+    with pytest.raises(AnswerError) as caught:
+        rows_of(body, rows, empty_ok=empty_ok)
+    assert str(caught.value).startswith("the API answers with ")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "rows", "expected"),
+    [
+        (b'{"data": {"items": [{"a": 1}]}, "errors": [{"message": "a part"}]}', "data.items", [{"a": 1}]),
+        (b'{"items": [{"a": 1}], "data": null, "error": "old"}', "items", [{"a": 1}]),
+        (b'{"id": 1, "errors": 3}', None, [{"id": 1, "errors": 3}]),
+        (b'{"data": 5, "error": "no"}', lambda payload, item: {"a": payload["data"]}, [{"a": 5}]),
+    ],
+)
+def test_errors_beside_data_are_not(body, rows, expected):
+    assert rows_of(body, rows) == expected
+
+
+SIX = b'{"data": {"items": [{"a": 1, "ok": true}, {"a": 2, "ok": false}, {"a": 3, "ok": true}]}}'
+
+
+@pytest.mark.parametrize(
+    ("rows", "page_rows", "count"),
+    [
+        ("data.items", None, 3),
+        ("data.items[?ok]", None, None),
+        ("data.items[?ok]", "data.items", 3),
+        (lambda payload, item: [], None, None),
+        (lambda payload, item: [], "data.items", 3),
+        (lambda payload, item: [], "", 1),
+        (lambda payload, item: payload["data"]["items"] * 2, "data.items", 3),
+        (lambda payload, item: payload["data"]["items"] * 2, "data[0].items || data.items", None),
+    ],
+)
+def test_the_count_is_the_apis_whatever_is_made_of_its_rows(rows, page_rows, count):
+    assert answer_of(SIX, rows, page_rows=page_rows).count == count
+    assert AnswerReader(rows, RowShape(), page_rows=page_rows).counts == (count is not None)
+
+
+def test_the_page_rows_may_be_the_answer_itself():
+    assert answer_of(b'[{"a": 1}, {"a": 2}]', lambda payload, item: payload[:1], page_rows="").count == 2
+
+
+def test_page_rows_that_are_not_there_are_an_error():
+    with pytest.raises(AnswerError, match="the answer has nothing at page_rows='items'"):
+        rows_of(SIX, lambda payload, item: [], page_rows="items")
+    assert answer_of(SIX, lambda payload, item: [], page_rows="items", empty_ok=True).count == 0
+
+
+@pytest.mark.parametrize(("argument", "value"), [("page_rows", "a..b"), ("page_rows", 5), ("empty_ok", "yes")])
+def test_how_rows_are_found_is_checked_by_name(argument, value):
+    with pytest.raises(ConfigurationError, match=argument):
+        AnswerReader(None, RowShape(), **{argument: value})
 
 
 @pytest.mark.parametrize(
@@ -63,6 +175,7 @@ def test_an_answer_without_content_has_no_rows(status):
         (b'{"a": 1}\n{"a": ', NDJSON, "cannot be read as JSON"),
         (b"\xff\xfe\x00", JSON, "cannot be read as JSON"),
         (b"[" * 100_000, JSON, "cannot be read as JSON"),
+        (b'{"a": 1e9999999999999999999}', JSON, "cannot be read as JSON"),
         (b"a,b\n1,2,3\n", CSV, "line 2 has 3 fields, and the first one 2"),
         (b"a,b\n1\n", CSV, "line 2 has 1 fields, and the first one 2"),
         (b'a,b\n1,"2', CSV, "cannot be read as CSV"),
@@ -104,7 +217,6 @@ PAYLOAD = b'{"data": {"items": [{"a": 1}, {"a": 2}], "none": null, "one": {"a": 
         ("data.items", [{"a": 1}, {"a": 2}]),
         ("data.items.1", [{"a": 2}]),
         ("data.one", [{"a": 3}]),
-        ("data.none", []),
         ("data.empty", []),
         (lambda payload, item: payload["data"]["items"], [{"a": 1}, {"a": 2}]),
         (lambda payload, item: {"a": item["id"]}, [{"a": 7}]),
@@ -134,7 +246,8 @@ async def asynchronous(payload, item):
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        ("data.missing", "the answer has nothing at rows='data.missing'"),
+        ("data.missing", "the answer has nothing at rows='data.missing', and with empty_ok=True that says"),
+        ("data.none", "the answer has null at rows='data.none', and with empty_ok=True that says"),
         ("data.items.7", "the answer has nothing at rows='data.items.7'"),
         ("data.items.0.a", "the rows of the answer are '1', which is no list of objects"),
         (lambda payload, item: [1, 2], "a row of the answer is '1', which is no object"),
@@ -197,3 +310,39 @@ def test_what_a_function_makes_of_numbers_is_its_own():
     shape = RowShape(known=["t"], texts=["t"])
     reader = AnswerReader(lambda payload, item: {"t": payload["t"] * 1.0}, shape)
     assert reader.read(response(b'{"t": 1.50}'), {}).rows == [{"t": 1.5}]
+
+
+PARTS = b'{"items": [{"t": 1.50, "n": 1.1, "ok": true}, {"t": 2.50, "n": 2.2}]}'
+
+
+@pytest.mark.parametrize(
+    ("rows", "path", "written"),
+    [
+        ("items", "t", ["1.50", "2.50"]),
+        ("items", "t || n", ["1.50", "2.50"]),
+        ("items[?ok]", "t", ["1.50"]),
+        ("items[?n == `1.1`]", "t", ["1.5"]),
+        ("items", "sum([t, n])", ["2.6", "4.7"]),
+        ("items[?n > `1.1`]", "to_string(t)", ["2.5"]),
+    ],
+)
+def test_expressions_find_the_same_rows_whatever_is_kept_as_text(rows, path, written):
+    """A Decimal is not equal to a float, and JMESPath's functions take none for a number."""
+    shape = RowShape({"n": "n", "t": path}, known=["n", "t"], texts=["t"])
+    reader = AnswerReader(rows, shape, page_rows="items[?n == `1.1`]")
+    assert [str(row["t"]) for row in reader.read(response(PARTS), {}).rows] == written
+
+
+def test_a_number_is_read_exactly_where_the_rows_keys_are_the_columns():
+    shape = RowShape(known=["T", "n"], texts=["T"])
+    [row] = AnswerReader(None, shape).read(response(b'{"t": 1.50, "n": 1.50, "other": 1}'), {}).rows
+    assert ({name: str(value) for name, value in row.items()}, shape.ignored) == (
+        {"T": "1.50", "n": "1.5"},
+        {"other": 1},
+    )
+
+
+def test_paths_that_no_row_has_are_counted_once_for_a_row_that_is_read_twice():
+    shape = RowShape({"t": "t", "x": "x"}, known=["t", "x"], texts=["t"])
+    AnswerReader(None, shape).read(response(b'{"t": 1.50}'), {})
+    assert shape.unfound.counts == {"x": 1}

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest, fingerprint
+from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest, Try, fingerprint
+from airflow_async_rest.core.models import DeadLetter
 
 GOOD = Checkpoint("f", 10, "d", frozenset({3, 7}), {"read": 10}, ((1, 1), (1, 2), (3, 4), (3, 5)))
 
@@ -61,6 +64,12 @@ def test_many_parts_take_little_room():
 def test_many_unfinished_rows_fit_the_state_store():
     worst = Checkpoint("f" * 32, 10**9, "d" * 32, frozenset(range(10**9, 10**9 + 1000)), {}, ())
     assert len(json.dumps(worst.to_json())) < 65_535
+
+
+def test_ten_thousand_rows_whose_dead_letters_a_full_disk_refuses_fit_the_state_store():
+    worst = Checkpoint("f" * 32, 10**9, "d" * 32, frozenset(range(10**6, 2 * 10**6, 100)), {}, ())
+    assert len(json.dumps(worst.to_json())) < 65_535
+    assert through_json(worst) == worst
 
 
 @pytest.mark.parametrize(
@@ -124,3 +133,79 @@ def test_a_digest_can_be_read_and_go_on():
     digest.hexdigest()
     digest.add(b"b")
     assert digest.hexdigest() == digest_of(b"a", b"b")
+
+
+# Whose checkpoint it is, and whether it says that all is done.
+
+REPORT = {"read": 10, "delivered": 10}
+
+
+@pytest.mark.parametrize(
+    ("written_by", "report", "this_try", "done"),
+    [
+        (Try(1, (3, 3)), REPORT, Try(2, (3, 3)), True),
+        (Try(1, (3, 3)), REPORT, Try(4, (3, 3)), True),  # the push of XCom failed more than once
+        (Try(1, (3, 3)), None, Try(2, (3, 3)), False),  # it went on, or failed
+        (Try(1, (3, 3)), REPORT, Try(2, (4, 3)), False),  # a Clear
+        (Try(1, (3, 3)), REPORT, Try(2, (3, 2)), False),  # a Clear, after somebody took one of the retries away
+        (Try(1, (3, 3)), REPORT, Try(1, (3, 3)), False),  # the same try once more, as dag.test() does it
+        (Try(2, (3, 3)), REPORT, Try(1, (3, 3)), False),  # one that lives on beside its retry
+        (None, REPORT, Try(2, (3, 3)), False),
+        (Try(1, (3, 3)), REPORT, None, False),
+    ],
+)
+def test_a_later_try_of_the_same_series_has_nothing_to_do(written_by, report, this_try, done):
+    checkpoint = replace(GOOD, written_by=written_by, report=report)
+    assert checkpoint.is_done_for(this_try) is done
+    assert through_json(checkpoint) == checkpoint
+
+
+@pytest.mark.parametrize(
+    ("written_by", "success", "void"),
+    [
+        (Try(1, (3, 3)), Try(2, (3, 3)), True),  # it lived on beside its retry, which has succeeded
+        (Try(2, (3, 3)), Try(2, (3, 3)), True),
+        (Try(4, (5, 3)), Try(2, (3, 3)), False),  # after the success there was a Clear, and it failed
+        (None, Try(2, (3, 3)), True),  # of a version that did not say who wrote it
+        (Try(1, (3, 3)), None, False),
+    ],
+)
+def test_what_a_try_writes_beside_one_that_succeeded_is_void(written_by, success, void):
+    report = REPORT if success else None
+    assert replace(GOOD, written_by=written_by).is_void_after(replace(GOOD, written_by=success, report=report)) is void
+
+
+def letter_of(item_of, index, reason="http_500", **parts) -> DeadLetter:
+    return DeadLetter.of(item_of(index), reason, **parts)
+
+
+def test_what_is_in_no_part_counts_as_unfinished(item_of):
+    together = {"request": "k", "items": 2}
+    counted = replace(GOOD, totals={"read": 10, "delivered": 4, "reasons": {"http_500": 3, "http_422": 1}})
+    records = [
+        letter_of(item_of, 1, batch={"request": "other", "items": 3}),  # the others of its request are dead no more
+        letter_of(item_of, 4, "http_422", batch=together),
+        letter_of(item_of, 5, batch=together),
+        {"index": 6, "resolved": True},
+    ]
+    before = counted.before(records)
+    assert before.unfinished == {1, 3, 4, 5, 7}
+    assert before.batches == ((4, 5),)
+    assert before.resolved == {6}
+    assert before.totals == {"read": 10, "delivered": 4, "reasons": {"http_500": 1}}
+    assert through_json(before) == before
+    assert counted.before([]) == counted
+
+
+# Kept as an earlier release wrote it, which did not say who did.
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.mark.parametrize("name", ["delivery", "bulk", "fetch", "settled"])
+def test_a_checkpoint_of_an_earlier_release_is_read(name):
+    kept = json.loads((SAMPLES / f"{name}-checkpoint-version-2" / "checkpoint.json").read_text())
+    checkpoint = Checkpoint.from_json(kept)
+    assert (checkpoint.written_by, checkpoint.report, checkpoint.resolved) == (None, None, frozenset())
+    assert checkpoint.to_json() == kept
+    assert not checkpoint.is_done_for(Try(2, (3, 3)))

@@ -1,7 +1,7 @@
 import pytest
 
-from airflow_async_rest.core.columns import MISSING, RowShape, follow, parse_path
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.columns import RowShape
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 
 ITEM = {"id": 7, "of": {"city": "Brno"}, "label": "item's"}
 WINDOW = {"start": "from", "end": "to"}
@@ -11,30 +11,6 @@ ROW = {"a": 1, "location": {"label": "here", "points": [{"x": 5}]}, "item": "row
 def shaped(columns=None, row=ROW, **parts) -> dict:
     [made] = RowShape(columns, window=WINDOW, **parts).shape([row], ITEM)
     return made
-
-
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [
-        ("a", 1),
-        ("location.label", "here"),
-        ("location.points.0.x", 5),
-        ("location.points.1.x", MISSING),
-        ("location.points.x", MISSING),
-        ("location.label.0", MISSING),
-        ("none", None),
-        ("none.a", MISSING),
-        ("b", MISSING),
-    ],
-)
-def test_a_path_leads_into_json(path, found):
-    assert follow(ROW, parse_path("rows", path)) is found or follow(ROW, parse_path("rows", path)) == found
-
-
-@pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", None, 5])
-def test_what_is_no_path_is_refused_by_the_name_of_its_argument(path):
-    with pytest.raises(ConfigurationError, match="rows: .* is no path"):
-        parse_path("rows", path)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +32,7 @@ def test_what_is_no_path_is_refused_by_the_name_of_its_argument(path):
     ],
 )
 def test_a_column_is_of_the_row_the_item_or_the_window(path, value):
-    assert shaped({"c": path}) == {"c": value}
+    assert shaped({"c": path, "a": "a"}) == {"c": value, "a": 1}
 
 
 def test_columns_keep_their_order():
@@ -82,8 +58,22 @@ def test_a_table_is_told_what_is_missing_and_what_is_null(case):
 
 
 def test_each_row_has_what_it_has():
-    rows = [{"a": 1}, {"b": None}, {"a": None, "b": 2}, {}]
+    rows = [{"a": 1}, {"b": None}, {"a": None, "b": 2}]
     assert RowShape(["a", "b"], known=["a", "b"]).shape(rows, ITEM) == rows
+
+
+@pytest.mark.parametrize(
+    ("row", "made"),
+    [
+        ({"id": 1}, {"id": 1}),
+        ({"id": 1, "price (EUR)": None}, {"id": 1, "a": None}),
+        ({"id": 1, "tags": []}, {"id": 1, "b": None}),
+        ({"id": 1, "tags": ["x"]}, {"id": 1, "b": "x"}),
+    ],
+)
+def test_an_expression_is_missing_in_a_row_that_has_none_of_its_keys(row, made):
+    columns = {"id": "id", "a": '"price (EUR)"', "b": "tags[0]"}
+    assert shaped(columns, row, known=["id", "a", "b"]) == made
 
 
 def test_a_list_has_columns_of_the_row_whatever_they_are_called():
@@ -121,19 +111,101 @@ def test_a_columns_name_may_differ_from_the_tables_in_case():
 
 
 def test_the_case_of_a_path_matters():
-    assert shaped({"c": "A"}) == {"c": None}
+    assert shaped({"c": "A", "a": "a"}) == {"c": None, "a": 1}
 
 
 def test_keys_that_go_nowhere_are_counted():
     shape = RowShape({"c": "a", "l": "row.location.label", "i": "item.id"})
-    shape.shape([{"a": 1, "x": 1}, {"location": {"y": 1}, "x": 1}, {"id": 5}], ITEM)
+    shape.shape([{"a": 1, "x": 1}, {"location": {"label": 1}, "x": 1}, {"a": 1, "id": 5}], ITEM)
     assert shape.ignored == {"x": 2, "id": 1}
 
 
 def test_only_so_many_keys_are_counted_by_name():
     shape = RowShape(["a"])
-    shape.shape([{f"k{row}-{n}": 1 for n in range(10)} for row in range(100)], ITEM)
+    shape.shape([{"a": 1, **{f"k{row}-{n}": 1 for n in range(10)}} for row in range(100)], ITEM)
     assert len(shape.ignored) == 50
+
+
+ERROR = {"error": "quota exceeded"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ({"id": "item.id", "name": "name"}, ERROR),
+        ({"id": "item.id", "name": "name", "at": "window.start"}, ERROR),
+        ({"name": "location.label", "points": "location.points.0"}, {"location": {"error": "no"}}),
+        (["name", "id"], ERROR),
+        ({"name": "names[0]"}, ERROR),
+        ({"name": "names[0]", "id": "id"}, ERROR),
+        ({"name": "name"}, {}),
+    ],
+)
+def test_a_row_that_has_nothing_of_what_is_asked_for_is_none(columns, row):
+    shape = RowShape(columns, window=WINDOW)
+    with pytest.raises(AnswerError) as caught:
+        shape.shape([row], ITEM)
+    assert "has nothing that columns= asks for" in str(caught.value)
+    assert str(row) in str(caught.value)
+
+
+def test_a_row_of_which_no_key_is_a_column_is_none():
+    with pytest.raises(AnswerError, match="no key of a row .* is a column of the table, which has id, name: .*quota"):
+        RowShape(known=["id", "name"]).shape([{"id": 1}, ERROR], ITEM)
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "made"),
+    [
+        ({"name": "name", "id": "id"}, {"name": None}, {"name": None, "id": None}),
+        ({"id": "item.id"}, ERROR, {"id": 7}),
+        ({"id": "item.id", "at": "window.start"}, {}, {"id": 7, "at": "from"}),
+        ({"name": "names[0]"}, {"names": []}, {"name": None}),
+        ({"name": "names[0]", "id": "id"}, {"id": 5}, {"name": None, "id": 5}),
+        ({"count": "length(keys(@))"}, {"x": 1}, {"count": 1}),
+        (None, ERROR, ERROR),
+    ],
+)
+def test_a_row_that_has_something_is_one(columns, row, made):
+    assert shaped(columns, row) == made
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("locatoin", "location"),
+        ("Name", "name"),
+        ("location.geolabel", "location.geoLabel"),
+        ("geoLabel", "location.geoLabel"),
+        ("label", None),
+        ("location.points.0.xx", "location.points.0.x"),
+        ("points.0.lat", "location.points.0.lat"),
+        ("loc.lat", "location"),
+        ("something", None),
+        ("names[0]", "name"),
+    ],
+)
+def test_a_path_that_no_row_has_is_counted_with_the_nearest_key(path, nearest):
+    rows = [{"id": n, "name": "x", "location": {"geoLabel": "y", "points": [{"x": 1, "lat": 2}]}} for n in range(100)]
+    shape = RowShape({"id": "id", "c": path})
+    shape.shape(rows[:50], ITEM)
+    shape.shape(rows[50:], ITEM)
+    assert shape.unfound.counts == {path: 100}
+    assert shape.unfound.nearest(path) == nearest
+
+
+def test_a_path_that_one_row_has_is_found():
+    shape = RowShape({"id": "id", "a": "a", "b": "b.c", "d": "d[0]", "e": "item.e"})
+    shape.shape([{"id": 1}, {"id": 2, "a": None}, {"b": {"c": 0}}, {"id": 3, "d": []}, {"id": 4}], ITEM)
+    assert shape.unfound.counts == {}
+
+
+def test_the_count_of_rows_without_a_path_goes_on_after_a_retry():
+    shape = RowShape({"id": "id", "a": "a", "b": "b"})
+    assert shape.unfound.go_on(None) == {"id": 0, "a": 0, "b": 0}
+    counts = shape.unfound.go_on({"a": 5})
+    shape.shape([{"id": 1}], ITEM)
+    assert counts == {"a": 6}
 
 
 def test_rows_are_copies():
@@ -147,7 +219,7 @@ def test_no_rows_are_no_rows():
 
 def test_what_columns_ask_of_the_item_is_known_before_the_first_request():
     shape = RowShape({"a": "item.id", "b": "item.of.city", "c": "x", "d": "window.start"})
-    assert shape.item_columns == ("id", "of")
+    assert shape.item_columns == (("id",), ("of", "of.city"))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +265,9 @@ BASE64 = {
 @pytest.mark.parametrize("value", BASE64)
 def test_columns_may_say_that_a_text_is_base64(value):
     """What is none is no text that a column of bytes would take for what it says."""
-    shape = RowShape({"a": "base64:photo.data", "b": "base64:item.photo", "c": "photo.data"}, known=["a", "b", "c"])
-    rows = shape.shape([{"photo": {"data": value}}, {}], {"photo": value})
-    assert rows == [{"a": BASE64[value], "b": BASE64[value], "c": value}, {"b": BASE64[value]}]
-    assert shape.item_columns == ("photo",)
+    shape = RowShape(
+        {"a": "base64:photo.data", "b": "base64:item.photo", "c": "photo.data", "d": "d"}, known=list("abcd")
+    )
+    rows = shape.shape([{"photo": {"data": value}}, {"d": 1}], {"photo": value})
+    assert rows == [{"a": BASE64[value], "b": BASE64[value], "c": value}, {"b": BASE64[value], "d": 1}]
+    assert shape.item_columns == (("photo",),)

@@ -7,12 +7,12 @@ import pytest
 from airflow_async_rest.core.dead_letters import (
     RESET,
     DeadLetterFolder,
-    parse_exactly,
     refused_record,
     shown_record,
     to_record,
 )
 from airflow_async_rest.core.errors import DeadLetterStoreError
+from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.models import DeadLetter
 
 FIELDS = {
@@ -256,8 +256,12 @@ def test_an_object_store_does_as_well(letter):
     objects: dict[str, bytes] = {}
     folder = DeadLetterFolder(ObjectPath(objects, ""), 2)
     assert folder.write([letter(7)]) == (2, 1)
-    assert list(objects) == ["2-1.jsonl"]
-    assert folder.read() == {7: "http_422"}
+    assert list(objects) == ["2-1.jsonl", "parts.json"]
+    assert folder.write([letter(8)]) == (2, 2)
+    del objects["2-2.jsonl"]
+    with pytest.raises(DeadLetterStoreError, match=r"cannot be read: missing"):
+        folder.check()
+    assert DeadLetterFolder(ObjectPath({"2-1.jsonl": objects["2-1.jsonl"]}, "")).read() == {7: "http_422"}
 
 
 def test_a_record_is_shown_as_plain_json(letter):

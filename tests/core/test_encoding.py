@@ -37,6 +37,20 @@ class Colour(IntEnum):
 
 class Weight(Enum):
     UNKNOWN = NAN
+    HUGE = 2**70
+
+
+class Measured(float):
+    """As a library's number with a unit."""
+
+
+class Nanoseconds(timedelta):
+    """As pandas' Timedelta."""
+
+    nanoseconds = 7
+
+    def __neg__(self):
+        return Nanoseconds(seconds=1)
 
 
 @dataclass
@@ -133,6 +147,19 @@ def self_containing() -> list:
         (np.array(["2026-01-02T03:04:05"], dtype="datetime64[ns]"), b'["2026-01-02T03:04:05+00:00"]'),
         (np.timedelta64(90, "s"), b'"P0DT90S"'),
         (np.timedelta64(1_500_000_000, "ns"), b'"P0DT1.5S"'),
+        (np.timedelta64(1, "ns"), b'"PT0.000000001S"'),
+        (np.timedelta64(-1_500_000_001, "ns"), b'"-PT1.500000001S"'),
+        (np.timedelta64(2**62, "D"), b'"PT398449671992126314905600S"'),
+        (np.timedelta64(14, "M"), b'"P14M"'),
+        (np.timedelta64(-1, "Y"), b'"P-12M"'),
+        (np.datetime64("12026-01-02T00:00:00"), b'"12026-01-02T00:00:00"'),
+        (np.array([2**70], dtype=object), b"[1180591620717411303424]"),
+        (Nanoseconds(seconds=-1), b'"-P0DT1.000000007S"'),
+        (memoryview(b"abc")[::2], b'"YWM="'),
+        (Measured(1.5), b"1.5"),
+        (Point(2**70), b'{"x":1180591620717411303424}'),
+        ([Weight.HUGE], b"[1180591620717411303424]"),
+        ({Decimal("1.50"): 1, ip_address("::1"): 2, np.int64(3): 3, 2**70: 4}, b'{"1.50":1,"::1":2,"3":3,"1180591620717411303424":4}'),
         (array("d", [0.5]), b"[0.5]"),
         (CalendarDuration.of(timedelta(days=30), "P1M"), b'"P1M"'),
         (Range(1, 3), b'"[1,3)"'),
@@ -189,8 +216,11 @@ def test_what_databases_return_is_encoded_exactly(payload, body):
         np.datetime64("NaT"),
         np.timedelta64("NaT"),
         np.array(["NaT"], dtype="datetime64[ns]"),
-        np.timedelta64(1, "M"),
-        np.timedelta64(1, "ns"),
+        np.timedelta64(5),
+        {np.datetime64("NaT"): 1},
+        {NAT: 1},
+        {Decimal("NaN"): 1},
+        Measured("nan"),
         np.complex64(1),
         np.longdouble(1),
     ],
@@ -226,6 +256,7 @@ def test_the_refusal_names_the_column(value, beside):
         (np.datetime64("2026-07-02T03:00:00.000000001"), "2026-07-02T03:00:00.000000001+02:00"),
         (date(2026, 1, 2), "2026-01-02"),
         (time(1, 2), "01:02:00"),
+        ({datetime(2026, 1, 2): 1}, {"2026-01-02T00:00:00+01:00": 1}),
     ],
 )
 @pytest.mark.parametrize("beside", [0, 2**70])

@@ -5,96 +5,14 @@ import asyncio
 import pytest
 from aiohttp import web
 from engine import number_of
+from fetches import RETRY, pages_of
 from servers import raw_server
 
-from airflow_async_rest.core.answer import AnswerReader
-from airflow_async_rest.core.client import ClientSettings, RestClient
-from airflow_async_rest.core.columns import RowShape
-from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedError
-from airflow_async_rest.core.excerpts import Excerpts
-from airflow_async_rest.core.exchange import Exchange
-from airflow_async_rest.core.fetch_request import FetchRequestBuilder
-from airflow_async_rest.core.fetching import Fetching, FetchPlan
 from airflow_async_rest.core.models import DeadLetter, Delivered, Skipped, Verdict
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage
-from airflow_async_rest.core.rate_limit import RateLimiter
-from airflow_async_rest.core.report import Meter
-from airflow_async_rest.core.request import EndpointTemplate, Identity
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.sender import Sender
 
 pytestmark = pytest.mark.anyio
-RETRY = RequestRetry(max_attempts=3, backoff_base_seconds=0.001)
-
-
-@pytest.fixture
-def fetch(api, item_of):
-    """Fetch one item: its outcome, and how many rows came, or which ones."""
-
-    async def one(
-        pages=None,
-        *,
-        rows="items",
-        url=None,
-        settings=None,
-        response_check=None,
-        missing_ok=False,
-        settled=None,
-        **parts,
-    ):
-        builder = {"endpoint": "x/{id}", "method": "GET", "query": None, "body": None, **parts}
-        connection = ClientSettings(f"{url or api.url}/api", secrets=frozenset({"s3cret"}), **(settings or {}))
-        plan = FetchPlan(
-            builder=FetchRequestBuilder(
-                base_url=connection.base_url,
-                encode=json_encoder(),
-                identity=Identity(),
-                **{**builder, "endpoint": EndpointTemplate(builder["endpoint"])},
-            ),
-            pages=pages or OnePage(),
-            reader=AnswerReader(rows, RowShape()),
-            missing_ok=missing_ok,
-        )
-        async with RestClient(connection, 1) as client:
-            sender = Sender(client=client, limiter=RateLimiter(None), retry=RETRY, meter=Meter())
-            exchange = Exchange(
-                sender=sender,
-                retry=RETRY,
-                response_check=response_check,
-                excerpts=Excerpts(connection),
-                on_uncertain=lambda request: None,
-                needs_body=True,
-            )
-            item = item_of(7, {"id": 7})
-            item.settled = settled
-            outcome, found = await Fetching(plan, exchange).fetch(item)
-        return outcome, [row["n"] for row in found]
-
-    return one
-
-
-def pages_of(*sizes, link=None, cursor=None, ignored=False):
-    """Answer with one page after the other, whatever style asks for them; rows have numbers: ``{"n": 0}``."""
-
-    def answer(seen):
-        asked = dict(pair.split("=") for pair in seen.query.split("&") if pair)
-        asked |= seen.json() if seen.body else {}
-        number = int(asked.get("page", asked.get("cursor", 1))) - 1
-        if "offset" in asked:
-            number = [sum(sizes[:count]) for count in range(len(sizes) + 1)].index(int(asked["offset"]))
-        number = 0 if ignored else number
-        size = sizes[number] if number < len(sizes) else 0
-        first = sum(sizes[:number])
-        body = {"items": [{"n": first + n} for n in range(size)], "pages": len(sizes), "total": sum(sizes)}
-        headers = {}
-        if number + 1 < len(sizes):
-            target = f"{link}page={number + 2}"
-            body |= {"next": target if link else None, "cursor": str(number + 2)}
-            headers = {"Link": f'<{target}>; rel="next"'} if link else {}
-        return web.json_response(body, headers=headers)
-
-    return answer
 
 
 STYLES = [
@@ -216,12 +134,6 @@ async def test_a_404_is_no_rows_where_that_is_said(api, fetch, missing_ok, outco
     assert (getattr(found[0], "reason", found[0]), found[1]) == (outcome, rows)
 
 
-async def test_a_404_after_the_last_page_is_its_end_where_that_is_said(api, fetch):
-    good = pages_of(2, 2)
-    api.answer = lambda seen: 404 if seen.query == "page=3" else good(seen)
-    assert await fetch(NumberedPages(), missing_ok=True) == (Delivered(7, 3), [0, 1, 2, 3])
-
-
 @pytest.mark.parametrize(
     "style", [OnePage(), NumberedPages(), NumberedPages(pages="n"), OffsetPages(total="n"), LinkPages()]
 )
@@ -233,7 +145,7 @@ async def test_no_content_is_no_rows(api, fetch, style):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (web.Response, "of 0 bytes and content type 'unknown'"),
+        (web.Response, "has 0 bytes and status 200, which does not say that there are no rows"),
         (lambda: web.Response(text="<html>s3cret", content_type="text/html"), "it begins '<html>***'"),
         (lambda: web.json_response({"other": []}), "the answer has nothing at rows='items'"),
         (lambda: web.json_response({"items": 5}), "which is no list of objects"),

@@ -32,3 +32,8 @@ def test_a_body_is_not_called_compressed(value):
 @pytest.mark.parametrize("headers", [{"Content-Encoding": "identity"}, {"Content-Encoding": "utf-8"}, {"X": "gzip"}])
 def test_what_is_true_of_a_body_may_be_said(headers):
     check_content_encoding(headers, "headers")
+
+
+def test_half_a_surrogate_pair_is_refused_before_anything_is_sent():
+    with pytest.raises(ConfigurationError, match="^headers: the value of 'X-Team' has half a surrogate pair"):
+        check_headers({"X-Team": "a\ud800"}, "headers")

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 import threading
+import tracemalloc
 
 import pytest
 from engine import Rows, Store, counts, make_job, replay_folder, run
@@ -18,8 +19,9 @@ from airflow_async_rest.core.errors import (
     MostlyFailingError,
     StoppedError,
 )
+from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.settings import parse_max_failures
+from airflow_async_rest.core.settings import ClientSettings, parse_max_failures
 from airflow_async_rest.core.source import RowSource
 
 
@@ -248,6 +250,7 @@ def test_a_start_over_makes_earlier_dead_letters_void_even_unreadable_ones(api, 
 
 
 def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
     monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.01)
     store, writing = Store(), threading.Event()
 
@@ -411,3 +414,28 @@ def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api
     assert set(rows) <= delivered
     assert counts(report) == [len(rows), len(rows), 0, 0]
     assert DeadLetterFolder(tmp_path).read() == {}
+
+
+def test_dead_letters_with_large_bodies_are_written_before_the_interval_is_over(api, tmp_path):
+    rows = Rows(150)
+    large = RowSource(rows, key=("id",), transform=lambda row: {**row, "v": "x" * 100_000})
+    api.answer = lambda seen: 422
+    with pytest.raises(FailuresError):
+        run(make_job(api, tmp_path, source=large), Store())
+    sizes = [part.stat().st_size for part in tmp_path.glob("*.jsonl")]
+    assert sum(sizes) > 150 * 100_000
+    assert len(sizes) >= 2  # one, if they waited
+
+
+def test_of_a_large_answer_only_the_beginning_is_read_for_a_dead_letter(response_of, request_of):
+    settings = ClientSettings("http://127.0.0.1", secrets=frozenset({"s3cr3t"}))
+    response = response_of(400, b"no s3cr3t " + b"x" * 5_000_000)
+    tracemalloc.start()
+    try:
+        text = Excerpts(settings).of(request_of(), response, "why")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert text.startswith("why; no *** xxx")
+    assert len(text) == 500
+    assert peak < 1_000_000

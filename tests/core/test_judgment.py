@@ -15,6 +15,9 @@ from airflow_async_rest.core.retry import RequestRetry
         (["answer_unreadable"], True, "before a replay with reasons=['answer_unreadable'] sends them again"),
         (["encode", "endpoint"], True, "None of them can be made a request"),
         (["http_503", "encode"], False, "A retry sends only these again; or replay the dead letters"),
+        (["transform"], False, "A retry makes requests of these once more; a replay cannot"),
+        (["transform", "encode"], False, "A retry makes requests of these once more; a replay cannot"),
+        (["transform", "http_503"], False, "A retry sends only these again; or replay the dead letters"),
         (["not_stored"], False, "A retry sends only these again; or replay the dead letters"),
     ],
 )

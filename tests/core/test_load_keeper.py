@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import threading
 from collections import Counter
 from itertools import count
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from engine import Database, Rows, Store, make_fetch_job, number_of, rows_of, run
 
+from airflow_async_rest.core.checkpoint import Try
 from airflow_async_rest.core.columns import RowShape
 from airflow_async_rest.core.dead_letters import DeadLetterFolder
 from airflow_async_rest.core.errors import (
@@ -23,7 +26,7 @@ from airflow_async_rest.core.errors import (
     StoppedError,
 )
 from airflow_async_rest.core.job import JobRun
-from airflow_async_rest.core.loading import LoadState, item_of
+from airflow_async_rest.core.loading import Earlier, LoadState, PlacedRow, item_of, place_of
 from airflow_async_rest.core.pages import NumberedPages
 from airflow_async_rest.core.pipeline import StopSwitch
 
@@ -366,6 +369,7 @@ class Failing(DeadLetterFolder):
 
 def test_dead_letters_that_can_be_written_a_little_later_lose_no_rows(fetch, database, api, tmp_path, monkeypatch):
     monkeypatch.setattr("airflow_async_rest.core.loading.CHUNK_ROWS", 1000)
+    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
     folder = Failing(tmp_path, 1)
     folder.times, folder.failed = 1, threading.Event()
 
@@ -383,13 +387,42 @@ def test_dead_letters_that_can_be_written_a_little_later_lose_no_rows(fetch, dat
 def test_dead_letters_that_cannot_be_written_end_the_job_before_memory_does(fetch, database, api, tmp_path):
     folder = Failing(tmp_path, 1)
     folder.times = 10**9
-    api.answer = failing(0, 1)
+    api.answer = failing(*range(100))
     with pytest.raises(DeadLetterStoreError, match="the storage is away"):
-        fetch(10_000, max_failures=2, folder=folder)
+        fetch(10_000, max_failures=100, folder=folder)
     assert len(api.seen) < 5_000
     api.answer = rows_of
     assert account(fetch(100)) == (100, 100, 0, 0, 0)
     assert ids(database) == expected_ids(range(100))
+
+
+def test_a_retry_after_a_full_disk_fetches_only_what_failed(fetch, database, api, tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.loading.CHUNK_ROWS", 1000)  # all at the end
+    folder = Failing(tmp_path, 1)
+    folder.times = 10**9
+    api.answer = failing(5, 7)
+    with pytest.raises(DeadLetterStoreError, match="2 dead letters are not written"):
+        fetch(max_failures=2, folder=folder)
+    assert database.checkpoint["unfinished"] == [5, 7]
+    assert (database.checkpoint["totals"]["reasons"], database.rows) == ({}, [])
+    api.reset()
+    api.answer = failing(7)
+    assert account(fetch(max_failures=2)) == (60, 59, 1, 0, 0)
+    assert sorted(map(number_of, api.seen)) == [5, 7]
+    assert ids(database) == expected_ids(set(range(60)) - {7})
+    assert DeadLetterFolder(tmp_path).read() == {7: "http_500"}
+
+
+def test_a_retry_goes_on_from_the_checkpoint_of_an_earlier_release(fetch, database, api, tmp_path):
+    sample = Path(__file__).parent / "samples" / "fetch-checkpoint-version-2"
+    (tmp_path / "1-1.jsonl").write_bytes((sample / "1-1.jsonl").read_bytes())
+    done = [item for item in range(40) if item != 3]
+    rows = [{"id": f"{item}-{n}", "item": item, "day": "this"} for item in done for n in range(2)]
+    database.staged = [PlacedRow(place_of(row["item"], number % 2), row) for number, row in enumerate(rows)]
+    database.line = Earlier(json.loads((sample / "checkpoint.json").read_text()), LoadState.STAGING, 0)
+    assert account(fetch()) == (60, 60, 0, 0, 0)
+    assert sorted(map(number_of, api.seen)) == [3, *range(40, 60)]
+    assert ids(database) == expected_ids(range(60))
 
 
 def test_an_answer_to_a_commit_that_is_lost_doubles_nothing(fetch, database):
@@ -681,6 +714,19 @@ def test_a_load_that_is_done_but_for_what_is_no_longer_accepted_goes_on(fetch, d
     assert ids(database) == expected_ids(range(60))
 
 
+@pytest.mark.parametrize(("mode", "fetched"), [("upsert", 60), ("replace", 60), ("append", 0)])
+def test_a_clear_loads_again_what_is_done_unless_it_would_be_there_twice(fetch, database, api, mode, fetched, lines):
+    database.mode = mode
+    fetch(this_try=Try(1, (3, 3)))  # its success did not get through, or the register's line could not be removed
+    api.reset()
+    assert account(fetch(this_try=Try(2, (3, 3)))) == (60, 60, 0, 0, 0)
+    assert api.seen == []
+    assert account(fetch(this_try=Try(3, (5, 3)), log=lines.log)) == (60, 60, 0, 0, 0)
+    assert len(api.seen) == fetched
+    assert ids(database) == expected_ids(range(60))
+    assert ("all is loaded already" in lines.texts[0]) is not bool(fetched)
+
+
 @pytest.mark.parametrize("mode", ["upsert", "replace"])
 def test_another_job_in_the_place_of_one_that_is_done_begins_anew(fetch, database, api, mode):
     database.mode = mode
@@ -743,6 +789,41 @@ def test_lost_dead_letters_are_no_reason_after_a_kill_either(fetch, database, ap
     api.answer = rows_of
     assert account(fetch()) == (60, 60, 0, 0, 0)
     assert ids(database) == expected_ids(range(60))
+
+
+@pytest.mark.parametrize(("status", "expected"), [(500, (60, 60, 0, 0, 0)), (404, (60, 59, 0, 1, 0))])
+def test_lost_dead_letters_are_no_reason_after_a_full_disk_either(fetch, database, api, tmp_path, status, expected):
+    """What could not be written of item 7, the checkpoint says: that it is unfinished, or no longer dead."""
+    api.answer = failing(7)
+    with pytest.raises(FailuresError):
+        fetch()
+    folder = Failing(tmp_path, 2)
+    folder.times = 10**9
+    api.answer = failing(7, status=status)
+    with pytest.raises(DeadLetterStoreError):
+        fetch(folder=folder, missing_ok=True)
+    LOST["the folder"](tmp_path)
+    api.answer = rows_of
+    api.reset()
+    assert account(fetch(missing_ok=True)) == expected
+    assert list(map(number_of, api.seen)) == ([7] if status == 500 else [])
+
+
+def test_an_item_that_is_no_longer_dead_is_not_dead_again_where_its_letter_is_lost(fetch, database, api, tmp_path):
+    some_fail = failing(7)
+    api.answer = lambda seen: "hang" if number_of(seen) >= 30 else some_fail(seen)
+    with pytest.raises(KilledError):
+        fetch(stop=stop_at(lambda: api.wait_for(lambda api: api.in_flight == 4 and len(api.seen) == 34)))
+    database.before = raising(LoadError("killed"), ("commit", 2))
+    api.answer = failing(7, status=404)
+    with pytest.raises(LoadError):
+        fetch(missing_ok=True)
+    assert database.checkpoint["resolved"]  # and no part says so yet
+    LOST["the folder"](tmp_path)
+    database.before = lambda call: None
+    api.answer = rows_of
+    assert account(fetch(missing_ok=True)) == (60, 59, 0, 1, 0)
+    assert ids(database) == expected_ids(set(range(60)) - {7})
 
 
 def test_of_refused_rows_that_are_lost_it_is_said_what_to_do(fetch, database, api, tmp_path):

@@ -47,6 +47,20 @@ async def test_a_chunk_is_due_and_ten_leave_no_room():
     assert not buffer.due.is_set()
 
 
+@pytest.mark.parametrize(
+    ("size", "is_due", "has_room"), [(10, False, True), (50_000, True, True), (500_000, True, False)]
+)
+async def test_of_large_rows_fewer_are_a_chunk(size, is_due, has_room):
+    buffer = RowBuffer()
+    buffer.add(0, [])
+    buffer.add(0, [{"n": n, "v": "x" * size} for n in range(100)])
+    assert (buffer.due.is_set(), buffer.has_room) == (is_due, has_room)
+    buffer.take()
+    buffer.add(1, rows(1))
+    assert not buffer.due.is_set()
+    assert buffer.has_room
+
+
 async def test_rows_that_are_put_back_leave_no_room_either():
     buffer = RowBuffer()
     buffer.add(0, rows(10 * CHUNK_ROWS))

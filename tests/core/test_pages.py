@@ -142,6 +142,10 @@ def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
     ("make", "text"),
     [
         (lambda: LinkPages(""), "LinkPages(path): '' is no path"),
+        (lambda: LinkPages(end_statuses=404), "LinkPages(end_statuses=404): write HTTP statuses from 400 to 599"),
+        (lambda: CursorPages(end_statuses=("404",)), "CursorPages(end_statuses=('404',))"),
+        (lambda: NumberedPages(end_statuses=(204,)), "NumberedPages(end_statuses=(204,))"),
+        (lambda: OffsetPages(end_statuses=(True,)), "OffsetPages(end_statuses=(True,))"),
         (lambda: LinkPages("a..b"), "LinkPages(path): 'a..b' is no path"),
         (lambda: CursorPages(None), "CursorPages(cursor): None is no path"),
         (lambda: CursorPages(param=""), "CursorPages(param='')"),

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -95,6 +96,49 @@ def test_a_snapshot_has_the_records_since_the_one_before():
     assert recorder.unwritten == 0
     recorder.give_back(second)
     assert recorder.unwritten == 1
+
+
+def kept(snapshot) -> Checkpoint:
+    """Return the checkpoint that goes with a snapshot."""
+    about = (snapshot.position, snapshot.digest, snapshot.unfinished, snapshot.totals, ())
+    return Checkpoint("", *about, batches=snapshot.batches).before(snapshot.held)
+
+
+def test_what_is_in_no_part_is_unfinished_in_the_checkpoint():
+    recorder = recorder_of(Delivered(0, 1), dead(1), dead(2), Skipped(3), taken=[4])
+    early = recorder.snapshot(letters=False)
+    assert (early.records, kept(early).unfinished) == ([], {1, 2, 4})
+    assert [kept(early).totals[name] for name in ("read", "delivered", "skipped", "reasons")] == [5, 1, 1, {}]
+    assert counts(recorder) == (5, 1, 2, 1, 1)
+    late = recorder.snapshot()
+    assert ([record.index for record in late.records], kept(late).unfinished) == ([1, 2], {4})
+    assert kept(late).totals["reasons"] == {"http_422": 2}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counted"), [(Delivered(1, 1), "delivered"), (Delivered(1, 1, already_there=True), "already_there")]
+)
+def test_a_delivery_that_no_part_tells_is_in_the_checkpoint(outcome, counted):
+    recorder = recorder_of(outcome, resume=resume_after(dead(1)))
+    early = kept(recorder.snapshot(letters=False))
+    assert (early.unfinished, early.resolved, early.totals[counted]) == (frozenset(), {1}, 1)
+    assert kept(recorder.snapshot()).resolved == frozenset()
+
+
+def test_records_are_due_when_there_are_many_or_they_waited_or_must_not_be_sent_again(monkeypatch):
+    recorder = recorder_of(*map(dead, range(99)))
+    assert not recorder.is_due
+    assert recorder_of(*map(dead, range(100))).is_due
+    assert recorder_of(dead(0, "answer_unreadable")).is_due
+    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
+    assert recorder.is_due
+    assert not recorder_of(Delivered(0, 1)).is_due
+
+
+def test_records_given_back_are_due():
+    recorder = recorder_of(dead(0))
+    recorder.give_back(recorder.snapshot())
+    assert recorder.is_due
 
 
 def test_records_given_back_come_before_later_ones():
@@ -362,3 +406,66 @@ def test_refused_rows_of_the_sample_stay_within_its_bytes():
     recorder.hide_refused(0, 0)
     recorder.show_refused(refused_record(0, 99, {"text": "x" * 1_500}, "too long"))
     assert recorder.sample()[-1]["row_number"] == 99
+
+
+def peak_of(call) -> int:
+    """The bytes that a call takes at most, beyond what was there before it."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+LARGE = b'{"v":"%s"}' % (b"x" * 5_000_000)
+
+
+@pytest.mark.parametrize("sample_payloads", [True, False])
+@pytest.mark.parametrize("body", [LARGE, b'"%s"' % ("\u20ac" * 2_000_000).encode(), b"[%s1]" % (b"1," * 2_000_000)])
+def test_a_large_payload_is_not_copied_to_show_how_it_begins(body, sample_payloads):
+    letters = [dead(index, body=body) for index in range(100)]
+    assert peak_of(lambda: recorder_of(*letters, sample_payloads=sample_payloads)) < 1_000_000
+
+
+def test_a_large_row_is_not_copied_when_the_sample_has_no_room_for_it():
+    row = {"id": 1, "v": "x" * 1_000_000}
+    letters = [DeadLetter.of(Item(index, index, row, row), "transform") for index in range(40)]
+    recorder = recorder_of(*letters)
+    assert 20 <= len(recorder.sample()) < 40
+    assert recorder.sample()[0]["row"].endswith("characters in all]")
+
+    def record_again():
+        for letter in letters:
+            recorder.take(item(100 + letter.index))
+            recorder.record(DeadLetter.of(Item(100 + letter.index, 1, row, row), "transform"))
+
+    assert peak_of(record_again) < 500_000
+
+
+def test_rows_are_not_encoded_where_none_is_shown():
+    row = {"id": 1, "v": "x" * 5_000_000}
+    letter = DeadLetter.of(Item(0, 0, row, row), "transform")
+    assert peak_of(lambda: recorder_of(letter, sample_payloads=False)) < 500_000
+
+
+def test_a_small_failure_still_finds_room_after_large_ones():
+    recorder = recorder_of(*(dead(index, body=LARGE) for index in range(100)), dead(100))
+    assert recorder.sample()[-1]["index"] == 100
+    assert len(json.dumps(recorder.sample())) <= 48_000
+
+
+def test_a_large_payload_is_shown_by_its_beginning():
+    [shown] = recorder_of(dead(0, body=LARGE)).sample()
+    assert shown["payload"] == f"{LARGE[:2000].decode()}... [cut: {len(LARGE)} bytes in all]"
+    assert shown["path"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("bodies", "much"), [([LARGE], True), ([b"x" * 500_000] * 8, False), ([b"x" * 500_000] * 9, True)]
+)
+def test_dead_letters_are_due_when_their_bodies_are_large(bodies, much):
+    recorder = recorder_of(*(dead(index, body=body) for index, body in enumerate(bodies)))
+    assert recorder.has_much_unwritten is much
+    recorder.snapshot()
+    assert not recorder.has_much_unwritten

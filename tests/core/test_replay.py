@@ -37,14 +37,41 @@ def items_of(replay: Replay) -> list:
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"a":123456789012345678901234567890.10,"b":1.50}', b"18446744073709551616", b'"x"', b"[]", b"0", None]
-)
+    "body",
+    [
+        b'{"a":123456789012345678901234567890.10,"b":1.50}', b"18446744073709551616", b'"x"', b"[]", b"0", None,
+        b"[" * 250 + b"]" * 250, b"[" * 5_000 + b"]" * 5_000, b'{"a":' * 300 + b"1" + b"}" * 300,
+        rb'{"a":"\ud800"}', rb'{"a":"\\\udc00"}', rb'["\ude00\ud83d"]',
+        b'{"a":1e9999999999999999999}', b'[-0.1E-1234567890123456789,"3e1234567890123456789"]', b"[1E+400]",
+    ],
+)  # fmt: skip
 def test_a_replay_sends_the_very_request_that_failed(folders, letter, body):
     dead = letter(5, method="PUT", path="x/5", query="a=1", body=body)
     folders[0].write([dead])
     [item] = items_of(replay := replay_of(folders))
     assert replay.build(item) == dead.request
     assert (item.index, item.key, item.settled) == (0, "row 5", None)
+
+
+def test_json_that_would_not_come_back_goes_into_a_bulk_request_as_it_was(folders, letter):
+    body = b'{"a":%b}' % (b"[" * 5_000 + b"]" * 5_000)
+    batch = {"format": "ndjson", "results": None, "max_items": 2, "max_bytes": 99_999, "split_on": [413], "key": ["id"]}
+    folders[0].write([replace(letter(index, body=body), batch=batch) for index in range(2)])
+    [of_both] = items_of(replay := replay_of(folders))
+    assert of_both.form.build(of_both.items).body == body + b"\n" + body + b"\n"
+    assert replay.parts() == []
+
+
+def test_json_that_cannot_be_made_a_document_again_stays_dead_with_all_that_is_known_of_it(folders, letter):
+    body = b'{"a":%b}' % (b"[" * 5_000 + b"]" * 5_000)
+    batch = {"format": "bulk", "results": None, "max_items": 2, "max_bytes": 99_999, "split_on": [413], "key": ["id"]}
+    folders[0].write([replace(letter(1, body=body), batch=batch)])
+    for _ in range(2):
+        replay = replay_of(folders)
+        [item] = items_of(replay)
+        assert (item.settled.reason, item.settled.request.body) == ("http_422", body)
+        assert item.settled.response_excerpt.startswith("not sent: its JSON is nested too deeply")
+        replay.write([item.settled])
 
 
 def test_dead_letters_of_several_folders_are_numbered_through(folders, letter):
@@ -128,3 +155,10 @@ def test_a_fetch_of_which_nothing_is_dead_any_more_has_nothing_to_replay(folders
     folders[0].write([{"index": 3, "resolved": True}, {"index": 4, "row_number": 0, "resolved": True}])
     digests = []
     assert [item for chunk in replay_of(folders).open(None, digests.append) for item in chunk] == []
+
+
+def test_large_dead_letters_are_given_few_at_a_time(folders, letter):
+    folders[0].write(letter(index, body=b'"%s"' % (b"x" * 100_000)) for index in range(100))
+    sizes = [len(chunk) for chunk in replay_of(folders).open(None, lambda digest: None)]
+    assert sum(sizes) == 100
+    assert max(sizes) <= 50

@@ -112,10 +112,12 @@ def test_rows_of_a_load_are_reported_and_go_on_after_a_retry(totals):
     assert "rows_loaded" not in totals.report(0)
     totals.rows = RowTotals(staged=4, loaded=20, refused=3)
     totals.keys_ignored.update(["b", "a", "a"])
+    totals.paths_not_found = {"never": 20, "nothing.was.read": 0}
     again = Totals(json.loads(json.dumps(totals.to_json())))
     for report in (totals.report(0), again.report(0)):
         assert (report["rows_loaded"], report["rows_refused"], report["rows_staged"]) == (20, 3, 4)
         assert list(report["keys_ignored"].items()) == [("a", 2), ("b", 1)]
+        assert report["paths_not_found"] == {"never": 20}
         assert report["reasons"] == {"row_refused": 3, "http_422": 2, "timeout": 1}
         assert report["failed"] == 3  # items; of refused rows the item is delivered
 

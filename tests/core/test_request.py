@@ -14,6 +14,7 @@ from orjson import Fragment
 from airflow_async_rest.core.durations import CalendarDuration
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError, EndpointError
+from airflow_async_rest.core.foreign_values import ValueText
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.request import (
     METHODS,
@@ -39,7 +40,7 @@ class Colour(str, Enum):  # noqa: UP042  (what str() writes of it differs)
         ("?id={id}", {"id": 7}, "", "id=7"),
         ("/?id={id}", {"id": 7}, "/", "id=7"),
         ("a b/č#", {}, "a%20b/%C4%8D%23", ""),
-        ("x/{{literal}}/{id}", {"id": 1}, "x/%7Bliteral%7D/1", ""),
+        ("x/%7Bliteral%7D/{{}}/{{{id}}}", {"id": 1}, "x/%7Bliteral%7D/%7B%7D/%7B1%7D", ""),
         ("{a}-{b}.json", {"a": "x", "b": "y"}, "x-y.json", ""),
         ("{id}/{id}", {"id": 1}, "1/1", ""),
         ("x/{id}", {"id": "a/b"}, "x/a%2Fb", ""),
@@ -51,6 +52,8 @@ class Colour(str, Enum):  # noqa: UP042  (what str() writes of it differs)
         ("x/{id}", {"id": 0}, "x/0", ""),
         ("x/{id}", {"id": True}, "x/true", ""),
         ("x/{id}", {"id": Decimal("1.50")}, "x/1.50", ""),
+        ("x/{id}", {"id": Decimal("0E-7")}, "x/0.0000000", ""),
+        ("x/{id}", {"id": Decimal("1E+3")}, "x/1000", ""),
         ("x/{id}", {"id": date(2026, 1, 2)}, "x/2026-01-02", ""),
         ("x/{id}", {"id": datetime(2026, 1, 2, tzinfo=UTC)}, "x/2026-01-02T00%3A00%3A00%2B00%3A00", ""),
         ("x/{id}", {"id": UUID(int=1)}, "x/00000000-0000-0000-0000-000000000001", ""),
@@ -102,8 +105,9 @@ def test_a_value_that_makes_no_path_fails_its_item(value):
 @pytest.mark.parametrize(
     "value",
     [
-        {"a": 1}, [1], (1,), {1}, timedelta(days=1), CalendarDuration.of(timedelta(days=30), "P1M"), Fragment("{}"),
-        np.array([1]), np.datetime64("NaT"), np.float32("nan"), Decimal("sNaN"), Decimal("Infinity"), object(), 1j,
+        {"a": 1}, [1], (1,), {1}, timedelta(days=1), CalendarDuration.of(timedelta(days=30), "P1M"), Fragment("{}"), ValueText("infinity"),
+        np.timedelta64(1, "D"), np.timedelta64(1, "Y"), np.timedelta64(1, "ns"), np.longdouble(1), np.bytes_(b"a"),
+        np.array([1]), np.datetime64("NaT"), np.float32("nan"), Decimal("sNaN"), Decimal("Infinity"), object(), 1j, 10**5000,
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -131,7 +135,7 @@ def test_a_value_never_leaves_its_place_in_the_path(value):
     "endpoint",
     [
         "https://evil/x", "//evil/x", "{id", "id}", "{}", "{id!r}", "{id:>5}", "{row[id]}", "{row.id}",
-        "x/{{id}}", "x/{{ id }}?a=1", "{{ds}}", "x/{{ params.region }}/y", "{:id}", "{a:b}",
+        "x/{{id}}", "x/{{ id }}?a=1", "x/{{id}}/{kind}", "x/{kind}?a={{ id }}", "x/{id}\n", "x\0", "{{ds}}", "x/{{ params.region }}/y", "{:id}", "{a:b}",
         "..", "../admin", "a/../b", "./a", "a/{id}/..", "../{id}?x=1", None, 5, b"x",
     ],
     ids=repr,

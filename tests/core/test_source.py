@@ -7,7 +7,7 @@ import pytest
 
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, SourceDigest
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, SourceChangedError
+from airflow_async_rest.core.errors import ConfigurationError, FailuresError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Skipped
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.source import PartialRow, RowSource, ThreadedSource
@@ -66,6 +66,20 @@ async def test_rows_become_items_in_their_order():
 async def test_the_key_identifies_a_row_else_its_position_does(key, shown, identity):
     item = items_of(RowSource(Chunked([{"id": "a", "v": 1}, {"id": "b", "v": 2}]), key=key))[1]
     assert (item.key, item.identity) == (shown, identity)
+
+
+class Ambiguous:
+    """As pandas' NA, and arrays: nobody can say whether it equals anything."""
+
+    def __eq__(self, other):
+        raise TypeError("ambiguous")
+
+    __hash__ = None
+
+
+async def test_a_part_of_a_key_may_be_of_any_type():
+    items = items_of(RowSource(Chunked([{"id": Ambiguous()}, {"id": None}]), key=("id",)))
+    assert items[1].identity == b"[null,1]"
 
 
 @pytest.mark.parametrize(
@@ -148,6 +162,39 @@ async def test_a_source_that_is_not_the_same_is_noticed(now, parts):
     resume = resume_at(5, rows_of(8), **parts)
     with pytest.raises(SourceChangedError):
         items_of(RowSource(Chunked(now), **parts), resume)
+
+
+class ReadOnce(Chunked):
+    """Rows that a transaction takes away; ``committed`` says whether it did."""
+
+    reads_again = committed = False
+
+    def __iter__(self):
+        yield from super().__iter__()
+        self.before_commit()
+        self.committed = True
+
+    def before_commit(self):
+        pass
+
+
+@pytest.mark.parametrize("now", [[], rows_of(4)[::-1], rows_of(8)[::-1]])
+@pytest.mark.parametrize(
+    ("left", "error"), [({}, SourceChangedError), ({"dead": [1]}, FailuresError), ({"unfinished": [2]}, FailuresError)]
+)
+async def test_rows_that_are_given_once_are_not_taken_for_those_before(now, left, error):
+    chunks = ReadOnce(now)
+    sent = []
+    with pytest.raises(error):
+        sent.extend(RowSource(chunks).open(resume_at(5, rows_of(8), **left), lambda digest: None))
+    assert (chunks.committed, [item for items in sent for item in items]) == (False, [])
+
+
+async def test_rows_that_are_given_once_are_sent_again_where_they_are_the_same():
+    chunks = ReadOnce(rows_of(8))
+    resume = resume_at(5, rows_of(8), unfinished=[1], dead=[4])
+    assert [item.index for item in items_of(RowSource(chunks), resume)] == [1, 4, 5, 6, 7]
+    assert chunks.committed
 
 
 async def test_with_a_key_other_columns_may_change_before_the_position():
@@ -301,14 +348,13 @@ def test_rows_whose_key_came_before_are_counted(keys, count):
     assert count_repeated([{"k": key, "part": 1} for key in keys], ("k", "part")) == count
 
 
-def test_more_keys_than_are_kept_are_sampled(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.repeated_keys._MOST", 1000)
-    repeated = RepeatedKeys()
-    for _ in range(2):
-        for first in range(0, 50_000, 500):
-            repeated.add([b"[%d]" % key for key in range(first, first + 500)])
-            assert len(repeated._seen) <= 1000
-    assert 0 < repeated.count <= 50_000
+def test_of_more_keys_than_are_kept_a_share_is_looked_at(monkeypatch):
+    monkeypatch.setattr("airflow_async_rest.core.repeated_keys._MOST", 20_000)
+    keys = [*range(50_000), *range(50_000)]
+    assert 0 < count_repeated([{"k": key} for key in keys]) <= 50_000
+    assert count_repeated([{"k": key} for key in [*range(20_000), *range(20_000)]]) == 20_000 // 16
+    twice = [key // 2 for key in range(100_000)]  # each right after the first
+    assert 20_000 < count_repeated([{"k": key} for key in twice]) <= 50_000
 
 
 def test_rows_that_are_read_anew_are_counted_anew():

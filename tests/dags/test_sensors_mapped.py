@@ -15,6 +15,12 @@ def test_every_day_is_a_mapped_task_and_every_row_is_delivered_once(sensors, run
     assert run.report("replay")["read"] == 0
 
 
+def test_a_span_of_one_day_of_which_nothing_failed_has_nothing_to_replay(sensors, run_dag):
+    run = run_dag("sensors_mapped", start="2026-03-01", end="2026-03-02")
+    assert (run.state, run.states("post_sensors"), run.states("replay")) == ("success", ["success"], ["success"])
+    assert ids(sensors.delivered) == ids_of_day(1)
+
+
 def test_the_replay_sends_what_failed_on_any_day(sensors, run_dag):
     seen_so_far = Counter()
 

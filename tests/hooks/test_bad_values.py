@@ -1,5 +1,6 @@
 """One value that the driver cannot load among 12,000 rows: it holds no other row up, whatever row it is in."""
 
+import json
 import sqlite3
 from datetime import UTC, datetime
 from unittest.mock import create_autospec
@@ -76,6 +77,119 @@ def test_postgresql_has_a_text_for_what_a_loader_of_the_authors_cannot_load(psyc
     check_all_delivered(items_of(sql), place, '"bad"')
 
 
+def test_what_a_loader_of_the_authors_cannot_load_is_a_text_among_an_arrays_others(psycopg, uncertain_text):
+    [item] = items_of("SELECT 1 AS id, ARRAY['é', 'bad', NULL]::varchar[] AS v")
+    assert item.payload["v"] == ["é", "bad", None]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_psycopg2_has_a_text_for_what_a_loader_of_the_authors_cannot_load(psycopg2, monkeypatch, place):
+    from psycopg2 import extensions
+
+    def load(text, cursor):
+        if text == "bad":
+            raise ValueError("no such thing")
+        return text
+
+    monkeypatch.setitem(extensions.string_types, 1043, extensions.new_type((1043,), "AUTHORS", load))
+    sql = f"SELECT id, CAST(CASE WHEN id = {place} THEN 'bad' ELSE 'x' END AS varchar) AS v FROM generate_series(1, {ROWS}) id"
+    check_all_delivered(items_of(sql), place, '"bad"')
+
+
+@pytest.mark.parametrize("nothing", ["NaN", "Infinity"])
+@pytest.mark.parametrize("kind", ["numeric", "float8", "float4", "numeric[]"])
+def test_a_number_that_json_does_not_have_is_one_dead_letter(driver, api, tmp_path, kind, nothing):
+    value = f"'{{{nothing}}}'" if kind.endswith("[]") else f"'{nothing}'"
+    check_one_dead_of_all(
+        api,
+        tmp_path,
+        f"SELECT id, CASE WHEN id = 3 THEN {value}::{kind} END AS v FROM generate_series(1, 5) id".replace(":", r"\:"),
+        3,
+        5,
+    )
+
+
+def check_one_dead_of_all(api, path, sql, place, rows=ROWS, *, transform=None):
+    """All rows but one are delivered, in bulk requests, and few rows alone, too."""
+    from engine import counts, make_bulk_job, make_job, run
+
+    from airflow_async_rest.core.batch import Batch
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    def chunks():
+        chunks = ChunkedSqlHook("source_db").chunks(sql)
+        chunks.embed_json = transform is None
+        return chunks
+
+    batch = Batch(max_items=500, format="ndjson")
+    jobs = [make_bulk_job(api, path / "bulk", batch, chunks(), transform=transform, max_failures=1)]
+    if rows < ROWS:
+        source = RowSource(chunks(), key=("id",), transform=transform)
+        jobs.append(make_job(api, path / "alone", source=source, max_failures=1))
+    for job in jobs:
+        api.reset()
+        assert counts(run(job)) == [rows, rows - 1, 1, 0]
+        sent = [json.loads(line)["id"] for seen in api.delivered for line in seen.body.splitlines()]
+        assert sorted(sent) == [i for i in range(1, rows + 1) if i != place]
+        [dead] = job.folder.iter_records()
+        assert (dead["index"], dead["key"], dead["row"]["id"]) == (place - 1, place, place)
+        assert "column 'v'" in dead["response_excerpt"]
+
+
+@pytest.mark.parametrize(
+    "value", ["(repeat('[', 5000) || repeat(']', 5000))::jsonb", r"""'["\ud800", 1e9999999999999999999]'::json"""]
+)
+@pytest.mark.parametrize("bulk", [False, True])
+def test_json_that_no_parser_takes_is_replayed_as_it_was_once_the_api_takes_it(driver, api, tmp_path, value, bulk):
+    from engine import Store, counts, make_bulk_job, make_job, replay_folder, run
+
+    from airflow_async_rest.core.batch import Batch
+    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+    chunks = ChunkedSqlHook("source_db").chunks(f"SELECT 1 AS id, {value} AS v".replace(":", r"\:"))
+    chunks.embed_json = True
+    api.answer = lambda seen: 422
+    for _ in range(2):  # the second try reads what the first one left
+        job = (
+            make_bulk_job(api, tmp_path, Batch(format="ndjson"), chunks, max_failures=1)
+            if bulk
+            else make_job(api, tmp_path, source=RowSource(chunks, key=("id",)), max_failures=1)
+        )
+        assert counts(run(job, Store())) == [1, 0, 1, 0]
+    api.answer = lambda seen: 200
+    assert counts(replay_folder(api, tmp_path)) == [1, 1, 0, 0]
+    assert len({seen.body for seen in api.seen}) == 1
+    assert len({seen.key for seen in api.seen}) == 1
+
+
+ONE_NAN = "SELECT id, CASE WHEN id = {0} THEN numeric 'NaN' END AS v FROM generate_series(1, 12000) id"
+BOTH_WAYS = pytest.mark.parametrize("transform", [None, dict])
+SOME_PLACES = pytest.mark.parametrize("place", [1, 5_000, 6_000, ROWS])
+
+
+@BOTH_WAYS
+@SOME_PLACES
+def test_11999_rows_of_postgresql_are_delivered_and_one_is_a_dead_letter(driver, api, tmp_path, place, transform):
+    check_one_dead_of_all(api, tmp_path, ONE_NAN.format(place), place, transform=transform)
+
+
+@BOTH_WAYS
+@SOME_PLACES
+def test_11999_rows_of_sqlite_are_delivered_and_one_is_a_dead_letter(sqlite, api, tmp_path, place, transform):
+    sqlite(place)
+    check_one_dead_of_all(api, tmp_path, "SELECT id, v FROM t ORDER BY id", place, transform=transform)
+
+
+@BOTH_WAYS
+@SOME_PLACES
+def test_11999_rows_of_oracle_are_delivered_and_one_is_a_dead_letter(oracle, api, tmp_path, place, transform):
+    import oracledb
+
+    bad = Stored(b"caf\xe9", UnicodeDecodeError("utf-8", b"caf\xe9", 3, 4, "unexpected end of data"))
+    fill(oracle, oracledb.DB_TYPE_VARCHAR, "é", bad, place)
+    check_one_dead_of_all(api, tmp_path, "SELECT id, v FROM t ORDER BY id", place, transform=transform)
+
+
 @pytest.fixture(params=[True, False], ids=["SQLAlchemy", "plain"])
 def sqlite(request, connect, tmp_path, monkeypatch):
     from airflow.providers.sqlite.hooks.sqlite import SqliteHook
@@ -147,11 +261,12 @@ def test_oracle_has_a_text_for_years_before_1(oracle, kind, place):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_text_of_oracle_that_is_not_in_its_encoding_is_one_dead_letter(oracle, place):
+@pytest.mark.parametrize("kind", ["VARCHAR", "NCHAR", "CLOB", "NCLOB", "LONG"])
+def test_a_text_of_oracle_that_is_not_in_its_encoding_is_one_dead_letter(oracle, kind, place):
     import oracledb
 
     bad = Stored(b"caf\xe9", UnicodeDecodeError("utf-8", b"caf\xe9", 3, 4, "unexpected end of data"))
-    fill(oracle, oracledb.DB_TYPE_VARCHAR, "é", bad, place)
+    fill(oracle, getattr(oracledb, f"DB_TYPE_{kind}"), "é", bad, place)
     check_one_dead(items_of("SELECT id, v FROM t ORDER BY id"), place)
 
 

@@ -55,6 +55,10 @@ def test_an_api_that_answers_is_a_success(tested, api):
             "the password, as API key in the header X-Key (as auth_type says)",
         ),
         (
+            {"password": "s3cret", "extra": {"auth_type": "api_key_query", "api_key_param": "k"}},
+            "the password, as API key in the query parameter k (as auth_type says)",
+        ),
+        (
             {"extra": {"headers": {"Authorization": "Token s3cret", "Accept": "text/x"}}},
             "no credentials (there is no login, and auth_type is not set), and of the extra field headers Authorization",
         ),

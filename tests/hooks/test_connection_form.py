@@ -68,6 +68,7 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
     stored = {
         "auth_type": "api_key",
         "api_key_header": "X-Key",
+        "api_key_param": "key",
         "headers": {"Accept": "application/json"},
         "rate_limit": "100/s",
         "concurrency": 4,

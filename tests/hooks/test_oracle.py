@@ -80,10 +80,30 @@ def test_everything_is_closed_when_nobody_reads_on(oracle):
     oracle.connection.close.assert_called_once_with()
 
 
-@pytest.mark.parametrize(("chunk_size", "rows_at_a_time"), [(50, 50), (5000, 500)])
-def test_a_round_trip_brings_many_rows_but_not_any_number(oracle, chunk_size, rows_at_a_time):
-    read(chunk_size=chunk_size)
-    assert oracle.query.arraysize == rows_at_a_time
+@pytest.mark.parametrize(
+    ("columns", "chunk_size", "at_first"),
+    [
+        ([ID], 50, 50),
+        ([ID], 5000, 250),
+        ([ID, column("DOC", oracledb.DB_TYPE_CLOB)], 5000, 10),
+        ([ID, column("DOC", oracledb.DB_TYPE_JSON)], 5, 5),
+    ],
+)
+def test_a_round_trip_brings_as_many_rows_as_are_fetched(oracle, columns, chunk_size, at_first):
+    oracle.columns, oracle.rows = columns, [(1, "x")[: len(columns)]] * 3
+    chunks = prepare(chunk_size=chunk_size)
+    execute, executed, fetched = oracle._answer, [], []
+
+    def answer(cursor, sql):  # in thick mode it stays like this
+        executed.append(cursor.arraysize)
+        execute(cursor, sql)
+        fetch = cursor.fetchmany.side_effect
+        cursor.fetchmany.side_effect = lambda size: fetched.append((size, cursor.arraysize)) or fetch(size)
+
+    oracle._answer = answer
+    assert len([row for chunk in chunks for row in chunk]) == 3
+    assert executed == [at_first]
+    assert fetched == [(1, 1), (2, 2), (min(4, chunk_size - 3), min(4, chunk_size - 3))]
 
 
 def test_a_cancel_reaches_the_connection_while_it_reads_and_no_longer(oracle):

@@ -1,8 +1,12 @@
 """SQL that people write, on real databases: binds of every kind, and statements that change something."""
 
 import sqlite3
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -11,6 +15,12 @@ from sqlalchemy.exc import ProgrammingError
 from airflow_async_rest.core.errors import ConfigurationError
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+class Color(Enum):
+    RED = "red"
+
+
 # Read on PostgreSQL; parameters; the values of the first column
 POSTGRESQL = {
     "casts": ("SELECT 1 WHERE now() > :at::timestamptz AND :day::date = date '2026-11-01'", {"at": NOON, "day": date(2026, 11, 1)}, [1]),
@@ -33,6 +43,16 @@ POSTGRESQL = {
     "NULL, given": ("SELECT i FROM generate_series(1, 2) i WHERE :only IS NULL OR i = :only", {"only": 2}, [2]),
     "jsonb": ("""SELECT 1 WHERE jsonb '{"a": {"b": 1}}' @> :part""", {"part": {"a": {"b": 1}}}, [1]),
     "jsonb, cast": ("SELECT :doc::jsonb -> 'at'", {"doc": {"at": NOON}}, ["2026-11-01T12:00:00+00:00"]),
+    "jsonb, a list": ("""SELECT 1 WHERE jsonb '[1, {"a": 2}]' @> :part::jsonb""", {"part": [{"a": 2}]}, [1]),
+    "a UUID": ("SELECT 1 WHERE :id = '00000000-0000-0000-0000-000000000001'::uuid", {"id": UUID(int=1)}, [1]),
+    "UUIDs": ("SELECT 1 WHERE '00000000-0000-0000-0000-000000000001'::uuid = ANY(:ids)", {"ids": [UUID(int=1)]}, [1]),
+    "an enum": ("SELECT 1 WHERE 'red' = :color", {"color": Color.RED}, [1]),
+    "a set": ("SELECT i FROM generate_series(1, 5) i WHERE i IN :ids", {"ids": {1, 4, 9}}, [1, 4]),
+    "numpy's": ("SELECT 1 WHERE 1.5 = :x AND 3 = :i AND 4 IN :ids", {"x": np.float64(1.5), "i": np.int64(3), "ids": np.array([4])}, [1]),
+    "a slice from the first": ("SELECT (ARRAY[1,2,3])[:n] FROM (SELECT 2 AS n) x", None, [[1, 2]]),
+    "no word between": ("SELECT i FROM generate_series(1, 5) i WHERE i IN:ids AND i BETWEEN:a AND:a LIMIT:a", {"ids": [1, 4], "a": 1}, [1]),
+    "SHOW": ("SHOW TimeZone", None, ["UTC"]),
+    "a procedure": ("CALL twice(:n)", {"n": 4}, [8]),
     "a comment at the end": ("SELECT 1; -- done", None, [1]),
 }  # fmt: skip
 SQLITE = {
@@ -43,7 +63,14 @@ SQLITE = {
     "days": ("SELECT 1 WHERE '2026-11-01' IN :days", {"days": [date(2026, 11, 1)]}, [1]),
     "NULL": ("SELECT 1 WHERE :only IS NULL", {"only": None}, [1]),
     "json": ("SELECT :doc ->> 'a'", {"doc": {"a": 1}}, [1]),
+    "numpy's": ("SELECT 1 WHERE 3 = :i AND 4 IN :ids", {"i": np.int64(3), "ids": np.array([4])}, [1]),
+    "an enum": ("SELECT 1 WHERE 'red' = :color", {"color": Color.RED}, [1]),
+    "a time of day": ("SELECT 1 WHERE '10:30:00' = :at", {"at": time(10, 30)}, [1]),
+    "a decimal": ("SELECT 1 WHERE 1.5 = :x", {"x": Decimal("1.5")}, [1]),
+    "a UUID": ("SELECT 1 WHERE '00000000-0000-0000-0000-000000000001' IN :ids", {"ids": {UUID(int=1)}}, [1]),
 }
+
+TWICE = """CREATE OR REPLACE PROCEDURE twice(INOUT n int) LANGUAGE plpgsql AS 'BEGIN n := n * 2; END'"""
 
 
 @pytest.fixture
@@ -93,6 +120,7 @@ def first_column(sql, parameters):
 
 @pytest.mark.parametrize(("sql", "parameters", "values"), POSTGRESQL.values(), ids=POSTGRESQL.keys())
 def test_postgresql_reads_what_people_write(every_postgresql, sql, parameters, values):
+    every_postgresql(TWICE)
     assert first_column(sql, parameters) == values
 
 
@@ -144,6 +172,8 @@ CLAIM = (
     'UPDATE jobs SET taken = true WHERE NOT taken RETURNING id'""",
     """CREATE OR REPLACE FUNCTION through_a_table() RETURNS SETOF int LANGUAGE plpgsql AS
     'BEGIN CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1 AS id; RETURN QUERY SELECT id FROM t; END'""",
+    """CREATE OR REPLACE PROCEDURE take(INOUT id int) LANGUAGE plpgsql AS
+    'BEGIN UPDATE jobs SET taken = true; END'""",
 )
 # SQL with an effect -> how many rows it gives, and what is taken afterwards
 EFFECTS = {
@@ -153,6 +183,8 @@ EFFECTS = {
     "SELECT id FROM through_a_table() AS id": (1, 0),
     "UPDATE jobs SET taken = true WHERE id <> :id RETURNING id": (2, 2),
     "WITH d AS (DELETE FROM jobs RETURNING id) SELECT id FROM d": (3, None),
+    "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) UPDATE jobs SET taken = true": (2, 3),
+    "CALL take(0)": (1, 3),
 }
 
 
@@ -179,6 +211,37 @@ def test_what_was_changed_is_undone_when_not_all_is_read(postgresql):
     assert postgresql("SELECT count(*) FROM jobs WHERE taken") == [(0,)]
 
 
+AUTOCOMMIT = {"autocommit": True}
+ONLY_READS = {"options": "-cdefault_transaction_read_only=on"}
+
+
+def test_a_connection_that_commits_each_statement_does_not_here(connect, postgres):
+    postgres.execute(*CLAIM)
+    connect("source_db", **postgres.connection(), extra=AUTOCOMMIT)
+    with pytest.raises(ConfigurationError, match="read-only transaction"):
+        read("SELECT id FROM claim() AS id")
+    reading = iter(chunks("SELECT id FROM claim() AS id", chunk_size=2, read_only=False))
+    next(reading)
+    reading.close()
+    assert postgres.execute("SELECT count(*) FROM jobs WHERE taken") == [(0,)]
+    assert len(read("SELECT id FROM claim() AS id", chunk_size=2, read_only=False)) == 3
+
+
+@pytest.mark.parametrize("sql", ["SELECT nextval('numbers') AS id", "DELETE FROM jobs RETURNING id"])
+def test_a_connection_that_only_reads_is_told_apart(connect, postgres, sql):
+    postgres.execute(*CLAIM)
+    connect("source_db", **postgres.connection(), extra=ONLY_READS)
+    with pytest.raises(ConfigurationError, match="read_only=False is not enough: .* Use a connection that may write"):
+        read(sql, read_only=False)
+    assert read("SELECT 1 AS id", read_only=False) == [{"id": 1}]
+
+
+def test_more_binds_than_a_statement_has_room_for_are_not_tried_again(postgresql):
+    with pytest.raises(ConfigurationError, match="must be between 0 and 65535"):
+        read("SELECT 1 AS id WHERE 1 IN :ids", {"ids": range(70_000)})
+    assert read("SELECT 1 AS id WHERE 1 = ANY(:ids)", {"ids": range(70_000)}) == [{"id": 1}]
+
+
 def test_a_second_statement_does_not_get_out_of_the_transaction(every_postgresql):
     every_postgresql(*CLAIM)
     for read_only in (True, False):
@@ -195,6 +258,33 @@ def test_sqlite_changes_nothing_unless_it_may(sqlite):
     assert sqlite("SELECT count(*) FROM jobs") == [(3,)]
     assert read(sql, read_only=False) == [{"id": 1}, {"id": 2}]
     assert sqlite("SELECT id FROM jobs") == [(3,)]
+
+
+IN_SQLITE = [
+    "WITH d AS (SELECT 1 AS id) DELETE FROM jobs WHERE id IN (SELECT id FROM d) RETURNING id",
+    "REPLACE INTO jobs VALUES (4) RETURNING id",
+    "/* all */ DELETE FROM jobs RETURNING id",
+    "CREATE TABLE others AS SELECT 1 AS id",
+    "PRAGMA user_version = 5",
+    "PRAGMA journal_mode = wal",
+    "DROP TABLE jobs",
+]
+
+
+@pytest.mark.parametrize("sql", IN_SQLITE)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_whatever_sqlite_was_to_change_is_undone_when_not_all_is_read(sqlite, sql, read_only):
+    sqlite("CREATE TABLE jobs (id int)", "INSERT INTO jobs VALUES (1), (2), (3)")
+    reading = iter(chunks(sql, chunk_size=1, read_only=read_only))
+    if read_only or "RETURNING" not in sql:
+        with pytest.raises(ConfigurationError):
+            next(reading)
+    else:
+        next(reading)
+    reading.close()
+    assert sqlite("SELECT id FROM jobs") == [(1,), (2,), (3,)]
+    assert sqlite("SELECT name FROM sqlite_master") == [("jobs",)]
+    assert (sqlite("PRAGMA user_version"), sqlite("PRAGMA journal_mode")) == ([(0,)], [("delete",)])
 
 
 @pytest.fixture
@@ -243,7 +333,11 @@ def test_sqlites_connection_is_left_as_it_was(sqlite, kept, before):
 SETTINGS = {
     "TimeZone": ("Asia/Tokyo", "UTC"),
     "idle_in_transaction_session_timeout": ("7s", "0"),
+    "transaction_timeout": ("9s", "0"),
     "transaction_read_only": ("off", "on"),
+    "DateStyle": ("German, DMY", "ISO, DMY"),
+    "IntervalStyle": ("sql_standard", "postgres"),
+    "extra_float_digits": ("0", "3"),
 }
 
 
@@ -251,7 +345,10 @@ def test_what_is_set_on_postgresql_is_set_for_one_transaction(connect, postgres,
     """Behind a pooler the connection is another client's in the next one."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    options = "-cTimeZone=Asia/Tokyo -cidle_in_transaction_session_timeout=7s"
+    options = (
+        "-cTimeZone=Asia/Tokyo -cidle_in_transaction_session_timeout=7s -ctransaction_timeout=9s -cDateStyle=German "
+    )
+    options += "-cIntervalStyle=sql_standard -cextra_float_digits=0"
     connect("source_db", **postgres.connection(), extra={"options": options})
     made = kept(PostgresHook)
     asked = "SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in SETTINGS)
@@ -260,6 +357,9 @@ def test_what_is_set_on_postgresql_is_set_for_one_transaction(connect, postgres,
         assert tuple(inside.values()) == tuple(inside for _, inside in SETTINGS.values())
         assert made[0].execute(asked).fetchone() == tuple(outside for outside, _ in SETTINGS.values())
         made[0].rollback()
+    for _ in range(9):
+        read("SELECT 1 AS id")
+    assert made[0].execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 
 
 class Told:

@@ -76,6 +76,7 @@ BASIC = "Basic " + base64.b64encode(b"me:s3cret").decode()
         ({"conn_type": "http", "password": "s3cret", "extra": {"auth_type": "bearer"}}, {"Authorization": "Bearer s3cret"}),
         ({"password": "s3cret", "extra": {"auth_type": "api_key"}}, {"X-API-Key": "s3cret"}),
         ({"password": "s3cret", "extra": {"auth_type": "api_key", "api_key_header": "X-Key"}}, {"X-Key": "s3cret"}),
+        ({"password": "s3cret", "extra": {"auth_type": "api_key_query", "headers": {"A": "b"}}}, {"A": "b"}),
         ({"login": "me", "password": "s3cret", "extra": {"auth_type": "none"}}, {}),
         ({"extra": {"auth_type": "", "headers": {"A": "b", "N": 5}}}, {"A": "b", "N": "5"}),
         ({"login": "me", "password": "s3cret", "extra": {"headers": {"A": "b"}}}, {"A": "b", "Authorization": BASIC}),
@@ -101,6 +102,8 @@ def test_authentication_and_headers_come_from_the_connection(settings, fields, h
         ({"extra": {"auth_type": "basic"}}, "login="),
         ({"extra": {"auth_type": "bearer"}}, "password="),
         ({"extra": {"auth_type": "api_key"}}, "password="),
+        ({"extra": {"auth_type": "api_key_query"}}, "password=.*takes its key from the password"),
+        ({"password": "s3c\nret", "extra": {"auth_type": "api_key_query"}}, "Password has a line break"),
         ({"password": "s3cret"}, "auth_type"),
         ({"password": "s3c\nret", "extra": {"auth_type": "bearer"}}, "Password has a line break"),
         ({"password": "s3cret\0", "extra": {"auth_type": "api_key"}}, "Password has a line break"),
@@ -141,6 +144,21 @@ def test_a_wrong_field_is_named(settings, fields, text):
     with pytest.raises(ConfigurationError, match=text) as raised:
         settings(**fields)
     assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "query_key"),
+    [
+        ({"password": " s3cret\n", "extra": {"auth_type": "api_key_query"}}, ("api_key", "s3cret")),
+        ({"password": "s3cret", "extra": {"auth_type": "api_key_query", "api_key_param": "key"}}, ("key", "s3cret")),
+        ({"password": "s3cret", "extra": {"auth_type": "api_key", "api_key_param": "key"}}, None),
+        ({"login": "me", "password": "s3cret"}, None),
+    ],
+)
+def test_a_key_goes_into_the_query_where_the_connection_says_so(settings, fields, query_key):
+    found = settings(**fields)
+    assert found.query_key == query_key
+    assert found.base_url == "https://api.example.com"
 
 
 def test_without_extra_the_defaults_hold(settings):

@@ -1,4 +1,4 @@
-"""What is sent of every type of PostgreSQL, by either of its drivers."""
+"""What is sent of PostgreSQL's values, whatever they are, by either of its drivers."""
 
 import json
 from datetime import date, timedelta
@@ -6,131 +6,9 @@ from decimal import Decimal
 
 import psycopg
 import pytest
+from sent_values import encode, read, sent
 
-from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError
-
-encode = json_encoder()
-
-
-def read(sql, *, embed_json=False):
-    from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
-
-    chunks = ChunkedSqlHook("source_db").chunks(sql.replace(":", r"\:"))
-    chunks.embed_json = embed_json
-    return [row for chunk in chunks for row in chunk]
-
-
-def sent(sql, **how):
-    """The JSON of the column ``v`` of the only row."""
-    [row] = read(sql, **how)
-    return encode({"v": row["v"]}).decode().removeprefix('{"v":').removesuffix("}")
-
-
-# type -> (a value as the database writes it, what is sent of it)
-BUILT_IN = {
-    "boolean": ("true", "true"),
-    "bytea": ("\\x00ff", '"AP8="'),
-    '"char"': ("a", '"a"'),
-    "name": ("n", '"n"'),
-    "bigint": ("-9223372036854775808", "-9223372036854775808"),
-    "smallint": ("-1", "-1"),
-    "integer": ("1", "1"),
-    "regproc": ("now", '"now"'),
-    "text": ('é, "x"', '"é, \\"x\\""'),
-    "oid": ("4294967295", "4294967295"),
-    "tid": ("(0,1)", '"(0,1)"'),
-    "xid": ("7", '"7"'),
-    "cid": ("7", '"7"'),
-    "json": ('{"a" : 0.12345678901234567890}', '{"a":0.12345678901234567890}'),
-    "point": ("(1,2)", '"(1,2)"'),
-    "lseg": ("[(1,2),(3,4)]", '"[(1,2),(3,4)]"'),
-    "path": ("((1,2),(3,4))", '"((1,2),(3,4))"'),
-    "box": ("(3,4),(1,2)", '"(3,4),(1,2)"'),
-    "polygon": ("((1,2),(3,4))", '"((1,2),(3,4))"'),
-    "line": ("{1,2,3}", '"{1,2,3}"'),
-    "cidr": ("10.0.0.0/8", '"10.0.0.0/8"'),
-    "real": ("0.1", "0.1"),
-    "double precision": ("0.1", "0.1"),
-    "circle": ("<(1,2),3>", '"<(1,2),3>"'),
-    "macaddr8": ("08:00:2b:01:02:03:04:05", '"08:00:2b:01:02:03:04:05"'),
-    "money": ("1.50", '"$1.50"'),
-    "macaddr": ("08:00:2b:01:02:03", '"08:00:2b:01:02:03"'),
-    "inet": ("10.0.0.1/8", '"10.0.0.1/8"'),
-    "aclitem": ("postgres=r/postgres", '"postgres=r/postgres"'),
-    "character": ("a", '"a"'),
-    "character varying": ("a", '"a"'),
-    "date": ("2026-07-01", '"2026-07-01"'),
-    "time without time zone": ("12:00:00.000005", '"12:00:00.000005"'),
-    "timestamp without time zone": ("2026-07-01 12:00", '"2026-07-01T12:00:00+00:00"'),
-    "timestamp with time zone": ("2026-07-01 12:00+02", '"2026-07-01T10:00:00+00:00"'),
-    "interval": ("1 mon", '"P1M"'),
-    "time with time zone": ("12:00+02", '"12:00:00+02:00"'),
-    "bit": ("1", '"1"'),
-    "bit varying": ("101", '"101"'),
-    "numeric": ("0.12345678901234567890", "0.12345678901234567890"),
-    "refcursor": ("c", '"c"'),
-    "regoper": ("|/", '"|/"'),
-    "regprocedure": ("now()", '"now()"'),
-    "regoperator": ("+(integer,integer)", '"+(integer,integer)"'),
-    "regclass": ("pg_class", '"pg_class"'),
-    "regtype": ("integer", '"integer"'),
-    "uuid": ("00000000-0000-0000-0000-000000000001", '"00000000-0000-0000-0000-000000000001"'),
-    "txid_snapshot": ("10:20:10", '"10:20:10"'),
-    "pg_lsn": ("0/1", '"0/1"'),
-    "tsvector": ("'a':1 'b'", "\"'a':1 'b'\""),
-    "tsquery": ("'a' & 'b'", "\"'a' & 'b'\""),
-    "regconfig": ("english", '"english"'),
-    "regdictionary": ("simple", '"simple"'),
-    "jsonb": ('{"a": [0.12345678901234567890, 1.5]}', '{"a":[0.12345678901234567890,1.5]}'),
-    "int4range": ("[1,3)", '"[1,3)"'),
-    "numrange": ("[0.50,)", '"[0.50,)"'),
-    "tsrange": (
-        '["2026-07-01 12:00:00","2026-07-02 12:00:00.5")',
-        '"[\\"2026-07-01 12:00:00\\",\\"2026-07-02 12:00:00.5\\")"',
-    ),
-    "tstzrange": ('["2026-07-01 12:00:00+00",infinity)', '"[\\"2026-07-01 12:00:00+00\\",infinity)"'),
-    "daterange": ("[2026-07-01,2026-07-02)", '"[2026-07-01,2026-07-02)"'),
-    "int8range": ("empty", '"empty"'),
-    "jsonpath": ("$.a", '"$.\\"a\\""'),
-    "regnamespace": ("pg_catalog", '"pg_catalog"'),
-    "regrole": ("postgres", '"postgres"'),
-    "regcollation": ('"C"', '"\\"C\\""'),
-    "int4multirange": ("{[1,3),[5,7)}", '"{[1,3),[5,7)}"'),
-    "nummultirange": ("{}", '"{}"'),
-    "tsmultirange": (
-        '{["2026-07-01 12:00:00","2026-07-02 12:00:00")}',
-        '"{[\\"2026-07-01 12:00:00\\",\\"2026-07-02 12:00:00\\")}"',
-    ),
-    "tstzmultirange": (
-        '{["2026-07-01 12:00:00+00","2026-07-02 12:00:00+00")}',
-        '"{[\\"2026-07-01 12:00:00+00\\",\\"2026-07-02 12:00:00+00\\")}"',
-    ),
-    "datemultirange": ("{[2026-07-01,2026-07-02)}", '"{[2026-07-01,2026-07-02)}"'),
-    "int8multirange": ("{[1,3)}", '"{[1,3)}"'),
-    "pg_snapshot": ("10:20:10", '"10:20:10"'),
-    "xid8": ("7", '"7"'),
-}
-NOT_MADE_OF_TEXT = {"pg_node_tree", "pg_ndistinct", "pg_dependencies", "pg_brin_bloom_summary", "pg_brin_minmax_multi_summary", "pg_mcv_list", "gtsvector", "xml"}  # fmt: skip
-
-
-@pytest.mark.parametrize("embed_json", [False, True])
-def test_every_built_in_type_and_array_of_it_is_sent_as_what_it_is(driver, embed_json):
-    kinds = driver(
-        "SELECT format_type(oid, NULL) FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typrelid = 0 "
-        "AND typtype IN ('b', 'r', 'm') AND typcategory <> 'A'"
-    )
-    assert {kind for (kind,) in kinds} - NOT_MADE_OF_TEXT == BUILT_IN.keys()
-    columns = [
-        f"CAST($${text}$$ AS {kind}) AS one{i}, ARRAY[CAST($${text}$$ AS {kind}), NULL] AS many{i}"
-        for i, (kind, (text, _)) in enumerate(BUILT_IN.items())
-    ]
-    [row] = read(f"SELECT {', '.join(columns)}", embed_json=embed_json)
-    forms = [encode({"v": value})[5:-1].decode() for value in row.values()]
-    assert dict(zip(BUILT_IN, forms[::2], strict=True)) == {kind: form for kind, (_, form) in BUILT_IN.items()}
-    assert dict(zip(BUILT_IN, forms[1::2], strict=True)) == {
-        kind: f"[{form},null]" for kind, (_, form) in BUILT_IN.items()
-    }
+from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 
 
 @pytest.mark.parametrize(
@@ -167,6 +45,8 @@ def test_every_built_in_type_and_array_of_it_is_sent_as_what_it_is(driver, embed
         ("ARRAY[1]::very_positive[]", "[1]"),
         ("ARRAY[ROW(1, 'a b')::pair, NULL]", '["(1,\\"a b\\")",null]'),
         ("ARRAY['{1,2}'::some_ints]", "[[1,2]]"),
+        ("ARRAY['{ok,NULL}'::moods]", '[["ok",null]]'),
+        ("ARRAY['{no}'::more_moods]", '[["no"]]'),
         ("ARRAY['[1,2)'::own_range]", '["[1,2)"]'),
         ("'ok'::mood", '"ok"'),
         ("'[1,2)'::own_range", '"[1,2)"'),
@@ -174,10 +54,29 @@ def test_every_built_in_type_and_array_of_it_is_sent_as_what_it_is(driver, embed
         ("JSONB '123456789012345678901234567890.5'", "123456789012345678901234567890.5"),
         ("JSON '1E400'", "1E400"),
         ("JSON '1e-400'", "1e-400"),
+        ("JSON '[1e9999999999999999999]'", "[1e9999999999999999999]"),
         ("repeat('9', 5000)::jsonb", "9" * 5000),
         ("(repeat('[', 250) || repeat(']', 250))::jsonb", "[" * 250 + "]" * 250),
-        ("(repeat('[', 5000) || repeat(']', 5000))::jsonb", f'"{"[" * 5000}{"]" * 5000}"'),
         ("ARRAY[JSONB '{\"a\": 1}']", '[{"a":1}]'),
+        ("'[-3:-2][5:6]={{1,2},{3,4}}'::int[]", "[[1,2],[3,4]]"),
+        ("""'[0:1][0:0]={{infinity},{2026-07-01}}'::date[]""", '[["infinity"],["2026-07-01"]]'),
+        ("'[0:1]={ok,no}'::mood[]", '["ok","no"]'),
+        ("ARRAY[ARRAY['infinity', '1 mon'], ARRAY['-1 day', NULL]]::interval[]", '[["infinity","P1M"],["-P1DT0S",null]]'),
+        ("ARRAY[TSTZRANGE('0044-03-15 BC', '10000-01-01')]", '["[\\"0044-03-15 00:00:00+00 BC\\",\\"10000-01-01 00:00:00+00\\")"]'),
+        ("ARRAY[ARRAY['(1,2),(3,4)'::box, NULL]]", '[["(3,4),(1,2)",null]]'),
+        ("'[0:1]={(3,4),(1,2);(7,8),(5,6)}'::box[]", '["(3,4),(1,2)","(7,8),(5,6)"]'),
+        ("'{}'::box[]", "[]"),
+        ("ARRAY['1 2'::int2vector, NULL]", '["1 2",null]'),
+        ("ARRAY['1 2'::oidvector]", '["1 2"]'),
+        ("(SELECT most_common_vals FROM pg_stats LIMIT 0)", "null"),
+        ("ROW(1, 'a b')::pair", '"(1,\\"a b\\")"'),
+        ("ARRAY['a,b', '{x}', 'NULL', NULL]::odd[]", '["a,b","{x}","NULL",null]'),
+        ("'{\"a\": [1]}'::document", '{"a":[1]}'),
+        ("ARRAY['{\"a\": [1]}'::document]", '[{"a":[1]}]'),
+        ("JSON '[\"\\u0000\"]'", '["\\u0000"]'),
+        ("TIMETZ '24:00-15:59'", '"24:00:00-15:59"'),
+        ("TIMESTAMPTZ '0001-01-01 00:00+12'", '"0001-12-31 12:00:00+00 BC"'),
+        ("TIMESTAMPTZ '9999-12-31 23:59:59-12'", '"10000-01-01 11:59:59+00"'),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("embed_json", [False, True])
@@ -188,15 +87,73 @@ def test_what_a_driver_cannot_load_is_sent_as_its_text_and_no_value_loses_anythi
 @pytest.fixture
 def own_types(driver):
     driver(
-        "DROP TYPE IF EXISTS mood, pair, own_range CASCADE",
-        "DROP DOMAIN IF EXISTS very_positive, positive, some_ints CASCADE",
+        "DROP TYPE IF EXISTS mood, odd, pair, own_range CASCADE",
+        "DROP DOMAIN IF EXISTS very_positive, positive, some_ints, document, more_moods, moods CASCADE",
         "CREATE TYPE mood AS ENUM ('ok', 'no')",
+        "CREATE TYPE odd AS ENUM ('a,b', '{x}', 'NULL')",
+        "CREATE DOMAIN document AS jsonb",
+        "CREATE DOMAIN moods AS mood[]",
+        "CREATE DOMAIN more_moods AS moods",
         "CREATE TYPE pair AS (a int, b text)",
         "CREATE TYPE own_range AS RANGE (subtype = float4)",
         "CREATE DOMAIN positive AS int CHECK (value > 0)",
         "CREATE DOMAIN very_positive AS positive",
         "CREATE DOMAIN some_ints AS int[]",
     )
+
+
+@pytest.mark.parametrize("value", ["ROW(1, ARRAY[2])", "ARRAY[ROW(1, ARRAY[2])]"])
+def test_a_record_of_no_type_is_its_text_where_nobody_looks_into_it(driver, value):
+    assert "(1,{2})" in sent(f"SELECT {value} AS v", embed_json=True)
+
+
+STYLES = ["DateStyle=German", "DateStyle=SQL,DMY", "DateStyle=Postgres"] + [
+    f"IntervalStyle={style}" for style in ("postgres_verbose", "sql_standard", "iso_8601")
+]
+
+
+@pytest.mark.parametrize("setting", [*STYLES, "extra_float_digits=-10", "bytea_output=escape"])
+def test_what_is_sent_does_not_depend_on_how_a_server_writes(driver, setting):
+    driver(f"ALTER DATABASE postgres SET {setting.partition('=')[0]} = {setting.partition('=')[2]}")
+    values = {
+        "DATE '10000-02-03'": '"10000-02-03"',
+        "ARRAY[TIMESTAMP '0044-03-15 01:00 BC']": '["0044-03-15 01:00:00 BC"]',
+        "TIMESTAMPTZ '2026-07-01 12:00:00.5Z'": '"2026-07-01T12:00:00.500000+00:00"',
+        "TSTZRANGE('2026-07-01Z', NULL)": '"[\\"2026-07-01 00:00:00+00\\",)"',
+        "INTERVAL '1 day 2 seconds'": '"P1DT2S"',
+        "INTERVAL '-1 mon +2 days -00:00:01'": '"P-1M2DT-1S"',
+        "ARRAY[INTERVAL '-1 day +00:00:01']": '["-P0DT86399S"]',
+        "INTERVAL '0'": '"P0DT0S"',
+        "0.1::float8 + 0.2": "0.30000000000000004",
+        "'\\x00ff'::bytea": '"AP8="',
+    }
+    try:
+        assert {value: sent(f"SELECT {value} AS v") for value in values} == values
+    finally:
+        driver(f"ALTER DATABASE postgres RESET {setting.partition('=')[0]}")
+
+
+@pytest.mark.parametrize("depth", [300, 5_000])
+def test_deeply_nested_json_is_embedded_and_a_transform_gets_what_python_can_make_of_it(driver, depth):
+    sql = f"SELECT (repeat('[', {depth}) || repeat(']', {depth}))::jsonb AS v"
+    text = "[" * depth + "]" * depth
+    assert sent(sql, embed_json=True) == text
+    [row] = read(sql)
+    assert row["v"] == text if type(row["v"]) is str else depth < 10_000
+    assert type(row["v"]) is list or depth == 5_000
+
+
+def test_deeply_nested_json_that_a_transform_returns_is_refused_by_its_column(driver):
+    [row] = read("SELECT 1 AS id, (repeat('[', 300) || repeat(']', 300))::jsonb AS v")
+    with pytest.raises(EncodeError, match="column 'v': "):
+        encode(row)
+
+
+def test_half_a_character_in_json_is_embedded_and_for_a_transform_what_python_makes_of_it(driver):
+    sql = r"""SELECT JSON '["\ud800"]' AS v"""
+    assert sent(sql, embed_json=True) == r'["\ud800"]'
+    [row] = read(sql)
+    assert row["v"] == ["\ud800"]
 
 
 @pytest.mark.parametrize(
@@ -243,6 +200,16 @@ def test_rows_that_are_not_streamed_are_loaded_the_same_way(driver):
 def test_an_error_of_the_server_stays_an_error(driver):
     with pytest.raises(ConfigurationError, match=r"division by zero.*cast its column"):
         read("SELECT 1 / (3 - i) AS v FROM generate_series(1, 5) i")
+
+
+@pytest.mark.parametrize("name", ["psycopg", "psycopg2"])
+def test_an_encoding_that_cannot_hold_a_text_is_named(request, connect, postgres, name):
+    request.getfixturevalue(name)
+    scheme = {"sqlalchemy_scheme": "postgresql+psycopg2"} if name == "psycopg2" else {}
+    connect("source_db", **postgres.connection(), extra=scheme | {"client_encoding": "LATIN1"})
+    with pytest.raises(ConfigurationError, match='write {"client_encoding": "UTF8"} into'):
+        read("SELECT chr(8364 + i) AS v FROM generate_series(0, 5) i")
+    assert sent("SELECT chr(233) AS v") == '"é"'
 
 
 @pytest.mark.parametrize("name", ["psycopg", "psycopg2"])

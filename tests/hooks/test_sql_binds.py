@@ -1,13 +1,16 @@
 """What is a bind in SQL, database by database: decided over texts alone."""
 
+import re
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.hooks.bind_values import check_parameters
 from airflow_async_rest.hooks.sql_binds import Query
-from airflow_async_rest.hooks.sql_dialects import check_parameters
 
 ALL = ("postgresql", "oracle", "sqlite", "mysql", "mariadb", "mssql", "snowflake", "default")
 POSTGRES = ("postgresql",)
@@ -32,6 +35,9 @@ SQL = {
     "tags[1:n] || tags[lo:hi]": (ALL, ""),
     "tags[lo :hi] || tags[f(x) :n] || tags[a[1] :n] || tags[:2]": (POSTGRES, ""),
     "tags[:lo : :hi] || ARRAY[:a, :b] || tags[:c::int]": (POSTGRES, ["lo", "hi", "a", "b", "c"]),
+    "tags[1 + :a] || tags[x AND:b] || tags[f(:c):n]": (POSTGRES, "abc"),
+    "a LIKE:a AND(b BETWEEN:b AND:c)OR NOT:d LIMIT:e OFFSET:f": (ALL, "abcdef"),
+    "t.limit:n, origin:n": (ALL, ""),
     "ARRAY[CASE WHEN :a THEN :b END, (SELECT 1 LIMIT :c)]": (POSTGRES, "abc"),
     r"E'\' :n' || e'\\' || :b": (POSTGRES, "b"),
     "'\\' || :b || '\\'": (("postgresql", "oracle", "sqlite", "mssql", "default"), "b"),
@@ -64,7 +70,7 @@ def test_what_is_a_bind(sql, dialect):
     filled, values = query.fill(dict.fromkeys(binds, 1))
     statement = text(filled)
     assert list(statement.compile().params) == list(values) == list(dict.fromkeys(binds))
-    assert str(statement.compile()) == query.sql.replace("\\:", ":")
+    assert str(statement.compile()).replace(" ", "") == query.sql.replace("\\:", ":").replace(" ", "")
 
 
 def inside(before, after, forbidden, escape=lambda text: text):
@@ -138,12 +144,25 @@ LISTS = {  # SQL, values -> the text handed on, its values
         "(a, b) IN ((:p__0__0, :p__0__1), (:p__1__0, NULL))",
         {"p__0__0": 1, "p__0__1": 2, "p__1__0": 3},
     ),
+    "is it null": (":o IS NULL OR o = :o", {"o": "me"}, "1 IS NULL OR o = :o", {"o": "me"}),
+    "is it not null": (":o  is\nNOT null", {"o": 7}, "1  is\nNOT null", {}),
+    "it is null": (":o IS NULL", {"o": None}, "NULL IS NULL", {}),
+    "a cast is": (":o::text IS NULL", {"o": "me"}, ":o\\:\\:text IS NULL", {"o": "me"}),
     "none": ("id IN :ids AND a", {"ids": []}, "id IN (NULL) IS TRUE AND a", {}),
     "none, negated": ("id NOT IN (:ids)", {"ids": ()}, "id NOT IN (NULL) IS NULL", {}),
     "NULL": ("a = :a OR :a IS NULL", {"a": None}, "a = NULL OR NULL IS NULL", {}),
     "an array": ("id = ANY(:ids)", {"ids": [7]}, "id = ANY(:ids)", {"ids": [7]}),
+    "a set": ("id IN :ids", {"ids": {8, 7}}, "id IN (:ids__0, :ids__1)", {"ids__0": 7, "ids__1": 8}),
+    "no set": ("id IN :ids", {"ids": frozenset()}, "id IN (NULL) IS TRUE", {}),
+    "keys": ("id IN :ids", {"ids": {7: "a"}.keys()}, "id IN (:ids__0)", {"ids__0": 7}),
+    "values": ("id IN :ids", {"ids": {"a": 7}.values()}, "id IN (:ids__0)", {"ids__0": 7}),
+    "an array of numpy's": ("id IN :ids", {"ids": np.array([7])}, "id IN (:ids__0)", {"ids__0": 7}),
+    "JSON": ("a @> :a::jsonb", {"a": [{"b": 1}]}, r"a @> :a__json\:\:jsonb", {"a__json": '[{"b":1}]'}),
+    "JSON, by CAST": ("CAST(:a AS json)", {"a": (1, None)}, "CAST(:a__json AS json)", {"a__json": "[1,null]"}),
+    "an array of JSON": ("a = :a :: jsonb[]", {"a": [{}]}, r"a = :a \:\: jsonb[]", {"a": ["{}"]}),
+    "both": ("a = ANY(:a) OR b = :a::json", {"a": [1]}, r"a = ANY(:a) OR b = :a__json\:\:json", {"a": [1], "a__json": "[1]"}),
     "min": ("min(:ids)", {"ids": 7}, "min(:ids)", {"ids": 7}),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("sql", "values", "handed_on", "filled"), LISTS.values(), ids=LISTS.keys())
@@ -196,6 +215,36 @@ def test_a_bind_in_another_style_is_told_how_it_is_written_here(sql, instead, di
             query.check({"known"})
 
 
+NAMELESS = {  # SQL -> the bind without a name; None: it means something else
+    "at >= %s AND a": "%s",
+    "f(%s, 1)": "%s",
+    "at > ?": "?",
+    "id IN (?, ?)": "?",
+    "id IN ?": "?",
+    "a BETWEEN ? AND 3 LIMIT 3": "?",
+    "doc->>?": "?",
+    "a LIMIT %s": "%s",
+    "a %s": None,
+    "(a) %s": None,
+    "doc ? 'a' AND tags ?| b AND tags ?& c": None,
+    "a = '?' OR b = '%s' -- = ?": None,
+    "a = :b": None,
+}
+
+
+@pytest.mark.parametrize(("sql", "bind"), NAMELESS.items())
+@pytest.mark.parametrize("dialect", ["postgresql", "oracle", "sqlite", "mysql", "default"])
+def test_a_bind_without_a_name_is_told_how_it_is_written_here(sql, bind, dialect):
+    query = Query.read(f"SELECT 1 FROM t WHERE {sql}", dialect)
+    if bind is None:
+        query.check({"b"})
+    else:
+        with pytest.raises(
+            ConfigurationError, match=rf"the bind '{re.escape(bind)}' without a name: write binds as :name"
+        ):
+            query.check({"b"})
+
+
 @pytest.mark.parametrize("dialect", ["postgresql", "sqlite", "mysql"])
 def test_a_second_statement_is_refused(dialect):
     Query.read("SELECT ';' /* ; */ -- ;\n;", dialect).check(())
@@ -204,19 +253,41 @@ def test_a_second_statement_is_refused(dialect):
 
 
 @pytest.mark.parametrize(
-    ("sql", "changes"),
+    ("sql", "only_selects"),
     [
-        ("DELETE FROM t RETURNING id", True),
-        ("WITH d AS (update t SET a = 1 RETURNING id) SELECT id FROM d", True),
-        ("INSERT  INTO t SELECT 1 RETURNING id", True),
-        ("SELECT id FROM t FOR UPDATE", False),
-        ("SELECT id FROM t FOR NO KEY\nUPDATE", False),
-        ("SELECT 'DELETE FROM t' FROM t -- DELETE FROM t", False),
-        ("SELECT update, inserted FROM t", False),
+        ("DELETE FROM t RETURNING id", False),
+        ("WITH d AS (update t SET a = 1 RETURNING id) SELECT id FROM d", False),
+        ("INSERT  INTO t SELECT 1 RETURNING id", False),
+        ("CALL next_ones(1)", False),
+        ("SHOW search_path", False),
+        ("EXPLAIN SELECT 1", False),
+        ("CREATE TEMP TABLE t AS SELECT 1", False),
+        ("selected", False),
+        ("-- all\n SELECT id FROM t", True),
+        ("((SELECT 1) UNION (SELECT 2))", True),
+        ("WITH d AS (SELECT 1) SELECT * FROM d", True),
+        ("VALUES (1), (2)", True),
+        ("TABLE t", True),
+        ("SELECT id FROM t FOR UPDATE", True),
+        ("SELECT id FROM t FOR NO KEY\nUPDATE", True),
+        ("SELECT 'DELETE FROM t' FROM t -- DELETE FROM t", True),
+        ("SELECT update, inserted FROM t", True),
     ],
 )
-def test_a_statement_that_changes_data_by_itself_is_known(sql, changes):
-    assert Query.read(sql, "postgresql").changes_data is changes
+def test_a_statement_that_does_more_than_select_is_known(sql, only_selects):
+    assert Query.read(sql, "postgresql").only_selects is only_selects
+
+
+def test_what_may_be_a_slice_is_a_bind_if_it_has_a_value():
+    query = Query.read("SELECT tags[:n] || tags[:n:m]", "postgresql")
+    query.check(())
+    assert query.fill({}) == (r"SELECT tags[\:n] || tags[\:n\:m]", {})
+    assert query.fill({"n": 2}) == (r"SELECT tags[:n] || tags[:n\:m]", {"n": 2})
+
+
+def test_a_copy_is_refused_because_it_gives_no_rows():
+    with pytest.raises(ConfigurationError, match="write the SELECT of its rows"):
+        Query.read("/* all */ COPY (SELECT 1) TO STDOUT", "postgresql").check(())
 
 
 @pytest.mark.parametrize("sql", [None, 3, "", " \n"])

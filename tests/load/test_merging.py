@@ -6,7 +6,7 @@ import re
 import pytest
 from loads import WINDOW, every_driver, placed
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.loading import LoadState
 from airflow_async_rest.windows import Window
 
@@ -77,10 +77,17 @@ def test_rows_that_are_nearly_all_outside_of_the_window_end_the_load(database):
     assert [id_ for id_, _ in database.rows()] == [7]
 
 
-def test_the_window_is_emptied_when_there_is_nothing_to_load(database):
+def test_the_window_is_not_emptied_for_nothing_unless_that_is_said(database):
     database.create("id {int}, at {timestamp}")
+    assert database.load([], run="nothing to delete", **REPLACE).loaded == 0
     database.load([{"id": 1, "at": "2026-11-01T12:00:00"}], **REPLACE)
-    assert database.load([], run="empty", **REPLACE).loaded == 0
+    outside = [{"id": 2, "at": "2026-11-03T12:00:00"}]
+    for run, rows in (("nothing", []), ("all of it refused", outside)):
+        with pytest.raises(EmptyWindowError, match="1 rows that things has in the window would be deleted, and none"):
+            database.load(rows, run=run, **REPLACE)
+        database.loaders[-1].rollback()
+        assert [id_ for id_, _ in database.rows()] == [1]
+    assert database.load([], run="allowed", allow_empty_window=True, **REPLACE).loaded == 0
     assert database.rows() == []
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 from loads import every_driver
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 
 AT = "2026-11-01T12:00:00Z"
 UPSERT = {"load_mode": "upsert", "conflict_key": "id"}
@@ -139,3 +139,30 @@ def test_rows_with_one_key_have_not_vanished(database, rows, caplog):
     caplog.set_level(logging.WARNING, "loads")
     database.load(rows, **UPSERT)
     assert caplog.text == ""
+
+
+def on_insert(postgresql, body):
+    postgresql.execute(
+        f"CREATE OR REPLACE FUNCTION divert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$",
+        "CREATE TRIGGER divert BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION divert()",
+    )
+
+
+def test_a_window_is_not_emptied_for_rows_that_a_trigger_swallows(postgresql):
+    postgresql.create("id {int}, at {timestamp}")
+    postgresql.load([{"id": 1, "at": AT}], **MODES["replace_window"])
+    on_insert(postgresql, "")
+    with pytest.raises(EmptyWindowError, match="1 rows that things has .* a trigger, a rule or a policy of the table"):
+        postgresql.load([{"id": 2, "at": AT}], run="again", **MODES["replace_window"])
+    postgresql.loaders[-1].rollback()
+    assert postgresql.rows("id") == [(1,)]
+
+
+def test_rows_that_a_trigger_puts_into_a_child_are_not_nothing(postgresql):
+    """So were tables divided before they had partitions: the database says that nothing was inserted."""
+    postgresql.create("id {int}, at {timestamp}")
+    postgresql.execute("CREATE TABLE things_2026 () INHERITS (things)")
+    postgresql.load([{"id": 1, "at": AT}], **MODES["replace_window"])
+    on_insert(postgresql, "INSERT INTO things_2026 VALUES (NEW.*);")
+    assert postgresql.load([{"id": 2, "at": AT}], run="again", **MODES["replace_window"]).loaded == 0
+    assert postgresql.rows("id") == [(2,)]

@@ -10,9 +10,9 @@ from airflow_async_rest.core.errors import ConfigurationError, LoadError
 from airflow_async_rest.core.loading import Earlier, LoadState
 
 
-def begun(database, run="run", **plan):
+def begun(database, run="run", life=None, **plan):
     """Give a loader that has begun, with one row staged and committed."""
-    loader = database.loader(run=run, **plan)
+    loader = database.loader(run=run, life=life, **plan)
     loader.open()
     loader.begin(resumed=False, staged=0)
     loader.stage(placed([{"id": 1}]))
@@ -264,6 +264,18 @@ def test_what_was_staged_for_one_table_is_not_loaded_into_another(table):
         again.begin(resumed=True, staged=1)
 
 
+@pytest.mark.parametrize("state", [LoadState.STAGING, LoadState.MERGED])
+def test_what_another_life_of_the_run_loaded_elsewhere_is_not_ours_either(table, state):
+    table.create("id {int}, label {text}", "others")
+    begun(table, life="first").commit({"position": 7}, state, 3)
+    other = table.loader("others", life="second")
+    assert other.open() is None
+    finished(other, [{"id": 3}])
+    assert table.loader(life="second").open() is None
+    assert table.loader("others", life="second").open() == Earlier({"loaded": 1}, LoadState.MERGED, 1)
+    assert table.loader(life="first").open() == Earlier({"position": 7}, state, 3)
+
+
 def test_a_table_is_the_same_with_its_schema_and_without(postgresql):
     postgresql.create("id {int}")
     loader = postgresql.loader()
@@ -291,3 +303,20 @@ def test_a_checkpoint_that_is_none_is_given_as_it_is(table):
     begun(table)
     table.execute("UPDATE async_rest_loads SET checkpoint = '{cut'", "SELECT 1 AS one FROM things")
     assert table.loader().open().checkpoint == "{cut"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "goes_on"),
+    [("first", "first", True), ("first", "second", False), (None, "second", True), ("first", None, True)],
+)
+@pytest.mark.parametrize("state", list(LoadState))
+def test_a_load_goes_on_in_the_same_life_of_its_run_only(table, state, before, now, goes_on):
+    loader = begun(table, life=before)
+    loader.commit({"position": 7}, state, 3)
+    after = table.loader(life=now)
+    assert after.open() == (Earlier({"position": 7}, state, 3) if goes_on else None)
+    after.begin(resumed=False, staged=0)
+    [staging] = table.staging_tables()
+    assert count(table, staging) == 0
+    after.commit({"position": 1}, LoadState.STAGING, 0)
+    assert table.loader(life=now).open() == Earlier({"position": 1}, LoadState.STAGING, 0)

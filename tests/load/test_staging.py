@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from loads import every_driver
 
-from airflow_async_rest.core.dead_letters import parse_exactly
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.loading import LoadState, PlacedRow
 
 ZONES = [

@@ -1,5 +1,6 @@
 """Tasks that tests make, here or in a process of their own (``make_task``, steered by the environment)."""
 
+import errno
 import os
 from datetime import timedelta
 
@@ -28,13 +29,22 @@ def make_task():
         from airflow_async_rest.core import writing
 
         writing._WRITE_EVERY_SECONDS = float(os.environ["WRITE_EVERY_SECONDS"])
+    if "DISK_IS_FULL" in os.environ:
+        from airflow_async_rest.core.part_files import PartFiles
+
+        PartFiles._write_whole = full_disk
     return sql_to_rest(
         sql=READINGS.format(rows=os.environ["ROWS"]),
+        max_failures=int(os.environ.get("MAX_FAILURES", "0")),
         concurrency=int(os.environ.get("CONCURRENCY", "16")),
         chunk_size=1000,
         execution_timeout=timedelta(minutes=10),
         **(in_batches(int(os.environ["BATCH"])) if "BATCH" in os.environ else {}),
     )
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def in_batches(most: int) -> dict:

@@ -7,9 +7,14 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import attrs
+import numpy as np
+import pydantic
 import pytest
+from sqlalchemy import create_engine, text
 from task_runner import run_try
 from tasks import ids
 
@@ -153,26 +158,118 @@ class Reading(NamedTuple):
     value: float
 
 
+@dataclass(slots=True)
+class Measured:
+    id: int
+    value: float
+
+
+@attrs.define
+class Attributed:
+    id: int
+    value: float
+
+
+class Model(pydantic.BaseModel):
+    id: int
+    value: float
+
+
+def rows_of_sqlalchemy(mappings):
+    with create_engine("sqlite://").connect() as connection:
+        result = connection.execute(text("SELECT 1 AS id, 2.5 AS value"))
+        return result.mappings().all() if mappings else result.all()
+
+
 def rows_of_sqlite():
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row
     return connection.execute("SELECT 1 AS id, 2.5 AS value").fetchall()
 
 
-@pytest.mark.parametrize("items", [[Reading(1, 2.5)], rows_of_sqlite(), [{"id": 1, "value": 2.5}]])
+ROWS_BY_NAME = {
+    "named tuples": [Reading(1, 2.5)],
+    "dicts": [{"id": 1, "value": 2.5}],
+    "SQLite's": rows_of_sqlite(),
+    "SQLAlchemy's": rows_of_sqlalchemy(mappings=False),
+    "SQLAlchemy's mappings": rows_of_sqlalchemy(mappings=True),
+    "numpy's": np.array([(1, 2.5)], dtype=[("id", "i8"), ("value", "f8")]),
+    "dataclasses": [Measured(1, 2.5)],
+    "attrs": [Attributed(1, 2.5)],
+    "pydantic's": [Model(id=1, value=2.5)],
+}
+
+
+@pytest.mark.parametrize("items", ROWS_BY_NAME.values(), ids=ROWS_BY_NAME.keys())
 def test_rows_by_name_are_rows(places, supervisor, items):
     assert run_try(task_of(lambda: deliver(items, method="PUT")), supervisor)[0] == "success"
     assert [seen.json() for seen in places.seen] == [{"id": 1, "value": 2.5}]
 
 
-def test_a_data_frame_is_refused_with_what_to_give_instead(places, supervisor):
-    class DataFrame(list):
-        columns, iloc = ["id"], None
+def test_rows_of_a_cursor_have_their_names(places, supervisor, postgres):
+    def push():
+        import psycopg
 
-    state, error = run_try(task_of(lambda: deliver(DataFrame(["id"]))), supervisor)
+        with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+            return deliver(connection.execute("SELECT 1 AS id, 2.5::float8 AS value"), method="PUT")
+
+    assert run_try(task_of(push), supervisor)[0] == "success"
+    assert [seen.json() for seen in places.seen] == [{"id": 1, "value": 2.5}]
+
+
+def test_a_cursor_that_only_its_own_thread_may_read_is_refused(places, supervisor):
+    state, error = run_try(task_of(lambda: deliver(sqlite3.connect(":memory:").execute("SELECT 1 AS id"))), supervisor)
+    assert (state, places.seen) == ("failed", [])
+    assert "items is a cursor of sqlite3: give its rows, cursor.fetchall()" in str(error)
+
+
+class PandasTable(list):
+    columns, iloc = ["id"], None
+
+
+class PolarsTable(list):
+    columns, to_dicts = ["id"], None
+
+
+class ArrowTable:
+    columns, to_pylist = ["id"], None
+
+
+class Column:
+    """As pandas has a row: it is no mapping."""
+
+    iloc = None
+
+    def to_dict(self):
+        return {"id": 1}
+
+
+async def rows_to_come():
+    yield {"id": 1}
+
+
+NO_ROWS = {
+    "pandas'": (lambda: PandasTable(["id"]), 'give its rows, df.to_dict("records")'),
+    "polars'": (lambda: PolarsTable(["id"]), "give its rows, df.to_dicts()"),
+    "pyarrow's": (ArrowTable, "give its rows, df.to_pylist()"),
+    "a list of tables": (lambda: [PandasTable(["id"])], 'one of the items is a PandasTable: give its rows, df.to_dict("records")'),
+    "iterrows": (lambda: [(0, Column())], 'give df.to_dict("records")'),
+    "to come": (rows_to_come, "[item async for item in items]"),
+    "one row": (lambda: {"id": 1}, "[items] if it is one of them"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "instead"), NO_ROWS.values(), ids=NO_ROWS.keys())
+def test_what_is_no_iterable_of_rows_is_refused_with_what_to_give_instead(places, supervisor, make, instead):
+    state, error = run_try(task_of(lambda: deliver(make())), supervisor)
     assert state == "failed"
-    assert 'df.to_dict("records")' in str(error)
+    assert instead in str(error)
     assert places.seen == []
+
+
+def test_a_row_of_pandas_is_one(places, supervisor):
+    assert run_try(task_of(lambda: deliver([Column()], method="PUT")), supervisor)[0] == "success"
+    assert [seen.json() for seen in places.seen] == [{"id": 1}]
 
 
 def test_a_coroutine_may_deliver(places, connect, tmp_path):

@@ -20,7 +20,7 @@ ARGUMENTS = {
     "sql: no select": ({"sql": "CREATE TABLE never (id int)"}, r"the database refuses the sql"),
     "sql: bind": ({"sql": "SELECT 1 AS id WHERE 1 = :limit"}, r"bind :limit.*no value: add it to parameters="),
     "sql: slice": (
-        {"sql": "SELECT ARRAY[1][:n] AS id"},
+        {"sql": "SELECT a[lower(b) + :n] AS id"},
         r"A colon that is no bind, as in an array's slice, is written",
     ),
     "sql: bind as in Python": (
@@ -37,7 +37,7 @@ ARGUMENTS = {
     "parameters: name": ({"parameters": {3: 3}}, r"parameters= has the name 3, which no bind can have"),
     "parameters: no JSON": (
         {"sql": "SELECT 1 AS id WHERE '{}' @> :a::jsonb", "parameters": {"a": {"b": object}}},
-        r"parameters= has a dict that has no JSON form",
+        r"parameters\['a'\]: a dict that has no JSON form \(column 'b': a builtins.type has no JSON form\)",
     ),
     "endpoint: column like a bind": ({"endpoint": "x/{:id}"}, r"a placeholder is just a column's name, such as \{id\}"),
     "endpoint: column with a colon": ({"endpoint": "x/{a:b}"}, r"a column whose name has one of .* needs an alias"),
@@ -58,6 +58,10 @@ ARGUMENTS = {
         r"http_conn_id='source_db' is a connection of type 'postgres'",
     ),
     "endpoint: column": ({"endpoint": "x/{idd}"}, r"endpoint names the column 'idd', which.*; they have: id, value"),
+    "endpoint: column, no rows": (
+        {"sql": "SELECT 1 AS id WHERE false", "endpoint": "x/{idd}"},
+        r"endpoint names the column 'idd', which.*; they have: id",
+    ),
     "endpoint: brace": ({"endpoint": "x/{id"}, r"endpoint='x/\{id': .*write placeholders as \{column\}"),
     "endpoint: format": ({"endpoint": "x/{id:05d}"}, r"endpoint='x/\{id:05d\}': a placeholder is just a column's name"),
     "endpoint: doubled braces": (
@@ -67,6 +71,10 @@ ARGUMENTS = {
     "endpoint: url": ({"endpoint": "http://evil/x"}, r"endpoint='http://evil/x' is a whole URL: put scheme and host"),
     "method": ({"method": "SEND"}, r"method='SEND': write one of POST, PUT"),
     "key: column": ({"key": "uuid"}, r"key names the column 'uuid', which the rows do not have; they have: id, value"),
+    "key: column, no rows": (
+        {"sql": "SELECT 1 AS id WHERE false", "key": "uuid", "batch": Batch(), "endpoint": "x"},
+        r"key names the column 'uuid', which the rows do not have; they have: id",
+    ),
     "key: type": ({"key": [1]}, r"key=\[1\]: write a column's name"),
     "headers": ({"headers": {"X-A": "a\nb"}}, r"headers: the value of 'X-A' is no text, or has a line break"),
     "headers: none": ({"headers": {"X-A": None}}, r"headers: 'X-A' is None: write a text, or leave the header out"),
@@ -97,6 +105,7 @@ ARGUMENTS = {
     "max_failures": ({"max_failures": "some"}, r"max_failures='some': write a number of items, such as 25, or a share"),
     "max_failures: negative": ({"max_failures": -1}, r"max_failures=-1"),
     "dead_letter_path": ({"dead_letter_path": "nosuch://bucket/x"}, r"dead_letter_path 'nosuch://bucket/x/.*cannot be"),
+    "dead_letter_path: relative": ({"dead_letter_path": "x"}, r"dead_letter_path='x': write an absolute path such as"),
     "window: unreadable": ({"window_start": "1st", "window_end": "2026-01-02"}, r"window_start='1st': write a date or"),
     "window: half": ({"window_start": "2026-01-01"}, r"window_end is missing: the argument gives only the other end"),
     "window: reversed": (
@@ -192,3 +201,11 @@ def test_an_api_that_is_down_makes_dead_letters_worth_a_retry(places, supervisor
     state, error = run_try(sql_to_rest(request_retry=retry), supervisor)
     assert state == "up_for_retry"
     assert "100 connection" in str(error)
+
+
+def test_a_row_that_makes_the_sql_fail_is_named_after_all_before_it_are_delivered(places, supervisor):
+    sql = "SELECT id, 1 / (61 - id) AS value FROM generate_series(1, 90) id"
+    state, error = run_try(sql_to_rest(sql=sql, chunk_size=20), supervisor)
+    assert state == "failed"
+    assert "the sql failed after 60 rows: division by zero. It runs, so one of the rows after those" in str(error)
+    assert (supervisor.report["delivered"], supervisor.report["complete"]) == (60, False)

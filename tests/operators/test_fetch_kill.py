@@ -66,6 +66,7 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supe
     def start():
         nonlocal tries
         tries += 1
+        monkeypatch.setenv("STATE_STORE_SECONDS", str(0.3 * (tries % 2)))
         return spawn_try("fetch_tasks", supervisor.path, tries)
 
     def end(process):
@@ -91,6 +92,13 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supe
     process.join()  # all is loaded, and Airflow does not know
     assert process.exitcode == -9
     monkeypatch.delenv("DIES_BEFORE_SUCCESS")
+    monkeypatch.setenv("XCOM_FAILS", "yes")
+    places.seen.clear()
+    process = start()
+    process.join()  # nor does it now
+    assert (process.exitcode, places.seen) == (1, [])
+    monkeypatch.delenv("XCOM_FAILS")
+    monkeypatch.delenv("STATE_STORE_SECONDS")
     state, error = run_try(fetch_tasks.make_task(), Supervisor(supervisor.path), tries + 1)
     assert (state, error) == ("success", None)
     rows = postgres.execute("SELECT id, number, at::text, a, b, kept FROM killed")

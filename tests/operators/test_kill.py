@@ -109,3 +109,59 @@ def test_sigkill_at_ten_random_moments_loses_nothing_and_sends_little_twice(plac
     assert set(ids(places.delivered)) == set(range(1, rows + 1))
     assert all(len(its) == 1 for its in keys.values())
     print(f"{rows} rows, {kills} kills at {moments}: {twice} requests sent again")
+
+
+BAD_DAYS = [{"XCOM_FAILS": "yes"}, {"DISK_IS_FULL": "yes"}, {"STATE_STORE_SECONDS": "0.3"}]
+
+
+def test_ten_sigkills_on_bad_days_lose_nothing_and_send_again_what_no_checkpoint_counts(
+    places, supervisor, environment, monkeypatch
+):
+    """A push of XCom that fails, a full disk and a slow state store, in turn; at the end each once more, to its end."""
+    from airflow_async_rest.folders import open_folder
+
+    rows, refused = 4_000, set(range(50, 4_001, 97))
+    environment(ROWS=rows, MAX_FAILURES=len(refused))
+    places.answer = lambda seen: 422 if seen.json()["id"] in refused else 200
+    paths: set[str] = set()
+    tries = 0
+
+    def one_try(fault, moment=None):
+        """Run a try, to its end or to a SIGKILL. :return: the rows it sent, all of which it had to send."""
+        nonlocal tries
+        tries += 1
+        before = Supervisor(supervisor.path).checkpoint
+        with monkeypatch.context() as patch:
+            for name, value in fault.items():
+                patch.setenv(name, value)
+            process = spawn_try("tasks", supervisor.path, tries)
+        if moment is not None:
+            places.wait_for_paths(moment, paths)
+            process.kill()
+        process.join()
+        places.wait_for(lambda api: api.in_flight == 0)
+        sent = ids(places.seen)
+        assert len(set(sent)) == len(sent)
+        if before is not None:
+            done = set(range(1, before["position"] + 1)) - {index + 1 for index in before["unfinished"]} - refused
+            assert done.isdisjoint(sent)
+        paths.update(seen.path for seen in places.seen)
+        places.seen.clear()
+        return sent
+
+    moments = sorted(random.Random(20261102).sample(range(1, rows - 500), 10))
+    for number, moment in enumerate(moments):
+        one_try(BAD_DAYS[number % len(BAD_DAYS)], moment)
+    one_try(BAD_DAYS[1])  # as much as is left
+    assert Supervisor(supervisor.path).data["outcome"] == "up_for_retry"
+    assert refused.issuperset(one_try(BAD_DAYS[1]))
+    assert refused.issuperset(one_try(BAD_DAYS[0]))
+    assert Supervisor(supervisor.path).data["outcome"] == "up_for_retry"
+    assert one_try({"DIES_BEFORE_SUCCESS": "yes"}) == []  # all was delivered
+    assert one_try(BAD_DAYS[2]) == []
+    after = Supervisor(supervisor.path)
+    assert (after.data["outcome"], after.checkpoint) == ("success", None)
+    assert set(ids(places.delivered)) == set(range(1, rows + 1)) - refused
+    counts = [after.report[name] for name in ("read", "delivered", "failed", "skipped", "unfinished")]
+    assert counts == [rows, rows - len(refused), len(refused), 0, 0]
+    assert open_folder(after.report["dead_letters"]).read().keys() == {number - 1 for number in refused}

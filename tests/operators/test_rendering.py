@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from tasks import rest_to_sql, sql_to_rest
 
+from airflow_async_rest.core.errors import ConfigurationError
+
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 CONTEXT = {"number": 5, "text": "1e5", "digits": "[1, 2]", "rows": [{"id": 1}], "at": AT, "nothing": None}
 
@@ -40,6 +42,11 @@ NATIVE = [
     (sql_to_rest, "window_start", "{{ nothing }}", None),
     (sql_to_rest, "window_start", "20260301", "20260301"),
     (rest_to_sql, "items", "{{ rows }}", [{"id": 1}]),
+    (rest_to_sql, "items", "{{ [1, '2', none] }}", [1, "2", None]),
+    (rest_to_sql, "body", "{{ 'a' if true else 'b' }}", "a"),
+    (sql_to_rest, "window_start", "{{ none }}", None),
+    (sql_to_rest, "parameters", {"n": "{{ 5 }}", "t": "{{ '5' }}", "m": "{{ 5 }}0"}, {"n": 5, "t": "5", "m": "50"}),
+    (sql_to_rest, "endpoint", "None", "None"),
     (rest_to_sql, "query", {"v": "1.10", "ids": ["{{ number }}", "1e5"]}, {"v": "1.10", "ids": [5, "1e5"]}),
     (rest_to_sql, "body", {"zip": "12345", "deep": ("{{ text }}",)}, {"zip": "12345", "deep": ("1e5",)}),
     (rest_to_sql, "destination_table", "1e5", "1e5"),
@@ -68,6 +75,15 @@ def test_a_file_of_sql_may_begin_with_a_mark_of_byte_order(tmp_path, native):
     (tmp_path / "rows.sql").write_text("SELECT {{ number }} AS id\n", encoding="utf-8-sig")
     dag = {"template_searchpath": str(tmp_path), "render_template_as_native_obj": native}
     assert rendered(sql_to_rest, "sql", "rows.sql", **dag) == "SELECT 5 AS id"
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_a_file_that_is_not_in_utf_8_is_refused_by_its_name(tmp_path, native, encoding):
+    (tmp_path / "rows.sql").write_text("SELECT 1 AS id" + " -- é" * (encoding == "latin-1"), encoding=encoding)
+    dag = {"template_searchpath": str(tmp_path), "render_template_as_native_obj": native}
+    with pytest.raises(ConfigurationError, match=r"'rows\.sql' is not in UTF-8: save it as UTF-8"):
+        rendered(sql_to_rest, "sql", "rows.sql", **dag)
 
 
 @pytest.mark.parametrize("native", [False, True])

@@ -50,6 +50,22 @@ def asked(places) -> list[int]:
     return sorted(map(number_of, places.seen))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"columns": {"id": "item.idd"}}, "columns names the column 'idd'"),
+        ({"endpoint": "locations/{idd}"}, "endpoint names the column 'idd'"),
+        ({"query": {"of": "{idd}"}}, "query names the column 'idd'"),
+    ],
+)
+def test_a_window_without_rows_has_its_columns_checked(places, warehouse, supervisor, arguments, words):
+    none = {"sql": "SELECT 1 AS id WHERE false", "sql_conn_id": "source_db"}
+    state, error = run_try(rest_to_sql(**none, **arguments), supervisor)
+    assert state == "failed"
+    assert f"{words}, which the rows do not have; they have: id." in str(error)
+    assert run_try(rest_to_sql(**none), supervisor)[0] == "success"
+
+
 def test_rows_of_a_query_are_enriched_with_the_id_that_was_asked_for(places, warehouse, supervisor):
     state, error = run_try(rest_to_sql(), supervisor)
     assert (state, error) == ("success", None)
@@ -311,8 +327,8 @@ def test_a_window_in_a_comment_is_asked_for_by_nobody(places, warehouse, supervi
 def test_rows_that_fit_no_column_at_all_are_an_error_not_nulls(places, warehouse, supervisor):
     places.answer = lambda seen: web.json_response([{"other": 1}])
     state, error = run_try(rest_to_sql(rows=None, columns=None), supervisor)
-    assert state == "failed"
-    assert "no key of the rows is a column of locations" in str(error)
+    assert state == "up_for_retry"
+    assert "no key of a row of the answer is a column of the table, which has id, geo_label" in str(error)
     assert warehouse.execute(COUNT) == [(0,)]
 
 

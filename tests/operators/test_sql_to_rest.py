@@ -1,14 +1,15 @@
 """SqlToRestOperator in Airflow's task runner, against a real database and a real API: what a user sees."""
 
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from task_runner import run_try
+from task_runner import Supervisor, run_try
 from tasks import READINGS, ids, sql_to_rest
 
-from airflow_async_rest import Batch, Response, Verdict
+from airflow_async_rest import Batch, RequestRetry, Response, Verdict
 
 
 def test_every_row_is_delivered_once_and_the_report_says_so(places, supervisor):
@@ -68,7 +69,7 @@ def test_failed_items_are_in_xcom_and_all_of_them_in_the_dead_letter_parts(place
         "payload": {"id": 7, "value": 10.5},
     }
     folder = report["dead_letters"]
-    assert folder.endswith("/the_dag/scheduled__2026-11-01/post/-1")
+    assert re.search(r"/the_dag/scheduled__2026-11-01/post/-1/\d{8}T\d{6}Z-\w{8}$", folder)
     assert Path(folder.removeprefix("file://"), "1-1.jsonl").exists()
     assert sorted(open_folder(folder).read()) == list(range(6, 100, 10))
 
@@ -168,3 +169,41 @@ def test_json_is_sent_as_the_database_writes_it_and_a_transform_sees_it(places, 
         b'{"id":1,"doc":{"n":[0.12345678901234567890,1.50]},"until":"infinity"}',
         b'{"id":1,"doc":{"n":[0.12345678901234567890,1.5]},"until":"infinity","n":3.0}',
     ]
+
+
+CLAIMED = "WITH c AS (UPDATE jobs SET taken = true WHERE NOT taken RETURNING id) SELECT id FROM c ORDER BY id"
+
+
+def claiming(postgres, rows):
+    postgres.execute(
+        "DROP TABLE IF EXISTS jobs",
+        f"CREATE TABLE jobs AS SELECT i AS id, false AS taken FROM generate_series(1, {rows}) i",
+    )
+    return sql_to_rest(sql=CLAIMED, read_only=False, request_retry=RequestRetry(max_attempts=1))
+
+
+def test_rows_that_a_query_gives_once_are_not_forgotten_by_a_retry(places, supervisor, postgres, tmp_path):
+    from airflow_async_rest.folders import open_folder
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    task = claiming(postgres, 30)
+    places.answer = lambda seen: 500 if seen.path.endswith("/3") else 200
+    assert run_try(task, supervisor)[0] == "up_for_retry"
+    places.reset()
+    postgres.execute("INSERT INTO jobs SELECT i, false FROM generate_series(31, 35) i")
+    places.answer = lambda seen: 200
+    state, error = run_try(task, supervisor, 2)
+    assert state == "failed"
+    assert "Of its rows 1 failed and 0 were unfinished" in str(error)
+    assert (supervisor.report["read"], supervisor.report["failed"]) == (30, 1)
+    assert list(open_folder(supervisor.report["dead_letters"]).read()) == [2]
+    assert postgres.execute("SELECT count(*) FROM jobs WHERE NOT taken") == [(5,)]
+    assert places.seen == []
+
+    replay = ReplayDeadLettersOperator(
+        task_id="replay", http_conn_id="search_api", dead_letters=supervisor.report["dead_letters"]
+    )
+    assert run_try(replay, Supervisor(tmp_path / "replay.json"))[0] == "success"
+    assert ids(places.seen) == [3]
+    assert run_try(task, supervisor, 3)[0] == "success"  # once it is cleared
+    assert sorted(ids(places.seen)) == [3, 31, 32, 33, 34, 35]

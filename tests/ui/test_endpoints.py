@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -105,6 +106,73 @@ def test_the_folder_that_the_report_names_is_the_tasks_own(client_of, letters):
     assert get(client, folder=f"file://{letters}").json()["total"] == 120
     DeadLetterFolder(letters / "call-2", 1).write([letter(7)])
     assert get(client, folder=f"file://{letters}/call-2").json()["total"] == 1
+
+
+def test_the_newest_life_of_the_run_is_shown_and_an_older_one_by_its_name(client_of, base, letters):
+    client = client_of("vic")
+    for life, index in (("20261101T000000Z-0000000a", 7), ("20261102T000000Z-00000000", 8)):
+        DeadLetterFolder(letters / life, 1).write([letter(index)])
+        DeadLetterFolder(letters / life / "call-2", 1).write([letter(index), letter(index + 1)])
+    shown = lambda **query: [record["index"] for record in get(client, **query).json()["records"]]  # noqa: E731
+    assert shown() == [8]
+    assert shown(folder=f"file://{letters}/20261101T000000Z-0000000a") == [7]
+    assert shown(folder=f"file://{letters}/20261101T000000Z-0000000a/call-2") == [7, 8]
+    for other in ("20261101T000000Z-0000000a/x", "life", "20261101T000000Z-0000000a/..", "call-2/call-3"):
+        assert get(client, folder=f"file://{letters}/{other}").status_code == 403
+
+
+def test_files_of_another_user_name_the_setting(client_of, letters, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    client = client_of("vic")
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.iterdir", forbidden)
+        told = [get(client)]
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.read_bytes", forbidden)
+        told += [get(client), client.get("/async-rest/dead-letters/download", params=TASK)]
+    for answer in told:
+        assert (answer.status_code, "[async_rest] file_mode = 0640" in answer.json()["detail"]) == (503, True), (
+            answer.text
+        )
+
+
+@pytest.mark.parametrize("value", ["", "relative/path", "s3:/x"])
+def test_a_setting_that_is_wrong_is_told(client_of, letters, monkeypatch, value):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__FILE_MODE", "none")
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", value)
+    answer = get(client_of("vic"))
+    assert (answer.status_code, "[async_rest] " in answer.json()["detail"]) == (503, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1", "'=1"),
+        (" =1", " '=1"),
+        ("a;=1", "a;'=1"),
+        ("a; =1;+2", "a; '=1;'+2"),
+        ('a;"=1"', 'a;"\'=1"'),
+        ("a\n=1", "a\n'=1"),
+        ("a\t-1", "a\t'-1"),
+        ("a|@x", "a|'@x"),
+        ("\t=1", "'\t'=1"),
+        ("a;\uff1d1", "a;'\uff1d1"),
+        ("a=1; b", "a=1; b"),
+        ("2026-11-01", "2026-11-01"),
+        (-5, "-5"),
+        (Decimal("-5.10"), "-5.10"),
+        ({"a": "x;=1"}, '{"a":"x;\'=1"}'),
+        ({"a": -5}, '{"a":-5}'),
+        (["=1"], '["=1"]'),
+        (None, ""),
+    ],
+)
+def test_no_cell_of_a_table_is_a_formula_whatever_the_separator(text, cell):
+    from airflow_async_rest.ui.letters import _cell
+
+    assert _cell(text) == cell
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""What Airflow's own masker of logs knows: secrets that the task has come by, and names that only secrets have.
+
+It has no documented way to tell, and stands elsewhere in other versions. Where it is not found, it knows nothing.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+_PLACES = ("airflow.sdk._shared.secrets_masker", "airflow.sdk.execution_time.secrets_masker")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def _masker() -> Any:
+    for place in _PLACES:
+        with contextlib.suppress(ImportError, AttributeError):
+            return import_module(place)._secrets_masker()  # noqa: SLF001
+    return None
+
+
+def known_secrets(shortest: int = 8) -> frozenset[str]:
+    """Return the passwords and variables that the task has asked for, whatever for, and others that were masked.
+
+    :param shortest: characters; a shorter one may be a word of any text.
+    """
+    try:  # regular expressions, each of one text
+        known = frozenset(_ESCAPE.sub(r"\1", str(pattern)) for pattern in getattr(_masker(), "patterns", ()))
+    except TypeError:
+        return frozenset()
+    # Not the extra of a connection as a whole: what is secret in it is among the others.
+    return frozenset(secret for secret in known if len(secret) >= shortest and secret[0] not in "{[")
+
+
+def is_name_of_secret(name: str) -> bool:
+    """Tell whether Airflow hides what goes by a name, as ``api_key`` or ``access-token``."""
+    hides = getattr(_masker(), "should_hide_value_for_key", None)
+    return bool(hides and hides(name))
+
+
+def mask_in_logs(secrets: Iterable[str]) -> None:
+    """Have Airflow take secrets out of logs: it knows a password, but not what is made of it."""
+    from airflow.sdk.log import mask_secret  # noqa: PLC0415
+
+    for secret in secrets:
+        mask_secret(secret)

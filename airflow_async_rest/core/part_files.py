@@ -1,0 +1,181 @@
+"""The files of a dead-letter folder: numbered parts that are never changed, and ``parts.json``, which lists them.
+
+A part that somebody removed cannot be told from one that never was, unless something says how many there are. Object
+stores can neither append nor rename, so that is a small file of its own, written anew after each part: a cleaner that
+goes by age takes it last. It is written after the part, so it may lack one, and never has one too many.
+"""
+
+import json
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
+
+Value = TypeVar("Value")
+Result = TypeVar("Result")
+PartId = tuple[int, int]
+
+FILE_MODE = 0o600
+_PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
+_LIST_NAME = "parts.json"
+# 4,000 parts at 30 ms each are read in 4 s.
+_READ_AT_ONCE = 32
+# Of parts that are kept in memory, so that whoever wants their payloads does not read them again.
+_MOST_KEPT_BYTES = 32_000_000
+
+
+class FolderPath(Protocol):
+    """What is used of ``pathlib.Path`` and Airflow's ``ObjectStoragePath``."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    def __truediv__(self, name: str, /) -> "FolderPath": ...
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> None: ...  # noqa: D102
+    def exists(self) -> bool: ...  # noqa: D102
+    def iterdir(self) -> Iterator["FolderPath"]: ...  # noqa: D102
+    def read_bytes(self) -> bytes: ...  # noqa: D102
+    def write_bytes(self, data: bytes, /) -> int: ...  # noqa: D102
+
+
+class PartFiles:
+    """Lists, reads and writes parts. Its methods block, and raise whatever the storage raises.
+
+    :param path: the folder; made when the first part is written.
+    :param mode: of files on a local disk, whatever the umask is; folders can be entered by whoever may read.
+    """
+
+    def __init__(self, path: FolderPath, mode: int = FILE_MODE) -> None:
+        self._path = path
+        self._mode = mode
+        self._kept: dict[PartId, bytes] = {}
+        self._room = _MOST_KEPT_BYTES
+
+    def file(self, part: PartId) -> FolderPath:
+        """Return the path of a part."""
+        return self._path / f"{part[0]}-{part[1]}.jsonl"
+
+    def look(self) -> tuple[set[PartId], list[PartId] | None]:
+        """Return the parts that are there, and those that ``parts.json`` lists.
+
+        :return: None for the list where there is none: the first version wrote none.
+        """
+        try:
+            names = [file.name for file in self._path.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            if self._path.exists():
+                raise
+            return set(), None
+        there = {(int(match[1]), int(match[2])) for match in map(_PART_NAME.fullmatch, names) if match}
+        if _LIST_NAME not in names:
+            return there, None
+        return there, from_runs(json.loads((self._path / _LIST_NAME).read_bytes())["parts"])
+
+    def read(self, parts: Sequence[PartId]) -> Iterator[bytes | Exception]:
+        """Yield the content of parts, in their order; or why a part cannot be read.
+
+        Several are read at once, and each only once as long as they are not too large for that.
+        """
+        unread = sum(part not in self._kept for part in parts)
+        for part, data in zip(parts, read_ahead(self._read, parts, min(unread, _READ_AT_ONCE)), strict=True):
+            if isinstance(data, bytes) and part not in self._kept and len(data) <= self._room:
+                self._kept[part] = data
+                self._room -= len(data)
+            yield data
+
+    def _read(self, part: PartId) -> bytes | Exception:
+        try:
+            return self._kept.get(part) or self.file(part).read_bytes()
+        except Exception as error:  # noqa: BLE001  (whatever the storage raises)
+            return error
+
+    def write(self, part: PartId, data: bytes) -> None:
+        """Write a part, and return when it is durable."""
+        if isinstance(self._path, Path):
+            _make_folders(self._path, self._mode)
+        else:
+            self._path.mkdir(parents=True, exist_ok=True)
+        self._write_whole(self.file(part), data)
+
+    def list_parts(self, parts: Iterable[PartId]) -> None:
+        """Write ``parts.json``."""
+        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode())
+
+    def _write_whole(self, file: FolderPath, data: bytes) -> None:
+        """Write a file that is there whole or not at all, as object stores do by themselves."""
+        if not isinstance(file, Path):
+            file.write_bytes(data)
+            return
+        unfinished = file.with_suffix(f".{os.getpid()}.unfinished")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
+        with os.fdopen(descriptor, "wb") as opened:
+            unfinished.chmod(self._mode)
+            opened.write(data)
+        unfinished.replace(file)
+
+
+def _make_folders(path: Path, mode: int) -> None:
+    """Make a folder and those above it; what is there already stays as it is."""
+    mode |= (mode & 0o444) >> 2
+    for folder in reversed([path, *path.parents]):
+        if not folder.exists():
+            with suppress(FileExistsError):  # another task was faster
+                folder.mkdir(mode=mode)
+                folder.chmod(mode)
+
+
+def to_runs(parts: Iterable[PartId]) -> list[list[int]]:
+    """Return parts as JSON keeps them: the first and last numbers of each run of them."""
+    runs: list[list[int]] = []
+    for number, seq in sorted(parts):
+        if runs and runs[-1][0] == number and runs[-1][2] == seq - 1:
+            runs[-1][2] = seq
+        else:  # another try, or a gap: a part between them is another writer's
+            runs.append([number, seq, seq])
+    return runs
+
+
+def from_runs(runs: Any) -> list[PartId]:
+    """Return the parts of :func:`to_runs`."""
+    return [(int(number), seq) for number, first, last in runs for seq in range(int(first), int(last) + 1)]
+
+
+def read_ahead(read: Callable[[Value], Result], values: Sequence[Value], at_once: int) -> Iterator[Result]:
+    """Yield what ``read`` returns for each value, in their order, while the next ones are being read.
+
+    The threads are daemons, so that a read that hangs does not keep the process alive.
+
+    :param at_once: how many; with fewer than two, none is read ahead.
+    """
+    if at_once <= 1:
+        yield from map(read, values)
+        return
+    calls: SimpleQueue[tuple[Future[Result], Value] | None] = SimpleQueue()
+    for _ in range(at_once):
+        threading.Thread(target=_work, args=(read, calls), name="async-rest-parts", daemon=True).start()
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for value in values:
+            waiting.append(Future())
+            calls.put((waiting[-1], value))
+            if len(waiting) == at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for _ in range(at_once):
+            calls.put(None)
+
+
+def _work(read: Callable[[Value], Result], calls: "SimpleQueue[tuple[Future[Result], Value] | None]") -> None:
+    while (call := calls.get()) is not None:
+        future, value = call
+        try:
+            future.set_result(read(value))
+        except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
+            future.set_exception(error)

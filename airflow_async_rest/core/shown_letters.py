@@ -1,0 +1,35 @@
+"""Dead letters as people see them: of a payload of megabytes, no more is looked at than is shown."""
+
+from dataclasses import replace
+
+from airflow_async_rest.core.chunk_sizes import bytes_of
+from airflow_async_rest.core.dead_letters import SHOWN_PAYLOAD_CHARACTERS, Record, shown_record, to_record
+from airflow_async_rest.core.models import DeadLetter
+
+# A body of more is not parsed for people to see how it begins.
+_LARGE_BODY_BYTES = 16_000
+_LEAST_RECORD_BYTES = 150  # the names of its fields
+
+
+def least_shown_bytes(letter: DeadLetter, *, payloads: bool) -> int:
+    """Return what :func:`shown_letter` takes at least, without making it."""
+    body = letter.request.body if letter.request else None
+    size = len(body or b"") or bytes_of([value] for value in (letter.row or {}).values())
+    return _LEAST_RECORD_BYTES + (SHOWN_PAYLOAD_CHARACTERS if payloads and size > _LARGE_BODY_BYTES else 0)
+
+
+def shown_letter(letter: DeadLetter, *, payloads: bool) -> Record:
+    """Return a dead letter as people see it; what is not shown of it is not copied, however large it is.
+
+    :param payloads: see :func:`~airflow_async_rest.core.dead_letters.shown_record`.
+    """
+    request = letter.request
+    if request is None or request.body is None:
+        return shown_record(to_record(letter if payloads else replace(letter, row=None)), payloads=payloads)
+    if payloads and len(request.body) <= _LARGE_BODY_BYTES:
+        return shown_record(to_record(letter), payloads=True)
+    shown = shown_record(to_record(replace(letter, request=replace(request, body=None))), payloads=payloads)
+    if payloads:
+        text = request.body[:_LARGE_BODY_BYTES].decode("utf-8", "replace")[:SHOWN_PAYLOAD_CHARACTERS]
+        shown["payload"] = f"{text}... [cut: {len(request.body)} bytes in all]"
+    return shown

@@ -1,0 +1,118 @@
+"""Secrets in texts, however those spell them."""
+
+import html
+import json
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from airflow_async_rest.core.redaction import Redaction
+
+SECRET = 'Zx9/qW+e=r7"T&kö'
+SPELLINGS = {
+    "as it is": str,
+    "percent": lambda text: quote(text, safe=""),
+    "percent, but for slashes": quote,
+    "percent in lower case": lambda text: quote(text, safe="").lower(),
+    "every byte": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "percent, of Latin-1": lambda text: quote(text, safe="", encoding="latin-1"),
+    "form": quote_plus,
+    "JSON": json.dumps,
+    "JSON, UTF-8": lambda text: json.dumps(text, ensure_ascii=False),
+    "PHP's JSON": lambda text: json.dumps(text).replace("/", "\\/"),
+    "Gson's JSON": lambda text: (
+        json.dumps(text).replace("=", "\\u003D").replace("&", "\\u0026").replace("+", "\\u002b")
+    ),
+    "JSON in JSON": lambda text: json.dumps({"said": json.dumps({"key": text})}),
+    "JSON in a URL": lambda text: quote(json.dumps({"key": text})),
+    "a URL in JSON": lambda text: json.dumps(
+        "https://x/?next=" + quote("https://y/?k=" + quote(text, safe=""), safe="")
+    ),
+    "HTML": html.escape,
+    "HTML in numbers": lambda text: "".join(f"&#{ord(character)};" for character in text),
+    "HTML in hexadecimal numbers": lambda text: "".join(f"&#x{ord(character):X};" for character in text),
+    "a representation": repr,
+    "bytes": lambda text: repr(text.encode()),
+    "capitals": lambda text: text.upper().replace("Ö", "ö"),
+    "bytes that are not UTF-8": lambda text: text.encode("latin-1").decode("utf-8", "replace"),
+    "base64": lambda text: b64encode(text.encode()).decode(),
+    "base64 for URLs": lambda text: urlsafe_b64encode(text.encode()).decode(),
+    "base64 in a URL": lambda text: quote(b64encode(text.encode()), safe=""),
+    "base64 behind one byte": lambda text: b64encode(b":" + text.encode()).decode(),
+    "base64 behind two, and more": lambda text: b64encode(b"me" + text.encode() + b"!").decode(),
+}
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_secret_is_found_however_it_is_spelled(spell):
+    text = Redaction({SECRET}).redact(f"[{spell(SECRET)}]")
+    assert "***" in text
+    assert len(text) <= len(f"[{spell('')}]***") + len("abcd")  # of base64, its ends have some bits of its neighbours
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_what_another_has_cut_off_a_secret_is_found_too(spell):
+    secret = "the first half of it is kept, and " + SECRET
+    redaction = Redaction({secret})
+    whole = spell(secret)
+    for shown in (whole[: len(whole) // 2 + 8], whole[len(whole) // 2 - 8 :]):
+        assert len(redaction.redact(shown)) < len(shown) - len(whole) // 4
+
+
+@given(
+    secret=st.text(st.sampled_from("abcdeXYZ0189+/=-_.~ \"'&\\€ž😀"), min_size=10, max_size=30),
+    place=st.integers(0, 30),
+)
+@example(secret="a+b/c=d-e_f&g", place=3)
+def test_no_eight_characters_of_a_secret_are_left(secret, place):
+    cut = secret[place:]
+    redacted = Redaction({secret}).redact(f"<{cut}>")
+    eight = [cut[start : start + 8] for start in range(len(cut) - 7)]
+    assert not any(len(set(piece.lower())) > 4 and piece in redacted for piece in eight)
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("a ruled line ----------", "a ruled line ----------"),
+        ("search-platform-production", "***"),
+        ("the platform in production", "the platform in production"),
+        ("SEARCH%2dplatform%2Dproduction", "***"),
+    ],
+)
+def test_of_a_value_that_may_be_a_word_only_the_whole_is_taken_out(text, redacted):
+    secrets = {"----------------"}
+    assert Redaction(secrets, {"search-platform-production"}).redact(text) == redacted
+
+
+def test_a_short_secret_is_taken_out_whole():
+    assert Redaction({"pa55"}).redact("pa55, pa5") == "***, pa5"
+
+
+@pytest.mark.parametrize("before", range(180, 202))
+def test_an_excerpt_is_cut_when_the_secrets_are_out(before):
+    secret = "q7Zk-3vLw9-Xp2mN8-Rt5yB4"
+    for characters in (200, 500):
+        text = "." * (before + characters - 200) + secret + "?" * 10_000
+        excerpt = Redaction({secret}).excerpt(text, characters)
+        assert len(excerpt) == characters
+        assert not set(excerpt) - set(".*?")
+
+
+def test_a_long_secret_on_the_edge_of_what_is_looked_at_leaves_no_piece():
+    secret = "".join(f"{number:x}." for number in range(9_000, 12_000))
+    assert set(Redaction({secret}).excerpt("-" + secret, 500)) <= set("-*")
+
+
+def test_texts_within_json_are_looked_at_names_and_all():
+    value = {"s3cret-name": [1, None, {"a": "is s3cret-name"}, "b"]}
+    assert Redaction({"s3cret-name"}).redact_all(value) == {"***": [1, None, {"a": "is ***"}, "b"]}
+
+
+def test_a_text_without_end_is_cut():
+    text = "a\\u0041" * 100_000 + "s3cret-at-the-end"
+    redacted = Redaction({"s3cret-at-the-end"}).redact(text)
+    assert (len(redacted), redacted) == (200_000, text[:200_000])

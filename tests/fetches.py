@@ -1,0 +1,90 @@
+"""One item, fetched by the real engine from a test's server."""
+
+from aiohttp import web
+
+from airflow_async_rest.core.answer import AnswerReader
+from airflow_async_rest.core.client import ClientSettings, RestClient
+from airflow_async_rest.core.columns import RowShape
+from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.excerpts import Excerpts
+from airflow_async_rest.core.exchange import Exchange
+from airflow_async_rest.core.fetch_request import FetchRequestBuilder
+from airflow_async_rest.core.fetching import Fetching, FetchPlan
+from airflow_async_rest.core.pages import OnePage
+from airflow_async_rest.core.rate_limit import RateLimiter
+from airflow_async_rest.core.report import Meter
+from airflow_async_rest.core.request import EndpointTemplate, Identity
+from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sender import Sender
+
+RETRY = RequestRetry(max_attempts=3, backoff_base_seconds=0.001)
+
+
+def fetcher(api, item_of):
+    """Make a function that fetches one item: its outcome, and which rows came."""
+
+    async def one(
+        pages=None,
+        *,
+        rows="items",
+        url=None,
+        settings=None,
+        response_check=None,
+        settled=None,
+        page_rows=None,
+        empty_ok=False,
+        **parts,
+    ):
+        ends = {name: parts.pop(name) for name in ("missing_ok", "max_pages") if name in parts}
+        builder = {"endpoint": "x/{id}", "method": "GET", "query": None, "body": None, **parts}
+        connection = ClientSettings(f"{url or api.url}/api", secrets=frozenset({"s3cret"}), **(settings or {}))
+        plan = FetchPlan(
+            builder=FetchRequestBuilder(
+                base_url=connection.base_url,
+                encode=json_encoder(),
+                identity=Identity(),
+                **{**builder, "endpoint": EndpointTemplate(builder["endpoint"])},
+            ),
+            pages=pages or OnePage(),
+            reader=AnswerReader(rows, RowShape(), page_rows=page_rows, empty_ok=empty_ok),
+            **ends,
+        )
+        async with RestClient(connection, 1) as client:
+            sender = Sender(client=client, limiter=RateLimiter(None), retry=RETRY, meter=Meter())
+            exchange = Exchange(
+                sender=sender,
+                retry=RETRY,
+                response_check=response_check,
+                excerpts=Excerpts(connection),
+                on_uncertain=lambda request: None,
+                needs_body=True,
+            )
+            item = item_of(7, {"id": 7})
+            item.settled = settled
+            outcome, found = await Fetching(plan, exchange).fetch(item)
+        return outcome, [row["n"] for row in found]
+
+    return one
+
+
+def pages_of(*sizes, link=None, cursor=None, ignored=False):
+    """Answer with one page after the other, whatever style asks for them; rows have numbers: ``{"n": 0}``."""
+
+    def answer(seen):
+        asked = dict(pair.split("=") for pair in seen.query.split("&") if pair)
+        asked |= seen.json() if seen.body else {}
+        number = int(asked.get("page", asked.get("cursor", 1))) - 1
+        if "offset" in asked:
+            number = [sum(sizes[:count]) for count in range(len(sizes) + 1)].index(int(asked["offset"]))
+        number = 0 if ignored else number
+        size = sizes[number] if number < len(sizes) else 0
+        first = sum(sizes[:number])
+        body = {"items": [{"n": first + n} for n in range(size)], "pages": len(sizes), "total": sum(sizes)}
+        headers = {}
+        if number + 1 < len(sizes):
+            target = f"{link}page={number + 2}"
+            body |= {"next": target if link else None, "cursor": str(number + 2)}
+            headers = {"Link": f'<{target}>; rel="next"'} if link else {}
+        return web.json_response(body, headers=headers)
+
+    return answer

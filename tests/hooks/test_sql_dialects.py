@@ -1,0 +1,38 @@
+"""What is told from a database's errors, by drivers of which there is no server here."""
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from airflow_async_rest.hooks.sql_dialects import is_transient
+
+
+class PostgresError(Exception):
+    def __init__(self, text, sqlstate):
+        super().__init__(text)
+        self.sqlstate = sqlstate
+
+
+TRANSIENT = {
+    "MySQL, gone": ("mysql", Exception(2006, "MySQL server has gone away"), True),
+    "MySQL, locked": ("mysql", Exception(1205, "Lock wait timeout exceeded"), True),
+    "MySQL, deadlock": ("mariadb", Exception(1213, "Deadlock found"), True),
+    "MySQL, too many": ("mysql", Exception(1040, "Too many connections"), True),
+    "MySQL, nothing said": ("mysql", Exception(), True),
+    "MySQL, no column": ("mysql", Exception(1054, "Unknown column 'x' in 'field list'"), False),
+    "MySQL, no function": ("mariadb", Exception(1305, "FUNCTION x does not exist"), False),
+    "MySQL, no right": ("mysql", Exception(1142, "SELECT command denied"), False),
+    "PostgreSQL, stopping": ("postgresql", PostgresError("terminating connection", "57P01"), True),
+    "PostgreSQL, a replica's conflict": ("postgresql", PostgresError("conflict with recovery", "40001"), True),
+    "PostgreSQL, away": ("postgresql", PostgresError("connection refused", None), True),
+    "PostgreSQL, too deep": ("postgresql", PostgresError("stack depth limit exceeded", "54001"), False),
+    "PostgreSQL, too many binds": (
+        "postgresql",
+        PostgresError("number of parameters must be between 0 and 65535", None),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("dialect", "error", "transient"), TRANSIENT.values(), ids=TRANSIENT.keys())
+def test_an_sql_that_is_wrong_is_told_from_a_database_that_is_away(dialect, error, transient):
+    assert is_transient(OperationalError("SELECT 1", None, error), dialect) is transient
