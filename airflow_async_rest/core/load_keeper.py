@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
+from airflow_async_rest.core import failed_items
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, Record, refused_record
 from airflow_async_rest.core.errors import (
@@ -27,14 +28,10 @@ from airflow_async_rest.core.loading import (
     item_of,
     place_of,
 )
-from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder, Snapshot
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.report import Totals
 from airflow_async_rest.core.worker_thread import WorkerThread
-
-# So many failed items a checkpoint can name, which is written anew with every chunk of rows.
-_MOST_FAILED = 10_000
 
 
 class _Effect(NamedTuple):
@@ -76,7 +73,6 @@ class LoadKeeper(Keeper):
         # Places of rows that some part of an earlier try calls refused, until it is known what became of them now.
         self._refused: set[int] = set()
         self._counted: set[int] = set()  # of these, those that the totals count
-        # Items that are dead, by index with their reason: kept beside the rows, as their letters may be lost.
         self._failed: dict[int, str] = {}
         self._letters_are_lost = False
         self.buffer = RowBuffer()
@@ -132,16 +128,15 @@ class LoadKeeper(Keeper):
             values.
         """
         found = self._earlier.checkpoint if self._earlier and self._earlier.state is not LoadState.LOST else None
-        failed = found.get("failed") if isinstance(found, dict) else None
-        if not isinstance(failed, dict) or isinstance(why, SourceChangedError):
+        failed = failed_items.from_json(found)
+        if failed is None or isinstance(why, SourceChangedError):
             raise why
         checkpoint = Checkpoint.from_json(found)
         if checkpoint.fingerprint != self._fingerprint or checkpoint.totals["rows"]["refused"]:
             raise why
         self._letters_are_lost = True
-        indexes = {index: reason for reason, indexes in failed.items() for index in indexes}
         others = checkpoint.unfinished | checkpoint.resolved
-        dead = {index: reason for index, reason in indexes.items() if index not in others}
+        dead = {index: reason for index, reason in failed.items() if index not in others}
         return Resume(replace(checkpoint, parts=()), dead=dead, known_dead=frozenset(dead))
 
     @staticmethod
@@ -289,14 +284,12 @@ class LoadKeeper(Keeper):
         resolved = [{"index": index, "row_number": number, "resolved": True} for index, number in taken]
         failure = await self._write_part([*snapshot.records, *letters, *resolved])
         checkpoint = self._checkpoint(snapshot, {**snapshot.totals, "rows": asdict(counts)})
-        failed = _failed_after(self._failed, snapshot.records)
+        failed = failed_items.failed_after(self._failed, snapshot.records)
         if failure is not None:
             if letters or resolved or not without_letters:
                 raise failure
             checkpoint = checkpoint.before(snapshot.records)
-        written = checkpoint.to_json()
-        if len(failed) <= _MOST_FAILED:
-            written["failed"] = _by_reason(failed)
+        written = {**checkpoint.to_json(), **failed_items.to_json(failed)}
         self._over = True  # until the answer is there
         await self._database.call(self._loader.commit, written, state, counts.loaded)
         self._over, self._failed = False, failed
@@ -351,24 +344,6 @@ class LoadKeeper(Keeper):
         self._database.submit(self._loader.close)
         self._database.close()
         super().close()
-
-
-def _failed_after(failed: Mapping[int, str], records: Sequence[DeadLetter | Record]) -> dict[int, str]:
-    """Return the items that are dead, after what some records say of them."""
-    after = dict(failed)
-    for record in records:
-        if isinstance(record, DeadLetter):
-            after[record.index] = record.reason
-        elif "row_number" not in record:
-            after.pop(record["index"], None)
-    return after
-
-
-def _by_reason(failed: Mapping[int, str]) -> dict[str, list[int]]:
-    reasons: dict[str, list[int]] = {}
-    for index, reason in failed.items():
-        reasons.setdefault(reason, []).append(index)
-    return reasons
 
 
 def _place_in(record: Record) -> int:
