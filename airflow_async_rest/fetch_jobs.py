@@ -89,7 +89,8 @@ def table_job(
         raise StoppedError("the task state store does not answer, and it knows of which run the rows in staging are")
     loader = TableLoader(open_engine(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
-    shape = RowShape(asking.columns, known=known, window={"start": window.start, "end": window.end} if window else None)
+    bounds = {"start": window.start, "end": window.end} if window else None
+    shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
     loader.choose_columns(shape.names)
     return _fetch_job(
         hook,

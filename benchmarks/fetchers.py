@@ -80,6 +80,7 @@ class _Nowhere:
     def __init__(self, *_: object) -> None:
         self.destination = self
         self.names = ("day", *_COLUMNS)
+        self.texts = frozenset({"name"})
         self._count = 0
 
     def choose_columns(self, _: object) -> None:

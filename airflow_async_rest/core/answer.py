@@ -89,9 +89,12 @@ class AnswerReader:
         if not self._is_empty(response):
             payload = parse_payload(response)
             found = self._finder.find(response, payload, item)
-        return Answer(
-            response, payload, self._shape.shape(found.rows, item, response.excerpt), found.count, found.given
-        )
+        shaped = self._shape.shape(found.rows, item, response.excerpt)
+        # What a function makes of a number is its own; and it may count on floats.
+        if self._finder.takes_numbers_as_they_are and self._shape.needs_exact_numbers(shaped):
+            exactly = self._finder.find_again(response, parse_payload(response, exactly=True))
+            self._shape.write_exactly(shaped, exactly)
+        return Answer(response, payload, shaped, found.count, found.given)
 
     def _is_empty(self, response: Response) -> bool:
         """Tell an answer without content. :raises AnswerError: when it should have some."""
@@ -109,14 +112,16 @@ class AnswerReader:
         return True
 
 
-def parse_payload(response: Response) -> Any:
+def parse_payload(response: Response, *, exactly: bool = False) -> Any:
     """Parse a response's body, by its content type: NDJSON and CSV are lists of objects, the rest is JSON.
 
+    :param exactly: so that each number remembers how it was written, which takes longer.
     :return: None when it has no content.
     :raises AnswerError: when it is not what its content type says, or does not show that nothing of it is cut off.
     """
     if response.status in _NO_CONTENT:
         return None
+    parse = parse_exactly if exactly else parse_json
     kind, charset = _content_type(response)
     if response.may_be_cut and (kind in _CSV or kind in _NDJSON):
         raise AnswerError(MAY_BE_CUT.format("CSV" if kind in _CSV else "NDJSON"))
@@ -124,8 +129,8 @@ def parse_payload(response: Response) -> Any:
         if kind in _CSV:
             return _parse_csv(response.body.decode(charset).removeprefix(_BYTE_ORDER_MARK))
         if kind in _NDJSON:
-            return [parse_json(line) for line in response.body.splitlines() if line.strip()]
-        payload = parse_json(response.body)
+            return [parse(line) for line in response.body.splitlines() if line.strip()]
+        payload = parse(response.body)
     except (ValueError, LookupError, RecursionError, csv.Error) as error:
         what, called = "CSV" if kind in _CSV else "JSON", response.excerpt(kind) or "unknown"
         raise AnswerError(

@@ -55,6 +55,18 @@ class RowFinder:
             return self._page_path.leads_to_one_place
         return self._function is None and (self._path is None or self._path.leads_to_one_place)
 
+    @property
+    def takes_numbers_as_they_are(self) -> bool:
+        """Whether no function makes the rows, and no expression that may depend on what kind of number there is."""
+        return self._function is None and (self._path is None or not self._path.computes)
+
+    def find_again(self, response: Response, payload: Any) -> list[Any]:
+        """Find the rows of an answer once more, where no function makes them.
+
+        :param payload: what the response says, parsed in another way.
+        """
+        return self._list_at("rows", self._path, response, payload)
+
     def find(self, response: Response, payload: Any, item: Mapping[str, Any]) -> FoundRows:
         """Find the rows.
 

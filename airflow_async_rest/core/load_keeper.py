@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
+from airflow_async_rest.core import failed_items
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, Try
-from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record, refused_record
+from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder, Record, refused_record
 from airflow_async_rest.core.errors import (
     AsyncRestError,
     ConfigurationError,
@@ -72,6 +73,8 @@ class LoadKeeper(Keeper):
         # Places of rows that some part of an earlier try calls refused, until it is known what became of them now.
         self._refused: set[int] = set()
         self._counted: set[int] = set()  # of these, those that the totals count
+        self._failed: dict[int, str] = {}
+        self._letters_are_lost = False
         self.buffer = RowBuffer()
 
     @property
@@ -85,6 +88,8 @@ class LoadKeeper(Keeper):
         resume, how = await super().load()
         if resume is not None and self.is_done:
             how += "; all is loaded already (for all of it once more, delete this run's line in async_rest_loads)"
+        if self._letters_are_lost:
+            how += "; their dead letters cannot be read, and are counted as the database has them"
         return resume, how
 
     async def _read_checkpoint(self) -> Checkpoint | None:
@@ -97,7 +102,10 @@ class LoadKeeper(Keeper):
         return found if not self.is_done or self._loader.appends or found.may_be_of_series(self._try) else None
 
     async def _load(self) -> Resume | None:
-        resume = await super()._load()
+        try:
+            resume = await super()._load()
+        except (ValueError, DeadLetterStoreError) as error:
+            return self._resume_without_letters(error)
         if resume is None:
             return None
         # Nobody replays a fetch, and asking once more is harmless.
@@ -112,6 +120,24 @@ class LoadKeeper(Keeper):
             resolved={},
             known_dead=resume.known_dead.union(dead, resume.delivered),
         )
+
+    def _resume_without_letters(self, why: Exception) -> Resume:
+        """Go on by what the checkpoint itself says of failed items.
+
+        :raises Exception: ``why``, when it does not say all: of rows that the database refused, only a letter has the
+            values.
+        """
+        found = self._earlier.checkpoint if self._earlier and self._earlier.state is not LoadState.LOST else None
+        failed = failed_items.from_json(found)
+        if failed is None or isinstance(why, SourceChangedError):
+            raise why
+        checkpoint = Checkpoint.from_json(found)
+        if checkpoint.fingerprint != self._fingerprint or checkpoint.totals["rows"]["refused"]:
+            raise why
+        self._letters_are_lost = True
+        others = checkpoint.unfinished | checkpoint.resolved
+        dead = {index: reason for index, reason in failed.items() if index not in others}
+        return Resume(replace(checkpoint, parts=()), dead=dead, known_dead=frozenset(dead))
 
     @staticmethod
     def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
@@ -140,6 +166,9 @@ class LoadKeeper(Keeper):
         """Begin where ``resume`` ends; without it, what earlier tries have staged is removed."""
         self._begun = False
         await super().begin(resume)
+        if resume and self._letters_are_lost:  # of those that can be read, nobody knows which are still true
+            self._parts.append(await self._files.call(self._folder.write, [RESET]))
+        self._failed = dict(resume.dead) if resume else {}
         self._begun, self._over = False, False
         self._state = self._earlier.state if resume and self._earlier else LoadState.STAGING
         staged = resume.checkpoint.totals["rows"]["staged"] if resume else 0
@@ -255,13 +284,15 @@ class LoadKeeper(Keeper):
         resolved = [{"index": index, "row_number": number, "resolved": True} for index, number in taken]
         failure = await self._write_part([*snapshot.records, *letters, *resolved])
         checkpoint = self._checkpoint(snapshot, {**snapshot.totals, "rows": asdict(counts)})
+        failed = failed_items.failed_after(self._failed, snapshot.records)
         if failure is not None:
             if letters or resolved or not without_letters:
                 raise failure
             checkpoint = checkpoint.before(snapshot.records)
+        written = {**checkpoint.to_json(), **failed_items.to_json(failed)}
         self._over = True  # until the answer is there
-        await self._database.call(self._loader.commit, checkpoint.to_json(), state, counts.loaded)
-        self._over = False
+        await self._database.call(self._loader.commit, written, state, counts.loaded)
+        self._over, self._failed = False, failed
         self._counted.difference_update(effect.again)
         self._refused.difference_update(effect.taken, [row.place for row in effect.refused])
         for record in letters:

@@ -44,10 +44,12 @@ class Merged(NamedTuple):
 
     :param loaded: rows that the destination took.
     :param refused: those that it did not; they are no longer staged.
+    :param vanished: those of which it says neither.
     """
 
     loaded: int
     refused: list[RefusedRow]
+    vanished: int = 0
 
 
 class LoadState(Enum):
@@ -65,7 +67,7 @@ class Earlier(NamedTuple):
     :param loaded: rows that are in the destination already.
     """
 
-    checkpoint: Mapping[str, Any] | None
+    checkpoint: Mapping[str, Any] | None  # as it was written, by this version of the package or another
     state: LoadState
     loaded: int
 

@@ -16,6 +16,7 @@ _INDEX = re.compile(r"-?[0-9]{1,9}")
 _OF_JMESPATH = frozenset('[]()|*"&{}`')
 # What of JMESPath leads to one place, and leaves nothing out.
 _STEPS = frozenset({"field", "subexpression", "index_expression", "index", "identity", "current"})
+_COMPUTE = frozenset({"comparator", "function_expression"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class JsonPath:
     :param keys: of the object in which it begins, those that it may look at.
     :param is_expression: whether it is JMESPath, which finds null where there is nothing.
     :param leads_to_one_place: whether it takes what it finds as it is; an expression may filter, or flatten.
+    :param computes: whether it compares, or calls functions: a Decimal is not equal to a float there, or no number.
     """
 
     text: str
@@ -33,6 +35,7 @@ class JsonPath:
     keys: frozenset[str]
     is_expression: bool = False
     leads_to_one_place: bool = True
+    computes: bool = False
 
     @property
     def is_key(self) -> bool:
@@ -150,8 +153,15 @@ def _expression(text: str) -> JsonPath:
             raise AnswerError(f"{text!r} cannot be followed in the answer: {error}") from error
 
     keys = {node["value"] for node in nodes if node["type"] == "field"}
-    leads_to_one_place = all(node["type"] in _STEPS for node in nodes)
-    return JsonPath(text, find, frozenset({text, *keys}), is_expression=True, leads_to_one_place=leads_to_one_place)
+    types = {node["type"] for node in nodes}
+    return JsonPath(
+        text,
+        find,
+        frozenset({text, *keys}),
+        is_expression=True,
+        leads_to_one_place=types <= _STEPS,
+        computes=not types.isdisjoint(_COMPUTE),
+    )
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,39 +1,51 @@
 """Rows in the text format of PostgreSQL's COPY, column by column: most columns need no look at each value."""
 
-import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
 
-from airflow_async_rest.load.values import Kind, integer, json_text, naive_utc, text_of
+from airflow_async_rest.load.values import Kind, binary, integer, json_text, naive_utc, parse_time, text_of
 
 _NULL = "\\N"
-_SPECIAL = re.compile(r"[\\\t\n\r]")
+_SPECIAL = "\\\t\n\r"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+# In a time, where the server reads another zone than was meant, or none.
+_ODD_ZONES = ("GMT", "gmt", "UTC", "utc", "[", "(")
 _NONE = type(None)
 _PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.AWARE_TIME, Kind.DATE, Kind.BOOLEAN})
 
 
-def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]]) -> bytes:
+def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]], *last: str) -> bytes:
     """Write rows for COPY ... FROM STDIN.
 
     :param columns: of each, its kind and its values, one a row.
+    :param last: of the last columns, the text that all rows have; it needs no escape.
     """
     lines = map("\t".join, zip(*[_column(kind, values) for kind, values in columns], strict=True))
-    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")  # the server refuses what is no UTF-8
+    end = "".join(f"\t{text}" for text in last) + "\n"
+    return (end.join(lines) + end).encode("utf-8", "surrogatepass")  # the server refuses what is no UTF-8
 
 
 def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
     if kind is Kind.JSON:
-        return _texts(_json_texts(values))
+        texts = _json_texts(values)
+        return _texts(texts, has_null=None in texts)
     types = set(map(type, values))
     if kind in _PLAIN:
         if types == {int} or (types <= {int, float} and kind is not Kind.INTEGER):
             return list(map(str, values))
         if types <= {str, _NONE}:
-            return _texts(values)
+            return _texts(_moments(values) if kind is Kind.AWARE_TIME else values, has_null=_NONE in types)
     return _texts([None if value is None else _text(kind, value) for value in values])
+
+
+def _moments(values: Sequence[str | None]) -> Sequence[str | None]:
+    """Write times with odd zones as ISO 8601: the server takes GMT+0200 for west of Greenwich."""
+    joined = " ".join(filter(None, values))
+    if not any(odd in joined for odd in _ODD_ZONES):
+        return values
+    return [None if value is None else text_of(parse_time(value)) for value in values]
 
 
 def _json_texts(values: Sequence[Any]) -> list[str | None]:
@@ -42,6 +54,8 @@ def _json_texts(values: Sequence[Any]) -> list[str | None]:
         texts = [None if value is None else dumps(value, None, OPT_NAIVE_UTC).decode() for value in values]
     except JSONEncodeError:
         return [None if value is None else json_text(value) for value in values]
+    if "null" not in "".join(filter(None, texts)):
+        return texts
     # It writes NaN as null, too.
     return [
         json_text(value) if text is not None and "null" in text else text
@@ -49,11 +63,12 @@ def _json_texts(values: Sequence[Any]) -> list[str | None]:
     ]
 
 
-def _texts(values: Sequence[str | None]) -> list[str]:
-    texts = [value or "" for value in values]
-    if _SPECIAL.search("".join(texts)) is not None:
+def _texts(values: Sequence[str | None], *, has_null: bool = True) -> list[str]:
+    texts = [value or "" for value in values] if has_null else cast("list[str]", values)
+    joined = "".join(texts)
+    if any(special in joined for special in _SPECIAL):
         texts = [text.translate(_ESCAPES) for text in texts]
-    if None in values:
+    if has_null:
         return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
     return texts
 
@@ -67,7 +82,7 @@ def _text(kind: Kind, value: Any) -> str:
         return text_of(naive_utc(value))
     if kind is Kind.ARRAY and isinstance(value, list | tuple):
         return array_text(value)
-    if kind is Kind.BINARY and isinstance(value, bytes | bytearray | memoryview):
+    if kind is Kind.BINARY and isinstance(binary(value), bytes | bytearray | memoryview):
         return "\\x" + bytes(value).hex()
     return text_of(value)
 

@@ -11,11 +11,14 @@ from sqlalchemy.exc import NoSuchTableError, SAWarning
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.load.plan import UPSERT, LoadPlan
-from airflow_async_rest.load.postgres_columns import columns_of
+from airflow_async_rest.load.postgres_columns import columns_of, nulls_are_equal
 from airflow_async_rest.load.values import Kind, kind_of
 
 # Those whose upsert goes by a unique index; the others compare columns.
 _NEEDS_UNIQUE_KEY = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
+
+# Of which what is said of a default can stand in a statement.
+_DEFAULTS_ARE_EXPRESSIONS = frozenset({"postgresql", "sqlite"})
 
 
 @dataclass(frozen=True)
@@ -23,34 +26,53 @@ class Column:
     """A column of the table.
 
     :param has_default: whether the database gives it a value when none is given: a default, an identity.
+    :param default: that, in SQL, where it is known.
+    :param staged_as: the type it has in a staging table, in SQL; empty: its own.
     """
 
     name: str
     kind: Kind
     has_default: bool
+    default: str = ""
+    staged_as: str = ""
 
 
 @dataclass(frozen=True)
 class Destination:
-    """A table, by the names that the database knows it by; ``plan`` has them, too."""
+    """A table, by the names that the database knows it by; ``plan`` has them, too.
+
+    :param nulls_are_equal: whether two rows whose key is NULL have one key.
+    """
 
     plan: LoadPlan
     columns: tuple[Column, ...]
+    nulls_are_equal: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns' names."""
         return tuple(column.name for column in self.columns)
 
-    def choose(self, names: Collection[str] | None, seen: Collection[str]) -> tuple[Column, ...]:
-        """Give the columns that are loaded.
+    @property
+    def texts(self) -> frozenset[str]:
+        """The names of those that keep texts."""
+        return frozenset(column.name for column in self.columns if column.kind is Kind.TEXT)
 
-        :param names: those that the author names; None: all, but for one with a default that no row has a value for.
-        :param seen: those that the first rows have values for.
+    def choose(self, names: Collection[str] | None) -> tuple[Column, ...]:
+        """Return the columns that can be loaded, those first that the load goes by.
+
+        :param names: those that the author names; None: all.
         """
-        wanted = set(names or seen) | {name for _, name in self._needed()}
+        needed = {name for _, name in self._needed()}
+        chosen = (column for column in self.columns if names is None or column.name in needed.union(names))
+        return tuple(sorted(chosen, key=lambda column: column.name not in needed))
+
+    def expected(self, names: Collection[str] | None) -> tuple[Column, ...]:
+        """Return the columns that rows are likely to have: without ``names``, not those with a default."""
+        needed = {name for _, name in self._needed()}
+        chosen = self.choose(names)
         return tuple(
-            column for column in self.columns if column.name in wanted or (names is None and not column.has_default)
+            column for column in chosen if names is not None or column.name in needed or not column.has_default
         )
 
     def check_loaded(self, names: Collection[str]) -> None:
@@ -81,16 +103,18 @@ def _describe(connection: Connection, inspector: Any, plan: LoadPlan) -> Destina
     dialect = connection.dialect.name
     table, schema, described = _find(connection, inspector, plan)
     found = {column["name"]: column for column in described if not _is_generated(column)}
+    made = [column["name"] for column in described if column["name"] not in found]
     plan = replace(
         plan,
         table=table,
         schema=schema,
-        window_column=_named("window_column", plan.window_column, found),
-        conflict_key=tuple(str(_named("conflict_key", key, found)) for key in plan.conflict_key),
+        window_column=_named("window_column", plan.window_column, found, made),
+        conflict_key=tuple(str(_named("conflict_key", key, found, made)) for key in plan.conflict_key),
     )
     if plan.mode == UPSERT and dialect in _NEEDS_UNIQUE_KEY:
         _check_unique(inspector, plan)
-    return Destination(plan, tuple(_column(column, plan, dialect) for column in found.values()))
+    columns = tuple(_column(column, plan, dialect) for column in found.values())
+    return Destination(plan, columns, plan.mode == UPSERT and nulls_are_equal(connection, plan))
 
 
 def _find(connection: Connection, inspector: Any, plan: LoadPlan) -> tuple[str, str | None, Iterable[Any]]:
@@ -133,15 +157,26 @@ def _column(described: Any, plan: LoadPlan, dialect: str) -> Column:
     has_default |= described.get("autoincrement") is True
     # A table's rowid by another name.
     has_default |= dialect == "sqlite" and bool(described.get("primary_key")) and kind is Kind.INTEGER
-    return Column(described["name"], kind, has_default)
+    default = str(described.get("default") or "") if dialect in _DEFAULTS_ARE_EXPRESSIONS else ""
+    return Column(described["name"], kind, has_default, default, described.get("staged_as") or "")
 
 
-def _named(argument: str, name: str | None, columns: dict[str, Any]) -> str | None:
+def _named(argument: str, name: str | None, columns: Mapping[str, Any], made: Collection[str]) -> str | None:
+    """Return a column's name as the database has it.
+
+    :param columns: those that can be loaded.
+    :param made: those whose values the database makes itself.
+    """
     if name is None or name in columns:
         return name
     folded = {known.lower(): known for known in columns}
     if name.lower() in folded:
         return folded[name.lower()]
+    if name in made:
+        raise ConfigurationError(
+            f"{argument} names the column {name!r}, whose values the database makes itself (GENERATED ALWAYS): "
+            f"name one that can be loaded, of {', '.join(columns)}."
+        )
     raise ConfigurationError(
         f"{argument} names the column {name!r}, which the destination table does not have; it has: "
         f"{', '.join(columns)}."

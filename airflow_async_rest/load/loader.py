@@ -16,7 +16,8 @@ from airflow_async_rest.core.loading import Earlier, LoadState, Merged, PlacedRo
 from airflow_async_rest.hooks.sql_dialects import cancel_statement
 from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
 from airflow_async_rest.hooks.sql_session import prepare_session, set_in_each_transaction
-from airflow_async_rest.load.destination import Column, Destination, describe
+from airflow_async_rest.load.destination import Destination, describe
+from airflow_async_rest.load.locking import LOCK_TABLES
 from airflow_async_rest.load.merging import Merging
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
 from airflow_async_rest.load.refusals import is_forbidden, translate, words_of
@@ -99,7 +100,7 @@ class TableLoader:
         self._names: Sequence[str] | None = None
         self._plan = self.destination.plan
         self._load_id = load_id_of(**about)
-        self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex, life)
+        self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex, self._plan.full_name, life)
         self.replaces = plan.mode == REPLACE_WINDOW
         self.needs_rows = self.replaces and not plan.allow_empty_window
         self.appends = plan.mode == APPEND
@@ -155,6 +156,9 @@ class TableLoader:
 
     def _take_over(self, connection: Connection) -> Earlier | None:
         try:
+            if (other := self._register.put_aside(connection)) is not None:
+                self._log.info("An earlier try of this task has loaded %s: what it left there stays", other)
+                self._staging.drop()
             earlier = self._register.take_over(connection)
         except DBAPIError:
             connection.rollback()
@@ -182,14 +186,16 @@ class TableLoader:
                 self._register.begin(self._open, {**self._about, **of_what})
             self._is_filled = bool(resumed and staged)
             if not self._is_filled:
-                self._create_staging(self.destination.choose(self._names, ()))
+                self._create_staging()
+            else:  # the table may have columns that it did not have then
+                self._staging.extend(self.destination.choose(self._names))
+                self._open.commit()
 
-    def _create_staging(self, columns: tuple[Column, ...]) -> None:
+    def _create_staging(self) -> None:
         """Make the staging table, and find out whether the user may do what a load does with it."""
         self._staging.drop()  # another try, that has not noticed yet that it is given up, may have made it
-        if columns:
-            self._staging.create(columns)
-            Merging(self._open, self.destination, self._staging).check()
+        self._staging.extend(self.destination.choose(self._names))
+        Merging(self._open, self.destination, self._staging).check(self.destination.expected(self._names))
         self._open.commit()  # with some databases it is one already
 
     def clean_up(self) -> None:
@@ -206,45 +212,41 @@ class TableLoader:
             self._log.warning("Could not remove the staging tables of dead loads: %s", error)
 
     def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
-        """Stage rows; where the author names no columns, the first ones say which there are."""
+        """Stage rows, each with the columns that it has."""
         with self._translated():
+            if not self._staging.columns:
+                self._create_staging()
             if self._names is None and not self._is_filled:
-                self._choose_columns_of(rows)
-            elif self._names is None:
-                self._check_seen(rows)
-            elif not self._staging.columns:
-                self._create_staging(self.destination.choose(self._names, ()))
+                self._check_keys(rows)
             self._is_filled = True
             return self._staging.add(rows)
 
-    def _check_seen(self, rows: Sequence[PlacedRow]) -> None:
-        """Check that nothing is lost of rows which have more columns than the first ones."""
-        staged = {column.name for column in self._staging.columns}
-        left = [name for name in self.destination.names if name not in staged]
-        for name in left:
-            if any(name in row.values for row in rows):
-                raise ConfigurationError(
-                    f"columns: a row has a value for {name!r}, and the first rows had none, so that the column's "
-                    "default was to be taken: name it with columns=, and those that are to be loaded beside it."
-                )
-
-    def _choose_columns_of(self, rows: Sequence[PlacedRow]) -> None:
-        seen = dict.fromkeys(key for row in rows for key in row.values)
-        columns = self.destination.choose(None, list(seen))
-        if not set(seen) & set(self.destination.names):
+    def _check_keys(self, rows: Sequence[PlacedRow]) -> None:
+        """Check that the first rows have anything that can be loaded."""
+        seen = {key for row in rows for key in row.values}
+        if not seen.intersection(self.destination.names):
             raise ConfigurationError(
                 f"columns: no key of the rows is a column of {self._plan.full_name}, which has "
                 f"{', '.join(self.destination.names)}: say what goes where with columns={{'column': 'path.in.row'}}."
             )
-        if columns != self._staging.columns:
-            self._create_staging(columns)
 
     def merge(self, *, first: bool) -> Merged:
         """Move what is staged into the destination."""
         with self._translated():
             if self._engine.dialect.name == "postgresql":
                 self._open.exec_driver_sql("SET LOCAL synchronous_commit = on")
-            return Merging(self._open, self.destination, self._staging).merge(first=first)
+            if self._engine.dialect.name not in LOCK_TABLES:
+                self._register.lock(self._open, self._plan.full_name)
+            merged = Merging(self._open, self.destination, self._staging).merge(first=first)
+            if merged.vanished:
+                self._log.warning(
+                    "%s has taken %d rows, and %d others without an error that are not in it: a trigger, a rule or a "
+                    "policy of the table drops them, or puts them elsewhere. rows_loaded is what the database says.",
+                    self._plan.full_name,
+                    merged.loaded,
+                    merged.vanished,
+                )
+            return merged
 
     def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
         """Make it durable, with the checkpoint. What is merged is staged no longer."""

@@ -9,13 +9,15 @@ from sqlalchemy.engine import Connection
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.loading import Merged, PlacedRow, RefusedRow
 from airflow_async_rest.hooks.bind_values import bind_value
-from airflow_async_rest.load.destination import Destination
+from airflow_async_rest.load.destination import Column, Destination
+from airflow_async_rest.load.filling import PLACE
+from airflow_async_rest.load.locking import lock_table
+from airflow_async_rest.load.moving import Moving
 from airflow_async_rest.load.names import quoted
-from airflow_async_rest.load.plan import REPLACE_WINDOW, UPSERT
+from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT
 from airflow_async_rest.load.refusals import check_hopeless, find_refused, is_refusal, words_of
-from airflow_async_rest.load.staging import PLACE, Staging
+from airflow_async_rest.load.staging import Staging
 
-_RANK = "async_rest_rank"
 _ORACLE_TIMES = "YYYY-MM-DD HH24\\:MI\\:SS.FF6"
 
 
@@ -27,14 +29,16 @@ class Merging:
         self._plan = destination.plan
         self._staging = staging
         self._into = staging.qualified(destination.plan.table)
+        self._moving = Moving(connection.dialect, destination, staging)
         self._loaded = 0
 
     def _quote(self, name: str) -> str:
         return quoted(name, self._connection.dialect)
 
-    def check(self) -> None:
+    def check(self, columns: Sequence[Column]) -> None:
         """Have the database look at what the merge will do, and do none of it; where it can.
 
+        :param columns: that rows are likely to have.
         :raises Exception: its own, when it would refuse the statements.
         """
         if self._connection.dialect.name not in {"postgresql", "sqlite"}:
@@ -42,7 +46,8 @@ class Merging:
         if self._plan.mode == REPLACE_WINDOW:
             where, binds = self._in_window()
             self._connection.execute(text(f"EXPLAIN DELETE FROM {self._into} WHERE {where}"), binds)
-        self._connection.execute(text(f"EXPLAIN {self._statement()}"))
+        for statement in self._moving.of_columns(columns):
+            self._connection.execute(text(f"EXPLAIN {statement}"))
 
     def merge(self, *, first: bool) -> Merged:
         """Move everything. :return: how many rows the destination took, and those that it refused.
@@ -50,25 +55,51 @@ class Merging:
         :param first: whether nothing of this load is there yet: only then a window's old rows are deleted.
         :raises EmptyWindowError: when they would be, and none be loaded.
         """
-        refused: list[RefusedRow] = []
+        # Rows that are added never meet each other's; but those of a merge that deletes or updates may.
+        lock_table(self._connection, self._into, shared=self._plan.mode == APPEND)
+        strangers: list[RefusedRow] = []
         deleted = 0
         if self._plan.mode == REPLACE_WINDOW:
-            refused += self._take_out_strangers()
+            strangers = self._take_out_strangers()
             if first:
                 deleted = self._empty_window()
-        if self._staging.columns:
-            refused += self._insert_all()
-        if deleted and not self._loaded and not self._plan.allow_empty_window:
-            raise EmptyWindowError(self._what_would_be_lost(deleted, refused))
-        return Merged(self._loaded, refused)
+        refused = self._insert_all() if self._staging.columns else []
+        merged = Merged(self._loaded, strangers + refused, self._vanished(len(refused)))
+        if deleted and not self._plan.allow_empty_window and self._is_window_empty():
+            raise EmptyWindowError(self._what_would_be_lost(deleted, merged))
+        return merged
 
-    def _what_would_be_lost(self, deleted: int, refused: Sequence[RefusedRow]) -> str:
-        why = (
-            f"the database refuses all that came, the first one with: {refused[0].words} Mend the table, or what makes "
-            "the rows, and clear the task."
-            if refused
-            else "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
-        )
+    def _vanished(self, refused: int) -> int:
+        """Count the rows that the database has neither taken nor refused."""
+        if not self._staging.sets.seen or len(self._staging.sets.any) == len(self._plan.conflict_key):
+            return 0  # of keys alone, those that are there already are not counted as taken
+        if self._staging.count() <= self._loaded + refused:
+            return 0
+        if self._plan.mode == UPSERT:
+            self._take_out_repeated()
+        return max(0, self._staging.count() - self._loaded - refused)
+
+    def _is_window_empty(self) -> bool:
+        if self._loaded:
+            return False
+        # A trigger may have put rows into the table's children, which the database does not count as inserted.
+        where, binds = self._in_window()
+        query = f"SELECT count(*) FROM {self._into} WHERE {where}"
+        return not self._connection.execute(text(query), binds).scalar_one()
+
+    def _what_would_be_lost(self, deleted: int, merged: Merged) -> str:
+        if merged.refused:
+            why = (
+                f"the database refuses all that came, the first one with: {merged.refused[0].words} Mend the table, or "
+                "what makes the rows, and clear the task."
+            )
+        elif merged.vanished:
+            why = (
+                "the database takes all that came without an error, and has none of it: a trigger, a rule or a policy "
+                "of the table drops it. Mend that, and clear the task."
+            )
+        else:
+            why = "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
         return (
             f"load_mode='replace_window': {deleted} rows that {self._plan.full_name} has in the window would be "
             f"deleted, and none loaded; nothing is changed: {why}"
@@ -113,12 +144,14 @@ class Merging:
         check_hopeless(count, self._staging.count() - count, f"{column} is {outside}.")
         rows = self._staging.read(stranger, **binds)
         self._run(f"DELETE FROM {self._staging.table} WHERE {stranger}", binds)
-        return [RefusedRow(row.place, row.values, f"{column} is {row.values[column]}, {outside}") for row in rows]
+        return [RefusedRow(row.place, row.values, f"{column} is {row.values.get(column)}, {outside}") for row in rows]
 
     def _insert_all(self) -> list[RefusedRow]:
+        if self._plan.mode == UPSERT and not self._moving.is_uniform:
+            self._take_out_repeated()
         try:
             with self._connection.begin_nested():
-                self._loaded = self._move(self._statement(), {})
+                self._loaded = self._move(self._moving.at_once(), {})
         except Exception as error:
             if not is_refusal(error, self._connection.dialect):
                 raise
@@ -126,70 +159,30 @@ class Merging:
         return []
 
     def _insert_what_it_takes(self) -> list[RefusedRow]:
-        if self._connection.dialect.name in {"postgresql", "sqlite"}:
-            self._staging.index()
-        if self._plan.mode == UPSERT:
-            self._take_out_superseded()
-        statement = self._statement(f"WHERE {PLACE} BETWEEN :first AND :last")
+        self._staging.index()
+        if self._plan.mode == UPSERT and self._moving.is_uniform:
+            self._take_out_repeated()
+        statements = self._moving.in_parts(f"{PLACE} BETWEEN :first AND :last")
 
         def take(places: Sequence[int]) -> None:
-            self._loaded += self._move(statement, {"first": places[0], "last": places[-1]})
+            self._loaded += self._move(statements, {"first": places[0], "last": places[-1]})
 
         refused = find_refused(self._staging.places(), take, self._connection.begin_nested, self._connection.dialect)
         rows = {place: self._row(place) for place, _ in refused}
         return [RefusedRow(place, rows[place].values, words) for place, words in refused]
 
-    def _take_out_superseded(self) -> None:
-        """Take out all but the last of the rows with one key: moved in parts, each would count, and be refused."""
-        keys = ", ".join(map(self._quote, self._plan.conflict_key))
-        ranked = self._ranked(f"{PLACE}, {keys}")
-        superseded = f"SELECT {PLACE} FROM ({ranked}) latest WHERE NOT {self._is_latest()}"
-        self._run(f"DELETE FROM {self._staging.table} WHERE {PLACE} IN ({superseded})", {})
+    def _take_out_repeated(self) -> None:
+        for statement in self._moving.take_out_repeated():
+            self._run(statement, {})
+        self._staging.look_at_sets()
 
     def _row(self, place: int) -> PlacedRow:
         [row] = self._staging.read(f"{PLACE} = :place", place=place)
         return row
 
-    def _statement(self, where: str = "") -> str:
-        """Write the statement that moves rows."""
-        columns = self._staging.names(self._staging.columns)
-        if self._plan.mode != UPSERT:
-            return f"INSERT INTO {self._into} ({columns}) SELECT {columns} FROM {self._staging.table} {where}"
-        keys = ", ".join(map(self._quote, self._plan.conflict_key))
-        latest = f"SELECT {columns} FROM ({self._ranked(columns, where)}) latest WHERE {self._is_latest()}"
-        others = [c for c in self._staging.columns if c.name not in self._plan.conflict_key]
-        names = [self._quote(column.name) for column in others]
-        match self._connection.dialect.name:
-            case "postgresql" | "sqlite":
-                sets = ", ".join(f"{name} = excluded.{name}" for name in names)
-                action = f"DO UPDATE SET {sets}" if names else "DO NOTHING"
-                return f"INSERT INTO {self._into} ({columns}) {latest} ON CONFLICT ({keys}) {action}"
-            case "mysql" | "mariadb":
-                sets = ", ".join(f"{name} = VALUES({name})" for name in names or keys.split(", "))
-                return f"INSERT INTO {self._into} ({columns}) {latest} ON DUPLICATE KEY UPDATE {sets}"
-        same = " AND ".join(f"d.{key} = s.{key}" for key in map(self._quote, self._plan.conflict_key))
-        sets = ", ".join(f"d.{name} = s.{name}" for name in names)
-        new = ", ".join(f"s.{self._quote(column.name)}" for column in self._staging.columns)
-        return (
-            f"MERGE INTO {self._into} d USING ({latest}) s ON ({same}) "
-            + (f"WHEN MATCHED THEN UPDATE SET {sets} " if names else "")
-            + f"WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({new})"
-        )
-
-    def _ranked(self, columns: str, where: str = "") -> str:
-        """Give rows with one key numbers: the last one is 1, in the order of the items and of their rows."""
-        keys = ", ".join(map(self._quote, self._plan.conflict_key))
-        rank = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {PLACE} DESC) AS {_RANK}"
-        return f"SELECT {columns}, {rank} FROM {self._staging.table} {where}"
-
-    def _is_latest(self) -> str:
-        """Tell a row that counts. NULL is no key, and equals no other."""
-        no_key = "".join(f" OR {self._quote(key)} IS NULL" for key in self._plan.conflict_key)
-        return f"({_RANK} = 1{no_key})"
-
-    def _move(self, statement: str, binds: dict[str, Any]) -> int:
+    def _move(self, statements: Sequence[str], binds: dict[str, Any]) -> int:
         """Move rows; what the database would find out only at the commit, it finds out now."""
-        moved = self._run(statement, binds)
+        moved = sum(self._run(statement, binds) for statement in statements)
         if self._connection.dialect.name in {"postgresql", "oracle"}:
             self._run("SET CONSTRAINTS ALL IMMEDIATE", {})
         return moved

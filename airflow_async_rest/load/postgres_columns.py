@@ -6,20 +6,55 @@ from sqlalchemy import text, types
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from airflow_async_rest.load.plan import LoadPlan
+
 _COLUMNS = text(
     """
-    SELECT a.attname, t.typname, t.typcategory, t.typtype, a.atthasdef, a.attidentity, a.attgenerated, c.relkind
+    SELECT a.attname, b.typname, b.typcategory, a.atthasdef OR t.typdefault IS NOT NULL AS has_default,
+        a.attidentity, a.attgenerated, c.relkind,
+        COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), pg_catalog.pg_get_expr(t.typdefaultbin, 0)) AS expression,
+        pg_catalog.format_type(a.atttypid, -1) AS type_name,
+        CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(b.oid, b.typmod) END AS base_type
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE base (oid, typname, typcategory, typtype, typbasetype, basemod, typmod) AS (
+            SELECT t.oid, t.typname, t.typcategory, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod
+            UNION ALL
+            SELECT i.oid, i.typname, i.typcategory, i.typtype, i.typbasetype, i.typtypmod, o.basemod
+            FROM base AS o JOIN pg_catalog.pg_type AS i ON i.oid = o.typbasetype
+            WHERE o.typtype = 'd'
+        )
+        SELECT * FROM base WHERE typtype <> 'd'
+    ) AS b
     WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND CASE WHEN CAST(:schema AS text) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
             ELSE n.nspname = :schema END
     ORDER BY a.attnum
     """
 )
-_DOMAIN, _VIEWS = "d", frozenset({"v", "m"})
+# Whether the key that an upsert goes by is unique even where it is NULL, which a server can say since version 15.
+_NULLS_ARE_EQUAL = text(
+    """
+    SELECT 1
+    FROM pg_catalog.pg_index AS i
+    JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relname = :name AND i.indisunique AND i.indnullsnotdistinct
+        AND CASE WHEN CAST(:schema AS text) IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
+            ELSE n.nspname = :schema END
+        AND :key = (
+            SELECT string_agg(CAST(a.attname AS text), ',' ORDER BY CAST(a.attname AS text) COLLATE "C")
+            FROM pg_catalog.pg_attribute AS a
+            WHERE a.attrelid = i.indrelid AND a.attnum = ANY (CAST(i.indkey AS smallint[]))
+        )
+    """
+)
+_SINCE_VERSION = (15,)
+_VIEWS = frozenset({"v", "m"})
 _TYPES: dict[str, types.TypeEngine[Any]] = {
     "json": types.JSON(),
     "jsonb": types.JSON(),
@@ -35,30 +70,46 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "float8": types.Float(),
     "numeric": types.Numeric(),
 }
+# A text with a zone would lose it in a column without one; so it becomes UTC, which the session is in.
+_STAGED_AS = {"timestamp": "timestamptz", "_timestamp": "timestamptz[]"}
 _OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.String())}
 
 
 def columns_of(connection: Connection, name: str, schema: str | None) -> list[dict[str, Any]] | None:
     """Describe the columns as far as a load has to know them, as an inspector of SQLAlchemy's does.
 
-    :return: empty when there is no such table; None when an inspector must be asked: of domains, which may be of
-        domains, and of what calls itself PostgreSQL and has another catalogue.
+    :return: empty when there is no such table; None when an inspector must be asked: of what calls itself PostgreSQL
+        and has another catalogue. ``staged_as`` of a domain is its base type: it may refuse to be NULL.
     """
     try:
         found = connection.execute(_COLUMNS, {"name": name, "schema": schema}).all()
     except DBAPIError:
         connection.rollback()
         return None
-    if any(column.typtype == _DOMAIN for column in found):
-        return None
     return [
         {
             "name": column.attname,
             "type": _TYPES.get(column.typname) or _OF_CATEGORY.get(column.typcategory) or types.NullType(),
-            # A view's columns have the defaults of its table's.
-            "default": "" if column.atthasdef or column.relkind in _VIEWS else None,
+            "default": _default_of(column),
             "identity": {"always": column.attidentity == "a"} if column.attidentity.strip() else None,
             "computed": bool(column.attgenerated.strip()),
+            "staged_as": _STAGED_AS.get(column.typname, column.base_type),
         }
         for column in found
     ]
+
+
+def _default_of(column: Any) -> str | None:
+    """Return a default in SQL; of a view's columns, which have those of its table's, nobody knows it."""
+    if column.relkind in _VIEWS or (column.has_default and column.expression is None):
+        return ""
+    return f"CAST({column.expression} AS {column.type_name})" if column.has_default else None
+
+
+def nulls_are_equal(connection: Connection, plan: LoadPlan) -> bool:
+    """Tell whether two rows whose key is NULL have one key: UNIQUE NULLS NOT DISTINCT."""
+    version = connection.dialect.server_version_info
+    if connection.dialect.name != "postgresql" or not version or version < _SINCE_VERSION:
+        return False
+    where = {"name": plan.table, "schema": plan.schema, "key": ",".join(sorted(plan.conflict_key))}
+    return connection.execute(_NULLS_ARE_EQUAL, where).first() is not None

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
-from airflow_async_rest.core.errors import ConfigurationError, LoadError
+from airflow_async_rest.core.errors import ConfigurationError, EncodeError, LoadError
 from airflow_async_rest.hooks.sql_dialects import is_transient
 
 Row = TypeVar("Row")
@@ -20,8 +20,8 @@ _ORACLE_REFUSAL_RANGES = (range(1830, 1900), range(20000, 21000))
 _ORACLE_LATER = frozenset({60, 1653, 1654, 1658, 1683, 1688, 1691, 2049, 8177, 30036})
 # Raised by a trigger of PostgreSQL's; a view's WITH CHECK OPTION; a value too long for its index.
 _POSTGRES_REFUSALS = ("P0", "44", "54000")
-# Values that the driver cannot even send: half of a surrogate pair, a time before the year 1.
-_UNSENDABLE = (UnicodeEncodeError, OverflowError)
+# Values that cannot even be sent: half of a surrogate pair, a time before the year 1, NaN as JSON.
+_UNSENDABLE = (UnicodeEncodeError, OverflowError, EncodeError)
 _FORBIDDEN_STATE = "42501"
 # A view that takes no rows, a constraint that an upsert cannot go by. To the driver it is as if the server were busy.
 _WRONG_OBJECT_STATE = "55000"

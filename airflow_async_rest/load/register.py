@@ -5,6 +5,7 @@ Whoever begins a load puts its own mark there, and without the mark nothing is c
 up, and that still runs, can do no harm to the next.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from airflow_async_rest.core.errors import LoadError
+from airflow_async_rest.core.errors import ConfigurationError, LoadError
 from airflow_async_rest.core.loading import Earlier, LoadState
 
 NAME = "async_rest_loads"
@@ -42,12 +43,16 @@ class Register:
     :param schema: None: the connection's own.
     :param load_id: the line that is ours.
     :param mark: of this try; another's is another.
+    :param destination: what is loaded.
     :param life: of the run, which its checkpoints have; None where it is not known.
     """
 
-    def __init__(self, schema: str | None, load_id: str, mark: str, life: str | None = None) -> None:
+    def __init__(
+        self, schema: str | None, load_id: str, mark: str, destination: str = "", life: str | None = None
+    ) -> None:
         self._load_id = load_id
         self._mark = mark
+        self._destination = destination
         self._life = life
         self._schema = schema
         self._table = Table(
@@ -89,6 +94,7 @@ class Register:
 
         :return: None when there is no line, or one of another life of the run: what that has staged is stale, and what
             it has loaded is not ours.
+        :raises ConfigurationError: when it says what this version of the package does not know.
         """
         # As of now, lest it be taken for abandoned while it goes on.
         ours = update(self._table).where(self._ours).values(owner=self._mark, updated_at=_now())
@@ -99,11 +105,41 @@ class Register:
         query = select(columns.checkpoint, columns.state, columns.rows_loaded).where(self._ours)
         line = connection.execute(query).one()
         connection.commit()
-        checkpoint = json.loads(line.checkpoint) if line.checkpoint else None
-        its_life = checkpoint and checkpoint.pop("life", None)
+        checkpoint = _parsed(line.checkpoint)
+        its_life = checkpoint.pop("life", None) if isinstance(checkpoint, dict) else None
         if self._life and its_life and its_life != self._life:
             return None
-        return Earlier(checkpoint, LoadState(line.state), line.rows_loaded)
+        try:
+            state = LoadState(line.state)
+        except ValueError:
+            raise ConfigurationError(
+                f"the table {NAME} says of this load that it is {line.state!r}, which this version of the package does "
+                "not know: go on with the version that has begun it, or delete its line, and it begins anew."
+            ) from None
+        return Earlier(checkpoint, state, line.rows_loaded)
+
+    def put_aside(self, connection: Connection) -> str | None:
+        """Keep the line that a task has of a table it loaded before, and take out that of the one it loads now.
+
+        What it appended to the other table is no reason not to append to this one. The transaction is the caller's to
+        end; what is staged is not for this table.
+
+        :return: the other table; None when there is none.
+        """
+        columns = self._table.c
+        found = connection.execute(select(columns.destination, columns.staging_table).where(self._ours)).first()
+        if found is None or _table_of(found.destination) == _table_of(self._destination):
+            return None
+        aside, kept = self._id_aside(found.destination), self._id_aside(self._destination)
+        connection.execute(delete(self._table).where(columns.load_id == aside))
+        connection.execute(update(self._table).where(self._ours).values(load_id=aside, staging_table=aside))
+        ours = {"load_id": self._load_id, "staging_table": found.staging_table}
+        connection.execute(update(self._table).where(columns.load_id == kept).values(**ours))
+        return str(found.destination)
+
+    def _id_aside(self, destination: str) -> str:
+        parts = self._load_id, _table_of(destination)
+        return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
     def begin(self, connection: Connection, about: Mapping[str, Any]) -> None:
         """Begin a load anew: with a line that has no checkpoint; committed.
@@ -132,6 +168,11 @@ class Register:
         if connection.execute(ours.values(**values)).rowcount != 1:
             raise LoadError("another try of this task has taken over the load, or its line in the register is gone")
 
+    def lock(self, connection: Connection, destination: str) -> None:
+        """Wait until no other load of a table has changed its lines in this way, and let none before we commit."""
+        lines = self._table.c.destination == destination
+        connection.execute(update(self._table).where(lines).values(destination=destination))
+
     def forget(self, connection: Connection) -> None:
         """Remove the line of a load that is done; committed."""
         done = self._table.c.state == LoadState.DONE.value
@@ -153,6 +194,19 @@ class Register:
         connection.execute(delete(self._table).where(its, (columns.rows_loaded == 0) | (columns.state == "done")))
         connection.execute(update(self._table).where(its).values(state=LoadState.LOST.value))
         connection.commit()
+
+
+def _table_of(destination: str) -> str:
+    """Return a table's name without its schema, which may be written or not: lines are kept in the schema."""
+    return destination.rpartition(".")[2]
+
+
+def _parsed(checkpoint: str | None) -> Any:
+    """Read a checkpoint; what is none stays what it is, for who reads it to say so."""
+    try:
+        return json.loads(checkpoint) if checkpoint else None
+    except ValueError:
+        return checkpoint
 
 
 def _now() -> datetime:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import DOMAIN
 from airflow_async_rest.core.durations import format_duration
 from airflow_async_rest.core.encoding import encode_anything, json_encoder
 from airflow_async_rest.core.errors import EncodeError
+from airflow_async_rest.core.times import parse_time as read_time
 
 
 class Kind(Enum):
@@ -63,11 +64,8 @@ def kind_of(type_: Any) -> Kind:
 
 
 def parse_time(value: str) -> datetime | str:
-    """Read a time as ISO 8601; what is none stays what it is, for the database to refuse or to read."""
-    try:
-        return datetime.fromisoformat(value.strip())
-    except ValueError:
-        return value
+    """Read a time; what is none stays what it is, for the database to refuse or to read."""
+    return read_time(value) or value
 
 
 def naive_utc(value: Any) -> Any:
@@ -92,11 +90,26 @@ def integer(value: Any) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """Write a value as JSON; what has no JSON form as text."""
+    """Write a value as JSON; what has no JSON form as text.
+
+    :raises EncodeError: when it is no number, or an infinite one, or has one in it.
+    """
     try:
         return _encode(value).decode()
     except EncodeError:
+        _refuse_non_finite(value)
         return encode_anything(value).decode()
+
+
+def _refuse_non_finite(value: Any) -> None:
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
+        raise EncodeError(f"{value} has no JSON form")
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set | frozenset):
+        return
+    for each in value:
+        _refuse_non_finite(each)
 
 
 def text_of(value: Any) -> str:
@@ -143,8 +156,16 @@ def _date(value: Any) -> Any:
     return value.date() if isinstance(value, datetime) else _scalar(value)
 
 
+def binary(value: Any) -> Any:
+    """Refuse what cannot be bytes. :raises EncodeError: then."""
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        raise EncodeError(f"{json_text(value):.200} is no bytes, and no base64 either where columns= says so")
+    return value
+
+
 def _binary(value: Any) -> Any:
     r"""Read bytes as PostgreSQL writes them, ``\x00ff``, for every database."""
+    value = binary(value)
     if isinstance(value, str) and value.startswith("\\x"):
         with contextlib.suppress(ValueError):
             return bytes.fromhex(value[2:])
@@ -185,11 +206,16 @@ _FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
 
 
 def _for_sqlite(value: Any) -> Any:
-    """Give times as its own functions write them, and what it has no type for as text."""
+    """Give times as its own functions write them, and what it has no type for as text.
+
+    :raises EncodeError: for NaN.
+    """
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, date | time | timedelta | Decimal):
         return text_of(value)
+    if isinstance(value, float) and math.isnan(value):
+        raise EncodeError("NaN would become NULL")
     if isinstance(value, int) and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
         return str(value)
     return value

@@ -55,8 +55,9 @@ class RestToSqlOperator(TextKeepingOperator):
     :param rows: path of the rows in the answer, such as ``"data.items"`` or, in JMESPath, ``"items[?active]"``; or a
         function: (payload, item) -> row, list of rows, or None. Default: the answer is the list, or the row.
     :param columns: column -> path in the row (``"location.geoLabel"``), in the item (``"item.id"``), or of the window
-        (``"window.start"``, ``"window.end"``); or a list of columns that are called as in the rows. Default: all
-        columns of the table that the rows have.
+        (``"window.start"``, ``"window.end"``), with ``base64:`` before it where that is bytes; or a list of columns
+        that are called as in the rows. Default: all columns of the table that the rows have. What a row does not
+        have keeps its default, or what is there.
     :param page_rows: path of the API's rows in the answer, for the pages that go by how many there are, where ``rows``
         is a function or an expression that makes more or fewer of them; ``""`` is the answer itself. Default: at
         ``rows``.

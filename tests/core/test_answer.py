@@ -288,3 +288,61 @@ def test_keys_that_are_not_loaded_go_on_being_counted():
     assert reader.count_ignored(earlier) is earlier
     reader.read(response(b'[{"a": 1, "b": 2}, {"a": 1, "c": 2}]'), {})
     assert earlier == {"b": 6, "c": 1}
+
+
+WRITTEN = ["1.50", "1e5", "0.00001", "1.0", "-2.500", "12345678901234567890.5", "7"]
+
+
+@pytest.mark.parametrize("neighbour", ["1", "1.25", "12345678901234567890.123"])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+def test_a_number_that_is_kept_as_text_is_what_the_api_has_written(kind, neighbour):
+    lines = [f'{{"n": {neighbour}, "t": {number}, "deep": {{"x": [{number}]}}, "more": 1}}' for number in WRITTEN]
+    body = "\n".join(lines) if kind.endswith("ndjson") else f"[{','.join(lines)}]"
+    shape = RowShape({"n": "n", "t": "t", "deep": "deep"}, known=["n", "t", "deep"], texts=["t", "deep"])
+    answer = AnswerReader(None, shape).read(response(body.encode(), kind), {})
+    assert [str(row["t"]) for row in answer.rows] == WRITTEN
+    assert [str(row["deep"]["x"][0]) for row in answer.rows] == WRITTEN
+    assert [float(row["n"]) for row in answer.rows] == [float(neighbour)] * len(WRITTEN)
+    assert shape.ignored == {"more": len(WRITTEN)}
+
+
+def test_what_a_function_makes_of_numbers_is_its_own():
+    shape = RowShape(known=["t"], texts=["t"])
+    reader = AnswerReader(lambda payload, item: {"t": payload["t"] * 1.0}, shape)
+    assert reader.read(response(b'{"t": 1.50}'), {}).rows == [{"t": 1.5}]
+
+
+PARTS = b'{"items": [{"t": 1.50, "n": 1.1, "ok": true}, {"t": 2.50, "n": 2.2}]}'
+
+
+@pytest.mark.parametrize(
+    ("rows", "path", "written"),
+    [
+        ("items", "t", ["1.50", "2.50"]),
+        ("items", "t || n", ["1.50", "2.50"]),
+        ("items[?ok]", "t", ["1.50"]),
+        ("items[?n == `1.1`]", "t", ["1.5"]),
+        ("items", "sum([t, n])", ["2.6", "4.7"]),
+        ("items[?n > `1.1`]", "to_string(t)", ["2.5"]),
+    ],
+)
+def test_expressions_find_the_same_rows_whatever_is_kept_as_text(rows, path, written):
+    """A Decimal is not equal to a float, and JMESPath's functions take none for a number."""
+    shape = RowShape({"n": "n", "t": path}, known=["n", "t"], texts=["t"])
+    reader = AnswerReader(rows, shape, page_rows="items[?n == `1.1`]")
+    assert [str(row["t"]) for row in reader.read(response(PARTS), {}).rows] == written
+
+
+def test_a_number_is_read_exactly_where_the_rows_keys_are_the_columns():
+    shape = RowShape(known=["T", "n"], texts=["T"])
+    [row] = AnswerReader(None, shape).read(response(b'{"t": 1.50, "n": 1.50, "other": 1}'), {}).rows
+    assert ({name: str(value) for name, value in row.items()}, shape.ignored) == (
+        {"T": "1.50", "n": "1.5"},
+        {"other": 1},
+    )
+
+
+def test_paths_that_no_row_has_are_counted_once_for_a_row_that_is_read_twice():
+    shape = RowShape({"t": "t", "x": "x"}, known=["t", "x"], texts=["t"])
+    AnswerReader(None, shape).read(response(b'{"t": 1.50}'), {})
+    assert shape.unfound.counts == {"x": 1}

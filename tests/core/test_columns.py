@@ -43,6 +43,39 @@ def test_a_list_has_columns_that_are_called_as_in_the_rows():
     assert shaped(["a", "none", "missing"]) == {"a": 1, "none": None, "missing": None}
 
 
+ABSENT_OR_NULL = {
+    "in the row": ({"id": "a", "b": "b", "c": "none"}, {"id": 1, "c": None}),
+    "deep in the row": ({"id": "location.label", "b": "location.missing", "c": "none.a"}, {"id": "here"}),
+    "of the item": ({"id": "item.id", "b": "item.missing", "c": "item.of.none"}, {"id": 7}),
+    "a list": (["id", "none", "b"], {"none": None}),
+}
+
+
+@pytest.mark.parametrize("case", ABSENT_OR_NULL)
+def test_a_table_is_told_what_is_missing_and_what_is_null(case):
+    columns, expected = ABSENT_OR_NULL[case]
+    assert shaped(columns, known=["id", "b", "c", "none"]) == expected
+
+
+def test_each_row_has_what_it_has():
+    rows = [{"a": 1}, {"b": None}, {"a": None, "b": 2}]
+    assert RowShape(["a", "b"], known=["a", "b"]).shape(rows, ITEM) == rows
+
+
+@pytest.mark.parametrize(
+    ("row", "made"),
+    [
+        ({"id": 1}, {"id": 1}),
+        ({"id": 1, "price (EUR)": None}, {"id": 1, "a": None}),
+        ({"id": 1, "tags": []}, {"id": 1, "b": None}),
+        ({"id": 1, "tags": ["x"]}, {"id": 1, "b": "x"}),
+    ],
+)
+def test_an_expression_is_missing_in_a_row_that_has_none_of_its_keys(row, made):
+    columns = {"id": "id", "a": '"price (EUR)"', "b": "tags[0]"}
+    assert shaped(columns, row, known=["id", "a", "b"]) == made
+
+
 def test_a_list_has_columns_of_the_row_whatever_they_are_called():
     row = {"item": 1, "window": 2, "row": 3}
     shape = RowShape(["item", "window", "row"])
@@ -214,3 +247,27 @@ def test_columns_that_cannot_be_loaded_are_said_early(columns, text):
     with pytest.raises(ConfigurationError) as caught:
         RowShape(columns, known=["id", "Other"])
     assert text in str(caught.value)
+
+
+BASE64 = {
+    "/+8=": b"\xff\xef",
+    "_-8": b"\xff\xef",
+    " /+\n8= ": b"\xff\xef",
+    "": b"",
+    None: None,
+    "?": {"base64": "?"},
+    "a": {"base64": "a"},
+    "é": {"base64": "é"},
+    5: {"base64": 5},
+}
+
+
+@pytest.mark.parametrize("value", BASE64)
+def test_columns_may_say_that_a_text_is_base64(value):
+    """What is none is no text that a column of bytes would take for what it says."""
+    shape = RowShape(
+        {"a": "base64:photo.data", "b": "base64:item.photo", "c": "photo.data", "d": "d"}, known=list("abcd")
+    )
+    rows = shape.shape([{"photo": {"data": value}}, {"d": 1}], {"photo": value})
+    assert rows == [{"a": BASE64[value], "b": BASE64[value], "c": value}, {"b": BASE64[value], "d": 1}]
+    assert shape.item_columns == (("photo",),)

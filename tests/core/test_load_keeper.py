@@ -771,6 +771,94 @@ def test_rows_are_not_appended_a_second_time(fetch, database, api, fails):
     assert database.rows == before
 
 
+LOST = {
+    "the folder": lambda folder: [part.unlink() for part in folder.glob("*.jsonl")],
+    "a part": lambda folder: min(folder.glob("*.jsonl")).unlink(),
+    "the end of a part": lambda folder: max(folder.glob("*.jsonl")).write_bytes(b'{"index"'),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("mode", ["append", "upsert", "replace"])
+def test_lost_dead_letters_are_no_reason_to_begin_anew(fetch, database, api, tmp_path, lines, mode, lost):
+    database.mode = mode
+    api.answer = failing(7, 50)
+    with pytest.raises(FailuresError):
+        fetch()
+    LOST[lost](tmp_path)
+    api.answer = failing(50)
+    with pytest.raises(FailuresError):
+        fetch(log=lines.log)  # with letters of its own from here on
+    assert "their dead letters cannot be read" in lines.texts[0]
+    api.answer = rows_of
+    api.reset()
+    assert account(fetch()) == (60, 60, 0, 0, 0)
+    assert [seen.path for seen in api.seen] == ["/x/50"]
+    assert ids(database) == expected_ids(range(60))
+
+
+def test_lost_dead_letters_are_no_reason_after_a_kill_either(fetch, database, api, tmp_path):
+    api.answer = failing(7, 8, 50)
+    with pytest.raises(FailuresError):
+        fetch()
+    LOST["a part"](tmp_path)
+    for commit in (1, 2):
+        database.before = raising(LoadError("killed"), ("commit", commit))
+        api.answer = failing(8)
+        with pytest.raises(LoadError):
+            fetch()
+    database.before = lambda call: None
+    api.answer = rows_of
+    assert account(fetch()) == (60, 60, 0, 0, 0)
+    assert ids(database) == expected_ids(range(60))
+
+
+@pytest.mark.parametrize(("status", "expected"), [(500, (60, 60, 0, 0, 0)), (404, (60, 59, 0, 1, 0))])
+def test_lost_dead_letters_are_no_reason_after_a_full_disk_either(fetch, database, api, tmp_path, status, expected):
+    """What could not be written of item 7, the checkpoint says: that it is unfinished, or no longer dead."""
+    api.answer = failing(7)
+    with pytest.raises(FailuresError):
+        fetch()
+    folder = Failing(tmp_path, 2)
+    folder.times = 10**9
+    api.answer = failing(7, status=status)
+    with pytest.raises(DeadLetterStoreError):
+        fetch(folder=folder, missing_ok=True)
+    LOST["the folder"](tmp_path)
+    api.answer = rows_of
+    api.reset()
+    assert account(fetch(missing_ok=True)) == expected
+    assert list(map(number_of, api.seen)) == ([7] if status == 500 else [])
+
+
+def test_an_item_that_is_no_longer_dead_is_not_dead_again_where_its_letter_is_lost(fetch, database, api, tmp_path):
+    some_fail = failing(7)
+    api.answer = lambda seen: "hang" if number_of(seen) >= 30 else some_fail(seen)
+    with pytest.raises(KilledError):
+        fetch(stop=stop_at(lambda: api.wait_for(lambda api: api.in_flight == 4 and len(api.seen) == 34)))
+    database.before = raising(LoadError("killed"), ("commit", 2))
+    api.answer = failing(7, status=404)
+    with pytest.raises(LoadError):
+        fetch(missing_ok=True)
+    assert database.checkpoint["resolved"]  # and no part says so yet
+    LOST["the folder"](tmp_path)
+    database.before = lambda call: None
+    api.answer = rows_of
+    assert account(fetch(missing_ok=True)) == (60, 59, 0, 1, 0)
+    assert ids(database) == expected_ids(set(range(60)) - {7})
+
+
+def test_of_refused_rows_that_are_lost_it_is_said_what_to_do(fetch, database, api, tmp_path):
+    database.refused = refusing(5)
+    with pytest.raises(FailuresError):
+        fetch()
+    LOST["the folder"](tmp_path)
+    with pytest.raises(
+        ConfigurationError, match="would append them again .*dead-letter part .* cannot be read.* Delete those rows"
+    ):
+        fetch()
+
+
 def test_a_start_over_says_why_rows_would_be_appended_again(fetch, database, api):
     api.answer = failing(7)
     with pytest.raises(FailuresError):

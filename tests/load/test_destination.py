@@ -123,20 +123,6 @@ def test_columns_that_the_rows_do_not_have_keep_their_defaults(database):
     assert database.rows()[2] == (7, "old", "b")
 
 
-def test_a_value_that_only_later_rows_have_is_not_lost(database):
-    from airflow_async_rest.core.loading import LoadState, PlacedRow
-
-    database.create("id {int}, status {text} DEFAULT 'new', label {text}")
-    loader = database.loader()
-    loader.open()
-    loader.begin(resumed=False, staged=0)
-    loader.stage([PlacedRow(0, {"id": 1})])
-    loader.commit({}, LoadState.STAGING, 0)
-    assert loader.stage([PlacedRow(1, {"id": 2, "label": "a", "else": 1})]) == []  # one without a default is there
-    with pytest.raises(ConfigurationError, match="columns: .*status.*the first rows had none.*name it with columns="):
-        loader.stage([PlacedRow(2, {"id": 3, "status": "old"})])
-
-
 def test_rows_of_which_no_key_is_a_column_are_refused_as_a_whole(database):
     database.create("id {int}, label {text}")
     with pytest.raises(

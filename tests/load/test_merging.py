@@ -151,7 +151,10 @@ def test_keys_alone_can_be_loaded(database):
 
 def test_a_key_that_is_null_equals_no_other(database):
     database.create("id {int} UNIQUE, label {text}")
-    assert database.load([{"label": "a"}, {"label": "b"}, {"id": 1}, {"id": 1}], **UPSERT).loaded == 3
+    assert (
+        database.load([{"id": None, "label": "a"}, {"id": None, "label": "b"}, {"id": 1}, {"id": 1}], **UPSERT).loaded
+        == 3
+    )
     assert sorted(label for _, label in database.rows() if label) == ["a", "b"]
 
 

@@ -81,19 +81,24 @@ def connection(server):
 
 def staging(connection, schema="sales", columns=COLUMNS, **plan):
     made = Staging("async_rest_stg_1", Destination(LoadPlan("things", schema, **plan), columns), connection)
-    made.columns = columns
+    if columns:
+        made._set_parts([made._part(1, columns)])
+    made.count = lambda *_, **__: 1  # as many as the driver says are moved
     return made
 
 
-def merging(connection, made):
+def merging(connection, made, *sets):
+    """Merge rows of which each has one of some sets of columns; all of them where none is given."""
+    made.sets.see(sets or ["1" * len(made.columns)])
     return Merging(connection, made._destination, made)
 
 
 def test_the_staging_table_and_its_index_are_made_before_there_are_rows(server, connection):
-    staging(connection).create(COLUMNS)
+    staging(connection, columns=()).extend(COLUMNS)
     table, index = server.statements
     assert table == (
         "CREATE TABLE sales.async_rest_stg_1 AS SELECT CAST(0 AS NUMBER(19)) AS async_rest_place, "
+        "CAST('1' AS VARCHAR2(4000)) AS async_rest_columns, "
         'id, "DATE", "Mixed :x" FROM sales.things WHERE 1 = 0'
     )
     assert index == "CREATE INDEX sales.async_rest_stg_1_i ON sales.async_rest_stg_1 (async_rest_place)"
@@ -109,13 +114,14 @@ ROWS = [
 def test_rows_are_inserted_as_arrays_with_the_types_of_their_columns(server, connection):
     assert staging(connection).add(placed(ROWS)) == []
     assert server.statements[-1] == (
-        'INSERT INTO sales.async_rest_stg_1 (async_rest_place, id, "DATE", "Mixed :x") VALUES (:1, :2, :3, :4)'
+        'INSERT INTO sales.async_rest_stg_1 (async_rest_place, id, "DATE", "Mixed :x", async_rest_columns) '
+        "VALUES (:1, :2, :3, :4, :5)"
     )
-    assert server.sizes == [(None, oracledb.DB_TYPE_NUMBER, oracledb.DB_TYPE_TIMESTAMP, None)]
+    assert server.sizes == [(None, oracledb.DB_TYPE_NUMBER, oracledb.DB_TYPE_TIMESTAMP, None, None)]
     assert server.taken == [
-        [0, 1, datetime(2026, 11, 1, 0, 0, 0, 5), "a"],  # noqa: DTZ001
-        [1, Decimal(2), datetime(2026, 11, 1), "5"],  # noqa: DTZ001
-        [2, Decimal(3), None, '{"a":1}'],
+        [0, 1, datetime(2026, 11, 1, 0, 0, 0, 5), "a", "111"],  # noqa: DTZ001
+        [1, Decimal(2), datetime(2026, 11, 1), "5", "111"],  # noqa: DTZ001
+        [2, Decimal(3), None, '{"a":1}', "111"],
     ]
 
 
@@ -157,7 +163,7 @@ def test_what_a_statement_did_before_it_failed_can_be_undone(server, connection)
 def test_rows_are_appended_with_the_constraints_that_wait_for_the_commit(server, connection):
     assert merging(connection, staging(connection)).merge(first=True).loaded == 1
     assert server.statements[1:] == [
-        'INSERT INTO sales.things (id, "DATE", "Mixed :x") SELECT id, "DATE", "Mixed :x" FROM sales.async_rest_stg_1 ',
+        'INSERT INTO sales.things (id, "DATE", "Mixed :x") SELECT id, "DATE", "Mixed :x" FROM sales.async_rest_stg_1',
         "SET CONSTRAINTS ALL IMMEDIATE",
     ]
 
@@ -165,9 +171,10 @@ def test_rows_are_appended_with_the_constraints_that_wait_for_the_commit(server,
 def test_rows_are_merged_by_their_keys(server, connection):
     made = staging(connection, schema=None, mode="upsert", conflict_key=("id", "DATE"))
     merging(connection, made).merge(first=True)
-    assert server.statements[1] == (
+    assert server.statements[0] == "LOCK TABLE things IN SHARE ROW EXCLUSIVE MODE"
+    assert server.statements[2] == (
         'MERGE INTO things d USING (SELECT id, "DATE", "Mixed :x" FROM (SELECT id, "DATE", "Mixed :x", ROW_NUMBER() OVER '
-        '(PARTITION BY id, "DATE" ORDER BY async_rest_place DESC) AS async_rest_rank FROM async_rest_stg_1 ) latest WHERE '
+        '(PARTITION BY id, "DATE" ORDER BY async_rest_place DESC) AS async_rest_rank FROM async_rest_stg_1) latest WHERE '
         '(async_rest_rank = 1 OR id IS NULL OR "DATE" IS NULL)) s ON (d.id = s.id AND d."DATE" = s."DATE") '
         'WHEN MATCHED THEN UPDATE SET d."Mixed :x" = s."Mixed :x" '
         'WHEN NOT MATCHED THEN INSERT (id, "DATE", "Mixed :x") VALUES (s.id, s."DATE", s."Mixed :x")'
@@ -177,7 +184,36 @@ def test_rows_are_merged_by_their_keys(server, connection):
 def test_keys_alone_are_inserted_where_they_are_not(server, connection):
     made = staging(connection, mode="upsert", conflict_key=("id",), columns=COLUMNS[:1])
     merging(connection, made).merge(first=True)
-    assert server.statements[1].endswith("s ON (d.id = s.id) WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)")
+    assert server.statements[2].endswith("s ON (d.id = s.id) WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)")
+
+
+def test_rows_that_differ_are_merged_by_what_each_has(server, connection, monkeypatch):
+    monkeypatch.setattr(Staging, "look_at_sets", lambda self: 0)
+    columns = (*COLUMNS[:2], Column("status", Kind.TEXT, has_default=True), COLUMNS[2])
+    made = staging(connection, schema=None, mode="upsert", conflict_key=("id",), columns=columns)
+    merging(connection, made, "1110", "1001")._insert_all()
+    *collapse, without, with_status, _ = [sql for sql in server.statements if "SAVEPOINT" not in sql]
+    assert [sql.split(" (")[0] for sql in collapse] == [
+        "INSERT INTO async_rest_stg_1",
+        "DELETE FROM async_rest_stg_1 WHERE async_rest_place IN",
+        "UPDATE async_rest_stg_1 SET async_rest_place = -1 - async_rest_place WHERE async_rest_place < 0",
+    ]
+    assert (
+        "FIRST_VALUE(async_rest_place) OVER (PARTITION BY id ORDER BY CASE WHEN SUBSTR(async_rest_columns, 2, 1) = '1' "
+        "THEN 0 ELSE 1 END, async_rest_place DESC) AS async_rest_1"
+    ) in collapse[0]
+    assert '(SELECT v."DATE" FROM async_rest_stg_1 v WHERE v.async_rest_place = united.async_rest_1)' in collapse[0]
+    has = "SUBSTR(s.async_rest_columns, {}, 1) = '1'"
+    assert with_status == (
+        'MERGE INTO things d USING (SELECT id, "DATE", status, "Mixed :x", async_rest_columns FROM async_rest_stg_1 '
+        "WHERE SUBSTR(async_rest_columns, 3, 1) = '1') s ON (d.id = s.id) "
+        f'WHEN MATCHED THEN UPDATE SET d."DATE" = CASE WHEN {has.format(2)} THEN s."DATE" ELSE d."DATE" END, '
+        f"d.status = CASE WHEN {has.format(3)} THEN s.status ELSE d.status END, "
+        f'd."Mixed :x" = CASE WHEN {has.format(4)} THEN s."Mixed :x" ELSE d."Mixed :x" END '
+        'WHEN NOT MATCHED THEN INSERT (id, "DATE", status, "Mixed :x") VALUES (s.id, s."DATE", s.status, s."Mixed :x")'
+    )
+    assert "WHERE COALESCE(SUBSTR(async_rest_columns, 3, 1), '0') <> '1')" in without
+    assert without.endswith('INSERT (id, "DATE", "Mixed :x") VALUES (s.id, s."DATE", s."Mixed :x")')
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from loads import every_driver, placed
 
-from airflow_async_rest.core.errors import LoadError
+from airflow_async_rest.core.errors import ConfigurationError, LoadError
 from airflow_async_rest.core.loading import Earlier, LoadState
 
 
@@ -225,6 +225,84 @@ def test_the_longest_names_that_airflow_allows_fit(table):
     table.loaders.append(loader)
     loader.open()
     loader.begin(resumed=False, staged=0)
+
+
+def finished(loader, rows, *, resumed=False):
+    loader.begin(resumed=resumed, staged=0)
+    loader.stage(placed(rows))
+    loader.commit({"staged": len(rows)}, LoadState.STAGING, 0)
+    loaded = loader.merge(first=not resumed).loaded
+    loader.commit({"loaded": loaded}, LoadState.MERGED, loaded)
+
+
+def test_what_was_appended_to_one_table_is_no_reason_not_to_append_to_another(table):
+    table.create("id {int}", "others")
+    loader = table.loader()
+    loader.open()
+    finished(loader, [{"id": 1}, {"id": 2}])
+    other = table.loader("others")
+    assert other.open() is None
+    finished(other, [{"id": 3}])
+    assert table.loader("others").open() == Earlier({"loaded": 1}, LoadState.MERGED, 1)
+    # and is still known when the first table is the destination once more
+    assert table.loader().open() == Earlier({"loaded": 2}, LoadState.MERGED, 2)
+    assert table.loader("others").open() == Earlier({"loaded": 1}, LoadState.MERGED, 1)
+
+
+def test_what_was_staged_for_one_table_is_not_loaded_into_another(table):
+    table.create("id {int}, label {text}", "others")
+    begun(table)
+    other = table.loader("others")
+    assert other.open() is None
+    assert table.staging_tables() == []
+    other.begin(resumed=False, staged=0)
+    other.stage(placed([{"id": 2}]))
+    other.commit({"rows": 1}, LoadState.STAGING, 0)
+    again = table.loader()
+    assert again.open() == Earlier({"rows": 1}, LoadState.STAGING, 0)
+    with pytest.raises(LookupError, match="1 rows should be staged, and none are"):
+        again.begin(resumed=True, staged=1)
+
+
+@pytest.mark.parametrize("state", [LoadState.STAGING, LoadState.MERGED])
+def test_what_another_life_of_the_run_loaded_elsewhere_is_not_ours_either(table, state):
+    table.create("id {int}, label {text}", "others")
+    begun(table, life="first").commit({"position": 7}, state, 3)
+    other = table.loader("others", life="second")
+    assert other.open() is None
+    finished(other, [{"id": 3}])
+    assert table.loader(life="second").open() is None
+    assert table.loader("others", life="second").open() == Earlier({"loaded": 1}, LoadState.MERGED, 1)
+    assert table.loader(life="first").open() == Earlier({"position": 7}, state, 3)
+
+
+def test_a_table_is_the_same_with_its_schema_and_without(postgresql):
+    postgresql.create("id {int}")
+    loader = postgresql.loader()
+    loader.open()
+    finished(loader, [{"id": 1}])
+    assert postgresql.loader("loads.things").open() == Earlier({"loaded": 1}, LoadState.MERGED, 1)
+
+
+UNKNOWN = {
+    "a state": ("UPDATE async_rest_loads SET state = 'paused'", "it is 'paused', which this version of the package does not know"),
+    "no such column": ("ALTER TABLE async_rest_loads RENAME COLUMN rows_loaded TO rows_in", "rows_loaded"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_a_register_of_another_version_is_told_of(table, case):
+    statement, words = UNKNOWN[case]
+    begun(table)
+    table.execute(statement, "SELECT 1 AS one FROM things")
+    with pytest.raises(ConfigurationError, match=words):
+        table.loader().open()
+
+
+def test_a_checkpoint_that_is_none_is_given_as_it_is(table):
+    begun(table)
+    table.execute("UPDATE async_rest_loads SET checkpoint = '{cut'", "SELECT 1 AS one FROM things")
+    assert table.loader().open().checkpoint == "{cut"
 
 
 @pytest.mark.parametrize(

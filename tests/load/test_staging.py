@@ -14,6 +14,10 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.loading import LoadState, PlacedRow
 
+ZONES = [
+    "Wed, 01 Jul 2026 14:00:00 +0200", "2026-07-01 14:00:00 EET", "2026-07-01 15:00:00 Europe/Helsinki",
+    "Wed Jul 01 2026 15:00:00 GMT+0300 (Eastern European Summer Time)", "2026-07-01T15:00:00+03:00[Europe/Helsinki]", "2026-07-01 14:00:00 +0200", "Wed, 01 Jul 2026 12:00:00 GMT",
+]  # fmt: skip
 DIGITS = Decimal("123456789012345678901234567890.123456789")
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NAIVE = NOON.replace(tzinfo=None)
@@ -38,12 +42,13 @@ VALUES = {
         "date": [("2026-07-01", date(2026, 7, 1)), ("2026-07-01T23:00:00Z", date(2026, 7, 1)), (date(2026, 7, 1), date(2026, 7, 1))],
         "time": [("12:30", time(12, 30)), (time(1), time(1))],
         "interval": [("P1DT2S", timedelta(days=1, seconds=2)), (timedelta(seconds=-1.5), timedelta(seconds=-1.5))],
-        "timestamp": [("2026-07-01T14:00:00+02:00", NAIVE), ("2026-07-01T12:00:00Z", NAIVE), ("2026-07-01 12:00", NAIVE), (NOON, NAIVE), ("2026-07-01", datetime(2026, 7, 1))],  # noqa: DTZ001
-        "timestamptz": [("2026-07-01T14:00:00+02:00", NOON), ("2026-07-01T12:00:00", NOON), (NOON, NOON), (NAIVE, NOON)],
+        "timestamp": [("2026-07-01T14:00:00+02:00", NAIVE), ("2026-07-01T12:00:00Z", NAIVE), ("2026-07-01 12:00", NAIVE), (NOON, NAIVE), ("2026-07-01", datetime(2026, 7, 1)), *((text, NAIVE) for text in ZONES), ("July 1 2026 14:00 +02", NAIVE)],  # noqa: DTZ001
+        "timestamp[]": [(["2026-07-01T14:00:00+02:00", None, "2026-07-01 15:00 Europe/Helsinki"], [NAIVE, None, NAIVE])],
+        "timestamptz": [("2026-07-01T14:00:00+02:00", NOON), ("2026-07-01T12:00:00", NOON), (NOON, NOON), (NAIVE, NOON), *((text, NOON) for text in ZONES)],
         "mood": [("sad", "sad")],
         "positive": [(5, 5)],
         "document": [("a", "a"), ({"a": 1}, {"a": 1})],
-        "moment": [("2026-07-01T14:00:00+02:00", NAIVE)],
+        "moment": [("2026-07-01T14:00:00+02:00", NAIVE), *((text, NAIVE) for text in ZONES)],
     },
     "sqlite": {
         "integer": [(1, 1), (1.0, 1), ("7", 7), (True, 1), (2**63 - 1, 2**63 - 1), (2**63, float(2**63))],
@@ -54,7 +59,7 @@ VALUES = {
         "json": [({"a": [1, None]}, '{"a":[1,null]}'), ("a", '"a"'), ([], "[]")],
         "blob": [(b"\x00\xff", b"\x00\xff")],
         "date": [("2026-07-01", "2026-07-01"), ("2026-07-01T23:00:00Z", "2026-07-01")],
-        "timestamp": [("2026-07-01T14:00:00+02:00", "2026-07-01 12:00:00"), (NOON, "2026-07-01 12:00:00")],
+        "timestamp": [("2026-07-01T14:00:00+02:00", "2026-07-01 12:00:00"), (NOON, "2026-07-01 12:00:00"), *((text, "2026-07-01 12:00:00") for text in ZONES)],
         "time": [("12:30", "12:30"), (time(1), "01:00:00")],
     },
     "oracle": {
@@ -113,9 +118,9 @@ WRONG = {
         "boolean": ["maybe", 2],
         "text": ["a\0b", "\ud800"],
         "varchar(3)": ["abcd"],
-        "jsonb": [{"a": "\0"}],
+        "jsonb": [{"a": "\0"}, float("nan"), {"a": [float("inf")]}, [Decimal("NaN")], ["null", float("nan")]],
         "text[]": ["no list", [["a"], "b"]],
-        "bytea": ["\\x0"],
+        "bytea": ["\\x0", {"base64": "?"}, [1]],
         "uuid": ["7"],
         "date": ["soon", "2026-02-30"],
         "timestamp": ["soon", 5, "0001-01-01T00:00:00+05:00"],
@@ -124,7 +129,10 @@ WRONG = {
         "positive": [0],
     },
     "sqlite": {
-        "text": ["\ud800"],
+        "text": ["\ud800", {"a": float("nan")}],
+        "json": [float("nan"), [1, {"a": float("-inf")}]],
+        "real": [float("nan")],
+        "blob": [{"base64": "?"}],
         "timestamp": ["0001-01-01T00:00:00+05:00"],
     },
     "oracle": {

@@ -15,7 +15,7 @@ def make_task():
     return rest_to_sql(
         sql=f"SELECT i AS id FROM generate_series(1, {ITEMS}) AS i ORDER BY i",
         sql_conn_id="source_db",
-        columns={"id": "item.id", "number": "number", "at": "at"},
+        columns={"id": "item.id", "number": "number", "at": "at", "a": "a", "b": "b"},
         destination_table="killed",
         load_mode=mode,
         window_column="at" if mode == "replace_window" else None,

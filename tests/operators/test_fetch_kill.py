@@ -14,10 +14,18 @@ LOCK = 20261101
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
-def answer(seen):
-    """Two rows for each id."""
-    rows = [{"number": n, "at": f"2026-11-01T{n + 5:02}:00:00Z"} for n in range(2)]
-    return web.json_response({"data": {"items": rows}})
+def answering(mode):
+    """Make the API that gives two rows for each id, of which each has other columns; in an upsert, one of them again."""
+
+    def answer(seen):
+        rows = [{"number": n, "at": f"2026-11-01T{n + 5:02}:00:00Z"} for n in range(2)]
+        rows[0]["a"] = 10
+        rows[1] |= {"a": None, "b": 20}
+        if mode == "upsert":
+            rows.append({"number": 0, "at": rows[0]["at"], "b": 30})
+        return web.json_response({"data": {"items": rows}})
+
+    return answer
 
 
 @pytest.fixture(params=["append", "replace_window", "upsert"])
@@ -25,12 +33,12 @@ def mode(request, postgres, places, connect, monkeypatch):
     """Each load mode, with a table that has rows already, and that a lock can keep from taking more."""
     monkeypatch.setenv("LOAD_MODE", request.param)
     connect("warehouse", **postgres.connection())
-    places.answer = answer
+    places.answer = answering(request.param)
     postgres.execute(
         "DROP TABLE IF EXISTS async_rest_loads, killed",
-        "CREATE TABLE killed (id bigint, number int, at timestamptz)",
+        "CREATE TABLE killed (id bigint, number int, at timestamptz, a int DEFAULT -1, b int NOT NULL DEFAULT -2, kept text)",
         *(["ALTER TABLE killed ADD PRIMARY KEY (id, number)"] if request.param == "upsert" else []),
-        "INSERT INTO killed VALUES (1, 0, '2026-11-01 23:00Z'), (-1, 0, '2026-10-31 00:00Z')",
+        "INSERT INTO killed VALUES (1, 0, '2026-11-01 23:00Z', 0, 0, 'old'), (-1, 0, '2026-10-31 00:00Z', 0, 0, 'old')",
         f"CREATE OR REPLACE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
         f"pg_advisory_xact_lock_shared({LOCK}); RETURN NEW; END $$",
         "CREATE TRIGGER waits BEFORE INSERT ON killed FOR EACH STATEMENT EXECUTE FUNCTION waits()",
@@ -39,9 +47,14 @@ def mode(request, postgres, places, connect, monkeypatch):
 
 
 def expected(mode: str) -> set:
-    rows = {(i, n, f"2026-11-01 {n + 5:02}:00:00+00") for i in range(1, ITEMS + 1) for n in range(2)}
-    old = {(-1, 0, "2026-10-31 00:00:00+00")}
-    return rows | old | ({(1, 0, "2026-11-01 23:00:00+00")} if mode == "append" else set())
+    values = [(10, 30 if mode == "upsert" else -2), (None, 20)]
+    rows = {
+        (i, n, f"2026-11-01 {n + 5:02}:00:00+00", *values[n], "old" if (mode, i, n) == ("upsert", 1, 0) else None)
+        for i in range(1, ITEMS + 1)
+        for n in range(2)
+    }
+    old = {(-1, 0, "2026-10-31 00:00:00+00", 0, 0, "old")}
+    return rows | old | ({(1, 0, "2026-11-01 23:00:00+00", 0, 0, "old")} if mode == "append" else set())
 
 
 def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supervisor, monkeypatch):
@@ -88,7 +101,7 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supe
     monkeypatch.delenv("STATE_STORE_SECONDS")
     state, error = run_try(fetch_tasks.make_task(), Supervisor(supervisor.path), tries + 1)
     assert (state, error) == ("success", None)
-    rows = postgres.execute("SELECT id, number, at::text FROM killed")
+    rows = postgres.execute("SELECT id, number, at::text, a, b, kept FROM killed")
     assert len(rows) == len(set(rows))
     assert set(rows) == expected(mode)
     assert postgres.execute(staging_tables_of("scheduled__2026-11-01")) == []

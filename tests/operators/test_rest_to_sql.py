@@ -350,6 +350,25 @@ def test_rows_that_fit_no_column_at_all_are_an_error_not_nulls(places, warehouse
     assert warehouse.execute(COUNT) == [(0,)]
 
 
+def test_sparse_rows_wipe_nothing_and_values_are_what_the_api_means(places, warehouse, supervisor):
+    warehouse.execute(
+        "DROP TABLE IF EXISTS states",
+        "CREATE TABLE states (id bigint PRIMARY KEY, status text DEFAULT 'new' NOT NULL, note text, at timestamp, data bytea)",
+        "INSERT INTO states (id, status, note) VALUES (1, 'old', 'by hand')",
+    )
+    body = """[{"id": 1, "status": 1.50, "at": "Mon, 02 Mar 2026 10:00:00 +0200"}, {"id": 2, "data": "/+8="}, {"id": 1, "note": "n"}]"""
+    places.answer = lambda seen: web.Response(text=body, content_type="application/json")
+    columns = {"id": "id", "status": "status", "note": "note", "at": "at", "data": "base64:data"}
+    task = rest_to_sql(
+        items=[{"id": 1}], rows=None, columns=columns, destination_table="states", load_mode="upsert", conflict_key="id"
+    )
+    assert run_try(task, supervisor) == ("success", None)
+    assert warehouse.execute("SELECT id, status, note, at::text, data FROM states ORDER BY id") == [
+        (1, "1.50", "n", "2026-03-02 08:00:00", None),
+        (2, "new", None, None, b"\xff\xef"),
+    ]
+
+
 def test_starting_over_never_appends_twice(places, warehouse, supervisor):
     places.answer = but_for({7: 500})
     run_try(rest_to_sql(), supervisor)
@@ -358,6 +377,28 @@ def test_starting_over_never_appends_twice(places, warehouse, supervisor):
     assert state == "failed"
     assert "has appended 99 rows" in str(error)
     assert warehouse.execute(COUNT) == [(99,)]
+
+
+def test_what_was_appended_to_another_table_is_no_obstacle(places, warehouse, supervisor):
+    warehouse.execute("DROP TABLE IF EXISTS elsewhere", "CREATE TABLE elsewhere (LIKE locations)")
+    places.answer = but_for({7: 500})
+    run_try(rest_to_sql(), supervisor)
+    places.answer = one_location
+    assert run_try(rest_to_sql(destination_table="elsewhere"), supervisor, 2) == ("success", None)
+    assert warehouse.execute("SELECT count(*) FROM elsewhere") == [(100,)]
+    assert warehouse.execute(COUNT) == [(99,)]
+
+
+def test_an_append_goes_on_without_its_dead_letters(places, warehouse, supervisor, tmp_path):
+    places.answer = but_for({7: 500})
+    run_try(rest_to_sql(), supervisor)
+    [part] = tmp_path.rglob("*.jsonl")
+    part.unlink()
+    places.reset()
+    places.answer = one_location
+    assert run_try(rest_to_sql(), supervisor, 2) == ("success", None)
+    assert asked(places) == [7]
+    assert loaded(warehouse) == list(range(1, 101))
 
 
 def test_secrets_are_in_no_dead_letter(places, warehouse, supervisor, connect, tmp_path):
