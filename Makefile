@@ -1,5 +1,5 @@
 # Two commands do it all on a machine with Python >= 3.11 and make:
-#   make demo   the main job, for real      make test   all tests; CI runs make pythons, too
+#   make demo   the main job, for real      make test   what a developer runs; CI runs make release-test and make pythons, too
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 # What is imported is compiled once, and not by every process anew: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo sigkill test fast pythons lint peers bench wheel constraints clean
+.PHONY: demo sigkill test fast release-test pythons lint peers bench wheel constraints clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m demo $(if $(CHECK),--check) $(if $(PORT),--port $(PORT))
@@ -20,7 +20,11 @@ sigkill: $(INSTALLED)
 	@$(BIN)/python -m demo.sigkill
 
 test: lint fast peers
-	$(BIN)/python -m pytest --ignore=tests/core $(AT_ONCE)
+	$(BIN)/python -m pytest --ignore=tests/core -m "not release" $(AT_ONCE)
+
+# What is slow by nature: the wheel, many kills, memory, a search for secrets in all that is left behind.
+release-test: $(INSTALLED)
+	$(BIN)/python -m pytest -m release $(AT_ONCE)
 
 # The engine alone, without Airflow: under 20 seconds.
 fast: $(INSTALLED)

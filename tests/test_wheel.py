@@ -12,6 +12,8 @@ from checkout import REPOSITORY, skip_or_fail
 
 import airflow_async_rest
 
+pytestmark = pytest.mark.release
+
 UV = Path(sys.executable).parent / "uv"
 
 

@@ -11,6 +11,8 @@ from checkout import REPOSITORY
 from benchmarks.api import running_api
 from benchmarks.memory import LARGE_FAILING
 
+pytestmark = pytest.mark.release
+
 MOST_MB = 200
 
 

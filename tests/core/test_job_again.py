@@ -158,7 +158,10 @@ def test_a_retry_after_a_full_disk_sends_only_what_is_in_no_part(api, one_try, t
     assert DeadLetterFolder(tmp_path).read().keys() == {3, 7, 249}
 
 
-def test_a_disk_that_is_full_from_the_middle_on_keeps_what_was_written_before(api, one_try, tmp_path, often):
+def test_a_disk_that_is_full_from_the_middle_on_keeps_what_was_written_before(
+    api, one_try, tmp_path, often, monkeypatch
+):
+    monkeypatch.setattr("airflow_async_rest.core.recorder._MOST_UNWRITTEN", 1)
     store, folder = Store(), FullDisk(tmp_path, 1)
     folder.room = 1
 

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 import canary
+import pytest
 from canary import KINDS
 from dag_runs import after_day
+
+pytestmark = pytest.mark.release
 
 
 def test_airflows_home_and_its_database_have_no_piece_of_a_secret(sensors, run_dag, connect, tmp_path):

@@ -74,6 +74,7 @@ def test_an_action_of_elasticsearch_has_the_key_as_its_id(places, supervisor):
     assert "mapper_parsing_exception" in letter["response_excerpt"]
 
 
+@pytest.mark.release
 def test_sigkill_at_random_moments_loses_nothing_and_sends_batches_again_with_the_same_key(
     by_item, supervisor, monkeypatch
 ):

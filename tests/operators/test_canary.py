@@ -16,6 +16,8 @@ from tasks import READINGS, rest_to_sql, sql_to_rest
 from airflow_async_rest import Batch, LinkPages, RequestRetry
 from airflow_async_rest.compat import secrets_masker
 
+pytestmark = pytest.mark.release
+
 ONCE = RequestRetry(max_attempts=1)
 
 

@@ -10,6 +10,8 @@ from fetch_tasks import ITEMS
 from task_runner import Supervisor, run_try, spawn_try
 from tasks import staging_tables_of
 
+pytestmark = pytest.mark.release
+
 LOCK = 20261101
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 

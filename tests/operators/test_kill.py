@@ -73,6 +73,7 @@ def test_a_kill_while_the_database_works_cancels_the_statement(places, superviso
     wait_until_working(0)  # long before the sleep would have ended by itself
 
 
+@pytest.mark.release
 def test_sigkill_at_ten_random_moments_loses_nothing_and_sends_little_twice(places, supervisor, environment):
     rows, kills = 5_000, 10
     environment(ROWS=rows)
@@ -114,6 +115,7 @@ def test_sigkill_at_ten_random_moments_loses_nothing_and_sends_little_twice(plac
 BAD_DAYS = [{"XCOM_FAILS": "yes"}, {"DISK_IS_FULL": "yes"}, {"STATE_STORE_SECONDS": "0.3"}]
 
 
+@pytest.mark.release
 def test_ten_sigkills_on_bad_days_lose_nothing_and_send_again_what_no_checkpoint_counts(
     places, supervisor, environment, monkeypatch
 ):
