@@ -114,13 +114,17 @@ class BatchDelivery:
 
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
+        unsent = 0
         for item in batch.items:
             if item.settled is not None:
-                self._settle(item.settled)
+                unsent += isinstance(item.settled, DeadLetter) and not self._recorder.refused_again(item.settled)
+                self._settle(item.settled, is_news=False)
         batch.items = items = [item for item in batch.items if item.settled is None]
         if items:
             with self._acceptance.delivering():
                 await self._deliver(_Group(items, batch.form))
+        # After the others: a share of each batch, it would be all that there is before the first answer comes.
+        self._recorder.note_failed(unsent)
 
     async def _deliver(self, group: _Group, *, culprit_inside: bool = False) -> bool:
         """Deliver a group. :return: whether all of it was delivered."""

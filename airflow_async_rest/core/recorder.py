@@ -212,6 +212,11 @@ class Recorder:
         """
         return letter.index in self._again and (not letter.attempts or is_permanent(letter.reason, self._retry))
 
+    def note_failed(self, count: int) -> None:
+        """Note that items failed whose outcome was recorded as no news."""
+        for _ in range(count):
+            self._note(failed=True)
+
     def _note(self, *, failed: bool) -> None:
         if len(self._recent) == _BREAKER_WINDOW:
             self._recent_failures -= self._recent[0]

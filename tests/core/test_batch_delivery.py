@@ -613,3 +613,25 @@ def test_ids_that_the_api_makes_up_are_not_taken_for_keys_that_were_not_sent(api
     assert counts(run(job)) == [10, 10, 0, 0]
     with pytest.raises(FailuresError, match="unmatched_results"):
         run(make_bulk_job(api, tmp_path, batch, 10))
+
+
+@pytest.mark.parametrize("share", [2, 4])
+def test_rows_that_fail_before_they_are_sent_end_no_delivery_of_the_others(api, tmp_path, share):
+    def transform(row):
+        if row["id"] % share:
+            raise ValueError("no such sensor")
+        return row
+
+    batch = Batch(max_items=50, format="ndjson")
+    job = make_bulk_job(api, tmp_path, batch, 4_000, transform=transform, concurrency=16, max_failures=4_000)
+    failed = 4_000 - 4_000 // share
+    assert counts(run(job)) == [4_000, 4_000 - failed, failed, 0]
+
+
+def test_a_delivery_of_which_nothing_can_be_sent_ends_early(api, tmp_path):
+    def transform(row):
+        raise ValueError("no such sensor")
+
+    with pytest.raises(MostlyFailingError):
+        run(make_bulk_job(api, tmp_path, Batch(max_items=50), 4_000, transform=transform))
+    assert api.seen == []
