@@ -23,18 +23,18 @@ async def lasting(limit, seconds):
 
 
 async def test_only_what_takes_too_long_is_ended():
-    limit = TimeLimit(0.1)
-    seconds = (0.0, 0.01, 5, 0.02, 5)
+    limit = TimeLimit(0.5)
+    seconds = (0.0, 0.01, 30, 0.02, 30)
     started = time.perf_counter()
     assert await asyncio.gather(*(lasting(limit, one) for one in seconds)) == [False, False, True, False, True]
-    assert 0.1 <= time.perf_counter() - started < 2
+    assert 0.5 <= time.perf_counter() - started < 25
 
 
 async def test_each_has_its_own_time():
-    limit = TimeLimit(0.2)
-    first = asyncio.create_task(lasting(limit, 5))
-    await asyncio.sleep(0.15)
-    assert await lasting(limit, 0.1) is False
+    limit = TimeLimit(0.5)
+    first = asyncio.create_task(lasting(limit, 30))
+    await asyncio.sleep(0.4)
+    assert await lasting(limit, 0.2) is False
     assert await first is True
 
 
