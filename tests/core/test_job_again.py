@@ -287,7 +287,7 @@ class Slow(Store):
 def short_limits(monkeypatch):
     monkeypatch.setattr("airflow_async_rest.core.keeper._LOAD_SECONDS", 0.1)
     monkeypatch.setattr("airflow_async_rest.core.keeper.PATIENT_LOAD_SECONDS", 30.0)
-    monkeypatch.setattr("airflow_async_rest.core.job._SECONDS_AT_END", 0.3)
+    monkeypatch.setattr("airflow_async_rest.core.job._SECONDS_AT_END", 1.0)
     monkeypatch.setattr("airflow_async_rest.core.job.GRACE_SECONDS", 0.1)
 
 
