@@ -5,7 +5,7 @@ from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.sent_ids import SentIds
 
 EMBEDDED = orjson.Fragment('{"id":7,"deep":{"id":1.50}}')
-DEEP = orjson.Fragment("[" * 5_000 + "]" * 5_000)
+DEEP = orjson.Fragment("[" * 200_000 + "]" * 200_000)
 
 
 @pytest.mark.parametrize(
