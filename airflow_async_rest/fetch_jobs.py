@@ -139,7 +139,7 @@ def _fetch_job(
         encode=json_encoder(hook.naive_timezone()),
         identity=Identity((scope.dag_id, scope.task_id), span),
         body_format=asking.body_format,
-        headers=all_headers(hook, asking),
+        headers=all_headers(settings, asking),
     )
     asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
     uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")

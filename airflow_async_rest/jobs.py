@@ -114,7 +114,7 @@ def row_job(
         has_key=bool(key),
         sends_body=True if sending.transform or sending.body_format else None,
         body_format=sending.body_format,
-        headers=all_headers(hook, sending),
+        headers=all_headers(settings, sending),
     )
     repeated = RepeatedKeys() if key and replay is None else None
     rows = RowSource(
@@ -206,9 +206,9 @@ def replay_job(
     )
 
 
-def all_headers(hook: RestConnection, sending: Requesting) -> dict[str, str]:
+def all_headers(settings: ClientSettings, sending: Requesting) -> dict[str, str]:
     """Return the connection's headers, and over them the job's."""
-    return {**hook.settings().headers, **text_headers(sending.headers)}
+    return {**settings.headers, **text_headers(sending.headers)}
 
 
 def client_settings(hook: RestConnection, sending: Requesting, source: Any = ()) -> ClientSettings:

@@ -183,3 +183,15 @@ def test_everything_the_package_exports_exists_and_loads_neither_airflow_nor_aio
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_every_field_of_a_dead_letter_is_in_its_document():
+    from airflow_async_rest.core.dead_letters import refused_record, to_record
+    from airflow_async_rest.core.models import DeadLetter, Item, Request
+
+    item, how = Item(0, 7, {"id": 7}, {}), {"batch": {"request": "k", "items": 1}, "fetch": True, "uncertain": True}
+    request = Request("PUT", "x/7", "a=1", b"<a/>", "k", "text/xml", verbatim=True)
+    records = [DeadLetter.of(item, "http_422", request=request, **how), DeadLetter.of(item, "encode")]
+    fields = {name for letter in records for name in to_record(letter)} | refused_record(0, 1, {}, "words").keys()
+    named = set(re.findall(r"`(\w+)`", (REPOSITORY / "docs" / "dead_letters.md").read_text()))
+    assert fields <= named
