@@ -6,7 +6,7 @@ from typing import Any
 from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.models import DeadLetter
 
-# So many a checkpoint can name, which is written anew with every chunk of rows.
+# So many a checkpoint can name, which is written again with every chunk of rows.
 _MOST = 10_000
 
 

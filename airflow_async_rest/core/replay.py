@@ -101,7 +101,7 @@ class Replay:
         """Look for what cannot be sent again, or must not be, because nobody would take the answer."""
         for folder in self._folders:
             fetched = bool(folder.read_refused())
-            for record in folder.iter_records():
+            for record in folder.iter_records(exactly=False):
                 fetched |= bool(record.get("fetch"))
                 if not fetched and record.get("method") and self._only(record):
                     self._target(record)
