@@ -5,7 +5,7 @@ import contextlib
 import json
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime, timedelta
@@ -275,7 +275,7 @@ class ReadFirst:
 class ChunkQueue:
     """A :class:`~airflow_async_rest.core.loading.Loader` that hands rows over to another thread: two chunks ahead."""
 
-    replaces = appends = needs_rows = False
+    replaces = appends = needs_rows = can_remove = False
 
     def __init__(self) -> None:
         self._chunks: queue.SimpleQueue[list[dict[str, Any]] | None] = queue.SimpleQueue()
@@ -307,6 +307,11 @@ class ChunkQueue:
 
     def clean_up(self) -> None:
         """Find nothing to remove."""
+
+    def remove(self, items: Collection[int]) -> int:
+        """Remove nothing: no item fails of which rows were handed over."""
+        del items
+        return 0
 
     def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Hand rows over, when there is room."""

@@ -20,7 +20,7 @@ from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.fetching import FetchPlan
 from airflow_async_rest.core.job import Fetch, Job, JobRun
 from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.core.loading import Earlier, LoadState, Merged, RefusedRow
+from airflow_async_rest.core.loading import Earlier, LoadState, Merged, RefusedRow, item_of
 from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.replay import Replay
@@ -153,6 +153,8 @@ class Database:
 class MemoryLoader:
     """One try's connection to a :class:`Database`: what is not committed is gone with it."""
 
+    can_remove = True
+
     def __init__(self, database) -> None:
         self.database = database
         self.replaces, self.appends = database.mode == "replace", database.mode == "append"
@@ -188,6 +190,12 @@ class MemoryLoader:
 
     def clean_up(self):
         pass
+
+    def remove(self, items):
+        with self._during("remove"):
+            kept = [row for row in self._staged or () if item_of(row.place)[0] not in items]
+            removed, self._staged = len(self._staged or ()) - len(kept), kept
+            return removed
 
     def stage(self, rows):
         with self._during("stage"):
@@ -238,14 +246,14 @@ class MemoryLoader:
 
 
 def make_fetch_job(
-    api, path, database, items=60, *, pages=None, rows=None, shape=None, missing_ok=False, **settings
+    api, path, database, items=60, *, pages=None, rows=None, shape=None, missing_ok=False, method="GET", **settings
 ) -> Job:
     """Make a job that asks for ``x/{id}``, and loads what comes into a database in memory."""
     plan = FetchPlan(
         builder=FetchRequestBuilder(
             base_url=api.url,
             endpoint=EndpointTemplate("x/{id}"),
-            method="GET",
+            method=method,
             query=None,
             body=None,
             encode=json_encoder(),

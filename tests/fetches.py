@@ -61,8 +61,8 @@ def fetcher(api, item_of):
             )
             item = item_of(7, {"id": 7})
             item.settled = settled
-            outcome, found = await Fetching(plan, exchange).fetch(item)
-        return outcome, [row["n"] for row in found]
+            fetched = await Fetching(plan, exchange).fetch(item)
+        return fetched.outcome, [row["n"] for row in fetched.rows]
 
     return one
 

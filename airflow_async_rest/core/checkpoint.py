@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from airflow_async_rest.core.bookmarks import Bookmark
 from airflow_async_rest.core.dead_letters import Record
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.letter_lines import Latest, whole_batches
@@ -14,6 +15,8 @@ from airflow_async_rest.core.part_files import PartId, from_runs, to_runs
 from airflow_async_rest.core.report import Commit
 
 _VERSION = 2
+# An earlier version of this package would fetch an open item from its first page, and keep what of it is staged.
+_VERSION_WITH_BOOKMARKS = 3
 # Of unfinished rows, more only where dead letters cannot be written.
 _MOST_SINGLY = 1_000
 
@@ -41,6 +44,7 @@ class Checkpoint:
     :param parts: the dead-letter parts that belong to these totals.
     :param batches: of the unfinished rows, those that were in one request, each batch in its order.
     :param resolved: rows that are dead letters in these parts and nowhere else: no part could be written to say so.
+    :param bookmarks: of items whose first pages are staged, where they have come to; None where they cannot go on.
     :param written_by: None where that is not known.
     :param report: that of the try which has written it, once that has succeeded; None before.
     """
@@ -53,6 +57,7 @@ class Checkpoint:
     parts: tuple[PartId, ...]
     batches: tuple[tuple[int, ...], ...] = ()
     resolved: frozenset[int] = frozenset()
+    bookmarks: Mapping[int, Bookmark | None] = field(default_factory=dict)
     written_by: Try | None = None
     report: Mapping[str, Any] | None = None
 
@@ -116,7 +121,7 @@ class Checkpoint:
         """Give it as the state store keeps it."""
         alone = sorted(self.unfinished.difference(*self.batches))
         return {
-            "version": _VERSION,
+            "version": _VERSION_WITH_BOOKMARKS if self.bookmarks else _VERSION,
             "fingerprint": self.fingerprint,
             "position": self.position,
             "digest": self.digest,
@@ -125,14 +130,18 @@ class Checkpoint:
             "totals": dict(self.totals),
             "parts": to_runs(self.parts),
             **({"resolved": _runs(sorted(self.resolved))} if self.resolved else {}),
+            **({"bookmarks": self._bookmarks_in_json()} if self.bookmarks else {}),
             **({"written_by": [self.written_by.number, *self.written_by.series]} if self.written_by else {}),
             **({"report": dict(self.report)} if self.report is not None else {}),
         }
 
+    def _bookmarks_in_json(self) -> dict[str, Any]:
+        return {str(index): bookmark and bookmark.to_json() for index, bookmark in self.bookmarks.items()}
+
     @classmethod
     def from_json(cls, value: Any) -> "Checkpoint":
         """Read it back. :raises ValueError: when it is not one of this version."""
-        if not isinstance(value, dict) or value.get("version") != _VERSION:
+        if not isinstance(value, dict) or value.get("version") not in {_VERSION, _VERSION_WITH_BOOKMARKS}:
             raise ValueError("not a checkpoint of this version")
         try:
             writer, report, alone = value.get("written_by"), value.get("report"), value["unfinished"]
@@ -146,6 +155,10 @@ class Checkpoint:
                 parts=tuple(from_runs(value["parts"])),
                 batches=batches,
                 resolved=frozenset(_numbers(value.get("resolved", ""))),
+                bookmarks={
+                    int(index): bookmark and Bookmark.from_json(bookmark)
+                    for index, bookmark in value.get("bookmarks", {}).items()
+                },
                 written_by=Try(int(writer[0]), tuple(map(int, writer[1:]))) if writer else None,
                 report=None if report is None else dict(report),
             )
@@ -208,6 +221,17 @@ class Resume:
     def counted(self) -> frozenset[int]:
         """Rows that are dead letters, and count as that."""
         return self.left.union(self.dead)
+
+    @property
+    def bookmarks(self) -> dict[int, Bookmark]:
+        """Where unfinished items go on."""
+        found = self.checkpoint.bookmarks.items()
+        return {index: bookmark for index, bookmark in found if bookmark and index in self.checkpoint.unfinished}
+
+    @property
+    def removed(self) -> frozenset[int]:
+        """Items whose first pages are staged, and which do not go on after them."""
+        return frozenset(self.checkpoint.bookmarks).difference(self.bookmarks)
 
     @property
     def batches(self) -> tuple[tuple[int, ...], ...]:

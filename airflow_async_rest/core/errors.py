@@ -86,6 +86,10 @@ class AnswerError(ItemError):
     reason = "unreadable_answer"
 
 
+class BookmarkRefusedError(AsyncRestError):
+    """The API refuses the page at which an earlier try has left an item; its first page may still be had."""
+
+
 class ResultsError(AsyncRestError):
     """The answer to a bulk request should tell about each of its items, and cannot be matched to them."""
 

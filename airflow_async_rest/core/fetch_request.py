@@ -67,15 +67,15 @@ class FetchRequestBuilder:
         """The columns that each argument asks of an item."""
         return {"endpoint": self._endpoint.columns, "query": self._query.columns, "body": self._body.columns}
 
-    def build(self, item: Item, page: Page, after: Request | None = None) -> Request:
+    def build(self, item: Item, page: Page, after: str = "") -> Request:
         """Build the request for a page of an item.
 
-        :param after: the request for the page before, from which a relative link leads on.
+        :param after: path of the request for the page before, from which a relative link leads on.
         :raises ItemError: when the item does not fill it, or the page's link leads away from the API.
         """
         in_query, in_body = ({}, page.parameters) if page.into == "body" else (page.parameters, {})
         if page.link is not None:
-            path, query = self._follow(page.link, after.path if after else "")
+            path, query = self._follow(page.link, after)
         else:
             path, query = self._endpoint.render(item.row)
             query = "&".join(filter(None, (query, self._query.render(item.row, in_query))))

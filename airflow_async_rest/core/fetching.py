@@ -1,19 +1,24 @@
 """One item -> its rows: a request for each page, until the last one."""
 
+import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_async_rest.core.answer import Answer, AnswerReader
-from airflow_async_rest.core.errors import AnswerError, ConfigurationError, ItemError, let_go
+from airflow_async_rest.core.bookmarks import Bookmark
+from airflow_async_rest.core.encoding import stable_bytes
+from airflow_async_rest.core.errors import AnswerError, BookmarkRefusedError, ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.exchange import Exchange, Settled
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
-from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped
-from airflow_async_rest.core.pages import Pages
+from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
+from airflow_async_rest.core.pages import Page, Pages
 
 _NOT_FOUND = 404
 
 Rows = list[dict[str, Any]]
+Keep = Callable[[Rows, Bookmark], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,18 @@ class FetchPlan:
             )
 
 
+class Fetched(NamedTuple):
+    """How an item ended.
+
+    :param rows: those of its last page, and of all pages that nobody has kept; none when a page failed.
+    :param first: number of the first of them among the item's rows.
+    """
+
+    outcome: Outcome
+    rows: Rows
+    first: int = 0
+
+
 class Fetching:
     """Fetches items one at a time; any number of workers share it."""
 
@@ -52,14 +69,17 @@ class Fetching:
         self._plan = plan
         self._exchange = exchange
 
-    async def fetch(self, item: Item) -> tuple[Outcome, Rows]:
-        """Fetch all pages of one item. :return: its outcome and its rows; none of them when one page fails.
+    async def fetch(self, item: Item, bookmark: Bookmark | None = None, keep: Keep | None = None) -> Fetched:
+        """Fetch the pages of one item.
 
+        :param bookmark: where to go on.
+        :param keep: takes the rows of each page but the last, and where it leads; None: all are wanted at the end.
+        :raises BookmarkRefusedError: when the API refuses to go on there.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         if item.settled is not None:
-            return item.settled, []
-        walk = _Walk(self._plan, item)
+            return Fetched(item.settled, [])
+        walk = _Walk(self._plan, item, bookmark)
         attempts = 0
         try:
             walk.begin()
@@ -71,16 +91,21 @@ class Fetching:
                     walk.take(self._plan.reader.read(settled.response, item.row))
                 elif self._is_end(walk, settled):
                     break
+                elif walk.is_at(bookmark) and settled.judgment.verdict is Verdict.REFUSED:
+                    raise BookmarkRefusedError(settled.judgment.reason)
                 else:
                     settled = replace(settled, attempts=attempts)
-                    return self._exchange.dead_letter(item, request, settled, fetch=True), []
+                    return Fetched(self._exchange.dead_letter(item, request, settled, fetch=True), [])
+                if keep is not None and walk.request is not None:
+                    await keep(walk.take_rows(), walk.bookmark)
         except ItemError as error:
             let_go(error)
             letter = self._exchange.unsent(
                 item, error.reason, str(error), attempts=attempts, request=walk.request, fetch=True
             )
-            return letter, []
-        return (Delivered(item.index, attempts) if walk.count else Skipped(item.index)), walk.rows
+            return Fetched(letter, [])
+        outcome = Delivered(item.index, attempts) if walk.count else Skipped(item.index)
+        return Fetched(outcome, walk.rows, walk.first)
 
     def _is_end(self, walk: "_Walk", settled: Settled) -> bool:
         """Tell a failure that says that there are no rows, or no more of them."""
@@ -93,25 +118,47 @@ class Fetching:
 class _Walk:
     """An item's way from page to page.
 
+    :param bookmark: where it begins; None: with the first page.
     :ivar request: for the page that it has come to; None at the end.
     :ivar count: pages that were read.
-    :ivar rows: theirs.
+    :ivar rows: theirs, but for those that were taken.
+    :ivar first: how many were.
     """
 
-    def __init__(self, plan: FetchPlan, item: Item) -> None:
+    def __init__(self, plan: FetchPlan, item: Item, bookmark: Bookmark | None) -> None:
         self._plan = plan
         self._item = item
-        self._page = plan.pages.begin()
-        self._asked: set[tuple[Any, ...]] = set()
-        self._before: Answer | None = None
+        self._asked: set[bytes] = set()
+        self._start = bookmark or Bookmark(plan.pages.begin(), "", pages=0, rows=0, given="")
+        self._page, self._given = self._start.page, self._start.given
+        self._repeats = self._start.repeats
         self.request: Request | None = None
-        self.count = 0
+        self.count, self.first = self._start.pages, self._start.rows
         self.rows: Rows = []
 
     def begin(self) -> None:
         """Build the first request. :raises ItemError: when the item does not fill it."""
-        self.request = self._plan.builder.build(self._item, self._page)
+        self.request = self._plan.builder.build(self._item, self._page, self._start.after)
         self._asked.add(_place(self.request))
+
+    def is_at(self, bookmark: Bookmark | None) -> bool:
+        """Tell whether it has not got on from a bookmark."""
+        return bookmark is not None and self.count == bookmark.pages
+
+    def take_rows(self) -> Rows:
+        """Take the rows that nobody took yet."""
+        rows, self.rows = self.rows, []
+        self.first += len(rows)
+        return rows
+
+    @property
+    def bookmark(self) -> Bookmark:
+        """Where it has come to; its rows are those that were taken."""
+        assert self.request is not None  # noqa: S101  (at the end there is no next page)
+        page, after = self._page, self.request.path
+        if page.link is not None:  # as it is asked for, without what of it is the connection's own
+            page = Page(page.parameters, page.into, f"?{self.request.query}")
+        return Bookmark(page, after, self.count, self.first, self._given, self._repeats)
 
     def take(self, answer: Answer) -> None:
         """Take the rows of a page, and go on to the next one.
@@ -120,40 +167,38 @@ class _Walk:
         """
         self.count += 1
         page, here = self._plan.pages.after(self._page, answer), self.request
-        request = None if page is None else self._plan.builder.build(self._item, page, here)
+        request = None if page is None else self._plan.builder.build(self._item, page, here.path if here else "")
         leads_here = here is not None and request is not None and _place(request) == _place(here)
-        if self._is_end(answer, leads_here=leads_here):
+        given = _digest(answer.given) if request is not None or self.count > 1 else ""
+        if self._is_end(answer, given, leads_here=leads_here):
             self.request = None
             return
-        self._before = answer
+        self._given, self._repeats = given, leads_here
         self.rows += answer.rows
-        if len(self.rows) > MOST_ROWS_OF_AN_ITEM:
-            raise AnswerError(
-                f"the answers for one item have {len(self.rows):,} rows; {MOST_ROWS_OF_AN_ITEM:,} is the most"
-            )
+        if (rows := self.first + len(self.rows)) > MOST_ROWS_OF_AN_ITEM:
+            raise AnswerError(f"the answers for one item have {rows:,} rows; {MOST_ROWS_OF_AN_ITEM:,} is the most")
         if request is not None and not leads_here:
             self._check_new(request)
         if request is not None and self.count >= self._plan.max_pages:
             raise AnswerError(
-                f"the pages do not end: {self.count:,} have come, and there is a next one; max_pages={self.count} is "
-                "the most that an item may have"
+                f"the pages do not end: {self.count:,} have come, and there is a next one; "
+                f"max_pages={self._plan.max_pages} is the most that an item may have"
             )
         self._page, self.request = page or self._page, request
 
-    def _is_end(self, answer: Answer, *, leads_here: bool) -> bool:
+    def _is_end(self, answer: Answer, given: str, *, leads_here: bool) -> bool:
         """Tell a page that is none: it has no new rows, and nothing else that is new.
 
+        :param given: digest of what the API gave with it.
         :param leads_here: whether its cursor, or link, is its own.
         :raises AnswerError: when the API gives the first page, whatever it is asked for.
         """
         pages = self._plan.pages
         if leads_here and answer.count == 0:
             return True
-        if not (leads_here or pages.goes_by_rows) or self._before is None or answer.count == 0:
+        if not (leads_here or pages.goes_by_rows) or self.count == 1 or answer.count == 0 or given != self._given:
             return False
-        if answer.given != self._before.given:
-            return False
-        if self.count == 2 and len(self._asked) == 2:  # noqa: PLR2004  (the second page, asked for in another way)
+        if self.count == 2 and not self._repeats:  # noqa: PLR2004  (the second page, asked for in another way)
             raise AnswerError(
                 "the second page has the rows of the first one: does the API know the parameters of paginate?"
             )
@@ -165,5 +210,11 @@ class _Walk:
         self._asked.add(place)
 
 
-def _place(request: Request) -> tuple[Any, ...]:
-    return request.path, request.query, request.body
+def _place(request: Request) -> bytes:
+    """Return what tells requests for pages from each other; of thousands of them, it is small."""
+    where = f"{request.path}?{request.query}\0".encode()
+    return hashlib.blake2b(where + (request.body or b""), digest_size=16).digest()
+
+
+def _digest(given: Any) -> str:
+    return hashlib.blake2b(stable_bytes(given), digest_size=16).hexdigest()

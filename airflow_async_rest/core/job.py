@@ -40,6 +40,7 @@ from airflow_async_rest.core.load_keeper import LoadKeeper
 from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
 from airflow_async_rest.core.observing import Activity, Observing
+from airflow_async_rest.core.page_by_page import PageByPage
 from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline, unless_stopped
 from airflow_async_rest.core.progress import Progress
 from airflow_async_rest.core.rate_limit import RateLimiter
@@ -331,7 +332,8 @@ class JobRun:
         }
         if job.fetch is not None:
             fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True))
-            return self._fetching(fetching, recorder, settle, buffer)
+            keeps_pages = job.fetch.loader.can_remove
+            return PageByPage(fetching, recorder, settle, buffer, self._journal, keeps_pages=keeps_pages).fetch
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
         how["creates_only"] = creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))
@@ -346,22 +348,6 @@ class JobRun:
                 await in_batches.deliver(unit)
 
         return deliver
-
-    def _fetching(
-        self, fetching: Fetching, recorder: Recorder, settle: Callable[[Outcome], None], buffer: RowBuffer
-    ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
-        """Make the function that takes an item, and settles it with its rows."""
-
-        async def fetch(item: Item | ItemBatch) -> None:
-            assert isinstance(item, Item)  # noqa: S101  (answers to bulk requests are of no one's)
-            recorder.take(item)
-            outcome, rows = await fetching.fetch(item)
-            await buffer.room()
-            # In one step: a snapshot that counts the item has its rows.
-            buffer.add(item.index, rows)
-            settle(outcome)
-
-        return fetch
 
     async def _close(self, error: BaseException | None) -> dict[str, Any]:
         """Write what is left to write, publish the report, and log the last line."""

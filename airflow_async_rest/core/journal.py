@@ -33,7 +33,7 @@ class Journal:
         self.redact = redact
         self._failures: Counter[str] = Counter()
         self._said: set[str] = set()
-        self._pauses = 0
+        self._pauses = self._begun_again = 0
 
     def started(
         self,
@@ -90,6 +90,17 @@ class Journal:
     def rows_taken(self, why: Exception) -> None:
         """Say that nothing more is read."""
         self._log.info("Nothing is read: %s. The account of that try stands; new rows are the next run's.", why)
+
+    def begins_again(self, key: Any, why: Exception) -> None:
+        """Say that an item is fetched from its first page; the first few times."""
+        self._begun_again += 1
+        if self._begun_again <= _FAILURES_PER_REASON:
+            self._log.info(
+                "Item %s: the API does not go on where an earlier try has left its pages (%s); it begins with the "
+                "first one.",
+                key,
+                why,
+            )
 
     def not_replaced(self) -> None:
         """Say why a load that is not whole is not merged."""

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
+from airflow_async_rest.core.bookmarks import Bookmark
 from airflow_async_rest.core.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.dead_letters import RESET, UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
@@ -326,9 +328,15 @@ class Keeper:
             totals,
             tuple(self._parts),
             snapshot.batches,
+            bookmarks={index: self._kept(bookmark) for index, bookmark in snapshot.bookmarks.items()},
             written_by=self._try,
         )
         return checkpoint.before(snapshot.held) if snapshot.held else checkpoint
+
+    def _kept(self, bookmark: Bookmark) -> Bookmark | None:
+        """Return a bookmark that may be written: without a secret, which an API may have put into a link."""
+        text = json.dumps(bookmark.to_json())
+        return bookmark if self._journal.redact(text) == text else None
 
     def _store_soon(self, state: Mapping[str, Any], *, last: bool) -> None:
         """Have the state store keep something; nobody waits for it, and one that is still busy is left alone.

@@ -73,6 +73,7 @@ class LoadKeeper(Keeper):
         # Places of rows that some part of an earlier try calls refused, until it is known what became of them now.
         self._refused: set[int] = set()
         self._counted: set[int] = set()  # of these, those that the totals count
+        self._of_open_items: set[int] = set()  # those that this try has had refused, of items that may still fail
         self._failed: dict[int, str] = {}
         self._letters_are_lost = False
         self.buffer = RowBuffer()
@@ -160,7 +161,7 @@ class LoadKeeper(Keeper):
         async with self._turn:  # a write that is still under way is of rows that are not wanted any more
             self.buffer.take()
             await self.begin(resume)
-            await self._take_refused()
+            await self._take_refused(resume.removed if resume else frozenset())
 
     async def begin(self, resume: Resume | None) -> None:
         """Begin where ``resume`` ends; without it, what earlier tries have staged is removed."""
@@ -169,6 +170,7 @@ class LoadKeeper(Keeper):
         if resume and self._letters_are_lost:  # of those that can be read, nobody knows which are still true
             self._parts.append(await self._files.call(self._folder.write, [RESET]))
         self._failed = dict(resume.dead) if resume else {}
+        self._of_open_items = set()
         self._begun, self._over = False, False
         self._state = self._earlier.state if resume and self._earlier else LoadState.STAGING
         staged = resume.checkpoint.totals["rows"]["staged"] if resume else 0
@@ -179,15 +181,15 @@ class LoadKeeper(Keeper):
         self._database.submit(self._loader.clean_up)  # while requests are on their way
         self._begun = True
 
-    async def _take_refused(self) -> None:
-        """Take rows that the database refused in earlier tries as rows to be staged."""
+    async def _take_refused(self, removed: Collection[int]) -> None:
+        """Take rows that the database refused in earlier tries as rows to be staged, but for those of some items."""
         if isinstance(self._folder, Replay):
             return
         records = await self._files.call(self._folder.read_refused, self._parts)
         rows = [PlacedRow(_place_in(record), record["row"]) for record in records]
         self._counted = {row.place for row in rows}
         self._refused = self._counted.union(map(_place_in, await self._files.call(self._folder.read_refused)))
-        self.buffer.put_back(rows)
+        self.buffer.put_back([row for row in rows if item_of(row.place)[0] not in removed])
 
     async def show_refused(self, recorder: Recorder, resume: Resume) -> None:
         """Show the rows that the database refused in earlier tries."""
@@ -218,14 +220,15 @@ class LoadKeeper(Keeper):
         """
         rows, failure = self.buffer.take(), None
         with self._transaction(recorder, rows, letters=last or recorder.is_due) as snapshot:
-            if rows or snapshot.records or self._fingerprint is not None:
+            if rows or snapshot.records or snapshot.removed or self._fingerprint is not None:
+                removed = await self._database.call(self._loader.remove, snapshot.removed) if snapshot.removed else 0
                 refused = await self._database.call(self._loader.stage, rows) if rows else []
-                _rows_of(recorder.totals).staged += len(rows) - len(refused)
+                _rows_of(recorder.totals).staged += len(rows) - len(refused) - removed
                 self._state = LoadState.STAGING if rows else self._state
                 effect = self._effect(snapshot, rows, refused)
                 failure = await self._commit(recorder, snapshot, effect, self._state, without_letters=last)
         if failure is not None:
-            recorder.give_back(replace(snapshot, fetched=[]))
+            recorder.give_back(replace(snapshot, fetched=[], removed=frozenset()))
         return failure
 
     @contextlib.contextmanager
@@ -254,12 +257,17 @@ class LoadKeeper(Keeper):
         recorder.confirm(snapshot)
 
     def _effect(self, snapshot: Snapshot, rows: Sequence[PlacedRow], refused: Sequence[RefusedRow]) -> _Effect:
-        """Look at rows that are staged: they may have been refused before, or are of an item that is fetched anew."""
-        if not self._refused:
+        """Look at rows that are staged: they may have been refused before, or are of an item that is fetched once more.
+
+        What was refused of an item that is removed is no longer.
+        """
+        if not self._refused and not self._of_open_items:
             return _Effect(refused, (), ())
         fetched, places = frozenset(snapshot.fetched), {row.place for row in rows}
         known = {place for place in self._refused if place in places or item_of(place)[0] in fetched}
-        return _Effect(refused, self._counted & places, known.difference(row.place for row in refused))
+        removed = {p for p in self._refused | self._of_open_items if item_of(p)[0] in snapshot.removed}
+        again = self._counted & (places | removed) | self._of_open_items & removed
+        return _Effect(refused, again, (known | removed).difference(row.place for row in refused))
 
     async def _commit(
         self,
@@ -293,8 +301,11 @@ class LoadKeeper(Keeper):
         self._over = True  # until the answer is there
         await self._database.call(self._loader.commit, written, state, counts.loaded)
         self._over, self._failed = False, failed
+        newly_refused = [row.place for row in effect.refused]
         self._counted.difference_update(effect.again)
-        self._refused.difference_update(effect.taken, [row.place for row in effect.refused])
+        self._refused.difference_update(effect.taken, newly_refused)
+        standing = self._of_open_items.difference(effect.again).union(newly_refused)
+        self._of_open_items = {place for place in standing if item_of(place)[0] in snapshot.bookmarks}
         for record in letters:
             recorder.show_refused(record)
         for index, number in taken:

@@ -1,7 +1,7 @@
 """Rows on their way into a database: what the engine asks of it, and what waits for it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import zip_longest
@@ -76,8 +76,8 @@ class Loader(Protocol):
     """Takes rows in. Its calls block; all but ``cancel`` come from one thread, and each raises
     :class:`~airflow_async_rest.core.errors.LoadError` when the database is away.
 
-    ``stage`` and ``merge`` leave a transaction open, which ``commit`` ends: the rows and the record of how far the
-    load has come become durable together.
+    ``remove``, ``stage`` and ``merge`` leave a transaction open, which ``commit`` ends: the rows and the record of how
+    far the load has come become durable together.
     """  # noqa: D205
 
     replaces: bool
@@ -88,6 +88,9 @@ class Loader(Protocol):
 
     appends: bool
     """Whether loading a row twice makes two of it."""
+
+    can_remove: bool
+    """Whether what is staged can be removed again; else an item's rows are staged when its last page has come."""
 
     def open(self) -> Earlier | None:
         """Check that rows can be loaded, and give what earlier tries have left.
@@ -105,6 +108,10 @@ class Loader(Protocol):
 
     def clean_up(self) -> None:
         """Remove what loads that nobody goes on with have left; never raises."""
+
+    def remove(self, items: Collection[int]) -> int:
+        """Remove the staged rows of items. :return: how many there were."""
+        ...
 
     def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Stage rows. :return: those that the database refuses."""
@@ -171,6 +178,7 @@ class RowBuffer:
     def __init__(self) -> None:
         self._rows: list[PlacedRow] = []
         self._bytes = 0
+        self._dropped: set[int] = set()  # items, since rows were taken out
         self._room = asyncio.Event()
         self._room.set()
         self.due = asyncio.Event()
@@ -184,13 +192,20 @@ class RowBuffer:
         """Wait until there is room for more rows."""
         await self._room.wait()
 
-    def add(self, index: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add an item's rows."""
-        first = place_of(index, 0)
-        self.put_back([PlacedRow(place, row) for place, row in enumerate(rows, first)])
+    def add(self, index: int, rows: Sequence[Mapping[str, Any]], first: int = 0) -> None:
+        """Add an item's rows. :param first: number of the first one among them."""
+        self._add([PlacedRow(place, row) for place, row in enumerate(rows, place_of(index, first))])
+
+    def drop(self, index: int) -> None:
+        """Drop an item's rows; also those that were taken out, when they are put back."""
+        self._rows = [row for row in self._rows if item_of(row.place)[0] != index]
+        self._dropped.add(index)
 
     def put_back(self, rows: Sequence[PlacedRow]) -> None:
         """Add rows that were placed before."""
+        self._add([row for row in rows if item_of(row.place)[0] not in self._dropped] if self._dropped else rows)
+
+    def _add(self, rows: Sequence[PlacedRow]) -> None:
         self._rows += rows
         sample = rows[:: len(rows) // _SAMPLE + 1]
         if sample:
@@ -204,6 +219,7 @@ class RowBuffer:
     def take(self) -> list[PlacedRow]:
         """Take all rows out."""
         rows, self._rows, self._bytes = self._rows, [], 0
+        self._dropped.clear()
         self.due.clear()
         self._room.set()
         return rows

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from airflow_async_rest.core.bookmarks import Bookmark, OpenItems
 from airflow_async_rest.core.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.dead_letters import UNREADABLE, Record, held_bytes, shown_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
@@ -38,6 +39,8 @@ class Snapshot:
     :param records: dead letters and resolutions, to be written first.
     :param held: those that wait for a later part.
     :param fetched: items whose rows are to be staged with it: delivered in it, though not yet in the account.
+    :param bookmarks: of the unfinished items, where those have come to whose first pages are staged with it.
+    :param removed: items whose staged rows are to be removed with it, before others are staged.
     """
 
     position: int
@@ -48,6 +51,8 @@ class Snapshot:
     records: list[DeadLetter | Record]
     held: list[DeadLetter | Record]
     fetched: list[int]
+    bookmarks: dict[int, Bookmark]
+    removed: frozenset[int]
 
 
 class Recorder:
@@ -56,6 +61,7 @@ class Recorder:
     :param resume: what the tries before left; None when the window starts from its first row.
     :param sample_payloads: whether the sample of failed items shows their payloads.
     :param retry: tells which failures are for good.
+    :ivar open_items: items that are fetched page by page.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class Recorder:
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
         self._fetched: list[int] = []
+        self.open_items = OpenItems(resume.bookmarks if resume else {}, resume.removed if resume else frozenset())
         self._sample: dict[tuple[int, int], Record] = {}  # by item, and number of the row or -1
         self._sample_bytes = 2
         self._sample_payloads = sample_payloads
@@ -290,6 +297,7 @@ class Recorder:
             [*records, *resolved],
             list(self._records),
             fetched,
+            *self.open_items.take(),
         )
 
     def _batches(self) -> tuple[tuple[int, ...], ...]:
@@ -308,7 +316,7 @@ class Recorder:
         self.totals.delivered += len(snapshot.fetched)
 
     def give_back(self, snapshot: Snapshot) -> None:
-        """Take back records that could not be written, and items whose rows could not be staged."""
+        """Take back records that could not be written, and items whose rows could not be staged, or removed."""
         fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
         records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
         self._records = records + self._records
@@ -316,6 +324,7 @@ class Recorder:
             self._weigh(record)
         self._unwritten_since = _LONG_AGO
         self._fetched = snapshot.fetched + self._fetched
+        self.open_items.give_back(snapshot.removed)
 
     def _show(self, letter: DeadLetter) -> None:
         """Add a dead letter to the sample, unless it is clear beforehand that there is no room for it."""

@@ -63,7 +63,7 @@ class Filling:
         self._marks: dict[tuple[str, ...], str] = {}
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
-        """Add rows, as the first thing of a transaction. :return: those that are refused."""
+        """Add rows to what the transaction has done. :return: those that are refused."""
         self._marks = self._sets.of_keys(set(map(tuple, map(_VALUES, rows))))
         faults = {mark: self._fault(mark) for mark in self._marks.values()}
         wrong: list[tuple[PlacedRow, str]] = []
@@ -108,20 +108,22 @@ class Filling:
         return refused
 
     def _takes_all(self, rows: Sequence[PlacedRow], take: Take) -> bool:
-        """Add all rows at once, without a savepoint: it costs two round trips, and most rows are good.
+        """Add all rows at once; at a transaction's beginning without a savepoint: it costs two round trips.
 
         :return: whether the database takes them; if not, nothing is left of them.
         """
-        if not self._connection.in_transaction():
-            self._connection.begin()
+        is_first = not self._connection.in_transaction()
+        transaction = self._connection.begin() if is_first else self._connection.begin_nested()
         try:
             if rows:
                 take(rows)
         except Exception as error:
             if not is_refusal(error, self._connection.dialect):
                 raise
-            self._connection.rollback()
+            transaction.rollback()
             return False
+        if not is_first:
+            transaction.commit()
         return True
 
     def _columns_of(self, rows: Sequence[PlacedRow]) -> Iterator[tuple[str, tuple[Column, ...], bool]]:

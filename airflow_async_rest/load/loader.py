@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import event
@@ -104,6 +104,7 @@ class TableLoader:
         self.replaces = plan.mode == REPLACE_WINDOW
         self.needs_rows = self.replaces and not plan.allow_empty_window
         self.appends = plan.mode == APPEND
+        self.can_remove = True
 
     def choose_columns(self, names: Sequence[str] | None) -> None:
         """Say which columns are loaded; None: all that the rows have.
@@ -210,6 +211,11 @@ class TableLoader:
         except Exception as error:  # noqa: BLE001  (whatever the database says)
             self.rollback()
             self._log.warning("Could not remove the staging tables of dead loads: %s", error)
+
+    def remove(self, items: Collection[int]) -> int:
+        """Remove what is staged of items."""
+        with self._translated():
+            return self._staging.remove(items) if self._staging.columns else 0
 
     def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Stage rows, each with the columns that it has."""

@@ -1,6 +1,6 @@
 """The staging table: rows of one load that are not in the destination yet."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import count, takewhile
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
 from airflow_async_rest.core.letter_lines import parse_exactly
-from airflow_async_rest.core.loading import PlacedRow, RefusedRow
+from airflow_async_rest.core.loading import PlacedRow, RefusedRow, place_of
 from airflow_async_rest.load.column_sets import SETS, ColumnSets
 from airflow_async_rest.load.destination import Column, Destination
 from airflow_async_rest.load.filling import PLACE, Filling, Part, storable
@@ -91,8 +91,8 @@ class Staging:
             f"CREATE {kind} {part.table} AS SELECT {', '.join([*own, *map(self._typed, columns)])} "
             f"FROM {self.qualified(self._destination.plan.table)} WHERE 1 = 0"
         )
-        if dialect not in {"postgresql", "sqlite"}:
-            self._index(part)  # now: later it would end the transaction in which it is needed
+        if not self._is_indexed_late:
+            self._index(part)
         self._set_parts([*self._parts, part])
 
     def _part(self, number: int, columns: Sequence[Column | None]) -> Part:
@@ -109,13 +109,20 @@ class Staging:
 
     def index(self) -> None:
         """Let rows be found by their place, unless they are already."""
-        if self._connection.dialect.name in {"postgresql", "sqlite"}:
+        if self._is_indexed_late:
             for part in self._parts:
                 self._index(part)
+
+    @property
+    def _is_indexed_late(self) -> bool:
+        """Whether the index can wait until it is needed; elsewhere it would end the transaction that needs it."""
+        return self._connection.dialect.name in {"postgresql", "sqlite"}
 
     def _index(self, part: Part) -> None:
         name = _name_of(self._name, part.number)
         index, table = f"{name}_i", part.table
+        # It is asked for once more where rows were removed.
+        create = "CREATE INDEX IF NOT EXISTS" if self._is_indexed_late else "CREATE INDEX"
         match self._connection.dialect.name:  # which schema it is in, and who says so
             case "oracle":
                 index = self.qualified(index)
@@ -123,7 +130,7 @@ class Staging:
                 index, table = self.qualified(index), self._quote(name)
             case _:
                 index = self._quote(index)
-        self._execute(f"CREATE INDEX {index} ON {table} ({part.place})")
+        self._execute(f"{create} {index} ON {table} ({part.place})")
 
     def open(self) -> int | None:
         """Find a table that an earlier try has made. :return: how many rows it has; None when there is none."""
@@ -178,9 +185,21 @@ class Staging:
             self._set_parts([])
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
-        """Add rows, as the first thing of a transaction. :return: those that are refused."""
+        """Add rows. :return: those that are refused."""
         key = self._destination.plan.conflict_key
         return Filling(self._connection, self._parts, self.sets, key).add(rows)
+
+    def remove(self, items: Collection[int]) -> int:
+        """Remove the rows of items. :return: how many there were."""
+        self.index()
+        removed = 0
+        for index in items:
+            places = {"first": place_of(index, 0), "end": place_of(index + 1, 0)}
+            for part in reversed(self._parts):  # each row has one place in the first
+                statement = f"DELETE FROM {part.table} WHERE {part.place} >= :first AND {part.place} < :end"
+                count = self._connection.execute(text(statement), places).rowcount
+            removed += int(count)
+        return removed
 
     def read(self, condition: str, **binds: Any) -> list[PlacedRow]:
         """Read rows back, as values that can be staged again."""

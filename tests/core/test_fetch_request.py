@@ -37,7 +37,7 @@ def builder(endpoint="things/{id}", base_url="https://host/api/v1", **parts) -> 
 @pytest.fixture
 def build(item_of):
     def make(page=None, row=ROW, after=None, **parts):
-        return builder(**parts).build(item_of(0, row, identity=b"i"), page or Page(), after)
+        return builder(**parts).build(item_of(0, row, identity=b"i"), page or Page(), after.path if after else "")
 
     return make
 

@@ -28,7 +28,7 @@ from airflow_async_rest.core.errors import (
 )
 from airflow_async_rest.core.job import JobRun
 from airflow_async_rest.core.loading import Earlier, LoadState, PlacedRow, item_of, place_of
-from airflow_async_rest.core.pages import NumberedPages
+from airflow_async_rest.core.pages import CursorPages, NumberedPages
 from airflow_async_rest.core.pipeline import StopSwitch
 
 OLD = {"id": "old", "item": -1, "day": "this"}
@@ -977,12 +977,17 @@ class Disturbed:
 
         return Folder(path, number)
 
-    def run(self, api, path, number, failing_items):
-        """Give the report of a try that was a success, or None."""
+    def run(self, api, path, number, failing_items, paged=None):
+        """Give the report of a try that was a success, or None.
+
+        :param paged: the page style of items of many pages; None: each is one.
+        """
 
         def answer(seen):
             if self.ending == "stop" and len(api.seen) >= self.at_request:
                 self.stop.pull(KilledError("stop"))
+            if paged is not None:
+                return page_of(seen, number, failing_items)
             return failing_items.get(number_of(seen)) or rows_of(seen)
 
         api.reset()
@@ -990,15 +995,32 @@ class Disturbed:
         job = make_fetch_job(
             api, path, self.database, ITEMS, folder=self.folder(path, number),
             concurrency=self.chance.choice([1, 4, 9]), publish=lambda report, *_: self.reports.append(report),
+            **({} if paged is None else {"pages": paged, "rows": "items"}),
         )  # fmt: skip
         with contextlib.suppress(StoppedError, FailuresError, DeadLetterStoreError):
             return run(job, None, self.stop)
 
 
+def page_of(seen, of_try, failing_items):
+    """Answer with a page of one to nine; an odd item's cursors are no longer known to the API in another try."""
+    number = number_of(seen)
+    asked = seen.query.partition("=")[2] or f"{of_try}.0"
+    giver, page = map(int, asked.split("."))
+    if number % 2 and giver != of_try:
+        return 410
+    pages, status = 1 + number % 9, failing_items.get(number)
+    if status is not None and page == pages // 2:
+        return status
+    rows = [{"id": f"{number}-{n}", "item": number, "day": "this"} for n in range(page * 2, page * 2 + 2)]
+    return web.json_response({"items": rows, "cursor": f"{of_try}.{page + 1}" if page + 1 < pages else None})
+
+
+@pytest.mark.parametrize("paged", [None, CursorPages("cursor")], ids=["one page", "many pages"])
 @pytest.mark.parametrize("mode", ["append", "upsert", "replace"])
-@pytest.mark.parametrize("seed", range(3))
-def test_stops_kills_and_failures_of_all_kinds_neither_lose_nor_double_a_row(api, tmp_path, mode, seed):
+@pytest.mark.parametrize("seed", range(4))
+def test_stops_kills_and_failures_of_all_kinds_neither_lose_nor_double_a_row(api, tmp_path, mode, seed, paged):
     chance, database = random.Random(f"{mode} {seed}"), Database(mode, [OLD, OLDER])
+    expected = [f"{item}-{n}" for item in range(ITEMS) for n in range(2 * (1 + item % 9) if paged else 2)]
 
     def some(*shares):
         share = chance.choice(shares)
@@ -1009,17 +1031,17 @@ def test_stops_kills_and_failures_of_all_kinds_neither_lose_nor_double_a_row(api
         one_try = Disturbed(chance, database, chance.choice(["none", "stop", "kill", "kill", "error", "folder"]))
         database.refused, database.refused_at_merge = refusing(*some(0, 0.1)), refusing(*some(0, 0.1))
         failing_items = {item: chance.choice([404, 500]) for item in some(0, 0.1, 0.3)}
-        report = one_try.run(api, tmp_path, number, failing_items)
+        report = one_try.run(api, tmp_path, number, failing_items, paged)
         for published in one_try.reports:
             account(published)
             assert min(published[name] for name in ("rows_loaded", "rows_refused", "rows_staged")) >= 0
         assert mode != "replace" or "old" not in ids(database) or database.rows == [OLD, OLDER]
     if report is None:
         database.refused = database.refused_at_merge = refusing()
-        report = Disturbed(chance, database, "none").run(api, tmp_path, 99, {})
+        report = Disturbed(chance, database, "none").run(api, tmp_path, 99, {}, paged)
     kept = ["older"] if mode == "replace" else ["old", "older"]
-    assert ids(database) == sorted([*expected_ids(range(ITEMS)), *kept])
+    assert ids(database) == sorted([*expected, *kept])
     assert account(report) == (ITEMS, ITEMS, 0, 0, 0)
-    assert (report["rows_loaded"], report["rows_refused"], report["rows_staged"]) == (2 * ITEMS, 0, 0)
+    assert (report["rows_loaded"], report["rows_refused"], report["rows_staged"]) == (len(expected), 0, 0)
     folder = DeadLetterFolder(tmp_path)
     assert (folder.read(), folder.read_refused()) == ({}, [])

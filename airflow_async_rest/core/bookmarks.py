@@ -1,0 +1,84 @@
+"""Where an item has come to on its way from page to page, and which items are on their way. No I/O."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from airflow_async_rest.core.pages import Page
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """What it takes to go on after some pages of an item.
+
+    :param page: the next one.
+    :param after: path of the request for the page before, from which a relative link leads on.
+    :param pages: how many were read.
+    :param rows: how many they had.
+    :param given: digest of what the API gave with the last one.
+    :param repeats: whether the next one is asked for as the last one was.
+    """
+
+    page: Page
+    after: str
+    pages: int
+    rows: int
+    given: str
+    repeats: bool = False
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Return it as a checkpoint keeps it; None when JSON does not keep what the page is asked for by."""
+        value = asdict(self)
+        try:
+            return value if json.loads(json.dumps(value)) == value else None
+        except (TypeError, ValueError):
+            return None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Bookmark":
+        """Read it back. :raises TypeError: when it is none."""
+        return cls(**{**value, "page": Page(**value["page"])})
+
+
+class OpenItems:
+    """The items of which some pages are kept, and the last one is not.
+
+    :param bookmarks: index -> where an earlier try has come to.
+    :param removed: items whose kept rows are to be removed.
+    """
+
+    def __init__(self, bookmarks: Mapping[int, Bookmark], removed: frozenset[int]) -> None:
+        self._bookmarks = dict(bookmarks)
+        self._kept = set(bookmarks)
+        self._removed = set(removed)
+
+    def bookmark(self, index: int) -> Bookmark | None:
+        """Return where an item has come to; None at its beginning."""
+        return self._bookmarks.get(index)
+
+    def turn(self, index: int, bookmark: Bookmark) -> None:
+        """Note that a page of an item was read, which is not its last one."""
+        self._bookmarks[index] = bookmark
+
+    def end(self, index: int) -> None:
+        """Note that an item's last page was read."""
+        self._bookmarks.pop(index, None)
+        self._kept.discard(index)
+
+    def remove(self, index: int) -> None:
+        """Note that an item failed, or begins again: what is kept of it is to be removed."""
+        self._bookmarks.pop(index, None)
+        if index in self._kept:
+            self._kept.discard(index)
+            self._removed.add(index)
+
+    def take(self) -> tuple[dict[int, Bookmark], frozenset[int]]:
+        """Return where items have come to, and those to be removed, which is now the caller's to do."""
+        self._kept.update(self._bookmarks)
+        removed, self._removed = frozenset(self._removed), set()
+        return dict(self._bookmarks), removed
+
+    def give_back(self, removed: frozenset[int]) -> None:
+        """Take back what could not be removed."""
+        self._removed |= removed
