@@ -26,6 +26,11 @@ class Seen:
     headers: dict[str, str]
     body: bytes
 
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
     def json(self):
         return json.loads(self.body)
 
@@ -60,15 +65,15 @@ class Api:
         with self.reached:
             assert self.reached.wait_for(lambda: condition(self), seconds), "the server never saw it"
 
-    def wait_for_paths(self, count: int, before: set[str], seconds: float = 120) -> None:
-        """Wait until so many different paths have been asked for, those of ``before`` among them."""
-        paths, looked = set(before), 0
+    def wait_for_targets(self, count: int, before: set[str], seconds: float = 120) -> None:
+        """Wait until so many different targets have been asked for, those of ``before`` among them."""
+        targets, looked = set(before), 0
 
         def enough(api: "Api") -> bool:
             nonlocal looked  # each request is looked at once: to look at all of them each time would take most of the time
-            paths.update(seen.path for seen in api.seen[looked:])
+            targets.update(seen.target for seen in api.seen[looked:])
             looked = len(api.seen)
-            return len(paths) >= count
+            return len(targets) >= count
 
         self.wait_for(enough, seconds)
 

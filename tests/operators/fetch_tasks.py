@@ -4,19 +4,22 @@ import os
 
 from tasks import rest_to_sql
 
+from airflow_async_rest import CursorPages
 from airflow_async_rest.core import loading
 
-ITEMS = 600
+# Of one page each, or of many.
+ITEMS = {"one": 600, "many": 60}
 
 
 def make_task():
     loading.CHUNK_ROWS = 90  # so that much is staged, and little in one transaction
-    mode = os.environ["LOAD_MODE"]
+    mode, pages = os.environ["LOAD_MODE"], os.environ["PAGES"]
     return rest_to_sql(
-        sql=f"SELECT i AS id FROM generate_series(1, {ITEMS}) AS i ORDER BY i",
+        sql=f"SELECT i AS id FROM generate_series(1, {ITEMS[pages]}) AS i ORDER BY i",
         sql_conn_id="source_db",
         columns={"id": "item.id", "number": "number", "at": "at", "a": "a", "b": "b"},
         destination_table="killed",
+        paginate=CursorPages("next") if pages == "many" else None,
         load_mode=mode,
         window_column="at" if mode == "replace_window" else None,
         conflict_key=["id", "number"] if mode == "upsert" else None,

@@ -16,26 +16,44 @@ LOCK = 20261101
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
-def answering(mode):
-    """Make the API that gives two rows for each id, of which each has other columns; in an upsert, one of them again."""
+def count_of(pages, item):
+    """How many pages an item has."""
+    return 1 if pages == "one" else 150 if item == 30 else 1 + item % 9
+
+
+def answering(mode, pages):
+    """Make the API that gives two rows a page, of which each has other columns; in an upsert, one of them again."""
 
     def answer(seen):
-        rows = [{"number": n, "at": f"2026-11-01T{n + 5:02}:00:00Z"} for n in range(2)]
+        item, page = int(seen.path.rpartition("/")[2]), int(seen.query.partition("=")[2] or 0)
+        rows = [{"number": n, "at": at(n)} for n in (2 * page, 2 * page + 1)]
         rows[0]["a"] = 10
         rows[1] |= {"a": None, "b": 20}
         if mode == "upsert":
-            rows.append({"number": 0, "at": rows[0]["at"], "b": 30})
-        return web.json_response({"data": {"items": rows}})
+            rows.append({"number": 2 * page, "at": at(2 * page), "b": 30})
+        following = str(page + 1) if page + 1 < count_of(pages, item) else None
+        return web.json_response({"data": {"items": rows}, "next": following})
 
     return answer
 
 
+def at(number):
+    return f"2026-11-01 {5 + number // 60:02}:{number % 60:02}:00+00"
+
+
+@pytest.fixture(params=["one", "many"])
+def pages(request, monkeypatch):
+    """How many pages items have."""
+    monkeypatch.setenv("PAGES", request.param)
+    return request.param
+
+
 @pytest.fixture(params=["append", "replace_window", "upsert"])
-def mode(request, postgres, places, connect, monkeypatch):
+def mode(request, pages, postgres, places, connect, monkeypatch):
     """Each load mode, with a table that has rows already, and that a lock can keep from taking more."""
     monkeypatch.setenv("LOAD_MODE", request.param)
     connect("warehouse", **postgres.connection())
-    places.answer = answering(request.param)
+    places.answer = answering(request.param, pages)
     postgres.execute(
         "DROP TABLE IF EXISTS async_rest_loads, killed",
         "CREATE TABLE killed (id bigint, number int, at timestamptz, a int DEFAULT -1, b int NOT NULL DEFAULT -2, kept text)",
@@ -48,20 +66,22 @@ def mode(request, postgres, places, connect, monkeypatch):
     return request.param
 
 
-def expected(mode: str) -> set:
+def expected(mode: str, pages: str) -> set:
     values = [(10, 30 if mode == "upsert" else -2), (None, 20)]
     rows = {
-        (i, n, f"2026-11-01 {n + 5:02}:00:00+00", *values[n], "old" if (mode, i, n) == ("upsert", 1, 0) else None)
-        for i in range(1, ITEMS + 1)
-        for n in range(2)
+        (i, n, at(n), *values[n % 2], "old" if (mode, i, n) == ("upsert", 1, 0) else None)
+        for i in range(1, ITEMS[pages] + 1)
+        for n in range(2 * count_of(pages, i))
     }
     old = {(-1, 0, "2026-10-31 00:00:00+00", 0, 0, "old")}
     return rows | old | ({(1, 0, "2026-11-01 23:00:00+00", 0, 0, "old")} if mode == "append" else set())
 
 
-def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supervisor, monkeypatch):
-    chance = random.Random(mode)
-    moments = [*sorted(chance.sample(range(1, ITEMS), 7)), ITEMS]
+def test_ten_sigkills_neither_lose_nor_double_a_row(mode, pages, places, postgres, supervisor, monkeypatch):
+    chance = random.Random(f"{mode} {pages}")
+    items = ITEMS[pages]
+    requests = sum(count_of(pages, item) for item in range(1, items + 1))
+    moments = [*sorted(chance.sample(range(1, requests), 7)), requests]
     asked: set[str] = set()
     tries = 0
 
@@ -75,12 +95,12 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supe
         process.kill()
         process.join()
         places.wait_for(lambda api: api.in_flight == 0)
-        asked.update(seen.path for seen in places.seen)
+        asked.update(seen.target for seen in places.seen)
         places.seen.clear()
 
     for moment in moments:  # the last one: all is fetched, and some of it not staged, or the merge begins
         process = start()
-        places.wait_for_paths(moment, asked)
+        places.wait_for_targets(moment, asked)
         end(process)
     with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres", autocommit=True) as held:
         if set(postgres.execute("SELECT id FROM killed")) <= {(1,), (-1,)}:  # the last kill came before the commit
@@ -105,8 +125,8 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, places, postgres, supe
     assert (state, error) == ("success", None)
     rows = postgres.execute("SELECT id, number, at::text, a, b, kept FROM killed")
     assert len(rows) == len(set(rows))
-    assert set(rows) == expected(mode)
+    assert set(rows) == expected(mode, pages)
     assert postgres.execute(staging_tables_of("scheduled__2026-11-01")) == []
     assert postgres.execute("SELECT count(*) FROM async_rest_loads") == [(0,)]
     report = Supervisor(supervisor.path).report
-    assert (report["read"], report["delivered"], report["rows_loaded"]) == (ITEMS, ITEMS, 2 * ITEMS)
+    assert (report["read"], report["delivered"], report["rows_loaded"]) == (items, items, 2 * requests)

@@ -98,7 +98,7 @@ def test_sigkill_at_ten_random_moments_loses_nothing_and_sends_little_twice(plac
 
     for number, moment in enumerate(moments, 1):
         process = spawn_try("tasks", supervisor.path, number)
-        places.wait_for_paths(moment, paths)
+        places.wait_for_targets(moment, paths)
         process.kill()
         process.join()
         places.wait_for(lambda api: api.in_flight == 0)
@@ -138,7 +138,7 @@ def test_ten_sigkills_on_bad_days_lose_nothing_and_send_again_what_no_checkpoint
                 patch.setenv(name, value)
             process = spawn_try("tasks", supervisor.path, tries)
         if moment is not None:
-            places.wait_for_paths(moment, paths)
+            places.wait_for_targets(moment, paths)
             process.kill()
         process.join()
         places.wait_for(lambda api: api.in_flight == 0)
