@@ -10,6 +10,7 @@
     │   ├── EncodeError                   its payload has no JSON form
     │   ├── EndpointError                 its values do not fill the endpoint
     │   └── AnswerError                   no rows can be made of what the API answers
+    ├── BookmarkRefusedError              the API does not go on at the page where an earlier try ended: start over
     ├── ResultsError                      an answer should tell about each item of a batch, and does not
     ├── SendError                         one attempt got no answer: retried
     │   ├── ConnectionFailedError         refused, reset, name not found
