@@ -75,7 +75,7 @@ def fetch_into_nothing(rows: int, **arguments: Any) -> dict[str, Any]:
 class _Nowhere:
     """A loader that counts."""
 
-    replaces = appends = False
+    replaces = appends = needs_rows = can_remove = False
 
     def __init__(self, *_: object) -> None:
         self.destination = self
