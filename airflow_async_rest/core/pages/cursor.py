@@ -32,7 +32,7 @@ class CursorPages(Style):
         """Return the page to begin with: without a cursor."""
         return Page(into=self.into)
 
-    def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Return the page that the cursor leads to."""
         more = self._has_more(answer)
         cursor = None if more is False else find("CursorPages(cursor)", self.cursor, answer)
@@ -40,4 +40,4 @@ class CursorPages(Style):
             raise AnswerError(f"{self.more!r} says that there is a next page, and no cursor is at {self.cursor!r}")
         if cursor is MISSING or not (cursor or more):
             return None
-        return Page({self.param: cursor}, self.into)
+        return self._getting_on(page, Page({self.param: cursor}, self.into), answer)

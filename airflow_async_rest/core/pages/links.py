@@ -43,7 +43,7 @@ class LinkPages(Style):
         """Return the page to begin with."""
         return Page()
 
-    def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Return the page that the answer links to."""
         more = self._has_more(answer)
         if more is False:
@@ -58,7 +58,7 @@ class LinkPages(Style):
             return None
         if not isinstance(link, str):
             raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is no URL")
-        return Page(link=link)
+        return self._getting_on(page, Page(link=link), answer)
 
 
 def check_link_options(style: str, keep: Any, below: Any) -> None:
