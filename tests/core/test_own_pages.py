@@ -155,6 +155,20 @@ def test_what_is_no_page_is_an_error_by_name(page, text):
         page_style(SimpleNamespace(begin=lambda: page, after=print)).begin()
 
 
+@pytest.mark.anyio
+async def test_a_cursor_may_be_any_number_of_an_answer(api, fetch):
+    """Beside a long number, fractions are read exactly."""
+    text = '{"items": [{"n": 1}], "id": 0.12345678901234567890, "cursor": %s}'
+    api.answer = lambda seen: web.Response(
+        text=text % ("null" if seen.query else "1.50"), content_type="application/json"
+    )
+    style = SimpleNamespace(begin=Page, after=lambda page, answer: (
+        Page({"after": answer.payload["cursor"]}) if answer.payload["cursor"] else None
+    ))  # fmt: skip
+    assert await fetch(page_style(style)) == (Delivered(7, 2), [1, 1])
+    assert [seen.query for seen in api.seen] == ["", "after=1.50"]
+
+
 def test_what_it_raises_is_an_error_by_name():
     answer = SimpleNamespace(payload={})
     with pytest.raises(AnswerError, match=r"paginate: Numbers.after\(\) raised KeyError: 'pages'"):

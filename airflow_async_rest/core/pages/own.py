@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
+from decimal import Decimal
 from typing import Any
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
@@ -108,7 +109,14 @@ def _fault_of_parameters(parameters: Any) -> str:
     if not isinstance(parameters, Mapping) or not all(isinstance(name, str) and name for name in parameters):
         return "has parameters that are no dict of names: write parameters={'page': 2}"
     try:
-        json.dumps(dict(parameters), allow_nan=False)
+        json.dumps(dict(parameters), allow_nan=False, default=_as_float)
     except (TypeError, ValueError, RecursionError) as error:
         return f"has a parameter that JSON does not have ({error}): write a text or a number"
     return ""
+
+
+def _as_float(value: Any) -> float:
+    """Return a number as JSON has it: an answer's fractions may be Decimals."""
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"Object of type {type(value).__name__}")
