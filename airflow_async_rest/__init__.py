@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pages import LinkPages as LinkPages
     from airflow_async_rest.core.pages import NumberedPages as NumberedPages
     from airflow_async_rest.core.pages import OffsetPages as OffsetPages
+    from airflow_async_rest.core.pages import Page as Page
+    from airflow_async_rest.core.pages import PageAnswer as PageAnswer
+    from airflow_async_rest.core.pages import PageStyle as PageStyle
     from airflow_async_rest.core.results import Results as Results
     from airflow_async_rest.core.retry import RequestRetry as RequestRetry
     from airflow_async_rest.windows import Window as Window
@@ -30,6 +33,9 @@ _HOMES = {
     "LinkPages": "airflow_async_rest.core.pages",
     "NumberedPages": "airflow_async_rest.core.pages",
     "OffsetPages": "airflow_async_rest.core.pages",
+    "Page": "airflow_async_rest.core.pages",
+    "PageAnswer": "airflow_async_rest.core.pages",
+    "PageStyle": "airflow_async_rest.core.pages",
     "RequestRetry": "airflow_async_rest.core.retry",
     "Response": "airflow_async_rest.core.models",
     "Results": "airflow_async_rest.core.results",
@@ -45,6 +51,9 @@ __all__ = [
     "LinkPages",
     "NumberedPages",
     "OffsetPages",
+    "Page",
+    "PageAnswer",
+    "PageStyle",
     "RequestRetry",
     "Response",
     "Results",

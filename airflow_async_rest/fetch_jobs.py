@@ -22,7 +22,7 @@ from airflow_async_rest.core.found_rows import Rows
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.journal import Log
 from airflow_async_rest.core.loading import Earlier, Loader, LoadState, Merged, PlacedRow, RefusedRow
-from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage, Pages
+from airflow_async_rest.core.pages import PageStyle, page_style, style_parts
 from airflow_async_rest.core.request import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.source import Chunks, Expected, RowSource
 from airflow_async_rest.folders import TaskScope, open_folder
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from airflow_async_rest.hooks.chunked_sql import SqlChunks
 
-_STYLES = (LinkPages, CursorPages, NumberedPages, OffsetPages)
 _SQLITE = "sqlite"
 
 
@@ -54,7 +53,7 @@ class Asking(Requesting):
     method: str = "GET"
     query: Mapping[str, Any] | None = None
     body: Body = None
-    paginate: Pages | None = None
+    paginate: PageStyle | None = None
     rows: Rows = None
     columns: Columns = None
     missing_ok: bool = False
@@ -122,11 +121,7 @@ def _fetch_job(
     sub_folder: str = "",
     expected: Callable[[], Expected | None],
 ) -> Job:
-    if asking.paginate is not None and not isinstance(asking.paginate, _STYLES):
-        raise ConfigurationError(
-            f"paginate={asking.paginate!r}: write LinkPages(), CursorPages(...), NumberedPages(...) or "
-            "OffsetPages(...), which are imported from airflow_async_rest."
-        )
+    pages = page_style(asking.paginate)
     method, settings = check_method(asking.method), client_settings(hook, asking, source_parts)
     span = tuple(window.texts().values()) if window else (scope.run_id,)
     builder = FetchRequestBuilder(
@@ -140,6 +135,8 @@ def _fetch_job(
         identity=Identity((scope.dag_id, scope.task_id), span),
         body_format=asking.body_format,
         headers=all_headers(settings, asking),
+        keep=pages.keep,
+        below=pages.below,
     )
     asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
     uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
@@ -151,7 +148,7 @@ def _fetch_job(
         fetch=Fetch(
             plan=FetchPlan(
                 builder=builder,
-                pages=asking.paginate or OnePage(),
+                pages=pages,
                 reader=AnswerReader(asking.rows, shape, page_rows=asking.page_rows, empty_ok=asking.empty_ok),
                 missing_ok=asking.missing_ok,
                 max_pages=asking.max_pages,
@@ -174,9 +171,9 @@ def _what_is_asked(asking: Asking) -> list[Any]:
     What only lets more items pass is left out: those that are delivered stay so.
     """
     page_rows = asking.page_rows and {"page_rows": asking.page_rows}
-    parts = (asking.endpoint, asking.query, asking.body, asking.paginate, asking.rows, asking.columns)
+    parts = (asking.endpoint, asking.query, asking.body, style_parts(asking.paginate), asking.rows, asking.columns)
     return [
-        [type(part).__name__, {k: v for k, v in asdict(part).items() if k != "end_statuses"}]
+        [type(part).__name__, asdict(part)]
         if is_dataclass(part) and not isinstance(part, type)
         else getattr(part, "__qualname__", "function") if callable(part)
         else part

@@ -25,6 +25,7 @@ class Address:
         self._path = url.raw_path
         self._folder = self._path.rstrip("/") + "/"
         self._as_written = {"": self._path, "/": self._folder}
+        self._to_root = "../" * (self._folder.count("/") - 1)
         query = quote(urlsplit(base_url).query, safe=_SAFE_IN_QUERY)
         self._parameters = [(pair, _decoded(pair)) for pair in query.split("&") if pair]
         self._key_name = query_key[0] if query_key else None
@@ -35,10 +36,12 @@ class Address:
         """Return what stands in a request's first line.
 
         :param path: relative, without a leading slash. Empty: the base URL as it is written; ``/``: with a slash at
-            its end.
+            its end. One that begins with as many ``../`` as lead to the server's root, as of a link, is followed there.
         :param query: its parameters replace those of the base URL, and the key, that have the same name.
         """
         whole = self._as_written.get(path) or self._folder + path
+        if self._to_root and path.startswith(self._to_root):
+            whole = "/" + path.removeprefix(self._to_root)
         if self._has_own:
             query = self._with_own(query)
         return f"{whole}?{query}" if query else whole
@@ -47,21 +50,30 @@ class Address:
         """Return the whole URL of a request; see :meth:`target`."""
         return URL(self.origin + self.target(path, query), encoded=True)
 
-    def relative(self, url: URL) -> tuple[str, str] | None:
+    def relative(self, url: URL, below: str | None = None) -> tuple[str, str] | None:
         """Return path and query of a URL below the base URL, as :meth:`target` takes them; None for another place.
 
         Scheme and port do not count. What of the query is the base URL's own is left out, and so is the key, whatever
         it is there: they come back when the request is sent, and may be secret.
+
+        :param below: a path on the same host below which the URL may be as well.
         """
-        path = url.raw_path
-        if url.host != self._host or not (path == self._path or path.startswith(self._folder)):
-            return None
-        path = "" if path == self._path else path.removeprefix(self._folder) or "/"
-        if not self._has_own:
-            return path, url.raw_query_string
+        path = self._relative_path(url, below) if url.host == self._host else None
+        if path is None or not self._has_own:
+            return None if path is None else (path, url.raw_query_string)
         own = [parameter for _, parameter in self._parameters]
         pairs = self._without_key(url.raw_query_string)
         return path, "&".join(pair for pair in pairs if _decoded(pair) not in own)
+
+    def _relative_path(self, url: URL, below: str | None) -> str | None:
+        path = url.raw_path
+        if path == self._path:
+            return ""
+        if path.startswith(self._folder):
+            return path.removeprefix(self._folder) or "/"
+        is_base_itself = f"{path}/" == self._folder
+        folder = self._folder if below is None else URL.build(path=below).raw_path.rstrip("/") + "/"
+        return self._to_root + path[1:] if is_base_itself or f"{path}/".startswith(folder) else None
 
     def with_key(self, url: URL) -> URL:
         """Return a URL of this place with the key in its query, and no other by its name."""

@@ -1,9 +1,9 @@
 """Item and page -> Request: what is asked for. No I/O."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from yarl import URL
 
@@ -12,7 +12,8 @@ from airflow_async_rest.core.bodies import BodyEncoder
 from airflow_async_rest.core.encoding import stable_bytes
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError
 from airflow_async_rest.core.models import Item, Request
-from airflow_async_rest.core.pages import Page
+from airflow_async_rest.core.pages.body import with_parameters
+from airflow_async_rest.core.pages.page import BODY, Page
 from airflow_async_rest.core.request import EndpointTemplate, Identity, idempotency_key, parse_template, text_value
 
 Row = Mapping[str, Any]
@@ -30,6 +31,7 @@ class FetchRequestBuilder:
     :param encode: payload -> JSON.
     :param body_format: and ``headers``: see :class:`~airflow_async_rest.core.bodies.BodyEncoder`.
     :param query_key: see :class:`~airflow_async_rest.core.settings.ClientSettings`; it is no part of a request.
+    :param keep: and ``below``: see :class:`~airflow_async_rest.core.pages.LinkPages`.
     :raises ConfigurationError: when one of them cannot be read.
     """
 
@@ -46,16 +48,24 @@ class FetchRequestBuilder:
         body_format: str | None = None,
         headers: Mapping[str, str] | None = None,
         query_key: tuple[str, str] | None = None,
+        keep: Sequence[str] = (),
+        below: str | None = None,
     ) -> None:
         self._address = Address(base_url, query_key)
         self._endpoint = endpoint
         self._method = method
         self._query = _Query(query)
-        self._body = _Body(body, takes_text=body_format in ("form", "text"))
+        self._body = _Body(body, body_format)
         self._encode = BodyEncoder(encode, body_format, headers).encode
         self._seed = hashlib.blake2b(stable_bytes([*identity.scope, *identity.window, method]), digest_size=16)
         if body is not None and method == "GET":
             raise ConfigurationError("body: a GET has none; write method='POST', or use query=.")
+        self._kept, self._below = frozenset(keep), below
+        in_endpoint = endpoint.literals.partition("?")[2].split("&")
+        if unknown := self._kept - {*self._query.names, *map(_name, in_endpoint)}:
+            raise ConfigurationError(
+                f"paginate with keep={tuple(keep)!r}: query= has no {min(unknown)!r}; write names of its parameters."
+            )
 
     @property
     def method(self) -> str:
@@ -73,12 +83,15 @@ class FetchRequestBuilder:
         :param after: path of the request for the page before, from which a relative link leads on.
         :raises ItemError: when the item does not fill it, or the page's link leads away from the API.
         """
-        in_query, in_body = ({}, page.parameters) if page.into == "body" else (page.parameters, {})
+        in_query, in_body = ({}, page.parameters) if page.into == BODY else (page.parameters, {})
+        if in_body and self._method == "GET":
+            raise EncodeError("the page's parameters go into the body, and a GET has none: write method='POST'.")
         if page.link is not None:
             path, query = self._follow(page.link, after)
+            query = self._with_own(query, item.row, in_query)
         else:
             path, query = self._endpoint.render(item.row)
-            query = "&".join(filter(None, (query, self._query.render(item.row, in_query))))
+            query = _joined(_without(query, in_query), self._query.render(item.row, in_query))
         payload = self._body.render(item.row, in_body)
         if payload is None:
             return Request(
@@ -94,10 +107,19 @@ class FetchRequestBuilder:
             target = self._address.url(path).join(URL(link))
         except ValueError as error:
             raise AnswerError(f"the link to the next page cannot be read ({error}): {link!r}") from error
-        relative = self._address.relative(target)
+        relative = self._address.relative(target, self._below)
         if relative is None or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
-            raise AnswerError(f"the link to the next page leads away from the connection's base URL: {str(target)!r}")
+            place = "the connection's base URL" if self._below is None else f"below={self._below!r} on its host"
+            raise AnswerError(f"the link to the next page leads away from {place}: {str(target)!r}")
         return relative
+
+    def _with_own(self, query: str, row: Row, page: Mapping[str, Any]) -> str:
+        """Put into a link's query what goes along: the item's own parameters that are kept, and the page's."""
+        if not self._kept and not page:
+            return query
+        own = _joined(self._endpoint.render(row)[1], self._query.render(row, page))
+        pairs = [pair for pair in own.split("&") if _name(pair) in {*self._kept, *page}]
+        return _joined(_without(query, map(_name, pairs)), *pairs)
 
 
 class _Query:
@@ -113,6 +135,7 @@ class _Query:
             for one in value if isinstance(value, list | tuple) else [value]:
                 if one is not None:
                     self._parameters.append((name, parse_template("query", _plain(name, one))))
+        self.names = frozenset(query or ())
         self.columns = _names(part for _, parts in self._parameters for part in parts)
 
     def render(self, row: Row, page: Mapping[str, Any]) -> str:
@@ -129,6 +152,20 @@ class _Query:
         return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
 
 
+def _joined(*queries: str) -> str:
+    return "&".join(filter(None, queries))
+
+
+def _name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])
+
+
+def _without(query: str, names: Iterable[str]) -> str:
+    """Return a query without the parameters of some names."""
+    left_out = set(names)
+    return "&".join(pair for pair in query.split("&") if _name(pair) not in left_out) if left_out else query
+
+
 def _plain(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -140,8 +177,9 @@ def _plain(name: str, value: Any) -> str:
 class _Body:
     """A body with placeholders, or the author's function."""
 
-    def __init__(self, body: Any, *, takes_text: bool) -> None:
-        types = (Mapping, list, str) if takes_text else (Mapping, list)
+    def __init__(self, body: Any, body_format: str | None) -> None:
+        self._is_flat = body_format == "form"
+        types = (Mapping, list, str) if body_format in {"form", "text"} else (Mapping, list)
         if body is not None and not callable(body) and not isinstance(body, types):
             raise ConfigurationError(
                 f"body={body!r}: write a dict such as {{'ids': ['{{id}}']}}, or a function; or a text, with "
@@ -160,10 +198,10 @@ class _Body:
                 raise EncodeError(f"the function body raised {type(error).__name__}: {error}") from error
         else:
             payload = None if self._template is None else _fill(self._template, row)
-        if not page:
-            return payload
+        if not page or not self._is_flat:
+            return with_parameters(payload, page)
         if payload is not None and not isinstance(payload, Mapping):
-            raise EncodeError("the page's parameters go into the body, which is no object: use into='query'.")
+            raise EncodeError("the page's parameters go into the form, which is no dict: use into='query'.")
         return {**(payload or {}), **page}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_async_rest.core.batch import Batch
-from airflow_async_rest.core.pages import Pages
+from airflow_async_rest.core.pages import PageStyle
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.hooks.rest_connection import RestConnection
@@ -89,7 +89,7 @@ class AsyncRestHook(RestConnection):
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
-        paginate: Pages | None = None,
+        paginate: PageStyle | None = None,
         rows: str | Callable[[Any, dict[str, Any]], Any] | None = None,
         columns: Mapping[str, str] | Sequence[str] | None = None,
         page_rows: str | None = None,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
-    from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages
+    from airflow_async_rest.core.pages import PageStyle
     from airflow_async_rest.core.pipeline import StopSwitch
     from airflow_async_rest.core.source import Chunks, Expected
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
@@ -50,8 +50,8 @@ class RestToSqlOperator(TextKeepingOperator):
         it out. Default: none. (templated)
     :param body: of a POST: JSON, or a text, with placeholders, of which one that stands alone keeps its type; or a
         function: item -> payload. Default: none. (templated)
-    :param paginate: ``LinkPages()``, ``CursorPages(...)``, ``NumberedPages(...)`` or ``OffsetPages(...)``. Default:
-        one answer has it all.
+    :param paginate: ``LinkPages()``, ``CursorPages(...)``, ``NumberedPages(...)`` or ``OffsetPages(...)``; or
+        a style of your own, as docs/pages.md shows. Default: one answer has it all.
     :param rows: path of the rows in the answer, such as ``"data.items"`` or, in JMESPath, ``"items[?active]"``; or a
         function: (payload, item) -> row, list of rows, or None. Default: the answer is the list, or the row.
     :param columns: column -> path in the row (``"location.geoLabel"``), in the item (``"item.id"``), or of the window
@@ -142,7 +142,7 @@ class RestToSqlOperator(TextKeepingOperator):
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
-        paginate: "LinkPages | CursorPages | NumberedPages | OffsetPages | None" = None,
+        paginate: "PageStyle | None" = None,
         rows: str | Callable[[Any, dict[str, Any]], Any] | None = None,
         columns: Mapping[str, str] | Sequence[str] | None = None,
         page_rows: str | None = None,

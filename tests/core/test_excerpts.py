@@ -1,6 +1,7 @@
 """What is quoted of an answer, wherever that is: secrets are out before anything is cut off."""
 
 import json
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -14,7 +15,7 @@ from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.excerpts import Excerpts
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.models import Item, Request, Response
-from airflow_async_rest.core.pages import LinkPages, NumberedPages, Page
+from airflow_async_rest.core.pages import LinkPages, NumberedPages, Page, page_style
 from airflow_async_rest.core.request import EndpointTemplate, Identity
 from airflow_async_rest.core.response import classify_response
 from airflow_async_rest.core.results import Results
@@ -56,6 +57,10 @@ def entry_of(results: Results, entry) -> str:
     return EntryReader(results, RequestRetry()).read_failure(entry).detail
 
 
+def own_style(after):
+    return page_style(SimpleNamespace(begin=Page, after=after))
+
+
 # what quotes a text of the API's -> how
 QUOTES = {
     "body": lambda text: Excerpts(SETTINGS).of(REQUEST, answer(text, 400)),
@@ -74,6 +79,11 @@ QUOTES = {
     "number of pages": lambda text: NumberedPages(pages="a").after(
         NumberedPages().begin(), read(answer(json.dumps({"a": text})), None)
     ),
+    "flag": lambda text: NumberedPages(more="a").after(
+        NumberedPages().begin(), read(answer(json.dumps({"a": text})), None)
+    ),
+    "own style raises": lambda text: own_style(lambda page, answer: raise_text(text)).after(Page(), None),
+    "own style returns": lambda text: own_style(lambda page, answer: text).after(Page(), None),
     "check raises": lambda text: refused_by(lambda response: raise_text(response.text), text),
     "check returns": lambda text: refused_by(lambda response: response.text, text),
     "encoding": lambda text: decode_body(text, b"\xff\xfe", 100),

@@ -2,7 +2,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from yarl import URL
 
+from airflow_async_rest.core.address import Address
 from airflow_async_rest.core.encoding import json_encoder
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError, EndpointError, ItemError
 from airflow_async_rest.core.fetch_request import FetchRequestBuilder
@@ -100,6 +102,79 @@ def test_a_pages_parameters_go_into_the_query_or_the_body(build, page, query, bo
     assert (request.query, request.body) == made
 
 
+@pytest.mark.parametrize(
+    ("body", "parameters", "made"),
+    [
+        ({"query": "q", "variables": {"first": 5, "id": "{id}"}}, {"variables.after": "c"},
+         b'{"query":"q","variables":{"first":5,"id":7,"after":"c"}}'),
+        ({"variables": {"after": None}}, {"variables.after": "c"}, b'{"variables":{"after":"c"}}'),
+        ({"query": "q"}, {"variables.after": "c"}, b'{"query":"q","variables":{"after":"c"}}'),
+        ({"variables": None}, {"variables.after": "c"}, b'{"variables":{"after":"c"}}'),
+        (None, {"variables.after": "c"}, b'{"variables":{"after":"c"}}'),
+        ({"a": {"b": {"x": 1}, "y": 2}}, {"a.b.page": 2, "a.b.size": 9}, b'{"a":{"b":{"x":1,"page":2,"size":9},"y":2}}'),
+        ({"page.cursor": None}, {"page.cursor": "c"}, b'{"page.cursor":"c"}'),
+        ({"a": {"b.c": 1}}, {"a.b.c": 2}, b'{"a":{"b.c":2}}'),
+        ({"all": [{"x": 1}, {"y": 2}]}, {"all.1.page": 3}, b'{"all":[{"x":1},{"y":2,"page":3}]}'),
+    ],
+)  # fmt: skip
+def test_a_pages_parameter_with_dots_leads_into_the_body(build, body, parameters, made):
+    assert build(Page(parameters, "body"), **search(body=body)).body == made
+
+
+def test_the_dict_of_a_function_stays_as_it_is(build):
+    mine = {"variables": {"first": 5}}
+    assert build(Page({"variables.after": "c"}, "body"), **search(body=lambda item: mine)).body != b""
+    assert mine == {"variables": {"first": 5}}
+
+
+def test_a_form_has_no_depth(build):
+    request = build(Page({"page.number": 2}, "body"), **search(body={"q": "x"}, body_format="form"))
+    assert request.body == b"q=x&page.number=2"
+
+
+@pytest.mark.parametrize("body", [{"variables": "text"}, {"variables": [1]}, {"variables": 5}])
+def test_a_pages_parameter_that_leads_into_no_object_is_an_error(build, body):
+    with pytest.raises(EncodeError, match="'variables.after' leads into the body, which has no object before 'after'"):
+        build(Page({"variables.after": "c"}, "body"), **search(body=body))
+
+
+def test_a_get_has_no_body_for_a_pages_parameters(build):
+    with pytest.raises(EncodeError, match="a GET has none: write method='POST'"):
+        build(Page({"page": 2}, "body"))
+
+
+def test_a_pages_parameter_takes_the_place_of_the_endpoints(build):
+    assert build(Page({"page": 2}), endpoint="things?page=1&q=x").query == "q=x&page=2"
+
+
+KEPT = [
+    ({"token": "t&1"}, ("token",), "?page=2", "page=2&token=t%261"),
+    ({"token": "t", "q": "x"}, ("token",), "?page=2", "page=2&token=t"),
+    ({"token": "t"}, ("token",), "?page=2&token=***", "page=2&token=t"),
+    ({"token": "t"}, ("token",), "?to%6ben=old&page=2", "page=2&token=t"),
+    ({"token": None}, ("token",), "?page=2&token=its", "page=2&token=its"),
+    ({"f": ["a", "b"], "id": "{id}"}, ("f", "id"), "?page=2&f=c", "page=2&f=a&f=b&id=7"),
+    ({"token": "t"}, ("token",), "/api/v1/other", "token=t"),
+    ({"token": "t"}, (), "?page=2", "page=2"),
+]
+
+
+@pytest.mark.parametrize(("query", "keep", "link", "made"), KEPT)
+def test_parameters_go_along_on_a_link(build, query, keep, link, made):
+    asks = {"query": query, "keep": keep}
+    assert build(Page(link=link), after=build(**asks), **asks).query == made
+
+
+def test_parameters_of_the_endpoint_go_along_on_a_link_and_so_do_the_pages(build):
+    asks = {"endpoint": "x?key={id}&b=1", "keep": ("key",)}
+    assert build(Page({"n": 1}, link="?page=2&n=0"), after=build(**asks), **asks).query == "page=2&key=7&n=1"
+
+
+def test_what_goes_along_is_a_parameter(build):
+    with pytest.raises(ConfigurationError, match="keep=.*: query= has no 'tokn'; write names of its parameters"):
+        build(query={"token": "t"}, keep=("tokn",))
+
+
 LINKS = [
     ("https://host/api/v1/things?page=2", "things?page=2"),
     ("http://host:8080/api/v1/things/2", "things/2?"),
@@ -154,6 +229,46 @@ def test_a_query_of_the_base_url_is_in_no_request_whose_link_repeats_it(build):
     asks = {"base_url": "https://host/api/v1?code=s3cret%3D&v=1"}
     link = "https://host/api/v1/things?v=2&page=2&code=s3cret="
     assert build(Page(link=link), after=build(**asks), **asks).query == "v=2&page=2"
+
+
+def test_a_link_to_the_base_url_itself_is_followed_however_its_slash_is_written(build):
+    for base, target in [("https://host/v1/items", "/v1/items?page=2"), ("https://host/v1/items/", "/v1/items?page=2"),
+                         ("https://host/v1/items", "/v1/items/?page=2"), ("https://host/v1/items/", "/v1/items/?page=2")]:  # fmt: skip
+        request = build(Page(link=target), base_url=base, endpoint="")
+        assert Address(base).target(request.path, request.query) == target
+
+
+@pytest.mark.parametrize(
+    ("below", "link", "followed"),
+    [
+        ("/", "/v2/things?page=2", True),
+        ("/v2", "/v2/things?page=2", True),
+        ("/v2/", "/v2?page=2", True),
+        ("/v2", "../../../v2/things?page=2", True),
+        ("/v2", "https://host:8080/v2/things", True),
+        ("/v2", "/api/v1/things?page=2", True),
+        ("/v2", "/v22/things", False),
+        ("/v2", "/v2/../admin", False),
+        ("/v2", "/v2/%2e%2e/admin", False),
+        ("/v2", "/v2/..%2fadmin", False),
+        ("/", "https://elsewhere/v2/things", False),
+        ("/", "//elsewhere/v2/things", False),
+        (None, "/v2/things?page=2", False),
+        (None, "/api?page=2", False),
+    ],
+)
+def test_a_link_is_followed_elsewhere_on_the_host_where_the_author_says_so(build, below, link, followed):
+    first = build(below=below)
+    if not followed:
+        with pytest.raises(AnswerError, match="leads away from (the connection's base URL|below='/(v2)?' on its host)"):
+            build(Page(link=link), after=first, below=below)
+        return
+    address = Address("https://host/api/v1")
+    request = build(Page(link=link), after=first, below=below)
+    target = address.target(request.path, request.query)
+    assert target == str(address.url("things/7").join(URL(link)).relative())
+    again = build(Page(link="?page=3"), after=request, below=below)
+    assert address.target(again.path, again.query) == f"{target.partition('?')[0]}?page=3"
 
 
 def test_without_a_base_path_every_path_of_the_host_is_followed(build):

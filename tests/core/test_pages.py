@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,8 +8,9 @@ from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage, Page
 
 
-def answer(payload=None, count=2, *links) -> SimpleNamespace:
+def answer(payload=None, count=2, *links, **named) -> SimpleNamespace:
     headers = CIMultiDict([("link", link) for link in links])
+    headers.update({name.replace("_", "-"): value for name, value in named.items()})
     return SimpleNamespace(response=SimpleNamespace(headers=headers), payload=payload, count=count)
 
 
@@ -130,6 +132,32 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
         (NumberedPages(pages="n"), {"n": float("inf")}, 2, "the answer has inf at 'n'"),
         (OffsetPages(total="n"), {"n": []}, 2, "OffsetPages(total): the answer has [] at 'n'"),
         (OffsetPages(total="n"), {"n": 5}, 0, "a page is empty after 0 of 5 rows, which 'n' speaks of"),
+        (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', where a number should be"),
+        (NumberedPages(pages="n"), {"n": 2.5}, 2, "the answer has 2.5 at 'n'"),
+        (OffsetPages(total="n"), {"n": -1}, 2, "the answer has -1 at 'n'"),
+        (OffsetPages(total="header.X-Total"), {}, 2, "the answer has nothing at 'header.X-Total', where a number"),
+        (
+            NumberedPages(more="more"),
+            {},
+            2,
+            "NumberedPages(more): the answer has nothing at 'more', where true or false",
+        ),
+        (CursorPages(more="more"), {"more": None}, 2, "CursorPages(more): the answer has None at 'more'"),
+        (LinkPages(more="more"), {"more": "maybe"}, 2, "LinkPages(more): the answer has 'maybe' at 'more'"),
+        (OffsetPages(more="more"), {"more": 7}, 2, "OffsetPages(more): the answer has 7 at 'more'"),
+        (OffsetPages(more="more"), {"more": True}, 0, "empty after 0 rows, and 'more' says that there are more"),
+        (
+            CursorPages(more="more"),
+            {"more": True},
+            2,
+            "'more' says that there is a next page, and no cursor is at 'next_cursor'",
+        ),
+        (
+            LinkPages(more="more"),
+            {"more": True},
+            2,
+            "'more' says that there is a next page, and there is no link to it",
+        ),
     ],
 )
 def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
@@ -163,9 +191,123 @@ def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
         (lambda: OffsetPages(limit_param=""), "OffsetPages(limit_param='')"),
         (lambda: OffsetPages(total="."), "OffsetPages(total): '.' is no path"),
         (lambda: OffsetPages(until=None), "OffsetPages(until=None)"),
+        (lambda: LinkPages(more=""), "LinkPages(more): '' is no path"),
+        (lambda: CursorPages(more=True), "CursorPages(more): True is no path"),
+        (lambda: NumberedPages(more="a..b"), "NumberedPages(more): 'a..b' is no path"),
+        (lambda: CursorPages("header."), "CursorPages(cursor): 'header.' is no path"),
+        (lambda: CursorPages(param="variables.", into="body"), "param='variables.'): in a body, write names with dots"),
+        (lambda: NumberedPages(size_param=".n", into="body"), "NumberedPages(size_param='.n'): in a body"),
+        (
+            lambda: LinkPages(keep="token"),
+            "LinkPages(keep='token'): write names of parameters of query=, as ('token',).",
+        ),
+        (lambda: LinkPages(keep=(7,)), "LinkPages(keep=(7,))"),
+        (lambda: LinkPages(below="v2"), "LinkPages(below='v2'): write a path on the connection's host, such as '/v2'"),
+        (lambda: LinkPages(below="//other/x"), "LinkPages(below='//other/x')"),
+        (lambda: LinkPages(below="/a/../b"), "LinkPages(below='/a/../b')"),
+        (lambda: LinkPages(below="/a%2e"), "LinkPages(below='/a%2e')"),
+        (lambda: LinkPages(below="/a?b"), "LinkPages(below='/a?b')"),
+        (lambda: LinkPages(below="https://host/"), "LinkPages(below='https://host/')"),
     ],
 )
 def test_a_wrong_page_style_is_said_where_it_is_made(make, text):
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert text in str(caught.value)
+
+
+# Flags, and what stands in headers.
+
+
+@pytest.mark.parametrize(
+    ("flag", "goes_on"),
+    [(True, True), (False, False), ("true", True), ("False", False), (1, True), (0, False), ("1", True), ("no", False)],
+)
+@pytest.mark.parametrize(
+    ("pages", "following"),
+    [
+        (LinkPages("next", more="has_more"), Page(link="n")),
+        (CursorPages("next", more="has_more"), Page({"cursor": "n"})),
+        (NumberedPages(more="has_more"), Page({"page": 2})),
+        (NumberedPages(size=5, until="short", pages="pages", more="has_more"), Page({"page": 2, "per_page": 5})),
+        (OffsetPages(5, total="total", more="has_more"), Page({"offset": 2, "limit": 5})),
+        (OffsetPages(5, until="short", more="has_more"), Page({"offset": 2, "limit": 5})),
+    ],
+    ids=str,
+)
+def test_a_flag_comes_before_all_else_that_tells_the_end(pages, following, flag, goes_on):
+    says = {"next": "n", "pages": 1, "total": 2, "has_more": flag}
+    assert pages.after(pages.begin(), answer(says)) == (following if goes_on else None)
+    in_header = replace(pages, more="header.X-More")
+    assert in_header.after(pages.begin(), answer(says, x_more=str(flag))) == (following if goes_on else None)
+
+
+@pytest.mark.parametrize("style", [LinkPages, CursorPages, NumberedPages, OffsetPages])
+def test_no_content_is_the_end_without_a_flag(style):
+    pages = style(more="has_more")
+    assert pages.after(pages.begin(), answer(None, 0)) is None
+
+
+def test_a_flag_that_says_the_opposite_is_an_expression():
+    pages = NumberedPages(more="(!done)")
+    assert [pages.after(pages.begin(), answer({"done": done})) for done in (False, True)] == [Page({"page": 2}), None]
+
+
+def test_an_empty_page_may_lead_on_where_a_flag_says_so():
+    assert NumberedPages(more="more").after(Page({"page": 4}), answer({"more": True}, 0)) == Page({"page": 5})
+
+
+@pytest.mark.parametrize("cursor", [0, False, [], 5])
+def test_any_cursor_leads_on_where_a_flag_says_so(cursor):
+    pages = CursorPages("next", more="more")
+    assert pages.after(pages.begin(), answer({"next": cursor, "more": True})) == Page({"cursor": cursor})
+
+
+@pytest.mark.parametrize(
+    ("pages", "page", "says"),
+    [
+        (CursorPages("next", more="more"), Page({"cursor": "c"}), {"next": "c", "more": True}),
+        (LinkPages("next", more="more"), Page(link="c"), {"next": "c", "more": True}),
+    ],
+)
+def test_an_empty_page_that_leads_to_itself_is_no_end_where_a_flag_says_so(pages, page, says):
+    with pytest.raises(AnswerError, match="a page is empty and leads to itself, and 'more' says that there are more"):
+        pages.after(page, answer(says, 0))
+    assert pages.after(page, answer(says, 1)) == page
+
+
+@pytest.mark.parametrize(
+    ("pages", "headers", "following"),
+    [
+        (CursorPages("header.X-Next-Page", "page"), {"x_next_page": "2"}, Page({"page": "2"})),
+        (CursorPages("header.x-next-page", "page"), {"x_next_page": ""}, None),
+        (CursorPages("header.X-Next-Page", "page"), {}, None),
+        (LinkPages("header.X-Next"), {"x_next": "/x?page=2"}, Page(link="/x?page=2")),
+        (NumberedPages(pages="header.X-Total-Pages"), {"x_total_pages": "2"}, Page({"page": 2})),
+        (NumberedPages(pages="header.X-Total-Pages"), {"x_total_pages": "1"}, None),
+        (OffsetPages(2, total="header.X-Total-Count"), {"x_total_count": "3"}, Page({"offset": 2, "limit": 2})),
+        (OffsetPages(2, total="header.X-Total-Count"), {"x_total_count": "2"}, None),
+        (OffsetPages(2, total="header.Content-Range"), {"content_range": "items 0-1/3"}, Page({"offset": 2, "limit": 2})),
+        (OffsetPages(2, total="header.Content-Range"), {"content_range": "0-1/2"}, None),
+        (OffsetPages(2, total="header.Content-Range"), {"content_range": "items */0"}, None),
+        (OffsetPages(2, total="header.Content-Range"), {"content_range": "0-1/*"}, Page({"offset": 2, "limit": 2})),
+        (OffsetPages(3, total="header.Content-Range", until="short"), {"content_range": "0-1/*"}, None),
+    ],
+)  # fmt: skip
+def test_what_tells_the_next_page_may_stand_in_a_header(pages, headers, following):
+    assert pages.after(pages.begin(), answer([], 2, **headers)) == following
+
+
+def test_a_key_of_the_body_called_header_is_one():
+    pages = CursorPages("header.next")
+    assert pages.after(Page(), answer({"header": {"next": "a"}}, next="b")) == Page({"cursor": "a"})
+    assert pages.after(Page(), answer({"header": {}}, next="b")) == Page({"cursor": "b"})
+
+
+@pytest.mark.parametrize(
+    ("payload", "cursor"),
+    [({"data": [{"id": 3}, {"id": 5}]}, 5), ({"data": []}, None), ({"data": [{"id": None}]}, None)],
+)
+def test_the_key_of_the_last_row_leads_on_until_a_page_is_empty(payload, cursor):
+    following = CursorPages("data.-1.id", "after").after(Page(), answer(payload))
+    assert following == (None if cursor is None else Page({"after": cursor}))

@@ -9,7 +9,7 @@ from aiohttp import web
 from task_runner import run_try
 from tasks import rest_to_sql
 
-from airflow_async_rest import CursorPages, LinkPages, NumberedPages, OffsetPages
+from airflow_async_rest import CursorPages, LinkPages, NumberedPages, OffsetPages, Page
 
 ROWS = [{"id": n, "user.name": f"u{n}", "tags": [f"t{n}"], "parts": [{"n": 1}, {"n": 2}]} for n in range(12)]
 
@@ -38,7 +38,19 @@ def paged(seen, size=2, past=None):
         return past
     rows = ROWS[offset : offset + size]
     more = {"@odata.nextLink": f"?offset={offset + size}"} if offset + size < len(ROWS) else {}
-    return web.json_response({"data": {"items": rows}, "took": len(seen.query), **more})
+    flags = {"has_more": bool(more), "elsewhere": more and f"/v2/users?offset={offset + size}"}
+    headers = {"X-Total-Count": str(len(ROWS))}
+    return web.json_response({"data": {"items": rows}, "took": len(seen.query), **more, **flags}, headers=headers)
+
+
+class Offsets:
+    """A page style of one's own."""
+
+    def begin(self):
+        return Page({"offset": 0})
+
+    def after(self, page, answer):
+        return Page({"offset": page.parameters["offset"] + 2}) if answer.payload["has_more"] else None
 
 
 def task(**arguments):
@@ -61,6 +73,10 @@ WAYS = {
         "page_rows": "data.items",
     },
     "numbers, until a 404": {"paginate": NumberedPages(end_statuses=(404,)), "missing_ok": True},
+    "a flag": {"paginate": NumberedPages(more="has_more")},
+    "a total in a header": {"paginate": OffsetPages(2, total="header.X-Total-Count")},
+    "links elsewhere": {"paginate": LinkPages("elsewhere", below="/v2", keep=("token",)), "query": {"token": "t0k3n"}},
+    "a style of one's own": {"paginate": Offsets()},
     "a filter": {"paginate": NumberedPages(), "rows": "data.items[?id > `3`]", "page_rows": "data.items"},
 }
 EXPECTED = {"offsets, with a function": sorted([*range(12)] * 2), "a filter": list(range(4, 12))}
@@ -78,7 +94,7 @@ def test_all_rows_are_loaded_once(places, warehouse, supervisor, way):
 def test_a_plain_task_gets_the_same(api, connect, tmp_path, way):
     from airflow_async_rest.hooks.rest import AsyncRestHook
 
-    connect("search_api", conn_type="async_rest", host=api.url)
+    connect("search_api", conn_type="async_rest", host=f"{api.url}/api")
     api.answer = lambda seen: paged(seen, past=404 if "404" in way else None)
     arguments = {"rows": "data.items", **WAYS[way]}
     chunks = AsyncRestHook("search_api").fetch([1], endpoint="users", dead_letter_path=str(tmp_path), **arguments)
@@ -91,6 +107,27 @@ def test_pages_that_do_not_end_fail_the_item_with_their_number(places, warehouse
     assert state == "up_for_retry"
     assert "max_pages=3 is the most that an item may have" in str(error)
     assert users(warehouse) == []
+
+
+def test_a_link_takes_along_what_the_author_says(places, warehouse, supervisor):
+    places.answer = paged
+    assert run_try(task(**WAYS["links elsewhere"]), supervisor) == ("success", None)
+    assert {seen.path for seen in places.seen} == {"/users", "/v2/users"}
+    assert all("token=t0k3n" in seen.query.split("&") for seen in places.seen)
+
+
+def test_a_retry_with_a_style_of_ones_own_fetches_only_the_item_whose_page_failed(places, warehouse, supervisor):
+    def arguments():  # as of another process
+        return {"items": [{"id": n} for n in range(3)], "endpoint": "users/{id}", "paginate": Offsets()}
+
+    places.answer = lambda seen: 503 if seen.path == "/users/1" and "offset=4" in seen.query else paged(seen)
+    assert run_try(task(**arguments()), supervisor)[0] == "up_for_retry"
+    assert len(users(warehouse)) == 24
+    places.reset()
+    places.answer = paged
+    assert run_try(task(**arguments()), supervisor, 2) == ("success", None)
+    assert {seen.path for seen in places.seen} == {"/users/1"}
+    assert [row[0] for row in users(warehouse)] == sorted([*range(12)] * 3)
 
 
 def test_a_404_in_the_middle_is_no_end(places, warehouse, supervisor):

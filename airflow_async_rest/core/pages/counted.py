@@ -1,0 +1,157 @@
+"""Pages that are counted: by their number, or by the rows before them."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.pages.page import QUERY, Page, PageAnswer
+from airflow_async_rest.core.pages.style import Style, check_names, check_path, find, find_number, is_nothing
+
+_EMPTY, _SHORT = "empty", "short"
+
+
+@dataclass(frozen=True)
+class NumberedPages(Style):
+    """Pages have numbers.
+
+    :param param: the parameter of the number.
+    :param first: of the first page: 1, or 0.
+    :param size: rows of a page to ask for. Default: it is not sent, the API decides.
+    :param size_param: the parameter of the size.
+    :param pages: where the number of pages is: in the body, or in a header, such as ``"header.X-Total-Pages"``.
+        Default: the API does not say.
+    :param until: where it says neither that nor ``more``, which page is the last: the first ``"empty"`` one, which is
+        right with every API and costs one more request; or a ``"short"`` one, with fewer rows than ``size``: not all
+        APIs give as many as they are asked for.
+    :param into: ``"query"``, or ``"body"``.
+    """
+
+    goes_by_rows: ClassVar[bool] = True
+    param: str = "page"
+    first: int = 1
+    size: int | None = None
+    size_param: str = "per_page"
+    pages: str | None = None
+    until: str = _EMPTY
+    into: str = QUERY
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("NumberedPages", into=self.into, param=self.param, size_param=self.size_param)
+        if isinstance(self.first, bool) or not isinstance(self.first, int):
+            raise ConfigurationError(f"NumberedPages(first={self.first!r}): write 1 or 0.")
+        if self.size is not None:
+            _check_size("NumberedPages(size)", self.size)
+        _check_until("NumberedPages", self.until, self.size)
+        if self.pages is not None:
+            check_path("NumberedPages(pages)", self.pages)
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many pages there are, or whether there are more."""
+        return self.pages is not None or self.more is not None
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether an empty page, or a short one, is the last."""
+        return not self.knows_end
+
+    def begin(self) -> Page:
+        """Return the page to begin with."""
+        return self._page(self.first)
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+        """Return the page with the next number."""
+        following = page.parameters[self.param] + 1
+        if (more := self._has_more(answer)) is not None:
+            return self._page(following) if more else None
+        if self.pages is not None and not is_nothing(answer):
+            pages = find_number("NumberedPages(pages)", self.pages, answer)
+            return self._page(following) if following - self.first < pages else None
+        enough = 1 if self.until == _EMPTY else self.size or 1
+        return self._page(following) if (answer.count or 0) >= enough else None
+
+    def _page(self, number: int) -> Page:
+        size = {} if self.size is None else {self.size_param: self.size}
+        return Page({self.param: number, **size}, self.into)
+
+
+@dataclass(frozen=True)
+class OffsetPages(Style):
+    """A page begins after so many rows.
+
+    :param limit: rows of a page to ask for. It may get fewer: the next page begins after those that came.
+    :param param: the parameter of the offset.
+    :param limit_param: the parameter of the limit.
+    :param total: where the number of all rows is: in the body, or in a header, ``"header.X-Total-Count"``; of
+        ``"header.Content-Range"`` (``items 0-24/319``) the last part. Default, or ``*`` there: the API does not say.
+    :param until: where it says neither that nor ``more``, which page is the last: see :class:`NumberedPages`.
+    :param into: ``"query"``, or ``"body"``.
+    """
+
+    goes_by_rows: ClassVar[bool] = True
+    limit: int = 100
+    param: str = "offset"
+    limit_param: str = "limit"
+    total: str | None = None
+    until: str = _EMPTY
+    into: str = QUERY
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names("OffsetPages", into=self.into, param=self.param, limit_param=self.limit_param)
+        _check_size("OffsetPages(limit)", self.limit)
+        _check_until("OffsetPages", self.until, self.limit)
+        if self.total is not None:
+            check_path("OffsetPages(total)", self.total)
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many rows there are, or whether there are more."""
+        return self.total is not None or self.more is not None
+
+    @property
+    def counts_rows(self) -> bool:
+        """The next page begins after the rows that came."""
+        return True
+
+    def begin(self) -> Page:
+        """Return the page to begin with."""
+        return self._page(0)
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+        """Return the page after the rows that came."""
+        count = answer.count or 0
+        offset = page.parameters[self.param] + count
+        more = self._has_more(answer)
+        if more and count == 0:
+            raise AnswerError(f"a page is empty after {offset} rows, and {self.more!r} says that there are more")
+        if more is None and self.total is not None and not is_nothing(answer):
+            more = self._is_before_total(offset, count, answer)
+        if more is None:
+            more = count >= (1 if self.until == _EMPTY else self.limit)
+        return self._page(offset) if more else None
+
+    def _is_before_total(self, offset: int, count: int, answer: PageAnswer) -> bool | None:
+        """Tell whether rows are left; None where the API does not say how many there are."""
+        if str(find("OffsetPages(total)", str(self.total), answer)).endswith("/*"):
+            return None
+        total = find_number("OffsetPages(total)", str(self.total), answer)
+        if offset < total and count == 0:
+            raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
+        return offset < total
+
+    def _page(self, offset: int) -> Page:
+        return Page({self.param: offset, self.limit_param: self.limit}, self.into)
+
+
+def _check_size(argument: str, size: Any) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ConfigurationError(f"{argument} is {size!r}: write a whole number from 1 up.")
+
+
+def _check_until(style: str, until: Any, size: int | None) -> None:
+    if until not in {_EMPTY, _SHORT}:
+        raise ConfigurationError(f"{style}(until={until!r}): write 'empty' or 'short'.")
+    if until == _SHORT and size is None:
+        raise ConfigurationError(f"{style}(until='short'): say what a full page is, with size=.")

@@ -1,0 +1,43 @@
+"""Pages that a cursor leads to: a text of the API's, the number of the next page, or the last row's key."""
+
+from dataclasses import dataclass
+
+from airflow_async_rest.core.errors import AnswerError
+from airflow_async_rest.core.pages.page import QUERY, Page, PageAnswer
+from airflow_async_rest.core.pages.style import Style, check_names, check_path, find
+from airflow_async_rest.core.paths import MISSING
+
+
+@dataclass(frozen=True)
+class CursorPages(Style):
+    """Each answer has a cursor, which the request for the next page gives back.
+
+    :param cursor: where it is: in the body, such as ``"meta.next_cursor"``, or the last row's key, ``"data.-1.id"``; or
+        in a header, ``"header.X-Next-Page"``. Missing, null, empty or 0 on the last page.
+    :param param: the parameter that it goes into.
+    :param into: ``"query"``, or ``"body"`` for a search API that takes it there; a ``param`` with dots leads into the
+        body's objects, such as ``"variables.after"`` for GraphQL.
+    """
+
+    cursor: str = "next_cursor"
+    param: str = "cursor"
+    into: str = QUERY
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_path("CursorPages(cursor)", self.cursor)
+        check_names("CursorPages", into=self.into, param=self.param)
+
+    def begin(self) -> Page:
+        """Return the page to begin with: without a cursor."""
+        return Page(into=self.into)
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+        """Return the page that the cursor leads to."""
+        more = self._has_more(answer)
+        cursor = None if more is False else find("CursorPages(cursor)", self.cursor, answer)
+        if more and (cursor is MISSING or cursor in (None, "")):
+            raise AnswerError(f"{self.more!r} says that there is a next page, and no cursor is at {self.cursor!r}")
+        if cursor is MISSING or not (cursor or more):
+            return None
+        return self._getting_on(page, Page({self.param: cursor}, self.into), answer)

@@ -1,0 +1,97 @@
+"""What a page is, and what a style of pages does."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from airflow_async_rest.core.models import Response
+
+QUERY: Final = "query"
+BODY: Final = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page is asked for: values that JSON has, so that a retry can go on at it.
+
+    :param parameters: of its request, besides the item's own, whose place they take.
+    :param into: where they belong: ``"query"`` or ``"body"``. In a body, a name with dots leads into its objects.
+    :param link: its URL, where the API gave it.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    into: str = QUERY
+    link: str | None = None
+
+
+class PageAnswer(Protocol):
+    """What a page style looks at: an :class:`~airflow_async_rest.core.answer.Answer`."""
+
+    @property
+    def response(self) -> "Response":
+        """The response, with ``status`` and ``headers``."""
+        ...
+
+    @property
+    def payload(self) -> Any:
+        """What was parsed of it; None for an answer without content."""
+        ...
+
+    @property
+    def count(self) -> int | None:
+        """How many rows the API gave; None where ``rows`` hides that, and no ``page_rows`` says it."""
+        ...
+
+
+class PageStyle(Protocol):
+    """A page style, as an author may write one: it keeps nothing between two calls, all it needs is in the page.
+
+    It may have the attribute ``end_statuses``, and ``keep`` and ``below`` for its links: see
+    :class:`~airflow_async_rest.core.pages.LinkPages`.
+    """
+
+    def begin(self) -> Page:
+        """Return the page to begin with."""
+        ...
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+        """Return the page after one; None when that was the last. What it raises fails the item."""
+        ...
+
+
+class Pages(PageStyle, Protocol):
+    """A page style, and what the engine asks of it.
+
+    It goes by the link or the cursor of a page, which may have the rows of another; or by the rows alone.
+    """
+
+    @property
+    def end_statuses(self) -> Collection[int]:
+        """HTTP statuses that a page after the last one has."""
+        ...
+
+    @property
+    def keep(self) -> tuple[str, ...]:
+        """Parameters of the item's own query that go along on links."""
+        ...
+
+    @property
+    def below(self) -> str | None:
+        """The path below which links are followed; None: the base URL's."""
+        ...
+
+    @property
+    def goes_by_rows(self) -> bool:
+        """Whether nothing but its rows tells a page from another."""
+        ...
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many pages, or rows, there are, or whether there are more."""
+        ...
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it must be known how many rows the API gave."""
+        ...

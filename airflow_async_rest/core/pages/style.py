@@ -1,0 +1,148 @@
+"""What all page styles have: statuses and flags that tell the end, and paths into a page's answer."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer
+from airflow_async_rest.core.paths import MISSING, parse_path
+
+_HEADER = "header."
+_FLAGS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+_MOST_DIGITS = 18
+_FIRST_FAILURE, _LAST_FAILURE = 400, 599
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """What all page styles have.
+
+    A path into an answer leads into its body, or, as ``header.X-Next-Page``, to one of its headers.
+
+    :param end_statuses: HTTP statuses by which the API says of a page after the first that there are no more, such as
+        ``(404,)``. Default: none, it fails the item.
+    :param more: path of a flag that is true as long as there is a next page, such as ``"has_more"``; it is in every
+        answer, and comes before all else that tells the end. Default: there is none.
+    """
+
+    goes_by_rows: ClassVar[bool] = False
+    end_statuses: tuple[int, ...] = ()
+    more: str | None = None
+
+    def __post_init__(self) -> None:
+        check_statuses(type(self).__name__, self.end_statuses)
+        if self.more is not None:
+            check_path(self._argument("more"), self.more)
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many pages, or rows, there are, or whether there are more."""
+        return self.more is not None
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it must be known how many rows the API gave."""
+        return False
+
+    @property
+    def keep(self) -> tuple[str, ...]:
+        """Parameters of the item's own query that go along on links."""
+        return ()
+
+    @property
+    def below(self) -> str | None:
+        """The path below which links are followed; None: the base URL's."""
+        return None
+
+    def _argument(self, name: str) -> str:
+        return f"{type(self).__name__}({name})"
+
+    def _has_more(self, answer: PageAnswer) -> bool | None:
+        """Tell whether the flag says that there is a next page; None where there is no flag.
+
+        :raises AnswerError: when an answer with content does not have it.
+        """
+        if self.more is None or is_nothing(answer):
+            return None if self.more is None else False
+        found = find(self._argument("more"), self.more, answer)
+        flag = _FLAGS.get(str(found).strip().lower()) if isinstance(found, bool | int | str) else None
+        if flag is None:
+            raise AnswerError(
+                f"{self._argument('more')}: the answer has {_shown(found)} at {self.more!r}, where true or false "
+                "should be"
+            )
+        return flag
+
+    def _getting_on(self, page: Page, following: Page, answer: PageAnswer) -> Page:
+        """Return the page that follows another. :raises AnswerError: when it is an empty one again, and has a flag."""
+        if self.more is not None and answer.count == 0 and following == page:
+            raise AnswerError(f"a page is empty and leads to itself, and {self.more!r} says that there are more")
+        return following
+
+
+class OnePage(Style):
+    """Everything is in one answer."""
+
+    def begin(self) -> Page:
+        """Return the only page."""
+        return Page()
+
+    def after(self, page: Page, answer: PageAnswer) -> None:
+        """Return none."""
+
+
+def find(argument: str, path: str, answer: PageAnswer) -> Any:
+    """Return what is at a path of an answer, or MISSING: in the body, or else, after ``header.``, in a header."""
+    found = parse_path(argument, path).find(answer.payload)
+    if found is MISSING and path.startswith(_HEADER):
+        return answer.response.headers.get(path.removeprefix(_HEADER), MISSING)
+    return found
+
+
+def find_number(argument: str, path: str, answer: PageAnswer) -> int:
+    """Return the whole number at a path of an answer, which is the last part of one such as ``items 0-24/319``.
+
+    :raises AnswerError: when there is none from 0 up.
+    """
+    found = find(argument, path, answer)
+    text = str(found).rpartition("/")[2].strip().removesuffix(".0")
+    if isinstance(found, bool) or not text.isdecimal() or len(text) > _MOST_DIGITS:
+        raise AnswerError(f"{argument}: the answer has {_shown(found)} at {path!r}, where a number should be")
+    return int(text)
+
+
+def is_nothing(answer: PageAnswer) -> bool:
+    """Tell an answer without content, which says that there are no more rows, and not how many there are."""
+    return answer.payload is None and not answer.count
+
+
+def check_path(argument: str, path: Any) -> None:
+    """Check a path into an answer. :raises ConfigurationError: when it is none; names the argument."""
+    parse_path(argument, path)
+
+
+def check_names(style: str, *, into: str, **names: Any) -> None:
+    """Check the names of parameters. :raises ConfigurationError: when they are none where they belong."""
+    if into not in {QUERY, BODY}:
+        raise ConfigurationError(f"{style}(into={into!r}): write 'query' or 'body'.")
+    for argument, name in names.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"{style}({argument}={name!r}): write the name of a parameter of the API.")
+        if into == BODY and not all(name.split(".")):
+            raise ConfigurationError(
+                f"{style}({argument}={name!r}): in a body, write names with dots between, as 'variables.after'."
+            )
+
+
+def check_statuses(style: str, statuses: Any) -> None:
+    """Check statuses that tell the end. :raises ConfigurationError: when they are none of a failure."""
+    if not isinstance(statuses, list | tuple) or not all(map(_is_status_of_failure, statuses)):
+        raise ConfigurationError(f"{style}(end_statuses={statuses!r}): write HTTP statuses from 400 to 599, as (404,).")
+
+
+def _is_status_of_failure(status: Any) -> bool:
+    return type(status) is int and _FIRST_FAILURE <= status <= _LAST_FAILURE
+
+
+def _shown(found: Any) -> str:
+    return "nothing" if found is MISSING else repr(found)
