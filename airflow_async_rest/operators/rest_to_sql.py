@@ -66,10 +66,10 @@ class RestToSqlOperator(TextKeepingOperator):
         Default False: it fails, as it does with a 404 to a later page, unless the page style's ``end_statuses`` has it.
     :param empty_ok: whether an answer that has nothing, or null, at ``rows``, or no content at all, says that there
         are no rows. Default False: it fails its item, because an API that failed may look like that.
-    :param max_pages: the most pages of an item; one that has more fails. Default 10,000, which no API means.
     :param answer_format: what an answer is, whatever its content type says: ``"json"``, ``"ndjson"``, ``"csv"``,
         ``"tsv"``, ``"text"`` (one row, ``{"text": ...}``), ``Csv(delimiter=";")``, or a function: bytes -> payload, for
         ``rows``. Default: as the content type says, JSON where that is none of these. What is in a .gz file counts.
+    :param max_pages: the most pages of an item; one that has more fails. Default 10,000, which no API means.
     :param destination_conn_id: any Airflow SQL connection; its user must be allowed to create tables. Required.
         (templated)
     :param destination_table: ``table`` or ``schema.table``; it must exist. Required. (templated)
