@@ -182,14 +182,10 @@ def _what_is_asked(asking: Asking) -> list[Any]:
 
     What only lets more items pass is left out: those that are delivered stay so.
     """
-    named = {"page_rows": asking.page_rows, "answer_format": asking.answer_format}
-    later = [{name: _described(value)} for name, value in named.items() if value]
     parts = (asking.endpoint, asking.query, asking.body, asking.paginate, asking.rows, asking.columns)
-    return [
-        *map(_described, (*parts, asking.missing_ok)),
-        *filter(None, [asking.body_format]),
-        *later,
-    ]
+    named = {"page_rows": asking.page_rows, "answer_format": asking.answer_format}
+    later = [asking.body_format, *({name: _described(value)} for name, value in named.items() if value)]
+    return [*map(_described, (*parts, asking.missing_ok)), *filter(None, later)]
 
 
 def _described(part: Any) -> Any:

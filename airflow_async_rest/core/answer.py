@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_async_rest.core.answer_formats import AnswerFormat, Format, chosen_format, format_of_type, parse_json
-from airflow_async_rest.core.charsets import json_as_utf8
+from airflow_async_rest.core.charsets import MARKS, json_as_utf8
 from airflow_async_rest.core.columns import RowShape
 from airflow_async_rest.core.content_encoding import gunzip
 from airflow_async_rest.core.errors import AnswerError, AnswerUnreadableError
@@ -22,8 +22,7 @@ Row = dict[str, Any]
 _NO_CONTENT = frozenset({204, 205, 304})
 _GZIP = frozenset({"application/gzip", "application/x-gzip", "application/gzipped", "application/x-gunzip"})
 _GZIP_BEGINS = b"\x1f\x8b"  # RFC 1952, section 2.3.1; no text does
-# With a byte order mark, of UTF-8 or UTF-16, and without.
-_NOTHING = (b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_NOTHING = MARKS | {b""}
 
 
 @dataclass(frozen=True, slots=True)

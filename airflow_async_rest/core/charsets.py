@@ -11,6 +11,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+MARKS = frozenset(mark for mark, _ in _MARKS)
 _NO_BYTE_ORDER = frozenset({"utf-16", "utf-32"})
 # What servers name that never chose one: it is the default of servlets.
 _BY_DEFAULT = frozenset({"iso8859-1", "ascii", "cp1252"})

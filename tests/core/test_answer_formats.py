@@ -131,7 +131,7 @@ def test_what_is_not_in_its_charset_is_an_error(body, answer_format, kind, words
     assert words in str(raised.value)
 
 
-@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE])
 @pytest.mark.parametrize("pack", [bytes, zipped])
 @pytest.mark.parametrize("answer_format", ["json", "csv", "text", len])
 @pytest.mark.parametrize("text", [b"", b"\n"])
