@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_async_rest.core.batch import Batch as Batch
+    from airflow_async_rest.core.csv_format import Csv as Csv
     from airflow_async_rest.core.models import Response as Response
     from airflow_async_rest.core.models import Verdict as Verdict
     from airflow_async_rest.core.named_results import RESULTS as RESULTS
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "RESULTS": "airflow_async_rest.core.named_results",
     "Batch": "airflow_async_rest.core.batch",
+    "Csv": "airflow_async_rest.core.csv_format",
     "CursorPages": "airflow_async_rest.core.pages",
     "LinkPages": "airflow_async_rest.core.pages",
     "NumberedPages": "airflow_async_rest.core.pages",
@@ -47,6 +49,7 @@ _HOMES = {
 __all__ = [
     "RESULTS",
     "Batch",
+    "Csv",
     "CursorPages",
     "LinkPages",
     "NumberedPages",

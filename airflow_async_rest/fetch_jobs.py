@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.answer import AnswerReader
+from airflow_async_rest.core.answer_formats import AnswerFormat
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.columns import Columns, RowShape
 from airflow_async_rest.core.encoding import json_encoder
@@ -60,6 +61,7 @@ class Asking(Requesting):
     page_rows: str | None = None
     empty_ok: bool = False
     max_pages: int = 10_000
+    answer_format: AnswerFormat = None
 
 
 def table_job(
@@ -149,7 +151,14 @@ def _fetch_job(
             plan=FetchPlan(
                 builder=builder,
                 pages=pages,
-                reader=AnswerReader(asking.rows, shape, page_rows=asking.page_rows, empty_ok=asking.empty_ok),
+                reader=AnswerReader(
+                    asking.rows,
+                    shape,
+                    page_rows=asking.page_rows,
+                    empty_ok=asking.empty_ok,
+                    answer_format=asking.answer_format,
+                    max_bytes=settings.max_response_bytes,
+                ),
                 missing_ok=asking.missing_ok,
                 max_pages=asking.max_pages,
             ),
@@ -170,15 +179,16 @@ def _what_is_asked(asking: Asking) -> list[Any]:
 
     What only lets more items pass is left out: those that are delivered stay so.
     """
-    page_rows = asking.page_rows and {"page_rows": asking.page_rows}
     parts = (asking.endpoint, asking.query, asking.body, style_parts(asking.paginate), asking.rows, asking.columns)
-    return [
-        [type(part).__name__, asdict(part)]
-        if is_dataclass(part) and not isinstance(part, type)
-        else getattr(part, "__qualname__", "function") if callable(part)
-        else part
-        for part in (*parts, asking.missing_ok, *filter(None, [asking.body_format, page_rows]))
-    ]  # fmt: skip
+    named = {"page_rows": asking.page_rows, "answer_format": asking.answer_format}
+    later = [asking.body_format, *({name: _described(value)} for name, value in named.items() if value)]
+    return [*map(_described, (*parts, asking.missing_ok)), *filter(None, later)]
+
+
+def _described(part: Any) -> Any:
+    if is_dataclass(part) and not isinstance(part, type):
+        return [type(part).__name__, asdict(part)]
+    return getattr(part, "__qualname__", "function") if callable(part) else part
 
 
 def _about(scope: TaskScope) -> dict[str, Any]:

@@ -80,7 +80,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "trust_close": {
         "label": "Trust a closed connection",
-        "description": "Whether CSV or NDJSON without a length is whole when the API closes the connection. Off: it "
+        "description": "Whether what is no JSON and has no length is whole when the API closes the connection. Off: it "
         "may have been cut off, so its item fails.",
         "schema": {"type": ["boolean", "null"], "default": False},
     },

@@ -33,6 +33,8 @@ def fetcher(api, item_of):
         settled=None,
         page_rows=None,
         empty_ok=False,
+        answer_format=None,
+        column="n",
         **parts,
     ):
         ends = {name: parts.pop(name) for name in ("missing_ok", "max_pages") if name in parts}
@@ -46,7 +48,14 @@ def fetcher(api, item_of):
                 **{**builder, "endpoint": EndpointTemplate(builder["endpoint"])},
             ),
             pages=pages or OnePage(),
-            reader=AnswerReader(rows, RowShape(), page_rows=page_rows, empty_ok=empty_ok),
+            reader=AnswerReader(
+                rows,
+                RowShape(),
+                page_rows=page_rows,
+                empty_ok=empty_ok,
+                answer_format=answer_format,
+                max_bytes=connection.max_response_bytes,
+            ),
             **ends,
         )
         async with RestClient(connection, 1) as client:
@@ -62,7 +71,7 @@ def fetcher(api, item_of):
             item = item_of(7, {"id": 7})
             item.settled = settled
             fetched = await Fetching(plan, exchange).fetch(item)
-        return fetched.outcome, [row["n"] for row in fetched.rows]
+        return fetched.outcome, [row[column] for row in fetched.rows]
 
     return one
 

@@ -54,6 +54,17 @@ def test_the_argument_tables_defaults_are_the_operators(operator):
                 assert defaults[name] is None, name
 
 
+def test_every_format_of_answers_is_named_with_what_can_be_said_of_csv():
+    from airflow_async_rest import Csv
+    from airflow_async_rest.core.answer_formats import _FORMATS
+
+    text = section("REST to SQL").split("### Formats of answers", 1)[1].split("\n### ", 1)[0]
+    assert set(re.findall(r'^\| `"(\w+)"` \|', text, re.MULTILINE)) == set(_FORMATS)
+    assert set(re.findall(r"(\w+)=", text.split("| `Csv(", 1)[1].split(")", 1)[0])) == set(
+        inspect.signature(Csv).parameters
+    )
+
+
 def test_every_way_to_read_the_results_of_a_batch_is_named():
     from airflow_async_rest import RESULTS, Results
 

@@ -1,32 +1,28 @@
-"""Response -> payload -> rows: JSON, NDJSON and CSV, by the answer's content type. Pure."""
+"""Response -> payload -> rows: in the format that its author names, or its content type. Pure."""
 
-import csv
-import io
-import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
+from airflow_async_rest.core.answer_formats import AnswerFormat, Format, chosen_format, format_of_type, parse_json
+from airflow_async_rest.core.charsets import MARKS, json_as_utf8
 from airflow_async_rest.core.columns import RowShape
-from airflow_async_rest.core.errors import AnswerError
+from airflow_async_rest.core.content_encoding import gunzip
+from airflow_async_rest.core.errors import AnswerError, AnswerUnreadableError
 from airflow_async_rest.core.found_rows import NOTHING, RowFinder, Rows
 from airflow_async_rest.core.headers import parse_content_type
-from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.response import MAY_BE_CUT
 
 Row = dict[str, Any]
 
 _NO_CONTENT = frozenset({204, 205, 304})
-_NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
-_CSV = frozenset({"text/csv", "application/csv"})
-# A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
-_LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
-_BYTE_ORDER_MARK = "\ufeff"
+_GZIP = frozenset({"application/gzip", "application/x-gzip", "application/gzipped", "application/x-gunzip"})
+_GZIP_BEGINS = b"\x1f\x8b"  # RFC 1952, section 2.3.1; no text does
+_NOTHING = MARKS | {b""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +46,22 @@ class AnswerReader:
     """Reads answers; see ``RestToSqlOperator`` for the arguments.
 
     :param shape: what of a row goes into which column.
+    :param max_bytes: the most that a .gz file may have in it; the connection's ``max_response_mb``.
     :raises ConfigurationError: when an argument cannot be read.
     """
 
-    def __init__(self, rows: Rows, shape: RowShape, *, page_rows: str | None = None, empty_ok: bool = False) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        shape: RowShape,
+        *,
+        page_rows: str | None = None,
+        empty_ok: bool = False,
+        answer_format: AnswerFormat = None,
+        max_bytes: int = 10_000_000,
+    ) -> None:
+        self._format = chosen_format(answer_format)
+        self._max_bytes = max_bytes
         self._finder = RowFinder(rows, page_rows, empty_ok=empty_ok)
         self._empty_ok = empty_ok
         self._shape = shape
@@ -85,14 +93,17 @@ class AnswerReader:
         :param item: what was asked for.
         :raises AnswerError: when no rows can be made of it; says why.
         """
+        response = unpack_file(response, self._max_bytes)
+        form = self._format or format_of_type(_content_type(response)[0])
         payload, found = None, NOTHING
         if not self._is_empty(response):
-            payload = parse_payload(response)
+            payload = parse_payload(response, form)
             found = self._finder.find(response, payload, item)
         shaped = self._shape.shape(found.rows, item, response.excerpt)
         # What a function makes of a number is its own; and it may count on floats.
-        if self._finder.takes_numbers_as_they_are and self._shape.needs_exact_numbers(shaped):
-            exactly = self._finder.find_again(response, parse_payload(response, exactly=True))
+        as_they_are = form.parse_exactly is not None and self._finder.takes_numbers_as_they_are
+        if as_they_are and self._shape.needs_exact_numbers(shaped):
+            exactly = self._finder.find_again(response, parse_payload(response, form, exactly=True))
             self._shape.write_exactly(shaped, exactly)
         return Answer(response, payload, shaped, found.count, found.given)
 
@@ -100,7 +111,7 @@ class AnswerReader:
         """Tell an answer without content. :raises AnswerError: when it should have some."""
         if response.status in _NO_CONTENT:
             return True
-        if response.body.strip():
+        if response.body.strip() not in _NOTHING:
             return False
         if response.may_be_cut:
             raise AnswerError(MAY_BE_CUT.format("an empty body"))
@@ -112,30 +123,51 @@ class AnswerReader:
         return True
 
 
-def parse_payload(response: Response, *, exactly: bool = False) -> Any:
-    """Parse a response's body, by its content type: NDJSON and CSV are lists of objects, the rest is JSON.
+def unpack_file(response: Response, bound: int) -> Response:
+    """Unpack an answer that is a .gz file: by its content type, or by how it begins.
 
+    :param bound: the most bytes that are in it.
+    :raises AnswerError: when it is cut off or damaged, or has more bytes.
+    """
+    if not response.body or not _is_gzip_file(response):
+        return response
+    try:
+        return replace(response, body=gunzip(response.body, bound))
+    except AnswerUnreadableError as error:
+        raise AnswerError(f"{error}; it is a .gz file") from error
+    except zlib.error as error:
+        raise AnswerError(
+            f"the answer, of {len(response.body)} bytes, is no .gz file that can be unpacked, as its content type says"
+        ) from error
+
+
+def _is_gzip_file(response: Response) -> bool:
+    if response.body.startswith(_GZIP_BEGINS):
+        return True
+    # Some servers call what they pack only for the way by both names: then it is unpacked already.
+    return _content_type(response)[0] in _GZIP and "gzip" not in response.headers.get("Content-Encoding", "").lower()
+
+
+def parse_payload(response: Response, chosen: Format | None = None, *, exactly: bool = False) -> Any:
+    """Parse a response's body.
+
+    :param chosen: its format. Default: what its content type says, which is JSON where it says nothing that we know.
     :param exactly: so that each number remembers how it was written, which takes longer.
     :return: None when it has no content.
-    :raises AnswerError: when it is not what its content type says, or does not show that nothing of it is cut off.
+    :raises AnswerError: when it has another format, or does not show that nothing of it is cut off.
     """
     if response.status in _NO_CONTENT:
         return None
-    parse = parse_exactly if exactly else parse_json
     kind, charset = _content_type(response)
-    if response.may_be_cut and (kind in _CSV or kind in _NDJSON):
-        raise AnswerError(MAY_BE_CUT.format("CSV" if kind in _CSV else "NDJSON"))
+    form = chosen or format_of_type(kind)
+    if response.may_be_cut and not form.is_json:
+        raise AnswerError(MAY_BE_CUT.format(form.name))
     try:
-        if kind in _CSV:
-            return _parse_csv(response.body.decode(charset).removeprefix(_BYTE_ORDER_MARK))
-        if kind in _NDJSON:
-            return [parse(line) for line in response.body.splitlines() if line.strip()]
-        payload = parse(response.body)
-    except (ValueError, LookupError, RecursionError, csv.Error) as error:
-        what, called = "CSV" if kind in _CSV else "JSON", response.excerpt(kind) or "unknown"
+        payload = (form.parse_exactly if exactly and form.parse_exactly else form.parse)(response.body, charset)
+    except form.errors as error:
         raise AnswerError(
-            f"the answer, of {len(response.body)} bytes and content type {called!r}, cannot be read as "
-            f"{what}: {response.excerpt(error)}; it begins {response.excerpt(response.text)!r}"
+            f"the answer, of {len(response.body)} bytes and content type {response.excerpt(kind) or 'unknown'!r}, "
+            f"{response.excerpt(form.complaint(error))}; it begins {response.excerpt(response.text)!r}"
         ) from error
     if response.may_be_cut and _is_number(payload):
         raise AnswerError(MAY_BE_CUT.format("a number"))
@@ -146,11 +178,16 @@ def is_whole(response: Response) -> bool:
     """Tell whether an answer shows by itself that nothing of it is cut off: JSON does, unless it is a number."""
     if response.status in _NO_CONTENT:
         return True
-    kind, _ = _content_type(response)
     try:
-        return kind not in _CSV and kind not in _NDJSON and not _is_number(parse_json(response.body))
-    except (ValueError, RecursionError):
+        payload = parse_json(json_text(response))
+    except (ValueError, LookupError, RecursionError):
         return False
+    return format_of_type(_content_type(response)[0]).is_json and not _is_number(payload)
+
+
+def json_text(response: Response) -> bytes:
+    """Return the body of an answer in JSON, in UTF-8. :raises ValueError: when it is not what its charset says."""
+    return json_as_utf8(response.body, _content_type(response)[1])
 
 
 def _content_type(response: Response) -> tuple[str, str]:
@@ -159,33 +196,3 @@ def _content_type(response: Response) -> tuple[str, str]:
 
 def _is_number(payload: Any) -> bool:
     return isinstance(payload, int | float | Decimal) and not isinstance(payload, bool)
-
-
-def parse_json(body: bytes) -> Any:
-    """Parse JSON without losing a digit.
-
-    :raises ValueError: when it is not JSON.
-    """
-    if _LONG_NUMBER.search(body) is None:
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:  # it may be JSON all the same: 1e400
-            pass
-    return parse_exactly(body)
-
-
-def _parse_csv(text: str) -> list[Row]:
-    """Read CSV with a header line; an empty field is NULL."""
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    names = next(lines, None)
-    if names is None:
-        return []
-    if len(set(names)) < len(names):
-        raise ValueError("two columns have one name")
-    rows = []
-    for fields in lines:
-        if len(fields) == len(names):
-            rows.append({name: field or None for name, field in zip(names, fields, strict=True)})
-        elif fields:
-            raise ValueError(f"line {lines.line_num} has {len(fields)} fields, and the first one {len(names)}")
-    return rows

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.answer import parse_json
+from airflow_async_rest.core.answer import json_text
+from airflow_async_rest.core.answer_formats import parse_json
 from airflow_async_rest.core.batch_entries import short
 from airflow_async_rest.core.entry_paths import compile_path, present
 from airflow_async_rest.core.errors import ResultsError
@@ -26,10 +27,11 @@ def is_success(response: Response) -> bool:
 def parse_answer(response: Response, *, lines: bool = False) -> Any:
     """Parse an answer. :raises ResultsError: when it is no JSON, or says nothing."""
     try:
+        text = json_text(response)
         if lines:
-            return [parse_json(line) for line in response.body.splitlines() if line.strip()]
-        answer = parse_json(response.body)
-    except (ValueError, RecursionError):
+            return [parse_json(line) for line in text.splitlines() if line.strip()]
+        answer = parse_json(text)
+    except (ValueError, LookupError, RecursionError):
         what = f"not JSON: {short(response.text)}" if response.body else "empty"
         raise ResultsError(f"the answer is {what}") from None
     if answer is None:

@@ -3,13 +3,16 @@
 aiohttp could do it, but takes a stream that is cut short for a whole one.
 """
 
+import re
 import zlib
 from collections.abc import Callable
+from typing import cast
 
 from airflow_async_rest.core.errors import AnswerUnreadableError
 
 ACCEPTED = "gzip, deflate"
-_GZIP_BEGINS = (b"\x1f\x8b", b"\x1f")
+_PADDING = re.compile(rb"\0*")
+_PIECE_BYTES = 16_384
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
@@ -48,32 +51,52 @@ def too_large(bound: int) -> AnswerUnreadableError:
     )
 
 
-def _gunzip(body: bytes, bound: int) -> bytes:
-    pieces = b""
-    while body[:2] in _GZIP_BEGINS or not pieces:  # one member after the other; what follows the last is padding
-        piece, body = _inflate(body, bound - len(pieces), "gzip", _GZIP)
-        pieces += piece
-        if not piece and not body:
-            break
-    return pieces
+def gunzip(body: bytes, bound: int) -> bytes:
+    """Decompress gzip: one member after the other, and zeros as padding.
+
+    :raises zlib.error: when it is damaged, or something else follows.
+    :raises AnswerUnreadableError: when it is cut short, or has more bytes than ``bound``.
+    """
+    decoded, taken = bytearray(), 0
+    while taken < len(body) or not taken:
+        taken = _inflate(body, taken, decoded, bound, ("gzip", _GZIP))
+        taken = cast("re.Match[bytes]", _PADDING.match(body, taken)).end()
+    return bytes(decoded)
 
 
 def _deflate(body: bytes, bound: int) -> bytes:
     try:
-        return _inflate(body, bound, "deflate", _ZLIB)[0]
+        return _inflate_one(body, bound, _ZLIB)
     except zlib.error:
-        return _inflate(body, bound, "deflate", _RAW)[0]  # as some servers understand the name
+        return _inflate_one(body, bound, _RAW)  # as some servers understand the name
 
 
-def _inflate(body: bytes, bound: int, name: str, wbits: int) -> tuple[bytes, bytes]:
-    """Decompress one stream. :return: what was in it, and what follows it."""
+def _inflate_one(body: bytes, bound: int, wbits: int) -> bytes:
+    decoded = bytearray()
+    _inflate(body, 0, decoded, bound, ("deflate", wbits))
+    return bytes(decoded)
+
+
+def _inflate(body: bytes, begin: int, decoded: bytearray, bound: int, form: tuple[str, int]) -> int:
+    """Decompress one stream.
+
+    It is given in pieces, because zlib copies what follows the stream: of thousands in a row, all the others.
+
+    :param decoded: what was in it is added to it.
+    :param form: name, and zlib's number for it.
+    :return: where it ends.
+    """
+    name, wbits = form
     stream = zlib.decompressobj(wbits)
-    decoded = stream.decompress(body, bound + 1)
-    if len(decoded) > bound:
-        raise too_large(bound)
-    if not stream.eof:
-        raise EndsTooEarlyError(f"the answer cannot be read: its {name} ends too early")
-    return decoded, stream.unused_data
+    while not stream.eof:
+        piece = body[begin : begin + _PIECE_BYTES]
+        if not piece:
+            raise EndsTooEarlyError(f"the answer cannot be read: its {name} ends too early")
+        decoded += stream.decompress(piece, bound + 1 - len(decoded))
+        if len(decoded) > bound:
+            raise too_large(bound)
+        begin += len(piece) - len(stream.unused_data)
+    return begin
 
 
 def _is_text(body: bytes) -> bool:
@@ -84,4 +107,4 @@ def _is_text(body: bytes) -> bool:
     return True
 
 
-_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gunzip, "x-gzip": _gunzip, "deflate": _deflate}
+_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gunzip, "x-gzip": gunzip, "deflate": _deflate}

@@ -1,9 +1,10 @@
 """Payload -> the API's rows in it: by a path, or by the author's function. Pure."""
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_async_rest.core.author_functions import call
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.paths import MISSING, WHOLE, JsonPath, parse_path
@@ -108,20 +109,12 @@ class RowFinder:
     def _make(self, response: Response, payload: Any, item: Mapping[str, Any]) -> list[Any]:
         assert self._function is not None  # noqa: S101  (for the type checker)
         try:
-            made = _ask(self._function, payload, item)
+            made = call(self._function, payload, dict(item))
             return [] if made is None else _as_list(response, made)
         except AnswerError:
             raise
         except Exception as error:  # the author's code may raise anything
             raise AnswerError(f"the function rows raised {type(error).__name__}: {error}") from error
-
-
-def _ask(function: Callable[[Any, dict[str, Any]], Any], payload: Any, item: Mapping[str, Any]) -> Any:
-    made = function(payload, dict(item))
-    if isinstance(made, Coroutine):
-        made.close()
-        raise TypeError("it is an async function; write a plain one")
-    return made
 
 
 def _as_list(response: Response, found: Any) -> list[Any]:

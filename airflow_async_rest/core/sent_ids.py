@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from airflow_async_rest.core.answer import parse_json
+from airflow_async_rest.core.answer_formats import parse_json
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.paths import MISSING, Names, follow
 

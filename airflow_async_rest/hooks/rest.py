@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
+from airflow_async_rest.core.answer_formats import AnswerFormat
 from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.pages import PageStyle
 from airflow_async_rest.core.response import ResponseCheck
@@ -96,6 +97,7 @@ class AsyncRestHook(RestConnection):
         missing_ok: bool = False,
         empty_ok: bool = False,
         max_pages: int = 10_000,
+        answer_format: AnswerFormat = None,
         concurrency: int | str | None = None,
         rate_limit: str | None = None,
         response_check: ResponseCheck | None = None,
@@ -129,6 +131,7 @@ class AsyncRestHook(RestConnection):
             missing_ok=missing_ok,
             empty_ok=empty_ok,
             max_pages=max_pages,
+            answer_format=answer_format,
             concurrency=concurrency,
             rate_limit=rate_limit,
             response_check=response_check,

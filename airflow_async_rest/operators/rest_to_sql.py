@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
+    from airflow_async_rest.core.answer_formats import AnswerFormat
     from airflow_async_rest.core.pages import PageStyle
     from airflow_async_rest.core.pipeline import StopSwitch
     from airflow_async_rest.core.source import Chunks, Expected
@@ -65,6 +66,9 @@ class RestToSqlOperator(TextKeepingOperator):
         Default False: it fails, as it does with a 404 to a later page, unless the page style's ``end_statuses`` has it.
     :param empty_ok: whether an answer that has nothing, or null, at ``rows``, or no content at all, says that there
         are no rows. Default False: it fails its item, because an API that failed may look like that.
+    :param answer_format: what an answer is, whatever its content type says: ``"json"``, ``"ndjson"``, ``"csv"``,
+        ``"tsv"``, ``"text"`` (one row, ``{"text": ...}``), ``Csv(delimiter=";")``, or a function: bytes -> payload, for
+        ``rows``. Default: as the content type says, JSON where that is none of these. What is in a .gz file counts.
     :param max_pages: the most pages of an item; one that has more fails. Default 10,000, which no API means.
     :param destination_conn_id: any Airflow SQL connection; its user must be allowed to create tables. Required.
         (templated)
@@ -149,6 +153,7 @@ class RestToSqlOperator(TextKeepingOperator):
         missing_ok: bool = False,
         empty_ok: bool = False,
         max_pages: int = 10_000,
+        answer_format: "AnswerFormat" = None,
         load_mode: str = "append",
         window_column: str | None = None,
         conflict_key: str | Sequence[str] | None = None,
@@ -187,6 +192,7 @@ class RestToSqlOperator(TextKeepingOperator):
         self.missing_ok = missing_ok
         self.empty_ok = empty_ok
         self.max_pages = max_pages
+        self.answer_format = answer_format
         self.destination_conn_id = destination_conn_id
         self.destination_table = destination_table
         self.load_mode = load_mode
@@ -241,6 +247,7 @@ class RestToSqlOperator(TextKeepingOperator):
                     missing_ok=self.missing_ok,
                     empty_ok=self.empty_ok,
                     max_pages=self.max_pages,
+                    answer_format=self.answer_format,
                     concurrency=self.concurrency,
                     rate_limit=self.rate_limit,
                     response_check=self.response_check,

@@ -4,6 +4,7 @@ from decimal import Decimal
 import pytest
 from batches import read_batch
 
+from airflow_async_rest import Results
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import Verdict
 
@@ -236,3 +237,16 @@ def test_a_function_that_raises_or_is_asynchronous_is_an_error_only_in_a_success
 
 def test_without_results_the_answer_speaks_for_all(read):
     assert read(None, [{"status": 500}, {"status": 500}]) is None
+
+
+@pytest.mark.parametrize(("encoding", "lines"), [("iso-8859-2", False), ("utf-16", True), ("utf-16-le", False)])
+def test_an_answer_is_read_in_its_charset(response_of, encoding, lines):
+    entries = ['{"status": 201}', '{"status": 422, "error": "ž"}']
+    text = "\n".join(entries) if lines else f"[{','.join(entries)}]"
+    response = response_of(200, text.encode(encoding), **{"Content-Type": f"text/json; charset={encoding}"})
+    results = Results(status="status", error="error", lines=lines)
+    read = [read_batch(response, results, [{}, {}])]
+    response.may_be_cut = True
+    read.append(read_batch(response, results, [{}, {}]))
+    assert [(result.verdict, result.detail) for result in read[0]] == [(OK, ""), (NO, "ž")]
+    assert read[1] == read[0]

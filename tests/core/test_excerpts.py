@@ -73,6 +73,10 @@ QUOTES = {
     "no rows": lambda text: read(answer(json.dumps({"data": text}))),
     "no row": lambda text: read(answer(json.dumps({"data": [text]}))),
     "rows raises": lambda text: read(answer(), lambda payload, item: raise_text(text)),
+    "answer_format raises": lambda text: AnswerReader(None, RowShape(), answer_format=raise_text).read(
+        answer(text), {}
+    ),
+    "a column's name": lambda text: AnswerReader(None, RowShape(), answer_format="csv").read(answer(f"a;{text}"), {}),
     "link: no URL": lambda text: LinkPages("a").after(Page(), read(answer(json.dumps({"a": [text]})), None)),
     "link: unreadable": lambda text: BUILDER.build(Item(0, 0, {}, None), Page(link=f"http://[{text}")),
     "link: elsewhere": lambda text: BUILDER.build(Item(0, 0, {}, None), Page(link=f"http://other/{text}")),
