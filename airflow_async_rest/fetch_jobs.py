@@ -142,6 +142,7 @@ def _fetch_job(
         headers=all_headers(settings, asking),
     )
     asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
+    _tell_of_texts(builder, log)
     uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     return make_job(
         hook,
@@ -158,7 +159,7 @@ def _fetch_job(
             ),
             loader=loader,
         ),
-        source=RowSource(chunks, whole_row_is_key=True, asked_for=asked_for, redact=settings.redact),
+        source=RowSource(chunks, whole_row_is_key=True, asked_for=asked_for, kept=builder.kept, redact=settings.redact),
         expected=expected,
         target=f"Fetching {method} {asking.endpoint}{where_to} from",
         about=window.texts() if window else {"window_start": None, "window_end": None},
@@ -166,6 +167,13 @@ def _fetch_job(
         folder_uri=uri,
         fingerprint=fingerprint(*source_parts, span, method, _what_is_asked(asking)) if source_parts else None,
     )
+
+
+def _tell_of_texts(builder: FetchRequestBuilder, log: Log) -> None:
+    """Say what is in braces and no placeholder, where it could be a misspelt one."""
+    for argument, texts in builder.kept.items():
+        if names := ", ".join(f"{{{text}}}" for text in texts if [text] == text.split()):
+            log.info("%s: %s is sent as text, as JSON and GraphQL have it, and is no column.", argument, names)
 
 
 def _what_is_asked(asking: Asking) -> list[Any]:
