@@ -16,17 +16,16 @@ _OPERATION = re.compile(
     r"\s*(?:(?:query|mutation|subscription)\b(?:\s+\w+)?|fragment\s+\w+\s+on\s+\w+)\s*(?:[(@][^{}]*)?\{"
 )
 _BRACKETS = re.compile(r"[\[\]{},\s]*")
-_BEFORE_A_SELECTION = re.compile(r"(?:[\w)]|\.\.\.)\s*\Z")
-_NAME_OR_CALL = re.compile(r"[\w)]\Z")
 # What str.format reads and neither JSON nor GraphQL has: an attribute, an element, a conversion, a format.
 _FORMAT = re.compile(r"\s*\w+\s*(?:\.\w|!|\[|:\s*[<>^=%.])")
+_DOUBLED = " Braces that are text may all be doubled: {{ and }}."
 
 
 class Text(NamedTuple):
     """A text of ``query`` or ``body``, read.
 
     :param parts: literals, each with the column that follows it, or None.
-    :param kept: what stands in single braces that are text, and would be a placeholder if it named a column.
+    :param kept: what stands in single braces that are text, where a column of that name may have been meant.
     """
 
     parts: Parts
@@ -128,23 +127,23 @@ def _is_placeholder(argument: str, text: str, brace: _Brace, *, is_document: boo
     """Tell a placeholder from text in single braces. :raises ConfigurationError: when it may be either, or neither."""
     content = brace.content or ""
     in_words = brace.before.count('"') % 2 == 1
-    if not content.strip() and is_document and (not in_words or brace.before.endswith('"')):
-        return False
     if _JSON_MEMBER.match(content):
         return False
+    if not content.strip() and is_document and (not in_words or brace.before.endswith('"')):
+        return False
     if not content.strip() or _FORMAT.match(content):
-        raise _no_name(argument, text)
+        raise _no_name(argument, text, _DOUBLED)
     if _is_spaced(content):
         return False
     if not is_document or in_words:
         if not _is_name(content):
-            raise _no_name(argument, text)
+            raise _no_name(argument, text, _DOUBLED)
         return True
-    if _is_selection(brace):
-        if content.isidentifier() and _NAME_OR_CALL.search(brace.before):
-            raise _either(argument, text, content)
-        return False
-    return _is_name(content)
+    if not _is_selection(brace):
+        return _is_name(content)
+    if content.isidentifier() and _ends_name(brace.before):
+        raise _either(argument, text, content)
+    return False
 
 
 def _is_name(content: str) -> bool:
@@ -157,20 +156,25 @@ def _is_spaced(content: str) -> bool:
 
 def _is_selection(brace: _Brace) -> bool:
     """Tell a place where a selection of GraphQL may stand: after a name or arguments, in no words in quotes."""
-    return brace.before.count('"') % 2 == 0 and bool(_BEFORE_A_SELECTION.search(brace.before))
+    before = brace.before.rstrip()
+    return brace.before.count('"') % 2 == 0 and (_ends_name(before) or before.endswith("..."))
 
 
-def _no_name(argument: str, text: str) -> ConfigurationError:
+def _ends_name(before: str) -> bool:
+    """Tell whether a text ends with a name, or with the arguments of one."""
+    return before[-1:].isalnum() or before.endswith(("_", ")"))
+
+
+def _no_name(argument: str, text: str, more: str = "") -> ConfigurationError:
     return ConfigurationError(
         f"{argument}={text!r}: a placeholder is just a column's name, such as {{id}}; a column whose name has "
-        "one of . [ ] ! : needs an alias, and a value is shaped, in the SQL. A brace that is text is written {{ or }}."
+        f"one of . [ ] ! : needs an alias, and a value is shaped, in the SQL.{more}"
     )
 
 
 def _alone(argument: str, text: str, brace: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{argument}={text!r}: a single {brace!r} is left over; write placeholders as {{column}}, and double all "
-        "braces that are text: {{ and }}."
+        f"{argument}={text!r}: a single {brace!r} is left over; write placeholders as {{column}}.{_DOUBLED}"
     )
 
 

@@ -86,6 +86,12 @@ def test_a_body_is_filled_and_a_placeholder_that_stands_alone_keeps_its_type(bui
     assert build(**search(body=body)).body == encoded
 
 
+def test_a_body_that_is_a_text_is_json_or_graphql_as_it_stands(build):
+    text = '{"query": "query($id: ID!) { user(id: $id) { name } }", "variables": {"id": {id}}}'
+    request = build(**search(body=text, body_format="text"))
+    assert request.body == text.replace("{id}", "7").encode()
+
+
 @pytest.mark.parametrize(
     ("page", "query", "body", "made"),
     [

@@ -86,7 +86,7 @@ def test_each_row_is_a_mutation_and_errors_in_a_200_are_failures(recipes, graphq
     assert "a value of -1 is out of range" in letter["response_excerpt"]
 
 
-def test_a_document_in_the_query_and_in_text_needs_no_doubling(recipes, connect):
+def test_a_document_in_the_query_needs_no_doubling(recipes):
     from airflow_async_rest.hooks.rest import AsyncRestHook
 
     def fetched(**arguments):
@@ -100,6 +100,3 @@ def test_a_document_in_the_query_and_in_text_needs_no_doubling(recipes, connect)
     assert (
         fetched(query={"query": "query($id: ID!) { person(id: $id) { name } }", "variables": '{"id": {id}}'}) == names
     )
-    text = '{"query": "query($id: ID!) { person(id: $id) { name } }", "variables": {"id": {id}}}'
-    headers = {"Content-Type": "application/json"}
-    assert fetched(method="POST", body=text, body_format="text", headers=headers) == names
