@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.templates import parse_text
+from airflow_async_rest.core.templates import parse_template, parse_text
 
 ROW = {"id": 7, "name": "Ada", "a b": 1, "table": "users", "user_ids": [1]}
 
@@ -155,3 +157,21 @@ def test_braces_that_are_neither_text_nor_a_placeholder_are_refused_by_name(text
 )
 def test_what_is_text_but_could_be_a_column_is_known(text, kept):
     assert parse_text("query", text).kept == kept
+
+
+PIECES = ["{", "}", "{{", "}}", "a", " ", '"', "(", ")", ":", ",", "[", "]", "{a}", "{a b}"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_what_is_written_with_doubled_braces_means_what_it_did(text):
+    try:
+        parts = parse_template("query", text)
+    except ConfigurationError:
+        assume(False)
+    assume(all(name is None or name == name.strip() for _, name in parts))
+    row = {"a": "<A>", "a b": "<A B>"}
+    before, now = (
+        "".join(literal + row.get(name, f"<{name}>") * (name is not None) for literal, name in some)
+        for some in (parts, parse_text("query", text).parts)
+    )
+    assert now == before
