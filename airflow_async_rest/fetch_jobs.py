@@ -159,7 +159,9 @@ def _fetch_job(
             ),
             loader=loader,
         ),
-        source=RowSource(chunks, whole_row_is_key=True, asked_for=asked_for, kept=builder.kept, redact=settings.redact),
+        source=RowSource(
+            chunks, whole_row_is_key=True, asked_for=asked_for, in_braces=builder.in_braces, redact=settings.redact
+        ),
         expected=expected,
         target=f"Fetching {method} {asking.endpoint}{where_to} from",
         about=window.texts() if window else {"window_start": None, "window_end": None},
@@ -171,7 +173,7 @@ def _fetch_job(
 
 def _tell_of_texts(builder: FetchRequestBuilder, log: Log) -> None:
     """Say what is in braces and no placeholder, where it could be a misspelt one."""
-    for argument, texts in builder.kept.items():
+    for argument, texts in builder.in_braces.items():
         if names := ", ".join(f"{{{text}}}" for text in texts if [text] == text.split()):
             log.info("%s: %s is sent as text, as JSON and GraphQL have it, and is no column.", argument, names)
 

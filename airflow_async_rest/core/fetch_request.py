@@ -70,10 +70,10 @@ class FetchRequestBuilder:
         return {"endpoint": self._endpoint.columns, **asked_for}
 
     @property
-    def kept(self) -> dict[str, tuple[str, ...]]:
+    def in_braces(self) -> dict[str, tuple[str, ...]]:
         """What is text in each argument, in braces, and would be a placeholder if an item had it."""
         texts = {"query": self._query.texts, "body": self._body.texts}
-        return {argument: _unique(name for text in some for name in text.kept) for argument, some in texts.items()}
+        return {argument: _unique(name for text in some for name in text.in_braces) for argument, some in texts.items()}
 
     def build(self, item: Item, page: Page, after: Request | None = None) -> Request:
         """Build the request for a page of an item.

@@ -104,7 +104,7 @@ class RowSource:
     :param key: columns that identify a row; without any, its position does.
     :param whole_row_is_key: whether all columns together do.
     :param asked_for: argument -> columns that the rows must have for it; of several names together, one.
-    :param kept: argument -> what is text there, in braces: a column of that name may have been meant.
+    :param in_braces: argument -> what is text there, in braces: a column of that name may have been meant.
     :param transform: the author's function: row -> payload, or None to skip the row.
     :param redact: takes secrets out of what ``transform`` raises.
     :param repeated: is told every row's key.
@@ -117,7 +117,7 @@ class RowSource:
         key: tuple[str, ...] = (),
         whole_row_is_key: bool = False,
         asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] | None = None,
-        kept: Mapping[str, Sequence[str]] | None = None,
+        in_braces: Mapping[str, Sequence[str]] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         redact: Callable[[str], str] = str,
         repeated: RepeatedKeys | None = None,
@@ -127,7 +127,7 @@ class RowSource:
         self._key = key
         self._whole_row_is_key = whole_row_is_key
         self._asked_for = {**(asked_for or {}), "key": key}
-        self._kept = kept or {}
+        self._in_braces = in_braces or {}
         self._transform = transform
         self._redact = redact
         self._repeated = repeated
@@ -184,9 +184,9 @@ class RowSource:
                 raise ConfigurationError(
                     f"{argument} names the column {missing[0][0]!r}, which the rows do not have; they have: "
                     f"{', '.join(map(str, row))}."
-                    + (f" As a text, write {{{{{missing[0][0]}}}}}." if argument in self._kept else "")
+                    + (f" As a text, write {{{{{missing[0][0]}}}}}." if argument in self._in_braces else "")
                 )
-        for argument, texts in self._kept.items():
+        for argument, texts in self._in_braces.items():
             if meant := next((text for text in texts if text in row), None):
                 raise ConfigurationError(
                     f"{argument} has {meant!r} in braces that are text there, and the rows have such a column: write "

@@ -25,11 +25,11 @@ class Text(NamedTuple):
     """A text of ``query`` or ``body``, read.
 
     :param parts: literals, each with the column that follows it, or None.
-    :param kept: what stands in single braces that are text, where a column of that name may have been meant.
+    :param in_braces: what stands in single braces that are text, where a column of that name may have been meant.
     """
 
     parts: Parts
-    kept: tuple[str, ...]
+    in_braces: tuple[str, ...]
 
 
 class _Brace(NamedTuple):
@@ -75,7 +75,7 @@ def parse_text(argument: str, text: str) -> Text:
     braces = list(_scan(argument, text))
     is_document = _is_document(text, braces)
     parts: Parts = []
-    kept: list[str] = []
+    in_braces: list[str] = []
     literal, end = "", 0
     for brace in braces:
         literal, end = literal + text[end : brace.start], brace.end
@@ -85,10 +85,10 @@ def parse_text(argument: str, text: str) -> Text:
             continue
         literal += brace.text
         if brace.content is not None and not (is_document and _is_spaced(brace.content) and _is_selection(brace)):
-            kept += [brace.content, brace.content.strip()]
+            in_braces += [brace.content, brace.content.strip()]
     if literal + text[end:]:
         parts.append((literal + text[end:], None))
-    return Text(parts, tuple(dict.fromkeys(filter(_is_name, kept))))
+    return Text(parts, tuple(dict.fromkeys(filter(_is_name, in_braces))))
 
 
 def _scan(argument: str, text: str) -> Iterator[_Brace]:

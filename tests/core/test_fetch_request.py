@@ -233,9 +233,9 @@ def test_the_columns_that_are_asked_for_are_known_before_the_first_request():
 
 def test_what_is_text_and_could_be_a_column_is_known_before_the_first_request():
     made = builder(method="POST", query={"b": ["{ v }", "{ a {b} }"]}, body={"e": ["{ f {g} }", {"h": "{ f {g} }"}]})
-    assert made.kept == {"query": (" v ", "v", "b"), "body": ("g",)}
+    assert made.in_braces == {"query": (" v ", "v", "b"), "body": ("g",)}
     assert made.columns == {"endpoint": ("id",), "query": (), "body": ()}
-    assert builder(method="POST", body=lambda item: item).kept == {"query": (), "body": ()}
+    assert builder(method="POST", body=lambda item: item).in_braces == {"query": (), "body": ()}
 
 
 def test_the_same_page_of_the_same_item_has_the_same_key(build, item_of):

@@ -143,7 +143,7 @@ def test_braces_that_are_neither_text_nor_a_placeholder_are_refused_by_name(text
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "in_braces"),
     [
         ("{ users { id } }", ()),
         ("{ users {id} }", ("id",)),
@@ -155,8 +155,8 @@ def test_braces_that_are_neither_text_nor_a_placeholder_are_refused_by_name(text
         ('{"id":7}', ()),
     ],
 )
-def test_what_is_text_but_could_be_a_column_is_known(text, kept):
-    assert parse_text("query", text).kept == kept
+def test_what_is_text_but_could_be_a_column_is_known(text, in_braces):
+    assert parse_text("query", text).in_braces == in_braces
 
 
 PIECES = ["{", "}", "{{", "}}", "a", " ", '"', "(", ")", ":", ",", "[", "]", "{a}", "{a b}"]
