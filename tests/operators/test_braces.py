@@ -55,4 +55,5 @@ def test_the_columns_of_a_query_without_rows_are_known_too(places, postgres, con
     state, error = run_try(rest_to_sql(**none, query={"q": "{ users {id} }"}), supervisor)
     assert state == "failed"
     assert "query has 'id' in braces that are text there" in str(error)
-    assert run_try(rest_to_sql(**none, query={"q": "{ users { id } }"}), supervisor)[0] == "success"
+    well = {"q": "{ users { id } }", "where": '{"where":{"id":{id}}}'}
+    assert run_try(rest_to_sql(**none, query=well), supervisor)[0] == "success"

@@ -1,6 +1,6 @@
 // A GraphQL server, whose engine and HTTP others wrote: people in pages, and readings that are stored. It prints its port.
 const http = require("node:http");
-const { buildSchema } = require("graphql");
+const { GraphQLError, buildSchema } = require("graphql");
 const { createHandler } = require("graphql-http/lib/use/http");
 
 const schema = buildSchema(`
@@ -14,6 +14,7 @@ const schema = buildSchema(`
 `);
 const people = Array.from({ length: 50 }, (_, n) => ({ id: `${n}`, name: `person {${n}}`, team: ["red", "blue"][n % 2] }));
 const readings = new Map();
+const throttled = new Set();
 
 const rootValue = {
   person: ({ id }) => people.find((person) => person.id === id),
@@ -27,6 +28,10 @@ const rootValue = {
   readings: () => [...readings.values()],
   storeReading: ({ reading }) => {
     if (reading.value < 0) throw new Error(`a value of ${reading.value} is out of range`);
+    if (reading.value > 40 && !throttled.has(reading.id)) {
+      throttled.add(reading.id);
+      throw new GraphQLError("too fast", { extensions: { code: "THROTTLED" } });
+    }
     readings.set(reading.id, reading);
     return reading;
   },
