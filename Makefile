@@ -23,7 +23,7 @@ test: lint fast peers
 	$(BIN)/python -m pytest --ignore=tests/core -m "not release" $(AT_ONCE)
 
 # What is slow by nature: the wheel, many kills, memory, a search for secrets in all that is left behind.
-release-test: $(INSTALLED)
+release-test: peers
 	$(BIN)/python -m pytest -m release $(AT_ONCE)
 
 # The engine alone, without Airflow: 25 seconds on two cores.
@@ -52,13 +52,13 @@ $(VENV)/pythons/%/.installed: pyproject.toml constraints.txt | $(INSTALLED)
 	$(BIN)/python -m pip --python $(@D)/bin/python install -q -r $(@D)/requirements.txt -c constraints.txt
 	touch $@
 
-# A mock server that others wrote, for one test; where there is no Node.js, that test is skipped.
-MOCKOON := 9.9.0
-PEER := $(VENV)/peers/.mockoon-$(MOCKOON)
+# Servers that others wrote, for a few tests; where there is no Node.js, those are skipped.
+PEERS := @mockoon/cli@9.9.0 graphql@16.15.0 graphql-http@1.22.4 json-server@0.17.4
+PEERS_INSTALLED := $(VENV)/peers/.installed-$(firstword $(shell echo "$(PEERS)" | cksum))
 peers: $(INSTALLED)
-	@if ! test -e $(PEER) && command -v npm > /dev/null; then \
+	@if ! test -e $(PEERS_INSTALLED) && command -v npm > /dev/null; then \
 	  npm install --prefix $(VENV)/peers --no-package-lock --no-save --no-audit --no-fund --loglevel=error \
-	    @mockoon/cli@$(MOCKOON) && touch $(PEER) || echo "Mockoon could not be installed: its test will be skipped"; fi
+	    $(PEERS) && touch $(PEERS_INSTALLED) || echo "$(PEERS) could not be installed: their tests will be skipped"; fi
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

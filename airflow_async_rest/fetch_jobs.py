@@ -141,6 +141,7 @@ def _fetch_job(
         below=pages.below,
     )
     asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
+    _tell_of_texts(builder, log)
     uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     return make_job(
         hook,
@@ -164,7 +165,9 @@ def _fetch_job(
             ),
             loader=loader,
         ),
-        source=RowSource(chunks, whole_row_is_key=True, asked_for=asked_for, redact=settings.redact),
+        source=RowSource(
+            chunks, whole_row_is_key=True, asked_for=asked_for, in_braces=builder.in_braces, redact=settings.redact
+        ),
         expected=expected,
         target=f"Fetching {method} {asking.endpoint}{where_to} from",
         about=window.texts() if window else {"window_start": None, "window_end": None},
@@ -172,6 +175,13 @@ def _fetch_job(
         folder_uri=uri,
         fingerprint=fingerprint(*source_parts, span, method, _what_is_asked(asking)) if source_parts else None,
     )
+
+
+def _tell_of_texts(builder: FetchRequestBuilder, log: Log) -> None:
+    """Say what is in braces and no placeholder, where it could be a misspelt one."""
+    for argument, texts in builder.in_braces.items():
+        if names := ", ".join(f"{{{text}}}" for text in texts if [text] == text.split()):
+            log.info("%s: %s is sent as text, as JSON and GraphQL have it, and is no column.", argument, names)
 
 
 def _what_is_asked(asking: Asking) -> list[Any]:

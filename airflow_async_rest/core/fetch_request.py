@@ -14,7 +14,8 @@ from airflow_async_rest.core.errors import AnswerError, ConfigurationError, Enco
 from airflow_async_rest.core.models import Item, Request
 from airflow_async_rest.core.pages.body import with_parameters
 from airflow_async_rest.core.pages.page import BODY, Page
-from airflow_async_rest.core.request import EndpointTemplate, Identity, idempotency_key, parse_template, text_value
+from airflow_async_rest.core.request import EndpointTemplate, Identity, idempotency_key, text_value
+from airflow_async_rest.core.templates import Text, parse_text
 
 Row = Mapping[str, Any]
 Body = Mapping[str, Any] | list[Any] | str | Callable[[dict[str, Any]], Any] | None
@@ -75,7 +76,14 @@ class FetchRequestBuilder:
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
         """The columns that each argument asks of an item."""
-        return {"endpoint": self._endpoint.columns, "query": self._query.columns, "body": self._body.columns}
+        asked_for = {"query": _columns(self._query.texts), "body": _columns(self._body.texts)}
+        return {"endpoint": self._endpoint.columns, **asked_for}
+
+    @property
+    def in_braces(self) -> dict[str, tuple[str, ...]]:
+        """What is text in each argument, in braces, and would be a placeholder if an item had it."""
+        texts = {"query": self._query.texts, "body": self._body.texts}
+        return {argument: _unique(name for text in some for name in text.in_braces) for argument, some in texts.items()}
 
     def build(self, item: Item, page: Page, after: str = "") -> Request:
         """Build the request for a page of an item.
@@ -128,26 +136,19 @@ class _Query:
     def __init__(self, query: Any) -> None:
         if query is not None and not isinstance(query, Mapping):
             raise ConfigurationError(f"query={query!r}: write a dict such as {{'id': '{{id}}'}}.")
-        self._parameters: list[tuple[str, list[tuple[str, str | None]]]] = []
+        self._parameters: list[tuple[str, Text]] = []
         for name, value in (query or {}).items():
             if not isinstance(name, str) or not name:
                 raise ConfigurationError(f"query: {name!r} is no name of a parameter; write a text.")
             for one in value if isinstance(value, list | tuple) else [value]:
                 if one is not None:
-                    self._parameters.append((name, parse_template("query", _plain(name, one))))
+                    self._parameters.append((name, parse_text("query", _plain(name, one))))
         self.names = frozenset(query or ())
-        self.columns = _names(part for _, parts in self._parameters for part in parts)
+        self.texts = [text for _, text in self._parameters]
 
     def render(self, row: Row, page: Mapping[str, Any]) -> str:
         """Fill in a row's values, and a page's, which replace parameters of the same name."""
-        pairs = [
-            (
-                name,
-                "".join(literal + (text_value(column, row) if column is not None else "") for literal, column in parts),
-            )
-            for name, parts in self._parameters
-            if name not in page
-        ]
+        pairs = [(name, _render(text, row)) for name, text in self._parameters if name not in page]
         pairs += [(name, text_value(name, page)) for name in page]
         return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
 
@@ -187,7 +188,7 @@ class _Body:
             )
         self._function = body if callable(body) else None
         self._template = None if body is None or callable(body) else _compile(body)
-        self.columns = _names(_parts_in(self._template))
+        self.texts = list(_texts_in(self._template))
 
     def render(self, row: Row, page: Mapping[str, Any]) -> Any:
         """Make the payload; None for none."""
@@ -205,37 +206,39 @@ class _Body:
         return {**(payload or {}), **page}
 
 
-class _Text(list[tuple[str, str | None]]):
-    """A text with placeholders, within a body."""
-
-
 def _compile(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _compile(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_compile(entry) for entry in value]
-    return _Text(parse_template("body", value)) if isinstance(value, str) else value
+    return parse_text("body", value) if isinstance(value, str) else value
 
 
 def _fill(value: Any, row: Row) -> Any:
     if isinstance(value, dict):
         return {name: _fill(entry, row) for name, entry in value.items()}
-    if not isinstance(value, _Text):
+    if not isinstance(value, Text):
         return [_fill(entry, row) for entry in value] if isinstance(value, list) else value
-    if len(value) == 1 and value[0][0] == "" and value[0][1] is not None:
-        return row.get(value[0][1])
-    return "".join(literal + (text_value(column, row) if column is not None else "") for literal, column in value)
+    if len(value.parts) == 1 and value.parts[0][0] == "" and value.parts[0][1] is not None:
+        return row.get(value.parts[0][1])
+    return _render(value, row)
 
 
-def _parts_in(value: Any) -> Iterable[tuple[str, str | None]]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, _Text):
-        yield from value
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _parts_in(entry)
+def _render(text: Text, row: Row) -> str:
+    return "".join(literal + (text_value(name, row) if name is not None else "") for literal, name in text.parts)
 
 
-def _names(parts: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for _, name in parts if name is not None))
+def _texts_in(value: Any) -> Iterable[Text]:
+    if isinstance(value, Text):
+        yield value
+    elif isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(entry)
+
+
+def _columns(texts: Iterable[Text]) -> tuple[str, ...]:
+    return _unique(name for text in texts for _, name in text.parts if name is not None)
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

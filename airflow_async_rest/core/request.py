@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
-from string import Formatter
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -19,6 +18,7 @@ from airflow_async_rest.core.encoding import IP_TYPES, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.foreign_values import ValueText, decimal_text, is_missing, plain_value
 from airflow_async_rest.core.models import Item, Request
+from airflow_async_rest.core.templates import parse_template
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 _TYPES_OF_ONE_TEXT = (str, int, float, UUID, *IP_TYPES)
@@ -94,26 +94,6 @@ def _check_literals(endpoint: str, parts: Iterable[tuple[str, str | None]]) -> N
 def _leaves(path: str) -> bool:
     """Tell whether a path has a segment that means another place."""
     return any(segment in {".", ".."} for segment in path.partition("?")[0].split("/"))
-
-
-def parse_template(argument: str, text: str) -> list[tuple[str, str | None]]:
-    """Read a text with ``{column}`` placeholders. :return: literals, each with the column that follows it, or None.
-
-    :raises ConfigurationError: when it cannot be read; names the argument.
-    """
-    try:
-        parts = list(Formatter().parse(text))
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{argument}={text!r}: {error}; write placeholders as {{column}}, a literal brace as {{{{."
-        ) from None
-    for _, name, spec, conversion in parts:
-        if name is not None and (not name or spec or conversion or set(name) & set(".[]")):
-            raise ConfigurationError(
-                f"{argument}={text!r}: a placeholder is just a column's name, such as {{id}}; a column whose name has "
-                "one of . [ ] ! : needs an alias, and a value is shaped, in the SQL."
-            )
-    return [(literal, name) for literal, name, _, _ in parts]
 
 
 def _encode_value(name: str, row: Mapping[str, Any]) -> str:

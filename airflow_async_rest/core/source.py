@@ -104,6 +104,7 @@ class RowSource:
     :param key: columns that identify a row; without any, its position does.
     :param whole_row_is_key: whether all columns together do.
     :param asked_for: argument -> columns that the rows must have for it; of several names together, one.
+    :param in_braces: argument -> what is text there, in braces: a column of that name may have been meant.
     :param transform: the author's function: row -> payload, or None to skip the row.
     :param redact: takes secrets out of what ``transform`` raises.
     :param repeated: is told every row's key.
@@ -116,6 +117,7 @@ class RowSource:
         key: tuple[str, ...] = (),
         whole_row_is_key: bool = False,
         asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] | None = None,
+        in_braces: Mapping[str, Sequence[str]] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         redact: Callable[[str], str] = str,
         repeated: RepeatedKeys | None = None,
@@ -125,6 +127,7 @@ class RowSource:
         self._key = key
         self._whole_row_is_key = whole_row_is_key
         self._asked_for = {**(asked_for or {}), "key": key}
+        self._in_braces = in_braces or {}
         self._transform = transform
         self._redact = redact
         self._repeated = repeated
@@ -136,7 +139,7 @@ class RowSource:
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item] | None, None, None]:
         """Give a list of items for each chunk; see :class:`Source`.
 
-        :raises ConfigurationError: when the rows lack a column that the key or the endpoint names.
+        :raises ConfigurationError: when the rows lack a column that an argument names, or have one that it may mean.
         """
         index = 0
         passed = PassedRows(resume, on_digest, reads_again=self._reads_again) if resume else None
@@ -181,6 +184,13 @@ class RowSource:
                 raise ConfigurationError(
                     f"{argument} names the column {missing[0][0]!r}, which the rows do not have; they have: "
                     f"{', '.join(map(str, row))}."
+                    + (f" As a text, write {{{{{missing[0][0]}}}}}." if argument in self._in_braces else "")
+                )
+        for argument, texts in self._in_braces.items():
+            if meant := next((text for text in texts if text in row), None):
+                raise ConfigurationError(
+                    f"{argument} has {meant!r} in braces that are text there, and the rows have such a column: write "
+                    f"{{{{{meant}}}}} for the text; for the column {{{meant}}}, and double the braces around it."
                 )
 
     def _make(self, first: int, chunk: Sequence[Row]) -> list[Item]:

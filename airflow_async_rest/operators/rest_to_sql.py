@@ -47,8 +47,8 @@ class RestToSqlOperator(TextKeepingOperator):
         Required. (templated)
     :param method: default GET. With POST, for search APIs, ``body`` is sent.
     :param headers: sent with every request, over the connection's. Default: none. (templated)
-    :param query: parameters of the query string, with placeholders; a list makes one come several times, None leaves
-        it out. Default: none. (templated)
+    :param query: parameters of the query string, with placeholders, also in texts that are JSON or GraphQL; a list
+        makes one come several times, None leaves it out. Default: none. (templated)
     :param body: of a POST: JSON, or a text, with placeholders, of which one that stands alone keeps its type; or a
         function: item -> payload. Default: none. (templated)
     :param paginate: ``LinkPages()``, ``CursorPages(...)``, ``NumberedPages(...)`` or ``OffsetPages(...)``; or

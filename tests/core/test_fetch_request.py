@@ -58,6 +58,8 @@ def search(**parts) -> dict:
         ("things", {"at": "{at}", "yes": "{yes}", "n": "{n}"}, "things?at=2026-11-01T00%3A00%3A00%2B00%3A00&yes=true&n=1.50"),
         ("things", {"id": ["{id}", 8, None], "none": None}, "things?id=7&id=8"),
         ("things", {"t": True, "f": 1.5, "brace": "{{x}}", "b{id}": "{{"}, "things?t=true&f=1.5&brace=%7Bx%7D&b%7Bid%7D=%7B"),
+        ("things", {"where": '{"id":{"in":[{id}]}}'}, "things?where=%7B%22id%22%3A%7B%22in%22%3A%5B7%5D%7D%7D"),
+        ("things", {"query": "{ a { id } }"}, "things?query=%7B%20a%20%7B%20id%20%7D%20%7D"),
         ("things", {}, "things?"),
     ],
 )  # fmt: skip
@@ -75,6 +77,8 @@ def test_endpoint_and_query_are_filled_with_the_items_values(build, endpoint, qu
         ({"none": "{none}", "yes": "{yes}", "exact": "{n}", "brace": "{{id}}"},
          b'{"none":null,"yes":true,"exact":1.50,"brace":"{id}"}'),
         (["{id}", "{name}"], '[7,"a&b č"]'.encode()),
+        ({"query": "query($id: ID!) { user(id: $id) { name } }", "variables": {"id": "{id}"}},
+         b'{"query":"query($id: ID!) { user(id: $id) { name } }","variables":{"id":7}}'),
         (lambda item: {"twice": item["id"] * 2}, b'{"twice":14}'),
         (lambda item: None, None),
         (None, None),
@@ -82,6 +86,12 @@ def test_endpoint_and_query_are_filled_with_the_items_values(build, endpoint, qu
 )  # fmt: skip
 def test_a_body_is_filled_and_a_placeholder_that_stands_alone_keeps_its_type(build, body, encoded):
     assert build(**search(body=body)).body == encoded
+
+
+def test_a_body_that_is_a_text_is_json_or_graphql_as_it_stands(build):
+    text = '{"query": "query($id: ID!) { user(id: $id) { name } }", "variables": {"id": {id}}}'
+    request = build(**search(body=text, body_format="text"))
+    assert request.body == text.replace("{id}", "7").encode()
 
 
 @pytest.mark.parametrize(
@@ -318,6 +328,8 @@ def test_a_page_that_goes_into_a_body_without_names_is_an_error(build):
         (search(body="text"), "body='text': write a dict"),
         (search(body=5), "body=5: write a dict"),
         (search(body={"a": ["{x!r}"]}), "body='{x!r}'"),
+        ({"query": {"a": "{users{id}}"}}, "query='{users{id}}': {id} right after a name"),
+        (search(body={"a": [{"b": "{ user(id: 7){id} }"}]}), "write the selection as { id } or {{id}}"),
     ],
 )
 def test_what_cannot_be_a_request_is_said_early(parts, text):
@@ -332,6 +344,13 @@ def test_the_columns_that_are_asked_for_are_known_before_the_first_request():
     )
     assert made.columns == {"endpoint": ("id",), "query": ("b", "c"), "body": ("f", "id")}
     assert builder(method="POST", body=lambda item: item).columns["body"] == ()
+
+
+def test_what_is_text_and_could_be_a_column_is_known_before_the_first_request():
+    made = builder(method="POST", query={"b": ["{ v }", "{ a {b} }"]}, body={"e": ["{ f {g} }", {"h": "{ f {g} }"}]})
+    assert made.in_braces == {"query": (" v ", "v", "b"), "body": ("g",)}
+    assert made.columns == {"endpoint": ("id",), "query": (), "body": ()}
+    assert builder(method="POST", body=lambda item: item).in_braces == {"query": (), "body": ()}
 
 
 def test_the_same_page_of_the_same_item_has_the_same_key(build, item_of):

@@ -1,7 +1,6 @@
 """A mock server that others wrote, with routes of ours: the inventory of each type and id, after 200 ms."""
 
 import json
-import shutil
 import socket
 import subprocess
 from collections import Counter
@@ -9,18 +8,17 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from checkout import REPOSITORY, skip_or_fail
+from node_peers import MODULES, need_peer
 
 ROUTES = Path(__file__).with_name("inventory.mockoon.json")
-COMMAND = REPOSITORY / ".venv" / "peers" / "node_modules" / ".bin" / "mockoon-cli"
+COMMAND = MODULES / ".bin" / "mockoon-cli"
 LATENCY_MS = 200
 
 
 @pytest.fixture(scope="module")
 def mockoon():
     """The server, until the tests of this file have ended; gives its URL."""
-    if shutil.which("node") is None or not COMMAND.exists():
-        skip_or_fail("needs Node.js, and Mockoon's command line: 'make peers' installs it")
+    need_peer("@mockoon/cli")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     options = ["--hostname", "127.0.0.1", "--port", str(port), "--disable-log-to-file", "--disable-admin-api"]

@@ -1,0 +1,185 @@
+"""Text with ``{column}`` placeholders -> its parts; in a query or a body also among the braces of JSON and GraphQL."""
+
+import re
+from collections.abc import Iterator
+from string import Formatter
+from typing import NamedTuple
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+Parts = list[tuple[str, str | None]]
+
+_TOKEN = re.compile(r"\{\{|\{(?P<content>[^{}]*)\}|[{}]")
+_NOT_IN_NAMES = set(".[]!:")
+_JSON_MEMBER = re.compile(r'\s*\\*"[^"]*"\s*:')
+_OPERATION = re.compile(
+    r"\s*(?:(?:query|mutation|subscription)\b(?:\s+\w+)?|fragment\s+\w+\s+on\s+\w+)\s*(?:[(@][^{}]*)?\{"
+)
+_BRACKETS = re.compile(r"[\[\]{},\s]*")
+# What str.format reads and neither JSON nor GraphQL has: an attribute, an element, a conversion, a format.
+_FORMAT = re.compile(r"\s*\w+\s*(?:\.\w|!|\[|:\s*[<>^=%.])")
+_DOUBLED = " Braces that are text may all be doubled: {{ and }}."
+
+
+class Text(NamedTuple):
+    """A text of ``query`` or ``body``, read.
+
+    :param parts: literals, each with the column that follows it, or None.
+    :param in_braces: what stands in single braces that are text, where a column of that name may have been meant.
+    """
+
+    parts: Parts
+    in_braces: tuple[str, ...]
+
+
+class _Brace(NamedTuple):
+    """A token of a text.
+
+    :param text: as it is sent, unless it is a placeholder.
+    :param content: what is between the braces of an innermost pair; None for a brace of another kind.
+    :param before: all that is before it, from the brace on that encloses it.
+    """
+
+    start: int
+    end: int
+    text: str
+    content: str | None
+    before: str
+
+
+def parse_template(argument: str, text: str) -> Parts:
+    """Read a text in which all single braces are placeholders' own.
+
+    :return: literals, each with the column that follows it, or None.
+    :raises ConfigurationError: when it cannot be read; names the argument.
+    """
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{argument}={text!r}: {error}; write placeholders as {{column}}, a literal brace as {{{{."
+        ) from None
+    if any(name is not None and (spec or conversion or not _is_name(name)) for _, name, spec, conversion in parts):
+        raise _no_name(argument, text)
+    return [(literal, name) for literal, name, _, _ in parts]
+
+
+def parse_text(argument: str, text: str) -> Text:
+    """Read a text that may be JSON or GraphQL, whose own braces need no doubling.
+
+    ``{name}`` is a placeholder. Text are the braces around others, those of JSON's objects, ``{ name }`` with spaces,
+    and in a text with such braces what GraphQL takes for a selection (``users {id}``) or an object (``{id: 7}``).
+
+    :raises ConfigurationError: when it cannot be read, or may mean either; names the argument.
+    """
+    braces = list(_scan(argument, text))
+    is_document = _is_document(text, braces)
+    parts: Parts = []
+    in_braces: list[str] = []
+    literal, end = "", 0
+    for brace in braces:
+        literal, end = literal + text[end : brace.start], brace.end
+        if brace.content is not None and _is_placeholder(argument, text, brace, is_document=is_document):
+            parts.append((literal, brace.content))
+            literal = ""
+            continue
+        literal += brace.text
+        if brace.content is not None and not (is_document and _is_spaced(brace.content) and _is_selection(brace)):
+            in_braces += [brace.content, brace.content.strip()]
+    if literal + text[end:]:
+        parts.append((literal + text[end:], None))
+    return Text(parts, tuple(dict.fromkeys(filter(_is_name, in_braces))))
+
+
+def _scan(argument: str, text: str) -> Iterator[_Brace]:
+    """Yield the braces of a text. Two that close are one of the text where the last that opened were two."""
+    opened: list[tuple[int, bool]] = []
+    end = 0
+    while match := _TOKEN.search(text, end):
+        start, end = match.span()
+        found, content = match[0], match["content"]
+        before = text[opened[-1][0] + 1 if opened else 0 : start]
+        if found == "}":
+            is_double = text.startswith("}}", start) and (not opened or opened[-1][1])
+            while opened and opened[-1][1] and not is_double:
+                opened.pop()
+            if not opened and not is_double:
+                raise _alone(argument, text, found)
+            del opened[-1:]
+            end += is_double
+        elif content is None:
+            opened.append((end - 1, found == "{{"))
+        yield _Brace(start, end, text[start:end] if content is not None else found[0], content, before)
+    if not all(is_double for _, is_double in opened):
+        raise _alone(argument, text, "{")
+
+
+def _is_document(text: str, braces: list[_Brace]) -> bool:
+    """Tell JSON and GraphQL: by single braces around others, an object, or how an operation begins."""
+    singles = [brace for brace in braces if brace.content is None and brace.end - brace.start == 1]
+    if singles or any(_JSON_MEMBER.match(brace.content) for brace in braces if brace.content):
+        return True
+    has_doubles = any(brace.content is None for brace in braces)
+    return not has_doubles and bool(_OPERATION.match(text) or _BRACKETS.fullmatch(text))
+
+
+def _is_placeholder(argument: str, text: str, brace: _Brace, *, is_document: bool) -> bool:
+    """Tell a placeholder from text in single braces. :raises ConfigurationError: when it may be either, or neither."""
+    content = brace.content or ""
+    in_words = brace.before.count('"') % 2 == 1
+    if _JSON_MEMBER.match(content):
+        return False
+    if not content.strip() and is_document and (not in_words or brace.before.endswith('"')):
+        return False
+    if not content.strip() or _FORMAT.match(content):
+        raise _no_name(argument, text, _DOUBLED)
+    if _is_spaced(content):
+        return False
+    if not is_document or in_words:
+        if not _is_name(content):
+            raise _no_name(argument, text, _DOUBLED)
+        return True
+    if not _is_selection(brace):
+        return _is_name(content)
+    if content.isidentifier() and _ends_name(brace.before):
+        raise _either(argument, text, content)
+    return False
+
+
+def _is_name(content: str) -> bool:
+    return bool(content) and _NOT_IN_NAMES.isdisjoint(content)
+
+
+def _is_spaced(content: str) -> bool:
+    return content != content.strip()
+
+
+def _is_selection(brace: _Brace) -> bool:
+    """Tell a place where a selection of GraphQL may stand: after a name or arguments, in no words in quotes."""
+    before = brace.before.rstrip()
+    return brace.before.count('"') % 2 == 0 and (_ends_name(before) or before.endswith("..."))
+
+
+def _ends_name(before: str) -> bool:
+    """Tell whether a text ends with a name, or with the arguments of one."""
+    return before[-1:].isalnum() or before.endswith(("_", ")"))
+
+
+def _no_name(argument: str, text: str, more: str = "") -> ConfigurationError:
+    return ConfigurationError(
+        f"{argument}={text!r}: a placeholder is just a column's name, such as {{id}}; a column whose name has "
+        f"one of . [ ] ! : needs an alias, and a value is shaped, in the SQL.{more}"
+    )
+
+
+def _alone(argument: str, text: str, brace: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{argument}={text!r}: a single {brace!r} is left over; write placeholders as {{column}}.{_DOUBLED}"
+    )
+
+
+def _either(argument: str, text: str, name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{argument}={text!r}: {{{name}}} right after a name or a ')' may be a selection of GraphQL or a column: write "
+        f"the selection as {{ {name} }} or {{{{{name}}}}}; for the column, double all other braces."
+    )
