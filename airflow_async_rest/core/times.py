@@ -29,7 +29,9 @@ _HOURS = {
     "PST": -8,
 }
 # A time, and behind it how far its zone is from Greenwich, or the zone's name; in brackets that may follow an offset.
-_OFFSET = re.compile(r"(?P<time>.*:\d\d[\d.,]*)\s*(?:GMT|UTC)?(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?")
+_OFFSET = re.compile(
+    r"(?P<time>.*:\d\d[\d.,]*)\s*(?:(?i:GMT|UTC))?(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?"
+)
 _COMMENT = re.compile(r"\s*\([^()]*\)$")
 _NAMED = re.compile(r"(?P<time>.*\d)\s*(?:\[(?P<bracketed>[\w/+-]+)\]|(?<=[\d\s])(?P<name>[A-Za-z][\w/+-]*))")
 _MONTH = re.compile(r"[A-Za-z]{3}")

@@ -69,6 +69,10 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "float4": types.Float(),
     "float8": types.Float(),
     "numeric": types.Numeric(),
+    "_json": types.ARRAY(types.JSON()),
+    "_jsonb": types.ARRAY(types.JSON()),
+    "_timestamp": types.ARRAY(types.DateTime(timezone=False)),
+    "_timestamptz": types.ARRAY(types.DateTime(timezone=True)),
 }
 # A text with a zone would lose it in a column without one; so it becomes UTC, which the session is in.
 _STAGED_AS = {"timestamp": "timestamptz", "_timestamp": "timestamptz[]"}

@@ -23,6 +23,8 @@ class Kind(Enum):
 
     JSON = "json"
     ARRAY = "array"
+    TIME_ARRAY = "array of times"
+    JSON_ARRAY = "array of json"
     NAIVE_TIME = "timestamp"
     AWARE_TIME = "timestamp with time zone"
     DATE = "date"
@@ -36,7 +38,6 @@ class Kind(Enum):
 
 _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (types.JSON, Kind.JSON),
-    (types.ARRAY, Kind.ARRAY),
     (types.Date, Kind.DATE),
     (types.Boolean, Kind.BOOLEAN),
     (types.LargeBinary, Kind.BINARY),
@@ -48,9 +49,13 @@ _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (types.Float, Kind.NUMBER),
     (types.String, Kind.TEXT),
 )
+_OF_ELEMENTS = {Kind.JSON: Kind.JSON_ARRAY, Kind.NAIVE_TIME: Kind.TIME_ARRAY, Kind.AWARE_TIME: Kind.TIME_ARRAY}
 _LARGEST_INTEGER = 2**63
+_MOST_DIGITS = 40  # of an integer, in any database
 _DATE_LENGTH = len("2026-07-01")
+_DIGITS_OF_DATES = (len("260701"), len("20260701"))
 _encode = json_encoder()
+_TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
 _NEGATIVE_PARTS = str.maketrans({"P": "P-", "T": "T-"})
 
 
@@ -60,12 +65,27 @@ def kind_of(type_: Any) -> Kind:
         type_ = type_.data_type
     if isinstance(type_, types.DateTime):
         return Kind.AWARE_TIME if type_.timezone else Kind.NAIVE_TIME
+    if isinstance(type_, types.ARRAY):
+        return _OF_ELEMENTS.get(kind_of(type_.item_type), Kind.ARRAY)
     return next((kind for base, kind in _KINDS if isinstance(type_, base)), Kind.OTHER)
 
 
 def parse_time(value: str) -> datetime | str:
     """Read a time; what is none stays what it is, for the database to refuse or to read."""
     return read_time(value) or value
+
+
+def check_time(value: Any) -> None:
+    """Refuse digits that are no date: PostgreSQL takes 1772430912 for the 12th of September of the year 177243.
+
+    :raises EncodeError: then.
+    """
+    digits = str(value) if isinstance(value, str | int) else ""
+    if digits.isdecimal() and len(digits) not in _DIGITS_OF_DATES:
+        raise EncodeError(
+            f"{digits} is a number, and no time: where it counts from 1970, a function as rows= can make a time of it, "
+            "as datetime.fromtimestamp(seconds, UTC)"
+        )
 
 
 def naive_utc(value: Any) -> Any:
@@ -84,6 +104,8 @@ def integer(value: Any) -> Any:
     """Give a whole number as such: in JSON, 1.0 may be how a one is written."""
     if isinstance(value, bool):
         return int(value)
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() >= _MOST_DIGITS:
+        return value  # as an int, 1e999999999 would fill the memory
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return int(value)
     return value
@@ -172,7 +194,14 @@ def _binary(value: Any) -> Any:
     return _scalar(value)
 
 
+def _boolean(value: Any) -> Any:
+    """Read the words that PostgreSQL reads: to a database that has no such type they would be texts, and not true."""
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return True if word in _TRUE else False if word in _FALSE else _scalar(value)
+
+
 _CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.BOOLEAN: _boolean,
     Kind.JSON: json_text,
     Kind.NAIVE_TIME: lambda value: _scalar(naive_utc(value)),
     Kind.AWARE_TIME: _time,
@@ -208,8 +237,10 @@ _FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
 def _for_sqlite(value: Any) -> Any:
     """Give times as its own functions write them, and what it has no type for as text.
 
-    :raises EncodeError: for NaN.
+    :raises EncodeError: for NaN, and for what is so large that it would become infinite.
     """
+    if isinstance(value, Decimal) and value.is_finite() and math.isinf(float(value)):
+        raise EncodeError(f"{value} is too large for SQLite, which would take it for infinite")
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, date | time | timedelta | Decimal):

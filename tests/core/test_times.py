@@ -20,6 +20,8 @@ SAME = [
     "Mon, 02 Mar 2026 14:00:00 +0200 (EET)",
     "Mon Mar 02 2026 14:00:00 GMT+0200 (Eastern European Standard Time)",
     "2026-03-02 14:00:00 UTC+2",
+    "2026-03-02T14:00:00 utc+02:00",
+    "2026-03-02 14:00:00Gmt+2",
     "Mon, 02 Mar 2026 12:00:00 GMT",
     "Mon, 2 Mar 2026 07:00:00 EST",
     "02 Mar 2026 14:00:00 EET",

@@ -30,6 +30,8 @@ PRAGUE = timezone(timedelta(hours=2))
         (postgresql.TIMESTAMP(), Kind.NAIVE_TIME),
         (postgresql.JSONB(), Kind.JSON),
         (postgresql.ARRAY(types.Text()), Kind.ARRAY),
+        (postgresql.ARRAY(postgresql.TIMESTAMP()), Kind.TIME_ARRAY),
+        (postgresql.ARRAY(postgresql.JSONB()), Kind.JSON_ARRAY),
         (postgresql.BYTEA(), Kind.BINARY),
         (postgresql.UUID(), Kind.OTHER),
         (postgresql.INTERVAL(), Kind.OTHER),
