@@ -91,6 +91,7 @@ def table_job(
     known = loader.destination.names
     bounds = {"start": window.start, "end": window.end} if window else None
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
+    loader.destination.check_bytes(shape.encoded)
     loader.choose_columns(shape.names)
     return _fetch_job(
         hook,

@@ -31,6 +31,7 @@ class RowShape:
     :param window: what ``window.`` leads into.
     :param texts: those of ``known`` that keep texts: a number there is what the API has written.
     :raises ConfigurationError: when ``columns`` cannot be read, or names one that there cannot be.
+    :ivar encoded: the columns whose values are base64, and become bytes.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class RowShape:
         self._window = window or {}
         self._known = {name: name for name in known} if known is not None else None
         self._folded = {name.lower(): name for name in known or ()}
-        self._encoded: frozenset[str] = frozenset()
+        self.encoded: frozenset[str] = frozenset()
         self._paths = None if columns is None else self._parse(columns)
         self.names = tuple(self._paths) if self._paths is not None else None
         # Told apart once, and not for each answer.
@@ -82,7 +83,7 @@ class RowShape:
                 "of names."
             )
         if isinstance(columns, Mapping):
-            self._encoded = frozenset(
+            self.encoded = frozenset(
                 self._column(name) for name, path in columns.items() if path != _without_base64(path)
             )
         paths = {self._column(name): path for name, path in pairs.items()}
@@ -169,7 +170,7 @@ class RowShape:
 
     def _getter(self, column: str, path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
         find = _getter(path)
-        return (lambda row: _bytes_of(find(row))) if column in self._encoded else find
+        return (lambda row: _bytes_of(find(row))) if column in self.encoded else find
 
     def _same_names(self, row: Mapping[str, Any], excerpt: Callable[[Any], str]) -> dict[str, Any]:
         made, extra = self._divided(row)
