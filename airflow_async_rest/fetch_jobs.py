@@ -35,7 +35,7 @@ from airflow_async_rest.lives import UNMARKED
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.runtime import airflow_errors
-from airflow_async_rest.windows import Window, split_windows
+from airflow_async_rest.windows import Window, on_clocks, split_windows
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -223,9 +223,9 @@ def window_steps(window: Window, step: Any) -> GivenItems:
     """
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"window_step={step!r}: write a positive length, such as timedelta(days=1).")
-    first, last = (instant.astimezone(window.zone) for instant in (window.start, window.end))
-    on_clocks = last.replace(tzinfo=None) - first.replace(tzinfo=None)
-    if on_clocks % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
+    first, last = (on_clocks(instant.astimezone(window.zone)) for instant in (window.start, window.end))
+    span = last.replace(tzinfo=None) - first.replace(tzinfo=None)
+    if span % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
         first, last = window.start, window.end
     items = []
     for texts in split_windows(first, last, step):

@@ -468,6 +468,19 @@ def test_a_day_that_a_zone_left_out_is_no_window():
     assert [left.astimezone(apia).day for left, _ in windows] == [28, 29, 31]
 
 
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("Asia/Beirut", date(2023, 3, 26)), ("America/Santiago", date(2023, 9, 3)), ("America/Havana", date(2023, 3, 12))],
+)
+def test_days_begin_at_midnight_also_after_one_that_clocks_left_out(zone, day):
+    first, last = (
+        parse_instant("", day + timedelta(days=n), ZoneInfo(zone)).astimezone(ZoneInfo(zone)) for n in (0, 7)
+    )
+    assert first.hour == 1
+    lefts = [left for left, _ in bounds(split_windows(first, last, timedelta(days=1)))]
+    assert lefts == [parse_instant("", day + timedelta(days=n), ZoneInfo(zone)) for n in range(7)]
+
+
 def test_a_month_of_days():
     windows = split_windows("2026-01-01", "2026-02-01", timedelta(days=1))
     assert len(windows) == 31

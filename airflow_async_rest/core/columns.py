@@ -58,6 +58,8 @@ class RowShape:
         }
         of_row = {column: path for column, (origin, path) in paths.items() if origin == _ROW}
         self._of_row = tuple(of_row.values())
+        self._asked = tuple(path for path in self._of_row if not path.is_constant)
+        self._has_expressions = any(path.is_expression for path in self._of_row)
         self._getters = [(column, self._getter(column, path)) for column, path in of_row.items()]
         self._used = frozenset[str]().union(*(path.keys for path in of_row.values()))
         # Of an expression's number it is the expression that says how it is written.
@@ -66,7 +68,7 @@ class RowShape:
         )
         self.ignored: Counter[str] = Counter()
         self.shown: Callable[[str], str] = str
-        self.unfound = UnfoundPaths(self._of_row)
+        self.unfound = UnfoundPaths(self._asked)
 
     def _parse(self, columns: Columns) -> dict[str, tuple[str, JsonPath]]:
         if isinstance(columns, Mapping):
@@ -127,8 +129,8 @@ class RowShape:
                     made[column] = value
                 else:
                     missing -= 1
-            if not missing:
-                asked = ", ".join(path.text for path in self._of_row)
+            if not missing or (self._has_expressions and not self._has_something(row)):
+                asked = ", ".join(path.text for path in self._asked)
                 raise AnswerError(f"a row of the answer has nothing that columns= asks for ({asked}): {excerpt(row)!r}")
             shaped.append(made)
             if unfound:
@@ -136,6 +138,10 @@ class RowShape:
             if not row.keys() <= used:
                 self._ignore(row.keys() - used)
         return shaped
+
+    def _has_something(self, row: Mapping[str, Any]) -> bool:
+        """Tell a row from an object in which only expressions find something, since they make it themselves."""
+        return not self._asked or any(path.is_in(row) for path in self._asked)
 
     def _fixed(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return what all rows of an item have; a table has defaults for what is missing, and no table has them."""
@@ -212,7 +218,9 @@ def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
     origin, _, rest = text.partition(".") if isinstance(text, str) else ("", "", "")
     if origin == _WINDOW:
         if rest not in {"start", "end"}:
-            raise ConfigurationError(f"columns: {text!r}: write 'window.start' or 'window.end'.")
+            raise ConfigurationError(
+                f"columns: {text!r}: write 'window.start' or 'window.end'; what the row has there is 'row.{text}'."
+            )
         return _WINDOW, key_path(rest)
     if text in (_ITEM, _ROW):
         raise ConfigurationError(
@@ -226,7 +234,7 @@ def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
 def _getter(path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
     """Return what finds a path in rows, which are objects: a key without a look at the type."""
     if path.is_expression:
-        return lambda row: path.find(row) if path.is_in(row) else MISSING
+        return lambda row: MISSING if (value := path.find(row)) is None and not path.is_in(row) else value
     if not path.is_key:
         return path.find
     name = path.text

@@ -113,9 +113,10 @@ class RowFinder:
         """Find what is counted: an object that has the rows in it would count as one, and the next page overlap."""
         found = path.find(payload)
         if isinstance(found, Mapping):
+            keys = response.excerpt(", ".join(map(str, found)))
             raise AnswerError(
-                f"at page_rows={path.text!r} the answer has an object, with {response.excerpt(', '.join(map(str, found)))}: "
-                "write the path of the list of the API's rows"
+                f"at page_rows={path.text!r} the answer has an object, with {keys}: write the path of the list of the "
+                "API's rows"
             )
         return self._list_at("page_rows", path, response, payload)
 

@@ -159,7 +159,6 @@ def test_an_object_at_page_rows_is_not_counted_as_a_row(page_rows, keys):
         answer_of(SIX, lambda payload, item: payload["data"]["items"], page_rows=page_rows)
 
 
-
 def test_the_page_rows_may_be_the_answer_itself():
     assert answer_of(b'[{"a": 1}, {"a": 2}]', lambda payload, item: payload[:1], page_rows="").count == 2
 
