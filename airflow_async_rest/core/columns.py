@@ -222,9 +222,9 @@ def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
                 f"columns: {text!r}: write 'window.start' or 'window.end'; what the row has there is 'row.{text}'."
             )
         return _WINDOW, key_path(rest)
-    if text in (_ITEM, _ROW):
+    if origin in {_ITEM, _ROW} and not rest:
         raise ConfigurationError(
-            f"columns: {text!r}: write '{text}.<name>'; a key of the row that is called {text!r} is 'row.{text}'."
+            f"columns: {text!r}: write '{origin}.<name>'; a key of the row that is called {origin!r} is 'row.{origin}'."
         )
     if origin in {_ITEM, _ROW}:
         return origin, parse_path("columns", rest)
