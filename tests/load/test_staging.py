@@ -43,7 +43,7 @@ VALUES = {
         "date": [("2026-07-01", date(2026, 7, 1)), ("2026-07-01T23:00:00Z", date(2026, 7, 1)), (date(2026, 7, 1), date(2026, 7, 1)), *((text, date(2026, 7, 1)) for text in ZONES), (20260701, date(2026, 7, 1))],
         "time": [("12:30", time(12, 30)), (time(1), time(1))],
         "interval": [("P1DT2S", timedelta(days=1, seconds=2)), (timedelta(seconds=-1.5), timedelta(seconds=-1.5))],
-        "timestamp": [("2026-07-01T14:00:00+02:00", NAIVE), ("2026-07-01T12:00:00Z", NAIVE), ("2026-07-01 12:00", NAIVE), (NOON, NAIVE), ("2026-07-01", datetime(2026, 7, 1)), *((text, NAIVE) for text in ZONES), ("July 1 2026 14:00 +02", NAIVE)],  # noqa: DTZ001
+        "timestamp": [("2026-07-01T14:00:00+02:00", NAIVE), ("2026-07-01T12:00:00Z", NAIVE), ("2026-07-01 12:00", NAIVE), (NOON, NAIVE), ("2026-07-01", datetime(2026, 7, 1)), *((text, NAIVE) for text in ZONES), ("July 1 2026 14:00 +02", NAIVE), ("Wed Jul 01 14:00:00 EET 2026", NAIVE), ("Wed, 1 Jul 2026 02:00:00 PM +0200", NAIVE)],  # noqa: DTZ001
         "timestamp[]": [(["2026-07-01T14:00:00+02:00", None, "2026-07-01 15:00 Europe/Helsinki"], [NAIVE, None, NAIVE]), (ZONES, [NAIVE] * len(ZONES))],
         "timestamptz": [("2026-07-01T14:00:00+02:00", NOON), ("2026-07-01T12:00:00", NOON), (NOON, NOON), (NAIVE, NOON), *((text, NOON) for text in ZONES)],
         "mood": [("sad", "sad")],
