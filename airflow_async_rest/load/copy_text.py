@@ -15,7 +15,12 @@ _ODD_ZONES = ("GMT", "UTC", "[", "(")
 _NONE = type(None)
 _PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
 _MOMENTS = frozenset({Kind.AWARE_TIME, Kind.DATE})
-_ELEMENTS = {Kind.ARRAY: Kind.OTHER, Kind.TIME_ARRAY: Kind.AWARE_TIME, Kind.JSON_ARRAY: Kind.JSON}
+_ELEMENTS = {
+    Kind.ARRAY: Kind.OTHER,
+    Kind.TEXT_ARRAY: Kind.TEXT,
+    Kind.TIME_ARRAY: Kind.AWARE_TIME,
+    Kind.JSON_ARRAY: Kind.JSON,
+}
 
 
 def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]], *last: str) -> bytes:

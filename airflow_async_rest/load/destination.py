@@ -17,6 +17,7 @@ from airflow_async_rest.load.values import Kind, kind_of
 # Those whose upsert goes by a unique index; the others compare columns.
 _NEEDS_UNIQUE_KEY = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
 
+_KEEP_TEXTS = frozenset({Kind.TEXT, Kind.TEXT_ARRAY})
 _TAKE_BYTES = frozenset({Kind.BINARY, Kind.OTHER})
 
 # Of which what is said of a default can stand in a statement.
@@ -58,7 +59,7 @@ class Destination:
     @property
     def texts(self) -> frozenset[str]:
         """The names of those that keep texts."""
-        return frozenset(column.name for column in self.columns if column.kind is Kind.TEXT)
+        return frozenset(column.name for column in self.columns if column.kind in _KEEP_TEXTS)
 
     def check_bytes(self, names: Collection[str]) -> None:
         """Check that columns keep bytes. :raises ConfigurationError: when one has another type."""

@@ -69,6 +69,7 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "float4": types.Float(),
     "float8": types.Float(),
     "numeric": types.Numeric(),
+    **dict.fromkeys(("_text", "_varchar", "_bpchar"), types.ARRAY(types.String())),
     "_json": types.ARRAY(types.JSON()),
     "_jsonb": types.ARRAY(types.JSON()),
     "_timestamp": types.ARRAY(types.DateTime(timezone=False)),
@@ -76,7 +77,7 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
 }
 # A text with a zone would lose it in a column without one; so it becomes UTC, which the session is in.
 _STAGED_AS = {"timestamp": "timestamptz", "_timestamp": "timestamptz[]"}
-_OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.String())}
+_OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.NullType())}
 
 
 def columns_of(connection: Connection, name: str, schema: str | None) -> list[dict[str, Any]] | None:

@@ -23,6 +23,7 @@ class Kind(Enum):
 
     JSON = "json"
     ARRAY = "array"
+    TEXT_ARRAY = "array of texts"
     TIME_ARRAY = "array of times"
     JSON_ARRAY = "array of json"
     NAIVE_TIME = "timestamp"
@@ -49,7 +50,12 @@ _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (types.Float, Kind.NUMBER),
     (types.String, Kind.TEXT),
 )
-_OF_ELEMENTS = {Kind.JSON: Kind.JSON_ARRAY, Kind.NAIVE_TIME: Kind.TIME_ARRAY, Kind.AWARE_TIME: Kind.TIME_ARRAY}
+_OF_ELEMENTS = {
+    Kind.JSON: Kind.JSON_ARRAY,
+    Kind.NAIVE_TIME: Kind.TIME_ARRAY,
+    Kind.AWARE_TIME: Kind.TIME_ARRAY,
+    Kind.TEXT: Kind.TEXT_ARRAY,
+}
 _LARGEST_INTEGER = 2**63
 _MOST_DIGITS = 40  # of an integer, in any database
 _DATE_LENGTH = len("2026-07-01")

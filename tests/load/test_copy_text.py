@@ -44,7 +44,7 @@ TYPES = {
     "float8": Kind.NUMBER,
     "boolean": Kind.BOOLEAN,
     "json": Kind.JSON,
-    "text[]": Kind.ARRAY,
+    "text[]": Kind.TEXT_ARRAY,
     "bytea": Kind.BINARY,
     "timestamp": Kind.NAIVE_TIME,
 }
