@@ -89,7 +89,10 @@ def table_job(
         raise StoppedError("the task state store does not answer, and it knows of which run the rows in staging are")
     loader = TableLoader(open_engine(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
-    bounds = {"start": window.start, "end": window.end} if window else None
+    # In its zone, which decides what date a column of dates has of them.
+    bounds = (
+        {k: t.astimezone(window.zone) for k, t in (("start", window.start), ("end", window.end))} if window else None
+    )
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
     loader.destination.check_bytes(shape.encoded)
     loader.choose_columns(shape.names)

@@ -48,6 +48,11 @@ class Window:
         """Give both ends as ISO 8601, as reports and ``expand_kwargs`` take them."""
         return {"window_start": self.start.isoformat(), "window_end": self.end.isoformat()}
 
+    def days(self) -> tuple[date, date]:
+        """Return which days of its zone begin in it: the first, and the one after the last."""
+        first, after = (_day_from(instant.astimezone(self.zone)) for instant in (self.start, self.end))
+        return first, after
+
 
 def parse_instant(argument: str, value: Any, zone: tzinfo = UTC) -> datetime:
     """Read a date or time; a date is its midnight.
@@ -126,6 +131,13 @@ def on_clocks(instant: datetime) -> datetime:
     """
     midnights = (datetime.combine(instant.date(), time(fold=fold), instant.tzinfo) for fold in (0, 1))
     return next((each for each in midnights if each.astimezone(UTC) == instant.astimezone(UTC)), instant)
+
+
+def _day_from(instant: datetime) -> date:
+    """Return the first day that does not begin before an instant."""
+    clocks = on_clocks(instant)
+    begins = clocks.time() == time() or clocks.date() == date.max
+    return clocks.date() if begins else clocks.date() + timedelta(days=1)
 
 
 def _step_on(left: datetime, step: timedelta, last: datetime) -> datetime:

@@ -14,6 +14,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _ODD_ZONES = ("GMT", "UTC", "[", "(")
 _NONE = type(None)
 _PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
+_LOOK_AT_FLOATS = frozenset({Kind.INTEGER, Kind.TEXT})
 _MOMENTS = frozenset({Kind.AWARE_TIME, Kind.DATE})
 _ELEMENTS = {
     Kind.ARRAY: Kind.OTHER,
@@ -40,7 +41,7 @@ def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
         return _texts(texts, has_null=None in texts)
     types = set(map(type, values))
     if kind in _PLAIN:
-        if types == {int} or (types <= {int, float} and kind is not Kind.INTEGER):
+        if types == {int} or (types <= {int, float} and kind not in _LOOK_AT_FLOATS):
             return list(map(str, values))
         if types <= {str, _NONE}:
             return _texts(values, has_null=_NONE in types)

@@ -61,6 +61,10 @@ class Destination:
         """The names of those that keep texts."""
         return frozenset(column.name for column in self.columns if column.kind in _KEEP_TEXTS)
 
+    def kind_of(self, name: str | None) -> Kind | None:
+        """Return the kind of a column; None for none."""
+        return next((column.kind for column in self.columns if column.name == name), None)
+
     def check_bytes(self, names: Collection[str]) -> None:
         """Check that columns keep bytes. :raises ConfigurationError: when one has another type."""
         for column in self.columns:

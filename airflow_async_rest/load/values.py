@@ -144,6 +144,8 @@ def text_of(value: Any) -> str:
     """Write a scalar as text that every database reads: numbers with all digits, times as ISO 8601."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):  # as APIs write it that do
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):  # PostgreSQL has a sign before each part, and none before the whole

@@ -107,8 +107,9 @@ def test_a_list_as_an_array(values, text):
         (
             Kind.INTEGER,
             [1.5, float("nan"), "7", True],
-            "1.5\nnan\n7\n1\n",
+            "1.5\nNaN\n7\n1\n",
         ),  # the first two are the database's to refuse
+        (Kind.TEXT, [float("nan"), float("inf"), float("-inf"), 0.5], "NaN\nInfinity\n-Infinity\n0.5\n"),
         (Kind.NUMBER, [2.0, True, Decimal("3.00")], "2.0\n1\n3.00\n"),
         (Kind.BOOLEAN, [1, 0], "1\n0\n"),
         (Kind.BOOLEAN, [True, None, "yes"], "true\n\\N\nyes\n"),
