@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -62,6 +63,7 @@ _DATE_LENGTH = len("2026-07-01")
 _DIGITS_OF_DATES = (len("260701"), len("20260701"))
 _encode = json_encoder()
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _NEGATIVE_PARTS = str.maketrans({"P": "P-", "T": "T-"})
 
 
@@ -120,24 +122,27 @@ def integer(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """Write a value as JSON; what has no JSON form as text.
 
-    :raises EncodeError: when it is no number, or an infinite one, or has one in it.
+    :raises EncodeError: when it is no number, or an infinite one, or half a character, or has one in it.
     """
     try:
         return _encode(value).decode()
     except EncodeError:
-        _refuse_non_finite(value)
+        _refuse_altered(value)
         return encode_anything(value).decode()
 
 
-def _refuse_non_finite(value: Any) -> None:
+def _refuse_altered(value: Any) -> None:
+    """Refuse what would be written as something else. :raises EncodeError: then."""
+    if isinstance(value, str) and not value.isascii() and _HALF_A_CHARACTER.search(value):
+        raise EncodeError(f"{value!r} has half of a surrogate pair in it, which has no UTF-8 form")
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise EncodeError(f"{value} has no JSON form")
     if isinstance(value, Mapping):
-        value = value.values()
+        value = [*value, *value.values()]
     elif not isinstance(value, list | tuple | set | frozenset):
         return
     for each in value:
-        _refuse_non_finite(each)
+        _refuse_altered(each)
 
 
 def text_of(value: Any) -> str:
