@@ -88,7 +88,7 @@ def check_time(value: Any) -> None:
 
     :raises EncodeError: then.
     """
-    digits = str(value) if isinstance(value, str | int) else ""
+    digits = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
     if digits.isdecimal() and len(digits) not in _DIGITS_OF_DATES:
         raise EncodeError(
             f"{digits} is a number, and no time: where it counts from 1970, a function as rows= can make a time of it, "
