@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, ClassVar, Protocol
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
@@ -243,7 +244,7 @@ class NumberedPages(_Style):
         """Give the page with the next number."""
         following = page.parameters[self.param] + 1
         if self.pages is not None and not _is_nothing(answer):
-            pages = _number("NumberedPages(pages)", self.pages, answer.payload)
+            pages = _number("NumberedPages(pages)", self.pages, answer)
             return self._page(following) if following - self.first < pages else None
         enough = 1 if self.until == _EMPTY else self.size or 1
         return self._page(following) if (answer.count or 0) >= enough else None
@@ -300,7 +301,7 @@ class OffsetPages(_Style):
         count = answer.count or 0
         offset = page.parameters[self.param] + count
         if self.total is not None and not _is_nothing(answer):
-            total = _number("OffsetPages(total)", self.total, answer.payload)
+            total = _number("OffsetPages(total)", self.total, answer)
             if offset < total and count == 0:
                 raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
             return self._page(offset) if offset < total else None
@@ -316,13 +317,23 @@ def _is_nothing(answer: PageAnswer) -> bool:
     return answer.payload is None and not answer.count
 
 
-def _number(argument: str, path: str, payload: Any) -> int:
-    found = parse_path(argument, path).find(payload)
+def _number(argument: str, path: str, answer: PageAnswer) -> int:
+    """Return how many there are; a part of a page is one.
+
+    :raises AnswerError: when the API does not say: some give 0 or -1 instead, beside the rows that they have.
+    """
+    found = parse_path(argument, path).find(answer.payload)
     try:
-        return int(found)
+        number = ceil(int(found) if isinstance(found, str) else found)
     except (TypeError, ValueError, OverflowError):
         shown = "nothing" if found is MISSING else repr(found)
         raise AnswerError(f"{argument}: the answer has {shown} at {path!r}, where a number should be") from None
+    if number < 0 or (number == 0 and answer.count) or isinstance(found, bool):
+        raise AnswerError(
+            f"{argument}: the answer has {found!r} at {path!r}, which does not say how many there are; without "
+            f"{argument} pages are asked for until one is empty"
+        )
+    return number
 
 
 def _is_status_of_failure(status: Any) -> bool:
