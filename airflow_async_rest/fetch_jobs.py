@@ -36,7 +36,7 @@ from airflow_async_rest.lives import UNMARKED
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.runtime import airflow_errors
-from airflow_async_rest.windows import Window, split_windows
+from airflow_async_rest.windows import Window, on_clocks, split_windows
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -90,8 +90,12 @@ def table_job(
         raise StoppedError("the task state store does not answer, and it knows of which run the rows in staging are")
     loader = TableLoader(open_engine(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
-    bounds = {"start": window.start, "end": window.end} if window else None
+    # In its zone, which decides what date a column of dates has of them.
+    bounds = (
+        {k: t.astimezone(window.zone) for k, t in (("start", window.start), ("end", window.end))} if window else None
+    )
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
+    loader.destination.check_bytes(shape.encoded)
     loader.choose_columns(shape.names)
     return _fetch_job(
         hook,
@@ -239,9 +243,9 @@ def window_steps(window: Window, step: Any) -> GivenItems:
     """
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"window_step={step!r}: write a positive length, such as timedelta(days=1).")
-    first, last = (instant.astimezone(window.zone) for instant in (window.start, window.end))
-    on_clocks = last.replace(tzinfo=None) - first.replace(tzinfo=None)
-    if on_clocks % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
+    first, last = (on_clocks(instant.astimezone(window.zone)) for instant in (window.start, window.end))
+    span = last.replace(tzinfo=None) - first.replace(tzinfo=None)
+    if span % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
         first, last = window.start, window.end
     items = []
     for texts in split_windows(first, last, step):

@@ -48,6 +48,11 @@ class Window:
         """Give both ends as ISO 8601, as reports and ``expand_kwargs`` take them."""
         return {"window_start": self.start.isoformat(), "window_end": self.end.isoformat()}
 
+    def days(self) -> tuple[date, date]:
+        """Return which days of its zone begin in it: the first, and the one after the last."""
+        first, after = (_day_from(instant.astimezone(self.zone)) for instant in (self.start, self.end))
+        return first, after
+
 
 def parse_instant(argument: str, value: Any, zone: tzinfo = UTC) -> datetime:
     """Read a date or time; a date is its midnight.
@@ -109,13 +114,30 @@ def split_windows(start: Any, end: Any, step: timedelta) -> list[dict[str, str]]
     whole = Window(first, last)
     if step % timedelta(days=1):  # arithmetic of aware datetimes follows the wall clock: wanted for days only
         first = whole.start
-    windows, left = [], first
+    windows, left = [], on_clocks(first)
     while left.astimezone(UTC) < last:
         right = _step_on(left, step, last)
         if left.astimezone(UTC) < right.astimezone(UTC):  # a zone that crossed the date line has left a day out
             windows.append(Window(left, right).texts())
         left = right
     return windows
+
+
+def on_clocks(instant: datetime) -> datetime:
+    """Return an instant as the midnight that it stands for, where clocks left that out or showed it twice.
+
+    Days that are counted from it then begin at midnight, too; from what clocks showed instead, such as one o'clock, all
+    would begin an hour late.
+    """
+    midnights = (datetime.combine(instant.date(), time(fold=fold), instant.tzinfo) for fold in (0, 1))
+    return next((each for each in midnights if each.astimezone(UTC) == instant.astimezone(UTC)), instant)
+
+
+def _day_from(instant: datetime) -> date:
+    """Return the first day that does not begin before an instant."""
+    clocks = on_clocks(instant)
+    begins = clocks.time() == time() or clocks.date() == date.max
+    return clocks.date() if begins else clocks.date() + timedelta(days=1)
 
 
 def _step_on(left: datetime, step: timedelta, last: datetime) -> datetime:

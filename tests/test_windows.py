@@ -468,6 +468,19 @@ def test_a_day_that_a_zone_left_out_is_no_window():
     assert [left.astimezone(apia).day for left, _ in windows] == [28, 29, 31]
 
 
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("Asia/Beirut", date(2023, 3, 26)), ("America/Santiago", date(2023, 9, 3)), ("America/Havana", date(2023, 3, 12))],
+)
+def test_days_begin_at_midnight_also_after_one_that_clocks_left_out(zone, day):
+    first, last = (
+        parse_instant("", day + timedelta(days=n), ZoneInfo(zone)).astimezone(ZoneInfo(zone)) for n in (0, 7)
+    )
+    assert first.hour == 1
+    lefts = [left for left, _ in bounds(split_windows(first, last, timedelta(days=1)))]
+    assert lefts == [parse_instant("", day + timedelta(days=n), ZoneInfo(zone)) for n in range(7)]
+
+
 def test_a_month_of_days():
     windows = split_windows("2026-01-01", "2026-02-01", timedelta(days=1))
     assert len(windows) == 31
@@ -512,3 +525,22 @@ def test_a_misspelt_window_in_the_conf_is_no_run_of_another_window(name):
 def test_other_names_in_the_conf_are_the_authors():
     conf = {"window": 1, "window_size": 7, "start": "x", "windows": []}
     assert resolve_window(context(*INTERVAL, conf=conf)) == Window(*INTERVAL)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "days"),
+    [
+        ("2026-03-01", "2026-03-02", (1, 2)),
+        ("2026-03-01T00:00:01", "2026-03-02T00:00:01", (2, 3)),
+        ("2026-03-01T06:00", "2026-03-01T07:00", (2, 2)),
+        ("2026-03-01T23:00", "2026-03-02T01:00", (2, 3)),
+    ],
+)
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("America/New_York"), ZoneInfo("Pacific/Apia")])
+def test_the_days_of_a_window_are_those_that_begin_in_it(start, end, days, zone):
+    window = Window(*(parse_instant("", text, zone) for text in (start, end)), zone)
+    assert window.days() == tuple(date(2026, 3, day) for day in days)
+
+
+def test_the_last_day_of_all_is_one_of_a_window():
+    assert Window("9999-12-30", "9999-12-31T23:59").days() == (date(9999, 12, 30), date(9999, 12, 31))

@@ -31,6 +31,7 @@ class RowShape:
     :param window: what ``window.`` leads into.
     :param texts: those of ``known`` that keep texts: a number there is what the API has written.
     :raises ConfigurationError: when ``columns`` cannot be read, or names one that there cannot be.
+    :ivar encoded: the columns whose values are base64, and become bytes.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class RowShape:
         self._window = window or {}
         self._known = {name: name for name in known} if known is not None else None
         self._folded = {name.lower(): name for name in known or ()}
-        self._encoded: frozenset[str] = frozenset()
+        self.encoded: frozenset[str] = frozenset()
         self._paths = None if columns is None else self._parse(columns)
         self.names = tuple(self._paths) if self._paths is not None else None
         # Told apart once, and not for each answer.
@@ -57,6 +58,8 @@ class RowShape:
         }
         of_row = {column: path for column, (origin, path) in paths.items() if origin == _ROW}
         self._of_row = tuple(of_row.values())
+        self._asked = tuple(path for path in self._of_row if not path.is_constant)
+        self._has_expressions = any(path.is_expression for path in self._of_row)
         self._getters = [(column, self._getter(column, path)) for column, path in of_row.items()]
         self._used = frozenset[str]().union(*(path.keys for path in of_row.values()))
         # Of an expression's number it is the expression that says how it is written.
@@ -65,7 +68,7 @@ class RowShape:
         )
         self.ignored: Counter[str] = Counter()
         self.shown: Callable[[str], str] = str
-        self.unfound = UnfoundPaths(self._of_row)
+        self.unfound = UnfoundPaths(self._asked)
 
     def _parse(self, columns: Columns) -> dict[str, tuple[str, JsonPath]]:
         if isinstance(columns, Mapping):
@@ -82,7 +85,7 @@ class RowShape:
                 "of names."
             )
         if isinstance(columns, Mapping):
-            self._encoded = frozenset(
+            self.encoded = frozenset(
                 self._column(name) for name, path in columns.items() if path != _without_base64(path)
             )
         paths = {self._column(name): path for name, path in pairs.items()}
@@ -126,8 +129,8 @@ class RowShape:
                     made[column] = value
                 else:
                     missing -= 1
-            if not missing:
-                asked = ", ".join(path.text for path in self._of_row)
+            if not missing or (self._has_expressions and not self._has_something(row)):
+                asked = ", ".join(path.text for path in self._asked)
                 raise AnswerError(f"a row of the answer has nothing that columns= asks for ({asked}): {excerpt(row)!r}")
             shaped.append(made)
             if unfound:
@@ -135,6 +138,10 @@ class RowShape:
             if not row.keys() <= used:
                 self._ignore(row.keys() - used)
         return shaped
+
+    def _has_something(self, row: Mapping[str, Any]) -> bool:
+        """Tell a row from an object in which only expressions find something, since they make it themselves."""
+        return not self._asked or any(path.is_in(row) for path in self._asked)
 
     def _fixed(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return what all rows of an item have; a table has defaults for what is missing, and no table has them."""
@@ -169,7 +176,7 @@ class RowShape:
 
     def _getter(self, column: str, path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
         find = _getter(path)
-        return (lambda row: _bytes_of(find(row))) if column in self._encoded else find
+        return (lambda row: _bytes_of(find(row))) if column in self.encoded else find
 
     def _same_names(self, row: Mapping[str, Any], excerpt: Callable[[Any], str]) -> dict[str, Any]:
         made, extra = self._divided(row)
@@ -211,11 +218,13 @@ def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
     origin, _, rest = text.partition(".") if isinstance(text, str) else ("", "", "")
     if origin == _WINDOW:
         if rest not in {"start", "end"}:
-            raise ConfigurationError(f"columns: {text!r}: write 'window.start' or 'window.end'.")
+            raise ConfigurationError(
+                f"columns: {text!r}: write 'window.start' or 'window.end'; what the row has there is 'row.{text}'."
+            )
         return _WINDOW, key_path(rest)
-    if text in (_ITEM, _ROW):
+    if origin in {_ITEM, _ROW} and not rest:
         raise ConfigurationError(
-            f"columns: {text!r}: write '{text}.<name>'; a key of the row that is called {text!r} is 'row.{text}'."
+            f"columns: {text!r}: write '{origin}.<name>'; a key of the row that is called {origin!r} is 'row.{origin}'."
         )
     if origin in {_ITEM, _ROW}:
         return origin, parse_path("columns", rest)
@@ -225,7 +234,7 @@ def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
 def _getter(path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
     """Return what finds a path in rows, which are objects: a key without a look at the type."""
     if path.is_expression:
-        return lambda row: path.find(row) if path.is_in(row) else MISSING
+        return lambda row: MISSING if (value := path.find(row)) is None and not path.is_in(row) else value
     if not path.is_key:
         return path.find
     name = path.text

@@ -10,7 +10,7 @@ from yarl import URL
 from airflow_async_rest.core.address import Address
 from airflow_async_rest.core.bodies import BodyEncoder
 from airflow_async_rest.core.encoding import stable_bytes
-from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError, ItemError
 from airflow_async_rest.core.models import Item, Request
 from airflow_async_rest.core.pages.body import with_parameters
 from airflow_async_rest.core.pages.page import BODY, Page
@@ -170,9 +170,12 @@ def _without(query: str, names: Iterable[str]) -> str:
 def _plain(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, Mapping | bytes):
-        raise ConfigurationError(f"query: {name}={value!r} is no text, number or list of them.")
-    return text_value(name, {name: value}).replace("{", "{{").replace("}", "}}")
+    try:
+        if not isinstance(value, Mapping | bytes):
+            return text_value(name, {name: value}).replace("{", "{{").replace("}", "}}")
+    except ItemError:
+        pass
+    raise ConfigurationError(f"query: {name}={value!r} is no text, number or list of them.")
 
 
 class _Body:
@@ -211,6 +214,10 @@ def _compile(value: Any) -> Any:
         return {name: _compile(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_compile(entry) for entry in value]
+    if callable(value):
+        raise ConfigurationError(
+            f"body: {value!r} within it is a function: write one that makes the whole, body=lambda item: {{...}}."
+        )
     return parse_text("body", value) if isinstance(value, str) else value
 
 

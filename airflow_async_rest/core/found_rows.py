@@ -75,7 +75,7 @@ class RowFinder:
         :param item: what was asked for.
         :raises AnswerError: when there are none to be found, or they are no objects; says why.
         """
-        given = None if self._page_path is None else self._list_at("page_rows", self._page_path, response, payload)
+        given = None if self._page_path is None else self._page_rows(self._page_path, response, payload)
         if self._function is not None:
             _check_errors(response, payload, nothing_found=False)
             rows = self._make(response, payload, item)
@@ -84,6 +84,7 @@ class RowFinder:
         given = rows if given is None else given
         for row in rows:
             if not isinstance(row, Mapping):
+                _check_errors(response, payload, nothing_found=row is None)
                 raise AnswerError(
                     f"a row of the answer is {response.excerpt(row)!r}, which is no object: a function as rows can "
                     "make one of it"
@@ -95,7 +96,10 @@ class RowFinder:
         if found is not MISSING and found is not None:
             if path is None:
                 _check_errors(response, payload, nothing_found=False)
-            return _as_list(response, found)
+            rows = _as_list(response, found)
+            if not rows:
+                _check_errors(response, payload, nothing_found=True)
+            return rows
         _check_errors(response, payload, nothing_found=True)
         if self._empty_ok:
             return []
@@ -105,6 +109,17 @@ class RowFinder:
             f"the answer has {what}{where}, and with empty_ok=True that says that there are no rows; it begins "
             f"{response.excerpt(payload)!r}"
         )
+
+    def _page_rows(self, path: JsonPath, response: Response, payload: Any) -> list[Any]:
+        """Find what is counted: an object that has the rows in it would count as one, and the next page overlap."""
+        found = path.find(payload)
+        if isinstance(found, Mapping):
+            keys = response.excerpt(", ".join(map(str, found)))
+            raise AnswerError(
+                f"at page_rows={path.text!r} the answer has an object, with {keys}: write the path of the list of the "
+                "API's rows"
+            )
+        return self._list_at("page_rows", path, response, payload)
 
     def _make(self, response: Response, payload: Any, item: Mapping[str, Any]) -> list[Any]:
         assert self._function is not None  # noqa: S101  (for the type checker)

@@ -1,7 +1,8 @@
 """Paths into JSON, as authors write them: compiled once, followed for every row. Pure."""
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -16,6 +17,7 @@ _INDEX = re.compile(r"-?[0-9]{1,9}")
 _OF_JMESPATH = frozenset('[]()|*"&{}`')
 # What of JMESPath leads to one place, and leaves nothing out.
 _STEPS = frozenset({"field", "subexpression", "index_expression", "index", "identity", "current"})
+_LOOK_ANYWHERE = frozenset({"current", "value_projection"})
 _COMPUTE = frozenset({"comparator", "function_expression"})
 
 
@@ -27,6 +29,7 @@ class JsonPath:
     :param keys: of the object in which it begins, those that it may look at.
     :param is_expression: whether it is JMESPath, which finds null where there is nothing.
     :param leads_to_one_place: whether it takes what it finds as it is; an expression may filter, or flatten.
+    :param looks_anywhere: whether it is an expression that may look at keys that it does not name, as ``keys(@)``.
     :param computes: whether it compares, or calls functions: a Decimal is not equal to a float there, or no number.
     """
 
@@ -35,6 +38,7 @@ class JsonPath:
     keys: frozenset[str]
     is_expression: bool = False
     leads_to_one_place: bool = True
+    looks_anywhere: bool = False
     computes: bool = False
 
     @property
@@ -42,10 +46,15 @@ class JsonPath:
         """Whether it is the key of an object, and nothing else."""
         return not self.is_expression and len(self.keys) == 1
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is an expression that looks at nothing, as a literal is."""
+        return self.is_expression and not self.looks_anywhere and self.keys == {self.text}
+
     def is_in(self, row: Mapping[str, Any]) -> bool:
-        """Tell whether a row has it; an expression, what it may look at."""
+        """Tell whether a row has it; an expression, what it may look at: it can make something of nothing."""
         if self.is_expression:
-            return not self.keys.isdisjoint(row) or self.find(row) is not None
+            return not self.keys.isdisjoint(row) or (self.looks_anywhere and self.find(row) is not None)
         return self.find(row) is not MISSING
 
 
@@ -81,6 +90,14 @@ def split_path(argument: str, path: Any) -> Names:
     if not names or not all(names):
         raise ConfigurationError(f"{argument}: {path!r} is no path; write names with dots between, as 'data.items'.")
     return names
+
+
+def written_path(names: Sequence[str | int]) -> str:
+    """Write the path that leads along keys and places of lists: in JMESPath where a key would be taken for more."""
+    if not any("." in str(name) for name in names[:-1]) and not _OF_JMESPATH.intersection("".join(map(str, names))):
+        return ".".join(map(str, names))
+    steps = (f"[{name}]" if isinstance(name, int) else "." + json.dumps(name, ensure_ascii=False) for name in names)
+    return "".join(steps).removeprefix(".")
 
 
 def key_path(name: str) -> JsonPath:
@@ -160,6 +177,7 @@ def _expression(text: str) -> JsonPath:
         frozenset({text, *keys}),
         is_expression=True,
         leads_to_one_place=types <= _STEPS,
+        looks_anywhere=not types.isdisjoint(_LOOK_ANYWHERE),
         computes=not types.isdisjoint(_COMPUTE),
     )
 

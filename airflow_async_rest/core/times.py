@@ -29,10 +29,14 @@ _HOURS = {
     "PST": -8,
 }
 # A time, and behind it how far its zone is from Greenwich, or the zone's name; in brackets that may follow an offset.
-_OFFSET = re.compile(r"(?P<time>.*:\d\d[\d.,]*)\s*(?:GMT|UTC)?(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?")
+_OFFSET = re.compile(
+    r"(?P<time>.*:\d\d[\d.,]*)\s*(?:(?i:GMT|UTC))?(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?"
+)
 _COMMENT = re.compile(r"\s*\([^()]*\)$")
 _NAMED = re.compile(r"(?P<time>.*\d)\s*(?:\[(?P<bracketed>[\w/+-]+)\]|(?<=[\d\s])(?P<name>[A-Za-z][\w/+-]*))")
-_MONTH = re.compile(r"[A-Za-z]{3}")
+_WORD = re.compile(r"[A-Za-z]+")
+_DAY_AND_MONTH = re.compile(r"(?i:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*")
+_DASHES = re.compile(r"(?<=\d)-([A-Za-z]{3})-(?=\d)")  # 01-Nov-26, as HTTP wrote dates
 
 
 def parse_time(text: str) -> datetime | None:
@@ -59,12 +63,15 @@ def _parse_plain(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         pass
-    if _MONTH.search(text) is None or not text[-1:].isdigit() or _OFFSET.fullmatch(text):
+    words = _WORD.findall(text)
+    if not words or not text[-1:].isdigit() or _OFFSET.fullmatch(text):
         return None
     try:
-        return parsedate_to_datetime(text)
+        time = parsedate_to_datetime(_DASHES.sub(r" \1 ", text))
     except (ValueError, TypeError, IndexError):
         return None
+    # What it does not know, such as PM or EET, it leaves out.
+    return time if time.tzinfo or all(map(_DAY_AND_MONTH.fullmatch, words)) else None
 
 
 def _zone(name: str) -> tzinfo | None:

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from airflow_async_rest.core.paths import JsonPath
+from airflow_async_rest.core.paths import JsonPath, written_path
 
 # What rows have instead is looked for in so many of them, so many keys of each, and so deep.
 _MOST_ROWS, _MOST_KEYS, _MOST_DEPTH = 20, 200, 5
@@ -20,7 +20,7 @@ class UnfoundPaths:
 
     def __init__(self, paths: Iterable[JsonPath]) -> None:
         self._paths = {path.text: path for path in paths}
-        self._keys: dict[str, None] = {}
+        self._keys: dict[str, str] = {}
         self._rows = 0
         self.counts = dict.fromkeys(self._paths, 0)
 
@@ -42,12 +42,13 @@ class UnfoundPaths:
                 self.counts[text] += 1
         if self.counts and self._rows < _MOST_ROWS:
             self._rows += 1
-            self._keys.update(dict.fromkeys(islice(_keys_in(row), _MOST_KEYS)))
+            found = islice(_keys_in(row), _MOST_KEYS)
+            self._keys.update((".".join(map(str, names)), written_path(names)) for names in found)
 
     def nearest(self, text: str) -> str | None:
         """Return the path of the rows that one was most likely meant to be, if any is like it."""
-        whole = {key.lower(): key for key in self._keys}
-        last = {key.rpartition(".")[2].lower(): key for key in reversed(self._keys)}
+        whole = {key.lower(): path for key, path in self._keys.items()}
+        last = {key.rpartition(".")[2].lower(): path for key, path in reversed(self._keys.items())}
         return _nearest(text, whole, _ALIKE) or _nearest(text.rpartition(".")[2], last, _VERY_MUCH_ALIKE)
 
 
@@ -56,12 +57,13 @@ def _nearest(text: str, keys: Mapping[str, str], cutoff: float) -> str | None:
     return keys[found[0]] if found else None
 
 
-def _keys_in(value: Any, before: str = "", depth: int = 0) -> Iterator[str]:
-    """Yield the paths of what is in a row; of a list, those of its first entry."""
+def _keys_in(value: Any, *before: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the paths of what is in a row, as keys and places; of a list, those of its first entry."""
     if isinstance(value, list):
         value = dict(enumerate(value[:1]))
-    if not isinstance(value, Mapping) or depth == _MOST_DEPTH:
+    if not isinstance(value, Mapping) or len(before) == _MOST_DEPTH:
         return
     for name, inner in value.items():
-        yield f"{before}{name}"
-        yield from _keys_in(inner, f"{before}{name}.", depth + 1)
+        names = *before, name if isinstance(name, int) else str(name)
+        yield names
+        yield from _keys_in(inner, *names)

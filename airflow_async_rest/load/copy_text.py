@@ -5,15 +5,23 @@ from typing import Any, cast
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
 
-from airflow_async_rest.load.values import Kind, binary, integer, json_text, naive_utc, parse_time, text_of
+from airflow_async_rest.load.values import Kind, binary, check_time, integer, json_text, naive_utc, parse_time, text_of
 
 _NULL = "\\N"
 _SPECIAL = "\\\t\n\r"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # In a time, where the server reads another zone than was meant, or none.
-_ODD_ZONES = ("GMT", "gmt", "UTC", "utc", "[", "(")
+_ODD_ZONES = ("GMT", "UTC", "[", "(")
 _NONE = type(None)
-_PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.AWARE_TIME, Kind.DATE, Kind.BOOLEAN})
+_PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
+_LOOK_AT_FLOATS = frozenset({Kind.INTEGER, Kind.TEXT})
+_MOMENTS = frozenset({Kind.AWARE_TIME, Kind.DATE})
+_ELEMENTS = {
+    Kind.ARRAY: Kind.OTHER,
+    Kind.TEXT_ARRAY: Kind.TEXT,
+    Kind.TIME_ARRAY: Kind.AWARE_TIME,
+    Kind.JSON_ARRAY: Kind.JSON,
+}
 
 
 def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]], *last: str) -> bytes:
@@ -33,19 +41,30 @@ def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
         return _texts(texts, has_null=None in texts)
     types = set(map(type, values))
     if kind in _PLAIN:
-        if types == {int} or (types <= {int, float} and kind is not Kind.INTEGER):
+        if types == {int} or (types <= {int, float} and kind not in _LOOK_AT_FLOATS):
             return list(map(str, values))
         if types <= {str, _NONE}:
-            return _texts(_moments(values) if kind is Kind.AWARE_TIME else values, has_null=_NONE in types)
+            return _texts(values, has_null=_NONE in types)
+    if kind in _MOMENTS and types <= {str, _NONE}:
+        return _texts(_moments(values), has_null=_NONE in types)
     return _texts([None if value is None else _text(kind, value) for value in values])
 
 
 def _moments(values: Sequence[str | None]) -> Sequence[str | None]:
     """Write times with odd zones as ISO 8601: the server takes GMT+0200 for west of Greenwich."""
-    joined = " ".join(filter(None, values))
-    if not any(odd in joined for odd in _ODD_ZONES):
-        return values
-    return [None if value is None else text_of(parse_time(value)) for value in values]
+    if _has_odd_zone(" ".join(filter(None, values))) or any(value and value.isdecimal() for value in values):
+        return [None if value is None else _moment(value) for value in values]
+    return values
+
+
+def _has_odd_zone(text: str) -> bool:
+    text = text.upper()
+    return any(odd in text for odd in _ODD_ZONES)
+
+
+def _moment(value: Any) -> str:
+    check_time(value)
+    return text_of(parse_time(value) if isinstance(value, str) and _has_odd_zone(value) else value)
 
 
 def _json_texts(values: Sequence[Any]) -> list[str | None]:
@@ -79,22 +98,26 @@ def _text(kind: Kind, value: Any) -> str:
     elif kind is Kind.NUMBER and isinstance(value, bool):
         value = int(value)
     if kind is Kind.NAIVE_TIME:
+        check_time(value)
         return text_of(naive_utc(value))
-    if kind is Kind.ARRAY and isinstance(value, list | tuple):
-        return array_text(value)
+    if kind in _MOMENTS:
+        return _moment(value)
+    if kind in _ELEMENTS and isinstance(value, list | tuple):
+        return array_text(value, _ELEMENTS[kind])
     if kind is Kind.BINARY and isinstance(binary(value), bytes | bytearray | memoryview):
         return "\\x" + bytes(value).hex()
     return text_of(value)
 
 
-def array_text(values: Sequence[Any]) -> str:
-    """Write a list as PostgreSQL writes arrays."""
-    return "{" + ",".join(map(_element, values)) + "}"
+def array_text(values: Sequence[Any], kind: Kind = Kind.OTHER) -> str:
+    """Write a list as PostgreSQL writes arrays. :param kind: of the elements; a list that is JSON is one of them."""
+    return "{" + ",".join(_element(value, kind) for value in values) + "}"
 
 
-def _element(value: Any) -> str:
+def _element(value: Any, kind: Kind) -> str:
     if value is None:
         return "NULL"
-    if isinstance(value, list | tuple):
-        return array_text(value)
-    return '"' + text_of(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list | tuple) and kind is not Kind.JSON:
+        return array_text(value, kind)
+    text = json_text(value) if kind is Kind.JSON else _text(kind, value)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -17,6 +17,9 @@ from airflow_async_rest.load.values import Kind, kind_of
 # Those whose upsert goes by a unique index; the others compare columns.
 _NEEDS_UNIQUE_KEY = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
 
+_KEEP_TEXTS = frozenset({Kind.TEXT, Kind.TEXT_ARRAY})
+_TAKE_BYTES = frozenset({Kind.BINARY, Kind.OTHER})
+
 # Of which what is said of a default can stand in a statement.
 _DEFAULTS_ARE_EXPRESSIONS = frozenset({"postgresql", "sqlite"})
 
@@ -56,7 +59,20 @@ class Destination:
     @property
     def texts(self) -> frozenset[str]:
         """The names of those that keep texts."""
-        return frozenset(column.name for column in self.columns if column.kind is Kind.TEXT)
+        return frozenset(column.name for column in self.columns if column.kind in _KEEP_TEXTS)
+
+    def kind_of(self, name: str | None) -> Kind | None:
+        """Return the kind of a column; None for none."""
+        return next((column.kind for column in self.columns if column.name == name), None)
+
+    def check_bytes(self, names: Collection[str]) -> None:
+        """Check that columns keep bytes. :raises ConfigurationError: when one has another type."""
+        for column in self.columns:
+            if column.name in names and column.kind not in _TAKE_BYTES:
+                raise ConfigurationError(
+                    f"columns: {column.name!r} has a path with 'base64:', which makes bytes, and the column's type is "
+                    "none of bytes: leave 'base64:' out to load the text as it is; or decode it in a function as rows=."
+                )
 
     def choose(self, names: Collection[str] | None) -> tuple[Column, ...]:
         """Return the columns that can be loaded, those first that the load goes by.

@@ -17,6 +17,7 @@ from airflow_async_rest.load.names import quoted
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT
 from airflow_async_rest.load.refusals import check_hopeless, find_refused, is_refusal, words_of
 from airflow_async_rest.load.staging import Staging
+from airflow_async_rest.load.values import Kind
 
 _ORACLE_TIMES = "YYYY-MM-DD HH24\\:MI\\:SS.FF6"
 
@@ -30,6 +31,7 @@ class Merging:
         self._staging = staging
         self._into = staging.qualified(destination.plan.table)
         self._moving = Moving(connection.dialect, destination, staging)
+        self._has_days = destination.kind_of(destination.plan.window_column) is Kind.DATE
         self._loaded = 0
 
     def _quote(self, name: str) -> str:
@@ -110,7 +112,8 @@ class Merging:
         if window is None or self._plan.window_column is None:
             raise RuntimeError("a load that replaces a window has one")
         column = self._quote(self._plan.window_column)
-        binds = {"window_start": bind_value(window.start, dialect), "window_end": bind_value(window.end, dialect)}
+        bounds = window.days() if self._has_days else (window.start, window.end)
+        binds = dict(zip(("window_start", "window_end"), (bind_value(each, dialect) for each in bounds), strict=True))
         if dialect == "sqlite":  # as text, a day comes before its midnight
             binds = {name: time.removesuffix(" 00:00:00") for name, time in binds.items()}
         start, end = ":window_start", ":window_end"

@@ -69,10 +69,15 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "float4": types.Float(),
     "float8": types.Float(),
     "numeric": types.Numeric(),
+    **dict.fromkeys(("_text", "_varchar", "_bpchar"), types.ARRAY(types.String())),
+    "_json": types.ARRAY(types.JSON()),
+    "_jsonb": types.ARRAY(types.JSON()),
+    "_timestamp": types.ARRAY(types.DateTime(timezone=False)),
+    "_timestamptz": types.ARRAY(types.DateTime(timezone=True)),
 }
 # A text with a zone would lose it in a column without one; so it becomes UTC, which the session is in.
 _STAGED_AS = {"timestamp": "timestamptz", "_timestamp": "timestamptz[]"}
-_OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.String())}
+_OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.NullType())}
 
 
 def columns_of(connection: Connection, name: str, schema: str | None) -> list[dict[str, Any]] | None:

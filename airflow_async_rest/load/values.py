@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -23,6 +24,9 @@ class Kind(Enum):
 
     JSON = "json"
     ARRAY = "array"
+    TEXT_ARRAY = "array of texts"
+    TIME_ARRAY = "array of times"
+    JSON_ARRAY = "array of json"
     NAIVE_TIME = "timestamp"
     AWARE_TIME = "timestamp with time zone"
     DATE = "date"
@@ -36,7 +40,6 @@ class Kind(Enum):
 
 _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (types.JSON, Kind.JSON),
-    (types.ARRAY, Kind.ARRAY),
     (types.Date, Kind.DATE),
     (types.Boolean, Kind.BOOLEAN),
     (types.LargeBinary, Kind.BINARY),
@@ -48,9 +51,19 @@ _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (types.Float, Kind.NUMBER),
     (types.String, Kind.TEXT),
 )
+_OF_ELEMENTS = {
+    Kind.JSON: Kind.JSON_ARRAY,
+    Kind.NAIVE_TIME: Kind.TIME_ARRAY,
+    Kind.AWARE_TIME: Kind.TIME_ARRAY,
+    Kind.TEXT: Kind.TEXT_ARRAY,
+}
 _LARGEST_INTEGER = 2**63
+_MOST_DIGITS = 40  # of an integer, in any database
 _DATE_LENGTH = len("2026-07-01")
+_DIGITS_OF_DATES = (len("260701"), len("20260701"))
 _encode = json_encoder()
+_TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _NEGATIVE_PARTS = str.maketrans({"P": "P-", "T": "T-"})
 
 
@@ -60,12 +73,27 @@ def kind_of(type_: Any) -> Kind:
         type_ = type_.data_type
     if isinstance(type_, types.DateTime):
         return Kind.AWARE_TIME if type_.timezone else Kind.NAIVE_TIME
+    if isinstance(type_, types.ARRAY):
+        return _OF_ELEMENTS.get(kind_of(type_.item_type), Kind.ARRAY)
     return next((kind for base, kind in _KINDS if isinstance(type_, base)), Kind.OTHER)
 
 
 def parse_time(value: str) -> datetime | str:
     """Read a time; what is none stays what it is, for the database to refuse or to read."""
     return read_time(value) or value
+
+
+def check_time(value: Any) -> None:
+    """Refuse digits that are no date: PostgreSQL takes 1772430912 for the 12th of September of the year 177243.
+
+    :raises EncodeError: then.
+    """
+    digits = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+    if digits.isdecimal() and len(digits) not in _DIGITS_OF_DATES:
+        raise EncodeError(
+            f"{digits} is a number, and no time: where it counts from 1970, a function as rows= can make a time of it, "
+            "as datetime.fromtimestamp(seconds, UTC)"
+        )
 
 
 def naive_utc(value: Any) -> Any:
@@ -84,6 +112,8 @@ def integer(value: Any) -> Any:
     """Give a whole number as such: in JSON, 1.0 may be how a one is written."""
     if isinstance(value, bool):
         return int(value)
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() >= _MOST_DIGITS:
+        return value  # as an int, 1e999999999 would fill the memory
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return int(value)
     return value
@@ -92,30 +122,35 @@ def integer(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """Write a value as JSON; what has no JSON form as text.
 
-    :raises EncodeError: when it is no number, or an infinite one, or has one in it.
+    :raises EncodeError: when it is no number, or an infinite one, or half a character, or has one in it.
     """
     try:
         return _encode(value).decode()
     except EncodeError:
-        _refuse_non_finite(value)
+        _refuse_altered(value)
         return encode_anything(value).decode()
 
 
-def _refuse_non_finite(value: Any) -> None:
+def _refuse_altered(value: Any) -> None:
+    """Refuse what would be written as something else. :raises EncodeError: then."""
+    if isinstance(value, str) and not value.isascii() and _HALF_A_CHARACTER.search(value):
+        raise EncodeError(f"{value!r} has half of a surrogate pair in it, which has no UTF-8 form")
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise EncodeError(f"{value} has no JSON form")
     if isinstance(value, Mapping):
-        value = value.values()
+        value = [*value, *value.values()]
     elif not isinstance(value, list | tuple | set | frozenset):
         return
     for each in value:
-        _refuse_non_finite(each)
+        _refuse_altered(each)
 
 
 def text_of(value: Any) -> str:
     """Write a scalar as text that every database reads: numbers with all digits, times as ISO 8601."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):  # as APIs write it that do
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):  # PostgreSQL has a sign before each part, and none before the whole
@@ -172,7 +207,14 @@ def _binary(value: Any) -> Any:
     return _scalar(value)
 
 
+def _boolean(value: Any) -> Any:
+    """Read the words that PostgreSQL reads: to a database that has no such type they would be texts, and not true."""
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return True if word in _TRUE else False if word in _FALSE else _scalar(value)
+
+
 _CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.BOOLEAN: _boolean,
     Kind.JSON: json_text,
     Kind.NAIVE_TIME: lambda value: _scalar(naive_utc(value)),
     Kind.AWARE_TIME: _time,
@@ -208,8 +250,10 @@ _FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
 def _for_sqlite(value: Any) -> Any:
     """Give times as its own functions write them, and what it has no type for as text.
 
-    :raises EncodeError: for NaN.
+    :raises EncodeError: for NaN, and for what is so large that it would become infinite.
     """
+    if isinstance(value, Decimal) and value.is_finite() and math.isinf(float(value)):
+        raise EncodeError(f"{value} is too large for SQLite, which would take it for infinite")
     if isinstance(value, datetime):
         return value.isoformat(" ")
     if isinstance(value, date | time | timedelta | Decimal):

@@ -107,6 +107,10 @@ GRAPHQL = b'{"data": {"items": null}, "errors": [{"message": "quota exceeded"}, 
         (b'{"errors": {"id": ["unknown"]}}', "data.items", "unknown"),
         (b'{"error": {"message": "no"}}', "items", "error and without data: 'no'"),
         (b'{"error": "no", "items": null}', "items", "error and without data: 'no'"),
+        (b'{"data": {"items": []}, "errors": [{"message": "no"}]}', "data.items", "'no'"),
+        (b'{"data": {"items": []}, "errors": [{"message": "no"}]}', "data.items[?ok]", "'no'"),
+        (b'{"data": {"items": [{"a": 1}, null]}, "errors": [{"message": "no"}]}', "data.items", "'no'"),
+        (b'{"items": [], "error": {"message": "no"}}', "items", "error and without data: 'no'"),
     ],
 )
 def test_errors_beside_no_data_are_an_error_with_their_words(body, rows, words, empty_ok):
@@ -140,7 +144,6 @@ SIX = b'{"data": {"items": [{"a": 1, "ok": true}, {"a": 2, "ok": false}, {"a": 3
         ("data.items[?ok]", "data.items", 3),
         (lambda payload, item: [], None, None),
         (lambda payload, item: [], "data.items", 3),
-        (lambda payload, item: [], "", 1),
         (lambda payload, item: payload["data"]["items"] * 2, "data.items", 3),
         (lambda payload, item: payload["data"]["items"] * 2, "data[0].items || data.items", None),
     ],
@@ -148,6 +151,12 @@ SIX = b'{"data": {"items": [{"a": 1, "ok": true}, {"a": 2, "ok": false}, {"a": 3
 def test_the_count_is_the_apis_whatever_is_made_of_its_rows(rows, page_rows, count):
     assert answer_of(SIX, rows, page_rows=page_rows).count == count
     assert AnswerReader(rows, RowShape(), page_rows=page_rows).counts == (count is not None)
+
+
+@pytest.mark.parametrize(("page_rows", "keys"), [("", "data"), ("data", "items"), ("data.items.0", "a, ok")])
+def test_an_object_at_page_rows_is_not_counted_as_a_row(page_rows, keys):
+    with pytest.raises(AnswerError, match=f"at page_rows='{page_rows}' the answer has an object, with {keys}: write"):
+        answer_of(SIX, lambda payload, item: payload["data"]["items"], page_rows=page_rows)
 
 
 def test_the_page_rows_may_be_the_answer_itself():

@@ -139,6 +139,10 @@ ERROR = {"error": "quota exceeded"}
         ({"name": "names[0]"}, ERROR),
         ({"name": "names[0]", "id": "id"}, ERROR),
         ({"name": "name"}, {}),
+        ({"id": "item.id", "name": "name || 'none'"}, ERROR),
+        ({"name": "{first: first, last: last}"}, ERROR),
+        ({"name": "name", "zone": '`"eu"`'}, ERROR),
+        ({"name": "to_string(name)"}, ERROR),
     ],
 )
 def test_a_row_that_has_nothing_of_what_is_asked_for_is_none(columns, row):
@@ -163,6 +167,9 @@ def test_a_row_of_which_no_key_is_a_column_is_none():
         ({"name": "names[0]"}, {"names": []}, {"name": None}),
         ({"name": "names[0]", "id": "id"}, {"id": 5}, {"name": None, "id": 5}),
         ({"count": "length(keys(@))"}, {"x": 1}, {"count": 1}),
+        ({"id": "id", "name": "name || 'none'"}, {"id": 5}, {"id": 5, "name": "none"}),
+        ({"id": "item.id", "zone": '`"eu"`'}, ERROR, {"id": 7, "zone": "eu"}),
+        ({"zone": '`"eu"`', "id": "id"}, {"id": 5}, {"id": 5, "zone": "eu"}),
         (None, ERROR, ERROR),
     ],
 )
@@ -183,15 +190,23 @@ def test_a_row_that_has_something_is_one(columns, row, made):
         ("loc.lat", "location"),
         ("something", None),
         ("names[0]", "name"),
+        ("nmae || 'none'", None),
+        ("user.name.first", '"user.name"."first"'),
+        ("price", '"price (EUR)"'),
+        ("taxes.0.rate", '"taxes [%]"[0]."rate"'),
+        ("$.größe", "größe"),
     ],
 )
 def test_a_path_that_no_row_has_is_counted_with_the_nearest_key(path, nearest):
-    rows = [{"id": n, "name": "x", "location": {"geoLabel": "y", "points": [{"x": 1, "lat": 2}]}} for n in range(100)]
+    others = {"user.name": {"first": "f"}, "price (EUR)": 1, "taxes [%]": [{"rate": 1}], "größe": 1}
+    location = {"geoLabel": "y", "points": [{"x": 1, "lat": 2}]}
+    rows = [{"id": n, "name": "x", "location": location, **others} for n in range(100)]
     shape = RowShape({"id": "id", "c": path})
     shape.shape(rows[:50], ITEM)
     shape.shape(rows[50:], ITEM)
     assert shape.unfound.counts == {path: 100}
     assert shape.unfound.nearest(path) == nearest
+    assert nearest is None or shaped({"c": nearest}, rows[0])["c"] is not None
 
 
 def test_a_path_that_one_row_has_is_found():
@@ -236,8 +251,10 @@ def test_what_columns_ask_of_the_item_is_known_before_the_first_request():
         ({"id": "a..b"}, "'a..b' is no path"),
         ({"id": None}, "None is no path"),
         ({"id": "window"}, "write 'window.start' or 'window.end'"),
-        ({"id": "window.begin"}, "write 'window.start' or 'window.end'"),
+        ({"id": "window.begin"}, "write 'window.start' or 'window.end'; what the row has there is 'row.window.begin'."),
         ({"id": "item"}, "write 'item.<name>'"),
+        ({"id": "item."}, "columns: 'item.': write 'item.<name>'"),
+        ({"id": "row."}, "columns: 'row.': write 'row.<name>'"),
         ({"id": "row"}, "write 'row.<name>'"),
         ({"x": "a"}, "columns names 'x', which the destination table does not have; it has: id, Other."),
         ({"id": "a", "ID": "b"}, "columns names one column twice: id, ID."),

@@ -108,7 +108,8 @@ def test_pages_are_asked_for_until_one_is_empty_or_short(pages, first, counts, a
     [
         (NumberedPages(pages="meta.pages"), [{"meta": {"pages": n}} for n in (3, "3", 3.0)], [{"page": 2}, {"page": 3}, None]),
         (NumberedPages(pages="n", first=0), [{"n": 2}, {"n": 2}], [{"page": 1}, None]),
-        (NumberedPages(pages="n"), [{"n": 0}], [None]),
+        (NumberedPages(pages="n"), [{"n": 0, "count": 0}], [None]),
+        (NumberedPages(pages="n"), [{"n": 2.5}] * 3, [{"page": 2}, {"page": 3}, None]),
         (NumberedPages(pages="n"), [None], [None]),
         (OffsetPages(5, total="n"), [{"n": 4}, {"n": 4}], [{"offset": 2, "limit": 5}, None]),
         (OffsetPages(5, total="n"), [{"n": 1}], [None]),
@@ -118,7 +119,7 @@ def test_pages_are_asked_for_until_one_is_empty_or_short(pages, first, counts, a
 def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, asked):
     page = pages.begin()
     for payload, parameters in zip(payloads, asked, strict=True):
-        after = pages.after(page, answer(payload, 0 if payload is None else 2))
+        after = pages.after(page, answer(payload, 0 if payload is None else payload.get("count", 2)))
         assert after == (None if parameters is None else Page(parameters))
         page = after
 
@@ -131,6 +132,15 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
         (NumberedPages(pages="n"), {"n": "many"}, 2, "the answer has 'many' at 'n'"),
         (NumberedPages(pages="n"), {"n": float("inf")}, 2, "the answer has inf at 'n'"),
         (OffsetPages(total="n"), {"n": []}, 2, "OffsetPages(total): the answer has [] at 'n'"),
+        (
+            NumberedPages(pages="n"),
+            {"n": 0},
+            2,
+            "the answer has 0 at 'n', which does not say how many there are; without",
+        ),
+        (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', which does not say"),
+        (OffsetPages(total="n"), {"n": -1}, 2, "without OffsetPages(total) pages are asked for until one is empty"),
+        (OffsetPages(total="n"), {"n": "0"}, 2, "the answer has '0' at 'n', which does not say"),
         (OffsetPages(total="n"), {"n": 5}, 0, "a page is empty after 0 of 5 rows, which 'n' speaks of"),
         (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', where a number should be"),
         (NumberedPages(pages="n"), {"n": 2.5}, 2, "the answer has 2.5 at 'n'"),

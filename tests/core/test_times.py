@@ -20,6 +20,12 @@ SAME = [
     "Mon, 02 Mar 2026 14:00:00 +0200 (EET)",
     "Mon Mar 02 2026 14:00:00 GMT+0200 (Eastern European Standard Time)",
     "2026-03-02 14:00:00 UTC+2",
+    "Monday, 02-Mar-26 12:00:00 GMT",
+    "Mon, 02-Mar-2026 12:00:00 GMT",
+    "Mon Mar  2 12:00:00 UTC 2026",
+    "Mon Mar 02 14:00:00 +0200 2026",
+    "2026-03-02T14:00:00 utc+02:00",
+    "2026-03-02 14:00:00Gmt+2",
     "Mon, 02 Mar 2026 12:00:00 GMT",
     "Mon, 2 Mar 2026 07:00:00 EST",
     "02 Mar 2026 14:00:00 EET",
@@ -65,7 +71,7 @@ def test_a_time_without_a_zone_has_none(text):
     assert found.tzinfo is None
 
 
-NONE = ["", "soon", "5", "infinity", "0044-03-15 BC", "2026-03-02 10:00 XYZ", "2026-03-02 10:00 PM", "2026-03-02 10:00 Europe/", "2026-03-02 10:00 ../etc", "2026-03-02 10:00 Europe/Nowhere", "2026-02-30 10:00 UTC", "2026-03-02 10:00 +25:00", "02-Mar-2026 +02", "Mon, 99 Mar 2026 10:00:00 +0200"]  # fmt: skip
+NONE = ["", "soon", "5", "infinity", "0044-03-15 BC", "2026-03-02 10:00 XYZ", "2026-03-02 10:00 PM", "2026-03-02 10:00 Europe/", "2026-03-02 10:00 ../etc", "2026-03-02 10:00 Europe/Nowhere", "2026-02-30 10:00 UTC", "2026-03-02 10:00 +25:00", "02-Mar-2026 +02", "Mon, 2 Mar 2026 10:00:00 PM +0200", "Mar 2, 2026 5:00:00 PM GMT+2", "Mon Mar 02 10:00:00 EET 2026", "Mon, 2 Mar 2026 10:00:00 XYZ 5", "Mon, 99 Mar 2026 10:00:00 +0200"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NONE)

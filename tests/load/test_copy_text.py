@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
+from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.load.copy_text import array_text, copy_text
 from airflow_async_rest.load.values import Kind
 
@@ -43,7 +44,7 @@ TYPES = {
     "float8": Kind.NUMBER,
     "boolean": Kind.BOOLEAN,
     "json": Kind.JSON,
-    "text[]": Kind.ARRAY,
+    "text[]": Kind.TEXT_ARRAY,
     "bytea": Kind.BINARY,
     "timestamp": Kind.NAIVE_TIME,
 }
@@ -106,8 +107,9 @@ def test_a_list_as_an_array(values, text):
         (
             Kind.INTEGER,
             [1.5, float("nan"), "7", True],
-            "1.5\nnan\n7\n1\n",
+            "1.5\nNaN\n7\n1\n",
         ),  # the first two are the database's to refuse
+        (Kind.TEXT, [float("nan"), float("inf"), float("-inf"), 0.5], "NaN\nInfinity\n-Infinity\n0.5\n"),
         (Kind.NUMBER, [2.0, True, Decimal("3.00")], "2.0\n1\n3.00\n"),
         (Kind.BOOLEAN, [1, 0], "1\n0\n"),
         (Kind.BOOLEAN, [True, None, "yes"], "true\n\\N\nyes\n"),
@@ -115,12 +117,30 @@ def test_a_list_as_an_array(values, text):
         (Kind.DATE, [date(2026, 7, 1), "2026-07-01T12:00:00Z"], "2026-07-01\n2026-07-01T12:00:00Z\n"),
         (Kind.OTHER, [time(12), timedelta(seconds=1)], "12:00:00\nP0DT1S\n"),
         (Kind.ARRAY, ["{1,2}", (1, 2)], '{1,2}\n{"1","2"}\n'),
+        (
+            Kind.JSON_ARRAY,
+            [["1", {"a": None}, None], [[1, 2], [3]]],
+            '{"\\\\"1\\\\"","{\\\\"a\\\\":null}",NULL}\n{"[1,2]","[3]"}\n',
+        ),
+        (Kind.TIME_ARRAY, [["2026-07-01 14:00 GMT+0200", None]], '{"2026-07-01T14:00:00+02:00",NULL}\n'),
+        (Kind.AWARE_TIME, ["2026-07-01 14:00 utc+2", date(2026, 7, 1)], "2026-07-01T14:00:00+02:00\n2026-07-01\n"),
+        (Kind.DATE, ["2026-07-01T14:00+02:00[Europe/Oslo]", 20260701], "2026-07-01T14:00:00+02:00\n20260701\n"),
+        (Kind.INTEGER, [Decimal("1e999999999")], "1E+999999999\n"),
         (Kind.BINARY, [b"\x00", "\\x00"], "\\\\x00\n\\\\x00\n"),
         (Kind.NAIVE_TIME, ["2026-07-01T14:00:00+02:00", "infinity"], "2026-07-01T12:00:00\ninfinity\n"),
     ],
 )
 def test_a_column_as_text(kind, values, text):
     assert copy_text([(kind, values)]).decode() == text
+
+
+@pytest.mark.parametrize("kind", [Kind.NAIVE_TIME, Kind.AWARE_TIME, Kind.DATE, Kind.TIME_ARRAY])
+@pytest.mark.parametrize("seconds", [1772430912, "1772430912", 1772430912000, 1230912, 0])
+def test_seconds_since_1970_are_no_date_of_a_far_year(kind, seconds):
+    for neighbours in ([], [None], ["2026-07-01"]):
+        values = [[value] if kind is Kind.TIME_ARRAY else value for value in [*neighbours, seconds]]
+        with pytest.raises(EncodeError, match=rf"^{seconds} is a number, and no time: .* a function as rows="):
+            copy_text([(kind, values)])
 
 
 def test_columns_stand_side_by_side():

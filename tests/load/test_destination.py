@@ -206,3 +206,13 @@ def test_a_view_that_takes_no_rows_is_refused_before_anything_is_fetched(postgre
     loader.open()
     with pytest.raises(ConfigurationError, match="cannot insert into view"):
         loader.begin(resumed=False, staged=0)
+
+
+@every_driver
+def test_bytes_go_only_into_columns_that_keep_some(database):
+    binary = {"postgresql": "bytea", "sqlite": "blob", "oracle": "RAW(9)"}[database.name]
+    database.create(f"id {{int}}, label {{text}}, photo {binary}")
+    destination = database.loader().destination
+    destination.check_bytes([name for name in destination.names if name.lower() == "photo"])
+    with pytest.raises(ConfigurationError, match=r"(?i)columns: 'label' has a path with 'base64:', .* leave 'base64:'"):
+        destination.check_bytes([name for name in destination.names if name.lower() != "id"])

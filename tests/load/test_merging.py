@@ -2,13 +2,15 @@
 
 import random
 import re
+from datetime import date
+from zoneinfo import ZoneInfo
 
 import pytest
 from loads import WINDOW, every_driver, placed
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.loading import LoadState
-from airflow_async_rest.windows import Window
+from airflow_async_rest.windows import Window, parse_instant
 
 REPLACE = {"load_mode": "replace_window", "window_column": "at"}
 UPSERT = {"load_mode": "upsert", "conflict_key": "id"}
@@ -50,6 +52,20 @@ def test_a_row_on_window_start_goes_and_one_on_window_end_stays(database, values
         # and again, by another run of the same window
         database.load([{"id": 20, "at": values[1]}], run=f"{type_} again", **REPLACE)
         assert {type_: [id_ for id_, _ in database.rows()]} == {type_: [0, 2, 20]}
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Apia", "Asia/Beirut", "Australia/Lord_Howe"])
+def test_a_column_of_dates_has_those_of_the_windows_zone(database, zone):
+    if database.name == "oracle":
+        pytest.skip("its dates are times")
+    database.create("id {int}, at date")
+    days = [date(2026, 3, 28), date(2026, 3, 29), date(2026, 3, 30)]  # in Beirut, clocks leave the second midnight out
+    database.execute(*(f"INSERT INTO things VALUES ({n}, '{day}')" for n, day in enumerate(days)), "SELECT 1 AS one")
+    window = Window(*(parse_instant("", day, ZoneInfo(zone)) for day in days[1:]), ZoneInfo(zone))
+    rows = [{"id": n, "at": str(day)} for n, day in enumerate(days, 10)]
+    loaded = database.load(rows, **REPLACE, window=window)
+    assert sorted(loaded.refused) == [0, 2]
+    assert [id_ for id_, _ in database.rows()] == [0, 2, 11]
 
 
 def test_bounds_may_have_fractions_of_a_second(database):

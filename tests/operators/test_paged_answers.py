@@ -1,6 +1,6 @@
 """What decides which rows an answer has, from the operator and from a plain task."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
@@ -144,6 +144,22 @@ def test_an_answer_of_nothing_is_no_rows_only_where_that_is_said(places, warehou
     assert state == "up_for_retry"
     assert "and with empty_ok=True that says that there are no rows" in str(error)
     assert run_try(task(empty_ok=True), supervisor, 2) == ("success", None)
+
+
+@pytest.mark.parametrize(("zone", "hour"), [("Europe/Helsinki", 22), ("America/New_York", 5)])
+def test_the_start_of_a_window_is_its_own_day_in_a_column_of_dates(places, warehouse, supervisor, zone, hour):
+    warehouse.execute("DROP TABLE IF EXISTS days", "CREATE TABLE days (day date, at timestamp, moment timestamptz)")
+    start = datetime(2026, 3, 2, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    places.answer = lambda seen: web.json_response([{"id": 1}])
+    columns = dict.fromkeys(("day", "at", "moment"), "window.start")
+    daily = task(
+        rows=None, columns=columns, destination_table="days", window_timezone=zone, load_mode="replace_window",
+        window_column="day",
+    )  # fmt: skip
+    assert run_try(daily, supervisor, window=(start, start + timedelta(days=1))) == ("success", None)
+    expected = (date(2026, 3, 2), start.replace(tzinfo=None), start)
+    assert warehouse.execute("SELECT * FROM days") == [expected]
+    assert start.hour == hour
 
 
 @pytest.mark.parametrize("day", [datetime(2026, 3, 8), datetime(2026, 11, 1), datetime(2026, 7, 1)])  # noqa: DTZ001

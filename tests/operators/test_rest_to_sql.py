@@ -369,6 +369,26 @@ def test_sparse_rows_wipe_nothing_and_values_are_what_the_api_means(places, ware
     ]
 
 
+def test_elements_of_arrays_are_what_the_api_means_and_seconds_are_no_far_year(places, warehouse, supervisor):
+    warehouse.execute("DROP TABLE IF EXISTS lists", "CREATE TABLE lists (id int, t text[], j jsonb[], at timestamp)")
+    body = """[{"id": 1, "t": [1.50, "1e5", 1e5], "j": ["1", 2.5, [2]]}, {"id": 2, "at": 1772430912}]"""
+    places.answer = lambda seen: web.Response(text=body, content_type="application/json")
+    task = rest_to_sql(items=[{"id": 1}], rows=None, columns=None, destination_table="lists", max_failures=1)
+    assert run_try(task, supervisor) == ("success", None)
+    [(number, texts, documents, at)] = warehouse.execute("SELECT id, t, array_to_json(j)::text, at FROM lists")
+    assert (number, texts, documents, at) == (1, ["1.50", "1e5", "1e5"], '["1",2.5,[2]]', None)
+    [letter] = supervisor.data["xcom"]["failed_items"]
+    assert "1772430912 is a number, and no time" in str(letter)
+
+
+def test_base64_into_a_text_is_said_before_anything_is_asked_for(places, warehouse, supervisor):
+    task = rest_to_sql(columns={"id": "item.id", "geo_label": "base64:label"})
+    state, error = run_try(task, supervisor)
+    assert state == "failed"
+    assert "columns: 'geo_label' has a path with 'base64:'" in str(error)
+    assert places.seen == []
+
+
 def test_starting_over_never_appends_twice(places, warehouse, supervisor):
     places.answer = but_for({7: 500})
     run_try(rest_to_sql(), supervisor)

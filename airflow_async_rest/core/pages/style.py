@@ -1,6 +1,8 @@
 """What all page styles have: statuses and flags that tell the end, and paths into a page's answer."""
 
 from dataclasses import dataclass
+from decimal import Decimal
+from math import ceil
 from typing import Any, ClassVar
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
@@ -100,15 +102,26 @@ def find(argument: str, path: str, answer: PageAnswer) -> Any:
 
 
 def find_number(argument: str, path: str, answer: PageAnswer) -> int:
-    """Return the whole number at a path of an answer, which is the last part of one such as ``items 0-24/319``.
+    """Return the number at a path of an answer, which is the last part of one such as ``items 0-24/319``.
 
-    :raises AnswerError: when there is none from 0 up.
+    A part of a page is one.
+
+    :raises AnswerError: when the API does not say: some give 0 or -1 instead, beside the rows that they have.
     """
     found = find(argument, path, answer)
-    text = str(found).rpartition("/")[2].strip().removesuffix(".0")
-    if isinstance(found, bool) or not text.isdecimal() or len(text) > _MOST_DIGITS:
+    try:
+        exact = Decimal(str(found).rpartition("/")[2].strip())
+        number = None if isinstance(found, bool) or exact.adjusted() > _MOST_DIGITS else ceil(exact)
+    except (ArithmeticError, ValueError):
+        number = None
+    if number is None:
         raise AnswerError(f"{argument}: the answer has {_shown(found)} at {path!r}, where a number should be")
-    return int(text)
+    if number < 0 or (number == 0 and answer.count):
+        raise AnswerError(
+            f"{argument}: the answer has {found!r} at {path!r}, which does not say how many there are; without "
+            f"{argument} pages are asked for until one is empty"
+        )
+    return number
 
 
 def is_nothing(answer: PageAnswer) -> bool:
