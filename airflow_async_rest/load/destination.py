@@ -186,6 +186,11 @@ def _named(argument: str, name: str | None, columns: Mapping[str, Any], made: Co
 def _check_unique(inspector: Any, plan: LoadPlan) -> None:
     """Check that the conflict key is unique in the database, which is what its upsert goes by."""
     where = {"table_name": plan.table, "schema": plan.schema}
+    if plan.table in inspector.get_view_names(schema=plan.schema):
+        raise ConfigurationError(
+            f"destination_table={plan.full_name!r} is a view, which has no unique index of conflict_key, and an upsert "
+            "goes by one: write the table that it shows."
+        )
     unique = [inspector.get_pk_constraint(**where).get("constrained_columns", [])]
     unique += [constraint["column_names"] for constraint in inspector.get_unique_constraints(**where)]
     unique += [index["column_names"] for index in inspector.get_indexes(**where) if _is_of_all_rows(index)]

@@ -166,3 +166,48 @@ def test_rows_that_a_trigger_puts_into_a_child_are_not_nothing(postgresql):
     on_insert(postgresql, "INSERT INTO things_2026 VALUES (NEW.*);")
     assert postgresql.load([{"id": 2, "at": AT}], run="again", **MODES["replace_window"]).loaded == 0
     assert postgresql.rows("id") == [(2,)]
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_row_that_a_policy_of_the_table_does_not_allow_is_refused_alone(
+    request, connect, postgres, closed, driver, mode
+):
+    """What the server says looks as if the user had not been granted what a load needs."""
+    database = request.getfixturevalue(driver)
+    closed.append(database)
+    database.create("id {int} PRIMARY KEY, at {timestamp}, tenant {text} DEFAULT 'own'")
+    database.execute("CREATE ROLE tenant LOGIN", "GRANT ALL ON SCHEMA loads TO tenant", "GRANT ALL ON things TO tenant")
+    database.execute(
+        "CREATE POLICY own ON things USING (tenant = 'own')", "ALTER TABLE things ENABLE ROW LEVEL SECURITY"
+    )
+    extra = {"options": "-csearch_path=loads"} | ({"sqlalchemy_scheme": f"postgresql+{driver}"})
+    connect("warehouse", **postgres.connection() | {"login": "tenant"}, extra=extra)
+    rows = [{"id": 1, "tenant": "own"}, {"id": 2, "tenant": "other"}, {"id": 3}]
+    try:
+        loaded = database.load([row | {"at": AT} for row in rows], **MODES[mode])
+        assert list(loaded.refused) == [1]
+        assert "violates row-level security policy" in loaded.refused[1]
+        assert database.rows("id, tenant") == [(1, "own"), (3, "own")]
+    finally:
+        for loader in database.loaders:
+            loader.close()
+        database.execute("DROP OWNED BY tenant", "DROP ROLE tenant")
+
+
+def test_a_window_of_a_view_is_not_emptied_for_no_rows(sqlite_file):
+    """SQLite does not say how many rows a trigger of a view has deleted."""
+    sqlite_file.create("id {int}, at {timestamp}")
+    sqlite_file.execute(
+        "CREATE VIEW shown AS SELECT * FROM things",
+        "CREATE TRIGGER put INSTEAD OF INSERT ON shown BEGIN INSERT INTO things VALUES (NEW.id, NEW.at); END",
+        "CREATE TRIGGER take INSTEAD OF DELETE ON shown BEGIN DELETE FROM things WHERE id = OLD.id; END",
+    )
+    for run in ("one", "two"):
+        sqlite_file.load([{"id": 1, "at": AT}], "shown", run=run, **MODES["replace_window"])
+    with pytest.raises(EmptyWindowError, match="1 rows that shown has in the window would be deleted"):
+        sqlite_file.load([], "shown", run="three", **MODES["replace_window"])
+    sqlite_file.loaders[-1].rollback()
+    assert sqlite_file.rows("id") == [(1,)]
+    sqlite_file.load([], "shown", run="four", allow_empty_window=True, **MODES["replace_window"])
+    assert sqlite_file.rows("id") == []
