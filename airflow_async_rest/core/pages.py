@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -83,7 +84,8 @@ class _Style:
     """What all page styles have.
 
     :param end_statuses: HTTP statuses by which the API says of a page after the first that there are no more, such as
-        ``(404,)``. Default: none, it fails the item.
+        ``(404,)``; of a page that it counts in ``pages`` or ``total``, they do not say so. Default: none, it fails the
+        item.
     """
 
     goes_by_rows: ClassVar[bool] = False
@@ -164,7 +166,8 @@ def _link_of_header(headers: Mapping[str, str]) -> str | None:
 class CursorPages(_Style):
     """Each answer has a cursor, which the request for the next page gives back.
 
-    :param cursor: where it is in the body, such as ``"meta.next_cursor"``; missing, null or empty on the last page.
+    :param cursor: where it is in the body, such as ``"meta.next_cursor"``; missing, null, empty, false or the number 0
+        on the last page. Where a 0 leads on: ``"to_string(meta.next_cursor)"``.
     :param param: the parameter that it goes into.
     :param into: ``"query"``, or ``"body"`` for a search API that takes it there.
     """
@@ -185,7 +188,7 @@ class CursorPages(_Style):
     def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
         """Give the page that the cursor leads to."""
         cursor = parse_path("CursorPages(cursor)", self.cursor).find(answer.payload)
-        if cursor is MISSING or cursor is None or cursor in ("", False):
+        if cursor is MISSING or not cursor:
             return None
         return Page({self.param: cursor}, self.into)
 
@@ -242,9 +245,14 @@ class NumberedPages(_Style):
     def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Give the page with the next number."""
         following = page.parameters[self.param] + 1
-        if self.pages is not None and not _is_nothing(answer):
-            pages = _number("NumberedPages(pages)", self.pages, answer.payload)
-            return self._page(following) if following - self.first < pages else None
+        if self.pages is not None and not (page == self.begin() and _is_nothing(answer)):
+            pages, number = _number("NumberedPages(pages)", self.pages, answer.payload), following - self.first
+            if answer.count and number > pages:
+                raise AnswerError(
+                    f"page {number} has rows, and {self.pages!r} says that there are {pages} pages: name the number of "
+                    "all pages, or leave pages= out"
+                )
+            return self._page(following) if number < pages else None
         enough = 1 if self.until == _EMPTY else self.size or 1
         return self._page(following) if (answer.count or 0) >= enough else None
 
@@ -299,8 +307,13 @@ class OffsetPages(_Style):
         """Give the page after the rows that came."""
         count = answer.count or 0
         offset = page.parameters[self.param] + count
-        if self.total is not None and not _is_nothing(answer):
+        if self.total is not None and not (page == self.begin() and _is_nothing(answer)):
             total = _number("OffsetPages(total)", self.total, answer.payload)
+            if count and offset > total:
+                raise AnswerError(
+                    f"{offset} rows have come, and {self.total!r} says that there are {total}: name the number of all "
+                    "rows, or leave total= out"
+                )
             if offset < total and count == 0:
                 raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
             return self._page(offset) if offset < total else None
@@ -318,11 +331,12 @@ def _is_nothing(answer: PageAnswer) -> bool:
 
 def _number(argument: str, path: str, payload: Any) -> int:
     found = parse_path(argument, path).find(payload)
-    try:
-        return int(found)
-    except (TypeError, ValueError, OverflowError):
-        shown = "nothing" if found is MISSING else repr(found)
-        raise AnswerError(f"{argument}: the answer has {shown} at {path!r}, where a number should be") from None
+    with suppress(TypeError, ValueError, OverflowError):
+        number = int(found)
+        if number >= 0 and not isinstance(found, bool) and (isinstance(found, str) or number == found):
+            return number
+    shown = "nothing" if found is MISSING else repr(found)
+    raise AnswerError(f"{argument}: the answer has {shown} at {path!r}, where a number should be, from 0 up")
 
 
 def _is_status_of_failure(status: Any) -> bool:
