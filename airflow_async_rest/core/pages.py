@@ -190,6 +190,11 @@ class CursorPages(_Style):
         cursor = parse_path("CursorPages(cursor)", self.cursor).find(answer.payload)
         if cursor is MISSING or not cursor:
             return None
+        if self.into == _QUERY and isinstance(cursor, Mapping | list):
+            raise AnswerError(
+                f"the cursor, at {self.cursor!r}, is {str(cursor)!r}, which has no form in a query: write the path of "
+                f"a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
+            )
         return Page({self.param: cursor}, self.into)
 
 

@@ -1,6 +1,6 @@
 """From the staging table into the destination: the statements of the final transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -157,6 +157,7 @@ class Merging:
         try:
             with self._connection.begin_nested():
                 self._loaded = self._move(self._moving.at_once(), {})
+                self._check_deferred()
         except Exception as error:
             if not is_refusal(error, self._connection.dialect):
                 raise
@@ -167,14 +168,31 @@ class Merging:
         self._staging.index()
         if self._plan.mode == UPSERT and self._moving.is_uniform:
             self._take_out_repeated()
+        try:  # rows may need each other, or replace what others need
+            with self._connection.begin_nested():
+                refused = self._insert_by_halves(lambda: None)
+                self._check_deferred()
+        except Exception as error:
+            if not is_refusal(error, self._connection.dialect):
+                raise
+            refused = self._insert_by_halves(self._check_deferred)
+        rows = {place: self._row(place) for place, _ in refused}
+        return [RefusedRow(place, rows[place].values, words) for place, words in refused]
+
+    def _insert_by_halves(self, check: Callable[[], None]) -> list[tuple[int, str]]:
+        """Insert the rows that the database takes. :return: the places of the others, with its words.
+
+        :param check: whether it takes some after their statements have run.
+        """
+        self._loaded = 0
         statements = self._moving.in_parts(f"{PLACE} BETWEEN :first AND :last")
 
         def take(places: Sequence[int]) -> None:
-            self._loaded += self._move(statements, {"first": places[0], "last": places[-1]})
+            moved = self._move(statements, {"first": places[0], "last": places[-1]})
+            check()
+            self._loaded += moved
 
-        refused = find_refused(self._staging.places(), take, self._connection.begin_nested, self._connection.dialect)
-        rows = {place: self._row(place) for place, _ in refused}
-        return [RefusedRow(place, rows[place].values, words) for place, words in refused]
+        return find_refused(self._staging.places(), take, self._connection.begin_nested, self._connection.dialect)
 
     def _take_out_repeated(self) -> None:
         for statement in self._moving.take_out_repeated():
@@ -186,11 +204,12 @@ class Merging:
         return row
 
     def _move(self, statements: Sequence[str], binds: dict[str, Any]) -> int:
-        """Move rows; what the database would find out only at the commit, it finds out now."""
-        moved = sum(self._run(statement, binds) for statement in statements)
+        return sum(self._run(statement, binds) for statement in statements)
+
+    def _check_deferred(self) -> None:
+        """Let the database find out now what it would find out at the commit."""
         if self._connection.dialect.name in {"postgresql", "oracle"}:
             self._run("SET CONSTRAINTS ALL IMMEDIATE", {})
-        return moved
 
     def _run(self, statement: str, binds: dict[str, Any]) -> int:
         return int(self._connection.execute(text(statement), binds).rowcount)

@@ -65,7 +65,6 @@ def test_a_link_that_is_no_url_is_an_error():
     [
         ({"meta": {"next": "abc="}}, "abc="),
         ({"meta": {"next": 17}}, 17),
-        ({"meta": {"next": ["a", 1]}}, ["a", 1]),
         ({"meta": {"next": None}}, None),
         ({"meta": {"next": ""}}, None),
         ({"meta": {"next": False}}, None),
@@ -83,6 +82,15 @@ def test_a_cursor_is_given_back(payload, cursor, into):
     pages = CursorPages("meta.next", "after", into=into)
     assert pages.begin() == Page(into=into)
     assert pages.after(pages.begin(), answer(payload)) == (None if cursor is None else Page({"after": cursor}, into))
+
+
+@pytest.mark.parametrize("cursor", [["a", 1], {"id": 7}])
+def test_a_cursor_of_several_values_belongs_into_the_body(cursor):
+    pages = CursorPages("next", "after", into="body")
+    assert pages.after(pages.begin(), answer({"next": cursor})) == Page({"after": cursor}, "body")
+    pages = CursorPages("next", "after")
+    with pytest.raises(AnswerError, match=r"the cursor, at 'next', is .* write .*to_string\(next\).*; or into='body'"):
+        pages.after(pages.begin(), answer({"next": cursor}))
 
 
 @pytest.mark.parametrize(

@@ -211,3 +211,38 @@ def test_a_window_of_a_view_is_not_emptied_for_no_rows(sqlite_file):
     assert sqlite_file.rows("id") == [(1,)]
     sqlite_file.load([], "shown", run="four", allow_empty_window=True, **MODES["replace_window"])
     assert sqlite_file.rows("id") == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_that_need_each_other_at_the_commit_are_taken_beside_one_that_is_refused(postgresql, mode):
+    postgresql.create(
+        "id {int} PRIMARY KEY, at {timestamp}, v {int} CHECK (v > 0), parent {int} REFERENCES things DEFERRABLE INITIALLY DEFERRED"
+    )
+    rows = [{"id": 1, "parent": 4}, {"id": 2, "v": -1}, {"id": 3, "parent": 1}, {"id": 4, "parent": 3}]
+    loaded = postgresql.load([row | {"at": AT} for row in rows], **MODES[mode])
+    assert (loaded.loaded, list(loaded.refused)) == (3, [1])
+    assert postgresql.rows("id, parent") == [(1, 4), (3, 1), (4, 3)]
+
+
+def test_a_window_of_rows_that_others_refer_to_is_replaced_beside_a_row_that_is_refused(postgresql):
+    postgresql.create("id {int} PRIMARY KEY, at {timestamp}, v {int} CHECK (v > 0)")
+    postgresql.load([{"id": n, "at": AT} for n in (1, 2)])
+    postgresql.execute(
+        "CREATE TABLE children (parent bigint REFERENCES things DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO children VALUES (1), (2)",
+    )
+    rows = [{"id": 1, "at": AT, "v": 1}, {"id": 3, "at": AT, "v": -1}, {"id": 2, "at": AT, "v": 2}]
+    loaded = postgresql.load(rows, run="again", **MODES["replace_window"])
+    assert list(loaded.refused) == [1]
+    assert postgresql.rows("id, v") == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_row_that_is_wrong_at_the_commit_is_refused_alone(postgresql, mode):
+    postgresql.create(
+        "id {int} PRIMARY KEY, at {timestamp}, parent {int} REFERENCES things DEFERRABLE INITIALLY DEFERRED"
+    )
+    rows = [{"id": 1}, {"id": 2, "parent": 9}, {"id": 3, "parent": 1}]
+    loaded = postgresql.load([row | {"at": AT} for row in rows], **MODES[mode])
+    assert (loaded.loaded, list(loaded.refused)) == (2, [1])
+    assert postgresql.rows("id") == [(1,), (3,)]
