@@ -42,6 +42,7 @@ class Moving:
         self._dialect = dialect
         self._plan = destination.plan
         self._nulls_are_equal = destination.nulls_are_equal
+        self._collations = destination.collations
         self._staging = staging
         self._into = staging.qualified(destination.plan.table)
 
@@ -50,7 +51,10 @@ class Moving:
 
     @property
     def _keys(self) -> list[str]:
-        return [self._quote(name) for name in self._plan.conflict_key]
+        return [
+            self._quote(name) + (f" COLLATE {self._collations[name]}" if name in self._collations else "")
+            for name in self._plan.conflict_key
+        ]
 
     @property
     def is_uniform(self) -> bool:

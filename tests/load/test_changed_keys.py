@@ -58,3 +58,38 @@ def test_a_view_is_no_table_to_upsert_into(database):
     database.execute("CREATE VIEW shown AS SELECT * FROM things", "SELECT 1 AS one FROM things")
     with pytest.raises(ConfigurationError, match="destination_table='shown' is a view, .* write the table that it"):
         database.loader("shown", **UPSERT)
+
+
+ONE_KEY = {
+    "the same columns": ([{"id": "b", "v": "1"}, {"id": "B", "v": "2"}], ("2", "w")),
+    "other columns": ([{"id": "B", "v": "1"}, {"id": "b", "w": "2"}], ("1", "2")),
+}
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("case", ONE_KEY)
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "id {text} COLLATE NOCASE PRIMARY KEY, v {text}, w {text} DEFAULT 'w'",
+        "id {text} COLLATE NOCASE, v {text}, w {text} DEFAULT 'w', UNIQUE (id)",
+    ],
+)
+def test_texts_that_the_table_takes_for_one_are_one_key(sqlite_file, case, there, columns, caplog):
+    rows, expected = ONE_KEY[case]
+    sqlite_file.create(columns)
+    if there:
+        sqlite_file.execute("INSERT INTO things (id) VALUES ('b')")
+    loaded = sqlite_file.load(rows, **UPSERT)
+    assert (loaded.loaded, loaded.refused, caplog.text) == (1, {}, "")
+    assert sqlite_file.rows("v, w") == [expected]
+
+
+@pytest.mark.parametrize("when", ["the same", "another"])
+def test_a_key_of_two_columns_is_compared_by_the_collation_of_each(sqlite_file, when):
+    sqlite_file.create("k {text}, id {text}, v {text}, w {text}")
+    sqlite_file.execute("CREATE UNIQUE INDEX u ON things (id COLLATE RTRIM, k)")
+    rows = [{"id": "a ", "k": "x", "v": "1"}, {"id": "a", "k": "x", "v": "2"}, {"id": "a", "k": "X", "v": "3"}]
+    rows += [{"id": "a", "k": "x", "w": "4"}] if when == "another" else []
+    assert sqlite_file.load(rows, load_mode="upsert", conflict_key=["id", "k"]).loaded == 2
+    assert sqlite_file.rows("k, v, w") == [("X", "3", None), ("x", "2", "4" if when == "another" else None)]
