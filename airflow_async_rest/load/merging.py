@@ -41,13 +41,20 @@ class Merging:
         :param columns: that rows are likely to have.
         :raises Exception: its own, when it would refuse the statements.
         """
-        if self._connection.dialect.name not in {"postgresql", "sqlite"}:
-            return
         if self._plan.mode == REPLACE_WINDOW:
             where, binds = self._in_window()
-            self._connection.execute(text(f"EXPLAIN DELETE FROM {self._into} WHERE {where}"), binds)
+            self._explain(f"DELETE FROM {self._into} WHERE {where}", binds)
         for statement in self._moving.of_columns(columns):
-            self._connection.execute(text(f"EXPLAIN {statement}"))
+            self._explain(statement, {})
+
+    def check_staged(self) -> None:
+        """Have it look at how rows that earlier tries have staged will be moved; as :meth:`check`."""
+        for statement in [*self._moving.at_once(), *self._moving.in_parts()]:
+            self._explain(statement, {})
+
+    def _explain(self, statement: str, binds: dict[str, Any]) -> None:
+        if self._connection.dialect.name in {"postgresql", "sqlite"}:
+            self._connection.execute(text(f"EXPLAIN {statement}"), binds)
 
     def merge(self, *, first: bool) -> Merged:
         """Move everything. :return: how many rows the destination took, and those that it refused.
