@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.loading import Merged, PlacedRow, RefusedRow
@@ -15,7 +16,14 @@ from airflow_async_rest.load.locking import lock_table
 from airflow_async_rest.load.moving import Moving
 from airflow_async_rest.load.names import quoted
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT
-from airflow_async_rest.load.refusals import check_hopeless, find_refused, is_refusal, words_of
+from airflow_async_rest.load.refusals import (
+    check_hopeless,
+    find_refused,
+    is_forbidden,
+    is_refusal,
+    translate,
+    words_of,
+)
 from airflow_async_rest.load.staging import Staging
 
 _ORACLE_TIMES = "YYYY-MM-DD HH24\\:MI\\:SS.FF6"
@@ -42,10 +50,22 @@ class Merging:
         :raises Exception: its own, when it would refuse the statements.
         """
         if self._plan.mode == REPLACE_WINDOW:
-            where, binds = self._in_window()
-            self._explain(f"DELETE FROM {self._into} WHERE {where}", binds)
+            self._check_window_column()
         for statement in self._moving.of_columns(columns):
             self._explain(statement, {})
+
+    def _check_window_column(self) -> None:
+        where, binds = self._in_window()
+        try:
+            self._explain(f"DELETE FROM {self._into} WHERE {where}", binds)
+        except DBAPIError as error:
+            dialect = self._connection.dialect
+            if is_forbidden(error, dialect) or not isinstance(translate(error, dialect), ConfigurationError):
+                raise
+            raise ConfigurationError(
+                f"window_column={self._plan.window_column!r}: the database cannot say which rows of {self._into} are "
+                f"in the window; name a column of times or dates. Its words: {words_of(error)}"
+            ) from error
 
     def check_staged(self) -> None:
         """Have it look at how rows that earlier tries have staged will be moved; as :meth:`check`."""
@@ -131,11 +151,23 @@ class Merging:
         return f"{column} >= {start} AND {column} < {end}", binds
 
     def _empty_window(self) -> int:
-        where, binds = self._in_window()
         # Where nothing comes, all depends on it: of a view, or by a trigger, databases do not say how many are deleted.
         there = 0 if self._staging.sets.seen else self._count_in_window()
+        deleted = self._delete_window()
+        # Whoever else writes into the window may have done so in between, but hardly twice.
+        if self._count_in_window() and not self._delete_window() and (left := self._count_in_window()):
+            raise ConfigurationError(
+                f"load_mode='replace_window': {left} rows that {self._plan.full_name} has in the window are still "
+                "there after they were deleted, and would be beside the new ones; nothing is changed: a trigger, a "
+                "rule or a policy of the table keeps them. Let the connection's user delete them, or load "
+                "a view without them."
+            )
+        return max(there, deleted)
+
+    def _delete_window(self) -> int:
+        where, binds = self._in_window()
         try:
-            return max(there, self._run(f"DELETE FROM {self._into} WHERE {where}", binds))
+            return self._run(f"DELETE FROM {self._into} WHERE {where}", binds)
         except Exception as error:
             if not is_refusal(error, self._connection.dialect):
                 raise

@@ -246,3 +246,57 @@ def test_a_row_that_is_wrong_at_the_commit_is_refused_alone(postgresql, mode):
     loaded = postgresql.load([row | {"at": AT} for row in rows], **MODES[mode])
     assert (loaded.loaded, list(loaded.refused)) == (2, [1])
     assert postgresql.rows("id") == [(1,), (3,)]
+
+
+KEPT = {
+    "trigger": [
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        "CREATE TRIGGER keep BEFORE DELETE ON things FOR EACH ROW EXECUTE FUNCTION keep()",
+    ],
+    "trigger that keeps some": [
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF OLD.id = 1 THEN RETURN NULL; END IF; RETURN OLD; END $$",
+        "CREATE TRIGGER keep BEFORE DELETE ON things FOR EACH ROW EXECUTE FUNCTION keep()",
+    ],
+    "rule": ["CREATE RULE keep AS ON DELETE TO things DO INSTEAD NOTHING"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_window_whose_rows_stay_is_not_loaded_beside_them(postgresql, kept):
+    """Each load would leave its rows there once more."""
+    postgresql.create("id {int}, at {timestamp}")
+    rows = [{"id": n, "at": AT} for n in (1, 2)]
+    postgresql.load(rows, **MODES["replace_window"])
+    postgresql.execute(*KEPT[kept], "SELECT 1")
+    with pytest.raises(ConfigurationError, match=r"[12] rows that things has in the window are still there after"):
+        postgresql.load(rows, run="again", **MODES["replace_window"])
+    postgresql.loaders[-1].rollback()
+    assert postgresql.rows("id") == [(1,), (2,)]
+
+
+def test_a_window_without_its_policy_for_deleting_is_not_loaded_twice(postgresql, connect, postgres):
+    postgresql.create("id {int}, at {timestamp}")
+    postgresql.load([{"id": 1, "at": AT}], **MODES["replace_window"])
+    postgresql.execute("CREATE ROLE adder LOGIN", "GRANT ALL ON SCHEMA loads TO adder", "GRANT ALL ON ALL TABLES IN SCHEMA loads TO adder")  # fmt: skip
+    postgresql.execute("ALTER TABLE things ENABLE ROW LEVEL SECURITY", "CREATE POLICY r ON things FOR SELECT USING (true)", "CREATE POLICY w ON things FOR INSERT WITH CHECK (true)")  # fmt: skip
+    connect("warehouse", **postgres.connection() | {"login": "adder"}, extra={"options": "-csearch_path=loads"})
+    try:
+        with pytest.raises(
+            ConfigurationError, match="1 rows that things has in the window are still there .* a policy"
+        ):
+            postgresql.load([{"id": 1, "at": AT}], run="again", **MODES["replace_window"])
+        postgresql.loaders[-1].rollback()
+        assert postgresql.rows("id") == [(1,)]
+    finally:
+        for loader in postgresql.loaders:
+            loader.close()
+        postgresql.execute("DROP OWNED BY adder", "DROP ROLE adder")
+
+
+@pytest.mark.parametrize("type_", ["text", "bigint", "time", "jsonb"])
+def test_a_window_column_that_is_no_time_is_named(postgresql, type_):
+    postgresql.create(f"id {{int}}, at {type_}")
+    with pytest.raises(
+        ConfigurationError, match="window_column='at': the database cannot say which rows .* name a column"
+    ):
+        postgresql.load([{"id": 1, "at": AT}], **MODES["replace_window"])
