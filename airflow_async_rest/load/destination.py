@@ -200,20 +200,21 @@ def _named(argument: str, name: str | None, columns: Mapping[str, Any], made: Co
 def _check_unique(inspector: Any, plan: LoadPlan) -> None:
     """Check that the conflict key is unique in the database, which is what its upsert goes by."""
     where = {"table_name": plan.table, "schema": plan.schema}
+    unique = [inspector.get_pk_constraint(**where).get("constrained_columns", [])]
+    unique += [constraint["column_names"] for constraint in inspector.get_unique_constraints(**where)]
+    unique += [index["column_names"] for index in inspector.get_indexes(**where) if _is_of_all_rows(index)]
+    if set(plan.conflict_key) in [set(columns) for columns in unique]:
+        return
     if plan.table in inspector.get_view_names(schema=plan.schema):
         raise ConfigurationError(
             f"destination_table={plan.full_name!r} is a view, which has no unique index of conflict_key, and an upsert "
             "goes by one: write the table that it shows."
         )
-    unique = [inspector.get_pk_constraint(**where).get("constrained_columns", [])]
-    unique += [constraint["column_names"] for constraint in inspector.get_unique_constraints(**where)]
-    unique += [index["column_names"] for index in inspector.get_indexes(**where) if _is_of_all_rows(index)]
-    if set(plan.conflict_key) not in [set(columns) for columns in unique]:
-        raise ConfigurationError(
-            f"conflict_key={list(plan.conflict_key)}: the table {plan.full_name} has no unique index of exactly these "
-            f"columns, which an upsert goes by: CREATE UNIQUE INDEX ... ON {plan.full_name} "
-            f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
-        )
+    raise ConfigurationError(
+        f"conflict_key={list(plan.conflict_key)}: the table {plan.full_name} has no unique index of exactly these "
+        f"columns, which an upsert goes by: CREATE UNIQUE INDEX ... ON {plan.full_name} "
+        f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
+    )
 
 
 def _collations(connection: Connection, plan: LoadPlan) -> dict[str, str]:
