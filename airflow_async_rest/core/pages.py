@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, ClassVar, Protocol
@@ -84,7 +85,8 @@ class _Style:
     """What all page styles have.
 
     :param end_statuses: HTTP statuses by which the API says of a page after the first that there are no more, such as
-        ``(404,)``. Default: none, it fails the item.
+        ``(404,)``; of a page that it counts in ``pages`` or ``total``, they do not say so. Default: none, it fails the
+        item.
     """
 
     goes_by_rows: ClassVar[bool] = False
@@ -165,7 +167,8 @@ def _link_of_header(headers: Mapping[str, str]) -> str | None:
 class CursorPages(_Style):
     """Each answer has a cursor, which the request for the next page gives back.
 
-    :param cursor: where it is in the body, such as ``"meta.next_cursor"``; missing, null or empty on the last page.
+    :param cursor: where it is in the body, such as ``"meta.next_cursor"``; missing, null, empty, false or the number 0
+        on the last page. Where a 0 leads on: ``"to_string(meta.next_cursor)"``.
     :param param: the parameter that it goes into.
     :param into: ``"query"``, or ``"body"`` for a search API that takes it there.
     """
@@ -186,8 +189,13 @@ class CursorPages(_Style):
     def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
         """Give the page that the cursor leads to."""
         cursor = parse_path("CursorPages(cursor)", self.cursor).find(answer.payload)
-        if cursor is MISSING or cursor is None or cursor in ("", False):
+        if cursor is MISSING or not cursor:
             return None
+        if self.into == _QUERY and isinstance(cursor, Mapping | list):
+            raise AnswerError(
+                f"the cursor, at {self.cursor!r}, is {str(cursor)!r}, which has no form in a query: write the path of "
+                f"a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
+            )
         return Page({self.param: cursor}, self.into)
 
 
@@ -243,9 +251,14 @@ class NumberedPages(_Style):
     def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Give the page with the next number."""
         following = page.parameters[self.param] + 1
-        if self.pages is not None and not _is_nothing(answer):
-            pages = _number("NumberedPages(pages)", self.pages, answer)
-            return self._page(following) if following - self.first < pages else None
+        if self.pages is not None and not (page == self.begin() and _is_nothing(answer)):
+            pages, number = _number("NumberedPages(pages)", self.pages, answer), following - self.first
+            if answer.count and number > pages:
+                raise AnswerError(
+                    f"page {number} has rows, and {self.pages!r} says that there are {pages} pages: name the number of "
+                    "all pages, or leave pages= out"
+                )
+            return self._page(following) if number < pages else None
         enough = 1 if self.until == _EMPTY else self.size or 1
         return self._page(following) if (answer.count or 0) >= enough else None
 
@@ -300,8 +313,13 @@ class OffsetPages(_Style):
         """Give the page after the rows that came."""
         count = answer.count or 0
         offset = page.parameters[self.param] + count
-        if self.total is not None and not _is_nothing(answer):
+        if self.total is not None and not (page == self.begin() and _is_nothing(answer)):
             total = _number("OffsetPages(total)", self.total, answer)
+            if count and offset > total:
+                raise AnswerError(
+                    f"{offset} rows have come, and {self.total!r} says that there are {total}: name the number of all "
+                    "rows, or leave total= out"
+                )
             if offset < total and count == 0:
                 raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
             return self._page(offset) if offset < total else None
@@ -318,22 +336,17 @@ def _is_nothing(answer: PageAnswer) -> bool:
 
 
 def _number(argument: str, path: str, answer: PageAnswer) -> int:
-    """Return how many there are; a part of a page is one.
-
-    :raises AnswerError: when the API does not say: some give 0 or -1 instead, beside the rows that they have.
-    """
+    """Return how many there are; a part of a page is one. :raises AnswerError: when the API does not say."""
     found = parse_path(argument, path).find(answer.payload)
-    try:
+    with suppress(TypeError, ValueError, OverflowError):
         number = ceil(int(found) if isinstance(found, str) else found)
-    except (TypeError, ValueError, OverflowError):
-        shown = "nothing" if found is MISSING else repr(found)
-        raise AnswerError(f"{argument}: the answer has {shown} at {path!r}, where a number should be") from None
-    if number < 0 or (number == 0 and answer.count) or isinstance(found, bool):
-        raise AnswerError(
-            f"{argument}: the answer has {found!r} at {path!r}, which does not say how many there are; without "
-            f"{argument} pages are asked for until one is empty"
-        )
-    return number
+        if number >= 0 and not isinstance(found, bool):
+            return number
+    shown = "nothing" if found is MISSING else repr(found)
+    raise AnswerError(
+        f"{argument}: the answer has {shown} at {path!r}, where a number should be, from 0 up; without it, pages are "
+        "asked for until one is empty"
+    )
 
 
 def _is_status_of_failure(status: Any) -> bool:

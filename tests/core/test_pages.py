@@ -65,10 +65,13 @@ def test_a_link_that_is_no_url_is_an_error():
     [
         ({"meta": {"next": "abc="}}, "abc="),
         ({"meta": {"next": 17}}, 17),
-        ({"meta": {"next": ["a", 1]}}, ["a", 1]),
         ({"meta": {"next": None}}, None),
         ({"meta": {"next": ""}}, None),
         ({"meta": {"next": False}}, None),
+        ({"meta": {"next": 0}}, None),
+        ({"meta": {"next": []}}, None),
+        ({"meta": {"next": {}}}, None),
+        ({"meta": {"next": "0"}}, "0"),
         ({"meta": {}}, None),
         ([], None),
         (None, None),
@@ -79,6 +82,15 @@ def test_a_cursor_is_given_back(payload, cursor, into):
     pages = CursorPages("meta.next", "after", into=into)
     assert pages.begin() == Page(into=into)
     assert pages.after(pages.begin(), answer(payload)) == (None if cursor is None else Page({"after": cursor}, into))
+
+
+@pytest.mark.parametrize("cursor", [["a", 1], {"id": 7}])
+def test_a_cursor_of_several_values_belongs_into_the_body(cursor):
+    pages = CursorPages("next", "after", into="body")
+    assert pages.after(pages.begin(), answer({"next": cursor})) == Page({"after": cursor}, "body")
+    pages = CursorPages("next", "after")
+    with pytest.raises(AnswerError, match=r"the cursor, at 'next', is .* write .*to_string\(next\).*; or into='body'"):
+        pages.after(pages.begin(), answer({"next": cursor}))
 
 
 @pytest.mark.parametrize(
@@ -108,9 +120,11 @@ def test_pages_are_asked_for_until_one_is_empty_or_short(pages, first, counts, a
         (NumberedPages(pages="n", first=0), [{"n": 2}, {"n": 2}], [{"page": 1}, None]),
         (NumberedPages(pages="n"), [{"n": 0, "count": 0}], [None]),
         (NumberedPages(pages="n"), [{"n": 2.5}] * 3, [{"page": 2}, {"page": 3}, None]),
+        (NumberedPages(pages="n"), [{"n": 1}], [None]),
+        (NumberedPages(pages="n"), [{"n": 5}, {"n": 3}, {"n": 3}], [{"page": 2}, {"page": 3}, None]),
         (NumberedPages(pages="n"), [None], [None]),
         (OffsetPages(5, total="n"), [{"n": 4}, {"n": 4}], [{"offset": 2, "limit": 5}, None]),
-        (OffsetPages(5, total="n"), [{"n": 1}], [None]),
+        (OffsetPages(5, total="n"), [{"n": 2}], [None]),
         (OffsetPages(5, total="n"), [None], [None]),
     ],
 )  # fmt: skip
@@ -130,16 +144,21 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
         (NumberedPages(pages="n"), {"n": "many"}, 2, "the answer has 'many' at 'n'"),
         (NumberedPages(pages="n"), {"n": float("inf")}, 2, "the answer has inf at 'n'"),
         (OffsetPages(total="n"), {"n": []}, 2, "OffsetPages(total): the answer has [] at 'n'"),
-        (
-            NumberedPages(pages="n"),
-            {"n": 0},
-            2,
-            "the answer has 0 at 'n', which does not say how many there are; without",
-        ),
-        (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', which does not say"),
-        (OffsetPages(total="n"), {"n": -1}, 2, "without OffsetPages(total) pages are asked for until one is empty"),
-        (OffsetPages(total="n"), {"n": "0"}, 2, "the answer has '0' at 'n', which does not say"),
+        (OffsetPages(total="n"), {"n": "0"}, 2, "2 rows have come, and 'n' says that there are 0: name the number"),
         (OffsetPages(total="n"), {"n": 5}, 0, "a page is empty after 0 of 5 rows, which 'n' speaks of"),
+        (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', where a number should be, from 0 up"),
+        (NumberedPages(pages="n"), {"n": -1}, 2, "the answer has -1 at 'n'"),
+        (NumberedPages(pages="n"), {"n": 0}, 2, "page 1 has rows, and 'n' says that there are 0 pages: name the"),
+        (NumberedPages(pages="n"), {"n": 0}, 2, "or leave pages= out"),
+        (OffsetPages(total="n"), {"n": True}, 2, "the answer has True at 'n'"),
+        (OffsetPages(total="n"), {"n": -1}, 2, "the answer has -1 at 'n'"),
+        (OffsetPages(total="n"), {"n": "-1"}, 2, "the answer has '-1' at 'n'"),
+        (
+            OffsetPages(total="n"),
+            {"n": 1},
+            2,
+            "2 rows have come, and 'n' says that there are 1: name the number of all",
+        ),
     ],
 )
 def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
