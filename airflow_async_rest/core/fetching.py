@@ -112,7 +112,7 @@ class Fetching:
         status = settled.response.status if settled.response is not None else None
         if walk.count == 0:
             return self._plan.missing_ok and status == _NOT_FOUND
-        return status in self._plan.pages.end_statuses
+        return status in self._plan.pages.end_statuses and not self._plan.pages.knows_end
 
 
 class _Walk:

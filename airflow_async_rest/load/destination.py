@@ -2,10 +2,11 @@
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import NoSuchTableError, SAWarning
 
@@ -22,6 +23,14 @@ _TAKE_BYTES = frozenset({Kind.BINARY, Kind.OTHER})
 
 # Of which what is said of a default can stand in a statement.
 _DEFAULTS_ARE_EXPRESSIONS = frozenset({"postgresql", "sqlite"})
+
+_COLLATIONS = text(
+    """
+    SELECT i.name, c.name, c.coll
+    FROM pragma_index_list(:table, :schema) AS i, pragma_index_xinfo(i.name, :schema) AS c
+    WHERE i."unique" AND NOT i.partial AND c.key
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +54,13 @@ class Destination:
     """A table, by the names that the database knows it by; ``plan`` has them, too.
 
     :param nulls_are_equal: whether two rows whose key is NULL have one key.
+    :param collations: by which columns of the key are compared, where a staging table does not have them.
     """
 
     plan: LoadPlan
     columns: tuple[Column, ...]
     nulls_are_equal: bool = False
+    collations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,10 +138,13 @@ def _describe(connection: Connection, inspector: Any, plan: LoadPlan) -> Destina
         window_column=_named("window_column", plan.window_column, found, made),
         conflict_key=tuple(str(_named("conflict_key", key, found, made)) for key in plan.conflict_key),
     )
-    if plan.mode == UPSERT and dialect in _NEEDS_UNIQUE_KEY:
-        _check_unique(inspector, plan)
     columns = tuple(_column(column, plan, dialect) for column in found.values())
-    return Destination(plan, columns, plan.mode == UPSERT and nulls_are_equal(connection, plan))
+    if plan.mode != UPSERT:
+        return Destination(plan, columns)
+    if dialect in _NEEDS_UNIQUE_KEY:
+        _check_unique(inspector, plan)
+    collations = _collations(connection, plan) if dialect == "sqlite" else {}
+    return Destination(plan, columns, nulls_are_equal(connection, plan), collations)
 
 
 def _find(connection: Connection, inspector: Any, plan: LoadPlan) -> tuple[str, str | None, Iterable[Any]]:
@@ -205,12 +219,28 @@ def _check_unique(inspector: Any, plan: LoadPlan) -> None:
     unique = [inspector.get_pk_constraint(**where).get("constrained_columns", [])]
     unique += [constraint["column_names"] for constraint in inspector.get_unique_constraints(**where)]
     unique += [index["column_names"] for index in inspector.get_indexes(**where) if _is_of_all_rows(index)]
-    if set(plan.conflict_key) not in [set(columns) for columns in unique]:
+    if set(plan.conflict_key) in [set(columns) for columns in unique]:
+        return
+    if plan.table in inspector.get_view_names(schema=plan.schema):
         raise ConfigurationError(
-            f"conflict_key={list(plan.conflict_key)}: the table {plan.full_name} has no unique index of exactly these "
-            f"columns, which an upsert goes by: CREATE UNIQUE INDEX ... ON {plan.full_name} "
-            f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
+            f"destination_table={plan.full_name!r} is a view, which has no unique index of conflict_key, and an upsert "
+            "goes by one: write the table that it shows."
         )
+    raise ConfigurationError(
+        f"conflict_key={list(plan.conflict_key)}: the table {plan.full_name} has no unique index of exactly these "
+        f"columns, which an upsert goes by: CREATE UNIQUE INDEX ... ON {plan.full_name} "
+        f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
+    )
+
+
+def _collations(connection: Connection, plan: LoadPlan) -> dict[str, str]:
+    """Ask SQLite by which collations the unique index of the key compares, but for its usual one."""
+    where = {"table": plan.table, "schema": plan.schema or "main"}
+    indexes: dict[str, dict[str, str]] = {}
+    for index, column, collation in connection.execute(_COLLATIONS, where):
+        indexes.setdefault(index, {})[column] = collation
+    found = next((each for each in indexes.values() if set(each) == set(plan.conflict_key)), {})
+    return {column: collation for column, collation in found.items() if collation != "BINARY"}
 
 
 def _is_of_all_rows(index: Mapping[str, Any]) -> bool:

@@ -191,6 +191,20 @@ class TableLoader:
             else:  # the table may have columns that it did not have then
                 self._staging.extend(self.destination.choose(self._names))
                 self._open.commit()
+                self._check_staged()
+
+    def _check_staged(self) -> None:
+        """Check that the table still takes what is staged. :raises LookupError: when its columns are others now."""
+        try:
+            Merging(self._open, self.destination, self._staging).check_staged()
+            self._open.commit()
+        except DBAPIError as error:
+            if not isinstance(translate(error, self._engine.dialect), ConfigurationError):
+                raise
+            self._open.rollback()
+            raise LookupError(
+                f"{self._plan.full_name} has changed, and does not take the rows that were staged: {words_of(error)}"
+            ) from error
 
     def _create_staging(self) -> None:
         """Make the staging table, and find out whether the user may do what a load does with it."""

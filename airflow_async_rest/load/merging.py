@@ -1,10 +1,11 @@
 """From the staging table into the destination: the statements of the final transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.loading import Merged, PlacedRow, RefusedRow
@@ -15,7 +16,14 @@ from airflow_async_rest.load.locking import lock_table
 from airflow_async_rest.load.moving import Moving
 from airflow_async_rest.load.names import quoted
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT
-from airflow_async_rest.load.refusals import check_hopeless, find_refused, is_refusal, words_of
+from airflow_async_rest.load.refusals import (
+    check_hopeless,
+    find_refused,
+    is_forbidden,
+    is_refusal,
+    translate,
+    words_of,
+)
 from airflow_async_rest.load.staging import Staging
 from airflow_async_rest.load.values import Kind
 
@@ -43,13 +51,32 @@ class Merging:
         :param columns: that rows are likely to have.
         :raises Exception: its own, when it would refuse the statements.
         """
-        if self._connection.dialect.name not in {"postgresql", "sqlite"}:
-            return
         if self._plan.mode == REPLACE_WINDOW:
-            where, binds = self._in_window()
-            self._connection.execute(text(f"EXPLAIN DELETE FROM {self._into} WHERE {where}"), binds)
+            self._check_window_column()
         for statement in self._moving.of_columns(columns):
-            self._connection.execute(text(f"EXPLAIN {statement}"))
+            self._explain(statement, {})
+
+    def _check_window_column(self) -> None:
+        where, binds = self._in_window()
+        try:
+            self._explain(f"DELETE FROM {self._into} WHERE {where}", binds)
+        except DBAPIError as error:
+            dialect = self._connection.dialect
+            if is_forbidden(error, dialect) or not isinstance(translate(error, dialect), ConfigurationError):
+                raise
+            raise ConfigurationError(
+                f"window_column={self._plan.window_column!r}: the database cannot say which rows of {self._into} are "
+                f"in the window; name a column of times or dates. Its words: {words_of(error)}"
+            ) from error
+
+    def check_staged(self) -> None:
+        """Have it look at how rows that earlier tries have staged will be moved; as :meth:`check`."""
+        for statement in [*self._moving.at_once(), *self._moving.in_parts()]:
+            self._explain(statement, {})
+
+    def _explain(self, statement: str, binds: dict[str, Any]) -> None:
+        if self._connection.dialect.name in {"postgresql", "sqlite"}:
+            self._connection.execute(text(f"EXPLAIN {statement}"), binds)
 
     def merge(self, *, first: bool) -> Merged:
         """Move everything. :return: how many rows the destination took, and those that it refused.
@@ -85,9 +112,12 @@ class Merging:
         if self._loaded:
             return False
         # A trigger may have put rows into the table's children, which the database does not count as inserted.
+        return not self._count_in_window()
+
+    def _count_in_window(self) -> int:
         where, binds = self._in_window()
         query = f"SELECT count(*) FROM {self._into} WHERE {where}"
-        return not self._connection.execute(text(query), binds).scalar_one()
+        return int(self._connection.execute(text(query), binds).scalar_one())
 
     def _what_would_be_lost(self, deleted: int, merged: Merged) -> str:
         if merged.refused:
@@ -124,6 +154,20 @@ class Merging:
         return f"{column} >= {start} AND {column} < {end}", binds
 
     def _empty_window(self) -> int:
+        # Where nothing comes, all depends on it: of a view, or by a trigger, databases do not say how many are deleted.
+        there = 0 if self._staging.sets.seen else self._count_in_window()
+        deleted = self._delete_window()
+        # Whoever else writes into the window may have done so in between, but hardly twice.
+        if self._count_in_window() and not self._delete_window() and (left := self._count_in_window()):
+            raise ConfigurationError(
+                f"load_mode='replace_window': {left} rows that {self._plan.full_name} has in the window are still "
+                "there after they were deleted, and would be beside the new ones; nothing is changed: a trigger, a "
+                "rule or a policy of the table keeps them. Let the connection's user delete them, or load "
+                "a view without them."
+            )
+        return max(there, deleted)
+
+    def _delete_window(self) -> int:
         where, binds = self._in_window()
         try:
             return self._run(f"DELETE FROM {self._into} WHERE {where}", binds)
@@ -155,6 +199,7 @@ class Merging:
         try:
             with self._connection.begin_nested():
                 self._loaded = self._move(self._moving.at_once(), {})
+                self._check_deferred()
         except Exception as error:
             if not is_refusal(error, self._connection.dialect):
                 raise
@@ -165,14 +210,31 @@ class Merging:
         self._staging.index()
         if self._plan.mode == UPSERT and self._moving.is_uniform:
             self._take_out_repeated()
+        try:  # rows may need each other, or replace what others need
+            with self._connection.begin_nested():
+                refused = self._insert_by_halves(lambda: None)
+                self._check_deferred()
+        except Exception as error:
+            if not is_refusal(error, self._connection.dialect):
+                raise
+            refused = self._insert_by_halves(self._check_deferred)
+        rows = {place: self._row(place) for place, _ in refused}
+        return [RefusedRow(place, rows[place].values, words) for place, words in refused]
+
+    def _insert_by_halves(self, check: Callable[[], None]) -> list[tuple[int, str]]:
+        """Insert the rows that the database takes. :return: the places of the others, with its words.
+
+        :param check: whether it takes some after their statements have run.
+        """
+        self._loaded = 0
         statements = self._moving.in_parts(f"{PLACE} BETWEEN :first AND :last")
 
         def take(places: Sequence[int]) -> None:
-            self._loaded += self._move(statements, {"first": places[0], "last": places[-1]})
+            moved = self._move(statements, {"first": places[0], "last": places[-1]})
+            check()
+            self._loaded += moved
 
-        refused = find_refused(self._staging.places(), take, self._connection.begin_nested, self._connection.dialect)
-        rows = {place: self._row(place) for place, _ in refused}
-        return [RefusedRow(place, rows[place].values, words) for place, words in refused]
+        return find_refused(self._staging.places(), take, self._connection.begin_nested, self._connection.dialect)
 
     def _take_out_repeated(self) -> None:
         for statement in self._moving.take_out_repeated():
@@ -184,11 +246,12 @@ class Merging:
         return row
 
     def _move(self, statements: Sequence[str], binds: dict[str, Any]) -> int:
-        """Move rows; what the database would find out only at the commit, it finds out now."""
-        moved = sum(self._run(statement, binds) for statement in statements)
+        return sum(self._run(statement, binds) for statement in statements)
+
+    def _check_deferred(self) -> None:
+        """Let the database find out now what it would find out at the commit."""
         if self._connection.dialect.name in {"postgresql", "oracle"}:
             self._run("SET CONSTRAINTS ALL IMMEDIATE", {})
-        return moved
 
     def _run(self, statement: str, binds: dict[str, Any]) -> int:
         return int(self._connection.execute(text(statement), binds).rowcount)

@@ -42,6 +42,7 @@ class Moving:
         self._dialect = dialect
         self._plan = destination.plan
         self._nulls_are_equal = destination.nulls_are_equal
+        self._collations = destination.collations
         self._staging = staging
         self._into = staging.qualified(destination.plan.table)
 
@@ -50,7 +51,10 @@ class Moving:
 
     @property
     def _keys(self) -> list[str]:
-        return [self._quote(name) for name in self._plan.conflict_key]
+        return [
+            self._quote(name) + (f" COLLATE {self._collations[name]}" if name in self._collations else "")
+            for name in self._plan.conflict_key
+        ]
 
     @property
     def is_uniform(self) -> bool:
@@ -76,10 +80,7 @@ class Moving:
         """
         if self._plan.mode == UPSERT and self._dialect.name in _HAVE_ON_CONFLICT:
             # First those that are there: an INSERT would be refused for what they have, and a row of ours has not.
-            new = [
-                self._insert_new(columns, values, [*which, *conditions])
-                for columns, values, which in self._parts(_has_default)
-            ]
+            new = [self._insert_new(part, conditions) for part in self._parts(_has_default)]
             return [*self._update(conditions), *new]
         if self._plan.mode == UPSERT and self._dialect.name in _MYSQL:
             return [
@@ -104,7 +105,9 @@ class Moving:
         sets = self._staging.sets
         differing = [column for column in sets.any if differ(column) and not sets.is_of_all(column)]
         divided, said = sets.divide(differing), frozenset[Column]()
-        if len(divided) > _MOST_PARTS and self._dialect.name in _HAVE_ON_CONFLICT:
+        # Of two rows that a trigger gives one key, only one statement tells; and the last of them is to win.
+        most = 1 if self._plan.mode == UPSERT else _MOST_PARTS
+        if len(divided) > most and self._dialect.name in _HAVE_ON_CONFLICT:
             said = frozenset(column for column in differing if column.default)
             divided = sets.divide([column for column in differing if column not in said])
         parts = []
@@ -162,18 +165,31 @@ class Moving:
         rows = self._select([*used, SETS], conditions)
         return [f"UPDATE {self._into} AS d SET {values} FROM ({rows}) AS s WHERE {self._same('d', 's')}"]
 
-    def _insert_new(self, columns: Sequence[Column], values: Sequence[Column | str], conditions: Sequence[str]) -> str:
+    def _insert_new(self, part: _Part, conditions: Sequence[str]) -> str:
         """Write the statement that inserts the rows that are not there; nor have come there in this moment."""
-        known = f"NOT EXISTS (SELECT 1 FROM {self._into} AS d WHERE {self._same('d', 's')})"
-        rows = self._select(values, [*conditions, known], " AS s")
-        changed = [column for column in columns if column.name not in self._plan.conflict_key]
-        into = f"INSERT INTO {self._into} AS d ({self._staging.names(columns)}) {rows}"
+        rows = self._select(part.values, [*part.conditions, *conditions, self._is_new("s")], " AS s")
+        changed = [column for column in part.columns if column.name not in self._plan.conflict_key]
+        into = f"INSERT INTO {self._into} AS d ({self._staging.names(part.columns)}) {rows}"
         if not changed:
             return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO NOTHING"
         new = ", ".join(self._value(column, "excluded", "d", f"n.{SETS}") for column in changed)
-        mine = f"SELECT {new} FROM {self._staging.table} AS n WHERE {self._same('n', 'excluded')} LIMIT 1"
-        names = self._staging.names(changed)
-        return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO UPDATE SET ({names}) = ({mine})"
+        mine = f"SELECT {new} FROM {self._staging.table} AS n WHERE {self._is_excluded(part.conditions, conditions)}"
+        return f"{into} ON CONFLICT ({', '.join(self._keys)}) DO UPDATE SET ({self._staging.names(changed)}) = ({mine})"
+
+    def _is_new(self, row: str) -> str:
+        return f"NOT EXISTS (SELECT 1 FROM {self._into} AS e WHERE {self._same('e', row)})"
+
+    def _is_excluded(self, of_part: Sequence[str], conditions: Sequence[str]) -> str:
+        """Write the condition of the staged row that is there already.
+
+        A trigger may have given it another key: then it is any row, which a statement is only right about if it is for
+        one; for more it fails, and these are moved one by one.
+        """
+        mine, found = (
+            " AND ".join([*conditions, *of_part, self._is_new(row), self._same(row, "excluded")]) for row in "nm"
+        )
+        changed = f"NOT EXISTS (SELECT 1 FROM {self._staging.table} AS m WHERE {found})"
+        return f"({mine}) OR ({' AND '.join([*conditions, changed])})"
 
     def _value(self, column: Column, new: str, old: str, sets: str = "") -> str:
         """Write what a column is to be of a row that is there: what is new, where the staged row has it."""

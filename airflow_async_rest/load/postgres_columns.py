@@ -14,7 +14,7 @@ _COLUMNS = text(
         a.attidentity, a.attgenerated, c.relkind,
         COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), pg_catalog.pg_get_expr(t.typdefaultbin, 0)) AS expression,
         pg_catalog.format_type(a.atttypid, -1) AS type_name,
-        CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(b.oid, b.typmod) END AS base_type
+        t.typtype = 'd' AS is_domain, pg_catalog.format_type(b.oid, b.typmod) AS base_type
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -75,8 +75,7 @@ _TYPES: dict[str, types.TypeEngine[Any]] = {
     "_timestamp": types.ARRAY(types.DateTime(timezone=False)),
     "_timestamptz": types.ARRAY(types.DateTime(timezone=True)),
 }
-# A text with a zone would lose it in a column without one; so it becomes UTC, which the session is in.
-_STAGED_AS = {"timestamp": "timestamptz", "_timestamp": "timestamptz[]"}
+_NAIVE_TIMES = frozenset({"timestamp", "_timestamp"})
 _OF_CATEGORY: dict[str, types.TypeEngine[Any]] = {"S": types.String(), "A": types.ARRAY(types.NullType())}
 
 
@@ -98,10 +97,17 @@ def columns_of(connection: Connection, name: str, schema: str | None) -> list[di
             "default": _default_of(column),
             "identity": {"always": column.attidentity == "a"} if column.attidentity.strip() else None,
             "computed": bool(column.attgenerated.strip()),
-            "staged_as": _STAGED_AS.get(column.typname, column.base_type),
+            "staged_as": _staged_as(column),
         }
         for column in found
     ]
+
+
+def _staged_as(column: Any) -> str | None:
+    """Return the type of a column in a staging table, as precise as it is: what is rounded later may be another key."""
+    if column.typname in _NAIVE_TIMES:  # a text with a zone would lose it; so it becomes UTC, which the session is in
+        return str(column.base_type).replace("without time zone", "with time zone")
+    return column.base_type if column.is_domain else None
 
 
 def _default_of(column: Any) -> str | None:

@@ -18,8 +18,11 @@ _ORACLE_REFUSALS = frozenset({1400, 1401, 1407, 1438, 1455, 1722, 2290, 2291, 22
 _ORACLE_REFUSAL_RANGES = (range(1830, 1900), range(20000, 21000))
 # 60: deadlock; 8177: cannot serialize; 2049: waited too long; 1653 to 1691, 30036: no space left, until it is extended.
 _ORACLE_LATER = frozenset({60, 1653, 1654, 1658, 1683, 1688, 1691, 2049, 8177, 30036})
-# Raised by a trigger of PostgreSQL's; a view's WITH CHECK OPTION; a value too long for its index.
-_POSTGRES_REFUSALS = ("P0", "44", "54000")
+# Raised by a trigger of PostgreSQL's; a view's WITH CHECK OPTION; a value too long for its index; two rows of an upsert
+# that a trigger, or another collation of the index, gives one key: one after the other, they are taken.
+_POSTGRES_REFUSALS = ("P0", "44", "54000", "21000")
+# What finds, in PostgreSQL, that a policy of the table does not allow a row. Its state is that of a missing right.
+_FINDS_ROWS_WRONG = "ExecWithCheckOptions"
 # Values that cannot even be sent: half of a surrogate pair, a time before the year 1, NaN as JSON.
 _UNSENDABLE = (UnicodeEncodeError, OverflowError, EncodeError)
 _FORBIDDEN_STATE = "42501"
@@ -80,7 +83,7 @@ def is_refusal(error: BaseException, dialect: Dialect) -> bool:
     driver: Any = dialect.loaded_dbapi
     if isinstance(original, (driver.IntegrityError, driver.DataError, *_UNSENDABLE)):
         return True
-    if _state_of(original).startswith(_POSTGRES_REFUSALS):
+    if _state_of(original).startswith(_POSTGRES_REFUSALS) or _is_against_policy(original):
         return True
     code = _code_of(original)
     if (
@@ -94,8 +97,15 @@ def is_refusal(error: BaseException, dialect: Dialect) -> bool:
 def is_forbidden(error: BaseException, dialect: Dialect) -> bool:
     """Tell a database that says what the connection's user may not do."""
     original = original_of(error)
+    if _is_against_policy(original):
+        return False
     forbidden = {"oracle": _ORACLE_FORBIDDEN, "mysql": _MYSQL_FORBIDDEN, "mariadb": _MYSQL_FORBIDDEN}
     return _state_of(original) == _FORBIDDEN_STATE or _code_of(original) in forbidden.get(dialect.name, ())
+
+
+def _is_against_policy(original: BaseException) -> bool:
+    """Tell a row that PostgreSQL's row-level security does not let in."""
+    return getattr(getattr(original, "diag", None), "source_function", None) == _FINDS_ROWS_WRONG
 
 
 def _state_of(original: BaseException) -> str:

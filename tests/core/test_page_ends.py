@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -110,6 +111,32 @@ async def test_the_first_page_is_not_past_the_last(api, fetch, cls):
     pages = style(cls, end_statuses=(404,))
     assert (await fetch(pages))[0].reason == "http_404"
     assert await fetch(pages, missing_ok=True) == (Skipped(7), [])
+
+
+COUNTED = [NumberedPages(pages="pages"), NumberedPages(first=0, pages="pages"), OffsetPages(2, total="total")]
+
+
+@pytest.mark.parametrize("pages", COUNTED, ids=str)
+@pytest.mark.parametrize("status", [204, 404])
+async def test_a_page_that_the_api_has_counted_is_not_past_the_last(api, fetch, pages, status):
+    """What an answer without content, or a status, says is less than what the page before has said."""
+    api.answer = fails_after(2, status, pages_of(2, 2, 2))
+    letter, rows = await fetch(replace(pages, end_statuses=(404,)))
+    assert (letter.reason, rows) == ("unreadable_answer" if status == 204 else "http_404", [])
+
+
+@pytest.mark.parametrize("pages", COUNTED, ids=str)
+@pytest.mark.parametrize("later", [True, -1, 0])
+async def test_a_number_of_pages_that_changes_into_none_is_no_end(api, fetch, pages, later):
+    good, number = pages_of(2, 2, 2), itertools.count(1)
+
+    def answer(seen):
+        changed = {"pages": later, "total": later} if next(number) > 1 else {}
+        return web.json_response(body_of(good(seen)) | changed)
+
+    api.answer = answer
+    letter, rows = await fetch(pages)
+    assert (letter.reason, rows, len(api.seen)) == ("unreadable_answer", [], 2)
 
 
 # Pages without an end.

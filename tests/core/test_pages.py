@@ -67,10 +67,13 @@ def test_a_link_that_is_no_url_is_an_error():
     [
         ({"meta": {"next": "abc="}}, "abc="),
         ({"meta": {"next": 17}}, 17),
-        ({"meta": {"next": ["a", 1]}}, ["a", 1]),
         ({"meta": {"next": None}}, None),
         ({"meta": {"next": ""}}, None),
         ({"meta": {"next": False}}, None),
+        ({"meta": {"next": 0}}, None),
+        ({"meta": {"next": []}}, None),
+        ({"meta": {"next": {}}}, None),
+        ({"meta": {"next": "0"}}, "0"),
         ({"meta": {}}, None),
         ([], None),
         (None, None),
@@ -81,6 +84,15 @@ def test_a_cursor_is_given_back(payload, cursor, into):
     pages = CursorPages("meta.next", "after", into=into)
     assert pages.begin() == Page(into=into)
     assert pages.after(pages.begin(), answer(payload)) == (None if cursor is None else Page({"after": cursor}, into))
+
+
+@pytest.mark.parametrize("cursor", [["a", 1], {"id": 7}])
+def test_a_cursor_of_several_values_belongs_into_the_body(cursor):
+    pages = CursorPages("next", "after", into="body")
+    assert pages.after(pages.begin(), answer({"next": cursor})) == Page({"after": cursor}, "body")
+    pages = CursorPages("next", "after")
+    with pytest.raises(AnswerError, match=r"the cursor, at 'next', is .* write .*to_string\(next\).*; or into='body'"):
+        pages.after(pages.begin(), answer({"next": cursor}))
 
 
 @pytest.mark.parametrize(
@@ -110,9 +122,11 @@ def test_pages_are_asked_for_until_one_is_empty_or_short(pages, first, counts, a
         (NumberedPages(pages="n", first=0), [{"n": 2}, {"n": 2}], [{"page": 1}, None]),
         (NumberedPages(pages="n"), [{"n": 0, "count": 0}], [None]),
         (NumberedPages(pages="n"), [{"n": 2.5}] * 3, [{"page": 2}, {"page": 3}, None]),
+        (NumberedPages(pages="n"), [{"n": 1}], [None]),
+        (NumberedPages(pages="n"), [{"n": 5}, {"n": 3}, {"n": 3}], [{"page": 2}, {"page": 3}, None]),
         (NumberedPages(pages="n"), [None], [None]),
         (OffsetPages(5, total="n"), [{"n": 4}, {"n": 4}], [{"offset": 2, "limit": 5}, None]),
-        (OffsetPages(5, total="n"), [{"n": 1}], [None]),
+        (OffsetPages(5, total="n"), [{"n": 2}], [None]),
         (OffsetPages(5, total="n"), [None], [None]),
     ],
 )  # fmt: skip
@@ -132,19 +146,8 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
         (NumberedPages(pages="n"), {"n": "many"}, 2, "the answer has 'many' at 'n'"),
         (NumberedPages(pages="n"), {"n": float("inf")}, 2, "the answer has inf at 'n'"),
         (OffsetPages(total="n"), {"n": []}, 2, "OffsetPages(total): the answer has [] at 'n'"),
-        (
-            NumberedPages(pages="n"),
-            {"n": 0},
-            2,
-            "the answer has 0 at 'n', which does not say how many there are; without",
-        ),
-        (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', which does not say"),
-        (OffsetPages(total="n"), {"n": -1}, 2, "without OffsetPages(total) pages are asked for until one is empty"),
-        (OffsetPages(total="n"), {"n": "0"}, 2, "the answer has '0' at 'n', which does not say"),
+        (OffsetPages(total="n"), {"n": "0"}, 2, "2 rows have come, and 'n' says that there are 0: name the number"),
         (OffsetPages(total="n"), {"n": 5}, 0, "a page is empty after 0 of 5 rows, which 'n' speaks of"),
-        (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', where a number should be"),
-        (NumberedPages(pages="n"), {"n": 2.5}, 2, "the answer has 2.5 at 'n'"),
-        (OffsetPages(total="n"), {"n": -1}, 2, "the answer has -1 at 'n'"),
         (OffsetPages(total="header.X-Total"), {}, 2, "the answer has nothing at 'header.X-Total', where a number"),
         (
             NumberedPages(more="more"),
@@ -167,6 +170,19 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
             {"more": True},
             2,
             "'more' says that there is a next page, and there is no link to it",
+        ),
+        (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', where a number should be, from 0 up"),
+        (NumberedPages(pages="n"), {"n": -1}, 2, "the answer has -1 at 'n'"),
+        (NumberedPages(pages="n"), {"n": 0}, 2, "page 1 has rows, and 'n' says that there are 0 pages: name the"),
+        (NumberedPages(pages="n"), {"n": 0}, 2, "or leave pages= out"),
+        (OffsetPages(total="n"), {"n": True}, 2, "the answer has True at 'n'"),
+        (OffsetPages(total="n"), {"n": -1}, 2, "the answer has -1 at 'n'"),
+        (OffsetPages(total="n"), {"n": "-1"}, 2, "the answer has '-1' at 'n'"),
+        (
+            OffsetPages(total="n"),
+            {"n": 1},
+            2,
+            "2 rows have come, and 'n' says that there are 1: name the number of all",
         ),
     ],
 )
@@ -267,7 +283,7 @@ def test_an_empty_page_may_lead_on_where_a_flag_says_so():
     assert NumberedPages(more="more").after(Page({"page": 4}), answer({"more": True}, 0)) == Page({"page": 5})
 
 
-@pytest.mark.parametrize("cursor", [0, False, [], 5])
+@pytest.mark.parametrize("cursor", [0, False, 5])
 def test_any_cursor_leads_on_where_a_flag_says_so(cursor):
     pages = CursorPages("next", more="more")
     assert pages.after(pages.begin(), answer({"next": cursor, "more": True})) == Page({"cursor": cursor})
@@ -299,13 +315,17 @@ def test_an_empty_page_that_leads_to_itself_is_no_end_where_a_flag_says_so(pages
         (OffsetPages(2, total="header.X-Total-Count"), {"x_total_count": "2"}, None),
         (OffsetPages(2, total="header.Content-Range"), {"content_range": "items 0-1/3"}, Page({"offset": 2, "limit": 2})),
         (OffsetPages(2, total="header.Content-Range"), {"content_range": "0-1/2"}, None),
-        (OffsetPages(2, total="header.Content-Range"), {"content_range": "items */0"}, None),
         (OffsetPages(2, total="header.Content-Range"), {"content_range": "0-1/*"}, Page({"offset": 2, "limit": 2})),
         (OffsetPages(3, total="header.Content-Range", until="short"), {"content_range": "0-1/*"}, None),
     ],
 )  # fmt: skip
 def test_what_tells_the_next_page_may_stand_in_a_header(pages, headers, following):
     assert pages.after(pages.begin(), answer([], 2, **headers)) == following
+
+
+def test_a_range_of_nothing_is_the_end():
+    pages = OffsetPages(2, total="header.Content-Range")
+    assert pages.after(pages.begin(), answer([], 0, content_range="items */0")) is None
 
 
 def test_a_key_of_the_body_called_header_is_one():

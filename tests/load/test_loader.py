@@ -338,3 +338,39 @@ def test_a_connection_of_no_database_that_can_be_loaded_is_told_by_name(sqlite_f
     monkeypatch.setattr(SqliteHook, "get_sqlalchemy_engine", no_dialect)
     with pytest.raises(ConfigurationError, match="destination_conn_id='warehouse': SQLAlchemy has no dialect"):
         open_engine("warehouse")
+
+
+CHANGES = {
+    "a text into a number": "ALTER TABLE things ALTER v TYPE int USING v::int",
+    "a text into JSON": "ALTER TABLE things ALTER v TYPE jsonb USING to_jsonb(v)",
+    "a number into a text": "ALTER TABLE things ALTER n TYPE text",
+    "a key into a text": "ALTER TABLE things ALTER id TYPE text",
+    "a number into a longer one": "ALTER TABLE things ALTER n TYPE numeric",
+    "a column that is gone": "ALTER TABLE things DROP n",
+}
+
+
+@pytest.mark.parametrize("plan", [{}, {"load_mode": "upsert", "conflict_key": "id"}, {"load_mode": "replace_window", "window_column": "at"}], ids=str)  # fmt: skip
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_retry_goes_on_or_starts_over_where_columns_have_changed_meanwhile(postgresql, change, plan):
+    """What is staged is of the types that the table had; nobody could load it any more."""
+    postgresql.create("id int PRIMARY KEY, at {timestamp}, v {text}, n int")
+    rows = placed([{"id": n, "at": "2026-11-01T12:00:00Z", "v": str(n)} | ({"n": n} if n == 1 else {}) for n in (1, 2)])
+    first = postgresql.loader(**plan)
+    first.open()
+    first.begin(resumed=False, staged=0)
+    first.stage(rows)
+    first.commit({}, LoadState.STAGING, 0)
+    first.close()
+    postgresql.execute(CHANGES[change], "SELECT 1")
+    loader = postgresql.loader(**plan)
+    loader.open()
+    try:
+        loader.begin(resumed=True, staged=2)
+    except LookupError as error:
+        assert "things has changed, and does not take the rows that were staged: " in str(error)  # noqa: PT017
+        loader.begin(resumed=False, staged=0)
+        loader.stage(rows)
+    assert loader.merge(first=True).refused == []
+    loader.commit({}, LoadState.DONE, 2)
+    assert [str(v) for (v,) in postgresql.rows("v")] == ["1", "2"]

@@ -229,7 +229,7 @@ def test_rows_that_differ_are_merged_by_what_each_has(server, connection, monkey
 )
 def test_bounds_are_dates_that_an_index_serves_unless_they_have_fractions(server, connection, window, form, start):
     made = staging(connection, mode="replace_window", window_column="DATE", window=window)
-    merging(connection, made)._empty_window()
+    merging(connection, made)._delete_window()
     sql, binds = server.executed[-1]
     assert sql.startswith(f'DELETE FROM sales.things WHERE "DATE" >= {form} AND "DATE" < ')
     assert binds["window_start"] == start

@@ -166,3 +166,137 @@ def test_rows_that_a_trigger_puts_into_a_child_are_not_nothing(postgresql):
     on_insert(postgresql, "INSERT INTO things_2026 VALUES (NEW.*);")
     assert postgresql.load([{"id": 2, "at": AT}], run="again", **MODES["replace_window"]).loaded == 0
     assert postgresql.rows("id") == [(2,)]
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_row_that_a_policy_of_the_table_does_not_allow_is_refused_alone(
+    request, connect, postgres, closed, driver, mode
+):
+    """What the server says looks as if the user had not been granted what a load needs."""
+    database = request.getfixturevalue(driver)
+    closed.append(database)
+    database.create("id {int} PRIMARY KEY, at {timestamp}, tenant {text} DEFAULT 'own'")
+    database.execute("CREATE ROLE tenant LOGIN", "GRANT ALL ON SCHEMA loads TO tenant", "GRANT ALL ON things TO tenant")
+    database.execute(
+        "CREATE POLICY own ON things USING (tenant = 'own')", "ALTER TABLE things ENABLE ROW LEVEL SECURITY"
+    )
+    extra = {"options": "-csearch_path=loads"} | ({"sqlalchemy_scheme": f"postgresql+{driver}"})
+    connect("warehouse", **postgres.connection() | {"login": "tenant"}, extra=extra)
+    rows = [{"id": 1, "tenant": "own"}, {"id": 2, "tenant": "other"}, {"id": 3}]
+    try:
+        loaded = database.load([row | {"at": AT} for row in rows], **MODES[mode])
+        assert list(loaded.refused) == [1]
+        assert "violates row-level security policy" in loaded.refused[1]
+        assert database.rows("id, tenant") == [(1, "own"), (3, "own")]
+    finally:
+        for loader in database.loaders:
+            loader.close()
+        database.execute("DROP OWNED BY tenant", "DROP ROLE tenant")
+
+
+def test_a_window_of_a_view_is_not_emptied_for_no_rows(sqlite_file):
+    """SQLite does not say how many rows a trigger of a view has deleted."""
+    sqlite_file.create("id {int}, at {timestamp}")
+    sqlite_file.execute(
+        "CREATE VIEW shown AS SELECT * FROM things",
+        "CREATE TRIGGER put INSTEAD OF INSERT ON shown BEGIN INSERT INTO things VALUES (NEW.id, NEW.at); END",
+        "CREATE TRIGGER take INSTEAD OF DELETE ON shown BEGIN DELETE FROM things WHERE id = OLD.id; END",
+    )
+    for run in ("one", "two"):
+        sqlite_file.load([{"id": 1, "at": AT}], "shown", run=run, **MODES["replace_window"])
+    with pytest.raises(EmptyWindowError, match="1 rows that shown has in the window would be deleted"):
+        sqlite_file.load([], "shown", run="three", **MODES["replace_window"])
+    sqlite_file.loaders[-1].rollback()
+    assert sqlite_file.rows("id") == [(1,)]
+    sqlite_file.load([], "shown", run="four", allow_empty_window=True, **MODES["replace_window"])
+    assert sqlite_file.rows("id") == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_that_need_each_other_at_the_commit_are_taken_beside_one_that_is_refused(postgresql, mode):
+    postgresql.create(
+        "id {int} PRIMARY KEY, at {timestamp}, v {int} CHECK (v > 0), parent {int} REFERENCES things DEFERRABLE INITIALLY DEFERRED"
+    )
+    rows = [{"id": 1, "parent": 4}, {"id": 2, "v": -1}, {"id": 3, "parent": 1}, {"id": 4, "parent": 3}]
+    loaded = postgresql.load([row | {"at": AT} for row in rows], **MODES[mode])
+    assert (loaded.loaded, list(loaded.refused)) == (3, [1])
+    assert postgresql.rows("id, parent") == [(1, 4), (3, 1), (4, 3)]
+
+
+def test_a_window_of_rows_that_others_refer_to_is_replaced_beside_a_row_that_is_refused(postgresql):
+    postgresql.create("id {int} PRIMARY KEY, at {timestamp}, v {int} CHECK (v > 0)")
+    postgresql.load([{"id": n, "at": AT} for n in (1, 2)])
+    postgresql.execute(
+        "CREATE TABLE children (parent bigint REFERENCES things DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO children VALUES (1), (2)",
+    )
+    rows = [{"id": 1, "at": AT, "v": 1}, {"id": 3, "at": AT, "v": -1}, {"id": 2, "at": AT, "v": 2}]
+    loaded = postgresql.load(rows, run="again", **MODES["replace_window"])
+    assert list(loaded.refused) == [1]
+    assert postgresql.rows("id, v") == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_row_that_is_wrong_at_the_commit_is_refused_alone(postgresql, mode):
+    postgresql.create(
+        "id {int} PRIMARY KEY, at {timestamp}, parent {int} REFERENCES things DEFERRABLE INITIALLY DEFERRED"
+    )
+    rows = [{"id": 1}, {"id": 2, "parent": 9}, {"id": 3, "parent": 1}]
+    loaded = postgresql.load([row | {"at": AT} for row in rows], **MODES[mode])
+    assert (loaded.loaded, list(loaded.refused)) == (2, [1])
+    assert postgresql.rows("id") == [(1,), (3,)]
+
+
+KEPT = {
+    "trigger": [
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        "CREATE TRIGGER keep BEFORE DELETE ON things FOR EACH ROW EXECUTE FUNCTION keep()",
+    ],
+    "trigger that keeps some": [
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF OLD.id = 1 THEN RETURN NULL; END IF; RETURN OLD; END $$",
+        "CREATE TRIGGER keep BEFORE DELETE ON things FOR EACH ROW EXECUTE FUNCTION keep()",
+    ],
+    "rule": ["CREATE RULE keep AS ON DELETE TO things DO INSTEAD NOTHING"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_window_whose_rows_stay_is_not_loaded_beside_them(postgresql, kept):
+    """Each load would leave its rows there once more."""
+    postgresql.create("id {int}, at {timestamp}")
+    rows = [{"id": n, "at": AT} for n in (1, 2)]
+    postgresql.load(rows, **MODES["replace_window"])
+    postgresql.execute(*KEPT[kept], "SELECT 1")
+    with pytest.raises(ConfigurationError, match=r"[12] rows that things has in the window are still there after"):
+        postgresql.load(rows, run="again", **MODES["replace_window"])
+    postgresql.loaders[-1].rollback()
+    assert postgresql.rows("id") == [(1,), (2,)]
+
+
+def test_a_window_without_its_policy_for_deleting_is_not_loaded_twice(postgresql, connect, postgres):
+    postgresql.create("id {int}, at {timestamp}")
+    postgresql.load([{"id": 1, "at": AT}], **MODES["replace_window"])
+    postgresql.execute("CREATE ROLE adder LOGIN", "GRANT ALL ON SCHEMA loads TO adder", "GRANT ALL ON ALL TABLES IN SCHEMA loads TO adder")  # fmt: skip
+    postgresql.execute("ALTER TABLE things ENABLE ROW LEVEL SECURITY", "CREATE POLICY r ON things FOR SELECT USING (true)", "CREATE POLICY w ON things FOR INSERT WITH CHECK (true)")  # fmt: skip
+    connect("warehouse", **postgres.connection() | {"login": "adder"}, extra={"options": "-csearch_path=loads"})
+    try:
+        with pytest.raises(
+            ConfigurationError, match="1 rows that things has in the window are still there .* a policy"
+        ):
+            postgresql.load([{"id": 1, "at": AT}], run="again", **MODES["replace_window"])
+        postgresql.loaders[-1].rollback()
+        assert postgresql.rows("id") == [(1,)]
+    finally:
+        for loader in postgresql.loaders:
+            loader.close()
+        postgresql.execute("DROP OWNED BY adder", "DROP ROLE adder")
+
+
+@pytest.mark.parametrize("type_", ["text", "bigint", "time", "jsonb"])
+def test_a_window_column_that_is_no_time_is_named(postgresql, type_):
+    postgresql.create(f"id {{int}}, at {type_}")
+    with pytest.raises(
+        ConfigurationError, match="window_column='at': the database cannot say which rows .* name a column"
+    ):
+        postgresql.load([{"id": 1, "at": AT}], **MODES["replace_window"])

@@ -49,6 +49,7 @@ ERRORS = [
     (POSTGRES, of_state("P0999"), REFUSED),
     (POSTGRES, postgres.WithCheckOptionViolation("x"), REFUSED),
     (POSTGRES, postgres.ProgramLimitExceeded("x"), REFUSED),
+    (POSTGRES, postgres.CardinalityViolation("x"), REFUSED),
     (POSTGRES, postgres.InsufficientPrivilege("x"), FORBIDDEN),
     (POSTGRES, postgres.UndefinedTable("x"), WRONG),
     (POSTGRES, postgres.UndefinedColumn("x"), WRONG),

@@ -257,6 +257,26 @@ def test_a_window_is_not_replaced_by_a_part_of_itself(daily, warehouse, supervis
     assert len(warehouse.execute(READINGS)) == 2 + 4 * 60
 
 
+@pytest.mark.parametrize(("type_", "asked_for"), [("uuid USING gen_random_uuid()", 4), ("varchar(9)", 1)])
+def test_what_is_staged_is_no_obstacle_where_a_column_has_changed(
+    daily, warehouse, supervisor, places, type_, asked_for
+):
+    warehouse.execute("ALTER TABLE readings ALTER id TYPE text")
+    whole = places.answer
+    places.answer = lambda seen: 500 if "T06" in seen.query else whole(seen)
+    assert run_try(daily(), supervisor)[0] == "up_for_retry"
+    warehouse.execute("TRUNCATE readings", "ALTER TABLE readings ALTER id TYPE " + type_)
+    places.reset()
+    places.answer = lambda seen: web.json_response(
+        [
+            {"id": f"00000000-0000-0000-0000-{n:012}" if asked_for == 4 else n, "at": f"2026-11-01T{n:02}:00Z"}
+            for n in range(24)
+        ]
+    )
+    assert run_try(daily(), supervisor, 2) == ("success", None)
+    assert len(places.seen) == asked_for
+
+
 def test_rows_that_are_there_already_are_updated(places, warehouse, supervisor):
     warehouse.execute(
         "ALTER TABLE locations ADD PRIMARY KEY (id)",

@@ -65,9 +65,14 @@ class NumberedPages(Style):
         following = page.parameters[self.param] + 1
         if (more := self._has_more(answer)) is not None:
             return self._page(following) if more else None
-        if self.pages is not None and not is_nothing(answer):
-            pages = find_number("NumberedPages(pages)", self.pages, answer)
-            return self._page(following) if following - self.first < pages else None
+        if self.pages is not None and not (page == self.begin() and is_nothing(answer)):
+            pages, number = find_number("NumberedPages(pages)", self.pages, answer), following - self.first
+            if answer.count and number > pages:
+                raise AnswerError(
+                    f"page {number} has rows, and {self.pages!r} says that there are {pages} pages: name the number of "
+                    "all pages, or leave pages= out"
+                )
+            return self._page(following) if number < pages else None
         enough = 1 if self.until == _EMPTY else self.size or 1
         return self._page(following) if (answer.count or 0) >= enough else None
 
@@ -126,7 +131,7 @@ class OffsetPages(Style):
         more = self._has_more(answer)
         if more and count == 0:
             raise AnswerError(f"a page is empty after {offset} rows, and {self.more!r} says that there are more")
-        if more is None and self.total is not None and not is_nothing(answer):
+        if more is None and self.total is not None and not (page == self.begin() and is_nothing(answer)):
             more = self._is_before_total(offset, count, answer)
         if more is None:
             more = count >= (1 if self.until == _EMPTY else self.limit)
@@ -137,6 +142,11 @@ class OffsetPages(Style):
         if str(find("OffsetPages(total)", str(self.total), answer)).endswith("/*"):
             return None
         total = find_number("OffsetPages(total)", str(self.total), answer)
+        if count and offset > total:
+            raise AnswerError(
+                f"{offset} rows have come, and {self.total!r} says that there are {total}: name the number of all "
+                "rows, or leave total= out"
+            )
         if offset < total and count == 0:
             raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
         return offset < total

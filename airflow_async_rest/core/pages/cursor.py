@@ -1,5 +1,6 @@
 """Pages that a cursor leads to: a text of the API's, the number of the next page, or the last row's key."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_async_rest.core.errors import AnswerError
@@ -13,7 +14,8 @@ class CursorPages(Style):
     """Each answer has a cursor, which the request for the next page gives back.
 
     :param cursor: where it is: in the body, such as ``"meta.next_cursor"``, or the last row's key, ``"data.-1.id"``; or
-        in a header, ``"header.X-Next-Page"``. Missing, null, empty or 0 on the last page.
+        in a header, ``"header.X-Next-Page"``. Missing, null, empty, false or the number 0 on the last page. Where a 0
+        leads on: ``"to_string(meta.next_cursor)"``.
     :param param: the parameter that it goes into.
     :param into: ``"query"``, or ``"body"`` for a search API that takes it there; a ``param`` with dots leads into the
         body's objects, such as ``"variables.after"`` for GraphQL.
@@ -40,4 +42,9 @@ class CursorPages(Style):
             raise AnswerError(f"{self.more!r} says that there is a next page, and no cursor is at {self.cursor!r}")
         if cursor is MISSING or not (cursor or more):
             return None
+        if self.into == QUERY and isinstance(cursor, Mapping | list):
+            raise AnswerError(
+                f"the cursor, at {self.cursor!r}, is {str(cursor)!r}, which has no form in a query: write the path of "
+                f"a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
+            )
         return self._getting_on(page, Page({self.param: cursor}, self.into), answer)

@@ -1,5 +1,6 @@
 """What all page styles have: statuses and flags that tell the end, and paths into a page's answer."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
@@ -22,7 +23,7 @@ class Style:
     A path into an answer leads into its body, or, as ``header.X-Next-Page``, to one of its headers.
 
     :param end_statuses: HTTP statuses by which the API says of a page after the first that there are no more, such as
-        ``(404,)``. Default: none, it fails the item.
+        ``(404,)``; of a page that it counts, or has a flag for, they do not say so. Default: none, it fails the item.
     :param more: path of a flag that is true as long as there is a next page, such as ``"has_more"``; it is in every
         answer, and comes before all else that tells the end. Default: there is none.
     """
@@ -106,22 +107,17 @@ def find_number(argument: str, path: str, answer: PageAnswer) -> int:
 
     A part of a page is one.
 
-    :raises AnswerError: when the API does not say: some give 0 or -1 instead, beside the rows that they have.
+    :raises AnswerError: when the API does not say.
     """
     found = find(argument, path, answer)
-    try:
+    with suppress(ArithmeticError, ValueError):
         exact = Decimal(str(found).rpartition("/")[2].strip())
-        number = None if isinstance(found, bool) or exact.adjusted() > _MOST_DIGITS else ceil(exact)
-    except (ArithmeticError, ValueError):
-        number = None
-    if number is None:
-        raise AnswerError(f"{argument}: the answer has {_shown(found)} at {path!r}, where a number should be")
-    if number < 0 or (number == 0 and answer.count):
-        raise AnswerError(
-            f"{argument}: the answer has {found!r} at {path!r}, which does not say how many there are; without "
-            f"{argument} pages are asked for until one is empty"
-        )
-    return number
+        if not isinstance(found, bool) and exact >= 0 and exact.adjusted() < _MOST_DIGITS:
+            return ceil(exact)
+    raise AnswerError(
+        f"{argument}: the answer has {_shown(found)} at {path!r}, where a number should be, from 0 up; without it, "
+        "pages are asked for until one is empty"
+    )
 
 
 def is_nothing(answer: PageAnswer) -> bool:
