@@ -1,33 +1,21 @@
 """A mock server that others wrote, with routes of ours: the inventory of each type and id, after 200 ms."""
 
-import json
-import socket
-import subprocess
 from collections import Counter
 from itertools import product
 from pathlib import Path
 
 import pytest
-from node_peers import MODULES, need_peer
+from node_peers import running_mockoon
 
 ROUTES = Path(__file__).with_name("inventory.mockoon.json")
-COMMAND = MODULES / ".bin" / "mockoon-cli"
 LATENCY_MS = 200
 
 
 @pytest.fixture(scope="module")
 def mockoon():
     """The server, until the tests of this file have ended; gives its URL."""
-    need_peer("@mockoon/cli")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    options = ["--hostname", "127.0.0.1", "--port", str(port), "--disable-log-to-file", "--disable-admin-api"]
-    with subprocess.Popen([COMMAND, "start", "--data", ROUTES, *options], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert "Server started" in json.loads(server.stdout.readline())["message"]
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
+    with running_mockoon(ROUTES) as url:
+        yield url
 
 
 def fetch(connect, url, types, **arguments):
