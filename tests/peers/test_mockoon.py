@@ -2,19 +2,23 @@
 
 from collections import Counter
 from itertools import product
-from pathlib import Path
 
 import pytest
-from node_peers import running_mockoon
+from node_peers import mockoon_route, running_mockoon, write_routes
 
-ROUTES = Path(__file__).with_name("inventory.mockoon.json")
 LATENCY_MS = 200
+FOUND = '{"data": {"items": [{"number": {{queryParam "id"}}, "location": {"geoLabel": "shelf {{queryParam "id"}}"}}]}}'
+RESPONSES = (
+    {"statusCode": 404, "latency": LATENCY_MS, "when": ("params", "type", "^unicorn$")},
+    {"body": FOUND, "latency": LATENCY_MS},
+)
 
 
 @pytest.fixture(scope="module")
-def mockoon():
+def mockoon(tmp_path_factory):
     """The server, until the tests of this file have ended; gives its URL."""
-    with running_mockoon(ROUTES) as url:
+    routes = tmp_path_factory.mktemp("routes") / "inventory.json"
+    with running_mockoon(write_routes(routes, mockoon_route("inventory/:type", *RESPONSES))) as url:
         yield url
 
 
