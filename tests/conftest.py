@@ -137,6 +137,23 @@ def postgres():
             server.cleanup()
 
 
+@pytest.fixture
+def supervisor(tmp_path):
+    """What Airflow keeps of a task: XCom and state, in a file."""
+    from task_runner import Supervisor
+
+    return Supervisor(tmp_path / "airflow.json")
+
+
+@pytest.fixture
+def places(api, postgres, connect, tmp_path, monkeypatch):
+    """Connections ``source_db`` and ``search_api``, and a dead-letter folder of the test's own."""
+    connect("source_db", **postgres.connection())
+    connect("search_api", conn_type="async_rest", host=api.url)
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
+    return api
+
+
 @pytest.fixture(scope="session")
 def airflow_db():
     """Airflow's own database, made once, for tests that run whole DAGs."""

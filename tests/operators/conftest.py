@@ -1,7 +1,6 @@
 """Tasks run by Airflow's real task runner against a real database and a real API."""
 
 import pytest
-from task_runner import Supervisor
 
 
 @pytest.fixture(autouse=True)
@@ -10,20 +9,6 @@ def nothing_secret():
     from airflow_async_rest.compat import secrets_masker
 
     secrets_masker._masker().reset_masker()
-
-
-@pytest.fixture
-def supervisor(tmp_path):
-    return Supervisor(tmp_path / "airflow.json")
-
-
-@pytest.fixture
-def places(api, postgres, connect, tmp_path, monkeypatch):
-    """Connections ``source_db`` and ``search_api``, and a dead-letter folder of the test's own."""
-    connect("source_db", **postgres.connection())
-    connect("search_api", conn_type="async_rest", host=api.url)
-    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
-    return api
 
 
 @pytest.fixture

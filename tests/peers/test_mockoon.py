@@ -1,33 +1,25 @@
 """A mock server that others wrote, with routes of ours: the inventory of each type and id, after 200 ms."""
 
-import json
-import socket
-import subprocess
 from collections import Counter
 from itertools import product
-from pathlib import Path
 
 import pytest
-from node_peers import MODULES, need_peer
+from node_peers import mockoon_route, running_mockoon, write_routes
 
-ROUTES = Path(__file__).with_name("inventory.mockoon.json")
-COMMAND = MODULES / ".bin" / "mockoon-cli"
 LATENCY_MS = 200
+FOUND = '{"data": {"items": [{"number": {{queryParam "id"}}, "location": {"geoLabel": "shelf {{queryParam "id"}}"}}]}}'
+RESPONSES = (
+    {"statusCode": 404, "latency": LATENCY_MS, "when": ("params", "type", "^unicorn$")},
+    {"body": FOUND, "latency": LATENCY_MS},
+)
 
 
 @pytest.fixture(scope="module")
-def mockoon():
+def mockoon(tmp_path_factory):
     """The server, until the tests of this file have ended; gives its URL."""
-    need_peer("@mockoon/cli")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    options = ["--hostname", "127.0.0.1", "--port", str(port), "--disable-log-to-file", "--disable-admin-api"]
-    with subprocess.Popen([COMMAND, "start", "--data", ROUTES, *options], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert "Server started" in json.loads(server.stdout.readline())["message"]
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
+    routes = tmp_path_factory.mktemp("routes") / "inventory.json"
+    with running_mockoon(write_routes(routes, mockoon_route("inventory/:type", *RESPONSES))) as url:
+        yield url
 
 
 def fetch(connect, url, types, **arguments):
