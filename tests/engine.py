@@ -246,7 +246,18 @@ class MemoryLoader:
 
 
 def make_fetch_job(
-    api, path, database, items=60, *, pages=None, rows=None, shape=None, missing_ok=False, method="GET", **settings
+    api,
+    path,
+    database,
+    items=60,
+    *,
+    pages=None,
+    rows=None,
+    shape=None,
+    missing_ok=False,
+    method="GET",
+    max_pages=10_000,
+    **settings,
 ) -> Job:
     """Make a job that asks for ``x/{id}``, and loads what comes into a database in memory."""
     plan = FetchPlan(
@@ -262,6 +273,7 @@ def make_fetch_job(
         pages=pages or OnePage(),
         reader=AnswerReader(rows, shape or RowShape()),
         missing_ok=missing_ok,
+        max_pages=max_pages,
     )
     chunks = items if isinstance(items, Rows) else Rows(items)
     source = RowSource(chunks, whole_row_is_key=True, asked_for={"endpoint": ("id",)})

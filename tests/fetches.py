@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from airflow_async_rest.core.adaptive import Places
 from airflow_async_rest.core.answer import AnswerReader
 from airflow_async_rest.core.client import ClientSettings, RestClient
 from airflow_async_rest.core.columns import RowShape
@@ -70,7 +71,7 @@ def fetcher(api, item_of):
             )
             item = item_of(7, {"id": 7})
             item.settled = settled
-            fetched = await Fetching(plan, exchange).fetch(item)
+            fetched = await Fetching(plan, exchange, Places(lambda: 4)).fetch(item)
         return fetched.outcome, [row[column] for row in fetched.rows]
 
     return one

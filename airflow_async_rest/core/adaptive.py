@@ -136,10 +136,20 @@ class Places:
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def capacity(self) -> int:
+        """How many there are."""
+        return self._capacity()
+
+    def take_free(self) -> bool:
+        """Take a place that nobody waits for. :return: whether there was one."""
+        is_free = self._taken < self._capacity() and not self._waiting
+        self._taken += is_free
+        return is_free
+
     async def acquire(self) -> None:
         """Return when there is a place. It is the caller's until :meth:`release`."""
-        if self._taken < self._capacity() and not self._waiting:
-            self._taken += 1
+        if self.take_free():
             return
         place = asyncio.get_running_loop().create_future()
         self._waiting.append(place)

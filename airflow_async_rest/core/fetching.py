@@ -1,10 +1,12 @@
 """One item -> its rows: a request for each page, until the last one."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, NamedTuple
 
+from airflow_async_rest.core.adaptive import Places
 from airflow_async_rest.core.answer import Answer, AnswerReader
 from airflow_async_rest.core.bookmarks import Bookmark
 from airflow_async_rest.core.encoding import stable_bytes
@@ -14,6 +16,7 @@ from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
 from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
 from airflow_async_rest.core.pages import Page, Pages
+from airflow_async_rest.core.pages_ahead import PagesAhead
 
 _NOT_FOUND = 404
 
@@ -63,11 +66,15 @@ class Fetched(NamedTuple):
 
 
 class Fetching:
-    """Fetches items one at a time; any number of workers share it."""
+    """Fetches items one at a time; any number of workers share it.
 
-    def __init__(self, plan: FetchPlan, exchange: Exchange) -> None:
+    :param places: of requests in flight, for pages that are asked for side by side.
+    """
+
+    def __init__(self, plan: FetchPlan, exchange: Exchange, places: Places) -> None:
         self._plan = plan
         self._exchange = exchange
+        self._places = places
 
     async def fetch(self, item: Item, bookmark: Bookmark | None = None, keep: Keep | None = None) -> Fetched:
         """Fetch the pages of one item.
@@ -79,16 +86,26 @@ class Fetching:
         """
         if item.settled is not None:
             return Fetched(item.settled, [])
+        ahead = PagesAhead(self._exchange.settle, self._places)
+        try:
+            return await self._walk(item, bookmark, keep, ahead)
+        finally:
+            ahead.close()
+
+    async def _walk(self, item: Item, bookmark: Bookmark | None, keep: Keep | None, ahead: PagesAhead) -> Fetched:
         walk = _Walk(self._plan, item, bookmark)
         attempts = 0
+        settle = ahead.settle if self._plan.pages.concurrent else self._exchange.settle
         try:
             walk.begin()
             while (request := walk.request) is not None:
-                settled = await self._exchange.settle(request)
+                settled = await settle(request)
                 attempts += settled.attempts
                 if settled.delivered:
                     assert settled.response is not None  # noqa: S101  (delivered: there was one)
-                    walk.take(self._plan.reader.read(settled.response, item.row))
+                    expected = walk.take(self._plan.reader.read(settled.response, item.row))
+                    if ahead.wants_more:
+                        ahead.expect(expected)
                 elif self._is_end(walk, settled):
                     break
                 elif walk.is_at(bookmark) and settled.judgment.verdict is Verdict.REFUSED:
@@ -128,7 +145,7 @@ class _Walk:
     def __init__(self, plan: FetchPlan, item: Item, bookmark: Bookmark | None) -> None:
         self._plan = plan
         self._item = item
-        self._asked: set[bytes] = set()
+        self._asked: set[str] = set()
         self._start = bookmark or Bookmark(plan.pages.begin(), "", pages=0, rows=0, given="")
         self._page, self._given = self._start.page, self._start.given
         self._repeats = self._start.repeats
@@ -139,7 +156,7 @@ class _Walk:
     def begin(self) -> None:
         """Build the first request. :raises ItemError: when the item does not fill it."""
         self.request = self._plan.builder.build(self._item, self._page, self._start.after)
-        self._asked.add(_place(self.request))
+        self._asked.add(self.request.idempotency_key)
 
     def is_at(self, bookmark: Bookmark | None) -> bool:
         """Tell whether it has not got on from a bookmark."""
@@ -160,19 +177,21 @@ class _Walk:
             page = Page(page.parameters, page.into, f"?{self.request.query}")
         return Bookmark(page, after, self.count, self.first, self._given, self._repeats)
 
-    def take(self, answer: Answer) -> None:
+    def take(self, answer: Answer) -> Iterator[Request]:
         """Take the rows of a page, and go on to the next one.
 
+        :return: what is likely to be asked for next, as far as the answer tells.
         :raises AnswerError: when the pages do not get on, or never end.
         """
         self.count += 1
-        page, here = self._plan.pages.after(self._page, answer), self.request
-        request = None if page is None else self._plan.builder.build(self._item, page, here.path if here else "")
-        leads_here = here is not None and request is not None and _place(request) == _place(here)
+        answered, here = self._page, self.request
+        page, path = self._plan.pages.after(answered, answer), here.path if here else ""
+        request = None if page is None else self._plan.builder.build(self._item, page, path)
+        leads_here = here is not None and request is not None and request.idempotency_key == here.idempotency_key
         given = _digest(answer.given) if request is not None or self.count > 1 else ""
         if self._is_end(answer, given, leads_here=leads_here):
             self.request = None
-            return
+            return iter(())
         self._given, self._repeats = given, leads_here
         self.rows += answer.rows
         if (rows := self.first + len(self.rows)) > MOST_ROWS_OF_AN_ITEM:
@@ -185,6 +204,12 @@ class _Walk:
                 f"max_pages={self._plan.max_pages} is the most that an item may have"
             )
         self._page, self.request = page or self._page, request
+        is_concurrent = request is not None and self._plan.pages.concurrent
+        return self._ahead(answered, answer, path) if is_concurrent else iter(())
+
+    def _ahead(self, page: Page, answer: Answer, path: str) -> Iterator[Request]:
+        pages = islice(self._plan.pages.ahead(page, answer), self._plan.max_pages - self.count)
+        return (self._plan.builder.build(self._item, following, path) for following in pages)
 
     def _is_end(self, answer: Answer, given: str, *, leads_here: bool) -> bool:
         """Tell a page that is none: it has no new rows, and nothing else that is new.
@@ -205,15 +230,9 @@ class _Walk:
         return leads_here or not pages.knows_end
 
     def _check_new(self, request: Request) -> None:
-        if (place := _place(request)) in self._asked:
+        if request.idempotency_key in self._asked:
             raise AnswerError(f"the pages do not end: {request.path}?{request.query} comes a second time")
-        self._asked.add(place)
-
-
-def _place(request: Request) -> bytes:
-    """Return what tells requests for pages from each other; of thousands of them, it is small."""
-    where = f"{request.path}?{request.query}\0".encode()
-    return hashlib.blake2b(where + (request.body or b""), digest_size=16).digest()
+        self._asked.add(request.idempotency_key)
 
 
 def _digest(given: Any) -> str:

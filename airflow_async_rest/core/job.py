@@ -331,7 +331,7 @@ class JobRun:
             "on_uncertain": self._journal.uncertain,
         }
         if job.fetch is not None:
-            fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True))
+            fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True), Places(self._concurrency))
             keeps_pages = job.fetch.loader.can_remove
             return PageByPage(fetching, recorder, settle, buffer, self._journal, keeps_pages=keeps_pages).fetch
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)

@@ -1004,7 +1004,8 @@ class Disturbed:
 def page_of(seen, of_try, failing_items):
     """Answer with a page of one to nine; an odd item's cursors are no longer known to the API in another try."""
     number = number_of(seen)
-    asked = seen.query.partition("=")[2] or f"{of_try}.0"
+    name, _, asked = seen.query.partition("=")
+    asked = f"{of_try}.{int(asked) - 1}" if name == "page" else asked or f"{of_try}.0"
     giver, page = map(int, asked.split("."))
     if number % 2 and giver != of_try:
         return 410
@@ -1012,10 +1013,15 @@ def page_of(seen, of_try, failing_items):
     if status is not None and page == pages // 2:
         return status
     rows = [{"id": f"{number}-{n}", "item": number, "day": "this"} for n in range(page * 2, page * 2 + 2)]
-    return web.json_response({"items": rows, "cursor": f"{of_try}.{page + 1}" if page + 1 < pages else None})
+    following = f"{of_try}.{page + 1}" if page + 1 < pages else None
+    return web.json_response({"items": rows, "cursor": following, "pages": pages})
 
 
-@pytest.mark.parametrize("paged", [None, CursorPages("cursor")], ids=["one page", "many pages"])
+@pytest.mark.parametrize(
+    "paged",
+    [None, CursorPages("cursor"), NumberedPages(pages="pages", concurrent=True)],
+    ids=["one page", "one after the other", "side by side"],
+)
 @pytest.mark.parametrize("mode", ["append", "upsert", "replace"])
 @pytest.mark.parametrize("seed", range(4))
 def test_stops_kills_and_failures_of_all_kinds_neither_lose_nor_double_a_row(api, tmp_path, mode, seed, paged):

@@ -4,11 +4,12 @@ import os
 
 from tasks import rest_to_sql
 
-from airflow_async_rest import CursorPages
+from airflow_async_rest import CursorPages, NumberedPages
 from airflow_async_rest.core import loading
 
 # Of one page each, or of many.
-ITEMS = {"one": 600, "many": 60}
+ITEMS = {"one": 600, "many": 60, "many, side by side": 60}
+_STYLES = {"many": CursorPages("next"), "many, side by side": NumberedPages(pages="pages", concurrent=True)}
 
 
 def make_task():
@@ -19,7 +20,7 @@ def make_task():
         sql_conn_id="source_db",
         columns={"id": "item.id", "number": "number", "at": "at", "a": "a", "b": "b"},
         destination_table="killed",
-        paginate=CursorPages("next") if pages == "many" else None,
+        paginate=_STYLES.get(pages),
         load_mode=mode,
         window_column="at" if mode == "replace_window" else None,
         conflict_key=["id", "number"] if mode == "upsert" else None,

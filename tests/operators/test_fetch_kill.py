@@ -26,13 +26,14 @@ def answering(mode, pages):
 
     def answer(seen):
         item, page = int(seen.path.rpartition("/")[2]), int(seen.query.partition("=")[2] or 0)
+        page -= seen.query.startswith("page")  # which is 1 at first
         rows = [{"number": n, "at": at(n)} for n in (2 * page, 2 * page + 1)]
         rows[0]["a"] = 10
         rows[1] |= {"a": None, "b": 20}
         if mode == "upsert":
             rows.append({"number": 2 * page, "at": at(2 * page), "b": 30})
         following = str(page + 1) if page + 1 < count_of(pages, item) else None
-        return web.json_response({"data": {"items": rows}, "next": following})
+        return web.json_response({"data": {"items": rows}, "next": following, "pages": count_of(pages, item)})
 
     return answer
 
@@ -41,7 +42,7 @@ def at(number):
     return f"2026-11-01 {5 + number // 60:02}:{number % 60:02}:00+00"
 
 
-@pytest.fixture(params=["one", "many"])
+@pytest.fixture(params=["one", "many", "many, side by side"])
 def pages(request, monkeypatch):
     """How many pages items have."""
     monkeypatch.setenv("PAGES", request.param)

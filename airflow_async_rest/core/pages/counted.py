@@ -1,5 +1,6 @@
 """Pages that are counted: by their number, or by the rows before them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,6 +25,8 @@ class NumberedPages(Style):
         right with every API and costs one more request; or a ``"short"`` one, with fewer rows than ``size``: not all
         APIs give as many as they are asked for.
     :param into: ``"query"``, or ``"body"``.
+    :param concurrent: whether pages are asked for side by side, as many as ``concurrency`` allows, once the first one
+        has told how many there are.
     """
 
     goes_by_rows: ClassVar[bool] = True
@@ -34,6 +37,7 @@ class NumberedPages(Style):
     pages: str | None = None
     until: str = _EMPTY
     into: str = QUERY
+    concurrent: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,6 +49,7 @@ class NumberedPages(Style):
         _check_until("NumberedPages", self.until, self.size)
         if self.pages is not None:
             check_path("NumberedPages(pages)", self.pages)
+        _check_concurrent("NumberedPages", self.concurrent, pages=self.pages)
 
     @property
     def knows_end(self) -> bool:
@@ -76,6 +81,11 @@ class NumberedPages(Style):
         enough = 1 if self.until == _EMPTY else self.size or 1
         return self._page(following) if (answer.count or 0) >= enough else None
 
+    def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
+        """Yield the pages after one."""
+        pages = find_number("NumberedPages(pages)", str(self.pages), answer)
+        return map(self._page, range(page.parameters[self.param] + 1, self.first + pages))
+
     def _page(self, number: int) -> Page:
         size = {} if self.size is None else {self.size_param: self.size}
         return Page({self.param: number, **size}, self.into)
@@ -92,6 +102,8 @@ class OffsetPages(Style):
         ``"header.Content-Range"`` (``items 0-24/319``) the last part. Default, or ``*`` there: the API does not say.
     :param until: where it says neither that nor ``more``, which page is the last: see :class:`NumberedPages`.
     :param into: ``"query"``, or ``"body"``.
+    :param concurrent: whether pages are asked for side by side, as many as ``concurrency`` allows, once the first one
+        has told how many there are.
     """
 
     goes_by_rows: ClassVar[bool] = True
@@ -101,6 +113,7 @@ class OffsetPages(Style):
     total: str | None = None
     until: str = _EMPTY
     into: str = QUERY
+    concurrent: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,6 +122,7 @@ class OffsetPages(Style):
         _check_until("OffsetPages", self.until, self.limit)
         if self.total is not None:
             check_path("OffsetPages(total)", self.total)
+        _check_concurrent("OffsetPages", self.concurrent, total=self.total)
 
     @property
     def knows_end(self) -> bool:
@@ -151,8 +165,27 @@ class OffsetPages(Style):
             raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
         return offset < total
 
+    def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
+        """Yield the pages after one, if each has as many rows as that one."""
+        count, total = answer.count or 0, str(find("OffsetPages(total)", str(self.total), answer))
+        if not count or total.endswith("/*"):
+            return iter(())
+        end = find_number("OffsetPages(total)", str(self.total), answer)
+        return map(self._page, range(page.parameters[self.param] + count, end, count))
+
     def _page(self, offset: int) -> Page:
         return Page({self.param: offset, self.limit_param: self.limit}, self.into)
+
+
+def _check_concurrent(style: str, concurrent: Any, **how_many: str | None) -> None:
+    [(argument, path)] = how_many.items()
+    if not isinstance(concurrent, bool):
+        raise ConfigurationError(f"{style}(concurrent={concurrent!r}): write True or False.")
+    if concurrent and path is None:
+        raise ConfigurationError(
+            f"{style}(concurrent=True): pages are asked for side by side where the API tells how many there are: say "
+            f"where, with {argument}='meta.{argument}' or {argument}='header.X-...'."
+        )
 
 
 def _check_size(argument: str, size: Any) -> None:

@@ -1,7 +1,7 @@
 """Page styles that authors write."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from decimal import Decimal
 from typing import Any
@@ -39,13 +39,17 @@ def page_style(paginate: Any) -> Pages:
 def style_parts(paginate: PageStyle | None) -> list[Any] | None:
     """Return what decides which pages an item has, for a job's fingerprint; of an author's class, its name.
 
-    What only ends pages that would fail otherwise is left out: items that are delivered stay so.
+    What only ends pages that would fail otherwise is left out, and whether they are asked for side by side: items that
+    are delivered stay so.
     """
     if paginate is None:
         return None
     fields: dict[str, Any] = asdict(paginate) if is_dataclass(paginate) and not isinstance(paginate, type) else {}
     unset = {name for name in ("more", "keep", "below") if not fields.get(name)}
-    return [type(paginate).__name__, {k: v for k, v in fields.items() if k not in {"end_statuses", *unset}}]
+    return [
+        type(paginate).__name__,
+        {k: v for k, v in fields.items() if k not in {"end_statuses", "concurrent", *unset}},
+    ]
 
 
 class OwnStyle:
@@ -64,6 +68,8 @@ class OwnStyle:
         self.goes_by_rows: bool = getattr(style, "goes_by_rows", False)
         self.knows_end: bool = getattr(style, "knows_end", False)
         self.counts_rows: bool = getattr(style, "counts_rows", False)
+        self._ahead: Callable[[Page, PageAnswer], Iterable[Page]] | None = getattr(style, "ahead", None)
+        self.concurrent: bool = getattr(style, "concurrent", callable(self._ahead))
         check_statuses(self._name, self.end_statuses)
         check_link_options(self._name, self.keep, self.below)
 
@@ -86,6 +92,19 @@ class OwnStyle:
         if fault := _fault_of(following):
             raise AnswerError(f"paginate: {self._name}.after() returned {following!r}, which {fault}")
         return following
+
+    def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
+        """Yield the pages after one. :raises AnswerError: when the author's code cannot tell."""
+        for following in self._iter_ahead(page, answer):
+            if fault := "is no Page" if following is None else _fault_of(following):
+                raise AnswerError(f"paginate: {self._name}.ahead() yielded {following!r}, which {fault}")
+            yield following
+
+    def _iter_ahead(self, page: Page, answer: PageAnswer) -> Iterator[Any]:
+        try:
+            yield from self._ahead(page, answer) if self._ahead else ()
+        except Exception as error:  # the author's code may raise anything
+            raise AnswerError(f"paginate: {self._name}.ahead() raised {_described(error)}") from error
 
 
 def _described(error: Exception) -> str:

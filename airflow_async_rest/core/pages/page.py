@@ -1,6 +1,6 @@
 """What a page is, and what a style of pages does."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -48,7 +48,8 @@ class PageStyle(Protocol):
     """A page style, as an author may write one: it keeps nothing between two calls, all it needs is in the page.
 
     It may have the attribute ``end_statuses``, and ``keep`` and ``below`` for its links: see
-    :class:`~airflow_async_rest.core.pages.LinkPages`.
+    :class:`~airflow_async_rest.core.pages.LinkPages`. With a method ``ahead(page, answer)`` that yields the pages after
+    one, as far as that answer tells, these are asked for side by side.
     """
 
     def begin(self) -> Page:
@@ -94,4 +95,16 @@ class Pages(PageStyle, Protocol):
     @property
     def counts_rows(self) -> bool:
         """Whether it must be known how many rows the API gave."""
+        ...
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether pages are asked for side by side."""
+        ...
+
+    def ahead(self, page: Page, answer: PageAnswer) -> Iterable[Page]:
+        """Yield the pages after one, in order, as far as its answer tells.
+
+        :raises AnswerError: when the answer does not tell.
+        """
         ...

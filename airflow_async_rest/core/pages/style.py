@@ -1,5 +1,6 @@
 """What all page styles have: statuses and flags that tell the end, and paths into a page's answer."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -56,6 +57,15 @@ class Style:
     def below(self) -> str | None:
         """The path below which links are followed; None: the base URL's."""
         return None
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether pages are asked for side by side."""
+        return False
+
+    def ahead(self, page: Page, answer: PageAnswer) -> Iterable[Page]:  # noqa: ARG002
+        """Yield none: each page tells the next."""
+        return ()
 
     def _argument(self, name: str) -> str:
         return f"{type(self).__name__}({name})"
