@@ -4,6 +4,7 @@ import threading
 from collections.abc import Generator, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Self
 
 from airflow.sdk.exceptions import AirflowException
@@ -23,7 +24,6 @@ from airflow_async_rest.jobs import PlainCall
 from airflow_async_rest.runtime import airflow_errors
 
 Report = dict[str, Any]
-# Whoever begins another loop over what ended early would take what is left, which is nothing, for all there is.
 _LEFT = "the rows are no longer wanted: the loop over them was left, or they were closed"
 
 
@@ -48,11 +48,15 @@ def fetch_rows(hook: RestConnection, items: Iterable[Any], asking: Asking, log: 
 
 @dataclass
 class _End:
-    """How a fetch has ended. :param sample: of the failed items, should their folder not have them."""
+    """How a fetch has ended.
+
+    :param sample: of the failed items, should their folder not have them.
+    :param error: why there are no further rows; None when all were taken.
+    """
 
     report: Report | None = None
     sample: list[Record] = field(default_factory=list)
-    error: BaseException | None = None
+    error: BaseException | None = field(default_factory=lambda: AirflowException(_LEFT))
 
 
 class FetchedChunks:
@@ -72,28 +76,33 @@ class FetchedChunks:
         self._failed: list[Record] | None = None
 
     def __iter__(self) -> Generator[Chunk, None, Report | None]:
-        """Yield chunks. Whoever leaves a loop over them ends the fetch. Its value as a generator is the report."""
-        self._check()
+        """Yield chunks. Whoever leaves a loop over them ends the fetch. The value of ``yield from`` is the report."""
+        self._check_not_left()
         yield from self._chunks
         return self.report
 
     def __next__(self) -> Chunk:
         """Return the next chunk; the fetch goes on, whatever becomes of it."""
-        self._check()
+        self._check_not_left()
         return next(self._chunks)
 
-    def _check(self) -> None:
-        if self._end.error is not None:
+    def _check_not_left(self) -> None:
+        """Raise where a further loop would have no rows, and they would pass for all there are."""
+        if self._has_ended and self._end.error is not None:
             raise self._end.error
 
     @property
+    def _has_ended(self) -> bool:
+        return getgeneratorstate(self._chunks) == GEN_CLOSED  # all may be fetched before all is taken
+
+    @property
     def report(self) -> Report | None:
-        """The report, as a task's; None until the fetch has ended, and where it could not begin."""
-        return self._end.report
+        """The report, as a task's; None until the last chunk is taken or the fetch closed, and where it never began."""
+        return self._end.report if self._has_ended else None
 
     @property
     def failed(self) -> list[Record]:
-        """The items that failed, in their order, as their dead letters; none until the fetch has ended.
+        """The items that failed, in their order, as their dead letters; none until there is the report.
 
         A record has ``key``, ``reason``, ``status``, the ``row`` by which ``fetch`` asks for it once more, the request
         (``method``, ``path``, ``query``, ``payload``) and the beginning of the answer, as
@@ -111,8 +120,6 @@ class FetchedChunks:
     def close(self) -> None:
         """Stop fetching, and return when that is done, which takes up to 4 s; nothing, when it has ended."""
         self._chunks.close()
-        if self._end.report is None and self._end.error is None:  # it never began
-            self._end.error = AirflowException(_LEFT)
 
     def __enter__(self) -> Self:
         return self
@@ -121,19 +128,20 @@ class FetchedChunks:
         self.close()
 
 
-def _take(call: PlainCall, job: Job, chunks: ChunkQueue, end: _End) -> Generator[Chunk, None, None]:
+def _take(call: PlainCall, job: Job, chunks: ChunkQueue, end: _End) -> Generator[Chunk, None, Report | None]:
     """Yield the chunks of a job that runs in a thread meanwhile, until the end of it, or of this generator."""
 
     def keep(report: Report, sample: list[Record], _: BaseException | None) -> None:
         end.report, end.sample = report, sample
 
     job.publish = keep
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             end.report = call.run(job)
         except BaseException as error:  # noqa: BLE001  (raised again below)
-            end.error = error
+            errors.append(error)
         finally:
             chunks.end()
 
@@ -147,5 +155,7 @@ def _take(call: PlainCall, job: Job, chunks: ChunkQueue, end: _End) -> Generator
         chunks.abandon()
         if threading.current_thread() is not thread:  # in which the garbage collector may come by
             thread.join()
+    end.error = errors[0] if errors else None
     if end.error is not None:
         raise end.error
+    return end.report

@@ -50,7 +50,7 @@ def test_every_row_comes_once_and_then_there_is_the_report(hook):
     assert (list(chunks), chunks.failed) == ([], [])
 
 
-def test_the_report_is_the_value_of_a_generator_that_yields_from_it_as_well(hook):
+def test_the_report_is_the_value_of_yield_from_as_well(hook):
     reports = []
 
     def take():
@@ -58,6 +58,14 @@ def test_the_report_is_the_value_of_a_generator_that_yields_from_it_as_well(hook
 
     assert len(list(take())) == 1
     assert reports[0]["delivered"] == 1
+
+
+def test_the_report_is_the_value_of_the_end_for_whoever_takes_chunk_by_chunk(hook):
+    chunks = fetch(hook, [1])
+    next(chunks)
+    with pytest.raises(StopIteration) as end:
+        next(chunks)
+    assert end.value.value["delivered"] == 1
 
 
 def test_columns_and_pages_are_as_in_the_operator(hook, api):
@@ -190,6 +198,35 @@ def test_whoever_lets_the_chunks_go_stops_the_fetching(hook, api):
         assert fetching_threads() == []
     finally:
         gc.enable()
+
+
+def test_a_fetch_has_ended_when_its_last_chunk_is_taken_and_not_when_it_is_there(hook, api):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    api.answer = fail_of({2})
+    chunks = fetch(hook, range(4))
+    rows = next(chunks)
+    for thread in fetching_threads():
+        thread.join(30)
+    assert fetching_threads() == []
+    assert (chunks.report, chunks.failed) == (None, [])
+    with pytest.raises(AirflowFailException, match="1 of 4 items failed"):
+        rows.extend(row for chunk in iter(chunks.__next__, None) for row in chunk)
+    assert len(rows) == 3 * ROWS_OF_AN_ITEM
+    assert (chunks.report["failed"], len(chunks.failed)) == (1, 1)
+
+
+def test_what_is_left_does_not_pass_for_all_although_all_was_fetched(hook):
+    from airflow.sdk.exceptions import AirflowException
+
+    chunks = fetch(hook, range(4))
+    for _ in chunks:
+        for thread in fetching_threads():
+            thread.join(30)
+        break
+    assert chunks.report["complete"]
+    with pytest.raises(AirflowException, match="the loop over them was left"):
+        list(chunks)
 
 
 def test_a_chunk_that_is_looked_at_beforehand_does_not_end_the_rest(hook):
