@@ -1,7 +1,7 @@
 """Rows out of a database into a REST API by date window: Airflow operators and hooks.
 
-The names below are the value objects of DAG authors. They load on first use, and none of them loads
-aiohttp or Airflow, so that importing this package costs a DAG file nothing.
+The names below are the value objects of DAG authors, and what reads dead letters. They load on first use, and none of
+them loads aiohttp or Airflow, so that importing this package costs a DAG file nothing.
 """
 
 from importlib import import_module
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pages import PageStyle as PageStyle
     from airflow_async_rest.core.results import Results as Results
     from airflow_async_rest.core.retry import RequestRetry as RequestRetry
+    from airflow_async_rest.dead_letters import read_dead_letters as read_dead_letters
     from airflow_async_rest.windows import Window as Window
     from airflow_async_rest.windows import split_windows as split_windows
 
@@ -43,6 +44,7 @@ _HOMES = {
     "Results": "airflow_async_rest.core.results",
     "Verdict": "airflow_async_rest.core.models",
     "Window": "airflow_async_rest.windows",
+    "read_dead_letters": "airflow_async_rest.dead_letters",
     "split_windows": "airflow_async_rest.windows",
 }
 
@@ -63,6 +65,7 @@ __all__ = [
     "Verdict",
     "Window",
     "__version__",
+    "read_dead_letters",
     "split_windows",
 ]
 

@@ -3,10 +3,7 @@
 import ast
 import contextlib
 import json
-import queue
-import threading
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextvars import copy_context
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,13 +13,13 @@ from airflow_async_rest.core.answer_formats import AnswerFormat
 from airflow_async_rest.core.checkpoint import fingerprint
 from airflow_async_rest.core.columns import Columns, RowShape
 from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, KilledError, LoadError, StoppedError
+from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.fetch_request import Body, FetchRequestBuilder
 from airflow_async_rest.core.fetching import FetchPlan
 from airflow_async_rest.core.found_rows import Rows
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.journal import Log
-from airflow_async_rest.core.loading import Earlier, Loader, LoadState, Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.loading import Loader
 from airflow_async_rest.core.pages import PageStyle, page_style, style_parts
 from airflow_async_rest.core.request import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.source import Chunks, Expected, RowSource
@@ -31,11 +28,10 @@ from airflow_async_rest.given_items import GivenItems
 from airflow_async_rest.hooks.connection_secrets import excerpt_of_argument
 from airflow_async_rest.hooks.rest_connection import RestConnection
 from airflow_async_rest.hooks.sql_engine import sqlite_file
-from airflow_async_rest.jobs import PlainCall, Requesting, all_headers, client_settings, make_job
+from airflow_async_rest.jobs import Requesting, all_headers, client_settings, make_job
 from airflow_async_rest.lives import UNMARKED
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
-from airflow_async_rest.runtime import airflow_errors
 from airflow_async_rest.windows import Window, on_clocks, split_windows
 
 if TYPE_CHECKING:
@@ -97,7 +93,7 @@ def table_job(
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
     loader.destination.check_bytes(shape.encoded)
     loader.choose_columns(shape.names)
-    return _fetch_job(
+    return fetch_job(
         hook,
         asking,
         scope,
@@ -112,7 +108,7 @@ def table_job(
     )
 
 
-def _fetch_job(
+def fetch_job(
     hook: RestConnection,
     asking: Asking,
     scope: TaskScope,
@@ -127,6 +123,12 @@ def _fetch_job(
     sub_folder: str = "",
     expected: Callable[[], Expected | None],
 ) -> Job:
+    """Make the job that fetches rows into whatever loads them; see :func:`table_job`.
+
+    :param shape: of the rows.
+    :param where_to: the destination, for people to read.
+    :param sub_folder: of the task instance's dead-letter folder.
+    """
     pages = page_style(asking.paginate)
     method, settings = check_method(asking.method), client_settings(hook, asking, source_parts)
     span = tuple(window.texts().values()) if window else (scope.run_id,)
@@ -291,115 +293,3 @@ class ReadFirst:
     def cancel(self) -> None:
         """Cancel the statement that is running."""
         self._chunks.cancel()
-
-
-class ChunkQueue:
-    """A :class:`~airflow_async_rest.core.loading.Loader` that hands rows over to another thread: two chunks ahead."""
-
-    replaces = appends = needs_rows = can_remove = False
-
-    def __init__(self) -> None:
-        self._chunks: queue.SimpleQueue[list[dict[str, Any]] | None] = queue.SimpleQueue()
-        self._room = threading.Semaphore(2)
-        self._abandoned = False
-        self._count = 0
-
-    def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
-        """Give chunks until the end."""
-        while (chunk := self._chunks.get()) is not None:
-            yield chunk
-            self._room.release()
-
-    def end(self) -> None:
-        """Let whoever takes the chunks end."""
-        self._chunks.put(None)
-
-    def abandon(self) -> None:
-        """Take no more."""
-        self._abandoned = True
-        self._room.release()
-
-    def open(self) -> Earlier | None:
-        """Know of nothing earlier."""
-        return None
-
-    def begin(self, *, resumed: bool, staged: int) -> None:
-        """Begin."""
-
-    def clean_up(self) -> None:
-        """Find nothing to remove."""
-
-    def remove(self, items: Collection[int]) -> int:
-        """Remove nothing: no item fails of which rows were handed over."""
-        del items
-        return 0
-
-    def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
-        """Hand rows over, when there is room."""
-        self._room.acquire()
-        if self._abandoned:
-            self._room.release()  # so that nobody waits who comes later
-            raise LoadError("nobody takes the rows any more")
-        self._count += len(rows)
-        self._chunks.put([dict(row.values) for row in rows])
-        return []
-
-    def merge(self, *, first: bool) -> Merged:
-        """Count all as loaded."""
-        del first
-        return Merged(self._count, [])
-
-    def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
-        """Keep nothing."""
-
-    def rollback(self) -> None:
-        """Undo nothing."""
-
-    def cancel(self) -> None:
-        """Wait for nobody any more."""
-        self.abandon()
-
-    def close(self) -> None:
-        """Close nothing."""
-
-
-def fetch_rows(
-    hook: RestConnection, items: Iterable[Any], asking: Asking, log: Log
-) -> Generator[list[dict[str, Any]], None, dict[str, Any]]:
-    """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`."""
-    call, chunks, given = PlainCall(), ChunkQueue(), GivenItems(items)
-    with airflow_errors():
-        job = _fetch_job(
-            hook,
-            asking,
-            call.scope,
-            given,
-            log,
-            shape=RowShape(asking.columns),
-            loader=chunks,
-            sub_folder=call.sub_folder,
-            expected=given.expected,
-        )
-    reports: list[dict[str, Any]] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            reports.append(call.run(job))
-        except BaseException as error:  # noqa: BLE001  (raised again below)
-            errors.append(error)
-        finally:
-            chunks.end()
-
-    # With the context variables of the task: its log, and the span that the fetch's own belongs to.
-    thread = threading.Thread(target=copy_context().run, args=(run,), name="async-rest-fetch", daemon=True)
-    thread.start()
-    try:
-        yield from chunks
-    finally:
-        call.stop.pull(KilledError("the rows are no longer wanted"))
-        chunks.abandon()
-        thread.join()
-    if errors:
-        raise errors[0]
-    return reports[0]

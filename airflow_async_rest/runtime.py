@@ -34,6 +34,7 @@ from airflow_async_rest.telemetry import observed
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+Publish = Callable[[dict[str, Any], list[Record], BaseException | None], None]  # see Job
 # From the stop to the last write it takes up to 4 s.
 _DEADLINE_MARGIN_SECONDS = 5.0
 # A few chunks of rows; Python's own default is 700.
@@ -133,7 +134,7 @@ def run_job(
     store: StateStore | None = context.get("task_state_store") if context else None
     if context is not None:
         job.this_try = this_try(context)
-        job.publish = _publisher(context, failed_items_key)
+        job.publish = _publisher(context, failed_items_key, job.publish)
         job.sample_payloads = shows_payloads()
 
     async def run() -> dict[str, Any]:
@@ -198,13 +199,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _publisher(
-    context: "Context", failed_items_key: str
-) -> Callable[[dict[str, Any], list[Record], BaseException | None], None]:
+def _publisher(context: "Context", failed_items_key: str, first: Publish | None) -> Publish:
+    """Make what publishes a task's report. :param first: is told before Airflow is, which may take long, or fail."""
     ti = context["ti"]
     task: Any = ti.task
 
     def publish(report: dict[str, Any], sample: list[Record], error: BaseException | None) -> None:
+        if first is not None:
+            first(report, sample, error)
         task.async_rest_report = report  # for the lineage, of failures too
         if task.do_xcom_push:
             ti.xcom_push(key=failed_items_key, value=sample)

@@ -43,12 +43,13 @@ def measure(plan: Plan) -> Iterator[Figure]:
 
 def _fetch(requests: int) -> None:
     """Fetch rows as a plain task does."""
-    from airflow_async_rest import fetch_jobs  # noqa: PLC0415  (it imports Airflow)
+    from airflow_async_rest.fetch_jobs import Asking  # noqa: PLC0415  (it imports Airflow)
+    from airflow_async_rest.fetched_chunks import fetch_rows  # noqa: PLC0415
     from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
 
-    asking = fetch_jobs.Asking(endpoint="items/{item}", rows="data", concurrency=_WORKERS)
+    asking = Asking(endpoint="items/{item}", rows="data", concurrency=_WORKERS)
     log = logging.getLogger("benchmarks")
-    chunks = fetch_jobs.fetch_rows(RestConnection("search_api"), range(requests), asking, log)
+    chunks = fetch_rows(RestConnection("search_api"), range(requests), asking, log)
     if (rows := sum(map(len, chunks))) != requests:
         raise RuntimeError(f"{rows} of {requests} rows were fetched")
 

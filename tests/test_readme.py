@@ -111,15 +111,12 @@ def test_a_fetch_adds_the_fields_that_the_readme_names(api, connect, tmp_path):
     from airflow_async_rest.hooks.rest import AsyncRestHook
 
     connect("search_api", conn_type="async_rest", host=api.url)
-    hook, reports = AsyncRestHook("search_api"), []
-
-    def take():
-        reports.append((yield from hook.fetch([1], endpoint="x", dead_letter_path=str(tmp_path))))
-
-    list(take())
+    hook = AsyncRestHook("search_api")
+    chunks = hook.fetch([1], endpoint="x", dead_letter_path=str(tmp_path))
+    list(chunks)
     delivered = hook.deliver([1], endpoint="x", dead_letter_path=str(tmp_path))
     row = next(line for line in section("What a task leaves behind").splitlines() if "a task that fetches" in line)
-    assert set(re.findall(r"`(\w+)`", row)) == set(reports[0]) - set(delivered)
+    assert set(re.findall(r"`(\w+)`", row)) == set(chunks.report) - set(delivered)
 
 
 def test_the_table_of_metrics_is_what_is_emitted():

@@ -118,6 +118,28 @@ def skim(text: bytes) -> Any:
         return parse_exactly(text)
 
 
+def parse_to_python(text: bytes) -> Any:
+    """Parse JSON into Python's own types without losing a digit.
+
+    A fraction is a float, or a Decimal where no float holds it.
+
+    :raises ValueError: when it is no JSON, or has a number that no Decimal holds.
+    """
+    try:
+        return json.loads(text, parse_float=_float_or_decimal, parse_int=_int_or_decimal)
+    except ArithmeticError as error:
+        raise ValueError("an exponent of more than 18 digits") from error
+
+
+def _float_or_decimal(text: str) -> float | Decimal:
+    number, exact = float(text), Decimal(text)
+    return number if Decimal(repr(number)) == exact else exact
+
+
+def _int_or_decimal(text: str) -> int | Decimal:
+    return int(text) if len(text) < LONGEST_INTEGER else Decimal(text)
+
+
 class _AsWritten(Decimal):
     """A number that is written again as it was read: ``1e-7`` stays ``1e-7``, as in the body that was sent."""
 

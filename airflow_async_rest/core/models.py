@@ -90,7 +90,8 @@ class DeadLetter:
     :param reason: ``http_422``, ``timeout``, ``connection``, ``encode``, ...
     :param status: of the last answer; None when there was none.
     :param attempts: requests sent for it in the last try.
-    :param request: of this item alone, its body in JSON; None when none could be built: then ``row`` says what it was.
+    :param request: of this item alone, its body in JSON; None when none could be built.
+    :param row: what it was, where there is no request, and where the answer was wanted: it can be asked for once more.
     :param failed_at: ISO 8601, UTC.
     :param batch: how it is put into a bulk request; None for an item that is sent by itself.
     :param fetch: whether the answer was wanted: sending it again would throw the answer away.
@@ -134,7 +135,7 @@ class DeadLetter:
             response_excerpt=detail[:EXCERPT_CHARACTERS],
             failed_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             request=request,
-            row=None if request else item.row,
+            row=item.row if fetch or request is None else None,
             batch=batch,
             fetch=fetch,
             uncertain=uncertain,

@@ -14,6 +14,7 @@ from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES
 from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, Record, to_record
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.json_text import comes_back
+from airflow_async_rest.core.letter_lines import skim
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.core.part_files import PartId
 from airflow_async_rest.core.redaction import MASK, reveal
@@ -101,7 +102,7 @@ class Replay:
         """Look for what cannot be sent again, or must not be, because nobody would take the answer."""
         for folder in self._folders:
             fetched = bool(folder.read_refused())
-            for record in folder.iter_records(exactly=False):
+            for record in folder.iter_records(skim):
                 fetched |= bool(record.get("fetch"))
                 if not fetched and record.get("method") and self._only(record):
                     self._target(record)

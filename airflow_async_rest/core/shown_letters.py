@@ -21,11 +21,10 @@ def shown_letter(letter: DeadLetter, *, payloads: bool) -> Record:
 
     :param payloads: see :func:`~airflow_async_rest.core.dead_letters.shown_record`.
     """
+    letter = letter if payloads else replace(letter, row=None)
     request = letter.request
-    if request is None or request.body is None:
-        return shown_record(to_record(letter if payloads else replace(letter, row=None)), payloads=payloads)
-    if payloads and len(request.body) <= _LARGE_BODY_BYTES:
-        return shown_record(to_record(letter), payloads=True)
+    if request is None or request.body is None or (payloads and len(request.body) <= _LARGE_BODY_BYTES):
+        return shown_record(to_record(letter), payloads=payloads)
     shown = shown_record(to_record(replace(letter, request=replace(request, body=None))), payloads=payloads)
     if payloads:
         text = request.body[:_LARGE_BODY_BYTES].decode("utf-8", "replace")[:SHOWN_PAYLOAD_CHARACTERS]

@@ -1,7 +1,7 @@
 """AsyncRestHook: the engine for a plain task, behind an Airflow connection."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.answer_formats import AnswerFormat
 from airflow_async_rest.core.batch import Batch
@@ -9,6 +9,9 @@ from airflow_async_rest.core.pages import PageStyle
 from airflow_async_rest.core.response import ResponseCheck
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.hooks.rest_connection import RestConnection
+
+if TYPE_CHECKING:
+    from airflow_async_rest.fetched_chunks import FetchedChunks
 
 
 class AsyncRestHook(RestConnection):
@@ -105,18 +108,22 @@ class AsyncRestHook(RestConnection):
         max_failures: int | str = 0,
         dead_letter_path: str | None = None,
         body_format: str | None = None,
-    ) -> Generator[list[dict[str, Any]], None, dict[str, Any]]:
+    ) -> "FetchedChunks":
         """Fetch rows in a plain ``@task``: the engine of :class:`RestToSqlOperator`, without a table or a checkpoint.
 
         Chunks come as soon as there are 1,000 rows, or every second, in the order of the answers; while one is worked
-        on, up to 40,000 rows more are fetched, in larger chunks. The generator's value is the report.
+        on, up to 40,000 rows more are fetched, in larger chunks.
 
         :param items: an iterable of dicts; another value becomes the dict ``{"item": value}``.
         :param columns: as in the operator. Default: the rows as the API gives them.
-        :return: chunks: lists of dicts. An item's rows come all or not at all.
-        :raises AirflowException: at the end, when more items failed than ``max_failures`` allows.
+        :return: chunks to iterate: lists of dicts, of which an item's rows come all or not at all. After the last one,
+            ``report`` is the report, and ``failed`` lists the items that failed; see
+            :class:`~airflow_async_rest.fetched_chunks.FetchedChunks`.
+        :raises AirflowFailException: when an argument, or the connection, is wrong; names it.
+        :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows.
         """
-        from airflow_async_rest.fetch_jobs import Asking, fetch_rows  # noqa: PLC0415  (loads when it is used)
+        from airflow_async_rest.fetch_jobs import Asking  # noqa: PLC0415  (loads when it is used)
+        from airflow_async_rest.fetched_chunks import fetch_rows  # noqa: PLC0415
 
         asking = Asking(
             endpoint=endpoint,

@@ -1,6 +1,5 @@
 """How the operators' templates are rendered."""
 
-import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,28 +13,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _BOM = "\ufeff"
-# Python needs some hundred bytes for each character of a list that it reads; this is 8,000 long URIs.
-_LONGEST_LIST = 1_000_000
-
-
-def list_in(text: str, argument: str) -> Any:
-    """Return the list that a template has made a text of.
-
-    :raises ConfigurationError: when it is none, or too long or nested too deep to be read within bounds.
-    """
-    from airflow_async_rest.hooks.connection_secrets import excerpt_of_argument  # noqa: PLC0415
-
-    if len(text) > _LONGEST_LIST:
-        raise ConfigurationError(
-            f"{argument} is a text of {len(text)} characters, which a template made of a list; at most {_LONGEST_LIST} "
-            "are read. Give the list itself: upstream.output, or render_template_as_native_obj=True of the DAG."
-        )
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        raise ConfigurationError(
-            f"{argument}={excerpt_of_argument(text)} begins as a list does, and cannot be read as one."
-        ) from None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from airflow_async_rest.core.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.operators.rendering import TextKeepingOperator, list_in
+from airflow_async_rest.dead_letters import chosen_reasons, folder_uris
+from airflow_async_rest.operators.rendering import TextKeepingOperator
 from airflow_async_rest.operators.upstream_reports import (
     Reports,
     find_reports,
@@ -120,7 +121,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         self._stop = StopSwitch()
         with runtime.airflow_errors():
             reports = self._reports(context)
-            uris, reasons = self._folders(reports), self._reasons()
+            uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
             if not isinstance(self.preview, bool):
                 raise ConfigurationError(f"preview={self.preview!r}: write True or False; it is not templated.")
             if self.preview:
@@ -184,19 +185,6 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
             done = "nothing is sent yet" if self.preview else "the dead letters are sent"
             raise FailuresError(f"{done}, but {'; '.join(wrong)}", permanent=True)
 
-    def _reasons(self) -> frozenset[str] | None:
-        if self.reasons is None:
-            return None
-        if (
-            isinstance(self.reasons, str)
-            or not self.reasons
-            or not all(isinstance(reason, str) for reason in self.reasons)
-        ):
-            raise ConfigurationError(
-                f"reasons={self.reasons!r}: write a list such as ['http_503', 'timeout'], or leave it out for all."
-            )
-        return frozenset(self.reasons)
-
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:
         from airflow_async_rest import folders  # noqa: PLC0415
 
@@ -206,25 +194,3 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
         self.log.info("Preview: %d dead letters would be sent: %s.", sum(chosen.values()), chosen or "none")
         return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": uris}
-
-
-def folder_uris(value: Any) -> list[str]:
-    """Give the folders as a list; a template's "None" and an empty value are none.
-
-    :raises ConfigurationError: when it is something else.
-    """
-    if isinstance(value, str) and value.lstrip().startswith("["):  # a list that went through a template
-        value = list_in(value, "dead_letters")
-    entries = [value] if isinstance(value, str) or value is None else value
-    try:
-        uris = [entry for entry in entries if entry not in (None, "", "None")]
-    except TypeError:
-        uris = [None]
-    if not all(isinstance(uri, str) for uri in uris):
-        from airflow_async_rest.hooks.connection_secrets import excerpt_of_argument  # noqa: PLC0415
-
-        raise ConfigurationError(
-            f"dead_letters={excerpt_of_argument(value)}: write a folder's URI, a list of them, or null; as a "
-            "report's 'dead_letters' gives it."
-        )
-    return list(dict.fromkeys(uris))

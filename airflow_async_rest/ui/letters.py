@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record, shown
 from airflow_async_rest.core.encoding import encode_anything
 from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.letter_filter import LetterFilter
+from airflow_async_rest.core.letter_lines import parse_exactly, skim
 from airflow_async_rest.folders import TaskScope, dead_letter_base, lives_below, open_folder
 from airflow_async_rest.lives import MARK
 
@@ -94,9 +95,9 @@ def _check_links(uri: str) -> None:
             raise FolderRefusedError("The dead-letter folder is, or has, a link to another place.")
 
 
-def _letters(folder: DeadLetterFolder, *, exactly: bool = True) -> Iterator[Record]:
+def _letters(folder: DeadLetterFolder, parse: Callable[[bytes], Any] = parse_exactly) -> Iterator[Record]:
     """Give items that failed, then rows that the database refused."""
-    return chain(folder.iter_records(exactly=exactly), folder.read_refused())
+    return chain(folder.iter_records(parse), folder.read_refused())
 
 
 def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
     records: list[Record] = []
     matching = replayable = 0
     # A search looks at numbers as the task will, when it sends these again.
-    for record in _letters(folder, exactly=bool(only.search)):
+    for record in _letters(folder, parse_exactly if only.search else skim):
         reasons[str(record.get("reason"))] += 1
         if only.matches(record):
             if offset <= matching < offset + limit:

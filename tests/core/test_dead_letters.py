@@ -9,6 +9,7 @@ import pytest
 from airflow_async_rest.core.dead_letters import (
     RESET,
     DeadLetterFolder,
+    held_bytes,
     refused_record,
     shown_record,
     to_record,
@@ -16,6 +17,7 @@ from airflow_async_rest.core.dead_letters import (
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letter_lines import parse_exactly
 from airflow_async_rest.core.models import DeadLetter
+from airflow_async_rest.core.shown_letters import shown_letter
 
 FIELDS = {
     "index", "key", "method", "path", "query", "idempotency_key", "reason", "status", "attempts", "response_excerpt", "failed_at",
@@ -293,10 +295,22 @@ def test_payloads_and_rows_can_be_left_out(letter, row):
     assert set(shown) == FIELDS
 
 
-def test_a_dead_letter_of_a_fetch_says_so(folder, item_of, request_of):
+def test_a_dead_letter_of_a_fetch_says_so_and_what_to_ask_for_once_more(folder, item_of, request_of):
     folder.write([DeadLetter.of(item_of(3), "http_500", request=request_of(method="GET", body=None), fetch=True)])
     [record] = read_back(folder)
-    assert (record["fetch"], record["method"], record["payload"]) == (True, "GET", None)
+    assert (record["fetch"], record["method"], record["payload"], record["row"]) == (True, "GET", None, {"id": 3})
+
+
+@pytest.mark.parametrize("body", [None, b'"a"', b'"%s"' % (b"b" * 100_000)])
+@pytest.mark.parametrize("row", [{"id": "c"}, {"id": "d" * 5_000}])
+def test_payload_and_row_of_a_fetch_are_both_cut_or_both_left_out(item_of, request_of, body, row):
+    dead = DeadLetter.of(item_of(3, row), "http_500", request=request_of(body=body), fetch=True)
+    assert held_bytes(dead) >= len(body or b"") + len(row["id"])
+    for shown in (shown_letter(dead, payloads=True), shown_record(to_record(dead), payloads=True)):
+        assert len(str(shown["payload"])) < 2_100
+        assert shown["row"] == row or (len(shown["row"]) < 2_100 and "[cut: 5010 characters" in shown["row"])
+    for shown in (shown_letter(dead, payloads=False), shown_record(to_record(dead), payloads=False)):
+        assert shown.keys() == FIELDS | {"fetch"}
 
 
 # Rows that a database refused.

@@ -140,33 +140,3 @@ def test_a_folder_that_never_was_is_an_error_and_no_success(places, folder, supe
         state, error = run_try(replay(f"{folder}-misspelt", **arguments), supervisor)
         assert state == "failed"
         assert f"there is no folder '{folder}-misspelt' with dead letters" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        (
-            "[" + "'file:///x'," * 100_000 + "]",
-            r"dead_letters is a text of 1200002 characters, .* Give the list itself",
-        ),
-        ("[" * 5_000, "dead_letters"),
-        ("[" * 500 + "]" * 500, "dead_letters"),
-        ("[1, 2]", "dead_letters"),
-        ("[" + "-" * 100_000 + "1]", "dead_letters"),
-    ],
-    ids=["long", "deep", "nested", "numbers", "signs"],
-)
-def test_a_list_that_went_through_a_template_is_read_within_bounds(value, message):
-    from airflow_async_rest.core.errors import ConfigurationError
-    from airflow_async_rest.operators.replay import folder_uris
-
-    with pytest.raises(ConfigurationError, match=message) as error:
-        folder_uris(value)
-    assert len(str(error.value)) < 1000
-
-
-def test_a_list_that_went_through_a_template_is_read():
-    from airflow_async_rest.operators.replay import folder_uris
-
-    assert folder_uris(" ['file:///x', None, 'file:///y']") == ["file:///x", "file:///y"]
-    assert len(folder_uris(str([f"file:///{number:0100}" for number in range(8000)]))) == 8000

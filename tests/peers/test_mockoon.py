@@ -35,12 +35,7 @@ def fetch(connect, url, types, **arguments):
         columns={"type": "item.type", "id": "item.id", "number": "number", "label": "location.geoLabel"},
         **arguments,
     )
-    rows = []
-    while True:
-        try:
-            rows += next(chunks)
-        except StopIteration as end:
-            return rows, end.value
+    return [row for chunk in chunks for row in chunk], chunks.report
 
 
 def test_each_type_and_id_is_asked_for_once_and_the_waiting_is_shared(mockoon, connect, tmp_path):
