@@ -87,7 +87,8 @@ class RestToSqlOperator(TextKeepingOperator):
     :param window_timezone: what the dates of the window are in, such as ``"Europe/Helsinki"``, and its ends where they
         have no offset. Default: what ``window_start`` is written in, unless that is UTC, which templates write; else
         the zone of the DAG's timetable. (templated)
-    :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other.
+    :param concurrency: as in ``SqlToRestOperator``. An item's pages come one after the other,
+        unless their style says otherwise.
     :param rate_limit: as in ``SqlToRestOperator``; every page counts. (templated)
     :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is an answer.
     :param request_retry: as in ``SqlToRestOperator``.
