@@ -306,8 +306,9 @@ class LoadKeeper(Keeper):
         self._refused.difference_update(effect.taken, newly_refused)
         standing = self._of_open_items.difference(effect.again).union(newly_refused)
         self._of_open_items = {place for place in standing if item_of(place)[0] in snapshot.bookmarks}
-        for record in letters:
+        for record, row in zip(letters, effect.refused, strict=True):
             recorder.show_refused(record)
+            self._journal.refused(*item_of(row.place), row.words)
         for index, number in taken:
             recorder.hide_refused(index, number)
         return failure

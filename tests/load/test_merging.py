@@ -46,7 +46,9 @@ def test_a_row_on_window_start_goes_and_one_on_window_end_stays(database, values
         loaded = database.load([{"id": n, "at": at} for n, at in enumerate(values, 10)], run=type_, **REPLACE)
         assert {type_: [id_ for id_, _ in database.rows()]} == {type_: [0, 2, 11]}
         assert {type_: sorted(loaded.refused)} == {type_: [0, 2]}
-        assert "outside of the window that is replaced" in loaded.refused[0]
+        assert loaded.refused[0].endswith(
+            f", outside of the window that is replaced, {' to '.join(WINDOW.texts().values())}"
+        )
         if values[1] != TIMES[1]:
             continue
         # and again, by another run of the same window
