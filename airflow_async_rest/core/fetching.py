@@ -1,8 +1,8 @@
 """One item -> its rows: a request for each page, until the last one."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from airflow_async_rest.core.answer import Answer, AnswerReader
@@ -15,6 +15,7 @@ from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
 from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
 from airflow_async_rest.core.pages import Page, Pages
 from airflow_async_rest.core.response import UNAUTHORIZED
+from airflow_async_rest.core.unfound_paths import UnfoundPaths
 
 _NOT_FOUND = 404
 # What APIs answer to a page after the last one.
@@ -30,6 +31,7 @@ class FetchPlan:
 
     :param missing_ok: whether a 404 to an item's first request says that there are no rows.
     :param max_pages: the most pages of an item; more of them fail it.
+    :ivar unfound_next: counts the answers without what leads to the next page, until one has it.
     :raises ConfigurationError: when the pages cannot be asked for in this way.
     """
 
@@ -38,6 +40,7 @@ class FetchPlan:
     reader: AnswerReader
     missing_ok: bool = False
     max_pages: int = 10_000
+    unfound_next: UnfoundPaths = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.missing_ok, bool):
@@ -51,6 +54,7 @@ class FetchPlan:
                 f"paginate={type(self.pages).__name__}(...) goes by how many rows the API gives, and rows= may make "
                 "more or fewer of them: say with page_rows='data.items' at which path of the answer the API's are."
             )
+        object.__setattr__(self, "unfound_next", UnfoundPaths(filter(None, [self.pages.next_path])))
 
 
 class Fetched(NamedTuple):
@@ -93,7 +97,10 @@ class Fetching:
                 attempts += settled.attempts
                 if settled.delivered:
                     assert settled.response is not None  # noqa: S101  (delivered: there was one)
-                    walk.take(self._plan.reader.read(settled.response, item.row))
+                    answer = self._plan.reader.read(settled.response, item.row)
+                    if self._plan.unfound_next.counts and isinstance(answer.payload, Mapping):
+                        self._plan.unfound_next.look_at(answer.payload)
+                    walk.take(answer)
                 elif self._is_end(walk, settled):
                     break
                 elif walk.is_at(bookmark) and _is_refused(settled):

@@ -378,6 +378,7 @@ class JobRun:
             self._journal.keys_repeated(report["repeated_keys"])
         if self._job.fetch is not None and report["complete"]:
             self._journal.paths_not_found(report, self._job.fetch.plan.reader.nearest)
+            self._journal.next_page_misspelled(self._job.fetch.plan.unfound_next.misspelled())
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()

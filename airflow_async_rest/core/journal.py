@@ -85,6 +85,19 @@ class Journal:
                 ),
             )
 
+    def next_page_misspelled(self, misspelled: Mapping[str, str]) -> None:
+        """Warn of pages that were most likely never asked for.
+
+        :param misspelled: where the next page was looked for -> where it may be.
+        """
+        for path, near in misspelled.items():
+            self._log.warning(
+                "No answer has %r, where paginate= looks for the next page, so only the first page of each item was "
+                "fetched. Is it %r?",
+                path,
+                self.redact(near),
+            )
+
     def starting_over(self, why: Exception) -> None:
         """Say that the source is read anew."""
         self._log.warning("Starting over from the first row: %s.", why)

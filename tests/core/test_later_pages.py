@@ -87,3 +87,36 @@ def test_an_item_whose_credentials_have_run_out_goes_on_at_its_page(api, tmp_pat
 def test_the_log_counts_requests_of_an_item_of_many_pages(api, tmp_path, caplog):
     failure(api, tmp_path, 404, 3, NumberedPages())
     assert "Item 0 failed: http_404, 3 requests: page 3 " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("style", "answer", "near"),
+    [
+        (CursorPages("meta.nxt"), {"meta": {"next": "2"}}, "meta.next"),
+        (CursorPages("next_cursor"), {"meta": {"next_cursor": "2"}}, "meta.next_cursor"),
+        (CursorPages("nextCursor"), {"next_cursor": "2"}, "next_cursor"),
+        (LinkPages("nextLink"), {"@odata.nextLink": "?page=2"}, "@odata.nextLink"),
+        (LinkPages("link.next"), {"links": {"next": "?page=2"}}, "links.next"),
+        (LinkPages("meta.page.next"), {"meta": {"page": {"next": None}}}, None),  # it is there: the last page
+        (LinkPages("links.next"), {"links": {"self": "?page=1"}}, None),
+        (CursorPages("meta.next_cursor"), {"meta": {"prev_cursor": None, "count": 1}}, None),
+        (CursorPages("next"), {"text": "x"}, None),
+        (LinkPages(), {"next": "?page=2"}, None),
+        (NumberedPages(pages="meta.pages"), {"meta": {"pages": 1}}, None),
+    ],
+)
+def test_a_path_to_the_next_page_that_no_answer_has_is_warned_of(api, tmp_path, caplog, style, answer, near):
+    api.answer = lambda seen: web.json_response({"items": [{"id": "1"}], **answer})
+    run(make_fetch_job(api, tmp_path, Database(), 3, pages=style, rows="items"), Store())
+    said = [record.getMessage() for record in caplog.records if "looks for the next page" in record.getMessage()]
+    assert [text.rpartition("Is it ")[2] for text in said] == ([f"{near!r}?"] if near else [])
+
+
+def test_a_cursor_that_some_item_has_had_is_no_wrong_path(api, tmp_path, caplog):
+    def answer(seen):
+        following = {"next_cursor": "2"} if seen.path == "/x/1" and not seen.query else {"next_cursors": None}
+        return web.json_response({"items": [{"id": f"{seen.target}"}], **following})
+
+    api.answer = answer
+    run(make_fetch_job(api, tmp_path, Database(), 3, pages=CursorPages(), rows="items"), Store())
+    assert "looks for the next page" not in caplog.text
