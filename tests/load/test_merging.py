@@ -80,6 +80,15 @@ def test_bounds_may_have_fractions_of_a_second(database):
     assert (loaded.loaded, sorted(loaded.refused)) == (1, [0, 2])
 
 
+@pytest.mark.parametrize("end", ["Z", "", "+00:00"])
+@pytest.mark.parametrize("type_", ["timestamp", "timestamp with time zone"])
+def test_the_last_moment_of_a_window_is_in_it_however_fine_it_is(database, type_, end):
+    if database.name == "sqlite":
+        type_ = "timestamp"
+    database.create(f"id {{int}}, at {type_}")
+    assert database.load([{"id": 1, "at": f"2026-11-01T23:59:59.9999999{end}"}], **REPLACE).refused == {}
+
+
 def test_a_row_without_a_time_is_outside_of_every_window(database):
     database.create("id {int}, at {timestamp}")
     loaded = database.load([{"id": 1, "at": None}, {"id": 2}, {"id": 3, "at": "2026-11-01T00:00:00Z"}], **REPLACE)
