@@ -92,7 +92,7 @@ class Keeper:
         try:
             resume = await self._load()
         except (ValueError, DeadLetterStoreError) as error:
-            return None, f"starting over from the first row: {error}"
+            return None, f"starting over from the first row: {getattr(error, 'fact', error)}"
         except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
             return None, f"from the first row, because the state store does not answer ({str(error) or repr(error)})"
         if resume is None:
