@@ -172,7 +172,8 @@ class CursorPages(_Style):
     :param cursor: where it is in the body, such as ``"meta.next_cursor"``; missing, null, empty, false or the number 0
         on the last page. Where a 0 leads on: ``"to_string(meta.next_cursor)"``.
     :param param: the parameter that it goes into.
-    :param into: ``"query"``, or ``"body"`` for a search API that takes it there.
+    :param into: ``"query"``, or ``"body"`` for a search API that takes it there; with ``param="variables.after"`` into
+        the object ``variables`` of the body, as GraphQL wants it.
     """
 
     cursor: str = "next_cursor"
