@@ -103,6 +103,7 @@ class Keeper:
         return resume, (
             f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
             f"{len(resume.dead)} failed ones before it"
+            + (f"; {len(resume.bookmarks)} of them at the page that it had come to" if resume.bookmarks else "")
             + (f", and not the {len(resume.left)} whose answers could not be read" if resume.left else "")
         )
 

@@ -65,8 +65,9 @@ def test_credentials_that_were_good_for_a_page_have_run_out(api, tmp_path, page,
     failure(api, tmp_path, 401, page, NumberedPages(), error)
 
 
-def test_an_item_whose_credentials_have_run_out_goes_on_at_its_page(api, tmp_path):
+def test_an_item_whose_credentials_have_run_out_goes_on_at_its_page(api, tmp_path, caplog):
     store, database = Store(), Database()
+    caplog.set_level("INFO")
 
     def asked():
         api.seen.clear()
@@ -82,6 +83,7 @@ def test_an_item_whose_credentials_have_run_out_goes_on_at_its_page(api, tmp_pat
     asked()
     assert [seen.query for seen in api.seen] == ["page=3", "page=4", "page=5"]
     assert [row["id"] for row in database.rows] == ["1", "2", "3", "4"]
+    assert "1 unfinished and 0 failed ones before it; 1 of them at the page that it had come to." in caplog.text
 
 
 def test_the_log_counts_requests_of_an_item_of_many_pages(api, tmp_path, caplog):
