@@ -98,12 +98,13 @@ class Keeper:
         if resume is None:
             return None, "from the start"
         before = resume.checkpoint
+        in_the_middle = sum(bookmark is not None for bookmark in resume.bookmarks.values())
         if resume.report is not None:
             return resume, "an earlier try has done everything, which Airflow did not get to know, so nothing is sent"
         return resume, (
             f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
             f"{len(resume.dead)} failed ones before it"
-            + (f"; {len(resume.bookmarks)} of them at the page that it had come to" if resume.bookmarks else "")
+            + (f"; {in_the_middle} of them at the page that it had come to" if in_the_middle else "")
             + (f", and not the {len(resume.left)} whose answers could not be read" if resume.left else "")
         )
 
