@@ -167,7 +167,19 @@ class _Body:
             return payload
         if payload is not None and not isinstance(payload, Mapping):
             raise EncodeError("the page's parameters go into the body, which is no object: use into='query'.")
-        return {**(payload or {}), **page}
+        return _with_all(payload or {}, page)
+
+
+def _with_all(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a page's parameters into a body; ``variables.after`` into the object ``variables``, where it has that."""
+    filled = dict(body)
+    for name, value in parameters.items():
+        outer, _, inner = name.partition(".")
+        if inner and name not in body and isinstance(filled.get(outer), Mapping):
+            filled[outer] = _with_all(filled[outer], {inner: value})
+        else:
+            filled[name] = value
+    return filled
 
 
 class _Text(list[tuple[str, str | None]]):

@@ -1,6 +1,5 @@
 """How an API gives its rows in pages, and what the request for the next one is. Pure."""
 
-import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -8,10 +7,9 @@ from math import ceil
 from typing import Any, ClassVar, Protocol
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
-from airflow_async_rest.core.paths import MISSING, parse_path
+from airflow_async_rest.core.headers import next_link
+from airflow_async_rest.core.paths import MISSING, JsonPath, parse_path
 
-_LINK = re.compile(r"<([^>]*)>([^<]*)")
-_NEXT = re.compile(r""";\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
 _QUERY, _BODY = "query", "body"
 _EMPTY, _SHORT = "empty", "short"
 _FIRST_FAILURE, _LAST_FAILURE = 400, 599
@@ -68,6 +66,11 @@ class Pages(Protocol):
         """Whether it must be known how many rows the API gave."""
         ...
 
+    @property
+    def next_path(self) -> JsonPath | None:
+        """Where in the body it is said what the next page is."""
+        ...
+
     def begin(self) -> Page:
         """Give the page to begin with."""
         ...
@@ -109,6 +112,11 @@ class _Style:
         """Whether it must be known how many rows the API gave."""
         return False
 
+    @property
+    def next_path(self) -> JsonPath | None:
+        """Where in the body it is said what the next page is."""
+        return None
+
 
 class OnePage(_Style):
     """Everything is in one answer."""
@@ -135,8 +143,12 @@ class LinkPages(_Style):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.path is not None:
-            parse_path("LinkPages(path)", self.path)
+        _ = self.next_path
+
+    @property
+    def next_path(self) -> JsonPath | None:
+        """Where the link is; None: in a header."""
+        return None if self.path is None else parse_path("LinkPages(path)", self.path)
 
     def begin(self) -> Page:
         """Give the page to begin with."""
@@ -144,23 +156,13 @@ class LinkPages(_Style):
 
     def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
         """Give the page that the answer links to."""
-        if self.path is None:
-            link: Any = _link_of_header(answer.response.headers)
-        else:
-            link = parse_path("LinkPages(path)", self.path).find(answer.payload)
+        path = self.next_path
+        link: Any = next_link(answer.response.headers) if path is None else path.find(answer.payload)
         if link is MISSING or not link:
             return None
         if not isinstance(link, str):
             raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is no URL")
         return Page(link=link)
-
-
-def _link_of_header(headers: Mapping[str, str]) -> str | None:
-    values = headers.getall("Link", []) if hasattr(headers, "getall") else filter(None, [headers.get("Link")])
-    for target, parameters in _LINK.findall(", ".join(values)):
-        if _NEXT.search(parameters):
-            return str(target)
-    return None
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,8 @@ class CursorPages(_Style):
     :param cursor: where it is in the body, such as ``"meta.next_cursor"``; missing, null, empty, false or the number 0
         on the last page. Where a 0 leads on: ``"to_string(meta.next_cursor)"``.
     :param param: the parameter that it goes into.
-    :param into: ``"query"``, or ``"body"`` for a search API that takes it there.
+    :param into: ``"query"``, or ``"body"`` for a search API that takes it there; with ``param="variables.after"`` into
+        the object ``variables`` of the body, as GraphQL wants it.
     """
 
     cursor: str = "next_cursor"
@@ -179,8 +182,13 @@ class CursorPages(_Style):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parse_path("CursorPages(cursor)", self.cursor)
+        _ = self.next_path
         _check_names("CursorPages", into=self.into, param=self.param)
+
+    @property
+    def next_path(self) -> JsonPath:
+        """Where the cursor is."""
+        return parse_path("CursorPages(cursor)", self.cursor)
 
     def begin(self) -> Page:
         """Give the page to begin with: without a cursor."""
@@ -188,7 +196,7 @@ class CursorPages(_Style):
 
     def after(self, page: Page, answer: PageAnswer) -> Page | None:  # noqa: ARG002
         """Give the page that the cursor leads to."""
-        cursor = parse_path("CursorPages(cursor)", self.cursor).find(answer.payload)
+        cursor = self.next_path.find(answer.payload)
         if cursor is MISSING or not cursor:
             return None
         if self.into == _QUERY and isinstance(cursor, Mapping | list):

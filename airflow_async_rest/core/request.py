@@ -96,6 +96,12 @@ def _leaves(path: str) -> bool:
     return any(segment in {".", ".."} for segment in path.partition("?")[0].split("/"))
 
 
+# What to write instead of a text full of braces, such as a query in GraphQL; doubled ones are what Jinja reads first.
+BRACES_OF = {
+    "body": " Where braces are none of placeholders, write body=lambda item: {'query': ..., 'variables': ...}."
+}
+
+
 def parse_template(argument: str, text: str) -> list[tuple[str, str | None]]:
     """Read a text with ``{column}`` placeholders. :return: literals, each with the column that follows it, or None.
 
@@ -106,12 +112,13 @@ def parse_template(argument: str, text: str) -> list[tuple[str, str | None]]:
     except ValueError as error:
         raise ConfigurationError(
             f"{argument}={text!r}: {error}; write placeholders as {{column}}, a literal brace as {{{{."
+            f"{BRACES_OF.get(argument, '')}"
         ) from None
     for _, name, spec, conversion in parts:
         if name is not None and (not name or spec or conversion or set(name) & set(".[]")):
             raise ConfigurationError(
                 f"{argument}={text!r}: a placeholder is just a column's name, such as {{id}}; a column whose name has "
-                "one of . [ ] ! : needs an alias, and a value is shaped, in the SQL."
+                f"one of . [ ] ! : needs an alias, and a value is shaped, in the SQL.{BRACES_OF.get(argument, '')}"
             )
     return [(literal, name) for literal, name, _, _ in parts]
 

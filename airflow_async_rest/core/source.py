@@ -16,6 +16,7 @@ from airflow_async_rest.core.errors import ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Item, Skipped
 from airflow_async_rest.core.passed_rows import PassedRows
 from airflow_async_rest.core.repeated_keys import RepeatedKeys
+from airflow_async_rest.core.request import BRACES_OF
 
 Unit = TypeVar("Unit")
 Unit_co = TypeVar("Unit_co", covariant=True)
@@ -180,7 +181,7 @@ class RowSource:
             if missing:
                 raise ConfigurationError(
                     f"{argument} names the column {missing[0][0]!r}, which the rows do not have; they have: "
-                    f"{', '.join(map(str, row))}."
+                    f"{', '.join(map(str, row))}.{BRACES_OF.get(argument, '')}"
                 )
 
     def _make(self, first: int, chunk: Sequence[Row]) -> list[Item]:
