@@ -83,6 +83,9 @@ class _Nowhere:
         self.texts = frozenset({"name"})
         self._count = 0
 
+    def check_bytes(self, _: object) -> None:
+        pass
+
     def choose_columns(self, _: object) -> None:
         pass
 

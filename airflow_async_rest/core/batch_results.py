@@ -11,11 +11,12 @@ from airflow_async_rest.core.batch_matching import check_count, check_positions,
 from airflow_async_rest.core.errors import ConfigurationError, ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
 from airflow_async_rest.core.paths import Names
+from airflow_async_rest.core.response import UNAUTHORIZED
 from airflow_async_rest.core.results import Results
 from airflow_async_rest.core.retry import RequestRetry
 from airflow_async_rest.core.usual_names import tells_of_failure
 
-_CREATED, _UNAUTHORIZED = 201, 401
+_CREATED = 201
 # Of an answer in which no list of results is found, so many are searched for a failure.
 _LEVELS = 4
 
@@ -122,7 +123,7 @@ class EveryItemReader:
 
     def _is_of_all(self, response: Response) -> bool:
         """Tell whether a refusal is no item's fault, so that what looks like a result may be about the whole."""
-        return response.status == _UNAUTHORIZED or self._retry.is_retriable(response.status)
+        return response.status == UNAUTHORIZED or self._retry.is_retriable(response.status)
 
     def _in_order(self, entries: Sequence[Any], items: Sequence[Item], results: list[ItemResult]) -> list[ItemResult]:
         match = self._results.match

@@ -41,10 +41,9 @@ ROW_REFUSED = "row_refused"
 # The API took the request, and its answer could not be read: who sends it again does so knowingly.
 UNREADABLE = AnswerUnreadableError.reason
 _MOST_NAMED = 5  # parts in an error, beside the first
-_ARE_GONE = (
-    "missing, and what was in there is in no other place. No task removes any: restore it from a backup, or clear the "
-    "task that failed, which begins again with its first row"
-)
+_ARE_GONE = "cannot be read: missing, and what was in there is in no other place"
+_BEGIN_AGAIN = "clear the task that failed, which begins again with its first row"
+_RESTORE = f"No task removes any: restore it from a backup, or {_BEGIN_AGAIN}"
 
 
 class DeadLetterFolder:
@@ -114,7 +113,7 @@ class DeadLetterFolder:
 
     def _check_there(self, there: set[PartId]) -> None:
         if missing := self._known - there:
-            raise DeadLettersGoneError(f"{self._named(missing)} cannot be read: {_ARE_GONE}")
+            raise DeadLettersGoneError(f"{self._named(missing)} {_ARE_GONE}", _RESTORE)
 
     def write(self, records: Collection[DeadLetter | Record]) -> PartId:
         """Write one part, and return its number when it is durable.
@@ -231,10 +230,9 @@ class DeadLetterFolder:
         if not failed:
             return
         if missing := set(failed) - self._look()[0]:
-            raise DeadLettersGoneError(f"{self._named(missing)} cannot be read: {_ARE_GONE}")
+            raise DeadLettersGoneError(f"{self._named(missing)} {_ARE_GONE}", _RESTORE)
         raise DeadLetterStoreError(
-            f"{self._named(failed[-1:])} cannot be read: {failures[failed[-1]]}. Restore it, or clear the task that "
-            "failed, which begins again with its first row"
+            f"{self._named(failed[-1:])} cannot be read: {failures[failed[-1]]}", f"Restore it, or {_BEGIN_AGAIN}"
         )
 
     def _named(self, parts: Collection[PartId]) -> str:

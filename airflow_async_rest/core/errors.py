@@ -191,7 +191,15 @@ class RowsTakenError(AsyncRestError):
 
 
 class DeadLetterStoreError(AsyncRestError):
-    """The dead-letter folder cannot be written, or a part of it cannot be read."""
+    """The dead-letter folder cannot be written, or a part of it cannot be read.
+
+    :param fact: what is wrong.
+    :param advice: what can be done, by whoever does not read the rows again anyway.
+    """
+
+    def __init__(self, fact: str, advice: str = "") -> None:
+        super().__init__(f"{fact}. {advice}" if advice else fact)
+        self.fact = fact
 
 
 class DeadLettersGoneError(DeadLetterStoreError):

@@ -108,15 +108,16 @@ class Exchange:
             request, response.status, creates_only=self._creates_only
         )
 
-    def dead_letter(self, item: Item, request: Request, settled: Settled, **more: Any) -> DeadLetter:
+    def dead_letter(self, item: Item, request: Request, settled: Settled, where: str = "", **more: Any) -> DeadLetter:
         """Make the dead letter of an item whose request was not delivered.
 
+        :param where: which of its requests it was; stands before what the API says.
         :param more: see :meth:`DeadLetter.of`.
         """
         judgment, response = settled.judgment, settled.response
         kept = self._excerpts.request(request, fetch="fetch" in more)
         about = {"attempts": settled.attempts, "request": kept, "uncertain": settled.uncertain, **more}
-        detail = self._excerpts.of(request, response, judgment.detail)
+        detail = where + self._excerpts.of(request, response, judgment.detail)
         return DeadLetter.of(
             item, judgment.reason, detail=detail, status=response.status if response else None, **about
         )

@@ -1,8 +1,8 @@
 """One item -> its rows: a request for each page, until the last one."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,8 +17,12 @@ from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
 from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
 from airflow_async_rest.core.pages import Page, Pages
 from airflow_async_rest.core.pages_ahead import PagesAhead
+from airflow_async_rest.core.response import UNAUTHORIZED
+from airflow_async_rest.core.unfound_paths import UnfoundPaths
 
 _NOT_FOUND = 404
+# What APIs answer to a page after the last one.
+_PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 
 Rows = list[dict[str, Any]]
 Keep = Callable[[Rows, Bookmark], Awaitable[None]]
@@ -30,6 +34,7 @@ class FetchPlan:
 
     :param missing_ok: whether a 404 to an item's first request says that there are no rows.
     :param max_pages: the most pages of an item; more of them fail it.
+    :ivar unfound_next: counts the answers without what leads to the next page, until one has it.
     :raises ConfigurationError: when the pages cannot be asked for in this way.
     """
 
@@ -38,6 +43,7 @@ class FetchPlan:
     reader: AnswerReader
     missing_ok: bool = False
     max_pages: int = 10_000
+    unfound_next: UnfoundPaths = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.missing_ok, bool):
@@ -51,6 +57,7 @@ class FetchPlan:
                 f"paginate={type(self.pages).__name__}(...) goes by how many rows the API gives, and rows= may make "
                 "more or fewer of them: say with page_rows='data.items' at which path of the answer the API's are."
             )
+        object.__setattr__(self, "unfound_next", UnfoundPaths(filter(None, [self.pages.next_path])))
 
 
 class Fetched(NamedTuple):
@@ -58,11 +65,13 @@ class Fetched(NamedTuple):
 
     :param rows: those of its last page, and of all pages that nobody has kept; none when a page failed.
     :param first: number of the first of them among the item's rows.
+    :param pages: how many were read.
     """
 
     outcome: Outcome
     rows: Rows
     first: int = 0
+    pages: int = 0
 
 
 class Fetching:
@@ -103,16 +112,22 @@ class Fetching:
                 attempts += settled.attempts
                 if settled.delivered:
                     assert settled.response is not None  # noqa: S101  (delivered: there was one)
-                    expected = walk.take(self._plan.reader.read(settled.response, item.row))
+                    answer = self._plan.reader.read(settled.response, item.row)
+                    if self._plan.unfound_next.counts and isinstance(answer.payload, Mapping):
+                        self._plan.unfound_next.look_at(answer.payload)
+                    expected = walk.take(answer)
                     if ahead.wants_more:
                         ahead.expect(expected)
                 elif self._is_end(walk, settled):
                     break
-                elif walk.is_at(bookmark) and settled.judgment.verdict is Verdict.REFUSED:
+                elif walk.is_at(bookmark) and _is_refused(settled):
                     raise BookmarkRefusedError(settled.judgment.reason)
                 else:
-                    settled = replace(settled, attempts=attempts)
-                    return Fetched(self._exchange.dead_letter(item, request, settled, fetch=True), [])
+                    where = self._place_of(walk, settled)
+                    letter = self._exchange.dead_letter(
+                        item, request, settled, where=where, attempts=attempts, fetch=True
+                    )
+                    return Fetched(letter, [], pages=walk.count)
                 if keep is not None and walk.request is not None:
                     await keep(walk.take_rows(), walk.bookmark)
         except ItemError as error:
@@ -120,9 +135,20 @@ class Fetching:
             letter = self._exchange.unsent(
                 item, error.reason, str(error), attempts=attempts, request=walk.request, fetch=True
             )
-            return Fetched(letter, [])
+            return Fetched(letter, [], pages=walk.count)
         outcome = Delivered(item.index, attempts) if walk.count else Skipped(item.index)
-        return Fetched(outcome, walk.rows, walk.first)
+        return Fetched(outcome, walk.rows, walk.first, walk.count)
+
+    def _place_of(self, walk: "_Walk", settled: Settled) -> str:
+        """Say which page failed, where others came before it, and what that may mean."""
+        if walk.count == 0:
+            return ""
+        status, verdict = settled.response.status if settled.response else 0, settled.judgment.verdict
+        if verdict is not Verdict.REFUSED or status not in _PAST_THE_END or self._plan.pages.knows_end:
+            return f"page {walk.count + 1}: "
+        return (
+            f"page {walk.count + 1} (where the API ends its pages so, write end_statuses=({status},) into paginate): "
+        )
 
     def _is_end(self, walk: "_Walk", settled: Settled) -> bool:
         """Tell a failure that says that there are no rows, or no more of them."""
@@ -130,6 +156,13 @@ class Fetching:
         if walk.count == 0:
             return self._plan.missing_ok and status == _NOT_FOUND
         return status in self._plan.pages.end_statuses and not self._plan.pages.knows_end
+
+
+def _is_refused(settled: Settled) -> bool:
+    """Tell whether the API does not know such a page; of refused credentials, its own or a proxy's, it says nothing."""
+    if settled.response is None or settled.response.status == UNAUTHORIZED:
+        return False
+    return settled.judgment.verdict is Verdict.REFUSED
 
 
 class _Walk:

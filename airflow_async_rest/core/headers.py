@@ -1,4 +1,4 @@
-"""Headers that connections and authors set, checked before anything is sent. No I/O."""
+"""Headers that connections and authors set, checked before anything is sent; and what those of answers say. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -20,6 +20,8 @@ _OF_THE_MESSAGE: Mapping[str, tuple[str, ...]] = {
     "te": ("trailers",),
     "connection": ("close", "keep-alive"),
 }
+_LINK = re.compile(r"<([^>]*)>([^<]*)")
+_NEXT = re.compile(r""";\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
 _PACKED = frozenset({"gzip", "x-gzip", "deflate", "br", "compress", "x-compress", "zstd"})
 
 
@@ -90,3 +92,12 @@ def text_headers(headers: Any) -> dict[str, str]:
     }
     check_headers(texts, "headers")
     return texts
+
+
+def next_link(headers: Mapping[str, str]) -> str | None:
+    """Return the URL of the next page that a header ``Link`` has (RFC 8288), if any."""
+    values = headers.getall("Link", []) if hasattr(headers, "getall") else filter(None, [headers.get("Link")])
+    for target, parameters in _LINK.findall(", ".join(values)):
+        if _NEXT.search(parameters):
+            return str(target)
+    return None

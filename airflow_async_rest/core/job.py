@@ -147,7 +147,6 @@ class JobRun:
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
-        self._last_letter: DeadLetter | None = None
         self._can_replay = True
         self._earlier_report: Mapping[str, Any] | None = None  # of a try that has done everything
 
@@ -193,7 +192,8 @@ class JobRun:
                 permanent=True,
             )
         job = self._job
-        return judge(self._recorder.totals, job.max_failures, job.retry, job.folder_uri, self._last_letter)
+        resumes = job.fingerprint is not None
+        return judge(self._recorder.totals, job.max_failures, job.retry, job.folder_uri, resumes=resumes)
 
     async def _deliver_all(self) -> None:
         job = self._job
@@ -319,7 +319,6 @@ class JobRun:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
                 self._journal.failed(outcome)
-                self._last_letter = outcome
                 self._can_replay &= can_replay(outcome)
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 
@@ -331,9 +330,16 @@ class JobRun:
             "on_uncertain": self._journal.uncertain,
         }
         if job.fetch is not None:
-            fetching = Fetching(job.fetch.plan, Exchange(**how, needs_body=True), Places(self._concurrency))
-            keeps_pages = job.fetch.loader.can_remove
-            return PageByPage(fetching, recorder, settle, buffer, self._journal, keeps_pages=keeps_pages).fetch
+            exchange, places = Exchange(**how, needs_body=True), Places(self._concurrency)
+            return PageByPage(
+                Fetching(job.fetch.plan, exchange, places),
+                recorder,
+                settle,
+                buffer,
+                self._journal,
+                keeps_pages=job.fetch.loader.can_remove,
+                conn_id=job.conn_id,
+            ).fetch
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
         how["creates_only"] = creates_only(job.settings.headers, job.headers)
         one_by_one = Delivery(job.build, Exchange(**how))
@@ -372,6 +378,7 @@ class JobRun:
             self._journal.keys_repeated(report["repeated_keys"])
         if self._job.fetch is not None and report["complete"]:
             self._journal.paths_not_found(report, self._job.fetch.plan.reader.nearest)
+            self._journal.next_page_misspelled(self._job.fetch.plan.unfound_next.misspelled())
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()

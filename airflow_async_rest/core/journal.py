@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from airflow_async_rest.core.dead_letters import ROW_REFUSED
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.models import DeadLetter, Request
 
 _FAILURES_PER_REASON = 3
 _PAUSES = 5
+_FURTHER = " (further ones like it are only counted)"
 
 
 class Log(Protocol):
@@ -83,6 +85,19 @@ class Journal:
                 ),
             )
 
+    def next_page_misspelled(self, misspelled: Mapping[str, str]) -> None:
+        """Warn of pages that were most likely never asked for.
+
+        :param misspelled: where the next page was looked for -> where it may be.
+        """
+        for path, near in misspelled.items():
+            self._log.warning(
+                "No answer has %r, where paginate= looks for the next page, so only the first page of each item was "
+                "fetched. Is it %r?",
+                path,
+                self.redact(near),
+            )
+
     def starting_over(self, why: Exception) -> None:
         """Say that the source is read anew."""
         self._log.warning("Starting over from the first row: %s.", why)
@@ -118,9 +133,26 @@ class Journal:
                 "Item %s failed: %s, %s: %s%s",
                 letter.key,
                 letter.reason,
-                ("not sent", "sent once")[letter.attempts] if letter.attempts <= 1 else f"sent {letter.attempts} times",
+                _attempts(letter),
                 letter.response_excerpt[:200],
-                " (further ones like it are only counted)" if count == _FAILURES_PER_REASON else "",
+                _FURTHER if count == _FAILURES_PER_REASON else "",
+            )
+
+    def refused(self, index: int, number: int, words: str) -> None:
+        """Log a row that the database refused; the first few.
+
+        :param index: of its item.
+        :param number: its own among the item's rows.
+        """
+        self._failures[ROW_REFUSED] += 1
+        count = self._failures[ROW_REFUSED]
+        if count <= _FAILURES_PER_REASON:
+            self._log.warning(
+                "Row %d of item %d is not loaded: %s%s",
+                number + 1,
+                index + 1,
+                self.redact(words)[:300],
+                _FURTHER if count == _FAILURES_PER_REASON else "",
             )
 
     def uncertain(self, request: Request) -> None:
@@ -199,6 +231,13 @@ class Journal:
         first = what not in self._said
         self._said.add(what)
         return first
+
+
+def _attempts(letter: DeadLetter) -> str:
+    """Say how often it was sent; what is fetched may have had a request for each page."""
+    if letter.attempts <= 1:
+        return ("not sent", "sent once")[letter.attempts]
+    return f"{letter.attempts} requests" if letter.fetch else f"sent {letter.attempts} times"
 
 
 def _rows(report: Mapping[str, Any]) -> str:

@@ -15,10 +15,9 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.recorder import Recorder
 from airflow_async_rest.core.report import Commit, Totals
-from airflow_async_rest.core.response import NEVER_SENT, UNMATCHED, is_permanent
+from airflow_async_rest.core.response import NEVER_SENT, UNAUTHORIZED, UNMATCHED, is_permanent
 from airflow_async_rest.core.retry import RequestRetry
 
-_UNAUTHORIZED = 401
 # What is wrong when an API answers nothing but this, and has accepted nothing.
 _NOTHING_BUT = {
     "http_403": "Is the connection's login, or its token, allowed to do that?",
@@ -83,16 +82,8 @@ def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str, 
     :raises StoppedError: when nearly everything fails, or no TLS connection can be made.
     """
     said = letter.response_excerpt[:200]
-    if letter.status == _UNAUTHORIZED and not is_own:
-        raise CredentialsError(
-            f"the API answers 401: check login, password or token of connection {conn_id!r}, and its auth_type, or "
-            f"renew what has run out. It says: {said!r}"
-        )
-    if letter.reason == ProxyCredentialsError.reason:
-        raise CredentialsError(
-            f"{said}: check user name and password of the proxy that connection {conn_id!r} uses, its own or the "
-            "environment's"
-        )
+    if not is_own:
+        give_up_on_credentials(letter, conn_id)
     if letter.reason == "tls" and recorder.delivered_now == 0:
         raise StoppedError(
             f"no TLS connection to the API could be made: check the connection's schema (http or https) and its "
@@ -103,6 +94,24 @@ def give_up_when_hopeless(letter: DeadLetter, recorder: Recorder, conn_id: str, 
         raise MostlyFailingError(
             f"at least 90 % of the last 200 items failed, the last one with {letter.reason}: {said!r}"
             f"{f'. {hint}' if hint else ''}"
+        )
+
+
+def give_up_on_credentials(letter: DeadLetter, conn_id: str) -> None:
+    """End the run when it is the credentials that an item failed for.
+
+    :raises CredentialsError: then.
+    """
+    said = letter.response_excerpt[:200]
+    if letter.status == UNAUTHORIZED:
+        raise CredentialsError(
+            f"the API answers 401: check login, password or token of connection {conn_id!r}, and its auth_type, or "
+            f"renew what has run out. It says: {said!r}"
+        )
+    if letter.reason == ProxyCredentialsError.reason:
+        raise CredentialsError(
+            f"{said}: check user name and password of the proxy that connection {conn_id!r} uses, its own or the "
+            "environment's"
         )
 
 
@@ -136,12 +145,13 @@ def judge(
     max_failures: float,
     retry: RequestRetry,
     folder_uri: str | list[str],
-    last: DeadLetter | None = None,
+    *,
+    resumes: bool = True,
 ) -> FailuresError | None:
     """Decide, when all is done, whether what failed is too much.
 
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
-    :param last: item of this try that failed; where all failed for its reason, it is quoted.
+    :param resumes: whether another try would go on where this one ended.
     """
     if _is_good(totals, max_failures):
         return None
@@ -150,14 +160,18 @@ def judge(
     permanent = is_taken or all(is_permanent(reason, retry) for reason in failures)
     reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
     refused = f" and {totals.rows.refused} rows were refused" if totals.rows and totals.rows.refused else ""
-    advice = _advice(failures, permanent) if totals.rows is None else _advice_of_fetch(failures, permanent)
+    if totals.rows is None:
+        advice = _advice(failures, permanent)
+    else:
+        advice = _advice_of_fetch(failures, permanent, resumes=resumes)
     if is_taken:
         advice = _advice_when_taken(failures)
     elif totals.commit is Commit.UNDONE:
         advice = f"What the sql has changed is undone, so the same rows can be read again. {advice}"
-    if hint := _hint(failures, totals.delivered):
+    if hint := _hint(failures, totals.delivered + totals.broken_off):
         advice = f"{hint} {advice}"
-    quoted = f" The last one: {last.response_excerpt[:300]!r}" if last and list(failures) == [last.reason] else ""
+    words = totals.last_words.get(next(iter(failures))) if len(failures) == 1 else None
+    quoted = f" The last one: {words[:300]!r}" if words is not None else ""
     return FailuresError(
         f"{totals.failed} of {totals.read} items failed{refused} ({reasons}); max_failures allows "
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}{quoted and '.'}{quoted}",
@@ -196,8 +210,11 @@ def _limit(totals: Totals, max_failures: float) -> float:
     return max_failures if isinstance(max_failures, int) else max_failures * totals.read + 1e-9
 
 
-def _advice_of_fetch(reasons: Collection[str], permanent: bool) -> str:
+def _advice_of_fetch(reasons: Collection[str], permanent: bool, *, resumes: bool) -> str:
     """Say what can be done about items that were not fetched, and rows that were not loaded."""
+    if not resumes:
+        retry = "A retry would change nothing" if permanent else "A retry fetches all items again"
+        return f"{retry}; the rows of all others were handed over. These are listed"
     if not permanent:
         return "A retry fetches only these again. They are listed"
     if ROW_REFUSED in reasons:

@@ -92,17 +92,19 @@ class Keeper:
         try:
             resume = await self._load()
         except (ValueError, DeadLetterStoreError) as error:
-            return None, f"starting over from the first row: {error}"
+            return None, f"starting over from the first row: {getattr(error, 'fact', error)}"
         except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
             return None, f"from the first row, because the state store does not answer ({str(error) or repr(error)})"
         if resume is None:
             return None, "from the start"
         before = resume.checkpoint
+        in_the_middle = sum(bookmark is not None for bookmark in resume.bookmarks.values())
         if resume.report is not None:
             return resume, "an earlier try has done everything, which Airflow did not get to know, so nothing is sent"
         return resume, (
             f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
             f"{len(resume.dead)} failed ones before it"
+            + (f"; {in_the_middle} of them at the page that it had come to" if in_the_middle else "")
             + (f", and not the {len(resume.left)} whose answers could not be read" if resume.left else "")
         )
 

@@ -155,8 +155,8 @@ class LoadKeeper(Keeper):
         if resume is None and self._earlier is not None and self._earlier.loaded and self._loader.appends:
             raise ConfigurationError(
                 f"load_mode='append': an earlier try of this task has appended {self._earlier.loaded} rows, and this "
-                f"one would append them again ({how}). Delete those rows, and the line of this run in the table "
-                "async_rest_loads; or use load_mode='upsert' or 'replace_window'."
+                f"one would append them again ({how}). Put that right, or delete those rows, and the line of this "
+                "dag_id, run_id and task_id in async_rest_loads, and clear it; or upsert, or replace_window."
             )
         async with self._turn:  # a write that is still under way is of rows that are not wanted any more
             self.buffer.take()
@@ -306,8 +306,9 @@ class LoadKeeper(Keeper):
         self._refused.difference_update(effect.taken, newly_refused)
         standing = self._of_open_items.difference(effect.again).union(newly_refused)
         self._of_open_items = {place for place in standing if item_of(place)[0] in snapshot.bookmarks}
-        for record in letters:
+        for record, row in zip(letters, effect.refused, strict=True):
             recorder.show_refused(record)
+            self._journal.refused(*item_of(row.place), row.words)
         for index, number in taken:
             recorder.hide_refused(index, number)
         return failure

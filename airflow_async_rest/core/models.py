@@ -75,11 +75,16 @@ class Response:
 
     def excerpt(self, part: Any) -> str:
         """Return the beginning of a part of it, for an error's text."""
-        return self.redaction.excerpt(str(part))
+        return self.redaction.excerpt(_as_json(part) if part is None or isinstance(part, dict | list) else str(part))
 
     def json(self) -> Any:
         """Parse the body. :raises ValueError: when it is not JSON."""
         return json.loads(self.body)
+
+
+def _as_json(part: Any) -> str:
+    """Write a part of an answer as the API did, nearly: people look for it in its documentation."""
+    return json.dumps(part, ensure_ascii=False, default=str)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from airflow_async_rest.core.bookmarks import Bookmark
 from airflow_async_rest.core.errors import BookmarkRefusedError
 from airflow_async_rest.core.fetching import Fetched, Fetching, Rows
 from airflow_async_rest.core.journal import Journal
+from airflow_async_rest.core.judgment import give_up_on_credentials
 from airflow_async_rest.core.loading import RowBuffer
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome
 from airflow_async_rest.core.recorder import Recorder
@@ -18,6 +19,7 @@ class PageByPage:
     :param settle: takes outcomes.
     :param buffer: takes rows.
     :param keeps_pages: whether pages go on as they come; else an item's rows are held until its last one has come.
+    :param conn_id: of the API's connection.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class PageByPage:
         journal: Journal,
         *,
         keeps_pages: bool,
+        conn_id: str,
     ) -> None:
         self._fetching = fetching
         self._recorder = recorder
@@ -36,6 +39,7 @@ class PageByPage:
         self._buffer = buffer
         self._journal = journal
         self._keeps_pages = keeps_pages
+        self._conn_id = conn_id
 
     async def fetch(self, item: Item | ItemBatch) -> None:
         """Fetch an item, and settle it."""
@@ -50,6 +54,9 @@ class PageByPage:
         await self._buffer.room()
         # In one step: a snapshot that counts the item has its rows, or none of them.
         if isinstance(fetched.outcome, DeadLetter):
+            self._recorder.totals.broken_off += fetched.pages > 0
+            if self._recorder.open_items.bookmark(item.index) is not None:
+                give_up_on_credentials(fetched.outcome, self._conn_id)  # it has not failed: a retry goes on at its page
             self._remove_pages(item.index)
         else:
             self._buffer.add(item.index, fetched.rows, fetched.first)

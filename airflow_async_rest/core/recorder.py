@@ -163,6 +163,7 @@ class Recorder:
         self._pending.pop(outcome.index, None)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
+            self.totals.last_words[outcome.reason] = outcome.response_excerpt
             self._hold(outcome)
             self._show(outcome)
             if is_news and not self.refused_again(outcome):
@@ -237,8 +238,9 @@ class Recorder:
 
     @property
     def accepted(self) -> int:
-        """Items that the API has accepted, or answered, in this try and those before it."""
-        return max(self.totals.delivered, self.delivered_now)  # what was fetched counts as delivered once it is kept
+        """Items that the API has accepted, or answered in whole or in part, in this try and those before it."""
+        # What was fetched counts as delivered once it is kept.
+        return max(self.totals.delivered, self.delivered_now) + self.totals.broken_off
 
     @property
     def unfinished(self) -> int:
@@ -336,6 +338,7 @@ class Recorder:
     def show_refused(self, record: Record) -> None:
         """Add a row that the database refused to the sample of what failed."""
         shown = shown_record(record, payloads=self._sample_payloads)
+        self.totals.last_words[shown["reason"]] = shown["response_excerpt"]
         self._add_to_sample((record["index"], record["row_number"]), shown)
 
     def hide_refused(self, index: int, number: int) -> None:

@@ -110,6 +110,8 @@ class Totals:
     :param earlier: :meth:`to_json` of the try before.
     :ivar complete: whether every row was read, and is delivered, skipped or dead.
     :ivar commit: of what reading them has changed.
+    :ivar broken_off: items that failed in this try after a page of theirs was read.
+    :ivar last_words: reason -> what was said of the last item, or row, that failed for it.
     """
 
     def __init__(self, earlier: Mapping[str, Any] | None = None) -> None:
@@ -122,6 +124,8 @@ class Totals:
         self.commit = Commit(earlier.get("commit", Commit.NONE))
         self.reasons: Counter[str] = Counter(earlier.get("reasons", {}))
         self.failed_now: Counter[str] = Counter()
+        self.broken_off = 0
+        self.last_words: dict[str, str] = {}
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
         self.rows: RowTotals | None = RowTotals(**earlier["rows"]) if "rows" in earlier else None
         self.keys_ignored: Counter[str] = Counter(earlier.get("keys_ignored", {}))

@@ -48,8 +48,16 @@ class UnfoundPaths:
     def nearest(self, text: str) -> str | None:
         """Return the path of the rows that one was most likely meant to be, if any is like it."""
         whole = {key.lower(): path for key, path in self._keys.items()}
+        return _nearest(text, whole, _ALIKE) or self._same_last_name(text)
+
+    def _same_last_name(self, text: str) -> str | None:
         last = {key.rpartition(".")[2].lower(): path for key, path in reversed(self._keys.items())}
-        return _nearest(text, whole, _ALIKE) or _nearest(text.rpartition(".")[2], last, _VERY_MUCH_ALIKE)
+        return _nearest(text.rpartition(".")[2], last, _VERY_MUCH_ALIKE)
+
+    def misspelled(self) -> dict[str, str]:
+        """Return the paths that nothing had, and what is called nearly so, wherever it is: path -> path."""
+        near = {text: self._same_last_name(text) for text, count in self.counts.items() if count}
+        return {text: path for text, path in near.items() if path is not None}
 
 
 def _nearest(text: str, keys: Mapping[str, str], cutoff: float) -> str | None:

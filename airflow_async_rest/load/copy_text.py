@@ -5,7 +5,18 @@ from typing import Any, cast
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
 
-from airflow_async_rest.load.values import Kind, binary, check_time, integer, json_text, naive_utc, parse_time, text_of
+from airflow_async_rest.load.values import (
+    FINER_THAN_MICROSECONDS,
+    Kind,
+    binary,
+    check_time,
+    cut_time,
+    integer,
+    json_text,
+    naive_utc,
+    parse_time,
+    text_of,
+)
 
 _NULL = "\\N"
 _SPECIAL = "\\\t\n\r"
@@ -52,7 +63,9 @@ def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
 
 def _moments(values: Sequence[str | None]) -> Sequence[str | None]:
     """Write times with odd zones as ISO 8601: the server takes GMT+0200 for west of Greenwich."""
-    if _has_odd_zone(" ".join(filter(None, values))) or any(value and value.isdecimal() for value in values):
+    text = " ".join(filter(None, values))
+    is_odd = _has_odd_zone(text) or FINER_THAN_MICROSECONDS.search(text)
+    if is_odd or any(value and value.isdecimal() for value in values):
         return [None if value is None else _moment(value) for value in values]
     return values
 
@@ -64,7 +77,9 @@ def _has_odd_zone(text: str) -> bool:
 
 def _moment(value: Any) -> str:
     check_time(value)
-    return text_of(parse_time(value) if isinstance(value, str) and _has_odd_zone(value) else value)
+    if isinstance(value, str):
+        value = parse_time(value) if _has_odd_zone(value) else cut_time(value)
+    return text_of(value)
 
 
 def _json_texts(values: Sequence[Any]) -> list[str | None]:

@@ -122,8 +122,8 @@ class Merging:
     def _what_would_be_lost(self, deleted: int, merged: Merged) -> str:
         if merged.refused:
             why = (
-                f"the database refuses all that came, the first one with: {merged.refused[0].words} Mend the table, or "
-                "what makes the rows, and clear the task."
+                f"the database refuses all that came, the first one with: {merged.refused[0].words.rstrip('.')}. "
+                "Correct the table, or what makes the rows, and clear the task."
             )
         elif merged.vanished:
             why = (
@@ -187,7 +187,8 @@ class Merging:
         stranger = f"NOT ({where}) OR {self._quote(column)} IS NULL"
         if not (count := self._staging.count(stranger, **binds)):
             return []
-        outside = f"outside of the window that is replaced ({self._plan.window})"
+        ends = " to ".join(self._plan.window.texts().values()) if self._plan.window else ""
+        outside = f"outside of the window that is replaced, {ends}"
         check_hopeless(count, self._staging.count() - count, f"{column} is {outside}.")
         rows = self._staging.read(stranger, **binds)
         self._run(f"DELETE FROM {self._staging.table} WHERE {stranger}", binds)

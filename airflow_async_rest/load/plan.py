@@ -76,4 +76,6 @@ def _check_pair(mode: str, its_mode: str, argument: str, value: Any, what: str) 
 
 
 def _belongs_elsewhere(argument: str, its_mode: str, mode: str) -> ConfigurationError:
-    return ConfigurationError(f"{argument} belongs to load_mode={its_mode!r}, and it is {mode!r}: leave it out.")
+    return ConfigurationError(
+        f"{argument} belongs to load_mode={its_mode!r}, and it is {mode!r}: write that one, or leave it out."
+    )

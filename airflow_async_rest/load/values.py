@@ -61,6 +61,7 @@ _LARGEST_INTEGER = 2**63
 _MOST_DIGITS = 40  # of an integer, in any database
 _DATE_LENGTH = len("2026-07-01")
 _DIGITS_OF_DATES = (len("260701"), len("20260701"))
+FINER_THAN_MICROSECONDS = re.compile(r"(:\d\d[.,]\d{6})\d+")
 _encode = json_encoder()
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -80,7 +81,13 @@ def kind_of(type_: Any) -> Kind:
 
 def parse_time(value: str) -> datetime | str:
     """Read a time; what is none stays what it is, for the database to refuse or to read."""
+    value = cut_time(value)
     return read_time(value) or value
+
+
+def cut_time(text: str) -> str:
+    """Cut a time's fraction to microseconds: rounded, as PostgreSQL does, a day's last moment is the next day's."""
+    return FINER_THAN_MICROSECONDS.sub(r"\1", text)
 
 
 def check_time(value: Any) -> None:

@@ -285,6 +285,21 @@ def test_without_a_base_path_every_path_of_the_host_is_followed(build):
     assert build(Page(link="/x/y?z=1"), base_url="https://host").path == "x/y"
 
 
+@pytest.mark.parametrize(
+    ("body", "parameters", "made"),
+    [
+        ({"variables": {"n": 5}}, {"variables.after": "c"}, b'{"variables":{"n":5,"after":"c"}}'),
+        (lambda item: {"variables": {"after": None}}, {"variables.after": "c"}, b'{"variables":{"after":"c"}}'),
+        ({"a": {"b": {}}}, {"a.b.c": 1, "a.d": 2}, b'{"a":{"b":{"c":1},"d":2}}'),
+        ({"variables.after": 1, "variables": {}}, {"variables.after": 2}, b'{"variables.after":2,"variables":{}}'),
+        ({}, {"page.size": 2}, b'{"page":{"size":2}}'),
+    ],
+)
+def test_a_parameter_of_a_page_goes_into_the_object_that_it_names(build, body, parameters, made):
+    for _ in range(2):  # what the author wrote stays as it is
+        assert build(Page(parameters, "body"), **search(body=body)).body == made
+
+
 def test_the_body_of_a_search_goes_to_the_linked_page_too(build):
     request = build(Page(link="/api/v1/search/2"), **search(body={"q": "{id}"}))
     assert (request.method, request.path, request.body) == ("POST", "search/2", b'{"q":7}')

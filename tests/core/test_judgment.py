@@ -128,6 +128,27 @@ def test_what_was_not_fetched_or_loaded_says_what_can_be_done(reasons, refused, 
 
 
 @pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("http_422", "A retry would change nothing; the rows of all others were handed over. These are listed in"),
+        ("http_500", "A retry fetches all items again; the rows of all others were handed over. These are listed in"),
+    ],
+)
+def test_what_no_try_goes_on_with_is_not_promised_to_the_next_one(reason, advice):
+    text = str(judge(of_fetch(reason), 0, RequestRetry(), "file:///dead", resumes=False))
+    assert advice in text
+    assert "only these" not in text
+
+
+def test_a_row_that_the_database_refused_is_quoted():
+    totals = of_fetch(refused=1)
+    totals.last_words["row_refused"] = "value too long for type character varying(3)"
+    assert str(judge(totals, 0, RequestRetry(), "")).endswith(
+        " The last one: 'value too long for type character varying(3)'"
+    )
+
+
+@pytest.mark.parametrize(
     ("reasons", "delivered", "hint"),
     [
         (["http_404"] * 3, 0, "Is the path right"),

@@ -649,6 +649,20 @@ def test_refused_rows_are_dead_letters_and_are_staged_again_in_the_next_try(fetc
     assert folder.read_refused() == []
 
 
+@pytest.mark.parametrize("when", ["refused", "refused_at_merge"])
+def test_a_refused_row_is_quoted_in_the_log_and_in_the_error(fetch, database, caplog, when):
+    setattr(database, when, lambda values: f"{values['id']} is too long" if values["item"] < 2 else None)
+    with pytest.raises(FailuresError, match="The last one: '1-1 is too long'"):
+        fetch(concurrency=1)
+    said = [record.getMessage() for record in caplog.records if "is not loaded" in record.getMessage()]
+    assert said[:2] == [
+        "Row 1 of item 1 is not loaded: 0-0 is too long",
+        "Row 2 of item 1 is not loaded: 0-1 is too long",
+    ]
+    assert len(said) == 3
+    assert said[2].endswith("(further ones like it are only counted)")
+
+
 def test_as_many_refused_rows_as_are_accepted_are_a_success(fetch, database):
     database.refused, database.refused_at_merge = refusing(5), refusing(6)
     report = fetch(max_failures=4)
@@ -853,10 +867,10 @@ def test_of_refused_rows_that_are_lost_it_is_said_what_to_do(fetch, database, ap
     with pytest.raises(FailuresError):
         fetch()
     LOST["the folder"](tmp_path)
-    with pytest.raises(
-        ConfigurationError, match="would append them again .*dead-letter part .* cannot be read.* Delete those rows"
-    ):
+    expected = "would append them again .*dead-letter part .* cannot be read: .* or delete those rows, and the line of "
+    with pytest.raises(ConfigurationError, match=expected) as caught:
         fetch()
+    assert "clear the task that failed" not in str(caught.value)  # that is what was done
 
 
 def test_a_start_over_says_why_rows_would_be_appended_again(fetch, database, api):

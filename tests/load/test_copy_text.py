@@ -128,6 +128,18 @@ def test_a_list_as_an_array(values, text):
         (Kind.INTEGER, [Decimal("1e999999999")], "1E+999999999\n"),
         (Kind.BINARY, [b"\x00", "\\x00"], "\\\\x00\n\\\\x00\n"),
         (Kind.NAIVE_TIME, ["2026-07-01T14:00:00+02:00", "infinity"], "2026-07-01T12:00:00\ninfinity\n"),
+        # The server would round, and the last moment of a day be the next day's.
+        (Kind.AWARE_TIME, ["2026-07-01T23:59:59.9999999Z", None], "2026-07-01T23:59:59.999999Z\n\\N\n"),
+        (
+            Kind.AWARE_TIME,
+            ["23:59:59.999999999-03 2026-07-01", date(2026, 7, 1)],
+            "23:59:59.999999-03 2026-07-01\n2026-07-01\n",
+        ),
+        (Kind.AWARE_TIME, ["2026-07-01 23:59:59.9999999 GMT+2"], "2026-07-01T23:59:59.999999+02:00\n"),
+        (Kind.NAIVE_TIME, ["Wed, 01 Jul 2026 23:59:59.9999999 GMT"], "Wed, 01 Jul 2026 23:59:59.999999 GMT\n"),
+        (Kind.NAIVE_TIME, ["2026-07-01T23:59:59.9999999+00:00"], "2026-07-01T23:59:59.999999\n"),
+        (Kind.TIME_ARRAY, [["2026-07-01T23:59:59.9999999Z"]], '{"2026-07-01T23:59:59.999999Z"}\n'),
+        (Kind.TEXT, ["2026-07-01T23:59:59.9999999Z"], "2026-07-01T23:59:59.9999999Z\n"),
     ],
 )
 def test_a_column_as_text(kind, values, text):

@@ -46,7 +46,9 @@ def test_a_row_on_window_start_goes_and_one_on_window_end_stays(database, values
         loaded = database.load([{"id": n, "at": at} for n, at in enumerate(values, 10)], run=type_, **REPLACE)
         assert {type_: [id_ for id_, _ in database.rows()]} == {type_: [0, 2, 11]}
         assert {type_: sorted(loaded.refused)} == {type_: [0, 2]}
-        assert "outside of the window that is replaced" in loaded.refused[0]
+        assert loaded.refused[0].endswith(
+            f", outside of the window that is replaced, {' to '.join(WINDOW.texts().values())}"
+        )
         if values[1] != TIMES[1]:
             continue
         # and again, by another run of the same window
@@ -76,6 +78,15 @@ def test_bounds_may_have_fractions_of_a_second(database):
     )
     loaded = database.load([{"id": n, "at": at} for n, at in enumerate(times)], **REPLACE, window=window)
     assert (loaded.loaded, sorted(loaded.refused)) == (1, [0, 2])
+
+
+@pytest.mark.parametrize("end", ["Z", "", "+00:00"])
+@pytest.mark.parametrize("type_", ["timestamp", "timestamp with time zone"])
+def test_the_last_moment_of_a_window_is_in_it_however_fine_it_is(database, type_, end):
+    if database.name == "sqlite":
+        type_ = "timestamp"
+    database.create(f"id {{int}}, at {type_}")
+    assert database.load([{"id": 1, "at": f"2026-11-01T23:59:59.9999999{end}"}], **REPLACE).refused == {}
 
 
 def test_a_row_without_a_time_is_outside_of_every_window(database):

@@ -134,7 +134,7 @@ def test_it_is_where_the_connection_trusts_a_close(postgres, daily, connect, sup
         ({"allow_empty_window": 1}, "allow_empty_window=1: write True or False"),
         (
             {"allow_empty_window": True, "load_mode": "append", "window_column": None},
-            "allow_empty_window belongs to load_mode='replace_window', and it is 'append': leave it out",
+            "allow_empty_window belongs to load_mode='replace_window', and it is 'append': write that one, or leave it out",
         ),
         ({"empty_ok": "yes"}, "empty_ok='yes': write True or False"),
         ({"missing_ok": "yes"}, "missing_ok='yes': write True or False"),

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from airflow_async_rest.core.errors import AnswerError
 from airflow_async_rest.core.pages.page import QUERY, Page, PageAnswer
-from airflow_async_rest.core.pages.style import Style, check_names, check_path, find
-from airflow_async_rest.core.paths import MISSING
+from airflow_async_rest.core.pages.style import Style, check_names, check_path, find, path_in_body
+from airflow_async_rest.core.paths import MISSING, JsonPath
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class CursorPages(Style):
         super().__post_init__()
         check_path("CursorPages(cursor)", self.cursor)
         check_names("CursorPages", into=self.into, param=self.param)
+
+    @property
+    def next_path(self) -> JsonPath | None:
+        """Where in the body the cursor is."""
+        return path_in_body("CursorPages(cursor)", self.cursor)
 
     def begin(self) -> Page:
         """Return the page to begin with: without a cursor."""

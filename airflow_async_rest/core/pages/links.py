@@ -1,17 +1,15 @@
 """Pages that a URL of the API's leads to."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
+from airflow_async_rest.core.headers import next_link
 from airflow_async_rest.core.pages.page import Page, PageAnswer
-from airflow_async_rest.core.pages.style import Style, check_path, find
-from airflow_async_rest.core.paths import MISSING
+from airflow_async_rest.core.pages.style import Style, check_path, find, path_in_body
+from airflow_async_rest.core.paths import MISSING, JsonPath
 
-_LINK = re.compile(r"<([^>]*)>([^<]*)")
-_NEXT = re.compile(r""";\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
 _PATH = re.compile(r"/(?:[^/?#\s\\\x00-\x1f%][^?#\s\\\x00-\x1f%]*)?")
 
 
@@ -39,6 +37,11 @@ class LinkPages(Style):
             check_path("LinkPages(path)", self.path)
         check_link_options("LinkPages", self.keep, self.below)
 
+    @property
+    def next_path(self) -> JsonPath | None:
+        """Where in the body the link is."""
+        return path_in_body("LinkPages(path)", self.path)
+
     def begin(self) -> Page:
         """Return the page to begin with."""
         return Page()
@@ -49,7 +52,7 @@ class LinkPages(Style):
         if more is False:
             return None
         if self.path is None:
-            link: Any = _link_of_header(answer.response.headers)
+            link: Any = next_link(answer.response.headers)
         else:
             link = find("LinkPages(path)", self.path, answer)
         if link is MISSING or not link:
@@ -71,11 +74,3 @@ def check_link_options(style: str, keep: Any, below: Any) -> None:
         raise ConfigurationError(
             f"{style}(below={below!r}): write a path on the connection's host, such as '/v2', or '/' for all of it."
         )
-
-
-def _link_of_header(headers: Mapping[str, str]) -> str | None:
-    values = headers.getall("Link", []) if hasattr(headers, "getall") else filter(None, [headers.get("Link")])
-    for target, parameters in _LINK.findall(", ".join(values)):
-        if _NEXT.search(parameters):
-            return str(target)
-    return None

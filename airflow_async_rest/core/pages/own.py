@@ -12,6 +12,7 @@ from airflow_async_rest.core.pages.cursor import CursorPages
 from airflow_async_rest.core.pages.links import LinkPages, check_link_options
 from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer, Pages, PageStyle
 from airflow_async_rest.core.pages.style import OnePage, check_statuses
+from airflow_async_rest.core.paths import JsonPath
 
 _STYLES = frozenset({OnePage, LinkPages, CursorPages, NumberedPages, OffsetPages})
 
@@ -68,6 +69,7 @@ class OwnStyle:
         self.goes_by_rows: bool = getattr(style, "goes_by_rows", False)
         self.knows_end: bool = getattr(style, "knows_end", False)
         self.counts_rows: bool = getattr(style, "counts_rows", False)
+        self.next_path: JsonPath | None = getattr(style, "next_path", None)
         self._ahead: Callable[[Page, PageAnswer], Iterable[Page]] | None = getattr(style, "ahead", None)
         self.concurrent: bool = getattr(style, "concurrent", callable(self._ahead))
         check_statuses(self._name, self.end_statuses)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from airflow_async_rest.core.models import Response
+    from airflow_async_rest.core.paths import JsonPath
 
 QUERY: Final = "query"
 BODY: Final = "body"
@@ -95,6 +96,11 @@ class Pages(PageStyle, Protocol):
     @property
     def counts_rows(self) -> bool:
         """Whether it must be known how many rows the API gave."""
+        ...
+
+    @property
+    def next_path(self) -> "JsonPath | None":
+        """Where in the body it is said what the next page is."""
         ...
 
     @property

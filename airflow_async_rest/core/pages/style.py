@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer
-from airflow_async_rest.core.paths import MISSING, parse_path
+from airflow_async_rest.core.paths import MISSING, JsonPath, parse_path
 
 _HEADER = "header."
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
@@ -56,6 +56,11 @@ class Style:
     @property
     def below(self) -> str | None:
         """The path below which links are followed; None: the base URL's."""
+        return None
+
+    @property
+    def next_path(self) -> JsonPath | None:
+        """Where in the body it is said what the next page is."""
         return None
 
     @property
@@ -110,6 +115,11 @@ def find(argument: str, path: str, answer: PageAnswer) -> Any:
     if found is MISSING and path.startswith(_HEADER):
         return answer.response.headers.get(path.removeprefix(_HEADER), MISSING)
     return found
+
+
+def path_in_body(argument: str, path: str | None) -> JsonPath | None:
+    """Return a path into an answer, if it leads into the body."""
+    return None if path is None or path.startswith(_HEADER) else parse_path(argument, path)
 
 
 def find_number(argument: str, path: str, answer: PageAnswer) -> int:
