@@ -291,3 +291,20 @@ async def test_pages_of_which_nothing_is_made_are_not_the_end_of_a_scroll(api, f
     api.answer = lambda seen: web.json_response({"items": [{"n": n} for n in next(chunks, [])], "scroll": "s"})
     outcome, rows = await fetch(CursorPages("scroll"), rows=rows)
     assert (outcome, rows) == (Delivered(7, 6), [1, 3])
+
+
+@pytest.mark.parametrize("pages", [NumberedPages(), NumberedPages(size=2), OffsetPages(2)])
+@pytest.mark.parametrize("count", [2, 3, 5])
+async def test_an_api_that_begins_again_past_its_last_page_fails_the_item(api, fetch, pages, count):
+    """Its rows would be there twice."""
+    good, number = pages_of(*[2] * count), itertools.count()
+
+    def answer(seen):
+        name, step = ("page", 1) if "page" in seen.query else ("offset", 2)
+        seen.query = f"{name}={(next(number) % count) * step + (name == 'page')}"
+        return good(seen)
+
+    api.answer = answer
+    letter, rows = await fetch(pages)
+    assert (letter.reason, rows, len(api.seen)) == ("unreadable_answer", [], count + 1)
+    assert f"page {count + 1} has the rows of the first one" in letter.response_excerpt
