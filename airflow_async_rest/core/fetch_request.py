@@ -1,6 +1,7 @@
 """Item and page -> Request: what is asked for. No I/O."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote_plus
@@ -232,7 +233,18 @@ def _fill(value: Any, row: Row) -> Any:
 
 
 def _render(text: Text, row: Row) -> str:
-    return "".join(literal + (text_value(name, row) if name is not None else "") for literal, name in text.parts)
+    parts = zip(text.parts, text.depths, strict=True)
+    return "".join(
+        literal + (_escaped(text_value(name, row), depth) if name is not None else "")
+        for (literal, name), depth in parts
+    )
+
+
+def _escaped(value: str, depth: int) -> str:
+    """Return a text as it stands within so many quotes of JSON, or of GraphQL, which has the same escapes."""
+    for _ in range(depth):
+        value = json.dumps(value, ensure_ascii=False)[1:-1]
+    return value
 
 
 def _texts_in(value: Any) -> Iterable[Text]:
