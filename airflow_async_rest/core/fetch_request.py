@@ -119,8 +119,16 @@ class FetchRequestBuilder:
         relative = self._address.relative(target, self._below)
         if relative is None or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
             place = "the connection's base URL" if self._below is None else f"below={self._below!r} on its host"
-            raise AnswerError(f"the link to the next page leads away from {place}: {str(target)!r}")
+            raise AnswerError(
+                f"the link to the next page leads away from {place}: {str(target)!r}{self._way_to(target)}"
+            )
         return relative
+
+    def _way_to(self, target: URL) -> str:
+        """Say how a link is followed that the connection's credentials may go along with; nothing for another."""
+        if self._address.relative(target, "/") is None or ".." in target.path.split("/"):
+            return ""
+        return f"; paginate with below='/{target.raw_path.split('/')[1]}' follows it"
 
     def _with_own(self, query: str, row: Row, page: Mapping[str, Any]) -> str:
         """Put into a link's query what goes along: the item's own parameters that are kept, and the page's."""

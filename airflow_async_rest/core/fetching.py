@@ -17,8 +17,10 @@ from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
 from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
 from airflow_async_rest.core.pages import Page, Pages
 from airflow_async_rest.core.pages_ahead import PagesAhead
+from airflow_async_rest.core.response import Judgment
 
 _NOT_FOUND = 404
+_PAST_THE_END = frozenset({400, 404, 410, 416, 422})  # what APIs answer to a page that there is not
 
 Rows = list[dict[str, Any]]
 Keep = Callable[[Rows, Bookmark], Awaitable[None]]
@@ -111,7 +113,7 @@ class Fetching:
                 elif walk.is_at(bookmark) and settled.judgment.verdict is Verdict.REFUSED:
                     raise BookmarkRefusedError(settled.judgment.reason)
                 else:
-                    settled = replace(settled, attempts=attempts)
+                    settled = replace(settled, attempts=attempts, judgment=self._explained(walk, settled))
                     return Fetched(self._exchange.dead_letter(item, request, settled, fetch=True), [])
                 if keep is not None and walk.request is not None:
                     await keep(walk.take_rows(), walk.bookmark)
@@ -130,6 +132,14 @@ class Fetching:
         if walk.count == 0:
             return self._plan.missing_ok and status == _NOT_FOUND
         return status in self._plan.pages.end_statuses and not self._plan.pages.knows_end
+
+    def _explained(self, walk: "_Walk", settled: Settled) -> Judgment:
+        """Say of a page that may be the one past the last how that is told; the judgment as it is of any other."""
+        judgment, pages, status = settled.judgment, self._plan.pages, settled.response and settled.response.status
+        if walk.count == 0 or not pages.goes_by_rows or pages.knows_end or status not in _PAST_THE_END:
+            return judgment
+        detail = f"page {walk.count + 1}: if that says that there are no more, paginate with end_statuses=({status},)"
+        return judgment._replace(detail="; ".join(filter(None, (detail, judgment.detail))))
 
 
 class _Walk:

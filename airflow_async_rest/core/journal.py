@@ -118,7 +118,7 @@ class Journal:
                 "Item %s failed: %s, %s: %s%s",
                 letter.key,
                 letter.reason,
-                ("not sent", "sent once")[letter.attempts] if letter.attempts <= 1 else f"sent {letter.attempts} times",
+                _sent(letter),
                 letter.response_excerpt[:200],
                 " (further ones like it are only counted)" if count == _FAILURES_PER_REASON else "",
             )
@@ -222,3 +222,10 @@ def _latency(report: Mapping[str, Any]) -> str:
 def _reasons(report: Mapping[str, Any]) -> str:
     texts = ", ".join(f"{count} {reason}" for reason, count in report["reasons"].items())
     return f" ({texts})" if texts else ""
+
+
+def _sent(letter: DeadLetter) -> str:
+    """Say how often an item was sent: one that is fetched may have pages, each with a request of its own."""
+    if letter.attempts <= 1:
+        return ("not sent", "sent once")[letter.attempts]
+    return f"{letter.attempts} requests" if letter.fetch else f"sent {letter.attempts} times"

@@ -98,6 +98,27 @@ async def test_a_404_to_a_later_page_fails_the_item(api, fetch, cls, page):
     assert (letter.reason, letter.status, rows) == ("http_404", 404, [])
 
 
+@pytest.mark.parametrize(
+    ("pages", "count", "status", "is_said"),
+    [
+        (NumberedPages(), 3, 404, True),
+        (OffsetPages(2), 1, 400, True),
+        (NumberedPages(), 0, 404, False),
+        (NumberedPages(), 3, 403, False),
+        (NumberedPages(pages="pages"), 1, 404, False),
+        (CursorPages("cursor"), 1, 404, False),
+    ],
+)
+async def test_of_a_status_that_may_be_past_the_last_page_it_is_said_how_to_write_that(
+    api, fetch, pages, count, status, is_said
+):
+    api.answer = fails_after(count, status, pages_of(2, 2, 2))
+    letter, _ = await fetch(pages)
+    hint = f"page {count + 1}: if that says that there are no more, paginate with end_statuses=({status},)"
+    assert letter.response_excerpt.startswith(hint) is is_said
+    assert letter.status == status
+
+
 @pytest.mark.parametrize("cls", STYLES)
 @pytest.mark.parametrize("status", [400, 404, 416])
 async def test_a_status_past_the_last_page_is_the_end_where_that_is_said(api, fetch, cls, status):
