@@ -23,7 +23,7 @@ _NO_CONTENT = frozenset({204, 205, 304})
 _GZIP = frozenset({"application/gzip", "application/x-gzip", "application/gzipped", "application/x-gunzip"})
 _GZIP_BEGINS = b"\x1f\x8b"  # RFC 1952, section 2.3.1; no text does
 _NOTHING = MARKS | {b""}
-_WHICH_FORMAT = ", which its content type does not say: say with answer_format= what it is, as 'ndjson' or a function"
+_WHICH_FORMAT = "; if it is no JSON, say what it is: answer_format='ndjson', say, or a function"
 
 
 @dataclass(frozen=True, slots=True)

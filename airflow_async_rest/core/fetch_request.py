@@ -184,7 +184,9 @@ def _plain(name: str, value: Any) -> str:
             return text_value(name, {name: value}).replace("{", "{{").replace("}", "}}")
     except ItemError:
         pass
-    raise ConfigurationError(f"query: {name}={value!r} is no text, number or list of them.")
+    raise ConfigurationError(
+        f"query: {name}={value!r} is no text, number or list of them: write JSON as a text, as '{{\"id\":{{id}}}}'."
+    )
 
 
 class _Body:

@@ -323,7 +323,7 @@ def test_a_page_that_goes_into_a_body_without_names_is_an_error(build):
         ({"query": ["a"]}, "query=['a']: write a dict"),
         ({"query": {1: "x"}}, "query: 1 is no name"),
         ({"query": {"": "x"}}, "query: '' is no name"),
-        ({"query": {"a": {"b": 1}}}, "query: a={'b': 1} is no text"),
+        ({"query": {"a": {"b": 1}}}, "query: a={'b': 1} is no text, number or list of them: write JSON as a text"),
         ({"query": {"a": b"x"}}, "query: a=b'x' is no text"),
         ({"query": {"a": len}}, "query: a=<built-in function len> is no text"),
         ({"query": {"a": [{1}]}}, "query: a={1} is no text"),
