@@ -147,7 +147,6 @@ class JobRun:
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
-        self._last_letter: DeadLetter | None = None
         self._can_replay = True
         self._earlier_report: Mapping[str, Any] | None = None  # of a try that has done everything
 
@@ -193,7 +192,7 @@ class JobRun:
                 permanent=True,
             )
         job = self._job
-        return judge(self._recorder.totals, job.max_failures, job.retry, job.folder_uri, self._last_letter)
+        return judge(self._recorder.totals, job.max_failures, job.retry, job.folder_uri, self._recorder.sample())
 
     async def _deliver_all(self) -> None:
         job = self._job
@@ -319,7 +318,6 @@ class JobRun:
             recorder.record(outcome, is_news=is_news)
             if isinstance(outcome, DeadLetter):
                 self._journal.failed(outcome)
-                self._last_letter = outcome
                 self._can_replay &= can_replay(outcome)
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 

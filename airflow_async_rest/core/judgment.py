@@ -1,9 +1,9 @@
 """When a run has failed: on its way, and at its end."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from airflow_async_rest.core.checkpoint import Resume
-from airflow_async_rest.core.dead_letters import ROW_REFUSED, UNREADABLE
+from airflow_async_rest.core.dead_letters import ROW_REFUSED, UNREADABLE, Record
 from airflow_async_rest.core.errors import (
     AuthenticationError,
     CredentialsError,
@@ -136,12 +136,12 @@ def judge(
     max_failures: float,
     retry: RequestRetry,
     folder_uri: str | list[str],
-    last: DeadLetter | None = None,
+    sample: Sequence[Record] = (),
 ) -> FailuresError | None:
     """Decide, when all is done, whether what failed is too much.
 
     :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
-    :param last: item of this try that failed; where all failed for its reason, it is quoted.
+    :param sample: of the dead letters; where all are there for one reason, the last one is quoted.
     """
     if _is_good(totals, max_failures):
         return None
@@ -157,7 +157,8 @@ def judge(
         advice = f"What the sql has changed is undone, so the same rows can be read again. {advice}"
     if hint := _hint(failures, totals.delivered):
         advice = f"{hint} {advice}"
-    quoted = f" The last one: {last.response_excerpt[:300]!r}" if last and list(failures) == [last.reason] else ""
+    said = sample[-1]["response_excerpt"][:300] if sample and len(failures) == 1 else None
+    quoted = f" The last one: {said!r}" if said is not None else ""
     return FailuresError(
         f"{totals.failed} of {totals.read} items failed{refused} ({reasons}); max_failures allows "
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}{quoted and '.'}{quoted}",

@@ -109,6 +109,16 @@ def test_a_change_for_which_nothing_came_is_not_kept_where_there_must_be_rows(re
 
 
 @pytest.mark.parametrize(
+    ("reasons", "refused", "is_quoted"), [([], 3, True), (["http_404"], 0, True), (["http_404"], 3, False)]
+)
+def test_the_last_failure_is_quoted_where_all_are_there_for_one_reason(reasons, refused, is_quoted):
+    sample = [{"response_excerpt": "the first"}, {"response_excerpt": "too long " * 100}]
+    text = str(judge(of_fetch(*reasons, refused=refused), 0, RequestRetry(), "file:///dead", sample))
+    assert ("in file:///dead. The last one: 'too long too" in text) is is_quoted
+    assert len(text) < 700
+
+
+@pytest.mark.parametrize(
     ("reasons", "refused", "permanent", "text"),
     [
         (["http_404"], 0, True, "1 of 100 items failed (1 http_404); max_failures allows 0. Is the path right"),
