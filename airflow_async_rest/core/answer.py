@@ -23,6 +23,7 @@ _NO_CONTENT = frozenset({204, 205, 304})
 _GZIP = frozenset({"application/gzip", "application/x-gzip", "application/gzipped", "application/x-gunzip"})
 _GZIP_BEGINS = b"\x1f\x8b"  # RFC 1952, section 2.3.1; no text does
 _NOTHING = MARKS | {b""}
+_WHICH_FORMAT = "; if it is no JSON, say what it is: answer_format='ndjson', say, or a function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,10 @@ def parse_payload(response: Response, chosen: Format | None = None, *, exactly: 
     try:
         payload = (form.parse_exactly if exactly and form.parse_exactly else form.parse)(response.body, charset)
     except form.errors as error:
+        hint = _WHICH_FORMAT if form.is_json and "json" not in kind else ""
         raise AnswerError(
             f"the answer, of {len(response.body)} bytes and content type {response.excerpt(kind) or 'unknown'!r}, "
-            f"{response.excerpt(form.complaint(error))}; it begins {response.excerpt(response.text)!r}"
+            f"{response.excerpt(form.complaint(error))}{hint}; it begins {response.excerpt(response.text)!r}"
         ) from error
     if response.may_be_cut and _is_number(payload):
         raise AnswerError(MAY_BE_CUT.format("a number"))

@@ -16,6 +16,7 @@ from airflow_async_rest.core.letter_lines import parse_exactly
 
 AnswerFormat = str | Csv | Callable[[bytes], Any] | None
 
+_OTHER_CHARSET = "; say what its charset is: answer_format=Csv(charset='windows-1252')"
 # A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
 _LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
 
@@ -40,7 +41,9 @@ class Format:
 
     def complaint(self, error: Exception) -> str:
         """Say what is wrong with a body."""
-        return f"cannot be read as {self.name.removeprefix('ND')}: {error}"  # a line of NDJSON is JSON
+        name = self.name.removeprefix("ND")  # a line of NDJSON is JSON
+        is_in_another = isinstance(error, UnicodeDecodeError) and name in {"CSV", "TSV"}
+        return f"cannot be read as {name}: {error}{_OTHER_CHARSET if is_in_another else ''}"
 
 
 @dataclass(frozen=True, slots=True)

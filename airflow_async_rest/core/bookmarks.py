@@ -18,6 +18,7 @@ class Bookmark:
     :param rows: how many they had.
     :param given: digest of what the API gave with the last one.
     :param repeats: whether the next one is asked for as the last one was.
+    :param opening: digest of what the API gave with the first one; empty in one that an earlier version kept.
     """
 
     page: Page
@@ -26,6 +27,7 @@ class Bookmark:
     rows: int
     given: str
     repeats: bool = False
+    opening: str = ""
 
     def to_json(self) -> dict[str, Any] | None:
         """Return it as a checkpoint keeps it; None when JSON does not keep what the page is asked for by."""

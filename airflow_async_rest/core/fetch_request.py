@@ -1,6 +1,7 @@
 """Item and page -> Request: what is asked for. No I/O."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote_plus
@@ -118,8 +119,16 @@ class FetchRequestBuilder:
         relative = self._address.relative(target, self._below)
         if relative is None or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
             place = "the connection's base URL" if self._below is None else f"below={self._below!r} on its host"
-            raise AnswerError(f"the link to the next page leads away from {place}: {str(target)!r}")
+            raise AnswerError(
+                f"the link to the next page leads away from {place}: {str(target)!r}{self._way_to(target)}"
+            )
         return relative
+
+    def _way_to(self, target: URL) -> str:
+        """Say how a link is followed that the connection's credentials may go along with; nothing for another."""
+        if self._address.relative(target, "/") is None or ".." in target.path.split("/"):
+            return ""
+        return f"; paginate with below='/{target.raw_path.split('/')[1]}' follows it"
 
     def _with_own(self, query: str, row: Row, page: Mapping[str, Any]) -> str:
         """Put into a link's query what goes along: the item's own parameters that are kept, and the page's."""
@@ -175,7 +184,9 @@ def _plain(name: str, value: Any) -> str:
             return text_value(name, {name: value}).replace("{", "{{").replace("}", "}}")
     except ItemError:
         pass
-    raise ConfigurationError(f"query: {name}={value!r} is no text, number or list of them.")
+    raise ConfigurationError(
+        f"query: {name}={value!r} is no text, number or list of them: write JSON as a text, as '{{\"id\":{{id}}}}'."
+    )
 
 
 class _Body:
@@ -232,7 +243,18 @@ def _fill(value: Any, row: Row) -> Any:
 
 
 def _render(text: Text, row: Row) -> str:
-    return "".join(literal + (text_value(name, row) if name is not None else "") for literal, name in text.parts)
+    parts = zip(text.parts, text.depths, strict=True)
+    return "".join(
+        literal + (_escaped(text_value(name, row), depth) if name is not None else "")
+        for (literal, name), depth in parts
+    )
+
+
+def _escaped(value: str, depth: int) -> str:
+    """Return a text as it stands within so many quotes of JSON, or of GraphQL, which has the same escapes."""
+    for _ in range(depth):
+        value = json.dumps(value, ensure_ascii=False)[1:-1]
+    return value
 
 
 def _texts_in(value: Any) -> Iterable[Text]:

@@ -181,7 +181,7 @@ class _Walk:
         self._asked: set[str] = set()
         self._start = bookmark or Bookmark(plan.pages.begin(), "", pages=0, rows=0, given="")
         self._page, self._given = self._start.page, self._start.given
-        self._repeats = self._start.repeats
+        self._repeats, self._opening = self._start.repeats, self._start.opening
         self.request: Request | None = None
         self.count, self.first = self._start.pages, self._start.rows
         self.rows: Rows = []
@@ -208,7 +208,7 @@ class _Walk:
         page, after = self._page, self.request.path
         if page.link is not None:  # as it is asked for, without what of it is the connection's own
             page = Page(page.parameters, page.into, f"?{self.request.query}")
-        return Bookmark(page, after, self.count, self.first, self._given, self._repeats)
+        return Bookmark(page, after, self.count, self.first, self._given, self._repeats, self._opening)
 
     def take(self, answer: Answer) -> Iterator[Request]:
         """Take the rows of a page, and go on to the next one.
@@ -222,6 +222,7 @@ class _Walk:
         request = None if page is None else self._plan.builder.build(self._item, page, path)
         leads_here = here is not None and request is not None and request.idempotency_key == here.idempotency_key
         given = _digest(answer.given) if request is not None or self.count > 1 else ""
+        self._opening = self._opening or given
         if self._is_end(answer, given, leads_here=leads_here):
             self.request = None
             return iter(())
@@ -254,13 +255,25 @@ class _Walk:
         pages = self._plan.pages
         if leads_here and answer.count == 0:
             return True
-        if not (leads_here or pages.goes_by_rows) or self.count == 1 or answer.count == 0 or given != self._given:
+        if not (leads_here or pages.goes_by_rows) or self.count == 1 or answer.count == 0:
+            return False
+        if given != self._given:
+            self._check_goes_on(given, leads_here=leads_here)
             return False
         if self.count == 2 and not self._repeats:  # noqa: PLR2004  (the second page, asked for in another way)
             raise AnswerError(
                 "the second page has the rows of the first one: does the API know the parameters of paginate?"
             )
         return leads_here or not pages.knows_end
+
+    def _check_goes_on(self, given: str, *, leads_here: bool) -> None:
+        """Check that the pages do not begin again. :raises AnswerError: when they do, and nothing tells the end."""
+        if given == self._opening and not leads_here and not self._plan.pages.knows_end:
+            raise AnswerError(
+                f"page {self.count} has the rows of the first one, as where an API begins again past its last page: "
+                "tell paginate where the API says how many there are (pages=, total=) or that there are more (more=); "
+                "or write until='short'"
+            )
 
     def _check_new(self, request: Request) -> None:
         if request.idempotency_key in self._asked:

@@ -106,7 +106,7 @@ class RowFinder:
         what = "nothing" if found is MISSING else "null"
         where = "" if path is None else f" at {argument}={path.text!r}"
         raise AnswerError(
-            f"the answer has {what}{where}, and with empty_ok=True that says that there are no rows; it begins "
+            f"the answer has {what}{where}: if that says that there are no rows, write empty_ok=True; it begins "
             f"{response.excerpt(payload)!r}"
         )
 

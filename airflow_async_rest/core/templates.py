@@ -15,6 +15,7 @@ _JSON_MEMBER = re.compile(r'\s*\\*"[^"]*"\s*:')
 _OPERATION = re.compile(
     r"\s*(?:(?:query|mutation|subscription)\b(?:\s+\w+)?|fragment\s+\w+\s+on\s+\w+)\s*(?:[(@][^{}]*)?\{"
 )
+_QUOTE = re.compile(r'(\\*)"')
 _BRACKETS = re.compile(r"[\[\]{},\s]*")
 # What str.format reads and neither JSON nor GraphQL has: an attribute, an element, a conversion, a format.
 _FORMAT = re.compile(r"\s*\w+\s*(?:\.\w|!|\[|:\s*[<>^=%.])")
@@ -26,10 +27,12 @@ class Text(NamedTuple):
 
     :param parts: literals, each with the column that follows it, or None.
     :param in_braces: what stands in single braces that are text, where a column of that name may have been meant.
+    :param depths: of each part, in how many texts in quotes of JSON or GraphQL, one in the other, its column stands.
     """
 
     parts: Parts
     in_braces: tuple[str, ...]
+    depths: tuple[int, ...]
 
 
 class _Brace(NamedTuple):
@@ -69,18 +72,22 @@ def parse_text(argument: str, text: str) -> Text:
 
     ``{name}`` is a placeholder. Text are the braces around others, those of JSON's objects, ``{ name }`` with spaces,
     and in a text with such braces what GraphQL takes for a selection (``users {id}``) or an object (``{id: 7}``).
+    A column within its quotes stands in a text of its own, which a quote of a value must not end.
 
     :raises ConfigurationError: when it cannot be read, or may mean either; names the argument.
     """
     braces = list(_scan(argument, text))
     is_document = _is_document(text, braces)
+    has_quotes = is_document or text.lstrip().startswith(("[", "{{"))
     parts: Parts = []
+    depths: list[int] = []
     in_braces: list[str] = []
     literal, end = "", 0
     for brace in braces:
         literal, end = literal + text[end : brace.start], brace.end
         if brace.content is not None and _is_placeholder(argument, text, brace, is_document=is_document):
             parts.append((literal, brace.content))
+            depths.append(_depth(brace.before) if has_quotes else 0)
             literal = ""
             continue
         literal += brace.text
@@ -88,7 +95,8 @@ def parse_text(argument: str, text: str) -> Text:
             in_braces += [brace.content, brace.content.strip()]
     if literal + text[end:]:
         parts.append((literal + text[end:], None))
-    return Text(parts, tuple(dict.fromkeys(filter(_is_name, in_braces))))
+        depths.append(0)
+    return Text(parts, tuple(dict.fromkeys(filter(_is_name, in_braces))), tuple(depths))
 
 
 def _scan(argument: str, text: str) -> Iterator[_Brace]:
@@ -126,7 +134,7 @@ def _is_document(text: str, braces: list[_Brace]) -> bool:
 def _is_placeholder(argument: str, text: str, brace: _Brace, *, is_document: bool) -> bool:
     """Tell a placeholder from text in single braces. :raises ConfigurationError: when it may be either, or neither."""
     content = brace.content or ""
-    in_words = brace.before.count('"') % 2 == 1
+    in_words = _depth(brace.before) > 0
     if _JSON_MEMBER.match(content):
         return False
     if not content.strip() and is_document and (not in_words or brace.before.endswith('"')):
@@ -157,7 +165,22 @@ def _is_spaced(content: str) -> bool:
 def _is_selection(brace: _Brace) -> bool:
     """Tell a place where a selection of GraphQL may stand: after a name or arguments, in no words in quotes."""
     before = brace.before.rstrip()
-    return brace.before.count('"') % 2 == 0 and (_ends_name(before) or before.endswith("..."))
+    return not _depth(brace.before) and (_ends_name(before) or before.endswith("..."))
+
+
+def _depth(before: str) -> int:
+    """Return how many quotes deep a place is: 0 outside of them, 2 within escaped ones, in a text within a text."""
+    opened = [0]
+    for quote in _QUOTE.finditer(before):
+        backslashes = len(quote[1])  # before a quote of the second depth there is one, then three, seven
+        depth = (backslashes + 1).bit_length() if backslashes % 2 else 1
+        while opened[-1] > depth:
+            opened.pop()
+        if opened[-1] == depth:
+            opened.pop()
+        else:
+            opened.append(depth)
+    return opened[-1]
 
 
 def _ends_name(before: str) -> bool:

@@ -85,7 +85,7 @@ def test_an_empty_body_says_nothing_unless_that_is_said(body, rows, kind):
     ],
 )
 def test_null_where_the_rows_should_be_says_nothing_unless_that_is_said(body, rows):
-    with pytest.raises(AnswerError, match="and with empty_ok=True that says that there are no rows; it begins"):
+    with pytest.raises(AnswerError, match="if that says that there are no rows, write empty_ok=True; it begins"):
         rows_of(body, rows)
     assert answer_of(body, rows, empty_ok=True).count == 0 or rows.endswith("]")
     assert rows_of(body, rows, empty_ok=True) == []
@@ -187,6 +187,12 @@ def test_how_rows_are_found_is_checked_by_name(argument, value):
         (b'{"a": 1e9999999999999999999}', JSON, "cannot be read as JSON"),
         (b"a,b\n1,2,3\n", CSV, "line 2 has 3 fields, and the first one 2"),
         (b"a,b\n1\n", CSV, "line 2 has 1 fields, and the first one 2"),
+        (b"<a/>", "application/xml", "if it is no JSON, say what it is: answer_format="),
+        (
+            b'{"a": 1}\n{"a": 2}\n',
+            "application/octet-stream",
+            "say what it is: answer_format='ndjson', say, or a function",
+        ),
         (b'a,b\n1,"2', CSV, "cannot be read as CSV"),
         (b"a,a\n1,2\n", CSV, "two columns have one name"),
         (b"a\n\xe8\n", CSV, "cannot be read as CSV"),
@@ -255,8 +261,8 @@ async def asynchronous(payload, item):
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        ("data.missing", "the answer has nothing at rows='data.missing', and with empty_ok=True that says"),
-        ("data.none", "the answer has null at rows='data.none', and with empty_ok=True that says"),
+        ("data.missing", "the answer has nothing at rows='data.missing': if that says"),
+        ("data.none", "the answer has null at rows='data.none': if that says"),
         ("data.items.7", "the answer has nothing at rows='data.items.7'"),
         ("data.items.0.a", "the rows of the answer are '1', which is no list of objects"),
         (lambda payload, item: [1, 2], "a row of the answer is '1', which is no object"),

@@ -112,6 +112,7 @@ def test_latin_1_is_latin_1_where_it_is_no_utf_8():
     [
         (AS_JSON.encode("iso-8859-2"), "json", JSON, "cannot be read as JSON"),
         (AS_CSV.encode("iso-8859-2"), "csv", CSV, "cannot be read as CSV: 'utf-8' codec can't decode"),
+        (AS_CSV.encode("iso-8859-2"), "tsv", CSV, "say what its charset is: answer_format=Csv(charset='windows-1252')"),
         (AS_CSV.encode("utf-16-le"), "csv", CSV, "have NULs in them, as UTF-16 has: write Csv(charset='utf-16')"),
         (AS_CSV.encode("utf-16"), Csv(), "", None),
         (AS_CSV.encode("utf-16")[:-1], Csv(), "", "cannot be read as CSV: 'utf-16-le' codec can't decode"),

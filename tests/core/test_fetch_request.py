@@ -249,29 +249,32 @@ def test_a_link_to_the_base_url_itself_is_followed_however_its_slash_is_written(
 
 
 @pytest.mark.parametrize(
-    ("below", "link", "followed"),
+    ("below", "link", "followed", "hint"),
     [
-        ("/", "/v2/things?page=2", True),
-        ("/v2", "/v2/things?page=2", True),
-        ("/v2/", "/v2?page=2", True),
-        ("/v2", "../../../v2/things?page=2", True),
-        ("/v2", "https://host:8080/v2/things", True),
-        ("/v2", "/api/v1/things?page=2", True),
-        ("/v2", "/v22/things", False),
-        ("/v2", "/v2/../admin", False),
-        ("/v2", "/v2/%2e%2e/admin", False),
-        ("/v2", "/v2/..%2fadmin", False),
-        ("/", "https://elsewhere/v2/things", False),
-        ("/", "//elsewhere/v2/things", False),
-        (None, "/v2/things?page=2", False),
-        (None, "/api?page=2", False),
+        ("/", "/v2/things?page=2", True, None),
+        ("/v2", "/v2/things?page=2", True, None),
+        ("/v2/", "/v2?page=2", True, None),
+        ("/v2", "../../../v2/things?page=2", True, None),
+        ("/v2", "https://host:8080/v2/things", True, None),
+        ("/v2", "/api/v1/things?page=2", True, None),
+        ("/v2", "/v22/things", False, "below='/v22' follows it"),
+        ("/v2", "/v2/../admin", False, "below='/admin' follows it"),
+        ("/v2", "/v2/%2e%2e/admin", False, "below='/admin' follows it"),
+        ("/v2", "/v2/..%2fadmin", False, ""),
+        ("/", "https://elsewhere/v2/things", False, ""),
+        ("/", "//elsewhere/v2/things", False, ""),
+        (None, "/v2/things?page=2", False, "below='/v2' follows it"),
+        (None, "/api?page=2", False, "below='/api' follows it"),
     ],
 )
-def test_a_link_is_followed_elsewhere_on_the_host_where_the_author_says_so(build, below, link, followed):
+def test_a_link_is_followed_elsewhere_on_the_host_where_the_author_says_so(build, below, link, followed, hint):
     first = build(below=below)
     if not followed:
-        with pytest.raises(AnswerError, match="leads away from (the connection's base URL|below='/(v2)?' on its host)"):
+        with pytest.raises(
+            AnswerError, match="leads away from (the connection's base URL|below='/(v2)?' on its host)"
+        ) as caught:
             build(Page(link=link), after=first, below=below)
+        assert hint == str(caught.value).partition("; paginate with ")[2]
         return
     address = Address("https://host/api/v1")
     request = build(Page(link=link), after=first, below=below)
@@ -335,7 +338,7 @@ def test_a_page_that_goes_into_a_body_without_names_is_an_error(build):
         ({"query": ["a"]}, "query=['a']: write a dict"),
         ({"query": {1: "x"}}, "query: 1 is no name"),
         ({"query": {"": "x"}}, "query: '' is no name"),
-        ({"query": {"a": {"b": 1}}}, "query: a={'b': 1} is no text"),
+        ({"query": {"a": {"b": 1}}}, "query: a={'b': 1} is no text, number or list of them: write JSON as a text"),
         ({"query": {"a": b"x"}}, "query: a=b'x' is no text"),
         ({"query": {"a": len}}, "query: a=<built-in function len> is no text"),
         ({"query": {"a": [{1}]}}, "query: a={1} is no text"),

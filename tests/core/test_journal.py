@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,14 @@ def test_a_reason_is_logged_a_few_times_and_then_only_counted(journal, lines, le
     assert len(lines.texts[0]) < 300
     assert lines.texts[2].endswith("(further ones like it are only counted)")
     assert lines.texts[3].startswith("WARNING Item 10 failed: timeout")
+
+
+@pytest.mark.parametrize(
+    ("fetch", "attempts", "said"), [(True, 4, "4 requests"), (True, 1, "sent once"), (False, 4, "sent 4 times")]
+)
+def test_the_pages_of_an_item_are_requests_of_their_own(journal, lines, letter, fetch, attempts, said):
+    journal.failed(replace(letter(0), attempts=attempts, fetch=fetch))
+    assert f"http_422, {said}: " in lines.texts[0]
 
 
 @pytest.mark.parametrize(("method", "said"), [("POST", 1), ("PATCH", 1), ("PUT", 0), ("GET", 0), ("DELETE", 0)])

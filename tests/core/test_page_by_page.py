@@ -317,6 +317,16 @@ def test_the_last_page_that_is_given_again_and_again_is_no_new_one_in_a_retry_ei
     assert [page_of(seen) for seen in api.seen] == [ended_at]
 
 
+def test_an_api_that_begins_again_past_its_last_page_is_found_out_in_a_retry_as_well(fetch, database, api):
+    stop = stopping(api, database, at=3)
+    with pytest.raises(KilledError):
+        fetch(stop=stop, pages=STYLES["numbers"])
+    api.answer, database.after = lambda seen: page(0, page_of(seen) % 3), lambda call: None
+    with pytest.raises(FailuresError, match="page 4 has the rows of the first one"):
+        fetch(pages=STYLES["numbers"])
+    assert ids(database) == []
+
+
 def test_rows_that_cannot_be_taken_back_are_held_until_the_last_page_has_come(fetch, database, api, monkeypatch):
     monkeypatch.setattr("engine.MemoryLoader.can_remove", False)
     staged = []

@@ -98,6 +98,27 @@ async def test_a_404_to_a_later_page_fails_the_item(api, fetch, cls, page):
     assert (letter.reason, letter.status, rows) == ("http_404", 404, [])
 
 
+@pytest.mark.parametrize(
+    ("pages", "count", "status", "is_said"),
+    [
+        (NumberedPages(), 3, 404, True),
+        (OffsetPages(2), 1, 400, True),
+        (NumberedPages(), 0, 404, False),
+        (NumberedPages(), 3, 403, False),
+        (NumberedPages(pages="pages"), 1, 404, False),
+        (CursorPages("cursor"), 1, 404, True),
+    ],
+)
+async def test_of_a_status_that_may_be_past_the_last_page_it_is_said_how_to_write_that(
+    api, fetch, pages, count, status, is_said
+):
+    api.answer = fails_after(count, status, pages_of(2, 2, 2))
+    letter, _ = await fetch(pages)
+    hint = f"page {count + 1} (where the API ends its pages so, write end_statuses=({status},) into paginate): "
+    assert letter.response_excerpt.startswith(hint) is is_said
+    assert letter.status == status
+
+
 @pytest.mark.parametrize("cls", STYLES)
 @pytest.mark.parametrize("status", [400, 404, 416])
 async def test_a_status_past_the_last_page_is_the_end_where_that_is_said(api, fetch, cls, status):
@@ -291,3 +312,20 @@ async def test_pages_of_which_nothing_is_made_are_not_the_end_of_a_scroll(api, f
     api.answer = lambda seen: web.json_response({"items": [{"n": n} for n in next(chunks, [])], "scroll": "s"})
     outcome, rows = await fetch(CursorPages("scroll"), rows=rows)
     assert (outcome, rows) == (Delivered(7, 6), [1, 3])
+
+
+@pytest.mark.parametrize("pages", [NumberedPages(), NumberedPages(size=2), OffsetPages(2)])
+@pytest.mark.parametrize("count", [2, 3, 5])
+async def test_an_api_that_begins_again_past_its_last_page_fails_the_item(api, fetch, pages, count):
+    """Its rows would be there twice."""
+    good, number = pages_of(*[2] * count), itertools.count()
+
+    def answer(seen):
+        name, step = ("page", 1) if "page" in seen.query else ("offset", 2)
+        seen.query = f"{name}={(next(number) % count) * step + (name == 'page')}"
+        return good(seen)
+
+    api.answer = answer
+    letter, rows = await fetch(pages)
+    assert (letter.reason, rows, len(api.seen)) == ("unreadable_answer", [], count + 1)
+    assert f"page {count + 1} has the rows of the first one" in letter.response_excerpt

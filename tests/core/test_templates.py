@@ -175,3 +175,25 @@ def test_what_is_written_with_doubled_braces_means_what_it_did(text):
         for some in (parts, parse_text("query", text).parts)
     )
     assert now == before
+
+
+@pytest.mark.parametrize(
+    ("text", "depths"),
+    [
+        ('{"of":{id}}', [0]),
+        ('{"of":"{name}"}', [1]),
+        ('{"of":["{name}", {id}, "{name}"]}', [1, 0, 1]),
+        ('["{name}", {id}]', [1, 0]),
+        ('{ user(name: "{name}", id: {id}) { id } }', [1, 0]),
+        ('{"of":"{\\"name\\":\\"{name}\\",\\"id\\":{id}}"}', [2, 0]),
+        ('{"of":"name:\\"{name}\\" or {id}"}', [2, 1]),
+        ('{"of":"C:\\\\","name":"{name}"}', [1]),
+        ('{{"of":"{name}", "id":{id}}}', [1, 0]),
+        ('name:"{name}"', [0]),
+        ('{table}:"{name}"', [0, 0]),
+        ("{id}", [0]),
+    ],
+)
+def test_how_many_quotes_deep_a_column_stands(text, depths):
+    parsed = parse_text("query", text)
+    assert [depth for (_, name), depth in zip(parsed.parts, parsed.depths, strict=True) if name is not None] == depths

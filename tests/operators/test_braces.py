@@ -1,5 +1,7 @@
 """What is a placeholder in a fetch's query and body, and what is text: told before the first request."""
 
+import json
+
 import pytest
 from aiohttp import web
 from task_runner import run_try
@@ -23,6 +25,18 @@ def test_json_and_graphql_are_sent_as_they_stand(hook, places):
     fetch(hook, [{"id": 7}], method="POST", query={"where": '{"where":{"id":{id}}}'}, body=body)
     assert places.seen[0].query == 'where={"where":{"id":7}}'
     assert places.seen[0].json() == {**body, "variables": {"id": 7}, "of": '{"id":7}'}
+
+
+@pytest.mark.parametrize("name", ['Ann "A" Lee', "back\\slash", 'x","admin":"y', "two\nlines", "Žižka"])
+def test_a_quote_in_a_value_does_not_end_the_text_that_it_stands_in(hook, places, name):
+    """Nor does anything else in it change what the JSON, or the document, says."""
+    within = '{"where":{"name":"{name}","of":"{\\"name\\":\\"{name}\\"}"}}'
+    body = {"query": '{ user(name: "{name}") { id } }'}
+    fetch(hook, [{"name": name}], method="POST", query={"where": within}, body=body)
+    where = json.loads(places.seen[0].query.removeprefix("where="))["where"]
+    assert (where["name"], json.loads(where["of"])) == (name, {"name": name})
+    value = places.seen[0].json()["query"].removeprefix("{ user(name: ").removesuffix(") { id } }")
+    assert json.loads(value) == name
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_an_answer_of_nothing_is_no_rows_only_where_that_is_said(places, warehou
     places.answer = lambda seen: web.json_response({"data": {"items": None}})
     state, error = run_try(task(), supervisor)
     assert state == "up_for_retry"
-    assert "and with empty_ok=True that says that there are no rows" in str(error)
+    assert "if that says that there are no rows, write empty_ok=True" in str(error)
     assert run_try(task(empty_ok=True), supervisor, 2) == ("success", None)
 
 

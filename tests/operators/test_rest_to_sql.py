@@ -188,6 +188,7 @@ def test_a_row_that_the_database_refuses_is_a_dead_letter_with_its_words(places,
     state, error = run_try(task, supervisor)
     assert state == "failed"
     assert "0 of 100 items failed and 3 rows were refused (3 row_refused)" in str(error)
+    assert "The last one: 'new row for relation" in str(error)
     assert warehouse.execute(COUNT) == [(197,)]  # both of 50, and "place 100"
     report, letters = supervisor.report, supervisor.data["xcom"]["failed_items"]
     assert (report["delivered"], report["failed"], report["rows_loaded"], report["rows_refused"]) == (100, 0, 197, 3)
