@@ -222,7 +222,7 @@ def test_a_link_that_leads_away_is_not_followed(build, link):
         build(Page(link=link), after=build())
 
 
-@pytest.mark.parametrize("link", ["http://[x", "http://host:port/api/v1/x", "http://host\\@elsewhere/"])
+@pytest.mark.parametrize("link", ["http://[x", "http://host:port/api/v1/x", "http://host\\@elsewhere/", "?q=\udcff"])
 def test_a_link_that_is_no_url_is_an_error(build, link):
     with pytest.raises(AnswerError, match="cannot be read"):
         build(Page(link=link), after=build())

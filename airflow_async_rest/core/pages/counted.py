@@ -1,6 +1,7 @@
 """Pages that are counted: by their number, or by the rows before them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -82,9 +83,11 @@ class NumberedPages(Style):
         return self._page(following) if (answer.count or 0) >= enough else None
 
     def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
-        """Yield the pages after one."""
-        pages = find_number("NumberedPages(pages)", str(self.pages), answer)
-        return map(self._page, range(page.parameters[self.param] + 1, self.first + pages))
+        """Yield the pages after one; none where the answer does not tell, and has a flag that does."""
+        with suppress(AnswerError):
+            pages = find_number("NumberedPages(pages)", str(self.pages), answer)
+            return map(self._page, range(page.parameters[self.param] + 1, self.first + pages))
+        return iter(())
 
     def _page(self, number: int) -> Page:
         size = {} if self.size is None else {self.size_param: self.size}
@@ -166,12 +169,12 @@ class OffsetPages(Style):
         return offset < total
 
     def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
-        """Yield the pages after one, if each has as many rows as that one."""
-        count, total = answer.count or 0, str(find("OffsetPages(total)", str(self.total), answer))
-        if not count or total.endswith("/*"):
-            return iter(())
-        end = find_number("OffsetPages(total)", str(self.total), answer)
-        return map(self._page, range(page.parameters[self.param] + count, end, count))
+        """Yield the pages after one, if each has as many rows as that one; none where the answer does not tell."""
+        if count := answer.count:
+            with suppress(AnswerError):
+                end = find_number("OffsetPages(total)", str(self.total), answer)
+                return map(self._page, range(page.parameters[self.param] + count, end, count))
+        return iter(())
 
     def _page(self, offset: int) -> Page:
         return Page({self.param: offset, self.limit_param: self.limit}, self.into)
