@@ -58,7 +58,7 @@ def parse_content_type(header: str) -> tuple[str, str]:
     """Return type and charset. For a stranger's header the standard library's parser of mail is the right one."""
     message = Message()
     message["Content-Type"] = header
-    return message.get_content_type() if header else "", message.get_content_charset("utf-8")
+    return message.get_content_type() if header else "", message.get_content_charset() or "utf-8"
 
 
 def check_content_encoding(headers: Mapping[str, str], what: str) -> None:

@@ -181,5 +181,6 @@ def _alone(argument: str, text: str, brace: str) -> ConfigurationError:
 def _either(argument: str, text: str, name: str) -> ConfigurationError:
     return ConfigurationError(
         f"{argument}={text!r}: {{{name}}} right after a name or a ')' may be a selection of GraphQL or a column: write "
-        f"the selection as {{ {name} }} or {{{{{name}}}}}; for the column, double all other braces."
+        f"the selection as {{ {name} }} or {{{{{name}}}}}; for the column, double all other braces; "
+        "where there are none, make the whole text a column."
     )

@@ -332,6 +332,7 @@ def test_a_page_that_goes_into_a_body_without_names_is_an_error(build):
         (search(body={"a": [len]}), "within it is a function: write one that makes the whole, body=lambda item:"),
         (search(body={"a": ["{x!r}"]}), "body='{x!r}'"),
         ({"query": {"a": "{users{id}}"}}, "query='{users{id}}': {id} right after a name"),
+        ({"query": {"a": "query{id}"}}, "double all other braces; where there are none, make the whole text a column."),
         (search(body={"a": [{"b": "{ user(id: 7){id} }"}]}), "write the selection as { id } or {{id}}"),
     ],
 )
