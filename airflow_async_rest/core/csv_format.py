@@ -2,11 +2,10 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from airflow_async_rest.core.charsets import decode_text
 from airflow_async_rest.core.errors import ConfigurationError
@@ -106,7 +105,7 @@ def _check_no_other(text: str) -> None:
 
 def _is_json(text: str) -> bool:
     try:
-        orjson.loads(text)
+        json.loads(text)
     except ValueError:
         return False
     return True
