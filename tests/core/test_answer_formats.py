@@ -97,8 +97,8 @@ def test_json_shows_its_encoding_by_its_zeros(kind, text, encoding):
     assert read(text.encode(encoding), None, kind) == TWO
 
 
-@pytest.mark.parametrize("charset", ["binary", "utf8mb4", "klingon"])
-def test_a_charset_that_nobody_knows_says_nothing_of_json(charset):
+@pytest.mark.parametrize("charset", ["binary", "utf8mb4", "klingon", "utf-16", "utf-16le", "utf-32", "utf-8-sig", ""])
+def test_a_charset_that_nobody_knows_or_that_json_shows_it_is_not_says_nothing_of_it(charset):
     assert read(AS_JSON.encode(), None, f"{JSON}; charset={charset}") == TWO
 
 
