@@ -86,6 +86,25 @@ def test_a_cursor_is_given_back(payload, cursor, into):
     assert pages.after(pages.begin(), answer(payload)) == (None if cursor is None else Page({"after": cursor}, into))
 
 
+@pytest.mark.parametrize(
+    ("value", "cursor"),
+    [
+        *[({"next": nothing}, None) for nothing in (None, "", False, [], {})],
+        ({}, None),
+        ({"next": 0}, "0"),
+        ({"next": ["a", 1]}, '["a",1]'),
+        ({"next": "b"}, "b"),
+    ],
+)
+def test_a_cursor_that_is_made_a_text_ends_where_there_is_none(value, cursor):
+    made = CursorPages("to_string(meta.next)").after(Page(), answer({"meta": value}))
+    assert made == (None if cursor is None else Page({"cursor": cursor}))
+
+
+def test_a_text_that_the_api_gives_as_a_cursor_is_one_whatever_it_says():
+    assert CursorPages("next").after(Page(), answer({"next": "null"})) == Page({"cursor": "null"})
+
+
 @pytest.mark.parametrize("cursor", [["a", 1], {"id": 7}])
 def test_a_cursor_of_several_values_belongs_into_the_body(cursor):
     pages = CursorPages("next", "after", into="body")
