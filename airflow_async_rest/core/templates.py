@@ -16,6 +16,7 @@ _OPERATION = re.compile(
     r"\s*(?:(?:query|mutation|subscription)\b(?:\s+\w+)?|fragment\s+\w+\s+on\s+\w+)\s*(?:[(@][^{}]*)?\{"
 )
 _BRACKETS = re.compile(r"[\[\]{},\s]*")
+_LIST_WITH_EMPTY_OBJECT = re.compile(r"\s*\[(?:.*[\[,])?\s*\{\s*\}\s*[\],]", re.DOTALL)
 # What str.format reads and neither JSON nor GraphQL has: an attribute, an element, a conversion, a format.
 _FORMAT = re.compile(r"\s*\w+\s*(?:\.\w|!|\[|:\s*[<>^=%.])")
 _DOUBLED = " Braces that are text may all be doubled: {{ and }}."
@@ -120,7 +121,9 @@ def _is_document(text: str, braces: list[_Brace]) -> bool:
     if singles or any(_JSON_MEMBER.match(brace.content) for brace in braces if brace.content):
         return True
     has_doubles = any(brace.content is None for brace in braces)
-    return not has_doubles and bool(_OPERATION.match(text) or _BRACKETS.fullmatch(text))
+    return not has_doubles and any(
+        (_OPERATION.match(text), _BRACKETS.fullmatch(text), _LIST_WITH_EMPTY_OBJECT.match(text))
+    )
 
 
 def _is_placeholder(argument: str, text: str, brace: _Brace, *, is_document: bool) -> bool:
