@@ -234,6 +234,11 @@ def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
         (lambda: OffsetPages(limit=None), "OffsetPages(limit) is None"),
         (lambda: OffsetPages(limit=True), "OffsetPages(limit) is True"),
         (lambda: OffsetPages(limit_param=""), "OffsetPages(limit_param='')"),
+        (
+            lambda: OffsetPages(param="n", limit_param="n"),
+            "OffsetPages(param='n', limit_param='n'): one parameter cannot be both; write the name of each.",
+        ),
+        (lambda: NumberedPages(param="per_page", size=5), "NumberedPages(param='per_page', size_param='per_page')"),
         (lambda: OffsetPages(total="."), "OffsetPages(total): '.' is no path"),
         (lambda: OffsetPages(until=None), "OffsetPages(until=None)"),
         (lambda: LinkPages(more=""), "LinkPages(more): '' is no path"),

@@ -47,6 +47,7 @@ class NumberedPages(Style):
             raise ConfigurationError(f"NumberedPages(first={self.first!r}): write 1 or 0.")
         if self.size is not None:
             _check_size("NumberedPages(size)", self.size)
+            _check_differ("NumberedPages", param=self.param, size_param=self.size_param)
         _check_until("NumberedPages", self.until, self.size)
         if self.pages is not None:
             check_path("NumberedPages(pages)", self.pages)
@@ -122,6 +123,7 @@ class OffsetPages(Style):
         super().__post_init__()
         check_names("OffsetPages", into=self.into, param=self.param, limit_param=self.limit_param)
         _check_size("OffsetPages(limit)", self.limit)
+        _check_differ("OffsetPages", param=self.param, limit_param=self.limit_param)
         _check_until("OffsetPages", self.until, self.limit)
         if self.total is not None:
             check_path("OffsetPages(total)", self.total)
@@ -194,6 +196,12 @@ def _check_concurrent(style: str, concurrent: Any, **how_many: str | None) -> No
 def _check_size(argument: str, size: Any) -> None:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ConfigurationError(f"{argument} is {size!r}: write a whole number from 1 up.")
+
+
+def _check_differ(style: str, **names: str) -> None:
+    if len(set(names.values())) < len(names):
+        both = ", ".join(f"{argument}={name!r}" for argument, name in names.items())
+        raise ConfigurationError(f"{style}({both}): one parameter cannot be both; write the name of each.")
 
 
 def _check_until(style: str, until: Any, size: int | None) -> None:
