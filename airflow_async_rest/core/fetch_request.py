@@ -113,7 +113,7 @@ class FetchRequestBuilder:
         """Give path and query of a link: on the connection's own host, whatever scheme and port it names."""
         try:
             link.encode()  # what UTF-8 cannot carry would be left out of it
-            target = self._address.url(path).join(URL(link))
+            target = self._address.url(path).join(URL(link.strip()))
         except ValueError as error:
             raise AnswerError(f"the link to the next page cannot be read ({error}): {link!a}") from error
         relative = self._address.relative(target, self._below)

@@ -25,6 +25,8 @@ def test_one_page_is_all():
         ((), None),
         (('</x?page=2>; rel="next"',), "/x?page=2"),
         (("</x?page=2>; rel=next",), "/x?page=2"),
+        (("</1>; rel='prev', </3>; rel='last next'",), "/3"),
+        (("</1>; title='rel=next'; rel='nextish'",), None),
         (("</x?page=2> ;REL = Next",), "/x?page=2"),
         (('</x?a=1,2;b>; rel="next"',), "/x?a=1,2;b"),
         (('</1>; rel="first", </3>; rel="next"; title="a", </9>; rel="last"',), "/3"),

@@ -11,7 +11,7 @@ from airflow_async_rest.core.pages.style import Style, check_path, find
 from airflow_async_rest.core.paths import MISSING
 
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
-_NEXT = re.compile(r""";\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
+_NEXT = re.compile(r""";\s*rel\s*=\s*(?:(["'])(?:[^"']*\s)?next(?:\s[^"']*)?\1|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
 _PATH = re.compile(r"/(?:[^/?#\s\\\x00-\x1f%][^?#\s\\\x00-\x1f%]*)?")
 
 
