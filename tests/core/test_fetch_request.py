@@ -193,7 +193,7 @@ LINKS = [
     ("/api/v1/x%2Fy?c=a%3D%3D#f", "x%2Fy?c=a%3D%3D"),
     ("/api/v1/a/../b", "b?"),
     ("?page=2", "things/7?page=2"),
-    (" ?page=2\n", "things/7?page=2"),
+    (" ?page=2 ", "things/7?page=2"),
     ("8?page=2", "things/8?page=2"),
     ("../others", "others?"),
     ("/api/v1/č", "%C4%8D?"),
