@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from threading import Lock
 from types import SimpleNamespace
 
 import pytest
@@ -220,5 +221,7 @@ def test_one_that_is_made_of_ours_counts_and_goes_by_rows_as_it_does():
 def test_a_job_is_the_same_in_another_process_and_with_other_ends():
     assert style_parts(Numbers()) == style_parts(Numbers()) == ["Numbers", {}]
     assert style_parts(CursorsInTheBody()) != style_parts(CursorsInTheBody("after"))
+    lock = Lock()  # which cannot be copied
+    assert style_parts(CursorsInTheBody(lock)) == ["CursorsInTheBody", {"name": lock}]
     assert style_parts(LinkPages()) == style_parts(LinkPages(end_statuses=(404,))) == ["LinkPages", {"path": None}]
     assert len({str(style_parts(LinkPages(**of))) for of in ({}, {"keep": ("a",)}, {"below": "/"}, {"more": "m"})}) == 4

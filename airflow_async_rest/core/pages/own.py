@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -44,11 +44,12 @@ def style_parts(paginate: PageStyle | None) -> list[Any] | None:
     """
     if paginate is None:
         return None
-    fields: dict[str, Any] = asdict(paginate) if is_dataclass(paginate) and not isinstance(paginate, type) else {}
-    unset = {name for name in ("more", "keep", "below") if not fields.get(name)}
+    names = [field.name for field in fields(paginate)] if is_dataclass(paginate) else []
+    values = {name: getattr(paginate, name) for name in names}
+    unset = {name for name in ("more", "keep", "below") if not values.get(name)}
     return [
         type(paginate).__name__,
-        {k: v for k, v in fields.items() if k not in {"end_statuses", "concurrent", *unset}},
+        {k: v for k, v in values.items() if k not in {"end_statuses", "concurrent", *unset}},
     ]
 
 
