@@ -44,8 +44,9 @@ def style_parts(paginate: PageStyle | None) -> list[Any] | None:
     """
     if paginate is None:
         return None
-    names = [field.name for field in fields(paginate)] if is_dataclass(paginate) else []
-    values = {name: getattr(paginate, name) for name in names}
+    values: dict[str, Any] = {}
+    if is_dataclass(paginate) and not isinstance(paginate, type):
+        values = {field.name: getattr(paginate, field.name) for field in fields(paginate)}
     unset = {name for name in ("more", "keep", "below") if not values.get(name)}
     return [
         type(paginate).__name__,
