@@ -108,12 +108,17 @@ class FetchedChunks:
         (``method``, ``path``, ``query``, ``payload``) and the beginning of the answer, as
         :func:`~airflow_async_rest.read_dead_letters` yields it.
 
-        :raises AirflowException: when they cannot be read.
+        :raises AirflowException: when they cannot be read, or are not all there because they could not be written.
         """
         if self._failed is None and self.report is not None:
             with airflow_errors():
                 folders = [open_folder(uri)] if (uri := self.report["dead_letters"]) else []
             by_index = {letter["index"]: letter for letter in (*self._end.sample, *iter_letters(folders))}
+            if len(by_index) < (failed := self.report["failed"]):
+                raise AirflowException(
+                    f"of {failed} failed items {len(by_index)} can be read: the dead letters of the others could not "
+                    f"be written to {uri}; give another folder as dead_letter_path"
+                )
             self._failed = [by_index[index] for index in sorted(by_index)]
         return self._failed or []
 

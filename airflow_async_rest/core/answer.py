@@ -138,7 +138,8 @@ def unpack_file(response: Response, bound: int) -> Response:
         raise AnswerError(f"{error}; it is a .gz file") from error
     except zlib.error as error:
         raise AnswerError(
-            f"the answer, of {len(response.body)} bytes, is no .gz file that can be unpacked, as its content type says"
+            f"the answer, of {len(response.body)} bytes, is no .gz file that can be unpacked, as its beginning, or its "
+            "content type, says"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airflow_async_rest.core.pages import Page
@@ -31,8 +31,8 @@ class Bookmark:
 
     def to_json(self) -> dict[str, Any] | None:
         """Return it as a checkpoint keeps it; None when JSON does not keep what the page is asked for by."""
-        value = asdict(self)
         try:
+            value = asdict(replace(self, page=replace(self.page, parameters=dict(self.page.parameters))))
             return value if json.loads(json.dumps(value)) == value else None
         except (TypeError, ValueError):
             return None

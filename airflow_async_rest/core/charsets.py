@@ -41,7 +41,7 @@ def json_as_utf8(body: bytes, charset: str = "utf-8") -> bytes:
     """Return JSON in UTF-8, without a mark.
 
     A charset that nobody knows says nothing: JSON's own standard has none (RFC 8259, section 11), so it is UTF-8, and
-    else UTF-16 or UTF-32, which show by where their zeros are.
+    else UTF-16 or UTF-32, which show by where their zeros are; without any it is neither, whatever its charset says.
 
     :raises ValueError: when it is not what its charset says.
     """
@@ -50,7 +50,7 @@ def json_as_utf8(body: bytes, charset: str = "utf-8") -> bytes:
     except LookupError:
         found = "utf-8"
     detected = json.detect_encoding(body)
-    if found == detected == "utf-8":
+    if detected == "utf-8" and found.startswith(("utf-8", *_NO_BYTE_ORDER)):
         return body
     return decode_text(body, found if detected == "utf-8" else detected).encode()
 

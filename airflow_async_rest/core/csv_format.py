@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,7 @@ class Csv:
         :raises csv.Error: when its quotes do not end.
         """
         text = decode_text(body, self.charset or charset)
+        _check_no_other(text)
         delimiter = self.delimiter
         if said := _SAYS_DELIMITER.match(text):
             text, delimiter = text[said.end() :], delimiter or said[1]
@@ -87,6 +89,26 @@ class Csv:
                 f"the name of a column has {found!r} in it: write answer_format=Csv(delimiter={found!r}) where that "
                 "separates fields, and Csv(delimiter=',') where a comma does"
             )
+
+
+def _check_no_other(text: str) -> None:
+    """Check that a text is no other format: of one line, it would pass for names of columns, and no rows.
+
+    :raises ValueError: when it is.
+    """
+    stripped = text.strip()
+    if stripped.startswith("<") and stripped.endswith(">"):
+        raise ValueError("it is HTML or XML")
+    if stripped.startswith(("{", "[")) and (_is_json(stripped) or _is_json(stripped.splitlines()[0])):
+        raise ValueError("it is JSON")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_names(names: list[str]) -> None:

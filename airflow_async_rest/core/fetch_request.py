@@ -113,9 +113,10 @@ class FetchRequestBuilder:
     def _follow(self, link: str, path: str) -> tuple[str, str]:
         """Give path and query of a link: on the connection's own host, whatever scheme and port it names."""
         try:
-            target = self._address.url(path).join(URL(link))
+            link.encode()  # what UTF-8 cannot carry would be left out of it
+            target = self._address.url(path).join(URL(link.strip()))
         except ValueError as error:
-            raise AnswerError(f"the link to the next page cannot be read ({error}): {link!r}") from error
+            raise AnswerError(f"the link to the next page cannot be read ({error}): {link!a}") from error
         relative = self._address.relative(target, self._below)
         if relative is None or ".." in target.path.split("/"):  # decoded: a server may take %2F for a slash
             place = "the connection's base URL" if self._below is None else f"below={self._below!r} on its host"

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow_async_rest.core.adaptive import Places
@@ -16,7 +15,7 @@ from airflow_async_rest.core.fetch_request import FetchRequestBuilder
 from airflow_async_rest.core.loading import MOST_ROWS_OF_AN_ITEM
 from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
 from airflow_async_rest.core.pages import Page, Pages
-from airflow_async_rest.core.pages_ahead import PagesAhead
+from airflow_async_rest.core.pages_ahead import PagesAhead, room_ahead
 from airflow_async_rest.core.response import UNAUTHORIZED
 from airflow_async_rest.core.unfound_paths import UnfoundPaths
 
@@ -84,6 +83,7 @@ class Fetching:
         self._plan = plan
         self._exchange = exchange
         self._places = places
+        self._room = room_ahead(places)
 
     async def fetch(self, item: Item, bookmark: Bookmark | None = None, keep: Keep | None = None) -> Fetched:
         """Fetch the pages of one item.
@@ -95,7 +95,7 @@ class Fetching:
         """
         if item.settled is not None:
             return Fetched(item.settled, [])
-        ahead = PagesAhead(self._exchange.settle, self._places)
+        ahead = PagesAhead(self._exchange.settle, self._places, self._room)
         try:
             return await self._walk(item, bookmark, keep, ahead)
         finally:
@@ -242,8 +242,8 @@ class _Walk:
         return self._ahead(answered, answer, path) if is_concurrent else iter(())
 
     def _ahead(self, page: Page, answer: Answer, path: str) -> Iterator[Request]:
-        pages = islice(self._plan.pages.ahead(page, answer), self._plan.max_pages - self.count)
-        return (self._plan.builder.build(self._item, following, path) for following in pages)
+        numbered = zip(range(self.count, self._plan.max_pages), self._plan.pages.ahead(page, answer), strict=False)
+        return (self._plan.builder.build(self._item, following, path) for _, following in numbered)
 
     def _is_end(self, answer: Answer, given: str, *, leads_here: bool) -> bool:
         """Tell a page that is none: it has no new rows, and nothing else that is new.

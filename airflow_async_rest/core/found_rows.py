@@ -89,7 +89,8 @@ class RowFinder:
                     f"a row of the answer is {response.excerpt(row)!r}, which is no object: a function as rows can "
                     "make one of it"
                 )
-        return FoundRows(rows, len(given), given) if self.counts else FoundRows(rows, None, payload)
+        # A function may have taken rows out of the payload.
+        return FoundRows(rows, len(given), given) if self.counts else FoundRows(rows, None, response.body)
 
     def _list_at(self, argument: str, path: JsonPath | None, response: Response, payload: Any) -> list[Any]:
         found = payload if path is None else path.find(payload)

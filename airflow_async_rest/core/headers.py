@@ -21,7 +21,7 @@ _OF_THE_MESSAGE: Mapping[str, tuple[str, ...]] = {
     "connection": ("close", "keep-alive"),
 }
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
-_NEXT = re.compile(r""";\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
+_NEXT = re.compile(r""";\s*rel\s*=\s*(?:(["'])(?:[^"']*\s)?next(?:\s[^"']*)?\1|next(?=\s*[;,]|\s*$))""", re.IGNORECASE)
 _PACKED = frozenset({"gzip", "x-gzip", "deflate", "br", "compress", "x-compress", "zstd"})
 
 
@@ -60,7 +60,7 @@ def parse_content_type(header: str) -> tuple[str, str]:
     """Return type and charset. For a stranger's header the standard library's parser of mail is the right one."""
     message = Message()
     message["Content-Type"] = header
-    return message.get_content_type() if header else "", message.get_content_charset("utf-8")
+    return message.get_content_type() if header else "", message.get_content_charset() or "utf-8"
 
 
 def check_content_encoding(headers: Mapping[str, str], what: str) -> None:

@@ -190,7 +190,8 @@ class RowSource:
             if meant := next((text for text in texts if text in row), None):
                 raise ConfigurationError(
                     f"{argument} has {meant!r} in braces that are text there, and the rows have such a column: write "
-                    f"{{{{{meant}}}}} for the text; for the column {{{meant}}}, and double the braces around it."
+                    f"{{{{{meant}}}}} for the text; for the column {{{meant}}}, and double the braces around it; "
+                    "where there are none, make the whole text a column."
                 )
 
     def _make(self, first: int, chunk: Sequence[Row]) -> list[Item]:

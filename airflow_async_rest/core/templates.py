@@ -17,6 +17,7 @@ _OPERATION = re.compile(
 )
 _QUOTE = re.compile(r'(\\*)"')
 _BRACKETS = re.compile(r"[\[\]{},\s]*")
+_LIST_WITH_EMPTY_OBJECT = re.compile(r"\s*\[(?:.*[\[,])?\s*\{\s*\}\s*[\],]", re.DOTALL)
 # What str.format reads and neither JSON nor GraphQL has: an attribute, an element, a conversion, a format.
 _FORMAT = re.compile(r"\s*\w+\s*(?:\.\w|!|\[|:\s*[<>^=%.])")
 _DOUBLED = " Braces that are text may all be doubled: {{ and }}."
@@ -128,7 +129,9 @@ def _is_document(text: str, braces: list[_Brace]) -> bool:
     if singles or any(_JSON_MEMBER.match(brace.content) for brace in braces if brace.content):
         return True
     has_doubles = any(brace.content is None for brace in braces)
-    return not has_doubles and bool(_OPERATION.match(text) or _BRACKETS.fullmatch(text))
+    return not has_doubles and any(
+        (_OPERATION.match(text), _BRACKETS.fullmatch(text), _LIST_WITH_EMPTY_OBJECT.match(text))
+    )
 
 
 def _is_placeholder(argument: str, text: str, brace: _Brace, *, is_document: bool) -> bool:
@@ -204,5 +207,6 @@ def _alone(argument: str, text: str, brace: str) -> ConfigurationError:
 def _either(argument: str, text: str, name: str) -> ConfigurationError:
     return ConfigurationError(
         f"{argument}={text!r}: {{{name}}} right after a name or a ')' may be a selection of GraphQL or a column: write "
-        f"the selection as {{ {name} }} or {{{{{name}}}}}; for the column, double all other braces."
+        f"the selection as {{ {name} }} or {{{{{name}}}}}; for the column, double all other braces; "
+        "where there are none, make the whole text a column."
     )

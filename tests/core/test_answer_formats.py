@@ -97,8 +97,8 @@ def test_json_shows_its_encoding_by_its_zeros(kind, text, encoding):
     assert read(text.encode(encoding), None, kind) == TWO
 
 
-@pytest.mark.parametrize("charset", ["binary", "utf8mb4", "klingon"])
-def test_a_charset_that_nobody_knows_says_nothing_of_json(charset):
+@pytest.mark.parametrize("charset", ["binary", "utf8mb4", "klingon", "utf-16", "utf-16le", "utf-32", "utf-8-sig", ""])
+def test_a_charset_that_nobody_knows_or_that_json_shows_it_is_not_says_nothing_of_it(charset):
     assert read(AS_JSON.encode(), None, f"{JSON}; charset={charset}") == TWO
 
 
@@ -248,11 +248,29 @@ def test_what_separates_fields_is_never_guessed(answer_format, delimiter, header
         (b'a,b\n"1"2,3\n', "expected after"),
         (b"a,b\n1,2\n3\n", "line 3 has 1 fields, and the first one 2"),
         (b"a,b\n1,2,3\n", "line 2 has 3 fields, and the first one 2"),
+        (b'{"error": "no such export", "code": 7}', "cannot be read as CSV: it is JSON"),
+        (b'\xef\xbb\xbf{"error":"x"}', "it is JSON"),
+        (b'\n{\n  "error": "x"\n}\n', "it is JSON"),
+        (b'[{"a":1}]', "it is JSON"),
+        (b'{"a":1}\n{"a":2}\n', "it is JSON"),
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>\n", "cannot be read as CSV: it is HTML or XML"),
+        (b"<error>x</error>", "it is HTML or XML"),
     ],
 )
 def test_csv_that_is_none_is_an_error(body, words):
     with pytest.raises(AnswerError, match=words):
         read(body, "csv")
+
+
+@pytest.mark.parametrize("header", ["[id]", "{id}", "<id>", "[1", "[", '"{}"', "{}a"])
+def test_names_of_columns_may_have_brackets(header):
+    assert read(f"{header},b\n1,2\n".encode(), "csv") == [{header.strip('"'): "1", "b": "2"}]
+
+
+def test_a_content_type_with_an_empty_charset_names_none():
+    assert read(b"[]", "json", "text/plain; charset=") == []
+    assert read(b"a\n1\n", "csv", 'text/csv; charset=""') == [{"a": "1"}]
+    assert read("ž".encode(), "text", "text/plain; charset=") == [{"text": "ž"}]
 
 
 def by_name(body):

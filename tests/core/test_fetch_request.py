@@ -193,6 +193,7 @@ LINKS = [
     ("/api/v1/x%2Fy?c=a%3D%3D#f", "x%2Fy?c=a%3D%3D"),
     ("/api/v1/a/../b", "b?"),
     ("?page=2", "things/7?page=2"),
+    (" ?page=2 ", "things/7?page=2"),
     ("8?page=2", "things/8?page=2"),
     ("../others", "others?"),
     ("/api/v1/č", "%C4%8D?"),
@@ -222,7 +223,7 @@ def test_a_link_that_leads_away_is_not_followed(build, link):
         build(Page(link=link), after=build())
 
 
-@pytest.mark.parametrize("link", ["http://[x", "http://host:port/api/v1/x", "http://host\\@elsewhere/"])
+@pytest.mark.parametrize("link", ["http://[x", "http://host:port/api/v1/x", "http://host\\@elsewhere/", "?q=\udcff"])
 def test_a_link_that_is_no_url_is_an_error(build, link):
     with pytest.raises(AnswerError, match="cannot be read"):
         build(Page(link=link), after=build())
@@ -350,6 +351,7 @@ def test_a_page_that_goes_into_a_body_without_names_is_an_error(build):
         (search(body={"a": [len]}), "within it is a function: write one that makes the whole, body=lambda item:"),
         (search(body={"a": ["{x!r}"]}), "body='{x!r}'"),
         ({"query": {"a": "{users{id}}"}}, "query='{users{id}}': {id} right after a name"),
+        ({"query": {"a": "query{id}"}}, "double all other braces; where there are none, make the whole text a column."),
         (search(body={"a": [{"b": "{ user(id: 7){id} }"}]}), "write the selection as { id } or {{id}}"),
     ],
 )

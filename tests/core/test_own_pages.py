@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from threading import Lock
 from types import SimpleNamespace
 
 import pytest
@@ -141,6 +142,12 @@ async def test_pages_of_a_get_have_no_body(api, fetch):
         (Page({1: 2}), "has parameters that are no dict of names"),
         (Page({"day": date(2026, 3, 1)}), "has a parameter that JSON does not have (Object of type date"),
         (Page({"n": float("nan")}), "has a parameter that JSON does not have"),
+        (Page({"q": "\ud800"}), "has a parameter that JSON does not have ('utf-8' codec can't encode character"),
+        (Page({"\ud800": 1}), "has a parameter that JSON does not have"),
+        (Page({"q": None}), "has q=None for the query: write a text or a number, or leave it out"),
+        (Page({"page": 2, "q": ""}), "has q='' for the query"),
+        (Page({"q": [1]}), "has q=[1] for the query"),
+        (Page({"q": {"a": 1}}), "has q={'a': 1} for the query"),
         (Page({}, "header"), "has into='header': write 'query' or 'body'"),
         (Page(link=5), "has link=5: write a URL, or leave it out"),
         (Page(link=""), "has link=''"),
@@ -214,5 +221,7 @@ def test_one_that_is_made_of_ours_counts_and_goes_by_rows_as_it_does():
 def test_a_job_is_the_same_in_another_process_and_with_other_ends():
     assert style_parts(Numbers()) == style_parts(Numbers()) == ["Numbers", {}]
     assert style_parts(CursorsInTheBody()) != style_parts(CursorsInTheBody("after"))
+    lock = Lock()  # which cannot be copied
+    assert style_parts(CursorsInTheBody(lock)) == ["CursorsInTheBody", {"name": lock}]
     assert style_parts(LinkPages()) == style_parts(LinkPages(end_statuses=(404,))) == ["LinkPages", {"path": None}]
     assert len({str(style_parts(LinkPages(**of))) for of in ({}, {"keep": ("a",)}, {"below": "/"}, {"more": "m"})}) == 4

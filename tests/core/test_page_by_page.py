@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 from itertools import count
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -14,7 +15,7 @@ from airflow_async_rest.core.client import ClientSettings
 from airflow_async_rest.core.dead_letters import DeadLetterFolder
 from airflow_async_rest.core.errors import FailuresError, KilledError, LoadError
 from airflow_async_rest.core.loading import item_of
-from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages
+from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, Page, page_style
 from airflow_async_rest.core.pipeline import StopSwitch
 
 PAGES, SIZE = 8, 5
@@ -140,6 +141,29 @@ def test_a_retry_goes_on_at_the_page_where_the_try_before_ended(fetch, database,
         0,
         PAGES + 1 + (style in {"numbers", "offsets"}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "goes_on"),
+    [(dict, True), (MappingProxyType, True), (lambda parameters: parameters | {"of": (1, 2)}, False)],
+)
+def test_a_page_of_an_authors_style_is_kept_as_far_as_json_has_it(fetch, database, api, kind, goes_on):
+    def number(number):
+        return Page(kind({"page": number}), "body")
+
+    style = page_style(
+        SimpleNamespace(
+            begin=lambda: number(1),
+            after=lambda page, answer: number(page.parameters["page"] + 1) if "next" in answer.payload else None,
+        )
+    )
+    with pytest.raises(KilledError):
+        fetch(pages=style, method="POST", stop=stopping(api, database, at=5))
+    api.reset()
+    api.answer, database.after = answering(), lambda call: None
+    fetch(pages=style, method="POST")
+    assert ids(database) == expected(0)
+    assert page_of(api.seen[0]) == (5 if goes_on else 0)
 
 
 def test_several_items_go_on_each_at_its_own_page(fetch, database, api):

@@ -71,6 +71,13 @@ async def test_pages_go_by_the_rows_of_the_api(api, fetch, pages, rows, expected
     assert len(api.seen) in {6, 7}
 
 
+async def test_a_function_may_take_the_rows_out_of_what_it_is_given(api, fetch):
+    """What is left of the pages is the same, and they are not."""
+    api.answer = lambda seen: web.json_response({"items": [{"n": int(seen.query.removeprefix("page="))}], "pages": 3})
+    fetched = await fetch(NumberedPages(pages="pages"), rows=lambda payload, item: payload.pop("items"))
+    assert fetched == (Delivered(7, 3), [1, 2, 3])
+
+
 @pytest.mark.parametrize("rows", [exploded, "items[?n > `7`]", "items[*]"])
 @pytest.mark.parametrize("pages", [NumberedPages(), OffsetPages(), OffsetPages(total="total")])
 async def test_a_style_that_counts_refuses_rows_that_it_cannot_count(fetch, pages, rows):

@@ -25,6 +25,8 @@ def test_one_page_is_all():
         ((), None),
         (('</x?page=2>; rel="next"',), "/x?page=2"),
         (("</x?page=2>; rel=next",), "/x?page=2"),
+        (("</1>; rel='prev', </3>; rel='last next'",), "/3"),
+        (("</1>; title='rel=next'; rel='nextish'",), None),
         (("</x?page=2> ;REL = Next",), "/x?page=2"),
         (('</x?a=1,2;b>; rel="next"',), "/x?a=1,2;b"),
         (('</1>; rel="first", </3>; rel="next"; title="a", </9>; rel="last"',), "/3"),
@@ -84,6 +86,25 @@ def test_a_cursor_is_given_back(payload, cursor, into):
     pages = CursorPages("meta.next", "after", into=into)
     assert pages.begin() == Page(into=into)
     assert pages.after(pages.begin(), answer(payload)) == (None if cursor is None else Page({"after": cursor}, into))
+
+
+@pytest.mark.parametrize(
+    ("value", "cursor"),
+    [
+        *[({"next": nothing}, None) for nothing in (None, "", False, [], {})],
+        ({}, None),
+        ({"next": 0}, "0"),
+        ({"next": ["a", 1]}, '["a",1]'),
+        ({"next": "b"}, "b"),
+    ],
+)
+def test_a_cursor_that_is_made_a_text_ends_where_there_is_none(value, cursor):
+    made = CursorPages("to_string(meta.next)").after(Page(), answer({"meta": value}))
+    assert made == (None if cursor is None else Page({"cursor": cursor}))
+
+
+def test_a_text_that_the_api_gives_as_a_cursor_is_one_whatever_it_says():
+    assert CursorPages("next").after(Page(), answer({"next": "null"})) == Page({"cursor": "null"})
 
 
 @pytest.mark.parametrize("cursor", [["a", 1], {"id": 7}])
@@ -215,6 +236,11 @@ def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
         (lambda: OffsetPages(limit=None), "OffsetPages(limit) is None"),
         (lambda: OffsetPages(limit=True), "OffsetPages(limit) is True"),
         (lambda: OffsetPages(limit_param=""), "OffsetPages(limit_param='')"),
+        (
+            lambda: OffsetPages(param="n", limit_param="n"),
+            "OffsetPages(param='n', limit_param='n'): one parameter cannot be both; write the name of each.",
+        ),
+        (lambda: NumberedPages(param="per_page", size=5), "NumberedPages(param='per_page', size_param='per_page')"),
         (lambda: OffsetPages(total="."), "OffsetPages(total): '.' is no path"),
         (lambda: OffsetPages(until=None), "OffsetPages(until=None)"),
         (lambda: LinkPages(more=""), "LinkPages(more): '' is no path"),

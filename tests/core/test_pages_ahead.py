@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import json
 from itertools import count
 
 import pytest
@@ -15,7 +16,7 @@ from airflow_async_rest.core.errors import AnswerError, ConfigurationError, Fail
 from airflow_async_rest.core.loading import item_of
 from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.pages import NumberedPages, OffsetPages, Page
-from airflow_async_rest.core.pages_ahead import PagesAhead
+from airflow_async_rest.core.pages_ahead import PagesAhead, room_ahead
 from airflow_async_rest.core.pipeline import StopSwitch
 
 PAGES, SIZE = 40, 5
@@ -87,13 +88,16 @@ def ids(database):
 
 
 class Together:
-    """Answers all but the first request when so many are in flight, so that fewer would wait for ever."""
+    """Answers all pages but the first when so many are in flight, so that fewer would wait for ever.
 
-    def __init__(self, api, many, **answers):
-        self.api, self.many, self.answers, self.together = api, many, answers, asyncio.Event()
+    :param first: the row with which the first one begins.
+    """
+
+    def __init__(self, api, many, first=0, **answers):
+        self.api, self.many, self.first, self.answers, self.together = api, many, first, answers, asyncio.Event()
 
     async def __call__(self, seen):
-        if seen is not self.api.seen[0]:
+        if first_row(seen) != self.first:
             if self.api.in_flight >= self.many:
                 self.together.set()
             async with asyncio.timeout(30):
@@ -231,7 +235,8 @@ def test_a_stop_in_the_middle_keeps_what_came_in_order_and_the_retry_goes_on_the
     staged = len(database.staged)
     assert staged % SIZE == 0
     api.reset()
-    api.answer, database.after = Together(api, 8), lambda call: None
+    # What the first try had on its way may come after the reset.
+    api.answer, database.after = Together(api, 8, first=staged), lambda call: None
     fetch(style=style)
     assert ids(database) == expected(0)
     assert min(map(first_row, api.seen)) == staged
@@ -255,6 +260,53 @@ def test_no_more_pages_are_asked_for_than_an_item_may_have(fetch, database, api)
     with pytest.raises(FailuresError, match="the pages do not end: 5 have come"):
         fetch(max_pages=5)
     assert len(api.seen) == 5
+
+
+def test_the_most_that_an_item_may_have_may_be_any_number(fetch, database, api):
+    api.answer = page_of
+    fetch(max_pages=10**30)
+    assert ids(database) == expected(0)
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        NumberedPages(pages="pages", more="more", concurrent=True),
+        OffsetPages(SIZE, total="total", more="more", concurrent=True),
+    ],
+)
+def test_where_a_flag_tells_the_end_only_some_pages_may_tell_how_many_there_are(fetch, database, api, style):
+    def answer(seen):
+        page = json.loads(page_of(seen).body) | {"more": first_row(seen) < (PAGES - 1) * SIZE}
+        if first_row(seen) % (20 * SIZE):
+            del page["pages"], page["total"]
+        return web.json_response(page)
+
+    api.answer = answer
+    fetch(style=style)
+    assert ids(database) == expected(0)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda number: [number + 1] * 3 + [number + 2] * 3,
+        count,
+        lambda number: [number, number + 1, number + 2],
+        lambda number: [number + 2, number + 1],
+        lambda number: [],
+    ],
+    ids=["twice", "endless, and itself", "itself", "out of order", "none"],
+)
+def test_whatever_an_author_says_of_the_pages_ahead_each_is_asked_for_once(fetch, database, api, monkeypatch, made):
+    monkeypatch.setattr(
+        OwnPages, "ahead", lambda self, page, answer: (Page({"page": n}) for n in made(page.parameters["page"]))
+    )
+    api.answer = page_of
+    fetch(style="an author's own")
+    assert ids(database) == expected(0)
+    asked = [first_row(seen) for seen in api.seen if first_row(seen) < PAGES * SIZE]
+    assert sorted(asked) == list(range(0, PAGES * SIZE, SIZE))
 
 
 @pytest.mark.parametrize(
@@ -311,7 +363,7 @@ def test_places_are_given_back_whatever_becomes_of_what_was_begun():
                 raise AnswerError("broken")
             await asyncio.Event().wait()
 
-        ahead = PagesAhead(settle, places)
+        ahead = PagesAhead(settle, places, room_ahead(places))
         ahead.expect(request(number) for number in range(1, 9))
         ahead.close()  # before any of them has run
         await all_have_ended()
@@ -338,7 +390,8 @@ def test_who_waits_for_a_place_comes_before_what_is_only_expected():
             begun.append(request.path)
             await go.wait()
 
-        ahead, other = PagesAhead(settle, places), PagesAhead(settle, places)
+        room = room_ahead(places)
+        ahead, other = PagesAhead(settle, places, room), PagesAhead(settle, places, room)
         ahead.expect(request(number) for number in (1, 2))
         waiting = asyncio.ensure_future(other.settle(request(7)))
         await asyncio.sleep(0)
@@ -348,5 +401,32 @@ def test_who_waits_for_a_place_comes_before_what_is_only_expected():
         ahead.close()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
+
+    asyncio.run(all_of_it())
+
+
+def test_all_items_together_have_no_more_ahead_than_one_may_have():
+    """Where the database takes its time, each of many items would wait with that many in memory."""
+
+    async def all_of_it():
+        places, begun = Places(lambda: 2), []
+
+        async def settle(request):
+            begun.append(request.path)
+
+        room = room_ahead(places)
+        items = [PagesAhead(settle, places, room) for _ in range(5)]
+        for item in items:
+            item.expect(request(number) for number in range(10))
+        await all_have_ended()
+        assert len(begun) == 4
+        await items[0].settle(request(0))
+        await all_have_ended()
+        assert len(begun) == 5
+        for item in items:
+            item.close()
+        items[1].expect(request(number) for number in range(10))
+        await all_have_ended()
+        assert len(begun) == 9
 
     asyncio.run(all_of_it())

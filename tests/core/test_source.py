@@ -99,7 +99,9 @@ async def test_a_column_that_is_not_there_is_told_by_name(parts, text):
 async def test_a_column_that_is_text_elsewhere_is_told_by_name():
     rows = Chunked(rows_of(1))
     assert items_of(RowSource(rows, in_braces={"query": ("nope",), "body": ()}))
-    with pytest.raises(ConfigurationError, match=r"query has 'id' in braces that are text there.* write \{\{id\}\}"):
+    with pytest.raises(
+        ConfigurationError, match=r"query has 'id' in braces .* write \{\{id\}\}.* the whole text a column"
+    ):
         items_of(RowSource(rows, in_braces={"body": (), "query": ("nope", "id")}))
     with pytest.raises(ConfigurationError, match=r"'nope', which .* they have: id, v\. As a text, write \{\{nope\}\}"):
         items_of(RowSource(rows, asked_for={"body": ("nope",)}, in_braces={"body": ()}))

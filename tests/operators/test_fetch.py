@@ -120,6 +120,21 @@ def test_what_failed_is_listed_where_no_dead_letter_can_be_written(hook, api, tm
     assert [letter["row"] for letter in chunks.failed] == [{"item": 5}]
 
 
+def test_a_part_of_what_failed_never_passes_for_all_of_it(hook, api, tmp_path):
+    """Where no dead letter can be written, only as many as XCom takes are kept."""
+    from airflow.sdk.exceptions import AirflowException
+
+    api.answer = lambda seen: web.json_response({"why": "x" * 400}, status=410)
+    (tmp_path / "file").touch()
+    chunks = fetch(hook, range(150), max_failures=150, dead_letter_path=f"{tmp_path}/file/below")
+    with pytest.raises(AirflowException, match="150 dead letters are not written"):
+        list(chunks)
+    with pytest.raises(
+        AirflowException, match=r"of 150 failed items \d+ can be read: .* give another folder as dead_l"
+    ):
+        _ = chunks.failed
+
+
 def leave_by_break(chunks):
     for _ in chunks:
         break

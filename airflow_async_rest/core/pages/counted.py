@@ -1,6 +1,7 @@
 """Pages that are counted: by their number, or by the rows before them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,6 +47,7 @@ class NumberedPages(Style):
             raise ConfigurationError(f"NumberedPages(first={self.first!r}): write 1 or 0.")
         if self.size is not None:
             _check_size("NumberedPages(size)", self.size)
+            _check_differ("NumberedPages", param=self.param, size_param=self.size_param)
         _check_until("NumberedPages", self.until, self.size)
         if self.pages is not None:
             check_path("NumberedPages(pages)", self.pages)
@@ -82,9 +84,11 @@ class NumberedPages(Style):
         return self._page(following) if (answer.count or 0) >= enough else None
 
     def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
-        """Yield the pages after one."""
-        pages = find_number("NumberedPages(pages)", str(self.pages), answer)
-        return map(self._page, range(page.parameters[self.param] + 1, self.first + pages))
+        """Yield the pages after one; none where the answer does not tell, and has a flag that does."""
+        with suppress(AnswerError):
+            pages = find_number("NumberedPages(pages)", str(self.pages), answer)
+            return map(self._page, range(page.parameters[self.param] + 1, self.first + pages))
+        return iter(())
 
     def _page(self, number: int) -> Page:
         size = {} if self.size is None else {self.size_param: self.size}
@@ -119,6 +123,7 @@ class OffsetPages(Style):
         super().__post_init__()
         check_names("OffsetPages", into=self.into, param=self.param, limit_param=self.limit_param)
         _check_size("OffsetPages(limit)", self.limit)
+        _check_differ("OffsetPages", param=self.param, limit_param=self.limit_param)
         _check_until("OffsetPages", self.until, self.limit)
         if self.total is not None:
             check_path("OffsetPages(total)", self.total)
@@ -166,12 +171,12 @@ class OffsetPages(Style):
         return offset < total
 
     def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
-        """Yield the pages after one, if each has as many rows as that one."""
-        count, total = answer.count or 0, str(find("OffsetPages(total)", str(self.total), answer))
-        if not count or total.endswith("/*"):
-            return iter(())
-        end = find_number("OffsetPages(total)", str(self.total), answer)
-        return map(self._page, range(page.parameters[self.param] + count, end, count))
+        """Yield the pages after one, if each has as many rows as that one; none where the answer does not tell."""
+        if count := answer.count:
+            with suppress(AnswerError):
+                end = find_number("OffsetPages(total)", str(self.total), answer)
+                return map(self._page, range(page.parameters[self.param] + count, end, count))
+        return iter(())
 
     def _page(self, offset: int) -> Page:
         return Page({self.param: offset, self.limit_param: self.limit}, self.into)
@@ -191,6 +196,12 @@ def _check_concurrent(style: str, concurrent: Any, **how_many: str | None) -> No
 def _check_size(argument: str, size: Any) -> None:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ConfigurationError(f"{argument} is {size!r}: write a whole number from 1 up.")
+
+
+def _check_differ(style: str, **names: str) -> None:
+    if len(set(names.values())) < len(names):
+        both = ", ".join(f"{argument}={name!r}" for argument, name in names.items())
+        raise ConfigurationError(f"{style}({both}): one parameter cannot be both; write the name of each.")
 
 
 def _check_until(style: str, until: Any, size: int | None) -> None:

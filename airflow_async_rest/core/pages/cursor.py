@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from airflow_async_rest.core.errors import AnswerError
 from airflow_async_rest.core.pages.page import QUERY, Page, PageAnswer
 from airflow_async_rest.core.pages.style import Style, check_names, check_path, find, path_in_body
-from airflow_async_rest.core.paths import MISSING, JsonPath
+from airflow_async_rest.core.paths import MISSING, JsonPath, parse_path
+
+# What to_string(...) makes of what is no cursor.
+_MADE_OF_NOTHING = ("null", "false", "[]", "{}")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class CursorPages(Style):
     def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Return the page that the cursor leads to."""
         more = self._has_more(answer)
-        cursor = None if more is False else find("CursorPages(cursor)", self.cursor, answer)
+        cursor = None if more is False else self._find_cursor(answer)
         if more and (cursor is MISSING or cursor in (None, "")):
             raise AnswerError(f"{self.more!r} says that there is a next page, and no cursor is at {self.cursor!r}")
         if cursor is MISSING or not (cursor or more):
@@ -53,3 +57,8 @@ class CursorPages(Style):
                 f"a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
             )
         return self._getting_on(page, Page({self.param: cursor}, self.into), answer)
+
+    def _find_cursor(self, answer: PageAnswer) -> Any:
+        cursor = find("CursorPages(cursor)", self.cursor, answer)
+        is_made_of_nothing = cursor in _MADE_OF_NOTHING and parse_path("CursorPages(cursor)", self.cursor).computes
+        return None if is_made_of_nothing else cursor

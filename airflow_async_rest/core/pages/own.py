@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -45,11 +45,13 @@ def style_parts(paginate: PageStyle | None) -> list[Any] | None:
     """
     if paginate is None:
         return None
-    fields: dict[str, Any] = asdict(paginate) if is_dataclass(paginate) and not isinstance(paginate, type) else {}
-    unset = {name for name in ("more", "keep", "below") if not fields.get(name)}
+    values: dict[str, Any] = {}
+    if is_dataclass(paginate) and not isinstance(paginate, type):
+        values = {field.name: getattr(paginate, field.name) for field in fields(paginate)}
+    unset = {name for name in ("more", "keep", "below") if not values.get(name)}
     return [
         type(paginate).__name__,
-        {k: v for k, v in fields.items() if k not in {"end_statuses", "concurrent", *unset}},
+        {k: v for k, v in values.items() if k not in {"end_statuses", "concurrent", *unset}},
     ]
 
 
@@ -123,17 +125,24 @@ def _fault_of(page: Any) -> str:
         return f"has into={page.into!r}: write 'query' or 'body'"
     if page.link is not None and (not isinstance(page.link, str) or not page.link):
         return f"has link={page.link!r}: write a URL, or leave it out"
-    return _fault_of_parameters(page.parameters)
+    return _fault_of_parameters(page.parameters, in_query=page.into == QUERY)
 
 
-def _fault_of_parameters(parameters: Any) -> str:
+def _fault_of_parameters(parameters: Any, *, in_query: bool) -> str:
     if not isinstance(parameters, Mapping) or not all(isinstance(name, str) and name for name in parameters):
         return "has parameters that are no dict of names: write parameters={'page': 2}"
     try:
-        json.dumps(dict(parameters), allow_nan=False, default=_as_float)
+        json.dumps(dict(parameters), allow_nan=False, ensure_ascii=False, default=_as_float).encode()
     except (TypeError, ValueError, RecursionError) as error:
         return f"has a parameter that JSON does not have ({error}): write a text or a number"
+    unfit = next((name for name, value in parameters.items() if not _has_form_in_query(value)), None)
+    if in_query and unfit is not None:
+        return f"has {unfit}={parameters[unfit]!r} for the query: write a text or a number, or leave it out"
     return ""
+
+
+def _has_form_in_query(value: Any) -> bool:
+    return isinstance(value, str | int | float | Decimal) and value != ""
 
 
 def _as_float(value: Any) -> float:

@@ -111,6 +111,6 @@ class Pages(PageStyle, Protocol):
     def ahead(self, page: Page, answer: PageAnswer) -> Iterable[Page]:
         """Yield the pages after one, in order, as far as its answer tells.
 
-        :raises AnswerError: when the answer does not tell.
+        :raises AnswerError: when an author's code cannot tell.
         """
         ...
