@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from airflow_async_rest.core.loading import LoadState, Merged, PlacedRow
+from airflow_async_rest.core.keeping.loading import LoadState, Merged, PlacedRow
 from benchmarks.database import execute as execute_sql
 from benchmarks.senders import execute
 
@@ -66,8 +66,8 @@ def fetch_into_postgres(rows: int, **arguments: Any) -> dict[str, Any]:
 def fetch_into_nothing(rows: int, **arguments: Any) -> dict[str, Any]:
     """Run the same, up to the rows that would be loaded: no database is asked for anything."""
     with (
-        patch("airflow_async_rest.fetch_jobs.TableLoader", _Nowhere),
-        patch("airflow_async_rest.fetch_jobs.open_engine"),
+        patch("airflow_async_rest.tasks.fetch_jobs.TableLoader", _Nowhere),
+        patch("airflow_async_rest.tasks.fetch_jobs.open_engine"),
     ):
         return fetch_into_postgres(rows, **arguments)
 

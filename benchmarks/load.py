@@ -125,7 +125,7 @@ def _with_hook(way: _Way) -> Callable[[list[Row]], None]:
 
 
 def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
-    from airflow_async_rest import runtime  # noqa: PLC0415  (it imports Airflow)
+    from airflow_async_rest.tasks import runtime  # noqa: PLC0415  (it imports Airflow)
 
     def load(rows: list[Row]) -> None:
         with runtime._collecting_new_garbage_only():  # noqa: SLF001  (in it a task runs)
@@ -138,7 +138,7 @@ def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
 
 def _load(way: _Way, rows: list[Row]) -> int:
     """Do all that a task does, in its order. :return: how many rows are in the table."""
-    from airflow_async_rest.core.loading import LoadState, RowBuffer  # noqa: PLC0415
+    from airflow_async_rest.core.keeping.loading import LoadState, RowBuffer  # noqa: PLC0415
     from airflow_async_rest.load.loader import TableLoader, open_engine  # noqa: PLC0415
 
     about = {"dag_id": "bench", "run_id": f"run-{next(_runs)}", "task_id": "load", "map_index": -1}

@@ -9,7 +9,7 @@ from benchmarks.senders import deliver_from_postgres
 from benchmarks.surroundings import running_ends
 
 _CONCURRENCY = 64
-_INTERVAL = "airflow_async_rest.core.writing._PROGRESS_EVERY_SECONDS"
+_INTERVAL = "airflow_async_rest.core.keeping.writing._PROGRESS_EVERY_SECONDS"
 
 
 def measure(plan: Plan) -> Iterator[Figure]:

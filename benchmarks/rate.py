@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_async_rest.core.client import RestClient
+from airflow_async_rest.core.transport.client import RestClient
 from benchmarks.api import Api, running_api
 from benchmarks.database import rows_in_memory
 from benchmarks.measuring import Figure, Plan, figure

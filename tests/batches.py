@@ -1,10 +1,10 @@
 """Answers to bulk requests, read as a job reads them."""
 
-from airflow_async_rest.core.batch import Batch
-from airflow_async_rest.core.batch_form import BatchForm
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.batches.form import BatchForm
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.models import Item
-from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sending.retry import RequestRetry
 
 
 def read_batch(response, results, payloads, key=(), **batch):

@@ -8,25 +8,25 @@ import threading
 
 from aiohttp import web
 
-from airflow_async_rest.core.answer import AnswerReader
-from airflow_async_rest.core.batch_form import BatchForm
-from airflow_async_rest.core.batch_source import BatchSource
-from airflow_async_rest.core.client import ClientSettings
-from airflow_async_rest.core.columns import RowShape
-from airflow_async_rest.core.dead_letters import DeadLetterFolder
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.answers.columns import RowShape
+from airflow_async_rest.core.answers.reader import AnswerReader
+from airflow_async_rest.core.batches.form import BatchForm
+from airflow_async_rest.core.batches.source import BatchSource
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import LoadError
-from airflow_async_rest.core.fetch_request import FetchRequestBuilder
-from airflow_async_rest.core.fetching import FetchPlan
+from airflow_async_rest.core.fetching.fetching import FetchPlan
+from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job, JobRun
-from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.core.loading import Earlier, LoadState, Merged, RefusedRow, item_of
+from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, RefusedRow, item_of
+from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.replay import Replay
-from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.source import RowSource
+from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.transport.client import ClientSettings
 
 
 class Rows:

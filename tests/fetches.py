@@ -2,21 +2,21 @@
 
 from aiohttp import web
 
-from airflow_async_rest.core.adaptive import Places
-from airflow_async_rest.core.answer import AnswerReader
-from airflow_async_rest.core.client import ClientSettings, RestClient
-from airflow_async_rest.core.columns import RowShape
-from airflow_async_rest.core.encoding import json_encoder
-from airflow_async_rest.core.excerpts import Excerpts
-from airflow_async_rest.core.exchange import Exchange
-from airflow_async_rest.core.fetch_request import FetchRequestBuilder
-from airflow_async_rest.core.fetching import Fetching, FetchPlan
+from airflow_async_rest.core.account.report import Meter
+from airflow_async_rest.core.answers.columns import RowShape
+from airflow_async_rest.core.answers.reader import AnswerReader
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.fetching.fetching import Fetching, FetchPlan
+from airflow_async_rest.core.fetching.request import FetchRequestBuilder
+from airflow_async_rest.core.limits.adaptive import Places
+from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.pages import OnePage
-from airflow_async_rest.core.rate_limit import RateLimiter
-from airflow_async_rest.core.report import Meter
-from airflow_async_rest.core.request import EndpointTemplate, Identity
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.sender import Sender
+from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
+from airflow_async_rest.core.sending.attempts import Exchange
+from airflow_async_rest.core.sending.excerpts import Excerpts
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.sending.sender import Sender
+from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
 RETRY = RequestRetry(max_attempts=3, backoff_base_seconds=0.001)
 

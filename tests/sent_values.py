@@ -1,6 +1,6 @@
 """What is read of a query, and what is sent of it."""
 
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 
 encode = json_encoder()
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from airflow_async_rest.core import writing
+from airflow_async_rest.core.keeping import writing
 
 WINDOW = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
 
@@ -159,7 +159,13 @@ def run_try(
 
 # Made once for all tests: it has Airflow and the engine loaded, and each try is a copy of it.
 _SERVER = multiprocessing.get_context("forkserver")
-_LOADED = ["tasks", "task_runner", "airflow_async_rest.fetch_jobs", "airflow.sdk.execution_time.task_runner", "psycopg"]
+_LOADED = [
+    "tasks",
+    "task_runner",
+    "airflow_async_rest.tasks.fetch_jobs",
+    "airflow.sdk.execution_time.task_runner",
+    "psycopg",
+]
 
 
 def spawn_try(task_module: str, supervisor_path: Path, try_number: int) -> multiprocessing.Process:

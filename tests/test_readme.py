@@ -56,7 +56,7 @@ def test_the_argument_tables_defaults_are_the_operators(operator):
 
 def test_every_format_of_answers_is_named_with_what_can_be_said_of_csv():
     from airflow_async_rest import Csv
-    from airflow_async_rest.core.answer_formats import _FORMATS
+    from airflow_async_rest.core.answers.formats import _FORMATS
 
     text = section("REST to SQL").split("### Formats of answers", 1)[1].split("\n### ", 1)[0]
     assert set(re.findall(r'^\| `"(\w+)"` \|', text, re.MULTILINE)) == set(_FORMATS)
@@ -120,7 +120,7 @@ def test_a_fetch_adds_the_fields_that_the_readme_names(api, connect, tmp_path):
 
 
 def test_the_table_of_metrics_is_what_is_emitted():
-    from airflow_async_rest import telemetry
+    from airflow_async_rest.tasks import telemetry
 
     text = section("Metrics, traces, lineage and assets")
     rows = re.findall(r"^\| `async_rest\.(\w+)` \| (\w+) \| (.*) \|$", text, re.MULTILINE)
@@ -133,7 +133,7 @@ def test_the_table_of_metrics_is_what_is_emitted():
 
 
 def test_what_assets_are_told_is_what_the_readme_names():
-    from airflow_async_rest.lineage import TOLD_TO_ASSETS
+    from airflow_async_rest.tasks.lineage import TOLD_TO_ASSETS
 
     told = section("Metrics, traces, lineage and assets").split("**Assets**", 1)[1].split("of the report", 1)[0]
     assert set(re.findall(r"`(\w+)`", told)) - {"outlets"} == set(TOLD_TO_ASSETS)
@@ -194,7 +194,7 @@ def test_everything_the_package_exports_exists_and_loads_neither_airflow_nor_aio
 
 
 def test_every_field_of_a_dead_letter_is_in_its_document():
-    from airflow_async_rest.core.dead_letters import refused_record, to_record
+    from airflow_async_rest.core.letters.folder import refused_record, to_record
     from airflow_async_rest.core.models import DeadLetter, Item, Request
 
     item, how = Item(0, 7, {"id": 7}, {}), {"batch": {"request": "k", "items": 1}, "fetch": True, "uncertain": True}

@@ -5,15 +5,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from airflow_async_rest.core.adaptive import MOST, AdaptiveConcurrency, Places
-from airflow_async_rest.core.batch_delivery import BatchDelivery
-from airflow_async_rest.core.batch_form import ItemBatch
-from airflow_async_rest.core.batch_split import Acceptance
-from airflow_async_rest.core.checkpoint import Resume, Try
-from airflow_async_rest.core.client import RestClient
-from airflow_async_rest.core.committing import commit_changes, ending, undo_changes
-from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record
-from airflow_async_rest.core.delivery import Delivery
+from airflow_async_rest.core.account.checkpoint import Resume, Try
+from airflow_async_rest.core.account.judgment import (
+    came_to_nothing,
+    explain,
+    give_up_when_hopeless,
+    is_whole,
+    judge,
+    keeps_changes,
+)
+from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.account.report import Commit
+from airflow_async_rest.core.batches.delivery import BatchDelivery
+from airflow_async_rest.core.batches.form import ItemBatch
+from airflow_async_rest.core.batches.split import Acceptance
 from airflow_async_rest.core.errors import (
     DeadLetterStoreError,
     EmptyWindowError,
@@ -22,38 +27,33 @@ from airflow_async_rest.core.errors import (
     SourceChangedError,
     StoppedError,
 )
-from airflow_async_rest.core.excerpts import Excerpts
-from airflow_async_rest.core.exchange import Exchange
-from airflow_async_rest.core.fetching import Fetching, FetchPlan
-from airflow_async_rest.core.headers import creates_only
-from airflow_async_rest.core.journal import Journal, Log
-from airflow_async_rest.core.judgment import (
-    came_to_nothing,
-    explain,
-    give_up_when_hopeless,
-    is_whole,
-    judge,
-    keeps_changes,
-)
-from airflow_async_rest.core.keeper import Keeper, StateStore
-from airflow_async_rest.core.load_keeper import LoadKeeper
-from airflow_async_rest.core.loading import Loader, RowBuffer, RowTotals
+from airflow_async_rest.core.fetching.fetching import Fetching, FetchPlan
+from airflow_async_rest.core.fetching.page_by_page import PageByPage
+from airflow_async_rest.core.keeping.committing import commit_changes, ending, undo_changes
+from airflow_async_rest.core.keeping.keeper import Keeper, StateStore
+from airflow_async_rest.core.keeping.load_keeper import LoadKeeper
+from airflow_async_rest.core.keeping.loading import Loader, RowBuffer, RowTotals
+from airflow_async_rest.core.keeping.writing import Writing
+from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
+from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
+from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
-from airflow_async_rest.core.observing import Activity, Observing
-from airflow_async_rest.core.page_by_page import PageByPage
 from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline, unless_stopped
-from airflow_async_rest.core.progress import Progress
-from airflow_async_rest.core.rate_limit import RateLimiter
-from airflow_async_rest.core.recorder import Recorder
-from airflow_async_rest.core.repeated_keys import RepeatedKeys
+from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
+from airflow_async_rest.core.reading.source import Expected, Source, ThreadedSource
 from airflow_async_rest.core.replay import Replay, can_replay
-from airflow_async_rest.core.report import Commit
-from airflow_async_rest.core.response import ResponseCheck
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.sender import Sender
-from airflow_async_rest.core.settings import ClientSettings
-from airflow_async_rest.core.source import Expected, Source, ThreadedSource
-from airflow_async_rest.core.writing import Writing
+from airflow_async_rest.core.requests.headers import creates_only
+from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.sending.attempts import Exchange
+from airflow_async_rest.core.sending.delivery import Delivery
+from airflow_async_rest.core.sending.excerpts import Excerpts
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.sending.sender import Sender
+from airflow_async_rest.core.sending.verdict import ResponseCheck
+from airflow_async_rest.core.transport.client import RestClient
+from airflow_async_rest.core.watching.log import Journal, Log
+from airflow_async_rest.core.watching.observing import Activity, Observing
+from airflow_async_rest.core.watching.progress import Progress
 
 Result = TypeVar("Result")
 
@@ -93,7 +93,7 @@ class Job:
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param this_try: of the task; None where it cannot be told from others.
     :param concurrency: requests in flight; None: as many as the API bears.
-    :param max_failures: see :func:`~airflow_async_rest.core.settings.parse_max_failures`.
+    :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
     :param conn_id: of the API's connection.
     :param observe: called with what this try has done, at the interval of the progress and at the end; it may block,
         and runs on a thread of its own.

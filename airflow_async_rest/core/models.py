@@ -32,7 +32,7 @@ class Request:
     """One HTTP request, ready to send any number of times.
 
     :param path: relative to the connection's base URL, percent-encoded, no leading slash; one that a link leads
-        to elsewhere on the host begins with ``../``: see :meth:`~airflow_async_rest.core.address.Address.target`.
+        to elsewhere on the host begins with ``../``.
     :param query: percent-encoded, without the ``?``; may be empty.
     :param body: None for a request without a body.
     :param content_type: of the body; the job's headers and the connection's come first, if the body is not verbatim.

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
-from airflow_async_rest.core.adaptive import Places
 from airflow_async_rest.core.errors import AsyncRestError, KilledError
-from airflow_async_rest.core.source import ThreadedSource
+from airflow_async_rest.core.limits.adaptive import Places
+from airflow_async_rest.core.reading.source import ThreadedSource
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")

@@ -5,22 +5,22 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import replace
 from typing import Any
 
-from airflow_async_rest.core.batch import Batch
-from airflow_async_rest.core.batch_form import A_FUNCTION, BatchForm, ItemBatch
-from airflow_async_rest.core.batch_source import Cutter, Reunited
-from airflow_async_rest.core.bodies import kept_body, kept_payload
-from airflow_async_rest.core.checkpoint import Resume, SourceDigest
-from airflow_async_rest.core.chunk_sizes import CHUNK_BYTES
-from airflow_async_rest.core.dead_letters import UNREADABLE, DeadLetterFolder, Record, to_record
+from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.batches.form import A_FUNCTION, BatchForm, ItemBatch
+from airflow_async_rest.core.batches.source import Cutter, Reunited
+from airflow_async_rest.core.encoding.chunk_sizes import CHUNK_BYTES
+from airflow_async_rest.core.encoding.json_text import comes_back
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
-from airflow_async_rest.core.json_text import comes_back
-from airflow_async_rest.core.letter_lines import skim
+from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record, to_record
+from airflow_async_rest.core.letters.lines import skim
+from airflow_async_rest.core.letters.part_files import PartId
 from airflow_async_rest.core.models import DeadLetter, Item, Request
-from airflow_async_rest.core.part_files import PartId
+from airflow_async_rest.core.reading.source import OnDigest
 from airflow_async_rest.core.redaction import MASK, reveal
-from airflow_async_rest.core.results import Results
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.source import OnDigest
+from airflow_async_rest.core.requests.bodies import kept_body, kept_payload
+from airflow_async_rest.core.results.results import Results
+from airflow_async_rest.core.sending.retry import RequestRetry
 
 _CHUNK = 500
 _OF_A_BATCH = ("max_items", "max_bytes", "format", "results", "split_on")

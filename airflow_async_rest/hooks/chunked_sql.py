@@ -11,23 +11,23 @@ from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError
 
-from airflow_async_rest.core.chunk_sizes import FEW_ROWS, bytes_of, bytes_of_typed, iter_chunks
+from airflow_async_rest.core.encoding.chunk_sizes import FEW_ROWS, bytes_of, bytes_of_typed, iter_chunks
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.source import Expected
-from airflow_async_rest.hooks.bind_values import check_parameters
-from airflow_async_rest.hooks.row_values import (
+from airflow_async_rest.core.reading.source import Expected
+from airflow_async_rest.databases.bind_values import check_parameters
+from airflow_async_rest.databases.binds import Query
+from airflow_async_rest.databases.dialects import cancel_statement, is_transient, prepare_engine
+from airflow_async_rest.databases.engine import database_hook, hook_engine, sqlite_file
+from airflow_async_rest.databases.expected import expect
+from airflow_async_rest.databases.failures import failure_while_reading, is_away, not_committed, refused
+from airflow_async_rest.databases.session import is_write_refused, reading
+from airflow_async_rest.databases.values.row_values import (
     Rows,
     fetch_plainly,
     fetch_readable,
     named_rows,
     prepare_values,
 )
-from airflow_async_rest.hooks.sql_binds import Query
-from airflow_async_rest.hooks.sql_dialects import cancel_statement, is_transient, prepare_engine
-from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine, sqlite_file
-from airflow_async_rest.hooks.sql_expected import expect
-from airflow_async_rest.hooks.sql_failures import failure_while_reading, is_away, not_committed, refused
-from airflow_async_rest.hooks.sql_session import is_write_refused, reading
 
 
 class ChunkedSqlHook(BaseHook):
@@ -99,7 +99,7 @@ class SqlChunks:
 
     :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
     :ivar reads_again: whether it changes nothing; see
-        :class:`~airflow_async_rest.core.source.TransactionalChunks`.
+        :class:`~airflow_async_rest.core.reading.source.TransactionalChunks`.
     :ivar file: of SQLite; None for another database.
     :ivar columns: names of the columns, once the query runs.
     :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
@@ -140,7 +140,7 @@ class SqlChunks:
     def in_transaction(self) -> Generator[list[dict[str, Any]] | None, None, None]:
         """Run the query, and leave the commit to whoever iterates.
 
-        See :class:`~airflow_async_rest.core.source.TransactionalChunks`; it raises what iterating raises.
+        See :class:`~airflow_async_rest.core.reading.source.TransactionalChunks`; it raises what iterating raises.
         """
         self.columns, rows, is_read = None, 0, False
         try:

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_async_rest.core.answer_formats import AnswerFormat
-from airflow_async_rest.core.batch import Batch
+from airflow_async_rest.connections.connection import RestConnection
+from airflow_async_rest.core.answers.formats import AnswerFormat
+from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.pages import PageStyle
-from airflow_async_rest.core.response import ResponseCheck
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.hooks.rest_connection import RestConnection
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.sending.verdict import ResponseCheck
 
 if TYPE_CHECKING:
-    from airflow_async_rest.fetched_chunks import FetchedChunks
+    from airflow_async_rest.tasks.fetched_chunks import FetchedChunks
 
 
 class AsyncRestHook(RestConnection):
@@ -33,7 +33,7 @@ class AsyncRestHook(RestConnection):
 
         It sends one GET to the base URL. :return: success, and what was found and what to fill in.
         """
-        from airflow_async_rest.hooks.connection_check import check_connection  # noqa: PLC0415  (loads when it is used)
+        from airflow_async_rest.connections.check import check_connection  # noqa: PLC0415  (loads when it is used)
 
         return check_connection(self)
 
@@ -65,7 +65,7 @@ class AsyncRestHook(RestConnection):
         :return: the report; failed items are pushed to XCom and written to dead letters.
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
-        from airflow_async_rest.jobs import Sending, deliver_items  # noqa: PLC0415  (the engine loads when it is used)
+        from airflow_async_rest.tasks.jobs import Sending, deliver_items  # noqa: PLC0415  (the engine loads when it is used)
 
         sending = Sending(
             endpoint=endpoint,
@@ -118,12 +118,12 @@ class AsyncRestHook(RestConnection):
         :param columns: as in the operator. Default: the rows as the API gives them.
         :return: chunks to iterate: lists of dicts, of which an item's rows come all or not at all. After the last one,
             ``report`` is the report, and ``failed`` lists the items that failed; see
-            :class:`~airflow_async_rest.fetched_chunks.FetchedChunks`.
+            :class:`~airflow_async_rest.tasks.fetched_chunks.FetchedChunks`.
         :raises AirflowFailException: when an argument, or the connection, is wrong; names it.
         :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows.
         """
-        from airflow_async_rest.fetch_jobs import Asking  # noqa: PLC0415  (loads when it is used)
-        from airflow_async_rest.fetched_chunks import fetch_rows  # noqa: PLC0415
+        from airflow_async_rest.tasks.fetch_jobs import Asking  # noqa: PLC0415  (loads when it is used)
+        from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
 
         asking = Asking(
             endpoint=endpoint,

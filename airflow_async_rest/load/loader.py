@@ -11,18 +11,18 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
-from airflow_async_rest.core.journal import Log
-from airflow_async_rest.core.loading import Earlier, LoadState, Merged, PlacedRow, RefusedRow
-from airflow_async_rest.hooks.sql_dialects import cancel_statement
-from airflow_async_rest.hooks.sql_engine import database_hook, hook_engine
-from airflow_async_rest.hooks.sql_session import prepare_session, set_in_each_transaction
+from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.watching.log import Log
+from airflow_async_rest.databases.dialects import cancel_statement
+from airflow_async_rest.databases.engine import database_hook, hook_engine
+from airflow_async_rest.databases.session import prepare_session, set_in_each_transaction
 from airflow_async_rest.load.destination import Destination, describe
-from airflow_async_rest.load.locking import LOCK_TABLES
-from airflow_async_rest.load.merging import Merging
+from airflow_async_rest.load.merging.locking import LOCK_TABLES
+from airflow_async_rest.load.merging.merging import Merging
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
 from airflow_async_rest.load.refusals import is_forbidden, translate, words_of
 from airflow_async_rest.load.register import Register
-from airflow_async_rest.load.staging import Staging
+from airflow_async_rest.load.staging.table import Staging
 
 _STAGING = "async_rest_stg_"
 # What a load does to the destination, beyond reading it and inserting into it.
@@ -68,7 +68,7 @@ def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
 
 
 class TableLoader:
-    """A :class:`~airflow_async_rest.core.loading.Loader` of one table.
+    """A :class:`~airflow_async_rest.core.keeping.loading.Loader` of one table.
 
     The table is described when this is made. All later calls come from one thread, which gets the connection.
 
@@ -173,7 +173,7 @@ class TableLoader:
         return earlier
 
     def begin(self, *, resumed: bool, staged: int) -> None:
-        """Begin a load, or go on with one; see :class:`~airflow_async_rest.core.loading.Loader`."""
+        """Begin a load, or go on with one; see :class:`~airflow_async_rest.core.keeping.loading.Loader`."""
         with self._translated():
             if not self._is_registered:
                 self._register.create(self._open)

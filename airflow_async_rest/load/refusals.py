@@ -8,7 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError, LoadError
-from airflow_async_rest.hooks.sql_dialects import is_transient
+from airflow_async_rest.databases.dialects import is_transient
 
 Row = TypeVar("Row")
 

@@ -13,10 +13,10 @@ from sqlalchemy import types
 from sqlalchemy.dialects.oracle import RAW
 from sqlalchemy.dialects.postgresql import DOMAIN
 
-from airflow_async_rest.core.durations import format_duration
-from airflow_async_rest.core.encoding import encode_anything, json_encoder
+from airflow_async_rest.core.encoding.durations import format_duration
+from airflow_async_rest.core.encoding.json_encoder import encode_anything, json_encoder
+from airflow_async_rest.core.encoding.times import parse_time as read_time
 from airflow_async_rest.core.errors import EncodeError
-from airflow_async_rest.core.times import parse_time as read_time
 
 
 class Kind(Enum):

@@ -45,7 +45,7 @@ class TextKeepingOperator(BaseOperator):
 
         :raises ConfigurationError: when a file is not in UTF-8.
         """
-        from airflow_async_rest.hooks.connection_secrets import mask_in_rendered  # noqa: PLC0415
+        from airflow_async_rest.connections.secrets import mask_in_rendered  # noqa: PLC0415
 
         rendered = self._render_as_text(content, context, jinja_env, seen_oids)
         if isinstance(rendered, str) and rendered != content:

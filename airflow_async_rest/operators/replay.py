@@ -7,11 +7,10 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_async_rest.core.batch import Batch
+from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.dead_letters import chosen_reasons, folder_uris
+from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.operators.rendering import TextKeepingOperator
 from airflow_async_rest.operators.upstream_reports import (
     Reports,
@@ -20,6 +19,7 @@ from airflow_async_rest.operators.upstream_reports import (
     leaves_reports,
     parse_of,
 )
+from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -113,9 +113,9 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
-        from airflow_async_rest import jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
-        from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
+        from airflow_async_rest.tasks import jobs, runtime  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()
@@ -177,7 +177,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
 
         :raises FailuresError: when a task before this one did not read its rows to the end, or nobody knows.
         """
-        from airflow_async_rest import runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import runtime  # noqa: PLC0415
 
         if wrong := [text for each in reports for text in each.wrong(found_none=not uris)]:
             if self.do_xcom_push:  # Airflow does so for a task that succeeds only
@@ -186,7 +186,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
             raise FailuresError(f"{done}, but {'; '.join(wrong)}", permanent=True)
 
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:
-        from airflow_async_rest import folders  # noqa: PLC0415
+        from airflow_async_rest.tasks import folders  # noqa: PLC0415
 
         counts: Counter[str] = Counter()
         for folder in folders.open_dead_letters(*uris):

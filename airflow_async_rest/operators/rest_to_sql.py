@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
-from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.operators.callbacks import after_success
 from airflow_async_rest.operators.rendering import KeptFunction, TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
-    from airflow_async_rest.core.answer_formats import AnswerFormat
+    from airflow_async_rest.core.answers.formats import AnswerFormat
     from airflow_async_rest.core.pages import PageStyle
     from airflow_async_rest.core.pipeline import StopSwitch
-    from airflow_async_rest.core.source import Chunks, Expected
+    from airflow_async_rest.core.reading.source import Chunks, Expected
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
 
@@ -215,10 +215,10 @@ class RestToSqlOperator(TextKeepingOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Fetch and load the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
-        from airflow_async_rest import fetch_jobs, folders, runtime  # noqa: PLC0415
+        from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
-        from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
+        from airflow_async_rest.tasks import fetch_jobs, folders, runtime  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()
@@ -274,7 +274,7 @@ class RestToSqlOperator(TextKeepingOperator):
 
     def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
         """Give OpenLineage the tables and the endpoint; its provider calls this."""
-        from airflow_async_rest.lineage import rest_to_sql_lineage  # noqa: PLC0415
+        from airflow_async_rest.tasks.lineage import rest_to_sql_lineage  # noqa: PLC0415
 
         return rest_to_sql_lineage(self)
 
@@ -286,8 +286,8 @@ class RestToSqlOperator(TextKeepingOperator):
 
     def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
         """Give the items, what tells them from others, and what knows how many there are."""
-        from airflow_async_rest import fetch_jobs  # noqa: PLC0415
-        from airflow_async_rest.hooks.bind_values import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
 
         if self.sql is not None:
             hook, binds = self._sql_hook(), check_parameters(self.parameters)
@@ -321,7 +321,7 @@ class RestToSqlOperator(TextKeepingOperator):
             return None
 
     def _asks_for_window(self) -> bool:
-        from airflow_async_rest.hooks.sql_styles import WINDOW_BINDS  # noqa: PLC0415
+        from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
 
         return (
             self.window_step is not None
@@ -343,7 +343,7 @@ class RestToSqlOperator(TextKeepingOperator):
 
 def _forget_load(context: "Context") -> None:
     """Remove the load's line from the register; Airflow calls this when it knows of the task's success."""
-    from airflow_async_rest import fetch_jobs  # noqa: PLC0415
+    from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
 
     task: Any = context["task"]
     try:

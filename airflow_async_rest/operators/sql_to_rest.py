@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_async_rest.core.batch import Batch
+from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
 from airflow_async_rest.core.models import Response, Verdict
-from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.operators.callbacks import after_success
 from airflow_async_rest.operators.rendering import TextKeepingOperator
 from airflow_async_rest.windows import Window, is_given, resolve_window
@@ -142,12 +142,12 @@ class SqlToRestOperator(TextKeepingOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Deliver the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
-        from airflow_async_rest import folders, jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
-        from airflow_async_rest.hooks.bind_values import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
-        from airflow_async_rest.hooks.rest_connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.hooks.sql_styles import WINDOW_BINDS  # noqa: PLC0415
+        from airflow_async_rest.tasks import folders, jobs, runtime  # noqa: PLC0415
 
         started = time.monotonic()
         self._stop = StopSwitch()
@@ -196,7 +196,7 @@ class SqlToRestOperator(TextKeepingOperator):
 
     def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
         """Give OpenLineage the tables and the endpoint; its provider calls this."""
-        from airflow_async_rest.lineage import sql_to_rest_lineage  # noqa: PLC0415
+        from airflow_async_rest.tasks.lineage import sql_to_rest_lineage  # noqa: PLC0415
 
         return sql_to_rest_lineage(self)
 
@@ -225,7 +225,7 @@ class SqlToRestOperator(TextKeepingOperator):
 
 def _forget_checkpoint(context: "Context") -> None:
     """Remove the checkpoint, which says that all is done; Airflow calls this when it knows of the task's success."""
-    from airflow_async_rest import runtime  # noqa: PLC0415
+    from airflow_async_rest.tasks import runtime  # noqa: PLC0415
 
     try:
         runtime.forget_checkpoint(context)

@@ -15,10 +15,10 @@ from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from airflow_async_rest import __version__
-from airflow_async_rest.core.dead_letters import DeadLetterFolder
 from airflow_async_rest.core.errors import DeadLetterStoreError
-from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.folders import TaskScope, shows_payloads
+from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.ui import letters
 from airflow_async_rest.ui.windows import list_windows
 

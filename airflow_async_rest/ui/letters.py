@@ -10,13 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from airflow_async_rest.core.dead_letters import DeadLetterFolder, Record, shown_record
-from airflow_async_rest.core.encoding import encode_anything
+from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AsyncRestError
-from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.core.letter_lines import parse_exactly, skim
-from airflow_async_rest.folders import TaskScope, dead_letter_base, lives_below, open_folder
-from airflow_async_rest.lives import MARK
+from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record, shown_record
+from airflow_async_rest.core.letters.lines import parse_exactly, skim
+from airflow_async_rest.tasks.folders import TaskScope, dead_letter_base, lives_below, open_folder
+from airflow_async_rest.tasks.lives import MARK
 
 _LONGEST_PAYLOAD = 20_000
 _ROWS_A_CHUNK = 500

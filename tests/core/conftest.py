@@ -8,8 +8,8 @@ import pytest
 from aioresponses import aioresponses
 from hypothesis import settings as hypothesis_settings
 
-from airflow_async_rest.core.client import ClientSettings
 from airflow_async_rest.core.models import Item, Request, Response
+from airflow_async_rest.core.transport.client import ClientSettings
 
 # Half of Hypothesis' own number for each run: what they have not tried, the next run does.
 hypothesis_settings.register_profile("fast", hypothesis_settings(), max_examples=50, deadline=None)

@@ -10,12 +10,12 @@ from aiohttp import web
 from engine import counts, make_bulk_job, make_job, number_of, replay_folder, run
 
 from airflow_async_rest import Batch, RequestRetry
-from airflow_async_rest.core.checkpoint import Checkpoint, Try
-from airflow_async_rest.core.dead_letters import DeadLetterFolder
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Try
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import AsyncRestError, KilledError
-from airflow_async_rest.core.letter_filter import LetterFilter
-from airflow_async_rest.core.part_files import PartFiles
+from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.core.letters.part_files import PartFiles
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.replay import Replay
 
@@ -101,9 +101,9 @@ class Endpoint:
 @pytest.fixture
 def often(monkeypatch):
     """Everything is written in small pieces, all the time."""
-    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.003)
-    monkeypatch.setattr("airflow_async_rest.core.recorder._MOST_UNWRITTEN", 5)
-    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.02)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.003)
+    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MOST_UNWRITTEN", 5)
+    monkeypatch.setattr("airflow_async_rest.core.account.recorder._LONGEST_UNWRITTEN_SECONDS", 0.02)
 
 
 class Story:

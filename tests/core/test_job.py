@@ -10,8 +10,7 @@ import tracemalloc
 import pytest
 from engine import Rows, Store, counts, make_job, replay_folder, run
 
-from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import (
     DeadLetterStoreError,
     FailuresError,
@@ -19,10 +18,11 @@ from airflow_async_rest.core.errors import (
     MostlyFailingError,
     StoppedError,
 )
-from airflow_async_rest.core.excerpts import Excerpts
+from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.settings import ClientSettings, parse_max_failures
-from airflow_async_rest.core.source import RowSource
+from airflow_async_rest.core.reading.source import RowSource
+from airflow_async_rest.core.requests.settings import ClientSettings, parse_max_failures
+from airflow_async_rest.core.sending.excerpts import Excerpts
 
 
 def test_the_last_writes_come_in_order_dead_letters_checkpoint_then_what_is_published(api, tmp_path):
@@ -249,8 +249,8 @@ def test_a_start_over_makes_earlier_dead_letters_void_even_unreadable_ones(api, 
 
 
 def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
-    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_async_rest.core.account.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
     store, writing = Store(), threading.Event()
 
     class SlowFolder(DeadLetterFolder):
@@ -319,9 +319,9 @@ def test_after_a_stop_no_request_begins(api, tmp_path):
 
 
 def test_too_many_dead_letters_that_cannot_be_written_stop_the_job(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.recorder._MUCH_UNWRITTEN_BYTES", 5 * 500)
-    monkeypatch.setattr("airflow_async_rest.core.writing._MOST_FAILED_WRITES", 3)
-    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MUCH_UNWRITTEN_BYTES", 5 * 500)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._MOST_FAILED_WRITES", 3)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
     (tmp_path / "file").write_text("")
     api.answer = lambda seen: 422 if len(api.seen) <= 10 else ("hang" if len(api.seen) > 100 else 200)
     reports = []
@@ -359,7 +359,7 @@ def test_a_replay_sends_numbers_as_they_were_written(api, tmp_path):
 def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api, tmp_path, seed, monkeypatch):
     """Stops, sudden ends (nothing is written any more), replays and changes of the source, by chance."""
     monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.05)
-    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.02)
     chance, state, rows, delivered = random.Random(seed), Store(), list(range(300)), set()
 
     class Source(Rows):

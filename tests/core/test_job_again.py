@@ -9,14 +9,14 @@ import pytest
 from engine import Rows, Store, counts, make_bulk_job, make_job, replay_folder, run
 
 from airflow_async_rest import Batch
-from airflow_async_rest.core.checkpoint import Try
-from airflow_async_rest.core.dead_letters import RESET, DeadLetterFolder
+from airflow_async_rest.core.account.checkpoint import Try
+from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, KilledError
-from airflow_async_rest.core.journal import Journal
-from airflow_async_rest.core.keeper import Keeper
+from airflow_async_rest.core.keeping.keeper import Keeper
+from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.recorder import Recorder
-from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.watching.log import Journal
 
 SERIES = (3, 3)
 CLEARED = (4, 3)
@@ -46,7 +46,7 @@ class FullDisk(DeadLetterFolder):
 @pytest.fixture
 def often(monkeypatch):
     """Checkpoints are written all the time."""
-    monkeypatch.setattr("airflow_async_rest.core.writing._WRITE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_retry_after_a_full_disk_sends_only_what_is_in_no_part(api, one_try, t
 def test_a_disk_that_is_full_from_the_middle_on_keeps_what_was_written_before(
     api, one_try, tmp_path, often, monkeypatch
 ):
-    monkeypatch.setattr("airflow_async_rest.core.recorder._MOST_UNWRITTEN", 1)
+    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MOST_UNWRITTEN", 1)
     store, folder = Store(), FullDisk(tmp_path, 1)
     folder.room = 1
 
@@ -285,8 +285,8 @@ class Slow(Store):
 
 @pytest.fixture
 def short_limits(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeper._LOAD_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.keeper.PATIENT_LOAD_SECONDS", 30.0)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.keeper._LOAD_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.keeper.PATIENT_LOAD_SECONDS", 30.0)
     monkeypatch.setattr("airflow_async_rest.core.job._SECONDS_AT_END", 1.0)
     monkeypatch.setattr("airflow_async_rest.core.job.GRACE_SECONDS", 0.1)
 
@@ -309,7 +309,7 @@ def test_a_retry_waits_longer_for_a_slow_store_than_it_would_for_one_that_has_no
     api.answer = failing(3)
     with pytest.raises(FailuresError):
         one_try(1, store=store)
-    monkeypatch.setattr("airflow_async_rest.core.keeper._LOAD_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.keeper._LOAD_SECONDS", 0.0)
     store.slow = {"get"}
     threading.Thread(target=lambda: (store.asked.wait(30), store.go.set())).start()
     api.answer = failing()

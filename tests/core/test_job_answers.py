@@ -19,14 +19,14 @@ from engine import (
     run,
 )
 
-from airflow_async_rest.core.batch import Batch
-from airflow_async_rest.core.dead_letters import DeadLetterFolder
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import AuthenticationError, CredentialsError, FailuresError, KilledError
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.request import EndpointTemplate, Identity, RequestBuilder
-from airflow_async_rest.core.retry import RequestRetry
-from airflow_async_rest.core.settings import ClientSettings
+from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.sending.retry import RequestRetry
 
 
 def false_gzip(status=201):

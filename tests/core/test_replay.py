@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_async_rest.core.dead_letters import DeadLetterFolder, refused_record
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, EndpointError
-from airflow_async_rest.core.letter_filter import LetterFilter
+from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.letters.folder import DeadLetterFolder, refused_record
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.replay import Replay, can_replay
-from airflow_async_rest.core.retry import RequestRetry
+from airflow_async_rest.core.sending.retry import RequestRetry
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from unittest.mock import create_autospec
 import pytest
 from fake_oracle import FakeOracle, Stored, column
 
-from airflow_async_rest.core.encoding import encode_anything, json_encoder
+from airflow_async_rest.core.encoding.json_encoder import encode_anything, json_encoder
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.source import RowSource
+from airflow_async_rest.core.reading.source import RowSource
 
 ROWS = 12_000
 PLACES = [1, 2, 5_000, 5_001, 6_000, ROWS]
@@ -113,7 +113,7 @@ def check_one_dead_of_all(api, path, sql, place, rows=ROWS, *, transform=None):
     """All rows but one are delivered, in bulk requests, and few rows alone, too."""
     from engine import counts, make_bulk_job, make_job, run
 
-    from airflow_async_rest.core.batch import Batch
+    from airflow_async_rest.core.batches.batch import Batch
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
     def chunks():
@@ -143,7 +143,7 @@ def check_one_dead_of_all(api, path, sql, place, rows=ROWS, *, transform=None):
 def test_json_that_no_parser_takes_is_replayed_as_it_was_once_the_api_takes_it(driver, api, tmp_path, value, bulk):
     from engine import Store, counts, make_bulk_job, make_job, replay_folder, run
 
-    from airflow_async_rest.core.batch import Batch
+    from airflow_async_rest.core.batches.batch import Batch
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
     chunks = ChunkedSqlHook("source_db").chunks(f"SELECT 1 AS id, {value} AS v".replace(":", r"\:"))
@@ -308,7 +308,7 @@ def test_a_query_that_may_change_something_is_not_run_twice(oracle):
 
 def test_another_drivers_error_says_what_to_cast(connect, tmp_path, monkeypatch):
     """As a database's that has no way out of its own here."""
-    from airflow_async_rest.hooks import row_values
+    from airflow_async_rest.databases.values import row_values
 
     def fetch(result, count):
         raise ValueError("year 0 is out of range")

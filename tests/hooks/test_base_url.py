@@ -2,9 +2,9 @@
 
 import pytest
 
+from airflow_async_rest.connections.base_url import build_base_url
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.settings import ClientSettings
-from airflow_async_rest.hooks.base_url import build_base_url
+from airflow_async_rest.core.requests.settings import ClientSettings
 
 
 @pytest.mark.parametrize(

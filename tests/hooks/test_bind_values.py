@@ -10,8 +10,8 @@ import pendulum
 import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
-from airflow_async_rest.hooks.bind_values import bind_value
-from airflow_async_rest.hooks.sql_binds import Query
+from airflow_async_rest.databases.bind_values import bind_value
+from airflow_async_rest.databases.binds import Query
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 NAIVE = NOON.replace(tzinfo=None)

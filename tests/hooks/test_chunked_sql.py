@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError
 
 WINDOW = {"window_start": datetime(2026, 11, 1, tzinfo=UTC), "window_end": datetime(2026, 11, 2, tzinfo=UTC)}
@@ -308,7 +308,7 @@ def test_a_hook_without_a_dialect_falls_back_to_plain_db_api(connect, tmp_path, 
 def test_binds_take_the_form_that_the_databases_columns_compare_with():
     import pendulum
 
-    from airflow_async_rest.hooks.bind_values import bind_value
+    from airflow_async_rest.databases.bind_values import bind_value
 
     prague = timezone(timedelta(hours=2))
     instant = datetime(2026, 7, 1, 2, 0, tzinfo=prague)

@@ -207,7 +207,7 @@ def test_what_nobody_thought_of_is_no_exception_and_shows_no_text(tested, monkey
     def broken(settings):
         raise RuntimeError("s3cret")
 
-    monkeypatch.setattr("airflow_async_rest.hooks.connection_check.probe", broken)
+    monkeypatch.setattr("airflow_async_rest.connections.check.probe", broken)
     works, text = tested("127.0.0.1")
     assert not works
     assert "RuntimeError" in text

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_async_rest.core.settings import parse_concurrency
+from airflow_async_rest.core.requests.settings import parse_concurrency
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from airflow_async_rest.core.request import EndpointTemplate
-from airflow_async_rest.core.settings import ClientSettings
-from airflow_async_rest.hooks.connection_secrets import secrets_in_headers, secrets_in_target, settings_of_job
+from airflow_async_rest.connections.secrets import secrets_in_headers, secrets_in_target, settings_of_job
+from airflow_async_rest.core.requests.deliver import EndpointTemplate
+from airflow_async_rest.core.requests.settings import ClientSettings
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ ENDPOINTS = [
 @pytest.mark.parametrize(("endpoint", "password", "hidden"), ENDPOINTS)
 def test_what_a_template_has_put_into_an_endpoint_is_found(endpoint, password, hidden, monkeypatch):
     known = {password} - {""}
-    place = "airflow_async_rest.hooks.connection_secrets."
+    place = "airflow_async_rest.connections.secrets."
     monkeypatch.setattr(place + "known_secrets", lambda *_: frozenset(known))
     monkeypatch.setattr(place + "mask_in_logs", known.update)
     made = settings_of_job(ClientSettings("http://api"), {}, endpoint)

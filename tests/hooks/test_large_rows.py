@@ -2,7 +2,8 @@
 
 import pytest
 
-from airflow_async_rest.hooks import chunked_sql, row_values
+from airflow_async_rest.databases.values import row_values
+from airflow_async_rest.hooks import chunked_sql
 
 LARGE = 100_000
 # The first 3,000 rows are small, or all are large. -> rows of the largest chunk

@@ -16,7 +16,7 @@ from fake_oracle import FakeOracle, column, driver_error, error, fetched_as
 from oracledb import errors
 from sqlalchemy.exc import DBAPIError
 
-from airflow_async_rest.core.encoding import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 
 ID = column("ID", oracledb.DB_TYPE_NUMBER, 10, 0)

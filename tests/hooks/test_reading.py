@@ -406,7 +406,7 @@ TOLD = {
 
 @pytest.mark.parametrize(("connection", "told"), TOLD.values(), ids=TOLD.keys())
 def test_what_a_database_is_told_before_the_query(connection, told):
-    from airflow_async_rest.hooks.sql_session import reading
+    from airflow_async_rest.databases.session import reading
 
     with reading(connection, read_only=True):
         assert connection.told == told

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.hooks.bind_values import check_parameters
-from airflow_async_rest.hooks.sql_binds import Query
+from airflow_async_rest.databases.bind_values import check_parameters
+from airflow_async_rest.databases.binds import Query
 
 ALL = ("postgresql", "oracle", "sqlite", "mysql", "mariadb", "mssql", "snowflake", "default")
 POSTGRES = ("postgresql",)

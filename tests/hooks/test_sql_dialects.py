@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from airflow_async_rest.hooks.sql_dialects import is_transient
+from airflow_async_rest.databases.dialects import is_transient
 
 
 class PostgresError(Exception):

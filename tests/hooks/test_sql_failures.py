@@ -5,8 +5,8 @@ import sqlite3
 import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
-from airflow_async_rest.core.source import RowSource
-from airflow_async_rest.hooks.sql_failures import failure_while_reading, is_away
+from airflow_async_rest.core.reading.source import RowSource
+from airflow_async_rest.databases.failures import failure_while_reading, is_away
 
 ROWS = 7_000
 

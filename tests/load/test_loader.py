@@ -9,7 +9,7 @@ from loads import every_driver, placed
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError
 from airflow_async_rest.core.job import Fetch
-from airflow_async_rest.core.loading import LoadState
+from airflow_async_rest.core.keeping.loading import LoadState
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from loads import WINDOW, placed
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
 from airflow_async_rest.load.destination import Column, Destination
-from airflow_async_rest.load.merging import Merging
+from airflow_async_rest.load.merging.merging import Merging
 from airflow_async_rest.load.plan import LoadPlan
-from airflow_async_rest.load.staging import Staging
+from airflow_async_rest.load.staging.table import Staging
 from airflow_async_rest.load.values import Kind
 from airflow_async_rest.windows import Window
 

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 from loads import every_driver
 
-from airflow_async_rest.core.encoding import encode_anything
+from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.letter_lines import parse_exactly
-from airflow_async_rest.core.loading import LoadState, PlacedRow
+from airflow_async_rest.core.keeping.loading import LoadState, PlacedRow
+from airflow_async_rest.core.letters.lines import parse_exactly
 
 ZONES = [
     "Wed, 01 Jul 2026 14:00:00 +0200", "2026-07-01 14:00:00 EET", "2026-07-01 15:00:00 Europe/Helsinki",

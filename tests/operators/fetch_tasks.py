@@ -5,7 +5,7 @@ import os
 from tasks import rest_to_sql
 
 from airflow_async_rest import CursorPages, NumberedPages
-from airflow_async_rest.core import loading
+from airflow_async_rest.core.keeping import loading
 
 # Of one page each, or of many.
 ITEMS = {"one": 600, "many": 60, "many, side by side": 60}

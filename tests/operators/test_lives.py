@@ -13,8 +13,8 @@ from task_runner import Supervisor, run_try
 from tasks import ids, rest_to_sql, sql_to_rest
 
 from airflow_async_rest import RequestRetry
-from airflow_async_rest.core.dead_letters import DeadLetterFolder
-from airflow_async_rest.lives import MARK, UNMARKED, Life, life_of
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.tasks.lives import MARK, UNMARKED, Life, life_of
 
 ONCE = RequestRetry(max_attempts=1)
 TEN = "SELECT i AS id FROM generate_series(1, 10) AS i ORDER BY i"
@@ -59,7 +59,7 @@ def test_two_deployments_with_one_storage_know_nothing_of_each_other(places, tmp
 
 
 def DeadLetterFolder_at(uri):  # noqa: N802
-    from airflow_async_rest.folders import open_folder
+    from airflow_async_rest.tasks.folders import open_folder
 
     return open_folder(uri)
 
@@ -101,7 +101,7 @@ def test_a_retry_that_does_not_know_its_life_does_not_go_on_with_parts_of_anothe
     (folder.parent / "1-1.jsonl").write_text(other)
     places.reset()
     places.answer = lambda seen: 200
-    monkeypatch.setattr("airflow_async_rest.folders.life_of", lambda context: Life(is_known=False))
+    monkeypatch.setattr("airflow_async_rest.tasks.folders.life_of", lambda context: Life(is_known=False))
     assert tried(supervisor, 2) == [10, 10, 0]
     assert sorted(ids(places.seen)) == list(range(1, 11))
 
@@ -198,8 +198,8 @@ def test_a_life_is_marked_once_and_known_from_then_on():
     ],
 )
 def test_a_life_without_a_mark_is_that_of_earlier_versions(store, try_number, expected, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.lives._SECONDS_FOR_A_MARK", 0.05)
-    monkeypatch.setattr("airflow_async_rest.lives._SECONDS_FOR_A_LATER_TRY", 0.05)
+    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_MARK", 0.05)
+    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_LATER_TRY", 0.05)
     assert life(store, try_number) == expected
 
 
@@ -222,14 +222,14 @@ def test_a_later_try_waits_longer_for_a_slow_store(monkeypatch):
     store = Store()
     mark = life(store)
     store.at = lambda call: threading.Event().wait(0.2)
-    monkeypatch.setattr("airflow_async_rest.lives._SECONDS_FOR_A_MARK", 0.01)
+    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_MARK", 0.01)
     assert life(store, 2) == mark
 
 
 def test_a_first_try_that_did_not_wait_for_its_mark_leaves_none(monkeypatch):
     store, go, before = Store(), threading.Event(), set(threading.enumerate())
     store.at = lambda call: go.wait(30)
-    monkeypatch.setattr("airflow_async_rest.lives._SECONDS_FOR_A_MARK", 0.01)
+    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_MARK", 0.01)
     assert life(store) == Life(is_known=False)
     [thread] = set(threading.enumerate()) - before
     go.set()

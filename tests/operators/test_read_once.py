@@ -17,7 +17,7 @@ from tasks import full_disk, ids, in_batches, make_task, rest_to_sql, sql_to_res
 
 from airflow_async_rest import RequestRetry
 from airflow_async_rest.core.errors import LoadError
-from airflow_async_rest.core.part_files import PartFiles
+from airflow_async_rest.core.letters.part_files import PartFiles
 
 ONCE = RequestRetry(max_attempts=1)
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from task_runner import run_try
 from tasks import READINGS, rest_to_sql, sql_to_rest
 
-from airflow_async_rest.core import writing
+from airflow_async_rest.core.keeping import writing
 
 LINE = re.compile(r"airflow\.(?P<name>[\w.]+)(?P<tags>(,[\w.]+=[^,:]+)*):(?P<value>[-\d.]+)\|(?P<kind>\w+)")
 
@@ -218,8 +218,8 @@ def test_airflows_lists_choose_among_them(places, supervisor, statsd, monkeypatc
 
 
 def test_a_reason_of_the_authors_own_makes_no_name_invalid(places, supervisor, statsd, logged):
-    from airflow_async_rest.core.observing import Activity
-    from airflow_async_rest.telemetry import Metrics
+    from airflow_async_rest.core.watching.observing import Activity
+    from airflow_async_rest.tasks.telemetry import Metrics
 
     metrics = Metrics({"conn_id": "a,b", "dag_id": "žluťoučký", "task_id": "t"})
     metrics(Activity(Counter({("failed", "no such type: x=1, y"): 2})))

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_async_rest import __version__
-from airflow_async_rest.core.dead_letters import DeadLetterFolder, refused_record
+from airflow_async_rest.core.letters.folder import DeadLetterFolder, refused_record
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 
 TASK = {"dag_id": "sensors", "run_id": "scheduled__2026-03-03T00:00:00+00:00", "task_id": "post"}

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_async_rest.core.encoding.paths import MISSING, JsonPath, parse_path
 from airflow_async_rest.core.errors import AnswerError
 from airflow_async_rest.core.pages.page import QUERY, Page, PageAnswer
 from airflow_async_rest.core.pages.style import Style, check_names, check_path, find, path_in_body
-from airflow_async_rest.core.paths import MISSING, JsonPath, parse_path
 
 # What to_string(...) makes of what is no cursor.
 _MADE_OF_NOTHING = ("null", "false", "[]", "{}")

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_async_rest.core.encoding.paths import MISSING, JsonPath
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
-from airflow_async_rest.core.headers import next_link
 from airflow_async_rest.core.pages.page import Page, PageAnswer
 from airflow_async_rest.core.pages.style import Style, check_path, find, path_in_body
-from airflow_async_rest.core.paths import MISSING, JsonPath
+from airflow_async_rest.core.requests.headers import next_link
 
 _PATH = re.compile(r"/(?:[^/?#\s\\\x00-\x1f%][^?#\s\\\x00-\x1f%]*)?")
 

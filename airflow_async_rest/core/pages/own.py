@@ -6,13 +6,13 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any
 
+from airflow_async_rest.core.encoding.paths import JsonPath
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages.counted import NumberedPages, OffsetPages
 from airflow_async_rest.core.pages.cursor import CursorPages
 from airflow_async_rest.core.pages.links import LinkPages, check_link_options
 from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer, Pages, PageStyle
 from airflow_async_rest.core.pages.style import OnePage, check_statuses
-from airflow_async_rest.core.paths import JsonPath
 
 _STYLES = frozenset({OnePage, LinkPages, CursorPages, NumberedPages, OffsetPages})
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
+    from airflow_async_rest.core.encoding.paths import JsonPath
     from airflow_async_rest.core.models import Response
-    from airflow_async_rest.core.paths import JsonPath
 
 QUERY: Final = "query"
 BODY: Final = "body"
@@ -27,7 +27,7 @@ class Page:
 
 
 class PageAnswer(Protocol):
-    """What a page style looks at: an :class:`~airflow_async_rest.core.answer.Answer`."""
+    """What a page style looks at: an :class:`~airflow_async_rest.core.answers.reader.Answer`."""
 
     @property
     def response(self) -> "Response":

@@ -7,9 +7,9 @@ from decimal import Decimal
 from math import ceil
 from typing import Any, ClassVar
 
+from airflow_async_rest.core.encoding.paths import MISSING, JsonPath, parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer
-from airflow_async_rest.core.paths import MISSING, JsonPath, parse_path
 
 _HEADER = "header."
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}

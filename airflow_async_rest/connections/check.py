@@ -1,0 +1,54 @@
+"""The connection test: what Airflow's Test button and `airflow connections test` show."""
+
+import os
+import re
+
+from airflow_async_rest.connections.connection import RestConnection
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
+from airflow_async_rest.core.requests.settings import parse_concurrency
+from airflow_async_rest.core.transport.diagnosis import diagnose
+from airflow_async_rest.core.transport.probe import probe
+
+_CREDENTIAL_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+
+
+def check_connection(hook: RestConnection) -> tuple[bool, str]:
+    """Check every field of a connection, then send one GET to its base URL as a task would.
+
+    :return: whether tasks can work with it, and in words what was found and what to fill in; never an exception,
+        never a secret.
+    """
+    try:
+        settings = hook.settings()
+        _check_what_tasks_read_later(hook)
+        return diagnose(probe(settings), settings, _credentials(hook), settings.find_proxy(os.environ))
+    except ConfigurationError as error:
+        # The one that is tested from the form has an id made up by Airflow.
+        return False, str(error).replace(f"connection {hook.http_conn_id!r}", "the connection")
+    except Exception as error:  # noqa: BLE001  (its text may hold anything: only its kind is told)
+        return False, f"the test ended with {type(error).__name__}, which says nothing about the connection."
+
+
+def _check_what_tasks_read_later(hook: RestConnection) -> None:
+    options = hook.options()
+    hook.naive_timezone()
+    parse_rate_limit(options.get("rate_limit"))
+    if "concurrency" in options:
+        parse_concurrency(options["concurrency"])
+
+
+def _credentials(hook: RestConnection) -> str:
+    """Say what requests identify with, and which field it comes from."""
+    options, kind = hook.options(), hook.auth_type()
+    default = "the default with a login" if hook.connection.login else "there is no login, and auth_type is not set"
+    origin = "as auth_type says" if options.get("auth_type") else default
+    sent = {
+        "none": "no credentials",
+        "basic": "login and password, as basic authentication",
+        "bearer": "the password, as bearer token",
+        "api_key_query": f"the password, as API key in the query parameter {hook.api_key_param()}",
+        "api_key": f"the password, as API key in the header {hook.api_key_header()}",
+    }[kind]
+    others = [name for name in options.get("headers", {}) if _CREDENTIAL_HEADER.search(name)]
+    return f"{sent} ({origin})" + (f", and of the extra field headers {', '.join(others)}" if others else "")

@@ -1,0 +1,1 @@
+"""What became of each row: the account, its report, its checkpoint, and the judgment at the end."""

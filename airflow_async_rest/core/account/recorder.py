@@ -1,0 +1,373 @@
+"""The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from airflow_async_rest.core.account.bookmarks import Bookmark, OpenItems
+from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.account.report import Commit, Totals
+from airflow_async_rest.core.letters.folder import UNREADABLE, Record, held_bytes, shown_record
+from airflow_async_rest.core.letters.shown import least_shown_bytes, shown_letter
+from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.sending.verdict import is_permanent
+
+_BREAKER_WINDOW = 200
+_BREAKER_FAILURES = 180  # 90 % of the window
+_SAMPLE_BYTES = 48_000
+# Of records that wait for a part: so many, so large, or so long.
+_MOST_UNWRITTEN = 100
+_MUCH_UNWRITTEN_BYTES = 2 << 20
+# What a record takes beside its body or its row: 4,000 small ones are as much as 20 of 100 KB.
+_RECORD_BYTES = 500
+_LONGEST_UNWRITTEN_SECONDS = 30.0
+_LONG_AGO = float("-inf")
+_NO_ROW = -1  # in the sample: an item, not one of its rows
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One moment's state, taken in one go on the event loop's thread.
+
+    :param batches: of the unfinished rows, those that are in one request.
+    :param records: dead letters and resolutions, to be written first.
+    :param held: those that wait for a later part.
+    :param fetched: items whose rows are to be staged with it: delivered in it, though not yet in the account.
+    :param bookmarks: of the unfinished items, where those have come to whose first pages are staged with it.
+    :param removed: items whose staged rows are to be removed with it, before others are staged.
+    """
+
+    position: int
+    digest: str
+    unfinished: frozenset[int]
+    batches: tuple[tuple[int, ...], ...]
+    totals: dict[str, Any]
+    records: list[DeadLetter | Record]
+    held: list[DeadLetter | Record]
+    fetched: list[int]
+    bookmarks: dict[int, Bookmark]
+    removed: frozenset[int]
+
+
+class Recorder:
+    """Keeps the account. Used on the event loop's thread only, but for ``digest`` (see :meth:`continue_digest`).
+
+    :param resume: what the tries before left; None when the window starts from its first row.
+    :param sample_payloads: whether the sample of failed items shows their payloads.
+    :param retry: tells which failures are for good.
+    :ivar open_items: items that are fetched page by page.
+    """
+
+    def __init__(
+        self, resume: Resume | None = None, *, sample_payloads: bool = True, retry: RequestRetry | None = None
+    ) -> None:
+        self._retry = retry or RequestRetry()
+        self.totals = Totals(resume.checkpoint.totals if resume else None)
+        self.resumed_from = resume.checkpoint.position if resume else None
+        self.delivered_now = 0
+        self._position = resume.checkpoint.position if resume else 0
+        self._digest_before = resume.checkpoint.digest if resume else ""
+        self._digest: SourceDigest | None = None
+        # index -> the request that carries it, as a number; 0: it goes by itself, or nobody knows yet
+        self._pending: dict[int, int] = dict.fromkeys(resume.checkpoint.unfinished, 0) if resume else {}
+        self._requests = count(1)
+        if resume:
+            for batch in resume.checkpoint.batches:
+                self._pending.update(dict.fromkeys(batch, next(self._requests)))
+        self._dead_before = dict(resume.dead) if resume else {}
+        self._known_dead = set(resume.known_dead) if resume else set()
+        self._records: list[DeadLetter | Record] = []
+        self._unwritten_since = 0.0
+        self._unwritten_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._again: set[int] = set()  # was dead before, and is sent again
+        self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
+        self._recent_failures = 0
+        self._fetched: list[int] = []
+        self.open_items = OpenItems(resume.bookmarks if resume else {}, resume.removed if resume else frozenset())
+        self._sample: dict[tuple[int, int], Record] = {}  # by item, and number of the row or -1
+        self._sample_bytes = 2
+        self._sample_payloads = sample_payloads
+        if resume:
+            self._start_from(resume)
+
+    def _start_from(self, resume: Resume) -> None:
+        """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
+        for reason in resume.resolved.values():
+            self.totals.no_longer_failed(reason)
+        self.totals.delivered += len(resume.resolved) + len(resume.delivered)
+        for index in (*resume.resolved, *resume.delivered, *resume.unsaid):
+            # Said again in a part of this try: the part that says it, if any, belongs to no checkpoint.
+            self._hold({"index": index, "resolved": True})
+        for record in resume.sample:
+            if record["index"] in resume.counted:
+                self._add_to_sample((record["index"], _NO_ROW), shown_record(record, payloads=self._sample_payloads))
+
+    def continue_digest(self, digest: SourceDigest) -> None:
+        """Go on with the digest of rows 0..position.
+
+        The reading thread calls it once, before it hands over a later row, and leaves the digest alone after.
+        """
+        self._digest = digest
+        self.totals.commit = Commit.NONE  # the rows are there
+
+    def take(self, item: Item) -> None:
+        """Note that a row is on its way. Rows come in the order of their index."""
+        index = item.index
+        if index in self._dead_before:
+            self.totals.no_longer_failed(self._dead_before.pop(index))
+            self._again.add(index)
+            self._remove_from_sample((index, _NO_ROW))
+        elif index not in self._pending:  # pending already: an earlier try took it and did not finish it
+            self._position = index + 1
+            self.totals.read += 1
+            if self._digest is not None:
+                self._digest.add(item.content)
+        if item.replayed:
+            self._known_dead.add(index)
+            self._again.add(index)
+        self._pending.setdefault(index, 0)
+
+    def take_batch(self, items: Sequence[Item]) -> None:
+        """Note that rows are on their way together. Batches come in the order of their rows."""
+        if self._dead_before or self._digest is None or items[0].index < self._position or items[0].replayed:
+            for item in items:
+                self.take(item)
+        else:  # all new: as many rows as there are, this is done in one go
+            self._position = items[-1].index + 1
+            self.totals.read += len(items)
+            self._digest.add(*[item.content for item in items])
+        self.send_together(items)
+
+    def send_together(self, items: Sequence[Item]) -> None:
+        """Note that rows that were taken go in one request; what it leaves of another one was in that together."""
+        self._pending.update(dict.fromkeys([item.index for item in items], next(self._requests)))
+
+    def record(self, outcome: Outcome, *, is_news: bool = True) -> None:
+        """Note what became of a row. One that was fetched is delivered when its rows are kept: :meth:`confirm`.
+
+        :param is_news: whether a failure says anything about the API that others do not say.
+        """
+        if isinstance(outcome, Delivered) and self.totals.rows is not None:
+            self._fetched.append(outcome.index)
+            self.delivered_now += 1
+            self._note(failed=False)
+            return
+        self._pending.pop(outcome.index, None)
+        if isinstance(outcome, DeadLetter):
+            self.totals.failed_again(outcome.reason)
+            self.totals.last_words[outcome.reason] = outcome.response_excerpt
+            self._hold(outcome)
+            self._show(outcome)
+            if is_news and not self.refused_again(outcome):
+                self._note(failed=True)
+            return
+        if isinstance(outcome, Skipped):
+            self.totals.skipped += 1
+        else:
+            self.totals.delivered += 1
+            self.totals.already_there += outcome.already_there
+            self.delivered_now += 1
+            self._note(failed=False)
+        if outcome.index in self._known_dead:
+            self._resolve(outcome.index)
+
+    def delivered(self, items: Sequence[Item], already_there: int = 0) -> None:
+        """Note that rows were delivered; so many of them by an earlier attempt, whose answer was lost."""
+        for item in items:
+            del self._pending[item.index]
+        if self._known_dead:
+            for item in items:
+                if item.index in self._known_dead:
+                    self._resolve(item.index)
+        self.totals.delivered += len(items)
+        self.totals.already_there += already_there
+        self.delivered_now += len(items)
+        if self._recent_failures or len(self._recent) < _BREAKER_WINDOW:  # else this is no news
+            for _ in range(min(len(items), _BREAKER_WINDOW)):
+                self._note(failed=False)
+
+    def _resolve(self, index: int) -> None:
+        self._known_dead.discard(index)
+        self._hold({"index": index, "resolved": True})
+
+    def _hold(self, record: DeadLetter | Record) -> None:
+        """Keep a record for a part to come."""
+        if not self._records:
+            self._unwritten_since = time.monotonic()
+        self._records.append(record)
+        self._weigh(record)
+        if isinstance(record, DeadLetter) and record.reason == UNREADABLE:
+            self._unwritten_since = _LONG_AGO  # unfinished, a retry would send it again: the API took it
+
+    def _weigh(self, record: DeadLetter | Record) -> None:
+        """Count the bytes of a record that waits for a part."""
+        self._unwritten_bytes += _RECORD_BYTES + (held_bytes(record) if isinstance(record, DeadLetter) else 0)
+        if self.has_much_unwritten:
+            self._room.clear()
+
+    def refused_again(self, letter: DeadLetter) -> bool:
+        """Tell whether an item that was dead already was refused for good, or not even sent, once more.
+
+        That is no news about the API.
+        """
+        return letter.index in self._again and (not letter.attempts or is_permanent(letter.reason, self._retry))
+
+    def note_failed(self, count: int) -> None:
+        """Note that items failed whose outcome was recorded as no news."""
+        for _ in range(count):
+            self._note(failed=True)
+
+    def _note(self, *, failed: bool) -> None:
+        if len(self._recent) == _BREAKER_WINDOW:
+            self._recent_failures -= self._recent[0]
+        self._recent.append(failed)
+        self._recent_failures += failed
+
+    @property
+    def mostly_failing(self) -> bool:
+        """Whether at least 90 % of the last 200 outcomes failed."""
+        return len(self._recent) == _BREAKER_WINDOW and self._recent_failures >= _BREAKER_FAILURES
+
+    @property
+    def accepted(self) -> int:
+        """Items that the API has accepted, or answered in whole or in part, in this try and those before it."""
+        # What was fetched counts as delivered once it is kept.
+        return max(self.totals.delivered, self.delivered_now) + self.totals.broken_off
+
+    @property
+    def unfinished(self) -> int:
+        """Rows that were taken and have no outcome."""
+        return len(self._pending)
+
+    @property
+    def unwritten(self) -> int:
+        """Dead-letter records that are in no part yet."""
+        return len(self._records)
+
+    @property
+    def has_much_unwritten(self) -> bool:
+        """Whether the dead letters that are in no part yet are too large to wait for the end of the interval.
+
+        Then there is no room for more.
+        """
+        return self._unwritten_bytes > _MUCH_UNWRITTEN_BYTES
+
+    async def room(self) -> None:
+        """Wait until there is room for more dead letters: until a snapshot has taken those that there are."""
+        await self._room.wait()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what is in no part yet is to be written now: a part for each letter would be too many of them."""
+        waited = time.monotonic() - self._unwritten_since
+        is_late = self.unwritten > 0 and waited >= _LONGEST_UNWRITTEN_SECONDS
+        return is_late or self.has_much_unwritten or self.unwritten >= _MOST_UNWRITTEN
+
+    def replayed(self) -> dict[str, int]:
+        """Give what became of the dead letters that this try has sent again."""
+        sent = len(self._again)
+        waiting = len(self._again & self._pending.keys())
+        return {"sent": sent, "delivered": self.delivered_now, "failed": sent - waiting - self.delivered_now}
+
+    def snapshot(self, *, letters: bool = True) -> Snapshot:
+        """Take the state of this moment; what it has is the caller's to write, and to confirm or give back.
+
+        :param letters: whether records go with it; else they are held for a later one.
+        """
+        fetched, self._fetched = self._fetched, []
+        resolved: list[Record] = [{"index": index, "resolved": True} for index in fetched if index in self._known_dead]
+        records: list[DeadLetter | Record] = []
+        if letters or resolved:
+            records, self._records = self._records, []
+            self._unwritten_bytes = 0
+            self._room.set()
+        digest = self._digest.hexdigest() if self._digest else self._digest_before
+        return Snapshot(
+            self._position,
+            digest,
+            frozenset(self._pending).difference(fetched),
+            self._batches(),
+            {**self.totals.to_json(), "delivered": self.totals.delivered + len(fetched)},
+            [*records, *resolved],
+            list(self._records),
+            fetched,
+            *self.open_items.take(),
+        )
+
+    def _batches(self) -> tuple[tuple[int, ...], ...]:
+        """Give the unfinished rows that are in one request."""
+        requests: dict[int, list[int]] = {}
+        for index, request in self._pending.items():
+            if request:
+                requests.setdefault(request, []).append(index)
+        return tuple(tuple(sorted(batch)) for batch in requests.values())
+
+    def confirm(self, snapshot: Snapshot) -> None:
+        """Count the items as delivered whose rows are kept now."""
+        for index in snapshot.fetched:
+            del self._pending[index]
+            self._known_dead.discard(index)
+        self.totals.delivered += len(snapshot.fetched)
+
+    def give_back(self, snapshot: Snapshot) -> None:
+        """Take back records that could not be written, and items whose rows could not be staged, or removed."""
+        fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
+        records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
+        self._records = records + self._records
+        for record in records:
+            self._weigh(record)
+        self._unwritten_since = _LONG_AGO
+        self._fetched = snapshot.fetched + self._fetched
+        self.open_items.give_back(snapshot.removed)
+
+    def _show(self, letter: DeadLetter) -> None:
+        """Add a dead letter to the sample, unless it is clear beforehand that there is no room for it."""
+        place, payloads = (letter.index, _NO_ROW), self._sample_payloads
+        self._remove_from_sample(place)
+        if self._sample_bytes + least_shown_bytes(letter, payloads=payloads) <= _SAMPLE_BYTES:
+            self._add_to_sample(place, shown_letter(letter, payloads=payloads))
+
+    def show_refused(self, record: Record) -> None:
+        """Add a row that the database refused to the sample of what failed."""
+        shown = shown_record(record, payloads=self._sample_payloads)
+        self.totals.last_words[shown["reason"]] = shown["response_excerpt"]
+        self._add_to_sample((record["index"], record["row_number"]), shown)
+
+    def hide_refused(self, index: int, number: int) -> None:
+        """Take a row that the database takes now out of the sample."""
+        self._remove_from_sample((index, number))
+
+    def sample(self) -> list[Record]:
+        """Give the failed items for XCom, by position, within 48 KB."""
+        return [self._sample[place] for place in sorted(self._sample)]
+
+    def _remove_from_sample(self, place: tuple[int, int]) -> None:
+        if (shown := self._sample.pop(place, None)) is not None:
+            self._sample_bytes -= _size(shown)
+
+    def _add_to_sample(self, place: tuple[int, int], record: Record) -> None:
+        self._remove_from_sample(place)
+        size = _size(record)
+        if self._sample_bytes + size <= _SAMPLE_BYTES:
+            self._sample[place] = record
+            self._sample_bytes += size
+
+    def report(self) -> dict[str, Any]:
+        """Give the window's numbers so far."""
+        return {
+            **self.totals.report(self.unfinished),
+            "failed_items_omitted": self.totals.failures.total() - len(self._sample),
+            "resumed_from": self.resumed_from,
+        }
+
+
+def _size(record: Record) -> int:
+    return len(json.dumps(record)) + 2

@@ -1,0 +1,1 @@
+"""Response -> rows: formats, what is found in them, and what goes into which column."""

@@ -1,0 +1,77 @@
+"""Paths that no row has: most likely they are written wrongly. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+from airflow_async_rest.core.encoding.paths import JsonPath, written_path
+
+# What rows have instead is looked for in so many of them, so many keys of each, and so deep.
+_MOST_ROWS, _MOST_KEYS, _MOST_DEPTH = 20, 200, 5
+_ALIKE, _VERY_MUCH_ALIKE = 0.6, 0.8
+
+
+class UnfoundPaths:
+    """Counts the rows that do not have a path, until one has it.
+
+    :param paths: into rows.
+    """
+
+    def __init__(self, paths: Iterable[JsonPath]) -> None:
+        self._paths = {path.text: path for path in paths}
+        self._keys: dict[str, str] = {}
+        self._rows = 0
+        self.counts = dict.fromkeys(self._paths, 0)
+
+    def go_on(self, earlier: Mapping[str, int] | None) -> dict[str, int]:
+        """Go on counting. :param earlier: the count of the tries before; None: there were none.
+
+        :return: the count, which changes as rows are looked at.
+        """
+        self.counts = dict.fromkeys(self._paths, 0) if earlier is None else dict(earlier)
+        return self.counts
+
+    def look_at(self, row: Mapping[str, Any]) -> None:
+        """Look for the paths that no row before had."""
+        for text in list(self.counts):
+            path = self._paths.get(text)
+            if path is None or path.is_in(row):
+                del self.counts[text]
+            else:
+                self.counts[text] += 1
+        if self.counts and self._rows < _MOST_ROWS:
+            self._rows += 1
+            found = islice(_keys_in(row), _MOST_KEYS)
+            self._keys.update((".".join(map(str, names)), written_path(names)) for names in found)
+
+    def nearest(self, text: str) -> str | None:
+        """Return the path of the rows that one was most likely meant to be, if any is like it."""
+        whole = {key.lower(): path for key, path in self._keys.items()}
+        return _nearest(text, whole, _ALIKE) or self._same_last_name(text)
+
+    def _same_last_name(self, text: str) -> str | None:
+        last = {key.rpartition(".")[2].lower(): path for key, path in reversed(self._keys.items())}
+        return _nearest(text.rpartition(".")[2], last, _VERY_MUCH_ALIKE)
+
+    def misspelled(self) -> dict[str, str]:
+        """Return the paths that nothing had, and what is called nearly so, wherever it is: path -> path."""
+        near = {text: self._same_last_name(text) for text, count in self.counts.items() if count}
+        return {text: path for text, path in near.items() if path is not None}
+
+
+def _nearest(text: str, keys: Mapping[str, str], cutoff: float) -> str | None:
+    [*found] = get_close_matches(text.lower(), keys, 1, cutoff)
+    return keys[found[0]] if found else None
+
+
+def _keys_in(value: Any, *before: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the paths of what is in a row, as keys and places; of a list, those of its first entry."""
+    if isinstance(value, list):
+        value = dict(enumerate(value[:1]))
+    if not isinstance(value, Mapping) or len(before) == _MOST_DEPTH:
+        return
+    for name, inner in value.items():
+        names = *before, name if isinstance(name, int) else str(name)
+        yield names
+        yield from _keys_in(inner, *names)

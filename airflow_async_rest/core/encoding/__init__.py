@@ -1,0 +1,1 @@
+"""Values of databases -> JSON, and what APIs write -> values."""

@@ -1,0 +1,1 @@
+"""Item -> its rows, page by page."""

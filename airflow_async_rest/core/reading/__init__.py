@@ -1,0 +1,1 @@
+"""Rows -> items, read by a thread of their own."""

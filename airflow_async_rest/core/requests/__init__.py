@@ -1,0 +1,1 @@
+"""Item -> Request: templates, bodies, addresses, headers; and the settings of connections."""

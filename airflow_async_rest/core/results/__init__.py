@@ -1,0 +1,1 @@
+"""What the answer to a bulk request says of each of its items."""

@@ -1,0 +1,138 @@
+"""An answer that tells only of the items that failed -> what became of each. Pure."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_async_rest.core.encoding.entry_paths import compile_first, present
+from airflow_async_rest.core.encoding.paths import MISSING
+from airflow_async_rest.core.errors import ResultsError
+from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
+from airflow_async_rest.core.results.entries import NOT_STORED, EntryReader, short
+from airflow_async_rest.core.results.lists import ERROR_NAMES, EntryList, Places, is_success, parse_answer
+from airflow_async_rest.core.results.results import Results
+from airflow_async_rest.core.results.sent_ids import id_text
+from airflow_async_rest.core.results.usual_names import tells_of_failure
+
+_NO_CONTENT = frozenset({204, 205})
+# Of an answer in which no list of failures is found, so many are searched for one.
+_LEVELS = 4
+_Failures = dict[int, ItemResult]
+
+
+class FailuresReader:
+    """Reads answers that list only what failed.
+
+    :param entries: reads single ones.
+    :param at: where an entry names its items.
+    """
+
+    def __init__(self, results: Results, entries: EntryReader, at: Places) -> None:
+        self._results = results
+        self._entries = entries
+        self._at = at
+        self._list = EntryList(results, at)
+        self._stored = compile_first(results.paths("stored"))
+        self._success = compile_first(results.paths("success"))
+
+    def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
+        """Read what became of each item; see :class:`~airflow_async_rest.core.results.reader.ResultsReader`."""
+        accepted = is_success(response)
+        if response.status in _NO_CONTENT:
+            return [DELIVERED] * len(items)
+        answer = parse_answer(response, lines=self._results.lines)
+        found = answer if self._results.lines else self._list.find(answer)
+        if not found and self._entries.may_go_again(answer):
+            return [NOT_STORED] * len(items)
+        if not found and not accepted:
+            return None
+        failures = self._place(found or [], items)
+        if accepted:
+            self._check_success(response, answer, found, len(items) - len(failures))
+        first = min(failures, default=len(items))
+        return [
+            failures.get(place) or (DELIVERED if self._is_stored(place, first, accepted=accepted) else NOT_STORED)
+            for place in range(len(items))
+        ]
+
+    def _is_stored(self, place: int, first: int, *, accepted: bool) -> bool:
+        """Tell whether an item that is not named is stored.
+
+        :param first: the first that failed.
+        """
+        return place < first if self._results.stops else accepted
+
+    def _place(self, entries: Sequence[Any], items: Sequence[Item]) -> _Failures:
+        """Read the entries, and find the items that they name."""
+        failures: _Failures = {}
+        by_index = self._results.match == "index"
+        find = self._by_index if by_index else self._by_id
+        for place, result in find(entries, items):
+            if place in failures and failures[place].verdict is not result.verdict:
+                raise ResultsError(f"two entries contradict each other: {failures[place].detail}; {result.detail}")
+            failures.setdefault(place, result)
+        return failures
+
+    def _by_index(self, entries: Sequence[Any], items: Sequence[Item]) -> list[tuple[int, ItemResult]]:
+        return [
+            (place, result)
+            for entry in entries
+            for result in [self._entries.read_failure(entry)]
+            for place in self._at.indices_of(entry, len(items))
+        ]
+
+    def _by_id(self, entries: Sequence[Any], items: Sequence[Item]) -> list[tuple[int, ItemResult]]:
+        of_id = defaultdict[tuple[int, str | None], list[int]](list)
+        for place, item in enumerate(items):
+            for number, own in enumerate(item.sent):
+                of_id[number, own].append(place)
+        named = defaultdict[tuple[int, str], list[ItemResult]](list)
+        for entry in entries:
+            if (found := self._at.named_by(entry)) is None:
+                raise ResultsError(f"an entry names no item: {short(entry)}")
+            result = self._entries.read_failure(entry)
+            for value in found[1]:
+                number = found[0] if items and len(items[0].sent) > 1 else 0  # one key may stand at several places
+                named[number, id_text(value)].append(result)
+        pairs = []
+        for of_one, results in named.items():
+            places = of_id.get(of_one, [])
+            # Of items that were sent with one id, only as many results as there are items tell which failed.
+            if not places or (len(places) > 1 and len(results) != len(places)):
+                known = (
+                    f"was sent {len(places)} times"
+                    if places
+                    else "no item was sent with: does key= name the field as sent?"
+                )
+                raise ResultsError(f"an entry is about {of_one[1]!r}, which {known}")
+            if len(places) > 1 and len({result.verdict for result in results}) > 1:
+                raise ResultsError(f"the entries about {of_one[1]!r} differ, and it was sent {len(places)} times")
+            pairs += [(place, result) for place in places for result in (results if len(places) == 1 else results[:1])]
+        return pairs
+
+    def _check_success(self, response: Response, answer: Any, found: list[Any] | None, stored: int) -> None:
+        """Check that nothing else in a success tells of failures. :raises ResultsError: when something does."""
+        if found is None and (response.status == MULTI_STATUS or not isinstance(answer, Mapping)):
+            raise ResultsError(f"the answer has no list of what failed: {short(answer)}")
+        if not isinstance(answer, Mapping):
+            return
+        others = {name: value for name, value in answer.items() if value is not found and name not in self._list.names}
+        told = {name: value for name, value in others.items() if tells_of_failure({name: value})}
+        lists = [name for name, value in told.items() if name in ERROR_NAMES or isinstance(value, Mapping | list)]
+        deep = not self._list.names and not found and tells_of_failure(others, levels=_LEVELS)
+        said = present(self._success(answer))
+        if lists or (told and not found) or deep or not all(map(self._entries.says_success, said)):
+            raise ResultsError(f"the answer is a success, and tells of failures, not of which: {short(answer)}")
+        for count in self._stored(answer):
+            if count is not MISSING and _number(count) < stored:
+                raise ResultsError(f"the answer tells of fewer stored items than the {stored} that did not fail")
+
+
+def _number(count: Any) -> float:
+    """Return how many there are; of what is no count, none."""
+    if isinstance(count, list):
+        return len(count)
+    try:
+        return float(count)
+    except (TypeError, ValueError):
+        return -1

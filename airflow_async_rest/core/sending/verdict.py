@@ -1,0 +1,181 @@
+"""Response -> Verdict. Pure."""
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from airflow_async_rest.core.errors import AnswerUnreadableError, ProxyCredentialsError, SendError, let_go
+from airflow_async_rest.core.limits.pauses import requested_pause
+from airflow_async_rest.core.models import Request, Response, Verdict
+from airflow_async_rest.core.sending.retry import RequestRetry
+
+ResponseCheck = Callable[[Response], "bool | Verdict | None"]
+
+# What the author's check refuses.
+CHECK = "response_check"
+_MULTI_STATUS = 207
+UNAUTHORIZED = 401
+# Refusals that no pause mends: of credentials, the API's and a proxy's, and of a body's size.
+_FOR_GOOD = frozenset({UNAUTHORIZED, 407, 413})
+# A gateway's, of a server behind it that may have done what was asked; the last two are Cloudflare's.
+_FATE_UNKNOWN = frozenset({502, 504, 520, 524})
+
+
+# {}: what in the answer does not show whether it is.
+MAY_BE_CUT = (
+    "the answer has no length, and ended when the server closed the connection: it may have been cut off, which {} "
+    "does not show. Where this API always ends its answers so, set trust_close of the connection to true"
+)
+
+
+class Judgment(NamedTuple):
+    """What an answer means.
+
+    :param reason: the word for reports (``http_422``, ``response_check``); empty when delivered.
+    :param detail: for people.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    detail: str = ""
+
+
+def classify_status(status: int, retry: RequestRetry) -> Verdict:
+    """Decide by the status alone: 2xx is delivered, the rest is retried or refused for good."""
+    if _is_success(status):
+        return Verdict.DELIVERED
+    return Verdict.RETRY if retry.is_retriable(status) else Verdict.REFUSED
+
+
+_DELIVERED = Judgment(Verdict.DELIVERED)
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status <= 299  # noqa: PLR2004
+
+
+def classify_response(
+    response: Response, retry: RequestRetry, check: ResponseCheck | None = None, *, needs_body: bool = False
+) -> Judgment:
+    """Decide what an answer means.
+
+    :param check: the author's ``response_check``. True is delivered, a :class:`Verdict` is taken as it is,
+        None leaves the decision to the status. False, an exception, or anything else it returns means not delivered: a
+        retriable status is retried, any other answer is refused for good.
+    :param needs_body: whether somebody else reads the body; else the status of an answer that is broken says it all.
+    """
+    if check is None and response.broken is None:
+        return _by_status(response, retry)
+    by_status = _by_status(response, retry)
+    if response.broken is not None:
+        # Of what is not delivered, the status says why. A success that nobody can read is none yet, if it matters.
+        if by_status.verdict is not Verdict.DELIVERED or (check is None and not needs_body):
+            return by_status
+        for_good = isinstance(response.broken, AnswerUnreadableError)
+        verdict = Verdict.REFUSED if for_good else Verdict.RETRY
+        return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
+    assert check is not None  # noqa: S101  (else it is broken)
+    return _by_check(check, response, by_status)
+
+
+def _by_status(response: Response, retry: RequestRetry) -> Judgment:
+    status = response.status
+    if 200 <= status <= 299 and status != _MULTI_STATUS:  # noqa: PLR2004  (nearly all)
+        return _DELIVERED
+    if status == _MULTI_STATUS:
+        return Judgment(
+            Verdict.REFUSED,
+            "http_207",
+            "a 207 tells about each of several things in its body, which nobody reads: give a response_check",
+        )
+    verdict = classify_status(status, retry)
+    if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response):
+        verdict = Verdict.RETRY
+    return Judgment(verdict, f"http_{status}")
+
+
+def _asks_to_come_back(response: Response) -> bool:
+    """Tell whether a refusal is only for now, as GitHub's 403 and others' 409 are with a ``Retry-After``."""
+    return 400 <= response.status <= 499 and response.status not in _FOR_GOOD and bool(pause_of(response))  # noqa: PLR2004
+
+
+def pause_of(response: Response) -> float | None:
+    """Find out for how many seconds an answer asks us to wait; None when it does not."""
+    return requested_pause(response.status, response.headers, response.body, datetime.now(UTC))
+
+
+def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> Judgment:
+    detail = ""
+    try:
+        answer = _ask(check, response)
+    except _WrongReturnError as error:
+        answer, detail = False, f"response_check {error}"
+    except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
+        answer, detail = False, f"response_check raised {type(error).__name__}: {response.excerpt(error)}"
+        let_go(error)
+    if answer is True or answer is Verdict.DELIVERED:
+        return _DELIVERED
+    if answer is None:
+        return by_status
+    says_success = _is_success(response.status)
+    if answer is False:
+        answer = Verdict.REFUSED if says_success else by_status.verdict
+    agrees = answer is by_status.verdict and not says_success
+    return Judgment(answer, by_status.reason if agrees else CHECK, detail)
+
+
+def _ask(check: ResponseCheck, response: Response) -> bool | Verdict | None:
+    answer: Any = check(response)
+    if isinstance(answer, Coroutine):
+        answer.close()
+        raise _WrongReturnError("is an async function; write a plain one")
+    if answer is not None and not isinstance(answer, bool | Verdict):
+        returned = response.excerpt(repr(answer))
+        raise _WrongReturnError(f"returned {returned}: it must return True, False, a Verdict or None")
+    return answer
+
+
+class _WrongReturnError(TypeError):
+    """An author's check returned what is no decision."""
+
+
+def judge_error(error: SendError) -> Judgment:
+    """Decide what it means that there is no answer."""
+    verdict = Verdict.REFUSED if isinstance(error, ProxyCredentialsError) else Verdict.RETRY
+    return Judgment(verdict, error.reason, str(error))
+
+
+def is_fate_unknown(response: Response) -> bool:
+    """Tell whether a request that was answered so, and counts as not delivered, may have been acted on all the same."""
+    return response.status in _FATE_UNKNOWN or (response.broken is not None and _is_success(response.status))
+
+
+def is_there_already(request: Request, status: int, *, creates_only: bool) -> bool:
+    """Tell whether a refusal says that what was asked for is done: by an earlier attempt, if there was one.
+
+    :param creates_only: whether requests carry ``If-None-Match: *`` (RFC 9110, section 13.1.2).
+    """
+    match status:
+        case 404 | 410:
+            return request.method == "DELETE"
+        case 412:
+            return creates_only
+        case 409:  # Elasticsearch's and OpenSearch's address for documents that must not be there yet
+            return "_create" in request.path.split("/") or "op_type=create" in request.query.split("&")
+    return False
+
+
+# Reasons of items that cannot be made a request.
+NEVER_SENT = frozenset({"encode", "endpoint", "value"})
+# The answer to a bulk request should tell about each item, and does not: another try would get no other one.
+UNMATCHED = "unmatched_results"
+# Refused in the answer to a bulk request, by the author's check, or by the database, without a status of its own.
+_REFUSED = frozenset({CHECK, "refused", "row_refused", UNMATCHED, AnswerUnreadableError.reason})
+
+
+def is_permanent(reason: str, retry: RequestRetry) -> bool:
+    """Tell whether sending an item that failed for this reason again would change nothing."""
+    if reason.startswith("http_"):
+        status = int(reason.removeprefix("http_"))
+        return status <= 499 and not retry.is_retriable(status)  # noqa: PLR2004
+    return reason in NEVER_SENT or reason in _REFUSED

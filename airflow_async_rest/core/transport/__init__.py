@@ -1,0 +1,1 @@
+"""Request -> Response: connections, TLS, and what goes wrong on the way."""

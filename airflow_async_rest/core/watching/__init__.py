@@ -1,0 +1,1 @@
+"""What a person, or a metric, sees of a job while it runs."""

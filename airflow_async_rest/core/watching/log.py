@@ -1,0 +1,263 @@
+"""The log of a job, as a person follows it: how it starts, goes and ends, and what fails (not a thousand times)."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from airflow_async_rest.core.errors import StoppedError
+from airflow_async_rest.core.letters.folder import ROW_REFUSED
+from airflow_async_rest.core.models import DeadLetter, Request
+
+_FAILURES_PER_REASON = 3
+_PAUSES = 5
+_FURTHER = " (further ones like it are only counted)"
+
+
+class Log(Protocol):
+    """What is used of a logger, ``logging``'s or Airflow's."""
+
+    def info(self, message: str, /, *args: Any) -> Any:
+        """Log for whoever follows."""
+
+    def warning(self, message: str, /, *args: Any) -> Any:
+        """Log for whoever has to do something."""
+
+
+class Journal:
+    """Writes the log lines of one try.
+
+    :param redact: takes secrets out of foreign texts.
+    """
+
+    def __init__(self, log: Log, redact: Callable[[str], str]) -> None:
+        self._log = log
+        self.redact = redact
+        self._failures: Counter[str] = Counter()
+        self._said: set[str] = set()
+        self._pauses = self._begun_again = 0
+
+    def started(
+        self,
+        target: str,
+        about: Mapping[str, Any],
+        concurrency: int | None,
+        limit: tuple[int, float] | None,
+        how: str,
+    ) -> None:
+        """Say what, where, which window, which limits, and whether it resumes."""
+        self._log.info(
+            "%s: %sconcurrency %s, rate limit %s; %s.",
+            target,
+            "".join(f"{name} {value}, " for name, value in about.items() if value is not None),
+            concurrency or "adaptive",
+            f"{limit[0]} per {limit[1]:g} s" if limit else "none",
+            self.redact(how),
+        )
+
+    def without_key(self) -> None:
+        """Warn that positions stand in for keys."""
+        self._log.warning(
+            "No key= is given, so a row's position stands for it: the SQL needs an ORDER BY that leaves no ties, "
+            "or a retry may give one row another's Idempotency-Key."
+        )
+
+    def keys_repeated(self, count: int) -> None:
+        """Warn of rows that an API cannot tell from others."""
+        self._log.warning(
+            "Rows whose key= an earlier row has: %d. Equal ones have one Idempotency-Key, so an API may store them "
+            "once; of others that go to one address, any may come last. Name the columns that tell rows apart.",
+            count,
+        )
+
+    def paths_not_found(self, report: Mapping[str, Any], nearest: Callable[[str], str | None]) -> None:
+        """Warn of paths that no row has.
+
+        :param nearest: says what one was most likely meant to be.
+        """
+        near = {path: nearest(path) for path in report["paths_not_found"]}
+        if near:
+            self._log.warning(
+                "No row has what columns= asks for: %s. Their columns are empty.",
+                ", ".join(
+                    f"{path!r}{f' (the nearest key is {self.redact(key)!r})' if key else ''}"
+                    for path, key in near.items()
+                ),
+            )
+
+    def next_page_misspelled(self, misspelled: Mapping[str, str]) -> None:
+        """Warn of pages that were most likely never asked for.
+
+        :param misspelled: where the next page was looked for -> where it may be.
+        """
+        for path, near in misspelled.items():
+            self._log.warning(
+                "No answer has %r, where paginate= looks for the next page, so only the first page of each item was "
+                "fetched. Is it %r?",
+                path,
+                self.redact(near),
+            )
+
+    def starting_over(self, why: Exception) -> None:
+        """Say that the source is read anew."""
+        self._log.warning("Starting over from the first row: %s.", why)
+
+    def rows_taken(self, why: Exception) -> None:
+        """Say that nothing more is read."""
+        self._log.info("Nothing is read: %s. The account of that try stands; new rows are the next run's.", why)
+
+    def begins_again(self, key: Any, why: Exception) -> None:
+        """Say that an item is fetched from its first page; the first few times."""
+        self._begun_again += 1
+        if self._begun_again <= _FAILURES_PER_REASON:
+            self._log.info(
+                "Item %s: the API does not go on where an earlier try has left its pages (%s); it begins with the "
+                "first one.",
+                key,
+                why,
+            )
+
+    def not_replaced(self) -> None:
+        """Say why a load that is not whole is not merged."""
+        self._log.warning(
+            "More items failed than max_failures accepts, so what was there is not replaced; what was fetched stays "
+            "staged, and a retry, or a Clear, fetches only the rest."
+        )
+
+    def failed(self, letter: DeadLetter) -> None:
+        """Log a failed item, short; after a few for the same reason only their number goes on being logged."""
+        self._failures[letter.reason] += 1
+        count = self._failures[letter.reason]
+        if count <= _FAILURES_PER_REASON:
+            self._log.warning(
+                "Item %s failed: %s, %s: %s%s",
+                letter.key,
+                letter.reason,
+                _attempts(letter),
+                letter.response_excerpt[:200],
+                _FURTHER if count == _FAILURES_PER_REASON else "",
+            )
+
+    def refused(self, index: int, number: int, words: str) -> None:
+        """Log a row that the database refused; the first few.
+
+        :param index: of its item.
+        :param number: its own among the item's rows.
+        """
+        self._failures[ROW_REFUSED] += 1
+        count = self._failures[ROW_REFUSED]
+        if count <= _FAILURES_PER_REASON:
+            self._log.warning(
+                "Row %d of item %d is not loaded: %s%s",
+                number + 1,
+                index + 1,
+                self.redact(words)[:300],
+                _FURTHER if count == _FAILURES_PER_REASON else "",
+            )
+
+    def uncertain(self, request: Request) -> None:
+        """Say once that a request without an answer is sent again."""
+        if request.method in {"POST", "PATCH"} and self._first_time("uncertain"):
+            self._log.info(
+                "A %s without an answer is sent again, so the API may see it twice; both carry the same "
+                "Idempotency-Key. (Said once.)",
+                request.method,
+            )
+
+    def paused(self, seconds: float) -> None:
+        """Say that all requests wait because the API asks for it; the first few times."""
+        self._pauses += 1
+        if self._pauses <= _PAUSES:
+            self._log.info(
+                "The API asks for a pause of %.3g s: all requests wait.%s",
+                seconds,
+                " (Further pauses are not said.)" if self._pauses == _PAUSES else "",
+            )
+
+    def progress(self, report: Mapping[str, Any]) -> None:
+        """Say how it goes."""
+        share = report["limit_share_used"]
+        self._log.info(
+            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d of %d requests in flight, %d items not "
+            "settled%s.",
+            report["delivered"] + report["skipped"],
+            report["failed"],
+            _reasons(report),
+            report["items_per_second"],
+            report["latency_ms"]["p50"],
+            report["latency_ms"]["p99"],
+            report["in_flight"],
+            report["concurrency"],
+            report["unfinished"],
+            "" if share is None else f", {share:.0%} of the rate limit used",
+        )
+
+    def ended(self, report: Mapping[str, Any], error: BaseException | None) -> None:
+        """Say how it ended."""
+        self._log.info(
+            "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %d requests (%d retries) in %.1f s%s, "
+            "%s items/s%s%s%s.",
+            "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed",
+            report["read"],
+            report["delivered"],
+            report["failed"],
+            _reasons(report),
+            report["skipped"],
+            report["unfinished"],
+            report["requests"],
+            report["retries"],
+            report["elapsed_seconds"],
+            "" if report["resumed_from"] is None else " of all tries",
+            report["items_per_second"],
+            _latency(report),
+            _rows(report),
+            f"; dead letters in {report['dead_letters']}" if report["dead_letters"] else "",
+        )
+
+    @contextlib.contextmanager
+    def complaining(self, doing: str) -> Iterator[None]:
+        """Let a failure to write pass, said once: the rows matter more."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  (whatever the store, its client or the network raise)
+            self.complain(doing, error)
+
+    def complain(self, doing: str, error: BaseException) -> None:
+        """Warn, once, that something could not be done."""
+        if self._first_time(doing):
+            self._log.warning("Could not %s: %s", doing, self.redact(str(error) or repr(error)))
+
+    def _first_time(self, what: str) -> bool:
+        first = what not in self._said
+        self._said.add(what)
+        return first
+
+
+def _attempts(letter: DeadLetter) -> str:
+    """Say how often it was sent; what is fetched may have had a request for each page."""
+    if letter.attempts <= 1:
+        return ("not sent", "sent once")[letter.attempts]
+    return f"{letter.attempts} requests" if letter.fetch else f"sent {letter.attempts} times"
+
+
+def _rows(report: Mapping[str, Any]) -> str:
+    if "rows_loaded" not in report:
+        return ""
+    ignored = ", ".join(report["keys_ignored"])
+    return "".join(
+        (
+            f"; {report['rows_loaded']} rows loaded, {report['rows_refused']} refused by the database",
+            f", {report['rows_staged']} only staged" if report["rows_staged"] else "",
+            f" (keys that are no columns: {ignored})" if ignored else "",
+        )
+    )
+
+
+def _latency(report: Mapping[str, Any]) -> str:
+    values = report["latency_ms"].values()
+    return "" if None in values else f", latency p50/p95/p99 {'/'.join(map(str, values))} ms"
+
+
+def _reasons(report: Mapping[str, Any]) -> str:
+    texts = ", ".join(f"{count} {reason}" for reason, count in report["reasons"].items())
+    return f" ({texts})" if texts else ""

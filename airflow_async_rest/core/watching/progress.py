@@ -1,0 +1,55 @@
+"""What a running job shows to whoever watches it: its report so far, and what is of interest only meanwhile."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.reading.source import Expected
+
+# Moments that are remembered, one every 2 s: five minutes.
+_HISTORY = 150
+
+
+class Progress:
+    """Knows what the last minutes were like.
+
+    :param rate_limit: requests, and the seconds they are allowed in; None without a limit.
+    :param concurrency: gives how many requests may be in flight at this moment.
+    :param expected: tells how many items there will be, as soon as that is known.
+    """
+
+    def __init__(
+        self,
+        limiter: RateLimiter,
+        rate_limit: tuple[int, float] | None,
+        concurrency: Callable[[], int],
+        expected: Callable[[], Expected | None],
+    ) -> None:
+        self._limiter = limiter
+        self._rate_limit = rate_limit and {"count": rate_limit[0], "seconds": rate_limit[1]}
+        self._concurrency = concurrency
+        self._expected = expected
+        self._history: deque[list[float]] = deque(maxlen=_HISTORY)
+
+    def of(self, report: Mapping[str, Any], in_flight: int) -> dict[str, Any]:
+        """Give the progress of this moment, as plain JSON.
+
+        :param report: of this moment.
+        :param in_flight: requests.
+        """
+        now, share, expected = time.time(), self._limiter.share_used(), self._expected()
+        self._history.append([round(now, 1), report["delivered"] + report["failed"] + report["skipped"]])
+        return {
+            **report,
+            "in_flight": in_flight,
+            "concurrency": self._concurrency(),
+            "limit_share_used": None if share is None else round(share, 3),
+            "rate_limit": self._rate_limit,
+            "expected": expected and asdict(expected),
+            "history": list(self._history),
+            "updated_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+        }

@@ -1,0 +1,1 @@
+"""What databases differ in: engines, sessions, binds, errors."""

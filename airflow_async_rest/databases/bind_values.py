@@ -1,0 +1,120 @@
+"""Values of binds, in the forms that a database's columns compare with."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Set as AbstractSet
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from airflow_async_rest.core.encoding.foreign_values import is_missing, plain_value
+from airflow_async_rest.core.encoding.json_encoder import json_encoder, stable_bytes
+from airflow_async_rest.core.errors import ConfigurationError, EncodeError
+
+_NAME = re.compile(r"\w+")
+
+
+def check_parameters(parameters: Any) -> dict[str, Any]:
+    """Return an operator's ``parameters`` as a dict.
+
+    :raises ConfigurationError: when they are no mapping of names; their values are not shown.
+    """
+    if parameters is None:
+        return {}
+    write = "write a dict of the binds' names and values, such as {'customer': 3} for :customer"
+    if not isinstance(parameters, Mapping):
+        kind = "a text" if isinstance(parameters, str) else f"a {type(parameters).__name__}"
+        raise ConfigurationError(f"parameters= is {kind}: {write}; a template may stand in its values.")
+    for name in parameters:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
+    return dict(parameters)
+
+
+def bind_value(value: Any, dialect: str) -> Any:
+    """Return a bind's value in the form that a database's columns compare with.
+
+    PostgreSQL: aware, in a session whose time zone is UTC, so that ``timestamptz``, ``timestamp`` and ``date``
+    columns all compare rightly. SQLite: text, as its own functions write it. Others: naive UTC. A mapping is JSON, as
+    text, whose type a database takes from what it is compared with; what has many values is a list, which is an array
+    to some. An enum's member, or what numpy makes, is its plain value.
+
+    :param dialect: SQLAlchemy's name of it.
+    :raises EncodeError: when it has no form.
+    """
+    if isinstance(value, Mapping):
+        return json_text(value)
+    values = _values(value)
+    if values is not None:
+        return [bind_value(each, dialect) for each in values]
+    plain = _plain(value)
+    if plain is not value:
+        return bind_value(plain, dialect)
+    if isinstance(value, datetime):
+        return _moment(value, dialect)
+    if isinstance(value, str):
+        _check_text(value, dialect)
+    return _form_in_sqlite(value) if dialect == "sqlite" else value
+
+
+def json_text(value: Any) -> str:
+    """Return a dict or a list as JSON. :raises EncodeError: when it has no such form."""
+    try:
+        return json_encoder()(value).decode()
+    except EncodeError as error:
+        why = str(error).partition(";")[0]  # the rest is advice for payloads
+        raise EncodeError(f"a {type(value).__name__} that has no JSON form ({why}).") from error
+
+
+def _values(value: Any) -> Iterable[Any] | None:
+    """Return the values of what has many; None for others.
+
+    :raises EncodeError: when a retry would not have them again.
+    """
+    if isinstance(value, Iterator):
+        raise EncodeError(f"a {type(value).__name__} can be read only once: write a list.")
+    if isinstance(value, AbstractSet):
+        return sorted(value, key=stable_bytes)  # an order that a retry has, too
+    return value if isinstance(value, list | tuple | range | ValuesView) else None
+
+
+def _plain(value: Any) -> Any:
+    """Return Python's own value, or list, for an enum's member and for what numpy makes."""
+    if isinstance(value, Enum):
+        return value.value
+    plain: Any = value if isinstance(value, bytes | bytearray | memoryview) else plain_value(value)
+    is_time = isinstance(plain, str) and not isinstance(value, str)
+    return datetime.fromisoformat(plain) if is_time else plain
+
+
+def _check_text(value: str, dialect: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise EncodeError("half a surrogate pair is no text: leave it out.") from None
+    if dialect == "postgresql" and "\0" in value:
+        raise EncodeError("PostgreSQL has no texts with a zero byte: leave it out.")
+
+
+def _moment(value: datetime, dialect: str) -> Any:
+    if is_missing(value):
+        raise EncodeError("NaT is no time: write a time or None.")
+    utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+    utc = datetime.combine(utc.date(), utc.timetz())  # a plain datetime, not pendulum's
+    if dialect == "postgresql":
+        return utc
+    naive = utc.replace(tzinfo=None)
+    return naive.isoformat(" ") if dialect == "sqlite" else naive
+
+
+def _form_in_sqlite(value: Any) -> Any:
+    """Return what SQLite's driver takes, which knows numbers and texts only."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    return value

@@ -1,0 +1,1 @@
+"""Values as drivers give them -> values that JSON has."""

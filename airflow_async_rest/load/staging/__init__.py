@@ -1,0 +1,1 @@
+"""Rows of a load that are not in the destination yet."""

@@ -1,0 +1,248 @@
+"""The staging table: rows of one load that are not in the destination yet."""
+
+from collections.abc import Collection, Sequence
+from itertools import count, takewhile
+from typing import Any
+
+from sqlalchemy import inspect, text
+from sqlalchemy.engine import Connection
+
+from airflow_async_rest.core.keeping.loading import PlacedRow, RefusedRow, place_of
+from airflow_async_rest.core.letters.lines import parse_exactly
+from airflow_async_rest.load.destination import Column, Destination
+from airflow_async_rest.load.names import quoted
+from airflow_async_rest.load.staging.column_sets import SETS, ColumnSets
+from airflow_async_rest.load.staging.filling import PLACE, Filling, Part, storable
+from airflow_async_rest.load.values import Kind
+
+# The driver reads no time that is infinite, before the year 1 or after 9999, and gives some of these as its own types.
+_READ_AS_TEXT = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.OTHER, Kind.JSON})
+# Of one table: Oracle's have up to 1,000, and PostgreSQL's rows so many that a page holds.
+_MOST_COLUMNS = 900
+_PLACE_TYPES = {"oracle": "NUMBER(19)", "mysql": "SIGNED", "mariadb": "SIGNED"}
+_SETS_TYPES = {"oracle": "VARCHAR2(4000)", "mysql": "VARCHAR(4000)", "mariadb": "VARCHAR(4000)"}
+
+
+class Staging:
+    """One load's staging table. Its name is its load's; whether it exists, the register knows.
+
+    A table can have no more columns than the destination may have already, and the destination may get new ones while
+    a load is under way: so there may be more tables, joined by the rows' places.
+
+    :ivar columns: those that can be loaded.
+    :ivar sets: which of them rows have.
+    """
+
+    def __init__(self, name: str, destination: Destination, connection: Connection) -> None:
+        self._name = name
+        self._destination = destination
+        self._connection = connection
+        self.columns: tuple[Column, ...] = ()
+        self.sets = ColumnSets(())
+        self._parts: list[Part] = []
+
+    @property
+    def table(self) -> str:
+        """Its name in SQL: of the first one, which has the keys."""
+        return self.qualified(self._name)
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """All its tables."""
+        return self._parts
+
+    def source(self, alias: str = "") -> str:
+        """Write what rows are selected from.
+
+        :param alias: of the first table.
+        """
+        joined = (f" LEFT JOIN {part.table} ON {part.place} = {PLACE}" for part in self._parts[1:])
+        return f"{self.table}{alias}{''.join(joined)}"
+
+    def _quote(self, name: str) -> str:
+        return quoted(name, self._connection.dialect)
+
+    def qualified(self, table: str) -> str:
+        """Give a table of the destination's schema as it is written in SQL."""
+        schema = self._destination.plan.schema
+        return f"{self._quote(schema)}.{self._quote(table)}" if schema else self._quote(table)
+
+    def names(self, columns: Sequence[Column]) -> str:
+        """Give columns as they are written in SQL."""
+        return ", ".join(self._quote(column.name) for column in columns)
+
+    def extend(self, columns: Sequence[Column]) -> None:
+        """Make the table, empty, with columns of the destination's own types; or add those that are new.
+
+        PostgreSQL need not log it: after a crash of the server it is empty, and that is noticed.
+        """
+        new = [column for column in columns if column not in self.columns]
+        for start in range(0, len(new), _MOST_COLUMNS):
+            self._create(new[start : start + _MOST_COLUMNS])
+
+    def _create(self, columns: Sequence[Column]) -> None:
+        dialect, number = self._connection.dialect.name, len(self._parts) + 1
+        kind = "UNLOGGED TABLE" if dialect == "postgresql" else "TABLE"
+        part = self._part(number, columns)
+        own = [f"CAST(0 AS {_PLACE_TYPES.get(dialect, 'BIGINT')}) AS {part.place}"]
+        if number == 1:
+            own.append(f"CAST('1' AS {_SETS_TYPES.get(dialect, 'text').replace('VARCHAR(', 'CHAR(')}) AS {SETS}")
+        self._execute(
+            f"CREATE {kind} {part.table} AS SELECT {', '.join([*own, *map(self._typed, columns)])} "
+            f"FROM {self.qualified(self._destination.plan.table)} WHERE 1 = 0"
+        )
+        if not self._is_indexed_late:
+            self._index(part)
+        self._set_parts([*self._parts, part])
+
+    def _part(self, number: int, columns: Sequence[Column | None]) -> Part:
+        return Part(number, self.qualified(_name_of(self._name, number)), tuple(columns))
+
+    def _typed(self, column: Column) -> str:
+        name = self._quote(column.name)
+        return f"CAST({name} AS {column.staged_as}) AS {name}" if column.staged_as else name
+
+    def _set_parts(self, parts: list[Part]) -> None:
+        columns = [column for part in parts for column in part.columns]
+        self._parts, self.columns = parts, tuple(filter(None, columns))
+        self.sets = ColumnSets(columns, self.sets.seen if parts else ())
+
+    def index(self) -> None:
+        """Let rows be found by their place, unless they are already."""
+        if self._is_indexed_late:
+            for part in self._parts:
+                self._index(part)
+
+    @property
+    def _is_indexed_late(self) -> bool:
+        """Whether the index can wait until it is needed; elsewhere it would end the transaction that needs it."""
+        return self._connection.dialect.name in {"postgresql", "sqlite"}
+
+    def _index(self, part: Part) -> None:
+        name = _name_of(self._name, part.number)
+        index, table = f"{name}_i", part.table
+        # It is asked for once more where rows were removed.
+        create = "CREATE INDEX IF NOT EXISTS" if self._is_indexed_late else "CREATE INDEX"
+        match self._connection.dialect.name:  # which schema it is in, and who says so
+            case "oracle":
+                index = self.qualified(index)
+            case "sqlite":
+                index, table = self.qualified(index), self._quote(name)
+            case _:
+                index = self._quote(index)
+        self._execute(f"{create} {index} ON {table} ({part.place})")
+
+    def open(self) -> int | None:
+        """Find a table that an earlier try has made. :return: how many rows it has; None when there is none."""
+        known: dict[str, Column] = {column.name: column for column in self._destination.columns}
+        parts: list[Part] = []
+        for number, name in enumerate(self._existing(self._name), 1):
+            found = inspect(self._connection).get_columns(name, schema=self._destination.plan.schema)
+            names = [column["name"] for column in found]
+            part = self._part(number, ())
+            part = part._replace(columns=tuple(known.get(each) for each in names if each not in {part.place, SETS}))
+            if number == 1:
+                self._complete("1" * len(part.columns), is_marked=SETS in names)
+            parts.append(part)
+        self._set_parts(parts)
+        return self.look_at_sets() if parts else None
+
+    def _complete(self, all_columns: str, *, is_marked: bool) -> None:
+        """Say of rows that an earlier version of this package has staged that they have all columns, as they had."""
+        if not is_marked:
+            type_ = _SETS_TYPES.get(self._connection.dialect.name, "text")
+            self._execute(f"ALTER TABLE {self.table} ADD {SETS} {type_}")
+        unmarked = text(f"UPDATE {self.table} SET {SETS} = :all WHERE {SETS} IS NULL")
+        self._connection.execute(unmarked, {"all": all_columns})
+
+    def look_at_sets(self) -> int:
+        """Find out which sets of columns rows have. :return: how many rows there are."""
+        query = f"SELECT {SETS}, count(*) FROM {self.table} GROUP BY {SETS}"
+        found = {str(set_): int(count) for set_, count in self._connection.execute(text(query))}
+        self.sets.see(found)
+        return sum(found.values())
+
+    def _existing(self, name: str) -> list[str]:
+        """Find a load's tables, by the name of the first."""
+        inspector, schema = inspect(self._connection), self._destination.plan.schema
+        names = (_name_of(name, number) for number in count(1))
+        return list(takewhile(lambda each: inspector.has_table(each, schema=schema), names))
+
+    def drop(self, name: str = "") -> None:
+        """Remove the table, if it is there.
+
+        :param name: another load's.
+        """
+        is_known = self._parts and not name
+        tables = (
+            [_name_of(self._name, part.number) for part in self._parts]
+            if is_known
+            else self._existing(name or self._name)
+        )
+        for table in reversed(tables):  # the first one says that there are others
+            self._execute(f"DROP TABLE {self.qualified(table)}")
+        if not name:
+            self._set_parts([])
+
+    def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
+        """Add rows. :return: those that are refused."""
+        key = self._destination.plan.conflict_key
+        return Filling(self._connection, self._parts, self.sets, key).add(rows)
+
+    def remove(self, items: Collection[int]) -> int:
+        """Remove the rows of items. :return: how many there were."""
+        self.index()
+        removed = 0
+        for index in items:
+            places = {"first": place_of(index, 0), "end": place_of(index + 1, 0)}
+            for part in reversed(self._parts):  # each row has one place in the first
+                statement = f"DELETE FROM {part.table} WHERE {part.place} >= :first AND {part.place} < :end"
+                count = self._connection.execute(text(statement), places).rowcount
+            removed += int(count)
+        return removed
+
+    def read(self, condition: str, **binds: Any) -> list[PlacedRow]:
+        """Read rows back, as values that can be staged again."""
+        dialect = self._connection.dialect.name
+        texts = _READ_AS_TEXT if dialect == "postgresql" else ()
+        selected = [
+            f"CAST({name} AS text)" if column.kind in texts else name
+            for column in self.columns
+            for name in [self._quote(column.name)]
+        ]
+        query = f"SELECT {PLACE}, {SETS}, {', '.join(selected)} FROM {self.source()} WHERE {condition}"
+        rows = []
+        for place, mark, *values in self._connection.execute(text(query), binds):
+            has = set(self.sets.columns_in([mark]))
+            read = {
+                column.name: _json_of(value) if column.kind is Kind.JSON and isinstance(value, str) else value
+                for column, value in zip(self.columns, values, strict=True)
+                if column in has
+            }
+            rows.append(PlacedRow(int(place), storable(read)))
+        return rows
+
+    def count(self, condition: str = "1 = 1", **binds: Any) -> int:
+        """Count rows."""
+        query = f"SELECT count(*) FROM {self.table} WHERE {condition}"
+        return int(self._connection.execute(text(query), binds).scalar_one())
+
+    def places(self) -> list[int]:
+        """Give the places of all rows, ascending."""
+        query = f"SELECT {PLACE} FROM {self.table} ORDER BY {PLACE}"
+        return [int(place) for (place,) in self._connection.execute(text(query))]
+
+    def _execute(self, statement: str) -> None:
+        self._connection.execute(text(statement))
+
+
+def _name_of(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
+
+
+def _json_of(value: str) -> Any:
+    """Undo what a JSON column was written as, with all digits of its numbers."""
+    try:
+        return parse_exactly(value.encode())
+    except ValueError:  # the driver has done it
+        return value

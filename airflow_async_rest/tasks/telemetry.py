@@ -1,0 +1,71 @@
+"""Metrics of a job through Airflow's own client, and a trace span around it."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from airflow.sdk.observability import stats, trace
+
+from airflow_async_rest.core.job import Job
+from airflow_async_rest.core.watching.observing import Activity
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+PREFIX = "async_rest."
+COUNTERS = ("delivered", "failed", "skipped", "requests", "retries", "rows_loaded", "rows_refused")
+TIMERS = ("latency", "duration")
+GAUGES = ("in_flight",)
+TAGS = ("conn_id", "dag_id", "task_id")
+# Each is a packet of its own; these are enough to draw percentiles, however many requests there are.
+MOST_LATENCIES = 40
+
+
+class Metrics:
+    """Emits what a try does, as deltas: each thing is counted once, whatever a retry finds in its checkpoint.
+
+    Airflow's client decides where to, under which prefix, and which names and tags it lets through.
+
+    :param tags: of all metrics. Characters that no name of a metric may have become ``_``, because InfluxDB's style
+        makes tags part of the name.
+    """
+
+    def __init__(self, tags: dict[str, str]) -> None:
+        self._tags = {name: _plain(value) for name, value in tags.items()}
+        self._started = time.monotonic()
+        self.activity = Activity()
+
+    def __call__(self, activity: Activity) -> None:
+        """Emit what was done since the call before."""
+        new, self.activity = activity - self.activity, activity
+        for (name, reason), count in new.counts.items():
+            stats.incr(PREFIX + name, count, tags=self._tags | ({"reason": _plain(reason)} if reason else {}))
+        for milliseconds in new.latencies.sample_ms(MOST_LATENCIES):
+            stats.timing(PREFIX + "latency", milliseconds, tags=self._tags)
+        stats.gauge(PREFIX + "in_flight", activity.in_flight, tags=self._tags)
+        if activity.ended:
+            stats.timing(PREFIX + "duration", (time.monotonic() - self._started) * 1000, tags=self._tags)
+
+
+def _plain(text: str) -> str:
+    return stats.normalize_name_for_stats(text, log_warning=False)
+
+
+@contextlib.contextmanager
+def observed(job: Job, context: "Context") -> Iterator[None]:
+    """Emit metrics while a job runs, and a span around it: a child of Airflow's own, where it has tracing on."""
+    ti = context["ti"]
+    tags = {"conn_id": job.conn_id, "dag_id": ti.dag_id, "task_id": ti.task_id}
+    job.observe = metrics = Metrics(tags)
+    tracer = trace.get_tracer("airflow_async_rest")
+    with tracer.start_as_current_span(PREFIX + ("fetch" if job.fetch else "deliver")) as span:
+        about = {**tags, **job.about}
+        span.set_attributes({PREFIX + name: value for name, value in about.items() if value is not None})
+        try:
+            yield
+        finally:
+            counts = dict.fromkeys((name for name in COUNTERS if job.fetch or not name.startswith("rows_")), 0)
+            for (name, _), count in metrics.activity.counts.items():
+                counts[name] += count
+            span.set_attributes({PREFIX + name: count for name, count in counts.items()})

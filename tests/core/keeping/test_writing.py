@@ -1,0 +1,123 @@
+"""What is written while a job runs never keeps the job from running, or from its end."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.errors import (
+    ConfigurationError,
+    DeadLetterStoreError,
+    KilledError,
+    LoadError,
+    StoppedError,
+)
+from airflow_async_rest.core.keeping.loading import RowBuffer
+from airflow_async_rest.core.keeping.writing import Writing
+from airflow_async_rest.core.models import DeadLetter, Item
+from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.watching.log import Journal
+
+
+class Unwritten:
+    """A keeper that takes no rows out of the buffer: they stay due."""
+
+    def __init__(self, error=None) -> None:
+        self.error, self.writes = error, 0
+
+    async def write(self, recorder, progress):
+        self.writes += 1
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def begin(ends, monkeypatch):
+    """Write with a keeper and a stop while rows are due."""
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._PROGRESS_EVERY_SECONDS", 0.0)
+
+    def begin(keeper, stop, progress=dict, letters=()):
+        buffer, journal = RowBuffer(), Journal(logging.getLogger("job"), str)
+        buffer.due.set()
+        recorder = Recorder(None, sample_payloads=False, retry=RequestRetry())
+        for letter in letters:
+            recorder.record(letter)
+        writing = Writing(keeper, journal, recorder, progress, stop, observe=lambda: None, buffer=buffer)
+        return writing.at_intervals()
+
+    return begin
+
+
+def test_a_stop_from_outside_is_heard_while_rows_stay_due(begin):
+    async def main():
+        stop, keeper = StopSwitch(), Unwritten()
+        async with begin(keeper, stop):
+            while keeper.writes < 3:
+                await asyncio.sleep(0)
+            threading.Thread(target=stop.pull, args=(KilledError("SIGTERM"),)).start()
+            await stop.wait()
+        return stop.error
+
+    assert str(asyncio.run(main())) == "SIGTERM"
+
+
+@pytest.mark.parametrize(
+    "error", [LoadError("away"), ConfigurationError("no column"), KilledError("nobody takes them")]
+)
+def test_rows_that_cannot_be_kept_stop_the_job_and_are_tried_once(begin, error):
+    async def main():
+        stop, keeper = StopSwitch(), Unwritten(error)
+        async with begin(keeper, stop):
+            await stop.wait()
+            for _ in range(10):
+                await asyncio.sleep(0)
+        return stop.error, keeper.writes
+
+    assert asyncio.run(main()) == (error, 1)
+
+
+def test_a_folder_that_is_away_is_asked_once_in_an_interval(begin):
+    async def main():
+        stop, keeper = StopSwitch(), Unwritten(DeadLetterStoreError("away"))
+        async with begin(keeper, stop):
+            for _ in range(100):
+                await asyncio.sleep(0)
+        return stop.error, keeper.writes
+
+    assert asyncio.run(main()) == (None, 1)
+
+
+@pytest.mark.parametrize(("size", "writes"), [(5_000_000, 3), (1, 10)])
+def test_a_folder_that_is_away_is_waited_for_a_while_when_there_is_no_room_for_more_letters(
+    begin, monkeypatch, size, writes
+):
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._MOST_FAILED_WRITES", 3)
+    row = {"v": "x" * size}
+    letter = DeadLetter.of(Item(0, 0, row, row), "transform")
+
+    async def main():
+        stop, keeper = StopSwitch(), Unwritten(DeadLetterStoreError("away"))
+        async with begin(keeper, stop, letters=[letter]):
+            while stop.error is None and keeper.writes < writes:
+                await asyncio.sleep(0)
+        return stop.error, keeper.writes
+
+    error, tried = asyncio.run(main())
+    assert tried == writes
+    assert (str(error) == "1 dead letters cannot be written: away") is (size > 1)
+
+
+def test_a_writer_that_fails_stops_the_job_which_would_wait_for_it(begin):
+    async def main():
+        stop = StopSwitch()
+        async with begin(Unwritten(), stop, progress=lambda: 1 / 0):
+            await stop.wait()
+        return stop.error
+
+    error = asyncio.run(main())
+    assert isinstance(error, StoppedError)
+    assert "ZeroDivisionError" in str(error)

@@ -1,0 +1,258 @@
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from batches import read_batch
+
+from airflow_async_rest import RESULTS, Batch, Results
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.errors import ConfigurationError, ResultsError
+from airflow_async_rest.core.models import Verdict
+
+OK, AGAIN, NO = Verdict.DELIVERED, Verdict.RETRY, Verdict.REFUSED
+SEVEN_TO_NINE = ({"id": 7}, {"id": 8}, {"id": 9})
+
+
+@pytest.fixture
+def read(response_of):
+    def make(results, answer, payloads=SEVEN_TO_NINE, status=200, key=("id",)):
+        found = read_batch(response_of(status, json.dumps(answer).encode()), results, payloads, key)
+        return found and [result.verdict for result in found]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"lists": "some"}, "Results(lists='some'): write one of 'all', 'failures'"),
+        ({"match": "key"}, "write one of 'position', 'index', 'id', None"),
+        ({"entries": 7}, "Results(entries=7): write a path such as 'data.items', or a tuple of several"),
+        ({"error": ()}, "error=()"),
+        ({"error": "a..b"}, "'a..b' is no path"),
+        ({"at": ""}, "at="),
+        ({"key": ("a", 7)}, "key="),
+        ({"match": "index"}, "write at=..., too"),
+        ({"lists": "failures", "match": "position"}, "write 'index' or 'id', and at=..."),
+        ({"first_index": "1"}, "first_index='1'): write a whole number"),
+        ({"first_index": True}, "first_index=True"),
+        ({"success_values": ("created",)}, "write success=..., too"),
+        ({"success": "status", "success_values": "created"}, "write a tuple of values"),
+        ({"code": "code"}, "go together"),
+        ({"retry_codes": ("x",)}, "go together"),
+        ({"key": ("a", "b")}, "write one path; several only in a list of failures"),
+        ({"lists": "failures", "at": "a", "key": ("a", "b")}, "one for each path of at"),
+        ({"stops": True}, "it goes with lists='failures'"),
+        ({"stored": "results"}, "it goes with lists='failures'"),
+        ({"lists": "failures", "may_be_objects": True}, "it goes with lists='all'"),
+        ({"lines": "yes"}, "lines='yes'): write True or False"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, text):
+    with pytest.raises(ConfigurationError) as raised:
+        Results(**arguments)
+    assert text in str(raised.value)
+
+
+@pytest.mark.parametrize("results", RESULTS.values(), ids=RESULTS)
+def test_results_are_the_same_again_from_their_json(results):
+    plain = json.loads(json.dumps(results.to_json()))
+    assert Results(**plain) == results
+    assert Batch(results=results).reader == results
+
+
+def test_an_id_needs_a_key(response_of):
+    for results in (Results(match="id"), Results(lists="failures")):
+        with pytest.raises(ConfigurationError, match=r"write key=\.\.\., its path in what transform returns"):
+            read_batch(response_of(), results, SEVEN_TO_NINE, ("id", "part"))
+
+
+def said(*ids, bad=()):
+    """Entries about these ids, of which the places ``bad`` are refused."""
+    return [{"id": number, "status": 422 if place in bad else 201} for place, number in enumerate(ids)]
+
+
+NONE = {"name": "no id"}
+
+
+@pytest.mark.parametrize(
+    ("match", "payloads", "entries", "expected"),
+    [
+        # what a batch sent under the key is its own affair, whatever others send
+        (None, SEVEN_TO_NINE, said(9, 8, 7, bad=[0]), [OK, OK, NO]),
+        (None, (NONE, NONE, NONE), said(9, 8, 7, bad=[0]), [NO, OK, OK]),
+        (None, ({"id": 7}, NONE, {"id": 9}), said(9, None, 7, bad=[0]), [OK, OK, NO]),
+        (None, ({"id": 7}, NONE, {"id": 9}), said(9, 7, "made up", bad=[2]), [OK, NO, OK]),
+        (None, ({"id": 7}, NONE, NONE), said("a", "b", 7, bad=[0, 1]), [OK, NO, NO]),
+        (None, ({"id": 70}, {"id": 80}, {"id": 90}), said(90, 80, 70, bad=[0]), [OK, OK, NO]),
+        # the same id twice
+        (None, ({"id": 7}, {"id": 7}, {"id": 9}), said(9, 7, 7, bad=[0]), [OK, OK, NO]),
+        (None, ({"id": 7}, {"id": 7}, {"id": 9}), said(9, 7, 7, bad=[1, 2]), [NO, NO, OK]),
+        (None, ({"id": 7}, {"id": 7}, {"id": 9}), said(7, 7, 9, bad=[1]), [OK, NO, OK]),
+        # nothing speaks against the order
+        (None, SEVEN_TO_NINE, said(7, None, None, bad=[1]), [OK, NO, OK]),
+        (None, SEVEN_TO_NINE, said("a", "b", "c", bad=[1]), [OK, NO, OK]),
+        (None, SEVEN_TO_NINE, said(None, None, None, bad=[1]), [OK, NO, OK]),
+        (None, SEVEN_TO_NINE, said("", "", "", bad=[1]), [OK, NO, OK]),
+        # elimination
+        (None, SEVEN_TO_NINE, said(9, None, 7, bad=[1]), [OK, NO, OK]),
+        ("id", SEVEN_TO_NINE, said(None, 9, None), [OK, OK, OK]),
+        ("id", SEVEN_TO_NINE, said(9, None, 7, bad=[1]), [OK, NO, OK]),
+        ("id", (NONE, NONE, NONE), said(1, 2, 3), [OK, OK, OK]),
+        ("id", SEVEN_TO_NINE, said(9, 8, 7, bad=[0]), [OK, OK, NO]),
+        ("position", SEVEN_TO_NINE, said(9, 8, 7, bad=[0]), [NO, OK, OK]),
+        # as text or number
+        (None, SEVEN_TO_NINE, said("9", "8", "7", bad=[0]), [OK, OK, NO]),
+        (None, ({"id": "7"}, {"id": "8"}, {"id": "9"}), said(9, 8, 7.0, bad=[0]), [OK, OK, NO]),
+    ],
+)
+def test_entries_are_given_to_the_items_they_are_about(read, match, payloads, entries, expected):
+    assert read(Results(match=match), entries, payloads) == expected
+
+
+@pytest.mark.parametrize(
+    ("match", "payloads", "entries"),
+    [
+        (None, SEVEN_TO_NINE, said(9, 8, 10)),  # one that was not sent, though all say the same
+        (None, SEVEN_TO_NINE, said(8, 7, 7, bad=[0])),
+        (None, SEVEN_TO_NINE, said(8, None, None, bad=[1])),
+        (None, ({"id": 7}, {"id": 7}, {"id": 9}), said(9, 7, 7, bad=[1])),
+        (None, ({"id": 7}, {"id": 7}), said(7, 7, bad=[1])),
+        (None, ({"id": 7}, NONE, NONE), said(7, 8, 9, bad=[1])),
+        ("id", SEVEN_TO_NINE, said("a", "b", "c")),
+        ("id", (NONE, NONE, NONE), said(1, 2, 3, bad=[1])),
+        ("id", SEVEN_TO_NINE, said(7, None, None, bad=[1])),
+        (None, SEVEN_TO_NINE, said(9, 8)),
+        (None, SEVEN_TO_NINE, said(9, 8, 7, 7)),
+    ],
+)
+def test_where_it_is_not_certain_which_is_about_which_it_is_an_error(read, match, payloads, entries):
+    with pytest.raises(ResultsError):
+        read(Results(match=match), entries, payloads)
+
+
+@dataclass
+class Reading:
+    id: int
+
+
+BIG, SMALL = 12345678901234567890123456789012345, Decimal("0.12345678901234567890123456789012345")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)),
+        (Decimal("1.50"), Decimal("2.0")),
+        (BIG, BIG + 1),
+        (SMALL, SMALL + Decimal("1e-35")),
+        ("7", "8"),
+        (True, False),
+    ],
+)
+def test_ids_are_compared_as_they_were_sent(response_of, first, second):
+    encode = json_encoder()
+    body = b'[{"id":%s,"status":422},{"id":%s,"status":201}]' % (encode(second), encode(first))
+    results = read_batch(response_of(200, body), "list", ({"id": first}, {"id": second}), ("id",))
+    assert [result.verdict for result in results] == [OK, NO]
+
+
+def test_payloads_that_are_no_dicts_have_ids_too(read):
+    assert read("list", said(9, 8, 7, bad=[0]), (Reading(7), Reading(8), Reading(9))) == [OK, OK, NO]
+
+
+@pytest.mark.parametrize("position", ["a.id", "key"])
+def test_the_id_is_where_the_author_says(read, position):
+    payloads = ({"a": {"id": 7}, "id": 9}, {"a": {"id": 9}, "id": 7})
+    answer = [{"a": {"id": 9}, "key": 9, "status": 422}, {"a": {"id": 7}, "key": 7, "status": 201}]
+    assert read(Results(key="a.id", at=position), answer, payloads) == [OK, NO]
+
+
+FAILURES = {"entries": "bad", "lists": "failures"}
+
+
+@pytest.mark.parametrize(
+    ("results", "answer", "expected"),
+    [
+        (Results(entries="a.b", error="x"), {"a": {"b": [{"x": None}, {"x": 1}, {"x": []}]}}, [OK, NO, OK]),
+        (Results(entries="", success="a"), [{"a": 1}, {"a": "false"}, {"a": None}], [OK, NO, NO]),
+        (Results(success="a", success_values=[1, "done"]), [{"a": "1"}, {"a": "done"}, {"a": True}], [OK, OK, NO]),
+        (Results(status="s", error="x"), [{"s": 200}, {"s": 200, "x": 1}, {"s": "503 x"}], [OK, NO, AGAIN]),
+        (Results(status="s", success="o"), [{"s": 200, "o": False}, {"s": 200, "o": 1}, {"o": 1}], [NO, OK, OK]),
+        (Results(error=("x", "*.x")), [{"x": 0, "a": {"x": 1}}, {"a": {"x": 0}}, {"x": 1}], [NO, OK, NO]),
+        (Results(error="x"), [{"x": 0, "status": 500}, {"x": 0, "status": "active"}, {"x": 1}], [OK, OK, NO]),
+        (
+            Results(error="x", code="c", retry_codes=["a", 7]),
+            [{"x": 1, "c": "a"}, {"x": 1, "c": ["a", "7"]}, {"x": 1, "c": ["a", "b"]}],
+            [AGAIN, AGAIN, NO],
+        ),
+        (
+            Results(match="index", at="n", first_index=1, error="x"),
+            [{"n": 3, "x": 1}, {"n": "1", "x": 0}, {"n": 2, "x": 0}],
+            [OK, OK, NO],
+        ),
+        (
+            Results(entries="items", match="position", status="*.status", error="*.error"),
+            {"items": [{"index": {"status": 201}}, {"create": {"status": 200, "error": "x"}}, {"a": {"status": 503}}]},
+            [OK, NO, AGAIN],
+        ),
+        (Results(**FAILURES, match="index", at="n"), {"bad": [{"n": [0, "2"]}]}, [NO, OK, NO]),
+        (Results(**FAILURES, match="index", at="n", status="s"), {"bad": [{"n": 1, "s": 503}]}, [OK, AGAIN, OK]),
+        (Results(**FAILURES), {"bad": [{"id": "8"}, {"id": 9}, {"id": 9}]}, [OK, NO, NO]),
+        (Results(**FAILURES), {"bad": None}, [OK, OK, OK]),
+        (Results(lists="failures", entries="errors.list"), {"errors": {"list": []}}, [OK, OK, OK]),
+        (Results(lists="failures"), {"failures": [{"id": 7}]}, [NO, OK, OK]),
+        (Results(lists="failures"), [{"id": 7}], [NO, OK, OK]),
+        (
+            Results(entries="data.*.userErrors", lists="failures", match="index", at="field.1"),
+            {"data": {"set": {"userErrors": [{"field": ["inputs", "1", "key"], "message": "no"}]}}},
+            [OK, NO, OK],
+        ),
+    ],
+)
+def test_a_reader_of_ones_own(read, results, answer, expected):
+    assert read(results, answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("results", "answer"),
+    [
+        (Results(error="x"), [{"x": 0}, {"x": 0}, {"y": 0}]),
+        (Results(success="x"), [{"x": 1}, {"x": 1}, {"status": 200}]),
+        (Results(status="x"), [{"x": 200}, {"x": 200}, {"x": "active"}]),
+        (Results(status="x", error="y"), [{"x": 200}, {"x": 200}, {"x": "active", "y": None}]),
+        (Results(status="*.x"), [{"a": {"x": 200}}, {"a": {"x": 200}}, {"a": {"x": 200}, "b": {"x": 400}}]),
+        (Results(error="*.x"), [{"a": {"x": 0}}, {"a": {"x": 0}}, {"a": {"x": 0}, "b": {}}]),
+        (Results(entries="a", error="x"), {"b": [{"x": 0}] * 3}),
+        (Results(match="index", at="n", error="x"), [{"n": 0, "x": 0}, {"n": 1, "x": 0}, {"n": 1, "x": 1}]),
+        (Results(**FAILURES, match="index", at="n", first_index=1), {"bad": [{"n": 0}]}),
+        (Results(**FAILURES, match="index", at="n"), {"bad": [{"n": 1.5}]}),
+        (Results(**FAILURES, match="index", at="n"), {"bad": [{"n": []}]}),
+        (Results(**FAILURES), {"bad": "all of them"}),
+        (Results(**FAILURES), {"bad": [{"id": 7}], "error": "and more"}),
+        (Results(**FAILURES), {"worse": [{"id": 7}], "rejected": 1}),
+    ],
+)
+def test_what_a_reader_of_ones_own_cannot_understand_is_an_error(read, results, answer):
+    with pytest.raises(ResultsError):
+        read(results, answer)
+
+
+def test_failures_of_an_id_that_was_sent_twice_are_those_of_both_or_an_error(read):
+    twice = ({"id": 7}, {"id": 7}, {"id": 9})
+    assert read(Results(**FAILURES), {"bad": [{"id": 7}, {"id": 7}]}, twice) == [NO, NO, OK]
+    with pytest.raises(ResultsError, match="was sent 2 times"):
+        read(Results(**FAILURES), {"bad": [{"id": 7}]}, twice)
+
+
+def test_in_a_refusal_the_items_that_are_not_named_go_again(read):
+    assert read(Results(**FAILURES), {"bad": [{"id": 8}]}, status=422) == [AGAIN, NO, AGAIN]
+    assert read(Results(**FAILURES), {"bad": [{"id": 1}]}, status=422) is None
+    assert read(Results(**FAILURES), {"bad": []}, status=422) is None
+
+
+@pytest.mark.parametrize("entry", [{"success": "false", "error": None}, {"status": False, "error": None}])
+def test_a_success_that_is_denied_in_other_words_is_none(read, entry):
+    assert read("list", [entry, {"status": 200, "success": False}, {"status": 200}]) == [NO, NO, OK]

@@ -1,0 +1,27 @@
+import orjson
+import pytest
+
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.results.sent_ids import SentIds
+
+EMBEDDED = orjson.Fragment('{"id":7,"deep":{"id":1.50}}')
+DEEP = orjson.Fragment("[" * 200_000 + "]" * 200_000)
+
+
+@pytest.mark.parametrize(
+    ("payload", "path", "sent"),
+    [
+        ({"id": 7}, "id", "7"),
+        ({"doc": {"id": 7}}, "doc.id", "7"),
+        ({"doc": EMBEDDED}, "doc.id", "7"),
+        ({"doc": EMBEDDED}, "doc.deep.id", "1.5"),
+        ({"docs": [EMBEDDED]}, "docs.0.id", "7"),
+        (EMBEDDED, "id", "7"),
+        ({"doc": EMBEDDED}, "doc.no", None),
+        ({"doc": DEEP}, "doc.id", None),
+        ({"id": DEEP}, "id", None),
+        (DEEP, "id", None),
+    ],
+)
+def test_ids_are_found_in_json_that_is_embedded_as_it_is(payload, path, sent):
+    assert SentIds((tuple(path.split(".")),), json_encoder()).take(payload) == (sent,)

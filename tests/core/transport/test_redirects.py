@@ -1,0 +1,70 @@
+import pytest
+from yarl import URL
+
+from airflow_async_rest.core.transport.redirects import is_page, redirect_advice, redirect_target
+
+ASKED = "http://api.example.com/v1/items"
+
+
+@pytest.mark.parametrize(
+    ("location", "change"),
+    [
+        ("https://api.example.com/v1/items", "write https in the connection's Schema, or in its Host"),
+        ("/v1/items/", "write the endpoint with a slash at its end"),
+        ("http://api.example.com/v1/items/?page=1", "write the endpoint with a slash at its end"),
+        ("https://www.example.com/v1/items", "write www.example.com as the connection's Host"),
+        ("/login?next=/v1/items", "the API wants a login"),
+        ("http://[", "check the connection's Host and the endpoint"),
+    ],
+)
+def test_what_to_change_because_of_a_redirect_is_said(location, change):
+    assert change in redirect_advice(URL(ASKED), location)
+
+
+def test_a_slash_that_is_too_much_is_named():
+    assert "without a slash" in redirect_advice(URL(ASKED + "/"), ASKED)
+
+
+def test_an_address_shows_no_tokens():
+    text = redirect_advice(URL(ASKED), "https://me:secret@sso.example.com/login?token=abc#def")
+    assert "'https://***@sso.example.com/login'" in text
+    assert "secret" not in text
+    assert "abc" not in text
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "target"),
+    [
+        (302, "/v2/items", "http://api.example.com/v2/items"),
+        (308, "http://api.example.com/x", "http://api.example.com/x"),
+        (302, "https://api.example.com/v1/items", None),
+        (302, "http://other.example.com/", None),
+        (302, "http://[", None),
+        (302, None, None),
+        (304, "/v2/items", None),
+    ],
+)
+def test_a_redirect_leads_no_further_than_the_host(status, location, target):
+    found = redirect_target(URL(ASKED), status, {"Location": location} if location else {})
+    assert found == (None if target is None else URL(target))
+
+
+@pytest.mark.parametrize(
+    ("ended", "kind", "body", "accept", "page"),
+    [
+        ("/login", "text/html; charset=utf-8", b"", "", True),
+        ("/login", "TEXT/HTML", b"", "application/json", True),
+        ("/sso/start", "application/xhtml+xml", b"", "*/*", True),
+        ("/login", "", b"\n<!DOCTYPE html><title>", "", True),
+        ("/login", "text/plain", b"<html>", "", True),
+        ("/login", "", b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a --><html>", "", True),
+        ("/v1/items?login=1", "text/html", b"", "", True),
+        ("/login", "text/html", b"", "text/html, */*", False),
+        ("/v1/items/", "text/html", b"", "", False),
+        ("/v2/items", "application/json", b"[]", "", False),
+        ("/v2/items", "text/csv", b"a,b", "", False),
+    ],
+)
+def test_a_page_for_people_is_told_from_an_answer(ended, kind, body, accept, page):
+    headers = {"Content-Type": kind} if kind else {}
+    assert is_page(URL(ASKED), URL(ASKED).join(URL(ended)), headers, body, accept) is page

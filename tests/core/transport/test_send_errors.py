@@ -1,0 +1,165 @@
+"""What real sockets do -> the cause and the text of the error."""
+
+import socket
+
+import pytest
+from certificates import make_certificate
+from servers import raw_server, running_api
+
+from airflow_async_rest.core.errors import (
+    ConnectionFailedError,
+    ProxyCredentialsError,
+    RequestTimeoutError,
+    SendError,
+    TlsError,
+)
+from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.transport.client import RestClient
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def failure(request_of):
+    """Send one request, and give the error that it ends with."""
+
+    async def send(base_url, **settings) -> SendError:
+        async with RestClient(ClientSettings(base_url, trust_env=False, **settings), 1) as client:
+            with pytest.raises(SendError) as raised:
+                await client.send(request_of())
+        return raised.value
+
+    return send
+
+
+def shape(error):
+    return type(error), error.cause
+
+
+@pytest.fixture
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+async def test_a_name_that_is_not_found_is_named(failure):
+    error = await failure("https://nothing.invalid/v1")
+    assert shape(error) == (ConnectionFailedError, "name_not_found")
+    assert "the host name nothing.invalid is not found" in str(error)
+
+
+async def test_a_refused_connection_names_host_and_port(failure, closed_port):
+    error = await failure(f"http://127.0.0.1:{closed_port}")
+    assert shape(error) == (ConnectionFailedError, "refused")
+    assert str(error) == f"127.0.0.1:{closed_port} refuses the connection"
+
+
+async def test_what_the_network_says_is_told(failure, monkeypatch):
+    async def unreachable(*args, **kwargs):
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr("aiohappyeyeballs.start_connection", unreachable)
+    error = await failure("http://127.0.0.1:9")
+    assert shape(error) == (ConnectionFailedError, "unreachable")
+    assert str(error) == "127.0.0.1:9 cannot be reached (Network is unreachable)"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_refuses_is_not_taken_for_the_api(failure, closed_port, scheme):
+    error = await failure(f"{scheme}://api.invalid", proxy=f"http://user:pr0xy@127.0.0.1:{closed_port}")
+    assert shape(error) == (ConnectionFailedError, "proxy")
+    assert str(error) == f"the proxy 127.0.0.1:{closed_port} refuses the connection"
+
+
+async def test_a_proxy_whose_name_is_not_found_is_not_taken_for_the_api(failure):
+    error = await failure("https://api.invalid", proxy="http://nothing.invalid:3128")
+    assert shape(error) == (ConnectionFailedError, "proxy")
+    assert "nothing.invalid of the proxy is not found" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "cause"),
+    [
+        ("407 Proxy Authentication Required", ProxyCredentialsError, "proxy_credentials"),
+        ("403 Forbidden", ConnectionFailedError, "proxy"),
+    ],
+)
+async def test_a_proxy_that_opens_no_tunnel_says_why(failure, line, kind, cause):
+    with raw_server(f"HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n".encode()) as port:
+        error = await failure("https://api.invalid", proxy=f"http://127.0.0.1:{port}")
+    assert shape(error) == (kind, cause)
+    assert str(error) == f"the proxy answers {line}"
+
+
+async def test_a_timeout_says_which_one_it_was(api, failure):
+    api.answer = lambda seen: "hang"
+    error = await failure(api.url, request_timeout_seconds=0.05)
+    assert shape(error) == (RequestTimeoutError, "request_timeout")
+    assert str(error) == "no complete answer within 0.05 s (request_timeout_seconds)"
+
+
+async def test_a_handshake_that_does_not_end_is_a_connect_timeout(failure):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = await failure(f"https://127.0.0.1:{silent.getsockname()[1]}", connect_timeout_seconds=0.05)
+    assert shape(error) == (RequestTimeoutError, "connect_timeout")
+    assert str(error) == "no connection within 0.05 s (connect_timeout_seconds)"
+
+
+async def test_https_to_a_server_of_http_is_told_apart(api, failure):
+    assert shape(await failure(api.url.replace("http:", "https:"))) == (TlsError, "not_tls")
+
+
+@pytest.mark.parametrize(
+    ("raw", "cause"),
+    [(b"", "disconnected"), (b"220 mail.example.com ESMTP\r\n", "no_http"), (b"\x15\x03\x03\x00\x02\x02\x46", "only_tls")],
+)  # fmt: skip
+async def test_what_answers_without_http_has_a_cause(failure, raw, cause):
+    with raw_server(raw) as port:
+        error = await failure(f"http://127.0.0.1:{port}")
+    assert shape(error) == (ConnectionFailedError, cause)
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("days", "addresses", "trusted", "cause"),
+    [
+        ((-1, 1), ["127.0.0.1"], False, "certificate_self_signed"),
+        ((-2, -1), ["127.0.0.1"], True, "certificate_expired"),
+        ((1, 2), ["127.0.0.1"], True, "certificate_early"),
+        ((-1, 1), ["127.0.0.2"], True, "certificate_name"),
+    ],
+)
+async def test_a_certificate_that_is_not_trusted_has_a_cause(failure, tmp_path, days, addresses, trusted, cause):
+    made = make_certificate(tmp_path, "api", days=days, addresses=addresses)
+    with running_api(ssl_context=made.server()) as server:
+        error = await failure(server.url, verify=made.path if trusted else True)
+    assert shape(error) == (TlsError, cause)
+
+
+async def test_an_unknown_issuer_is_told_apart_from_a_certificate_of_its_own(failure, tmp_path):
+    made = make_certificate(tmp_path, "api", issuer=make_certificate(tmp_path, "ca"))
+    with running_api(ssl_context=made.server()) as server:
+        assert shape(await failure(server.url)) == (TlsError, "certificate_issuer")
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+async def test_a_missing_client_certificate_is_told(failure, tmp_path, version):
+    import ssl
+
+    made = make_certificate(tmp_path, "api")
+    context = made.server(client_ca=made)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", context) as port:
+        told, errors = (TlsError, "client_certificate"), []
+        # In TLS 1.3 a server refuses after the handshake, while the request is on its way to it; that may break the
+        # connection before the refusal is read. The engine's attempts, or the next connection test, tell it then.
+        while len(errors) < 8 or (told not in map(shape, errors) and len(errors) < 200):
+            errors.append(await failure(f"https://127.0.0.1:{port}", verify=made.path))
+    assert told in map(shape, errors)
+    if version == "TLSv1_2":
+        assert {shape(error) for error in errors} == {told}
+    assert {shape(error) for error in errors} <= {
+        told,
+        (ConnectionFailedError, "disconnected"),
+        (ConnectionFailedError, "reset"),
+    }
