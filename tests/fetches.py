@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from airflow_async_rest.core.account.report import Meter
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
@@ -14,6 +13,7 @@ from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
 from airflow_async_rest.core.sending.attempts import Exchange
 from airflow_async_rest.core.sending.excerpts import Excerpts
+from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient

@@ -15,7 +15,7 @@ from airflow_async_rest.core.account.judgment import (
     keeps_changes,
 )
 from airflow_async_rest.core.account.recorder import Recorder
-from airflow_async_rest.core.account.report import Commit
+from airflow_async_rest.core.account.report import Commit, RowTotals
 from airflow_async_rest.core.batches.delivery import BatchDelivery
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.batches.split import Acceptance
@@ -32,7 +32,7 @@ from airflow_async_rest.core.fetching.page_by_page import PageByPage
 from airflow_async_rest.core.keeping.committing import commit_changes, ending, undo_changes
 from airflow_async_rest.core.keeping.keeper import Keeper, StateStore
 from airflow_async_rest.core.keeping.load_keeper import LoadKeeper
-from airflow_async_rest.core.keeping.loading import Loader, RowBuffer, RowTotals
+from airflow_async_rest.core.keeping.loading import Loader, RowBuffer
 from airflow_async_rest.core.keeping.writing import Writing
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places

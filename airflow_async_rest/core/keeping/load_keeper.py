@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from airflow_async_rest.core.account import failed_items
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.account.recorder import Recorder, Snapshot
-from airflow_async_rest.core.account.report import Totals
+from airflow_async_rest.core.account.report import RowTotals, Totals
 from airflow_async_rest.core.errors import (
     AsyncRestError,
     ConfigurationError,
@@ -24,7 +24,6 @@ from airflow_async_rest.core.keeping.loading import (
     PlacedRow,
     RefusedRow,
     RowBuffer,
-    RowTotals,
     item_of,
     place_of,
 )

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
@@ -149,24 +148,6 @@ def place_of(index: int, number: int) -> int:
 def item_of(place: int) -> tuple[int, int]:
     """Give the index of a row's item, and its number among the item's rows."""
     return divmod(place, MOST_ROWS_OF_AN_ITEM)
-
-
-@dataclass
-class RowTotals:
-    """Rows of a load, over all tries.
-
-    :param staged: waiting for the merge.
-    :param loaded: in the destination.
-    :param refused: by the database.
-    """
-
-    staged: int = 0
-    loaded: int = 0
-    refused: int = 0
-
-    def report(self) -> dict[str, int]:
-        """Give the counts as people read them."""
-        return {"rows_loaded": self.loaded, "rows_refused": self.refused, "rows_staged": self.staged}
 
 
 class RowBuffer:

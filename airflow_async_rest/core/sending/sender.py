@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from airflow_async_rest.core.account.report import Meter
 from airflow_async_rest.core.errors import MostlyFailingError, QuotaExhaustedError, SendError
 from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import Request, Response, Verdict
+from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.standstill import Standstill
 from airflow_async_rest.core.sending.verdict import pause_of

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from airflow_async_rest.core.account.report import LatencyHistogram, Totals
+from airflow_async_rest.core.account.report import Totals
+from airflow_async_rest.core.sending.meter import LatencyHistogram
 from airflow_async_rest.core.watching.log import Journal
 from airflow_async_rest.core.worker_thread import WorkerThread
 

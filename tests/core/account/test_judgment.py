@@ -1,9 +1,8 @@
 import pytest
 
 from airflow_async_rest.core.account.judgment import explain, is_whole, judge, keeps_changes
-from airflow_async_rest.core.account.report import Commit, Totals
+from airflow_async_rest.core.account.report import Commit, RowTotals, Totals
 from airflow_async_rest.core.errors import AuthenticationError, CredentialsError
-from airflow_async_rest.core.keeping.loading import RowTotals
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, SourceDigest
 from airflow_async_rest.core.account.recorder import Recorder
-from airflow_async_rest.core.keeping.loading import RowTotals
+from airflow_async_rest.core.account.report import RowTotals
 from airflow_async_rest.core.letters.folder import refused_record, to_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Request, Skipped
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_async_rest.core.account.report import LatencyHistogram, Meter, Totals
-from airflow_async_rest.core.keeping.loading import RowTotals
+from airflow_async_rest.core.account.report import RowTotals, Totals
+from airflow_async_rest.core.sending.meter import LatencyHistogram, Meter
 
 
 @given(st.lists(st.floats(min_value=1e-4, max_value=600), min_size=1))

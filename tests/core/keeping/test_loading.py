@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from airflow_async_rest.core.keeping.loading import CHUNK_ROWS, PlacedRow, RowBuffer, RowTotals, item_of, place_of
+from airflow_async_rest.core.account.report import RowTotals
+from airflow_async_rest.core.keeping.loading import CHUNK_ROWS, PlacedRow, RowBuffer, item_of, place_of
 
 pytestmark = pytest.mark.anyio
 

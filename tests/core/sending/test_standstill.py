@@ -9,7 +9,6 @@ from virtual_time import run_virtually
 
 from airflow_async_rest.core.account.judgment import give_up_when_hopeless
 from airflow_async_rest.core.account.recorder import Recorder
-from airflow_async_rest.core.account.report import Meter
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import (
     AsyncRestError,
@@ -25,6 +24,7 @@ from airflow_async_rest.core.sending import standstill
 from airflow_async_rest.core.sending.attempts import Exchange
 from airflow_async_rest.core.sending.delivery import Delivery
 from airflow_async_rest.core.sending.excerpts import Excerpts
+from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.sending.standstill import Standstill
