@@ -185,7 +185,7 @@ class MemoryLoader:
             if not (resumed and staged):
                 self.database.staged = None
             if not resumed:
-                self.database.line = Earlier(None, LoadState.STAGING, 0)
+                self.database.owner, self.database.line = self, Earlier(None, LoadState.STAGING, 0)
             self._begin_transaction()
 
     def clean_up(self):
@@ -206,15 +206,22 @@ class MemoryLoader:
         with self._during("merge"):
             if first and self.replaces:
                 self._rows = [row for row in self._rows if row["day"] != "this"]
-            staged, before = sorted(self._staged or (), key=lambda row: row.place), len(self._rows)
-            refused = self._take(
-                staged, self.database.refused_at_merge, lambda row: self._rows.append(dict(row.values))
-            )
-            loaded = len(self._rows) - before
-            if self.database.mode == "upsert":
-                self._rows = list({row["id"]: row for row in self._rows}.values())
+            staged, taken = sorted(self._staged or (), key=lambda row: row.place), []
+            refused = self._take(staged, self.database.refused_at_merge, lambda row: taken.append(dict(row.values)))
+            loaded = self._update(taken) if self.database.mode == "upsert" else self._insert(taken)
             self._staged = None
             return Merged(loaded, refused)
+
+    def _insert(self, rows):
+        self._rows += rows
+        return len(rows)
+
+    def _update(self, rows):
+        known = {row["id"]: row for row in self._rows}
+        for row in rows:
+            known[row["id"]] = known.get(row["id"], {}) | row
+        self._rows = list(known.values())
+        return len({row["id"] for row in rows})
 
     def _take(self, rows, words_for, take):
         refused = []
@@ -227,8 +234,8 @@ class MemoryLoader:
 
     def commit(self, checkpoint, state, loaded):
         with self._during("commit"):
-            if self.database.owner is not self:
-                raise LoadError("another try of this task has taken over the load")
+            if self.database.owner is not self or self.database.line is None:
+                raise LoadError("another try of this task has taken over the load, or its line is gone")
             self.database.line = Earlier(json.loads(json.dumps(checkpoint)), state, loaded)
             self.database.rows, self.database.staged = self._rows, self._staged
             self._begin_transaction()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from architecture import hold
 from checkout import REPOSITORY
 
 PACKAGE = REPOSITORY / "airflow_async_rest"
@@ -57,6 +58,20 @@ def test_each_room_says_what_it_is_for():
 
 def test_each_room_has_a_place():
     assert {room_of(module_of(path)) for path in FILES} == set(_ROOMS)
+
+
+def purpose_of(room: str) -> str:
+    """Return the first line of what a room, or a file that stands alone, says of itself."""
+    path = PACKAGE / room.replace(".", "/")
+    text = ast.get_docstring(
+        ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
+    )
+    return text.splitlines()[0].replace("|", "\\|")
+
+
+def test_the_architecture_shows_the_rooms_as_they_are():
+    rows = [f"| `{room.replace('.', '/')}` | {purpose_of(room)} |" for room in _ROOMS]
+    hold("rooms", "\n".join(["| room | what is there |", "| --- | --- |", *rows]))
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)

@@ -5,9 +5,10 @@ there is set for one transaction.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -69,8 +70,19 @@ def set_in_each_transaction(engine: Engine, *settings: str) -> None:
         with contextlib.closing(dbapi_connection.cursor()) as cursor:
             cursor.execute(statements)
 
-    # Not SQLAlchemy's event of that name: when it raises, the connection is never again in a transaction.
-    engine.dialect.do_begin = begin  # type: ignore[method-assign]
+    begin_with(engine, begin)
+
+
+def begin_with(engine: Engine, begin: Callable[[Any], None]) -> None:
+    """Let each transaction of an engine begin with a function of the driver's connection.
+
+    Not by SQLAlchemy's event of that name, where its dialect can be told: when the event raises, because a file is
+    locked, the connection is never again in a transaction, and commits each statement.
+    """
+    if hasattr(engine.dialect, "do_begin"):
+        engine.dialect.do_begin = begin  # type: ignore[assignment, method-assign]
+    else:
+        event.listen(engine, "begin", lambda connection: begin(connection.connection.dbapi_connection))
 
 
 @contextlib.contextmanager

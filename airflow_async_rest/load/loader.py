@@ -15,7 +15,7 @@ from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, 
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.databases.dialects import cancel_statement
 from airflow_async_rest.databases.engine import database_hook, hook_engine
-from airflow_async_rest.databases.session import prepare_session, set_in_each_transaction
+from airflow_async_rest.databases.session import begin_with, prepare_session, set_in_each_transaction
 from airflow_async_rest.load.destination import Destination, describe
 from airflow_async_rest.load.merging.locking import LOCK_TABLES
 from airflow_async_rest.load.merging.merging import Merging
@@ -57,9 +57,7 @@ def _mend_sqlite(engine: Engine) -> None:
     def begin(dbapi_connection: Any) -> None:
         dbapi_connection.execute("BEGIN IMMEDIATE")
 
-    # Not SQLAlchemy's event of that name: when it raises, because the file is locked, the connection is never again in
-    # a transaction, and commits each statement.
-    engine.dialect.do_begin = begin  # type: ignore[method-assign]
+    begin_with(engine, begin)
 
 
 def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:

@@ -15,6 +15,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import Text, cast, func, select, tuple_, union
 from sqlalchemy.orm import Session
 
+_RUN_STATE = DagRun._state.label("run_state")  # noqa: SLF001  (its public name is no column)
 _OPERATORS = ("SqlToRestOperator", "RestToSqlOperator")
 _LONGEST_REPORT = 100_000  # characters; a real one has about a thousand
 _LEFT_BY_ALL = "failed_items"
@@ -40,7 +41,7 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
             TaskInstance.start_date,
             TaskInstance.end_date,
             TaskInstance.try_number,
-            DagRun._state.label("run_state"),  # noqa: SLF001  (its public name is no column)
+            _RUN_STATE,
             DagRun.data_interval_start,
             DagRun.data_interval_end,
             DagRun.run_after,

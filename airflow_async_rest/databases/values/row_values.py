@@ -10,6 +10,7 @@ from itertools import islice, repeat
 from typing import Any
 
 from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.reading.source import PartialRow
@@ -107,9 +108,12 @@ def fetch_as_given(result: CursorResult[Any], count: int) -> Rows:
     """Fetch rows as the driver gives them.
 
     SQLAlchemy's own would be no others, because it knows no types of a textual SELECT's columns, and would double the
-    cost of reading.
+    cost of reading. Its way to the driver's is private: where it is gone, they are read as SQLAlchemy gives them.
     """
-    rows: Rows = result.cursor_strategy.fetchmany(result, result.cursor, count)
+    strategy = getattr(result, "cursor_strategy", None)
+    if strategy is None:
+        return [marked(row) for row in result.fetchmany(count)]
+    rows: Rows = strategy.fetchmany(result, result.cursor, count)
     return rows
 
 
@@ -124,8 +128,7 @@ def _fetch_from_sqlite(result: CursorResult[Any], count: int) -> Rows:
     try:
         return _fetch_utf8(cursor, count)
     except sqlite3.Error as error:
-        result.cursor_strategy.handle_exception(result, cursor, error)
-        raise
+        raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
 
 
 def _fetch_utf8(cursor: sqlite3.Cursor, count: int) -> Rows:

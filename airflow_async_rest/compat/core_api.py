@@ -1,0 +1,29 @@
+"""What Airflow's API server has for its own endpoints: who may see what, and a session of its database.
+
+None of it is documented. Where it is not found, nobody may see anything, and the answer says why.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException
+
+NOT_KNOWN = "This version of Airflow keeps elsewhere what airflow-async-rest asks it for: update one of them."
+
+
+def _nobody() -> None:
+    raise HTTPException(501, NOT_KNOWN)
+
+
+try:
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.common.db.common import SessionDep as _SessionDep
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+
+    SessionDep = _SessionDep
+    _may_see_xcom: Callable[..., Any] = requires_access_dag("GET", DagAccessEntity.XCOM)
+except (ImportError, AttributeError, TypeError):
+    SessionDep = Annotated[Any, Depends(_nobody)]  # type: ignore[assignment, misc]
+    _may_see_xcom = _nobody
+
+MAY_SEE_XCOM = [Depends(_may_see_xcom)]

@@ -1,0 +1,28 @@
+"""What is private to others is used in one file each, or in few, so that there is one place to look at when it changes."""
+
+import re
+
+import pytest
+from checkout import REPOSITORY
+
+_PACKAGE = REPOSITORY / "airflow_async_rest"
+_TEXTS = {f"{path.relative_to(_PACKAGE)}": path.read_text() for path in _PACKAGE.rglob("*.py")}
+# Pattern -> the files, or rooms, that may have it.
+_PLACES = {
+    r"\.cursor_strategy\b|\"cursor_strategy\"": ("databases/values/row_values.py",),
+    r"\.do_begin\b": ("databases/session.py",),
+    r"psycopg\.adapt import .*Transformer": ("databases/values/psycopg_values.py",),
+    r"\bairflow\.models\b": ("ui/windows.py",),
+    r"\bairflow\.api_fastapi\b": ("compat/core_api.py",),
+    r"\bairflow\.(serialization|timetables)\b": ("compat/timetables.py",),
+    r"\b_secrets_masker\(|\bairflow\.sdk\._": ("compat/secrets_masker.py",),
+    r"\baiohttp\.(client_proto|http_parser|http_exceptions|client_reqrep|streams)\b": ("core/transport/",),
+    r"noqa: .*SLF001": ("compat/secrets_masker.py", "core/transport/", "ui/windows.py"),  # what ruff sees by itself
+}
+
+
+@pytest.mark.parametrize("name", _PLACES)
+def test_a_private_name_of_others_is_used_in_no_other_files(name):
+    found = [file for file, text in _TEXTS.items() if re.search(name, text)]
+    assert found
+    assert [file for file in found if not file.startswith(_PLACES[name])] == []
