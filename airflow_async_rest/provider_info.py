@@ -127,7 +127,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Give the provider's description (the schema is Airflow's ``provider_info.schema.json``)."""
+    """Return the provider's description (the schema is Airflow's ``provider_info.schema.json``)."""
     name = "Async REST"
     return {
         "package-name": "airflow-provider-async-rest",

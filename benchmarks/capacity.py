@@ -38,7 +38,7 @@ class LimitedApi:
     url: str
 
     def counts(self) -> tuple[int, int]:
-        """Give how many requests it has done and refused since the last time this was asked."""
+        """Return how many requests it has done and refused since the last time this was asked."""
         with urlopen(f"{self.url}/counts", timeout=30) as answer:
             done, refused = json.load(answer)
         return done, refused

@@ -46,7 +46,7 @@ def post_one_after_another(postgres: dict[str, Any], url: str, rows: int) -> int
 
 
 def gather_chunk_by_chunk(postgres: dict[str, Any], url: str, rows: int, concurrency: int) -> int:
-    """Give each chunk an event loop, a session and a ``gather`` of its own."""
+    """Send each chunk with an event loop, a session and a ``gather`` of its own."""
     posted = 0
     with _cursor(postgres, rows) as cursor:
         while chunk := cursor.fetchmany(_CHUNK):

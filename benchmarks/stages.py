@@ -26,7 +26,7 @@ _CONCURRENCY = 64
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Give each stage's share of the whole, from PostgreSQL, with an identity as ``transform``."""
+    """Return each stage's share of the whole, from PostgreSQL, with an identity as ``transform``."""
     single, bulk = (200, 1_000) if plan.smoke else (20_000, 100_000)
     with running_ends(plan) as ends:
         base_url = ends.url.rpartition("/")[0]

@@ -89,7 +89,7 @@ class Archive:
         return {"id": number, "status": 201}
 
     def stats(self) -> dict[str, Any]:
-        """Give the counts: ``lines`` came in all requests together, ``not_stored`` of them were to come again."""
+        """Return the counts: ``lines`` came in all requests together, ``not_stored`` of them were to come again."""
         counts = self.books.counts
         return {
             **self.books.stats(),

@@ -122,7 +122,7 @@ def end_session(session: int) -> None:
 
 
 def listening(session: int) -> set[str]:
-    """Give the addresses at which the processes of a session listen."""
+    """Return the addresses at which the processes of a session listen."""
     found = set()
     for process in psutil.process_iter():
         if _is_of(process, session):

@@ -32,7 +32,7 @@ def load(connection: psycopg.Connection) -> int:
 
 
 def ids_by_day(socket_folder: str) -> dict[str, set[int]]:
-    """Give the ids there are, by the day (UTC) of their reading."""
+    """Return the ids there are, by the day (UTC) of their reading."""
     by_day: dict[str, set[int]] = {}
     with psycopg.connect(host=socket_folder, user=USER, dbname=DATABASE) as connection:
         for day, number in connection.execute("SELECT (measured_at AT TIME ZONE 'UTC')::date::text, id FROM sensors"):

@@ -33,7 +33,7 @@ esac
 
 
 def free_port(port: int) -> int:
-    """Give a port that nothing listens on. :raises RuntimeError: when something does on the one that is asked for."""
+    """Return a port that nothing listens on. :raises RuntimeError: when something does on the one that is asked for."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -44,13 +44,13 @@ def free_port(port: int) -> int:
 
 
 def users() -> dict[str, str]:
-    """Give who may log in, and as what: ``DEMO_USERS=ann:admin,vic:viewer``. None: everybody is an admin."""
+    """Return who may log in, and as what: ``DEMO_USERS=ann:admin,vic:viewer``. None: everybody is an admin."""
     given = os.environ.get("DEMO_USERS", "")
     return dict(user.split(":") for user in given.split(",") if user)
 
 
 def environment(home: Path, url: str) -> dict[str, str]:
-    """Give Airflow's environment, without what this process's may say about another Airflow."""
+    """Return Airflow's environment, without what this process's may say about another Airflow."""
     port = url.rpartition(":")[2]
     roles = users()
     return {

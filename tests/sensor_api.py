@@ -20,7 +20,7 @@ def make_settings(**settings) -> Settings:
 
 @asynccontextmanager
 async def running(**settings):
-    """Give a client of the API."""
+    """Return a client of the API."""
     async with TestClient(TestServer(SensorApi(make_settings(**settings)).app())) as client:
         yield client
 

@@ -24,7 +24,7 @@ _POSTGRES_LIMITS, _POSTGRES_BINDS = "54", "number of parameters must be between"
 
 
 def mend_connection(connection: Any) -> Any:
-    """Give Airflow's connection in the form in which its hook reads it as its author meant it.
+    """Return Airflow's connection in the form in which its hook reads it as its author meant it.
 
     Oracle's hook takes the field "schema" for the service where nothing else names one, and then makes it the
     session's schema too: refused (ORA-01435), unless there is a user of that name.

@@ -15,7 +15,7 @@ from airflow_async_rest.databases.dialects import mend_connection, with_plain_ro
 
 
 def database_hook(argument: str, conn_id: str) -> Any:
-    """Give the hook of an SQL connection, which asks Airflow nothing any more: it may be used on any thread.
+    """Return the hook of an SQL connection, which asks Airflow nothing any more: it may be used on any thread.
 
     :param argument: that names the connection, for errors.
     :raises ConfigurationError: when there is no such connection, or it is of no SQL database.

@@ -111,7 +111,7 @@ class Destination:
                 )
 
     def _needed(self) -> list[tuple[str, str]]:
-        """Give what the load goes by: argument and column."""
+        """Return what the load goes by: argument and column."""
         of_window = [("window_column", self.plan.window_column)] if self.plan.window_column else []
         return of_window + [("conflict_key", column) for column in self.plan.conflict_key]
 

@@ -30,7 +30,7 @@ _RIGHTS = {REPLACE_WINDOW: ["DELETE"], UPSERT: ["UPDATE"]}
 
 
 def open_engine(conn_id: str) -> Engine:
-    """Give an engine for the destination of a load.
+    """Return an engine for the destination of a load.
 
     :raises ConfigurationError: when the connection is wrong, or of no database that can be loaded.
     """
@@ -63,7 +63,7 @@ def _mend_sqlite(engine: Engine) -> None:
 
 
 def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
-    """Give the id of a task instance's load, which is part of its staging table's name."""
+    """Return the id of a task instance's load, which is part of its staging table's name."""
     return hashlib.blake2b("\0".join((dag_id, run_id, task_id, str(map_index))).encode(), digest_size=10).hexdigest()
 
 

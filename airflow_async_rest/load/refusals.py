@@ -109,27 +109,27 @@ def _is_against_policy(original: BaseException) -> bool:
 
 
 def _state_of(original: BaseException) -> str:
-    """Give the SQLSTATE, as psycopg and psycopg2 call it."""
+    """Return the SQLSTATE, as psycopg and psycopg2 call it."""
     return str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
 
 
 def _code_of(original: BaseException) -> Any:
-    """Give the number that a database of other makers gives its errors."""
+    """Return the number that a database of other makers gives its errors."""
     return getattr(original.args[0], "code", original.args[0]) if original.args else None
 
 
 def original_of(error: BaseException) -> BaseException:
-    """Give the driver's own error."""
+    """Return the driver's own error."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 def words_of(error: BaseException) -> str:
-    """Give what the database says, on one line."""
+    """Return what the database says, on one line."""
     return " ".join(str(original_of(error)).split())
 
 
 def translate(error: Exception, dialect: Dialect) -> Exception:
-    """Give the error by which the engine knows what to do about one of the database's."""
+    """Return the error by which the engine knows what to do about one of the database's."""
     driver: Any = dialect.loaded_dbapi
     original = original_of(error)
     if not isinstance(original, driver.Error):

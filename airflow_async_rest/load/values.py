@@ -104,7 +104,7 @@ def check_time(value: Any) -> None:
 
 
 def naive_utc(value: Any) -> Any:
-    """Give a time with an offset as UTC without one: a column that keeps no offset would just drop it.
+    """Return a time with an offset as UTC without one: a column that keeps no offset would just drop it.
 
     :raises OverflowError: when it is none of the years 1 to 9999 in UTC.
     """
@@ -116,7 +116,7 @@ def naive_utc(value: Any) -> Any:
 
 
 def integer(value: Any) -> Any:
-    """Give a whole number as such: in JSON, 1.0 may be how a one is written."""
+    """Return a whole number as such: in JSON, 1.0 may be how a one is written."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, Decimal) and value.is_finite() and value.adjusted() >= _MOST_DIGITS:
@@ -178,7 +178,7 @@ def converter(kind: Kind, dialect: str) -> Callable[[Any], Any]:
 
 
 def _scalar(value: Any) -> Any:
-    """Give numbers, times and bytes as they are: drivers know these, and what else there is as text."""
+    """Return numbers, times and bytes as they are: drivers know these, and what else there is as text."""
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return json_text(value)
     if isinstance(value, timedelta):
@@ -255,7 +255,7 @@ _FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
 
 
 def _for_sqlite(value: Any) -> Any:
-    """Give times as its own functions write them, and what it has no type for as text.
+    """Return times as its own functions write them, and what it has no type for as text.
 
     :raises EncodeError: for NaN, and for what is so large that it would become infinite.
     """

@@ -195,13 +195,13 @@ class SqlToRestOperator(TextKeepingOperator):
             self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
 
     def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
-        """Give OpenLineage the tables and the endpoint; its provider calls this."""
+        """Return the tables and the endpoint; OpenLineage's provider calls this."""
         from airflow_async_rest.tasks.lineage import sql_to_rest_lineage  # noqa: PLC0415
 
         return sql_to_rest_lineage(self)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any] | None":
-        """Give OpenLineage the same, with the counts of the report; its provider calls this, after a failure too."""
+        """Return the same, with the counts of the report; OpenLineage's provider calls this, after a failure too."""
         return self.get_openlineage_facets_on_start()
 
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete

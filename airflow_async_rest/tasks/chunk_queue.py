@@ -23,7 +23,7 @@ class ChunkQueue:
         self._count = 0
 
     def __iter__(self) -> Generator[Chunk, None, None]:
-        """Give chunks until the end."""
+        """Yield chunks until the end."""
         while (chunk := self._chunks.get()) is not None:
             yield chunk
             self._room.release()

@@ -191,7 +191,7 @@ def _tell_of_texts(builder: FetchRequestBuilder, log: Log) -> None:
 
 
 def _what_is_asked(asking: Asking) -> list[Any]:
-    """Give what decides which rows an item has; of functions, their names.
+    """Return what decides which rows an item has; of functions, their names.
 
     What only lets more items pass is left out: those that are delivered stay so.
     """
@@ -264,7 +264,7 @@ class ReadFirst:
 
     @classmethod
     def where_needed(cls, chunks: "SqlChunks", destination_conn_id: str) -> Chunks:
-        """Give the chunks as they are, unless they are SQLite's.
+        """Return the chunks as they are, unless they are SQLite's.
 
         :raises ConfigurationError: when they change the file that is loaded into: nobody else can write into it then.
         """
@@ -287,7 +287,7 @@ class ReadFirst:
         return columns
 
     def __iter__(self) -> Iterator[Sequence[Mapping[str, Any]]]:
-        """Give the chunks."""
+        """Return the chunks."""
         return iter(list(self._chunks))
 
     def cancel(self) -> None:

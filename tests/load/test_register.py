@@ -11,7 +11,7 @@ from airflow_async_rest.core.keeping.loading import Earlier, LoadState
 
 
 def begun(database, run="run", life=None, **plan):
-    """Give a loader that has begun, with one row staged and committed."""
+    """Return a loader that has begun, with one row staged and committed."""
     loader = database.loader(run=run, life=life, **plan)
     loader.open()
     loader.begin(resumed=False, staged=0)

@@ -256,7 +256,7 @@ def _line(record: DeadLetter | Record) -> bytes:
 
 
 def to_record(letter: DeadLetter) -> Record:
-    """Give a dead letter as it is stored; see :func:`~airflow_async_rest.core.requests.bodies.stored_body`."""
+    """Return a dead letter as it is stored; see :func:`~airflow_async_rest.core.requests.bodies.stored_body`."""
     request = letter.request
     record: Record = {
         "index": letter.index,
@@ -285,7 +285,7 @@ def to_record(letter: DeadLetter) -> Record:
 
 
 def refused_record(index: int, number: int, row: Mapping[str, Any], words: str) -> Record:
-    """Give a row that the database refused as it is stored.
+    """Return a row that the database refused as it is stored.
 
     :param index: of its item.
     :param number: its own among the item's rows.
@@ -312,7 +312,7 @@ def _shown_integer(text: str) -> int | str:
 
 
 def shown_record(record: Record, *, payloads: bool, longest: int = SHOWN_PAYLOAD_CHARACTERS) -> Record:
-    """Give a record as people see it: plain JSON, a large payload or row cut and marked as cut.
+    """Return a record as people see it: plain JSON, a large payload or row cut and marked as cut.
 
     :param payloads: whether to show the payload and the row at all.
     :param longest: characters of it that are shown; the default is XCom's.

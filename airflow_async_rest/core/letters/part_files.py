@@ -160,7 +160,7 @@ def _make_folders(path: Path, mode: int) -> None:
 
 
 def _widen(path: Path, mode: int) -> None:
-    """Give what was made the whole mode, where the umask has left less of it, and where a volume lets that be said."""
+    """Set the whole mode where the umask has left less of it; a volume that allows no modes is left as it is."""
     with suppress(PermissionError):
         path.chmod(mode)
 

@@ -37,7 +37,7 @@ class GivenItems:
         yield from chunked(rows, _CHUNK)
 
     def expected(self) -> Expected | None:
-        """Give how many there are, when that is known beforehand."""
+        """Return how many there are, when that is known beforehand."""
         return Expected(len(self._items), "given") if isinstance(self._items, Sized) else None
 
     def cancel(self) -> None:

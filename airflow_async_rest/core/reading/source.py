@@ -52,7 +52,7 @@ class Chunks(Protocol):
     """
 
     def __iter__(self) -> Iterator[Sequence[Row]]:
-        """Give chunks of rows."""
+        """Yield chunks of rows."""
         ...
 
     def cancel(self) -> None:
@@ -81,7 +81,7 @@ class Source(Protocol[Unit_co]):
     """Where items, or batches of them, come from: rows, or dead letters."""
 
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[Sequence[Unit_co] | None, None, None]:
-        """Give what is to be sent, in lists; runs on the reading thread.
+        """Yield what is to be sent, in lists; runs on the reading thread.
 
         None after the last list says that reading has changed something; see :class:`TransactionalChunks`.
 
@@ -137,7 +137,7 @@ class RowSource:
         self._chunks.cancel()
 
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item] | None, None, None]:
-        """Give a list of items for each chunk; see :class:`Source`.
+        """Yield a list of items for each chunk; see :class:`Source`.
 
         :raises ConfigurationError: when the rows lack a column that an argument names, or have one that it may mean.
         """
@@ -305,7 +305,7 @@ class ThreadedSource(Generic[Unit]):
         self._thread: threading.Thread | None = None
 
     async def next_unit(self) -> Unit | None:
-        """Give the next one; None when there are no more.
+        """Return the next one; None when there are no more.
 
         :raises Exception: whatever reading raised.
         """
@@ -387,7 +387,7 @@ class ThreadedSource(Generic[Unit]):
             self._hand_over(None)
 
     def _hand_over(self, what: Sequence[Unit] | BaseException | None) -> bool:
-        """Give a chunk to the loop, when it has taken the one before. :return: False when nobody reads any more."""
+        """Hand a chunk to the loop, when it has taken the one before. :return: False when nobody reads any more."""
         self._room.acquire()
         if not self._stopped.is_set():
             with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody left to tell

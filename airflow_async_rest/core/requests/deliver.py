@@ -101,7 +101,7 @@ def _encode_value(name: str, row: Mapping[str, Any]) -> str:
 
 
 def text_value(name: str, row: Mapping[str, Any]) -> str:
-    """Give a row's value as a URL has it, not encoded yet.
+    """Return a row's value as a URL has it, not encoded yet.
 
     :raises EndpointError: when it has no one form there.
     """
@@ -225,14 +225,14 @@ def idempotency_key(seed: "hashlib.blake2b", path: str, query: str, *content: by
 
 
 def check_method(method: str) -> str:
-    """Give the method in capitals. :raises ConfigurationError: when it is none of :data:`METHODS`."""
+    """Return the method in capitals. :raises ConfigurationError: when it is none of :data:`METHODS`."""
     if not isinstance(method, str) or method.upper() not in METHODS:
         raise ConfigurationError(f"method={method!r}: write one of {', '.join(METHODS)}.")
     return method.upper()
 
 
 def key_columns(key: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Give the columns that identify a row. :raises ConfigurationError: when they are not column names."""
+    """Return the columns that identify a row. :raises ConfigurationError: when they are not column names."""
     columns: tuple[Any, ...] = (key,)
     if not isinstance(key, str):
         columns = tuple(key) if isinstance(key, Iterable) else () if key is None else (key,)

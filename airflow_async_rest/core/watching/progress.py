@@ -36,7 +36,7 @@ class Progress:
         self._history: deque[list[float]] = deque(maxlen=_HISTORY)
 
     def of(self, report: Mapping[str, Any], in_flight: int) -> dict[str, Any]:
-        """Give the progress of this moment, as plain JSON.
+        """Return the progress of this moment, as plain JSON.
 
         :param report: of this moment.
         :param in_flight: requests.
