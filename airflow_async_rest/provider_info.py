@@ -50,8 +50,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "concurrency": {
         "label": "Concurrency",
-        "description": "Requests in flight of one task, 1 to 1000, or adaptive: as many as the API bears. A task's own "
-        "argument wins. Default: 16.",
+        "description": "Requests in flight of one task, 1 to 1000, or adaptive: as many as the API can handle. A "
+        "task's own argument wins. Default: 16.",
         "schema": {"type": ["string", "null"], "examples": ["16", "64", "adaptive"], "default": "16"},
     },
     "idempotency_header": {

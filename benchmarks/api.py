@@ -1,4 +1,4 @@
-"""A REST API in a process of its own, on the server's core. It answers after a given time and notes arrivals.
+"""A REST API in a separate process, on the server's core. It answers after a given time and notes arrivals.
 
 What it answers is the same for every request: an empty object, or rows.
 """

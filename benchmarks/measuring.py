@@ -180,5 +180,5 @@ def table(figures: Iterable[Figure], api: str) -> Table:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits what is going on; apart from the table, which goes to stdout."""
+    """Tell the reader what is going on; apart from the table, which goes to stdout."""
     print(text, file=sys.stderr, flush=True)

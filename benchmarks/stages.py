@@ -49,7 +49,7 @@ def _compare(way: str, count: int, stages: Stages, rounds: int, **arguments: Any
 def _single_stages(count: int, base_url: str) -> Stages:
     rows = rows_in_memory(count)
     items = _items(rows)
-    # Encoding is a stage of its own, so here the body is ready.
+    # Encoding is another stage, so here the body is ready.
     ready = [Item(item.index, item.key, item.row, encode(item.payload), item.identity) for item in items]
     build = _builder(bytes).build
     requests = [build(item) for item in ready]

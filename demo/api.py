@@ -1,6 +1,6 @@
 """A child: a small REST API that is as strict and as unreliable as real ones, and keeps the books of it.
 
-``PUT /sensors/{id}`` stores a reading, ``POST /archive/_bulk`` many of them in a collection of its own.
+``PUT /sensors/{id}`` stores a reading, ``POST /archive/_bulk`` many of them in another collection.
 ``GET /readings/{style}`` lists the week's readings in pages, ``GET /inventory/{type}`` tells of one part, slowly.
 ``python -m demo.api --port 8000`` starts it alone, to try things with.
 """

@@ -17,7 +17,7 @@ Result = dict[str, Any]
 
 
 class Archive:
-    """A collection of its own beside the sensors: what is in the one need not be in the other."""
+    """A separate collection beside the sensors: what is in the one need not be in the other."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules

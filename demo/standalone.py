@@ -1,4 +1,4 @@
-"""A child: ``airflow standalone`` with this package and its example DAGs, in a home of its own.
+"""A child: ``airflow standalone`` with this package and its example DAGs, in a separate home.
 
 Its arguments are the folder of that home and the port of the UI, 0 for a free one.
 """
@@ -109,7 +109,7 @@ def end_all() -> None:
     """End Airflow and this process.
 
     standalone ends its parts when it is asked to, but not what they have started, and a task's supervisor has a
-    process group of its own. The session has all of them. Everything they have is thrown away, so nobody is asked.
+    separate process group. The session has all of them. Everything they have is thrown away, so nobody is asked.
     """
     end_session(os.getsid(0))
     os._exit(0)

@@ -3,7 +3,7 @@
 ::
 
     AsyncRestError
-    ├── ConfigurationError (ValueError)   an argument, connection or SQL is wrong: mend it, no retry helps
+    ├── ConfigurationError (ValueError)   an argument, connection or SQL is wrong: fix it, no retry helps
     │   ├── AuthenticationError           the API answers 401, or a proxy 407, and nothing was ever accepted
     │   └── EmptyWindowError              a window's rows would be deleted, and none loaded
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
@@ -194,7 +194,7 @@ class DeadLetterStoreError(AsyncRestError):
     """The dead-letter folder cannot be written, or a part of it cannot be read.
 
     :param fact: what is wrong.
-    :param advice: what can be done, by whoever does not read the rows again anyway.
+    :param advice: what can be done, where the rows are not read again anyway.
     """
 
     def __init__(self, fact: str, advice: str = "") -> None:

@@ -130,7 +130,7 @@ class Redaction:
 
 
 class _Pieces:
-    """Finds pieces of one length: whoever steps through a text meets a part of each, and looks around."""
+    """Finds pieces of one length: a walk through a text in steps meets a part of each, and looks around it."""
 
     _PART = 4
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from airflow_async_rest.databases.values.postgres_types import check_encoding
 
 # oracledb raises the same class for these as for a wrong SQL. 54, 4021, 30006: locked; 1555: undo is gone; 1652, 4031,
-# 4036: out of space or memory for now; 4061, 4068: a package was compiled anew; 12805: a server process died.
+# 4036: out of space or memory for now; 4061, 4068: a package was compiled again; 12805: a server process died.
 _ORACLE_BUSY = frozenset({54, 1555, 1652, 4021, 4031, 4036, 4061, 4068, 12805, 30006})
 _ORACLE_CALL_TIMEOUT = "DPY-4024"
 # MySQL's drivers raise the same class for these as for a server that is gone: a column, table or function that does not
@@ -23,7 +23,7 @@ _MYSQL_WRONG = frozenset({1052, 1054, 1055, 1056, 1064, 1109, 1111, 1140, 1142, 
 _POSTGRES_LIMITS, _POSTGRES_BINDS = "54", "number of parameters must be between"
 
 
-def mend_connection(connection: Any) -> Any:
+def prepare_connection(connection: Any) -> Any:
     """Return Airflow's connection in the form in which its hook reads it as its author meant it.
 
     Oracle's hook takes the field "schema" for the service where nothing else names one, and then makes it the
@@ -34,9 +34,9 @@ def mend_connection(connection: Any) -> Any:
     extra = connection.extra_dejson
     if extra.get("service_name") or extra.get("sid"):
         return connection
-    mended = copy.copy(connection)
-    mended.schema, mended.extra = None, json.dumps(extra | {"service_name": connection.schema})
-    return mended
+    prepared = copy.copy(connection)
+    prepared.schema, prepared.extra = None, json.dumps(extra | {"service_name": connection.schema})
+    return prepared
 
 
 def prepare_engine(engine: Engine, chunk_size: int) -> None:

@@ -59,10 +59,10 @@ class ChunkedSqlHook(BaseHook):
 
         :param sql: one SELECT with binds written ``:name``, whatever the database.
         :param parameters: values of the binds. A datetime reaches the database in the form its columns compare
-            with, in UTC; a list after IN is one value for each of its own; a dict is JSON.
+            with, in UTC; each value of a list after IN is bound by itself; a dict is JSON.
         :param chunk_size: rows in a chunk, at most: it has fewer where they have more than 4 MB.
         :param count_rows: whether the rows are counted first, which may take as long as the query.
-        :param read_only: whether the transaction may change nothing. If it may, that is committed when whoever iterates
+        :param read_only: whether the transaction may change nothing. If it may, it is committed when the caller
             asks for a chunk after the last one, and undone if nobody does.
         :return: an iterable of lists of dicts, with the column names as the database gives them; it can be
             iterated again, and cancelled from another thread.
@@ -138,7 +138,7 @@ class SqlChunks:
             yield from filter(None, chunks)
 
     def in_transaction(self) -> Generator[list[dict[str, Any]] | None, None, None]:
-        """Run the query, and leave the commit to whoever iterates.
+        """Run the query, and leave the commit to the caller.
 
         See :class:`~airflow_async_rest.core.reading.source.TransactionalChunks`; it raises what iterating raises.
         """

@@ -41,14 +41,14 @@ def open_engine(conn_id: str) -> Engine:
             "install the one of its maker."
         )
     if engine.dialect.name == "sqlite":
-        _mend_sqlite(engine)
+        _begin_transactions(engine)
     # What a crash of the server takes back is rows and the checkpoint that counts them, together.
     set_in_each_transaction(engine, "SET LOCAL synchronous_commit = off")
     return engine
 
 
-def _mend_sqlite(engine: Engine) -> None:
-    """Let SQLite's driver leave transactions alone: it would begin them late, and not know of savepoints."""
+def _begin_transactions(engine: Engine) -> None:
+    """Begin transactions ourselves: SQLite's driver would begin them late, and not know of savepoints."""
 
     @event.listens_for(engine, "connect")
     def on_connect(raw: Any, _: object) -> None:
@@ -214,7 +214,7 @@ class TableLoader:
         self._open.commit()  # with some databases it is one already
 
     def clean_up(self) -> None:
-        """Remove what others have left; what cannot be removed is none of this load's business."""
+        """Remove what abandoned loads have left; what cannot be removed stays, and this load goes on."""
         try:
             abandoned = self._register.abandoned(self._open)
             self._open.commit()

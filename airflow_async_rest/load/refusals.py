@@ -73,7 +73,7 @@ def check_hopeless(refused: int, taken: int, words: str) -> None:
     if refused >= _MOST_REFUSED and refused >= _HOPELESS_SHARE * (refused + taken):
         raise ConfigurationError(
             f"the destination table refuses nearly all rows ({refused} of the first {refused + taken}), the last one "
-            f"with: {words} Mend the table, or what makes the rows (columns=, rows=); what was fetched is kept."
+            f"with: {words} Fix the table, or what makes the rows (columns=, rows=); what was fetched is kept."
         )
 
 
@@ -140,7 +140,7 @@ def translate(error: Exception, dialect: Dialect) -> Exception:
 
 
 def _is_wrong(error: Exception, original: BaseException, dialect: Dialect) -> bool:
-    """Tell what a retry does not mend: a table, a statement, a right."""
+    """Tell whether a retry cannot help: the table, the statement or a right is wrong."""
     driver: Any = dialect.loaded_dbapi
     wrapped = error if isinstance(error, DBAPIError) else DBAPIError.instance(None, None, error, driver.Error)
     if not isinstance(wrapped, DBAPIError) or isinstance(original, driver.IntegrityError):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class _NotGiven(Enum):
-    """Null is an answer of its own."""
+    """The default where None already means something."""
 
     NOT_GIVEN = "not given"
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class RestToSqlOperator(TextKeepingOperator):
     """Fetches rows from a REST API and loads them into a table: each row once, whatever happens on the way.
 
-    It asks for each item by a request of its own: for each row of a query (``sql``), each of a list (``items``), or
+    It sends one request for each item: for each row of a query (``sql``), each of a list (``items``), or
     each step of the window (``window_step``); exactly one of these. What is fetched is staged beside the destination,
     in committed chunks, and moved there in one transaction at the end. It returns the report of the window, pushes a
     sample of the failed items as ``failed_items``, and writes all of them as dead letters. A retry, or a Clear of a

@@ -74,7 +74,7 @@ def find_reports(ti: Any, task: Any) -> Reports:
 
 
 def instances_of(task_id: str, states: Mapping[str, str | None]) -> dict[int, str | None]:
-    """Return the state of each map index; -1 is that of a task without instances of its own.
+    """Return the state of each map index; -1 is that of a task that is not mapped.
 
     :param states: by what Airflow calls them: ``post``, ``post_3``.
     """

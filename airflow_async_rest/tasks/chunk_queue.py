@@ -29,7 +29,7 @@ class ChunkQueue:
             self._room.release()
 
     def end(self) -> None:
-        """Let whoever takes the chunks end."""
+        """Tell the reader of the chunks that there are no more."""
         self._chunks.put(None)
 
     def abandon(self) -> None:

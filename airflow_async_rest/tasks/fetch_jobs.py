@@ -217,7 +217,7 @@ def _about(scope: TaskScope) -> dict[str, Any]:
 
 
 def forget(context: "Context", conn_id: str, destination_table: str) -> None:
-    """Remove what says that a load is done, once Airflow knows of the task's success: a Clear then begins anew."""
+    """Remove what says that a load is done, once Airflow knows of the task's success: a Clear then starts over."""
     schema = destination_table.rpartition(".")[0] or None
     forget_load(conn_id, schema, _about(TaskScope.of(context, UNMARKED)))
 

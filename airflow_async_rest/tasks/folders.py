@@ -158,7 +158,7 @@ def lives_below(uri: str) -> list[str]:
     base = storage_uri("dead_letters", uri).rstrip("/")
     try:
         return sorted(f"{base}/{path.name}" for path in open_path(base).iterdir() if MARK.fullmatch(path.name))
-    except Exception:  # noqa: BLE001  (whoever opens the folder says why it cannot be read)
+    except Exception:  # noqa: BLE001  (opening the folder says why it cannot be read)
         return []
 
 

@@ -362,7 +362,7 @@ class PlainCall:
 def _stop_when_killed(task: Any, stop: StopSwitch) -> None:
     """Have a kill of a task stop what it runs, whatever it runs at once.
 
-    A @task has no on_kill of its own, and without one SIGKILL would find the dead letters unwritten.
+    A @task has no on_kill, and without one SIGKILL would find the dead letters unwritten.
     """
     if not hasattr(task, "async_rest_stops"):
         task.async_rest_stops, before = [], task.on_kill

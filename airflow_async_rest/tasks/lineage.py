@@ -34,7 +34,7 @@ TOLD_TO_ASSETS = (
 def describe_outlets(context: "Context", report: Mapping[str, Any]) -> None:
     """Add the window and the counts to the events of the task's outlets, beside what the author has put there.
 
-    An alias has no event of its own, only those of assets that the author adds to it.
+    An alias has no event, only those of assets that the author adds to it.
     """
     task: Any = context["ti"].task
     told = {name: report[name] for name in TOLD_TO_ASSETS if report.get(name) is not None}

@@ -91,7 +91,7 @@ def _take_up_request(store: StateStore, max_tries: int) -> LetterFilter | None:
 
 
 def forget_checkpoint(context: "Context") -> None:
-    """Remove the checkpoint of a task that has succeeded: a Clear then begins anew.
+    """Remove the checkpoint of a task that has succeeded: a Clear then starts over.
 
     :raises TimeoutError: when the state store takes too long.
     """

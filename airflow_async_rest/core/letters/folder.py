@@ -3,8 +3,8 @@
 A folder holds ``{try}-{seq}.jsonl`` in the order of its numbers, and ``parts.json``, which lists them, so that one that
 is missing is noticed. Parts are never changed, because object stores cannot append. A later record for the same index
 wins; ``{"index": 7, "resolved": true}`` says that it was delivered after all; ``{"reset": true}`` says that the source
-was read anew and everything before is void. A record with a ``body`` has the text of one as its payload. A record with
-a ``row_number`` is no item, but one of its rows, which the database refused.
+was read from its start and everything before is void. A record with a ``body`` has the text of one as its payload. A
+record with a ``row_number`` is no item, but one of its rows, which the database refused.
 """
 
 import json

@@ -51,7 +51,7 @@ class Resolved(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """The source was read anew."""
+    """The source was read again from its start."""
 
 
 Line = Latest | Refused | Resolved | Reset

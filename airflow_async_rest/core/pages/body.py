@@ -11,7 +11,7 @@ def with_parameters(payload: Any, parameters: Mapping[str, Any]) -> Any:
 
     A name with dots, such as ``variables.after``, leads into its objects and lists, but for one that is a key itself.
 
-    :param payload: None for a request that has no body of its own.
+    :param payload: None for a request without a body.
     :raises EncodeError: when there is no object, or list, where a name leads.
     """
     for name, value in parameters.items():

@@ -1,4 +1,4 @@
-"""Rows -> items, read by a thread of its own, one chunk ahead of the senders."""
+"""Rows -> items, read by a separate thread, one chunk ahead of the senders."""
 
 import asyncio
 import contextlib

@@ -163,7 +163,7 @@ class Identity:
 class RequestBuilder:
     """Makes each item's request: the same item makes the same request, on every try.
 
-    :param has_key: whether items carry a key of their own; else their position stands in.
+    :param has_key: whether items have a key; else their position stands in.
     :param encode: payload -> JSON.
     :param body_format: and ``headers``: see :class:`~airflow_async_rest.core.requests.bodies.BodyEncoder`.
     :param sends_body: default: for every method but GET and DELETE.

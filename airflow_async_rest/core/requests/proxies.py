@@ -92,7 +92,7 @@ def proxy_of_environment(base_url: str, variables: Mapping[str, str]) -> Proxy |
 def _variable(kind: str, variables: Mapping[str, str]) -> str | None:
     """Return the name of the variable that counts: in lower case first, where an empty one stands for none."""
     name = kind if kind in variables else kind.upper()
-    if name == "HTTP_PROXY" and "REQUEST_METHOD" in variables:  # CGI: it is the header Proxy of whoever asks
+    if name == "HTTP_PROXY" and "REQUEST_METHOD" in variables:  # CGI: it is the header Proxy of the client
         return None
     return name if variables.get(name, "").strip() else None
 

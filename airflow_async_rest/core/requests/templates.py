@@ -73,7 +73,7 @@ def parse_text(argument: str, text: str) -> Text:
 
     ``{name}`` is a placeholder. Text are the braces around others, those of JSON's objects, ``{ name }`` with spaces,
     and in a text with such braces what GraphQL takes for a selection (``users {id}``) or an object (``{id: 7}``).
-    A column within its quotes stands in a text of its own, which a quote of a value must not end.
+    A column within its quotes stands in a separate text, which a quote of a value must not end.
 
     :raises ConfigurationError: when it cannot be read, or may mean either; names the argument.
     """

@@ -18,10 +18,10 @@ class Log(Protocol):
     """What is used of a logger, ``logging``'s or Airflow's."""
 
     def info(self, message: str, /, *args: Any) -> Any:
-        """Log for whoever follows."""
+        """Log what happens."""
 
     def warning(self, message: str, /, *args: Any) -> Any:
-        """Log for whoever has to do something."""
+        """Log what somebody may have to act on."""
 
 
 class Journal:
@@ -99,7 +99,7 @@ class Journal:
             )
 
     def starting_over(self, why: Exception) -> None:
-        """Say that the source is read anew."""
+        """Say that the source is read from its start."""
         self._log.warning("Starting over from the first row: %s.", why)
 
     def rows_taken(self, why: Exception) -> None:

@@ -1,4 +1,4 @@
-"""What a running job shows to whoever watches it: its report so far, and what is of interest only meanwhile."""
+"""What a running job shows to those who watch it: its report so far, and what is of interest only meanwhile."""
 
 import time
 from collections import deque

@@ -88,7 +88,7 @@ def _in_utc(statement: str, columns: list[Column], zoned: Collection[str]) -> st
     selected = ", ".join(
         f'SYS_EXTRACT_UTC("{name}") AS "{name}"' if name in zoned else f'"{name}"' for name, _ in columns
     )
-    # On lines of their own, because the query may end in a comment.
+    # On separate lines, because the query may end in a comment.
     return f"SELECT {selected} FROM (\n{statement}\n)"  # noqa: S608  (the author's own query)
 
 

@@ -32,5 +32,5 @@ def lock_table(connection: Connection, table: str, *, shared: bool) -> None:
             connection.exec_driver_sql(_SEE_WHAT_IS_COMMITTED)
             statement = text(_ADVISORY.format(shared="_shared" if shared else ""))
             connection.execute(statement, {"table": without_marks(table)})
-        case "oracle" if not shared:  # which waits for whoever has changed the table, and is waited for by these
+        case "oracle" if not shared:  # which waits for those who have changed the table, and these wait for it
             connection.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))

@@ -128,7 +128,7 @@ class Merging:
         elif merged.vanished:
             why = (
                 "the database takes all that came without an error, and has none of it: a trigger, a rule or a policy "
-                "of the table drops it. Mend that, and clear the task."
+                "of the table drops it. Fix that, and clear the task."
             )
         else:
             why = "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
@@ -157,7 +157,7 @@ class Merging:
         # Where nothing comes, all depends on it: of a view, or by a trigger, databases do not say how many are deleted.
         there = 0 if self._staging.sets.seen else self._count_in_window()
         deleted = self._delete_window()
-        # Whoever else writes into the window may have done so in between, but hardly twice.
+        # Others who write into the window may have done so in between, but hardly twice.
         if self._count_in_window() and not self._delete_window() and (left := self._count_in_window()):
             raise ConfigurationError(
                 f"load_mode='replace_window': {left} rows that {self._plan.full_name} has in the window are still "

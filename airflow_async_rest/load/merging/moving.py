@@ -208,7 +208,7 @@ class Moving:
         return [] if self._nulls_are_equal else [f"{key} IS NOT NULL" for key in self._keys]
 
     def _ranked(self, columns: Sequence[Column | str]) -> str:
-        """Write a query that numbers the rows of each key: the last one is 1, in the order of the items and of their rows."""
+        """Write the query that numbers each key's rows from the last one, by the order of items and of their rows."""
         rank = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(self._keys)} ORDER BY {PLACE} DESC) AS {_RANK}"
         return self._select([*columns, rank], [])
 

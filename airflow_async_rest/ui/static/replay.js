@@ -89,7 +89,7 @@ function offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, s
       (isCurrent ? null : "Looking for what the filter means …") ??
       (isFiltered && !page ? "Only a sample is shown: how many the filter means is not known." : null) ??
       (page?.matching === 0 ? "No match." : null) ??
-      (number === 0 ? "These never were requests. Mend the rows, and clear the task." : null) ??
+      (number === 0 ? "These never were requests. Fix the rows, and clear the task." : null) ??
       right,
   };
 }
