@@ -38,11 +38,11 @@ SHOWN_PAYLOAD_CHARACTERS = 2_000
 Record = dict[str, Any]
 RESET: dict[str, Any] = {"reset": True}
 ROW_REFUSED = "row_refused"
-# The API took the request, and its answer could not be read: who sends it again does so knowingly.
+# The API took the request, and its answer could not be read: it is sent again only when it is named.
 UNREADABLE = AnswerUnreadableError.reason
 _MOST_NAMED = 5  # parts in an error, beside the first
-_ARE_GONE = "cannot be read: missing, and what was in there is in no other place"
-_BEGIN_AGAIN = "clear the task that failed, which begins again with its first row"
+_ARE_GONE = "cannot be read: missing, and what was in there is nowhere else"
+_BEGIN_AGAIN = "clear the task that failed, which starts over from its first row"
 _RESTORE = f"No task removes any: restore it from a backup, or {_BEGIN_AGAIN}"
 
 
@@ -86,11 +86,11 @@ class DeadLetterFolder:
     def live_parts(self) -> list[PartId]:
         """List the parts from the last start-over on; what is before it is void, and need not be readable.
 
-        :raises DeadLetterStoreError: when one of them is missing, or is not what was written; or when nobody knows.
+        :raises DeadLetterStoreError: when one of them is missing or not what was written, or their list cannot be read.
         """
         _, parts, unknown = self._look()
         if unknown is not None:
-            raise DeadLetterStoreError(f"which dead letters there are in {self._path} cannot be read: {unknown}")
+            raise DeadLetterStoreError(f"the list of the dead letters in {self._path} cannot be read: {unknown}")
         failures = self._learn(parts)
         live = []
         for part in reversed(parts):

@@ -64,7 +64,7 @@ class PartFiles:
     def look(self) -> tuple[set[PartId], list[PartId] | ValueError | None]:
         """Return the parts that are there, and those that ``parts.json`` lists.
 
-        :return: None for the list where there is none: the first version wrote none; an error where it is no list.
+        :return: None for the list where there is none: the first version wrote none; an error where it is not a list.
         """
         try:
             names = [file.name for file in self._path.iterdir()]

@@ -72,7 +72,7 @@ class TransactionalChunks(Protocol):
     def in_transaction(self) -> Generator[Sequence[Row] | None, None, None]:
         """Yield the chunks, and None after the last one where the transaction may have changed something.
 
-        Who goes on then commits that, and who closes the generator undoes it.
+        Asking for more then commits that, and closing the generator undoes it.
         """
         ...
 
@@ -190,7 +190,7 @@ class RowSource:
             if meant := next((text for text in texts if text in row), None):
                 raise ConfigurationError(
                     f"{argument} has {meant!r} in braces that are text there, and the rows have such a column: write "
-                    f"{{{{{meant}}}}} for the text; for the column {{{meant}}}, and double the braces around it; "
+                    f"{{{{{meant}}}}} for the text; for the column, write {{{meant}}} and double the braces around it; "
                     "where there are none, make the whole text a column."
                 )
 

@@ -117,6 +117,6 @@ def judge_status(status: int, retry: RequestRetry, *, failed: bool = False, deta
 
 
 def short(value: Any) -> str:
-    """Write down what an answer says; its beginning is shown, without secrets, by who makes a dead letter of it."""
+    """Write down what an answer says; its beginning is shown, without secrets, in a dead letter."""
     text = value if isinstance(value, str) else encode_anything(None if value is MISSING else value).decode()
     return text[:_LONGEST]
