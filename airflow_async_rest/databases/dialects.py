@@ -56,7 +56,7 @@ def cancel_statement(raw: Any) -> None:
 
 
 def is_transient(error: DBAPIError, dialect: str) -> bool:
-    """Tell a database that is down or busy from an SQL that is wrong."""
+    """Tell whether a database is down or busy, and the SQL not wrong."""
     if dialect == "sqlite":
         return is_transient_in_sqlite(error.orig)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
@@ -67,7 +67,7 @@ def is_transient(error: DBAPIError, dialect: str) -> bool:
 
 
 def is_transient_in_sqlite(error: BaseException | None) -> bool:
-    """Tell the same of an error of SQLite's own, which has one class for both."""
+    """Tell the same of an error of SQLite, which has one class for both."""
     return any(word in str(error) for word in ("locked", "unable to open", "interrupted"))
 
 
@@ -90,7 +90,7 @@ def with_plain_rows(raw: Any) -> Any:
 
     Statements are not kept prepared: behind a pooler such as PgBouncer the next one may reach another session.
 
-    :raises ConfigurationError: when it does not say what characters texts consist of.
+    :raises ConfigurationError: when it does not say how texts are encoded.
     """
     driver = type(raw).__module__.partition(".")[0]
     if driver == "psycopg":

@@ -20,7 +20,7 @@ def refused(error: BaseException) -> ConfigurationError:
 
 
 def is_away(error: BaseException, dialect: str) -> bool:
-    """Tell a database that is down or busy from an SQL, or a row, that is wrong."""
+    """Tell whether a database is down or busy, and no SQL or row is wrong."""
     if isinstance(error, DBAPIError):
         return is_transient(error, dialect)
     if isinstance(error, sqlite3.Error):
@@ -29,7 +29,7 @@ def is_away(error: BaseException, dialect: str) -> bool:
 
 
 def failure_while_reading(error: Exception, rows: int, dialect: str) -> Exception:
-    """Return the error for a query that ran, and whose rows cannot be read on.
+    """Return the error for a query that ran, and whose rows cannot be read further.
 
     :param rows: that were read before.
     :return: the same error where the next try of the task may be right, and there is nothing to say about it.

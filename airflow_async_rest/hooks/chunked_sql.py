@@ -97,7 +97,7 @@ class ChunkedSqlHook(BaseHook):
 class SqlChunks:
     """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`.
 
-    :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
+    :ivar embed_json: whether JSON columns come as their text, for an encoder, because they are not looked into.
     :ivar reads_again: whether it changes nothing; see
         :class:`~airflow_async_rest.core.reading.source.TransactionalChunks`.
     :ivar file: of SQLite; None for another database.
@@ -129,7 +129,7 @@ class SqlChunks:
         self._streams = self.dialect != "postgresql" or query.only_selects
 
     def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
-        """Run the query and give its rows, chunk by chunk; after the last one, commit what it may have changed.
+        """Run the query and yield its rows, chunk by chunk; after the last one, commit what it may have changed.
 
         :raises ConfigurationError: when the database refuses the SQL, a row makes it fail, or two columns are alike.
         :raises StoppedError: when the database fails after some of the rows, or does not commit.

@@ -136,7 +136,7 @@ class TableLoader:
         rights = ", ".join(["SELECT", "INSERT", *_RIGHTS.get(self._plan.mode, [])])
         return (
             f"destination_conn_id: its user may not do what a load needs; the database says: {words} A load makes "
-            f"tables of its own beside {self._plan.full_name}: {create}; GRANT {rights} ON {self._plan.full_name}."
+            f"tables beside {self._plan.full_name}: {create}; GRANT {rights} ON {self._plan.full_name}."
         )
 
     @property
@@ -224,7 +224,7 @@ class TableLoader:
                 self._register.abandon(self._open, load_id)
         except Exception as error:  # noqa: BLE001  (whatever the database says)
             self.rollback()
-            self._log.warning("Could not remove the staging tables of dead loads: %s", error)
+            self._log.warning("Could not remove the staging tables of abandoned loads: %s", error)
 
     def remove(self, items: Collection[int]) -> int:
         """Remove what is staged of items."""

@@ -43,10 +43,10 @@ def find_refused(
     savepoint: Callable[[], AbstractContextManager[Any]],
     dialect: Dialect,
 ) -> list[tuple[Row, str]]:
-    """Have a database take rows, as many at a time as it takes. :return: those that it refuses, with its words.
+    """Have a database take rows, as many at a time as it takes. :return: those that it refuses, with its messages.
 
     :param take: takes some of them, in one statement.
-    :raises ConfigurationError: when it refuses nearly all of very many: that is no row's own fault.
+    :raises ConfigurationError: when it refuses nearly all of very many: then the rows are not at fault.
     """
     refused: list[tuple[Row, str]] = []
     taken, left = 0, [rows]
@@ -78,7 +78,7 @@ def check_hopeless(refused: int, taken: int, words: str) -> None:
 
 
 def is_refusal(error: BaseException, dialect: Dialect) -> bool:
-    """Tell a row that a database refuses from a statement that it refuses, and from its being away."""
+    """Tell whether a database refuses a row, rather than the statement, and is not down."""
     original = original_of(error)
     driver: Any = dialect.loaded_dbapi
     if isinstance(original, (driver.IntegrityError, driver.DataError, *_UNSENDABLE)):
@@ -95,7 +95,7 @@ def is_refusal(error: BaseException, dialect: Dialect) -> bool:
 
 
 def is_forbidden(error: BaseException, dialect: Dialect) -> bool:
-    """Tell a database that says what the connection's user may not do."""
+    """Tell whether a database says that the connection's user may not do something."""
     original = original_of(error)
     if _is_against_policy(original):
         return False
@@ -104,7 +104,7 @@ def is_forbidden(error: BaseException, dialect: Dialect) -> bool:
 
 
 def _is_against_policy(original: BaseException) -> bool:
-    """Tell a row that PostgreSQL's row-level security does not let in."""
+    """Tell whether PostgreSQL's row-level security refuses a row."""
     return getattr(getattr(original, "diag", None), "source_function", None) == _FINDS_ROWS_WRONG
 
 

@@ -180,7 +180,7 @@ class Register:
         connection.commit()
 
     def abandoned(self, connection: Connection) -> dict[str, str]:
-        """Find loads that nobody goes on with: load id -> staging table."""
+        """Find abandoned loads: load id -> staging table."""
         columns = self._table.c
         old = columns.updated_at < _now() - ABANDONED_AFTER
         unfinished = columns.state.in_([LoadState.STAGING.value, LoadState.DONE.value])
@@ -202,7 +202,7 @@ def _table_of(destination: str) -> str:
 
 
 def _parsed(checkpoint: str | None) -> Any:
-    """Read a checkpoint; what is none stays what it is, for who reads it to say so."""
+    """Read a checkpoint; what is not one stays as it is, for the reader to say so."""
     try:
         return json.loads(checkpoint) if checkpoint else None
     except ValueError:

@@ -69,7 +69,7 @@ _NEGATIVE_PARTS = str.maketrans({"P": "P-", "T": "T-"})
 
 
 def kind_of(type_: Any) -> Kind:
-    """Tell the kind of a column's type, as SQLAlchemy describes it."""
+    """Return the kind of a column's type, as SQLAlchemy describes it."""
     while isinstance(type_, DOMAIN):
         type_ = type_.data_type
     if isinstance(type_, types.DateTime):
@@ -80,7 +80,7 @@ def kind_of(type_: Any) -> Kind:
 
 
 def parse_time(value: str) -> datetime | str:
-    """Read a time; what is none stays what it is, for the database to refuse or to read."""
+    """Read a time; what is not one stays as it is, for the database to refuse or to read."""
     value = cut_time(value)
     return read_time(value) or value
 
@@ -98,7 +98,7 @@ def check_time(value: Any) -> None:
     digits = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
     if digits.isdecimal() and len(digits) not in _DIGITS_OF_DATES:
         raise EncodeError(
-            f"{digits} is a number, and no time: where it counts from 1970, a function as rows= can make a time of it, "
+            f"{digits} is a number, not a time: where it counts from 1970, a function as rows= can make a time of it, "
             "as datetime.fromtimestamp(seconds, UTC)"
         )
 
@@ -106,7 +106,7 @@ def check_time(value: Any) -> None:
 def naive_utc(value: Any) -> Any:
     """Return a time with an offset as UTC without one: a column that keeps no offset would just drop it.
 
-    :raises OverflowError: when it is none of the years 1 to 9999 in UTC.
+    :raises OverflowError: when it is outside of the years 1 to 9999 in UTC.
     """
     if isinstance(value, str) and len(value.strip()) > _DATE_LENGTH:  # a date has no offset
         value = parse_time(value)
@@ -129,7 +129,7 @@ def integer(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """Write a value as JSON; what has no JSON form as text.
 
-    :raises EncodeError: when it is no number, or an infinite one, or half a character, or has one in it.
+    :raises EncodeError: when NaN, an infinite number or half a character is in it.
     """
     try:
         return _encode(value).decode()
@@ -201,7 +201,7 @@ def _date(value: Any) -> Any:
 def binary(value: Any) -> Any:
     """Refuse what cannot be bytes. :raises EncodeError: then."""
     if isinstance(value, Mapping | list | tuple | set | frozenset):
-        raise EncodeError(f"{json_text(value):.200} is no bytes, and no base64 either where columns= says so")
+        raise EncodeError(f"{json_text(value):.200} is not bytes, nor base64 where columns= says so")
     return value
 
 

@@ -196,7 +196,7 @@ def test_what_cannot_be_removed_is_a_warning_and_no_more(postgresql, caplog):
     [staging] = postgresql.staging_tables()
     postgresql.execute(f"CREATE VIEW watching AS SELECT * FROM {staging}")
     begin_another(postgresql)
-    assert "Could not remove the staging tables of dead loads" in caplog.text
+    assert "Could not remove the staging tables of abandoned loads" in caplog.text
     assert begun(postgresql, "third").merge(first=True).loaded == 1
 
 

@@ -66,7 +66,7 @@ class Merging:
                 raise
             raise ConfigurationError(
                 f"window_column={self._plan.window_column!r}: the database cannot say which rows of {self._into} are "
-                f"in the window; name a column of times or dates. Its words: {words_of(error)}"
+                f"in the window; name a column of times or dates. It says: {words_of(error)}"
             ) from error
 
     def check_staged(self) -> None:
@@ -122,13 +122,13 @@ class Merging:
     def _what_would_be_lost(self, deleted: int, merged: Merged) -> str:
         if merged.refused:
             why = (
-                f"the database refuses all that came, the first one with: {merged.refused[0].words.rstrip('.')}. "
+                f"the database refuses all rows that came, the first one with: {merged.refused[0].words.rstrip('.')}. "
                 "Correct the table, or what makes the rows, and clear the task."
             )
         elif merged.vanished:
             why = (
-                "the database takes all that came without an error, and has none of it: a trigger, a rule or a policy "
-                "of the table drops it. Fix that, and clear the task."
+                "the database takes all rows that came without an error, but keeps none: a trigger, a rule or a policy "
+                "of the table drops them. Fix that, and clear the task."
             )
         else:
             why = "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
@@ -179,7 +179,7 @@ class Merging:
             ) from error
 
     def _take_out_strangers(self) -> list[RefusedRow]:
-        """Take out rows of other windows: the next load of this one would not replace, but double them."""
+        """Remove rows of other windows: the next load of this one would not replace, but double them."""
         if not self._staging.columns:
             return []
         where, binds = self._in_window()
@@ -223,7 +223,7 @@ class Merging:
         return [RefusedRow(place, rows[place].values, words) for place, words in refused]
 
     def _insert_by_halves(self, check: Callable[[], None]) -> list[tuple[int, str]]:
-        """Insert the rows that the database takes. :return: the places of the others, with its words.
+        """Insert the rows that the database takes. :return: the places of the others, with its messages.
 
         :param check: whether it takes some after their statements have run.
         """

@@ -247,7 +247,7 @@ class Moving:
         ]
 
     def _unite(self, part: Part, of_key: str, repeated: str) -> str:
-        """Write the statement that adds the united rows; with a place of their own while the others are there."""
+        """Write the statement that adds the united rows; with separate places while the others are there."""
         sets = self._staging.sets
         columns = part.those_of(sets.any)
         names = [self._quote(column.name) for column in columns]
