@@ -57,7 +57,7 @@ async function call(url, { method = "GET", body, signal } = {}) {
   try {
     return text ? JSON.parse(text) : null;
   } catch {
-    throw new ApiError(0, "Something in front of Airflow answers in its place.");
+    throw new ApiError(0, "Something in front of Airflow answers instead of it.");
   }
 }
 

@@ -113,7 +113,7 @@ function Task({ dagId, windows, choice, truncated }) {
         h(Calendar, { cells, width, zone, only: chosen, linkOf, onOpen }),
       ),
       truncated &&
-        h(C.Text, { fontSize: "sm", color: "fg.muted", mt: 3 }, "There are more windows; these are the latest runs'."),
+        h(C.Text, { fontSize: "sm", color: "fg.muted", mt: 3 }, "There are more windows; these are of the latest runs."),
     ),
     h(
       Panel,
