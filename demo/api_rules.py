@@ -121,7 +121,7 @@ def parse_reading(body: bytes, number: int | None = None) -> dict[str, Any]:
     """Read a reading.
 
     :param number: its id, where the path names it.
-    :raises ValueError: when it is none, or another one.
+    :raises ValueError: when it is not one, or another one.
     """
     try:
         reading = json.loads(body)

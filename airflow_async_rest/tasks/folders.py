@@ -165,7 +165,7 @@ def lives_below(uri: str) -> list[str]:
 def file_mode() -> int:
     """Return who may read dead letters on a disk: ``[async_rest] file_mode``.
 
-    :raises ConfigurationError: when it is no mode of a file that its owner can read and write.
+    :raises ConfigurationError: when it is not the mode of a file that its owner can read and write.
     """
     text = conf.get("async_rest", "file_mode", fallback="").strip() or "0600"
     mode = int(text, 8) if re.fullmatch(r"0?o?[0-7]{3}", text) else 0

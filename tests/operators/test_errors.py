@@ -76,7 +76,7 @@ ARGUMENTS = {
         r"key names the column 'uuid', which the rows do not have; they have: id",
     ),
     "key: type": ({"key": [1]}, r"key=\[1\]: write a column's name"),
-    "headers": ({"headers": {"X-A": "a\nb"}}, r"headers: the value of 'X-A' is no text, or has a line break"),
+    "headers": ({"headers": {"X-A": "a\nb"}}, r"headers: the value of 'X-A' is not a text, or has a line break"),
     "headers: none": ({"headers": {"X-A": None}}, r"headers: 'X-A' is None: write a text, or leave the header out"),
     "headers: length": ({"headers": {"content-length": "5"}}, r"headers: 'content-length' says how a message is sent"),
     "headers: packed": ({"headers": {"Content-Encoding": "gzip"}}, r"headers: 'Content-Encoding' calls the body compr"),
