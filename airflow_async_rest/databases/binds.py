@@ -148,7 +148,7 @@ class Query:
 
     def _placed(self, bind: Bind, parameter: Any, filled: dict[str, Any]) -> str:
         if parameter is not None and _IS_NULL.match(self.bare, bind.end):
-            return "1"  # nobody could tell the type of a bind there
+            return "1"  # the type of a bind would be unknown there
         try:
             if bind.is_json and _is_list(parameter):
                 return _placed(f"{bind.name}__json", json_text(parameter), filled)

@@ -20,7 +20,7 @@ from airflow_async_rest.load.destination import Destination, describe
 from airflow_async_rest.load.merging.locking import LOCK_TABLES
 from airflow_async_rest.load.merging.merging import Merging
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
-from airflow_async_rest.load.refusals import is_forbidden, translate, words_of
+from airflow_async_rest.load.refusals import is_forbidden, message_of, translate
 from airflow_async_rest.load.register import Register
 from airflow_async_rest.load.staging.table import Staging
 
@@ -123,19 +123,19 @@ class TableLoader:
             raise
         except Exception as error:
             if is_forbidden(error, self._engine.dialect):
-                raise ConfigurationError(self._what_to_grant(words_of(error))) from error
+                raise ConfigurationError(self._what_to_grant(message_of(error))) from error
             translated = translate(error, self._engine.dialect)
             if translated is error:
                 raise
             raise translated from error
 
-    def _what_to_grant(self, words: str) -> str:
+    def _what_to_grant(self, message: str) -> str:
         oracle = self._engine.dialect.name == "oracle"
         schema = self._plan.schema or self._engine.dialect.default_schema_name
         create = "GRANT CREATE TABLE, and a quota of its tablespace" if oracle else f"GRANT CREATE ON SCHEMA {schema}"
         rights = ", ".join(["SELECT", "INSERT", *_RIGHTS.get(self._plan.mode, [])])
         return (
-            f"destination_conn_id: its user may not do what a load needs; the database says: {words} A load makes "
+            f"destination_conn_id: its user may not do what a load needs; the database says: {message} A load makes "
             f"tables beside {self._plan.full_name}: {create}; GRANT {rights} ON {self._plan.full_name}."
         )
 
@@ -203,7 +203,7 @@ class TableLoader:
                 raise
             self._open.rollback()
             raise LookupError(
-                f"{self._plan.full_name} has changed, and does not take the rows that were staged: {words_of(error)}"
+                f"{self._plan.full_name} has changed, and does not take the rows that were staged: {message_of(error)}"
             ) from error
 
     def _create_staging(self) -> None:

@@ -63,17 +63,17 @@ def find_refused(
                 middle = len(some) // 2
                 left += [some[middle:], some[:middle]]
                 continue
-            refused.append((some[0], words_of(error)))
+            refused.append((some[0], message_of(error)))
             check_hopeless(len(refused), taken, refused[-1][1])
     return refused
 
 
-def check_hopeless(refused: int, taken: int, words: str) -> None:
+def check_hopeless(refused: int, taken: int, message: str) -> None:
     """Give up when a database refuses nearly all of very many rows. :raises ConfigurationError: then."""
     if refused >= _MOST_REFUSED and refused >= _HOPELESS_SHARE * (refused + taken):
         raise ConfigurationError(
             f"the destination table refuses nearly all rows ({refused} of the first {refused + taken}), the last one "
-            f"with: {words} Fix the table, or what makes the rows (columns=, rows=); what was fetched is kept."
+            f"with: {message} Fix the table, or what makes the rows (columns=, rows=); what was fetched is kept."
         )
 
 
@@ -123,7 +123,7 @@ def original_of(error: BaseException) -> BaseException:
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
-def words_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return what the database says, on one line."""
     return " ".join(str(original_of(error)).split())
 
@@ -135,8 +135,8 @@ def translate(error: Exception, dialect: Dialect) -> Exception:
     if not isinstance(original, driver.Error):
         return error
     if _is_wrong(error, original, dialect):
-        return ConfigurationError(f"the database refuses to load the rows: {words_of(error)}")
-    return LoadError(f"the database does not take the rows: {words_of(error)}")
+        return ConfigurationError(f"the database refuses to load the rows: {message_of(error)}")
+    return LoadError(f"the database does not take the rows: {message_of(error)}")
 
 
 def _is_wrong(error: Exception, original: BaseException, dialect: Dialect) -> bool:
@@ -149,7 +149,7 @@ def _is_wrong(error: Exception, original: BaseException, dialect: Dialect) -> bo
         return True
     if dialect.name == "oracle" and _code_of(original) in _ORACLE_LATER:
         return False
-    if dialect.name == "sqlite" and any(word in words_of(original) for word in _SQLITE_LATER):
+    if dialect.name == "sqlite" and any(word in message_of(original) for word in _SQLITE_LATER):
         return False
     # Oracle's driver and SQLite's have one class for all that.
     has_class = dialect.name not in {"oracle", "sqlite"}

@@ -74,13 +74,13 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
 
 def why_away(error: BaseException) -> str:
     """Say why dead letters cannot be read, and what to set where it is a matter of rights."""
-    words, cause = f"The API server cannot read the dead letters: {error}", error
+    message, cause = f"The API server cannot read the dead letters: {error}", error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     if not isinstance(cause, PermissionError):
-        return words
+        return message
     return (
-        f"{words} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = 0640 "
+        f"{message} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = 0640 "
         "in the workers' airflow.cfg, and let a group that both users are in read what is there already."
     )
 

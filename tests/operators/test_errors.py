@@ -21,7 +21,7 @@ ARGUMENTS = {
     "sql: bind": ({"sql": "SELECT 1 AS id WHERE 1 = :limit"}, r"bind :limit.*no value: add it to parameters="),
     "sql: slice": (
         {"sql": "SELECT a[lower(b) + :n] AS id"},
-        r"A colon that is no bind, as in an array's slice, is written",
+        r"A colon that is not a bind, as in an array's slice, is written",
     ),
     "sql: bind as in Python": (
         {"sql": "SELECT 1 AS id WHERE now() > %(window_start)s"},
@@ -66,7 +66,7 @@ ARGUMENTS = {
     "endpoint: format": ({"endpoint": "x/{id:05d}"}, r"endpoint='x/\{id:05d\}': a placeholder is just a column's name"),
     "endpoint: doubled braces": (
         {"endpoint": "{% raw %}x/{{id}}{% endraw %}"},
-        r"endpoint='x/\{\{id\}\}' has \{\{id\}\} left over, .* a column is written \{id\}\.",
+        r"endpoint='x/\{\{id\}\}' has \{\{id\}\} left over, .* write a column as \{id\},",
     ),
     "endpoint: url": ({"endpoint": "http://evil/x"}, r"endpoint='http://evil/x' is a whole URL: put scheme and host"),
     "method": ({"method": "SEND"}, r"method='SEND': write one of POST, PUT"),

@@ -145,13 +145,13 @@ def _check_errors(response: Response, payload: Any, *, nothing_found: bool) -> N
     """Check that there are no errors in the place of data.
 
     :param nothing_found: whether there is nothing where the rows should be.
-    :raises AnswerError: with the API's words.
+    :raises AnswerError: with the API's message.
     """
     if not isinstance(payload, Mapping) or not (nothing_found or _is_null(payload.get("data", MISSING))):
         return
     for name in _ERRORS:
         if errors := payload.get(name):
-            raise AnswerError(f"the API answers with {name} and without data: {response.excerpt(_words(errors))!r}")
+            raise AnswerError(f"the API answers with {name} and without data: {response.excerpt(_message(errors))!r}")
 
 
 def _is_null(value: Any) -> bool:
@@ -159,10 +159,10 @@ def _is_null(value: Any) -> bool:
     return value is None or (isinstance(value, Mapping) and bool(value) and all(map(_is_null, value.values())))
 
 
-def _words(errors: Any) -> str:
+def _message(errors: Any) -> str:
     """Write what an API says of its errors."""
     if isinstance(errors, list):
-        return "; ".join(map(_words, errors))
+        return "; ".join(map(_message, errors))
     if isinstance(errors, Mapping):
         errors = next((errors[name] for name in _WORDS if errors.get(name)), errors)
     return str(errors)

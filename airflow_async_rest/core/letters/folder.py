@@ -124,7 +124,7 @@ class DeadLetterFolder:
         lines.writelines(map(_line, records))
         there, parts, _ = self._look()
         begins = RESET in records
-        if begins:  # it comes after all there is, of whatever try, and so does what follows
+        if begins:  # it comes after all parts of all tries, and so does what follows
             self._try_number = max(self._try_number or 1, max(there.union(parts), default=(1, 0))[0])
         part = self._next_part(there.union(parts))
         if begins:
@@ -284,12 +284,12 @@ def to_record(letter: DeadLetter) -> Record:
     return record
 
 
-def refused_record(index: int, number: int, row: Mapping[str, Any], words: str) -> Record:
+def refused_record(index: int, number: int, row: Mapping[str, Any], message: str) -> Record:
     """Return a row that the database refused as it is stored.
 
     :param index: of its item.
     :param number: its own among the item's rows.
-    :param words: the database's.
+    :param message: the database's.
     """
     return {
         "index": index,
@@ -297,7 +297,7 @@ def refused_record(index: int, number: int, row: Mapping[str, Any], words: str) 
         "key": index,
         "reason": ROW_REFUSED,
         "row": orjson.Fragment(encode_anything(row)),
-        "response_excerpt": orjson.Fragment(encode_anything(words)),
+        "response_excerpt": orjson.Fragment(encode_anything(message)),
         "failed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
 

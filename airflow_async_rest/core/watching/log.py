@@ -138,7 +138,7 @@ class Journal:
                 _FURTHER if count == _FAILURES_PER_REASON else "",
             )
 
-    def refused(self, index: int, number: int, words: str) -> None:
+    def refused(self, index: int, number: int, message: str) -> None:
         """Log a row that the database refused; the first few.
 
         :param index: of its item.
@@ -151,7 +151,7 @@ class Journal:
                 "Row %d of item %d is not loaded: %s%s",
                 number + 1,
                 index + 1,
-                self.redact(words)[:300],
+                self.redact(message)[:300],
                 _FURTHER if count == _FAILURES_PER_REASON else "",
             )
 

@@ -10,7 +10,7 @@ LOCK_TABLES = frozenset({"postgresql", "oracle", "sqlite"})
 # Before anything is read: by a snapshot from before the lock, what others have loaded meanwhile could not be seen.
 _SEE_WHAT_IS_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 # An advisory lock, which no other program waits for; of a partition, it is that of the whole table. Any number of our
-# own that others are not likely to use stands before the table's.
+# own that others are not likely to use comes before the table's.
 _ADVISORY = """
     SELECT pg_advisory_xact_lock{shared}(
         ((CAST(1634891636 AS bigint)) << 32) | CAST(CAST(COALESCE(pg_partition_root(t.oid), t.oid) AS oid) AS bigint)

@@ -20,8 +20,8 @@ from airflow_async_rest.load.refusals import (
     find_refused,
     is_forbidden,
     is_refusal,
+    message_of,
     translate,
-    words_of,
 )
 from airflow_async_rest.load.staging.filling import PLACE
 from airflow_async_rest.load.staging.table import Staging
@@ -66,7 +66,7 @@ class Merging:
                 raise
             raise ConfigurationError(
                 f"window_column={self._plan.window_column!r}: the database cannot say which rows of {self._into} are "
-                f"in the window; name a column of times or dates. It says: {words_of(error)}"
+                f"in the window; name a column of times or dates. It says: {message_of(error)}"
             ) from error
 
     def check_staged(self) -> None:
@@ -89,7 +89,7 @@ class Merging:
         strangers: list[RefusedRow] = []
         deleted = 0
         if self._plan.mode == REPLACE_WINDOW:
-            strangers = self._take_out_strangers()
+            strangers = self._refuse_other_windows()
             if first:
                 deleted = self._empty_window()
         refused = self._insert_all() if self._staging.columns else []
@@ -175,10 +175,10 @@ class Merging:
             if not is_refusal(error, self._connection.dialect):
                 raise
             raise ConfigurationError(
-                f"load_mode='replace_window': the database does not let the window's rows be deleted: {words_of(error)}"
+                f"load_mode='replace_window': the database refuses to delete the window's rows: {message_of(error)}"
             ) from error
 
-    def _take_out_strangers(self) -> list[RefusedRow]:
+    def _refuse_other_windows(self) -> list[RefusedRow]:
         """Remove rows of other windows: the next load of this one would not replace, but double them."""
         if not self._staging.columns:
             return []
@@ -220,7 +220,7 @@ class Merging:
                 raise
             refused = self._insert_by_halves(self._check_deferred)
         rows = {place: self._row(place) for place, _ in refused}
-        return [RefusedRow(place, rows[place].values, words) for place, words in refused]
+        return [RefusedRow(place, rows[place].values, message) for place, message in refused]
 
     def _insert_by_halves(self, check: Callable[[], None]) -> list[tuple[int, str]]:
         """Insert the rows that the database takes. :return: the places of the others, with its messages.

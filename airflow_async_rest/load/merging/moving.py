@@ -105,7 +105,7 @@ class Moving:
         sets = self._staging.sets
         differing = [column for column in sets.any if differ(column) and not sets.is_of_all(column)]
         divided, said = sets.divide(differing), frozenset[Column]()
-        # Of two rows that a trigger gives one key, only one statement tells; and the last of them is to win.
+        # Of two rows that a trigger gives one key, only one statement tells; and the last of them must win.
         most = 1 if self._plan.mode == UPSERT else _MOST_PARTS
         if len(divided) > most and self._dialect.name in _HAVE_ON_CONFLICT:
             said = frozenset(column for column in differing if column.default)
