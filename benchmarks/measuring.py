@@ -120,7 +120,7 @@ def figure(
 
 @dataclass(frozen=True)
 class Rival:
-    """Whom we are compared with.
+    """What we are compared with.
 
     :param run: gives its result, of which more is better.
     :param at_least: how many times as good we want to be.

@@ -1,4 +1,4 @@
-"""A child: a small REST API that is as strict and as unreliable as real ones, and keeps the books of it.
+"""A child: a small REST API that is as strict and as unreliable as real ones, and counts what it does.
 
 ``PUT /sensors/{id}`` stores a reading, ``POST /archive/_bulk`` many of them in another collection.
 ``GET /readings/{style}`` lists the week's readings in pages, ``GET /inventory/{type}`` tells of one part, slowly.
