@@ -91,7 +91,7 @@ class DeadLetterFolder:
         _, parts, unknown = self._look()
         if unknown is not None:
             raise DeadLetterStoreError(f"the list of the dead letters in {self._path} cannot be read: {unknown}")
-        failures = self._learn(parts)
+        failures = self._read_new(parts)
         live = []
         for part in reversed(parts):
             live.append(part)
@@ -210,11 +210,11 @@ class DeadLetterFolder:
             parts = self.live_parts()
         else:
             parts = list(parts)
-            self._check_read(parts, self._learn(parts))
+            self._check_read(parts, self._read_new(parts))
         for part in parts:
             yield from self._lines[part]
 
-    def _learn(self, parts: Iterable[PartId]) -> dict[PartId, Exception]:
+    def _read_new(self, parts: Iterable[PartId]) -> dict[PartId, Exception]:
         """Read the parts that were not read yet. :return: why some cannot be."""
         failures: dict[PartId, Exception] = {}
         unread = [part for part in parts if part not in self._lines]

@@ -56,7 +56,7 @@ class CursorPages(Style):
                 f"the cursor, at {self.cursor!r}, is {str(cursor)!r}, which cannot be written in a query: write the "
                 f"path of a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
             )
-        return self._getting_on(page, Page({self.param: cursor}, self.into), answer)
+        return self._next_page(page, Page({self.param: cursor}, self.into), answer)
 
     def _find_cursor(self, answer: PageAnswer) -> Any:
         cursor = find("CursorPages(cursor)", self.cursor, answer)

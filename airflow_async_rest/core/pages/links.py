@@ -61,7 +61,7 @@ class LinkPages(Style):
             return None
         if not isinstance(link, str):
             raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is not a URL")
-        return self._getting_on(page, Page(link=link), answer)
+        return self._next_page(page, Page(link=link), answer)
 
 
 def check_link_options(style: str, keep: Any, below: Any) -> None:

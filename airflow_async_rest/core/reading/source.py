@@ -160,7 +160,7 @@ class RowSource:
                     self._repeated.add(items)
                 if passed:
                     items = passed.to_send(index, items)
-                self._settle_early(items)
+                self._transform_items(items)
                 index += len(chunk)
                 yield items
         self._check_end(index, passed)
@@ -231,14 +231,14 @@ class RowSource:
             for index, row in enumerate(chunk, first)
         ]
 
-    def _settle_early(self, items: Iterable[Item]) -> None:
+    def _transform_items(self, items: Iterable[Item]) -> None:
         for item in items:
             if type(item.row) is PartialRow:
                 item.settled = _dead_for_missing(item, item.row.missing)
             elif self._transform is not None:
-                self._settle(item, self._transform)
+                self._transform_item(item, self._transform)
 
-    def _settle(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
+    def _transform_item(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""
         try:
             item.payload = transform(dict(item.row))
