@@ -27,7 +27,7 @@ async def running(**settings):
 
 @contextmanager
 def serving(**settings):
-    """Serve the API in a thread, for code that has an event loop of its own; give its URL."""
+    """Serve the API in a thread, for code that has an event loop of its own; return its URL."""
     told, loops = queue.Queue(), queue.Queue()
 
     async def run():
