@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # Four test processes on two cores, because many a test waits. A file's tests stay together, because they share what is
 # slow to start; the order is that of tests/conftest.py, which has the longest first.
 AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
-# What is imported is compiled once, and not by every process anew: Airflow's imports take half the time then.
+# What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo sigkill test fast release-test pythons lint peers bench wheel constraints clean
@@ -30,7 +30,7 @@ release-test: peers
 fast: $(INSTALLED)
 	$(BIN)/python -m pytest tests/core $(AT_ONCE)
 
-# The same on every Python that .ci/pythons finds. Each has an environment of its own, with what the group core-tests
+# The same on every Python that .ci/pythons finds. Each has its own environment, with what the group core-tests
 # names and no more, in the tested versions; all of these have wheels for 3.11 to 3.13.
 ifneq ($(filter pythons,$(MAKECMDGOALS)),)
 PYTHONS := $(shell .ci/pythons)

@@ -39,8 +39,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "headers": {
         "label": "Headers",
-        "description": 'Sent with every request, as JSON: {"Accept": "application/json"}. A key belongs into the '
-        "password: who may see the connection may read most of these.",
+        "description": 'Sent with every request, as JSON: {"Accept": "application/json"}. Put a key into the '
+        "password: those who may see the connection may read most of these.",
         "schema": {"type": ["object", "null"]},
     },
     "rate_limit": {
@@ -50,8 +50,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "concurrency": {
         "label": "Concurrency",
-        "description": "Requests in flight of one task, 1 to 1000, or adaptive: as many as the API bears. A task's own "
-        "argument wins. Default: 16.",
+        "description": "Requests in flight of one task, 1 to 1000, or adaptive: as many as the API can handle. A "
+        "task's own argument wins. Default: 16.",
         "schema": {"type": ["string", "null"], "examples": ["16", "64", "adaptive"], "default": "16"},
     },
     "idempotency_header": {
@@ -75,13 +75,13 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "max_response_mb": {
         "label": "Largest answer (MB)",
-        "description": "An answer of more megabytes fails its item. Default: 10.",
+        "description": "A larger answer fails its item. Default: 10.",
         "schema": {"type": ["number", "null"], "minimum": 0.001, "default": 10},
     },
     "trust_close": {
         "label": "Trust a closed connection",
-        "description": "Whether what is no JSON and has no length is whole when the API closes the connection. Off: it "
-        "may have been cut off, so its item fails.",
+        "description": "Whether an answer that is not JSON and has no length is whole when the API closes the "
+        "connection. Off: it may have been cut off, so its item fails.",
         "schema": {"type": ["boolean", "null"], "default": False},
     },
     "verify": {
@@ -116,7 +116,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "naive_timezone": {
         "label": "Time zone of naive times",
-        "description": "What a time without an offset, read from a database, is taken to be in: Europe/Prague.",
+        "description": "Zone of times without an offset that a database returns, such as Europe/Prague.",
         "schema": {
             "type": ["string", "null"],
             "examples": ["UTC", "Europe/London", "Europe/Prague", "America/New_York", "Asia/Tokyo"],
@@ -127,7 +127,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Give the provider's description (the schema is Airflow's ``provider_info.schema.json``)."""
+    """Return the provider's description (the schema is Airflow's ``provider_info.schema.json``)."""
     name = "Async REST"
     return {
         "package-name": "airflow-provider-async-rest",
@@ -183,8 +183,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "file_mode": {
                         "description": "Who may read dead letters on a disk: the mode of their files, whatever the "
-                        "umask is; folders that are made for them can be entered by the same. Where the API server "
-                        "runs as another user than the tasks, 0640 and a group that both are in.",
+                        "umask is; the same users may enter the folders made for them. Where the API server runs as "
+                        "another user than the tasks: 0640, and a group that both are in.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "0640",

@@ -43,7 +43,7 @@ def _agrees(zone: tzinfo, written: datetime) -> bool:
 
 
 class _WrittenOffsets(tzinfo):
-    """The offset of a window's start until its end, which is written with another: nobody knows when clocks change."""
+    """The offset of a window's start until its end, which is written with another: it is unknown when clocks change."""
 
     def __init__(self, start: datetime, end: datetime) -> None:
         self._offsets = start.utcoffset(), end.utcoffset()

@@ -45,7 +45,7 @@ class Window:
         object.__setattr__(self, "end", end)
 
     def texts(self) -> dict[str, str]:
-        """Give both ends as ISO 8601, as reports and ``expand_kwargs`` take them."""
+        """Return both ends as ISO 8601, as reports and ``expand_kwargs`` take them."""
         return {"window_start": self.start.isoformat(), "window_end": self.end.isoformat()}
 
     def days(self) -> tuple[date, date]:

@@ -50,7 +50,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "ids": ids.measure,
 }
 
-# Each of their runs starts Airflow anew, which is too slow for a test; they can still be named.
+# Each of their runs starts another Airflow, which is too slow for a test; they can still be named.
 _SLOW_TO_START = frozenset({"mapped", "memory", "ids"})
 _DRAWN = frozenset({"single", "bulk"})
 

@@ -1,4 +1,4 @@
-"""A REST API in a process of its own, on the server's core. It answers after a given time and notes arrivals.
+"""A REST API in a separate process, on the server's core. It answers after a given time and notes arrivals.
 
 What it answers is the same for every request: an empty object, or rows.
 """
@@ -39,7 +39,7 @@ class Api:
         return f"http://127.0.0.1:{self.port}"
 
     def arrivals(self) -> list[float]:
-        """Give when requests arrived since the last time this was asked: seconds, by the server's clock."""
+        """Return when requests arrived since the last time this was asked: seconds, by the server's clock."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", _ARRIVALS)
@@ -49,7 +49,7 @@ class Api:
 
 
 def answer_of(rows: int) -> bytes:
-    """Give the body of an answer with so many rows, below ``data``; ``{}`` for none."""
+    """Return the body of an answer with so many rows, below ``data``; ``{}`` for none."""
     return json.dumps({"data": [_row(number) for number in range(1, rows + 1)]} if rows else {}).encode()
 
 

@@ -1,4 +1,4 @@
-"""A REST API that bears only so much, in a process of its own, on the server's core."""
+"""A REST API of limited capacity, in a separate process, on the server's core."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ _UNBOUNDED = 1_000_000
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the server bears.
+    """What the server can handle.
 
     :param seconds: that each request takes.
     :param places: requests that are worked on at once; the others queue.
@@ -38,7 +38,7 @@ class LimitedApi:
     url: str
 
     def counts(self) -> tuple[int, int]:
-        """Give how many requests it has done and refused since the last time this was asked."""
+        """Return how many requests it has done and refused since the last time this was asked."""
         with urlopen(f"{self.url}/counts", timeout=30) as answer:
             done, refused = json.load(answer)
         return done, refused

@@ -34,7 +34,7 @@ NULL_SQL = _EVERY_SECOND.format(good="i", bad="NULL")
 
 
 def rows_in_memory(count: int) -> list[dict[str, Any]]:
-    """Give the rows that :data:`ROWS_SQL` gives."""
+    """Return the rows that :data:`ROWS_SQL` gives."""
     return [
         {
             "id": i,
@@ -70,5 +70,5 @@ def running_postgres() -> Iterator[dict[str, Any]]:
 
 @cache
 def shared_postgres() -> dict[str, Any]:
-    """Give the server of all measures of a smoke run; in others each measure has one of its own, that is new."""
+    """Return the server of all measures of a smoke run; in others each measure has a new one."""
     return SHARED.enter_context(running_postgres())

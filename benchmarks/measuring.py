@@ -120,7 +120,7 @@ def figure(
 
 @dataclass(frozen=True)
 class Rival:
-    """Whom we are compared with.
+    """What we are compared with.
 
     :param run: gives its result, of which more is better.
     :param at_least: how many times as good we want to be.
@@ -180,5 +180,5 @@ def table(figures: Iterable[Figure], api: str) -> Table:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits what is going on; apart from the table, which goes to stdout."""
+    """Tell the reader what is going on; apart from the table, which goes to stdout."""
     print(text, file=sys.stderr, flush=True)

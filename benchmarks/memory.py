@@ -1,4 +1,4 @@
-"""Whether memory grows with the table, or with its rows: the whole path, each run in a process of its own."""
+"""Whether memory grows with the table, or with its rows: the whole path, each run in a separate process."""
 
 import argparse
 import json

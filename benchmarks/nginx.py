@@ -43,7 +43,7 @@ _READY_SECONDS = 10
 
 
 def version() -> str:
-    """Give its name and version, as it tells them."""
+    """Return its name and version, as it tells them."""
     told = subprocess.run([NGINX, "-v"], check=True, capture_output=True, text=True).stderr
     return told.split()[-1]
 

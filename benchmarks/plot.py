@@ -38,7 +38,7 @@ def draw(figures: Sequence[Figure], path: Path) -> None:
 
 
 def _bars(measure: str, figures: Sequence[Figure]) -> list[tuple[str, float]]:
-    """Give names and rates, the slowest first."""
+    """Return names and rates, the slowest first."""
     lines = [line for line in figures if line.measure == measure]
     lines = [line for line in lines if line.case == lines[0].case]  # the one against an API that answers at once
     ours = [("this package", line.ours.median) for line in lines[:1]]

@@ -73,7 +73,7 @@ def _recorded_sends() -> Iterator[list[float]]:
 
 
 def most_in_a_second(times: Iterable[float]) -> int:
-    """Give the largest number of times within any second, wherever it begins."""
+    """Return the largest number of times within any second, wherever it begins."""
     window: deque[float] = deque()
     most = 0
     for moment in sorted(times):

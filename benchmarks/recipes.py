@@ -46,7 +46,7 @@ def post_one_after_another(postgres: dict[str, Any], url: str, rows: int) -> int
 
 
 def gather_chunk_by_chunk(postgres: dict[str, Any], url: str, rows: int, concurrency: int) -> int:
-    """Give each chunk an event loop, a session and a ``gather`` of its own."""
+    """Send each chunk with its own event loop, session and ``gather``."""
     posted = 0
     with _cursor(postgres, rows) as cursor:
         while chunk := cursor.fetchmany(_CHUNK):
@@ -86,7 +86,7 @@ def get_one_after_another(urls: Sequence[str]) -> int:
 
 
 def get_by_threads(urls: Sequence[str], workers: int) -> int:
-    """Share the URLs among threads that take the next one from a queue; each has a session of its own."""
+    """Share the URLs among threads that take the next one from a queue; each has its own session."""
     left: queue.SimpleQueue[str] = queue.SimpleQueue()
     for url in urls:
         left.put(url)

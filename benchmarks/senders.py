@@ -147,14 +147,14 @@ def execute(task: Any, run_id: str = "run") -> dict[str, Any]:
 
 
 def in_bulk() -> dict[str, Any]:
-    """Give the operator's arguments for lines of JSON, many to a request."""
+    """Return the operator's arguments for lines of JSON, many to a request."""
     from airflow_async_rest import Batch  # noqa: PLC0415
 
     return {"batch": Batch(max_items=BATCH_ITEMS, format="ndjson")}
 
 
 def _all_delivered(report: dict[str, Any], rows: int) -> dict[str, Any]:
-    """Give the report back; the figure of a run that lost something would be worth nothing."""
+    """Return the report; the figure of a run that lost something would be worth nothing."""
     if report["delivered"] + report["skipped"] != rows:
         raise RuntimeError(f"not all of {rows} rows were delivered: {report}")
     return report

@@ -26,7 +26,7 @@ _CONCURRENCY = 64
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Give each stage's share of the whole, from PostgreSQL, with an identity as ``transform``."""
+    """Return each stage's share of the whole, from PostgreSQL, with an identity as ``transform``."""
     single, bulk = (200, 1_000) if plan.smoke else (20_000, 100_000)
     with running_ends(plan) as ends:
         base_url = ends.url.rpartition("/")[0]
@@ -49,7 +49,7 @@ def _compare(way: str, count: int, stages: Stages, rounds: int, **arguments: Any
 def _single_stages(count: int, base_url: str) -> Stages:
     rows = rows_in_memory(count)
     items = _items(rows)
-    # Encoding is a stage of its own, so here the body is ready.
+    # Encoding is another stage, so here the body is ready.
     ready = [Item(item.index, item.key, item.row, encode(item.payload), item.identity) for item in items]
     build = _builder(bytes).build
     requests = [build(item) for item in ready]

@@ -25,7 +25,7 @@ class Ends:
 
 @contextmanager
 def airflow_home() -> Iterator[None]:
-    """Give Airflow, which must not be imported yet, an empty home."""
+    """Set up an empty home for Airflow, which must not be imported yet."""
     with tempfile.TemporaryDirectory(prefix="async-rest-bench-airflow-") as home:
         os.environ.update(
             AIRFLOW_HOME=home,

@@ -16,7 +16,7 @@ wrk.body = [[{body}]]
 
 
 def requests_per_second(url: str, body: bytes, connections: int, seconds: int) -> float:
-    """Post the same body again and again, with one thread, on the core of whoever calls this.
+    """Post the same body again and again, with one thread, on the caller's core.
 
     :raises RuntimeError: when an answer is missing or is none of 2xx.
     """

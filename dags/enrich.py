@@ -45,7 +45,7 @@ with DAG(
             "longitude": "location.longitude",
             "tags": "tags",
         },
-        # The API does not know all of them: a 404 is no row, and no failure.
+        # The API does not know all of them: a 404 means no row, and no failure.
         missing_ok=True,
         destination_conn_id="warehouse",
         destination_table="inventory",

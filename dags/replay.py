@@ -20,7 +20,7 @@ with DAG(
         "preview_only": Param(False, type="boolean", description="count them by reason, and send nothing"),
     },
 ):
-    # What would be sent stands in this task's log and XCom.
+    # This task's log and XCom say what would be sent.
     preview = ReplayDeadLettersOperator(
         task_id="preview", dead_letters="{{ params.dead_letters }}", http_conn_id="search_api", preview=True
     )

@@ -101,7 +101,7 @@ def gather_fetched(stage: Stage, runs: list[DayRun]) -> FetchFacts:
 def work(stage: Stage, console: Console, *, keep_a_day: bool) -> tuple[bool, DayRun]:
     """Run the week, replay what was refused, and judge it all.
 
-    :param keep_a_day: leave the last day's refused rows to whoever looks: a button of the UI sends them.
+    :param keep_a_day: leave the last day's refused rows to the viewer: a button of the UI sends them.
     :return: whether all of it holds, and that day.
     """
     show_work(console)

@@ -130,7 +130,7 @@ class Airflow:
         return TaskRuns(self, dag_id, made["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Give all runs of a DAG, by date."""
+        """Return all runs of a DAG, by date."""
         return self.call("GET", "dags", dag_id, "dagRuns", order_by="run_after", limit=100)["dag_runs"]
 
 
@@ -143,11 +143,11 @@ class TaskRuns:
         self._path = ("dags", dag_id, "dagRuns", run_id)
 
     def state(self) -> str:
-        """Give the run's state."""
+        """Return the run's state."""
         return self._airflow.call("GET", *self._path)["state"]
 
     def task(self, task_id: str) -> dict[str, Any]:
-        """Give the task instance: its state, its process id, and so on."""
+        """Return the task instance: its state, its process id, and so on."""
         return self._airflow.call("GET", *self._path, "taskInstances", task_id)
 
     def clear(self, task_id: str) -> None:
@@ -156,12 +156,12 @@ class TaskRuns:
         self._airflow.insist("POST", "dags", self._dag_id, "clearTaskInstances", json=wanted)
 
     def xcom(self, task_id: str, key: str = "return_value") -> Any:
-        """Give a value that the task has pushed, or None."""
+        """Return a value that the task has pushed, or None."""
         found = self._airflow.find(*self._path, "taskInstances", task_id, "xcomEntries", key, deserialize=True)
         return found and found["value"]
 
     def stored(self, task_id: str, key: str) -> Any:
-        """Give a value of the task's state store, or None."""
+        """Return a value of the task's state store, or None."""
         found = self._airflow.find(*self._path, "taskInstances", task_id, "state-store", key)
         return found and found["value"]
 

@@ -1,6 +1,6 @@
-"""A child: a small REST API that is as strict and as unreliable as real ones, and keeps the books of it.
+"""A child: a small REST API that is as strict and as unreliable as real ones, and counts what it does.
 
-``PUT /sensors/{id}`` stores a reading, ``POST /archive/_bulk`` many of them in a collection of its own.
+``PUT /sensors/{id}`` stores a reading, ``POST /archive/_bulk`` many of them in another collection.
 ``GET /readings/{style}`` lists the week's readings in pages, ``GET /inventory/{type}`` tells of one part, slowly.
 ``python -m demo.api --port 8000`` starts it alone, to try things with.
 """
@@ -90,12 +90,12 @@ class SensorApi:
         self._books.store(reading)
 
     async def get_sensor(self, request: web.Request) -> web.Response:
-        """Give a reading."""
+        """Return a reading."""
         reading = self._books.readings.get(int(request.match_info["id"]))
         return web.json_response(reading) if reading else web.json_response({"error": "not found"}, status=404)
 
     async def stats(self, _: web.Request) -> web.Response:
-        """Give the counts."""
+        """Return the counts."""
         return web.json_response(
             {
                 **self._books.stats(),
@@ -109,7 +109,7 @@ class SensorApi:
         )
 
     async def ids(self, _: web.Request) -> web.Response:
-        """Give the ids of both collections: how often each was stored, and which were refused."""
+        """Return the ids of both collections: how often each was stored, and which were refused."""
         return web.json_response({**self._books.ids(), "archive": self._archive.books.ids()})
 
     async def accept(self, _: web.Request) -> web.Response:

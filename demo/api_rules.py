@@ -103,7 +103,7 @@ class Books:
         self.times_stored[reading["id"]] += 1
 
     def stats(self) -> dict[str, int]:
-        """Give the counts that all collections have."""
+        """Return the counts that all collections have."""
         return {
             "requests": self.counts["requests"],
             "bad_requests": self.counts["bad requests"],
@@ -113,7 +113,7 @@ class Books:
         }
 
     def ids(self) -> dict[str, Any]:
-        """Give the ids: how often each was stored, and which were refused."""
+        """Return the ids: how often each was stored, and which were refused."""
         return {"times_stored": self.times_stored, "refused": sorted(self.refused)}
 
 
@@ -121,7 +121,7 @@ def parse_reading(body: bytes, number: int | None = None) -> dict[str, Any]:
     """Read a reading.
 
     :param number: its id, where the path names it.
-    :raises ValueError: when it is none, or another one.
+    :raises ValueError: when it is not one, or another one.
     """
     try:
         reading = json.loads(body)

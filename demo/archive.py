@@ -17,7 +17,7 @@ Result = dict[str, Any]
 
 
 class Archive:
-    """A collection of its own beside the sensors: what is in the one need not be in the other."""
+    """A separate collection beside the sensors: what is in the one need not be in the other."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -89,7 +89,7 @@ class Archive:
         return {"id": number, "status": 201}
 
     def stats(self) -> dict[str, Any]:
-        """Give the counts: ``lines`` came in all requests together, ``not_stored`` of them were to come again."""
+        """Return the counts: ``lines`` came in all requests together, ``not_stored`` of them were to come again."""
         counts = self.books.counts
         return {
             **self.books.stats(),

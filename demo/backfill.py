@@ -82,9 +82,9 @@ class Replay:
         self._tasks = airflow.run("replay", {"dead_letters": folders})
 
     def state(self) -> str:
-        """Give the run's state."""
+        """Return the run's state."""
         return self._tasks.state()
 
     def report(self) -> dict[str, Any]:
-        """Give the report of the task that sends."""
+        """Return the report of the task that sends."""
         return self._tasks.xcom("replay") or {}

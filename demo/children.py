@@ -1,6 +1,6 @@
 """Processes of the demo's own, and the line between them and the demo.
 
-A child ends when its standard input does. So it ends with the demo however that ends, and nobody has to look for
+A child ends when its standard input does. So it ends with the demo however that ends, and no one has to look for
 it. A child says in lines of JSON what it has ready; whatever else it prints goes to its log.
 """
 
@@ -122,7 +122,7 @@ def end_session(session: int) -> None:
 
 
 def listening(session: int) -> set[str]:
-    """Give the addresses at which the processes of a session listen."""
+    """Return the addresses at which the processes of a session listen."""
     found = set()
     for process in psutil.process_iter():
         if _is_of(process, session):

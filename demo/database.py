@@ -19,7 +19,7 @@ USER = DATABASE = "postgres"
 
 
 def load(connection: psycopg.Connection) -> int:
-    """Make the table and fill it; give the number of rows."""
+    """Make the table and fill it; return the number of rows."""
     connection.execute(TABLE)
     with connection.cursor() as cursor:
         with cursor.copy("COPY sensors FROM STDIN") as copy:
@@ -32,7 +32,7 @@ def load(connection: psycopg.Connection) -> int:
 
 
 def ids_by_day(socket_folder: str) -> dict[str, set[int]]:
-    """Give the ids there are, by the day (UTC) of their reading."""
+    """Return the ids there are, by the day (UTC) of their reading."""
     by_day: dict[str, set[int]] = {}
     with psycopg.connect(host=socket_folder, user=USER, dbname=DATABASE) as connection:
         for day, number in connection.execute("SELECT (measured_at AT TIME ZONE 'UTC')::date::text, id FROM sensors"):
@@ -52,7 +52,7 @@ def start_server(folder: Path) -> Any:
 
 
 def stop_server(folder: Path) -> None:
-    """Stop the PostgreSQL that runs in a folder, if one does: it is a daemon, and nobody's child."""
+    """Stop the PostgreSQL that runs in a folder, if one does: it is a daemon, not a child of this process."""
     pid_file = folder / "postmaster.pid"
     if pid_file.exists():
         with contextlib.suppress(psutil.NoSuchProcess):

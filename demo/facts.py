@@ -27,7 +27,7 @@ class DayRun:
 class Facts:
     """All there is to know of one DAG's backfill.
 
-    :param place: where in the API its rows go, in words.
+    :param place: where in the API its rows go, for people to read.
     :param ids_by_day: what the database has.
     :param refused_ids: what the API was told to refuse.
     :param times_stored: id -> how often the API stored it.

@@ -27,7 +27,7 @@ CREATE TABLE sensors (
 
 
 def fill_postgres(dsn: str) -> int:
-    """Fill a PostgreSQL database; give the number of rows there are."""
+    """Fill a PostgreSQL database; return the number of rows there are."""
     with psycopg.connect(dsn) as connection:  # all of it is one transaction, the table too
         if connection.execute("SELECT to_regclass('sensors')").fetchone() == (None,):
             load(connection)
@@ -36,7 +36,7 @@ def fill_postgres(dsn: str) -> int:
 
 
 def fill_oracle(dsn: str) -> int:
-    """Fill an Oracle database; give the number of rows there are."""
+    """Fill an Oracle database; return the number of rows there are."""
     import oracledb  # noqa: PLC0415  (for this database only)
 
     place = urlsplit(dsn)

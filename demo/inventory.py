@@ -24,7 +24,7 @@ class Inventory:
         self._reads = Reads(settings.inventory_per_second, settings.read_fault_share)
 
     async def get_part(self, request: web.Request) -> web.StreamResponse:
-        """Give a part; 404 when there is none."""
+        """Return a part; 404 when there is none."""
         if spoiled := self._reads.spoil(request):
             return spoiled
         kind, number = request.match_info["type"], request.query.get("id", "")
@@ -36,7 +36,7 @@ class Inventory:
         return web.json_response({"data": {"items": [part(kind, int(number))]}})
 
     def stats(self) -> dict[str, Any]:
-        """Give the counts."""
+        """Return the counts."""
         return self._reads.stats()
 
 

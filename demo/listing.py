@@ -29,7 +29,7 @@ class Listing:
         self._reads = Reads(settings.listing_per_second, settings.read_fault_share)
 
     async def get_page(self, request: web.Request) -> web.StreamResponse:
-        """Give a page; 400 with the reason when the query names none."""
+        """Return a page; 400 with the reason when the query names none."""
         if spoiled := self._reads.spoil(request):
             return spoiled
         style = STYLES.get(request.match_info["style"])
@@ -42,12 +42,12 @@ class Listing:
         return web.json_response(body, headers=headers)
 
     def stats(self) -> dict[str, Any]:
-        """Give the counts."""
+        """Return the counts."""
         return self._reads.stats()
 
 
 def link_header_page(request: web.Request, span: Span) -> Page:
-    """Give a page with its links in the header ``Link``, of which the next one is not the first."""
+    """Return a page with its links in the header ``Link``, of which the next one is not the first."""
     rows, cursor = _rows_after(request, span)
     links = {"first": request.url.without_query_params("cursor")}
     if cursor:
@@ -56,20 +56,20 @@ def link_header_page(request: web.Request, span: Span) -> Page:
 
 
 def body_link_page(request: web.Request, span: Span) -> Page:
-    """Give a page with the next one's URL under ``links.next``; null after the last one."""
+    """Return a page with the next one's URL under ``links.next``; null after the last one."""
     rows, cursor = _rows_after(request, span)
     following = str(request.url.update_query(cursor=cursor)) if cursor else None
     return _body(rows, links={"self": str(request.url), "next": following}), {}
 
 
 def cursor_page(request: web.Request, span: Span) -> Page:
-    """Give a page with the cursor of the next one under ``meta.next_cursor``; null after the last one."""
+    """Return a page with the cursor of the next one under ``meta.next_cursor``; null after the last one."""
     rows, cursor = _rows_after(request, span)
     return _body(rows, meta={"next_cursor": cursor}), {}
 
 
 def numbered_page(request: web.Request, span: Span) -> Page:
-    """Give a page by its number."""
+    """Return a page by its number."""
     number = parse_number(request.query, "page", 1, least=1)
     size = _size(request, "per_page")
     rows = span.rows((number - 1) * size, size)
@@ -77,7 +77,7 @@ def numbered_page(request: web.Request, span: Span) -> Page:
 
 
 def offset_page(request: web.Request, span: Span) -> Page:
-    """Give a page by the number of rows before it."""
+    """Return a page by the number of rows before it."""
     offset, limit = parse_number(request.query, "offset", 0, least=0), _size(request, "limit")
     return _body(span.rows(offset, limit), meta={"offset": offset, "limit": limit, "total": len(span)}), {}
 
@@ -92,14 +92,14 @@ STYLES: dict[str, Callable[[web.Request, Span], Page]] = {
 
 
 def _rows_after(request: web.Request, span: Span) -> tuple[list[Row], str | None]:
-    """Give the rows after the request's cursor, and the cursor of the page after them, if there is one."""
+    """Return the rows after the request's cursor, and the cursor of the page after them, if there is one."""
     place, size = place_after(request.query.get("cursor"), span), _size(request, "limit")
     rows = span.rows(place, size)
     return rows, encode_cursor(rows[-1]) if place + size < len(span) else None
 
 
 def _size(request: web.Request, name: str) -> int:
-    """Give the number of rows that a page is to have, whatever the client asks for."""
+    """Return the number of rows that a page is to have, whatever the client asks for."""
     return min(parse_number(request.query, name, MOST_ROWS, least=1), MOST_ROWS)
 
 

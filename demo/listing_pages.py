@@ -16,7 +16,7 @@ MOST_ROWS = 100
 
 
 def _order(reading: Reading) -> tuple[datetime, int]:
-    """Give what the listing is ordered by; no two readings have the same."""
+    """Return what the listing is ordered by; no two readings have the same."""
     number, _, _, measured_at = reading
     return measured_at, number
 
@@ -37,7 +37,7 @@ class Span:
         return self.end - self.start
 
     def rows(self, place: int, size: int) -> list[dict[str, Any]]:
-        """Give rows as JSON has them.
+        """Return rows as JSON has them.
 
         :param place: of the first one, counted from the beginning of the span.
         """
@@ -68,7 +68,7 @@ def _parse_time(query: Mapping[str, str], name: str) -> datetime:
 
 
 def parse_number(query: Mapping[str, str], name: str, default: int, *, least: int) -> int:
-    """Read a number. :raises ValueError: when it is none, or too small."""
+    """Read a number. :raises ValueError: when it is not one, or too small."""
     text = query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and int(text) >= least):
         raise ValueError(f"{name} must be a number, {least} or more, and is {text!r}")
@@ -81,7 +81,7 @@ def encode_cursor(row: Mapping[str, Any]) -> str:
 
 
 def place_after(cursor: str | None, span: Span) -> int:
-    """Give the place in a span of the first row after a cursor. :raises ValueError: when that is none."""
+    """Return the place in a span of the first row after a cursor. :raises ValueError: when it is not one."""
     if cursor is None:
         return 0
     try:

@@ -41,7 +41,7 @@ class Reads:
         return web.json_response({"error": "something went wrong"}, status=500)
 
     def stats(self) -> dict[str, Any]:
-        """Give the counts."""
+        """Return the counts."""
         return {
             "requests": self._counts["requests"],
             "faults": {fault: self._counts[fault] for fault in READ_FAULTS},

@@ -83,7 +83,7 @@ def clear_if_failed(tasks: TaskRuns, killed: int) -> None:
 
 
 def kill(stage: Stage, pid: int) -> None:
-    """Kill a process of the demo's Airflow. :raises RuntimeError: when it is none."""
+    """Kill a process of the demo's Airflow. :raises RuntimeError: when it is not one."""
     if os.getsid(pid) not in {child.session for child in stage.children}:
         raise RuntimeError(f"process {pid} is not of this Airflow")
     os.kill(pid, signal.SIGKILL)

@@ -36,7 +36,7 @@ class Stage:
             child.check()
 
     def looks(self, longest_seconds: float = _LONGEST_SECONDS) -> Iterator[None]:
-        """Give time to look again and again, for as long as everything runs.
+        """Yield again and again, for as long as everything runs.
 
         :raises ChildError: when something does not.
         :raises AirflowError: when it takes too long.

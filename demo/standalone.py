@@ -1,4 +1,4 @@
-"""A child: ``airflow standalone`` with this package and its example DAGs, in a home of its own.
+"""A child: ``airflow standalone`` with this package and its example DAGs, in a separate home.
 
 Its arguments are the folder of that home and the port of the UI, 0 for a free one.
 """
@@ -33,7 +33,7 @@ esac
 
 
 def free_port(port: int) -> int:
-    """Give a port that nothing listens on. :raises RuntimeError: when something does on the one that is asked for."""
+    """Return a port that nothing listens on. :raises RuntimeError: when something does on the one that is asked for."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -44,13 +44,13 @@ def free_port(port: int) -> int:
 
 
 def users() -> dict[str, str]:
-    """Give who may log in, and as what: ``DEMO_USERS=ann:admin,vic:viewer``. None: everybody is an admin."""
+    """Return who may log in, and as what: ``DEMO_USERS=ann:admin,vic:viewer``. None: everybody is an admin."""
     given = os.environ.get("DEMO_USERS", "")
     return dict(user.split(":") for user in given.split(",") if user)
 
 
 def environment(home: Path, url: str) -> dict[str, str]:
-    """Give Airflow's environment, without what this process's may say about another Airflow."""
+    """Return Airflow's environment, without what this process's may say about another Airflow."""
     port = url.rpartition(":")[2]
     roles = users()
     return {
@@ -109,7 +109,7 @@ def end_all() -> None:
     """End Airflow and this process.
 
     standalone ends its parts when it is asked to, but not what they have started, and a task's supervisor has a
-    process group of its own. The session has all of them. Everything they have is thrown away, so nobody is asked.
+    separate process group. The session has all of them. Everything they have is thrown away, so nobody is asked.
     """
     end_session(os.getsid(0))
     os._exit(0)

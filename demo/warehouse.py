@@ -26,17 +26,17 @@ CREATE TABLE IF NOT EXISTS inventory (
 
 
 def source_rows(connection: psycopg.Connection) -> list[tuple]:
-    """Give the week's readings as the source has them."""
+    """Return the week's readings as the source has them."""
     return _rows(connection, "SELECT id, name, value, measured_at FROM sensors")
 
 
 def fetched_rows(connection: psycopg.Connection) -> list[tuple]:
-    """Give the readings that were fetched."""
+    """Return the readings that were fetched."""
     return _rows(connection, "SELECT id, name, value, measured_at FROM readings")
 
 
 def staging_tables(connection: psycopg.Connection) -> list[str]:
-    """Give the names of the tables that a load makes for itself, wherever they are."""
+    """Return the names of the tables that a load makes for itself, wherever they are."""
     sql = r"SELECT schemaname || '.' || tablename FROM pg_tables WHERE tablename LIKE 'async\_rest\_stg\_%' ORDER BY 1"
     return [name for (name,) in _rows(connection, sql)]
 

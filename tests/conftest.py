@@ -115,7 +115,7 @@ class Postgres:
         return {"conn_type": "postgres", "host": self.socket_folder, "login": "postgres", "schema": "postgres"}
 
     def execute(self, *statements: str) -> list:
-        """Run statements in one transaction; give the rows of the last one."""
+        """Run statements in one transaction; return the rows of the last one."""
         import psycopg
 
         with psycopg.connect(host=self.socket_folder, user="postgres", dbname="postgres") as connection:

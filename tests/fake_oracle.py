@@ -58,7 +58,7 @@ def real_cursor() -> oracledb.Cursor:
 
 
 def _take_cursor() -> Any:
-    """Give a mock of the driver's cursor, as good as new."""
+    """Return a mock of the driver's cursor, as good as new."""
     if _FREE:
         return _FREE.pop()
     cursor = create_autospec(oracledb.Cursor, instance=True, spec_set=True)

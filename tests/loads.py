@@ -38,7 +38,7 @@ class Database:
         self.execute(f"CREATE TABLE {table} ({columns.format(**TYPES[self.name])})")
 
     def rows(self, columns: str = "*", table: str = "things") -> list[tuple]:
-        """Give a table's rows, in order of their first column."""
+        """Return a table's rows, in order of their first column."""
         return self.execute(f"SELECT {columns} FROM {table} ORDER BY 1")
 
     def loader(
@@ -56,7 +56,7 @@ class Database:
         return loader
 
     def _engine(self) -> Any:
-        """Give the engine of the connection, or one that was made for the same: it has its statements compiled."""
+        """Return the engine of the connection, or one that was made for the same: it has its statements compiled."""
         from airflow.providers.postgres.hooks import postgres
 
         from airflow_async_rest.load.loader import open_engine
@@ -73,7 +73,7 @@ class Database:
         return load(loader, rows)
 
     def staging_tables(self) -> list[str]:
-        """Give the names of the staging tables that are there."""
+        """Return the names of the staging tables that are there."""
         sql = {
             "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'async_rest_stg%'",
             "postgresql": f"SELECT tablename FROM pg_tables WHERE schemaname = '{SCHEMA}' AND tablename LIKE 'async_rest_stg%'",

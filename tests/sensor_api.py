@@ -20,14 +20,14 @@ def make_settings(**settings) -> Settings:
 
 @asynccontextmanager
 async def running(**settings):
-    """Give a client of the API."""
+    """Return a client of the API."""
     async with TestClient(TestServer(SensorApi(make_settings(**settings)).app())) as client:
         yield client
 
 
 @contextmanager
 def serving(**settings):
-    """Serve the API in a thread, for code that has an event loop of its own; give its URL."""
+    """Serve the API in a thread, for code that has an event loop of its own; return its URL."""
     told, loops = queue.Queue(), queue.Queue()
 
     async def run():

@@ -155,7 +155,7 @@ def running_api(answer=None, ssl_context=None):
 
 @contextmanager
 def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=None):
-    """Serve one answer to every connection, whatever it asks for, and end it; give the port.
+    """Serve one answer to every connection, whatever it asks for, and end it; return the port.
 
     ``end`` is "close", "reset", or "goodbye": with TLS's ``close_notify``, which a mere close leaves out. What was sent
     right before a reset may be lost, so it may wait for ``before_end``, an event, first.
@@ -193,7 +193,7 @@ def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=No
 
 @contextmanager
 def reading(count):
-    """Give an event that is set when the client has read so many bytes."""
+    """Return an event that is set when the client has read so many bytes."""
     from airflow_async_rest.core.transport.wire import Protocol
 
     was_read, take, pieces = threading.Event(), Protocol.data_received, []

@@ -22,7 +22,7 @@ def _masker() -> Any:
 
 
 def known_secrets(shortest: int = 8) -> frozenset[str]:
-    """Return the passwords and variables that the task has asked for, whatever for, and others that were masked.
+    """Return the passwords and variables that the task has asked for, and others that were masked.
 
     :param shortest: characters; a shorter one may be a word of any text.
     """

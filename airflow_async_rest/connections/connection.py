@@ -55,7 +55,7 @@ class RestConnection(BaseHook):
         return self._connection
 
     def options(self) -> dict[str, Any]:
-        """Give the connection's extra fields by this package's names; empty ones are left out.
+        """Return the connection's extra fields by this package's names; empty ones are left out.
 
         :raises ConfigurationError: when the extra is not JSON, or has a field that is not known.
         """
@@ -93,7 +93,7 @@ class RestConnection(BaseHook):
         return extra
 
     def settings(self) -> ClientSettings:
-        """Give what the client needs.
+        """Return what the client needs.
 
         :raises ConfigurationError: when the connection is wrong; names the field.
         """
@@ -126,22 +126,22 @@ class RestConnection(BaseHook):
         )
 
     def auth_type(self) -> str:
-        """Give the kind of authentication. :raises ConfigurationError: when it is unknown."""
+        """Return the kind of authentication. :raises ConfigurationError: when it is unknown."""
         kind = self.options().get("auth_type") or ("basic" if self.connection.login else "none")
         if kind not in _AUTH_TYPES:
             raise self._wrong("auth_type", kind, f"write one of {', '.join(_AUTH_TYPES)}")
         return str(kind)
 
     def api_key_header(self) -> str:
-        """Give the name of the header that carries the key of authentication ``api_key``."""
+        """Return the name of the header that carries the key of authentication ``api_key``."""
         return str(self.options().get("api_key_header") or "X-API-Key")
 
     def api_key_param(self) -> str:
-        """Give the name of the parameter that carries the key of authentication ``api_key_query``."""
+        """Return the name of the parameter that carries the key of authentication ``api_key_query``."""
         return str(self.options().get("api_key_param") or "api_key").strip()
 
     def naive_timezone(self) -> ZoneInfo | None:
-        """Give the zone of times without an offset; None for UTC. :raises ConfigurationError: when unknown."""
+        """Return the zone of times without an offset; None for UTC. :raises ConfigurationError: when unknown."""
         name = self.options().get("naive_timezone", "UTC")
         try:
             return None if name == "UTC" else ZoneInfo(name)
@@ -154,7 +154,7 @@ class RestConnection(BaseHook):
         return build_base_url(connection.host or "", connection.schema or "", connection.port, default_scheme)
 
     def _authentication(self, options: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
-        """Give the headers of authentication, and what in them is secret."""
+        """Return the headers of authentication, and what in them is secret."""
         login, password = self.connection.login or "", self.connection.password or ""
         kind = self.auth_type()
         if kind == "none":
@@ -187,7 +187,7 @@ class RestConnection(BaseHook):
         return ({"Authorization": f"Bearer {token}"} if kind == "bearer" else {self.api_key_header(): token}), {token}
 
     def _query_key(self) -> tuple[str, str] | None:
-        """Give name and value of the parameter that carries the key, where one does."""
+        """Return name and value of the parameter that carries the key, where one does."""
         if self.auth_type() != "api_key_query":
             return None
         return self.api_key_param(), (self.connection.password or "").strip()
@@ -236,7 +236,7 @@ class RestConnection(BaseHook):
 
 
 def find_connection(argument: str, conn_id: Any) -> Any:
-    """Give an Airflow connection by its id.
+    """Return an Airflow connection by its id.
 
     :raises ConfigurationError: when there is none; names the argument.
     """
@@ -266,7 +266,7 @@ def _proxies(value: Any) -> list[Any]:
 
 
 def _idempotency_header(options: Mapping[str, Any]) -> str | None:
-    """Give the header's name. "none" sends none, for the form: it stores an emptied field like one never filled in."""
+    """Return the header's name. "none" sends none: the form stores an emptied field like one never filled in."""
     name = options.get("idempotency_header", "Idempotency-Key")
     return None if str(name).strip().lower() in {"", "none"} else name
 

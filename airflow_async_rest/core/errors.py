@@ -3,7 +3,7 @@
 ::
 
     AsyncRestError
-    ├── ConfigurationError (ValueError)   an argument, connection or SQL is wrong: mend it, no retry helps
+    ├── ConfigurationError (ValueError)   an argument, connection or SQL is wrong: fix it, no retry helps
     │   ├── AuthenticationError           the API answers 401, or a proxy 407, and nothing was ever accepted
     │   └── EmptyWindowError              a window's rows would be deleted, and none loaded
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
@@ -14,7 +14,7 @@
     ├── ResultsError                      an answer should tell about each item of a batch, and does not
     ├── SendError                         one attempt got no answer: retried
     │   ├── ConnectionFailedError         refused, reset, name not found
-    │   ├── ProxyCredentialsError         the proxy wants to know who asks (407): not the API's answer
+    │   ├── ProxyCredentialsError         the proxy wants other credentials (407): not the API's answer
     │   ├── RequestTimeoutError           no answer in time
     │   ├── TlsError                      the server's certificate is not trusted, or it speaks no TLS
     │   └── AnswerUnreadableError         it begins with a status, and its rest cannot be read: so would the next one
@@ -29,7 +29,7 @@
     ├── SourceChangedError                the query no longer returns what an earlier try read: start over
     ├── RowsTakenError                    nor could it: that try has committed what reading them changed
     └── DeadLetterStoreError              the dead-letter folder cannot be written or read
-        └── DeadLettersGoneError          parts of it were removed: what they had is in no other place
+        └── DeadLettersGoneError          parts of it were removed: what they had is nowhere else
 """
 
 
@@ -117,7 +117,7 @@ class ConnectionFailedError(SendError):
 
 
 class ProxyCredentialsError(SendError):
-    """The proxy between does not know who asks (407), or refuses who does: no request reached the API."""
+    """The proxy wants other credentials (407): no request reached the API."""
 
     reason = "proxy"
 
@@ -194,7 +194,7 @@ class DeadLetterStoreError(AsyncRestError):
     """The dead-letter folder cannot be written, or a part of it cannot be read.
 
     :param fact: what is wrong.
-    :param advice: what can be done, by whoever does not read the rows again anyway.
+    :param advice: what can be done, where the rows are not read again anyway.
     """
 
     def __init__(self, fact: str, advice: str = "") -> None:

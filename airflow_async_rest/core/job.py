@@ -387,7 +387,7 @@ class JobRun:
         return report
 
     def report(self) -> dict[str, Any]:
-        """Give the report of this moment, or that of an earlier try that has done everything."""
+        """Return the report of this moment, or that of an earlier try that has done everything."""
         if self._earlier_report is not None:
             return dict(self._earlier_report)
         report = {**self._job.about, **self._recorder.report()}

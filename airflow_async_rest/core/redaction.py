@@ -68,9 +68,9 @@ class Redaction:
         self._forms = {form for secret in secrets for form in _forms(secret)}
         self._pieces = [_Pieces(self._forms, _PIECE), _Pieces(map(_hexadecimal, secrets), 2 * _PIECE)]
         self._values, self._later = frozenset(values), later
-        self._know(frozenset())
+        self._prepare_values(frozenset())
 
-    def _know(self, more: frozenset[str]) -> None:
+    def _prepare_values(self, more: frozenset[str]) -> None:
         folded = map(_folded, {*self._forms, *_readings(self._values | more)})
         self._whole = sorted((form for form in set(folded) if form.strip()), key=len, reverse=True)
         self._closed_up = [form for form in map(_close_up, self._whole) if len(form) >= _PIECE]
@@ -102,7 +102,7 @@ class Redaction:
         :return: places that neither touch nor overlap, in their order.
         """
         if (more := self._later()) != self._known:
-            self._know(more)
+            self._prepare_values(more)
         found: list[tuple[int, int]] = []
         for start, stop in sorted(self._spans(text[:_LONGEST], _DEEPEST)) if self._whole else ():
             if found and start <= found[-1][1]:
@@ -130,7 +130,7 @@ class Redaction:
 
 
 class _Pieces:
-    """Finds pieces of one length: whoever steps through a text meets a part of each, and looks around."""
+    """Finds pieces of one length: a walk through a text in steps meets a part of each, and looks around it."""
 
     _PART = 4
 

@@ -78,7 +78,7 @@ class Replay:
         resume: Resume | None,
         on_digest: OnDigest,
     ) -> Generator[list[Item | ItemBatch], None, None]:
-        """Give the items, those of bulk requests in batches.
+        """Yield the items, those of bulk requests in batches.
 
         A replay needs no checkpoint, its folders know what is resolved. With one it sends only what that counts.
 
@@ -113,7 +113,7 @@ class Replay:
                 )
 
     def _units(self, folder: DeadLetterFolder, resume: Resume | None) -> Iterator[Item | ItemBatch]:
-        """Give the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""
+        """Yield the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""
         whole, cutters, forms = Reunited(folder.read_batches()), dict[BatchForm, Cutter](), dict[int, BatchForm]()
         for record in filter(self._only, folder.iter_records()):
             if resume is not None and not resume.wants(record["index"]):
@@ -169,7 +169,7 @@ class Replay:
         return replace(requests[0], body=body, content_type=content_type, idempotency_key=key, verbatim=False)
 
     def build(self, item: Item) -> Request:
-        """Give the request that an item was; those without one are settled before they are built."""
+        """Return the request that an item was; those without one are settled before they are built."""
         if item.request is None:
             raise EndpointError("no request is kept in this dead letter")
         return item.request
@@ -178,7 +178,7 @@ class Replay:
         """Do nothing: reading a part is short."""
 
     def parts(self) -> list[PartId]:
-        """Give no parts: a replay starts nothing anew."""
+        """Return no parts: a replay starts nothing over."""
         return []
 
     def check(self, parts: Iterable[PartId]) -> None:
@@ -250,7 +250,7 @@ class Replay:
         return ""
 
     def _target(self, record: Mapping[str, Any]) -> tuple[str, str]:
-        """Give path and query of a request, with the secrets that its dead letter does not have.
+        """Return path and query of a request, with the secrets that its dead letter does not have.
 
         :raises ConfigurationError: when they are not known here.
         """

@@ -39,7 +39,7 @@ class WorkerThread:
         return future
 
     async def call(self, function: Callable[..., Result], *args: Any, timeout_seconds: float | None = None) -> Result:
-        """Run a call and give its result.
+        """Run a call and return its result.
 
         :raises TimeoutError: when it takes longer; it runs on all the same.
         """

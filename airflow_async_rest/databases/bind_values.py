@@ -93,14 +93,14 @@ def _check_text(value: str, dialect: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise EncodeError("half a surrogate pair is no text: leave it out.") from None
+        raise EncodeError("half a surrogate pair has no UTF-8 form: leave it out.") from None
     if dialect == "postgresql" and "\0" in value:
-        raise EncodeError("PostgreSQL has no texts with a zero byte: leave it out.")
+        raise EncodeError("PostgreSQL takes no text with a zero byte: leave it out.")
 
 
 def _moment(value: datetime, dialect: str) -> Any:
     if is_missing(value):
-        raise EncodeError("NaT is no time: write a time or None.")
+        raise EncodeError("NaT is not a time: write a time or None.")
     utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
     utc = datetime.combine(utc.date(), utc.timetz())  # a plain datetime, not pendulum's
     if dialect == "postgresql":

@@ -1,7 +1,7 @@
 """Binds in SQL as people write it: which ``:name`` is one, and which is part of a quote, a comment, a cast or a slice.
 
 SQL is not parsed. Its quotes and comments are blanked, each character staying in its place, and the rest is searched.
-SQLAlchemy's ``text()`` knows nothing of quotes: what it is handed has a backslash before every colon that is no bind's.
+SQLAlchemy's ``text()`` knows nothing of quotes: what it is handed has a backslash before every colon of no bind.
 """
 
 import re
@@ -106,7 +106,7 @@ class Query:
         for name in sorted({bind.name for bind in self.binds() if not bind.may_be_slice} - given):
             raise ConfigurationError(
                 f"sql has the bind :{name}, which has no value: add it to parameters={{{name!r}: ...}}. A colon that "
-                "is no bind, as in an array's slice, is written \\: ('\\\\:' in a Python string)."
+                "is not a bind, as in an array's slice, is written \\: ('\\\\:' in a Python string)."
             )
 
     def binds(self) -> Iterator[Bind]:
@@ -148,7 +148,7 @@ class Query:
 
     def _placed(self, bind: Bind, parameter: Any, filled: dict[str, Any]) -> str:
         if parameter is not None and _IS_NULL.match(self.bare, bind.end):
-            return "1"  # nobody could tell the type of a bind there
+            return "1"  # the type of a bind would be unknown there
         try:
             if bind.is_json and _is_list(parameter):
                 return _placed(f"{bind.name}__json", json_text(parameter), filled)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from airflow_async_rest.databases.values.postgres_types import check_encoding
 
 # oracledb raises the same class for these as for a wrong SQL. 54, 4021, 30006: locked; 1555: undo is gone; 1652, 4031,
-# 4036: out of space or memory for now; 4061, 4068: a package was compiled anew; 12805: a server process died.
+# 4036: out of space or memory for now; 4061, 4068: a package was compiled again; 12805: a server process died.
 _ORACLE_BUSY = frozenset({54, 1555, 1652, 4021, 4031, 4036, 4061, 4068, 12805, 30006})
 _ORACLE_CALL_TIMEOUT = "DPY-4024"
 # MySQL's drivers raise the same class for these as for a server that is gone: a column, table or function that does not
@@ -23,8 +23,8 @@ _MYSQL_WRONG = frozenset({1052, 1054, 1055, 1056, 1064, 1109, 1111, 1140, 1142, 
 _POSTGRES_LIMITS, _POSTGRES_BINDS = "54", "number of parameters must be between"
 
 
-def mend_connection(connection: Any) -> Any:
-    """Give Airflow's connection in the form in which its hook reads it as its author meant it.
+def prepare_connection(connection: Any) -> Any:
+    """Return Airflow's connection in the form in which its hook reads it as its author meant it.
 
     Oracle's hook takes the field "schema" for the service where nothing else names one, and then makes it the
     session's schema too: refused (ORA-01435), unless there is a user of that name.
@@ -34,9 +34,9 @@ def mend_connection(connection: Any) -> Any:
     extra = connection.extra_dejson
     if extra.get("service_name") or extra.get("sid"):
         return connection
-    mended = copy.copy(connection)
-    mended.schema, mended.extra = None, json.dumps(extra | {"service_name": connection.schema})
-    return mended
+    prepared = copy.copy(connection)
+    prepared.schema, prepared.extra = None, json.dumps(extra | {"service_name": connection.schema})
+    return prepared
 
 
 def prepare_engine(engine: Engine, chunk_size: int) -> None:
@@ -56,7 +56,7 @@ def cancel_statement(raw: Any) -> None:
 
 
 def is_transient(error: DBAPIError, dialect: str) -> bool:
-    """Tell a database that is down or busy from an SQL that is wrong."""
+    """Tell whether a database is down or busy, and the SQL not wrong."""
     if dialect == "sqlite":
         return is_transient_in_sqlite(error.orig)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
@@ -67,7 +67,7 @@ def is_transient(error: DBAPIError, dialect: str) -> bool:
 
 
 def is_transient_in_sqlite(error: BaseException | None) -> bool:
-    """Tell the same of an error of SQLite's own, which has one class for both."""
+    """Tell the same of an error of SQLite, which has one class for both."""
     return any(word in str(error) for word in ("locked", "unable to open", "interrupted"))
 
 
@@ -90,7 +90,7 @@ def with_plain_rows(raw: Any) -> Any:
 
     Statements are not kept prepared: behind a pooler such as PgBouncer the next one may reach another session.
 
-    :raises ConfigurationError: when it does not say what characters texts consist of.
+    :raises ConfigurationError: when it does not say how texts are encoded.
     """
     driver = type(raw).__module__.partition(".")[0]
     if driver == "psycopg":

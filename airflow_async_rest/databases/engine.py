@@ -11,16 +11,16 @@ from sqlalchemy.pool import NullPool
 
 from airflow_async_rest.connections.connection import find_connection
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.databases.dialects import mend_connection, with_plain_rows
+from airflow_async_rest.databases.dialects import prepare_connection, with_plain_rows
 
 
 def database_hook(argument: str, conn_id: str) -> Any:
-    """Give the hook of an SQL connection, which asks Airflow nothing any more: it may be used on any thread.
+    """Return the hook of an SQL connection, which asks Airflow nothing any more: it may be used on any thread.
 
     :param argument: that names the connection, for errors.
     :raises ConfigurationError: when there is no such connection, or it is of no SQL database.
     """
-    connection = mend_connection(find_connection(argument, conn_id))
+    connection = prepare_connection(find_connection(argument, conn_id))
     try:
         hook = connection.get_hook()
     except Exception as error:

@@ -16,7 +16,7 @@ _ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT * FROM (\n{sql}\n) counted WHERE CAST(
 
 
 def expect(connection: Connection, sql: str, binds: Mapping[str, Any], *, count_rows: bool) -> Expected | None:
-    """Find out how many rows there will be, on the connection that reads them; if that fails, nobody knows.
+    """Find out how many rows there will be, on the connection that reads them; None if that fails.
 
     :param sql: as for ``text()``.
     """

@@ -16,11 +16,11 @@ _OF_A_DRIVER = frozenset({"Error", "DatabaseError"})
 
 def refused(error: BaseException) -> ConfigurationError:
     """Return the error for an SQL that the database does not run."""
-    return ConfigurationError(f"the database refuses the sql: {_words(error)}")
+    return ConfigurationError(f"the database refuses the sql: {_message(error)}")
 
 
 def is_away(error: BaseException, dialect: str) -> bool:
-    """Tell a database that is down or busy from an SQL, or a row, that is wrong."""
+    """Tell whether a database is down or busy, and no SQL or row is wrong."""
     if isinstance(error, DBAPIError):
         return is_transient(error, dialect)
     if isinstance(error, sqlite3.Error):
@@ -29,7 +29,7 @@ def is_away(error: BaseException, dialect: str) -> bool:
 
 
 def failure_while_reading(error: Exception, rows: int, dialect: str) -> Exception:
-    """Return the error for a query that ran, and whose rows cannot be read on.
+    """Return the error for a query that ran, and whose rows cannot be read further.
 
     :param rows: that were read before.
     :return: the same error where the next try of the task may be right, and there is nothing to say about it.
@@ -40,12 +40,14 @@ def failure_while_reading(error: Exception, rows: int, dialect: str) -> Exceptio
         if not rows:
             return error
         return StoppedError(
-            f"the database failed after {rows:,} rows of the sql: {_words(_original(error))}. A retry runs it again, "
+            f"the database failed after {rows:,} rows of the sql: {_message(_original(error))}. A retry runs it again, "
             "and goes on where this try ended"
         )
     if _classes(_original(error)).isdisjoint(_OF_A_DRIVER):
         return error
-    why = f"the sql failed after {rows:,} rows: {_words(_original(error))}" if rows else str(refused(_original(error)))
+    why = (
+        f"the sql failed after {rows:,} rows: {_message(_original(error))}" if rows else str(refused(_original(error)))
+    )
     return ConfigurationError(
         f"{why}. It runs, so one of {'the rows after those' if rows else 'its rows'} makes it fail: correct the "
         "value, or cast its column in the SQL so that no value can (NULLIF and CASE leave one out), and clear the task."
@@ -55,7 +57,7 @@ def failure_while_reading(error: Exception, rows: int, dialect: str) -> Exceptio
 def not_committed(error: Exception) -> StoppedError:
     """Return the error for a transaction of which all was read, and whose commit failed, or may have failed."""
     return StoppedError(
-        f"what the sql has changed could not be committed: {_words(_original(error))}. A retry reads the same rows, "
+        f"what the sql has changed could not be committed: {_message(_original(error))}. A retry reads the same rows, "
         "sends only what is missing, and commits"
     )
 
@@ -68,6 +70,6 @@ def _classes(error: BaseException) -> frozenset[str]:
     return frozenset(kind.__name__ for kind in type(error).__mro__)
 
 
-def _words(error: Any) -> str:
-    words = [str(error).strip().rstrip("."), *getattr(error, "__notes__", ()), encoding_advice(error)]
-    return " ".join(filter(None, words))
+def _message(error: Any) -> str:
+    parts = [str(error).strip().rstrip("."), *getattr(error, "__notes__", ()), encoding_advice(error)]
+    return " ".join(filter(None, parts))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 # What blanked characters become, one for one. A quote in which a backslash takes the next character's meaning has its
-# own, because a backslash before a colon is no escape of ours there.
+# own, because a backslash before a colon is not our escape there.
 QUOTE, ESCAPES, COMMENT = "'", '"', " "
 
 _NESTED_COMMENTS = frozenset({"postgresql", "redshift", "cockroachdb", "duckdb", "mssql"})

@@ -59,10 +59,10 @@ class ChunkedSqlHook(BaseHook):
 
         :param sql: one SELECT with binds written ``:name``, whatever the database.
         :param parameters: values of the binds. A datetime reaches the database in the form its columns compare
-            with, in UTC; a list after IN is one value for each of its own; a dict is JSON.
+            with, in UTC; each value of a list after IN is bound by itself; a dict is JSON.
         :param chunk_size: rows in a chunk, at most: it has fewer where they have more than 4 MB.
         :param count_rows: whether the rows are counted first, which may take as long as the query.
-        :param read_only: whether the transaction may change nothing. If it may, that is committed when whoever iterates
+        :param read_only: whether the transaction may change nothing. If it may, it is committed when the caller
             asks for a chunk after the last one, and undone if nobody does.
         :return: an iterable of lists of dicts, with the column names as the database gives them; it can be
             iterated again, and cancelled from another thread.
@@ -97,7 +97,7 @@ class ChunkedSqlHook(BaseHook):
 class SqlChunks:
     """A query, ready to be read; see :meth:`ChunkedSqlHook.chunks`.
 
-    :ivar embed_json: whether JSON columns come as their text, for an encoder, because nobody looks into them.
+    :ivar embed_json: whether JSON columns come as their text, for an encoder, because they are not looked into.
     :ivar reads_again: whether it changes nothing; see
         :class:`~airflow_async_rest.core.reading.source.TransactionalChunks`.
     :ivar file: of SQLite; None for another database.
@@ -129,7 +129,7 @@ class SqlChunks:
         self._streams = self.dialect != "postgresql" or query.only_selects
 
     def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
-        """Run the query and give its rows, chunk by chunk; after the last one, commit what it may have changed.
+        """Run the query and yield its rows, chunk by chunk; after the last one, commit what it may have changed.
 
         :raises ConfigurationError: when the database refuses the SQL, a row makes it fail, or two columns are alike.
         :raises StoppedError: when the database fails after some of the rows, or does not commit.
@@ -138,7 +138,7 @@ class SqlChunks:
             yield from filter(None, chunks)
 
     def in_transaction(self) -> Generator[list[dict[str, Any]] | None, None, None]:
-        """Run the query, and leave the commit to whoever iterates.
+        """Run the query, and leave the commit to the caller.
 
         See :class:`~airflow_async_rest.core.reading.source.TransactionalChunks`; it raises what iterating raises.
         """

@@ -73,7 +73,7 @@ class Destination:
         return frozenset(column.name for column in self.columns if column.kind in _KEEP_TEXTS)
 
     def kind_of(self, name: str | None) -> Kind | None:
-        """Return the kind of a column; None for none."""
+        """Return the kind of a column; None where there is none."""
         return next((column.kind for column in self.columns if column.name == name), None)
 
     def check_bytes(self, names: Collection[str]) -> None:
@@ -81,8 +81,8 @@ class Destination:
         for column in self.columns:
             if column.name in names and column.kind not in _TAKE_BYTES:
                 raise ConfigurationError(
-                    f"columns: {column.name!r} has a path with 'base64:', which makes bytes, and the column's type is "
-                    "none of bytes: leave 'base64:' out to load the text as it is; or decode it in a function as rows=."
+                    f"columns: {column.name!r} has a path with 'base64:', which makes bytes, but the column's type "
+                    "holds none: leave 'base64:' out to load the text as it is; or decode it in a function as rows=."
                 )
 
     def choose(self, names: Collection[str] | None) -> tuple[Column, ...]:
@@ -111,7 +111,7 @@ class Destination:
                 )
 
     def _needed(self) -> list[tuple[str, str]]:
-        """Give what the load goes by: argument and column."""
+        """Return what the load goes by: argument and column."""
         of_window = [("window_column", self.plan.window_column)] if self.plan.window_column else []
         return of_window + [("conflict_key", column) for column in self.plan.conflict_key]
 
@@ -175,7 +175,7 @@ def _inspected(inspector: Any, table: str, schema: str | None) -> list[Any]:
 
 
 def _is_generated(column: Mapping[str, Any]) -> bool:
-    """Tell a column whose values the database makes, and takes none of."""
+    """Tell whether the database makes a column's values itself, and accepts none."""
     return bool(column.get("computed") or (column.get("identity") or {}).get("always"))
 
 
@@ -224,11 +224,11 @@ def _check_unique(inspector: Any, plan: LoadPlan) -> None:
     if plan.table in inspector.get_view_names(schema=plan.schema):
         raise ConfigurationError(
             f"destination_table={plan.full_name!r} is a view, which has no unique index of conflict_key, and an upsert "
-            "goes by one: write the table that it shows."
+            "needs one: write the table that it shows."
         )
     raise ConfigurationError(
         f"conflict_key={list(plan.conflict_key)}: the table {plan.full_name} has no unique index of exactly these "
-        f"columns, which an upsert goes by: CREATE UNIQUE INDEX ... ON {plan.full_name} "
+        f"columns, which an upsert needs: CREATE UNIQUE INDEX ... ON {plan.full_name} "
         f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
     )
 
@@ -244,7 +244,7 @@ def _collations(connection: Connection, plan: LoadPlan) -> dict[str, str]:
 
 
 def _is_of_all_rows(index: Mapping[str, Any]) -> bool:
-    """Tell a unique index of all rows: one of some is none that an upsert can go by."""
+    """Tell whether a unique index is of all rows: an upsert cannot use one of some."""
     return bool(index.get("unique")) and not any(
         option.endswith("_where") for option in index.get("dialect_options") or {}
     )

@@ -20,7 +20,7 @@ from airflow_async_rest.load.destination import Destination, describe
 from airflow_async_rest.load.merging.locking import LOCK_TABLES
 from airflow_async_rest.load.merging.merging import Merging
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
-from airflow_async_rest.load.refusals import is_forbidden, translate, words_of
+from airflow_async_rest.load.refusals import is_forbidden, message_of, translate
 from airflow_async_rest.load.register import Register
 from airflow_async_rest.load.staging.table import Staging
 
@@ -30,7 +30,7 @@ _RIGHTS = {REPLACE_WINDOW: ["DELETE"], UPSERT: ["UPDATE"]}
 
 
 def open_engine(conn_id: str) -> Engine:
-    """Give an engine for the destination of a load.
+    """Return an engine for the destination of a load.
 
     :raises ConfigurationError: when the connection is wrong, or of no database that can be loaded.
     """
@@ -41,14 +41,14 @@ def open_engine(conn_id: str) -> Engine:
             "install the one of its maker."
         )
     if engine.dialect.name == "sqlite":
-        _mend_sqlite(engine)
+        _begin_transactions(engine)
     # What a crash of the server takes back is rows and the checkpoint that counts them, together.
     set_in_each_transaction(engine, "SET LOCAL synchronous_commit = off")
     return engine
 
 
-def _mend_sqlite(engine: Engine) -> None:
-    """Let SQLite's driver leave transactions alone: it would begin them late, and not know of savepoints."""
+def _begin_transactions(engine: Engine) -> None:
+    """Begin transactions ourselves: SQLite's driver would begin them late, and not know of savepoints."""
 
     @event.listens_for(engine, "connect")
     def on_connect(raw: Any, _: object) -> None:
@@ -61,7 +61,7 @@ def _mend_sqlite(engine: Engine) -> None:
 
 
 def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
-    """Give the id of a task instance's load, which is part of its staging table's name."""
+    """Return the id of a task instance's load, which is part of its staging table's name."""
     return hashlib.blake2b("\0".join((dag_id, run_id, task_id, str(map_index))).encode(), digest_size=10).hexdigest()
 
 
@@ -121,20 +121,20 @@ class TableLoader:
             raise
         except Exception as error:
             if is_forbidden(error, self._engine.dialect):
-                raise ConfigurationError(self._what_to_grant(words_of(error))) from error
+                raise ConfigurationError(self._what_to_grant(message_of(error))) from error
             translated = translate(error, self._engine.dialect)
             if translated is error:
                 raise
             raise translated from error
 
-    def _what_to_grant(self, words: str) -> str:
+    def _what_to_grant(self, message: str) -> str:
         oracle = self._engine.dialect.name == "oracle"
         schema = self._plan.schema or self._engine.dialect.default_schema_name
         create = "GRANT CREATE TABLE, and a quota of its tablespace" if oracle else f"GRANT CREATE ON SCHEMA {schema}"
         rights = ", ".join(["SELECT", "INSERT", *_RIGHTS.get(self._plan.mode, [])])
         return (
-            f"destination_conn_id: its user may not do what a load needs; the database says: {words} A load makes "
-            f"tables of its own beside {self._plan.full_name}: {create}; GRANT {rights} ON {self._plan.full_name}."
+            f"destination_conn_id: its user may not do what a load needs; the database says: {message} A load makes "
+            f"tables beside {self._plan.full_name}: {create}; GRANT {rights} ON {self._plan.full_name}."
         )
 
     @property
@@ -201,7 +201,7 @@ class TableLoader:
                 raise
             self._open.rollback()
             raise LookupError(
-                f"{self._plan.full_name} has changed, and does not take the rows that were staged: {words_of(error)}"
+                f"{self._plan.full_name} has changed, and does not take the rows that were staged: {message_of(error)}"
             ) from error
 
     def _create_staging(self) -> None:
@@ -212,7 +212,7 @@ class TableLoader:
         self._open.commit()  # with some databases it is one already
 
     def clean_up(self) -> None:
-        """Remove what others have left; what cannot be removed is none of this load's business."""
+        """Remove what abandoned loads have left; what cannot be removed stays, and this load goes on."""
         try:
             abandoned = self._register.abandoned(self._open)
             self._open.commit()
@@ -222,7 +222,7 @@ class TableLoader:
                 self._register.abandon(self._open, load_id)
         except Exception as error:  # noqa: BLE001  (whatever the database says)
             self.rollback()
-            self._log.warning("Could not remove the staging tables of dead loads: %s", error)
+            self._log.warning("Could not remove the staging tables of abandoned loads: %s", error)
 
     def remove(self, items: Collection[int]) -> int:
         """Remove what is staged of items."""

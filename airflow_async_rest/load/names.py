@@ -13,5 +13,5 @@ def quoted(name: str, dialect: Dialect) -> str:
 
 
 def without_marks(statement: str) -> str:
-    """Give a statement with names for ``text`` as the database reads it: for a driver's own cursor."""
+    """Return a statement with names for ``text`` as the database reads it: for a driver's own cursor."""
     return statement.replace("\\:", ":")

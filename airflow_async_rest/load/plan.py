@@ -77,5 +77,5 @@ def _check_pair(mode: str, its_mode: str, argument: str, value: Any, what: str) 
 
 def _belongs_elsewhere(argument: str, its_mode: str, mode: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{argument} belongs to load_mode={its_mode!r}, and it is {mode!r}: write that one, or leave it out."
+        f"{argument} belongs to load_mode={its_mode!r}, but load_mode is {mode!r}: write that one, or leave this out."
     )

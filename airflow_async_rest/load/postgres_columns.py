@@ -111,7 +111,7 @@ def _staged_as(column: Any) -> str | None:
 
 
 def _default_of(column: Any) -> str | None:
-    """Return a default in SQL; of a view's columns, which have those of its table's, nobody knows it."""
+    """Return a default in SQL; unknown for a view's columns, which have those of its table."""
     if column.relkind in _VIEWS or (column.has_default and column.expression is None):
         return ""
     return f"CAST({column.expression} AS {column.type_name})" if column.has_default else None

@@ -43,10 +43,10 @@ def find_refused(
     savepoint: Callable[[], AbstractContextManager[Any]],
     dialect: Dialect,
 ) -> list[tuple[Row, str]]:
-    """Have a database take rows, as many at a time as it takes. :return: those that it refuses, with its words.
+    """Have a database take rows, as many at a time as it takes. :return: those that it refuses, with its messages.
 
     :param take: takes some of them, in one statement.
-    :raises ConfigurationError: when it refuses nearly all of very many: that is no row's own fault.
+    :raises ConfigurationError: when it refuses nearly all of very many: then the rows are not at fault.
     """
     refused: list[tuple[Row, str]] = []
     taken, left = 0, [rows]
@@ -63,22 +63,22 @@ def find_refused(
                 middle = len(some) // 2
                 left += [some[middle:], some[:middle]]
                 continue
-            refused.append((some[0], words_of(error)))
+            refused.append((some[0], message_of(error)))
             check_hopeless(len(refused), taken, refused[-1][1])
     return refused
 
 
-def check_hopeless(refused: int, taken: int, words: str) -> None:
+def check_hopeless(refused: int, taken: int, message: str) -> None:
     """Give up when a database refuses nearly all of very many rows. :raises ConfigurationError: then."""
     if refused >= _MOST_REFUSED and refused >= _HOPELESS_SHARE * (refused + taken):
         raise ConfigurationError(
             f"the destination table refuses nearly all rows ({refused} of the first {refused + taken}), the last one "
-            f"with: {words} Mend the table, or what makes the rows (columns=, rows=); what was fetched is kept."
+            f"with: {message} Fix the table, or what makes the rows (columns=, rows=); what was fetched is kept."
         )
 
 
 def is_refusal(error: BaseException, dialect: Dialect) -> bool:
-    """Tell a row that a database refuses from a statement that it refuses, and from its being away."""
+    """Tell whether a database refuses a row, rather than the statement, and is not down."""
     original = original_of(error)
     driver: Any = dialect.loaded_dbapi
     if isinstance(original, (driver.IntegrityError, driver.DataError, *_UNSENDABLE)):
@@ -95,7 +95,7 @@ def is_refusal(error: BaseException, dialect: Dialect) -> bool:
 
 
 def is_forbidden(error: BaseException, dialect: Dialect) -> bool:
-    """Tell a database that says what the connection's user may not do."""
+    """Tell whether a database says that the connection's user may not do something."""
     original = original_of(error)
     if _is_against_policy(original):
         return False
@@ -104,43 +104,43 @@ def is_forbidden(error: BaseException, dialect: Dialect) -> bool:
 
 
 def _is_against_policy(original: BaseException) -> bool:
-    """Tell a row that PostgreSQL's row-level security does not let in."""
+    """Tell whether PostgreSQL's row-level security refuses a row."""
     return getattr(getattr(original, "diag", None), "source_function", None) == _FINDS_ROWS_WRONG
 
 
 def _state_of(original: BaseException) -> str:
-    """Give the SQLSTATE, as psycopg and psycopg2 call it."""
+    """Return the SQLSTATE, as psycopg and psycopg2 call it."""
     return str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
 
 
 def _code_of(original: BaseException) -> Any:
-    """Give the number that a database of other makers gives its errors."""
+    """Return the number that a database of other makers gives its errors."""
     return getattr(original.args[0], "code", original.args[0]) if original.args else None
 
 
 def original_of(error: BaseException) -> BaseException:
-    """Give the driver's own error."""
+    """Return the driver's own error."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
-def words_of(error: BaseException) -> str:
-    """Give what the database says, on one line."""
+def message_of(error: BaseException) -> str:
+    """Return what the database says, on one line."""
     return " ".join(str(original_of(error)).split())
 
 
 def translate(error: Exception, dialect: Dialect) -> Exception:
-    """Give the error by which the engine knows what to do about one of the database's."""
+    """Return the error by which the engine knows what to do about one of the database's."""
     driver: Any = dialect.loaded_dbapi
     original = original_of(error)
     if not isinstance(original, driver.Error):
         return error
     if _is_wrong(error, original, dialect):
-        return ConfigurationError(f"the database refuses to load the rows: {words_of(error)}")
-    return LoadError(f"the database does not take the rows: {words_of(error)}")
+        return ConfigurationError(f"the database refuses to load the rows: {message_of(error)}")
+    return LoadError(f"the database does not take the rows: {message_of(error)}")
 
 
 def _is_wrong(error: Exception, original: BaseException, dialect: Dialect) -> bool:
-    """Tell what a retry does not mend: a table, a statement, a right."""
+    """Tell whether a retry cannot help: the table, the statement or a right is wrong."""
     driver: Any = dialect.loaded_dbapi
     wrapped = error if isinstance(error, DBAPIError) else DBAPIError.instance(None, None, error, driver.Error)
     if not isinstance(wrapped, DBAPIError) or isinstance(original, driver.IntegrityError):
@@ -149,7 +149,7 @@ def _is_wrong(error: Exception, original: BaseException, dialect: Dialect) -> bo
         return True
     if dialect.name == "oracle" and _code_of(original) in _ORACLE_LATER:
         return False
-    if dialect.name == "sqlite" and any(word in words_of(original) for word in _SQLITE_LATER):
+    if dialect.name == "sqlite" and any(word in message_of(original) for word in _SQLITE_LATER):
         return False
     # Oracle's driver and SQLite's have one class for all that.
     has_class = dialect.name not in {"oracle", "sqlite"}

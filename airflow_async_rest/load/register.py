@@ -1,8 +1,8 @@
 """The table ``async_rest_loads``: a line for each load that is under way, beside the tables that are loaded.
 
 It has a load's checkpoint, written in the transaction that stages or merges the rows which the checkpoint counts.
-Whoever begins a load puts its own mark there, and without the mark nothing is committed: a try that Airflow has given
-up, and that still runs, can do no harm to the next.
+A try that begins a load puts its own mark there, and without the mark nothing is committed: a try that Airflow has
+given up, and that still runs, can do no harm to the next.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from airflow_async_rest.core.errors import ConfigurationError, LoadError
 from airflow_async_rest.core.keeping.loading import Earlier, LoadState
 
 NAME = "async_rest_loads"
-# Nobody goes on with a load after so long; a Clear would begin anew.
+# Nobody goes on with a load after so long; a Clear would start over.
 ABANDONED_AFTER = timedelta(days=7)
 
 
@@ -114,7 +114,7 @@ class Register:
         except ValueError:
             raise ConfigurationError(
                 f"the table {NAME} says of this load that it is {line.state!r}, which this version of the package does "
-                "not know: go on with the version that has begun it, or delete its line, and it begins anew."
+                "not know: go on with the version that has begun it, or delete its line, and it starts over."
             ) from None
         return Earlier(checkpoint, state, line.rows_loaded)
 
@@ -142,7 +142,7 @@ class Register:
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
     def begin(self, connection: Connection, about: Mapping[str, Any]) -> None:
-        """Begin a load anew: with a line that has no checkpoint; committed.
+        """Start a load over: with a line that has no checkpoint; committed.
 
         :param about: whose load it is, and of what.
         """
@@ -180,7 +180,7 @@ class Register:
         connection.commit()
 
     def abandoned(self, connection: Connection) -> dict[str, str]:
-        """Find loads that nobody goes on with: load id -> staging table."""
+        """Find abandoned loads: load id -> staging table."""
         columns = self._table.c
         old = columns.updated_at < _now() - ABANDONED_AFTER
         unfinished = columns.state.in_([LoadState.STAGING.value, LoadState.DONE.value])
@@ -202,7 +202,7 @@ def _table_of(destination: str) -> str:
 
 
 def _parsed(checkpoint: str | None) -> Any:
-    """Read a checkpoint; what is none stays what it is, for who reads it to say so."""
+    """Read a checkpoint; what is not one stays as it is, for the reader to say so."""
     try:
         return json.loads(checkpoint) if checkpoint else None
     except ValueError:

@@ -69,7 +69,7 @@ _NEGATIVE_PARTS = str.maketrans({"P": "P-", "T": "T-"})
 
 
 def kind_of(type_: Any) -> Kind:
-    """Tell the kind of a column's type, as SQLAlchemy describes it."""
+    """Return the kind of a column's type, as SQLAlchemy describes it."""
     while isinstance(type_, DOMAIN):
         type_ = type_.data_type
     if isinstance(type_, types.DateTime):
@@ -80,7 +80,7 @@ def kind_of(type_: Any) -> Kind:
 
 
 def parse_time(value: str) -> datetime | str:
-    """Read a time; what is none stays what it is, for the database to refuse or to read."""
+    """Read a time; what is not one stays as it is, for the database to refuse or to read."""
     value = cut_time(value)
     return read_time(value) or value
 
@@ -98,15 +98,15 @@ def check_time(value: Any) -> None:
     digits = value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
     if digits.isdecimal() and len(digits) not in _DIGITS_OF_DATES:
         raise EncodeError(
-            f"{digits} is a number, and no time: where it counts from 1970, a function as rows= can make a time of it, "
+            f"{digits} is a number, not a time: where it counts from 1970, a function as rows= can make a time of it, "
             "as datetime.fromtimestamp(seconds, UTC)"
         )
 
 
 def naive_utc(value: Any) -> Any:
-    """Give a time with an offset as UTC without one: a column that keeps no offset would just drop it.
+    """Return a time with an offset as UTC without one: a column that keeps no offset would just drop it.
 
-    :raises OverflowError: when it is none of the years 1 to 9999 in UTC.
+    :raises OverflowError: when it is outside of the years 1 to 9999 in UTC.
     """
     if isinstance(value, str) and len(value.strip()) > _DATE_LENGTH:  # a date has no offset
         value = parse_time(value)
@@ -116,7 +116,7 @@ def naive_utc(value: Any) -> Any:
 
 
 def integer(value: Any) -> Any:
-    """Give a whole number as such: in JSON, 1.0 may be how a one is written."""
+    """Return a whole number as such: in JSON, 1.0 may be how a one is written."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, Decimal) and value.is_finite() and value.adjusted() >= _MOST_DIGITS:
@@ -129,7 +129,7 @@ def integer(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """Write a value as JSON; what has no JSON form as text.
 
-    :raises EncodeError: when it is no number, or an infinite one, or half a character, or has one in it.
+    :raises EncodeError: when NaN, an infinite number or half a character is in it.
     """
     try:
         return _encode(value).decode()
@@ -178,7 +178,7 @@ def converter(kind: Kind, dialect: str) -> Callable[[Any], Any]:
 
 
 def _scalar(value: Any) -> Any:
-    """Give numbers, times and bytes as they are: drivers know these, and what else there is as text."""
+    """Return numbers, times and bytes as they are: drivers know these, and what else there is as text."""
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return json_text(value)
     if isinstance(value, timedelta):
@@ -201,7 +201,7 @@ def _date(value: Any) -> Any:
 def binary(value: Any) -> Any:
     """Refuse what cannot be bytes. :raises EncodeError: then."""
     if isinstance(value, Mapping | list | tuple | set | frozenset):
-        raise EncodeError(f"{json_text(value):.200} is no bytes, and no base64 either where columns= says so")
+        raise EncodeError(f"{json_text(value):.200} is not bytes, nor base64 where columns= says so")
     return value
 
 
@@ -255,7 +255,7 @@ _FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
 
 
 def _for_sqlite(value: Any) -> Any:
-    """Give times as its own functions write them, and what it has no type for as text.
+    """Return times as its own functions write them, and what it has no type for as text.
 
     :raises EncodeError: for NaN, and for what is so large that it would become infinite.
     """

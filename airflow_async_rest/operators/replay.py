@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class _NotGiven(Enum):
-    """Null is an answer of its own."""
+    """The default where None already means something."""
 
     NOT_GIVEN = "not given"
 
@@ -175,7 +175,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
     ) -> None:
         """Check that nothing is missing but what was dead: the state of a DAG's last task is that of its run.
 
-        :raises FailuresError: when a task before this one did not read its rows to the end, or nobody knows.
+        :raises FailuresError: when a task before this one did not read its rows to the end, or that is unknown.
         """
         from airflow_async_rest.tasks import runtime  # noqa: PLC0415
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class RestToSqlOperator(TextKeepingOperator):
     """Fetches rows from a REST API and loads them into a table: each row once, whatever happens on the way.
 
-    It asks for each item by a request of its own: for each row of a query (``sql``), each of a list (``items``), or
+    It sends one request for each item: for each row of a query (``sql``), each of a list (``items``), or
     each step of the window (``window_step``); exactly one of these. What is fetched is staged beside the destination,
     in committed chunks, and moved there in one transaction at the end. It returns the report of the window, pushes a
     sample of the failed items as ``failed_items``, and writes all of them as dead letters. A retry, or a Clear of a
@@ -273,19 +273,19 @@ class RestToSqlOperator(TextKeepingOperator):
             self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
 
     def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
-        """Give OpenLineage the tables and the endpoint; its provider calls this."""
+        """Return the tables and the endpoint; OpenLineage's provider calls this."""
         from airflow_async_rest.tasks.lineage import rest_to_sql_lineage  # noqa: PLC0415
 
         return rest_to_sql_lineage(self)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any] | None":
-        """Give OpenLineage the same, with the counts of the report; its provider calls this, after a failure too."""
+        """Return the same, with the counts of the report; OpenLineage's provider calls this, after a failure too."""
         return self.get_openlineage_facets_on_start()
 
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
     def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
-        """Give the items, what tells them from others, and what knows how many there are."""
+        """Return the items, what tells them from others, and what knows how many there are."""
         from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
 

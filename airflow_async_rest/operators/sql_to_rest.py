@@ -27,7 +27,7 @@ class SqlToRestOperator(TextKeepingOperator):
 
     :param sql: one SELECT, or the path of a ``.sql`` file; binds are written ``:name`` for every database, and
         ``:window_start`` and ``:window_end`` are given. An ORDER BY without ties lets a retry resume. (templated)
-    :param parameters: values of further binds: a dict. After IN a list is one value for each of its own; a dict is
+    :param parameters: values of further binds: a dict. Each value of a list after IN is bound by itself; a dict is
         JSON. (templated)
     :param sql_conn_id: any Airflow SQL connection. Required. (templated)
     :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
@@ -39,7 +39,7 @@ class SqlToRestOperator(TextKeepingOperator):
     :param transform: row dict -> JSON-able payload, or text or bytes, which are sent as they are; None skips the row.
         Default: the row as it is. It runs on the thread that reads.
     :param key: the column, or columns, that identify a row: they make the idempotency key and let a retry see
-        that the source is still the same. Default: the row's position stands in, for want of better.
+        that the source is still the same. Default: the row's position is used instead.
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
@@ -51,8 +51,8 @@ class SqlToRestOperator(TextKeepingOperator):
         and made once more by each run. False, for temporary tables, ``FOR UPDATE`` or ``nextval``: the transaction is
         committed once all rows are delivered, skipped or dead letters; if the task stops before, it is undone, and a
         retry finds the same rows.
-    :param concurrency: requests in flight, or ``"adaptive"``: as many as the API bears, found while sending; it begins
-        with 4, and goes up to 256. Default: the connection's, else 16, which most APIs bear.
+    :param concurrency: requests in flight, or ``"adaptive"``: as many as the API can handle, found while sending; it
+        begins with 4, and goes up to 256. Default: the connection's, else 16, which most APIs can handle.
     :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``. Default: the connection's,
         else none, because only you know the API. (templated)
     :param batch: ``Batch(...)``: many items in one request, and how the answer tells about each. ``concurrency`` and
@@ -195,13 +195,13 @@ class SqlToRestOperator(TextKeepingOperator):
             self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
 
     def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
-        """Give OpenLineage the tables and the endpoint; its provider calls this."""
+        """Return the tables and the endpoint; OpenLineage's provider calls this."""
         from airflow_async_rest.tasks.lineage import sql_to_rest_lineage  # noqa: PLC0415
 
         return sql_to_rest_lineage(self)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any] | None":
-        """Give OpenLineage the same, with the counts of the report; its provider calls this, after a failure too."""
+        """Return the same, with the counts of the report; OpenLineage's provider calls this, after a failure too."""
         return self.get_openlineage_facets_on_start()
 
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete

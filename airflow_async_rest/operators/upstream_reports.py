@@ -27,7 +27,7 @@ class Reports:
     pushes: bool = True
 
     def wrong(self, *, found_none: bool = False) -> Iterator[str]:
-        """Say which rows nobody may have read, or sent again, and what can be done; nothing where all were.
+        """Say which rows may not have been read, or sent again, and what can be done; nothing where all were.
 
         :param found_none: whether the replay was told of no dead letters at all.
         """
@@ -74,7 +74,7 @@ def find_reports(ti: Any, task: Any) -> Reports:
 
 
 def instances_of(task_id: str, states: Mapping[str, str | None]) -> dict[int, str | None]:
-    """Return the state of each map index; -1 is that of a task without instances of its own.
+    """Return the state of each map index; -1 is that of a task that is not mapped.
 
     :param states: by what Airflow calls them: ``post``, ``post_3``.
     """
@@ -138,7 +138,7 @@ def _states(ti: Any, task_id: str) -> Mapping[str, str | None]:
 
 
 def _has_no_windows(ti: Any, task: Any, states: Mapping[int, str | None]) -> bool:
-    """Tell a mapped task whose list is empty from one that was skipped: what makes the list has succeeded."""
+    """Tell whether a mapped task has an empty list, and was not skipped: the task that makes the list has succeeded."""
     if states != {_UNMAPPED: "skipped"}:
         return False
     mapped = [task] if task.is_mapped else list(task.iter_mapped_task_groups())

@@ -23,13 +23,13 @@ class ChunkQueue:
         self._count = 0
 
     def __iter__(self) -> Generator[Chunk, None, None]:
-        """Give chunks until the end."""
+        """Yield chunks until the end."""
         while (chunk := self._chunks.get()) is not None:
             yield chunk
             self._room.release()
 
     def end(self) -> None:
-        """Let whoever takes the chunks end."""
+        """Tell the reader of the chunks that there are no more."""
         self._chunks.put(None)
 
     def abandon(self) -> None:
@@ -56,8 +56,8 @@ class ChunkQueue:
         """Hand rows over, when there is room."""
         self._room.acquire()
         if self._abandoned:
-            self._room.release()  # so that nobody waits who comes later
-            raise LoadError("nobody takes the rows any more")
+            self._room.release()  # so that later callers do not wait
+            raise LoadError("the rows are no longer taken")
         self._count += len(rows)
         self._chunks.put([dict(row.values) for row in rows])
         return []
@@ -74,7 +74,7 @@ class ChunkQueue:
         """Undo nothing."""
 
     def cancel(self) -> None:
-        """Wait for nobody any more."""
+        """Wait no longer."""
         self.abandon()
 
     def close(self) -> None:

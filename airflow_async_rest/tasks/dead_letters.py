@@ -80,7 +80,7 @@ def folder_uris(value: Any) -> list[str]:
 def _list_in(text: str) -> Any:
     """Return the list that a template has made a text of.
 
-    :raises ConfigurationError: when it is none, or too long or nested too deep to be read within bounds.
+    :raises ConfigurationError: when it is not one, or too long or nested too deep to be read within bounds.
     """
     from airflow_async_rest.connections.secrets import excerpt_of_argument  # noqa: PLC0415
 
@@ -94,14 +94,14 @@ def _list_in(text: str) -> Any:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         raise ConfigurationError(
-            f"dead_letters={excerpt_of_argument(text)} begins as a list does, and cannot be read as one."
+            f"dead_letters={excerpt_of_argument(text)} begins as a list does, but cannot be read as one."
         ) from None
 
 
 def chosen_reasons(reasons: Any) -> frozenset[str] | None:
     """Return the reasons that dead letters are chosen by; None: all.
 
-    :raises ConfigurationError: when they are no list of texts.
+    :raises ConfigurationError: when they are not a list of texts.
     """
     if reasons is None:
         return None

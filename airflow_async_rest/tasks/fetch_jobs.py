@@ -83,7 +83,9 @@ def table_job(
     """
     conn_id, plan = destination
     if not scope.life.is_known and scope.try_number > 1:
-        raise StoppedError("the task state store does not answer, and it knows of which run the rows in staging are")
+        raise StoppedError(
+            "the task state store does not answer, and only it knows which run the staged rows belong to"
+        )
     loader = TableLoader(open_engine(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
     # In its zone, which decides what date a column of dates has of them.
@@ -184,14 +186,14 @@ def fetch_job(
 
 
 def _tell_of_texts(builder: FetchRequestBuilder, log: Log) -> None:
-    """Say what is in braces and no placeholder, where it could be a misspelt one."""
+    """Log what is in braces and is not a placeholder, where it could be a misspelt one."""
     for argument, texts in builder.in_braces.items():
         if names := ", ".join(f"{{{text}}}" for text in texts if [text] == text.split()):
-            log.info("%s: %s is sent as text, as JSON and GraphQL have it, and is no column.", argument, names)
+            log.info("%s: %s is sent as text, as JSON and GraphQL have it, and is not a column.", argument, names)
 
 
 def _what_is_asked(asking: Asking) -> list[Any]:
-    """Give what decides which rows an item has; of functions, their names.
+    """Return what decides which rows an item has; of functions, their names.
 
     What only lets more items pass is left out: those that are delivered stay so.
     """
@@ -217,7 +219,7 @@ def _about(scope: TaskScope) -> dict[str, Any]:
 
 
 def forget(context: "Context", conn_id: str, destination_table: str) -> None:
-    """Remove what says that a load is done, once Airflow knows of the task's success: a Clear then begins anew."""
+    """Remove what says that a load is done, once Airflow knows of the task's success: a Clear then starts over."""
     schema = destination_table.rpartition(".")[0] or None
     forget_load(conn_id, schema, _about(TaskScope.of(context, UNMARKED)))
 
@@ -225,7 +227,7 @@ def forget(context: "Context", conn_id: str, destination_table: str) -> None:
 def given_items(items: Any) -> GivenItems:
     """Read the argument ``items``: a list, or what a template makes of one.
 
-    :raises ConfigurationError: when it is none.
+    :raises ConfigurationError: when it is not one.
     """
     if isinstance(items, str):
         for read in (json.loads, ast.literal_eval):
@@ -241,7 +243,7 @@ def given_items(items: Any) -> GivenItems:
 def window_steps(window: Window, step: Any) -> GivenItems:
     """Cut a window into items with ``start``, ``end`` and ``date``; steps of whole days are days of its zone.
 
-    :raises ConfigurationError: when the step is no positive length.
+    :raises ConfigurationError: when the step is not a positive length.
     """
     if not isinstance(step, timedelta) or step <= timedelta():
         raise ConfigurationError(f"window_step={step!r}: write a positive length, such as timedelta(days=1).")
@@ -257,16 +259,16 @@ def window_steps(window: Window, step: Any) -> GivenItems:
 
 
 class ReadFirst:
-    """Chunks that are all read before the first one is given: SQLite lets nobody write while somebody reads."""
+    """Chunks that are all read before the first one is given: SQLite allows no writes while rows are read."""
 
     def __init__(self, chunks: "SqlChunks") -> None:
         self._chunks = chunks
 
     @classmethod
     def where_needed(cls, chunks: "SqlChunks", destination_conn_id: str) -> Chunks:
-        """Give the chunks as they are, unless they are SQLite's.
+        """Return the chunks as they are, unless they are SQLite's.
 
-        :raises ConfigurationError: when they change the file that is loaded into: nobody else can write into it then.
+        :raises ConfigurationError: when they change the file that is loaded into: SQLite has one writer at a time.
         """
         if chunks.dialect != _SQLITE:
             return chunks
@@ -287,7 +289,7 @@ class ReadFirst:
         return columns
 
     def __iter__(self) -> Iterator[Sequence[Mapping[str, Any]]]:
-        """Give the chunks."""
+        """Return the chunks."""
         return iter(list(self._chunks))
 
     def cancel(self) -> None:

@@ -76,7 +76,7 @@ class FetchedChunks:
         self._failed: list[Record] | None = None
 
     def __iter__(self) -> Generator[Chunk, None, Report | None]:
-        """Yield chunks. Whoever leaves a loop over them ends the fetch. The value of ``yield from`` is the report."""
+        """Yield chunks. Leaving the loop over them ends the fetch. The value of ``yield from`` is the report."""
         self._check_not_left()
         yield from self._chunks
         return self.report

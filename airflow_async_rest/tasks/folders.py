@@ -158,14 +158,14 @@ def lives_below(uri: str) -> list[str]:
     base = storage_uri("dead_letters", uri).rstrip("/")
     try:
         return sorted(f"{base}/{path.name}" for path in open_path(base).iterdir() if MARK.fullmatch(path.name))
-    except Exception:  # noqa: BLE001  (whoever opens the folder says why it cannot be read)
+    except Exception:  # noqa: BLE001  (opening the folder says why it cannot be read)
         return []
 
 
 def file_mode() -> int:
     """Return who may read dead letters on a disk: ``[async_rest] file_mode``.
 
-    :raises ConfigurationError: when it is no mode of a file that its owner can read and write.
+    :raises ConfigurationError: when it is not the mode of a file that its owner can read and write.
     """
     text = conf.get("async_rest", "file_mode", fallback="").strip() or "0600"
     mode = int(text, 8) if re.fullmatch(r"0?o?[0-7]{3}", text) else 0

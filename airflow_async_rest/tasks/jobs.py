@@ -53,7 +53,7 @@ _DEFAULT_CONCURRENCY = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Requesting:
-    """How requests are made, whatever for: the arguments that all operators share; see ``SqlToRestOperator``."""
+    """How requests are made: the arguments that all operators share; see ``SqlToRestOperator``."""
 
     headers: Mapping[str, str] | None = None
     concurrency: int | str | None = None
@@ -104,7 +104,7 @@ def row_job(
         raise ConfigurationError(f"transform={sending.transform!r}: write a function.")
     _check_batch(sending, endpoint, method)
     if sending.body_format == "text" and sending.transform is None:
-        raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is none.")
+        raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is not one.")
     about = window.texts() if window else {"window_start": None, "window_end": None}
     span = tuple(window.texts().values()) if window else (scope.run_id,)
     settings = client_settings(hook, sending, source_parts)
@@ -144,9 +144,11 @@ def row_job(
         source = BatchSource(rows, form)
     if not scope.life.is_known and scope.try_number > 1:
         if replay is not None:
-            raise StoppedError("the task state store does not answer, and it knows where the dead letters are")
+            raise StoppedError("the task state store does not answer, and only it knows where the dead letters are")
         # Parts in the folder may have the numbers of those that a checkpoint counts, and be of another life of the run.
-        log.warning("The task state store does not say where an earlier try has left its dead letters: all is sent.")
+        log.warning(
+            "The task state store does not say where an earlier try has left its dead letters: everything is sent."
+        )
         source_parts = None
     uri = scope.folder_uri(sending.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
     folder, build = open_folder(uri, scope.try_number), builder.build
@@ -275,8 +277,8 @@ def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, met
         )
     if sending.body_format in ("form", "text"):
         raise ConfigurationError(
-            f"body_format={sending.body_format!r} is for one item a request: leave it out, Batch(format=...) says how "
-            "many stand in one."
+            f"body_format={sending.body_format!r} is for one item a request: leave it out; Batch(format=...) says how "
+            "many are written into one."
         )
     if endpoint is not None and endpoint.columns:
         raise ConfigurationError(
@@ -362,7 +364,7 @@ class PlainCall:
 def _stop_when_killed(task: Any, stop: StopSwitch) -> None:
     """Have a kill of a task stop what it runs, whatever it runs at once.
 
-    A @task has no on_kill of its own, and without one SIGKILL would find the dead letters unwritten.
+    A @task has no on_kill, and without one SIGKILL would find the dead letters unwritten.
     """
     if not hasattr(task, "async_rest_stops"):
         task.async_rest_stops, before = [], task.on_kill

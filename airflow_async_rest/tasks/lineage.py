@@ -32,9 +32,9 @@ TOLD_TO_ASSETS = (
 
 
 def describe_outlets(context: "Context", report: Mapping[str, Any]) -> None:
-    """Give the events of the task's outlets the window and the counts, beside what the author has put there.
+    """Add the window and the counts to the events of the task's outlets, beside what the author has put there.
 
-    An alias has no event of its own, only those of assets that the author adds to it.
+    An alias has no event, only those of assets that the author adds to it.
     """
     task: Any = context["ti"].task
     told = {name: report[name] for name in TOLD_TO_ASSETS if report.get(name) is not None}
@@ -49,7 +49,7 @@ def describe_outlets(context: "Context", report: Mapping[str, Any]) -> None:
 
 
 def sql_to_rest_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
-    """Give what OpenLineage is to know of a ``SqlToRestOperator``: the tables of its query, and the endpoint.
+    """Return what OpenLineage is to know of a ``SqlToRestOperator``: the tables of its query, and the endpoint.
 
     :return: None where OpenLineage's provider is not installed.
     """
@@ -63,7 +63,7 @@ def sql_to_rest_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
 
 
 def rest_to_sql_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
-    """Give what OpenLineage is to know of a ``RestToSqlOperator``: the endpoint, tables of ``sql``, the destination.
+    """Return what OpenLineage is to know of a ``RestToSqlOperator``: the endpoint, tables of ``sql``, the destination.
 
     :return: None where OpenLineage's provider is not installed.
     """
@@ -82,13 +82,13 @@ def rest_to_sql_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
 
 
 def _report_of(task: Any) -> Mapping[str, Any]:
-    """Give the report that the task has so far; empty before its end."""
+    """Return the report that the task has so far; empty before its end."""
     report: Mapping[str, Any] = getattr(task, "async_rest_report", {})
     return report
 
 
 def _lineage_of_sql(conn_id: str | None, sql: str | None) -> "OperatorLineage[Any, Any]":
-    """Give the tables of a statement; none where the hook, or the parser, cannot tell them."""
+    """Return the tables of a statement; none where the hook, or the parser, cannot tell them."""
     from airflow.providers.common.compat.openlineage.utils.sql import get_openlineage_facets_with_sql  # noqa: PLC0415
     from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415
 
@@ -108,7 +108,7 @@ def _lineage_of_sql(conn_id: str | None, sql: str | None) -> "OperatorLineage[An
 
 
 def _endpoint(task: Any) -> list[Any]:
-    """Give the API as a dataset: the server is the namespace, the path the name. What is secret stays out."""
+    """Return the API as a dataset: the server is the namespace, the path the name. What is secret stays out."""
     from openlineage.client.event_v2 import Dataset  # noqa: PLC0415
 
     from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415

@@ -70,7 +70,7 @@ def life_of(context: "Context") -> Life:
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:
     """Return the mark, which a first try makes; empty where that left none.
 
-    :param given_up: set when nobody waits any more: what this try leaves is where there is no mark.
+    :param given_up: set when the mark is no longer waited for: this try then goes without one.
     """
     mark, now = store.get(_KEY), datetime.now(UTC)
     if isinstance(mark, str) and MARK.fullmatch(mark):

@@ -66,7 +66,7 @@ def replay_request(context: "Context") -> LetterFilter | None:
         raise
     except Exception as error:
         if was_cleared:
-            raise StoppedError(f"the state store fails, which has requests to replay: {error}") from error
+            raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
         return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
     finally:
         thread.close()
@@ -86,12 +86,12 @@ def _take_up_request(store: StateStore, max_tries: int) -> LetterFilter | None:
             store.set("replaying", {**asked, "accepted": max_tries})
             store.delete("replay")
         except Exception as error:  # known to be asked for, whatever max_tries says: the retries may have been changed
-            raise StoppedError(f"the state store fails, which has requests to replay: {error}") from error
+            raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
     return chosen
 
 
 def forget_checkpoint(context: "Context") -> None:
-    """Remove the checkpoint of a task that has succeeded: a Clear then begins anew.
+    """Remove the checkpoint of a task that has succeeded: a Clear then starts over.
 
     :raises TimeoutError: when the state store takes too long.
     """
@@ -103,7 +103,7 @@ def forget_checkpoint(context: "Context") -> None:
 
 
 def this_try(context: "Context") -> Try:
-    """Tell this try from others.
+    """Return what tells this try from others.
 
     A Clear sets ``max_tries`` to the number of the last try plus the task's ``retries``. Where these were changed in
     between, that may be what it was before.
@@ -121,7 +121,7 @@ def run_job(
     started: float | None = None,
     failed_items_key: str = "failed_items",
 ) -> dict[str, Any]:
-    """Run a job on an event loop of its own, and give the report.
+    """Run a job on a new event loop, and return the report.
 
     :param context: Airflow's, for the state store and XCom; None outside a task.
     :param stop: pulled by ``on_kill``.
@@ -142,7 +142,7 @@ def run_job(
             total = execution_timeout.total_seconds()
             spent = time.monotonic() - (started or time.monotonic())
             left = total - min(_DEADLINE_MARGIN_SECONDS, total / 2) - spent
-            error = DeadlineError(f"execution_timeout is {total:g} s, and the last writes need some of them")
+            error = DeadlineError(f"execution_timeout is {total:g} s, and the last writes need part of it")
             asyncio.get_running_loop().call_later(max(0.0, left), stop.pull, error)
         return await JobRun(job, stop, store).run()
 

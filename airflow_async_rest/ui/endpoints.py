@@ -55,7 +55,7 @@ def dead_letters(
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=_LONGEST_PAGE)] = 50,
 ) -> dict[str, Any]:
-    """Give a page of a task instance's dead letters; see :func:`airflow_async_rest.ui.letters.page`."""
+    """Return a page of a task instance's dead letters; see :func:`airflow_async_rest.ui.letters.page`."""
     try:
         return letters.page(folder, only, offset, limit)
     except DeadLetterStoreError as error:
@@ -64,7 +64,7 @@ def dead_letters(
 
 @app.get("/dead-letters/download", dependencies=MAY_SEE_XCOM)
 def download(folder: Folder, only: Only, format: Literal["jsonl", "csv"] = "jsonl") -> StreamingResponse:  # noqa: A002
-    """Give a task instance's dead letters as a file: JSON Lines, as they are stored, or CSV."""
+    """Return a task instance's dead letters as a file: JSON Lines, as they are stored, or CSV."""
     content, kind = {
         "jsonl": (letters.as_json_lines, "application/jsonl"),
         "csv": (letters.as_csv, "text/csv; charset=utf-8"),
@@ -82,7 +82,7 @@ def download(folder: Folder, only: Only, format: Literal["jsonl", "csv"] = "json
 def windows(
     dag_id: str, session: SessionDep, limit: Annotated[int, Query(ge=1, le=_MOST_WINDOWS)] = _MOST_WINDOWS
 ) -> dict[str, Any]:
-    """Give the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
+    """Return the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
     try:
         from airflow_async_rest.ui.windows import list_windows  # noqa: PLC0415  (of Airflow's own tables)
     except (ImportError, AttributeError) as error:  # other modules, or other columns

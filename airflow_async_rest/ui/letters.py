@@ -74,13 +74,13 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
 
 def why_away(error: BaseException) -> str:
     """Say why dead letters cannot be read, and what to set where it is a matter of rights."""
-    words, cause = f"The API server cannot read the dead letters: {error}", error
+    message, cause = f"The API server cannot read the dead letters: {error}", error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     if not isinstance(cause, PermissionError):
-        return words
+        return message
     return (
-        f"{words} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = 0640 "
+        f"{message} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = 0640 "
         "in the workers' airflow.cfg, and let a group that both users are in read what is there already."
     )
 
@@ -96,12 +96,12 @@ def _check_links(uri: str) -> None:
 
 
 def _letters(folder: DeadLetterFolder, parse: Callable[[bytes], Any] = parse_exactly) -> Iterator[Record]:
-    """Give items that failed, then rows that the database refused."""
+    """Return items that failed, then rows that the database refused."""
     return chain(folder.iter_records(parse), folder.read_refused())
 
 
 def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) -> dict[str, Any]:
-    """Give some of the dead letters that are meant, and how many there are.
+    """Return some of the dead letters that are meant, and how many there are.
 
     :return: ``total``, ``matching``, ``replayable`` (those of them that a replay sends again), ``reasons``
         (reason -> how many of all), ``records`` (payloads cut at 20,000 characters), ``offset``, ``limit``.
@@ -129,13 +129,13 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
 
 
 def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
-    """Give the dead letters whole, as they are stored, one on each line."""
+    """Yield the dead letters whole, as they are stored, one on each line."""
     for record in filter(only.matches, _letters(folder)):
         yield encode_anything(record if only.payloads else _without_payload(record)) + b"\n"
 
 
 def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
-    """Give the dead letters as a table; payloads are JSON.
+    """Yield the dead letters as a table; payloads are JSON.
 
     Texts that a spreadsheet would take for a formula begin with an apostrophe: payloads and answers are foreign.
     """

@@ -26,7 +26,7 @@ _COUNTS = (
 
 
 def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
-    """Give the windows of a DAG's tasks that deliver or fetch, the newest runs' first.
+    """Return the windows of a DAG's tasks that deliver or fetch, the newest runs' first.
 
     :param limit: most task instances that are given.
     :return: ``tasks`` (ids), ``windows`` (one for each task instance), ``truncated`` (whether there are more).
@@ -83,7 +83,7 @@ def _reports(
 
 
 def _window(line: Any, report: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Give one task instance; its window is the report's, and until there is one its run's."""
+    """Return one task instance; its window is the report's, and until there is one its run's."""
     start, end = line.data_interval_start, line.data_interval_end
     if report is not None and report.get("window_start") and report.get("window_end"):
         start, end = report["window_start"], report["window_end"]

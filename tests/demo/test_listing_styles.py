@@ -27,7 +27,7 @@ OTHERS = {
 
 @pytest.fixture
 def fetch(connect, tmp_path):
-    """Fetch Tuesday; give the rows, by their order, and what the listing has counted."""
+    """Fetch Tuesday; return the rows, by their order, and what the listing has counted."""
 
     def run(style, pages):
         from airflow_async_rest.hooks.rest import AsyncRestHook

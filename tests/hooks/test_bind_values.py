@@ -73,7 +73,7 @@ WRONG = {
     "read once": ((i for i in [1]), "a generator can be read only once: write a list"),
     "no time": (np.datetime64("NaT"), "NaT"),
     "half a pair": ("\ud800", "half a surrogate pair"),
-    "a zero byte": ("a\0b", "no texts with a zero byte"),
+    "a zero byte": ("a\0b", "no text with a zero byte"),
     "no JSON": ({"a": float("nan")}, "nan has no JSON form"),
 }
 

@@ -151,7 +151,7 @@ def test_a_column_as_text(kind, values, text):
 def test_seconds_since_1970_are_no_date_of_a_far_year(kind, seconds):
     for neighbours in ([], [None], ["2026-07-01"]):
         values = [[value] if kind is Kind.TIME_ARRAY else value for value in [*neighbours, seconds]]
-        with pytest.raises(EncodeError, match=rf"^{seconds} is a number, and no time: .* a function as rows="):
+        with pytest.raises(EncodeError, match=rf"^{seconds} is a number, not a time: .* a function as rows="):
             copy_text([(kind, values)])
 
 

@@ -177,7 +177,7 @@ def end_connections(postgresql):
 
 @pytest.mark.parametrize("step", ["begin", "stage", "merge", "commit"])
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_a_database_that_goes_away_is_an_error_that_a_retry_may_mend(request, closed, driver, step):
+def test_a_database_that_goes_away_is_an_error_that_a_retry_may_solve(request, closed, driver, step):
     postgresql = request.getfixturevalue(driver)
     closed.append(postgresql)
     postgresql.create("id {int}, label {text}")
@@ -250,7 +250,7 @@ def test_what_is_set_is_set_for_one_transaction(request, connect, postgres, clos
     assert outside() == ("Asia/Tokyo", "on")
 
 
-def test_a_server_that_is_not_there_is_an_error_that_a_retry_may_mend(postgresql, connect, tmp_path):
+def test_a_server_that_is_not_there_is_an_error_that_a_retry_may_solve(postgresql, connect, tmp_path):
     connect("warehouse", conn_type="postgres", host=str(tmp_path), login="postgres", schema="postgres")
     with pytest.raises(LoadError, match="the database does not take the rows: .*(?i:no such file)"):
         postgresql.loader()
@@ -286,7 +286,7 @@ def test_a_merge_can_be_cancelled_from_another_thread(request, closed, driver):
     assert loader.destination.names == ("id", "label")
 
 
-def test_a_locked_file_is_an_error_that_a_retry_may_mend(sqlite_file, connect, tmp_path):
+def test_a_locked_file_is_an_error_that_a_retry_may_solve(sqlite_file, connect, tmp_path):
     import sqlite3
 
     sqlite_file.create("id {int}, label {text}")

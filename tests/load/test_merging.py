@@ -138,7 +138,7 @@ def test_old_rows_that_others_point_to_cannot_be_replaced_and_that_is_said(postg
         "INSERT INTO things VALUES (1, '2026-11-01')",
         "INSERT INTO parts VALUES (1, 1)",
     )
-    with pytest.raises(ConfigurationError, match="does not let the window's rows be deleted: .* foreign key"):
+    with pytest.raises(ConfigurationError, match="refuses to delete the window's rows: .* foreign key"):
         postgresql.load([], **REPLACE)
 
 

@@ -46,8 +46,11 @@ def test_a_table_is_named_as_its_author_names_it():
         ({"mode": "replace_window", "window_column": ["at"]}, r"window_column=\['at'\]: write a column's name"),
         ({"mode": "upsert"}, "load_mode='upsert' needs conflict_key="),
         ({"mode": "upsert", "conflict_key": []}, "load_mode='upsert' needs conflict_key="),
-        ({"window_column": "at"}, "window_column belongs to load_mode='replace_window', and it is 'append'"),
-        ({"conflict_key": "id"}, "conflict_key belongs to load_mode='upsert', and it is 'append': write that one, or"),
+        ({"window_column": "at"}, "window_column belongs to load_mode='replace_window', but load_mode is 'append'"),
+        (
+            {"conflict_key": "id"},
+            "conflict_key belongs to load_mode='upsert', but load_mode is 'append': write that one, or",
+        ),
         ({"mode": "upsert", "conflict_key": "id", "window_column": "at"}, "window_column belongs to"),
     ],
 )

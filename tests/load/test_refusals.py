@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
-from airflow_async_rest.load.refusals import find_refused, is_forbidden, is_refusal, translate, words_of
+from airflow_async_rest.load.refusals import find_refused, is_forbidden, is_refusal, message_of, translate
 
 ORACLE = OracleDialect_oracledb(dbapi=oracledb)
 POSTGRES = PGDialect_psycopg(dbapi=psycopg)
@@ -120,7 +120,7 @@ def test_an_error_of_another_kind_stays_what_it_is():
 
 def test_the_databases_words_stand_on_one_line():
     original = sqlite3.IntegrityError("no\n  DETAIL:\tsuch")
-    assert words_of(original) == words_of(wrapped(original, SQLITE)) == "no DETAIL: such"
+    assert message_of(original) == message_of(wrapped(original, SQLITE)) == "no DETAIL: such"
 
 
 class Table:

@@ -11,7 +11,7 @@ from airflow_async_rest.core.keeping.loading import Earlier, LoadState
 
 
 def begun(database, run="run", life=None, **plan):
-    """Give a loader that has begun, with one row staged and committed."""
+    """Return a loader that has begun, with one row staged and committed."""
     loader = database.loader(run=run, life=life, **plan)
     loader.open()
     loader.begin(resumed=False, staged=0)
@@ -196,7 +196,7 @@ def test_what_cannot_be_removed_is_a_warning_and_no_more(postgresql, caplog):
     [staging] = postgresql.staging_tables()
     postgresql.execute(f"CREATE VIEW watching AS SELECT * FROM {staging}")
     begin_another(postgresql)
-    assert "Could not remove the staging tables of dead loads" in caplog.text
+    assert "Could not remove the staging tables of abandoned loads" in caplog.text
     assert begun(postgresql, "third").merge(first=True).loaded == 1
 
 

@@ -260,7 +260,7 @@ def test_bytes_that_are_refused_at_the_staging_can_be_staged_again(postgresql):
 
 def test_a_table_that_refuses_nearly_everything_ends_the_load(postgresql):
     postgresql.create("id {int}")
-    with pytest.raises(ConfigurationError, match=r"the destination table refuses nearly all rows .* Mend the table"):
+    with pytest.raises(ConfigurationError, match=r"the destination table refuses nearly all rows .* Fix the table"):
         postgresql.load([{"id": "x"}] * 1001)
     assert postgresql.rows() == []
 

@@ -82,7 +82,7 @@ def test_an_item_whose_payload_has_no_such_form_fails_alone(places, supervisor):
     )
     assert (state, supervisor.report["delivered"], supervisor.report["reasons"]) == ("failed", 2, {"encode": 1})
     [item] = supervisor.data["xcom"]["failed_items"]
-    assert "column 'value' is no single value, and a form is flat" in item["response_excerpt"]
+    assert "column 'value' is not a single value, and a form is flat" in item["response_excerpt"]
 
 
 @pytest.mark.parametrize("function", [urlencode, to_xml, to_bytes, to_json])

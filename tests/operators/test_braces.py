@@ -59,7 +59,7 @@ def test_what_may_mean_either_or_nothing_is_an_error(hook, places, text, words):
 
 def test_text_that_could_be_a_misspelt_placeholder_is_told_in_the_log(hook, places, logged):
     fetch(hook, [{"id": 7}], query={"q": "{ users {idd} } ", "other": "{ users { id } }"})
-    assert "query: {idd} is sent as text, as JSON and GraphQL have it, and is no column." in logged()
+    assert "query: {idd} is sent as text, as JSON and GraphQL have it, and is not a column." in logged()
 
 
 def test_the_columns_of_a_query_without_rows_are_known_too(places, postgres, connect, supervisor):

@@ -86,7 +86,7 @@ def test_sigkill_at_random_moments_loses_nothing_and_sends_batches_again_with_th
     chance, of_key, again, checkpoints = random.Random(20261121), {}, 0, [None]
 
     def look(after: dict | None) -> int:
-        """Check one try's requests against the checkpoint it began with; give how many went out again."""
+        """Check one try's requests against the checkpoint it began with; return how many went out again."""
         repeated = 0
         for seen in by_item.seen:
             rows_sent = ids_of(seen)

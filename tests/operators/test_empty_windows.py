@@ -134,13 +134,13 @@ def test_it_is_where_the_connection_trusts_a_close(postgres, daily, connect, sup
         ({"allow_empty_window": 1}, "allow_empty_window=1: write True or False"),
         (
             {"allow_empty_window": True, "load_mode": "append", "window_column": None},
-            "allow_empty_window belongs to load_mode='replace_window', and it is 'append': write that one, or leave it out",
+            "allow_empty_window belongs to load_mode='replace_window', but load_mode is 'append': write that one, or leave this out",
         ),
         ({"empty_ok": "yes"}, "empty_ok='yes': write True or False"),
         ({"missing_ok": "yes"}, "missing_ok='yes': write True or False"),
         ({"max_pages": 0}, "max_pages=0: write a whole number from 1 up"),
         ({"window_timezone": "Mars"}, "window_timezone='Mars': write a name such as 'Europe/Helsinki'"),
-        ({"page_rows": "a..b"}, "page_rows: 'a..b' is no path"),
+        ({"page_rows": "a..b"}, "page_rows: 'a..b' is not a path"),
         ({"rows": "items[?"}, "rows: 'items[?' cannot be read as JMESPath"),
     ],
 )

@@ -21,7 +21,7 @@ ARGUMENTS = {
     "sql: bind": ({"sql": "SELECT 1 AS id WHERE 1 = :limit"}, r"bind :limit.*no value: add it to parameters="),
     "sql: slice": (
         {"sql": "SELECT a[lower(b) + :n] AS id"},
-        r"A colon that is no bind, as in an array's slice, is written",
+        r"A colon that is not a bind, as in an array's slice, is written",
     ),
     "sql: bind as in Python": (
         {"sql": "SELECT 1 AS id WHERE now() > %(window_start)s"},
@@ -66,7 +66,7 @@ ARGUMENTS = {
     "endpoint: format": ({"endpoint": "x/{id:05d}"}, r"endpoint='x/\{id:05d\}': a placeholder is just a column's name"),
     "endpoint: doubled braces": (
         {"endpoint": "{% raw %}x/{{id}}{% endraw %}"},
-        r"endpoint='x/\{\{id\}\}' has \{\{id\}\} left over, .* a column is written \{id\}\.",
+        r"endpoint='x/\{\{id\}\}' has \{\{id\}\} left over, .* write a column as \{id\},",
     ),
     "endpoint: url": ({"endpoint": "http://evil/x"}, r"endpoint='http://evil/x' is a whole URL: put scheme and host"),
     "method": ({"method": "SEND"}, r"method='SEND': write one of POST, PUT"),
@@ -76,7 +76,7 @@ ARGUMENTS = {
         r"key names the column 'uuid', which the rows do not have; they have: id",
     ),
     "key: type": ({"key": [1]}, r"key=\[1\]: write a column's name"),
-    "headers": ({"headers": {"X-A": "a\nb"}}, r"headers: the value of 'X-A' is no text, or has a line break"),
+    "headers": ({"headers": {"X-A": "a\nb"}}, r"headers: the value of 'X-A' is not a text, or has a line break"),
     "headers: none": ({"headers": {"X-A": None}}, r"headers: 'X-A' is None: write a text, or leave the header out"),
     "headers: length": ({"headers": {"content-length": "5"}}, r"headers: 'content-length' says how a message is sent"),
     "headers: packed": ({"headers": {"Content-Encoding": "gzip"}}, r"headers: 'Content-Encoding' calls the body compr"),

@@ -84,7 +84,7 @@ def test_sigkill_at_ten_random_moments_loses_nothing_and_sends_little_twice(plac
     paths: set[str] = set()
 
     def look(after: dict | None) -> int:
-        """Check one try's requests against the checkpoint it started from; give how many went out again."""
+        """Check one try's requests against the checkpoint it started from; return how many went out again."""
         again = 0
         for seen, row in zip(places.seen, ids(places.seen), strict=True):
             keys[row].add(seen.key)

@@ -123,5 +123,5 @@ def test_a_state_store_that_never_answers_holds_up_neither_the_rows_nor_xcom(pla
 def test_what_is_to_be_replayed_is_not_known_after_a_clear_so_nothing_is_sent(places, slow):
     state, error = run_try(sql_to_rest(retries=1), slow, 2, max_tries=2)
     assert state == "up_for_retry"
-    assert "the state store fails, which has requests to replay: no answer within 0.1 s" in str(error)
+    assert "the state store, which has requests to replay, fails: no answer within 0.1 s" in str(error)
     assert places.seen == []

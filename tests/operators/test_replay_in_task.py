@@ -280,7 +280,7 @@ def test_a_state_store_that_fails_does_not_make_a_replay_a_delivery(places, acce
         away.setattr(accepted, "send", fail)
         state, error = clear(sql_to_rest(request_retry=ONCE, max_failures=20, retries=retries), accepted)
     assert (state, places.seen) == ("up_for_retry", [])
-    assert "the state store fails" in str(error)
+    assert "the state store, which has requests to replay, fails" in str(error)
     task = sql_to_rest(request_retry=ONCE, max_failures=20, retries=retries)
     assert run_try(task, accepted, 3, max_tries=4)[0] == "success"
     assert sorted(ids(places.seen)) == REFUSED

@@ -399,7 +399,7 @@ def test_elements_of_arrays_are_what_the_api_means_and_seconds_are_no_far_year(p
     [(number, texts, documents, at)] = warehouse.execute("SELECT id, t, array_to_json(j)::text, at FROM lists")
     assert (number, texts, documents, at) == (1, ["1.50", "1e5", "1e5"], '["1",2.5,[2]]', None)
     [letter] = supervisor.data["xcom"]["failed_items"]
-    assert "1772430912 is a number, and no time" in str(letter)
+    assert "1772430912 is a number, not a time" in str(letter)
 
 
 def test_base64_into_a_text_is_said_before_anything_is_asked_for(places, warehouse, supervisor):

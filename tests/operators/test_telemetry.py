@@ -31,7 +31,7 @@ class StatsD:
         return self.socket.getsockname()[1]
 
     def metrics(self) -> list[SimpleNamespace]:
-        """Give this package's metrics of all packets that have come."""
+        """Return this package's metrics of all packets that have come."""
         found = []
         try:
             while True:
@@ -80,7 +80,7 @@ def statsd(monkeypatch):
 
 @pytest.fixture
 def backend():
-    """Give metrics to a client of the test's own."""
+    """Send metrics to a client of the test's own."""
     from airflow.sdk.observability import stats
 
     yield lambda client: stats.initialize(factory=lambda: client, export_legacy_names=True)

@@ -21,7 +21,7 @@ _QUIET = [
 
 
 def find_chromium() -> str:
-    """Give its path; skip the test where there is none."""
+    """Return its path; skip the test where there is none."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         skip_or_fail("needs a browser: install the Debian package chromium")
@@ -30,7 +30,7 @@ def find_chromium() -> str:
 
 @contextmanager
 def browsing() -> Iterator:
-    """Give a browser, with a fresh folder for what it keeps."""
+    """Return a browser, with a fresh folder for what it keeps."""
     path = find_chromium()
     from playwright.sync_api import sync_playwright
 

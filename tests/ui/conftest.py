@@ -28,7 +28,7 @@ def application(airflow_db, tmp_path_factory):
 
 @pytest.fixture
 def client_of(application):
-    """Give a client of a user: ``"ann"`` may clear tasks, ``"vic"`` may look, None has not logged in."""
+    """Return a client of a user: ``"ann"`` may clear tasks, ``"vic"`` may look, None has not logged in."""
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from fastapi.testclient import TestClient

@@ -91,12 +91,12 @@ class Checkpoint:
         return self.written_by is None or self.written_by.number <= success.written_by.number
 
     def without(self, indexes: frozenset[int]) -> "Checkpoint":
-        """Give it with these rows finished."""
+        """Return it with these rows finished."""
         batches = (tuple(index for index in batch if index not in indexes) for batch in self.batches)
         return replace(self, unfinished=self.unfinished - indexes, batches=tuple(batch for batch in batches if batch))
 
     def with_dead(self, reasons: Iterable[str]) -> "Checkpoint":
-        """Give it with more dead letters counted, of rows that were unfinished."""
+        """Return it with more dead letters counted, of rows that were unfinished."""
         counted = Counter(self.totals.get("reasons", {})) + Counter(reasons)
         return replace(self, totals={**self.totals, "reasons": dict(counted)})
 
@@ -118,7 +118,7 @@ class Checkpoint:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as the state store keeps it."""
+        """Return it as the state store keeps it."""
         alone = sorted(self.unfinished.difference(*self.batches))
         return {
             "version": _VERSION_WITH_BOOKMARKS if self.bookmarks else _VERSION,
@@ -252,7 +252,7 @@ class Resume:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Give a digest of what makes a job this job and no other."""
+    """Return a digest of what makes a job this job and no other."""
     return hashlib.blake2b(stable_bytes(list(parts)), digest_size=16).hexdigest()
 
 
@@ -267,5 +267,5 @@ class SourceDigest:
         self._hash.update(b"\0".join((*identities, b"")))
 
     def hexdigest(self) -> str:
-        """Give the digest of the rows so far."""
+        """Return the digest of the rows so far."""
         return self._hash.hexdigest()

@@ -272,7 +272,7 @@ class Recorder:
         return is_late or self.has_much_unwritten or self.unwritten >= _MOST_UNWRITTEN
 
     def replayed(self) -> dict[str, int]:
-        """Give what became of the dead letters that this try has sent again."""
+        """Return what became of the dead letters that this try has sent again."""
         sent = len(self._again)
         waiting = len(self._again & self._pending.keys())
         return {"sent": sent, "delivered": self.delivered_now, "failed": sent - waiting - self.delivered_now}
@@ -303,7 +303,7 @@ class Recorder:
         )
 
     def _batches(self) -> tuple[tuple[int, ...], ...]:
-        """Give the unfinished rows that are in one request."""
+        """Return the unfinished rows that are in one request."""
         requests: dict[int, list[int]] = {}
         for index, request in self._pending.items():
             if request:
@@ -346,7 +346,7 @@ class Recorder:
         self._remove_from_sample((index, number))
 
     def sample(self) -> list[Record]:
-        """Give the failed items for XCom, by position, within 48 KB."""
+        """Return the failed items for XCom, by position, within 48 KB."""
         return [self._sample[place] for place in sorted(self._sample)]
 
     def _remove_from_sample(self, place: tuple[int, int]) -> None:
@@ -361,7 +361,7 @@ class Recorder:
             self._sample_bytes += size
 
     def report(self) -> dict[str, Any]:
-        """Give the window's numbers so far."""
+        """Return the window's numbers so far."""
         return {
             **self.totals.report(self.unfinished),
             "failed_items_omitted": self.totals.failures.total() - len(self._sample),

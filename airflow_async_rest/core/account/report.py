@@ -34,7 +34,7 @@ class RowTotals:
     refused: int = 0
 
     def report(self) -> dict[str, int]:
-        """Give the counts as people read them."""
+        """Return the counts as people read them."""
         return {"rows_loaded": self.loaded, "rows_refused": self.refused, "rows_staged": self.staged}
 
 
@@ -97,7 +97,7 @@ class Totals:
         self.reasons += Counter()  # drops a reason that nobody has any more
 
     def to_json(self) -> dict[str, Any]:
-        """Give the counts as a checkpoint keeps them."""
+        """Return the counts as a checkpoint keeps them."""
         return {
             "read": self.read,
             "delivered": self.delivered,
@@ -114,7 +114,7 @@ class Totals:
         }
 
     def report(self, unfinished: int) -> dict[str, Any]:
-        """Give the counts as people read them."""
+        """Return the counts as people read them."""
         elapsed = self.elapsed_seconds
         return {
             "read": self.read,

@@ -75,7 +75,7 @@ class RowShape:
             pairs = {name: _origin_and_path(_without_base64(path)) for name, path in columns.items()}
         elif isinstance(columns, Sequence) and not isinstance(columns, str):
             if wrong := [name for name in columns if not isinstance(name, str) or "." in name]:
-                raise ConfigurationError(f"columns: {wrong[0]!r} is no column: write {{'column': {wrong[0]!r}}}.")
+                raise ConfigurationError(f"columns: {wrong[0]!r} is not a column: write {{'column': {wrong[0]!r}}}.")
             pairs = {name: (_ROW, key_path(name)) for name in columns}
         else:
             pairs = {}
@@ -114,7 +114,7 @@ class RowShape:
         """Make the rows that are loaded, and count the keys that are not.
 
         :param excerpt: shows a part of the answer.
-        :raises AnswerError: when a row has nothing that is loaded: it is no row, but says what went wrong, say.
+        :raises AnswerError: when a row has nothing that is loaded: it may be an error message, for example.
         """
         if not rows:
             return []
@@ -140,7 +140,7 @@ class RowShape:
         return shaped
 
     def _has_something(self, row: Mapping[str, Any]) -> bool:
-        """Tell a row from an object in which only expressions find something, since they make it themselves."""
+        """Tell whether a row has what is asked for, apart from what expressions make of nothing."""
         return not self._asked or any(path.is_in(row) for path in self._asked)
 
     def _fixed(self, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _without_base64(path: Any) -> Any:
 
 
 def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
-    """Tell what a path leads into: the item, the window or the row."""
+    """Return what a path leads into: the item, the window or the row."""
     origin, _, rest = text.partition(".") if isinstance(text, str) else ("", "", "")
     if origin == _WINDOW:
         if rest not in {"start", "end"}:

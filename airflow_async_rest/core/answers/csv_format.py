@@ -42,14 +42,14 @@ class Csv:
         if self.quote == (self.delimiter or ","):
             raise ConfigurationError(f"Csv(quote={self.quote!r}): that is the delimiter; write another character.")
         if self.charset is not None and not _is_charset(self.charset):
-            raise ConfigurationError(f"Csv(charset={self.charset!r}): nobody knows it; write one such as 'utf-8'.")
+            raise ConfigurationError(f"Csv(charset={self.charset!r}): it is unknown; write one such as 'utf-8'.")
 
     def parse(self, body: bytes, charset: str) -> list[dict[str, str | None]]:
         """Read a whole answer.
 
         :param charset: what its content type says.
         :raises ValueError: when it cannot be read.
-        :raises LookupError: when nobody knows the charset.
+        :raises LookupError: when the charset is unknown.
         :raises csv.Error: when its quotes do not end.
         """
         text = decode_text(body, self.charset or charset)
@@ -112,7 +112,7 @@ def _is_json(text: str) -> bool:
 
 
 def _check_names(names: list[str]) -> None:
-    """Check the names of columns. :raises ValueError: when they are none."""
+    """Check the names of columns. :raises ValueError: when they cannot be names."""
     if len(set(names)) < len(names):
         raise ValueError("two columns have one name")
     if "\0" in "".join(names):

@@ -116,7 +116,7 @@ _TYPES = {kind: _FORMATS[name] for name, kinds in _BY_TYPE.items() for kind in k
 def chosen_format(answer_format: AnswerFormat) -> Format | None:
     """Return the format that an author has chosen; None: the content type tells.
 
-    :raises ConfigurationError: when it is none.
+    :raises ConfigurationError: when there is no such format.
     """
     if answer_format is None:
         return None

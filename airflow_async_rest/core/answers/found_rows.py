@@ -73,7 +73,7 @@ class RowFinder:
 
         :param payload: what the response says.
         :param item: what was asked for.
-        :raises AnswerError: when there are none to be found, or they are no objects; says why.
+        :raises AnswerError: when none are found, or they are not objects; says why.
         """
         given = None if self._page_path is None else self._page_rows(self._page_path, response, payload)
         if self._function is not None:
@@ -86,7 +86,7 @@ class RowFinder:
             if not isinstance(row, Mapping):
                 _check_errors(response, payload, nothing_found=row is None)
                 raise AnswerError(
-                    f"a row of the answer is {response.excerpt(row)!r}, which is no object: a function as rows can "
+                    f"a row of the answer is {response.excerpt(row)!r}, which is not an object: a function as rows can "
                     "make one of it"
                 )
         # A function may have taken rows out of the payload.
@@ -137,32 +137,32 @@ def _as_list(response: Response, found: Any) -> list[Any]:
     if isinstance(found, Mapping):
         return [found]
     if isinstance(found, str | bytes) or not isinstance(found, Iterable):
-        raise AnswerError(f"the rows of the answer are {response.excerpt(found)!r}, which is no list of objects")
+        raise AnswerError(f"the rows of the answer are {response.excerpt(found)!r}, which is not a list of objects")
     return list(found)
 
 
 def _check_errors(response: Response, payload: Any, *, nothing_found: bool) -> None:
-    """Look for errors that stand in the place of data.
+    """Check that there are no errors in the place of data.
 
     :param nothing_found: whether there is nothing where the rows should be.
-    :raises AnswerError: with the API's words.
+    :raises AnswerError: with the API's message.
     """
     if not isinstance(payload, Mapping) or not (nothing_found or _is_null(payload.get("data", MISSING))):
         return
     for name in _ERRORS:
         if errors := payload.get(name):
-            raise AnswerError(f"the API answers with {name} and without data: {response.excerpt(_words(errors))!r}")
+            raise AnswerError(f"the API answers with {name} and without data: {response.excerpt(_message(errors))!r}")
 
 
 def _is_null(value: Any) -> bool:
-    """Tell null, and an object in which there is nothing else."""
+    """Tell whether a value is null, or an object of nulls only."""
     return value is None or (isinstance(value, Mapping) and bool(value) and all(map(_is_null, value.values())))
 
 
-def _words(errors: Any) -> str:
+def _message(errors: Any) -> str:
     """Write what an API says of its errors."""
     if isinstance(errors, list):
-        return "; ".join(map(_words, errors))
+        return "; ".join(map(_message, errors))
     if isinstance(errors, Mapping):
         errors = next((errors[name] for name in _WORDS if errors.get(name)), errors)
     return str(errors)

@@ -23,7 +23,7 @@ _NO_CONTENT = frozenset({204, 205, 304})
 _GZIP = frozenset({"application/gzip", "application/x-gzip", "application/gzipped", "application/x-gunzip"})
 _GZIP_BEGINS = b"\x1f\x8b"  # RFC 1952, section 2.3.1; no text does
 _NOTHING = MARKS | {b""}
-_WHICH_FORMAT = "; if it is no JSON, say what it is: answer_format='ndjson', say, or a function"
+_WHICH_FORMAT = "; if it is not JSON, say what it is: answer_format='ndjson', for example, or a function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Answer:
 
     :param payload: parsed; None for an answer without content.
     :param rows: as they are to be loaded: column -> value.
-    :param count: how many rows the API gave, whatever was made of them; None when nobody knows.
+    :param count: how many rows the API gave, whatever was made of them; None when that is unknown.
     :param given: what the API gave, to be compared with what the page before gave.
     """
 
@@ -109,7 +109,7 @@ class AnswerReader:
         return Answer(response, payload, shaped, found.count, found.given)
 
     def _is_empty(self, response: Response) -> bool:
-        """Tell an answer without content. :raises AnswerError: when it should have some."""
+        """Tell whether an answer has no content. :raises AnswerError: when it should have some."""
         if response.status in _NO_CONTENT:
             return True
         if response.body.strip() not in _NOTHING:
@@ -138,8 +138,8 @@ def unpack_file(response: Response, bound: int) -> Response:
         raise AnswerError(f"{error}; it is a .gz file") from error
     except zlib.error as error:
         raise AnswerError(
-            f"the answer, of {len(response.body)} bytes, is no .gz file that can be unpacked, as its beginning, or its "
-            "content type, says"
+            f"the answer, of {len(response.body)} bytes, is called a .gz file by its beginning, or its content type, "
+            "but cannot be unpacked"
         ) from error
 
 

@@ -67,7 +67,7 @@ class BatchForm:
         return self._reader is not None
 
     def prepare(self, items: Sequence[Item]) -> None:
-        """Give items their parts of the body; one that has none is settled."""
+        """Encode each item's part of the body; one that has none is settled."""
         part, keeps_payloads = self._format.part, self._keeps_payloads
         for item in items:
             if item.settled is not None:
@@ -88,7 +88,7 @@ class BatchForm:
         return self._request(items, self._format.join(items), self._format.content_type)
 
     def build_alone(self, item: Item) -> Request:
-        """Give the request of one item as a dead letter keeps it: with the item's payload, in JSON, as the body."""
+        """Return the request of one item as a dead letter keeps it: with the item's payload, in JSON, as the body."""
         request = self.build([item])
         if isinstance(item.payload, bytes | bytearray | memoryview):
             return replace(request, body=bytes(item.payload), verbatim=True)

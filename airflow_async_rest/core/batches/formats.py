@@ -35,7 +35,7 @@ class BatchFormat(Protocol):
     frame_bytes: int  # of a body, besides its parts and a byte for each
 
     def part(self, item: Item) -> bytes:
-        """Give an item's part of the body. :raises EncodeError: when it has none."""
+        """Return an item's part of the body. :raises EncodeError: when it has none."""
 
     def join(self, items: Sequence[Item]) -> bytes:
         """Make the body. :raises EncodeError: when it cannot be made."""
@@ -44,7 +44,7 @@ class BatchFormat(Protocol):
 def batch_format(
     name: str | Mapping[str, str] | Callable[[list[Any]], Any], encode: Encode, *, has_key: bool
 ) -> BatchFormat:
-    """Give the format that :class:`~airflow_async_rest.core.batches.batch.Batch` names.
+    """Return the format that :class:`~airflow_async_rest.core.batches.batch.Batch` names.
 
     :param encode: payload -> JSON.
     :param has_key: whether an item's key is one of its own.
@@ -113,7 +113,7 @@ class _Actions(_Lines):
 
 
 def _document_id(key: Any) -> str:
-    """Give a key as text, the same for the key that a dead letter remembers."""
+    """Return a key as text, the same for the key that a dead letter remembers."""
     if isinstance(key, list):
         raise EncodeError("format='bulk' makes _id of a key of one column; for several, return '_id' from transform.")
     text = encode_anything(key)

@@ -98,7 +98,7 @@ class Cutter:
         )
 
     def flush(self) -> list[Item]:
-        """Give what there is, and begin anew."""
+        """Return what there is, and start again."""
         items, self._items, self._bytes, self.to_send = self._items, [], self._frame_bytes, 0
         self._dead_bytes = 0
         return items
@@ -127,7 +127,7 @@ class Reunited:
         return [] if self._missing[number] else [self._flush(number)]
 
     def rest(self) -> list[list[Item]]:
-        """Give what is left: batches of which some items did not come by."""
+        """Return what is left: batches of which some items did not come by."""
         return [self._flush(number) for number, items in enumerate(self._items) if items]
 
     def _flush(self, number: int) -> list[Item]:

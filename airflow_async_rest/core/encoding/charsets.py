@@ -40,7 +40,7 @@ def decode_text(body: bytes, charset: str) -> str:
 def json_as_utf8(body: bytes, charset: str = "utf-8") -> bytes:
     """Return JSON in UTF-8, without a mark.
 
-    A charset that nobody knows says nothing: JSON's own standard has none (RFC 8259, section 11), so it is UTF-8, and
+    An unknown charset says nothing: JSON's own standard has none (RFC 8259, section 11), so it is UTF-8, and
     else UTF-16 or UTF-32, which show by where their zeros are; without any it is neither, whatever its charset says.
 
     :raises ValueError: when it is not what its charset says.

@@ -1,4 +1,4 @@
-"""Durations as ISO 8601 has them: of seconds, which are exact, and of months, which have no length of their own."""
+"""Durations as ISO 8601 has them: of seconds, which are exact, and of months, which have no fixed length."""
 
 import re
 from datetime import timedelta

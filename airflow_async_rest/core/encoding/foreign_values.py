@@ -29,7 +29,7 @@ _IN_QUOTES = re.compile(r'[\s\[\](),"\\]')
 
 
 class ValueText(str):
-    """The text of a value that is none itself, such as an interval: it can be sent, and stands in no path."""
+    """The text of a value that is not a text, such as an interval: it can be sent, but not be part of a path."""
 
     __slots__ = ()
 
@@ -75,7 +75,7 @@ def _numpy_time(value: Any, kind: str, zone: tzinfo | None) -> Any:
         raise EncodeError("NaT has no JSON form; return a time, a string or None from transform.")
     unit = _UNIT.fullmatch(value.dtype.str)
     if unit is None:
-        raise EncodeError(f"{value!r} is of no unit; return a timedelta or a string from transform.")
+        raise EncodeError(f"{value!r} has no unit; return a timedelta or a string from transform.")
     return _numpy_duration(value, *unit.groups()) if kind == "m" else _numpy_datetime(value, unit[2], zone)
 
 

@@ -81,7 +81,7 @@ def _encode_or_name(payload: Any, encode: Callable[[Any], bytes]) -> bytes:
 
 
 def _trimmed(data: bytes) -> bytes:
-    """Give a copy, in memory of its own size.
+    """Return a copy that takes no more memory than its size.
 
     orjson cuts its result out of a buffer of 1 KB and more, and what is left of it is of little use while the result
     is kept: with many kept, making one costs 2 us more (twenty times as much for a key) than with this copy.
@@ -255,7 +255,7 @@ def _description(value: Any) -> str:
 
 
 def stable_bytes(value: Any) -> bytes:
-    """Give bytes that are the same for the same value in every process: for digests, not for sending."""
+    """Return bytes that are the same for the same value in every process: for digests, not for sending."""
     try:
         return _dumps(value)
     except orjson.JSONEncodeError:

@@ -84,11 +84,11 @@ def parse_path(argument: str, text: Any) -> JsonPath:
 def split_path(argument: str, path: Any) -> Names:
     """Split a path such as ``data.items`` into its names.
 
-    :raises ConfigurationError: when it is none; names the argument.
+    :raises ConfigurationError: when it is not one; names the argument.
     """
     names = tuple(path.split(".")) if isinstance(path, str) else ()
     if not names or not all(names):
-        raise ConfigurationError(f"{argument}: {path!r} is no path; write names with dots between, as 'data.items'.")
+        raise ConfigurationError(f"{argument}: {path!r} is not a path; write names with dots between, as 'data.items'.")
     return names
 
 

@@ -40,7 +40,7 @@ _DASHES = re.compile(r"(?<=\d)-([A-Za-z]{3})-(?=\d)")  # 01-Nov-26, as HTTP wrot
 
 
 def parse_time(text: str) -> datetime | None:
-    """Read a time. :return: None when it is none, or one in a zone that nobody knows."""
+    """Read a time. :return: None when it is not one, or is in an unknown zone."""
     text = _COMMENT.sub("", text.strip())
     if (time := _parse_plain(text)) is not None:
         return time

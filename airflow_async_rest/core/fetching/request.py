@@ -111,7 +111,7 @@ class FetchRequestBuilder:
         return Request(self._method, path, query, body, key, content_type, verbatim)
 
     def _follow(self, link: str, path: str) -> tuple[str, str]:
-        """Give path and query of a link: on the connection's own host, whatever scheme and port it names."""
+        """Return path and query of a link: on the connection's own host, whatever scheme and port it names."""
         try:
             link.encode()  # what UTF-8 cannot carry would be left out of it
             target = self._address.url(path).join(URL(link.strip()))

@@ -33,7 +33,7 @@ class StateStore(Protocol):
     """What survives a retry: Airflow's ``context["task_state_store"]``, or a dict in tests. Calls block."""
 
     def get(self, key: str) -> Any:
-        """Give a JSON value, or None."""
+        """Return a JSON value, or None."""
 
     def set(self, key: str, value: Any) -> None:
         """Keep a JSON value."""

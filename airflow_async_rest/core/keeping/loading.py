@@ -141,12 +141,12 @@ class Loader(Protocol):
 
 
 def place_of(index: int, number: int) -> int:
-    """Give the place of a row: that of an item's first is number 0."""
+    """Return the place of a row: that of an item's first is number 0."""
     return index * MOST_ROWS_OF_AN_ITEM + number
 
 
 def item_of(place: int) -> tuple[int, int]:
-    """Give the index of a row's item, and its number among the item's rows."""
+    """Return the index of a row's item, and its number among the item's rows."""
     return divmod(place, MOST_ROWS_OF_AN_ITEM)
 
 

@@ -18,7 +18,7 @@ _KNOWN = frozenset({"reasons", "search", "count", "accepted"})
 class LetterFilter:
     """A choice among dead letters.
 
-    :param reasons: those that failed for one of these; None: whatever for.
+    :param reasons: those that failed for one of these; None: for any reason.
     :param search: those with this text in the request, the row or the answer; upper and lower case are one.
     :param payloads: whether to search what was sent, and rows; not where it is not shown.
     """
@@ -47,7 +47,7 @@ class LetterFilter:
     def from_json(cls, value: Any, *, payloads: bool = True) -> "LetterFilter":
         """Read the filter of a request to send dead letters again: ``{"reasons": [...], "search": "..."}``.
 
-        :raises ConfigurationError: when it is none; a filter that is not understood must not mean all.
+        :raises ConfigurationError: when it is not one; a filter that is not understood must not mean all.
         """
         if isinstance(value, Mapping) and value.keys() <= _KNOWN:
             reasons, search = value.get("reasons"), value.get("search") or ""

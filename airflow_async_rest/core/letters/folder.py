@@ -3,8 +3,8 @@
 A folder holds ``{try}-{seq}.jsonl`` in the order of its numbers, and ``parts.json``, which lists them, so that one that
 is missing is noticed. Parts are never changed, because object stores cannot append. A later record for the same index
 wins; ``{"index": 7, "resolved": true}`` says that it was delivered after all; ``{"reset": true}`` says that the source
-was read anew and everything before is void. A record with a ``body`` has the text of one as its payload. A record with
-a ``row_number`` is no item, but one of its rows, which the database refused.
+was read from its start and everything before is void. A record with a ``body`` has the text of one as its payload. A
+record with a ``row_number`` is no item, but one of its rows, which the database refused.
 """
 
 import json
@@ -38,11 +38,11 @@ SHOWN_PAYLOAD_CHARACTERS = 2_000
 Record = dict[str, Any]
 RESET: dict[str, Any] = {"reset": True}
 ROW_REFUSED = "row_refused"
-# The API took the request, and its answer could not be read: who sends it again does so knowingly.
+# The API took the request, and its answer could not be read: it is sent again only when it is named.
 UNREADABLE = AnswerUnreadableError.reason
 _MOST_NAMED = 5  # parts in an error, beside the first
-_ARE_GONE = "cannot be read: missing, and what was in there is in no other place"
-_BEGIN_AGAIN = "clear the task that failed, which begins again with its first row"
+_ARE_GONE = "cannot be read: missing, and what was in there is nowhere else"
+_BEGIN_AGAIN = "clear the task that failed, which starts over from its first row"
 _RESTORE = f"No task removes any: restore it from a backup, or {_BEGIN_AGAIN}"
 
 
@@ -86,12 +86,12 @@ class DeadLetterFolder:
     def live_parts(self) -> list[PartId]:
         """List the parts from the last start-over on; what is before it is void, and need not be readable.
 
-        :raises DeadLetterStoreError: when one of them is missing, or is not what was written; or when nobody knows.
+        :raises DeadLetterStoreError: when one of them is missing or not what was written, or their list cannot be read.
         """
         _, parts, unknown = self._look()
         if unknown is not None:
-            raise DeadLetterStoreError(f"which dead letters there are in {self._path} cannot be read: {unknown}")
-        failures = self._learn(parts)
+            raise DeadLetterStoreError(f"the list of the dead letters in {self._path} cannot be read: {unknown}")
+        failures = self._read_new(parts)
         live = []
         for part in reversed(parts):
             live.append(part)
@@ -124,7 +124,7 @@ class DeadLetterFolder:
         lines.writelines(map(_line, records))
         there, parts, _ = self._look()
         begins = RESET in records
-        if begins:  # it comes after all there is, of whatever try, and so does what follows
+        if begins:  # it comes after all parts of all tries, and so does what follows
             self._try_number = max(self._try_number or 1, max(there.union(parts), default=(1, 0))[0])
         part = self._next_part(there.union(parts))
         if begins:
@@ -210,11 +210,11 @@ class DeadLetterFolder:
             parts = self.live_parts()
         else:
             parts = list(parts)
-            self._check_read(parts, self._learn(parts))
+            self._check_read(parts, self._read_new(parts))
         for part in parts:
             yield from self._lines[part]
 
-    def _learn(self, parts: Iterable[PartId]) -> dict[PartId, Exception]:
+    def _read_new(self, parts: Iterable[PartId]) -> dict[PartId, Exception]:
         """Read the parts that were not read yet. :return: why some cannot be."""
         failures: dict[PartId, Exception] = {}
         unread = [part for part in parts if part not in self._lines]
@@ -256,7 +256,7 @@ def _line(record: DeadLetter | Record) -> bytes:
 
 
 def to_record(letter: DeadLetter) -> Record:
-    """Give a dead letter as it is stored; see :func:`~airflow_async_rest.core.requests.bodies.stored_body`."""
+    """Return a dead letter as it is stored; see :func:`~airflow_async_rest.core.requests.bodies.stored_body`."""
     request = letter.request
     record: Record = {
         "index": letter.index,
@@ -284,12 +284,12 @@ def to_record(letter: DeadLetter) -> Record:
     return record
 
 
-def refused_record(index: int, number: int, row: Mapping[str, Any], words: str) -> Record:
-    """Give a row that the database refused as it is stored.
+def refused_record(index: int, number: int, row: Mapping[str, Any], message: str) -> Record:
+    """Return a row that the database refused as it is stored.
 
     :param index: of its item.
     :param number: its own among the item's rows.
-    :param words: the database's.
+    :param message: the database's.
     """
     return {
         "index": index,
@@ -297,7 +297,7 @@ def refused_record(index: int, number: int, row: Mapping[str, Any], words: str) 
         "key": index,
         "reason": ROW_REFUSED,
         "row": orjson.Fragment(encode_anything(row)),
-        "response_excerpt": orjson.Fragment(encode_anything(words)),
+        "response_excerpt": orjson.Fragment(encode_anything(message)),
         "failed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
 
@@ -312,7 +312,7 @@ def _shown_integer(text: str) -> int | str:
 
 
 def shown_record(record: Record, *, payloads: bool, longest: int = SHOWN_PAYLOAD_CHARACTERS) -> Record:
-    """Give a record as people see it: plain JSON, a large payload or row cut and marked as cut.
+    """Return a record as people see it: plain JSON, a large payload or row cut and marked as cut.
 
     :param payloads: whether to show the payload and the row at all.
     :param longest: characters of it that are shown; the default is XCom's.

@@ -51,7 +51,7 @@ class Resolved(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """The source was read anew."""
+    """The source was read again from its start."""
 
 
 Line = Latest | Refused | Resolved | Reset
@@ -90,7 +90,7 @@ def _line_of(place: tuple[PartId, int], line: bytes) -> Line:
 def whole_batches(latest: Mapping[int, Latest]) -> tuple[tuple[int, ...], ...]:
     """Find bulk requests of which all is still dead: the indexes of each.
 
-    Who sends them again sends them as they were: the API may have stored one, and its answer was lost.
+    They are sent again as they were: the API may have stored one, and its answer was lost.
     """
     requests: dict[tuple[str, int], list[int]] = {}
     for index, letter in latest.items():
@@ -102,7 +102,7 @@ def whole_batches(latest: Mapping[int, Latest]) -> tuple[tuple[int, ...], ...]:
 def parse_exactly(text: bytes) -> Any:
     """Parse JSON without losing a digit: fractions become Decimals that remember how they were written.
 
-    :raises ValueError: when it is no JSON, or has a number that no Decimal holds.
+    :raises ValueError: when it is not JSON, or has a number that no Decimal holds.
     """
     try:
         return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
@@ -123,7 +123,7 @@ def parse_to_python(text: bytes) -> Any:
 
     A fraction is a float, or a Decimal where no float holds it.
 
-    :raises ValueError: when it is no JSON, or has a number that no Decimal holds.
+    :raises ValueError: when it is not JSON, or has a number that no Decimal holds.
     """
     try:
         return json.loads(text, parse_float=_float_or_decimal, parse_int=_int_or_decimal)

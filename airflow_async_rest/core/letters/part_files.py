@@ -1,7 +1,7 @@
 """The files of a dead-letter folder: numbered parts that are never changed, and ``parts.json``, which lists them.
 
 A part that somebody removed cannot be told from one that never was, unless something says how many there are. Object
-stores can neither append nor rename, so that is a small file of its own, written anew after each part: a cleaner that
+stores can neither append nor rename, so that is a small separate file, written again after each part: a cleaner that
 goes by age takes it last. It is written after the part, so it may lack one, and never has one too many.
 """
 
@@ -27,7 +27,7 @@ _PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
 _LIST_NAME = "parts.json"
 # 4,000 parts at 30 ms each are read in 4 s.
 _READ_AT_ONCE = 32
-# Of parts that are kept in memory, so that whoever wants their payloads does not read them again.
+# Of parts that are kept in memory, so that their payloads are not read from the storage again.
 _MOST_KEPT_BYTES = 32_000_000
 
 
@@ -48,7 +48,7 @@ class PartFiles:
     """Lists, reads and writes parts. Its methods block, and raise whatever the storage raises.
 
     :param path: the folder; made when the first part is written.
-    :param mode: of files on a local disk, whatever the umask is; folders can be entered by whoever may read.
+    :param mode: of files on a local disk, whatever the umask is; who may read the files may enter the folders.
     """
 
     def __init__(self, path: FolderPath, mode: int = FILE_MODE) -> None:
@@ -64,7 +64,7 @@ class PartFiles:
     def look(self) -> tuple[set[PartId], list[PartId] | ValueError | None]:
         """Return the parts that are there, and those that ``parts.json`` lists.
 
-        :return: None for the list where there is none: the first version wrote none; an error where it is no list.
+        :return: None for the list where there is none: the first version wrote none; an error where it is not a list.
         """
         try:
             names = [file.name for file in self._path.iterdir()]
@@ -160,7 +160,7 @@ def _make_folders(path: Path, mode: int) -> None:
 
 
 def _widen(path: Path, mode: int) -> None:
-    """Give what was made the whole mode, where the umask has left less of it, and where a volume lets that be said."""
+    """Set the whole mode where the umask has left less of it; a volume that allows no modes is left as it is."""
     with suppress(PermissionError):
         path.chmod(mode)
 

@@ -161,13 +161,13 @@ class Places:
             raise
 
     def release(self) -> None:
-        """Give a place back."""
+        """Release a place."""
         self._taken -= 1
         if self._waiting:
             self.hand_out()
 
     def hand_out(self) -> None:
-        """Give what is free to those who wait."""
+        """Hand free places to those who wait."""
         while self._waiting and self._taken < self._capacity():
             place = self._waiting.popleft()
             if not place.done():

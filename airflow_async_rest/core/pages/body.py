@@ -11,7 +11,7 @@ def with_parameters(payload: Any, parameters: Mapping[str, Any]) -> Any:
 
     A name with dots, such as ``variables.after``, leads into its objects and lists, but for one that is a key itself.
 
-    :param payload: None for a request that has no body of its own.
+    :param payload: None for a request without a body.
     :raises EncodeError: when there is no object, or list, where a name leads.
     """
     for name, value in parameters.items():
@@ -30,5 +30,5 @@ def _put(payload: Any, name: str, value: Any, whole: str) -> Any:
         place = int(first)
         return [*payload[:place], _put(payload[place], rest, value, whole) if rest else value, *payload[place + 1 :]]
     if name == whole:
-        raise EncodeError("the page's parameters go into the body, which is no object: use into='query'.")
+        raise EncodeError("the page's parameters go into the body, which is not an object: use into='query'.")
     raise EncodeError(f"the page's parameter {whole!r} leads into the body, which has no object before {name!r}.")

@@ -76,8 +76,8 @@ class NumberedPages(Style):
             pages, number = find_number("NumberedPages(pages)", self.pages, answer), following - self.first
             if answer.count and number > pages:
                 raise AnswerError(
-                    f"page {number} has rows, and {self.pages!r} says that there are {pages} pages: name the number of "
-                    "all pages, or leave pages= out"
+                    f"page {number} has rows, but {self.pages!r} says that there are {pages} pages: write the path of "
+                    "the number of all pages, or leave pages= out"
                 )
             return self._page(following) if number < pages else None
         enough = 1 if self.until == _EMPTY else self.size or 1
@@ -149,7 +149,7 @@ class OffsetPages(Style):
         offset = page.parameters[self.param] + count
         more = self._has_more(answer)
         if more and count == 0:
-            raise AnswerError(f"a page is empty after {offset} rows, and {self.more!r} says that there are more")
+            raise AnswerError(f"a page is empty after {offset} rows, but {self.more!r} says that there are more")
         if more is None and self.total is not None and not (page == self.begin() and is_nothing(answer)):
             more = self._is_before_total(offset, count, answer)
         if more is None:
@@ -163,11 +163,11 @@ class OffsetPages(Style):
         total = find_number("OffsetPages(total)", str(self.total), answer)
         if count and offset > total:
             raise AnswerError(
-                f"{offset} rows have come, and {self.total!r} says that there are {total}: name the number of all "
-                "rows, or leave total= out"
+                f"{offset} rows have come, but {self.total!r} says that there are {total}: write the path of the "
+                "number of all rows, or leave total= out"
             )
         if offset < total and count == 0:
-            raise AnswerError(f"a page is empty after {offset} of {total} rows, which {self.total!r} speaks of")
+            raise AnswerError(f"a page is empty after {offset} of the {total} rows that {self.total!r} counts")
         return offset < total
 
     def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
@@ -188,7 +188,7 @@ def _check_concurrent(style: str, concurrent: Any, **how_many: str | None) -> No
         raise ConfigurationError(f"{style}(concurrent={concurrent!r}): write True or False.")
     if concurrent and path is None:
         raise ConfigurationError(
-            f"{style}(concurrent=True): pages are asked for side by side where the API tells how many there are: say "
+            f"{style}(concurrent=True): pages are requested side by side where the API says how many there are: say "
             f"where, with {argument}='meta.{argument}' or {argument}='header.X-...'."
         )
 

@@ -48,15 +48,15 @@ class CursorPages(Style):
         more = self._has_more(answer)
         cursor = None if more is False else self._find_cursor(answer)
         if more and (cursor is MISSING or cursor in (None, "")):
-            raise AnswerError(f"{self.more!r} says that there is a next page, and no cursor is at {self.cursor!r}")
+            raise AnswerError(f"{self.more!r} says that there is a next page, but no cursor is at {self.cursor!r}")
         if cursor is MISSING or not (cursor or more):
             return None
         if self.into == QUERY and isinstance(cursor, Mapping | list):
             raise AnswerError(
-                f"the cursor, at {self.cursor!r}, is {str(cursor)!r}, which has no form in a query: write the path of "
-                f"a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
+                f"the cursor, at {self.cursor!r}, is {str(cursor)!r}, which cannot be written in a query: write the "
+                f"path of a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
             )
-        return self._getting_on(page, Page({self.param: cursor}, self.into), answer)
+        return self._next_page(page, Page({self.param: cursor}, self.into), answer)
 
     def _find_cursor(self, answer: PageAnswer) -> Any:
         cursor = find("CursorPages(cursor)", self.cursor, answer)

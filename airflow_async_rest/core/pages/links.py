@@ -57,11 +57,11 @@ class LinkPages(Style):
             link = find("LinkPages(path)", self.path, answer)
         if link is MISSING or not link:
             if more:
-                raise AnswerError(f"{self.more!r} says that there is a next page, and there is no link to it")
+                raise AnswerError(f"{self.more!r} says that there is a next page, but there is no link to it")
             return None
         if not isinstance(link, str):
-            raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is no URL")
-        return self._getting_on(page, Page(link=link), answer)
+            raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is not a URL")
+        return self._next_page(page, Page(link=link), answer)
 
 
 def check_link_options(style: str, keep: Any, below: Any) -> None:

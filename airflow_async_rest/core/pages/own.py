@@ -20,7 +20,7 @@ _STYLES = frozenset({OnePage, LinkPages, CursorPages, NumberedPages, OffsetPages
 def page_style(paginate: Any) -> Pages:
     """Return the page style of an argument ``paginate``.
 
-    :raises ConfigurationError: when it is none.
+    :raises ConfigurationError: when it is not one.
     """
     if paginate is None:
         return OnePage()
@@ -78,12 +78,12 @@ class OwnStyle:
         check_link_options(self._name, self.keep, self.below)
 
     def begin(self) -> Page:
-        """Return the page to begin with. :raises ConfigurationError: when there is none."""
+        """Return the first page. :raises ConfigurationError: when there is none."""
         try:
             page = self._style.begin()
         except Exception as error:  # the author's code may raise anything
             raise ConfigurationError(f"paginate: {self._name}.begin() raised {_described(error)}") from error
-        if fault := "is no Page" if page is None else _fault_of(page):
+        if fault := "is not a Page" if page is None else _fault_of(page):
             raise ConfigurationError(f"paginate: {self._name}.begin() returned {page!r}, which {fault}.")
         return page
 
@@ -100,7 +100,7 @@ class OwnStyle:
     def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
         """Yield the pages after one. :raises AnswerError: when the author's code cannot tell."""
         for following in self._iter_ahead(page, answer):
-            if fault := "is no Page" if following is None else _fault_of(following):
+            if fault := "is not a Page" if following is None else _fault_of(following):
                 raise AnswerError(f"paginate: {self._name}.ahead() yielded {following!r}, which {fault}")
             yield following
 
@@ -120,7 +120,7 @@ def _fault_of(page: Any) -> str:
     if page is None:
         return ""
     if not isinstance(page, Page):
-        return "is no Page: return Page(...), or None for the end"
+        return "is not a Page: return Page(...), or None for the end"
     if page.into not in {QUERY, BODY}:
         return f"has into={page.into!r}: write 'query' or 'body'"
     if page.link is not None and (not isinstance(page.link, str) or not page.link):
@@ -130,11 +130,11 @@ def _fault_of(page: Any) -> str:
 
 def _fault_of_parameters(parameters: Any, *, in_query: bool) -> str:
     if not isinstance(parameters, Mapping) or not all(isinstance(name, str) and name for name in parameters):
-        return "has parameters that are no dict of names: write parameters={'page': 2}"
+        return "has parameters that are not a dict of names: write parameters={'page': 2}"
     try:
         json.dumps(dict(parameters), allow_nan=False, ensure_ascii=False, default=_as_float).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        return f"has a parameter that JSON does not have ({error}): write a text or a number"
+        return f"has a parameter that has no JSON form ({error}): write a text or a number"
     unfit = next((name for name, value in parameters.items() if not _has_form_in_query(value)), None)
     if in_query and unfit is not None:
         return f"has {unfit}={parameters[unfit]!r} for the query: write a text or a number, or leave it out"

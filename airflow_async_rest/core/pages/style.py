@@ -91,10 +91,10 @@ class Style:
             )
         return flag
 
-    def _getting_on(self, page: Page, following: Page, answer: PageAnswer) -> Page:
+    def _next_page(self, page: Page, following: Page, answer: PageAnswer) -> Page:
         """Return the page that follows another. :raises AnswerError: when it is an empty one again, and has a flag."""
         if self.more is not None and answer.count == 0 and following == page:
-            raise AnswerError(f"a page is empty and leads to itself, and {self.more!r} says that there are more")
+            raise AnswerError(f"a page is empty and leads to itself, but {self.more!r} says that there are more")
         return following
 
 
@@ -141,17 +141,17 @@ def find_number(argument: str, path: str, answer: PageAnswer) -> int:
 
 
 def is_nothing(answer: PageAnswer) -> bool:
-    """Tell an answer without content, which says that there are no more rows, and not how many there are."""
+    """Tell whether an answer has no content: there are no more rows then, but it does not say how many there are."""
     return answer.payload is None and not answer.count
 
 
 def check_path(argument: str, path: Any) -> None:
-    """Check a path into an answer. :raises ConfigurationError: when it is none; names the argument."""
+    """Check a path into an answer. :raises ConfigurationError: when it is not one; names the argument."""
     parse_path(argument, path)
 
 
 def check_names(style: str, *, into: str, **names: Any) -> None:
-    """Check the names of parameters. :raises ConfigurationError: when they are none where they belong."""
+    """Check the names of parameters. :raises ConfigurationError: when they cannot be names where they are put."""
     if into not in {QUERY, BODY}:
         raise ConfigurationError(f"{style}(into={into!r}): write 'query' or 'body'.")
     for argument, name in names.items():
@@ -164,7 +164,7 @@ def check_names(style: str, *, into: str, **names: Any) -> None:
 
 
 def check_statuses(style: str, statuses: Any) -> None:
-    """Check statuses that tell the end. :raises ConfigurationError: when they are none of a failure."""
+    """Check statuses that tell the end. :raises ConfigurationError: when one is not that of a failure."""
     if not isinstance(statuses, list | tuple) or not all(map(_is_status_of_failure, statuses)):
         raise ConfigurationError(f"{style}(end_statuses={statuses!r}): write HTTP statuses from 400 to 599, as (404,).")
 

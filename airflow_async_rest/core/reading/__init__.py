@@ -1,1 +1,1 @@
-"""Rows -> items, read by a thread of their own."""
+"""Rows -> items, read by a separate thread."""

@@ -37,7 +37,7 @@ class GivenItems:
         yield from chunked(rows, _CHUNK)
 
     def expected(self) -> Expected | None:
-        """Give how many there are, when that is known beforehand."""
+        """Return how many there are, when that is known beforehand."""
         return Expected(len(self._items), "given") if isinstance(self._items, Sized) else None
 
     def cancel(self) -> None:
@@ -90,7 +90,7 @@ def _row_of(item: Any) -> Mapping[str, Any]:
     _refuse_table(item, "one of the items is")
     if isinstance(item, tuple) and len(item) == 2 and hasattr(item[1], "iloc"):  # noqa: PLR2004
         raise ConfigurationError(
-            'an item is a label and what pandas has there, as iterrows() gives it: give df.to_dict("records").'
+            'an item is a pair of a label and a Series, as iterrows() yields it: give df.to_dict("records").'
         )
     return item.to_dict() if hasattr(item, "iloc") and hasattr(item, "to_dict") else {"item": item}
 

@@ -1,4 +1,4 @@
-"""Rows -> items, read by a thread of its own, one chunk ahead of the senders."""
+"""Rows -> items, read by a separate thread, one chunk ahead of the senders."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ class Chunks(Protocol):
     """
 
     def __iter__(self) -> Iterator[Sequence[Row]]:
-        """Give chunks of rows."""
+        """Yield chunks of rows."""
         ...
 
     def cancel(self) -> None:
@@ -72,7 +72,7 @@ class TransactionalChunks(Protocol):
     def in_transaction(self) -> Generator[Sequence[Row] | None, None, None]:
         """Yield the chunks, and None after the last one where the transaction may have changed something.
 
-        Who goes on then commits that, and who closes the generator undoes it.
+        Asking for more then commits that, and closing the generator undoes it.
         """
         ...
 
@@ -81,7 +81,7 @@ class Source(Protocol[Unit_co]):
     """Where items, or batches of them, come from: rows, or dead letters."""
 
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[Sequence[Unit_co] | None, None, None]:
-        """Give what is to be sent, in lists; runs on the reading thread.
+        """Yield what is to be sent, in lists; runs on the reading thread.
 
         None after the last list says that reading has changed something; see :class:`TransactionalChunks`.
 
@@ -137,7 +137,7 @@ class RowSource:
         self._chunks.cancel()
 
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item] | None, None, None]:
-        """Give a list of items for each chunk; see :class:`Source`.
+        """Yield a list of items for each chunk; see :class:`Source`.
 
         :raises ConfigurationError: when the rows lack a column that an argument names, or have one that it may mean.
         """
@@ -160,7 +160,7 @@ class RowSource:
                     self._repeated.add(items)
                 if passed:
                     items = passed.to_send(index, items)
-                self._settle_early(items)
+                self._transform_items(items)
                 index += len(chunk)
                 yield items
         self._check_end(index, passed)
@@ -190,7 +190,7 @@ class RowSource:
             if meant := next((text for text in texts if text in row), None):
                 raise ConfigurationError(
                     f"{argument} has {meant!r} in braces that are text there, and the rows have such a column: write "
-                    f"{{{{{meant}}}}} for the text; for the column {{{meant}}}, and double the braces around it; "
+                    f"{{{{{meant}}}}} for the text; for the column, write {{{meant}}} and double the braces around it; "
                     "where there are none, make the whole text a column."
                 )
 
@@ -231,14 +231,14 @@ class RowSource:
             for index, row in enumerate(chunk, first)
         ]
 
-    def _settle_early(self, items: Iterable[Item]) -> None:
+    def _transform_items(self, items: Iterable[Item]) -> None:
         for item in items:
             if type(item.row) is PartialRow:
                 item.settled = _dead_for_missing(item, item.row.missing)
             elif self._transform is not None:
-                self._settle(item, self._transform)
+                self._transform_item(item, self._transform)
 
-    def _settle(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
+    def _transform_item(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""
         try:
             item.payload = transform(dict(item.row))
@@ -305,7 +305,7 @@ class ThreadedSource(Generic[Unit]):
         self._thread: threading.Thread | None = None
 
     async def next_unit(self) -> Unit | None:
-        """Give the next one; None when there are no more.
+        """Return the next one; None when there are no more.
 
         :raises Exception: whatever reading raised.
         """
@@ -387,7 +387,7 @@ class ThreadedSource(Generic[Unit]):
             self._hand_over(None)
 
     def _hand_over(self, what: Sequence[Unit] | BaseException | None) -> bool:
-        """Give a chunk to the loop, when it has taken the one before. :return: False when nobody reads any more."""
+        """Hand a chunk to the loop, when it has taken the one before. :return: False when nobody reads any more."""
         self._room.acquire()
         if not self._stopped.is_set():
             with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody left to tell

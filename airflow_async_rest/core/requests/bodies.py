@@ -110,7 +110,7 @@ class BodyEncoder:
             except EncodeError as error:
                 raise EncodeError(f"column {name!r}: {error}") from None
             if text.startswith(("{", "[")):
-                raise EncodeError(f"column {name!r} is no single value, and a form is flat: make it a text.")
+                raise EncodeError(f"column {name!r} is not a single value, and a form is flat: make it a text.")
             if text != "null":
                 yield orjson.loads(text) if text.startswith('"') else text
 
@@ -136,7 +136,7 @@ def _kind_and_charset(header: str | None) -> tuple[str, str]:
         codecs.lookup(charset)
     except LookupError:
         raise ConfigurationError(
-            f"headers: 'Content-Type' names the charset {charset!r}, which nobody knows: write utf-8."
+            f"headers: 'Content-Type' names the charset {charset!r}, which is unknown: write utf-8."
         ) from None
     if kind == _FORM:
         return "form", charset
@@ -167,7 +167,7 @@ def without_texts(transform: Callable[[dict[str, Any]], Any]) -> Callable[[dict[
         payload = transform(row)
         if isinstance(payload, AS_IS):
             raise EncodeError(
-                f"transform returned {'text' if isinstance(payload, str) else 'bytes'}, and a batch is made of values "
+                f"transform returned {'text' if isinstance(payload, str) else 'bytes'}, but a batch is made of values "
                 "for JSON: return a dict; or say body_format='json' if the API takes a list of texts."
             )
         return payload

@@ -84,8 +84,8 @@ def _check_literals(endpoint: str, parts: Iterable[tuple[str, str | None]]) -> N
     literals = "".join(literal + ("" if name is None else "\0") for literal, name in parts)
     if left_over := _LEFT_OVER.search(literals):
         raise ConfigurationError(
-            f"endpoint={endpoint!r} has {{{left_over[0]}}} left over, which nobody fills in here: a column is "
-            f"written {{{left_over[1]}}}. Braces that are meant are written %7B and %7D."
+            f"endpoint={endpoint!r} has {{{left_over[0]}}} left over, which is not filled in here: write a "
+            f"column as {{{left_over[1]}}}, and literal braces as %7B and %7D."
         )
     if _NO_ADDRESS.search(endpoint):
         raise ConfigurationError(f"endpoint={endpoint!r} has a line break or another control character: leave it out.")
@@ -101,9 +101,9 @@ def _encode_value(name: str, row: Mapping[str, Any]) -> str:
 
 
 def text_value(name: str, row: Mapping[str, Any]) -> str:
-    """Give a row's value as a URL has it, not encoded yet.
+    """Return a row's value as a URL has it, not encoded yet.
 
-    :raises EndpointError: when it has no one form there.
+    :raises EndpointError: when it has no single form there.
     """
     value = row.get(name)
     try:
@@ -120,7 +120,7 @@ def text_value(name: str, row: Mapping[str, Any]) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise EndpointError(f"column {name!r} is {text!a}, which is no text that UTF-8 can carry.") from None
+        raise EndpointError(f"column {name!r} is {text!a}, which has no UTF-8 form.") from None
     return text
 
 
@@ -142,7 +142,9 @@ def _text_of(name: str, value: Any) -> str:
     if type(plain) is type(value) or isinstance(plain, list):
         # Of other types, str() shows how Python writes them.
         kind = _NAMES.get(type(value), type(value).__name__)
-        raise EndpointError(f"column {name!r} is a {kind}, which has no one form in a path; make it text in the SQL.")
+        raise EndpointError(
+            f"column {name!r} is a {kind}, which has no single form in a path; make it text in the SQL."
+        )
     return _text_of(name, plain)
 
 
@@ -152,7 +154,7 @@ class Identity:
 
     :param scope: (dag id, task id), or whatever else names the job.
     :param window: (start, end) as ISO 8601, or () when the job has none.
-    :param map_index: tells mapped tasks apart where the row's position stands in for a key.
+    :param map_index: tells mapped tasks apart where the row's position is used instead of a key.
     """
 
     scope: tuple[str, ...] = ()
@@ -163,7 +165,7 @@ class Identity:
 class RequestBuilder:
     """Makes each item's request: the same item makes the same request, on every try.
 
-    :param has_key: whether items carry a key of their own; else their position stands in.
+    :param has_key: whether items have a key; else their position is used instead.
     :param encode: payload -> JSON.
     :param body_format: and ``headers``: see :class:`~airflow_async_rest.core.requests.bodies.BodyEncoder`.
     :param sends_body: default: for every method but GET and DELETE.
@@ -225,14 +227,14 @@ def idempotency_key(seed: "hashlib.blake2b", path: str, query: str, *content: by
 
 
 def check_method(method: str) -> str:
-    """Give the method in capitals. :raises ConfigurationError: when it is none of :data:`METHODS`."""
+    """Return the method in capitals. :raises ConfigurationError: when it is none of :data:`METHODS`."""
     if not isinstance(method, str) or method.upper() not in METHODS:
         raise ConfigurationError(f"method={method!r}: write one of {', '.join(METHODS)}.")
     return method.upper()
 
 
 def key_columns(key: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Give the columns that identify a row. :raises ConfigurationError: when they are not column names."""
+    """Return the columns that identify a row. :raises ConfigurationError: when they are not column names."""
     columns: tuple[Any, ...] = (key,)
     if not isinstance(key, str):
         columns = tuple(key) if isinstance(key, Iterable) else () if key is None else (key,)

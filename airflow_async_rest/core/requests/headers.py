@@ -29,13 +29,15 @@ def check_headers(headers: Mapping[str, str], what: str) -> None:
     """Check that headers can be sent. :raises ConfigurationError: when not; names the header, not its value."""
     for name, value in headers.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ConfigurationError(f"{what}: {name!r} is no name of a header; write one such as 'X-Request-Source'.")
+            raise ConfigurationError(f"{what}: {name!r} is not a header name; write one such as 'X-Request-Source'.")
         if not isinstance(value, str) or _NOT_IN_VALUE.search(value):
             raise ConfigurationError(
-                f"{what}: the value of {name!r} is no text, or has a line break or another control character in it."
+                f"{what}: the value of {name!r} is not a text, or has a line break or another control character in it."
             )
         if not _is_encodable(value):
-            raise ConfigurationError(f"{what}: the value of {name!r} has half a surrogate pair, which is no text.")
+            raise ConfigurationError(
+                f"{what}: the value of {name!r} has half a surrogate pair, which has no UTF-8 form."
+            )
         if value.strip().lower() not in _OF_THE_MESSAGE.get(name.lower(), (value.strip().lower(),)):
             raise ConfigurationError(
                 f"{what}: {name!r} says how a message is sent, which is known only as it is sent: leave it out."
@@ -57,7 +59,7 @@ def find_header(name: str, headers: Mapping[str, str]) -> str | None:
 
 @lru_cache(maxsize=16)  # an API has few
 def parse_content_type(header: str) -> tuple[str, str]:
-    """Return type and charset. For a stranger's header the standard library's parser of mail is the right one."""
+    """Return type and charset. For any header the standard library's parser of mail is the right one."""
     message = Message()
     message["Content-Type"] = header
     return message.get_content_type() if header else "", message.get_content_charset() or "utf-8"
@@ -68,7 +70,7 @@ def check_content_encoding(headers: Mapping[str, str], what: str) -> None:
     for name, value in headers.items():
         if name.lower() == "content-encoding" and not _PACKED.isdisjoint(re.split(r"[\s,]+", value.lower())):
             raise ConfigurationError(
-                f"{what}: {name!r} calls the body compressed, and bodies are sent as they are: leave it out. Only a "
+                f"{what}: {name!r} calls the body compressed, but bodies are sent as they are: leave it out. Only a "
                 "function as Batch(format=...) can compress them; then it stands in the task's own headers."
             )
 

@@ -12,7 +12,7 @@ from yarl import URL
 from airflow_async_rest.core.errors import ConfigurationError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(?=//)", re.IGNORECASE)
-_OTHER_WAYS = ", or fill in the connection's extra field proxy, or set its trust_env to false for a direct way"
+_OTHER_WAYS = ", or fill in the connection's extra field proxy, or set its trust_env to false for a direct connection"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Proxy:
     """An HTTP proxy.
 
     :param url: as aiohttp takes it: of user name and password a character for each byte that it sends.
-    :param origin: where it comes from, in words.
+    :param origin: where it comes from, as errors name it.
     """
 
     url: URL = field(repr=False)
@@ -35,7 +35,7 @@ class Proxy:
 def parse_proxy(value: Any, origin: str) -> Proxy:
     """Read ``http://user:password@host:port``; without a scheme it is http.
 
-    :param origin: where it comes from, in words.
+    :param origin: where it comes from, as errors name it.
     :raises ConfigurationError: when requests cannot go through it; names the origin, and nothing of the value.
     """
     text = value.strip() if isinstance(value, str) else ""
@@ -76,7 +76,7 @@ def _with_credentials(url: URL, credentials: str) -> URL:
 
 
 def proxy_of_environment(base_url: str, variables: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that an environment names for a URL; None for a direct way.
+    """Return the proxy that an environment names for a URL; None for a direct connection.
 
     :raises ConfigurationError: when requests cannot go through it; names the variable.
     """
@@ -92,7 +92,7 @@ def proxy_of_environment(base_url: str, variables: Mapping[str, str]) -> Proxy |
 def _variable(kind: str, variables: Mapping[str, str]) -> str | None:
     """Return the name of the variable that counts: in lower case first, where an empty one stands for none."""
     name = kind if kind in variables else kind.upper()
-    if name == "HTTP_PROXY" and "REQUEST_METHOD" in variables:  # CGI: it is the header Proxy of whoever asks
+    if name == "HTTP_PROXY" and "REQUEST_METHOD" in variables:  # CGI: it is the header Proxy of the client
         return None
     return name if variables.get(name, "").strip() else None
 

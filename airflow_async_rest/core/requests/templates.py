@@ -20,7 +20,7 @@ _BRACKETS = re.compile(r"[\[\]{},\s]*")
 _LIST_WITH_EMPTY_OBJECT = re.compile(r"\s*\[(?:.*[\[,])?\s*\{\s*\}\s*[\],]", re.DOTALL)
 # What str.format reads and neither JSON nor GraphQL has: an attribute, an element, a conversion, a format.
 _FORMAT = re.compile(r"\s*\w+\s*(?:\.\w|!|\[|:\s*[<>^=%.])")
-_DOUBLED = " Braces that are text may all be doubled: {{ and }}."
+_DOUBLED = " Literal braces may all be doubled: {{ and }}."
 
 
 class Text(NamedTuple):
@@ -73,7 +73,7 @@ def parse_text(argument: str, text: str) -> Text:
 
     ``{name}`` is a placeholder. Text are the braces around others, those of JSON's objects, ``{ name }`` with spaces,
     and in a text with such braces what GraphQL takes for a selection (``users {id}``) or an object (``{id: 7}``).
-    A column within its quotes stands in a text of its own, which a quote of a value must not end.
+    A column within its quotes stands in a separate text, which a quote of a value must not end.
 
     :raises ConfigurationError: when it cannot be read, or may mean either; names the argument.
     """
@@ -124,7 +124,7 @@ def _scan(argument: str, text: str) -> Iterator[_Brace]:
 
 
 def _is_document(text: str, braces: list[_Brace]) -> bool:
-    """Tell JSON and GraphQL: by single braces around others, an object, or how an operation begins."""
+    """Tell whether it is JSON or GraphQL: by single braces around others, an object, or how an operation begins."""
     singles = [brace for brace in braces if brace.content is None and brace.end - brace.start == 1]
     if singles or any(_JSON_MEMBER.match(brace.content) for brace in braces if brace.content):
         return True
@@ -135,7 +135,7 @@ def _is_document(text: str, braces: list[_Brace]) -> bool:
 
 
 def _is_placeholder(argument: str, text: str, brace: _Brace, *, is_document: bool) -> bool:
-    """Tell a placeholder from text in single braces. :raises ConfigurationError: when it may be either, or neither."""
+    """Tell whether single braces are a placeholder. :raises ConfigurationError: when they may be either, or neither."""
     content = brace.content or ""
     in_words = _depth(brace.before) > 0
     if _JSON_MEMBER.match(content):
@@ -166,7 +166,7 @@ def _is_spaced(content: str) -> bool:
 
 
 def _is_selection(brace: _Brace) -> bool:
-    """Tell a place where a selection of GraphQL may stand: after a name or arguments, in no words in quotes."""
+    """Tell whether a selection of GraphQL may stand at a place: after a name or arguments, outside of quotes."""
     before = brace.before.rstrip()
     return not _depth(brace.before) and (_ends_name(before) or before.endswith("..."))
 
@@ -194,7 +194,7 @@ def _ends_name(before: str) -> bool:
 def _no_name(argument: str, text: str, more: str = "") -> ConfigurationError:
     return ConfigurationError(
         f"{argument}={text!r}: a placeholder is just a column's name, such as {{id}}; a column whose name has "
-        f"one of . [ ] ! : needs an alias, and a value is shaped, in the SQL.{more}"
+        f"one of . [ ] ! : needs an alias, and a value is formatted, in the SQL.{more}"
     )
 
 

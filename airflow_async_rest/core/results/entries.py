@@ -109,7 +109,7 @@ class EntryReader:
 
 
 def judge_status(status: int, retry: RequestRetry, *, failed: bool = False, detail: str = "") -> ItemResult:
-    """Judge an item by an HTTP status of its own; where it ``failed`` all the same, a success is a refusal."""
+    """Judge an item by its own HTTP status; where it ``failed`` all the same, a success is a refusal."""
     verdict = classify_status(status, retry)
     if verdict is not Verdict.DELIVERED:
         return ItemResult(verdict, f"http_{status}", detail, status)
@@ -117,6 +117,6 @@ def judge_status(status: int, retry: RequestRetry, *, failed: bool = False, deta
 
 
 def short(value: Any) -> str:
-    """Write down what an answer says; its beginning is shown, without secrets, by who makes a dead letter of it."""
+    """Write down what an answer says; its beginning is shown, without secrets, in a dead letter."""
     text = value if isinstance(value, str) else encode_anything(None if value is MISSING else value).decode()
     return text[:_LONGEST]

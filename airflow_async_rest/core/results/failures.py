@@ -122,10 +122,10 @@ class FailuresReader:
         deep = not self._list.names and not found and tells_of_failure(others, levels=_LEVELS)
         said = present(self._success(answer))
         if lists or (told and not found) or deep or not all(map(self._entries.says_success, said)):
-            raise ResultsError(f"the answer is a success, and tells of failures, not of which: {short(answer)}")
+            raise ResultsError(f"the answer is a success that tells of failures, not of which: {short(answer)}")
         for count in self._stored(answer):
             if count is not MISSING and _number(count) < stored:
-                raise ResultsError(f"the answer tells of fewer stored items than the {stored} that did not fail")
+                raise ResultsError(f"the answer counts fewer stored items than the {stored} that did not fail")
 
 
 def _number(count: Any) -> float:

@@ -46,6 +46,6 @@ class FunctionReader:
         if isinstance(said, int) and 100 <= said <= 599:  # noqa: PLR2004
             return judge_status(said, self._retry, detail=str(detail))
         raise ResultsError(
-            f"the function given as results said {entry!r} of an item: say True, False, a Verdict, an HTTP status, "
-            "or a pair of one of these and a text"
+            f"the function given as results returned {entry!r} for an item: return True, False, a Verdict, an HTTP "
+            "status, or a pair of one of these and a text"
         )

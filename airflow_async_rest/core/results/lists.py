@@ -25,7 +25,7 @@ def is_success(response: Response) -> bool:
 
 
 def parse_answer(response: Response, *, lines: bool = False) -> Any:
-    """Parse an answer. :raises ResultsError: when it is no JSON, or says nothing."""
+    """Parse an answer. :raises ResultsError: when it is not JSON, or says nothing."""
     try:
         text = json_text(response)
         if lines:
@@ -73,13 +73,13 @@ class EntryList:
         return None
 
     def _one_failure(self, path: str, value: Any) -> list[Any] | None:
-        """Read what is no list as one: nothing, or an answer that is itself a failure."""
+        """Read a value that is not a list as one: of nothing, or of the answer when that is itself a failure."""
         if value is MISSING:
             return None
         if path == "":
             return [value] if isinstance(value, Mapping) and self._at.named_by(value) else None
         if value:
-            raise ResultsError(f"{path!r} of the answer is no list: {short(value)}")
+            raise ResultsError(f"{path!r} of the answer is not a list: {short(value)}")
         return []
 
 
@@ -128,7 +128,9 @@ class Places:
         indices = [_index(value) for value in named[1]]
         places = [index - self._first_index for index in indices if index is not None]
         if len(places) < len(indices) or not all(0 <= place < count for place in places):
-            raise ResultsError(f"an entry is about an item that is none of the {count} that were sent: {short(entry)}")
+            raise ResultsError(
+                f"an entry is about an item that is not one of the {count} that were sent: {short(entry)}"
+            )
         return places
 
 

@@ -27,7 +27,7 @@ def match_by_index(pairs: Sequence[tuple[int, ItemResult]], count: int) -> list[
     """Put results in the order of their items. :raises ResultsError: when there is not one for each."""
     of_place = dict(pairs)
     if len(of_place) < len(pairs):
-        raise ResultsError("two results have one index")
+        raise ResultsError("two results have the same index")
     check_count(pairs, count)
     return [of_place[place] for place in range(count)]
 
@@ -59,8 +59,8 @@ def match_by_id(
     left = [entry for places in entries.values() for entry in places]
     if not _can_be_matched(entries, items) or not _agree(left, results):
         raise ResultsError(
-            "the results are not in the order of the items, and what was sent as their key does not tell which is "
-            "about which"
+            "the results are not in the order of the items, and the keys that were sent do not tell which "
+            "result belongs to which item"
         )
     for item, entry in zip((item for places in items.values() for item in places), left, strict=True):
         matched[item] = results[entry]

@@ -155,13 +155,13 @@ def _is_json(response: Response) -> bool:
 def _check_nothing_failed(response: Response, *parts: Any, levels: int = 1) -> None:
     for part in parts:
         if tells_of_failure(part, status_counts=response.status != _CREATED, levels=levels):
-            raise ResultsError(f"the answer is a success, and tells of failures, not of which: {short(part)}")
+            raise ResultsError(f"the answer is a success that tells of failures, not of which: {short(part)}")
 
 
 def _check_whole(answer: Any) -> None:
     """Check that nothing tells of failures beside results that are all good."""
     if isinstance(answer, Mapping) and tells_of_failure(_flat(answer)):
-        raise ResultsError(f"the answer tells of errors, and no result does: {short(answer)}")
+        raise ResultsError(f"the answer tells of errors, but no result does: {short(answer)}")
 
 
 def _flat(answer: Mapping[str, Any]) -> dict[str, Any]:

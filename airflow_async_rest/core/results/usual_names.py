@@ -116,7 +116,7 @@ def _plain(name: str) -> str:
 
 
 def is_true(value: Any) -> bool:
-    """Tell whether a flag is set, in whatever words."""
+    """Tell whether a flag is set, however that is written."""
     return value.strip().lower() not in _NO_WORDS if isinstance(value, str) else bool(value)
 
 

@@ -25,13 +25,13 @@ class LatencyHistogram:
         self._buckets[int(math.log(max(seconds, _BUCKET_FLOOR_SECONDS) / _BUCKET_FLOOR_SECONDS) / _LOG_WIDTH)] += 1
 
     def percentiles_ms(self, shares: Iterable[float] = (0.50, 0.95, 0.99)) -> dict[str, float | None]:
-        """Give ``{"p50": milliseconds, ...}``; None where nothing was counted."""
+        """Return ``{"p50": milliseconds, ...}``; None where nothing was counted."""
         names, total = {f"p{share * 100:.0f}": share for share in shares}, self._buckets.total()
         values = self._milliseconds_at(share * total for share in names.values()) if total else [None] * len(names)
         return dict(zip(names, values, strict=True))
 
     def sample_ms(self, most: int) -> list[float]:
-        """Give so many latencies, or all when they are fewer, that are spread as all of them are."""
+        """Return so many latencies, or all when they are fewer, that are spread as all of them are."""
         total = self._buckets.total()
         count = min(most, total)
         return self._milliseconds_at((number + 0.5) * total / count for number in range(count))
@@ -49,7 +49,7 @@ class LatencyHistogram:
         return LatencyHistogram(self._buckets - earlier._buckets)
 
     def to_json(self) -> dict[str, int]:
-        """Give the counters as JSON keeps them."""
+        """Return the counters as JSON keeps them."""
         return {str(bucket): count for bucket, count in sorted(self._buckets.items())}
 
 

@@ -216,7 +216,7 @@ class RestClient:
         return answer
 
     async def read_certificate(self) -> bytes | None:
-        """Give the certificate of a server that is not trusted, as DER: no request is sent to it.
+        """Return the certificate of a server that is not trusted, as DER: no request is sent to it.
 
         :return: None where it cannot be had.
         """

@@ -194,7 +194,7 @@ class Wire:
         self._greeted: WeakSet[ResponseHandler] = WeakSet()
 
     def head(self, request: Request) -> bytes | None:
-        """Give what is sent before the body; None for a request that a session must look at."""
+        """Return what is sent before the body; None for a request that a session must look at."""
         body, key = request.body, request.idempotency_key
         content_type = "" if body is None else request.content_type
         frame = self._frames.get((request.method, content_type, request.verbatim))

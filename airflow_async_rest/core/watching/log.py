@@ -18,16 +18,16 @@ class Log(Protocol):
     """What is used of a logger, ``logging``'s or Airflow's."""
 
     def info(self, message: str, /, *args: Any) -> Any:
-        """Log for whoever follows."""
+        """Log what happens."""
 
     def warning(self, message: str, /, *args: Any) -> Any:
-        """Log for whoever has to do something."""
+        """Log what somebody may have to act on."""
 
 
 class Journal:
     """Writes the log lines of one try.
 
-    :param redact: takes secrets out of foreign texts.
+    :param redact: takes secrets out of texts that come from outside.
     """
 
     def __init__(self, log: Log, redact: Callable[[str], str]) -> None:
@@ -56,17 +56,17 @@ class Journal:
         )
 
     def without_key(self) -> None:
-        """Warn that positions stand in for keys."""
+        """Warn that positions are used instead of keys."""
         self._log.warning(
-            "No key= is given, so a row's position stands for it: the SQL needs an ORDER BY that leaves no ties, "
+            "No key= is given, so the row's position is used instead: the SQL needs an ORDER BY that leaves no ties, "
             "or a retry may give one row another's Idempotency-Key."
         )
 
     def keys_repeated(self, count: int) -> None:
         """Warn of rows that an API cannot tell from others."""
         self._log.warning(
-            "Rows whose key= an earlier row has: %d. Equal ones have one Idempotency-Key, so an API may store them "
-            "once; of others that go to one address, any may come last. Name the columns that tell rows apart.",
+            "Rows whose key= an earlier row has: %d. Equal ones share an Idempotency-Key, so an API may store them "
+            "once; of others for the same address, any may come last. Name the columns that tell rows apart.",
             count,
         )
 
@@ -99,20 +99,20 @@ class Journal:
             )
 
     def starting_over(self, why: Exception) -> None:
-        """Say that the source is read anew."""
+        """Say that the source is read from its start."""
         self._log.warning("Starting over from the first row: %s.", why)
 
     def rows_taken(self, why: Exception) -> None:
         """Say that nothing more is read."""
-        self._log.info("Nothing is read: %s. The account of that try stands; new rows are the next run's.", why)
+        self._log.info("Nothing is read: %s. The report of that try stands; new rows belong to the next run.", why)
 
     def begins_again(self, key: Any, why: Exception) -> None:
         """Say that an item is fetched from its first page; the first few times."""
         self._begun_again += 1
         if self._begun_again <= _FAILURES_PER_REASON:
             self._log.info(
-                "Item %s: the API does not go on where an earlier try has left its pages (%s); it begins with the "
-                "first one.",
+                "Item %s: the API does not go on at the page where an earlier try stopped (%s): it starts over from "
+                "the first one.",
                 key,
                 why,
             )
@@ -138,7 +138,7 @@ class Journal:
                 _FURTHER if count == _FAILURES_PER_REASON else "",
             )
 
-    def refused(self, index: int, number: int, words: str) -> None:
+    def refused(self, index: int, number: int, message: str) -> None:
         """Log a row that the database refused; the first few.
 
         :param index: of its item.
@@ -151,16 +151,16 @@ class Journal:
                 "Row %d of item %d is not loaded: %s%s",
                 number + 1,
                 index + 1,
-                self.redact(words)[:300],
+                self.redact(message)[:300],
                 _FURTHER if count == _FAILURES_PER_REASON else "",
             )
 
     def uncertain(self, request: Request) -> None:
-        """Say once that a request without an answer is sent again."""
+        """Log once that a request without an answer is sent again."""
         if request.method in {"POST", "PATCH"} and self._first_time("uncertain"):
             self._log.info(
                 "A %s without an answer is sent again, so the API may see it twice; both carry the same "
-                "Idempotency-Key. (Said once.)",
+                "Idempotency-Key. (Logged once.)",
                 request.method,
             )
 
@@ -171,7 +171,7 @@ class Journal:
             self._log.info(
                 "The API asks for a pause of %.3g s: all requests wait.%s",
                 seconds,
-                " (Further pauses are not said.)" if self._pauses == _PAUSES else "",
+                " (Further pauses are not logged.)" if self._pauses == _PAUSES else "",
             )
 
     def progress(self, report: Mapping[str, Any]) -> None:
@@ -216,7 +216,7 @@ class Journal:
 
     @contextlib.contextmanager
     def complaining(self, doing: str) -> Iterator[None]:
-        """Let a failure to write pass, said once: the rows matter more."""
+        """Let a failure to write pass, logged once: the rows matter more."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  (whatever the store, its client or the network raise)

@@ -31,7 +31,7 @@ class Activity:
 
     @classmethod
     def of(cls, totals: Totals, *, ended: bool = False) -> "Activity":
-        """Give what totals say, of earlier tries too."""
+        """Return what totals say, of earlier tries too."""
         meter, rows = totals.meter, totals.rows
         plain = {"delivered": totals.delivered, "skipped": totals.skipped, "requests": meter.requests}
         if rows is not None:

@@ -1,4 +1,4 @@
-"""What a running job shows to whoever watches it: its report so far, and what is of interest only meanwhile."""
+"""What a running job shows to those who watch it: its report so far, and what is of interest only meanwhile."""
 
 import time
 from collections import deque
@@ -36,7 +36,7 @@ class Progress:
         self._history: deque[list[float]] = deque(maxlen=_HISTORY)
 
     def of(self, report: Mapping[str, Any], in_flight: int) -> dict[str, Any]:
-        """Give the progress of this moment, as plain JSON.
+        """Return the progress of this moment, as plain JSON.
 
         :param report: of this moment.
         :param in_flight: requests.

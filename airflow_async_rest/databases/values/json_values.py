@@ -18,7 +18,7 @@ _STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
 def json_reader(*, embed: bool) -> Callable[[str], Any]:
     """Return what makes a value of a column's text: an object that an encoder takes.
 
-    :param embed: whether nobody looks into it, so that its text will do.
+    :param embed: whether it is not looked into, so that its text is enough.
     """
     return _embedded if embed else _parsed
 

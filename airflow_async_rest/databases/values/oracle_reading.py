@@ -55,7 +55,7 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> Lite
     if not context.execution_options.get("stream_results"):
         return None
     columns = describe(cursor.connection, statement)
-    # Two columns of one name are refused later, by name; wrapped, they would be refused in the database's words.
+    # Two columns of one name are refused later, by name; wrapped, they would be refused in the database's terms.
     unique = len({name for name, _ in columns}) == len(columns)
     zoned = {name for name, kind in columns if kind in ZONED and unique}
     if not _LARGE.isdisjoint(kind for _, kind in columns):
@@ -88,7 +88,7 @@ def _in_utc(statement: str, columns: list[Column], zoned: Collection[str]) -> st
     selected = ", ".join(
         f'SYS_EXTRACT_UTC("{name}") AS "{name}"' if name in zoned else f'"{name}"' for name, _ in columns
     )
-    # On lines of their own, because the query may end in a comment.
+    # On separate lines, because the query may end in a comment.
     return f"SELECT {selected} FROM (\n{statement}\n)"  # noqa: S608  (the author's own query)
 
 

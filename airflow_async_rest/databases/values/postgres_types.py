@@ -64,12 +64,12 @@ def read_interval(text: str, load: Callable[[], timedelta | None]) -> Any:
 
 
 def check_encoding(encoding: str | None) -> None:
-    """Refuse a connection on which nobody knows what characters texts consist of.
+    """Refuse a connection that does not say how its texts are encoded.
 
     :raises ConfigurationError: when it is SQL_ASCII.
     """
     if encoding in {"SQL_ASCII", "SQLASCII"}:
         raise ConfigurationError(
-            "the database is SQL_ASCII, which does not say what its texts consist of: name it in the connection's "
+            "the database is SQL_ASCII, which does not say how its texts are encoded: name that in the connection's "
             'extra, such as {"client_encoding": "UTF8"} or {"client_encoding": "LATIN1"}.'
         )

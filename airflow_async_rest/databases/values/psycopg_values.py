@@ -132,7 +132,7 @@ class _Cursor(psycopg.Cursor[Any]):
         return self
 
     def _find_arrays(self, oids: Collection[int]) -> list[ArrayType]:
-        # In a transaction of its own: a database that only speaks like PostgreSQL may not have these tables.
+        # In a separate transaction: a database that only speaks like PostgreSQL may not have these tables.
         with (
             contextlib.suppress(psycopg.Error),
             self.connection.transaction(),

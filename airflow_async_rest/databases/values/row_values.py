@@ -69,7 +69,7 @@ def marked(values: Iterable[Any]) -> tuple[Any, ...]:
 def prepare_values(raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
     """Make a driver's connection load what it can, and return how rows are fetched from its cursors.
 
-    :param embed_json: whether JSON columns come as their text, because nobody looks into them.
+    :param embed_json: whether JSON columns come as their text, because they are not looked into.
     :param reads_again: whether a query may run twice, because it changes nothing, and is the same then.
     :raises ConfigurationError: when the driver cannot know what texts are.
     """
@@ -132,7 +132,7 @@ def _fetch_from_sqlite(result: CursorResult[Any], count: int) -> Rows:
 
 
 def _fetch_utf8(cursor: sqlite3.Cursor, count: int) -> Rows:
-    """Fetch rows; a text that is no UTF-8 is missing."""
+    """Fetch rows; a text that is not UTF-8 is missing."""
     rows: list[tuple[Any, ...]] = []
     while True:
         try:
@@ -159,7 +159,7 @@ def _utf8_or_missing(text: bytes) -> Any:
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        return Missing(f"its text is no UTF-8 ({error.reason} at {error.start})", text)
+        return Missing(f"its text is not UTF-8 ({error.reason} at {error.start})", text)
 
 
 def _unreadable(error: BaseException) -> ConfigurationError:
@@ -167,7 +167,7 @@ def _unreadable(error: BaseException) -> ConfigurationError:
     advice = (
         encoding_advice(error) or "correct the value, or cast its column in the SQL, as in CAST(name AS varchar(99))"
     )
-    return ConfigurationError(f"the rows of the sql cannot be read on ({str(error).strip()}): {advice}.")
+    return ConfigurationError(f"the rows of the sql cannot be read further ({str(error).strip()}): {advice}.")
 
 
 def encoding_advice(error: BaseException) -> str:
@@ -179,4 +179,4 @@ def encoding_advice(error: BaseException) -> str:
         return ""
     if code != _NO_SUCH_CHARACTER and not isinstance(error, UnicodeDecodeError):
         return ""
-    return 'name what the texts consist of in the connection\'s extra, such as {"client_encoding": "LATIN1"}'
+    return 'name the encoding of the texts in the connection\'s extra, such as {"client_encoding": "LATIN1"}'

@@ -10,7 +10,7 @@ LOCK_TABLES = frozenset({"postgresql", "oracle", "sqlite"})
 # Before anything is read: by a snapshot from before the lock, what others have loaded meanwhile could not be seen.
 _SEE_WHAT_IS_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 # An advisory lock, which no other program waits for; of a partition, it is that of the whole table. Any number of our
-# own that others are not likely to use stands before the table's.
+# own that others are not likely to use comes before the table's.
 _ADVISORY = """
     SELECT pg_advisory_xact_lock{shared}(
         ((CAST(1634891636 AS bigint)) << 32) | CAST(CAST(COALESCE(pg_partition_root(t.oid), t.oid) AS oid) AS bigint)
@@ -32,5 +32,5 @@ def lock_table(connection: Connection, table: str, *, shared: bool) -> None:
             connection.exec_driver_sql(_SEE_WHAT_IS_COMMITTED)
             statement = text(_ADVISORY.format(shared="_shared" if shared else ""))
             connection.execute(statement, {"table": without_marks(table)})
-        case "oracle" if not shared:  # which waits for whoever has changed the table, and is waited for by these
+        case "oracle" if not shared:  # which waits for those who have changed the table, and these wait for it
             connection.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))

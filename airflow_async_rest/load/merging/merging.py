@@ -20,8 +20,8 @@ from airflow_async_rest.load.refusals import (
     find_refused,
     is_forbidden,
     is_refusal,
+    message_of,
     translate,
-    words_of,
 )
 from airflow_async_rest.load.staging.filling import PLACE
 from airflow_async_rest.load.staging.table import Staging
@@ -66,7 +66,7 @@ class Merging:
                 raise
             raise ConfigurationError(
                 f"window_column={self._plan.window_column!r}: the database cannot say which rows of {self._into} are "
-                f"in the window; name a column of times or dates. Its words: {words_of(error)}"
+                f"in the window; name a column of times or dates. It says: {message_of(error)}"
             ) from error
 
     def check_staged(self) -> None:
@@ -89,7 +89,7 @@ class Merging:
         strangers: list[RefusedRow] = []
         deleted = 0
         if self._plan.mode == REPLACE_WINDOW:
-            strangers = self._take_out_strangers()
+            strangers = self._refuse_other_windows()
             if first:
                 deleted = self._empty_window()
         refused = self._insert_all() if self._staging.columns else []
@@ -122,13 +122,13 @@ class Merging:
     def _what_would_be_lost(self, deleted: int, merged: Merged) -> str:
         if merged.refused:
             why = (
-                f"the database refuses all that came, the first one with: {merged.refused[0].words.rstrip('.')}. "
+                f"the database refuses all rows that came, the first one with: {merged.refused[0].words.rstrip('.')}. "
                 "Correct the table, or what makes the rows, and clear the task."
             )
         elif merged.vanished:
             why = (
-                "the database takes all that came without an error, and has none of it: a trigger, a rule or a policy "
-                "of the table drops it. Mend that, and clear the task."
+                "the database takes all rows that came without an error, but keeps none: a trigger, a rule or a policy "
+                "of the table drops them. Fix that, and clear the task."
             )
         else:
             why = "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
@@ -157,7 +157,7 @@ class Merging:
         # Where nothing comes, all depends on it: of a view, or by a trigger, databases do not say how many are deleted.
         there = 0 if self._staging.sets.seen else self._count_in_window()
         deleted = self._delete_window()
-        # Whoever else writes into the window may have done so in between, but hardly twice.
+        # Others who write into the window may have done so in between, but hardly twice.
         if self._count_in_window() and not self._delete_window() and (left := self._count_in_window()):
             raise ConfigurationError(
                 f"load_mode='replace_window': {left} rows that {self._plan.full_name} has in the window are still "
@@ -175,11 +175,11 @@ class Merging:
             if not is_refusal(error, self._connection.dialect):
                 raise
             raise ConfigurationError(
-                f"load_mode='replace_window': the database does not let the window's rows be deleted: {words_of(error)}"
+                f"load_mode='replace_window': the database refuses to delete the window's rows: {message_of(error)}"
             ) from error
 
-    def _take_out_strangers(self) -> list[RefusedRow]:
-        """Take out rows of other windows: the next load of this one would not replace, but double them."""
+    def _refuse_other_windows(self) -> list[RefusedRow]:
+        """Remove rows of other windows: the next load of this one would not replace, but double them."""
         if not self._staging.columns:
             return []
         where, binds = self._in_window()
@@ -220,10 +220,10 @@ class Merging:
                 raise
             refused = self._insert_by_halves(self._check_deferred)
         rows = {place: self._row(place) for place, _ in refused}
-        return [RefusedRow(place, rows[place].values, words) for place, words in refused]
+        return [RefusedRow(place, rows[place].values, message) for place, message in refused]
 
     def _insert_by_halves(self, check: Callable[[], None]) -> list[tuple[int, str]]:
-        """Insert the rows that the database takes. :return: the places of the others, with its words.
+        """Insert the rows that the database takes. :return: the places of the others, with its messages.
 
         :param check: whether it takes some after their statements have run.
         """

@@ -105,7 +105,7 @@ class Moving:
         sets = self._staging.sets
         differing = [column for column in sets.any if differ(column) and not sets.is_of_all(column)]
         divided, said = sets.divide(differing), frozenset[Column]()
-        # Of two rows that a trigger gives one key, only one statement tells; and the last of them is to win.
+        # Of two rows that a trigger gives one key, only one statement tells; and the last of them must win.
         most = 1 if self._plan.mode == UPSERT else _MOST_PARTS
         if len(divided) > most and self._dialect.name in _HAVE_ON_CONFLICT:
             said = frozenset(column for column in differing if column.default)
@@ -208,7 +208,7 @@ class Moving:
         return [] if self._nulls_are_equal else [f"{key} IS NOT NULL" for key in self._keys]
 
     def _ranked(self, columns: Sequence[Column | str]) -> str:
-        """Give rows with one key numbers: the last one is 1, in the order of the items and of their rows."""
+        """Write the query that numbers each key's rows from the last one, by the order of items and of their rows."""
         rank = f"ROW_NUMBER() OVER (PARTITION BY {', '.join(self._keys)} ORDER BY {PLACE} DESC) AS {_RANK}"
         return self._select([*columns, rank], [])
 
@@ -247,7 +247,7 @@ class Moving:
         ]
 
     def _unite(self, part: Part, of_key: str, repeated: str) -> str:
-        """Write the statement that adds the united rows; with a place of their own while the others are there."""
+        """Write the statement that adds the united rows; with separate places while the others are there."""
         sets = self._staging.sets
         columns = part.those_of(sets.any)
         names = [self._quote(column.name) for column in columns]

@@ -74,7 +74,7 @@ class Filling:
         refused = wrong + self._fill(rows)
         if wrong:
             check_hopeless(len(refused), len(rows) + len(wrong) - len(refused), wrong[-1][1])
-        return [RefusedRow(row.place, storable(row.values), words) for row, words in refused]
+        return [RefusedRow(row.place, storable(row.values), message) for row, message in refused]
 
     def _mark(self, row: PlacedRow) -> str:
         return self._marks[tuple(row.values)]

@@ -63,12 +63,12 @@ class Staging:
         return quoted(name, self._connection.dialect)
 
     def qualified(self, table: str) -> str:
-        """Give a table of the destination's schema as it is written in SQL."""
+        """Return a table of the destination's schema as it is written in SQL."""
         schema = self._destination.plan.schema
         return f"{self._quote(schema)}.{self._quote(table)}" if schema else self._quote(table)
 
     def names(self, columns: Sequence[Column]) -> str:
-        """Give columns as they are written in SQL."""
+        """Return columns as they are written in SQL."""
         return ", ".join(self._quote(column.name) for column in columns)
 
     def extend(self, columns: Sequence[Column]) -> None:
@@ -228,7 +228,7 @@ class Staging:
         return int(self._connection.execute(text(query), binds).scalar_one())
 
     def places(self) -> list[int]:
-        """Give the places of all rows, ascending."""
+        """Return the places of all rows, ascending."""
         query = f"SELECT {PLACE} FROM {self.table} ORDER BY {PLACE}"
         return [int(place) for (place,) in self._connection.execute(text(query))]
 

@@ -15,7 +15,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Build a URL below the one that Airflow is served from, which may have a path of its own. */
+/** Build a URL below the one that Airflow is served from, which may have a path. */
 export function urlOf(parts, query = {}) {
   const url = new URL(parts.map(encodeURIComponent).join("/"), document.baseURI);
   for (const [name, value] of Object.entries(query)) {
@@ -57,7 +57,7 @@ async function call(url, { method = "GET", body, signal } = {}) {
   try {
     return text ? JSON.parse(text) : null;
   } catch {
-    throw new ApiError(0, "Something in front of Airflow answers in its place.");
+    throw new ApiError(0, "Something in front of Airflow answers instead of it.");
   }
 }
 

@@ -146,7 +146,7 @@ function Rows({ cells, width, zone, linkOf }) {
     );
 }
 
-/** The cells with what they do. Showing a tooltip does not draw them anew. */
+/** The cells with what they do. Showing a tooltip does not draw them again. */
 const Cells = memo(function Cells({ cells, width, zone, only, linkOf, onOpen, onLook }) {
   const box = useRef(null);
 

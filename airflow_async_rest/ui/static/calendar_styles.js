@@ -4,7 +4,7 @@ import { narrow } from "./kit.js";
 import { OUTCOMES } from "./outcomes.js";
 
 /**
- * Cells are plain elements with one style sheet: 2,000 components with styles of their own would take a second.
+ * Cells are plain elements with one style sheet: 2,000 components that each have styles would take a second.
  * Colours are Airflow's tokens, which know light and dark.
  */
 export const CELLS = {

@@ -45,7 +45,7 @@ const Around = () =>
   h(
     Notice,
     { title: "Airflow's own header shows the try before", action: h(C.Button, RELOAD, "Reload the page") },
-    "It does not look again by itself.",
+    "It does not refresh by itself.",
   );
 
 const RELOAD = { size: "xs", variant: "outline", onClick: () => globalThis.location.reload() };
@@ -53,7 +53,7 @@ const RELOAD = { size: "xs", variant: "outline", onClick: () => globalThis.locat
 function NotYet({ task }) {
   const state = task.instance.state;
   if (task.ended) {
-    const title = state === "failed" ? "It failed before it began" : "There is no report";
+    const title = state === "failed" ? "It failed before it started" : "There is no report";
     const text =
       state === "failed"
         ? "It has read no rows and sent no request. Its log says why."
@@ -62,9 +62,9 @@ function NotYet({ task }) {
   }
   return h(
     Empty,
-    { title: state === "running" ? "It begins" : "It has not run yet" },
+    { title: state === "running" ? "It is starting" : "It has not run yet" },
     state === "running"
-      ? "The first figures come about two seconds after it has begun to read."
+      ? "The first figures come about two seconds after it starts to read."
       : "Once it runs, this tab shows how far it is, and afterwards what became of every row.",
   );
 }
@@ -74,7 +74,7 @@ const Away = ({ error }) =>
   h(
     Notice,
     { status: "warning", title: "Reconnecting …" },
-    `${error.message} These are the last figures; it is tried again by itself.`,
+    `${error.message} These are the last figures; they are asked for again soon.`,
   );
 
 /** After the end nothing is polled any more; but Airflow's own buttons, outside this tab, may let the task run again. */

@@ -225,7 +225,7 @@ function Found({ page, isFiltered, loading }) {
     return h(
       Empty,
       { title: isFiltered ? "No match" : "None is left" },
-      isFiltered ? "Choose other reasons, or search for something else." : "The task has it in hand again, or XCom has no sample.",
+      isFiltered ? "Choose other reasons, or search for something else." : "The task is sending it again, or XCom has no sample.",
     );
   }
   return h(

@@ -118,7 +118,7 @@ export function Figure({ label, value, hint, tone }) {
 
 /**
  * A table whose rows are plain elements with one style sheet: a page of it has hundreds of cells, and a component with
- * styles of its own for each would take a quarter of a second. Classes: `number`, `wide` (not where it is narrow).
+ * separate styles for each would take a quarter of a second. Classes: `number`, `wide` (not where it is narrow).
  */
 const TABLE = {
   width: "full",

@@ -12,7 +12,7 @@ const NOTHING = { data: undefined, error: null, away: false };
  * Load something, and again for as long as `every` says.
  *
  * @param load `(signal, before) => Promise` of what is looked at.
- * @param key  what it is of; another key begins anew.
+ * @param key  what it is of; another key starts again.
  * @param every `(data) => ` milliseconds until the next look, or null for no more.
  * @returns `{data, error, away, refresh}`: `away` while the server does not answer, with the last data kept.
  */

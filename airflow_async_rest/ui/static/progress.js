@@ -111,7 +111,7 @@ function ended(task, words) {
       headline: `Stopped after ${counted(figures.read, "item")}`,
       detail:
         "It had not read all of them. A retry, or a Clear, goes on where it stopped" +
-        (figures.unfinished ? `, and sends the ${count(figures.unfinished)} that were on their way.` : "."),
+        (figures.unfinished ? `, and sends the ${count(figures.unfinished)} that were in flight.` : "."),
     };
   }
   if (bad === 0) {

@@ -21,7 +21,7 @@ function useMayClear(scope, when) {
         .then(() => setAnswer("yes"))
         .catch((error) => {
           if (controller.signal.aborted) return;
-          const forbidden = "You may not clear this task, and so not send anything again.";
+          const forbidden = "You may not clear this task, so you cannot send anything again.";
           setAnswer(error.status === 403 ? forbidden : error.message);
           if (error.isPassing) timer = setTimeout(ask, ASK_AGAIN_MS);
         });
@@ -86,10 +86,10 @@ function offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, s
       refusesRequests(task) ??
       (sending ? "They are being sent again." : null) ??
       waits ??
-      (isCurrent ? null : "Looking for what the filter means …") ??
-      (isFiltered && !page ? "Only a sample is shown: how many the filter means is not known." : null) ??
+      (isCurrent ? null : "Looking for what matches the filter …") ??
+      (isFiltered && !page ? "Only a sample is shown: how many match the filter is not known." : null) ??
       (page?.matching === 0 ? "No match." : null) ??
-      (number === 0 ? "These never were requests. Mend the rows, and clear the task." : null) ??
+      (number === 0 ? "These never were requests. Fix the rows, and clear the task." : null) ??
       right,
   };
 }
@@ -110,7 +110,7 @@ function Words({ chosen, filter, isFiltered, fetches }) {
       C.Text,
       null,
       "The task is cleared, and sends these requests as they were, with the same idempotency keys and inside its " +
-        "limits. What is delivered is no dead letter any more. Nothing else of the window is sent.",
+        "limits. What is delivered is no longer a dead letter. Nothing else of the window is sent.",
     ),
     isFiltered &&
       h(

@@ -18,7 +18,7 @@ const BUSY = new Set(["running", "queued", "scheduled", "restarting", "deferred"
 /** New runs may be made at any time, so it looks on, but seldom while nothing runs. */
 const nextLook = ({ windows }) => (windows.some(({ state }) => BUSY.has(state)) ? BUSY_MS : IDLE_MS);
 
-/** The same answer again is the same object, so that nothing is drawn anew. */
+/** The same answer again is the same object, so that nothing is drawn again. */
 async function lookAtWindows(dagId, signal, before) {
   const found = await windowsOf(dagId, signal);
   return before && JSON.stringify(found) === JSON.stringify(before) ? before : found;
@@ -113,7 +113,7 @@ function Task({ dagId, windows, choice, truncated }) {
         h(Calendar, { cells, width, zone, only: chosen, linkOf, onOpen }),
       ),
       truncated &&
-        h(C.Text, { fontSize: "sm", color: "fg.muted", mt: 3 }, "There are more windows; these are the latest runs'."),
+        h(C.Text, { fontSize: "sm", color: "fg.muted", mt: 3 }, "There are more windows; these are of the latest runs."),
     ),
     h(
       Panel,

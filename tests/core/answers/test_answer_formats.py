@@ -174,12 +174,12 @@ def test_a_packed_file_is_unpacked(body, kind, encoding):
     [
         *[(PACKED[:length], "its gzip ends too early") for length in (3, 12, len(PACKED) - 8, len(PACKED) - 1)],
         *[(IN_TWO[:length], "its gzip ends too early") for length in (len(IN_TWO) - 1, len(IN_TWO) - 29)],
-        (PACKED[:-6] + b"xx" + PACKED[-4:], "no .gz file that can be unpacked"),
-        (PACKED[:15] + b"xx" + PACKED[17:], "no .gz file that can be unpacked"),
-        (PACKED + b"more", "no .gz file that can be unpacked"),
-        (PACKED + b"\x1e\x8b" + PACKED[2:], "no .gz file that can be unpacked"),
-        (b"\x1e" + PACKED[1:], "no .gz file that can be unpacked"),
-        (AS_CSV.encode(), "no .gz file that can be unpacked"),
+        (PACKED[:-6] + b"xx" + PACKED[-4:], ".gz file by its beginning, or its content type, but cannot be unpacked"),
+        (PACKED[:15] + b"xx" + PACKED[17:], ".gz file by its beginning, or its content type, but cannot be unpacked"),
+        (PACKED + b"more", ".gz file by its beginning, or its content type, but cannot be unpacked"),
+        (PACKED + b"\x1e\x8b" + PACKED[2:], ".gz file by its beginning, or its content type, but cannot be unpacked"),
+        (b"\x1e" + PACKED[1:], ".gz file by its beginning, or its content type, but cannot be unpacked"),
+        (AS_CSV.encode(), ".gz file by its beginning, or its content type, but cannot be unpacked"),
         (zipped(b"a\n" + b"1" * 10_000), "has more than 10,000 bytes, the most that the connection's max_response_mb"),
         (zipped(b"a\n" + b"1" * 6_000) * 2, "has more than 10,000 bytes"),
         (zipped(bytes(50_000_000)), "has more than 10,000 bytes"),
@@ -329,8 +329,8 @@ def test_what_a_function_returns_goes_on_to_rows(answer_format, rows, found, pac
         (lambda body: asynchronous(body or 1), "which raised TypeError: it is an async function; write a plain one"),
         (lambda body: generating(body or 1), "which raised TypeError: it is an async function; write a plain one"),
         (lambda body: None, "the answer has null"),
-        (lambda body: b"bytes", "which is no list of objects"),
-        (lambda body: [b"bytes"], "which is no object"),
+        (lambda body: b"bytes", "which is not a list of objects"),
+        (lambda body: [b"bytes"], "which is not an object"),
     ],
 )
 def test_what_a_function_raises_fails_the_item_by_its_name(answer_format, words):
@@ -368,9 +368,9 @@ def test_what_is_no_format_is_refused_by_name(answer_format):
         ({"quote": 5}, "Csv(quote=5): write one character"),
         ({"quote": ","}, "Csv(quote=','): that is the delimiter"),
         ({"delimiter": '"'}, "that is the delimiter"),
-        ({"charset": "klingon"}, "Csv(charset='klingon'): nobody knows it"),
-        ({"charset": "hex"}, "Csv(charset='hex'): nobody knows it"),
-        ({"charset": 8}, "Csv(charset=8): nobody knows it"),
+        ({"charset": "klingon"}, "Csv(charset='klingon'): it is unknown"),
+        ({"charset": "hex"}, "Csv(charset='hex'): it is unknown"),
+        ({"charset": 8}, "Csv(charset=8): it is unknown"),
     ],
 )
 def test_what_is_no_csv_is_refused_by_name(arguments, words):

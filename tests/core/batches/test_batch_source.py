@@ -25,7 +25,7 @@ class Chunked:
 
 
 def requests_of(rows, batch, *, size=10, resume=None, transform=None):
-    """Give the (rows' ids, request) of each batch."""
+    """Return the (rows' ids, request) of each batch."""
     builder = RequestBuilder(
         endpoint=EndpointTemplate("x"), method="POST", encode=json_encoder(), identity=Identity(), has_key=True
     )

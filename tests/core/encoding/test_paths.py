@@ -82,7 +82,7 @@ def test_names_lead_to_places_from_the_end_as_well():
 
 @pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", None, 5, ["a"]])
 def test_what_is_no_path_is_refused_by_the_name_of_its_argument(path):
-    with pytest.raises(ConfigurationError, match="rows: .* is no path"):
+    with pytest.raises(ConfigurationError, match="rows: .* is not a path"):
         parse_path("rows", path)
 
 

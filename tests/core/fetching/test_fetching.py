@@ -148,7 +148,7 @@ async def test_no_content_is_no_rows(api, fetch, style):
         (web.Response, "has 0 bytes and status 200, which does not say that there are no rows"),
         (lambda: web.Response(text="<html>s3cret", content_type="text/html"), "it begins '<html>***'"),
         (lambda: web.json_response({"other": []}), "the answer has nothing at rows='items'"),
-        (lambda: web.json_response({"items": 5}), "which is no list of objects"),
+        (lambda: web.json_response({"items": 5}), "which is not a list of objects"),
     ],
 )
 async def test_an_answer_without_rows_to_find_fails_the_item(api, fetch, answer, text):

@@ -135,15 +135,15 @@ async def test_pages_of_a_get_have_no_body(api, fetch):
 @pytest.mark.parametrize(
     ("page", "text"),
     [
-        ({"page": 2}, "after() returned {'page': 2}, which is no Page: return Page(...), or None for the end"),
-        (False, "returned False, which is no Page"),
-        (2, "returned 2, which is no Page"),
-        (Page("page=2"), "has parameters that are no dict of names: write parameters={'page': 2}"),
-        (Page({1: 2}), "has parameters that are no dict of names"),
-        (Page({"day": date(2026, 3, 1)}), "has a parameter that JSON does not have (Object of type date"),
-        (Page({"n": float("nan")}), "has a parameter that JSON does not have"),
-        (Page({"q": "\ud800"}), "has a parameter that JSON does not have ('utf-8' codec can't encode character"),
-        (Page({"\ud800": 1}), "has a parameter that JSON does not have"),
+        ({"page": 2}, "after() returned {'page': 2}, which is not a Page: return Page(...), or None for the end"),
+        (False, "returned False, which is not a Page"),
+        (2, "returned 2, which is not a Page"),
+        (Page("page=2"), "has parameters that are not a dict of names: write parameters={'page': 2}"),
+        (Page({1: 2}), "has parameters that are not a dict of names"),
+        (Page({"day": date(2026, 3, 1)}), "has a parameter that has no JSON form (Object of type date"),
+        (Page({"n": float("nan")}), "has a parameter that has no JSON form"),
+        (Page({"q": "\ud800"}), "has a parameter that has no JSON form ('utf-8' codec can't encode character"),
+        (Page({"\ud800": 1}), "has a parameter that has no JSON form"),
         (Page({"q": None}), "has q=None for the query: write a text or a number, or leave it out"),
         (Page({"page": 2, "q": ""}), "has q='' for the query"),
         (Page({"q": [1]}), "has q=[1] for the query"),
@@ -183,7 +183,7 @@ def test_what_it_raises_is_an_error_by_name():
     with pytest.raises(ConfigurationError, match=r"paginate: SimpleNamespace.begin\(\) raised TypeError"):
         page_style(SimpleNamespace(begin=lambda: len(5), after=print)).begin()
     with pytest.raises(
-        ConfigurationError, match=r"paginate: SimpleNamespace.begin\(\) returned None, which is no Page"
+        ConfigurationError, match=r"paginate: SimpleNamespace.begin\(\) returned None, which is not a Page"
     ):
         page_style(SimpleNamespace(begin=lambda: None, after=print)).begin()
 

@@ -236,7 +236,7 @@ def test_where_the_api_does_not_go_on_at_a_page_the_item_begins_again(fetch, dat
     assert [page_of(seen) for seen in api.seen] == [5, *range(PAGES)]
     assert ids(database) == expected(0)
     assert (report["delivered"], report["failed"], report["rows_loaded"]) == (1, 0, PAGES * SIZE)
-    assert len([text for text in lines.texts if "does not go on where an earlier try has left its pages" in text]) == 1
+    assert len([text for text in lines.texts if "does not go on at the page where an earlier try stopped" in text]) == 1
 
 
 def test_a_page_that_fails_in_the_retry_too_takes_out_what_both_tries_have_staged(fetch, database, api):

@@ -184,7 +184,7 @@ def test_a_total_that_changes_meanwhile_is_the_last_one_said(fetch, database, ap
 
 def test_the_total_must_agree(fetch, database, api):
     api.answer = lambda seen: page_of(seen, said=199 if first_row(seen) == (PAGES - 1) * SIZE else None)
-    with pytest.raises(FailuresError, match=r"200 rows have come, and 'total' says that there are 199"):
+    with pytest.raises(FailuresError, match=r"200 rows have come, but 'total' says that there are 199"):
         fetch(style="offsets")
     assert ids(database) == []
 
@@ -329,7 +329,9 @@ def test_it_takes_an_api_that_tells_how_many_there_are(make, text):
         make()
 
 
-@pytest.mark.parametrize(("fault", "text"), [("raises", r"OwnPages.ahead\(\) raised KeyError"), ("none", "is no Page")])
+@pytest.mark.parametrize(
+    ("fault", "text"), [("raises", r"OwnPages.ahead\(\) raised KeyError"), ("none", "is not a Page")]
+)
 def test_an_authors_pages_ahead_that_cannot_be_told_fail_the_item(fetch, database, api, monkeypatch, fault, text):
     def ahead(self, page, answer):
         yield Page({"page": 2})

@@ -75,7 +75,7 @@ def failing(*numbers, status=500):
 
 
 def account(report) -> tuple:
-    """Give an account that adds up: read, delivered, failed, skipped, unfinished."""
+    """Return an account that adds up: read, delivered, failed, skipped, unfinished."""
     names = ("read", "delivered", "failed", "skipped", "unfinished")
     assert report["read"] == sum(report[name] for name in names[1:])
     return tuple(report[name] for name in names)
@@ -486,7 +486,7 @@ def test_an_answer_to_the_final_commit_that_is_lost_doubles_nothing(fetch, datab
 
 
 def stop_at(condition, error=None):
-    """Pull the stop as soon as something is true; give the switch and the thread."""
+    """Pull the stop as soon as something is true; return the switch and the thread."""
     stop = StopSwitch()
     thread = threading.Thread(target=lambda: (condition(), stop.pull(error or KilledError("enough"))))
     thread.start()
@@ -992,7 +992,7 @@ class Disturbed:
         return Folder(path, number)
 
     def run(self, api, path, number, failing_items, paged=None):
-        """Give the report of a try that was a success, or None.
+        """Return the report of a try that was a success, or None.
 
         :param paged: the page style of items of many pages; None: each is one.
         """

@@ -60,7 +60,7 @@ def test_a_link_is_found_in_the_body(payload, target):
 
 
 def test_a_link_that_is_no_url_is_an_error():
-    with pytest.raises(AnswerError, match="at 'next', is '7', which is no URL"):
+    with pytest.raises(AnswerError, match="at 'next', is '7', which is not a URL"):
         LinkPages("next").after(Page(), answer({"next": 7}))
 
 
@@ -167,8 +167,8 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
         (NumberedPages(pages="n"), {"n": "many"}, 2, "the answer has 'many' at 'n'"),
         (NumberedPages(pages="n"), {"n": float("inf")}, 2, "the answer has inf at 'n'"),
         (OffsetPages(total="n"), {"n": []}, 2, "OffsetPages(total): the answer has [] at 'n'"),
-        (OffsetPages(total="n"), {"n": "0"}, 2, "2 rows have come, and 'n' says that there are 0: name the number"),
-        (OffsetPages(total="n"), {"n": 5}, 0, "a page is empty after 0 of 5 rows, which 'n' speaks of"),
+        (OffsetPages(total="n"), {"n": "0"}, 2, "2 rows have come, but 'n' says that there are 0: write the path"),
+        (OffsetPages(total="n"), {"n": 5}, 0, "a page is empty after 0 of the 5 rows that 'n' counts"),
         (OffsetPages(total="header.X-Total"), {}, 2, "the answer has nothing at 'header.X-Total', where a number"),
         (
             NumberedPages(more="more"),
@@ -179,22 +179,22 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
         (CursorPages(more="more"), {"more": None}, 2, "CursorPages(more): the answer has None at 'more'"),
         (LinkPages(more="more"), {"more": "maybe"}, 2, "LinkPages(more): the answer has 'maybe' at 'more'"),
         (OffsetPages(more="more"), {"more": 7}, 2, "OffsetPages(more): the answer has 7 at 'more'"),
-        (OffsetPages(more="more"), {"more": True}, 0, "empty after 0 rows, and 'more' says that there are more"),
+        (OffsetPages(more="more"), {"more": True}, 0, "empty after 0 rows, but 'more' says that there are more"),
         (
             CursorPages(more="more"),
             {"more": True},
             2,
-            "'more' says that there is a next page, and no cursor is at 'next_cursor'",
+            "'more' says that there is a next page, but no cursor is at 'next_cursor'",
         ),
         (
             LinkPages(more="more"),
             {"more": True},
             2,
-            "'more' says that there is a next page, and there is no link to it",
+            "'more' says that there is a next page, but there is no link to it",
         ),
         (NumberedPages(pages="n"), {"n": True}, 2, "the answer has True at 'n', where a number should be, from 0 up"),
         (NumberedPages(pages="n"), {"n": -1}, 2, "the answer has -1 at 'n'"),
-        (NumberedPages(pages="n"), {"n": 0}, 2, "page 1 has rows, and 'n' says that there are 0 pages: name the"),
+        (NumberedPages(pages="n"), {"n": 0}, 2, "page 1 has rows, but 'n' says that there are 0 pages: write the path"),
         (NumberedPages(pages="n"), {"n": 0}, 2, "or leave pages= out"),
         (OffsetPages(total="n"), {"n": True}, 2, "the answer has True at 'n'"),
         (OffsetPages(total="n"), {"n": -1}, 2, "the answer has -1 at 'n'"),
@@ -203,7 +203,7 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
             OffsetPages(total="n"),
             {"n": 1},
             2,
-            "2 rows have come, and 'n' says that there are 1: name the number of all",
+            "2 rows have come, but 'n' says that there are 1: write the path of the number of all",
         ),
     ],
 )
@@ -216,13 +216,13 @@ def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: LinkPages(""), "LinkPages(path): '' is no path"),
+        (lambda: LinkPages(""), "LinkPages(path): '' is not a path"),
         (lambda: LinkPages(end_statuses=404), "LinkPages(end_statuses=404): write HTTP statuses from 400 to 599"),
         (lambda: CursorPages(end_statuses=("404",)), "CursorPages(end_statuses=('404',))"),
         (lambda: NumberedPages(end_statuses=(204,)), "NumberedPages(end_statuses=(204,))"),
         (lambda: OffsetPages(end_statuses=(True,)), "OffsetPages(end_statuses=(True,))"),
-        (lambda: LinkPages("a..b"), "LinkPages(path): 'a..b' is no path"),
-        (lambda: CursorPages(None), "CursorPages(cursor): None is no path"),
+        (lambda: LinkPages("a..b"), "LinkPages(path): 'a..b' is not a path"),
+        (lambda: CursorPages(None), "CursorPages(cursor): None is not a path"),
         (lambda: CursorPages(param=""), "CursorPages(param='')"),
         (lambda: CursorPages(into="header"), "CursorPages(into='header'): write 'query' or 'body'."),
         (lambda: NumberedPages(first=True), "NumberedPages(first=True): write 1 or 0."),
@@ -230,7 +230,7 @@ def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
         (lambda: NumberedPages(size=0), "NumberedPages(size) is 0: write a whole number from 1 up."),
         (lambda: NumberedPages(until="short"), "say what a full page is, with size=."),
         (lambda: NumberedPages(until="last"), "write 'empty' or 'short'."),
-        (lambda: NumberedPages(pages=""), "NumberedPages(pages): '' is no path"),
+        (lambda: NumberedPages(pages=""), "NumberedPages(pages): '' is not a path"),
         (lambda: NumberedPages(param=1), "NumberedPages(param=1)"),
         (lambda: NumberedPages(size_param=None), "NumberedPages(size_param=None)"),
         (lambda: OffsetPages(limit=None), "OffsetPages(limit) is None"),
@@ -241,12 +241,12 @@ def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
             "OffsetPages(param='n', limit_param='n'): one parameter cannot be both; write the name of each.",
         ),
         (lambda: NumberedPages(param="per_page", size=5), "NumberedPages(param='per_page', size_param='per_page')"),
-        (lambda: OffsetPages(total="."), "OffsetPages(total): '.' is no path"),
+        (lambda: OffsetPages(total="."), "OffsetPages(total): '.' is not a path"),
         (lambda: OffsetPages(until=None), "OffsetPages(until=None)"),
-        (lambda: LinkPages(more=""), "LinkPages(more): '' is no path"),
-        (lambda: CursorPages(more=True), "CursorPages(more): True is no path"),
-        (lambda: NumberedPages(more="a..b"), "NumberedPages(more): 'a..b' is no path"),
-        (lambda: CursorPages("header."), "CursorPages(cursor): 'header.' is no path"),
+        (lambda: LinkPages(more=""), "LinkPages(more): '' is not a path"),
+        (lambda: CursorPages(more=True), "CursorPages(more): True is not a path"),
+        (lambda: NumberedPages(more="a..b"), "NumberedPages(more): 'a..b' is not a path"),
+        (lambda: CursorPages("header."), "CursorPages(cursor): 'header.' is not a path"),
         (lambda: CursorPages(param="variables.", into="body"), "param='variables.'): in a body, write names with dots"),
         (lambda: NumberedPages(size_param=".n", into="body"), "NumberedPages(size_param='.n'): in a body"),
         (
@@ -323,7 +323,7 @@ def test_any_cursor_leads_on_where_a_flag_says_so(cursor):
     ],
 )
 def test_an_empty_page_that_leads_to_itself_is_no_end_where_a_flag_says_so(pages, page, says):
-    with pytest.raises(AnswerError, match="a page is empty and leads to itself, and 'more' says that there are more"):
+    with pytest.raises(AnswerError, match="a page is empty and leads to itself, but 'more' says that there are more"):
         pages.after(page, answer(says, 0))
     assert pages.after(page, answer(says, 1)) == page
 

@@ -132,12 +132,12 @@ async def test_a_transform_that_raises_fails_only_its_item():
 @pytest.mark.parametrize("parts", [{}, {"key": ("id",)}, {"whole_row_is_key": True}, {"transform": dict}])
 async def test_a_row_that_could_not_be_read_whole_is_a_dead_letter_that_names_the_column(parts):
     rows = rows_of(3)
-    rows[1] = PartialRow(rows[1], {"v": "its text is no UTF-8"})
+    rows[1] = PartialRow(rows[1], {"v": "its text is not UTF-8"})
     items = items_of(RowSource(Chunked(rows), **parts))
     assert [items[0].settled, items[2].settled] == [None, None]
     dead = items[1].settled
     assert (dead.index, dead.reason, dead.row) == (1, "value", {"id": 1, "v": 10})
-    assert dead.response_excerpt.startswith("column 'v' could not be read: its text is no UTF-8")
+    assert dead.response_excerpt.startswith("column 'v' could not be read: its text is not UTF-8")
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])

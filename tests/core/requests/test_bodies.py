@@ -119,9 +119,9 @@ def test_the_format_that_is_said_comes_before_the_header(body_format, payload, c
 @pytest.mark.parametrize(
     ("body_format", "payload", "content_type", "message"),
     [
-        ("form", {"a": {"b": 1}}, None, "column 'a' is no single value"),
-        ("form", {"a": [[1]]}, None, "column 'a' is no single value"),
-        ("form", {"a": orjson.Fragment(b'{"b":1}')}, None, "column 'a' is no single value"),
+        ("form", {"a": {"b": 1}}, None, "column 'a' is not a single value"),
+        ("form", {"a": [[1]]}, None, "column 'a' is not a single value"),
+        ("form", {"a": orjson.Fragment(b'{"b":1}')}, None, "column 'a' is not a single value"),
         ("form", {"a": float("nan")}, None, "column 'a': nan has no JSON form"),
         ("form", {"a": object()}, None, "column 'a'"),
         ("form", [("a", 1)], None, "takes a flat dict or a text, not a list"),
@@ -161,7 +161,7 @@ def test_a_batch_takes_no_text():
     assert checked({"value": None}) is None
     assert checked({"value": {"a": 1}}) == {"a": 1}
     for value in ("text", '{"a": 1}', b"x", ""):
-        with pytest.raises(EncodeError, match="and a batch is made of values for JSON: return a dict"):
+        with pytest.raises(EncodeError, match="but a batch is made of values for JSON: return a dict"):
             checked({"value": value})
 
 

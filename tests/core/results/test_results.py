@@ -31,7 +31,7 @@ def read(response_of):
         ({"match": "key"}, "write one of 'position', 'index', 'id', None"),
         ({"entries": 7}, "Results(entries=7): write a path such as 'data.items', or a tuple of several"),
         ({"error": ()}, "error=()"),
-        ({"error": "a..b"}, "'a..b' is no path"),
+        ({"error": "a..b"}, "'a..b' is not a path"),
         ({"at": ""}, "at="),
         ({"key": ("a", 7)}, "key="),
         ({"match": "index"}, "write at=..., too"),

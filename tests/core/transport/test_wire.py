@@ -29,7 +29,7 @@ def sessions_requests(monkeypatch):
 
 @asynccontextmanager
 async def raw_server(serve):
-    """Serve connections by hand; give the URL."""
+    """Serve connections by hand; return the URL."""
     writers = []
 
     async def accept(reader, writer):

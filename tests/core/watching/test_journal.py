@@ -135,5 +135,5 @@ def test_a_pause_is_logged_a_few_times(journal, lines):
     for _ in range(7):
         journal.paused(1.5)
     assert lines.texts[0] == "INFO The API asks for a pause of 1.5 s: all requests wait."
-    assert lines.texts[-1].endswith("(Further pauses are not said.)")
+    assert lines.texts[-1].endswith("(Further pauses are not logged.)")
     assert len(lines.texts) == 5
