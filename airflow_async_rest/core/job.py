@@ -51,6 +51,7 @@ from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.sending.verdict import ResponseCheck
 from airflow_async_rest.core.transport.client import RestClient
+from airflow_async_rest.core.transport.transport import OpenTransport
 from airflow_async_rest.core.watching.log import Journal, Log
 from airflow_async_rest.core.watching.observing import Activity, Observing
 from airflow_async_rest.core.watching.progress import Progress
@@ -92,6 +93,7 @@ class Job:
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param this_try: of the task; None where it cannot be told from others.
+    :param transport: opens what sends the requests.
     :param concurrency: requests in flight; None: as many as the API bears.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
     :param conn_id: of the API's connection.
@@ -111,6 +113,7 @@ class Job:
     has_key: bool = True
     repeated: RepeatedKeys | None = None
     headers: Mapping[str, str] | None = None
+    transport: OpenTransport = RestClient
     retry: RequestRetry
     response_check: ResponseCheck | None = None
     rate_limit: tuple[int, float] | None = None
@@ -278,11 +281,11 @@ class JobRun:
         source = ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end, writing.room)
         async with (
             ending(source, lambda: self._unless_stopped(self._keep_or_undo(source))),
-            RestClient(job.settings, workers, job.headers) as client,
+            job.transport(job.settings, workers, job.headers) as transport,
             writing.at_intervals(),
         ):
             sender = Sender(
-                client=client,
+                transport=transport,
                 limiter=self._limiter,
                 concurrency=self._adaptive,
                 retry=job.retry,

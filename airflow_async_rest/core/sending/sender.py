@@ -14,7 +14,7 @@ from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.standstill import Standstill
 from airflow_async_rest.core.sending.verdict import pause_of
-from airflow_async_rest.core.transport.client import RestClient
+from airflow_async_rest.core.transport.transport import Transport
 
 _FIRST_FAILURE, _TOO_MANY, _FIRST_SERVER_ERROR = 300, 429, 500
 
@@ -30,7 +30,7 @@ class Sender:
     def __init__(
         self,
         *,
-        client: RestClient,
+        transport: Transport,
         limiter: RateLimiter,
         concurrency: AdaptiveConcurrency | None = None,
         retry: RequestRetry,
@@ -38,7 +38,7 @@ class Sender:
         on_pause: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
+        self._transport = transport
         self._limiter = limiter
         self._concurrency = concurrency
         self._retry = retry
@@ -83,7 +83,7 @@ class Sender:
         self._meter.sending(attempt, reason)
         sent_at = self._clock()
         try:
-            response = await self._client.send(request)
+            response = await self._transport.send(request)
         except SendError as error:
             self._standstill.failed(self._clock(), sent_at)
             self._last_failure = f"{error.reason}: {error}"

@@ -51,7 +51,7 @@ class Bench:
     async def deliver(self, *items):
         async with RestClient(self.settings, 16, {"X-Job": "j"}) as client:
             sender = Sender(
-                client=client,
+                transport=client,
                 limiter=self.limiter,
                 retry=self.parts["retry"],
                 meter=self.meter,

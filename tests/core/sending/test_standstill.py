@@ -56,7 +56,7 @@ def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=la
     async def deliver_all():
         loop, number = asyncio.get_running_loop(), itertools.count()
 
-        class Client:
+        class Transport:
             async def send(self, request):
                 seconds, status, headers = api(loop.time(), int(request.path), next(number))
                 await asyncio.sleep(seconds)
@@ -66,7 +66,7 @@ def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=la
 
         adaptive = AdaptiveConcurrency(loop.time) if concurrency is None else None
         sender = Sender(
-            client=Client(),
+            transport=Transport(),
             limiter=RateLimiter(limit, loop.time),
             concurrency=adaptive,
             retry=retry,
