@@ -36,6 +36,7 @@ from airflow_async_rest.core.keeping.loading import Loader, RowBuffer
 from airflow_async_rest.core.keeping.writing import Writing
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
+from airflow_async_rest.core.limits.limiter import MakeLimiter
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
 from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline, unless_stopped
@@ -94,6 +95,7 @@ class Job:
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param this_try: of the task; None where it cannot be told from others.
     :param transport: opens what sends the requests.
+    :param limiter: makes what holds requests to the rate limit, and to the pauses that the API asks for.
     :param concurrency: requests in flight; None: as many as the API bears.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
     :param conn_id: of the API's connection.
@@ -117,6 +119,7 @@ class Job:
     retry: RequestRetry
     response_check: ResponseCheck | None = None
     rate_limit: tuple[int, float] | None = None
+    limiter: MakeLimiter = RateLimiter
     concurrency: int | None = 16
     max_failures: int | float = 0
     target: str = ""
@@ -146,7 +149,7 @@ class JobRun:
         kept = (job.folder, store, job.fingerprint, self._journal)
         self._loading = LoadKeeper(*kept, job.fetch.loader, this_try=job.this_try) if job.fetch else None
         self._keeper = self._loading or Keeper(*kept, this_try=job.this_try, replays=job.replays)
-        self._limiter = RateLimiter(job.rate_limit)
+        self._limiter = job.limiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)

@@ -2,10 +2,12 @@
 
 from contextlib import asynccontextmanager
 
-from engine import counts, make_job, run
+from aiohttp import web
+from engine import Store, counts, make_job, run
 
 from airflow_async_rest.core.errors import ConnectionFailedError
 from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.sending.retry import RequestRetry
 
 
 class Recording:
@@ -37,3 +39,36 @@ def test_a_job_sends_by_the_transport_that_it_is_given(api, tmp_path):
     assert [request.path for request in transport.requests] == [f"x/{index}" for index in range(5)]
     assert (transport.opened, transport.is_closed) == ((api.url, 1, {"X-Job": "j"}), True)
     assert api.seen == []
+
+
+class Shared:
+    """A limiter that a test looks into: it grants at once, and pauses pass."""
+
+    def __init__(self, limit):
+        self.limit, self.granted, self.pauses = limit, 0, []
+
+    async def acquire(self):
+        self.granted += 1
+
+    def pause(self, seconds):
+        self.pauses.append(seconds)
+        return True
+
+    def share_used(self):
+        return 0.25
+
+
+def test_a_job_asks_the_limiter_that_it_is_given_for_each_request(tmp_path, api):
+    made, store = [], Store()
+
+    def make(limit):
+        made.append(Shared(limit))
+        return made[0]
+
+    left = [429]
+    api.answer = lambda seen: web.Response(status=left.pop(), headers={"Retry-After": "7"}) if left else 200
+    job = make_job(api, tmp_path, 5, limiter=make, rate_limit=(100, 60.0), retry=RequestRetry(max_attempts=2))
+    assert counts(run(job, store)) == [5, 5, 0, 0]
+    [limiter] = made
+    assert (limiter.limit, limiter.granted, limiter.pauses) == ((100, 60.0), 6, [7.0])
+    assert {value["limit_share_used"] for key, value in store.history if key == "progress"} == {0.25}

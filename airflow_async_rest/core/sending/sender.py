@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_async_rest.core.errors import MostlyFailingError, QuotaExhaustedError, SendError
 from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
-from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.models import Request, Response, Verdict
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -31,7 +31,7 @@ class Sender:
         self,
         *,
         transport: Transport,
-        limiter: RateLimiter,
+        limiter: Limiter,
         concurrency: AdaptiveConcurrency | None = None,
         retry: RequestRetry,
         meter: Meter,
