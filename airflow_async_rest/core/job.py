@@ -46,6 +46,7 @@ from airflow_async_rest.core.replay import Replay, can_replay
 from airflow_async_rest.core.requests.headers import creates_only
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Exchange
+from airflow_async_rest.core.sending.auth import Auth
 from airflow_async_rest.core.sending.delivery import Delivery
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -96,6 +97,7 @@ class Job:
     :param this_try: of the task; None where it cannot be told from others.
     :param transport: opens what sends the requests.
     :param limiter: makes what holds requests to the rate limit, and to the pauses that the API asks for.
+    :param auth: signs each request; None: the connection's headers, and its query, say all.
     :param concurrency: requests in flight; None: as many as the API bears.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
     :param conn_id: of the API's connection.
@@ -120,6 +122,7 @@ class Job:
     response_check: ResponseCheck | None = None
     rate_limit: tuple[int, float] | None = None
     limiter: MakeLimiter = RateLimiter
+    auth: Auth | None = None
     concurrency: int | None = 16
     max_failures: int | float = 0
     target: str = ""
@@ -290,6 +293,7 @@ class JobRun:
             sender = Sender(
                 transport=transport,
                 limiter=self._limiter,
+                auth=job.auth,
                 concurrency=self._adaptive,
                 retry=job.retry,
                 meter=recorder.totals.meter,

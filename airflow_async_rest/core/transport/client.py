@@ -79,6 +79,7 @@ class RestClient:
         headers.setdefault("Accept-Encoding", ACCEPTED)
         if self._settings.idempotency_header:
             headers[self._settings.idempotency_header] = request.idempotency_key
+        headers.update(request.headers or {})
         return headers
 
     async def send(self, request: Request) -> Response:

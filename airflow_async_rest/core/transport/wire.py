@@ -77,33 +77,34 @@ class Wire:
         self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds)
         # The connector wants a request only to know where it goes, and that is the same for all.
         self._destination = aiohttp.ClientRequest("POST", self._url)
-        self._frames: dict[tuple[str, str, bool], Frame] = {}
+        self._frames: dict[tuple[object, ...], Frame] = {}
         self._greeted: WeakSet[ResponseHandler] = WeakSet()
 
     def _head(self, request: Request) -> bytes | None:
         """Give what is sent before the body; None for a request that a session must look at."""
         body, key = request.body, request.idempotency_key
         content_type = "" if body is None else request.content_type
-        frame = self._frames.get((request.method, content_type, request.verbatim))
+        kind: tuple[object, ...] = request.method, content_type, request.verbatim
+        if request.headers:
+            kind += tuple(request.headers)
+        frame = self._frames.get(kind)
         if frame is None:
-            frame = self._frame(request, content_type)
+            frame = self._frames[kind] = self._frame(request)
         target = self._address.target(request.path, request.query)
         if "#" in target or not (target.isprintable() and key.isprintable()):
             return None  # it is no request
         length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
         key_line = f"{self._key_header}: {key}\r\n" if self._key_header else ""
-        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}\r\n".encode()
+        own = _lines(request.headers) if request.headers else ""
+        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}{own}\r\n".encode()
 
-    def _frame(self, request: Request, content_type: str) -> Frame:
-        """Write down, as aiohttp would, what all requests with this method and content type have in common."""
+    def _frame(self, request: Request) -> Frame:
+        """Write down, as aiohttp would, what all requests of this kind have in common."""
         model = aiohttp.ClientRequest(request.method, self._url, headers=self._headers_of(request))
-        for name in filter(None, ("Content-Length", self._key_header)):
+        for name in filter(None, ("Content-Length", self._key_header, *(request.headers or ()))):
             model.headers.pop(name, None)
         check_headers(model.headers, "the headers")
-        lines = "".join(f"{name}: {value}\r\n" for name, value in model.headers.items())
-        frame = Frame(f"{request.method} ", f" HTTP/1.1\r\n{lines}")
-        self._frames[request.method, content_type, request.verbatim] = frame
-        return frame
+        return Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(model.headers)}")
 
     async def send(self, request: Request, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
@@ -162,6 +163,10 @@ class Wire:
                 self._destination.request_info, (), status=error.code, message=error.message, headers=error.headers
             ) from error
         return message, content
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
 def _announces_body(answer: Answer) -> bool:
