@@ -332,17 +332,18 @@ class JobRun:
                 self._can_replay &= can_replay(outcome)
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 
-        how: dict[str, Any] = {
-            "sender": sender,
-            "retry": job.retry,
-            "response_check": job.response_check,
-            "excerpts": Excerpts(job.settings, job.hidden),
-            "on_uncertain": self._journal.uncertain,
-        }
+        exchange = Exchange(
+            sender=sender,
+            retry=job.retry,
+            response_check=job.response_check,
+            excerpts=Excerpts(job.settings, job.hidden),
+            on_uncertain=self._journal.uncertain,
+            needs_body=job.fetch is not None,
+            creates_only=job.fetch is None and creates_only(job.settings.headers, job.headers),
+        )
         if job.fetch is not None:
-            exchange, places = Exchange(**how, needs_body=True), Places(self._concurrency)
             return PageByPage(
-                Fetching(job.fetch.plan, exchange, places),
+                Fetching(job.fetch.plan, exchange, Places(self._concurrency)),
                 recorder,
                 settle,
                 buffer,
@@ -351,9 +352,8 @@ class JobRun:
                 conn_id=job.conn_id,
             ).fetch
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
-        how["creates_only"] = creates_only(job.settings.headers, job.headers)
-        one_by_one = Delivery(job.build, Exchange(**how))
-        in_batches = BatchDelivery(recorder=recorder, settle=settle, acceptance=acceptance, **how)
+        one_by_one = Delivery(job.build, exchange)
+        in_batches = BatchDelivery(exchange=exchange, recorder=recorder, settle=settle, acceptance=acceptance)
 
         async def deliver(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):
