@@ -20,6 +20,7 @@ class Auth(Protocol):
     """Signs each request as it is sent. Its functions are never called while one of them still runs.
 
     What they raise ends the run, but for :class:`~airflow_async_rest.core.errors.SendError`: that is a failed attempt.
+    An API may echo what identifies a request: ``ClientSettings.later_values`` must know it, to keep it out of texts.
     """
 
     async def sign(self, request: Request) -> Request:

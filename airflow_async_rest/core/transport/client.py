@@ -46,7 +46,7 @@ class RestClient:
         connector = connector_of(self._connections, tls_context(settings))
         self._session = session = Session(connector, settings, self._proxy, self._headers_of)
         self._limit = TimeLimit(settings.request_timeout_seconds)
-        self._way = session if self._needs_session() else Wire(connector, settings, self._headers_of, session)
+        self._way = session if self._needs_session(session) else Wire(connector, settings, self._headers_of, session)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -54,21 +54,15 @@ class RestClient:
             self._limit.close()
             await self._session.close()
 
-    def _needs_session(self) -> bool:
+    def _needs_session(self, session: Session) -> bool:
         """Tell whether a session does something to requests that has to be done."""
         return bool(
             not is_possible()
             or self._settings.cookies
             or self._proxy
             or "Expect" in self._headers
-            or self._opened.is_watched
+            or session.is_watched
         )
-
-    @property
-    def _opened(self) -> Session:
-        if self._session is None:
-            raise RuntimeError("RestClient is used outside its 'async with' block")
-        return self._session
 
     def _headers_of(self, request: Request) -> CIMultiDict[str]:
         headers = self._headers.copy()
@@ -90,7 +84,8 @@ class RestClient:
         :return: the answer; when nothing but its status could be read, it says why in ``broken``.
         :raises SendError: when there is no answer.
         """
-        session = self._opened
+        if (session := self._session) is None:
+            raise RuntimeError("RestClient is used outside its 'async with' block")
         late, attempt = False, Attempt()
         started = time.perf_counter()
         task = self._limit.begin(started)
@@ -152,4 +147,6 @@ class RestClient:
 
         :return: None where it cannot be had.
         """
-        return await self._opened.read_certificate()
+        if self._session is None:
+            raise RuntimeError("RestClient is used outside its 'async with' block")
+        return await self._session.read_certificate()

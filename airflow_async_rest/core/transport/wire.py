@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
+from multidict import CIMultiDict
 from yarl import URL
 
 from airflow_async_rest.core.models import Request
@@ -44,10 +45,14 @@ def is_possible() -> bool:
 
 
 class Frame(NamedTuple):
-    """What stands before a request's target, and between it and what differs from request to request."""
+    """What stands before a request's target, and between it and what differs from request to request.
+
+    :param key: name of the header for the request's key, and its colon; empty where none is sent.
+    """
 
     start: str
     headers: str
+    key: str
 
 
 _READING = {"read_until_eof": True, "auto_decompress": False, **HEADER_BOUNDS}
@@ -94,17 +99,19 @@ class Wire:
         if "#" in target or not (target.isprintable() and key.isprintable()):
             return None  # it is no request
         length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
-        key_line = f"{self._key_header}: {key}\r\n" if self._key_header else ""
+        key_line = f"{frame.key}{key}\r\n" if frame.key else ""
         own = _lines(request.headers) if request.headers else ""
         return f"{frame.start}{target}{frame.headers}{length_line}{key_line}{own}\r\n".encode()
 
     def _frame(self, request: Request) -> Frame:
         """Write down, as aiohttp would, what all requests of this kind have in common."""
         model = aiohttp.ClientRequest(request.method, self._url, headers=self._headers_of(request))
-        for name in filter(None, ("Content-Length", self._key_header, *(request.headers or ()))):
+        own = CIMultiDict(request.headers or {})
+        for name in filter(None, ("Content-Length", self._key_header, *own)):
             model.headers.pop(name, None)
         check_headers(model.headers, "the headers")
-        return Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(model.headers)}")
+        key = f"{self._key_header}: " if self._key_header and self._key_header not in own else ""
+        return Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(model.headers)}", key)
 
     async def send(self, request: Request, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
