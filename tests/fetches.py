@@ -60,7 +60,7 @@ def fetcher(api, item_of):
             **ends,
         )
         async with RestClient(connection, 1) as client:
-            sender = Sender(client=client, limiter=RateLimiter(None), retry=RETRY, meter=Meter())
+            sender = Sender(transport=client, limiter=RateLimiter(None), retry=RETRY, meter=Meter())
             exchange = Exchange(
                 sender=sender,
                 retry=RETRY,

@@ -4,11 +4,11 @@ import os
 import re
 
 from airflow_async_rest.connections.connection import RestConnection
+from airflow_async_rest.connections.diagnosis import diagnose
+from airflow_async_rest.connections.probe import probe
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.requests.settings import parse_concurrency
-from airflow_async_rest.core.transport.diagnosis import diagnose
-from airflow_async_rest.core.transport.probe import probe
 
 _CREDENTIAL_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 

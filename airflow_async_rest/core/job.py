@@ -36,6 +36,7 @@ from airflow_async_rest.core.keeping.loading import Loader, RowBuffer
 from airflow_async_rest.core.keeping.writing import Writing
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
+from airflow_async_rest.core.limits.limiter import MakeLimiter
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
 from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline, unless_stopped
@@ -44,13 +45,14 @@ from airflow_async_rest.core.reading.source import Expected, Source, ThreadedSou
 from airflow_async_rest.core.replay import Replay, can_replay
 from airflow_async_rest.core.requests.headers import creates_only
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.sending.attempts import Exchange
-from airflow_async_rest.core.sending.delivery import Delivery
+from airflow_async_rest.core.sending.attempts import Delivery, Exchange
+from airflow_async_rest.core.sending.auth import Auth
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.sending.verdict import ResponseCheck
 from airflow_async_rest.core.transport.client import RestClient
+from airflow_async_rest.core.transport.transport import OpenTransport
 from airflow_async_rest.core.watching.log import Journal, Log
 from airflow_async_rest.core.watching.observing import Activity, Observing
 from airflow_async_rest.core.watching.progress import Progress
@@ -92,6 +94,9 @@ class Job:
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param this_try: of the task; None where it cannot be told from others.
+    :param transport: opens what sends the requests.
+    :param limiter: makes what holds requests to the rate limit, and to the pauses that the API asks for.
+    :param auth: signs each request; None: the connection's headers, and its query, say all.
     :param concurrency: requests in flight; None: as many as the API bears.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
     :param conn_id: of the API's connection.
@@ -111,9 +116,12 @@ class Job:
     has_key: bool = True
     repeated: RepeatedKeys | None = None
     headers: Mapping[str, str] | None = None
+    transport: OpenTransport = RestClient
     retry: RequestRetry
     response_check: ResponseCheck | None = None
     rate_limit: tuple[int, float] | None = None
+    limiter: MakeLimiter = RateLimiter
+    auth: Auth | None = None
     concurrency: int | None = 16
     max_failures: int | float = 0
     target: str = ""
@@ -143,7 +151,7 @@ class JobRun:
         kept = (job.folder, store, job.fingerprint, self._journal)
         self._loading = LoadKeeper(*kept, job.fetch.loader, this_try=job.this_try) if job.fetch else None
         self._keeper = self._loading or Keeper(*kept, this_try=job.this_try, replays=job.replays)
-        self._limiter = RateLimiter(job.rate_limit)
+        self._limiter = job.limiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
         self._recorder = self._record(None)
@@ -278,12 +286,13 @@ class JobRun:
         source = ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end, writing.room)
         async with (
             ending(source, lambda: self._unless_stopped(self._keep_or_undo(source))),
-            RestClient(job.settings, workers, job.headers) as client,
+            job.transport(job.settings, workers, job.headers) as transport,
             writing.at_intervals(),
         ):
             sender = Sender(
-                client=client,
+                transport=transport,
                 limiter=self._limiter,
+                auth=job.auth,
                 concurrency=self._adaptive,
                 retry=job.retry,
                 meter=recorder.totals.meter,
@@ -322,17 +331,18 @@ class JobRun:
                 self._can_replay &= can_replay(outcome)
                 give_up_when_hopeless(outcome, recorder, job.conn_id, is_own=is_own)
 
-        how: dict[str, Any] = {
-            "sender": sender,
-            "retry": job.retry,
-            "response_check": job.response_check,
-            "excerpts": Excerpts(job.settings, job.hidden),
-            "on_uncertain": self._journal.uncertain,
-        }
+        exchange = Exchange(
+            sender=sender,
+            retry=job.retry,
+            response_check=job.response_check,
+            excerpts=Excerpts(job.settings, job.hidden),
+            on_uncertain=self._journal.uncertain,
+            needs_body=job.fetch is not None,
+            creates_only=job.fetch is None and creates_only(job.settings.headers, job.headers),
+        )
         if job.fetch is not None:
-            exchange, places = Exchange(**how, needs_body=True), Places(self._concurrency)
             return PageByPage(
-                Fetching(job.fetch.plan, exchange, places),
+                Fetching(job.fetch.plan, exchange, Places(self._concurrency)),
                 recorder,
                 settle,
                 buffer,
@@ -341,9 +351,8 @@ class JobRun:
                 conn_id=job.conn_id,
             ).fetch
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
-        how["creates_only"] = creates_only(job.settings.headers, job.headers)
-        one_by_one = Delivery(job.build, Exchange(**how))
-        in_batches = BatchDelivery(recorder=recorder, settle=settle, acceptance=acceptance, **how)
+        one_by_one = Delivery(job.build, exchange)
+        in_batches = BatchDelivery(exchange=exchange, recorder=recorder, settle=settle, acceptance=acceptance)
 
         async def deliver(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):

@@ -37,6 +37,7 @@ class Request:
     :param body: None for a request without a body.
     :param content_type: of the body; the job's headers and the connection's come first, if the body is not verbatim.
     :param verbatim: whether the body is a form, or the author's own text or bytes; else it is JSON.
+    :param headers: of this request alone, such as its signature; they come before all others.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Request:
     idempotency_key: str
     content_type: str = "application/json"
     verbatim: bool = False
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """One batch -> an outcome for each of its items: sent together, split until the culprits are alone."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.batches.answer import BatchAnswer, BatchAnswers, alike
@@ -10,14 +10,11 @@ from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.split import Acceptance, Probe, Refusal
 from airflow_async_rest.core.errors import ItemError, SendError, StoppedError, let_go
 from airflow_async_rest.core.letters.folder import UNREADABLE
-from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Request, Response, Verdict
-from airflow_async_rest.core.sending.excerpts import Excerpts
-from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.sender import Sender
+from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Outcome, Request, Response, Verdict
+from airflow_async_rest.core.sending.attempts import Exchange
 from airflow_async_rest.core.sending.verdict import (
     NEVER_SENT,
     UNMATCHED,
-    ResponseCheck,
     classify_status,
     is_fate_unknown,
     judge_error,
@@ -67,42 +64,50 @@ class _Group:
         return _Group(items, self.form, self.requests, probe=self.probe, refusal=self.refusal)
 
 
+class Settle(Protocol):
+    """Takes the outcome of an item.
+
+    :param is_news: whether it counts when it is judged how things go.
+    :param is_own: whether it is the item's own, and not that of a whole request.
+    """
+
+    def __call__(self, outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
+        """Settle the item.
+
+        :raises StoppedError: when nothing more is to be sent.
+        """
+
+
 class BatchDelivery:
     """Delivers batches; any number of workers share it.
 
     A batch is only ever halved, and its halves again: so the same rows make the same requests on every try, whatever
     was learned before.
 
+    :param exchange: how single requests are sent and judged; here, each answer says what is sent next.
     :param recorder: is told what goes together, and what was delivered.
-    :param settle: takes the outcome of an item that was not delivered; as ``is_news`` whether it counts when it is
-        judged how things go, and as ``is_own`` whether it is the item's own, and not that of a whole request.
-    :param excerpts: says what the API answered.
-    :param on_uncertain: called when a request whose fate is unknown (timeout, reset) is about to be sent again.
+    :param settle: takes the outcome of an item that was not delivered.
     :param acceptance: tells whether the API takes batches at all.
-    :param creates_only: whether requests carry ``If-None-Match: *``.
     """
 
     def __init__(
         self,
         *,
-        sender: Sender,
+        exchange: Exchange,
         recorder: Recorder,
-        settle: Callable[..., None],
-        retry: RequestRetry,
-        response_check: ResponseCheck | None,
-        excerpts: Excerpts,
-        on_uncertain: Callable[[Request], None],
+        settle: Settle,
         acceptance: Acceptance,
-        creates_only: bool = False,
     ) -> None:
-        self._sender = sender
+        self._exchange = exchange
+        self._sender = exchange.sender
         self._recorder = recorder
         self._settle = settle
-        self._retry = retry
-        self._excerpts = excerpts
-        self._on_uncertain = on_uncertain
+        self._retry = exchange.retry
         self._answers = BatchAnswers(
-            retry=retry, response_check=response_check, excerpts=excerpts, creates_only=creates_only
+            retry=exchange.retry,
+            response_check=exchange.response_check,
+            excerpts=exchange.excerpts,
+            creates_only=exchange.creates_only,
         )
         self._largest_bytes = math.inf
         self._acceptance = acceptance
@@ -226,7 +231,7 @@ class BatchDelivery:
         for item in group.items:
             item.uncertain = True
         if group.failures + 1 < self._most_attempts(group):
-            self._on_uncertain(request)
+            self._exchange.on_uncertain(request)
 
     def _settle_all(self, group: _Group, answer: BatchAnswer, *, last: bool) -> tuple[list[Item], int]:
         """Settle what is delivered or failed for good. :return: what is to be sent again, and how many failed.
@@ -283,14 +288,14 @@ class BatchDelivery:
 
     def _letter(self, group: _Group, item: Item, result: ItemResult) -> DeadLetter:
         try:
-            request = self._excerpts.request(group.form.build_alone(item))
+            request = self._exchange.excerpts.request(group.form.build_alone(item))
         except ItemError as error:
             let_go(error)
             request = None
         return DeadLetter.of(
             item,
             result.reason,
-            detail=self._excerpts.text(result.detail),
+            detail=self._exchange.excerpts.text(result.detail),
             status=result.status,
             attempts=group.requests,
             request=request,

@@ -95,16 +95,20 @@ class Fetching:
         """
         if item.settled is not None:
             return Fetched(item.settled, [])
+        if not self._plan.pages.concurrent:
+            return await self._walk(item, bookmark, keep, None)
         ahead = PagesAhead(self._exchange.settle, self._places, self._room)
         try:
             return await self._walk(item, bookmark, keep, ahead)
         finally:
             ahead.close()
 
-    async def _walk(self, item: Item, bookmark: Bookmark | None, keep: Keep | None, ahead: PagesAhead) -> Fetched:
+    async def _walk(
+        self, item: Item, bookmark: Bookmark | None, keep: Keep | None, ahead: PagesAhead | None
+    ) -> Fetched:
         walk = _Walk(self._plan, item, bookmark)
         attempts = 0
-        settle = ahead.settle if self._plan.pages.concurrent else self._exchange.settle
+        settle = ahead.settle if ahead is not None else self._exchange.settle
         try:
             walk.begin()
             while (request := walk.request) is not None:
@@ -116,7 +120,7 @@ class Fetching:
                     if self._plan.unfound_next.counts and isinstance(answer.payload, Mapping):
                         self._plan.unfound_next.look_at(answer.payload)
                     expected = walk.take(answer)
-                    if ahead.wants_more:
+                    if ahead is not None and ahead.wants_more:
                         ahead.expect(expected)
                 elif self._is_end(walk, settled):
                     break

@@ -33,7 +33,7 @@ def parse_rate_limit(text: str | None) -> tuple[int, float] | None:
 
 
 class RateLimiter:
-    """Grants requests one by one. Made inside the running event loop.
+    """The limiter of one task. Made inside the running event loop.
 
     Grants are evenly paced a little under the limit, and after a stall the lost time is not caught up with: so no
     period, wherever it begins, has more of them than the limit.
@@ -77,6 +77,6 @@ class RateLimiter:
         return begins
 
     def share_used(self) -> float | None:
-        """How much of the limit the grants so far have used, 0 to 1; None without a limit."""
+        """Return how much of the limit the grants so far have used, 0 to 1; None without a limit."""
         elapsed = self._clock() - self._started
         return min(1.0, self.granted * self._interval * _PACE / elapsed) if self._interval and elapsed > 0 else None

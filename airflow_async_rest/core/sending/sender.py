@@ -4,17 +4,19 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from airflow_async_rest.core.errors import MostlyFailingError, QuotaExhaustedError, SendError
 from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
-from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.models import Request, Response, Verdict
+from airflow_async_rest.core.sending.auth import REFUSALS, Auth, Signing
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.standstill import Standstill
 from airflow_async_rest.core.sending.verdict import pause_of
-from airflow_async_rest.core.transport.client import RestClient
+from airflow_async_rest.core.transport.transport import Transport
 
 _FIRST_FAILURE, _TOO_MANY, _FIRST_SERVER_ERROR = 300, 429, 500
 
@@ -22,6 +24,7 @@ _FIRST_FAILURE, _TOO_MANY, _FIRST_SERVER_ERROR = 300, 429, 500
 class Sender:
     """Sends single requests; any number of workers share it.
 
+    :param auth: signs requests; None: the connection's headers say all.
     :param concurrency: finds out how many requests there may be; None: as many as there are workers.
     :param meter: counts requests, retries and latencies.
     :param on_pause: called when everybody begins to wait, with the seconds that the API asks for.
@@ -30,17 +33,20 @@ class Sender:
     def __init__(
         self,
         *,
-        client: RestClient,
-        limiter: RateLimiter,
+        transport: Transport,
+        limiter: Limiter,
+        auth: Auth | None = None,
         concurrency: AdaptiveConcurrency | None = None,
         retry: RequestRetry,
         meter: Meter,
         on_pause: Callable[[float], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
+        self._transport = transport
         self._limiter = limiter
         self._concurrency = concurrency
+        self._signing = Signing(auth, limiter) if auth else None
+        self._send_observed = partial(self._send_adapting, concurrency) if concurrency else self._send
         self._retry = retry
         self._meter = meter
         self._on_pause = on_pause
@@ -63,15 +69,25 @@ class Sender:
         :raises SendError: when there is no complete answer.
         :raises MostlyFailingError: instead of sending, when nothing has been answered for too long.
         """
-        if self._concurrency is None:
-            await self._limiter.acquire()
-            return await self._send(request, attempt, reason)
-        await self._concurrency.requests.acquire()
+        if self._concurrency is not None:
+            await self._concurrency.requests.acquire()
         try:
+            if self._signing is not None:
+                return await self._send_signed(self._signing, request, attempt, reason)
             await self._limiter.acquire()
-            return await self._send_observed(self._concurrency, request, attempt, reason)
+            return await self._send_observed(request, attempt, reason)
         finally:
-            self._concurrency.requests.release()
+            if self._concurrency is not None:
+                self._concurrency.requests.release()
+
+    async def _send_signed(self, signing: Signing, request: Request, attempt: int, reason: str) -> Response:
+        """Send a request with what identifies it, and once more when it was refused for that, and that is renewed."""
+        signed, renewals = await signing.sign(request)
+        response = await self._send_observed(signed, attempt, reason)
+        if response.status in REFUSALS and await signing.renews(response, renewals):
+            signed, _ = await signing.sign(request)
+            return await self._send_observed(signed, attempt + 1, f"http_{response.status}")
+        return response
 
     async def _send(self, request: Request, attempt: int, reason: str) -> Response:
         if self._stopped:
@@ -83,7 +99,7 @@ class Sender:
         self._meter.sending(attempt, reason)
         sent_at = self._clock()
         try:
-            response = await self._client.send(request)
+            response = await self._transport.send(request)
         except SendError as error:
             self._standstill.failed(self._clock(), sent_at)
             self._last_failure = f"{error.reason}: {error}"
@@ -114,7 +130,7 @@ class Sender:
             self._standstill.failed(now, now - response.elapsed_seconds)
             self._last_failure = f"status {response.status}"
 
-    async def _send_observed(
+    async def _send_adapting(
         self, concurrency: AdaptiveConcurrency, request: Request, attempt: int, reason: str
     ) -> Response:
         """Send, and let the concurrency learn from it."""

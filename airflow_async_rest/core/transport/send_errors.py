@@ -1,4 +1,4 @@
-"""What aiohttp and the sockets raise -> this package's errors. Beside client.py and wire.py, all that knows aiohttp."""
+"""What aiohttp and the sockets raise -> this package's errors."""
 
 import asyncio
 import re

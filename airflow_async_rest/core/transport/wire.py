@@ -7,46 +7,36 @@ TLS, the protocol and the parser are aiohttp's own.
 """
 
 import asyncio
-import inspect
-import re
-import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
+from multidict import CIMultiDict
 from yarl import URL
 
 from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.requests.headers import check_headers
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport.content_encoding import too_large
+from airflow_async_rest.core.transport.protocol import (
+    HEADER_BOUNDS,
+    Answer,
+    Attempt,
+    Protocol,
+    ends_by_close,
+    read_within,
+    set_response_params,
+)
+from airflow_async_rest.core.transport.session import Session
 
 _SWITCHING_PROTOCOLS = 101
 _WITHOUT_BODY = frozenset({204, 304})
 # What is used of the protocol is in no documentation of aiohttp's: with versions that this was not tried with, a
 # session sends.
 _TRIED_VERSIONS = ("3.12.", "3.13.", "3.14.")
-_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
-_CHARACTERS_OF_A_STATUS_LINE = len("HTTP/1.1 200")
-_MOST_INTERIM_BYTES = 8_192
-_NO_GOODBYE = "TLS ended without close_notify"
-# aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
-_LONGEST_HEADER = 65_536
-HEADER_BOUNDS: dict[str, Any] = {
-    name: bound
-    for name, bound in (
-        ("max_line_size", _LONGEST_HEADER),
-        ("max_field_size", _LONGEST_HEADER),
-        ("max_headers", 1_024),
-    )
-    if name in inspect.signature(aiohttp.ClientSession).parameters
-}
 
 
 def is_possible() -> bool:
@@ -55,124 +45,24 @@ def is_possible() -> bool:
 
 
 class Frame(NamedTuple):
-    """What stands before a request's target, and between it and what differs from request to request."""
+    """What stands before a request's target, and between it and what differs from request to request.
+
+    :param key: name of the header for the request's key, and its colon; empty where none is sent.
+    """
 
     start: str
     headers: str
-
-
-class Answer(NamedTuple):
-    """What came back, read completely.
-
-    :param ends_by_close: whether nothing but the end of the connection says where the body ends.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    ends_by_close: bool = False
+    key: str
 
 
 _READING = {"read_until_eof": True, "auto_decompress": False, **HEADER_BOUNDS}
-
-
-@dataclass(slots=True)
-class Attempt:
-    """How far one request has come: what is known of it when it ends in an error.
-
-    :param sent: whether a part of it was written.
-    :param status: of the answer that has begun.
-    """
-
-    sent: bool = False
-    status: int | None = None
-    headers: Mapping[str, str] | None = None
-
-
-# Called for every request: super() would take as long as what is done around it.
-_take_data, _set_response_params = ResponseHandler.data_received, ResponseHandler.set_response_params
-
-
-def connector_of(connections: int, tls: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
-    """Make a connector whose connections know the status of an answer whose headers cannot be read.
-
-    :param connections: at most.
-    """
-    connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
-    if hasattr(connector, "_factory"):
-        connector._factory = partial(Protocol, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # noqa: SLF001
-    return connector
-
-
-class Protocol(ResponseHandler):
-    """aiohttp's own, which also knows the status of an answer whose headers cannot be read, and how a body ended.
-
-    :ivar cut_off: the body that was not at its end when the connection was.
-    :ivar cause: why the connection ended before the server said so; empty when it did.
-    """
-
-    _begins = b""
-    cut_off: aiohttp.StreamReader | None = None
-    cause = ""
-
-    def set_response_params(self, **params: Any) -> None:
-        """Begin to read another answer."""
-        self._begins = b""
-        _set_response_params(self, **params)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what has come."""
-        begins = self._begins
-        if len(begins) < _CHARACTERS_OF_A_STATUS_LINE or (begins[9:10] == b"1" and len(begins) < _MOST_INTERIM_BYTES):
-            self._begins = begins + data  # the first of it without a copy; an interim answer has another one after it
-        _take_data(self, data)
-
-    def set_exception(self, exc: BaseException, *cause: Any) -> None:
-        """Say in the error, too, how the answer begins: a session shows no more of the connection than that."""
-        exc.async_rest_status = self.status  # type: ignore[attr-defined]
-        super().set_exception(exc, *cause)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Note what ended the connection before a body ends by it: for aiohttp any end is a good one."""
-        body = self._payload
-        if body is not None and not body.is_eof():
-            self.cut_off = body
-            self.cause = _truncation(self.transport) if exc is None else str(exc) or type(exc).__name__
-        super().connection_lost(exc)
-
-    @property
-    def status(self) -> int | None:
-        """Of the answer that has begun; None while that is not known."""
-        match = _STATUS_LINE.search(self._begins)
-        return int(match[1]) if match else None
-
-
-def status_seen(error: BaseException | None) -> int | None:
-    """Find the status of the answer that an error has ended."""
-    while error is not None:
-        if (status := getattr(error, "async_rest_status", None)) is not None:
-            return int(status)
-        error = error.__cause__
-    return None
-
-
-def _truncation(transport: asyncio.BaseTransport | None) -> str:
-    """Say that a TLS connection ended without its ``close_notify``, so that anybody may have ended it."""
-    tls = transport and transport.get_extra_info("ssl_object")
-    if not tls:
-        return ""
-    try:
-        return _NO_GOODBYE if tls.read(1) else ""
-    except ssl.SSLZeroReturnError:
-        return ""
-    except ssl.SSLError:
-        return _NO_GOODBYE
 
 
 class Wire:
     """Sends requests and reads their answers. Made inside the running event loop.
 
     :param headers_of: gives all headers of a request that are the caller's to say.
+    :param session: sends what cannot go this way.
     """
 
     def __init__(
@@ -180,8 +70,10 @@ class Wire:
         connector: aiohttp.BaseConnector,
         settings: ClientSettings,
         headers_of: Callable[[Request], Mapping[str, str]],
+        session: Session,
     ) -> None:
         self._connector = connector
+        self._session = session
         self._headers_of = headers_of
         self._address = settings.address
         self._url = URL(self._address.origin, encoded=True)
@@ -190,46 +82,52 @@ class Wire:
         self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds)
         # The connector wants a request only to know where it goes, and that is the same for all.
         self._destination = aiohttp.ClientRequest("POST", self._url)
-        self._frames: dict[tuple[str, str, bool], Frame] = {}
+        self._frames: dict[tuple[object, ...], Frame] = {}
         self._greeted: WeakSet[ResponseHandler] = WeakSet()
 
-    def head(self, request: Request) -> bytes | None:
+    def _head(self, request: Request) -> bytes | None:
         """Return what is sent before the body; None for a request that a session must look at."""
         body, key = request.body, request.idempotency_key
         content_type = "" if body is None else request.content_type
-        frame = self._frames.get((request.method, content_type, request.verbatim))
+        kind: tuple[object, ...] = request.method, content_type, request.verbatim
+        if request.headers:
+            kind += tuple(request.headers)
+        frame = self._frames.get(kind)
         if frame is None:
-            frame = self._frame(request, content_type)
+            frame = self._frames[kind] = self._frame(request)
         target = self._address.target(request.path, request.query)
         if "#" in target or not (target.isprintable() and key.isprintable()):
             return None  # it is no request
         length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
-        key_line = f"{self._key_header}: {key}\r\n" if self._key_header else ""
-        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}\r\n".encode()
+        key_line = f"{frame.key}{key}\r\n" if frame.key else ""
+        own = _lines(request.headers) if request.headers else ""
+        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}{own}\r\n".encode()
 
-    def _frame(self, request: Request, content_type: str) -> Frame:
-        """Write down, as aiohttp would, what all requests with this method and content type have in common."""
+    def _frame(self, request: Request) -> Frame:
+        """Write down, as aiohttp would, what all requests of this kind have in common."""
         model = aiohttp.ClientRequest(request.method, self._url, headers=self._headers_of(request))
-        for name in filter(None, ("Content-Length", self._key_header)):
+        own = CIMultiDict(request.headers or {})
+        for name in filter(None, ("Content-Length", self._key_header, *own)):
             model.headers.pop(name, None)
         check_headers(model.headers, "the headers")
-        lines = "".join(f"{name}: {value}\r\n" for name, value in model.headers.items())
-        frame = Frame(f"{request.method} ", f" HTTP/1.1\r\n{lines}")
-        self._frames[request.method, content_type, request.verbatim] = frame
-        return frame
+        key = f"{self._key_header}: " if self._key_header and self._key_header not in own else ""
+        return Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(model.headers)}", key)
 
-    async def send(self, head: bytes, body: bytes | None, attempt: Attempt) -> Answer:
+    async def send(self, request: Request, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
 
         :param attempt: is told how far it has come.
         :raises aiohttp.ClientError: or OSError, as a session does.
         """
+        head, body = self._head(request), request.body
+        if head is None:
+            return await self._session.send(request, attempt)
         connection = await self._connect()
         protocol = connection.protocol
         assert protocol is not None  # noqa: S101  (until it is released)
         try:
             protocol._begins = b""  # type: ignore[attr-defined]  # noqa: SLF001
-            _set_response_params(protocol, **_READING)  # in fewer steps than the protocol's own
+            set_response_params(protocol, **_READING)  # in fewer steps than the protocol's own
             if self._url.scheme == "https" and protocol not in self._greeted:
                 self._greeted.add(protocol)
                 await asyncio.sleep(0)  # in TLS 1.3 a refusal may be on its way; a write would fail of it, unread
@@ -274,6 +172,10 @@ class Wire:
         return message, content
 
 
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
 def _announces_body(answer: Answer) -> bool:
     """Tell whether an answer says that a body follows, which may come before the next request's answer."""
     return answer.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in answer.headers
@@ -291,30 +193,3 @@ def _close(connection: aiohttp.connector.Connection) -> None:
     if protocol is not None and protocol.transport is not None and _is_writing(protocol):
         protocol.transport.abort()  # else it would stay open until the server takes the rest
     connection.close()
-
-
-async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
-    """Read an answer's body. :raises AnswerUnreadableError: when it has more bytes than the bound."""
-    if content.is_eof():
-        body = content.read_nowait()
-    else:
-        pieces = bytearray()
-        while len(pieces) <= bound and (piece := await content.readany()):
-            pieces += piece
-        body = bytes(pieces)
-    if len(body) > bound:
-        raise too_large(bound)
-    return body
-
-
-def ends_by_close(content: aiohttp.StreamReader, headers: Mapping[str, str]) -> bool:
-    """Tell whether nothing but the end of the connection says where a body, read to its end, ends.
-
-    :raises aiohttp.ClientConnectionError: when it was not the server that ended the connection.
-    """
-    protocol = getattr(content, "_protocol", None)  # none of an answer without a body
-    if not isinstance(protocol, Protocol) or protocol.cut_off is not content or "Content-Length" in headers:
-        return False
-    if protocol.cause:
-        raise aiohttp.ClientConnectionError(protocol.cause)
-    return True

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.reading.source import Expected
 
 # Moments that are remembered, one every 2 s: five minutes.
@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(
         self,
-        limiter: RateLimiter,
+        limiter: Limiter,
         rate_limit: tuple[int, float] | None,
         concurrency: Callable[[], int],
         expected: Callable[[], Expected | None],

@@ -8,8 +8,7 @@ from servers import raw_server, running_api
 from airflow_async_rest.core.errors import EncodeError, EndpointError, QuotaExhaustedError
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import DeadLetter, Delivered, Verdict
-from airflow_async_rest.core.sending.attempts import Exchange
-from airflow_async_rest.core.sending.delivery import Delivery
+from airflow_async_rest.core.sending.attempts import Delivery, Exchange
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -51,7 +50,7 @@ class Bench:
     async def deliver(self, *items):
         async with RestClient(self.settings, 16, {"X-Job": "j"}) as client:
             sender = Sender(
-                client=client,
+                transport=client,
                 limiter=self.limiter,
                 retry=self.parts["retry"],
                 meter=self.meter,

@@ -21,8 +21,7 @@ from airflow_async_rest.core.models import DeadLetter, Item, Request, Response
 from airflow_async_rest.core.pipeline import StopSwitch, run_pipeline
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending import standstill
-from airflow_async_rest.core.sending.attempts import Exchange
-from airflow_async_rest.core.sending.delivery import Delivery
+from airflow_async_rest.core.sending.attempts import Delivery, Exchange
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -56,7 +55,7 @@ def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=la
     async def deliver_all():
         loop, number = asyncio.get_running_loop(), itertools.count()
 
-        class Client:
+        class Transport:
             async def send(self, request):
                 seconds, status, headers = api(loop.time(), int(request.path), next(number))
                 await asyncio.sleep(seconds)
@@ -66,7 +65,7 @@ def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=la
 
         adaptive = AdaptiveConcurrency(loop.time) if concurrency is None else None
         sender = Sender(
-            client=Client(),
+            transport=Transport(),
             limiter=RateLimiter(limit, loop.time),
             concurrency=adaptive,
             retry=retry,

@@ -77,6 +77,9 @@ def answering(*answers, seen=None):
         {"method": "GET", "body": b"{}"},
         {"body": b""},
         {"path": "ž", "idempotency_key": "č"},
+        {"headers": {"X-Signature": "a=b; č", "user-agent": "own", "x-job": "own"}},
+        {"headers": {"Content-Type": "text/x", "idempotency-key": "own", "Host": "own:1"}},
+        {"method": "GET", "body": None, "headers": {"Authorization": "own", "Accept-Encoding": "br"}},
     ],
 )
 async def test_the_bytes_are_those_that_a_session_sends(request_of, monkeypatch, parts):

@@ -6,11 +6,11 @@ from aiohttp import web
 from certificates import make_certificate
 from servers import running_api
 
+from airflow_async_rest.connections import probe as module
+from airflow_async_rest.connections.probe import probe
 from airflow_async_rest.core.errors import ConfigurationError, RequestTimeoutError, SendError, TlsError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport import probe as module
-from airflow_async_rest.core.transport.probe import probe
 
 
 def test_one_get_goes_to_the_base_url_as_a_task_would_send_it(api):

@@ -3,11 +3,11 @@
 import re
 from urllib.parse import urlsplit
 
+from airflow_async_rest.connections.probe import LONGEST_SECONDS, Finding
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport.probe import LONGEST_SECONDS, Finding
 from airflow_async_rest.core.transport.redirects import shown_target
 from airflow_async_rest.core.transport.tls import describe_certificate
 

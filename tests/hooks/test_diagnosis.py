@@ -5,11 +5,11 @@ import pytest
 from certificates import make_certificate
 
 import airflow_async_rest.core.transport
+from airflow_async_rest.connections.diagnosis import _ADVICE, diagnose
+from airflow_async_rest.connections.probe import Finding
 from airflow_async_rest.core.errors import ConnectionFailedError, RequestTimeoutError, SendError, TlsError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport.diagnosis import _ADVICE, diagnose
-from airflow_async_rest.core.transport.probe import Finding
 
 URL = "https://api.example.com/v1"
 

@@ -1,0 +1,86 @@
+"""The seam to what a request identifies with, where that is not the same headers for all of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from airflow_async_rest.core.errors import SendError
+from airflow_async_rest.core.limits.limiter import Limiter
+from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.requests.headers import check_headers
+
+# The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
+REFUSALS = frozenset({401, 403})
+# A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
+_LONG_SECONDS = 0.01
+
+
+class Auth(Protocol):
+    """Signs each request as it is sent. Its functions are never called while one of them still runs.
+
+    What they raise ends the run, but for :class:`~airflow_async_rest.core.errors.SendError`: that is a failed attempt.
+    An API may echo what identifies a request: ``ClientSettings.later_values`` must know it, to keep it out of texts.
+    """
+
+    async def sign(self, request: Request) -> Request:
+        """Return a request with what identifies it, in its ``headers`` or its query.
+
+        :param request: stays as it is: it may be sent again, and is kept where it fails. Its path is relative;
+            :meth:`~airflow_async_rest.core.requests.address.Address.target` is what stands in the first line.
+        """
+
+    async def refused(self, response: Response) -> bool:
+        """Renew what requests identify with, where that is why one of them was answered 401 or 403.
+
+        :return: whether the request is to be signed and sent once more; if not, the answer is judged as it is.
+        """
+
+
+class Signing:
+    """Signs the requests of one run; any number of workers share it. Made inside the running event loop."""
+
+    def __init__(self, auth: Auth, limiter: Limiter) -> None:
+        self._auth = auth
+        self._limiter = limiter
+        self._turn = asyncio.Lock()
+        self._one = asyncio.Lock()
+        self._renewals = 0
+
+    async def sign(self, request: Request) -> tuple[Request, int]:
+        """Return a request that is to be sent now, signed, and with which renewal.
+
+        Requests are granted one after the other: those that were granted while one waits for a token would go out all
+        at once.
+        """
+        clock = asyncio.get_running_loop().time
+        async with self._turn:
+            await self._limiter.acquire()
+            granted_at = clock()
+            async with self._asking():
+                signed, renewals = await self._auth.sign(request), self._renewals
+            if clock() - granted_at > _LONG_SECONDS:
+                await self._limiter.acquire()
+        check_headers(signed.headers or {}, "what signs a request")
+        return signed, renewals
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        async with self._one:
+            try:
+                yield
+            except SendError as error:
+                error.sent = False  # what was, if anything, is a request for a token
+                raise
+
+    async def renews(self, response: Response, renewals: int) -> bool:
+        """Tell whether a request that was refused is worth sending again, with what is new since it was signed.
+
+        :param renewals: with which it was signed: of many that are refused at once, the first one renews.
+        """
+        async with self._asking():
+            if renewals == self._renewals:
+                if not await self._auth.refused(response):
+                    return False
+                self._renewals += 1
+            return True

@@ -1,0 +1,195 @@
+"""Requests that are signed as they are sent, and sent once more when what they identify with is renewed."""
+
+import asyncio
+import hashlib
+import hmac
+from dataclasses import replace
+
+import pytest
+from engine import Store, counts, make_job, run
+from virtual_time import run_virtually
+
+from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError, ConnectionFailedError
+from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.sending.auth import REFUSALS
+from airflow_async_rest.core.sending.meter import Meter
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.sending.sender import Sender
+from airflow_async_rest.core.transport.client import RestClient
+
+
+@pytest.fixture(params=["past the session", "by the session"])
+def way(request, monkeypatch):
+    """Whatever is said of signed requests is true of both ways to send."""
+    if request.param == "by the session":
+        monkeypatch.setattr(RestClient, "_needs_session", lambda *_: True)
+
+
+def signature(*parts):
+    return hmac.new(b"s3cret", b"\n".join(parts), hashlib.sha256).hexdigest()
+
+
+class Hmac:
+    """Signs method, target, body and a header of its own."""
+
+    def __init__(self, settings):
+        self.address, self.count = settings.address, 0
+
+    async def sign(self, request):
+        self.count += 1
+        target, nonce = self.address.target(request.path, request.query), str(self.count)
+        made = signature(request.method.encode(), target.encode(), request.body or b"", nonce.encode())
+        return replace(request, headers={"X-Nonce": nonce, "authorization": f"HMAC {made}"})
+
+    async def refused(self, response):
+        return False
+
+
+@pytest.mark.usefixtures("way")
+def test_each_request_is_signed_as_it_is_sent(api, tmp_path):
+    def answer(seen):
+        parts = seen.method, seen.target, seen.body.decode(), seen.headers["X-Nonce"]
+        is_good = seen.headers["Authorization"] == f"HMAC {signature(*map(str.encode, parts))}"
+        is_first = sum(each.path == seen.path for each in api.seen) == 1
+        return 401 if not is_good else 503 if is_first and seen.path == "/v1/x/3" else 200
+
+    api.answer = answer
+    settings = ClientSettings(f"{api.url}/v1?tenant=a", headers={"Authorization": "Basic b", "X-A": "a"})
+    retry = RequestRetry(max_attempts=2, backoff_base_seconds=0.001)
+    assert counts(run(make_job(api, tmp_path, 20, settings=settings, auth=Hmac(settings), retry=retry))) == [
+        20,
+        20,
+        0,
+        0,
+    ]
+    assert sorted(int(seen.headers["X-Nonce"]) for seen in api.seen) == list(range(1, 22))
+    assert {seen.headers["X-A"] for seen in api.seen} == {"a"}
+
+
+def test_what_is_kept_of_a_request_has_no_signature(api, tmp_path):
+    api.answer = lambda seen: 422
+    settings, letters = ClientSettings(api.url), []
+    job = make_job(
+        api, tmp_path, 1, settings=settings, auth=Hmac(settings), max_failures=1,
+        publish=lambda report, sample, error: letters.extend(sample),
+    )  # fmt: skip
+    run(job)
+    [seen], kept = api.seen, "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert kept
+    assert seen.headers["Authorization"].removeprefix("HMAC ") not in f"{kept} {letters}"
+
+
+class Token:
+    """Identifies with a token, which it renews when it is refused; ``taken`` says which one the API takes."""
+
+    def __init__(self, *, renews=True):
+        self.renews, self.token, self.asked, self.at_once = renews, 0, 0, 0
+
+    async def sign(self, request):
+        return replace(request, headers={"Authorization": f"Bearer {self.token}"})
+
+    async def refused(self, response):
+        self.asked += 1
+        self.at_once += 1
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert self.at_once == 1
+        self.at_once -= 1
+        self.token += self.renews
+        return self.renews
+
+
+@pytest.mark.parametrize("status", sorted(REFUSALS))
+@pytest.mark.parametrize("concurrency", [16, None])
+@pytest.mark.usefixtures("way")
+def test_many_workers_that_are_refused_renew_once_and_nothing_fails(api, tmp_path, status, concurrency):
+    def answer(seen):
+        taken = int(len(api.seen) > 60)
+        return 200 if seen.headers["Authorization"] == f"Bearer {taken}" else status
+
+    api.answer, auth, made = answer, Token(), []
+
+    class Counting(RateLimiter):
+        def __init__(self, limit):
+            super().__init__(limit)
+            made.append(self)
+
+    job = make_job(api, tmp_path, 150, auth=auth, concurrency=concurrency, limiter=Counting)
+    report = run(job, Store())
+    assert counts(report) == [150, 150, 0, 0]
+    refused = len(api.seen) - 150
+    assert (auth.asked, refused > 0) == (1, True)
+    assert (report["requests"], report["retries"]) == (150 + refused, refused)
+    assert made[0].granted >= 150 + refused  # one that waits too long for its signature takes another turn
+
+
+@pytest.mark.parametrize("auth", [None, Token(renews=False)])
+def test_a_refusal_without_renewal_ends_as_it_does_without_auth(api, tmp_path, auth):
+    api.answer = lambda seen: 401
+    with pytest.raises(AuthenticationError, match="the API answers 401"):
+        run(make_job(api, tmp_path, 20, auth=auth, concurrency=1))
+    assert len(api.seen) == 1
+
+
+def test_what_is_refused_with_what_was_renewed_is_refused(api, tmp_path):
+    api.answer, auth = (lambda seen: 401), Token()
+    with pytest.raises(AuthenticationError, match="the API answers 401"):
+        run(make_job(api, tmp_path, 20, auth=auth, concurrency=1, retry=RequestRetry()))
+    assert (len(api.seen), auth.asked) == (2, 1)
+
+
+def test_no_token_is_a_failed_attempt_that_nobody_has_acted_on(api, tmp_path):
+    class Away(Token):
+        async def sign(self, request):
+            self.asked += 1
+            error = ConnectionFailedError("no token")
+            error.sent = True
+            if self.asked == 1:
+                raise error
+            return request
+
+    api.answer = lambda seen: 409  # which after a lost answer would say that it is there
+    retry = RequestRetry(max_attempts=2, backoff_base_seconds=0.001)
+    build = lambda item: Request("PUT", f"_create/{item.index}", "", b"{}", "k")  # noqa: E731
+    report = run(make_job(api, tmp_path, 1, auth=Away(), retry=retry, build=build, max_failures=1))
+    assert (report["reasons"], report["already_there"], len(api.seen)) == ({"http_409": 1}, 0, 1)
+
+
+def test_a_header_that_cannot_be_sent_ends_the_run_by_its_name(api, tmp_path):
+    class Broken(Token):
+        async def sign(self, request):
+            return replace(request, headers={"X-Signature": "s3cret\r\nX-Forged: 1"})
+
+    with pytest.raises(ConfigurationError, match="what signs a request: the value of 'X-Signature'") as raised:
+        run(make_job(api, tmp_path, 20, auth=Broken()))
+    assert "s3cret" not in str(raised.value)
+    assert api.seen == []
+
+
+def test_requests_that_wait_for_a_token_do_not_go_out_all_at_once():
+    times = []
+
+    class Slow(Token):
+        async def sign(self, request):
+            if not times:
+                await asyncio.sleep(60)
+            return request
+
+    class Transport:
+        async def send(self, request):
+            times.append(asyncio.get_running_loop().time())
+            return Response(200, {}, b"", 0.0)
+
+    async def send_all():
+        clock = asyncio.get_running_loop().time
+        limiter = RateLimiter((10, 1.0), clock)
+        sender = Sender(
+            transport=Transport(), limiter=limiter, auth=Slow(), retry=RequestRetry(), meter=Meter(), clock=clock
+        )
+        await asyncio.gather(*(sender.send(Request("GET", "x", "", None, "k"), 1) for _ in range(40)))
+
+    run_virtually(send_all())
+    assert len(times) == 40
+    assert max(sum(start <= each < start + 1 for each in times) for start in times) <= 10
