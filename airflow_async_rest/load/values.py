@@ -58,6 +58,7 @@ _OF_ELEMENTS = {
     Kind.TEXT: Kind.TEXT_ARRAY,
 }
 _LARGEST_INTEGER = 2**63
+_SAFE_DIGITS = 18  # of which every whole number has 64 bits or fewer
 _MOST_DIGITS = 40  # of an integer, in any database
 _DATE_LENGTH = len("2026-07-01")
 _DIGITS_OF_DATES = (len("260701"), len("20260701"))
@@ -171,7 +172,8 @@ def converter(kind: Kind, dialect: str) -> Callable[[Any], Any]:
     """Make the function that turns a value into what a driver binds; not for PostgreSQL, which gets text."""
     convert = _CONVERTERS.get(kind, _scalar)
     if dialect == "sqlite":
-        return lambda value: None if value is None else _for_sqlite(convert(value))
+        check = _check_whole if kind in {Kind.INTEGER, Kind.NUMBER} else _take
+        return lambda value: None if value is None else _for_sqlite(check(convert(value)))
     if dialect == "oracle":
         convert = _FOR_ORACLE.get(kind, convert)
     return lambda value: None if value is None else convert(value)
@@ -252,6 +254,24 @@ _FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
     Kind.INTEGER: _number,
     Kind.NUMBER: _number,
 }
+
+
+def _take(value: Any) -> Any:
+    return value
+
+
+def _check_whole(value: Any) -> Any:
+    """Refuse whole numbers that SQLite would keep as other ones: beyond 64 bits, its numbers have 15 digits.
+
+    :raises EncodeError: then.
+    """
+    if isinstance(value, str | int | Decimal) and len(text := str(value)) > _SAFE_DIGITS:
+        with contextlib.suppress(ArithmeticError, ValueError):
+            exact = Decimal(text)
+            is_large = exact.is_finite() and not -_LARGEST_INTEGER <= exact < _LARGEST_INTEGER
+            if is_large and exact == exact.to_integral_value() and exact != Decimal(float(text)):
+                raise EncodeError(f"SQLite has no whole number as large as {text:.60}: load it into a column of texts")
+    return value
 
 
 def _for_sqlite(value: Any) -> Any:
