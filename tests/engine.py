@@ -18,6 +18,7 @@ from airflow_async_rest.core.fetching.fetching import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job, JobRun
 from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, RefusedRow, item_of
+from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pages import OnePage
@@ -277,7 +278,8 @@ def make_fetch_job(
     )
     chunks = items if isinstance(items, Rows) else Rows(items)
     source = RowSource(chunks, whole_row_is_key=True, asked_for={"endpoint": ("id",)})
-    fetch = Fetch(plan=plan, loader=MemoryLoader(database))
+    table = Table(MemoryLoader(database))
+    fetch = Fetch(plan=plan, rows=table, checkpoints=table)
     return make_job(api, path, **{"build": None, "fetch": fetch, "source": source, "concurrency": 4, **settings})
 
 

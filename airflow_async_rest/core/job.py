@@ -29,19 +29,20 @@ from airflow_async_rest.core.errors import (
 )
 from airflow_async_rest.core.fetching.fetching import Fetching, FetchPlan
 from airflow_async_rest.core.fetching.page_by_page import PageByPage
+from airflow_async_rest.core.keeping.checkpoints import CheckpointStore, State, StateCheckpoints, StateStore
 from airflow_async_rest.core.keeping.committing import commit_changes, ending, undo_changes
-from airflow_async_rest.core.keeping.keeper import Keeper, StateStore
-from airflow_async_rest.core.keeping.load_keeper import LoadKeeper
-from airflow_async_rest.core.keeping.loading import Loader, RowBuffer
+from airflow_async_rest.core.keeping.keeper import Keeper
+from airflow_async_rest.core.keeping.loading import RowSink
+from airflow_async_rest.core.keeping.parts import LetterSink
 from airflow_async_rest.core.keeping.writing import Writing
-from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
+from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
 from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline, unless_stopped
 from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.reading.source import Expected, Source, ThreadedSource
-from airflow_async_rest.core.replay import Replay, can_replay
+from airflow_async_rest.core.replay import can_replay
 from airflow_async_rest.core.requests.headers import creates_only
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Exchange
@@ -68,11 +69,13 @@ _SHARE_FOR_XCOM = 0.3
 class Fetch:
     """The other direction: answers that are wanted.
 
-    :param loader: where their rows go.
+    :param rows: where their rows go.
+    :param checkpoints: where the checkpoint lies: with a table of rows, beside them; None: in the state store.
     """
 
     plan: FetchPlan
-    loader: Loader
+    rows: RowSink
+    checkpoints: CheckpointStore | None = None
 
 
 @dataclass(kw_only=True)
@@ -118,7 +121,7 @@ class Job:
     max_failures: int | float = 0
     target: str = ""
     about: Mapping[str, Any]
-    folder: DeadLetterFolder | Replay
+    folder: LetterSink
     folder_uri: str | list[str]
     fingerprint: str | None = None
     this_try: Try | None = None
@@ -140,9 +143,18 @@ class JobRun:
         self._stop = stop
         self._journal = Journal(job.log, job.settings.redact)
         self._observing = Observing(job.observe, self._journal)
-        kept = (job.folder, store, job.fingerprint, self._journal)
-        self._loading = LoadKeeper(*kept, job.fetch.loader, this_try=job.this_try) if job.fetch else None
-        self._keeper = self._loading or Keeper(*kept, this_try=job.this_try, replays=job.replays)
+        state = State(store, self._journal)
+        self._rows = job.fetch.rows if job.fetch else None
+        self._keeper = Keeper(
+            job.folder,
+            state,
+            (job.fetch and job.fetch.checkpoints) or StateCheckpoints(state, replays=job.replays),
+            self._rows,
+            self._journal,
+            fingerprint=job.fingerprint,
+            this_try=job.this_try,
+            replays=job.replays,
+        )
         self._limiter = RateLimiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
@@ -198,7 +210,7 @@ class JobRun:
     async def _deliver_all(self) -> None:
         job = self._job
         resume, how = await self._unless_stopped(self._keeper.load())
-        if job.fetch and job.fetch.loader.replaces and came_to_nothing(resume):
+        if self._rows and self._rows.replaces and came_to_nothing(resume):
             resume, how = None, "an earlier try got no rows for the window; all is asked for again"
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
         if not job.has_key and job.fingerprint is not None:
@@ -211,33 +223,32 @@ class JobRun:
             if (
                 isinstance(why, RowsTakenError)
                 and resume is not None
-                and (self._loading or resume.stands_for(self._job.this_try))
+                and (self._rows or resume.stands_for(self._job.this_try))
             ):
                 self._journal.rows_taken(why)
                 self._recorder.totals.commit = Commit.DONE
             else:
                 self._journal.starting_over(why)
                 await self._deliver(None, str(why))
-        if self._loading:
-            await self._merge(self._loading)
+        if self._rows:
+            await self._merge(self._rows)
 
     async def _is_done(self, resume: Resume | None) -> bool:
         """Tell whether an earlier try has done all, and go on with its account."""
-        if resume is None or (resume.report is None and not (self._loading and self._loading.is_done)):
+        if resume is None or (resume.report is None and not self._keeper.is_done):
             return False
         self._recorder, self._earlier_report = self._record(resume), resume.report
-        if self._loading:
-            await self._loading.show_refused(self._recorder, resume)
+        if self._rows:
+            await self._keeper.show_refused(self._recorder, resume)
         return self._judge() is None
 
-    async def _merge(self, keeper: LoadKeeper) -> None:
+    async def _merge(self, rows: RowSink) -> None:
         """Move what was fetched into the destination; a stop meanwhile undoes that."""
-        job = self._job
-        if job.fetch and job.fetch.loader.replaces and not is_whole(self._recorder.totals, job.max_failures):
+        if rows.replaces and not is_whole(self._recorder.totals, self._job.max_failures):
             self._journal.not_replaced()
             return
         try:
-            await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
+            await self._unless_stopped(self._keeper.merge(self._recorder, lambda: self._judge() is None))
         except EmptyWindowError:
             self._recorder.totals.complete = True
             raise
@@ -247,8 +258,7 @@ class JobRun:
 
         :raises StoppedError: when the stop was pulled.
         """
-        cancel = self._loading.cancel if self._loading else None
-        return await unless_stopped(doing, self._stop, GRACE_SECONDS, cancel)
+        return await unless_stopped(doing, self._stop, GRACE_SECONDS, self._keeper.cancel)
 
     async def _deliver(self, resume: Resume | None, how: str) -> None:
         """Send what there is to send: all rows, or on a retry those that are missing.
@@ -259,12 +269,8 @@ class JobRun:
         self._recorder = recorder = self._record(resume)
         self._can_replay = True
         self._observing.begin(recorder.totals)
-        if self._loading:
-            await self._unless_stopped(self._loading.begin_load(resume, how))
-        else:
-            await self._keeper.begin(resume)
+        await self._unless_stopped(self._keeper.begin(resume, how))
         workers = job.concurrency or MOST
-        buffer = self._loading.buffer if self._loading else RowBuffer()
         writing = Writing(
             self._keeper,
             self._journal,
@@ -272,7 +278,7 @@ class JobRun:
             self._progress,
             self._stop,
             observe=self._observing.show,
-            buffer=buffer,
+            buffer=self._keeper.buffer,
         )
         acceptance = Acceptance(job.concurrency or 0)
         source = ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end, writing.room)
@@ -291,7 +297,7 @@ class JobRun:
             )
             await run_pipeline(
                 source,
-                self._delivering(sender, recorder, acceptance, buffer),
+                self._delivering(sender, recorder, acceptance),
                 workers=workers,
                 in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
                 stop=self._stop,
@@ -300,9 +306,9 @@ class JobRun:
 
     async def _keep_or_undo(self, source: ThreadedSource[Any]) -> None:
         """Commit what reading the rows has changed, all of which are settled now, or undo it."""
-        if self._loading:
-            await self._loading.write(self._recorder, None, last=True)  # then it is known what comes of the rows
-        needs_rows = self._job.fetch is not None and self._job.fetch.loader.needs_rows
+        if self._rows:
+            await self._keeper.write(self._recorder, None, last=True)  # then it is known what comes of the rows
+        needs_rows = self._rows is not None and self._rows.needs_rows
         account = self._recorder.totals, self._job.max_failures
         if keeps_changes(*account, can_replay=self._can_replay, needs_rows=needs_rows):
             await commit_changes(source, self._keeper, self._recorder, self._progress(), _SECONDS_AT_END)
@@ -310,7 +316,7 @@ class JobRun:
             await undo_changes(source, self._recorder)
 
     def _delivering(
-        self, sender: Sender, recorder: Recorder, acceptance: Acceptance, buffer: RowBuffer
+        self, sender: Sender, recorder: Recorder, acceptance: Acceptance
     ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
         """Make the function that takes an item, or a batch, and settles it."""
         job = self._job
@@ -335,9 +341,9 @@ class JobRun:
                 Fetching(job.fetch.plan, exchange, places),
                 recorder,
                 settle,
-                buffer,
+                self._keeper.buffer,
                 self._journal,
-                keeps_pages=job.fetch.loader.can_remove,
+                keeps_pages=job.fetch.rows.can_remove,
                 conn_id=job.conn_id,
             ).fetch
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)

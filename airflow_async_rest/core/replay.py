@@ -177,11 +177,13 @@ class Replay:
     def cancel(self) -> None:
         """Do nothing: reading a part is short."""
 
+    history = None
+
     def parts(self) -> list[PartId]:
         """Give no parts: a replay starts nothing anew."""
         return []
 
-    def check(self, parts: Iterable[PartId]) -> None:
+    def check(self, parts: Iterable[PartId] = ()) -> None:
         """Check that all parts are still there; see :meth:`DeadLetterFolder.check`."""
         del parts  # a replay has none of its own
         for folder in self._folders:

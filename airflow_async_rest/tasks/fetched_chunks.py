@@ -39,7 +39,7 @@ def fetch_rows(hook: RestConnection, items: Iterable[Any], asking: Asking, log: 
             given,
             log,
             shape=RowShape(asking.columns),
-            loader=chunks,
+            rows=chunks,
             sub_folder=call.sub_folder,
             expected=given.expected,
         )
@@ -157,7 +157,7 @@ def _take(call: PlainCall, job: Job, chunks: ChunkQueue, end: _End) -> Generator
         yield from chunks
     finally:
         call.stop.pull(KilledError(_LEFT))
-        chunks.abandon()
+        chunks.cancel()
         if threading.current_thread() is not thread:  # in which the garbage collector may come by
             thread.join()
     end.error = errors[0] if errors else None

@@ -22,7 +22,7 @@ from airflow_async_rest.core.errors import (
     StoppedError,
 )
 from airflow_async_rest.core.job import Job, JobRun
-from airflow_async_rest.core.keeping.keeper import PATIENT_LOAD_SECONDS, StateStore
+from airflow_async_rest.core.keeping.checkpoints import PATIENT_LOAD_SECONDS, StateStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.pipeline import StopSwitch

@@ -82,6 +82,12 @@ class Totals:
         return self.reasons + Counter({ROW_REFUSED: refused})
 
     @property
+    def row_totals(self) -> RowTotals:
+        """The counts of rows, of a job that fetches."""
+        assert self.rows is not None  # noqa: S101  (nobody else asks)
+        return self.rows
+
+    @property
     def elapsed_seconds(self) -> float:
         """Time spent running, over all tries."""
         return self._earlier_seconds + time.monotonic() - self._started
@@ -133,12 +139,10 @@ class Totals:
         }
 
     def _of_rows(self) -> dict[str, Any]:
-        assert self.rows is not None  # noqa: S101  (for the type checker)
         unfound = {} if self.paths_not_found is None else {"paths_not_found": dict(self.paths_not_found)}
-        return {"rows": asdict(self.rows), "keys_ignored": dict(self.keys_ignored), **unfound}
+        return {"rows": asdict(self.row_totals), "keys_ignored": dict(self.keys_ignored), **unfound}
 
     def _report_of_rows(self) -> dict[str, Any]:
-        assert self.rows is not None  # noqa: S101  (for the type checker)
         unfound = {path: count for path, count in (self.paths_not_found or {}).items() if count}
         ignored = dict(self.keys_ignored.most_common())
-        return {**self.rows.report(), "keys_ignored": ignored, "paths_not_found": unfound}
+        return {**self.row_totals.report(), "keys_ignored": ignored, "paths_not_found": unfound}
