@@ -78,7 +78,7 @@ class Fetch:
     checkpoints: CheckpointStore | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What to deliver, or to fetch, where, and how.
 

@@ -14,7 +14,7 @@ from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.account.report import Commit, Totals
 from airflow_async_rest.core.letters.folder import UNREADABLE, Record, held_bytes, shown_record
 from airflow_async_rest.core.letters.shown import least_shown_bytes, shown_letter
-from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
+from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import is_permanent
 
@@ -151,15 +151,10 @@ class Recorder:
         self._pending.update(dict.fromkeys([item.index for item in items], next(self._requests)))
 
     def record(self, outcome: Outcome, *, is_news: bool = True) -> None:
-        """Note what became of a row. One that was fetched is delivered when its rows are kept: :meth:`confirm`.
+        """Note what became of a row.
 
         :param is_news: whether a failure says anything about the API that others do not say.
         """
-        if isinstance(outcome, Delivered) and self.totals.rows is not None:
-            self._fetched.append(outcome.index)
-            self.delivered_now += 1
-            self._note(failed=False)
-            return
         self._pending.pop(outcome.index, None)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
@@ -178,6 +173,12 @@ class Recorder:
             self._note(failed=False)
         if outcome.index in self._known_dead:
             self._resolve(outcome.index)
+
+    def fetched(self, index: int) -> None:
+        """Note that an item was fetched: it is delivered when its rows are kept, see :meth:`confirm`."""
+        self._fetched.append(index)
+        self.delivered_now += 1
+        self._note(failed=False)
 
     def delivered(self, items: Sequence[Item], already_there: int = 0) -> None:
         """Note that rows were delivered; so many of them by an earlier attempt, whose answer was lost."""
