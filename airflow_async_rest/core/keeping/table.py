@@ -35,6 +35,7 @@ class Table:
 
         :raises ConfigurationError: when rows cannot be loaded.
         """
+        self._thread = WorkerThread("async-rest-database")  # of this try: the one before has ended its own
         self._earlier = await self._thread.call(self._loader.open)
 
     async def read(self, this_try: Try | None) -> Checkpoint | None:

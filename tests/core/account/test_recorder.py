@@ -28,10 +28,7 @@ def recorder_of(*outcomes, resume=None, taken=(), **parts) -> Recorder:
     recorder.continue_digest(SourceDigest())
     for outcome in outcomes:
         recorder.take(item(outcome.index))
-        if isinstance(outcome, Delivered):
-            recorder.fetched(outcome.index)
-        else:
-            recorder.record(outcome)
+        recorder.record(outcome)
     for index in taken:
         recorder.take(item(index))
     return recorder
