@@ -15,7 +15,8 @@ from airflow_async_rest.core.account.judgment import (
     keeps_changes,
 )
 from airflow_async_rest.core.account.recorder import Recorder
-from airflow_async_rest.core.account.report import Commit, RowTotals
+from airflow_async_rest.core.account.report import Commit
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.batches.delivery import BatchDelivery
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.batches.split import Acceptance
@@ -166,14 +167,14 @@ class JobRun:
         return self._adaptive.limit if self._adaptive else self._job.concurrency or MOST
 
     def _record(self, resume: Resume | None) -> Recorder:
-        recorder = Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry)
+        tally = self._tally(resume.checkpoint.totals if resume else {}, self._job.fetch) if self._job.fetch else None
+        recorder = Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry, tally=tally)
         recorder.totals.complete &= self._job.replays  # which reads no rows, so nothing changes about that
-        if self._job.fetch is not None:
-            recorder.totals.rows = recorder.totals.rows or RowTotals()
-            reader, redact = self._job.fetch.plan.reader, self._job.settings.redact
-            recorder.totals.keys_ignored = reader.count_ignored(recorder.totals.keys_ignored, redact)
-            recorder.totals.paths_not_found = reader.count_unfound(recorder.totals.paths_not_found)
         return recorder
+
+    def _tally(self, earlier: Mapping[str, Any], fetch: Fetch) -> Tally:
+        counts = {"ignored": earlier.get("keys_ignored"), "unfound": earlier.get("paths_not_found")}
+        return fetch.plan.tally(**counts, shown=self._job.settings.redact)
 
     async def run(self) -> dict[str, Any]:
         """Run to the end, however that is, and give the report.
@@ -338,7 +339,7 @@ class JobRun:
         if job.fetch is not None:
             exchange, places = Exchange(**how, needs_body=True), Places(self._concurrency)
             return PageByPage(
-                Fetching(job.fetch.plan, exchange, places),
+                Fetching(job.fetch.plan, exchange, places, recorder.totals.tally),
                 recorder,
                 settle,
                 self._keeper.buffer,
@@ -383,8 +384,8 @@ class JobRun:
         if report["repeated_keys"]:
             self._journal.keys_repeated(report["repeated_keys"])
         if self._job.fetch is not None and report["complete"]:
-            self._journal.paths_not_found(report, self._job.fetch.plan.reader.nearest)
-            self._journal.next_page_misspelled(self._job.fetch.plan.unfound_next.misspelled())
+            self._journal.paths_not_found(report, self._recorder.totals.tally.unfound.nearest)
+            self._journal.next_page_misspelled(self._recorder.totals.tally.unfound_next.misspelled())
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()

@@ -12,6 +12,7 @@ from typing import Any
 from airflow_async_rest.core.account.bookmarks import Bookmark, OpenItems
 from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.account.report import Commit, Totals
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.letters.folder import UNREADABLE, Record, held_bytes, shown_record
 from airflow_async_rest.core.letters.shown import least_shown_bytes, shown_letter
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
@@ -61,14 +62,20 @@ class Recorder:
     :param resume: what the tries before left; None when the window starts from its first row.
     :param sample_payloads: whether the sample of failed items shows their payloads.
     :param retry: tells which failures are for good.
+    :param tally: see :class:`~airflow_async_rest.core.account.report.Totals`.
     :ivar open_items: items that are fetched page by page.
     """
 
     def __init__(
-        self, resume: Resume | None = None, *, sample_payloads: bool = True, retry: RequestRetry | None = None
+        self,
+        resume: Resume | None = None,
+        *,
+        sample_payloads: bool = True,
+        retry: RequestRetry | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._retry = retry or RequestRetry()
-        self.totals = Totals(resume.checkpoint.totals if resume else None)
+        self.totals = Totals(resume.checkpoint.totals if resume else None, tally)
         self.resumed_from = resume.checkpoint.position if resume else None
         self.delivered_now = 0
         self._position = resume.checkpoint.position if resume else 0

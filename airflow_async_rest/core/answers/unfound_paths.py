@@ -16,21 +16,15 @@ class UnfoundPaths:
     """Counts the rows that do not have a path, until one has it.
 
     :param paths: into rows.
+    :param earlier: the count of the tries before; None: there were none.
+    :ivar counts: path -> rows.
     """
 
-    def __init__(self, paths: Iterable[JsonPath]) -> None:
+    def __init__(self, paths: Iterable[JsonPath], earlier: Mapping[str, int] | None = None) -> None:
         self._paths = {path.text: path for path in paths}
         self._keys: dict[str, str] = {}
         self._rows = 0
-        self.counts = dict.fromkeys(self._paths, 0)
-
-    def go_on(self, earlier: Mapping[str, int] | None) -> dict[str, int]:
-        """Go on counting. :param earlier: the count of the tries before; None: there were none.
-
-        :return: the count, which changes as rows are looked at.
-        """
         self.counts = dict.fromkeys(self._paths, 0) if earlier is None else dict(earlier)
-        return self.counts
 
     def look_at(self, row: Mapping[str, Any]) -> None:
         """Look for the paths that no row before had."""
