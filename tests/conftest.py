@@ -43,7 +43,7 @@ LONGEST = (
     "test_bulk.py",
     "test_canary.py",
     "test_job.py",
-    "test_load_keeper.py",
+    "test_table.py",
     "test_batch_delivery.py",
 )
 

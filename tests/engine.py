@@ -18,8 +18,10 @@ from airflow_async_rest.core.fetching.fetching import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job, JobRun
 from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, RefusedRow, item_of
+from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import RowSource
@@ -117,8 +119,9 @@ def replay_folder(api, path, batch=None, reasons=None, **settings):
     """Replay what lies in a folder."""
     only = LetterFilter(reasons)
     how = (json_encoder(), RequestRetry(), batch)
-    replay = Replay([DeadLetterFolder(path)], only.matches, *how, unreadable_too=only.unreadable_too)
-    parts = {"source": replay, "build": replay.build, "folder": replay, "fingerprint": None, "max_failures": 1000}
+    origins = Origins([DeadLetterFolder(path)])
+    replay = Replay(origins, only.matches, *how, unreadable_too=only.unreadable_too)
+    parts = {"source": replay, "build": replay.build, "folder": origins, "fingerprint": None, "max_failures": 1000}
     return run(make_job(api, path, **parts, **settings))
 
 
@@ -284,7 +287,8 @@ def make_fetch_job(
     )
     chunks = items if isinstance(items, Rows) else Rows(items)
     source = RowSource(chunks, whole_row_is_key=True, asked_for={"endpoint": ("id",)})
-    fetch = Fetch(plan=plan, loader=MemoryLoader(database))
+    table = Table(MemoryLoader(database))
+    fetch = Fetch(plan=plan, rows=table, checkpoints=table)
     return make_job(api, path, **{"build": None, "fetch": fetch, "source": source, "concurrency": 4, **settings})
 
 

@@ -71,7 +71,7 @@ def fetcher(api, item_of):
             )
             item = item_of(7, {"id": 7})
             item.settled = settled
-            fetched = await Fetching(plan, exchange, Places(lambda: 4)).fetch(item)
+            fetched = await Fetching(plan, exchange, Places(lambda: 4), plan.tally()).fetch(item)
         return fetched.outcome, [row[column] for row in fetched.rows]
 
     return one

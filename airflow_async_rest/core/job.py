@@ -15,7 +15,8 @@ from airflow_async_rest.core.account.judgment import (
     keeps_changes,
 )
 from airflow_async_rest.core.account.recorder import Recorder
-from airflow_async_rest.core.account.report import Commit, RowTotals
+from airflow_async_rest.core.account.report import Commit
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.batches.delivery import BatchDelivery
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.batches.split import Acceptance
@@ -29,12 +30,13 @@ from airflow_async_rest.core.errors import (
 )
 from airflow_async_rest.core.fetching.fetching import Fetching, FetchPlan
 from airflow_async_rest.core.fetching.page_by_page import PageByPage
+from airflow_async_rest.core.keeping.checkpoints import CheckpointStore, State, StateCheckpoints, StateStore
 from airflow_async_rest.core.keeping.committing import commit_changes, ending, undo_changes
-from airflow_async_rest.core.keeping.keeper import Keeper, StateStore
-from airflow_async_rest.core.keeping.load_keeper import LoadKeeper
-from airflow_async_rest.core.keeping.loading import Loader, RowBuffer
+from airflow_async_rest.core.keeping.keeper import Keeper
+from airflow_async_rest.core.keeping.loading import RowSink
+from airflow_async_rest.core.keeping.parts import LetterSink
 from airflow_async_rest.core.keeping.writing import Writing
-from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
+from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.limits.limiter import MakeLimiter
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
@@ -42,7 +44,7 @@ from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Request
 from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipeline, unless_stopped
 from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.reading.source import Expected, Source, ThreadedSource
-from airflow_async_rest.core.replay import Replay, can_replay
+from airflow_async_rest.core.replay import can_replay
 from airflow_async_rest.core.requests.headers import creates_only
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Delivery, Exchange
@@ -70,14 +72,16 @@ _SHARE_FOR_XCOM = 0.3
 class Fetch:
     """The other direction: answers that are wanted.
 
-    :param loader: where their rows go.
+    :param rows: where their rows go.
+    :param checkpoints: where the checkpoint lies: with a table of rows, beside them; None: in the state store.
     """
 
     plan: FetchPlan
-    loader: Loader
+    rows: RowSink
+    checkpoints: CheckpointStore | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """What to deliver, or to fetch, where, and how.
 
@@ -126,7 +130,7 @@ class Job:
     max_failures: int | float = 0
     target: str = ""
     about: Mapping[str, Any]
-    folder: DeadLetterFolder | Replay
+    folder: LetterSink
     folder_uri: str | list[str]
     fingerprint: str | None = None
     this_try: Try | None = None
@@ -148,9 +152,18 @@ class JobRun:
         self._stop = stop
         self._journal = Journal(job.log, job.settings.redact)
         self._observing = Observing(job.observe, self._journal)
-        kept = (job.folder, store, job.fingerprint, self._journal)
-        self._loading = LoadKeeper(*kept, job.fetch.loader, this_try=job.this_try) if job.fetch else None
-        self._keeper = self._loading or Keeper(*kept, this_try=job.this_try, replays=job.replays)
+        state = State(store, self._journal)
+        self._rows = job.fetch.rows if job.fetch else None
+        self._keeper = Keeper(
+            job.folder,
+            state,
+            (job.fetch and job.fetch.checkpoints) or StateCheckpoints(state, replays=job.replays),
+            self._rows,
+            self._journal,
+            fingerprint=job.fingerprint,
+            this_try=job.this_try,
+            replays=job.replays,
+        )
         self._limiter = job.limiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._watched = Progress(self._limiter, job.rate_limit, self._concurrency, job.expected)
@@ -162,14 +175,14 @@ class JobRun:
         return self._adaptive.limit if self._adaptive else self._job.concurrency or MOST
 
     def _record(self, resume: Resume | None) -> Recorder:
-        recorder = Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry)
+        tally = self._tally(resume.checkpoint.totals if resume else {}, self._job.fetch) if self._job.fetch else None
+        recorder = Recorder(resume, sample_payloads=self._job.sample_payloads, retry=self._job.retry, tally=tally)
         recorder.totals.complete &= self._job.replays  # which reads no rows, so nothing changes about that
-        if self._job.fetch is not None:
-            recorder.totals.rows = recorder.totals.rows or RowTotals()
-            reader, redact = self._job.fetch.plan.reader, self._job.settings.redact
-            recorder.totals.keys_ignored = reader.count_ignored(recorder.totals.keys_ignored, redact)
-            recorder.totals.paths_not_found = reader.count_unfound(recorder.totals.paths_not_found)
         return recorder
+
+    def _tally(self, earlier: Mapping[str, Any], fetch: Fetch) -> Tally:
+        counts = {"ignored": earlier.get("keys_ignored"), "unfound": earlier.get("paths_not_found")}
+        return fetch.plan.tally(**counts, shown=self._job.settings.redact)
 
     async def run(self) -> dict[str, Any]:
         """Run to the end, however that is, and give the report.
@@ -206,7 +219,7 @@ class JobRun:
     async def _deliver_all(self) -> None:
         job = self._job
         resume, how = await self._unless_stopped(self._keeper.load())
-        if job.fetch and job.fetch.loader.replaces and came_to_nothing(resume):
+        if self._rows and self._rows.replaces and came_to_nothing(resume):
             resume, how = None, "an earlier try got no rows for the window; all is asked for again"
         self._journal.started(job.target, job.about, job.concurrency, job.rate_limit, how)
         if not job.has_key and job.fingerprint is not None:
@@ -219,33 +232,32 @@ class JobRun:
             if (
                 isinstance(why, RowsTakenError)
                 and resume is not None
-                and (self._loading or resume.stands_for(self._job.this_try))
+                and (self._rows or resume.stands_for(self._job.this_try))
             ):
                 self._journal.rows_taken(why)
                 self._recorder.totals.commit = Commit.DONE
             else:
                 self._journal.starting_over(why)
                 await self._deliver(None, str(why))
-        if self._loading:
-            await self._merge(self._loading)
+        if self._rows:
+            await self._merge(self._rows)
 
     async def _is_done(self, resume: Resume | None) -> bool:
         """Tell whether an earlier try has done all, and go on with its account."""
-        if resume is None or (resume.report is None and not (self._loading and self._loading.is_done)):
+        if resume is None or (resume.report is None and not self._keeper.is_done):
             return False
         self._recorder, self._earlier_report = self._record(resume), resume.report
-        if self._loading:
-            await self._loading.show_refused(self._recorder, resume)
+        if self._rows:
+            await self._keeper.show_refused(self._recorder, resume)
         return self._judge() is None
 
-    async def _merge(self, keeper: LoadKeeper) -> None:
+    async def _merge(self, rows: RowSink) -> None:
         """Move what was fetched into the destination; a stop meanwhile undoes that."""
-        job = self._job
-        if job.fetch and job.fetch.loader.replaces and not is_whole(self._recorder.totals, job.max_failures):
+        if rows.replaces and not is_whole(self._recorder.totals, self._job.max_failures):
             self._journal.not_replaced()
             return
         try:
-            await self._unless_stopped(keeper.merge(self._recorder, lambda: self._judge() is None))
+            await self._unless_stopped(self._keeper.merge(self._recorder, lambda: self._judge() is None))
         except EmptyWindowError:
             self._recorder.totals.complete = True
             raise
@@ -255,8 +267,7 @@ class JobRun:
 
         :raises StoppedError: when the stop was pulled.
         """
-        cancel = self._loading.cancel if self._loading else None
-        return await unless_stopped(doing, self._stop, GRACE_SECONDS, cancel)
+        return await unless_stopped(doing, self._stop, GRACE_SECONDS, self._keeper.cancel)
 
     async def _deliver(self, resume: Resume | None, how: str) -> None:
         """Send what there is to send: all rows, or on a retry those that are missing.
@@ -267,12 +278,8 @@ class JobRun:
         self._recorder = recorder = self._record(resume)
         self._can_replay = True
         self._observing.begin(recorder.totals)
-        if self._loading:
-            await self._unless_stopped(self._loading.begin_load(resume, how))
-        else:
-            await self._keeper.begin(resume)
+        await self._unless_stopped(self._keeper.begin(resume, how))
         workers = job.concurrency or MOST
-        buffer = self._loading.buffer if self._loading else RowBuffer()
         writing = Writing(
             self._keeper,
             self._journal,
@@ -280,7 +287,7 @@ class JobRun:
             self._progress,
             self._stop,
             observe=self._observing.show,
-            buffer=buffer,
+            buffer=self._keeper.buffer,
         )
         acceptance = Acceptance(job.concurrency or 0)
         source = ThreadedSource(job.source, resume, recorder.continue_digest, acceptance.end, writing.room)
@@ -300,7 +307,7 @@ class JobRun:
             )
             await run_pipeline(
                 source,
-                self._delivering(sender, recorder, acceptance, buffer),
+                self._delivering(sender, recorder, acceptance),
                 workers=workers,
                 in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
                 stop=self._stop,
@@ -309,9 +316,9 @@ class JobRun:
 
     async def _keep_or_undo(self, source: ThreadedSource[Any]) -> None:
         """Commit what reading the rows has changed, all of which are settled now, or undo it."""
-        if self._loading:
-            await self._loading.write(self._recorder, None, last=True)  # then it is known what comes of the rows
-        needs_rows = self._job.fetch is not None and self._job.fetch.loader.needs_rows
+        if self._rows:
+            await self._keeper.write(self._recorder, None, last=True)  # then it is known what comes of the rows
+        needs_rows = self._rows is not None and self._rows.needs_rows
         account = self._recorder.totals, self._job.max_failures
         if keeps_changes(*account, can_replay=self._can_replay, needs_rows=needs_rows):
             await commit_changes(source, self._keeper, self._recorder, self._progress(), _SECONDS_AT_END)
@@ -319,7 +326,7 @@ class JobRun:
             await undo_changes(source, self._recorder)
 
     def _delivering(
-        self, sender: Sender, recorder: Recorder, acceptance: Acceptance, buffer: RowBuffer
+        self, sender: Sender, recorder: Recorder, acceptance: Acceptance
     ) -> Callable[[Item | ItemBatch], Awaitable[None]]:
         """Make the function that takes an item, or a batch, and settles it."""
         job = self._job
@@ -342,12 +349,12 @@ class JobRun:
         )
         if job.fetch is not None:
             return PageByPage(
-                Fetching(job.fetch.plan, exchange, Places(self._concurrency)),
+                Fetching(job.fetch.plan, exchange, Places(self._concurrency), recorder.totals.tally),
                 recorder,
                 settle,
-                buffer,
+                self._keeper.buffer,
                 self._journal,
-                keeps_pages=job.fetch.loader.can_remove,
+                keeps_pages=job.fetch.rows.can_remove,
                 conn_id=job.conn_id,
             ).fetch
         assert job.build is not None  # noqa: S101  (a job delivers or fetches)
@@ -386,8 +393,8 @@ class JobRun:
         if report["repeated_keys"]:
             self._journal.keys_repeated(report["repeated_keys"])
         if self._job.fetch is not None and report["complete"]:
-            self._journal.paths_not_found(report, self._job.fetch.plan.reader.nearest)
-            self._journal.next_page_misspelled(self._job.fetch.plan.unfound_next.misspelled())
+            self._journal.paths_not_found(report, self._recorder.totals.tally.unfound.nearest)
+            self._journal.next_page_misspelled(self._recorder.totals.tally.unfound_next.misspelled())
         self._journal.ended(report, error)
         if lost is not None:
             failures = self._recorder.totals.failures.total()

@@ -1,7 +1,7 @@
 """Dead letters, sent again: the very requests they were, with the same idempotency keys."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,9 @@ from airflow_async_rest.core.batches.source import Cutter, Reunited
 from airflow_async_rest.core.encoding.chunk_sizes import CHUNK_BYTES
 from airflow_async_rest.core.encoding.json_text import comes_back
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
-from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record, to_record
+from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import skim
-from airflow_async_rest.core.letters.part_files import PartId
+from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.core.reading.source import OnDigest
 from airflow_async_rest.core.redaction import MASK, reveal
@@ -32,12 +32,10 @@ _NO_DOCUMENT = (
 
 
 class Replay:
-    """The dead letters of one or several folders, as a source of items and as the folder of what becomes of them.
+    """The dead letters of one or several folders, as a source of items.
 
-    What is delivered is marked as resolved where its dead letter lies, so that a second replay, or a retry of
-    a replay, sends only the rest. Of a single folder, items have the numbers that they have there: so its own task can
-    replay it, and go on with its account.
-
+    :param origins: these folders. Of a single one, items have the numbers that they have there: so its own task can
+        replay it, and go on with its account.
     :param only: tells the dead letters that are meant.
     :param encode: payload -> body, exactly as it was sent.
     :param retry: tells what the answer to a bulk request means for its items.
@@ -51,7 +49,7 @@ class Replay:
 
     def __init__(
         self,
-        folders: Iterable[DeadLetterFolder],
+        origins: Origins,
         only: Callable[[Record], Any],
         encode: Callable[[Any], bytes],
         retry: RequestRetry,
@@ -64,12 +62,11 @@ class Replay:
         self._content_type = content_type
         self._hidden = hidden
         self._unreadable_too = unreadable_too
-        self._folders = list(folders)
+        self._origins = origins
         self._only = only
         self._encode = encode
         self._retry = retry
         self._batch = batch
-        self._places: dict[int, tuple[DeadLetterFolder, int]] = {}
         self._forms: dict[tuple[str, ...], BatchForm] = {}
         self._whole: dict[int, tuple[str, int]] = {}  # of items whose whole batch is dead: its key, and its items
 
@@ -89,7 +86,7 @@ class Replay:
         self._check()
         units: list[Item | ItemBatch] = []
         size = 0
-        for folder in self._folders:
+        for folder in self._origins.folders:
             for unit in self._units(folder, resume):
                 units.append(unit)
                 size += _bytes_of(unit)
@@ -100,7 +97,7 @@ class Replay:
 
     def _check(self) -> None:
         """Look for what cannot be sent again, or must not be, because nobody would take the answer."""
-        for folder in self._folders:
+        for folder in self._origins.folders:
             fetched = bool(folder.read_refused())
             for record in folder.iter_records(skim):
                 fetched |= bool(record.get("fetch"))
@@ -177,33 +174,9 @@ class Replay:
     def cancel(self) -> None:
         """Do nothing: reading a part is short."""
 
-    def parts(self) -> list[PartId]:
-        """Return no parts: a replay starts nothing over."""
-        return []
-
-    def check(self, parts: Iterable[PartId]) -> None:
-        """Check that all parts are still there; see :meth:`DeadLetterFolder.check`."""
-        del parts  # a replay has none of its own
-        for folder in self._folders:
-            folder.check()
-
-    def write(self, records: Iterable[DeadLetter | Record]) -> PartId:
-        """Write what became of the items, each where its dead letter lies."""
-        of_folder: dict[DeadLetterFolder, list[DeadLetter | Record]] = {}
-        for record in records:
-            index = record.index if isinstance(record, DeadLetter) else record["index"]
-            folder, place = self._places[index]
-            plain = to_record(record) if isinstance(record, DeadLetter) else record
-            of_folder.setdefault(folder, []).append({**plain, "index": place})
-        for folder, its_records in of_folder.items():
-            folder.write(its_records)
-        return (0, 0)
-
     def _item(self, folder: DeadLetterFolder, record: Mapping[str, Any]) -> Item:
-        index = record["index"] if len(self._folders) == 1 else len(self._places)
-        self._places[index] = (folder, record["index"])
         item = Item(
-            index,
+            self._origins.number(folder, record["index"]),
             record.get("key"),
             record.get("row") or {},
             kept_payload(record),

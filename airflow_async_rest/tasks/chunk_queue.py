@@ -1,24 +1,25 @@
-"""Rows on their way from the thread that fetches them to the one that takes them."""
+"""Rows on their way from the event loop that fetches them to the thread that takes them."""
 
+import asyncio
+import contextlib
 import queue
-import threading
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Any
 
 from airflow_async_rest.core.errors import LoadError
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.keeping.loading import Merged, PlacedRow, RowSink, Staged
 
 Chunk = list[dict[str, Any]]
+_AHEAD = 2
 
 
-class ChunkQueue:
-    """Hands rows over to another thread, two chunks ahead: a loader, as the engine sees it."""
-
-    replaces = appends = needs_rows = can_remove = False
+class ChunkQueue(RowSink):
+    """Hands rows over to another thread, two chunks ahead."""
 
     def __init__(self) -> None:
         self._chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
-        self._room = threading.Semaphore(2)
+        self._room = asyncio.Semaphore(_AHEAD)
+        self._loop: asyncio.AbstractEventLoop | None = None  # that hands rows over, once it does
         self._abandoned = False
         self._count = 0
 
@@ -26,56 +27,36 @@ class ChunkQueue:
         """Yield chunks until the end."""
         while (chunk := self._chunks.get()) is not None:
             yield chunk
-            self._room.release()
+            self._make_room()
+
+    def _make_room(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: nobody waits for room
+                self._loop.call_soon_threadsafe(self._room.release)
 
     def end(self) -> None:
         """Tell the reader of the chunks that there are no more."""
         self._chunks.put(None)
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Take no more."""
         self._abandoned = True
-        self._room.release()
+        self._make_room()
 
-    def open(self) -> Earlier | None:
-        """Know of nothing earlier."""
-        return None
+    async def stage(self, rows: Sequence[PlacedRow], removed: Collection[int]) -> Staged:
+        """Hand rows over, when there is room; no item fails of which rows were handed over, so none are removed."""
+        del removed
+        if rows:
+            self._loop = asyncio.get_running_loop()
+            await self._room.acquire()
+            if self._abandoned:
+                self._room.release()  # so that later callers do not wait
+                raise LoadError("the rows are no longer taken")
+            self._count += len(rows)
+            self._chunks.put([dict(row.values) for row in rows])
+        return Staged()
 
-    def begin(self, *, resumed: bool, staged: int) -> None:
-        """Begin."""
-
-    def clean_up(self) -> None:
-        """Find nothing to remove."""
-
-    def remove(self, items: Collection[int]) -> int:
-        """Remove nothing: no item fails of which rows were handed over."""
-        del items
-        return 0
-
-    def stage(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
-        """Hand rows over, when there is room."""
-        self._room.acquire()
-        if self._abandoned:
-            self._room.release()  # so that later callers do not wait
-            raise LoadError("the rows are no longer taken")
-        self._count += len(rows)
-        self._chunks.put([dict(row.values) for row in rows])
-        return []
-
-    def merge(self, *, first: bool) -> Merged:
+    async def merge(self, *, first: bool) -> Merged:
         """Count all as loaded."""
         del first
         return Merged(self._count, [])
-
-    def commit(self, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
-        """Keep nothing."""
-
-    def rollback(self) -> None:
-        """Undo nothing."""
-
-    def cancel(self) -> None:
-        """Wait no longer."""
-        self.abandon()
-
-    def close(self) -> None:
-        """Close nothing."""

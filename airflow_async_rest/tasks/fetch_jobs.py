@@ -20,7 +20,9 @@ from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.fetching.fetching import FetchPlan
 from airflow_async_rest.core.fetching.request import Body, FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
-from airflow_async_rest.core.keeping.loading import Loader
+from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
+from airflow_async_rest.core.keeping.loading import RowSink
+from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.pages import PageStyle, page_style, style_parts
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.source import Chunks, Expected, RowSource
@@ -95,6 +97,7 @@ def table_job(
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
     loader.destination.check_bytes(shape.encoded)
     loader.choose_columns(shape.names)
+    table = Table(loader)
     return fetch_job(
         hook,
         asking,
@@ -102,7 +105,8 @@ def table_job(
         chunks,
         log,
         shape=shape,
-        loader=loader,
+        rows=table,
+        checkpoints=table,
         where_to=f" into {plan.full_name} ({plan.mode})",
         window=window,
         source_parts=(*source_parts, plan.full_name, plan.mode, plan.window_column, plan.conflict_key),
@@ -118,16 +122,18 @@ def fetch_job(
     log: Log,
     *,
     shape: RowShape,
-    loader: Loader,
+    rows: RowSink,
+    checkpoints: CheckpointStore | None = None,
     where_to: str = "",
     window: Window | None = None,
     source_parts: tuple[Any, ...] | None = None,
     sub_folder: str = "",
     expected: Callable[[], Expected | None],
 ) -> Job:
-    """Make the job that fetches rows into whatever loads them; see :func:`table_job`.
+    """Make the job that fetches rows, wherever they go; see :func:`table_job`.
 
     :param shape: of the rows.
+    :param checkpoints: see :class:`~airflow_async_rest.core.job.Fetch`.
     :param where_to: the destination, for people to read.
     :param sub_folder: of the task instance's dead-letter folder.
     """
@@ -171,7 +177,8 @@ def fetch_job(
                 missing_ok=asking.missing_ok,
                 max_pages=asking.max_pages,
             ),
-            loader=loader,
+            rows=rows,
+            checkpoints=checkpoints,
         ),
         source=RowSource(
             chunks, whole_row_is_key=True, asked_for=asked_for, in_braces=builder.in_braces, redact=settings.redact

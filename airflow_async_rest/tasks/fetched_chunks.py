@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Generator, Iterable
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Self
 
@@ -39,7 +39,7 @@ def fetch_rows(hook: RestConnection, items: Iterable[Any], asking: Asking, log: 
             given,
             log,
             shape=RowShape(asking.columns),
-            loader=chunks,
+            rows=chunks,
             sub_folder=call.sub_folder,
             expected=given.expected,
         )
@@ -139,12 +139,11 @@ def _take(call: PlainCall, job: Job, chunks: ChunkQueue, end: _End) -> Generator
     def keep(report: Report, sample: list[Record], _: BaseException | None) -> None:
         end.report, end.sample = report, sample
 
-    job.publish = keep
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            end.report = call.run(job)
+            end.report = call.run(replace(job, publish=keep))
         except BaseException as error:  # noqa: BLE001  (raised again below)
             errors.append(error)
         finally:
@@ -157,7 +156,7 @@ def _take(call: PlainCall, job: Job, chunks: ChunkQueue, end: _End) -> Generator
         yield from chunks
     finally:
         call.stop.pull(KilledError(_LEFT))
-        chunks.abandon()
+        chunks.cancel()
         if threading.current_thread() is not thread:  # in which the garbage collector may come by
             thread.join()
     end.error = errors[0] if errors else None

@@ -21,6 +21,7 @@ from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError, StoppedError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -158,7 +159,7 @@ def row_job(
         if batch is not None and not (callable(batch.format) or callable(batch.results)):
             batch = None
         how = (replay.can_replay, json_encoder(), sending.request_retry, batch)
-        source = again = Replay([folder], *how, unreadable_too=True, hidden=hidden)
+        source = again = Replay(Origins([folder]), *how, unreadable_too=True, hidden=hidden)
         build = again.build
     return make_job(
         hook,
@@ -191,8 +192,9 @@ def replay_job(
     """
     _check_batch(sending)
     only = LetterFilter(reasons)
+    origins = Origins(open_dead_letters(*uris))
     replay = Replay(
-        open_dead_letters(*uris),
+        origins,
         only.matches,
         json_encoder(),
         sending.request_retry,
@@ -209,7 +211,7 @@ def replay_job(
         source=replay,
         target=f"Replaying {len(uris)} folder{'' if len(uris) == 1 else 's'} of dead letters to",
         about={},
-        folder=replay,
+        folder=origins,
         folder_uri=uris[0] if len(uris) == 1 else uris,
     )
 

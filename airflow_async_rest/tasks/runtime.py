@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from airflow_async_rest.core.errors import (
     StoppedError,
 )
 from airflow_async_rest.core.job import Job, JobRun
-from airflow_async_rest.core.keeping.keeper import PATIENT_LOAD_SECONDS, StateStore
+from airflow_async_rest.core.keeping.checkpoints import PATIENT_LOAD_SECONDS, StateStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -133,11 +133,10 @@ def run_job(
     stop = stop or StopSwitch()
     store: StateStore | None = context.get("task_state_store") if context else None
     if context is not None:
-        job.this_try = this_try(context)
-        job.publish = _publisher(context, failed_items_key, job.publish)
-        job.sample_payloads = shows_payloads()
+        publish = _publisher(context, failed_items_key, job.publish)
+        job = replace(job, this_try=this_try(context), publish=publish, sample_payloads=shows_payloads())
 
-    async def run() -> dict[str, Any]:
+    async def run(job: Job) -> dict[str, Any]:
         if execution_timeout is not None:
             total = execution_timeout.total_seconds()
             spent = time.monotonic() - (started or time.monotonic())
@@ -146,14 +145,14 @@ def run_job(
             asyncio.get_running_loop().call_later(max(0.0, left), stop.pull, error)
         return await JobRun(job, stop, store).run()
 
-    observing = observed(job, context) if context is not None else contextlib.nullcontext()
+    observing = observed(job, context) if context is not None else contextlib.nullcontext(job)
     with (
-        observing,  # outside: a span keeps the text of an error
+        observing as observed_job,  # outside: a span keeps the text of an error
         airflow_errors(job.settings.redact),
         _collecting_new_garbage_only(),
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
-        return runner.run(run())
+        return runner.run(run(observed_job))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow.sdk.observability import stats, trace
@@ -53,17 +54,17 @@ def _plain(text: str) -> str:
 
 
 @contextlib.contextmanager
-def observed(job: Job, context: "Context") -> Iterator[None]:
-    """Emit metrics while a job runs, and a span around it: a child of Airflow's own, where it has tracing on."""
+def observed(job: Job, context: "Context") -> Iterator[Job]:
+    """Yield a job that emits metrics as it runs, in a span: a child of Airflow's own, where it has tracing on."""
     ti = context["ti"]
     tags = {"conn_id": job.conn_id, "dag_id": ti.dag_id, "task_id": ti.task_id}
-    job.observe = metrics = Metrics(tags)
+    metrics = Metrics(tags)
     tracer = trace.get_tracer("airflow_async_rest")
     with tracer.start_as_current_span(PREFIX + ("fetch" if job.fetch else "deliver")) as span:
         about = {**tags, **job.about}
         span.set_attributes({PREFIX + name: value for name, value in about.items() if value is not None})
         try:
-            yield
+            yield replace(job, observe=metrics)
         finally:
             counts = dict.fromkeys((name for name in COUNTERS if job.fetch or not name.startswith("rows_")), 0)
             for (name, _), count in metrics.activity.counts.items():

@@ -15,6 +15,7 @@ from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import AsyncRestError, KilledError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.letters.part_files import PartFiles
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.replay import Replay
@@ -120,7 +121,7 @@ class Story:
         how = {"this_try": Try(self.number, (self.series, 3)), "folder": folder, "max_failures": max_failures}
         how |= {"retry": retry, "concurrency": self.chance.choice([1, 4])}
         if only is not None:
-            replay = Replay([folder], only.can_replay, json_encoder(), retry, unreadable_too=True)
+            replay = Replay(Origins([folder]), only.can_replay, json_encoder(), retry, unreadable_too=True)
             how |= {"source": replay, "build": replay.build, "replays": True}
         if self.batch is None or only is not None:
             return make_job(self.api, self.disk.path, ROWS, response_check=lambda response: None, **how)

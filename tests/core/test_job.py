@@ -348,9 +348,8 @@ def test_a_replay_sends_numbers_as_they_were_written(api, tmp_path):
     values = [1e-7, 1e22, 0.1, 10**30, 10**4000, -0.0]
     bodies = json_encoder()(values)
     api.answer = lambda seen: 500
-    job = make_job(api, tmp_path, 1, max_failures=1)
-    job.source = RowSource(Rows(1), key=("id",), transform=lambda row: values)
-    run(job)
+    source = RowSource(Rows(1), key=("id",), transform=lambda row: values)
+    run(make_job(api, tmp_path, source=source, max_failures=1))
     replay_folder(api, tmp_path)
     assert {seen.body for seen in api.seen} == {bodies}
 
@@ -391,8 +390,8 @@ def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api
         store.set = lambda key, value: None if gone.is_set() else state.set(key, value)
         api.reset()
         api.answer = answer
-        job = make_job(api, tmp_path, 1, folder=Folder(tmp_path, number), concurrency=chance.choice([1, 5, 30]))
-        job.source = RowSource(Source(1), key=("id",), asked_for={"endpoint": ("id",)})
+        parts = {"folder": Folder(tmp_path, number), "concurrency": chance.choice([1, 5, 30])}
+        job = make_job(api, tmp_path, Source(1), **parts)
         with contextlib.suppress(KilledError, FailuresError, MostlyFailingError, DeadLetterStoreError):
             return run(job, store, stop)
 

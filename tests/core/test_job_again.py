@@ -12,6 +12,7 @@ from airflow_async_rest import Batch
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, KilledError
+from airflow_async_rest.core.keeping.checkpoints import State, StateCheckpoints
 from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -285,8 +286,8 @@ class Slow(Store):
 
 @pytest.fixture
 def short_limits(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.keeper._LOAD_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.keeper.PATIENT_LOAD_SECONDS", 30.0)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints._LOAD_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints.PATIENT_LOAD_SECONDS", 30.0)
     monkeypatch.setattr("airflow_async_rest.core.job._SECONDS_AT_END", 1.0)
     monkeypatch.setattr("airflow_async_rest.core.job.GRACE_SECONDS", 0.1)
 
@@ -309,7 +310,7 @@ def test_a_retry_waits_longer_for_a_slow_store_than_it_would_for_one_that_has_no
     api.answer = failing(3)
     with pytest.raises(FailuresError):
         one_try(1, store=store)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.keeper._LOAD_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints._LOAD_SECONDS", 0.0)
     store.slow = {"get"}
     threading.Thread(target=lambda: (store.asked.wait(30), store.go.set())).start()
     api.answer = failing()
@@ -320,8 +321,11 @@ def test_a_retry_waits_longer_for_a_slow_store_than_it_would_for_one_that_has_no
 @pytest.mark.anyio
 async def test_the_last_checkpoint_does_not_wait_for_older_progress(tmp_path, lines):
     store = Slow("set")
-    keeper, recorder = Keeper(DeadLetterFolder(tmp_path), store, "this job", Journal(lines.log, str)), Recorder()
-    await keeper.begin(None)
+    journal, recorder = Journal(lines.log, str), Recorder()
+    state = State(store, journal)
+    parts = DeadLetterFolder(tmp_path), state, StateCheckpoints(state), None, journal
+    keeper = Keeper(*parts, fingerprint="this job")
+    await keeper.begin(None, "")
     await keeper.write(recorder, {"number": 1})
     await asyncio.to_thread(store.asked.wait, 30)
     asyncio.get_running_loop().call_later(0, store.go.set)  # once the last write waits

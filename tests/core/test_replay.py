@@ -6,6 +6,7 @@ from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, EndpointError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, refused_record
+from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.replay import Replay, can_replay
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -26,7 +27,11 @@ def folders(tmp_path):
 
 
 def replay_of(folders, reasons=None) -> Replay:
-    return Replay(folders, LetterFilter(reasons).matches, json_encoder(), RequestRetry())
+    return replay_from(Origins(folders), reasons)
+
+
+def replay_from(origins, reasons=None) -> Replay:
+    return Replay(origins, LetterFilter(reasons).matches, json_encoder(), RequestRetry())
 
 
 def items_of(replay: Replay) -> list:
@@ -57,9 +62,8 @@ def test_json_that_would_not_come_back_goes_into_a_bulk_request_as_it_was(folder
     body = b'{"a":%b}' % (b"[" * 5_000 + b"]" * 5_000)
     batch = {"format": "ndjson", "results": None, "max_items": 2, "max_bytes": 99_999, "split_on": [413], "key": ["id"]}
     folders[0].write([replace(letter(index, body=body), batch=batch) for index in range(2)])
-    [of_both] = items_of(replay := replay_of(folders))
+    [of_both] = items_of(replay_of(folders))
     assert of_both.form.build(of_both.items).body == body + b"\n" + body + b"\n"
-    assert replay.parts() == []
 
 
 def test_json_that_cannot_be_made_a_document_again_stays_dead_with_all_that_is_known_of_it(folders, letter):
@@ -67,11 +71,11 @@ def test_json_that_cannot_be_made_a_document_again_stays_dead_with_all_that_is_k
     batch = {"format": "bulk", "results": None, "max_items": 2, "max_bytes": 99_999, "split_on": [413], "key": ["id"]}
     folders[0].write([replace(letter(1, body=body), batch=batch)])
     for _ in range(2):
-        replay = replay_of(folders)
-        [item] = items_of(replay)
+        origins = Origins(folders)
+        [item] = items_of(replay_from(origins))
         assert (item.settled.reason, item.settled.request.body) == ("http_422", body)
         assert item.settled.response_excerpt.startswith("not sent: its JSON is nested too deeply")
-        replay.write([item.settled])
+        origins.write([item.settled])
 
 
 def test_dead_letters_of_several_folders_are_numbered_through(folders, letter):
@@ -96,10 +100,10 @@ def test_what_was_never_a_request_stays_a_dead_letter(folders, letter):
 def test_what_became_of_an_item_is_written_where_it_lay(folders, letter):
     folders[0].write([letter(3), letter(7)])
     folders[1].write([letter(3)])
-    replay = replay_of(folders)
-    items = items_of(replay)
+    origins = Origins(folders)
+    items = items_of(replay_from(origins))
     failed_again = DeadLetter.of(items[1], "timeout", request=items[1].request)
-    replay.write([{"index": 0, "resolved": True}, failed_again, {"index": 2, "resolved": True}])
+    origins.write([{"index": 0, "resolved": True}, failed_again, {"index": 2, "resolved": True}])
     assert [folder.read() for folder in folders] == [{7: "timeout"}, {}]
     assert [item.key for item in items_of(replay_of(folders))] == ["row 7"]
 
@@ -108,9 +112,9 @@ def test_what_fails_again_keeps_its_request_to_the_last_digit(folders, letter):
     body = b'{"a":123456789012345678901234567890.10,"b":18446744073709551616}'
     folders[0].write([letter(0, body=body)])
     for _ in range(2):
-        replay = replay_of(folders)
-        [item] = items_of(replay)
-        replay.write([DeadLetter.of(item, "timeout", request=item.request)])
+        origins = Origins(folders)
+        [item] = items_of(replay_from(origins))
+        origins.write([DeadLetter.of(item, "timeout", request=item.request)])
     [item] = items_of(replay_of(folders))
     assert item.request.body == body
     assert item.request.idempotency_key == "k0"
@@ -136,9 +140,8 @@ def test_a_part_that_cannot_be_read_is_an_error(folders, letter, tmp_path):
 
 def test_a_replay_starts_nothing_anew(folders, letter):
     folders[0].write([letter(0)])
-    replay = replay_of(folders)
-    assert replay.parts() == []
-    replay.cancel()
+    assert Origins(folders).parts() == []
+    assert Origins(folders).history is None
 
 
 @pytest.mark.parametrize("fetched", [True, False])

@@ -1,6 +1,7 @@
 """A load from the beginning to the end: exactly once, whatever breaks on the way."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from engine import Database as Memory
@@ -10,6 +11,7 @@ from loads import every_driver, placed
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError
 from airflow_async_rest.core.job import Fetch
 from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.table import Table
 
 
 @pytest.fixture
@@ -210,9 +212,9 @@ def test_a_deferred_trigger_that_raises_at_commit_ends_the_whole_load(request, c
     )
     api.answer = rows_of
     job = make_fetch_job(api, tmp_path, Memory(), 20_000, concurrency=16)
-    job.fetch = Fetch(plan=job.fetch.plan, loader=postgresql.loader(names=["id"]))
+    into = Table(postgresql.loader(names=["id"]))
     with pytest.raises(AsyncRestError, match="not today"):
-        run(job)
+        run(replace(job, fetch=Fetch(plan=job.fetch.plan, rows=into, checkpoints=into)))
     assert len(api.seen) < 15_000
     assert postgresql.rows() == [("earlier",)]
 

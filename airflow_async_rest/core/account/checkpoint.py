@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from airflow_async_rest.core.account import failed_items
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
@@ -47,6 +48,7 @@ class Checkpoint:
     :param bookmarks: of items whose first pages are staged, where they have come to; None where they cannot go on.
     :param written_by: None where that is not known.
     :param report: that of the try which has written it, once that has succeeded; None before.
+    :param failed: index -> reason of what is dead, where it must be known without its letters; None: it is not.
     """
 
     fingerprint: str
@@ -60,6 +62,7 @@ class Checkpoint:
     bookmarks: Mapping[int, Bookmark | None] = field(default_factory=dict)
     written_by: Try | None = None
     report: Mapping[str, Any] | None = None
+    failed: Mapping[int, str] | None = None
 
     @property
     def commit(self) -> Commit:
@@ -133,6 +136,7 @@ class Checkpoint:
             **({"bookmarks": self._bookmarks_in_json()} if self.bookmarks else {}),
             **({"written_by": [self.written_by.number, *self.written_by.series]} if self.written_by else {}),
             **({"report": dict(self.report)} if self.report is not None else {}),
+            **(failed_items.to_json(self.failed) if self.failed is not None else {}),
         }
 
     def _bookmarks_in_json(self) -> dict[str, Any]:
@@ -161,6 +165,7 @@ class Checkpoint:
                 },
                 written_by=Try(int(writer[0]), tuple(map(int, writer[1:]))) if writer else None,
                 report=None if report is None else dict(report),
+                failed=failed_items.from_json(value),
             )
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
@@ -203,6 +208,7 @@ class Resume:
     :param uncertain: rows that the API may have acted on, because the answer to a request was lost.
     :param unsaid: rows that are no longer dead, which no part says yet.
     :param report: of an earlier try that has done everything; None where there is something left to do.
+    :param letters_are_lost: whether what is dead is known from the checkpoint only.
     """
 
     checkpoint: Checkpoint
@@ -216,6 +222,7 @@ class Resume:
     uncertain: frozenset[int] = frozenset()
     unsaid: frozenset[int] = frozenset()
     report: Mapping[str, Any] | None = None
+    letters_are_lost: bool = False
 
     @property
     def counted(self) -> frozenset[int]:

@@ -1,7 +1,6 @@
 """The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
 
 import asyncio
-import json
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -12,15 +11,15 @@ from typing import Any
 from airflow_async_rest.core.account.bookmarks import Bookmark, OpenItems
 from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.account.report import Commit, Totals
-from airflow_async_rest.core.letters.folder import UNREADABLE, Record, held_bytes, shown_record
-from airflow_async_rest.core.letters.shown import least_shown_bytes, shown_letter
-from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Skipped
+from airflow_async_rest.core.account.sample import Sample
+from airflow_async_rest.core.answers.tally import Tally
+from airflow_async_rest.core.letters.folder import UNREADABLE, Record, held_bytes
+from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import is_permanent
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
-_SAMPLE_BYTES = 48_000
 # Of records that wait for a part: so many, so large, or so long.
 _MOST_UNWRITTEN = 100
 _MUCH_UNWRITTEN_BYTES = 2 << 20
@@ -28,7 +27,6 @@ _MUCH_UNWRITTEN_BYTES = 2 << 20
 _RECORD_BYTES = 500
 _LONGEST_UNWRITTEN_SECONDS = 30.0
 _LONG_AGO = float("-inf")
-_NO_ROW = -1  # in the sample: an item, not one of its rows
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,20 @@ class Recorder:
     :param resume: what the tries before left; None when the window starts from its first row.
     :param sample_payloads: whether the sample of failed items shows their payloads.
     :param retry: tells which failures are for good.
+    :param tally: see :class:`~airflow_async_rest.core.account.report.Totals`.
     :ivar open_items: items that are fetched page by page.
     """
 
     def __init__(
-        self, resume: Resume | None = None, *, sample_payloads: bool = True, retry: RequestRetry | None = None
+        self,
+        resume: Resume | None = None,
+        *,
+        sample_payloads: bool = True,
+        retry: RequestRetry | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._retry = retry or RequestRetry()
-        self.totals = Totals(resume.checkpoint.totals if resume else None)
+        self.totals = Totals(resume.checkpoint.totals if resume else None, tally)
         self.resumed_from = resume.checkpoint.position if resume else None
         self.delivered_now = 0
         self._position = resume.checkpoint.position if resume else 0
@@ -92,9 +96,7 @@ class Recorder:
         self._recent_failures = 0
         self._fetched: list[int] = []
         self.open_items = OpenItems(resume.bookmarks if resume else {}, resume.removed if resume else frozenset())
-        self._sample: dict[tuple[int, int], Record] = {}  # by item, and number of the row or -1
-        self._sample_bytes = 2
-        self._sample_payloads = sample_payloads
+        self._sample = Sample(payloads=sample_payloads)
         if resume:
             self._start_from(resume)
 
@@ -108,7 +110,7 @@ class Recorder:
             self._hold({"index": index, "resolved": True})
         for record in resume.sample:
             if record["index"] in resume.counted:
-                self._add_to_sample((record["index"], _NO_ROW), shown_record(record, payloads=self._sample_payloads))
+                self._sample.add(record)
 
     def continue_digest(self, digest: SourceDigest) -> None:
         """Go on with the digest of rows 0..position.
@@ -124,7 +126,7 @@ class Recorder:
         if index in self._dead_before:
             self.totals.no_longer_failed(self._dead_before.pop(index))
             self._again.add(index)
-            self._remove_from_sample((index, _NO_ROW))
+            self._sample.remove(index)
         elif index not in self._pending:  # pending already: an earlier try took it and did not finish it
             self._position = index + 1
             self.totals.read += 1
@@ -151,21 +153,16 @@ class Recorder:
         self._pending.update(dict.fromkeys([item.index for item in items], next(self._requests)))
 
     def record(self, outcome: Outcome, *, is_news: bool = True) -> None:
-        """Note what became of a row. One that was fetched is delivered when its rows are kept: :meth:`confirm`.
+        """Note what became of a row.
 
         :param is_news: whether a failure says anything about the API that others do not say.
         """
-        if isinstance(outcome, Delivered) and self.totals.rows is not None:
-            self._fetched.append(outcome.index)
-            self.delivered_now += 1
-            self._note(failed=False)
-            return
         self._pending.pop(outcome.index, None)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
             self.totals.last_words[outcome.reason] = outcome.response_excerpt
             self._hold(outcome)
-            self._show(outcome)
+            self._sample.add_letter(outcome)
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
             return
@@ -178,6 +175,12 @@ class Recorder:
             self._note(failed=False)
         if outcome.index in self._known_dead:
             self._resolve(outcome.index)
+
+    def fetched(self, index: int) -> None:
+        """Note that an item was fetched: it is delivered when its rows are kept, see :meth:`confirm`."""
+        self._fetched.append(index)
+        self.delivered_now += 1
+        self._note(failed=False)
 
     def delivered(self, items: Sequence[Item], already_there: int = 0) -> None:
         """Note that rows were delivered; so many of them by an earlier attempt, whose answer was lost."""
@@ -328,37 +331,18 @@ class Recorder:
         self._fetched = snapshot.fetched + self._fetched
         self.open_items.give_back(snapshot.removed)
 
-    def _show(self, letter: DeadLetter) -> None:
-        """Add a dead letter to the sample, unless it is clear beforehand that there is no room for it."""
-        place, payloads = (letter.index, _NO_ROW), self._sample_payloads
-        self._remove_from_sample(place)
-        if self._sample_bytes + least_shown_bytes(letter, payloads=payloads) <= _SAMPLE_BYTES:
-            self._add_to_sample(place, shown_letter(letter, payloads=payloads))
-
     def show_refused(self, record: Record) -> None:
         """Add a row that the database refused to the sample of what failed."""
-        shown = shown_record(record, payloads=self._sample_payloads)
+        shown = self._sample.add(record)
         self.totals.last_words[shown["reason"]] = shown["response_excerpt"]
-        self._add_to_sample((record["index"], record["row_number"]), shown)
 
     def hide_refused(self, index: int, number: int) -> None:
         """Take a row that the database takes now out of the sample."""
-        self._remove_from_sample((index, number))
+        self._sample.remove(index, number)
 
     def sample(self) -> list[Record]:
         """Return the failed items for XCom, by position, within 48 KB."""
-        return [self._sample[place] for place in sorted(self._sample)]
-
-    def _remove_from_sample(self, place: tuple[int, int]) -> None:
-        if (shown := self._sample.pop(place, None)) is not None:
-            self._sample_bytes -= _size(shown)
-
-    def _add_to_sample(self, place: tuple[int, int], record: Record) -> None:
-        self._remove_from_sample(place)
-        size = _size(record)
-        if self._sample_bytes + size <= _SAMPLE_BYTES:
-            self._sample[place] = record
-            self._sample_bytes += size
+        return self._sample.records()
 
     def report(self) -> dict[str, Any]:
         """Return the window's numbers so far."""
@@ -367,7 +351,3 @@ class Recorder:
             "failed_items_omitted": self.totals.failures.total() - len(self._sample),
             "resumed_from": self.resumed_from,
         }
-
-
-def _size(record: Record) -> int:
-    return len(json.dumps(record)) + 2

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.letters.folder import ROW_REFUSED
 from airflow_async_rest.core.sending.meter import Meter
 
@@ -45,13 +46,14 @@ class Totals:
     is of this try only, and never less: one that is sent again, and fails again, counts twice.
 
     :param earlier: :meth:`to_json` of the try before.
+    :param tally: of a job that loads rows: what goes on counting what of the answers leads nowhere.
     :ivar complete: whether every row was read, and is delivered, skipped or dead.
     :ivar commit: of what reading them has changed.
     :ivar broken_off: items that failed in this try after a page of theirs was read.
     :ivar last_words: reason -> what was said of the last item, or row, that failed for it.
     """
 
-    def __init__(self, earlier: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, earlier: Mapping[str, Any] | None = None, tally: Tally | None = None) -> None:
         earlier = earlier or {}
         self.read: int = earlier.get("read", 0)
         self.delivered: int = earlier.get("delivered", 0)
@@ -64,9 +66,8 @@ class Totals:
         self.broken_off = 0
         self.last_words: dict[str, str] = {}
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
-        self.rows: RowTotals | None = RowTotals(**earlier["rows"]) if "rows" in earlier else None
-        self.keys_ignored: Counter[str] = Counter(earlier.get("keys_ignored", {}))
-        self.paths_not_found: dict[str, int] | None = earlier.get("paths_not_found")
+        self.rows = RowTotals(**earlier.get("rows", {})) if tally or "rows" in earlier else None
+        self.tally = tally or Tally(ignored=earlier.get("keys_ignored"), unfound=earlier.get("paths_not_found"))
         self._earlier_seconds: float = earlier.get("elapsed_seconds", 0.0)
         self._started = time.monotonic()
 
@@ -80,6 +81,12 @@ class Totals:
         """Why items failed, and rows."""
         refused = self.rows.refused if self.rows else 0
         return self.reasons + Counter({ROW_REFUSED: refused})
+
+    @property
+    def row_totals(self) -> RowTotals:
+        """The counts of rows, of a job that fetches."""
+        assert self.rows is not None  # noqa: S101  (nobody else asks)
+        return self.rows
 
     @property
     def elapsed_seconds(self) -> float:
@@ -133,12 +140,10 @@ class Totals:
         }
 
     def _of_rows(self) -> dict[str, Any]:
-        assert self.rows is not None  # noqa: S101  (for the type checker)
-        unfound = {} if self.paths_not_found is None else {"paths_not_found": dict(self.paths_not_found)}
-        return {"rows": asdict(self.rows), "keys_ignored": dict(self.keys_ignored), **unfound}
+        counts = {"keys_ignored": dict(self.tally.ignored), "paths_not_found": dict(self.tally.unfound.counts)}
+        return {"rows": asdict(self.row_totals), **counts}
 
     def _report_of_rows(self) -> dict[str, Any]:
-        assert self.rows is not None  # noqa: S101  (for the type checker)
-        unfound = {path: count for path, count in (self.paths_not_found or {}).items() if count}
-        ignored = dict(self.keys_ignored.most_common())
-        return {**self.rows.report(), "keys_ignored": ignored, "paths_not_found": unfound}
+        unfound = {path: count for path, count in self.tally.unfound.counts.items() if count}
+        ignored = dict(self.tally.ignored.most_common())
+        return {**self.row_totals.report(), "keys_ignored": ignored, "paths_not_found": unfound}

@@ -1,11 +1,10 @@
 """What of a row, of the item that was asked for, and of the window goes into which column. Pure."""
 
 import base64
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.answers.unfound_paths import UnfoundPaths
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.encoding.paths import MISSING, JsonPath, key_path, parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 
@@ -16,8 +15,6 @@ _ITEM, _WINDOW, _ROW = "item", "window", "row"
 # What stands before a path whose text is bytes.
 _BASE64 = "base64:"
 _URL_SAFE = str.maketrans("-_", "+/")
-# Keys that rows have too many of are not all counted by name.
-_MOST_IGNORED_KEYS = 50
 
 
 class RowShape:
@@ -32,6 +29,7 @@ class RowShape:
     :param texts: those of ``known`` that keep texts: a number there is what the API has written.
     :raises ConfigurationError: when ``columns`` cannot be read, or names one that there cannot be.
     :ivar encoded: the columns whose values are base64, and become bytes.
+    :ivar asked: the paths into rows.
     """
 
     def __init__(
@@ -58,7 +56,7 @@ class RowShape:
         }
         of_row = {column: path for column, (origin, path) in paths.items() if origin == _ROW}
         self._of_row = tuple(of_row.values())
-        self._asked = tuple(path for path in self._of_row if not path.is_constant)
+        self.asked = tuple(path for path in self._of_row if not path.is_constant)
         self._has_expressions = any(path.is_expression for path in self._of_row)
         self._getters = [(column, self._getter(column, path)) for column, path in of_row.items()]
         self._used = frozenset[str]().union(*(path.keys for path in of_row.values()))
@@ -66,9 +64,6 @@ class RowShape:
         self._texts = frozenset(
             name for name in texts if self._paths is None or (name in of_row and not of_row[name].computes)
         )
-        self.ignored: Counter[str] = Counter()
-        self.shown: Callable[[str], str] = str
-        self.unfound = UnfoundPaths(self._asked)
 
     def _parse(self, columns: Columns) -> dict[str, tuple[str, JsonPath]]:
         if isinstance(columns, Mapping):
@@ -109,19 +104,25 @@ class RowShape:
         return tuple(tuple(sorted(path.keys)) for path, _ in self._of_item.values())
 
     def shape(
-        self, rows: Sequence[Mapping[str, Any]], item: Mapping[str, Any], excerpt: Callable[[Any], str] = str
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        item: Mapping[str, Any],
+        excerpt: Callable[[Any], str] = str,
+        tally: Tally | None = None,
     ) -> list[dict[str, Any]]:
         """Make the rows that are loaded, and count the keys that are not.
 
+        :param tally: counts what of the rows, and of the columns, leads nowhere.
         :param excerpt: shows a part of the answer.
         :raises AnswerError: when a row has nothing that is loaded: it may be an error message, for example.
         """
         if not rows:
             return []
+        tally = tally or Tally()
         if self._paths is None:
-            return [dict(row) if self._known is None else self._same_names(row, excerpt) for row in rows]
+            return [dict(row) if self._known is None else self._same_names(row, excerpt, tally) for row in rows]
         fixed, nothing = self._fixed(item), len(self._getters) or -1
-        shaped, unfound, getters, used = [], self.unfound.counts, self._getters, self._used
+        shaped, unfound, getters, used = [], tally.unfound.counts, self._getters, self._used
         for row in rows:
             made, missing = fixed.copy(), nothing
             for column, find in getters:
@@ -130,18 +131,18 @@ class RowShape:
                 else:
                     missing -= 1
             if not missing or (self._has_expressions and not self._has_something(row)):
-                asked = ", ".join(path.text for path in self._asked)
+                asked = ", ".join(path.text for path in self.asked)
                 raise AnswerError(f"a row of the answer has nothing that columns= asks for ({asked}): {excerpt(row)!r}")
             shaped.append(made)
             if unfound:
-                self.unfound.look_at(row)
+                tally.unfound.look_at(row)
             if not row.keys() <= used:
-                self._ignore(row.keys() - used)
+                tally.ignore(row.keys() - used)
         return shaped
 
     def _has_something(self, row: Mapping[str, Any]) -> bool:
         """Tell whether a row has what is asked for, apart from what expressions make of nothing."""
-        return not self._asked or any(path.is_in(row) for path in self._asked)
+        return not self.asked or any(path.is_in(row) for path in self.asked)
 
     def _fixed(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return what all rows of an item have; a table has defaults for what is missing, and no table has them."""
@@ -178,7 +179,7 @@ class RowShape:
         find = _getter(path)
         return (lambda row: _bytes_of(find(row))) if column in self.encoded else find
 
-    def _same_names(self, row: Mapping[str, Any], excerpt: Callable[[Any], str]) -> dict[str, Any]:
+    def _same_names(self, row: Mapping[str, Any], excerpt: Callable[[Any], str], tally: Tally) -> dict[str, Any]:
         made, extra = self._divided(row)
         if not made:
             raise AnswerError(
@@ -186,7 +187,7 @@ class RowShape:
                 f"{excerpt(row)!r}; say what goes where with columns={{'column': 'path.in.row'}}"
             )
         if extra:
-            self._ignore(extra)
+            tally.ignore(extra)
         return made
 
     def _divided(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -200,13 +201,6 @@ class RowShape:
             else:
                 made[column] = value
         return made, extra
-
-    def _ignore(self, keys: Iterable[Any]) -> None:
-        for key in map(str, keys):
-            if key in self.ignored:
-                self.ignored[key] += 1
-            elif len(self.ignored) < _MOST_IGNORED_KEYS:
-                self.ignored[self.shown(key)] += 1
 
 
 def _without_base64(path: Any) -> Any:

@@ -1,8 +1,7 @@
 """Response -> payload -> rows: in the format that its author names, or its content type. Pure."""
 
 import zlib
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.formats import AnswerFormat, Format, chosen_format, format_of_type, parse_json
 from airflow_async_rest.core.answers.found_rows import NOTHING, RowFinder, Rows
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.encoding.charsets import MARKS, json_as_utf8
+from airflow_async_rest.core.encoding.paths import JsonPath
 from airflow_async_rest.core.errors import AnswerError, AnswerUnreadableError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.headers import parse_content_type
@@ -72,26 +73,16 @@ class AnswerReader:
         """Whether answers say how many rows the API gave."""
         return self._finder.counts
 
-    def count_ignored(self, earlier: Counter[str], shown: Callable[[str], str] = str) -> Counter[str]:
-        """Go on counting the keys that are not loaded. :return: the count, which grows as answers are read.
+    @property
+    def asked(self) -> Sequence[JsonPath]:
+        """The paths into rows that ``columns`` has."""
+        return self._shape.asked
 
-        :param shown: takes secrets out of a key.
-        """
-        self._shape.ignored, self._shape.shown = earlier, shown
-        return earlier
-
-    def count_unfound(self, earlier: Mapping[str, int] | None) -> dict[str, int]:
-        """Go on counting the rows without each path that none has; see :class:`UnfoundPaths`."""
-        return self._shape.unfound.go_on(earlier)
-
-    def nearest(self, path: str) -> str | None:
-        """Return what a path that no row has was most likely meant to be."""
-        return self._shape.unfound.nearest(path)
-
-    def read(self, response: Response, item: Mapping[str, Any]) -> Answer:
+    def read(self, response: Response, item: Mapping[str, Any], tally: Tally | None = None) -> Answer:
         """Read an answer.
 
         :param item: what was asked for.
+        :param tally: see :meth:`RowShape.shape`.
         :raises AnswerError: when no rows can be made of it; says why.
         """
         response = unpack_file(response, self._max_bytes)
@@ -100,7 +91,7 @@ class AnswerReader:
         if not self._is_empty(response):
             payload = parse_payload(response, form)
             found = self._finder.find(response, payload, item)
-        shaped = self._shape.shape(found.rows, item, response.excerpt)
+        shaped = self._shape.shape(found.rows, item, response.excerpt, tally)
         # What a function makes of a number is its own; and it may count on floats.
         as_they_are = form.parse_exactly is not None and self._finder.takes_numbers_as_they_are
         if as_they_are and self._shape.needs_exact_numbers(shaped):

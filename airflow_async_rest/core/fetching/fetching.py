@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.answers.reader import Answer, AnswerReader
-from airflow_async_rest.core.answers.unfound_paths import UnfoundPaths
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import AnswerError, BookmarkRefusedError, ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.fetching.pages_ahead import PagesAhead, room_ahead
@@ -33,7 +33,6 @@ class FetchPlan:
 
     :param missing_ok: whether a 404 to an item's first request says that there are no rows.
     :param max_pages: the most pages of an item; more of them fail it.
-    :ivar unfound_next: counts the answers without what leads to the next page, until one has it.
     :raises ConfigurationError: when the pages cannot be asked for in this way.
     """
 
@@ -42,7 +41,6 @@ class FetchPlan:
     reader: AnswerReader
     missing_ok: bool = False
     max_pages: int = 10_000
-    unfound_next: UnfoundPaths = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.missing_ok, bool):
@@ -56,7 +54,13 @@ class FetchPlan:
                 f"paginate={type(self.pages).__name__}(...) goes by how many rows the API gives, and rows= may make "
                 "more or fewer of them: say with page_rows='data.items' at which path of the answer the API's are."
             )
-        object.__setattr__(self, "unfound_next", UnfoundPaths(filter(None, [self.pages.next_path])))
+
+    def tally(self, **parts: Any) -> Tally:
+        """Return what counts the keys and paths of the answers that lead nowhere.
+
+        :param parts: what :class:`Tally` takes beside the paths.
+        """
+        return Tally(self.reader.asked, filter(None, [self.pages.next_path]), **parts)
 
 
 class Fetched(NamedTuple):
@@ -77,9 +81,11 @@ class Fetching:
     """Fetches items one at a time; any number of workers share it.
 
     :param places: of requests in flight, for pages that are asked for side by side.
+    :param tally: counts what of the answers leads nowhere.
     """
 
-    def __init__(self, plan: FetchPlan, exchange: Exchange, places: Places) -> None:
+    def __init__(self, plan: FetchPlan, exchange: Exchange, places: Places, tally: Tally) -> None:
+        self._tally = tally
         self._plan = plan
         self._exchange = exchange
         self._places = places
@@ -116,9 +122,9 @@ class Fetching:
                 attempts += settled.attempts
                 if settled.delivered:
                     assert settled.response is not None  # noqa: S101  (delivered: there was one)
-                    answer = self._plan.reader.read(settled.response, item.row)
-                    if self._plan.unfound_next.counts and isinstance(answer.payload, Mapping):
-                        self._plan.unfound_next.look_at(answer.payload)
+                    answer = self._plan.reader.read(settled.response, item.row, self._tally)
+                    if self._tally.unfound_next.counts and isinstance(answer.payload, Mapping):
+                        self._tally.unfound_next.look_at(answer.payload)
                     expected = walk.take(answer)
                     if ahead is not None and ahead.wants_more:
                         ahead.expect(expected)

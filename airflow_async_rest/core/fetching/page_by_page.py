@@ -9,14 +9,14 @@ from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.errors import BookmarkRefusedError
 from airflow_async_rest.core.fetching.fetching import Fetched, Fetching, Rows
 from airflow_async_rest.core.keeping.loading import RowBuffer
-from airflow_async_rest.core.models import DeadLetter, Item, Outcome
+from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome
 from airflow_async_rest.core.watching.log import Journal
 
 
 class PageByPage:
     """Fetches items, and settles them; any number of workers share it.
 
-    :param settle: takes outcomes.
+    :param settle: takes outcomes, but for those of items whose rows have to be kept first.
     :param buffer: takes rows.
     :param keeps_pages: whether pages go on as they come; else an item's rows are held until its last one has come.
     :param conn_id: of the API's connection.
@@ -61,7 +61,10 @@ class PageByPage:
         else:
             self._buffer.add(item.index, fetched.rows, fetched.first)
             self._recorder.open_items.end(item.index)
-        self._settle(fetched.outcome)
+        if isinstance(fetched.outcome, Delivered):
+            self._recorder.fetched(item.index)
+        else:
+            self._settle(fetched.outcome)
 
     def _remove_pages(self, index: int) -> None:
         if self._recorder.open_items.bookmark(index) is not None:

@@ -214,7 +214,9 @@ class _Body:
                 raise EncodeError(f"the function body raised {type(error).__name__}: {error}") from error
         else:
             payload = None if self._template is None else _fill(self._template, row)
-        if not page or not self._is_flat:
+        if not page:
+            return payload
+        if not self._is_flat:
             return with_parameters(payload, page)
         if payload is not None and not isinstance(payload, Mapping):
             raise EncodeError("the page's parameters go into the form, which is no dict: use into='query'.")

@@ -51,6 +51,45 @@ class Merged(NamedTuple):
     vanished: int = 0
 
 
+class Staged(NamedTuple):
+    """What became of rows that were handed to a sink.
+
+    :param refused: those that it does not take.
+    :param removed: how many rows of earlier calls it has removed.
+    """
+
+    refused: Sequence[RefusedRow] = ()
+    removed: int = 0
+
+
+class RowSink(Protocol):
+    """Where the rows of answers go. Its methods run on the event loop, and raise
+    :class:`~airflow_async_rest.core.errors.LoadError` when rows cannot go there any more.
+
+    :ivar replaces: whether rows replace what was there: then what is not whole is not merged.
+    :ivar needs_rows: whether a merge without rows may be refused.
+    :ivar can_remove: whether rows can be removed again; else an item's are staged when its last page has come.
+    """  # noqa: D205
+
+    replaces: bool = False
+    needs_rows: bool = False
+    can_remove: bool = False
+
+    async def stage(self, rows: Sequence[PlacedRow], removed: Collection[int]) -> Staged:
+        """Take rows in, when there is room for them; before that, remove those of some items."""
+        ...
+
+    async def merge(self, *, first: bool) -> Merged:
+        """Bring all rows to where they belong.
+
+        :param first: whether none are there yet.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Make a call that is under way raise, soon; from any thread."""
+
+
 class LoadState(Enum):
     """How far a load has come."""
 
@@ -72,7 +111,7 @@ class Earlier(NamedTuple):
 
 
 class Loader(Protocol):
-    """Takes rows in. Its calls block; all but ``cancel`` come from one thread, and each raises
+    """Takes rows into a table. Its calls block; all but ``cancel`` come from one thread, and each raises
     :class:`~airflow_async_rest.core.errors.LoadError` when the database is away.
 
     ``remove``, ``stage`` and ``merge`` leave a transaction open, which ``commit`` ends: the rows and the record of how

@@ -63,6 +63,11 @@ class DeadLetterFolder:
         self._known: set[PartId] = set()  # parts that this object has read or written, and that count
         self._lines: dict[PartId, tuple[Line, ...]] = {}
 
+    @property
+    def history(self) -> "DeadLetterFolder":
+        """What earlier tries of the same job have left: this folder has it."""
+        return self
+
     def parts(self) -> list[PartId]:
         """List the parts that there are, or should be, in their order; maybe not those before the last start-over.
 

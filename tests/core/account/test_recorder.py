@@ -335,7 +335,10 @@ def fetching(*outcomes, resume=None, taken=()) -> Recorder:
     recorder.continue_digest(SourceDigest())
     for outcome in outcomes:
         recorder.take(item(outcome.index))
-        recorder.record(outcome)
+        if isinstance(outcome, Delivered):
+            recorder.fetched(outcome.index)
+        else:
+            recorder.record(outcome)
     for index in taken:
         recorder.take(item(index))
     return recorder
@@ -356,7 +359,7 @@ def test_items_whose_rows_were_not_kept_are_in_the_next_snapshot():
     recorder = fetching(Delivered(0, 1), dead(1))
     first = recorder.snapshot()
     recorder.take(item(2))
-    recorder.record(Delivered(2, 1))
+    recorder.fetched(2)
     recorder.give_back(first)
     second = recorder.snapshot()
     assert (second.fetched, second.unfinished, [record.index for record in second.records]) == (

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_async_rest.core.account.report import RowTotals, Totals
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.sending.meter import LatencyHistogram, Meter
 
 
@@ -111,8 +112,7 @@ def test_the_numbers_of_a_report_add_up(totals):
 def test_rows_of_a_load_are_reported_and_go_on_after_a_retry(totals):
     assert "rows_loaded" not in totals.report(0)
     totals.rows = RowTotals(staged=4, loaded=20, refused=3)
-    totals.keys_ignored.update(["b", "a", "a"])
-    totals.paths_not_found = {"never": 20, "nothing.was.read": 0}
+    totals.tally = Tally(ignored={"b": 1, "a": 2}, unfound={"never": 20, "nothing.was.read": 0})
     again = Totals(json.loads(json.dumps(totals.to_json())))
     for report in (totals.report(0), again.report(0)):
         assert (report["rows_loaded"], report["rows_refused"], report["rows_staged"]) == (20, 3, 4)

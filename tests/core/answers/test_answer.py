@@ -1,11 +1,11 @@
 import json
-from collections import Counter
 from decimal import Decimal
 
 import pytest
 
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader, parse_json, parse_payload
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.models import Response
 
@@ -300,10 +300,9 @@ def test_a_function_cannot_change_the_item():
 
 def test_keys_that_are_not_loaded_go_on_being_counted():
     reader = AnswerReader(None, RowShape(["a"]))
-    earlier = Counter({"b": 5})
-    assert reader.count_ignored(earlier) is earlier
-    reader.read(response(b'[{"a": 1, "b": 2}, {"a": 1, "c": 2}]'), {})
-    assert earlier == {"b": 6, "c": 1}
+    tally = Tally(reader.asked, ignored={"b": 5})
+    reader.read(response(b'[{"a": 1, "b": 2}, {"a": 1, "c": 2}]'), {}, tally)
+    assert tally.ignored == {"b": 6, "c": 1}
 
 
 WRITTEN = ["1.50", "1e5", "0.00001", "1.0", "-2.500", "12345678901234567890.5", "7"]
@@ -315,11 +314,12 @@ def test_a_number_that_is_kept_as_text_is_what_the_api_has_written(kind, neighbo
     lines = [f'{{"n": {neighbour}, "t": {number}, "deep": {{"x": [{number}]}}, "more": 1}}' for number in WRITTEN]
     body = "\n".join(lines) if kind.endswith("ndjson") else f"[{','.join(lines)}]"
     shape = RowShape({"n": "n", "t": "t", "deep": "deep"}, known=["n", "t", "deep"], texts=["t", "deep"])
-    answer = AnswerReader(None, shape).read(response(body.encode(), kind), {})
+    tally = Tally(shape.asked)
+    answer = AnswerReader(None, shape).read(response(body.encode(), kind), {}, tally)
     assert [str(row["t"]) for row in answer.rows] == WRITTEN
     assert [str(row["deep"]["x"][0]) for row in answer.rows] == WRITTEN
     assert [float(row["n"]) for row in answer.rows] == [float(neighbour)] * len(WRITTEN)
-    assert shape.ignored == {"more": len(WRITTEN)}
+    assert tally.ignored == {"more": len(WRITTEN)}
 
 
 def test_what_a_function_makes_of_numbers_is_its_own():
@@ -351,8 +351,9 @@ def test_expressions_find_the_same_rows_whatever_is_kept_as_text(rows, path, wri
 
 def test_a_number_is_read_exactly_where_the_rows_keys_are_the_columns():
     shape = RowShape(known=["T", "n"], texts=["T"])
-    [row] = AnswerReader(None, shape).read(response(b'{"t": 1.50, "n": 1.50, "other": 1}'), {}).rows
-    assert ({name: str(value) for name, value in row.items()}, shape.ignored) == (
+    tally = Tally(shape.asked)
+    [row] = AnswerReader(None, shape).read(response(b'{"t": 1.50, "n": 1.50, "other": 1}'), {}, tally).rows
+    assert ({name: str(value) for name, value in row.items()}, tally.ignored) == (
         {"T": "1.50", "n": "1.5"},
         {"other": 1},
     )
@@ -360,5 +361,6 @@ def test_a_number_is_read_exactly_where_the_rows_keys_are_the_columns():
 
 def test_paths_that_no_row_has_are_counted_once_for_a_row_that_is_read_twice():
     shape = RowShape({"t": "t", "x": "x"}, known=["t", "x"], texts=["t"])
-    AnswerReader(None, shape).read(response(b'{"t": 1.50}'), {})
-    assert shape.unfound.counts == {"x": 1}
+    tally = Tally(shape.asked)
+    AnswerReader(None, shape).read(response(b'{"t": 1.50}'), {}, tally)
+    assert tally.unfound.counts == {"x": 1}

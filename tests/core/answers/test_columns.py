@@ -1,6 +1,7 @@
 import pytest
 
 from airflow_async_rest.core.answers.columns import RowShape
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 
 ITEM = {"id": 7, "of": {"city": "Brno"}, "label": "item's"}
@@ -79,9 +80,10 @@ def test_an_expression_is_missing_in_a_row_that_has_none_of_its_keys(row, made):
 def test_a_list_has_columns_of_the_row_whatever_they_are_called():
     row = {"item": 1, "window": 2, "row": 3}
     shape = RowShape(["item", "window", "row"])
-    assert shape.shape([row], ITEM) == [row]
+    tally = Tally(shape.asked)
+    assert shape.shape([row], ITEM, tally=tally) == [row]
     assert shape.item_columns == ()
-    assert not shape.ignored
+    assert not tally.ignored
 
 
 def test_without_columns_every_key_is_one():
@@ -90,18 +92,20 @@ def test_without_columns_every_key_is_one():
 
 def test_without_columns_those_of_the_table_are_loaded_whatever_their_case():
     shape = RowShape(known=["ID", "geoLabel"])
-    assert shape.shape([{"id": 1, "GEOLABEL": "x", "other": 2}, {"ID": 3}], ITEM) == [
+    tally = Tally(shape.asked)
+    assert shape.shape([{"id": 1, "GEOLABEL": "x", "other": 2}, {"ID": 3}], ITEM, tally=tally) == [
         {"ID": 1, "geoLabel": "x"},
         {"ID": 3},
     ]
-    assert shape.ignored == {"other": 1}
+    assert tally.ignored == {"other": 1}
     assert shape.names is None
 
 
 def test_a_key_that_is_a_columns_very_name_comes_before_one_in_another_case():
     shape = RowShape(known=["id"])
-    assert shape.shape([{"id": 1, "ID": 2}, {"ID": 2, "id": 1}], ITEM) == [{"id": 1}, {"id": 1}]
-    assert shape.ignored == {"ID": 2}
+    tally = Tally(shape.asked)
+    assert shape.shape([{"id": 1, "ID": 2}, {"ID": 2, "id": 1}], ITEM, tally=tally) == [{"id": 1}, {"id": 1}]
+    assert tally.ignored == {"ID": 2}
 
 
 def test_a_columns_name_may_differ_from_the_tables_in_case():
@@ -116,14 +120,16 @@ def test_the_case_of_a_path_matters():
 
 def test_keys_that_go_nowhere_are_counted():
     shape = RowShape({"c": "a", "l": "row.location.label", "i": "item.id"})
-    shape.shape([{"a": 1, "x": 1}, {"location": {"label": 1}, "x": 1}, {"a": 1, "id": 5}], ITEM)
-    assert shape.ignored == {"x": 2, "id": 1}
+    tally = Tally(shape.asked)
+    shape.shape([{"a": 1, "x": 1}, {"location": {"label": 1}, "x": 1}, {"a": 1, "id": 5}], ITEM, tally=tally)
+    assert tally.ignored == {"x": 2, "id": 1}
 
 
 def test_only_so_many_keys_are_counted_by_name():
     shape = RowShape(["a"])
-    shape.shape([{"a": 1, **{f"k{row}-{n}": 1 for n in range(10)}} for row in range(100)], ITEM)
-    assert len(shape.ignored) == 50
+    tally = Tally(shape.asked)
+    shape.shape([{"a": 1, **{f"k{row}-{n}": 1 for n in range(10)}} for row in range(100)], ITEM, tally=tally)
+    assert len(tally.ignored) == 50
 
 
 ERROR = {"error": "quota exceeded"}
@@ -202,25 +208,35 @@ def test_a_path_that_no_row_has_is_counted_with_the_nearest_key(path, nearest):
     location = {"geoLabel": "y", "points": [{"x": 1, "lat": 2}]}
     rows = [{"id": n, "name": "x", "location": location, **others} for n in range(100)]
     shape = RowShape({"id": "id", "c": path})
-    shape.shape(rows[:50], ITEM)
-    shape.shape(rows[50:], ITEM)
-    assert shape.unfound.counts == {path: 100}
-    assert shape.unfound.nearest(path) == nearest
+    tally = Tally(shape.asked)
+    shape.shape(rows[:50], ITEM, tally=tally)
+    shape.shape(rows[50:], ITEM, tally=tally)
+    assert tally.unfound.counts == {path: 100}
+    assert tally.unfound.nearest(path) == nearest
     assert nearest is None or shaped({"c": nearest}, rows[0])["c"] is not None
 
 
 def test_a_path_that_one_row_has_is_found():
     shape = RowShape({"id": "id", "a": "a", "b": "b.c", "d": "d[0]", "e": "item.e"})
-    shape.shape([{"id": 1}, {"id": 2, "a": None}, {"b": {"c": 0}}, {"id": 3, "d": []}, {"id": 4}], ITEM)
-    assert shape.unfound.counts == {}
+    tally = Tally(shape.asked)
+    shape.shape([{"id": 1}, {"id": 2, "a": None}, {"b": {"c": 0}}, {"id": 3, "d": []}, {"id": 4}], ITEM, tally=tally)
+    assert tally.unfound.counts == {}
 
 
 def test_the_count_of_rows_without_a_path_goes_on_after_a_retry():
     shape = RowShape({"id": "id", "a": "a", "b": "b"})
-    assert shape.unfound.go_on(None) == {"id": 0, "a": 0, "b": 0}
-    counts = shape.unfound.go_on({"a": 5})
-    shape.shape([{"id": 1}], ITEM)
-    assert counts == {"a": 6}
+    assert Tally(shape.asked).unfound.counts == {"id": 0, "a": 0, "b": 0}
+    tally = Tally(shape.asked, unfound={"a": 5})
+    shape.shape([{"id": 1}], ITEM, tally=tally)
+    assert tally.unfound.counts == {"a": 6}
+
+
+def test_what_two_fetches_count_is_counted_apart():
+    shape = RowShape(["a"])
+    tallies = [Tally(shape.asked, shown=shown) for shown in (str.upper, str)]
+    for tally, key in zip(tallies, "bc", strict=True):
+        shape.shape([{"a": 1, key: 2}], ITEM, tally=tally)
+    assert [tally.ignored for tally in tallies] == [{"B": 1}, {"c": 1}]
 
 
 def test_rows_are_copies():

@@ -3,6 +3,7 @@ from types import MappingProxyType
 import pytest
 
 from airflow_async_rest.core.answers.columns import RowShape
+from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.encoding.paths import MISSING, follow, parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages
@@ -155,11 +156,13 @@ def test_columns_are_of_the_item_or_the_row_first_and_then_a_path(path, value):
 def test_a_list_of_columns_has_names_only():
     row = {"price (EUR)": 9, "a[0]": 1}
     shape = RowShape(list(row))
-    assert shape.shape([row], ITEM) == [row]
-    assert not shape.ignored
+    tally = Tally(shape.asked)
+    assert shape.shape([row], ITEM, tally=tally) == [row]
+    assert not tally.ignored
 
 
 def test_keys_that_an_expression_looks_at_are_not_ignored():
     shape = RowShape({"c": "location.points[].x", "d": "user.name"})
-    shape.shape([{"location": {}, "user.name": 1, "user": 2, "other": 3}], ITEM)
-    assert shape.ignored == {"other": 1}
+    tally = Tally(shape.asked)
+    shape.shape([{"location": {}, "user.name": 1, "user": 2, "other": 3}], ITEM, tally=tally)
+    assert tally.ignored == {"other": 1}

@@ -257,8 +257,8 @@ def test_a_job_that_was_stopped_goes_on_where_it_was(api, tmp_path, monkeypatch,
     settings = ClientSettings(api.url, request_timeout_seconds=0.05)
     retry = RequestRetry(max_attempts=3, backoff_base_seconds=0.02, max_retry_after_seconds=0)
     store, reports = Store(), []
-    job = make(api, tmp_path, settings=settings, retry=retry, concurrency=2)
-    job.publish = lambda report, sample, error: reports.append(report)
+    publish = lambda report, sample, error: reports.append(report)  # noqa: E731
+    job = make(api, tmp_path, settings=settings, retry=retry, concurrency=2, publish=publish)
     answers, good_answer = itertools.count(), rows_of if make is _fetch else lambda seen: 200
     api.answer = lambda seen: good_answer(seen) if next(answers) < good else answer
     with pytest.raises(MostlyFailingError, match=r"not answered well .* requests in a row failed"):

@@ -1,12 +1,15 @@
-"""Paths that no row has: most likely they are written wrongly. Pure."""
+"""What of the answers of a window leads nowhere: keys, and paths that are most likely written wrongly. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
 from airflow_async_rest.core.encoding.paths import JsonPath, written_path
 
+# Keys that rows have too many of are not all counted by name.
+_MOST_IGNORED_KEYS = 50
 # What rows have instead is looked for in so many of them, so many keys of each, and so deep.
 _MOST_ROWS, _MOST_KEYS, _MOST_DEPTH = 20, 200, 5
 _ALIKE, _VERY_MUCH_ALIKE = 0.6, 0.8
@@ -16,21 +19,15 @@ class UnfoundPaths:
     """Counts the rows that do not have a path, until one has it.
 
     :param paths: into rows.
+    :param earlier: the count of the tries before; None: there were none.
+    :ivar counts: path -> rows.
     """
 
-    def __init__(self, paths: Iterable[JsonPath]) -> None:
+    def __init__(self, paths: Iterable[JsonPath], earlier: Mapping[str, int] | None = None) -> None:
         self._paths = {path.text: path for path in paths}
         self._keys: dict[str, str] = {}
         self._rows = 0
-        self.counts = dict.fromkeys(self._paths, 0)
-
-    def go_on(self, earlier: Mapping[str, int] | None) -> dict[str, int]:
-        """Go on counting. :param earlier: the count of the tries before; None: there were none.
-
-        :return: the count, which changes as rows are looked at.
-        """
         self.counts = dict.fromkeys(self._paths, 0) if earlier is None else dict(earlier)
-        return self.counts
 
     def look_at(self, row: Mapping[str, Any]) -> None:
         """Look for the paths that no row before had."""
@@ -75,3 +72,36 @@ def _keys_in(value: Any, *before: str | int) -> Iterator[tuple[str | int, ...]]:
         names = *before, name if isinstance(name, int) else str(name)
         yield names
         yield from _keys_in(inner, *names)
+
+
+class Tally:
+    """Counts keys that go into no column, and paths at which nothing is.
+
+    :param columns: paths into rows.
+    :param next_page: paths into answers, of what leads to the next page.
+    :param ignored: the count of the tries before: key -> rows.
+    :param unfound: the same of paths into rows; None: there were none.
+    :param shown: takes secrets out of a key.
+    """
+
+    def __init__(
+        self,
+        columns: Iterable[JsonPath] = (),
+        next_page: Iterable[JsonPath] = (),
+        *,
+        ignored: Mapping[str, int] | None = None,
+        unfound: Mapping[str, int] | None = None,
+        shown: Callable[[str], str] = str,
+    ) -> None:
+        self.ignored = Counter(ignored)
+        self.unfound = UnfoundPaths(columns, unfound)
+        self.unfound_next = UnfoundPaths(next_page)
+        self._shown = shown
+
+    def ignore(self, keys: Iterable[object]) -> None:
+        """Count the keys of a row that go into no column."""
+        for key in map(str, keys):
+            if key in self.ignored:
+                self.ignored[key] += 1
+            elif len(self.ignored) < _MOST_IGNORED_KEYS:
+                self.ignored[self._shown(key)] += 1

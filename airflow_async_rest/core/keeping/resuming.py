@@ -1,0 +1,159 @@
+"""Checkpoint and dead letters -> where a retry goes on. Reads files, and blocks."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.account.report import Commit
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
+from airflow_async_rest.core.letters.lines import Latest, whole_batches
+from airflow_async_rest.core.letters.part_files import PartId
+from airflow_async_rest.core.watching.log import Journal
+
+# Dead letters shown in XCom before they are sent again; more would not fit there.
+_SAMPLE = 200
+
+
+def resume_from(folder: DeadLetterFolder, checkpoint: Checkpoint, *, replays: bool, fetches: bool) -> Resume:
+    """Find out what is left of a window.
+
+    :param replays: whether the window's own dead letters are sent again, and nothing else.
+    :param fetches: whether it is answers that are wanted: asking once more is harmless.
+    :raises ValueError: when letters and checkpoint do not belong together.
+    :raises DeadLetterStoreError: when letters cannot be read.
+    """
+    letters = folder.read(checkpoint.parts)
+    _check_not_void(checkpoint, folder.live_parts())
+    latest = folder.read_latest()
+    unsaid = _unsaid(checkpoint, letters, latest, replays=replays)
+    for index in unsaid:
+        letters.pop(index, None)
+        latest.pop(index, None)
+    # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
+    counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
+    known = {index: letter.reason for index, letter in latest.items()}
+    if replays and checkpoint.totals.get("complete") and known.keys() - letters.keys() - checkpoint.unfinished:
+        raise ValueError("there are dead letters of a later try, which left no account")
+    # Being sent when the try before ended, and dead all the same: what nobody chose now stays dead, and what cannot be
+    # read again.
+    is_kept = replays or checkpoint.commit in {Commit.BEGUN, Commit.DONE}
+    again = checkpoint.unfinished & letters.keys() & known.keys() if is_kept else frozenset[int]()
+    checkpoint = checkpoint.with_dead(letters[index] for index in again).without(again)
+    counted |= {index: letters[index] for index in again}
+    left = frozenset[int]() if replays or fetches else _left_alone(counted.keys() & known.keys(), known)
+    delivered = checkpoint.unfinished & (letters.keys() - known.keys())
+    resume = Resume(
+        checkpoint.without(delivered),
+        delivered=delivered,
+        dead={index: reason for index, reason in counted.items() if index in known and index not in left},
+        left=left,
+        resolved={index: reason for index, reason in counted.items() if index not in known},
+        known_dead=frozenset(known),
+        dead_batches=whole_batches(latest),
+        sample=tuple(islice(folder.iter_records(), _SAMPLE)),
+        uncertain=checkpoint.unfinished.union(index for index, letter in latest.items() if letter.uncertain),
+        unsaid=unsaid,
+    )
+    return _fetched_again(resume) if fetches else resume
+
+
+def _unsaid(
+    checkpoint: Checkpoint, letters: Mapping[int, str], latest: Mapping[int, Latest], *, replays: bool
+) -> frozenset[int]:
+    """Find the rows that are no longer dead, which no part says yet."""
+    # In a part that counts, whatever a replay has said since.
+    unsaid = checkpoint.resolved & (letters.keys() | latest.keys())
+    if replays:
+        return unsaid
+    # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
+    passed = frozenset(index for index in latest if index < checkpoint.position)
+    return unsaid | (passed - letters.keys() - checkpoint.unfinished)
+
+
+def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
+    """Find the dead letters that no retry sends again: the API took them, and may act on them twice.
+
+    :param reasons: the latest ones, which may be those of a replay.
+    """
+    return frozenset(index for index in indexes if reasons[index] == UNREADABLE)
+
+
+def _fetched_again(resume: Resume) -> Resume:
+    """Ask for all that may not be loaded: what is resolved in a part of no checkpoint was not committed with its rows.
+
+    Nobody replays a fetch.
+    """
+    dead, checkpoint = {**resume.dead, **resume.resolved}, resume.checkpoint
+    return replace(
+        resume,
+        checkpoint=replace(checkpoint, unfinished=checkpoint.unfinished | resume.delivered),
+        delivered=frozenset(),
+        dead=dead,
+        resolved={},
+        known_dead=resume.known_dead.union(dead, resume.delivered),
+    )
+
+
+def resume_done(folder: DeadLetterFolder, checkpoint: Checkpoint, journal: Journal) -> Resume:
+    """Return the account of a try that succeeded; its dead letters are only shown, so they need not be readable.
+
+    :raises ValueError: when they are void.
+    """
+    sample: tuple[Record, ...] = ()
+    live: list[PartId] = []
+    with journal.complaining("show the dead letters"):
+        live = folder.live_parts()
+        sample = tuple(islice(folder.iter_records(), _SAMPLE))
+    _check_not_void(checkpoint, live)
+    return Resume(
+        checkpoint, left=frozenset(record["index"] for record in sample), sample=sample, report=checkpoint.report
+    )
+
+
+def _check_not_void(checkpoint: Checkpoint, live: Sequence[PartId]) -> None:
+    if checkpoint.parts and live and live[0] > checkpoint.parts[-1]:
+        raise ValueError("a later try has started over, and left no checkpoint")
+
+
+def resume_without_letters(checkpoint: Checkpoint, why: Exception) -> Resume:
+    """Go on by what the checkpoint itself says of failed items.
+
+    :raises Exception: ``why``, when it does not say all: of rows that the database refused, only a letter has the
+        values.
+    """
+    if checkpoint.failed is None or checkpoint.totals["rows"]["refused"]:
+        raise why
+    others = checkpoint.unfinished | checkpoint.resolved
+    dead = {index: reason for index, reason in checkpoint.failed.items() if index not in others}
+    return Resume(replace(checkpoint, parts=()), dead=dead, known_dead=frozenset(dead), letters_are_lost=True)
+
+
+def described(resume: Resume, *, is_done: bool) -> str:
+    """Return how a try goes on, for people to read."""
+    if resume.report is not None:
+        return "an earlier try has done everything, which Airflow did not get to know, so nothing is sent"
+    before = resume.checkpoint
+    in_the_middle = sum(bookmark is not None for bookmark in resume.bookmarks.values())
+    how = (
+        f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
+        f"{len(resume.dead)} failed ones before it"
+    )
+    if in_the_middle:
+        how += f"; {in_the_middle} of them at the page that it had come to"
+    if resume.left:
+        how += f", and not the {len(resume.left)} whose answers could not be read"
+    if is_done:
+        how += "; all is loaded already (for all of it once more, delete this run's line in async_rest_loads)"
+    if resume.letters_are_lost:
+        how += "; their dead letters cannot be read, and are counted as the database has them"
+    return how
+
+
+def without_account(why: str) -> ConfigurationError:
+    """Return the error of a replay that has no account to go on with, so that nothing could be counted right."""
+    return ConfigurationError(
+        f"the dead letters of this window cannot be replayed in their task: {why}. Clear the task, and it delivers "
+        "the window; or send them with ReplayDeadLettersOperator."
+    )
