@@ -101,7 +101,7 @@ class Job:
     :param transport: opens what sends the requests.
     :param limiter: makes what holds requests to the rate limit, and to the pauses that the API asks for.
     :param auth: signs each request; None: the connection's headers, and its query, say all.
-    :param concurrency: requests in flight; None: as many as the API bears.
+    :param concurrency: requests in flight; None: as many as the API can handle.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
     :param conn_id: of the API's connection.
     :param observe: called with what this try has done, at the interval of the progress and at the end; it may block,

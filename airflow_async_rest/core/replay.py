@@ -27,7 +27,7 @@ _OF_A_BATCH = ("max_items", "max_bytes", "format", "results", "split_on")
 _TAKEN = f"not sent: the API has taken it before, so it goes again only by its name, reasons=[{UNREADABLE!r}]"
 
 _NO_DOCUMENT = (
-    "not sent: its JSON is nested too deeply to be made a document again; clear its task, which reads it anew"
+    "not sent: its JSON is nested too deeply to be made a document again; clear its task, which reads it again"
 )
 
 
@@ -187,7 +187,7 @@ class Replay:
             item.settled = DeadLetter.of(
                 item,
                 str(record.get("reason")),
-                detail="no request could be made of this row; mend the cause and clear its task, which builds it anew",
+                detail="no request could be made of this row; fix the cause and clear its task, which builds it again",
             )
             return item
         kept = self._request_of(record)

@@ -37,7 +37,7 @@ _ADVICE = (
     (
         NEVER_SENT,
         (
-            "None of them can be made a request, so a retry would change nothing: mend the rows, or the transform, "
+            "None of them can be made a request, so a retry would change nothing: fix the rows, or the transform, "
             "and clear the task. They are listed"
         ),
     ),
@@ -62,13 +62,13 @@ _ADVICE = (
     (
         _OF_THE_ADDRESS,
         (
-            "A retry would change nothing: correct that, and clear the task, which builds the requests anew (a replay "
+            "A retry would change nothing: correct that, and clear the task, which builds the requests again (a replay "
             "sends them where they went). They are listed"
         ),
     ),
 )
 _REFUSED_FOR_GOOD = (
-    "All were refused for good, so a retry would change nothing: mend the rows and clear the task, or let the API "
+    "All were refused for good, so a retry would change nothing: fix the rows and clear the task, or let the API "
     "take them and replay the dead letters"
 )
 
@@ -183,7 +183,7 @@ def keeps_changes(totals: Totals, max_failures: float, *, can_replay: bool, need
     """Decide, when all rows are settled, whether what reading them has changed is kept.
 
     If more failed than is accepted, it is where the dead letters can bring what failed. Else it is undone, so that the
-    rows are still there when the cause is mended and the task is cleared.
+    rows are still there when the cause is fixed and the task is cleared.
 
     :param can_replay: whether all dead letters can be sent again.
     :param needs_rows: whether a load that gets no rows may be a failure, at its end.
@@ -219,7 +219,7 @@ def _advice_of_fetch(reasons: Collection[str], permanent: bool, *, resumes: bool
         return "A retry fetches only these again. They are listed"
     if ROW_REFUSED in reasons:
         return (
-            "The database refuses rows: mend the table, or what makes the rows, and clear the task, which loads only "
+            "The database refuses rows: fix the table, or what makes the rows, and clear the task, which loads only "
             "these again. They are listed, with the database's words,"
         )
     return "A retry would change nothing: clear the task once the API has them; it fetches only these. They are listed"

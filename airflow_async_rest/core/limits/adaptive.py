@@ -1,4 +1,4 @@
-"""How many requests a server bears at a time, found while sending."""
+"""How many requests a server can handle at a time, found while sending."""
 
 import asyncio
 import contextlib

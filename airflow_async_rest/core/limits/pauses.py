@@ -26,7 +26,7 @@ _PLACES = ("error", "errors", "parameters", "details")
 def requested_pause(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
     """Find out for how many seconds an answer asks us to wait.
 
-    Forms are asked in turn, the most exact first; what cannot be read says nothing. When a limit starts anew
+    Forms are asked in turn, the most exact first; what cannot be read says nothing. When a limit starts again
     counts only where it is used up, and a body only beside a 429.
 
     OpenAI's ``x-ratelimit-reset-requests: 6m0s`` is not read: it tells when *all* of a limit is back, not when
@@ -105,7 +105,7 @@ def _until(value: object, now: datetime) -> float | None:
 
 
 def _reset(value: object, now: datetime) -> float | None:
-    """Read when a limit starts anew: seconds from now, seconds or milliseconds since 1970, or a time."""
+    """Read when a limit starts again: seconds from now, seconds or milliseconds since 1970, or a time."""
     number = _number(value)
     if number is None or number < _EPOCH_SECONDS:
         return _delay(value, now)
@@ -114,7 +114,7 @@ def _reset(value: object, now: datetime) -> float | None:
 
 
 def _policies(value: object) -> Iterable[tuple[float, float]]:
-    """Yield what remains of each limit, and the seconds until it starts anew: ``"hour";r=0;t=30, "day";r=9;t=80``."""
+    """Yield what remains of each limit, and the seconds until it starts again: ``"hour";r=0;t=30, "day";r=9;t=80``."""
     for policy in str(value).split(","):
         remaining, seconds = _REMAINING.search(policy), _UNTIL_RESET.search(policy)
         if remaining and seconds:

@@ -15,7 +15,7 @@ ResponseCheck = Callable[[Response], "bool | Verdict | None"]
 CHECK = "response_check"
 _MULTI_STATUS = 207
 UNAUTHORIZED = 401
-# Refusals that no pause mends: of credentials, the API's and a proxy's, and of a body's size.
+# Refusals that no pause ends: of credentials, the API's and a proxy's, and of a body's size.
 _FOR_GOOD = frozenset({UNAUTHORIZED, 407, 413})
 # A gateway's, of a server behind it that may have done what was asked; the last two are Cloudflare's.
 _FATE_UNKNOWN = frozenset({502, 504, 520, 524})
