@@ -38,7 +38,7 @@ _REFUSED = {
     403: ("access is refused", ", or the path in Host: some gateways answer so where they have nothing"),
 }
 _PROXY_OF_ENVIRONMENT = (
-    "this proxy is the environment's (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY): correct it there, set the extra field proxy, "
+    "this proxy is the environment's (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY): fix it there, set the extra field proxy, "
     "or set trust_env to false for a direct way"
 )
 _CLOSED = {
