@@ -14,12 +14,13 @@ from statistics import median
 from typing import Any
 
 from airflow_async_rest.core.errors import StoppedError
-from airflow_async_rest.core.job import Job, JobRun
+from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.transport.client import ClientSettings
 from benchmarks.capacity import Capacity, LimitedApi, running_limited_api

@@ -16,7 +16,7 @@ from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import LoadError
 from airflow_async_rest.core.fetching.fetching import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
-from airflow_async_rest.core.job import Fetch, Job, JobRun
+from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, RefusedRow, item_of
 from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.letters.filter import LetterFilter
@@ -27,6 +27,7 @@ from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.transport.client import ClientSettings
 

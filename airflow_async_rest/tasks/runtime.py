@@ -21,11 +21,12 @@ from airflow_async_rest.core.errors import (
     FailuresError,
     StoppedError,
 )
-from airflow_async_rest.core.job import Job, JobRun
+from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.checkpoints import PATIENT_LOAD_SECONDS, StateStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.core.worker_thread import WorkerThread
 from airflow_async_rest.tasks.folders import shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets

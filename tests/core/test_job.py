@@ -69,7 +69,7 @@ def test_requests_in_flight_are_exactly_as_many_as_allowed(api, tmp_path):
 
 
 def test_a_store_that_hangs_costs_neither_the_delivery_nor_the_dead_letters(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.job._SECONDS_AT_END", 0.2)
+    monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AT_END", 0.2)
     forever = threading.Event()
     store = Store()
     store.set = lambda key, value: forever.wait()

@@ -288,8 +288,8 @@ class Slow(Store):
 def short_limits(monkeypatch):
     monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints._LOAD_SECONDS", 0.1)
     monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints.PATIENT_LOAD_SECONDS", 30.0)
-    monkeypatch.setattr("airflow_async_rest.core.job._SECONDS_AT_END", 1.0)
-    monkeypatch.setattr("airflow_async_rest.core.job.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AT_END", 1.0)
+    monkeypatch.setattr("airflow_async_rest.core.run.GRACE_SECONDS", 0.1)
 
 
 def test_a_store_that_never_answers_is_waited_for_once_and_xcom_gets_through(api, one_try, short_limits, lines):

@@ -104,7 +104,7 @@ def slow(supervisor, monkeypatch):
     monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints.PATIENT_LOAD_SECONDS", 0.1)
     monkeypatch.setattr("airflow_async_rest.tasks.runtime.PATIENT_LOAD_SECONDS", 0.1)
     monkeypatch.setattr("airflow_async_rest.tasks.runtime._SECONDS_FOR_A_CALL", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.job._SECONDS_AT_END", 3.0)  # of which XCom has a share
+    monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AT_END", 3.0)  # of which XCom has a share
     supervisor.slow = threading.Event()
     yield supervisor
     supervisor.slow.set()

@@ -25,11 +25,11 @@ from airflow_async_rest.core.errors import (
     LoadError,
     StoppedError,
 )
-from airflow_async_rest.core.job import JobRun
 from airflow_async_rest.core.keeping.loading import Earlier, LoadState, PlacedRow, item_of, place_of
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pages import CursorPages, NumberedPages
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.run import JobRun
 
 OLD = {"id": "old", "item": -1, "day": "this"}
 OLDER = {"id": "older", "item": -2, "day": "before"}
@@ -40,8 +40,8 @@ def short_times(monkeypatch):
     """Small chunks, and no long waits for what hangs."""
     monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", 10)
     monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.02)
-    monkeypatch.setattr("airflow_async_rest.core.job.GRACE_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.job._SECONDS_AFTER_STOP", 0.3)
+    monkeypatch.setattr("airflow_async_rest.core.run.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AFTER_STOP", 0.3)
 
 
 @pytest.fixture
