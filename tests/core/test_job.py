@@ -438,3 +438,9 @@ def test_of_a_large_answer_only_the_beginning_is_read_for_a_dead_letter(response
     assert text.startswith("why; no *** xxx")
     assert len(text) == 500
     assert peak < 1_000_000
+
+
+def test_a_job_that_cannot_resume_keeps_its_progress_and_no_checkpoint(api, tmp_path):
+    store = Store()
+    run(make_job(api, tmp_path, fingerprint=None), store)
+    assert {key for key, _ in store.history} == {"progress"}

@@ -165,7 +165,7 @@ class StateCheckpoints:
             return None if is_void else found
 
     async def _has_succeeded_since(self, found: Checkpoint, this_try: Try | None) -> bool:
-        """Tell whether a checkpoint is that of a try that lived on beside one that has succeeded."""
+        """Return whether a checkpoint is that of a try that lived on beside one that has succeeded."""
         if found.is_of_series(this_try):
             return False
         with contextlib.suppress(ValueError):  # of another version: it says nothing
@@ -186,7 +186,9 @@ class StateCheckpoints:
             self._state.delete("settled", "delete the account of the window's last success")
 
     async def write(self, checkpoint: Checkpoint, *, is_done: bool) -> None:
-        """Put the checkpoint into the next write of the state store."""
+        """Put the checkpoint into the next write of the state store; not that of a job that cannot resume."""
+        if not checkpoint.fingerprint:
+            return
         written = checkpoint.to_json()
         self._state.put("checkpoint", written)
         if is_done:
