@@ -150,7 +150,7 @@ def _step_on(left: datetime, step: timedelta, last: datetime) -> datetime:
 
 
 def is_given(value: Any) -> bool:
-    """Tell whether one end of a window says anything: null and empty texts do not."""
+    """Return whether one end of a window says anything: null and empty texts do not."""
     return value is not None and not (isinstance(value, str) and value.strip().lower() in _UNTOUCHED)
 
 

@@ -34,14 +34,14 @@ def known_secrets(shortest: int = 8) -> frozenset[str]:
 
 
 def _is_extra(secret: str) -> bool:
-    """Tell whether a text is the whole extra of a connection; the secrets in it are known one by one."""
+    """Return whether a text is the whole extra of a connection; the secrets in it are known one by one."""
     with contextlib.suppress(ValueError, RecursionError):
         return secret[0] in "{[" and isinstance(json.loads(secret), dict | list)
     return False
 
 
 def is_name_of_secret(name: str) -> bool:
-    """Tell whether Airflow masks the values of fields with this name, such as ``api_key`` or ``access-token``."""
+    """Return whether Airflow masks the values of fields with this name, such as ``api_key`` or ``access-token``."""
     hides = getattr(_masker(), "should_hide_value_for_key", None)
     return bool(hides and hides(name))
 

@@ -40,6 +40,18 @@ class StopSwitch:
         await self._pulled.wait()
 
 
+async def _wait_unless_pulled(doing: asyncio.Future[Any], stop: StopSwitch) -> None:
+    """Wait until something has ended, or the stop was pulled."""
+    stopped = asyncio.create_task(stop.wait())
+    ends: list[asyncio.Future[Any]] = [doing, stopped]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:  # Ctrl-C: asyncio.Runner cancels the main task
+        stop.pull(KilledError("interrupted"))
+    finally:
+        stopped.cancel()
+
+
 async def unless_stopped(
     doing: Coroutine[Any, Any, Result], stop: StopSwitch, grace_seconds: float, cancel: Callable[[], None] | None
 ) -> Result:
@@ -50,14 +62,7 @@ async def unless_stopped(
     :raises StoppedError: when the stop was pulled.
     """
     task = asyncio.create_task(doing)
-    stopped = asyncio.create_task(stop.wait())
-    ends: list[asyncio.Future[Any]] = [task, stopped]
-    try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError:  # Ctrl-C: asyncio.Runner cancels the main task
-        stop.pull(KilledError("interrupted"))
-    finally:
-        stopped.cancel()
+    await _wait_unless_pulled(task, stop)
     if not task.done() and stop.error is not None:
         if cancel is not None:
             # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
@@ -104,15 +109,8 @@ async def run_pipeline(
     if stop.error is not None:
         raise stop.error
     working = [asyncio.create_task(work()) for _ in range(workers)]
-    stopped = asyncio.create_task(stop.wait())
     everything: asyncio.Future[Any] = asyncio.gather(*working)
-    ends: list[asyncio.Future[Any]] = [everything, stopped]
-    try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError:  # Ctrl-C: asyncio.Runner cancels the main task
-        stop.pull(KilledError("interrupted"))
-    finally:
-        stopped.cancel()
+    await _wait_unless_pulled(everything, stop)
     if everything.done() and everything.exception() is None:
         return
     everything.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, not logged

@@ -240,7 +240,7 @@ class Replay:
 
 
 def can_replay(letter: DeadLetter) -> bool:
-    """Tell whether a dead letter has all it takes to send it again."""
+    """Return whether a dead letter has all it takes to send it again."""
     request = letter.request
     if request is None or letter.batch is None or letter.batch["format"] != "bulk":
         return request is not None

@@ -159,7 +159,7 @@ class JobRun:
             await self._merge(self._rows)
 
     async def _is_done(self, resume: Resume | None) -> bool:
-        """Tell whether an earlier try has done all, and go on with its account."""
+        """Return whether an earlier try has done all, and go on with its account."""
         if resume is None or (resume.report is None and not self._keeper.is_done):
             return False
         self._recorder, self._earlier_report = self._record(resume), resume.report

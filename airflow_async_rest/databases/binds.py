@@ -181,7 +181,7 @@ class Query:
 
 
 def _is_in_brackets(before: str) -> bool:
-    """Tell whether what follows stands in square brackets, where a colon may be that of an array's slice."""
+    """Return whether what follows stands in square brackets, where a colon may be that of an array's slice."""
     opened = [""]
     for bracket in _BRACKET.findall(before):
         if bracket in "[(":

@@ -56,7 +56,7 @@ def cancel_statement(raw: Any) -> None:
 
 
 def is_transient(error: DBAPIError, dialect: str) -> bool:
-    """Tell whether a database is down or busy, and the SQL not wrong."""
+    """Return whether a database is down or busy, and the SQL not wrong."""
     if dialect == "sqlite":
         return is_transient_in_sqlite(error.orig)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:

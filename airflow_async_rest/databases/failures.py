@@ -20,7 +20,7 @@ def refused(error: BaseException) -> ConfigurationError:
 
 
 def is_away(error: BaseException, dialect: str) -> bool:
-    """Tell whether a database is down or busy, and no SQL or row is wrong."""
+    """Return whether a database is down or busy, and no SQL or row is wrong."""
     if isinstance(error, DBAPIError):
         return is_transient(error, dialect)
     if isinstance(error, sqlite3.Error):

@@ -109,7 +109,7 @@ def reading(connection: Connection, *, read_only: bool) -> Iterator[None]:
 
 
 def is_write_refused(error: DBAPIError) -> bool:
-    """Tell whether a database refuses to change something because it was told to."""
+    """Return whether a database refuses to change something because it was told to."""
     driver_error: Any = error.orig
     details = driver_error.args[0] if driver_error.args else None
     told = {

@@ -175,7 +175,7 @@ def _inspected(inspector: Any, table: str, schema: str | None) -> list[Any]:
 
 
 def _is_generated(column: Mapping[str, Any]) -> bool:
-    """Tell whether the database makes a column's values itself, and accepts none."""
+    """Return whether the database makes a column's values itself, and accepts none."""
     return bool(column.get("computed") or (column.get("identity") or {}).get("always"))
 
 
@@ -244,7 +244,7 @@ def _collations(connection: Connection, plan: LoadPlan) -> dict[str, str]:
 
 
 def _is_of_all_rows(index: Mapping[str, Any]) -> bool:
-    """Tell whether a unique index is of all rows: an upsert cannot use one of some."""
+    """Return whether a unique index is of all rows: an upsert cannot use one of some."""
     return bool(index.get("unique")) and not any(
         option.endswith("_where") for option in index.get("dialect_options") or {}
     )

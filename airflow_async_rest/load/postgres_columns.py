@@ -118,7 +118,7 @@ def _default_of(column: Any) -> str | None:
 
 
 def nulls_are_equal(connection: Connection, plan: LoadPlan) -> bool:
-    """Tell whether two rows whose key is NULL have one key: UNIQUE NULLS NOT DISTINCT."""
+    """Return whether two rows whose key is NULL have one key: UNIQUE NULLS NOT DISTINCT."""
     version = connection.dialect.server_version_info
     if connection.dialect.name != "postgresql" or not version or version < _SINCE_VERSION:
         return False

@@ -78,7 +78,7 @@ def check_hopeless(refused: int, taken: int, message: str) -> None:
 
 
 def is_refusal(error: BaseException, dialect: Dialect) -> bool:
-    """Tell whether a database refuses a row, rather than the statement, and is not down."""
+    """Return whether a database refuses a row, rather than the statement, and is not down."""
     original = original_of(error)
     driver: Any = dialect.loaded_dbapi
     if isinstance(original, (driver.IntegrityError, driver.DataError, *_UNSENDABLE)):
@@ -95,7 +95,7 @@ def is_refusal(error: BaseException, dialect: Dialect) -> bool:
 
 
 def is_forbidden(error: BaseException, dialect: Dialect) -> bool:
-    """Tell whether a database says that the connection's user may not do something."""
+    """Return whether a database says that the connection's user may not do something."""
     original = original_of(error)
     if _is_against_policy(original):
         return False
@@ -104,7 +104,7 @@ def is_forbidden(error: BaseException, dialect: Dialect) -> bool:
 
 
 def _is_against_policy(original: BaseException) -> bool:
-    """Tell whether PostgreSQL's row-level security refuses a row."""
+    """Return whether PostgreSQL's row-level security refuses a row."""
     return getattr(getattr(original, "diag", None), "source_function", None) == _FINDS_ROWS_WRONG
 
 
@@ -140,7 +140,7 @@ def translate(error: Exception, dialect: Dialect) -> Exception:
 
 
 def _is_wrong(error: Exception, original: BaseException, dialect: Dialect) -> bool:
-    """Tell whether a retry cannot help: the table, the statement or a right is wrong."""
+    """Return whether a retry cannot help: the table, the statement or a right is wrong."""
     driver: Any = dialect.loaded_dbapi
     wrapped = error if isinstance(error, DBAPIError) else DBAPIError.instance(None, None, error, driver.Error)
     if not isinstance(wrapped, DBAPIError) or isinstance(original, driver.IntegrityError):

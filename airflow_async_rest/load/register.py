@@ -74,7 +74,7 @@ class Register:
         self._ours = self._table.c.load_id == load_id
 
     def exists(self, connection: Connection) -> bool:
-        """Tell whether there is a register."""
+        """Return whether there is a register."""
         return inspect(connection).has_table(NAME, schema=self._schema)
 
     def create(self, connection: Connection) -> None:

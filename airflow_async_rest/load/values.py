@@ -172,8 +172,8 @@ def converter(kind: Kind, dialect: str) -> Callable[[Any], Any]:
     """Make the function that turns a value into what a driver binds; not for PostgreSQL, which gets text."""
     convert = _CONVERTERS.get(kind, _scalar)
     if dialect == "sqlite":
-        check = _check_whole if kind in {Kind.INTEGER, Kind.NUMBER} else _take
-        return lambda value: None if value is None else _for_sqlite(check(convert(value)))
+        of_numbers = kind in {Kind.INTEGER, Kind.NUMBER}
+        return lambda value: None if value is None else _for_sqlite(convert(value), of_numbers=of_numbers)
     if dialect == "oracle":
         convert = _FOR_ORACLE.get(kind, convert)
     return lambda value: None if value is None else convert(value)
@@ -256,11 +256,7 @@ _FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
 }
 
 
-def _take(value: Any) -> Any:
-    return value
-
-
-def _check_whole(value: Any) -> Any:
+def _check_whole(value: Any) -> None:
     """Refuse whole numbers that SQLite would keep as other ones: beyond 64 bits, its numbers have 15 digits.
 
     :raises EncodeError: then.
@@ -271,14 +267,16 @@ def _check_whole(value: Any) -> Any:
             is_large = exact.is_finite() and not -_LARGEST_INTEGER <= exact < _LARGEST_INTEGER
             if is_large and exact == exact.to_integral_value() and exact != Decimal(float(text)):
                 raise EncodeError(f"SQLite has no whole number as large as {text:.60}: load it into a column of texts")
-    return value
 
 
-def _for_sqlite(value: Any) -> Any:
+def _for_sqlite(value: Any, *, of_numbers: bool) -> Any:
     """Return times as its own functions write them, and what it has no type for as text.
 
+    :param of_numbers: whether the column is one of numbers.
     :raises EncodeError: for NaN, and for what is so large that it would become infinite.
     """
+    if of_numbers:
+        _check_whole(value)
     if isinstance(value, Decimal) and value.is_finite() and math.isinf(float(value)):
         raise EncodeError(f"{value} is too large for SQLite, which would take it for infinite")
     if isinstance(value, datetime):

@@ -92,7 +92,7 @@ def reports_in(value: Any) -> list[Mapping[str, Any]]:
 
 
 def leaves_reports(task: Any) -> bool:
-    """Tell whether a task is of an operator that reports what it has delivered or fetched."""
+    """Return whether a task is of an operator that reports what it has delivered or fetched."""
     from airflow_async_rest.operators.rest_to_sql import RestToSqlOperator  # noqa: PLC0415  (where it is needed)
     from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator  # noqa: PLC0415
 
@@ -138,7 +138,7 @@ def _states(ti: Any, task_id: str) -> Mapping[str, str | None]:
 
 
 def _has_no_windows(ti: Any, task: Any, states: Mapping[int, str | None]) -> bool:
-    """Tell whether a mapped task has an empty list, and was not skipped: the task that makes the list has succeeded."""
+    """Return whether a mapped task has an empty list, and was not skipped: the task that made the list succeeded."""
     if states != {_UNMAPPED: "skipped"}:
         return False
     mapped = [task] if task.is_mapped else list(task.iter_mapped_task_groups())

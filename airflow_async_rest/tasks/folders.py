@@ -178,5 +178,5 @@ def file_mode() -> int:
 
 
 def shows_payloads() -> bool:
-    """Tell whether failed items are shown with their payloads."""
+    """Return whether failed items are shown with their payloads."""
     return bool(conf.getboolean("async_rest", "xcom_payloads", fallback=True))

@@ -18,7 +18,7 @@ class Bookmark:
     :param rows: how many they had.
     :param given: digest of what the API gave with the last one.
     :param repeats: whether the next one is asked for as the last one was.
-    :param opening: digest of what the API gave with the first one; empty in one that an earlier version kept.
+    :param opening: digest of what the API gave with the first one.
     """
 
     page: Page

@@ -70,7 +70,7 @@ class Checkpoint:
         return Commit(self.totals.get("commit", Commit.NONE))
 
     def is_done_for(self, this_try: Try | None) -> bool:
-        """Tell whether this try has nothing to do: an earlier one succeeded, and Airflow did not get to know.
+        """Return whether this try has nothing to do: an earlier one succeeded, and Airflow did not get to know.
 
         After a Clear there is all to do again, because a person asked for it.
         """
@@ -80,7 +80,7 @@ class Checkpoint:
         return before.series == this_try.series and before.number < this_try.number
 
     def is_of_series(self, this_try: Try | None) -> bool:
-        """Tell whether nobody has cleared the task since it was written, as far as is known."""
+        """Return whether nobody has cleared the task since it was written, as far as is known."""
         return this_try is None or (self.written_by is not None and self.written_by.series == this_try.series)
 
     def may_be_of_series(self, this_try: Try | None) -> bool:
@@ -88,7 +88,7 @@ class Checkpoint:
         return self.written_by is None or self.is_of_series(this_try)
 
     def is_void_after(self, success: "Checkpoint") -> bool:
-        """Tell whether a later try, or the same, has succeeded: what is left is that of one that lived on beside it."""
+        """Return whether this or a later try has succeeded: then it is left by one that went on running beside it."""
         if success.report is None or success.written_by is None:
             return False
         return self.written_by is None or self.written_by.number <= success.written_by.number
@@ -247,14 +247,14 @@ class Resume:
         return (*self.checkpoint.batches, *dead)
 
     def stands_for(self, this_try: Try | None) -> bool:
-        """Tell whether this account, of rows that cannot be read again, is that of this try; else there are new rows.
+        """Return whether an account of rows that cannot be read again is that of this try; else there are new rows.
 
         A Clear has the new ones, where nothing is left to do about the old ones.
         """
         return bool(self.counted) or (self.checkpoint.is_of_series(this_try) and not self.resolved)
 
     def wants(self, index: int) -> bool:
-        """Tell whether a row below the position is sent again."""
+        """Return whether a row below the position is sent again."""
         return index in self.dead or index in self.checkpoint.unfinished
 
 

@@ -128,7 +128,7 @@ def explain(error: BaseException, accepted: int) -> BaseException:
 
 
 def came_to_nothing(resume: Resume | None) -> bool:
-    """Tell whether an earlier try has asked for everything, and got no row: going on from there asks for nothing."""
+    """Return whether an earlier try has asked for everything, and got no row: going on from there asks for nothing."""
     if resume is None:
         return False
     totals = resume.checkpoint.totals
@@ -201,7 +201,7 @@ def _is_good(totals: Totals, max_failures: float) -> bool:
 
 
 def is_whole(totals: Totals, max_failures: float) -> bool:
-    """Tell whether no more items failed than are accepted, whatever rows the database refused."""
+    """Return whether no more items failed than are accepted, whatever rows the database refused."""
     return totals.failed <= _limit(totals, max_failures)
 
 

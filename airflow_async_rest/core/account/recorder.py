@@ -217,7 +217,7 @@ class Recorder:
             self._room.clear()
 
     def refused_again(self, letter: DeadLetter) -> bool:
-        """Tell whether an item that was dead already was refused for good, or not even sent, once more.
+        """Return whether an item that was dead already was refused for good, or not even sent, once more.
 
         That is no news about the API.
         """

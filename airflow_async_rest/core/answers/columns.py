@@ -141,7 +141,7 @@ class RowShape:
         return shaped
 
     def _has_something(self, row: Mapping[str, Any]) -> bool:
-        """Tell whether a row has what is asked for, apart from what expressions make of nothing."""
+        """Return whether a row has what is asked for, apart from what expressions make of nothing."""
         return not self.asked or any(path.is_in(row) for path in self.asked)
 
     def _fixed(self, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class RowShape:
         return fixed
 
     def needs_exact_numbers(self, rows: Iterable[Mapping[str, Any]]) -> bool:
-        """Tell whether shaped rows have floats where their text is kept, which they do not remember."""
+        """Return whether shaped rows have floats where their text is kept, which they do not remember."""
         for row in rows:
             for column in self._texts:
                 value = row.get(column)

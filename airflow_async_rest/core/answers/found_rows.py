@@ -155,7 +155,7 @@ def _check_errors(response: Response, payload: Any, *, nothing_found: bool) -> N
 
 
 def _is_null(value: Any) -> bool:
-    """Tell whether a value is null, or an object of nulls only."""
+    """Return whether a value is null, or an object of nulls only."""
     return value is None or (isinstance(value, Mapping) and bool(value) and all(map(_is_null, value.values())))
 
 

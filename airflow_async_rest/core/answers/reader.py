@@ -100,7 +100,7 @@ class AnswerReader:
         return Answer(response, payload, shaped, found.count, found.given)
 
     def _is_empty(self, response: Response) -> bool:
-        """Tell whether an answer has no content. :raises AnswerError: when it should have some."""
+        """Return whether an answer has no content. :raises AnswerError: when it should have some."""
         if response.status in _NO_CONTENT:
             return True
         if response.body.strip() not in _NOTHING:
@@ -169,7 +169,7 @@ def parse_payload(response: Response, chosen: Format | None = None, *, exactly: 
 
 
 def is_whole(response: Response) -> bool:
-    """Tell whether an answer shows by itself that nothing of it is cut off: JSON does, unless it is a number."""
+    """Return whether an answer shows by itself that nothing of it is cut off: JSON does, unless it is a number."""
     if response.status in _NO_CONTENT:
         return True
     try:

@@ -129,7 +129,7 @@ class BatchForm:
             raise ResultsError(MAY_BE_CUT.format("what it says"))
 
     def is_there_already(self, item: Item, result: ItemResult) -> bool:
-        """Tell whether a refusal of an item says that its action is done: by an earlier attempt, if there was one."""
+        """Return whether a refusal of an item says that its action is done: by an earlier attempt, if there was one."""
         if self.batch.format != "bulk" or not isinstance(item.payload, Mapping):
             return False
         return (item.payload.get("_op_type"), result.status) in {("create", 409), ("delete", 404)}

@@ -116,7 +116,7 @@ class Reunited:
         self._items: list[list[Item]] = [[] for _ in batches]
 
     def knows(self, index: int) -> bool:
-        """Tell whether an item belongs to one of them."""
+        """Return whether an item belongs to one of them."""
         return index in self._number
 
     def add(self, index: int, item: Item) -> list[list[Item]]:

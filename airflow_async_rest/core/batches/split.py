@@ -49,12 +49,12 @@ class Refusal:
 
     @property
     def may_split(self) -> bool:
-        """Tell whether halves may be sent at all: they have other idempotency keys than what may be stored."""
+        """Return whether halves may be sent at all: they have other idempotency keys than what may be stored."""
         return not self.lost and (not self.uncertain or self.status in _OF_THE_BODY)
 
     @property
     def needs_acceptance(self) -> bool:
-        """Tell whether this may as well be the fault of no row: a wrong path, say. Then all batches are refused so."""
+        """Return whether the fault may be of no row, but of a wrong path, say, so that all batches are refused."""
         return self.status not in _OF_THE_BODY
 
     def probe(self, *, accepted: bool) -> Probe | None:

@@ -63,7 +63,7 @@ def plain_value(value: Any, zone: tzinfo | None = None) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether a value is one of those that do not equal themselves: NaN, NaT."""
+    """Return whether a value is one of those that do not equal themselves: NaN, NaT."""
     try:
         return bool(value != value)  # noqa: PLR0124
     except Exception:  # noqa: BLE001  (arrays, signalling NaNs, and whatever else a foreign type may raise)

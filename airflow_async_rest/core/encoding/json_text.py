@@ -13,7 +13,7 @@ _HALF_A_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def comes_back(text: bytes) -> bool:
-    r"""Tell whether JSON can be parsed and written again.
+    r"""Return whether JSON can be parsed and written again.
 
     It cannot when it is nested too deeply, has a number that no Decimal holds, or half a character: a surrogate that
     stands alone, as ``\ud800``, which UTF-8 cannot carry.

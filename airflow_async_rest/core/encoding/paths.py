@@ -52,7 +52,7 @@ class JsonPath:
         return self.is_expression and not self.looks_anywhere and self.keys == {self.text}
 
     def is_in(self, row: Mapping[str, Any]) -> bool:
-        """Tell whether a row has it; an expression, what it may look at: it can make something of nothing."""
+        """Return whether a row has it; an expression, what it may look at: it can make something of nothing."""
         if self.is_expression:
             return not self.keys.isdisjoint(row) or (self.looks_anywhere and self.find(row) is not None)
         return self.find(row) is not MISSING

@@ -169,7 +169,7 @@ class Fetching:
 
 
 def _is_refused(settled: Settled) -> bool:
-    """Tell whether the API does not know such a page; of refused credentials, its own or a proxy's, it says nothing."""
+    """Return whether the API refuses the page, and not the credentials, its own or a proxy's."""
     if settled.response is None or settled.response.status == UNAUTHORIZED:
         return False
     return settled.judgment.verdict is Verdict.REFUSED
@@ -202,7 +202,7 @@ class _Walk:
         self._asked.add(self.request.idempotency_key)
 
     def is_at(self, bookmark: Bookmark | None) -> bool:
-        """Tell whether it has not got on from a bookmark."""
+        """Return whether it has not got on from a bookmark."""
         return bookmark is not None and self.count == bookmark.pages
 
     def take_rows(self) -> Rows:

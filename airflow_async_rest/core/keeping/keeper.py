@@ -64,7 +64,7 @@ class Keeper:
         self._replays = replays
         self.buffer = RowBuffer()
         self._refusals = Refusals()
-        self._failed: dict[int, str] = {}
+        self._failed: Mapping[int, str] = {}
         self._xcom_thread = WorkerThread("async-rest-xcom")
         self._turn = asyncio.Lock()
         self._begun = False  # until it has, what an earlier try left stays as it is
@@ -142,7 +142,7 @@ class Keeper:
             self.buffer.take()
             self._begun = False
             await self._parts.begin(resume)
-            self._failed = dict(resume.dead) if resume else {}
+            self._failed = resume.dead if resume else {}
             await self._checkpoints.begin(resume, self._try)
             self._begun, self._over = True, False
             if self._rows is not None:
@@ -263,7 +263,7 @@ class Keeper:
             checkpoint = checkpoint.before(snapshot.records)
         self._over = True  # until the answer is there
         await self._checkpoints.write(checkpoint, is_done=is_done or checkpoint.report is not None)
-        self._over, self._failed = False, dict(checkpoint.failed or {})
+        self._over, self._failed = False, checkpoint.failed or {}
         self._refusals.confirm(effect, snapshot)
         for record, row in zip(letters, effect.refused, strict=True):
             recorder.show_refused(record)

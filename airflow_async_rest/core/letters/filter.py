@@ -33,12 +33,12 @@ class LetterFilter:
         return self.reasons is not None and UNREADABLE in self.reasons
 
     def can_replay(self, record: Record) -> bool:
-        """Tell whether a dead letter is meant, and has a request that its own task may send again."""
+        """Return whether a dead letter is meant, and has a request that its own task may send again."""
         can_go = bool(record.get("method")) and (record.get("reason") != UNREADABLE or self.unreadable_too)
         return can_go and self.matches(record)
 
     def matches(self, record: Record) -> bool:
-        """Tell whether a dead letter is meant."""
+        """Return whether a dead letter is meant."""
         if self.reasons is not None and record.get("reason") not in self.reasons:
             return False
         return not self.search or self.search.casefold() in _text_of(record, payloads=self.payloads)

@@ -129,7 +129,7 @@ def _of_policies(value: object, _now: datetime) -> float | None:
 
 
 def _is_used_up(headers: Mapping[str, str]) -> bool | None:
-    """Tell whether nothing remains of a limit; None when that is not said."""
+    """Return whether nothing remains of a limit; None when that is not said."""
     names = ("X-RateLimit-Remaining", "X-Rate-Limit-Remaining", "RateLimit-Remaining")
     said = [number for name in names if (number := _number(headers.get(name))) is not None]
     if 0 in said or any(remaining == 0 for remaining, _ in _policies(headers.get("RateLimit"))):

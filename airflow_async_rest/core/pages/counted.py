@@ -157,7 +157,7 @@ class OffsetPages(Style):
         return self._page(offset) if more else None
 
     def _is_before_total(self, offset: int, count: int, answer: PageAnswer) -> bool | None:
-        """Tell whether rows are left; None where the API does not say how many there are."""
+        """Return whether rows are left; None where the API does not say how many there are."""
         if str(find("OffsetPages(total)", str(self.total), answer)).endswith("/*"):
             return None
         total = find_number("OffsetPages(total)", str(self.total), answer)

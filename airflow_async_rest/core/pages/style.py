@@ -76,7 +76,7 @@ class Style:
         return f"{type(self).__name__}({name})"
 
     def _has_more(self, answer: PageAnswer) -> bool | None:
-        """Tell whether the flag says that there is a next page; None where there is no flag.
+        """Return whether the flag says that there is a next page; None where there is no flag.
 
         :raises AnswerError: when an answer with content does not have it.
         """
@@ -141,7 +141,7 @@ def find_number(argument: str, path: str, answer: PageAnswer) -> int:
 
 
 def is_nothing(answer: PageAnswer) -> bool:
-    """Tell whether an answer has no content: there are no more rows then, but it does not say how many there are."""
+    """Return whether an answer has no content: there are no more rows then, but it does not say how many there are."""
     return answer.payload is None and not answer.count
 
 

@@ -126,7 +126,7 @@ def check_body_format(body_format: Any) -> str | None:
 
 
 def is_json_type(content_type: str) -> bool:
-    """Tell whether a content type is one of JSON: ``application/json``, ``application/vnd.api+json``."""
+    """Return whether a content type is one of JSON: ``application/json``, ``application/vnd.api+json``."""
     return _kind_and_charset(content_type)[0] == "json"
 
 
@@ -144,7 +144,7 @@ def _kind_and_charset(header: str | None) -> tuple[str, str]:
 
 
 def _is_json(text: str) -> bool:
-    """Tell whether a text is an object or an array of JSON."""
+    """Return whether a text is an object or an array of JSON."""
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:

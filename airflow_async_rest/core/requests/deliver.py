@@ -92,7 +92,7 @@ def _check_literals(endpoint: str, parts: Iterable[tuple[str, str | None]]) -> N
 
 
 def _leaves(path: str) -> bool:
-    """Tell whether a path has a segment that means another place."""
+    """Return whether a path has a segment that means another place."""
     return any(segment in {".", ".."} for segment in path.partition("?")[0].split("/"))
 
 

@@ -76,7 +76,7 @@ def check_content_encoding(headers: Mapping[str, str], what: str) -> None:
 
 
 def creates_only(*headers: Mapping[str, str] | None) -> bool:
-    """Tell whether requests say that what they create must not be there yet; later headers win."""
+    """Return whether requests say that what they create must not be there yet; later headers win."""
     values = {name.lower(): value for some in headers for name, value in (some or {}).items()}
     return values.get("if-none-match", "").strip() == "*"
 

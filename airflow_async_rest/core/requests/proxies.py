@@ -98,7 +98,7 @@ def _variable(kind: str, variables: Mapping[str, str]) -> str | None:
 
 
 def is_exempt(url: URL, no_proxy: str) -> bool:
-    """Tell whether ``no_proxy`` lists a URL's host: by name, domain, address or network, each with a port or none."""
+    """Return whether ``no_proxy`` lists a URL's host: by name, domain, address or network, each with a port or none."""
     hosts = {host.lower().rstrip(".") for host in (url.host, url.raw_host) if host}
     entries = filter(None, re.split(r"[\s,]+", no_proxy.lower()))
     return any(_matches(entry, host, url.port) for entry in entries for host in hosts)

@@ -124,7 +124,7 @@ def _scan(argument: str, text: str) -> Iterator[_Brace]:
 
 
 def _is_document(text: str, braces: list[_Brace]) -> bool:
-    """Tell whether it is JSON or GraphQL: by single braces around others, an object, or how an operation begins."""
+    """Return whether it is JSON or GraphQL: by single braces around others, an object, or how an operation begins."""
     singles = [brace for brace in braces if brace.content is None and brace.end - brace.start == 1]
     if singles or any(_JSON_MEMBER.match(brace.content) for brace in braces if brace.content):
         return True
@@ -135,7 +135,7 @@ def _is_document(text: str, braces: list[_Brace]) -> bool:
 
 
 def _is_placeholder(argument: str, text: str, brace: _Brace, *, is_document: bool) -> bool:
-    """Tell whether single braces are a placeholder. :raises ConfigurationError: when they may be either, or neither."""
+    """Return whether braces are a placeholder. :raises ConfigurationError: when they may be either or neither."""
     content = brace.content or ""
     in_words = _depth(brace.before) > 0
     if _JSON_MEMBER.match(content):
@@ -166,7 +166,7 @@ def _is_spaced(content: str) -> bool:
 
 
 def _is_selection(brace: _Brace) -> bool:
-    """Tell whether a selection of GraphQL may stand at a place: after a name or arguments, outside of quotes."""
+    """Return whether a selection of GraphQL may stand at a place: after a name or arguments, outside of quotes."""
     before = brace.before.rstrip()
     return not _depth(brace.before) and (_ends_name(before) or before.endswith("..."))
 
@@ -187,7 +187,7 @@ def _depth(before: str) -> int:
 
 
 def _ends_name(before: str) -> bool:
-    """Tell whether a text ends with a name, or with the arguments of one."""
+    """Return whether a text ends with a name, or with the arguments of one."""
     return before[-1:].isalnum() or before.endswith(("_", ")"))
 
 

@@ -66,7 +66,7 @@ class EntryReader:
         return self._failure(entry, said.error, said.status)
 
     def may_go_again(self, value: Any) -> bool:
-        """Tell whether all codes in an entry, or in an answer without entries, are of those that may pass."""
+        """Return whether all codes in an entry, or in an answer without entries, are of those that may pass."""
         codes = present(self._code(value)) if self._retry_codes else []
         return bool(codes) and self._retry_codes.issuperset(map(id_text, codes))
 
@@ -83,7 +83,7 @@ class EntryReader:
         return False if False in flags else True if flags and None not in flags else None
 
     def says_success(self, value: Any) -> bool:
-        """Tell whether what stands at the path of success says that all is well."""
+        """Return whether what stands at the path of success says that all is well."""
         return is_true(value) if self._success_values is None else id_text(value) in self._success_values
 
     def _find_error(self, entry: Any) -> Any:

@@ -56,7 +56,7 @@ class FailuresReader:
         ]
 
     def _is_stored(self, place: int, first: int, *, accepted: bool) -> bool:
-        """Tell whether an item that is not named is stored.
+        """Return whether an item that is not named is stored.
 
         :param first: the first that failed.
         """

@@ -20,7 +20,7 @@ _FAILURE_LISTS = ("errors", "failures", "failed", "rejected", "error", "")
 
 
 def is_success(response: Response) -> bool:
-    """Tell whether an answer as a whole is a success."""
+    """Return whether an answer as a whole is a success."""
     return 200 <= response.status <= 299  # noqa: PLR2004
 
 

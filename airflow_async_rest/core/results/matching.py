@@ -68,7 +68,7 @@ def match_by_id(
 
 
 def _is_in_order(said: Sequence[Id], sent: Sequence[Id]) -> bool:
-    """Tell whether nothing speaks against the order of the items, and something for it where ids are repeated."""
+    """Return whether nothing speaks against the order of the items, and something for it where ids are repeated."""
     known = set(said) - {None}
     if not known or {*map(_folded, known)}.isdisjoint(map(_folded, sent)):  # no ids, or such as the API has made up
         return True
@@ -103,7 +103,7 @@ def _agree(entries: Sequence[int], results: Sequence[ItemResult]) -> bool:
 
 
 def _can_be_matched(entries: dict[Id, list[int]], items: dict[Id, list[int]]) -> bool:
-    """Tell whether each entry can be about an item: of the same id, or one of them without any."""
+    """Return whether each entry can be about an item: of the same id, or one of them without any."""
     theirs = Counter({one: len(places) for one, places in entries.items()})
     own = Counter({one: len(places) for one, places in items.items()})
     without_theirs, without_own = theirs.pop(None, 0), own.pop(None, 0)

@@ -122,7 +122,7 @@ class EveryItemReader:
         return None
 
     def _is_of_all(self, response: Response) -> bool:
-        """Tell whether a refusal is no item's fault, so that what looks like a result may be about the whole."""
+        """Return whether a refusal is no item's fault, so that what looks like a result may be about the whole."""
         return response.status == UNAUTHORIZED or self._retry.is_retriable(response.status)
 
     def _in_order(self, entries: Sequence[Any], items: Sequence[Item], results: list[ItemResult]) -> list[ItemResult]:
@@ -144,7 +144,7 @@ class EveryItemReader:
 
 
 def _is_json(response: Response) -> bool:
-    """Tell whether an answer is JSON, or wants to be: cut off, or a line for each entry."""
+    """Return whether an answer is JSON, or wants to be: cut off, or a line for each entry."""
     try:
         parse_answer(response)
     except ResultsError:

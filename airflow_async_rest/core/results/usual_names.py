@@ -38,7 +38,7 @@ class Said(NamedTuple):
 def tells_of_failure(
     value: Any, known: frozenset[str] = frozenset(), *, status_counts: bool = True, levels: int = 1
 ) -> bool:
-    """Tell whether an object says, in the usual words, that something failed.
+    """Return whether an object says, in the usual words, that something failed.
 
     :param known: names that are not looked at.
     :param status_counts: whether a status is a verdict, and not the object's own.
@@ -116,7 +116,7 @@ def _plain(name: str) -> str:
 
 
 def is_true(value: Any) -> bool:
-    """Tell whether a flag is set, however that is written."""
+    """Return whether a flag is set, however that is written."""
     return value.strip().lower() not in _NO_WORDS if isinstance(value, str) else bool(value)
 
 

@@ -74,7 +74,7 @@ class Signing:
                 raise
 
     async def renews(self, response: Response, renewals: int) -> bool:
-        """Tell whether a request that was refused is worth sending again, with what is new since it was signed.
+        """Return whether a request that was refused is worth sending again, with what is new since it was signed.
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """

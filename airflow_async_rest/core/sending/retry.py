@@ -48,7 +48,7 @@ class RequestRetry:
             object.__setattr__(self, "statuses", _parse_statuses(self.statuses))
 
     def is_retriable(self, status: int) -> bool:
-        """Tell whether an answer with this status is worth another attempt."""
+        """Return whether an answer with this status is worth another attempt."""
         if self.statuses is not None:
             return status in self.statuses
         return status in _RETRIABLE_4XX or (500 <= status <= 599 and status != 501)  # noqa: PLR2004

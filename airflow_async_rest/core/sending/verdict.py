@@ -95,7 +95,7 @@ def _by_status(response: Response, retry: RequestRetry) -> Judgment:
 
 
 def _asks_to_come_back(response: Response) -> bool:
-    """Tell whether a refusal is only for now, as GitHub's 403 and others' 409 are with a ``Retry-After``."""
+    """Return whether a refusal is only for now, as GitHub's 403 and others' 409 are with a ``Retry-After``."""
     return 400 <= response.status <= 499 and response.status not in _FOR_GOOD and bool(pause_of(response))  # noqa: PLR2004
 
 
@@ -146,12 +146,12 @@ def judge_error(error: SendError) -> Judgment:
 
 
 def is_fate_unknown(response: Response) -> bool:
-    """Tell whether a request that was answered so, and counts as not delivered, may have been acted on all the same."""
+    """Return whether a request with this answer, which counts as not delivered, may still have been acted on."""
     return response.status in _FATE_UNKNOWN or (response.broken is not None and _is_success(response.status))
 
 
 def is_there_already(request: Request, status: int, *, creates_only: bool) -> bool:
-    """Tell whether a refusal says that what was asked for is done: by an earlier attempt, if there was one.
+    """Return whether a refusal says that what was asked for is done: by an earlier attempt, if there was one.
 
     :param creates_only: whether requests carry ``If-None-Match: *`` (RFC 9110, section 13.1.2).
     """
@@ -174,7 +174,7 @@ _REFUSED = frozenset({CHECK, "refused", "row_refused", UNMATCHED, AnswerUnreadab
 
 
 def is_permanent(reason: str, retry: RequestRetry) -> bool:
-    """Tell whether sending an item that failed for this reason again would change nothing."""
+    """Return whether sending an item that failed for this reason again would change nothing."""
     if reason.startswith("http_"):
         status = int(reason.removeprefix("http_"))
         return status <= 499 and not retry.is_retriable(status)  # noqa: PLR2004

@@ -55,7 +55,7 @@ class RestClient:
             await self._session.close()
 
     def _needs_session(self, session: Session) -> bool:
-        """Tell whether a session does something to requests that has to be done."""
+        """Return whether a session does something to requests that has to be done."""
         return bool(
             not is_possible()
             or self._settings.cookies
@@ -114,7 +114,7 @@ class RestClient:
         return self._settings.address.origin.startswith("https:")
 
     def _is_of_proxy(self, status: int | None) -> bool:
-        """Tell whether it is the proxy that wants to know who asks: in a tunnel it would be the API."""
+        """Return whether it is the proxy that wants to know who asks: in a tunnel it would be the API."""
         return status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._proxy is not None and not self._is_tunnelled
 
     def _decoded(self, answer: Answer) -> Answer:

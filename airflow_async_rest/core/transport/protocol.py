@@ -151,7 +151,7 @@ async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
 
 
 def ends_by_close(content: aiohttp.StreamReader, headers: Mapping[str, str]) -> bool:
-    """Tell whether nothing but the end of the connection says where a body, read to its end, ends.
+    """Return whether nothing but the end of the connection says where a body, read to its end, ends.
 
     :raises aiohttp.ClientConnectionError: when it was not the server that ended the connection.
     """

@@ -28,7 +28,7 @@ def redirect_target(url: URL, status: int, headers: Mapping[str, str]) -> URL | 
 
 
 def is_page(asked: URL, ended: URL, headers: Mapping[str, str], body: bytes, accept: str) -> bool:
-    """Tell whether a redirected request has ended on a page for people, such as one to log in.
+    """Return whether a redirected request has ended on a page for people, such as one to log in.
 
     :param asked: the address of the request.
     :param ended: the one that has answered.

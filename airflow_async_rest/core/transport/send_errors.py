@@ -63,7 +63,7 @@ def proxy_credentials_error() -> ProxyCredentialsError:
 
 
 def was_sent(error: BaseException, failure: SendError) -> bool:
-    """Tell whether the API may have got a request that ended in an error once it was on its way.
+    """Return whether the API may have got a request that ended in an error once it was on its way.
 
     :param failure: what :func:`send_error` made of it.
     """

@@ -40,7 +40,7 @@ _TRIED_VERSIONS = ("3.12.", "3.13.", "3.14.")
 
 
 def is_possible() -> bool:
-    """Tell whether this version of aiohttp is one that the way past its session was tried with."""
+    """Return whether this version of aiohttp is one that the way past its session was tried with."""
     return aiohttp.__version__.startswith(_TRIED_VERSIONS)
 
 
@@ -177,7 +177,7 @@ def _lines(headers: Mapping[str, str]) -> str:
 
 
 def _announces_body(answer: Answer) -> bool:
-    """Tell whether an answer says that a body follows, which may come before the next request's answer."""
+    """Return whether an answer says that a body follows, which may come before the next request's answer."""
     return answer.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in answer.headers
 
 

@@ -42,7 +42,7 @@ class ColumnSets:
         self.any, self.all = self._columns_at(self._any_bits), self._columns_at(self._all_bits)
 
     def is_of_all(self, column: Column) -> bool:
-        """Tell whether all rows have a column."""
+        """Return whether all rows have a column."""
         return bool(self._all_bits >> (len(self._columns) - self._places[column]) & 1)
 
     def of_keys(self, keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:

@@ -521,4 +521,4 @@ def test_nothing_is_kept_of_a_row_that_failed_once_it_is_written():
         held.append(tracemalloc.get_traced_memory()[0])
 
     peak_of(fail_and_write)
-    assert held[0] < 60_000
+    assert held[0] < 200_000  # of 4,800 rows; what other threads take meanwhile is in it
