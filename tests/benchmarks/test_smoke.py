@@ -13,7 +13,20 @@ def test_a_smoke_run_has_figures_for_every_measure_that_is_quick_to_start_and_a_
     done = subprocess.run(command, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     measured = {figure["measure"] for figure in json.loads(figures.read_text())["figures"]}
-    quick = {"import", "single", "bulk", "stages", "latency", "rate", "adaptive", "fetch", "load", "queue", "progress"}
+    quick = {
+        "import",
+        "single",
+        "bulk",
+        "stages",
+        "latency",
+        "rate",
+        "adaptive",
+        "fetch",
+        "pages",
+        "load",
+        "queue",
+        "progress",
+    }
     assert measured == quick
     for measure in measured:
         assert measure in done.stdout
