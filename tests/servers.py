@@ -59,6 +59,8 @@ class Api:
         return Counter(seen.body for seen in self.delivered)
 
     delivered: list[Seen] = field(default_factory=list)
+    loop: asyncio.AbstractEventLoop | None = None
+    left: Callable[[], Awaitable[None]] | None = None
 
     def wait_for(self, condition: Callable[["Api"], bool], seconds: float = 30) -> None:
         """Wait until something is true of the server; the bound only ends a broken test."""
@@ -76,6 +78,10 @@ class Api:
             return len(targets) >= count
 
         self.wait_for(enough, seconds)
+
+    def wait_until_left(self) -> None:
+        """Wait until nobody is connected: what a killed process has sent may be read after its end."""
+        asyncio.run_coroutine_threadsafe(self.left(), self.loop).result(30)
 
     def reset(self) -> None:
         self.seen.clear()
@@ -127,6 +133,12 @@ def running_api(answer=None, ssl_context=None):
         app.router.add_route("*", "/{path:.*}", api.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
+
+        async def left():
+            while runner.server.connections:
+                await asyncio.sleep(0)
+
+        api.loop, api.left = asyncio.get_running_loop(), left
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl_context)
         await site.start()
         port = site._server.sockets[0].getsockname()[1]

@@ -95,7 +95,7 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, pages, places, postgre
     def end(process):
         process.kill()
         process.join()
-        places.wait_for(lambda api: api.in_flight == 0)
+        places.wait_until_left()
         asked.update(seen.target for seen in places.seen)
         places.seen.clear()
 

@@ -101,7 +101,7 @@ def test_sigkill_at_ten_random_moments_loses_nothing_and_sends_little_twice(plac
         places.wait_for_targets(moment, paths)
         process.kill()
         process.join()
-        places.wait_for(lambda api: api.in_flight == 0)
+        places.wait_until_left()
         twice += look(last)
         last = Supervisor(supervisor.path).checkpoint
     state, _ = run_try(make_task(), Supervisor(supervisor.path), kills + 1)
@@ -141,7 +141,7 @@ def test_ten_sigkills_on_bad_days_lose_nothing_and_send_again_what_no_checkpoint
             places.wait_for_targets(moment, paths)
             process.kill()
         process.join()
-        places.wait_for(lambda api: api.in_flight == 0)
+        places.wait_until_left()
         sent = ids(places.seen)
         assert len(set(sent)) == len(sent)
         if before is not None:
