@@ -5,9 +5,8 @@ from typing import Any, cast
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
 
-from airflow_async_rest.load.values import (
+from airflow_async_rest.databases.values.column_values import (
     FINER_THAN_MICROSECONDS,
-    Kind,
     binary,
     check_time,
     cut_time,
@@ -17,6 +16,7 @@ from airflow_async_rest.load.values import (
     parse_time,
     text_of,
 )
+from airflow_async_rest.databases.values.columns import Kind
 
 _NULL = "\\N"
 _SPECIAL = "\\\t\n\r"
@@ -24,7 +24,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # In a time, where the server reads another zone than was meant, or none.
 _ODD_ZONES = ("GMT", "UTC", "[", "(")
 _NONE = type(None)
-_PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
+_PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN, Kind.OURS})
 _LOOK_AT_FLOATS = frozenset({Kind.INTEGER, Kind.TEXT})
 _MOMENTS = frozenset({Kind.AWARE_TIME, Kind.DATE})
 _ELEMENTS = {
@@ -35,15 +35,13 @@ _ELEMENTS = {
 }
 
 
-def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]], *last: str) -> bytes:
+def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]]) -> bytes:
     """Write rows for COPY ... FROM STDIN.
 
     :param columns: of each, its kind and its values, one a row.
-    :param last: of the last columns, the text that all rows have; it needs no escape.
     """
     lines = map("\t".join, zip(*[_column(kind, values) for kind, values in columns], strict=True))
-    end = "".join(f"\t{text}" for text in last) + "\n"
-    return (end.join(lines) + end).encode("utf-8", "surrogatepass")  # the server refuses what is no UTF-8
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")  # the server refuses what is no UTF-8
 
 
 def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
