@@ -63,6 +63,7 @@ SECOND = [
     "SELECT id FROM things; DELETE FROM things",
     "DELETE FROM things; SELECT id FROM things",
     "SELECT id FROM things WHERE label = :label; DELETE FROM things",
+    "SELECT id FROM things; DROP TABLE things",  # which some databases do not undo
 ]
 
 
