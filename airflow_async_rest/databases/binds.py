@@ -66,7 +66,7 @@ class Query:
         statement = sql.strip().removeprefix("\ufeff").strip() if isinstance(sql, str) else ""
         if not statement:
             raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
-        bare = blank(sql := statement, dialect.quotes)
+        bare = blank(sql := statement, dialect.quotes_in(statement))
         tail = len(bare.rstrip().rstrip("; \t\r\n"))
         end = bare.find(";", tail)
         return cls(sql, bare, dialect) if end < 0 else cls(sql[:end], bare[:end], dialect)

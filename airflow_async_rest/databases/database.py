@@ -9,6 +9,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.dialect import Dialect
 from airflow_async_rest.databases.dialects.engines import PLAIN
 from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.errors import message_of
 
 
 def database_hook(argument: str, conn_id: str) -> Any:
@@ -49,6 +50,7 @@ class Database:
     """
 
     def __init__(self, argument: str, conn_id: str) -> None:
+        self._place = f"{argument}={conn_id!r}"
         self.dialect, self._hook = _find(argument, conn_id)
         self.engine: Engine = self.dialect.engine(self._hook, self._connect)
         if self.engine.dialect.name not in {self.dialect.name, PLAIN}:
@@ -56,7 +58,14 @@ class Database:
         self.dialect.prepare_engine(self.engine)
 
     def _connect(self) -> Any:
-        raw = self._hook.get_conn()
+        try:
+            raw = self.dialect.connect(self._hook)
+        except Exception as error:
+            if not self.dialect.is_login_refused(error):
+                raise
+            raise ConfigurationError(
+                f"{self._place}: the database does not accept what it says: {message_of(error)}"
+            ) from error
         try:
             self.dialect.prepare_raw(raw)
         except ConfigurationError:

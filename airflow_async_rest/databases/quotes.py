@@ -27,6 +27,7 @@ class Quotes(NamedTuple):
 
     :param nested_comments: whether a comment may have others in it.
     :param backslashes: whether a backslash takes the next character's meaning.
+    :param names_in_double: whether it takes none in double quotes, because names stand there.
     :param backticks: whether names may stand in them.
     :param dollars: whether a text may stand in ``$tag$``.
     :param e: whether a text may begin as ``E'``, in which backslashes do that.
@@ -37,6 +38,7 @@ class Quotes(NamedTuple):
 
     nested_comments: bool = False
     backslashes: bool = False
+    names_in_double: bool = False
     backticks: bool = True
     dollars: bool = True
     e: bool = False
@@ -74,11 +76,12 @@ def _end_of_nested(sql: str, place: int) -> int:
 def _pattern(quotes: Quotes) -> re.Pattern[str]:
     plain = [_DOLLAR_QUOTE if quotes.dollars else "", _Q_QUOTE if quotes.q else ""]
     plain += [_PLAIN.format("`") if quotes.backticks else "", quotes.brackets]
-    marks = [(_ESCAPING if quotes.backslashes else _PLAIN).format(mark) for mark in ("'", '"')]
+    escaping = "" if not quotes.backslashes else "'" if quotes.names_in_double else "'\""
+    marks = {mark: (_ESCAPING if mark in escaping else _PLAIN).format(mark) for mark in "'\""}
     nested, flat = (r"/\*", "") if quotes.nested_comments else ("", r"/\*.*?(?:\*/|\Z)")
     groups = {
-        "escaping": [_E_QUOTE if quotes.e else "", *(marks if quotes.backslashes else [])],
-        "plain": [*plain, *([] if quotes.backslashes else marks)],
+        "escaping": [_E_QUOTE if quotes.e else "", *(marks[mark] for mark in escaping)],
+        "plain": [*plain, *(marks[mark] for mark in marks if mark not in escaping)],
         "nested": [nested],
         "comment": [quotes.line_comment, flat],
     }

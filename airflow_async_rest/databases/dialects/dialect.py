@@ -29,7 +29,7 @@ class Upsert(Enum):
     """How a row that is there already is updated."""
 
     ON_CONFLICT = "INSERT ... ON CONFLICT (key) DO UPDATE"
-    ON_DUPLICATE_KEY = "INSERT ... ON DUPLICATE KEY UPDATE"
+    UPDATE_JOIN = "UPDATE ... JOIN ... ON (key), then INSERT of those that are not there"
     MERGE = "MERGE INTO ... USING ... ON (key)"
 
 
@@ -63,6 +63,10 @@ class Dialect:
         :raises ConfigurationError: when the connection is wrong.
         """
         return hook_engine(hook, connect)
+
+    def connect(self, hook: Any) -> Any:
+        """Return a connection of the driver's, as the hook makes it."""
+        return hook.get_conn()
 
     def prepare_raw(self, raw: Any) -> None:
         """Undo what the driver's connection was told by Airflow's: rows come as tuples, in transactions of ours.
@@ -102,6 +106,11 @@ class Dialect:
     # SQL as authors write it, and its binds.
 
     quotes: Quotes = Quotes()
+
+    def quotes_in(self, sql: str) -> Quotes:
+        """Return how an author's SQL writes quotes, where that depends on a server's settings."""
+        return self.quotes
+
     # Elsewhere a semicolon may be part of a statement, as in Oracle's WITH FUNCTION, or of a quote we do not know.
     ends_at_semicolon: ClassVar[bool] = False
     # What an empty list makes of IN and NOT IN: false and true, whatever the column's type is.
@@ -161,6 +170,10 @@ class Dialect:
         if getattr(error, "connection_invalidated", False) or isinstance(original_of(error), OSError):
             return True
         return not classes_of(error).isdisjoint({"OperationalError", "InterfaceError"})
+
+    def is_login_refused(self, error: BaseException) -> bool:
+        """Return whether it says, when it is connected, that the connection's user, password or database is wrong."""
+        return False
 
     def is_write_refused(self, error: BaseException) -> bool:
         """Return whether it refuses to change something because it was told to."""
@@ -225,10 +238,24 @@ class Dialect:
 
     staging_table: ClassVar[str] = "TABLE"
     place_type: ClassVar[str] = "BIGINT"
-    # Of the column that tells which columns a row has; as it is in a CAST, where it has another name there.
+    # Of the column that tells which columns a row has.
     sets_type: ClassVar[str] = "text"
-    sets_type_in_cast: ClassVar[str] = ""
-    # ``schema`` ends in a dot, or is empty. If it waits until it is needed, it may be asked for once more.
+
+    def create_staging(self, table: str, source: str, ours: Mapping[str, str], columns: Mapping[str, str]) -> str:
+        """Write the statement that makes a staging table, empty. All names are in SQL, as for ``text()``.
+
+        :param source: the table whose columns it has.
+        :param ours: further columns, the first of them the rows' places, with their types.
+        :param columns: of the source, with the types that they are staged as; empty: their own.
+        """
+        place, *sets = ours
+        selected = [f"CAST(0 AS {ours[place]}) AS {place}"]
+        selected += [f"CAST('1' AS {ours[name]}) AS {name}" for name in sets]
+        selected += [f"CAST({name} AS {type_}) AS {name}" if type_ else name for name, type_ in columns.items()]
+        return f"CREATE {self.staging_table} {table} AS SELECT {', '.join(selected)} FROM {source} WHERE 1 = 0"
+
+    # ``schema`` ends in a dot, or is empty. If it waits until it is needed, it may be asked for once more. None where
+    # rows are found by their places anyway.
     create_index: ClassVar[str] = "CREATE INDEX {index} ON {schema}{table} ({column})"
     # Whether it can wait; elsewhere it would end the transaction that needs it.
     is_indexed_late: ClassVar[bool] = False
@@ -241,14 +268,16 @@ class Dialect:
         convert = self.converters.get(kind, scalar)
         return lambda value: None if value is None else convert(value)
 
-    def iter_bound(self, columns: Sequence[Column], batches: Batches) -> Iterator[tuple[Any, ...]]:
-        """Yield rows as the driver binds them."""
+    def iter_converted(self, columns: Sequence[Column], batches: Batches) -> Iterator[list[Iterable[Any]]]:
+        """Yield rows, some at a time, as columns of what the driver binds."""
         kinds = [None if column.kind is Kind.OURS else self.converter(column.kind) for column in columns]
         for batch in batches:
-            yield from zip(
-                *(map(convert, values) if convert else values for convert, values in zip(kinds, batch, strict=True)),
-                strict=True,
-            )
+            yield [map(convert, values) if convert else values for convert, values in zip(kinds, batch, strict=True)]
+
+    def iter_bound(self, columns: Sequence[Column], batches: Batches) -> Iterator[tuple[Any, ...]]:
+        """Yield rows as the driver binds them."""
+        for batch in self.iter_converted(columns, batches):
+            yield from zip(*batch, strict=True)
 
     def stage(
         self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool

@@ -11,8 +11,8 @@ _CLASSES = {
     "postgres": "postgresql.postgresql.PostgreSQL",
     "oracle": "oracle.oracle.Oracle",
     "sqlite": "sqlite.SQLite",
-    "mysql": "mysql.MySQL",
-    "mariadb": "mysql.MariaDB",
+    "mysql": "mysql.mysql.MySQL",
+    "mariadb": "mysql.mysql.MariaDB",
 }
 # As people call them.
 TRIED = tuple(dict.fromkeys(path.rpartition(".")[2] for path in _CLASSES.values()))

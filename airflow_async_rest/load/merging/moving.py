@@ -42,7 +42,7 @@ class Moving:
         self._quote = staging.quote
         # Of which an INSERT says what becomes of a row that is there, and so can be told which rows are not.
         self._has_on_conflict = self._dialect.upsert is Upsert.ON_CONFLICT
-        self._has_on_duplicate_key = self._dialect.upsert is Upsert.ON_DUPLICATE_KEY
+        self._has_update_join = self._dialect.upsert is Upsert.UPDATE_JOIN
 
     @property
     def _keys(self) -> list[str]:
@@ -66,22 +66,23 @@ class Moving:
             return []
         if self._plan.mode != UPSERT:
             return [self._insert(columns, [])]
-        return [self._upsert(columns, self._latest(columns))]
+        rows = self._latest(columns)
+        if not self._has_update_join:
+            return [self._upsert(columns, rows)]
+        names = self._staging.names(columns)
+        new = f"INSERT INTO {self._into} ({names}) SELECT {names} FROM ({rows}) AS s WHERE {self._is_new('s')}"
+        return [*self._update(columns, rows), new]
 
     def in_parts(self, *conditions: str) -> list[str]:
         """Write the statements that move rows, of which no two have one key.
 
         :param conditions: of the rows.
         """
-        if self._plan.mode == UPSERT and self._has_on_conflict:
+        if self._plan.mode == UPSERT and (self._has_on_conflict or self._has_update_join):
             # First those that are there: an INSERT would be refused for what they have, and a row of ours has not.
             new = [self._insert_new(part, conditions) for part in self._parts(_has_default)]
-            return [*self._update(conditions), *new]
-        if self._plan.mode == UPSERT and self._has_on_duplicate_key:
-            return [
-                self._upsert(columns, self._select(columns, [*which, *conditions]))
-                for columns, _, which in self._parts(_is_any)
-            ]
+            used = self._staging.sets.any
+            return [*self._update(used, self._select([*used, SETS], conditions)), *new]
         if self._plan.mode == UPSERT:
             return [
                 self._upsert(columns, self._select([*columns, SETS], [*which, *conditions]))
@@ -139,9 +140,6 @@ class Moving:
             return f"{into} ON CONFLICT ({', '.join(self._keys)}) " + (
                 f"DO UPDATE SET {sets}" if names else "DO NOTHING"
             )
-        if self._has_on_duplicate_key:
-            sets = ", ".join(f"{name} = VALUES({name})" for name in names or self._keys)
-            return f"{into} ON DUPLICATE KEY UPDATE {sets}"
         sets = ", ".join(f"d.{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in others)
         new = ", ".join(f"s.{self._quote(column.name)}" for column in columns)
         return (
@@ -150,19 +148,22 @@ class Moving:
             + f"WHEN NOT MATCHED THEN INSERT ({self._staging.names(columns)}) VALUES ({new})"
         )
 
-    def _update(self, conditions: Sequence[str]) -> list[str]:
-        """Write the statement that updates the rows that are there."""
-        used = self._staging.sets.any
-        changed = [column for column in used if column.name not in self._plan.conflict_key]
+    def _update(self, columns: Sequence[Column], rows: str) -> list[str]:
+        """Write the statement that updates the rows that are there. :param rows: as of :meth:`_upsert`."""
+        changed = [column for column in columns if column.name not in self._plan.conflict_key]
         if not changed:
             return []
-        values = ", ".join(f"{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in changed)
-        rows = self._select([*used, SETS], conditions)
+        old = "d." if self._has_update_join else ""
+        values = ", ".join(f"{old}{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in changed)
+        if self._has_update_join:  # in this order: few rows are staged, and the table may have many
+            return [f"UPDATE ({rows}) AS s STRAIGHT_JOIN {self._into} AS d ON {self._same('d', 's')} SET {values}"]
         return [f"UPDATE {self._into} AS d SET {values} FROM ({rows}) AS s WHERE {self._same('d', 's')}"]
 
     def _insert_new(self, part: _Part, conditions: Sequence[str]) -> str:
         """Write the statement that inserts the rows that are not there; nor have come there in this moment."""
         rows = self._select(part.values, [*part.conditions, *conditions, self._is_new("s")], " AS s")
+        if self._has_update_join:
+            return f"INSERT INTO {self._into} ({self._staging.names(part.columns)}) {rows}"
         changed = [column for column in part.columns if column.name not in self._plan.conflict_key]
         into = f"INSERT INTO {self._into} AS d ({self._staging.names(part.columns)}) {rows}"
         if not changed:
@@ -274,8 +275,3 @@ class Moving:
 
 def _has_default(column: Column) -> bool:
     return column.has_default
-
-
-def _is_any(column: Column) -> bool:
-    del column
-    return True

@@ -85,23 +85,16 @@ class Staging:
     def _create(self, columns: Sequence[Column]) -> None:
         dialect, number = self.dialect, len(self._parts) + 1
         part = self._part(number, columns)
-        own = [f"CAST(0 AS {dialect.place_type}) AS {part.place}"]
-        if number == 1:
-            own.append(f"CAST('1' AS {dialect.sets_type_in_cast or dialect.sets_type}) AS {SETS}")
-        self._execute(
-            f"CREATE {dialect.staging_table} {part.table} AS SELECT {', '.join([*own, *map(self._typed, columns)])} "
-            f"FROM {self.qualified(self._destination.plan.table)} WHERE 1 = 0"
-        )
+        ours = {part.place: dialect.place_type} | ({SETS: dialect.sets_type} if number == 1 else {})
+        typed = {self.quote(column.name): column.staged_as for column in columns}
+        source = self.qualified(self._destination.plan.table)
+        self._execute(dialect.create_staging(part.table, source, ours, typed))
         if not dialect.is_indexed_late:
             self._index(part)
         self._set_parts([*self._parts, part])
 
     def _part(self, number: int, columns: Sequence[Column | None]) -> Part:
         return Part(number, self.qualified(_name_of(self._name, number)), tuple(columns))
-
-    def _typed(self, column: Column) -> str:
-        name = self.quote(column.name)
-        return f"CAST({name} AS {column.staged_as}) AS {name}" if column.staged_as else name
 
     def _set_parts(self, parts: list[Part]) -> None:
         columns = [column for part in parts for column in part.columns]
@@ -115,6 +108,8 @@ class Staging:
                 self._index(part)
 
     def _index(self, part: Part) -> None:
+        if not self.dialect.create_index:
+            return
         name = _name_of(self._name, part.number)
         index, table = self.quote(f"{name}_i"), self.quote(name)
         self._execute(

@@ -1,0 +1,198 @@
+"""MySQL and MariaDB."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool
+
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upsert
+from airflow_async_rest.databases.dialects.mysql import catalogue, errors, session
+from airflow_async_rest.databases.dialects.mysql.values import LOADED
+from airflow_async_rest.databases.errors import code_of
+from airflow_async_rest.databases.names import quoted, without_marks
+from airflow_async_rest.databases.quotes import Quotes
+from airflow_async_rest.databases.values.columns import Column
+from airflow_async_rest.databases.values.row_values import Fetch
+
+_CLIENT = "mysqlclient"
+# It takes "5--1" for a sum.
+_QUOTES = Quotes(backslashes=True, dollars=False, line_comment=r"\#[^\n]*|--(?=\s|\Z)[^\n]*")
+
+
+class MySQL(Dialect):
+    """MySQL, or MariaDB: which of them it is, only the server says.
+
+    Times are without a zone there; those of a TIMESTAMP are in the session's, which is UTC.
+    """
+
+    name = "mysql"
+    is_tried = True
+    utc_in_session = "SET time_zone = '+00:00'"
+    begin_read_only = "START TRANSACTION READ ONLY"
+    begin_to_write = "START TRANSACTION"  # the session may commit each statement by itself
+    quotes = _QUOTES
+    ends_at_semicolon = True
+    empty_in = ("(NULL) IS TRUE", "(NULL) IS NULL")
+    has_any_type = False
+    upsert = Upsert.UPDATE_JOIN
+    converters = LOADED
+    # A TEXT, and not a VARCHAR of 4,000 characters: all of those of a table may have 65,535 bytes.
+    sets_type = "TEXT CHARACTER SET ascii"
+    create_index = ""
+    explains = True
+
+    def __init__(self) -> None:
+        self._connect: Callable[[], Any] | None = None
+        self._author_quotes: Quotes | None = None
+        self._loads = False
+        self._may_read_files = False
+        self._variables: Mapping[str, str] = {}
+
+    def prepare_connection(self, connection: Any) -> Any:
+        """Refuse other drivers: what they do with millions of rows, with refused rows and with kills was never tried.
+
+        :raises ConfigurationError: then.
+        """
+        extra = connection.extra_dejson
+        if (client := extra.get("client", _CLIENT)) != _CLIENT:
+            raise ConfigurationError(
+                f'the connection {connection.conn_id!r} has "client": {client!r} in its extra: leave that out, and '
+                "install mysqlclient (airflow-provider-async-rest[mysql]), which streams rows and loads many at once."
+            )
+        # As people write it there, who know it from the hook, where it is an argument.
+        self._may_read_files = str(extra.get("local_infile", "")).lower() in {"1", "true"}
+        return connection
+
+    def engine(self, hook: Any, connect: Callable[[], Any]) -> Engine:
+        """Make an engine: not by the hook's URL, in which its extras are."""
+        self._connect = connect
+        return create_engine("mysql+mysqldb://", creator=connect, poolclass=NullPool)
+
+    def connect(self, hook: Any) -> Any:
+        """Connect with what the hook says, and what it does not."""
+        from airflow_async_rest.databases.dialects.mysql.driver import connect  # noqa: PLC0415  (its driver)
+
+        return connect(hook, local_infile=self._loads and self._may_read_files)
+
+    def prepare_raw(self, raw: Any) -> None:
+        """Tell the session its modes and limits."""
+        raw.kill = partial(self.cancel, raw)
+        with contextlib.closing(raw.cursor()) as cursor:
+            cursor.execute(session.ASK)
+            self._variables = dict(cursor.fetchall())
+            for statement in session.statements(self._variables, loads=self._loads):
+                cursor.execute(statement)
+
+    def prepare_to_load(self, engine: Engine) -> None:
+        """Let sessions begin as a load needs them: strict, each statement seeing what others have committed."""
+        self._loads = True
+
+    def quotes_in(self, sql: str) -> Quotes:
+        """Return how quotes are written by the session's modes; asked only where that makes a difference."""
+        if "\\" not in sql or self._connect is None:
+            return self.quotes
+        if self._author_quotes is None:
+            self._connect().close()
+            modes = self._variables.get("sql_mode", "").split(",")
+            are_names, are_plain = "ANSI_QUOTES" in modes, "NO_BACKSLASH_ESCAPES" in modes
+            self._author_quotes = _QUOTES._replace(backslashes=not are_plain, names_in_double=are_names)
+        return self._author_quotes
+
+    def cancel(self, raw: Any) -> None:
+        """End the statement that is running, by another connection: this one is busy."""
+        if raw is None or self._connect is None:
+            return
+        from airflow_async_rest.databases.dialects.mysql.driver import kill  # noqa: PLC0415  (its driver)
+
+        kill(raw, self._connect)
+
+    def prepare_values(self, raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
+        """Let cursors load JSON."""
+        from airflow_async_rest.databases.dialects.mysql.reading import prepare  # noqa: PLC0415  (its driver)
+
+        return prepare(raw, embed_json=embed_json, ask=self._ask)
+
+    def _ask(self, query: str) -> list[tuple[Any, ...]]:
+        if self._connect is None:
+            return []
+        with contextlib.closing(self._connect()) as other, contextlib.closing(other.cursor()) as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Return whether the server is down or busy, and the SQL not wrong."""
+        code = code_of(error)
+        return super().is_transient(error) if code is None else errors.passes_by_itself(code)
+
+    def is_login_refused(self, error: BaseException) -> bool:
+        """Return whether the connection says something wrong."""
+        return code_of(error) in errors.LOGIN_REFUSED
+
+    def is_write_refused(self, error: BaseException) -> bool:
+        """Return whether it refuses to change something because it was told to."""
+        return code_of(error) in errors.READ_ONLY
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Return whether it refuses a row."""
+        return super().is_refusal(error) or code_of(error) in errors.REFUSALS
+
+    def is_forbidden(self, error: BaseException) -> bool:
+        """Return whether it says that the user may not do something."""
+        return code_of(error) in errors.FORBIDDEN
+
+    def is_wrong(self, error: BaseException) -> bool:
+        """Return whether a load need not be tried again."""
+        return code_of(error) is not None and not self.is_transient(error) and not self.is_refusal(error)
+
+    def columns_of(self, connection: Connection, table: str, schema: str | None) -> Sequence[Any]:
+        """Describe a table's columns, with types that may be NULL, and that only statements of ours change."""
+        return catalogue.columns_of(connection, table, schema)
+
+    def create_staging(self, table: str, source: str, ours: Mapping[str, str], columns: Mapping[str, str]) -> str:
+        """Write the statement that makes a staging table, whose key is the rows' places."""
+        place = next(iter(ours))
+        types = {**ours, place: f"{ours[place]} NOT NULL PRIMARY KEY"}
+        types |= {name: f"{type_} NULL DEFAULT NULL" for name, type_ in columns.items()}
+        return f"CREATE TABLE {table} ({', '.join(f'{name} {type_}' for name, type_ in types.items())})"
+
+    def grant_of_tables(self, schema: str | None) -> str:
+        """Say what the user needs to make tables, and to remove them."""
+        return f"GRANT CREATE, DROP, ALTER, INDEX, SELECT, INSERT, UPDATE, DELETE ON {schema}.*"
+
+    def stage(
+        self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool
+    ) -> list[tuple[int, str]]:
+        """Let the server read a file of the rows, where that is allowed; else insert many at once."""
+        from airflow_async_rest.databases.dialects.mysql import bulk  # noqa: PLC0415  (its driver)
+
+        raw: Any = connection.connection.dbapi_connection
+        if self._may_read_files and self._variables.get("local_infile") == "ON":
+            names = [quoted(column.name, connection.dialect) for column in columns]
+            table = without_marks(into.removesuffix(f" ({', '.join(names)})"))
+            kept = list(batches)
+            try:
+                bulk.load_data(raw, table, [*map(without_marks, names)], columns, self.iter_converted(columns, kept))
+            except Exception as error:
+                if code_of(error) not in errors.NO_LOCAL_FILES:
+                    raise
+                self._may_read_files, batches = False, kept
+            else:
+                return []
+        rows = self.iter_bound(columns, batches)
+        bulk.insert(raw, without_marks(into), rows, int(self._variables["max_allowed_packet"]))
+        return []
+
+    def joined(self, texts: Sequence[str]) -> str:
+        """Write texts one after the other."""
+        return f"CONCAT({', '.join(texts)})"
+
+
+class MariaDB(MySQL):
+    """MariaDB."""
+
+    name = "mariadb"
