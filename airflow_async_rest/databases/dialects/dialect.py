@@ -268,16 +268,14 @@ class Dialect:
         convert = self.converters.get(kind, scalar)
         return lambda value: None if value is None else convert(value)
 
-    def iter_converted(self, columns: Sequence[Column], batches: Batches) -> Iterator[list[Iterable[Any]]]:
-        """Yield rows, some at a time, as columns of what the driver binds."""
-        kinds = [None if column.kind is Kind.OURS else self.converter(column.kind) for column in columns]
-        for batch in batches:
-            yield [map(convert, values) if convert else values for convert, values in zip(kinds, batch, strict=True)]
-
     def iter_bound(self, columns: Sequence[Column], batches: Batches) -> Iterator[tuple[Any, ...]]:
         """Yield rows as the driver binds them."""
-        for batch in self.iter_converted(columns, batches):
-            yield from zip(*batch, strict=True)
+        kinds = [None if column.kind is Kind.OURS else self.converter(column.kind) for column in columns]
+        for batch in batches:
+            yield from zip(
+                *(map(convert, values) if convert else values for convert, values in zip(kinds, batch, strict=True)),
+                strict=True,
+            )
 
     def stage(
         self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool

@@ -2,12 +2,13 @@
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import MySQLdb
 
 from airflow_async_rest.core.errors import EncodeError
-from airflow_async_rest.databases.dialects.mysql.values import lines, target
+from airflow_async_rest.databases.dialects.mysql.cells import target
 from airflow_async_rest.databases.values.columns import Column
 
 # Longer statements are not faster, and take more memory.
@@ -18,21 +19,21 @@ _OVERHEAD = 1_024
 _HARMLESS = frozenset({1287, 1592, 1681, 3719})
 
 
-def insert(raw: Any, into: str, rows: Iterable[Sequence[Any]], max_allowed_packet: int) -> None:
+def insert(raw: Any, into: str, batches: Iterable[Iterable[Sequence[str]]], max_allowed_packet: int) -> None:
     """Add rows by statements as long as the server takes them.
 
     :param into: table and columns, in SQL.
-    :param rows: converted values.
+    :param batches: of rows, as SQL has their values.
     :param max_allowed_packet: of the server, in bytes.
     :raises EncodeError: when a row is longer than that.
     """
     prefix = f"INSERT INTO {into} VALUES ".encode()
     most = max_allowed_packet - len(prefix) - _OVERHEAD
+    waiting: list[bytes] = []
+    length = 0
     with raw.cursor() as cursor:
-        waiting: list[bytes] = []
-        length = 0
-        for row in rows:
-            written = b"(" + b",".join(map(raw.literal, row)) + b")"
+        for row in chain.from_iterable(batches):
+            written = f"({','.join(row)})".encode()
             if len(written) > most:
                 raise EncodeError(f"the row has {len(written):,} bytes; the server's max_allowed_packet is less")
             if waiting and length + len(written) > min(most, _MOST_BYTES):
@@ -45,23 +46,23 @@ def insert(raw: Any, into: str, rows: Iterable[Sequence[Any]], max_allowed_packe
 
 
 def load_data(
-    raw: Any, table: str, names: Sequence[str], columns: Sequence[Column], batches: Iterable[Sequence[Iterable[Any]]]
+    raw: Any, table: str, names: Sequence[str], columns: Sequence[Column], batches: Iterable[Iterable[Sequence[str]]]
 ) -> None:
     """Add rows by LOAD DATA LOCAL, from a file that nobody else can read.
 
     :param table: its name in SQL; so are ``names``, of the columns.
-    :param batches: converted values.
+    :param batches: of rows, as a file has their values.
     :raises MySQLdb.Error: when a value is not kept as it is: LOCAL makes warnings of the errors of strict mode.
     """
     targets = [target(column, name, f"@c{n}") for n, (column, name) in enumerate(zip(columns, names, strict=True))]
     sets = ", ".join(value for _, value in targets if value)
     with tempfile.NamedTemporaryFile(prefix="async_rest_") as file, raw.cursor() as cursor:
-        for some in lines(columns, batches):
-            file.write(some)
+        for rows in batches:
+            file.write("".join(["\t".join(row) + "\n" for row in rows]).encode())
         file.flush()
         cursor.execute(
             f"LOAD DATA LOCAL INFILE {raw.literal(file.name).decode()} INTO TABLE {table} CHARACTER SET utf8mb4 "
-            rf"FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' "
+            r"FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' "
             f"({', '.join(into for into, _ in targets)})" + (f" SET {sets}" if sets else "")
         )
         if cursor.warning_count:

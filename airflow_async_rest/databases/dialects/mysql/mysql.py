@@ -1,22 +1,23 @@
 """MySQL and MariaDB."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from sqlalchemy import create_engine
+from sqlalchemy.dialects.mysql import BIT
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upsert
-from airflow_async_rest.databases.dialects.mysql import catalogue, errors, session
+from airflow_async_rest.databases.dialects.mysql import catalogue, cells, errors, session
 from airflow_async_rest.databases.dialects.mysql.values import LOADED
 from airflow_async_rest.databases.errors import code_of
 from airflow_async_rest.databases.names import quoted, without_marks
 from airflow_async_rest.databases.quotes import Quotes
-from airflow_async_rest.databases.values.columns import Column
+from airflow_async_rest.databases.values.columns import Column, Kind
 from airflow_async_rest.databases.values.row_values import Fetch
 
 _CLIENT = "mysqlclient"
@@ -173,19 +174,30 @@ class MySQL(Dialect):
         raw: Any = connection.connection.dbapi_connection
         if self._may_read_files and self._variables.get("local_infile") == "ON":
             names = [quoted(column.name, connection.dialect) for column in columns]
-            table = without_marks(into.removesuffix(f" ({', '.join(names)})"))
-            kept = list(batches)
+            table = into.removesuffix(f" ({', '.join(names)})")
+            batches = list(batches)
             try:
-                bulk.load_data(raw, table, [*map(without_marks, names)], columns, self.iter_converted(columns, kept))
+                rows = self._written(cells.FILE, columns, batches)
+                bulk.load_data(raw, without_marks(table), [*map(without_marks, names)], columns, rows)
             except Exception as error:
                 if code_of(error) not in errors.NO_LOCAL_FILES:
                     raise
-                self._may_read_files, batches = False, kept
+                self._may_read_files = False
             else:
                 return []
-        rows = self.iter_bound(columns, batches)
+        rows = self._written(cells.SQL, columns, batches)
         bulk.insert(raw, without_marks(into), rows, int(self._variables["max_allowed_packet"]))
         return []
+
+    def _written(
+        self, form: cells.Form, columns: Sequence[Column], batches: Batches
+    ) -> Iterator[Iterator[tuple[str, ...]]]:
+        converters = [self.converter(column.kind) for column in columns]
+        return (cells.rows(form, columns, batch, converters) for batch in batches)
+
+    def kind_of(self, type_: Any) -> Kind:
+        """Return the kind of a column's type: bits are a whole number."""
+        return Kind.INTEGER if isinstance(type_, BIT) else super().kind_of(type_)
 
     def joined(self, texts: Sequence[str]) -> str:
         """Write texts one after the other."""

@@ -1,24 +1,19 @@
-"""Values of rows that are loaded: as the driver binds them, and as LOAD DATA reads them."""
+"""Values of rows that are loaded, as the server takes them."""
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.values.column_values import CONVERTERS, scalar
-from airflow_async_rest.databases.values.columns import Column, Kind
+from airflow_async_rest.databases.values.columns import Kind
 
 _MOST_DIGITS = 65  # of a DECIMAL
 _DURATION = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(\.\d+)?S)?)?")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\0": "\\0"})
-_NULL = "\\N"
-_GEOMETRIES = frozenset({
-    "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
-    "geometrycollection", "geomcollection",
-})  # fmt: skip
+_DIGITS = re.compile(r"-?\d{1,20}")
 
 
 def _number(value: Any) -> Any:
@@ -36,6 +31,8 @@ def _number(value: Any) -> Any:
 def _integer(value: Any) -> Any:
     """Refuse a fraction: the server would round it. :raises EncodeError: then."""
     value = _number(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)  # as a text, it would be the bits of a BIT
     try:
         exact = Decimal(value) if isinstance(value, str | float | Decimal) else None
     except InvalidOperation:
@@ -60,53 +57,3 @@ LOADED: dict[Kind, Callable[[Any], Any]] = CONVERTERS | {
     Kind.NUMBER: _number,
     Kind.OTHER: _other,
 }
-
-
-def target(column: Column, name: str, variable: str) -> tuple[str, str]:
-    """Return what LOAD DATA reads a column into, and the column's value then, if that is another.
-
-    :param name: the column's, in SQL.
-    """
-    kind = column.staged_as.partition("(")[0].partition(" ")[0]
-    if column.kind is Kind.BINARY or kind in _GEOMETRIES:
-        return variable, f"{name} = UNHEX({variable})"
-    # As a text, its digits would be the bits.
-    return (variable, f"{name} = CAST({variable} AS UNSIGNED)") if kind == "bit" else (name, "")
-
-
-def lines(columns: Sequence[Column], batches: Iterable[Sequence[Iterable[Any]]]) -> Iterable[bytes]:
-    """Yield rows, some at a time, as LOAD DATA reads them.
-
-    :param batches: of converted values: of each column, those of some rows.
-    """
-    in_hex = [target(column, "", "")[1].startswith(" = UNHEX") for column in columns]
-    for batch in batches:
-        cells = [list(map(_hex if as_hex else _cell, values)) for as_hex, values in zip(in_hex, batch, strict=True)]
-        yield "".join("\t".join(row) + "\n" for row in zip(*cells, strict=True)).encode()
-
-
-def _hex(value: Any) -> str:
-    if value is None:
-        return _NULL
-    return (value if isinstance(value, bytes | bytearray | memoryview) else str(value).encode()).hex()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return _NULL
-    if isinstance(value, str):
-        return value.translate(_ESCAPES)
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    if isinstance(value, timedelta):
-        return time_of(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
-    return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def time_of(value: timedelta) -> str:
-    """Write a duration as a TIME: ``-26:03:04.000500``."""
-    sign, value = ("-", -value) if value < timedelta() else ("", value)
-    minutes, seconds = divmod(value.days * 86_400 + value.seconds, 60)
-    return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}.{value.microseconds:06}"
