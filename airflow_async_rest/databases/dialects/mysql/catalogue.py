@@ -30,7 +30,7 @@ def columns_of(connection: Connection, table: str, schema: str | None) -> Sequen
     """Describe a table's columns as SQLAlchemy's inspector does, with the types they are staged as.
 
     :return: none, when there is no such table.
-    :raises ConfigurationError: when it has no transactions.
+    :raises ConfigurationError: when it has no transactions, or a name that is misread.
     """
     where = {"table": table, "schema": schema}
     try:
@@ -38,12 +38,17 @@ def columns_of(connection: Connection, table: str, schema: str | None) -> Sequen
     except NoSuchTableError:
         return []
     is_view = _check_kind(table, connection.execute(_KIND, where).first())
-    types_ = {str(name): _typed(*map(_text, about)) for name, *about in connection.execute(_TYPES, where)}
+    found = {str(name): _typed(*map(_text, about)) for name, *about in connection.execute(_TYPES, where)}
+    if misread := [column["name"] for column in described if column["name"] not in found]:
+        raise ConfigurationError(
+            f"destination_table={table!r} has the column {misread[0]!r}, whose name SQLAlchemy misreads: give it one "
+            "without backticks, or load a view that does."
+        )
     of_json = {_text(name) for (name,) in connection.execute(_ONLY_JSON, where)} if _is_mariadb(connection) else set()
     return [
         {
             **column,
-            "staged_as": types_.get(column["name"], ""),
+            "staged_as": found[column["name"]],
             "type": types.JSON() if column["name"] in of_json else column["type"],
             # A view's columns have the defaults of its table's.
             **({"default": ""} if is_view else {}),
