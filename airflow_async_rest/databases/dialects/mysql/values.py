@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from airflow_async_rest.core.errors import EncodeError
-from airflow_async_rest.databases.values.column_values import CONVERTERS, scalar
+from airflow_async_rest.databases.values.column_values import CONVERTERS, integer, scalar
 from airflow_async_rest.databases.values.columns import Kind
 
 _MOST_DIGITS = 65  # of a DECIMAL
@@ -19,7 +19,7 @@ _DIGITS = re.compile(r"-?\d{1,20}")
 def _number(value: Any) -> Any:
     """Return a number that the server takes as it is, or refuses. :raises EncodeError: when it has no form there."""
     value = int(value) if isinstance(value, bool) else scalar(value)
-    if isinstance(value, float | Decimal) and not math.isfinite(value):
+    if not (value.is_finite() if isinstance(value, Decimal) else not isinstance(value, float) or math.isfinite(value)):
         raise EncodeError(f"{value} is no number of a database's")
     if isinstance(value, Decimal) and abs(value.adjusted()) > _MOST_DIGITS:
         return str(value)  # all digits of 1e999999999 would fill the memory
@@ -37,9 +37,9 @@ def _integer(value: Any) -> Any:
         exact = Decimal(value) if isinstance(value, str | float | Decimal) else None
     except InvalidOperation:
         return value  # which the server refuses
-    if exact is not None and exact.is_finite() and exact.as_tuple().exponent and exact != exact.to_integral_value():
+    if exact is not None and exact.is_finite() and exact != exact.to_integral_value():
         raise EncodeError(f"{value} has a fraction, which a column of whole numbers does not keep")
-    return value
+    return integer(value)
 
 
 def _other(value: Any) -> Any:
