@@ -10,11 +10,13 @@ import pytest
 from every_database.loading import MODES, answering, load_rows, loading, number_of
 from every_database.test_mistakes import reading
 from loads import placed
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 from task_runner import run_try
 from tasks import sql_to_rest
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.databases.database import Database as DatabaseOf
 from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
 pytestmark = pytest.mark.parametrize("database", ["mariadb", "mariadb, lax"], indirect=True)
@@ -247,6 +249,49 @@ def test_a_name_that_is_not_json_in_every_table_is_text(database):
     )
     [[row]] = ChunkedSqlHook("source_db").chunks("SELECT doc FROM others")
     assert row == {"doc": "007"}
+
+
+def test_the_driver_takes_no_second_statement_either(database):
+    engine = DatabaseOf("sql_conn_id", "source_db").engine
+    with engine.connect() as connection, pytest.raises(ProgrammingError, match="1064"):
+        connection.exec_driver_sql("SELECT 1; SELECT 2")
+    engine.dispose()
+
+
+def test_a_deadlock_is_tried_again(database):
+    database.execute("CREATE TABLE things (id int PRIMARY KEY, label varchar(9))")
+    database.execute("INSERT INTO things VALUES (1, 'x'), (2, 'x')")
+    opened = DatabaseOf("destination_conn_id", "warehouse")
+    opened.dialect.prepare_to_load(opened.engine)
+    raised, meet = [], threading.Barrier(2)
+
+    def update(first, second):
+        with opened.engine.connect() as connection:
+            try:
+                with connection.begin_nested():
+                    connection.exec_driver_sql(f"UPDATE things SET label = 'y' WHERE id = {first}")
+                    meet.wait(30)
+                    connection.exec_driver_sql(f"UPDATE things SET label = 'y' WHERE id = {second}")
+            except DBAPIError as error:
+                raised.append(error)
+
+    threads = [threading.Thread(target=update, args=ids, daemon=True) for ids in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [opened.dialect.is_transient(error) for error in raised] == [True]
+    assert not opened.dialect.is_wrong(raised[0])
+
+
+def test_counting_rows_first_needs_no_other_connection(database):
+    reading_ = ChunkedSqlHook("source_db").chunks("SELECT seq AS id FROM seq_1_to_5", count_rows=True)
+    database.administer("ALTER USER loader@'127.0.0.1' WITH MAX_USER_CONNECTIONS 1")
+    try:
+        [rows] = reading_
+    finally:
+        database.administer("ALTER USER loader@'127.0.0.1' WITH MAX_USER_CONNECTIONS 0")
+    assert (len(rows), reading_.expected.items) == (5, 5)
 
 
 def test_what_is_not_read_to_its_end_is_not_sent(database):

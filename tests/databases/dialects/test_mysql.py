@@ -70,6 +70,10 @@ def test_an_error_is_of_one_kind_by_its_number(code):
     assert dialect.is_wrong(error) is (not {"is_transient", "is_refusal"}.intersection(expected))
 
 
+def test_after_a_deadlock_its_savepoint_is_gone():
+    assert dialect_named("mysql").is_transient(OperationalError(1305, "SAVEPOINT sa_savepoint_1 does not exist"))
+
+
 # kind, type, values -> in SQL, in a file
 WRITTEN = [
     (Kind.TEXT, "", ["it's", "a\\b", "\0\t\n", ""], ["'it\\'s'", "'a\\\\b'", "'\\0\t\n'", "''"],

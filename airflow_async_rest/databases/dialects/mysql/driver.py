@@ -20,10 +20,22 @@ class StreamingCursor(SSCursor):  # type: ignore[misc]
 
     _is_read = False
 
+    def fetchone(self) -> Any:
+        """Fetch a row."""
+        row = super().fetchone()
+        self._is_read = row is None
+        return row
+
     def fetchmany(self, size: int | None = None) -> Any:
         """Fetch some rows."""
         rows = super().fetchmany(size)
         self._is_read = len(rows) < (size or self.arraysize)
+        return rows
+
+    def fetchall(self) -> Any:
+        """Fetch all rows that are left."""
+        rows = super().fetchall()
+        self._is_read = True
         return rows
 
     def close(self) -> None:

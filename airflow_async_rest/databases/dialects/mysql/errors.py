@@ -35,8 +35,15 @@ LOGIN_REFUSED = frozenset({1044, 1045, 1049, 1130, 1251, 1524, 1698, 1820, 1862,
 READ_ONLY = frozenset({1290, 1792, 1836})
 # LOAD DATA LOCAL, which the server or the client has been told not to allow.
 NO_LOCAL_FILES = frozenset({1148, 2068, 3948, 4166})
+# Of a function, a procedure or a savepoint.
+_NOT_THERE = 1305
 
 
 def passes_by_itself(code: int) -> bool:
     """Return whether the same statement may be right a little later."""
     return code in _PASSING or (code in CLIENT_CODES and code not in _WRONG_CLIENT_CODES)
+
+
+def is_after_deadlock(code: int, message: str) -> bool:
+    """Return whether a savepoint is gone: a deadlock has undone the whole transaction, and its own error is hidden."""
+    return code == _NOT_THERE and "SAVEPOINT" in message

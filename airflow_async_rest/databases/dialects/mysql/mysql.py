@@ -14,7 +14,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upsert
 from airflow_async_rest.databases.dialects.mysql import catalogue, cells, errors, session
 from airflow_async_rest.databases.dialects.mysql.values import LOADED
-from airflow_async_rest.databases.errors import code_of
+from airflow_async_rest.databases.errors import code_of, message_of
 from airflow_async_rest.databases.names import quoted, without_marks
 from airflow_async_rest.databases.quotes import Quotes
 from airflow_async_rest.databases.values.columns import Column, Kind
@@ -128,7 +128,9 @@ class MySQL(Dialect):
     def is_transient(self, error: BaseException) -> bool:
         """Return whether the server is down or busy, and the SQL not wrong."""
         code = code_of(error)
-        return super().is_transient(error) if code is None else errors.passes_by_itself(code)
+        if code is None:
+            return super().is_transient(error)
+        return errors.passes_by_itself(code) or errors.is_after_deadlock(code, message_of(error))
 
     def is_login_refused(self, error: BaseException) -> bool:
         """Return whether the connection says something wrong."""
