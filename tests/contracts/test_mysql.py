@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 MySqlHook = pytest.importorskip("airflow.providers.mysql.hooks.mysql").MySqlHook
-MySQLdb = pytest.importorskip("MySQLdb")
+connections, cursors = pytest.importorskip("MySQLdb.connections"), pytest.importorskip("MySQLdb.cursors")
 
 
 def test_the_hook_connects_with_nothing_but_its_settings():
@@ -15,11 +15,9 @@ def test_the_hook_connects_with_nothing_but_its_settings():
 
 
 def test_a_cursor_has_a_result_until_that_is_discarded():
-    assert "self._result = result = self._get_result()" in inspect.getsource(MySQLdb.cursors.BaseCursor)
-    assert "if self._result:" in inspect.getsource(MySQLdb.cursors.BaseCursor._discard)
+    assert "self._result = result = self._get_result()" in inspect.getsource(cursors.BaseCursor)
+    assert "if self._result:" in inspect.getsource(cursors.BaseCursor._discard)
 
 
 def test_values_are_made_by_the_connections_converters():
-    import MySQLdb.connections
-
-    assert "self.converter[FIELD_TYPE.JSON]" in inspect.getsource(MySQLdb.connections.Connection)
+    assert "self.converter[FIELD_TYPE.JSON]" in inspect.getsource(connections.Connection)
