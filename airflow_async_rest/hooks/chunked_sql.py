@@ -83,7 +83,9 @@ class ChunkedSqlHook(BaseHook):
         return SqlChunks(self._database, sql, values, chunk_size, count_rows=count_rows, read_only=read_only)
 
     def binds(self, sql: str) -> frozenset[str]:
-        """Return the names of the binds in a query, as this connection's database reads it. Nothing is connected.
+        """Return the names of the binds in a query, as this connection's database reads it.
+
+        Nothing is connected, but where a server's settings tell how the query's quotes are read.
 
         :raises ConfigurationError: when the connection is wrong.
         """

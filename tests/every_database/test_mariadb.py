@@ -100,6 +100,18 @@ def test_a_value_that_would_be_another_is_a_refused_row(database, load_both, kin
     assert database.rows("id, thing") == [(n, None) for n in range(5) if n != 3]
 
 
+def test_columns_of_any_name_are_loaded(database, load_both):
+    database.execute(
+        "CREATE TABLE `the things` (`100%` int PRIMARY KEY, `a:b` bit(2), `c (d)` blob, `select` enum('x:y'), `%s` text)",
+    )
+    row = {"100%": 1, "a:b": 2, "c (d)": "\\x00ff", "select": "x:y", "%s": "z"}
+    loaded = load_both([row], destination_table="the things", load_mode="upsert", conflict_key="100%")
+    assert (loaded.state, loaded.error) == ("success", None)
+    assert database.rows("`100%`, `a:b` + 0, HEX(`c (d)`), `select`, `%s`", "`the things`") == [
+        (1, 2, "00FF", "x:y", "z")
+    ]
+
+
 def test_zero_is_an_id_like_others(database, load):
     database.execute("CREATE TABLE things (id int AUTO_INCREMENT PRIMARY KEY, label varchar(9))")
     loaded = load([{"id": n, "label": "x"} for n in range(3)])
