@@ -225,7 +225,7 @@ class JobRun:
                 source,
                 self._delivering(sender, recorder, acceptance),
                 workers=workers,
-                in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
+                in_hand=self._adaptive.in_hand if self._adaptive else None,
                 stop=self._stop,
                 on_stop=sender.stop,
             )

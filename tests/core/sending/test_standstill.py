@@ -15,7 +15,7 @@ from airflow_async_rest.core.errors import (
     MostlyFailingError,
     RequestTimeoutError,
 )
-from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
+from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import DeadLetter, Item, Request, Response
 from airflow_async_rest.core.pipeline import StopSwitch, run_pipeline
@@ -93,7 +93,7 @@ def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=la
                 Source(rows, wait),
                 deliver,
                 workers=workers,
-                in_hand=adaptive.in_hand if adaptive else Places(lambda: workers),
+                in_hand=adaptive.in_hand if adaptive else None,
                 stop=StopSwitch(),
                 on_stop=sender.stop,
             )
