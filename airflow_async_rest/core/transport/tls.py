@@ -1,5 +1,6 @@
 """TLS of a connection: the context of its settings, and what went wrong, in words. No sockets."""
 
+import asyncio
 import os
 import re
 import ssl
@@ -110,3 +111,15 @@ def describe_certificate(der: bytes) -> str:
         f"{'signed by itself' if subject == issuer else f'issuer {issuer}'}, valid from "
         f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d})"
     )
+
+
+def unfinished_tls(transport: asyncio.BaseTransport | None) -> str:
+    """Say that a TLS connection ended without its ``close_notify``, so that anybody may have ended it."""
+    tls = transport and transport.get_extra_info("ssl_object")
+    try:
+        said_goodbye = not tls or not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        said_goodbye = True
+    except ssl.SSLError:
+        said_goodbye = False
+    return "" if said_goodbye else "TLS ended without close_notify"
