@@ -142,7 +142,9 @@ class Fetching:
                     await keep(walk.take_rows(), walk.bookmark)
         except ItemError as error:
             let_go(error)
-            letter = self._exchange.unsent(item, error, attempts=attempts, request=walk.request, fetch=True)
+            letter = self._exchange.unsent(
+                item, error.reason, str(error), attempts=attempts, request=walk.request, fetch=True
+            )
             return Fetched(letter, [], pages=walk.count)
         outcome = Delivered(item.index, attempts) if walk.count else Skipped(item.index)
         return Fetched(outcome, walk.rows, walk.first, walk.count)

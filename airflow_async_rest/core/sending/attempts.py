@@ -31,6 +31,7 @@ _FIRST_SERVER_ERROR = 500
 _NOT_SENT = Judgment(Verdict.RETRY)
 
 
+@dataclass(kw_only=True)
 class Sender:
     """Sends single requests; any number of workers share it.
 
@@ -41,28 +42,21 @@ class Sender:
     :param standstill_seconds: how long there may be no progress before nothing more is sent.
     """
 
-    def __init__(
-        self,
-        *,
-        transport: Transport,
-        limiter: Limiter,
-        auth: Auth | None = None,
-        concurrency: AdaptiveConcurrency | None = None,
-        retry: RequestRetry,
-        meter: Meter,
-        on_pause: Callable[[float], None] = lambda _: None,
-        standstill_seconds: float = STANDSTILL_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._limiter = limiter
-        self._concurrency = concurrency
-        self._signing = Signing(auth, limiter, self._send) if auth else None
-        self._transmit = partial(concurrency.observe, transport.send) if concurrency else transport.send
-        self._retry = retry
-        self._meter = meter
-        self._on_pause = on_pause
-        self._clock = clock
-        self._standstill = Standstill(retry, standstill_seconds)
+    transport: Transport
+    limiter: Limiter
+    auth: Auth | None = None
+    concurrency: AdaptiveConcurrency | None = None
+    retry: RequestRetry
+    meter: Meter
+    on_pause: Callable[[float], None] = lambda _: None
+    standstill_seconds: float = STANDSTILL_SECONDS
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        send = self.transport.send
+        self._transmit = partial(self.concurrency.observe, send) if self.concurrency else send
+        self._signing = Signing(self.auth, self.limiter, self._send) if self.auth else None
+        self._standstill = Standstill(self.retry, self.standstill_seconds)
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped = False
 
@@ -79,16 +73,16 @@ class Sender:
         :raises SendError: when there is no complete answer.
         :raises MostlyFailingError: instead of sending, when nothing has been answered for too long.
         """
-        if self._concurrency is not None:
-            await self._concurrency.requests.acquire()
+        if self.concurrency is not None:
+            await self.concurrency.requests.acquire()
         try:
             if self._signing is not None:
                 return await self._signing.send(request, attempt, reason)
-            await self._limiter.acquire()
+            await self.limiter.acquire()
             return await self._send(request, attempt, reason)
         finally:
-            if self._concurrency is not None:
-                self._concurrency.requests.release()
+            if self.concurrency is not None:
+                self.concurrency.requests.release()
 
     async def _send(self, request: Request, attempt: int, reason: str) -> Response:
         if self._stopped:
@@ -97,26 +91,26 @@ class Sender:
             raise self._standstill.error()
         worker = asyncio.current_task()
         self._in_flight.add(worker)
-        self._meter.sending(attempt, reason)
-        sent_at, seconds = self._clock(), None
+        self.meter.sending(attempt, reason)
+        sent_at, seconds = self.clock(), None
         try:
             response = await self._transmit(request)
         except SendError as error:
-            self._standstill.failed(self._clock(), sent_at, f"{error.reason}: {error}")
+            self._standstill.failed(self.clock(), sent_at, f"{error.reason}: {error}")
             raise
         else:
             seconds = response.elapsed_seconds
             return response
         finally:
             self._in_flight.discard(worker)
-            self._meter.sent(seconds)
+            self.meter.sent(seconds)
 
     def judged(self, response: Response, verdict: Verdict) -> None:
         """Note what an answer means: whether the API goes on, or stands still.
 
         :param verdict: of a request for many items: of any that is not to be sent again.
         """
-        now = self._clock()
+        now = self.clock()
         sent_at = now - response.elapsed_seconds
         if verdict is not Verdict.RETRY and response.status < _FIRST_SERVER_ERROR:
             self._standstill.progressed(now, sent_at)
@@ -125,8 +119,8 @@ class Sender:
 
     def press(self, response: Response) -> None:
         """Note that the API could not take all items of a request for now: it asks for less."""
-        if self._concurrency is not None:
-            self._concurrency.press(response.elapsed_seconds)
+        if self.concurrency is not None:
+            self.concurrency.press(response.elapsed_seconds)
 
     async def pause(self, response: Response | None, attempts: int) -> None:
         """Wait before a request is sent again: as long as the API asks everybody to, or as its backoff says.
@@ -135,8 +129,8 @@ class Sender:
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         if not self.heed_pause(response):
-            with self._concurrency.backing_off() if self._concurrency else contextlib.nullcontext():
-                await asyncio.sleep(self._retry.backoff_seconds(attempts))
+            with self.concurrency.backing_off() if self.concurrency else contextlib.nullcontext():
+                await asyncio.sleep(self.retry.backoff_seconds(attempts))
 
     def heed_pause(self, response: Response | None) -> bool:
         """Hold everybody back, not only this request, for as long as the API asks. :return: whether it did.
@@ -146,19 +140,19 @@ class Sender:
         pause = pause_of(response) if response else None
         if response is None or not pause:  # none, or "now": then backing off is wiser
             return False
-        if pause > self._retry.max_retry_after_seconds:
+        if pause > self.retry.max_retry_after_seconds:
             raise QuotaExhaustedError(
                 f"the API asks for a pause of {pause:.0f} s, which is longer than "
-                f"RequestRetry(max_retry_after_seconds={self._retry.max_retry_after_seconds:g}): its quota is gone"
+                f"RequestRetry(max_retry_after_seconds={self.retry.max_retry_after_seconds:g}): its quota is gone"
             )
-        now = self._clock()
+        now = self.clock()
         if waited := self._standstill.paused(now, now - response.elapsed_seconds, pause):
             raise QuotaExhaustedError(
                 f"the API asks for {pause:.0f} s more after pauses of {waited:.0f} s in which it took nothing: its "
                 "quota is gone, or it is away. A retry goes on where this try ended"
             )
-        if self._limiter.pause(pause):
-            self._on_pause(pause)
+        if self.limiter.pause(pause):
+            self.on_pause(pause)
         return True
 
 
@@ -268,10 +262,17 @@ class Exchange:
         )
 
     def unsent(
-        self, item: Item, error: ItemError, *, request: Request | None = None, attempts: int = 0, fetch: bool = False
+        self,
+        item: Item,
+        reason: str,
+        detail: str,
+        *,
+        request: Request | None = None,
+        attempts: int = 0,
+        fetch: bool = False,
     ) -> DeadLetter:
         """Make the dead letter of an item that failed for what it is, or for what its answer is."""
-        settled = Settled(Judgment(Verdict.REFUSED, error.reason, str(error)), None, attempts)
+        settled = Settled(Judgment(Verdict.REFUSED, reason, detail), None, attempts)
         return self.dead_letter(item, request, settled, fetch=fetch)
 
 
@@ -294,7 +295,7 @@ class Delivery:
             request = self._build(item)
         except ItemError as error:
             let_go(error)
-            return self._exchange.unsent(item, error)
+            return self._exchange.unsent(item, error.reason, str(error))
         # They need not be kept until the answer is there: the request has them.
         item.row = NO_VALUES
         item.payload = None
