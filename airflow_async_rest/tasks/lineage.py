@@ -48,13 +48,13 @@ def describe_outlets(context: "Context", report: Mapping[str, Any]) -> None:
                 extra.update({**told, **extra})
 
 
-def sql_to_rest_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
+def sql_to_rest_lineage(task: Any, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any] | None":
     """Return what OpenLineage is to know of a ``SqlToRestOperator``: the tables of its query, and the endpoint.
 
+    :param report: of the task; empty before its end.
     :return: None where OpenLineage's provider is not installed.
     """
     with contextlib.suppress(ImportError):
-        report = _report_of(task)
         lineage = _lineage_of_sql(task.sql_conn_id, task.sql)
         lineage.inputs = _with_row_count(lineage.inputs, report.get("read"))
         lineage.outputs = _written(_endpoint(task), report.get("delivered"))
@@ -62,13 +62,13 @@ def sql_to_rest_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
     return None
 
 
-def rest_to_sql_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
+def rest_to_sql_lineage(task: Any, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any] | None":
     """Return what OpenLineage is to know of a ``RestToSqlOperator``: the endpoint, tables of ``sql``, the destination.
 
+    :param report: of the task; empty before its end.
     :return: None where OpenLineage's provider is not installed.
     """
     with contextlib.suppress(ImportError):
-        report = _report_of(task)
         lineage = _lineage_of_sql(task.sql_conn_id, task.sql)
         fetched = sum(report[name] for name in _ROWS) if report else None
         keys = _with_row_count(lineage.inputs, report.get("read"))
@@ -79,12 +79,6 @@ def rest_to_sql_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
         lineage.outputs = _written(destination.outputs, report.get("rows_loaded"))
         return lineage
     return None
-
-
-def _report_of(task: Any) -> Mapping[str, Any]:
-    """Return the report that the task has so far; empty before its end."""
-    report: Mapping[str, Any] = getattr(task, "async_rest_report", {})
-    return report
 
 
 def _lineage_of_sql(conn_id: str | None, sql: str | None) -> "OperatorLineage[Any, Any]":

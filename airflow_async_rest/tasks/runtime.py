@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
@@ -19,6 +21,7 @@ from airflow_async_rest.core.errors import (
     ConfigurationError,
     DeadlineError,
     FailuresError,
+    KilledError,
     StoppedError,
 )
 from airflow_async_rest.core.job import Job
@@ -113,47 +116,85 @@ def this_try(context: "Context") -> Try:
     return Try(ti.try_number, (ti.max_tries, ti.task.retries or 0))
 
 
-def run_job(
-    job: Job,
-    context: "Context | None",
-    *,
-    stop: StopSwitch | None = None,
-    execution_timeout: timedelta | None = None,
-    started: float | None = None,
-    failed_items_key: str = "failed_items",
-) -> dict[str, Any]:
-    """Run a job on a new event loop, and return the report.
+@dataclass(eq=False)
+class TaskRun:
+    """A task that runs a job, or a run of one outside of any task; made when the task's ``execute`` begins.
 
     :param context: Airflow's, for the state store and XCom; None outside a task.
+    :param call: which call of ``deliver`` or ``fetch`` in its task it is: its failed items have a key of their own.
     :param stop: pulled by ``on_kill``.
-    :param execution_timeout: of the task; the job ends by itself a few seconds earlier.
-    :param failed_items_key: under which the sample of failed items is pushed to XCom.
-    :param started: ``time.monotonic()`` when the task's ``execute`` began.
-    :raises AirflowException: of the kind that Airflow should act on; see :func:`airflow_errors`.
+    :ivar report: of what was done, once the job has ended, however it did.
     """
-    stop = stop or StopSwitch()
-    store: StateStore | None = context.get("task_state_store") if context else None
-    if context is not None:
-        publish = _publisher(context, failed_items_key, job.publish)
-        job = replace(job, this_try=this_try(context), publish=publish, sample_payloads=shows_payloads())
 
-    async def run(job: Job) -> dict[str, Any]:
-        if execution_timeout is not None:
-            total = execution_timeout.total_seconds()
-            spent = time.monotonic() - (started or time.monotonic())
+    context: "Context | None"
+    call: int = 1
+    stop: StopSwitch = field(default_factory=StopSwitch)
+    report: Mapping[str, Any] = field(default_factory=dict, init=False)
+    _started: float = field(default_factory=time.monotonic, init=False)
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Run a job on a new event loop, and return its report; a coroutine waits as for any call that blocks.
+
+        It ends by itself a few seconds before the task's ``execution_timeout``.
+
+        :raises AirflowException: of the kind that Airflow should act on; see :func:`airflow_errors`.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._run(job)
+        with ThreadPoolExecutor(1, "async-rest-job") as thread:  # a thread has one loop at most
+            running = thread.submit(copy_context().run, self._run, job)
+            try:
+                return running.result()
+            except BaseException:
+                self.stop.pull(KilledError("interrupted"))
+                raise
+
+    def _run(self, job: Job) -> dict[str, Any]:
+        observing: contextlib.AbstractContextManager[Job] = contextlib.nullcontext(job)
+        if self.context is not None:
+            publish = functools.partial(self._publish, self.context, job.publish)
+            job = replace(job, this_try=this_try(self.context), publish=publish, sample_payloads=shows_payloads())
+            observing = observed(job, self.context)
+        with (
+            observing as observed_job,  # outside: a span keeps the text of an error
+            airflow_errors(job.settings.redact),
+            _collecting_new_garbage_only(),
+            asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        ):
+            return runner.run(self._until_deadline(observed_job))
+
+    async def _until_deadline(self, job: Job) -> dict[str, Any]:
+        store: StateStore | None = self.context.get("task_state_store") if self.context else None
+        timeout = self.context["ti"].task.execution_timeout if self.context else None
+        if timeout is not None:
+            total = timeout.total_seconds()
+            spent = time.monotonic() - self._started
             left = total - min(_DEADLINE_MARGIN_SECONDS, total / 2) - spent
             error = DeadlineError(f"execution_timeout is {total:g} s, and the last writes need part of it")
-            asyncio.get_running_loop().call_later(max(0.0, left), stop.pull, error)
-        return await JobRun(job, stop, store).run()
+            asyncio.get_running_loop().call_later(max(0.0, left), self.stop.pull, error)
+        return await JobRun(job, self.stop, store).run()
 
-    observing = observed(job, context) if context is not None else contextlib.nullcontext(job)
-    with (
-        observing as observed_job,  # outside: a span keeps the text of an error
-        airflow_errors(job.settings.redact),
-        _collecting_new_garbage_only(),
-        asyncio.Runner(loop_factory=_loop_factory()) as runner,
-    ):
-        return runner.run(run(observed_job))
+    def _publish(
+        self,
+        context: "Context",
+        first: Publish | None,
+        report: dict[str, Any],
+        sample: list[Record],
+        error: BaseException | None,
+    ) -> None:
+        """Tell the report. :param first: is told before Airflow is, which may take long, or fail."""
+        if first is not None:
+            first(report, sample, error)
+        self.report = report
+        ti = context["ti"]
+        if ti.task.do_xcom_push:
+            ti.xcom_push(key="failed_items" if self.call == 1 else f"failed_items_{self.call}", value=sample)
+            if error is not None:  # else Airflow pushes what execute() returns
+                push_report(ti, report)
+        if error is None:
+            describe_outlets(context, report)
 
 
 @contextlib.contextmanager
@@ -197,25 +238,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _publisher(context: "Context", failed_items_key: str, first: Publish | None) -> Publish:
-    """Make what publishes a task's report. :param first: is told before Airflow is, which may take long, or fail."""
-    ti = context["ti"]
-    task: Any = ti.task
-
-    def publish(report: dict[str, Any], sample: list[Record], error: BaseException | None) -> None:
-        if first is not None:
-            first(report, sample, error)
-        task.async_rest_report = report  # for the lineage, of failures too
-        if task.do_xcom_push:
-            ti.xcom_push(key=failed_items_key, value=sample)
-            if error is not None:  # else Airflow pushes what execute() returns
-                push_report(ti, report)
-        if error is None:
-            describe_outlets(context, report)
-
-    return publish
 
 
 def push_report(ti: Any, report: dict[str, Any]) -> None:
