@@ -66,8 +66,8 @@ class AsyncRestHook(RestConnection):
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
         arguments = locals()
-        from airflow_async_rest.tasks.jobs import Sending  # noqa: PLC0415  (the engine loads when it is used)
-        from airflow_async_rest.tasks.plain_calls import deliver_items  # noqa: PLC0415
+        from airflow_async_rest.tasks.arguments import Sending  # noqa: PLC0415  (the engine loads when it is used)
+        from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415
 
         return deliver_items(self, items, Sending.of(arguments), self.log)
 
@@ -110,7 +110,7 @@ class AsyncRestHook(RestConnection):
         :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows.
         """
         arguments = locals()
-        from airflow_async_rest.tasks.fetch_jobs import Asking  # noqa: PLC0415  (the engine loads when it is used)
+        from airflow_async_rest.tasks.arguments import Asking  # noqa: PLC0415  (the engine loads when it is used)
         from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
 
         return fetch_rows(self, items, Asking.of(arguments), self.log)

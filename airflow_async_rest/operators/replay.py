@@ -111,7 +111,7 @@ class ReplayDeadLettersOperator(JobOperator):
         """Send the dead letters. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.tasks import jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, jobs, runtime  # noqa: PLC0415
 
         run = self._begin(context)
         with runtime.airflow_errors():
@@ -123,7 +123,7 @@ class ReplayDeadLettersOperator(JobOperator):
                 report = self._preview(uris, reasons)
                 self._check(context, report, reports, uris)
                 return report
-            sending = jobs.Sending.of({**vars(self), "endpoint": ""})
+            sending = arguments.Sending.of({**vars(self), "endpoint": ""})
             job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log)
         report = run.run(job)
         if reasons is not None and not report["read"]:

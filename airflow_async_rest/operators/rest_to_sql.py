@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.answers.formats import AnswerFormat
     from airflow_async_rest.core.pages import PageStyle
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
-    from airflow_async_rest.tasks.jobs import Given
+    from airflow_async_rest.tasks.arguments import Given
 
 
 class RestToSqlOperator(WindowOperator):
@@ -213,7 +213,7 @@ class RestToSqlOperator(WindowOperator):
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
-        from airflow_async_rest.tasks import fetch_jobs, folders, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, fetch_jobs, folders, runtime  # noqa: PLC0415
 
         run = self._begin(context)
         with runtime.airflow_errors():
@@ -229,7 +229,7 @@ class RestToSqlOperator(WindowOperator):
             body = self.body.function if isinstance(self.body, KeptFunction) else self.body
             job = fetch_jobs.table_job(
                 RestConnection(self.http_conn_id),
-                fetch_jobs.Asking.of({**vars(self), "body": body}),
+                arguments.Asking.of({**vars(self), "body": body}),
                 folders.TaskScope.of(context),
                 self._given(window),
                 self.log,
@@ -241,7 +241,7 @@ class RestToSqlOperator(WindowOperator):
         """Return the items."""
         from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
-        from airflow_async_rest.tasks.jobs import Given  # noqa: PLC0415
+        from airflow_async_rest.tasks.arguments import Given  # noqa: PLC0415
 
         if self.sql is not None:
             hook, binds = self._sql_hook(), check_parameters(self.parameters)

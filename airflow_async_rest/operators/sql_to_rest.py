@@ -140,7 +140,7 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
-        from airflow_async_rest.tasks import folders, jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, folders, jobs, runtime, state_store  # noqa: PLC0415
 
         run = self._begin(context)
         with runtime.airflow_errors():
@@ -152,16 +152,16 @@ class SqlToRestOperator(WindowOperator):
             chunks.embed_json = not self._has_code_that_sees_rows()
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
-                jobs.Sending.of(vars(self)),
+                arguments.Sending.of(vars(self)),
                 folders.TaskScope.of(context),
-                jobs.Given(
+                arguments.Given(
                     chunks=chunks,
                     expected=lambda: chunks.expected,
                     depends_on=(self.sql, sorted(binds.items())),
                     window=window,
                 ),
                 self.log,
-                replay=runtime.replay_request(context),
+                replay=state_store.replay_request(context, payloads=folders.shows_payloads()),
             )
         return run.run(job)
 
@@ -188,9 +188,9 @@ class SqlToRestOperator(WindowOperator):
     @staticmethod
     def _forget(context: "Context") -> None:
         """Remove the checkpoint."""
-        from airflow_async_rest.tasks import runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks.state_store import forget_checkpoint  # noqa: PLC0415
 
         try:
-            runtime.forget_checkpoint(context)
+            forget_checkpoint(context)
         except Exception as error:  # noqa: BLE001  (the task has succeeded, and after a Clear the checkpoint is void)
             context["task"].log.info("The checkpoint could not be removed: %s", error)

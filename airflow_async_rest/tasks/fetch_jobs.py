@@ -4,25 +4,23 @@ import ast
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.secrets import excerpt_of_argument
-from airflow_async_rest.core.answers.columns import Columns, RowShape
-from airflow_async_rest.core.answers.formats import AnswerFormat
-from airflow_async_rest.core.answers.found_rows import Rows
+from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.fetching.fetching import FetchPlan
-from airflow_async_rest.core.fetching.request import Body, FetchRequestBuilder
+from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
 from airflow_async_rest.core.keeping.loading import RowSink
 from airflow_async_rest.core.keeping.table import Table
-from airflow_async_rest.core.pages import PageStyle, page_style, style_parts
+from airflow_async_rest.core.pages import page_style, style_parts
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.source import Chunks, RowSource
 from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, check_method
@@ -30,9 +28,10 @@ from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.databases.engine import sqlite_file
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
 from airflow_async_rest.load.plan import LoadPlan
+from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.folders import TaskScope, open_folder
-from airflow_async_rest.tasks.jobs import Given, Requesting, all_headers, client_settings, complete
-from airflow_async_rest.tasks.lives import UNMARKED
+from airflow_async_rest.tasks.jobs import all_headers, client_settings, complete
+from airflow_async_rest.tasks.state_store import UNMARKED
 from airflow_async_rest.windows import Window, on_clocks, split_windows
 
 if TYPE_CHECKING:
@@ -41,24 +40,6 @@ if TYPE_CHECKING:
     from airflow_async_rest.hooks.chunked_sql import SqlChunks
 
 _SQLITE = "sqlite"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asking(Requesting):
-    """What is asked for, and what is made of the answers; see ``RestToSqlOperator``."""
-
-    endpoint: str
-    method: str = "GET"
-    query: Mapping[str, Any] | None = None
-    body: Body = None
-    paginate: PageStyle | None = None
-    rows: Rows = None
-    columns: Columns = None
-    missing_ok: bool = False
-    page_rows: str | None = None
-    empty_ok: bool = False
-    max_pages: int = 10_000
-    answer_format: AnswerFormat = None
 
 
 def table_job(

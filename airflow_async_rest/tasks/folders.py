@@ -13,7 +13,7 @@ from airflow.sdk.configuration import conf
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.letters.part_files import FolderPath
-from airflow_async_rest.tasks.lives import MARK, UNMARKED, Life, life_of
+from airflow_async_rest.tasks.state_store import MARK, UNMARKED, Life, life_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

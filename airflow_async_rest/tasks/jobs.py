@@ -1,12 +1,11 @@
 """What operators and ``deliver`` are told, made into jobs of the engine."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
-from airflow_async_rest.core.account.checkpoint import fingerprint
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
@@ -19,7 +18,7 @@ from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
-from airflow_async_rest.core.reading.source import Chunks, Expected, RowSource, Source
+from airflow_async_rest.core.reading.source import RowSource, Source
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.requests.bodies import is_json_type, without_texts
 from airflow_async_rest.core.requests.deliver import (
@@ -32,80 +31,20 @@ from airflow_async_rest.core.requests.deliver import (
 from airflow_async_rest.core.requests.headers import check_content_encoding, find_header, text_headers
 from airflow_async_rest.core.requests.settings import ClientSettings, parse_concurrency, parse_max_failures
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.verdict import ResponseCheck
 from airflow_async_rest.core.watching.log import Log
+from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
 from airflow_async_rest.tasks.folders import TaskScope, open_dead_letters, open_folder
-from airflow_async_rest.windows import Window
+from airflow_async_rest.tasks.runtime import airflow_errors, begin_call
 
 _DEFAULT_CONCURRENCY = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Requesting:
-    """How requests are made: the arguments that all operators share; see ``SqlToRestOperator``."""
-
-    headers: Mapping[str, str] | None = None
-    concurrency: int | str | None = None
-    rate_limit: str | None = None
-    response_check: ResponseCheck | None = None
-    request_retry: RequestRetry | None = None
-    max_failures: int | str = 0
-    dead_letter_path: str | None = None
-    body_format: str | None = None
-
-    @classmethod
-    def of(cls, arguments: Mapping[str, Any]) -> Self:
-        """Take what is asked for here out of an operator's arguments, or a call's, which have the same names."""
-        return cls(**{one.name: arguments[one.name] for one in fields(cls) if one.name in arguments})
-
-    @property
-    def retry(self) -> RequestRetry:
-        """Which requests are sent again, and when."""
-        return RequestRetry() if self.request_retry is None else self.request_retry
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sending(Requesting):
-    """How items are sent: the arguments that operators and ``deliver`` share; see ``SqlToRestOperator``."""
-
-    endpoint: str
-    method: str = "POST"
-    transform: Callable[[dict[str, Any]], Any] | None = None
-    key: str | Iterable[str] | None = None
-    batch: Batch | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """What a job works on: rows of a query, given items, or steps of a window.
-
-    :param expected: tells how many there will be; see :class:`~airflow_async_rest.core.job.Job`.
-    :param depends_on: what the items depend on, such as SQL and binds; None when the job cannot resume.
-    :param window: of the run; without one the run itself stands for it.
-    """
-
-    chunks: Chunks
-    expected: Callable[[], Expected | None]
-    depends_on: tuple[Any, ...] | None = None
-    window: Window | None = None
-
-    @classmethod
-    def of(cls, items: GivenItems, depends_on: tuple[Any, ...] | None = None, window: Window | None = None) -> Self:
-        """Make it of items whose number is known."""
-        return cls(chunks=items, expected=items.expected, depends_on=depends_on, window=window)
-
-    @property
-    def about(self) -> Mapping[str, str | None]:
-        """What a report begins with."""
-        return self.window.texts() if self.window else {"window_start": None, "window_end": None}
-
-    def span(self, scope: TaskScope) -> tuple[str, ...]:
-        """Return what tells these items from those of other runs."""
-        return tuple(self.window.texts().values()) if self.window else (scope.run_id,)
-
-    def fingerprint(self, scope: TaskScope, *asked: Any) -> str | None:
-        """Return what tells the job's checkpoint from others. :param asked: what is done with the items."""
-        return fingerprint(*self.depends_on, self.span(scope), *asked) if self.depends_on else None
+def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:
+    """Deliver given items; see :meth:`AsyncRestHook.deliver`."""
+    run, scope = begin_call()
+    with airflow_errors():
+        job = row_job(hook, sending, scope, Given.of(GivenItems(items)), log)
+    return run.run(job)
 
 
 def row_job(

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_async_rest.connections.secrets import without_known_secrets
@@ -22,16 +24,13 @@ from airflow_async_rest.core.errors import (
     DeadlineError,
     FailuresError,
     KilledError,
-    StoppedError,
 )
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.checkpoints import PATIENT_LOAD_SECONDS, StateStore
-from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.keeping.checkpoints import StateStore
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun
-from airflow_async_rest.core.worker_thread import WorkerThread
-from airflow_async_rest.tasks.folders import shows_payloads
+from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
 from airflow_async_rest.tasks.telemetry import observed
 
@@ -43,67 +42,6 @@ Publish = Callable[[dict[str, Any], list[Record], BaseException | None], None]  
 _DEADLINE_MARGIN_SECONDS = 5.0
 # A few chunks of rows; Python's own default is 700.
 _NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
-# Of a state store, for what can be done without.
-_SECONDS_FOR_A_CALL = 10.0
-
-
-def replay_request(context: "Context") -> LetterFilter | None:
-    """Find out whether this try is for dead letters that a person chose in the UI to be sent again, and which.
-
-    The state store's ``replay`` has the request until a try takes it up. Then it is in ``replaying``, for the tries of
-    the same Clear, which ``max_tries`` tells from the next: a second press of the button does not take it away.
-
-    :raises ConfigurationError: when it is not understood.
-    :raises StoppedError: when the state store fails after a Clear: all but what was chosen might be sent.
-    """
-    store, ti = context.get("task_state_store"), context["ti"]
-    if store is None or ti.try_number == 1:  # nothing has failed yet
-        return None
-    was_cleared = ti.max_tries > (ti.task.retries or 0)
-    thread = WorkerThread("async-rest-replay")
-    try:
-        return thread.wait_for(
-            lambda: _take_up_request(store, ti.max_tries),
-            PATIENT_LOAD_SECONDS if was_cleared else _SECONDS_FOR_A_CALL,
-        )
-    except (ConfigurationError, StoppedError):
-        raise
-    except Exception as error:
-        if was_cleared:
-            raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
-        return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
-    finally:
-        thread.close()
-
-
-def _take_up_request(store: StateStore, max_tries: int) -> LetterFilter | None:
-    asked = store.get("replay")
-    request = store.get("replaying") if asked is None else asked
-    if request is None:
-        return None
-    if asked is None and request.get("accepted") != max_tries:
-        store.delete("replaying")
-        return None
-    chosen = LetterFilter.from_json(request, payloads=shows_payloads())
-    if asked is not None:
-        try:
-            store.set("replaying", {**asked, "accepted": max_tries})
-            store.delete("replay")
-        except Exception as error:  # known to be asked for, whatever max_tries says: the retries may have been changed
-            raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
-    return chosen
-
-
-def forget_checkpoint(context: "Context") -> None:
-    """Remove the checkpoint of a task that has succeeded: a Clear then starts over.
-
-    :raises TimeoutError: when the state store takes too long.
-    """
-    store = context.get("task_state_store")
-    if store is not None:
-        thread = WorkerThread("async-rest-forget")
-        thread.wait_for(lambda: store.delete("checkpoint"), PATIENT_LOAD_SECONDS)
-        thread.close()
 
 
 def this_try(context: "Context") -> Try:
@@ -195,6 +133,42 @@ class TaskRun:
                 push_report(ti, report)
         if error is None:
             describe_outlets(context, report)
+
+
+def begin_call() -> tuple[TaskRun, TaskScope]:
+    """Begin a call, and find out which of its task's it is."""
+    try:
+        context = get_current_context()
+    except RuntimeError:
+        return TaskRun(None), TaskScope(run_id=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
+    stop = StopSwitch()
+    call = _stop_when_killed(context["ti"].task, stop)
+    return TaskRun(context, call, stop), TaskScope.of(context, call=call)
+
+
+class _OnKill:
+    """What the ``on_kill`` of a task becomes: it stops the task's calls, and then does what it did.
+
+    A @task has none of its own, and without one SIGKILL would find the dead letters unwritten.
+    """
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self.stops: list[StopSwitch] = []
+        self._before = before
+
+    def __call__(self) -> None:
+        for stop in self.stops:
+            stop.pull(KilledError("the task was killed"))
+        self._before()
+
+
+def _stop_when_killed(task: Any, stop: StopSwitch) -> int:
+    """Have a kill of a task stop a call, whatever it runs at once. :return: which of the task's calls it is."""
+    if not isinstance(task.on_kill, _OnKill):
+        task.on_kill = _OnKill(task.on_kill)
+    stops = task.on_kill.stops
+    stops.append(stop)
+    return 1 + int(stops.index(stop))
 
 
 @contextlib.contextmanager

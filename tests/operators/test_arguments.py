@@ -10,8 +10,7 @@ from airflow_async_rest.hooks.rest import AsyncRestHook
 from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
 from airflow_async_rest.operators.rest_to_sql import RestToSqlOperator
 from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
-from airflow_async_rest.tasks.fetch_jobs import Asking
-from airflow_async_rest.tasks.jobs import Sending
+from airflow_async_rest.tasks.arguments import Asking, Sending
 
 # Of a replay, its dead letters say the rest.
 REPLAYED = {"endpoint", "method", "transform", "key", "dead_letter_path", "body_format"}
