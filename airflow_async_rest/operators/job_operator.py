@@ -22,6 +22,8 @@ class JobOperator(TextKeepingOperator):
     :cvar after_kill: what comes after a kill.
     """
 
+    template_fields: Sequence[str] = ("http_conn_id", "headers", "rate_limit")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"headers": "json"}
     after_kill: ClassVar[str] = "a retry, or a Clear, goes on where it ended"
 
     def __init__(self, **kwargs: Any) -> None:
@@ -43,6 +45,11 @@ class JobOperator(TextKeepingOperator):
 class WindowOperator(JobOperator):
     """An operator that moves the rows of a window between a database and an API."""
 
+    template_fields: Sequence[str] = (
+        *("sql", "parameters", "sql_conn_id", "window_start", "window_end", "endpoint", "dead_letter_path"),
+        *JobOperator.template_fields,
+    )
+    template_fields_renderers: ClassVar = {**JobOperator.template_fields_renderers, "sql": "sql", "parameters": "json"}
     template_ext: Sequence[str] = (".sql",)
 
     def __init__(self, *, on_success_callback: "Callback | Sequence[Callback] | None" = None, **kwargs: Any) -> None:

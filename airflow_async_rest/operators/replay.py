@@ -63,8 +63,7 @@ class ReplayDeadLettersOperator(JobOperator):
     :param trigger_rule: default ``"all_done"``: a replay has most to do when the task before it failed.
     """
 
-    template_fields: Sequence[str] = ("dead_letters", "http_conn_id", "reasons", "headers", "rate_limit")
-    template_fields_renderers = {"headers": "json"}  # noqa: RUF012
+    template_fields: Sequence[str] = (*JobOperator.template_fields, "dead_letters", "reasons")
     ui_color = "#fdebd0"
     after_kill = "a retry sends the dead letters that are left"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Response, Verdict
@@ -97,32 +97,11 @@ class RestToSqlOperator(WindowOperator):
     """
 
     template_fields: Sequence[str] = (
-        "sql",
-        "parameters",
-        "sql_conn_id",
-        "items",
-        "http_conn_id",
-        "endpoint",
-        "headers",
-        "query",
-        "body",
-        "destination_conn_id",
-        "destination_table",
-        "load_mode",
-        "window_column",
-        "window_start",
-        "window_end",
-        "window_timezone",
-        "rate_limit",
-        "dead_letter_path",
+        *WindowOperator.template_fields,
+        *("items", "query", "body", "window_timezone"),
+        *("destination_conn_id", "destination_table", "load_mode", "window_column"),
     )
-    template_fields_renderers = {  # noqa: RUF012
-        "sql": "sql",
-        "parameters": "json",
-        "headers": "json",
-        "query": "json",
-        "body": "json",
-    }
+    template_fields_renderers: ClassVar = {**WindowOperator.template_fields_renderers, "query": "json", "body": "json"}
     ui_color = "#d5f5e3"
 
     def __init__(

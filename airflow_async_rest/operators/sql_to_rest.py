@@ -67,19 +67,6 @@ class SqlToRestOperator(WindowOperator):
         ``application/octet-stream`` for bytes.
     """
 
-    template_fields: Sequence[str] = (
-        "sql",
-        "parameters",
-        "sql_conn_id",
-        "http_conn_id",
-        "endpoint",
-        "headers",
-        "window_start",
-        "window_end",
-        "rate_limit",
-        "dead_letter_path",
-    )
-    template_fields_renderers = {"sql": "sql", "parameters": "json", "headers": "json"}  # noqa: RUF012
     ui_color = "#d6eaf8"
 
     def __init__(
