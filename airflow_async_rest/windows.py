@@ -168,7 +168,7 @@ def resolve_window(
 
     :param context: Airflow's task context.
     :param window_timezone: also of dates and times without an offset, which else are in the zone of the timetable.
-    :raises ConfigurationError: when there is no window; it names the ways out.
+    :raises ConfigurationError: when there is no window; it names three ways to give one.
     """
     zone = parse_zone(window_timezone) if is_given(window_timezone) else timezone_of(context.get("dag"))
     window = _window_in(context, window_start, window_end, zone)

@@ -272,7 +272,7 @@ def _idempotency_header(options: Mapping[str, Any]) -> str | None:
 
 
 def _with_auth(headers: Mapping[str, str], auth: Mapping[str, str]) -> dict[str, str]:
-    """Add the headers of authentication; one of the same name, however it is written, gives way."""
+    """Add the headers of authentication, instead of others of the same name, in whatever case."""
     names = {name.lower() for name in auth}
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(auth)
 

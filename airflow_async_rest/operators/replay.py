@@ -43,7 +43,7 @@ class ReplayDeadLettersOperator(JobOperator):
 
     :param of: the tasks of this DAG whose dead letters are sent again: a task's whole id (with its task groups), the
         task itself, or a list of them. Of a mapped task all windows of this run are meant; where both are in one mapped
-        task group, the one of the same map index. A task that is given itself comes before the replay; an id sets no
+        task group, the one of the same map index. A task, given as an object, comes before the replay; an id sets no
         order. Write ids in ``partial()``. Give this, or ``dead_letters``.
     :param dead_letters: one folder URI, a list of them, or null: then there is nothing to do. For dead letters of other
         runs, as a report's ``dead_letters`` names their folder. (templated)

@@ -67,12 +67,13 @@ class RestToSqlOperator(WindowOperator):
     :param answer_format: what an answer is, whatever its content type says: ``"json"``, ``"ndjson"``, ``"csv"``,
         ``"tsv"``, ``"text"`` (one row, ``{"text": ...}``), ``Csv(delimiter=";")``, or a function: bytes -> payload, for
         ``rows``. Default: as the content type says, JSON where that is none of these. What is in a .gz file counts.
-    :param max_pages: the most pages of an item; one that has more fails. Default 10,000, which no API means.
+    :param max_pages: the most pages of an item; one that has more fails. Default 10,000: an API with more has most
+        likely pages without end.
     :param destination_conn_id: any Airflow SQL connection; its user must be allowed to create tables. Required.
         (templated)
     :param destination_table: ``table`` or ``schema.table``; it must exist. Required. (templated)
     :param load_mode: ``"append"``; ``"replace_window"``: the window's rows are deleted and loaded in one transaction,
-        if no more than ``max_failures`` items failed; or ``"upsert"``. Default append, which needs nothing of the
+        if no more than ``max_failures`` items failed; or ``"upsert"``. Default append, which works with any
         table. (templated)
     :param window_column: of ``replace_window``: the column of the destination that tells a row's window. (templated)
     :param conflict_key: of ``upsert``: the column, or columns, that identify a row; unique in the database. Of two
@@ -91,7 +92,7 @@ class RestToSqlOperator(WindowOperator):
     :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is an answer.
     :param request_retry: as in ``SqlToRestOperator``.
     :param max_failures: failed items, and refused rows, that the task accepts: a number, or a share of the items such
-        as ``"1%"``. Default 0: nothing is lost without your word.
+        as ``"1%"``. Default 0: rows are given up only if you say so.
     :param dead_letter_path: as in ``SqlToRestOperator``. (templated)
     :param body_format: of ``body``, as in ``SqlToRestOperator``.
     """

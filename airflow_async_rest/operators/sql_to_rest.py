@@ -57,7 +57,7 @@ class SqlToRestOperator(WindowOperator):
         delivered.
     :param request_retry: which requests are sent again, and when. Default: five attempts, see ``RequestRetry``.
     :param max_failures: failed items the task accepts, judged at the end: a number, or a share of the rows read
-        such as ``"1%"``. Default 0: nothing is lost without your word.
+        such as ``"1%"``. Default 0: rows are given up only if you say so.
     :param dead_letter_path: folder or object-storage URI. Default: ``[async_rest] dead_letter_path`` of
         airflow.cfg, else a folder in AIRFLOW_HOME. (templated)
     :param body_format: what bodies are: ``"json"``, a text too; ``"form"``: a flat dict, urlencoded, without its NULLs;
@@ -179,5 +179,5 @@ class SqlToRestOperator(WindowOperator):
 
         try:
             forget_checkpoint(context)
-        except Exception as error:  # noqa: BLE001  (the task has succeeded, and after a Clear the checkpoint is void)
+        except Exception as error:  # noqa: BLE001  (the task has succeeded, and after a Clear the checkpoint does not count)
             context["task"].log.info("The checkpoint could not be removed: %s", error)

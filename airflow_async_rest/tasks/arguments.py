@@ -1,4 +1,4 @@
-"""What operators, ``deliver`` and ``fetch`` are told: arguments, by the names that they have there."""
+"""The arguments of operators, ``deliver`` and ``fetch``, as values for the engine: under the same names."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -34,7 +34,7 @@ class Requesting:
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
-        """Take what is asked for here out of an operator's arguments, or a call's, which have the same names."""
+        """Take the fields out of all arguments of an operator, or of a call, where they have the same names."""
         return cls(**{one.name: arguments[one.name] for one in fields(cls) if one.name in arguments})
 
     @property
@@ -97,9 +97,12 @@ class Given:
         return self.window.texts() if self.window else {"window_start": None, "window_end": None}
 
     def span(self, scope: TaskScope) -> tuple[str, ...]:
-        """Return what tells these items from those of other runs."""
+        """Return what distinguishes these items from those of other runs."""
         return tuple(self.window.texts().values()) if self.window else (scope.run_id,)
 
     def fingerprint(self, scope: TaskScope, *asked: Any) -> str | None:
-        """Return what tells the job's checkpoint from others. :param asked: what is done with the items."""
+        """Return what distinguishes the job's checkpoint from others; None when it cannot resume.
+
+        :param asked: what is done with the items.
+        """
         return fingerprint(*self.depends_on, self.span(scope), *asked) if self.depends_on else None

@@ -1,4 +1,4 @@
-"""What ``RestToSqlOperator`` and ``fetch`` are told, made into jobs of the engine."""
+"""The arguments of ``RestToSqlOperator`` and ``fetch``, made into jobs that fetch."""
 
 import ast
 import contextlib

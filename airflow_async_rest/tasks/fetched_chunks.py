@@ -73,7 +73,7 @@ class ChunkQueue(RowSink):
         self._make_room()
 
     async def stage(self, rows: Sequence[PlacedRow], removed: Collection[int]) -> Staged:
-        """Hand rows over, when there is room; no item fails of which rows were handed over, so none are removed."""
+        """Hand rows over, when there is room; none are removed: an item whose rows were handed over cannot fail."""
         del removed
         if rows:
             self._loop = asyncio.get_running_loop()
@@ -111,7 +111,7 @@ class FetchedChunks:
     left, by ``break`` or by an exception; by :meth:`close`, and by the end of a ``with`` block.
 
     :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows, and when the
-        fetch was stopped; by each further loop as well, so that some of the rows never pass for all.
+        fetch was stopped; by each further loop as well, so that a part of the rows is never taken for all.
     """
 
     def __init__(self, call: TaskRun, job: Job, chunks: ChunkQueue) -> None:
@@ -127,12 +127,12 @@ class FetchedChunks:
         return self.report
 
     def __next__(self) -> Chunk:
-        """Return the next chunk; the fetch goes on, whatever becomes of it."""
+        """Return the next chunk; the fetch goes on, whatever is done with it."""
         self._check_not_left()
         return next(self._chunks)
 
     def _check_not_left(self) -> None:
-        """Raise where a further loop would have no rows, and they would pass for all there are."""
+        """Raise when a further loop would yield no rows, which would look as if there were none."""
         if self._has_ended and self._end.error is not None:
             raise self._end.error
 
@@ -202,7 +202,7 @@ def _take(call: TaskRun, job: Job, chunks: ChunkQueue, end: _End) -> Generator[C
     finally:
         call.stop.pull(KilledError(_LEFT))
         chunks.cancel()
-        if threading.current_thread() is not thread:  # in which the garbage collector may come by
+        if threading.current_thread() is not thread:  # the garbage collector may run this in that thread
             thread.join()
     end.error = errors[0] if errors else None
     if end.error is not None:

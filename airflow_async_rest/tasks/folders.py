@@ -140,7 +140,7 @@ def open_folder(uri: str, try_number: int | None = None, *, argument: str = "dea
 def open_dead_letters(*uris: str) -> list[DeadLetterFolder]:
     """Open folders to be replayed, each once, however it is spelled.
 
-    A task instance's, where its run had one life, is that life's.
+    A task instance's folder stands for that of its run's life, where there was only one.
 
     :raises ConfigurationError: when nothing ever was in one, as in a misspelt one.
     """

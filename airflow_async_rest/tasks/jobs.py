@@ -1,4 +1,4 @@
-"""What operators and ``deliver`` are told, made into jobs of the engine."""
+"""The arguments of operators and of ``deliver``, made into jobs that send."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
@@ -124,7 +124,7 @@ def row_job(
 
 
 def _can_resume(scope: TaskScope, log: Log, *, replays: bool) -> bool:
-    """Return whether what earlier tries have left may be gone on with.
+    """Return whether this try may continue what earlier ones have left.
 
     Where the state store does not answer, parts in the folder may have the numbers of those that a checkpoint counts,
     and be of another life of the run.

@@ -1,4 +1,4 @@
-"""Where data comes from and where it goes, told to OpenLineage and to the assets of a task."""
+"""Where data comes from and where it goes, for OpenLineage and for the assets of a task."""
 
 import contextlib
 import logging

@@ -45,7 +45,7 @@ _NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
 
 
 def this_try(context: "Context") -> Try:
-    """Return what tells this try from others.
+    """Return what distinguishes this try from others.
 
     A Clear sets ``max_tries`` to the number of the last try plus the task's ``retries``. Where these were changed in
     between, that may be what it was before.
@@ -122,7 +122,7 @@ class TaskRun:
         sample: list[Record],
         error: BaseException | None,
     ) -> None:
-        """Tell the report. :param first: is told before Airflow is, which may take long, or fail."""
+        """Publish the report. :param first: is called before Airflow, whose calls may take long, or fail."""
         if first is not None:
             first(report, sample, error)
         self.report = report
@@ -149,7 +149,7 @@ def begin_call() -> tuple[TaskRun, TaskScope]:
 class _OnKill:
     """What the ``on_kill`` of a task becomes: it stops the task's calls, and then does what it did.
 
-    A @task has none of its own, and without one SIGKILL would find the dead letters unwritten.
+    A @task has none of its own, and without one SIGKILL would come before the dead letters are written.
     """
 
     def __init__(self, before: Callable[[], None]) -> None:
@@ -173,10 +173,10 @@ def _stop_when_killed(task: Any, stop: StopSwitch) -> int:
 
 @contextlib.contextmanager
 def _collecting_new_garbage_only() -> Iterator[None]:
-    """Let the garbage collector pass over what is there already, and come less often.
+    """Have the garbage collector ignore what is there already, and run less often.
 
     Airflow has some hundred thousand objects, and rows are made so fast that it would look through all of them again
-    and again: half the time of a bulk delivery. Rows need no collection; they go when the last one lets them go.
+    and again: half the time of a bulk delivery. Rows need no collection: their memory is freed with the last reference.
     """
     with _collector.lock:
         if not _collector.jobs:

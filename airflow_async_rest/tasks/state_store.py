@@ -51,7 +51,7 @@ class Life(NamedTuple):
     """A life of a task instance.
 
     :param mark: sorts by the time at which it began; empty where the first try left none, as earlier versions did.
-    :param is_known: whether the state store was there to be asked.
+    :param is_known: whether the state store has answered.
     """
 
     mark: str = ""

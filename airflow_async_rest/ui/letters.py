@@ -73,7 +73,7 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
 
 
 def why_away(error: BaseException) -> str:
-    """Say why dead letters cannot be read, and what to set where it is a matter of rights."""
+    """Say why dead letters cannot be read, and what to set when permissions are missing."""
     message, cause = f"The API server cannot read the dead letters: {error}", error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -101,7 +101,7 @@ def _letters(folder: DeadLetterFolder, parse: Callable[[bytes], Any] = parse_exa
 
 
 def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) -> dict[str, Any]:
-    """Return some of the dead letters that are meant, and how many there are.
+    """Return a page of the dead letters that match the filter, and how many there are.
 
     :return: ``total``, ``matching``, ``replayable`` (those of them that a replay sends again), ``reasons``
         (reason -> how many of all), ``records`` (payloads cut at 20,000 characters), ``offset``, ``limit``.
@@ -137,7 +137,7 @@ def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[byte
 def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     """Yield the dead letters as a table; payloads are JSON.
 
-    Texts that a spreadsheet would take for a formula begin with an apostrophe: payloads and answers are foreign.
+    Texts that a spreadsheet would take for a formula begin with an apostrophe: payloads and answers come from others.
     """
     text = io.StringIO()
     table = csv.writer(text)

@@ -1,4 +1,4 @@
-"""The windows of a DAG: what became of each, from Airflow's own tables in a few queries.
+"""The windows of a DAG: state and counts of each, from Airflow's own tables in a few queries.
 
 The list of XCom entries in Airflow's REST API has no values, and thousands of requests for one each would take minutes.
 """
