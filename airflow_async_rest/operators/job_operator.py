@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_async_rest.core.errors import KilledError
@@ -62,15 +63,21 @@ class WindowOperator(JobOperator):
         """Remove what says that all is done; Airflow calls this when it knows of the task's success."""
 
     @abstractmethod
-    def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any] | None":
-        """Return what OpenLineage is to know. :param report: empty before the end of the task."""
+    def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any]":
+        """Return what OpenLineage is to know.
+
+        :param report: empty before the end of the task.
+        :raises ImportError: when OpenLineage's provider is not installed.
+        """
 
     def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
         """Return the tables and the endpoint, with the counts of the report once there is one.
 
         OpenLineage's provider calls this, and the methods below when the task has ended.
         """
-        return self._lineage({} if self._run is None else self._run.report)
+        with suppress(ImportError):
+            return self._lineage({} if self._run is None else self._run.report)
+        return None
 
     def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any] | None":
         """Return the same."""

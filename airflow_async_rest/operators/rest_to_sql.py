@@ -270,7 +270,7 @@ class RestToSqlOperator(WindowOperator):
             raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
         return ChunkedSqlHook(self.sql_conn_id)
 
-    def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any] | None":
+    def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any]":
         from airflow_async_rest.tasks.lineage import rest_to_sql_lineage  # noqa: PLC0415
 
         return rest_to_sql_lineage(self, report)

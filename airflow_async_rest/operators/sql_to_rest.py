@@ -167,7 +167,7 @@ class SqlToRestOperator(WindowOperator):
             )
         return find_window(context, self.window_start, self.window_end, asked_for=lambda: asked_for)
 
-    def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any] | None":
+    def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any]":
         from airflow_async_rest.tasks.lineage import sql_to_rest_lineage  # noqa: PLC0415
 
         return sql_to_rest_lineage(self, report)

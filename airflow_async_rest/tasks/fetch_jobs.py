@@ -60,9 +60,7 @@ def table_job(
     loader = TableLoader(open_engine(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
     # In its zone, which decides what date a column of dates has of them.
-    bounds = (
-        {k: t.astimezone(window.zone) for k, t in (("start", window.start), ("end", window.end))} if window else None
-    )
+    bounds = {name: getattr(window, name).astimezone(window.zone) for name in ("start", "end")} if window else None
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
     loader.destination.check_bytes(shape.encoded)
     loader.choose_columns(shape.names)
@@ -175,12 +173,7 @@ def _described(part: Any) -> Any:
 
 
 def _about(scope: TaskScope) -> dict[str, Any]:
-    return {
-        "dag_id": scope.dag_id,
-        "run_id": scope.run_id,
-        "task_id": scope.task_id,
-        "map_index": scope.map_index,
-    }
+    return {name: getattr(scope, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
 
 def forget(context: "Context", conn_id: str, destination_table: str) -> None:

@@ -130,8 +130,8 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
 
 def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     """Yield the dead letters whole, as they are stored, one on each line."""
-    for record in filter(only.matches, _letters(folder)):
-        yield encode_anything(record if only.payloads else _without_payload(record)) + b"\n"
+    for record in _shown(folder, only):
+        yield encode_anything(record) + b"\n"
 
 
 def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
@@ -142,17 +142,18 @@ def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(_CSV_COLUMNS)
-    for number, record in enumerate(filter(only.matches, _letters(folder)), 1):
-        shown = record if only.payloads else _without_payload(record)
-        table.writerow([_cell(shown.get(column)) for column in _CSV_COLUMNS])
+    for number, record in enumerate(_shown(folder, only), 1):
+        table.writerow([_cell(record.get(column)) for column in _CSV_COLUMNS])
         if number % _ROWS_A_CHUNK == 0:
             yield _taken(text)
     yield _taken(text)
 
 
-def _without_payload(record: Record) -> Record:
-    """Leave out what was sent, where ``[async_rest] xcom_payloads`` says so."""
-    return {name: value for name, value in record.items() if name not in {"payload", "row"}}
+def _shown(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[Record]:
+    """Yield the dead letters that match; without what was sent, where ``[async_rest] xcom_payloads`` says so."""
+    hidden = set() if only.payloads else {"payload", "row"}
+    for record in filter(only.matches, _letters(folder)):
+        yield {name: value for name, value in record.items() if name not in hidden}
 
 
 def _cell(value: Any) -> str:
