@@ -107,6 +107,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
+def _option(description: str, *, default: str, example: str | None = None, kind: str = "string") -> dict[str, Any]:
+    about = {"description": description, "version_added": "0.1.0", "type": kind}
+    return {**about, "example": example, "default": default}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's description (the schema is Airflow's ``provider_info.schema.json``)."""
     name = "Async REST"
@@ -153,31 +158,23 @@ def get_provider_info() -> dict[str, Any]:
             "async_rest": {
                 "description": "Settings of the provider airflow-provider-async-rest.",
                 "options": {
-                    "dead_letter_path": {
-                        "description": "Where dead letters are kept: a folder or an object-storage URI. Empty: "
+                    "dead_letter_path": _option(
+                        "Where dead letters are kept: a folder or an object-storage URI. Empty: "
                         "async_rest/dead_letters in AIRFLOW_HOME. With workers on several machines it must be "
                         "storage that all of them reach.",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "s3://aws_default@bucket/dead_letters",
-                        "default": "",
-                    },
-                    "file_mode": {
-                        "description": "Who may read dead letters on a disk: the mode of their files, whatever the "
+                        default="",
+                        example="s3://aws_default@bucket/dead_letters",
+                    ),
+                    "file_mode": _option(
+                        "Who may read dead letters on a disk: the mode of their files, whatever the "
                         "umask is; the same users may enter the folders made for them. Where the API server runs as "
                         "another user than the tasks: 0640, and a group that both are in.",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "0640",
-                        "default": "0600",
-                    },
-                    "xcom_payloads": {
-                        "description": "Whether the failed items in XCom show their payloads.",
-                        "version_added": "0.1.0",
-                        "type": "boolean",
-                        "example": None,
-                        "default": "True",
-                    },
+                        default="0600",
+                        example="0640",
+                    ),
+                    "xcom_payloads": _option(
+                        "Whether the failed items in XCom show their payloads.", default="True", kind="boolean"
+                    ),
                 },
             }
         },

@@ -65,7 +65,7 @@ class AsyncRestHook(RestConnection):
         :return: the report; failed items are pushed to XCom and written to dead letters.
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
-        arguments = locals()
+        arguments = locals()  # before there are other names
         from airflow_async_rest.tasks.arguments import Sending  # noqa: PLC0415  (the engine loads when it is used)
         from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415
 
@@ -109,7 +109,7 @@ class AsyncRestHook(RestConnection):
         :raises AirflowFailException: when an argument, or the connection, is wrong; names it.
         :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows.
         """
-        arguments = locals()
+        arguments = locals()  # before there are other names
         from airflow_async_rest.tasks.arguments import Asking  # noqa: PLC0415  (the engine loads when it is used)
         from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
 
