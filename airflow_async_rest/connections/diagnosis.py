@@ -1,4 +1,4 @@
-"""What a request to the base URL met -> words: what is wrong, and what to fill in. Pure."""
+"""The outcome of a request to the base URL -> a message: what is wrong, and what to fill in. Pure."""
 
 import re
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ _ADVICE = {
     "refused": "check Host and Port, and whether the server runs",
     "unreachable": "check Host and Port, whether a firewall is between, and whether the way out needs a proxy "
     "(extra field proxy)",
-    "connect_timeout": "check Host and Port; a firewall that swallows packets looks like this, "
+    "connect_timeout": "check Host and Port; a firewall that drops packets looks like this, "
     "and so does a missing proxy (extra field proxy)",
     "request_timeout": "check Port, or raise the extra field request_timeout_seconds",
     "proxy_credentials": "write user name and password into the proxy's URL: http://user:password@proxy.example.com:3128",

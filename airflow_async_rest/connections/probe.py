@@ -10,7 +10,7 @@ from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.client import RestClient
 
-# Somebody looks at the form and waits: the timeouts of a task may be longer than a person's, or a web server's.
+# A person waits for this test, and a web server: a task's own timeouts may be longer than they wait.
 LONGEST_SECONDS = 30.0
 _CERTIFICATE_SECONDS = 5.0
 _MARGIN_SECONDS = 2.0
@@ -19,7 +19,7 @@ _REQUEST = Request(method="GET", path="", query="", body=None, idempotency_key="
 
 @dataclass(frozen=True)
 class Finding:
-    """What one request met.
+    """The outcome of one request.
 
     :param certificate: of a server that is not trusted, as DER.
     """

@@ -84,7 +84,8 @@ def by_words(body):
 
 
 def test_another_format_is_another_job():
-    from airflow_async_rest.tasks.fetch_jobs import Asking, _what_is_asked
+    from airflow_async_rest.tasks.arguments import Asking
+    from airflow_async_rest.tasks.fetch_jobs import _what_is_asked
 
     formats = [None, "json", "csv", Csv(), Csv(";"), by_lines, by_words]
     asked = [_what_is_asked(Asking(endpoint="x", answer_format=answer_format)) for answer_format in formats]

@@ -98,12 +98,12 @@ def test_a_fetch_whose_success_is_lost_fetches_nothing_again(places, supervisor,
 @pytest.fixture
 def slow(supervisor, monkeypatch):
     """A state store that answers nothing until the test ends."""
-    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_MARK", 0.1)
-    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_LATER_TRY", 0.1)
+    monkeypatch.setattr("airflow_async_rest.tasks.state_store._SECONDS_FOR_A_MARK", 0.1)
+    monkeypatch.setattr("airflow_async_rest.tasks.state_store._SECONDS_FOR_A_LATER_TRY", 0.1)
     monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints._LOAD_SECONDS", 0.1)
     monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints.PATIENT_LOAD_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.tasks.runtime.PATIENT_LOAD_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.tasks.runtime._SECONDS_FOR_A_CALL", 0.1)
+    monkeypatch.setattr("airflow_async_rest.tasks.state_store.PATIENT_LOAD_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_async_rest.tasks.state_store._SECONDS_FOR_A_REQUEST", 0.1)
     monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AT_END", 3.0)  # of which XCom has a share
     supervisor.slow = threading.Event()
     yield supervisor
