@@ -17,7 +17,7 @@ from airflow_async_rest.core.answers.found_rows import Rows
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
-from airflow_async_rest.core.fetching.fetching import FetchPlan
+from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import Body, FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
