@@ -13,8 +13,7 @@ from airflow_async_rest.connections.secrets import excerpt_of_argument
 from airflow_async_rest.core.account.checkpoint import fingerprint
 from airflow_async_rest.core.answers.columns import Columns, RowShape
 from airflow_async_rest.core.answers.formats import AnswerFormat
-from airflow_async_rest.core.answers.found_rows import Rows
-from airflow_async_rest.core.answers.reader import AnswerReader
+from airflow_async_rest.core.answers.reader import AnswerReader, Rows
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.fetching.plan import FetchPlan

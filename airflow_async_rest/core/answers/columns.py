@@ -137,7 +137,7 @@ class RowShape:
             if unfound:
                 tally.unfound.look_at(row)
             if not row.keys() <= used:
-                tally.ignore(row.keys() - used)
+                _ignore(row.keys() - used, tally)
         return shaped
 
     def _has_something(self, row: Mapping[str, Any]) -> bool:
@@ -186,8 +186,7 @@ class RowShape:
                 f"no key of a row of the answer is a column of the table, which has {', '.join(self._known or ())}: "
                 f"{excerpt(row)!r}; say what goes where with columns={{'column': 'path.in.row'}}"
             )
-        if extra:
-            tally.ignore(extra)
+        _ignore(extra, tally)
         return made
 
     def _divided(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -201,6 +200,16 @@ class RowShape:
             else:
                 made[column] = value
         return made, extra
+
+
+def _ignore(keys: Iterable[Any], tally: Tally) -> None:
+    """Count the keys of a row that go into no column."""
+    ignored = tally.ignored
+    for key in keys:
+        if key in ignored:  # as nearly all are after the first row
+            ignored[key] += 1
+        else:
+            tally.ignore(key)
 
 
 def _without_base64(path: Any) -> Any:

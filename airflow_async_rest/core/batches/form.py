@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_async_rest.core.answers.reader import is_whole
+from airflow_async_rest.core.answers.formats import is_whole
 from airflow_async_rest.core.batches.batch import Batch, result_choices
 from airflow_async_rest.core.batches.formats import batch_format
 from airflow_async_rest.core.errors import ItemError, ResultsError, let_go

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.answers.formats import parse_json
-from airflow_async_rest.core.answers.reader import json_text
+from airflow_async_rest.core.answers.formats import json_text, parse_json
 from airflow_async_rest.core.encoding.entry_paths import compile_path, present
 from airflow_async_rest.core.encoding.paths import MISSING, Names
 from airflow_async_rest.core.errors import ResultsError
