@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pages import Page as Page
     from airflow_async_rest.core.pages import PageAnswer as PageAnswer
     from airflow_async_rest.core.pages import PageStyle as PageStyle
-    from airflow_async_rest.core.results.named import RESULTS as RESULTS
+    from airflow_async_rest.core.results.results import RESULTS as RESULTS
     from airflow_async_rest.core.results.results import Results as Results
     from airflow_async_rest.core.sending.retry import RequestRetry as RequestRetry
     from airflow_async_rest.tasks.dead_letters import read_dead_letters as read_dead_letters
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "RESULTS": "airflow_async_rest.core.results.named",
+    "RESULTS": "airflow_async_rest.core.results.results",
     "Batch": "airflow_async_rest.core.batches.batch",
     "Csv": "airflow_async_rest.core.answers.csv_format",
     "CursorPages": "airflow_async_rest.core.pages",
