@@ -1,16 +1,16 @@
 """Response -> payload: the formats of answers, what tells which one it is, and how each is read. Pure."""
 
 import csv
+import inspect
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from airflow_async_rest.core.answers.author_functions import call, check_plain, name_of
 from airflow_async_rest.core.answers.csv_format import Csv
 from airflow_async_rest.core.encoding.charsets import decode_text, json_as_utf8
 from airflow_async_rest.core.errors import AnswerError, AnswerUnreadableError, ConfigurationError
@@ -26,6 +26,7 @@ NO_CONTENT = frozenset({204, 205, 304})
 _GZIP = frozenset({"application/gzip", "application/x-gzip", "application/gzipped", "application/x-gunzip"})
 _GZIP_BEGINS = b"\x1f\x8b"  # RFC 1952, section 2.3.1; no text does
 _WHICH_FORMAT = "; if it is not JSON, say what it is: answer_format='ndjson', for example, or a function"
+_PLAIN = "it is an async function; write a plain one"
 _OTHER_CHARSET = "; say what its charset is: answer_format=Csv(charset='windows-1252')"
 # A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
 _LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
@@ -64,6 +65,29 @@ class _FunctionFormat(Format):
         return f"is refused by {self.name}, which raised {type(error).__name__}: {error}"
 
 
+def _check_plain(argument: str, function: Callable[..., Any]) -> None:
+    """Check that a function is no async one, as far as that can be seen. :raises ConfigurationError: when it is."""
+    for one in (function, getattr(function, "__call__", None)):  # noqa: B004  (an object's own method)
+        if inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one):
+            raise ConfigurationError(f"{argument}={_name_of(function)}: {_PLAIN}.")
+
+
+def call(function: Callable[..., Any], *given: Any) -> Any:
+    """Call a function. :raises TypeError: when it is an async one after all; else what it raises."""
+    made = function(*given)
+    if isinstance(made, Coroutine):
+        made.close()
+    if isinstance(made, Awaitable | AsyncIterable):
+        raise TypeError(_PLAIN)
+    return made
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """Return what a function is called, for people."""
+    function = getattr(function, "func", function)  # of a partial
+    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+
+
 def parse_json(body: bytes) -> Any:
     """Parse JSON without losing a digit.
 
@@ -99,7 +123,7 @@ def _function(function: Callable[[bytes], Any]) -> Format:
         payload = call(function, body)
         return list(payload) if isinstance(payload, Iterator) else payload  # what a generator raises is raised here
 
-    return _FunctionFormat(f"the function {name_of(function)} of answer_format", parse, errors=(Exception,))
+    return _FunctionFormat(f"the function {_name_of(function)} of answer_format", parse, errors=(Exception,))
 
 
 _JSON = Format("JSON", _json, lambda body, charset: parse_exactly(json_as_utf8(body, charset)), is_json=True)
@@ -142,7 +166,7 @@ def chosen_format(answer_format: AnswerFormat) -> Format | None:
             f"answer_format={answer_format!r}: write one of {', '.join(map(repr, _FORMATS))}, Csv(...), which is "
             "imported from airflow_async_rest, or a function: bytes -> payload."
         )
-    check_plain("answer_format", answer_format)
+    _check_plain("answer_format", answer_format)
     return _function(answer_format)
 
 

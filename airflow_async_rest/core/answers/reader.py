@@ -1,14 +1,14 @@
 """Response -> payload -> the API's rows in it: by a path, or by the author's function. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_async_rest.core.answers.author_functions import call
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.formats import (
     NO_CONTENT,
     AnswerFormat,
+    call,
     chosen_format,
     format_of,
     parse_payload,
@@ -53,6 +53,7 @@ class AnswerReader:
     :param shape: what of a row goes into which column.
     :param max_bytes: the most that a .gz file may have in it; the connection's ``max_response_mb``.
     :raises ConfigurationError: when an argument cannot be read.
+    :ivar asked: the paths into rows that ``columns`` has.
     :ivar counts: whether it is known how many rows the API gives, whatever is made of them.
     """
 
@@ -75,15 +76,10 @@ class AnswerReader:
         self._page_path = parse_path("page_rows", page_rows) if page_rows else WHOLE if page_rows == "" else None
         self._function = rows if callable(rows) else None
         self._empty_ok = empty_ok
-        self._shape = shape
+        self._shape, self.asked = shape, shape.asked
         self._max_bytes = max_bytes
         counted = self._page_path or self._path
         self.counts = counted.leads_to_one_place if counted is not None else self._function is None
-
-    @property
-    def asked(self) -> Sequence[JsonPath]:
-        """The paths into rows that ``columns`` has."""
-        return self._shape.asked
 
     def read(self, response: Response, item: Mapping[str, Any], tally: Tally | None = None) -> Answer:
         """Read an answer.

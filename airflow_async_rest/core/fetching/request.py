@@ -35,6 +35,7 @@ class FetchRequestBuilder:
     :param query_key: see :class:`~airflow_async_rest.core.requests.settings.ClientSettings`.
     :param keep: and ``below``: see :class:`~airflow_async_rest.core.pages.LinkPages`.
     :raises ConfigurationError: when one of them cannot be read.
+    :ivar method: of all requests.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class FetchRequestBuilder:
     ) -> None:
         self._address = Address(base_url, query_key)
         self._endpoint = endpoint
-        self._method = method
+        self.method = method
         self._query = _Query(query)
         self._body = _Body(body, body_format)
         self._encode = BodyEncoder(encode, body_format, headers).encode
@@ -68,11 +69,6 @@ class FetchRequestBuilder:
             raise ConfigurationError(
                 f"paginate with keep={tuple(keep)!r}: query= has no {min(unknown)!r}; write names of its parameters."
             )
-
-    @property
-    def method(self) -> str:
-        """The method of all requests."""
-        return self._method
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
@@ -93,7 +89,7 @@ class FetchRequestBuilder:
         :raises ItemError: when the item does not fill it, or the page's link leads away from the API.
         """
         in_query, in_body = ({}, page.parameters) if page.into == BODY else (page.parameters, {})
-        if in_body and self._method == "GET":
+        if in_body and self.method == "GET":
             raise EncodeError("the page's parameters go into the body, and a GET has none: write method='POST'.")
         if page.link is not None:
             path, query = self._follow(page.link, after)
@@ -103,12 +99,10 @@ class FetchRequestBuilder:
             query = _joined(_without(query, in_query), self._query.render(item.row, in_query))
         payload = self._body.render(item.row, in_body)
         if payload is None:
-            return Request(
-                self._method, path, query, None, idempotency_key(self._seed, path, query, item.identity, b"")
-            )
+            return Request(self.method, path, query, None, idempotency_key(self._seed, path, query, item.identity, b""))
         body, content_type, verbatim = self._encode(payload)
         key = idempotency_key(self._seed, path, query, item.identity, body)
-        return Request(self._method, path, query, body, key, content_type, verbatim)
+        return Request(self.method, path, query, body, key, content_type, verbatim)
 
     def _follow(self, link: str, path: str) -> tuple[str, str]:
         """Return path and query of a link: on the connection's own host, whatever scheme and port it names."""
