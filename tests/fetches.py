@@ -36,6 +36,7 @@ def fetcher(api, item_of):
         empty_ok=False,
         answer_format=None,
         column="n",
+        begun_at=None,
         **parts,
     ):
         ends = {name: parts.pop(name) for name in ("missing_ok", "max_pages") if name in parts}
@@ -71,7 +72,7 @@ def fetcher(api, item_of):
             )
             item = item_of(7, {"id": 7})
             item.settled = settled
-            walk = Walk(plan, exchange, plan.tally(), item)
+            walk = Walk(plan, exchange, plan.tally(), item, begun_at)
             outcome = await walk.to_end()
         return outcome, [row[column] for row in walk.rows]
 
