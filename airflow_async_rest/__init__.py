@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pages import Page as Page
     from airflow_async_rest.core.pages import PageAnswer as PageAnswer
     from airflow_async_rest.core.pages import PageStyle as PageStyle
-    from airflow_async_rest.core.results.named import RESULTS as RESULTS
+    from airflow_async_rest.core.results.results import RESULTS as RESULTS
     from airflow_async_rest.core.results.results import Results as Results
     from airflow_async_rest.core.sending.retry import RequestRetry as RequestRetry
     from airflow_async_rest.tasks.dead_letters import read_dead_letters as read_dead_letters
@@ -33,8 +33,7 @@ _NAMES = {
     "core.batches.batch": ["Batch"],
     "core.models": ["Response", "Verdict"],
     "core.pages": ["CursorPages", "LinkPages", "NumberedPages", "OffsetPages", "Page", "PageAnswer", "PageStyle"],
-    "core.results.named": ["RESULTS"],
-    "core.results.results": ["Results"],
+    "core.results.results": ["RESULTS", "Results"],
     "core.sending.retry": ["RequestRetry"],
     "tasks.dead_letters": ["read_dead_letters"],
     "windows": ["Window", "split_windows"],

@@ -14,7 +14,7 @@ from airflow_async_rest.core.batches.form import BatchForm
 from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import LoadError
-from airflow_async_rest.core.fetching.fetching import FetchPlan
+from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, RefusedRow, item_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.batches.form import ItemBatch
-from airflow_async_rest.core.fetching.fetching import FetchPlan
+from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
 from airflow_async_rest.core.keeping.loading import RowSink
 from airflow_async_rest.core.keeping.parts import LetterSink

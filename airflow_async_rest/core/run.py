@@ -28,7 +28,6 @@ from airflow_async_rest.core.errors import (
     StoppedError,
 )
 from airflow_async_rest.core.fetching.fetching import Fetching
-from airflow_async_rest.core.fetching.page_by_page import PageByPage
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.keeping.checkpoints import State, StateCheckpoints, StateStore
 from airflow_async_rest.core.keeping.committing import commit_changes, ending, undo_changes
@@ -264,12 +263,14 @@ class JobRun:
             creates_only=job.fetch is None and creates_only(job.settings.headers, job.headers),
         )
         if job.fetch is not None:
-            return PageByPage(
-                Fetching(job.fetch.plan, exchange, Places(self._concurrency), recorder.totals.tally),
-                recorder,
-                settle,
-                self._keeper.buffer,
-                self._journal,
+            return Fetching(
+                job.fetch.plan,
+                exchange,
+                Places(self._concurrency),
+                recorder=recorder,
+                settle=settle,
+                buffer=self._keeper.buffer,
+                journal=self._journal,
                 keeps_pages=job.fetch.rows.can_remove,
                 conn_id=job.conn_id,
             ).fetch

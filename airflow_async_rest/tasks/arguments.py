@@ -7,7 +7,7 @@ from typing import Any, Self
 from airflow_async_rest.core.account.checkpoint import fingerprint
 from airflow_async_rest.core.answers.columns import Columns
 from airflow_async_rest.core.answers.formats import AnswerFormat
-from airflow_async_rest.core.answers.found_rows import Rows
+from airflow_async_rest.core.answers.reader import Rows
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.fetching.request import Body
 from airflow_async_rest.core.pages import PageStyle

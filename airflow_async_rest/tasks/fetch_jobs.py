@@ -14,7 +14,7 @@ from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
-from airflow_async_rest.core.fetching.fetching import FetchPlan
+from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
 from airflow_async_rest.core.keeping.checkpoints import CheckpointStore

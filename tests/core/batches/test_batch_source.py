@@ -121,10 +121,10 @@ def test_rows_that_are_all_skipped_do_not_wait_for_one_that_is_not(item_of):
     assert all(request is None for _, request in made)
 
 
-def test_a_batch_does_not_wait_for_ever_for_rows_that_transform_leaves(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.batches.source._MOST_ROWS", 8)
-    made = requests_of(rows_of(*[0] * 20), Batch(), size=20, transform=lambda row: {} if row["id"] % 5 == 0 else None)
-    assert [len(indexes) for indexes, _ in made] == [8, 8, 4]
+def test_a_batch_does_not_wait_for_ever_for_rows_that_transform_leaves():
+    rows, few = rows_of(*[0] * 25_000), lambda row: {} if row["id"] % 6_250 == 0 else None
+    made = requests_of(rows, Batch(), size=25_000, transform=few)
+    assert [len(indexes) for indexes, _ in made] == [10_000, 10_000, 5_000]
 
 
 def test_a_row_that_is_skipped_is_settled_and_not_lost():

@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 
 from airflow_async_rest.core.answers.columns import RowShape
-from airflow_async_rest.core.answers.reader import AnswerReader, parse_payload
+from airflow_async_rest.core.answers.formats import parse_payload
+from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder

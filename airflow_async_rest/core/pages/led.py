@@ -1,16 +1,19 @@
-"""Pages that a URL of the API's leads to."""
+"""Pages that the API leads to: by a URL; or by a cursor, the number of the next page, or the last row's key."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_async_rest.core.encoding.paths import MISSING, JsonPath
+from airflow_async_rest.core.encoding.paths import MISSING, JsonPath, parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
-from airflow_async_rest.core.pages.page import Page, PageAnswer
-from airflow_async_rest.core.pages.style import Style, check_path, find, path_in_body
+from airflow_async_rest.core.pages.page import QUERY, Page, PageAnswer
+from airflow_async_rest.core.pages.style import Style, check_names
 from airflow_async_rest.core.requests.headers import next_link
 
 _PATH = re.compile(r"/(?:[^/?#\s\\\x00-\x1f%][^?#\s\\\x00-\x1f%]*)?")
+# What to_string(...) makes of what is no cursor.
+_MADE_OF_NOTHING = ("null", "false", "[]", "{}")
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,13 @@ class LinkPages(Style):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path is not None:
-            check_path("LinkPages(path)", self.path)
+            parse_path("LinkPages(path)", self.path)
         check_link_options("LinkPages", self.keep, self.below)
 
     @property
     def next_path(self) -> JsonPath | None:
         """Where in the body the link is."""
-        return path_in_body("LinkPages(path)", self.path)
+        return self._path_in_body("path")
 
     def begin(self) -> Page:
         """Return the page to begin with."""
@@ -54,7 +57,7 @@ class LinkPages(Style):
         if self.path is None:
             link: Any = next_link(answer.response.headers)
         else:
-            link = find("LinkPages(path)", self.path, answer)
+            link = self._find("path", answer)
         if link is MISSING or not link:
             if more:
                 raise AnswerError(f"{self.more!r} says that there is a next page, but there is no link to it")
@@ -62,6 +65,57 @@ class LinkPages(Style):
         if not isinstance(link, str):
             raise AnswerError(f"the link to the next page, at {self.path!r}, is {str(link)!r}, which is not a URL")
         return self._next_page(page, Page(link=link), answer)
+
+
+@dataclass(frozen=True)
+class CursorPages(Style):
+    """Each answer has a cursor, which the request for the next page gives back.
+
+    :param cursor: where it is: in the body, such as ``"meta.next_cursor"``, or the last row's key, ``"data.-1.id"``; or
+        in a header, ``"header.X-Next-Page"``. Missing, null, empty, false or the number 0 on the last page. Where a 0
+        leads on: ``"to_string(meta.next_cursor)"``.
+    :param param: the parameter that it goes into.
+    :param into: ``"query"``, or ``"body"`` for a search API that takes it there; a ``param`` with dots leads into the
+        body's objects, such as ``"variables.after"`` for GraphQL.
+    """
+
+    cursor: str = "next_cursor"
+    param: str = "cursor"
+    into: str = QUERY
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_path("CursorPages(cursor)", self.cursor)
+        check_names("CursorPages", into=self.into, param=self.param)
+
+    @property
+    def next_path(self) -> JsonPath | None:
+        """Where in the body the cursor is."""
+        return self._path_in_body("cursor")
+
+    def begin(self) -> Page:
+        """Return the page to begin with: without a cursor."""
+        return Page(into=self.into)
+
+    def after(self, page: Page, answer: PageAnswer) -> Page | None:
+        """Return the page that the cursor leads to."""
+        more = self._has_more(answer)
+        cursor = None if more is False else self._find_cursor(answer)
+        if more and (cursor is MISSING or cursor in (None, "")):
+            raise AnswerError(f"{self.more!r} says that there is a next page, but no cursor is at {self.cursor!r}")
+        if cursor is MISSING or not (cursor or more):
+            return None
+        if self.into == QUERY and isinstance(cursor, Mapping | list):
+            raise AnswerError(
+                f"the cursor, at {self.cursor!r}, is {str(cursor)!r}, which cannot be written in a query: write the "
+                f"path of a text in it; or cursor='to_string({self.cursor})', where the API takes JSON; or into='body'"
+            )
+        return self._next_page(page, Page({self.param: cursor}, self.into), answer)
+
+    def _find_cursor(self, answer: PageAnswer) -> Any:
+        cursor = self._find("cursor", answer)
+        is_made_of_nothing = cursor in _MADE_OF_NOTHING and parse_path("CursorPages(cursor)", self.cursor).computes
+        return None if is_made_of_nothing else cursor
 
 
 def check_link_options(style: str, keep: Any, below: Any) -> None:
