@@ -65,7 +65,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The pages, as HTML in docs/_build. A warning is an error; what the pages say is held by tests/documents.
+# The pages, as HTML in docs/_build. A warning is an error; tests/docs hold what they say.
 docs: $(INSTALLED)
 	$(BIN)/python -m sphinx -b html -q -W --keep-going docs docs/_build
 
@@ -93,4 +93,4 @@ constraints: $(INSTALLED)
 	  --group dev pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist docs/_build
