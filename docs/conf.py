@@ -11,11 +11,14 @@ project_copyright = "its authors; Apache License 2.0"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "pydata_sphinx_theme"
 html_title = project
-html_theme_options = {"navigation_with_keys": False, "show_prev_next": True}
+# All pages stand in the bar at the side, under the captions of the index; the theme would list some at the top.
+html_sidebars = {"**": ["globaltoc.html"]}
+html_theme_options = {"navigation_with_keys": False, "navbar_center": []}
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_show_sourcelink = False
 exclude_patterns = ["_build"]
 highlight_language = "none"
-nitpicky = False
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
