@@ -11,11 +11,10 @@ from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
-from airflow_async_rest.core.sending.attempts import Exchange
+from airflow_async_rest.core.sending.attempts import Exchange, Sender
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
 RETRY = RequestRetry(max_attempts=3, backoff_base_seconds=0.001)

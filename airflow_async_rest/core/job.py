@@ -18,6 +18,7 @@ from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
 from airflow_async_rest.core.reading.source import Expected, Source
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
+from airflow_async_rest.core.sending.meter import STANDSTILL_SECONDS
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import ResponseCheck
 from airflow_async_rest.core.transport.client import RestClient
@@ -61,6 +62,7 @@ class Job:
     :param auth: signs each request; None: the connection's headers, and its query, say all.
     :param concurrency: requests in flight; None: as many as the API can handle.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
+    :param standstill_seconds: how long an API may make no progress before the run stops.
     :param conn_id: of the API's connection.
     :param observe: called with what this try has done, at the interval of the progress and at the end; it may block,
         and runs on a thread of its own.
@@ -86,6 +88,7 @@ class Job:
     auth: Auth | None = None
     concurrency: int | None = 16
     max_failures: int | float = 0
+    standstill_seconds: float = STANDSTILL_SECONDS
     target: str = ""
     about: Mapping[str, Any]
     folder: LetterSink

@@ -79,7 +79,7 @@ async def run_pipeline(
     deliver: Callable[[Unit], Awaitable[None]],
     *,
     workers: int,
-    in_hand: Places,
+    in_hand: Places | None,
     stop: StopSwitch,
     on_stop: Callable[[], Collection[asyncio.Task[Any] | None]],
 ) -> None:
@@ -89,7 +89,7 @@ async def run_pipeline(
     what was not done then was cancelled.
 
     :param deliver: delivers an item, or a batch of them; what it raises ends everything.
-    :param in_hand: places for what the workers have.
+    :param in_hand: places for what the workers have, where there may be fewer; None: each has its own.
     :param on_stop: sees to it that no more requests begin, and tells which workers have one in flight.
     :raises StoppedError: when the stop was pulled.
     :raises Exception: whatever reading or ``deliver`` raised.
@@ -98,13 +98,15 @@ async def run_pipeline(
     async def work() -> None:
         while True:
             unit: Unit | None = None  # what was delivered is let go before the wait for the next one
-            await in_hand.acquire()
+            if in_hand is not None:
+                await in_hand.acquire()
             try:
                 if (unit := await source.next_unit()) is None:
                     return
                 await deliver(unit)
             finally:
-                in_hand.release()
+                if in_hand is not None:
+                    in_hand.release()
 
     if stop.error is not None:
         raise stop.error

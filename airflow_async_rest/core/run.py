@@ -41,9 +41,8 @@ from airflow_async_rest.core.pipeline import GRACE_SECONDS, StopSwitch, run_pipe
 from airflow_async_rest.core.reading.source import ThreadedSource
 from airflow_async_rest.core.replay import can_replay
 from airflow_async_rest.core.requests.headers import creates_only
-from airflow_async_rest.core.sending.attempts import Delivery, Exchange
+from airflow_async_rest.core.sending.attempts import Delivery, Exchange, Sender
 from airflow_async_rest.core.sending.excerpts import Excerpts
-from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.watching.log import Journal
 from airflow_async_rest.core.watching.observing import Observing
 from airflow_async_rest.core.watching.progress import Progress
@@ -220,12 +219,13 @@ class JobRun:
                 retry=job.retry,
                 meter=recorder.totals.meter,
                 on_pause=self._journal.paused,
+                standstill_seconds=job.standstill_seconds,
             )
             await run_pipeline(
                 source,
                 self._delivering(sender, recorder, acceptance),
                 workers=workers,
-                in_hand=self._adaptive.in_hand if self._adaptive else Places(lambda: workers),
+                in_hand=self._adaptive.in_hand if self._adaptive else None,
                 stop=self._stop,
                 on_stop=sender.stop,
             )

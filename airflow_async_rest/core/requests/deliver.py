@@ -202,9 +202,8 @@ class RequestBuilder:
         """
         path, query = self._fixed or self._endpoint.render(item.row)
         if not self._sends_body:
-            return Request(
-                self._method, path, query, None, idempotency_key(self._seed, path, query, item.identity, b"")
-            )
+            key = idempotency_key(self._seed, path, query, item.identity, b"")
+            return Request(self._method, path, query, None, key)
         if self._row_type is not None and type(item.payload) is dict:
             body, content_type, verbatim = self._encode_row(item.payload), self._row_type, False
         else:

@@ -1,7 +1,7 @@
 """The seam to what a request identifies with, where that is not the same headers for all of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -38,16 +38,29 @@ class Auth(Protocol):
 
 
 class Signing:
-    """Signs the requests of one run; any number of workers share it. Made inside the running event loop."""
+    """Signs the requests of one run; any number of workers share it. Made inside the running event loop.
 
-    def __init__(self, auth: Auth, limiter: Limiter) -> None:
+    :param send: sends a request as it is, given the number of its attempt, and why the one before failed.
+    """
+
+    def __init__(self, auth: Auth, limiter: Limiter, send: Callable[[Request, int, str], Awaitable[Response]]) -> None:
         self._auth = auth
         self._limiter = limiter
+        self._send = send
         self._turn = asyncio.Lock()
         self._one = asyncio.Lock()
         self._renewals = 0
 
-    async def sign(self, request: Request) -> tuple[Request, int]:
+    async def send(self, request: Request, attempt: int, reason: str) -> Response:
+        """Send a request with what identifies it, and once more when it was refused for that, and that is renewed."""
+        signed, renewals = await self._sign(request)
+        response = await self._send(signed, attempt, reason)
+        if response.status in REFUSALS and await self._renews(response, renewals):
+            signed, _ = await self._sign(request)
+            return await self._send(signed, attempt + 1, f"http_{response.status}")
+        return response
+
+    async def _sign(self, request: Request) -> tuple[Request, int]:
         """Return a request that is to be sent now, signed, and with which renewal.
 
         Requests are granted one after the other: those that were granted while one waits for a token would go out all
@@ -73,7 +86,7 @@ class Signing:
                 error.sent = False  # what was, if anything, is a request for a token
                 raise
 
-    async def renews(self, response: Response, renewals: int) -> bool:
+    async def _renews(self, response: Response, renewals: int) -> bool:
         """Return whether a request that was refused is worth sending again, with what is new since it was signed.
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
