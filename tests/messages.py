@@ -71,6 +71,8 @@ def _texts(node: ast.expr, named: dict[str, ast.expr]) -> list[str]:
     match node:
         case ast.Constant(value=str(text)):
             texts = [text]
+        case ast.JoinedStr(values=[ast.FormattedValue(value=ast.Name() as first), *rest]) if first.id in named:
+            texts = [one + other for one in _texts(first, named) for other in _texts(ast.JoinedStr(rest), named)]
         case ast.JoinedStr(values=parts):
             texts = ["".join(part.value if isinstance(part, ast.Constant) else HOLE for part in parts)]
         case ast.BinOp(left=left, right=right):
@@ -107,10 +109,15 @@ def write() -> None:
     homes = {message.text: table_of(message, marks) for message in messages()}
 
     def table(found: re.Match) -> str:
-        rows = [f"| {_code(text)} | {written.get(text, '')} |" for text, home in homes.items() if home == found[1]]
+        texts = sorted((text for text, home in homes.items() if home == found[1]), key=_fixed_words)
+        rows = [f"| {_code(text)} | {written.get(escaped(text), '')} |" for text in texts]
         return "\n".join([f"<!-- messages: {found[1]} -->", _HEAD, *rows, "<!-- end -->"])
 
     PAGE.write_text(_MARK.sub(table, PAGE.read_text()))
+
+
+def _fixed_words(text: str) -> str:
+    return re.sub(r"^\W+", "", text.replace(HOLE, "")).lower()
 
 
 def _code(text: str) -> str:
