@@ -10,7 +10,7 @@ AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 # What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo sigkill test fast release-test pythons lint peers bench wheel constraints clean
+.PHONY: demo sigkill test fast release-test pythons lint peers docs bench wheel constraints clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m demo $(if $(CHECK),--check) $(if $(PORT),--port $(PORT))
@@ -65,6 +65,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# The pages, as HTML in docs/_build. A warning is an error; tests/docs hold what they say.
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx -b html -q -W --keep-going docs docs/_build
+
 # As make bench ARGS="single bulk --json figures.json --plot throughput.svg"; --help tells what else there is.
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -89,4 +93,4 @@ constraints: $(INSTALLED)
 	  --group dev pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist docs/_build

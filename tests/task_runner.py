@@ -149,6 +149,7 @@ def run_try(
     try:
         log, context = structlog.get_logger("task"), ti.get_template_context()
         state, _, error = task_runner.run(ti, context, log)
+        context["exception"] = error  # as task_runner.main does, for callbacks
         task_runner.finalize(ti, state, context, log, error)
     finally:
         task_runner.SUPERVISOR_COMMS = before
