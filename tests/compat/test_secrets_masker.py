@@ -9,5 +9,4 @@ def test_where_there_is_no_masker_nothing_is_known(monkeypatch):
         assert secrets_masker.known_secrets() == frozenset()
         assert secrets_masker.is_name_of_secret("password") is False
     monkeypatch.undo()
-    monkeypatch.setattr(secrets_masker, "_PLACES", ("airflow.no_such_module", "airflow.sdk"))
-    assert secrets_masker._masker() is None
+    assert secrets_masker._masker(("airflow.no_such_module", "airflow.sdk")) is None
