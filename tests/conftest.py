@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 from checkout import REPOSITORY
+from durations import Recording, group_of, is_to_be_recorded, longest_first, read_record
 from hypothesis import settings
 from servers import running_api
 from shared_postgres import Postgres, shared_server
@@ -31,34 +32,23 @@ for bundle in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-# These take the longest. They begin first: otherwise one of them would run at the end, alone.
-LONGEST = (
-    "test_browser.py",
-    "test_smoke.py",
-    "dags",
-    "test_wheel.py",
-    "test_fetch_kill.py",
-    "test_children.py",
-    "test_kill.py",
-    "test_bulk.py",
-    "test_canary.py",
-    "test_job.py",
-    "test_table.py",
-    "test_batch_delivery.py",
-)
+
+def pytest_configure(config):
+    if is_to_be_recorded(config):
+        config.pluginmanager.register(Recording())
 
 
 def pytest_collection_modifyitems(items):
-    places = {name: place for place, name in enumerate(LONGEST)}
-    last = len(places)
-    items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.name, item.path.parent.name)))
+    groups = dict.fromkeys(group_of(item.nodeid) for item in items)
+    places = {group: place for place, group in enumerate(longest_first(groups, read_record()))}
+    items.sort(key=lambda item: places[group_of(item.nodeid)])
 
 
 class Scheduling(LoadFileScheduling):
-    """A file's tests stay together, and so do all of dags/: Airflow's database and API take 20 seconds to start."""
+    """What :func:`group_of` says stays together does."""
 
     def _split_scope(self, nodeid):
-        return "dags" if "/dags/" in nodeid else super()._split_scope(nodeid)
+        return group_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):
