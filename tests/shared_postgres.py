@@ -4,11 +4,12 @@ Whoever uses the server holds a shared lock, which the system takes back however
 process that a kill of the run does not reach, waits for an exclusive one: then nobody is left, and it stops the server.
 """
 
+import atexit
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH, flock
 from pathlib import Path
@@ -45,18 +46,18 @@ def shared_server(folder: Path) -> Iterator[str]:
 
     :param folder: the run's; of all who are to have the same server.
     """
-    with ExitStack() as stack:
+    with (folder / "postgres_users").open("a") as users:
         with (folder / "postgres_starts").open("a") as starts:
             flock(starts, LOCK_EX)
-            users = (folder / "postgres_users").open("a")
             flock(users, LOCK_SH)
             if not _address(folder).exists():
                 command = [sys.executable, __file__, str(folder)]
-                keeper = stack.enter_context(  # at the end it is waited for: when the run is over, so is the server
-                    subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+                keeper = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
                 )
+                atexit.register(keeper.wait)  # when the run is over, so is the server
                 keeper.stdout.readline()
-        stack.enter_context(users)
+                keeper.stdout.close()
         yield _address(folder).read_text()
 
 
