@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Four test processes on two cores, because many a test waits. A file's tests stay together, because they share what is
-# slow to start; the order is that of tests/conftest.py, which has the longest first.
+# slow to start; the longest come first, as tests/durations.json has them: RECORD_DURATIONS=1 make test writes it again.
 AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 # What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE

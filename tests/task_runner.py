@@ -102,7 +102,7 @@ def run_try(
 ):
     """Run one try of a task; give Airflow's state for it and the error, if any.
 
-    As in Airflow, XCom is empty when a try starts, and the state store is not.
+    As in Airflow, XCom is empty when a try starts and nothing has come of it, and the state store is not empty.
     """
     import structlog
     from airflow.sdk import DAG
@@ -111,7 +111,7 @@ def run_try(
 
     if not task.has_dag():
         task.dag = DAG("the_dag", schedule=None, template_searchpath=str(Path(__file__).parent / "sql"))
-    supervisor.data["xcom"] = {}
+    supervisor.data |= {"xcom": {}, "outcome": None}
     now = datetime.now(UTC)
     start, end = window or (None, None)
     dag_run = DagRun(

@@ -14,8 +14,8 @@ _PLACES = ("airflow.sdk._shared.secrets_masker", "airflow.sdk.execution_time.sec
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
-def _masker() -> Any:
-    for place in _PLACES:
+def _masker(places: Iterable[str] = _PLACES) -> Any:
+    for place in places:
         with contextlib.suppress(ImportError, AttributeError):
             return import_module(place)._secrets_masker()  # noqa: SLF001
     return None

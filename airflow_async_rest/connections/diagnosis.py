@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from airflow_async_rest.connections.probe import LONGEST_SECONDS, Finding
+from airflow_async_rest.connections.probe import Finding, Patience
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.proxies import Proxy
@@ -73,9 +73,9 @@ def diagnose(
 
 def _about_error(error: SendError, certificate: bytes | None, settings: ClientSettings) -> str:
     found = str(error).rstrip(".")
-    if error.cause == "request_timeout" and settings.request_timeout_seconds > LONGEST_SECONDS:
+    if error.cause == "request_timeout" and settings.request_timeout_seconds > Patience.request_seconds:
         waits = f"{settings.request_timeout_seconds:g} s (request_timeout_seconds)"
-        found = f"no complete answer within {LONGEST_SECONDS:g} s; a task would wait {waits}"
+        found = f"no complete answer within {Patience.request_seconds:g} s; a task would wait {waits}"
     if certificate and (about := describe_certificate(certificate)):
         found = f"{found}; {about}"
     advice = _advice(error, settings)

@@ -26,10 +26,12 @@ class Unwritten:
     """A keeper that takes no rows out of the buffer: they stay due."""
 
     def __init__(self, error=None) -> None:
-        self.error, self.writes = error, 0
+        self.error, self.writes, self.third = error, 0, asyncio.Event()
 
     async def write(self, recorder, progress):
         self.writes += 1
+        if self.writes == 3:
+            self.third.set()
         if self.error is not None:
             raise self.error
 
@@ -55,8 +57,7 @@ def test_a_stop_from_outside_is_heard_while_rows_stay_due(begin):
     async def main():
         stop, keeper = StopSwitch(), Unwritten()
         async with begin(keeper, stop):
-            while keeper.writes < 3:
-                await asyncio.sleep(0)
+            await keeper.third.wait()
             threading.Thread(target=stop.pull, args=(KilledError("SIGTERM"),)).start()
             await stop.wait()
         return stop.error

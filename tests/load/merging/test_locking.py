@@ -13,7 +13,9 @@ MODES = {
     "upsert": {"load_mode": "upsert", "conflict_key": "id"},
     "replace_window": {"load_mode": "replace_window", "window_column": "at"},
 }
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+WAITING = """
+    SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted
+"""
 KEYS = {
     "no key": "id {int}, at {timestamp}, label {text}",
     "a key": "id {int} PRIMARY KEY, at {timestamp}, label {text}",

@@ -7,7 +7,7 @@ from certificates import make_certificate
 from servers import running_api
 
 from airflow_async_rest.connections import probe as module
-from airflow_async_rest.connections.probe import probe
+from airflow_async_rest.connections.probe import Patience, probe
 from airflow_async_rest.core.errors import ConfigurationError, RequestTimeoutError, SendError, TlsError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.settings import ClientSettings
@@ -94,34 +94,33 @@ def test_a_server_that_never_answers_ends_with_the_connections_timeout(api):
     assert isinstance(finding.outcome, RequestTimeoutError)
 
 
-def test_timeouts_longer_than_a_person_waits_are_cut(api, monkeypatch):
-    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.05)
+def test_timeouts_longer_than_a_person_waits_are_cut(api):
     api.answer = lambda seen: "hang"
-    finding = probe(ClientSettings(api.url, request_timeout_seconds=3600, connect_timeout_seconds=3600))
+    settings = ClientSettings(api.url, request_timeout_seconds=3600, connect_timeout_seconds=3600)
+    finding = probe(settings, Patience(request_seconds=0.05))
     assert str(finding.outcome) == "no complete answer within 0.05 s (request_timeout_seconds)"
 
 
-def test_redirects_in_a_circle_that_are_slow_each_are_bounded_together(api, monkeypatch):
+def test_redirects_in_a_circle_that_are_slow_each_are_bounded_together(api):
     async def answer(seen):
         await asyncio.sleep(0.04)
         return web.Response(status=302, headers={"Location": "/"})
 
     api.answer = answer
-    monkeypatch.setattr(module, "LONGEST_SECONDS", 0.08)
-    monkeypatch.setattr(module, "_MARGIN_SECONDS", 0.0)
-    assert isinstance(probe(ClientSettings(api.url)).outcome, RequestTimeoutError)
+    patience = Patience(request_seconds=0.08, margin_seconds=0)
+    assert isinstance(probe(ClientSettings(api.url), patience).outcome, RequestTimeoutError)
 
 
 def test_a_name_server_that_hangs_does_not_hold_the_test(monkeypatch):
     ended = threading.Event()
 
-    def hang(settings, found):
+    def hang(settings, patience, found):
         ended.wait(10)
 
     monkeypatch.setattr(module, "_run", hang)
-    for name in ("LONGEST_SECONDS", "_CERTIFICATE_SECONDS", "_MARGIN_SECONDS"):
-        monkeypatch.setattr(module, name, 0.01)
     try:
-        assert isinstance(probe(ClientSettings("http://127.0.0.1")).outcome, RequestTimeoutError)
+        assert isinstance(
+            probe(ClientSettings("http://127.0.0.1"), Patience(0.01, 0.01, 0.01)).outcome, RequestTimeoutError
+        )
     finally:
         ended.set()

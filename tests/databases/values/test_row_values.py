@@ -4,7 +4,6 @@ import json
 from datetime import date, timedelta
 from decimal import Decimal
 
-import psycopg
 import pytest
 from sent_values import encode, read, sent
 
@@ -113,8 +112,8 @@ STYLES = ["DateStyle=German", "DateStyle=SQL,DMY", "DateStyle=Postgres"] + [
 
 
 @pytest.mark.parametrize("setting", [*STYLES, "extra_float_digits=-10", "bytea_output=escape"])
-def test_what_is_sent_does_not_depend_on_how_a_server_writes(driver, setting):
-    driver(f"ALTER DATABASE postgres SET {setting.partition('=')[0]} = {setting.partition('=')[2]}")
+def test_what_is_sent_does_not_depend_on_how_a_server_writes(driver, postgres, setting):
+    driver(f"ALTER DATABASE {postgres.database} SET {setting.partition('=')[0]} = {setting.partition('=')[2]}")
     values = {
         "DATE '10000-02-03'": '"10000-02-03"',
         "ARRAY[TIMESTAMP '0044-03-15 01:00 BC']": '["0044-03-15 01:00:00 BC"]',
@@ -130,7 +129,7 @@ def test_what_is_sent_does_not_depend_on_how_a_server_writes(driver, setting):
     try:
         assert {value: sent(f"SELECT {value} AS v") for value in values} == values
     finally:
-        driver(f"ALTER DATABASE postgres RESET {setting.partition('=')[0]}")
+        driver(f"ALTER DATABASE {postgres.database} RESET {setting.partition('=')[0]}")
 
 
 @pytest.mark.parametrize("depth", [300, 5_000])
@@ -217,7 +216,7 @@ def test_a_database_that_does_not_say_what_texts_are_is_told_to_by_the_connectio
     request.getfixturevalue(name)
     fields = postgres.connection() | {"schema": "ascii"}
     scheme = {"sqlalchemy_scheme": "postgresql+psycopg2"} if name == "psycopg2" else {}
-    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres", autocommit=True) as server:
+    with postgres.open(autocommit=True) as server:
         server.execute("DROP DATABASE IF EXISTS ascii WITH (FORCE)")
         server.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'")
     sql = r"SELECT convert_from('\xe9'::bytea, 'SQL_ASCII') AS v"

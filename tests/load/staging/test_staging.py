@@ -191,15 +191,13 @@ def test_wherever_the_refused_rows_are_the_others_are_loaded(database, bad, wher
 
 
 def test_a_database_of_another_encoding_gets_what_it_can_keep(postgresql, postgres, connect):
-    import psycopg
-
     def execute(*statements):
-        with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="latin") as connection:
+        with postgres.open(dbname="latin") as connection:
             for statement in statements:
                 cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
-    with psycopg.connect(host=postgres.socket_folder, user="postgres", autocommit=True) as connection:
+    with postgres.open(autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS latin")
         connection.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
     connect("warehouse", **postgres.connection() | {"schema": "latin"})
