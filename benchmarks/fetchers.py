@@ -67,7 +67,7 @@ def fetch_into_nothing(rows: int, **arguments: Any) -> dict[str, Any]:
     """Run the same, up to the rows that would be loaded: no database is asked for anything."""
     with (
         patch("airflow_async_rest.tasks.fetch_jobs.TableLoader", _Nowhere),
-        patch("airflow_async_rest.tasks.fetch_jobs.open_engine"),
+        patch("airflow_async_rest.tasks.fetch_jobs.open_destination"),
     ):
         return fetch_into_postgres(rows, **arguments)
 

@@ -139,10 +139,10 @@ def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
 def _load(way: _Way, rows: list[Row]) -> int:
     """Do all that a task does, in its order. :return: how many rows are in the table."""
     from airflow_async_rest.core.keeping.loading import LoadState, RowBuffer  # noqa: PLC0415
-    from airflow_async_rest.load.loader import TableLoader, open_engine  # noqa: PLC0415
+    from airflow_async_rest.load.loader import TableLoader, open_destination  # noqa: PLC0415
 
     about = {"dag_id": "bench", "run_id": f"run-{next(_runs)}", "task_id": "load", "map_index": -1}
-    loader = TableLoader(open_engine("source_db"), _plan(way), about, logging.getLogger("benchmarks"))
+    loader = TableLoader(open_destination("source_db"), _plan(way), about, logging.getLogger("benchmarks"))
     loader.choose_columns(_COLUMNS)
     loader.open()
     loader.begin(resumed=False, staged=0)

@@ -14,7 +14,7 @@ from airflow_async_rest.windows import Window
 
 WINDOW = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
 SCHEMA = "loads"
-_ENGINES: dict[tuple[str, bool], Any] = {}
+_DATABASES: dict[tuple[str, bool], Any] = {}
 # For what PostgreSQL's drivers do in different ways.
 every_driver = pytest.mark.parametrize("database", ["psycopg", "psycopg2", "sqlite", "oracle"], indirect=True)
 # What every database calls otherwise.
@@ -50,21 +50,21 @@ class Database:
 
         arguments = {"load_mode": "append", "window_column": None, "window": WINDOW, "conflict_key": None} | plan
         about = {"dag_id": "dag", "run_id": run, "task_id": "task", "map_index": -1}
-        loader = TableLoader(self._engine(), make_plan(table, **arguments), about, logging.getLogger("loads"), life)
+        loader = TableLoader(self._database(), make_plan(table, **arguments), about, logging.getLogger("loads"), life)
         loader.choose_columns(names)
         self.loaders.append(loader)
         return loader
 
-    def _engine(self) -> Any:
-        """Return the engine of the connection, or one that was made for the same: it has its statements compiled."""
+    def _database(self) -> Any:
+        """Return the database of the connection, or one that was made for the same: it has its statements compiled."""
         from airflow.providers.postgres.hooks import postgres
 
-        from airflow_async_rest.load.loader import open_engine
+        from airflow_async_rest.load.loader import open_destination
 
         key = os.environ["AIRFLOW_CONN_WAREHOUSE"], postgres.USE_PSYCOPG3
-        if key not in _ENGINES:
-            _ENGINES[key] = open_engine("warehouse")
-        return _ENGINES[key]
+        if key not in _DATABASES:
+            _DATABASES[key] = open_destination("warehouse")
+        return _DATABASES[key]
 
     def load(self, rows: Sequence[dict[str, Any]], table: str = "things", **plan: Any) -> "Loaded":
         """Load rows from the beginning to the end, in one chunk. :return: what came of it."""

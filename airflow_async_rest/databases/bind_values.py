@@ -3,15 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, ValuesView
 from collections.abc import Set as AbstractSet
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 from airflow_async_rest.core.encoding.foreign_values import is_missing, plain_value
 from airflow_async_rest.core.encoding.json_encoder import json_encoder, stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
+from airflow_async_rest.databases.dialects.dialect import Dialect
 
 _NAME = re.compile(r"\w+")
 
@@ -33,15 +32,12 @@ def check_parameters(parameters: Any) -> dict[str, Any]:
     return dict(parameters)
 
 
-def bind_value(value: Any, dialect: str) -> Any:
+def bind_value(value: Any, dialect: Dialect) -> Any:
     """Return a bind's value in the form that a database's columns compare with.
 
-    PostgreSQL: aware, in a session whose time zone is UTC, so that ``timestamptz``, ``timestamp`` and ``date``
-    columns all compare rightly. SQLite: text, as its own functions write it. Others: naive UTC. A mapping is JSON, as
-    text, whose type a database takes from what it is compared with; what has many values is a list, which is an array
-    to some. An enum's member, or what numpy makes, is its plain value.
+    A mapping is JSON, as text, whose type a database takes from what it is compared with; what has many values is a
+    list, which is an array to some. An enum's member, or what numpy makes, is its plain value.
 
-    :param dialect: SQLAlchemy's name of it.
     :raises EncodeError: when it has no form.
     """
     if isinstance(value, Mapping):
@@ -53,10 +49,10 @@ def bind_value(value: Any, dialect: str) -> Any:
     if plain is not value:
         return bind_value(plain, dialect)
     if isinstance(value, datetime):
-        return _moment(value, dialect)
+        return dialect.bind_time(_in_utc(value))
     if isinstance(value, str):
-        _check_text(value, dialect)
-    return _form_in_sqlite(value) if dialect == "sqlite" else value
+        _check_text(value)
+    return dialect.bind(value)
 
 
 def json_text(value: Any) -> str:
@@ -89,32 +85,15 @@ def _plain(value: Any) -> Any:
     return datetime.fromisoformat(plain) if is_time else plain
 
 
-def _check_text(value: str, dialect: str) -> None:
+def _check_text(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
         raise EncodeError("half a surrogate pair has no UTF-8 form: leave it out.") from None
-    if dialect == "postgresql" and "\0" in value:
-        raise EncodeError("PostgreSQL takes no text with a zero byte: leave it out.")
 
 
-def _moment(value: datetime, dialect: str) -> Any:
+def _in_utc(value: datetime) -> datetime:
     if is_missing(value):
         raise EncodeError("NaT is not a time: write a time or None.")
     utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-    utc = datetime.combine(utc.date(), utc.timetz())  # a plain datetime, not pendulum's
-    if dialect == "postgresql":
-        return utc
-    naive = utc.replace(tzinfo=None)
-    return naive.isoformat(" ") if dialect == "sqlite" else naive
-
-
-def _form_in_sqlite(value: Any) -> Any:
-    """Return what SQLite's driver takes, which knows numbers and texts only."""
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
-    return value
+    return datetime.combine(utc.date(), utc.timetz())  # a plain datetime, not pendulum's

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.bind_values import bind_value, json_text
+from airflow_async_rest.databases.dialects.dialect import Dialect
 from airflow_async_rest.databases.quotes import ESCAPES, QUOTE, blank
 from airflow_async_rest.databases.styles import WORDS, check_style
 
@@ -23,16 +24,10 @@ _ENDS_OPERAND = re.compile(rf"[)\]{QUOTE}{ESCAPES}]\Z|\b(?!{WORDS}\Z)\w+\Z", re.
 _JSON_CAST = re.compile(r"\s*(?:::\s*|\bas\s+)jsonb?\b(?!\s*\[)", re.IGNORECASE)
 _IS_NULL = re.compile(r"\s+is\s+(?:not\s+)?null\b", re.IGNORECASE)
 _COLON = re.compile(r"(\\*):")
-_COPY = re.compile(r"\s*copy\b", re.IGNORECASE)
 _SELECT = re.compile(r"[\s(]*(select|with|values|table)\b", re.IGNORECASE)
 _CHANGE = re.compile(
     r"\b(insert\s+into|merge\s+into|delete\s+from|(?<!for )(?<!key )update\b.*?\bset)\b", re.IGNORECASE
 )
-
-# What an empty list makes of IN and NOT IN: false and true, whatever the column's type is.
-_EMPTY = dict.fromkeys(("postgresql", "mysql", "mariadb", "sqlite"), ("(NULL) IS TRUE", "(NULL) IS NULL"))
-_EMPTY_IN_ORACLE = ("(NULL)", "(SELECT NULL FROM dual WHERE 1 = 0)")
-_EMPTY_ELSEWHERE = ("(NULL)", "(SELECT NULL WHERE 1 = 0)")
 
 
 @dataclass(frozen=True)
@@ -62,20 +57,16 @@ class Query:
 
     sql: str
     bare: str
-    dialect: str
+    dialect: Dialect
 
     @classmethod
-    def read(cls, sql: Any, dialect: str) -> "Query":
-        """Read SQL.
-
-        :param dialect: SQLAlchemy's name of it.
-        :raises ConfigurationError: when there is none.
-        """
+    def read(cls, sql: Any, dialect: Dialect) -> "Query":
+        """Read SQL. :raises ConfigurationError: when there is none."""
         # A file may begin with a mark of byte order.
         statement = sql.strip().removeprefix("\ufeff").strip() if isinstance(sql, str) else ""
         if not statement:
             raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
-        bare = blank(sql := statement, dialect)
+        bare = blank(sql := statement, dialect.quotes)
         tail = len(bare.rstrip().rstrip("; \t\r\n"))
         end = bare.find(";", tail)
         return cls(sql, bare, dialect) if end < 0 else cls(sql[:end], bare[:end], dialect)
@@ -97,11 +88,9 @@ class Query:
         :raises ConfigurationError: when not.
         """
         given = set(names)
-        # Elsewhere a semicolon may be part of a statement, as in Oracle's WITH FUNCTION, or of a quote we do not know.
-        if self.dialect in _EMPTY and ";" in self.bare:
+        if self.dialect.ends_at_semicolon and ";" in self.bare:
             raise ConfigurationError("sql has more than one statement: write one SELECT, and no semicolon in it.")
-        if self.dialect == "postgresql" and _COPY.match(self.bare):
-            raise ConfigurationError("sql is a COPY, whose rows have no columns: write the SELECT of its rows.")
+        self.dialect.check_query(self.bare)
         check_style(self.sql, self.bare, given)
         for name in sorted({bind.name for bind in self.binds() if not bind.may_be_slice} - given):
             raise ConfigurationError(
@@ -176,8 +165,7 @@ class Query:
         values = list(value) if _is_list(value) else [value]
         if values:
             return _placed_each(bind.name, values, filled)
-        otherwise = _EMPTY_IN_ORACLE if self.dialect == "oracle" else _EMPTY_ELSEWHERE
-        return _EMPTY.get(self.dialect, otherwise)[bind.after == "not in"]
+        return self.dialect.empty_in[bind.after == "not in"]
 
 
 def _is_in_brackets(before: str) -> bool:

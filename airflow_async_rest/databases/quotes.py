@@ -3,21 +3,11 @@
 import functools
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 # What blanked characters become, one for one. A quote in which a backslash takes the next character's meaning has its
 # own, because a backslash before a colon is not our escape there.
 QUOTE, ESCAPES, COMMENT = "'", '"', " "
-
-_NESTED_COMMENTS = frozenset({"postgresql", "redshift", "cockroachdb", "duckdb", "mssql"})
-_BACKSLASHES = frozenset({"mysql", "mariadb", "bigquery", "snowflake", "databricks", "hive", "clickhouse"})
-_NO_BACKTICKS = frozenset({"postgresql", "redshift", "cockroachdb", "duckdb", "oracle", "mssql"})
-_E_QUOTES = frozenset({"postgresql", "redshift", "cockroachdb", "duckdb"})
-_NO_DOLLAR_QUOTES = frozenset({"mysql", "mariadb", "oracle", "sqlite", "mssql"})
-# What stands in brackets is a name there, and an array's element elsewhere.
-_BRACKETS = {"sqlite": r"\[[^\]]*+(?:\]|\Z)", "mssql": r"\[(?:[^\]]|\]\])*+(?:\]|\Z)"}
-# MySQL takes "5--1" for a sum.
-_MYSQL_COMMENT = r"\#[^\n]*|--(?=\s|\Z)[^\n]*"
-_LINE_COMMENTS = {"mysql": _MYSQL_COMMENT, "mariadb": _MYSQL_COMMENT, "postgresql": r"--[^\r\n]*"}
 
 # One that is not ended goes on to the end of the text.
 _PLAIN = r"{0}(?:[^{0}]|{0}{0})*+(?:{0}|\Z)"
@@ -32,20 +22,40 @@ _DOLLAR_QUOTE = r"(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"
 _EITHER_END = re.compile(r"/\*|\*/")
 
 
-def blank(sql: str, dialect: str) -> str:
-    """Return SQL with its comments as spaces, and its quotes as quotation marks throughout.
+class Quotes(NamedTuple):
+    """How a database writes quotes and comments; unless told otherwise, by the standard, and with the quotes of many.
 
-    :param dialect: SQLAlchemy's name of it; one that is not known is read by the standard, with the quotes of many.
+    :param nested_comments: whether a comment may have others in it.
+    :param backslashes: whether a backslash takes the next character's meaning.
+    :param backticks: whether names may stand in them.
+    :param dollars: whether a text may stand in ``$tag$``.
+    :param e: whether a text may begin as ``E'``, in which backslashes do that.
+    :param q: whether a text may stand in ``q'[`` and ``]'``.
+    :param brackets: what of brackets is a name, and not an array's element: a pattern.
+    :param line_comment: a pattern.
     """
+
+    nested_comments: bool = False
+    backslashes: bool = False
+    backticks: bool = True
+    dollars: bool = True
+    e: bool = False
+    q: bool = False
+    brackets: str = ""
+    line_comment: str = r"--[^\n]*"
+
+
+def blank(sql: str, quotes: Quotes) -> str:
+    """Return SQL with its comments as spaces, and its quotes as quotation marks throughout."""
     text, place = "", 0
-    for start, end, blanked in _spans(sql, dialect):
+    for start, end, blanked in _spans(sql, quotes):
         text += sql[place:start] + blanked * (end - start)
         place = end
     return text + sql[place:]
 
 
-def _spans(sql: str, dialect: str) -> Iterator[tuple[int, int, str]]:
-    pattern, end = _pattern(dialect), 0
+def _spans(sql: str, quotes: Quotes) -> Iterator[tuple[int, int, str]]:
+    pattern, end = _pattern(quotes), 0
     while found := pattern.search(sql, end):
         end = _end_of_nested(sql, found.end()) if found.lastgroup == "nested" else found.end()
         yield found.start(), end, {"plain": QUOTE, "escaping": ESCAPES}.get(found.lastgroup or "", COMMENT)
@@ -61,17 +71,16 @@ def _end_of_nested(sql: str, place: int) -> int:
 
 
 @functools.cache
-def _pattern(dialect: str) -> re.Pattern[str]:
-    escaping = _E_QUOTE if dialect in _E_QUOTES else ""
-    plain = [_DOLLAR_QUOTE if dialect not in _NO_DOLLAR_QUOTES else "", _Q_QUOTE if dialect == "oracle" else ""]
-    plain += [_PLAIN.format("`") if dialect not in _NO_BACKTICKS else "", _BRACKETS.get(dialect, "")]
-    marks = [_ESCAPING.format(mark) if dialect in _BACKSLASHES else _PLAIN.format(mark) for mark in ("'", '"')]
-    nested, flat = (r"/\*", "") if dialect in _NESTED_COMMENTS else ("", r"/\*.*?(?:\*/|\Z)")
+def _pattern(quotes: Quotes) -> re.Pattern[str]:
+    plain = [_DOLLAR_QUOTE if quotes.dollars else "", _Q_QUOTE if quotes.q else ""]
+    plain += [_PLAIN.format("`") if quotes.backticks else "", quotes.brackets]
+    marks = [(_ESCAPING if quotes.backslashes else _PLAIN).format(mark) for mark in ("'", '"')]
+    nested, flat = (r"/\*", "") if quotes.nested_comments else ("", r"/\*.*?(?:\*/|\Z)")
     groups = {
-        "escaping": [escaping, *(marks if dialect in _BACKSLASHES else [])],
-        "plain": [*plain, *(marks if dialect not in _BACKSLASHES else [])],
+        "escaping": [_E_QUOTE if quotes.e else "", *(marks if quotes.backslashes else [])],
+        "plain": [*plain, *([] if quotes.backslashes else marks)],
         "nested": [nested],
-        "comment": [_LINE_COMMENTS.get(dialect, r"--[^\n]*"), flat],
+        "comment": [quotes.line_comment, flat],
     }
     written = {name: "|".join(filter(None, patterns)) for name, patterns in groups.items()}
     return re.compile("|".join(f"(?P<{name}>{text})" for name, text in written.items() if text), re.DOTALL)

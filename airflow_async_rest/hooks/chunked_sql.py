@@ -2,32 +2,34 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseHook
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, CursorResult, Engine
-from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.exc import DBAPIError
 
-from airflow_async_rest.core.encoding.chunk_sizes import FEW_ROWS, bytes_of, bytes_of_typed, iter_chunks
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.encoding.chunk_sizes import bytes_of, bytes_of_typed, iter_chunks
+from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
 from airflow_async_rest.core.reading.source import Expected
 from airflow_async_rest.databases.bind_values import check_parameters
 from airflow_async_rest.databases.binds import Query
-from airflow_async_rest.databases.dialects import cancel_statement, is_transient, prepare_engine
-from airflow_async_rest.databases.engine import database_hook, hook_engine, sqlite_file
+from airflow_async_rest.databases.database import Database
+from airflow_async_rest.databases.errors import original_of
 from airflow_async_rest.databases.expected import expect
-from airflow_async_rest.databases.failures import failure_while_reading, is_away, not_committed, refused
-from airflow_async_rest.databases.session import is_write_refused, reading
-from airflow_async_rest.databases.values.row_values import (
-    Rows,
-    fetch_plainly,
-    fetch_readable,
-    named_rows,
-    prepare_values,
-)
+from airflow_async_rest.databases.failures import failure_while_reading, not_committed, refused
+from airflow_async_rest.databases.session import reading
+from airflow_async_rest.databases.values.row_values import Fetch, fetch_readable, named_rows
+
+log = logging.getLogger(__name__)
+
+
+@functools.cache
+def _warn_of_untried(name: str) -> None:
+    """Say once that nobody has tried what a database will do."""
+    log.warning("Reading from a database of type %r was never tried: it is read by plain DB-API", name)
 
 
 class ChunkedSqlHook(BaseHook):
@@ -43,8 +45,8 @@ class ChunkedSqlHook(BaseHook):
         self.sql_conn_id = sql_conn_id
 
     @functools.cached_property
-    def _database(self) -> Any:
-        return database_hook("sql_conn_id", self.sql_conn_id)
+    def _database(self) -> Database:
+        return Database("sql_conn_id", self.sql_conn_id)
 
     def chunks(
         self,
@@ -85,7 +87,7 @@ class ChunkedSqlHook(BaseHook):
 
         :raises ConfigurationError: when the connection is wrong.
         """
-        return Query.read(sql, _dialect(hook_engine(self._database))).names
+        return Query.read(sql, self._database.dialect).names
 
     def iter_chunks(
         self, sql: str, parameters: Any = None, chunk_size: int = 5000, *, read_only: bool = True
@@ -100,15 +102,22 @@ class SqlChunks:
     :ivar embed_json: whether JSON columns come as their text, for an encoder, because they are not looked into.
     :ivar reads_again: whether it changes nothing; see
         :class:`~airflow_async_rest.core.reading.source.TransactionalChunks`.
-    :ivar file: of SQLite; None for another database.
+    :ivar dialect: of the database.
+    :ivar file: that the database is; None where it is none.
     :ivar columns: names of the columns, once the query runs.
-    :ivar expected: how many rows there will be, once it is read: counted when asked for, else by PostgreSQL's planner.
+    :ivar expected: how many rows there will be, once it is read: counted when asked for, else by the planner.
     """
 
     def __init__(
-        self, hook: Any, sql: str, parameters: Mapping[str, Any], chunk_size: int, *, count_rows: bool, read_only: bool
+        self,
+        database: Database,
+        sql: str,
+        parameters: Mapping[str, Any],
+        chunk_size: int,
+        *,
+        count_rows: bool,
+        read_only: bool,
     ) -> None:
-        self._hook = hook
         self._count_rows = count_rows
         self._read_only = self.reads_again = read_only
         self.embed_json = False
@@ -116,17 +125,15 @@ class SqlChunks:
         self.expected: Expected | None = None
         self._chunk_size = chunk_size
         self._raw: Any = None
-        self._engine = hook_engine(hook)
-        if self._engine is not None:
-            prepare_engine(self._engine, chunk_size)
-        self.dialect, self.file = _dialect(self._engine), sqlite_file(self._engine)
+        self._engine, self.dialect, self.file = database.engine, database.dialect, database.file
+        if not self.dialect.is_tried:
+            _warn_of_untried(self.dialect.name)
         query = Query.read(sql, self.dialect)
         query.check(parameters)
         self.binds = query.names
         self._sql, self._binds = query.fill(parameters)
         self._statement = text(self._sql)
-        # PostgreSQL's cursors take nothing else.
-        self._streams = self.dialect != "postgresql" or query.only_selects
+        self._streams = query.only_selects or not self.dialect.streams_only_selects
 
     def __iter__(self) -> Generator[list[dict[str, Any]], None, None]:
         """Run the query and yield its rows, chunk by chunk; after the last one, commit what it may have changed.
@@ -151,24 +158,22 @@ class SqlChunks:
                     rows += len(chunk or ())
         except Exception as error:
             if is_read:
-                raise not_committed(error) from error
+                raise not_committed(error, self.dialect) from error
             if self.columns is None or (failure := failure_while_reading(error, rows, self.dialect)) is error:
                 raise
             raise failure from error
 
     def _iter_rows(self) -> Generator[list[dict[str, Any]] | None, None, None]:
-        if self._engine is None:
-            yield from self._iter_plain()
-            return
+        dialect = self.dialect
         try:
             with self._engine.connect() as connection:
                 self._raw = connection.connection.dbapi_connection
-                with reading(connection, read_only=self._read_only):
-                    self.expected = expect(connection, self._sql, self._binds, count_rows=self._count_rows)
-                    fetch = prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
+                with reading(connection, dialect, read_only=self._read_only):
+                    self.expected = expect(connection, dialect, self._sql, self._binds, count_rows=self._count_rows)
+                    fetch = dialect.prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
                     with self._executed(connection) as result:
-                        self.columns = names = _names(result.keys())
-                        yield from self._iter_named(names, functools.partial(fetch_readable, fetch, result))
+                        self.columns = _names(result.keys())
+                        yield from self._iter_named(self.columns, fetch, result)
                     if not self._read_only:
                         yield None
         finally:
@@ -176,58 +181,36 @@ class SqlChunks:
 
     def cancel(self) -> None:
         """Cancel the statement that is running; from another thread."""
-        cancel_statement(self._raw)
+        self.dialect.cancel(self._raw)
 
     @contextlib.contextmanager
     def _executed(self, connection: Connection) -> Iterator[CursorResult[Any]]:
         streaming = connection.execution_options(stream_results=self._streams, max_row_buffer=self._chunk_size)
         try:
             result = streaming.execute(self._statement, self._binds)
-        except DBAPIError as error:
-            if is_transient(error, self.dialect) or is_write_refused(error):
+        except Exception as error:  # of the database, or of a driver that cannot write a bind
+            if isinstance(error, AsyncRestError) or self.dialect.is_transient(error):
                 raise
-            raise refused(error.orig or error) from error.orig
-        except (ValueError, OverflowError) as error:  # a bind that the driver cannot write
-            raise refused(error) from error
+            if isinstance(error, DBAPIError) and self.dialect.is_write_refused(error):
+                raise
+            raise refused(original_of(error), self.dialect) from original_of(error)
         with contextlib.closing(result):
             if not result.returns_rows:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
             yield result
 
-    def _iter_named(self, names: Sequence[str], fetch: Callable[[int], Rows]) -> Iterator[list[dict[str, Any]]]:
+    def _iter_named(
+        self, names: Sequence[str], fetch: Fetch, result: CursorResult[Any]
+    ) -> Iterator[list[dict[str, Any]]]:
         """Yield chunks of rows with their columns' names."""
-        has_any_type = self.dialect in {"sqlite", "default"}
+        has_any_type = self.dialect.has_any_type
 
         def fetch_named(count: int) -> tuple[list[dict[str, Any]], int]:
-            rows = fetch(count)
+            rows = fetch_readable(fetch, result, count, self.dialect.encoding_advice)
             size = bytes_of(zip(*rows, strict=True)) if has_any_type else bytes_of_typed(rows)
             return named_rows(names, rows), size
 
         return iter_chunks(fetch_named, self._chunk_size)
-
-    def _iter_plain(self) -> Iterator[list[dict[str, Any]] | None]:
-        """Read with the hook's own cursor, where SQLAlchemy has no dialect for the database."""
-        qmark = getattr(self._hook, "placeholder", "%s") == "?"
-        compiled = self._statement.compile(dialect=DefaultDialect(paramstyle="qmark" if qmark else "format"))
-        values = [self._binds[name] for name in compiled.positiontup or ()]
-        with contextlib.closing(self._hook.get_conn()) as raw, contextlib.closing(raw.cursor()) as cursor:
-            self._raw = raw
-            cursor.arraysize = min(self._chunk_size, FEW_ROWS)
-            try:
-                cursor.execute(str(compiled), values)
-            except Exception as error:
-                if is_away(error, self.dialect):
-                    raise
-                raise refused(error) from error
-            self.columns = names = _names([column[0] for column in cursor.description or ()])
-            yield from self._iter_named(names, functools.partial(fetch_readable, fetch_plainly, cursor))
-            if not self._read_only:
-                yield None
-                raw.commit()
-
-
-def _dialect(engine: Engine | None) -> str:
-    return engine.dialect.name if engine is not None else "default"
 
 
 def _names(keys: Any) -> list[str]:

@@ -6,47 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import NoSuchTableError, SAWarning
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.databases.dialects.dialect import Dialect, Upsert
+from airflow_async_rest.databases.values.columns import Column, Kind
 from airflow_async_rest.load.plan import UPSERT, LoadPlan
-from airflow_async_rest.load.postgres_columns import columns_of, nulls_are_equal
-from airflow_async_rest.load.values import Kind, kind_of
-
-# Those whose upsert goes by a unique index; the others compare columns.
-_NEEDS_UNIQUE_KEY = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
 
 _KEEP_TEXTS = frozenset({Kind.TEXT, Kind.TEXT_ARRAY})
 _TAKE_BYTES = frozenset({Kind.BINARY, Kind.OTHER})
-
-# Of which what is said of a default can stand in a statement.
-_DEFAULTS_ARE_EXPRESSIONS = frozenset({"postgresql", "sqlite"})
-
-_COLLATIONS = text(
-    """
-    SELECT i.name, c.name, c.coll
-    FROM pragma_index_list(:table, :schema) AS i, pragma_index_xinfo(i.name, :schema) AS c
-    WHERE i."unique" AND NOT i.partial AND c.key
-    """
-)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table.
-
-    :param has_default: whether the database gives it a value when none is given: a default, an identity.
-    :param default: that, in SQL, where it is known.
-    :param staged_as: the type it has in a staging table, in SQL; empty: its own.
-    """
-
-    name: str
-    kind: Kind
-    has_default: bool
-    default: str = ""
-    staged_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,19 +85,19 @@ class Destination:
         return of_window + [("conflict_key", column) for column in self.plan.conflict_key]
 
 
-def describe(connection: Connection, plan: LoadPlan) -> Destination:
+def describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Destination:
     """Ask the database for a table.
 
     :raises ConfigurationError: when there is no such table, or no such column as the plan names.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # of types and indexes that it does not know, and need not
-        return _describe(connection, sqlalchemy.inspect(connection), plan)
+        return _describe(connection, dialect, plan)
 
 
-def _describe(connection: Connection, inspector: Any, plan: LoadPlan) -> Destination:
-    dialect = connection.dialect.name
-    table, schema, described = _find(connection, inspector, plan)
+def _describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Destination:
+    inspector = sqlalchemy.inspect(connection)
+    table, schema, described = _find(connection, dialect, inspector, plan)
     found = {column["name"]: column for column in described if not _is_generated(column)}
     made = [column["name"] for column in described if column["name"] not in found]
     plan = replace(
@@ -141,23 +110,22 @@ def _describe(connection: Connection, inspector: Any, plan: LoadPlan) -> Destina
     columns = tuple(_column(column, plan, dialect) for column in found.values())
     if plan.mode != UPSERT:
         return Destination(plan, columns)
-    if dialect in _NEEDS_UNIQUE_KEY:
+    if dialect.upsert is not Upsert.MERGE:  # which compares columns, and needs no index
         _check_unique(inspector, plan)
-    collations = _collations(connection, plan) if dialect == "sqlite" else {}
-    return Destination(plan, columns, nulls_are_equal(connection, plan), collations)
+    key = (table, schema, plan.conflict_key)
+    return Destination(plan, columns, dialect.nulls_are_equal(connection, *key), dialect.collations(connection, *key))
 
 
-def _find(connection: Connection, inspector: Any, plan: LoadPlan) -> tuple[str, str | None, Iterable[Any]]:
+def _find(
+    connection: Connection, dialect: Dialect, inspector: Any, plan: LoadPlan
+) -> tuple[str, str | None, Iterable[Any]]:
     """Find the table: its name, its schema's, its columns."""
     for table, schema in ((plan.table, plan.schema), (plan.table.lower(), plan.schema and plan.schema.lower())):
-        described = columns_of(connection, table, schema) if connection.dialect.name == "postgresql" else None
+        described = dialect.columns_of(connection, table, schema)
         if described is None:
             described = _inspected(inspector, table, schema)
         if described:
-            if inspector.dialect.name == "sqlite":  # to which case is nothing, but to SQLAlchemy it is
-                names = [*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)]
-                table = next((name for name in names if name.lower() == table.lower()), table)  # noqa: PLW2901
-            return table, schema, described
+            return dialect.stored_name(inspector, table, schema), schema, described
     raise ConfigurationError(
         f"destination_table={plan.full_name!r}: there is no such table, or the connection's user may not see it; "
         "it must exist before it is loaded."
@@ -179,15 +147,12 @@ def _is_generated(column: Mapping[str, Any]) -> bool:
     return bool(column.get("computed") or (column.get("identity") or {}).get("always"))
 
 
-def _column(described: Any, plan: LoadPlan, dialect: str) -> Column:
-    kind = kind_of(described["type"])
-    if dialect == "sqlite" and described["name"] == plan.window_column and kind is not Kind.DATE:
-        kind = Kind.NAIVE_TIME  # times are text there, and these are compared
-    has_default = bool(described.get("default") is not None or described.get("identity"))
-    has_default |= described.get("autoincrement") is True
-    # A table's rowid by another name.
-    has_default |= dialect == "sqlite" and bool(described.get("primary_key")) and kind is Kind.INTEGER
-    default = str(described.get("default") or "") if dialect in _DEFAULTS_ARE_EXPRESSIONS else ""
+def _column(described: Any, plan: LoadPlan, dialect: Dialect) -> Column:
+    kind = dialect.kind_of(described["type"])
+    if dialect.times_are_texts and described["name"] == plan.window_column and kind is not Kind.DATE:
+        kind = Kind.NAIVE_TIME  # as these are compared
+    default = str(described.get("default") or "") if dialect.defaults_are_expressions else ""
+    has_default = dialect.has_default(described, kind)
     return Column(described["name"], kind, has_default, default, described.get("staged_as") or "")
 
 
@@ -231,16 +196,6 @@ def _check_unique(inspector: Any, plan: LoadPlan) -> None:
         f"columns, which an upsert needs: CREATE UNIQUE INDEX ... ON {plan.full_name} "
         f"({', '.join(plan.conflict_key)}), or name the columns of one that there is."
     )
-
-
-def _collations(connection: Connection, plan: LoadPlan) -> dict[str, str]:
-    """Ask SQLite by which collations the unique index of the key compares, but for its usual one."""
-    where = {"table": plan.table, "schema": plan.schema or "main"}
-    indexes: dict[str, dict[str, str]] = {}
-    for index, column, collation in connection.execute(_COLLATIONS, where):
-        indexes.setdefault(index, {})[column] = collation
-    found = next((each for each in indexes.values() if set(each) == set(plan.conflict_key)), {})
-    return {column: collation for column, collation in found.items() if collation != "BINARY"}
 
 
 def _is_of_all_rows(index: Mapping[str, Any]) -> bool:

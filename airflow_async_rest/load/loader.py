@@ -6,21 +6,20 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
 from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, PlacedRow, RefusedRow
 from airflow_async_rest.core.watching.log import Log
-from airflow_async_rest.databases.dialects import cancel_statement
-from airflow_async_rest.databases.engine import database_hook, hook_engine
-from airflow_async_rest.databases.session import begin_with, prepare_session, set_in_each_transaction
+from airflow_async_rest.databases.database import Database
+from airflow_async_rest.databases.dialects.table import TRIED
+from airflow_async_rest.databases.errors import message_of
+from airflow_async_rest.databases.session import tell
 from airflow_async_rest.load.destination import Destination, describe
-from airflow_async_rest.load.merging.locking import LOCK_TABLES
 from airflow_async_rest.load.merging.merging import Merging
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT, LoadPlan
-from airflow_async_rest.load.refusals import is_forbidden, message_of, translate
+from airflow_async_rest.load.refusals import translate
 from airflow_async_rest.load.register import Register
 from airflow_async_rest.load.staging.table import Staging
 
@@ -29,35 +28,24 @@ _STAGING = "async_rest_stg_"
 _RIGHTS = {REPLACE_WINDOW: ["DELETE"], UPSERT: ["UPDATE"]}
 
 
-def open_engine(conn_id: str) -> Engine:
-    """Return an engine for the destination of a load.
+def open_destination(conn_id: str) -> Database:
+    """Return the database of the destination of a load.
 
     :raises ConfigurationError: when the connection is wrong, or of no database that can be loaded.
     """
-    engine = hook_engine(database_hook("destination_conn_id", conn_id))
-    if engine is None:
+    database = Database("destination_conn_id", conn_id)
+    if not database.dialect.is_tried:
+        raise ConfigurationError(
+            f"destination_conn_id={conn_id!r} is of a database of type {database.dialect.name!r}, into which loading "
+            f"was never tried: write a connection to one of {', '.join(TRIED)}."
+        )
+    if not database.can_be_loaded:
         raise ConfigurationError(
             f"destination_conn_id={conn_id!r}: SQLAlchemy has no dialect for this database, which a load needs; "
             "install the one of its maker."
         )
-    if engine.dialect.name == "sqlite":
-        _begin_transactions(engine)
-    # What a crash of the server takes back is rows and the checkpoint that counts them, together.
-    set_in_each_transaction(engine, "SET LOCAL synchronous_commit = off")
-    return engine
-
-
-def _begin_transactions(engine: Engine) -> None:
-    """Begin transactions ourselves: SQLite's driver would begin them late, and not know of savepoints."""
-
-    @event.listens_for(engine, "connect")
-    def on_connect(raw: Any, _: object) -> None:
-        raw.isolation_level = None
-
-    def begin(dbapi_connection: Any) -> None:
-        dbapi_connection.execute("BEGIN IMMEDIATE")
-
-    begin_with(engine, begin)
+    database.dialect.prepare_to_load(database.engine)
+    return database
 
 
 def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
@@ -77,9 +65,9 @@ class TableLoader:
     """
 
     def __init__(
-        self, engine: Engine, plan: LoadPlan, about: Mapping[str, Any], log: Log, life: str | None = None
+        self, database: Database, plan: LoadPlan, about: Mapping[str, Any], log: Log, life: str | None = None
     ) -> None:
-        self._engine = engine
+        self._engine, self._dialect = database.engine, database.dialect
         self._about = dict(about)
         self._log = log
         self._plan = plan
@@ -87,13 +75,13 @@ class TableLoader:
         self._is_registered = self._is_filled = False
         try:
             with self._translated():
-                self._connection = engine.connect()
-                self.destination: Destination = describe(self._connection, plan)
+                self._connection = self._engine.connect()
+                self.destination: Destination = describe(self._connection, self._dialect, plan)
                 self._connection.rollback()
         except BaseException:
             self.close()
             raise
-        if engine.dialect.name == "sqlite":  # whose connections stay with their thread
+        if self._dialect.is_one_file:  # whose connections stay with their thread
             self.close()
         self._names: Sequence[str] | None = None
         self._plan = self.destination.plan
@@ -120,17 +108,15 @@ class TableLoader:
         except AsyncRestError:
             raise
         except Exception as error:
-            if is_forbidden(error, self._engine.dialect):
+            if self._dialect.is_forbidden(error):
                 raise ConfigurationError(self._what_to_grant(message_of(error))) from error
-            translated = translate(error, self._engine.dialect)
+            translated = translate(error, self._dialect)
             if translated is error:
                 raise
             raise translated from error
 
     def _what_to_grant(self, message: str) -> str:
-        oracle = self._engine.dialect.name == "oracle"
-        schema = self._plan.schema or self._engine.dialect.default_schema_name
-        create = "GRANT CREATE TABLE, and a quota of its tablespace" if oracle else f"GRANT CREATE ON SCHEMA {schema}"
+        create = self._dialect.grant_of_tables(self._plan.schema or self._engine.dialect.default_schema_name)
         rights = ", ".join(["SELECT", "INSERT", *_RIGHTS.get(self._plan.mode, [])])
         return (
             f"destination_conn_id: its user may not do what a load needs; the database says: {message} A load makes "
@@ -148,9 +134,9 @@ class TableLoader:
         with self._translated():
             if self._connection is None:
                 self._connection = self._engine.connect()
-            prepare_session(self._connection)
+            tell(self._connection, self._dialect.utc_in_session)
             self._connection.commit()
-            self._staging = Staging(_STAGING + self._load_id, self.destination, self._connection)
+            self._staging = Staging(_STAGING + self._load_id, self.destination, self._connection, self._dialect)
             return self._take_over(self._connection)
 
     def _take_over(self, connection: Connection) -> Earlier | None:
@@ -197,7 +183,7 @@ class TableLoader:
             Merging(self._open, self.destination, self._staging).check_staged()
             self._open.commit()
         except DBAPIError as error:
-            if not isinstance(translate(error, self._engine.dialect), ConfigurationError):
+            if not self._dialect.is_wrong(error):
                 raise
             self._open.rollback()
             raise LookupError(
@@ -251,9 +237,8 @@ class TableLoader:
     def merge(self, *, first: bool) -> Merged:
         """Move what is staged into the destination."""
         with self._translated():
-            if self._engine.dialect.name == "postgresql":
-                self._open.exec_driver_sql("SET LOCAL synchronous_commit = on")
-            if self._engine.dialect.name not in LOCK_TABLES:
+            tell(self._open, self._dialect.before_merge)
+            if not self._dialect.locks_tables:
                 self._register.lock(self._open, self._plan.full_name)
             merged = Merging(self._open, self.destination, self._staging).merge(first=first)
             if merged.vanished:
@@ -285,7 +270,7 @@ class TableLoader:
     def cancel(self) -> None:
         """Make the statement that is running raise."""
         if self._connection is not None:
-            cancel_statement(self._connection.connection.dbapi_connection)
+            self._dialect.cancel(self._connection.connection.dbapi_connection)
 
     def close(self) -> None:
         """End the connection."""
@@ -298,7 +283,7 @@ class TableLoader:
 
 def forget_load(conn_id: str, schema: str | None, about: Mapping[str, Any]) -> None:
     """Remove the line of a load that is done from the register, once Airflow knows of the success."""
-    engine = open_engine(conn_id)
+    engine = open_destination(conn_id).engine
     try:
         with engine.connect() as connection:
             for known_as in dict.fromkeys((schema, schema and schema.lower())):

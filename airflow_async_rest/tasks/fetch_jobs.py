@@ -25,8 +25,7 @@ from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.source import Chunks, RowSource
 from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.watching.log import Log
-from airflow_async_rest.databases.engine import sqlite_file
-from airflow_async_rest.load.loader import TableLoader, forget_load, open_engine
+from airflow_async_rest.load.loader import TableLoader, forget_load, open_destination
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.folders import TaskScope, open_folder
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_async_rest.hooks.chunked_sql import SqlChunks
-
-_SQLITE = "sqlite"
 
 
 def table_job(
@@ -57,7 +54,7 @@ def table_job(
         raise StoppedError(
             "the task state store does not answer, and only it knows which run the staged rows belong to"
         )
-    loader = TableLoader(open_engine(conn_id), plan, _about(scope), log, scope.life.mark or None)
+    loader = TableLoader(open_destination(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
     # In its zone, which decides what date a column of dates has of them.
     bounds = {name: getattr(window, name).astimezone(window.zone) for name in ("start", "end")} if window else None
@@ -217,26 +214,26 @@ def window_steps(window: Window, step: Any) -> GivenItems:
 
 
 class ReadFirst:
-    """Chunks that are all read before the first one is given: SQLite allows no writes while rows are read."""
+    """Chunks that are all read before the first one is given: a database of one file has one reader or one writer."""
 
     def __init__(self, chunks: "SqlChunks") -> None:
         self._chunks = chunks
 
     @classmethod
     def where_needed(cls, chunks: "SqlChunks", destination_conn_id: str) -> Chunks:
-        """Return the chunks as they are, unless they are SQLite's.
+        """Return the chunks as they are, unless nobody can write while they are read.
 
-        :raises ConfigurationError: when they change the file that is loaded into: SQLite has one writer at a time.
+        :raises ConfigurationError: when they change the file that is loaded into: it has one writer at a time.
         """
-        if chunks.dialect != _SQLITE:
+        if not chunks.dialect.is_one_file:
             return chunks
         if chunks.reads_again:
             return cls(chunks)
-        if chunks.file is not None and chunks.file == sqlite_file(open_engine(destination_conn_id)):
+        if chunks.file is not None and chunks.file == open_destination(destination_conn_id).file:
             raise ConfigurationError(
-                f"read_only=False: sql changes the SQLite file that destination_conn_id={destination_conn_id!r} loads "
-                "into, which SQLite lets only one do at a time. Load into another file; or read with read_only=True, "
-                "and change the rows by a task after this one."
+                f"read_only=False: sql changes the {chunks.dialect.title} file that "
+                f"destination_conn_id={destination_conn_id!r} loads into, which lets only one do so at a time. Load "
+                "into another file; or read with read_only=True, and change the rows by a task after this one."
             )
         return chunks
 

@@ -81,7 +81,7 @@ def _lineage_of_sql(conn_id: str | None, sql: str | None) -> "OperatorLineage[An
     from airflow.providers.common.compat.openlineage.utils.sql import get_openlineage_facets_with_sql  # noqa: PLC0415
     from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415
 
-    from airflow_async_rest.databases.engine import database_hook  # noqa: PLC0415
+    from airflow_async_rest.databases.database import database_hook  # noqa: PLC0415
 
     lineage = None
     if conn_id is not None and sql is not None:

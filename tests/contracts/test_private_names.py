@@ -10,8 +10,8 @@ _TEXTS = {f"{path.relative_to(_PACKAGE)}": path.read_text() for path in _PACKAGE
 # Pattern -> the files, or rooms, that may have it.
 _PLACES = {
     r"\.cursor_strategy\b|\"cursor_strategy\"": ("databases/values/row_values.py",),
-    r"\.do_begin\b": ("databases/session.py",),
-    r"psycopg\.adapt import .*Transformer": ("databases/values/psycopg_values.py",),
+    r"\.do_begin\b": ("databases/dialects/engines.py",),
+    r"psycopg\.adapt import .*Transformer": ("databases/dialects/postgresql/psycopg_values.py",),
     r"\bairflow\.models\b": ("ui/windows.py",),
     r"\bairflow\.api_fastapi\b": ("compat/core_api.py",),
     r"\bairflow\.(serialization|timetables)\b": ("compat/timetables.py",),

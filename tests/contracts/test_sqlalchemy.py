@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from airflow_async_rest.databases.session import begin_with
+from airflow_async_rest.databases.dialects.engines import begin_with
+from airflow_async_rest.databases.dialects.sqlite import SQLite
 from airflow_async_rest.databases.values.row_values import (
     Missing,
     PartialValues,
     fetch_as_given,
-    prepare_values,
 )
 
 ROWS = [(1, "a"), (2, "b"), (3, "c")]
@@ -46,7 +46,7 @@ def test_without_a_cursor_strategy_rows_are_read_as_sqlalchemy_gives_them(engine
 def test_sqlites_own_errors_are_sqlalchemys(engine):
     """Rows are taken from the driver's cursor there, so SQLAlchemy translates nothing."""
     with engine.connect() as connection:
-        fetch = prepare_values(connection.connection.dbapi_connection, embed_json=False, reads_again=True)
+        fetch = SQLite().prepare_values(connection.connection.dbapi_connection, embed_json=False, reads_again=True)
         result = connection.execute(text("SELECT 1 UNION ALL SELECT abs(-9223372036854775808)"))
         with pytest.raises(OperationalError, match="integer overflow") as raised:
             fetch(result, 2)

@@ -12,6 +12,7 @@ import pytest
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.bind_values import bind_value
 from airflow_async_rest.databases.binds import Query
+from airflow_async_rest.databases.dialects.table import dialect_named
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 NAIVE = NOON.replace(tzinfo=None)
@@ -60,13 +61,13 @@ VALUES = {  # value -> in PostgreSQL, in SQLite, elsewhere
 @pytest.mark.parametrize(("value", "in_postgresql", "in_sqlite", "elsewhere"), VALUES.values(), ids=VALUES.keys())
 def test_a_value_has_the_form_that_columns_compare_with(value, in_postgresql, in_sqlite, elsewhere):
     for dialect, form in (("postgresql", in_postgresql), ("sqlite", in_sqlite), ("oracle", elsewhere)):
-        found = bind_value(value, dialect)
+        found = bind_value(value, dialect_named(dialect))
         assert (found, type(found)) == (form, type(form))
 
 
 def test_bytes_stay_the_object_they_are():
     for value in (bytearray(b"a"), memoryview(b"a")):
-        assert bind_value(value, "sqlite") is value
+        assert bind_value(value, dialect_named("sqlite")) is value
 
 
 WRONG = {
@@ -82,17 +83,17 @@ WRONG = {
 @pytest.mark.parametrize("sql", ["a = :value", "a IN :value"])
 def test_a_value_without_a_form_is_refused_by_name(sql, value, message):
     with pytest.raises(ConfigurationError, match=rf"parameters\['value'\]: .*{message}"):
-        Query.read(sql, "postgresql").fill({"value": value})
+        Query.read(sql, dialect_named("postgresql")).fill({"value": value})
 
 
 @pytest.mark.parametrize("value", ["ab", "['a', 'b']", ""])
 @pytest.mark.parametrize("sql", ["a IN :value", "a not in:value AND b"])
 def test_a_text_is_no_list(sql, value):
     with pytest.raises(ConfigurationError, match=r"parameters\['value'\] is a text, and :value stands after IN"):
-        Query.read(sql, "postgresql").fill({"value": value})
+        Query.read(sql, dialect_named("postgresql")).fill({"value": value})
 
 
 def test_a_zero_byte_is_a_text_elsewhere():
-    assert bind_value("a\0b", "sqlite") == "a\0b"
+    assert bind_value("a\0b", dialect_named("sqlite")) == "a\0b"
     with pytest.raises(EncodeError):
-        bind_value("a\0b", "postgresql")
+        bind_value("a\0b", dialect_named("postgresql"))

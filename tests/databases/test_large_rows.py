@@ -15,8 +15,8 @@ def fetched(monkeypatch):
     """The bytes of each fetch."""
     sizes = []
 
-    def fetch(fetch, of, count):
-        rows = row_values.fetch_readable(fetch, of, count)
+    def fetch(*given):
+        rows = row_values.fetch_readable(*given)
         sizes.append(sum(len(row[1]) for row in rows))
         return rows
 
@@ -58,7 +58,12 @@ def test_what_is_fetched_and_handed_on_is_bounded_by_bytes(request, fetched, dat
 
 
 def test_a_plain_driver_fetches_no_more_at_once(sqlite, monkeypatch, fetched):
-    monkeypatch.setattr(chunked_sql, "hook_engine", lambda hook: None)
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    def no_dialect(self, engine_kwargs=None):
+        raise NotImplementedError("no dialect")
+
+    monkeypatch.setattr(SqliteHook, "get_sqlalchemy_engine", no_dialect)
     sql = SQL["sqlite"].format(size=LARGE).replace(":rows", "500")
     assert sum(map(len, chunked_sql.ChunkedSqlHook("source_db").chunks(sql, None, 5000))) == 500
     assert max(fetched) <= 1_100_000

@@ -406,20 +406,15 @@ TOLD = {
 
 @pytest.mark.parametrize(("connection", "told"), TOLD.values(), ids=TOLD.keys())
 def test_what_a_database_is_told_before_the_query(connection, told):
+    from airflow_async_rest.databases.dialects.table import dialect_named
     from airflow_async_rest.databases.session import reading
 
-    with reading(connection, read_only=True):
+    with reading(connection, dialect_named(connection.name), read_only=True):
         assert connection.told == told
 
 
 @pytest.mark.parametrize(("change", "committed"), [(None, 0), (False, 1)])
-def test_plain_db_api_commits_where_something_may_change(sqlite, monkeypatch, change, committed):
-    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-
-    def no_dialect(self, engine_kwargs=None):
-        raise NotImplementedError("no dialect")
-
-    monkeypatch.setattr(SqliteHook, "get_sqlalchemy_engine", no_dialect)
+def test_plain_db_api_commits_where_something_may_change(sqlite, untried, change, committed):
     sqlite("CREATE TABLE jobs (id int)", "INSERT INTO jobs VALUES (1), (2)")
     assert len(read("DELETE FROM jobs WHERE id IN :ids RETURNING id", {"ids": [1]}, read_only=change is None)) == 1
     assert sqlite("SELECT count(*) FROM jobs") == [(2 - committed,)]

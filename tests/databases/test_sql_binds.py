@@ -11,6 +11,7 @@ from sqlalchemy import text
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.bind_values import check_parameters
 from airflow_async_rest.databases.binds import Query
+from airflow_async_rest.databases.dialects.table import dialect_named
 
 ALL = ("postgresql", "oracle", "sqlite", "mysql", "mariadb", "mssql", "snowflake", "default")
 POSTGRES = ("postgresql",)
@@ -65,7 +66,7 @@ SQL = {
 )
 def test_what_is_a_bind(sql, dialect):
     binds = list(SQL[sql][1])
-    query = Query.read(f"SELECT {sql}", dialect)
+    query = Query.read(f"SELECT {sql}", dialect_named(dialect))
     assert [bind.name for bind in query.binds()] == binds
     filled, values = query.fill(dict.fromkeys(binds, 1))
     statement = text(filled)
@@ -116,7 +117,7 @@ QUOTES = {
 @given(st.sampled_from(sorted(QUOTES)).flatmap(lambda name: st.tuples(st.just(name), st.one_of(QUOTES[name]))))
 def test_text_in_a_quote_or_a_comment_is_never_a_bind_and_stays_as_it_is(case):
     dialect, quoted = case
-    query = Query.read(f"SELECT :a, {quoted} , :b FROM t", dialect)
+    query = Query.read(f"SELECT :a, {quoted} , :b FROM t", dialect_named(dialect))
     assert query.names == {"a", "b"}
     assert query.bare.endswith(", :b FROM t")
     as_written = str(text(query.fill({"a": 1, "b": 2})[0]).compile())
@@ -125,7 +126,7 @@ def test_text_in_a_quote_or_a_comment_is_never_a_bind_and_stays_as_it_is(case):
 
 @given(st.text(alphabet="':\\\"$`[]/*-#qE\n a1;(){}%"), st.sampled_from(sorted(QUOTES)))
 def test_any_text_is_read_to_its_end_and_sqlalchemy_sees_the_same_binds(sql, dialect):
-    query = Query.read(f"SELECT {sql}", dialect)
+    query = Query.read(f"SELECT {sql}", dialect_named(dialect))
     assert len(query.bare) == len(query.sql)
     filled, values = query.fill(dict.fromkeys(query.names, 1))
     assert set(text(filled).compile().params) == set(values) == query.names
@@ -167,7 +168,7 @@ LISTS = {  # SQL, values -> the text handed on, its values
 
 @pytest.mark.parametrize(("sql", "values", "handed_on", "filled"), LISTS.values(), ids=LISTS.keys())
 def test_a_list_after_in_is_a_bind_for_each_of_its_values(sql, values, handed_on, filled):
-    assert Query.read(sql, "postgresql").fill(values) == (handed_on, filled)
+    assert Query.read(sql, dialect_named("postgresql")).fill(values) == (handed_on, filled)
 
 
 ENDS = {
@@ -180,7 +181,7 @@ ENDS = {
 
 @pytest.mark.parametrize(("sql", "read"), ENDS.items())
 def test_the_semicolon_at_the_end_is_left_out(sql, read):
-    assert Query.read(sql, "postgresql").sql == read
+    assert Query.read(sql, dialect_named("postgresql")).sql == read
 
 
 OTHER_STYLES = {  # SQL -> what is said to be written instead; None: nothing, it means something else
@@ -207,7 +208,7 @@ OTHER_STYLES = {  # SQL -> what is said to be written instead; None: nothing, it
 @pytest.mark.parametrize(("sql", "instead"), OTHER_STYLES.items())
 @pytest.mark.parametrize("dialect", ["postgresql", "oracle", "sqlite", "mysql", "default"])
 def test_a_bind_in_another_style_is_told_how_it_is_written_here(sql, instead, dialect):
-    query = Query.read(f"SELECT 1 FROM t WHERE {sql}", dialect)
+    query = Query.read(f"SELECT 1 FROM t WHERE {sql}", dialect_named(dialect))
     if instead is None:
         query.check({"known"})
     else:
@@ -235,7 +236,7 @@ NAMELESS = {  # SQL -> the bind without a name; None: it means something else
 @pytest.mark.parametrize(("sql", "bind"), NAMELESS.items())
 @pytest.mark.parametrize("dialect", ["postgresql", "oracle", "sqlite", "mysql", "default"])
 def test_a_bind_without_a_name_is_told_how_it_is_written_here(sql, bind, dialect):
-    query = Query.read(f"SELECT 1 FROM t WHERE {sql}", dialect)
+    query = Query.read(f"SELECT 1 FROM t WHERE {sql}", dialect_named(dialect))
     if bind is None:
         query.check({"b"})
     else:
@@ -247,9 +248,9 @@ def test_a_bind_without_a_name_is_told_how_it_is_written_here(sql, bind, dialect
 
 @pytest.mark.parametrize("dialect", ["postgresql", "sqlite", "mysql"])
 def test_a_second_statement_is_refused(dialect):
-    Query.read("SELECT ';' /* ; */ -- ;\n;", dialect).check(())
+    Query.read("SELECT ';' /* ; */ -- ;\n;", dialect_named(dialect)).check(())
     with pytest.raises(ConfigurationError, match="sql has more than one statement"):
-        Query.read("SELECT 1; DELETE FROM t", dialect).check(())
+        Query.read("SELECT 1; DELETE FROM t", dialect_named(dialect)).check(())
 
 
 @pytest.mark.parametrize(
@@ -275,11 +276,11 @@ def test_a_second_statement_is_refused(dialect):
     ],
 )
 def test_a_statement_that_does_more_than_select_is_known(sql, only_selects):
-    assert Query.read(sql, "postgresql").only_selects is only_selects
+    assert Query.read(sql, dialect_named("postgresql")).only_selects is only_selects
 
 
 def test_what_may_be_a_slice_is_a_bind_if_it_has_a_value():
-    query = Query.read("SELECT tags[:n] || tags[:n:m]", "postgresql")
+    query = Query.read("SELECT tags[:n] || tags[:n:m]", dialect_named("postgresql"))
     query.check(())
     assert query.fill({}) == (r"SELECT tags[\:n] || tags[\:n\:m]", {})
     assert query.fill({"n": 2}) == (r"SELECT tags[:n] || tags[:n\:m]", {"n": 2})
@@ -287,13 +288,13 @@ def test_what_may_be_a_slice_is_a_bind_if_it_has_a_value():
 
 def test_a_copy_is_refused_because_it_gives_no_rows():
     with pytest.raises(ConfigurationError, match="write the SELECT of its rows"):
-        Query.read("/* all */ COPY (SELECT 1) TO STDOUT", "postgresql").check(())
+        Query.read("/* all */ COPY (SELECT 1) TO STDOUT", dialect_named("postgresql")).check(())
 
 
 @pytest.mark.parametrize("sql", [None, 3, "", " \n"])
 def test_sql_that_is_no_text_is_refused(sql):
     with pytest.raises(ConfigurationError, match="sql=.*: write a SELECT, or the path of a .sql file"):
-        Query.read(sql, "postgresql")
+        Query.read(sql, dialect_named("postgresql"))
 
 
 def test_parameters_are_a_dict_or_nothing():

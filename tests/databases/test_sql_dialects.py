@@ -3,13 +3,21 @@
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from airflow_async_rest.databases.dialects import is_transient
+from airflow_async_rest.databases.dialects.table import dialect_named
 
 
 class PostgresError(Exception):
     def __init__(self, text, sqlstate):
         super().__init__(text)
         self.sqlstate = sqlstate
+
+
+def as_driver_raises(error):
+    """Return the error as one of a class that drivers call so."""
+    kind = type("OperationalError", (type(error),), {"__init__": Exception.__init__})
+    raised = kind(*error.args)
+    vars(raised).update(vars(error))
+    return raised
 
 
 TRANSIENT = {
@@ -35,4 +43,6 @@ TRANSIENT = {
 
 @pytest.mark.parametrize(("dialect", "error", "transient"), TRANSIENT.values(), ids=TRANSIENT.keys())
 def test_an_sql_that_is_wrong_is_told_from_a_database_that_is_away(dialect, error, transient):
-    assert is_transient(OperationalError("SELECT 1", None, error), dialect) is transient
+    error = as_driver_raises(error)
+    assert dialect_named(dialect).is_transient(error) is transient
+    assert dialect_named(dialect).is_transient(OperationalError("SELECT 1", None, error)) is transient

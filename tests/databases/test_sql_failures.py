@@ -6,7 +6,8 @@ import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.reading.source import RowSource
-from airflow_async_rest.databases.failures import failure_while_reading, is_away
+from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.failures import failure_while_reading
 
 ROWS = 7_000
 
@@ -124,15 +125,15 @@ class ProgrammingError(Error):
     ],
 )  # fmt: skip
 def test_what_a_driver_raises_says_what_it_means(error, rows, kind, text):
-    failure = failure_while_reading(error, rows, "default")
+    failure = failure_while_reading(error, rows, dialect_named("sqlite" if isinstance(error, sqlite3.Error) else "any"))
     assert type(failure) is kind
     assert text in str(failure)
 
 
 def test_a_database_without_a_dialect_that_is_away_is_not_an_sql_that_is_wrong():
-    assert is_away(OperationalError("gone"), "default")
-    assert not is_away(ProgrammingError("no such table"), "default")
-    assert not is_away(sqlite3.OperationalError("no such table"), "default")
+    assert dialect_named("any").is_transient(OperationalError("gone"))
+    assert not dialect_named("any").is_transient(ProgrammingError("no such table"))
+    assert not dialect_named("sqlite").is_transient(sqlite3.OperationalError("no such table"))
 
 
 @pytest.mark.parametrize(

@@ -282,15 +282,11 @@ def test_a_connection_that_asks_for_dict_cursors_gives_the_same_rows(connect, po
     assert read("SELECT 1 AS id, 'a' AS name") == [[{"id": 1, "name": "a"}]]
 
 
-def test_a_hook_without_a_dialect_falls_back_to_plain_db_api(connect, tmp_path, monkeypatch):
-    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-
+def test_a_database_that_nobody_has_tried_is_read_by_plain_db_api_which_is_said_once(
+    connect, tmp_path, untried, caplog
+):
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
-    def no_dialect(self, engine_kwargs=None):
-        raise NotImplementedError("no dialect")
-
-    monkeypatch.setattr(SqliteHook, "get_sqlalchemy_engine", no_dialect)
     path = tmp_path / "plain.db"
     connect("source_db", conn_type="sqlite", host=str(path))
     with sqlite3.connect(path) as connection:
@@ -301,25 +297,29 @@ def test_a_hook_without_a_dialect_falls_back_to_plain_db_api(connect, tmp_path, 
         [{"id": 1, "name": "n1"}, {"id": 2, "name": "n2"}],
         [{"id": 4, "name": "n4"}],
     ]
-    with pytest.raises(ConfigurationError, match="no such table: nowhere"):
-        list(ChunkedSqlHook("source_db").iter_chunks("SELECT 1 FROM nowhere"))
+    with pytest.raises(ConfigurationError, match="the database refuses the sql: You can only execute one statement"):
+        list(ChunkedSqlHook("source_db").iter_chunks("SELECT 1; SELECT 2"))
+    assert [record.message for record in caplog.records if "never tried" in record.message] == [
+        "Reading from a database of type 'sqlite' was never tried: it is read by plain DB-API"
+    ]
 
 
 def test_binds_take_the_form_that_the_databases_columns_compare_with():
     import pendulum
 
     from airflow_async_rest.databases.bind_values import bind_value
+    from airflow_async_rest.databases.dialects.table import dialect_named
 
     prague = timezone(timedelta(hours=2))
     instant = datetime(2026, 7, 1, 2, 0, tzinfo=prague)
-    assert bind_value(instant, "postgresql") == datetime(2026, 7, 1, tzinfo=UTC)
-    assert bind_value(instant, "oracle") == datetime(2026, 7, 1)  # noqa: DTZ001
-    assert bind_value(instant, "sqlite") == "2026-07-01 00:00:00"
-    assert bind_value(datetime(2026, 7, 1, 2, 0, 0, 5), "sqlite") == "2026-07-01 02:00:00.000005"  # noqa: DTZ001
-    assert bind_value(date(2026, 7, 1), "sqlite") == "2026-07-01"
-    assert bind_value(date(2026, 7, 1), "oracle") == date(2026, 7, 1)
-    assert bind_value(Decimal("1.5"), "oracle") == Decimal("1.5")
-    assert type(bind_value(pendulum.datetime(2026, 7, 1), "postgresql")) is datetime
+    assert bind_value(instant, dialect_named("postgresql")) == datetime(2026, 7, 1, tzinfo=UTC)
+    assert bind_value(instant, dialect_named("oracle")) == datetime(2026, 7, 1)  # noqa: DTZ001
+    assert bind_value(instant, dialect_named("sqlite")) == "2026-07-01 00:00:00"
+    assert bind_value(datetime(2026, 7, 1, 2, 0, 0, 5), dialect_named("sqlite")) == "2026-07-01 02:00:00.000005"  # noqa: DTZ001
+    assert bind_value(date(2026, 7, 1), dialect_named("sqlite")) == "2026-07-01"
+    assert bind_value(date(2026, 7, 1), dialect_named("oracle")) == date(2026, 7, 1)
+    assert bind_value(Decimal("1.5"), dialect_named("oracle")) == Decimal("1.5")
+    assert type(bind_value(pendulum.datetime(2026, 7, 1), dialect_named("postgresql"))) is datetime
 
 
 def test_the_oracle_path_connects_with_the_real_driver_and_dialect(connect):

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
 from airflow_async_rest.core.errors import EncodeError
-from airflow_async_rest.load.copy_text import array_text, copy_text
-from airflow_async_rest.load.values import Kind
+from airflow_async_rest.databases.dialects.postgresql.copy_text import array_text, copy_text
+from airflow_async_rest.databases.values.columns import Kind
 
 # What PostgreSQL can keep of a text: no NUL, no half of a surrogate pair.
 TEXTS = some.text(some.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)

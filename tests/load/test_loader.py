@@ -331,17 +331,26 @@ def test_a_lost_connection_can_be_rolled_back_cancelled_and_closed_without_a_wor
     loader.close()
 
 
+def test_a_database_that_nobody_has_tried_is_not_loaded(sqlite_file, untried):
+    from airflow_async_rest.load.loader import open_destination
+
+    with pytest.raises(
+        ConfigurationError, match="destination_conn_id='warehouse' .*'sqlite', .*PostgreSQL, Oracle, SQ"
+    ):
+        open_destination("warehouse")
+
+
 def test_a_connection_of_no_database_that_can_be_loaded_is_told_by_name(sqlite_file, monkeypatch):
     from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
-    from airflow_async_rest.load.loader import open_engine
+    from airflow_async_rest.load.loader import open_destination
 
     def no_dialect(self, engine_kwargs=None):
         raise NotImplementedError("no dialect")
 
     monkeypatch.setattr(SqliteHook, "get_sqlalchemy_engine", no_dialect)
     with pytest.raises(ConfigurationError, match="destination_conn_id='warehouse': SQLAlchemy has no dialect"):
-        open_engine("warehouse")
+        open_destination("warehouse")
 
 
 CHANGES = {

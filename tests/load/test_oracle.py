@@ -14,11 +14,12 @@ from fake_oracle import FakeOracle, error, real_cursor
 from loads import WINDOW, placed
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
-from airflow_async_rest.load.destination import Column, Destination
+from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.values.columns import Column, Kind
+from airflow_async_rest.load.destination import Destination
 from airflow_async_rest.load.merging.merging import Merging
 from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.load.staging.table import Staging
-from airflow_async_rest.load.values import Kind
 from airflow_async_rest.windows import Window
 
 COLUMNS = (
@@ -73,14 +74,19 @@ def server(connect, monkeypatch):
 
 @pytest.fixture
 def connection(server):
-    from airflow_async_rest.load.loader import open_engine
+    from airflow_async_rest.load.loader import open_destination
 
-    with open_engine("warehouse").connect() as connection:
+    with open_destination("warehouse").engine.connect() as connection:
         yield connection
 
 
 def staging(connection, schema="sales", columns=COLUMNS, **plan):
-    made = Staging("async_rest_stg_1", Destination(LoadPlan("things", schema, **plan), columns), connection)
+    made = Staging(
+        "async_rest_stg_1",
+        Destination(LoadPlan("things", schema, **plan), columns),
+        connection,
+        dialect_named("oracle"),
+    )
     if columns:
         made._set_parts([made._part(1, columns)])
     made.count = lambda *_, **__: 1  # as many as the driver says are moved
@@ -239,9 +245,9 @@ def test_bounds_are_dates_that_an_index_serves_unless_they_have_fractions(server
 def loader(server, monkeypatch):
     from airflow_async_rest.load import loader
 
-    monkeypatch.setattr(loader, "describe", lambda connection, plan: Destination(plan, COLUMNS))
+    monkeypatch.setattr(loader, "describe", lambda connection, dialect, plan: Destination(plan, COLUMNS))
     about = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
-    return loader.TableLoader(loader.open_engine("warehouse"), LoadPlan("things", "sales"), about, None)
+    return loader.TableLoader(loader.open_destination("warehouse"), LoadPlan("things", "sales"), about, None)
 
 
 @pytest.mark.parametrize(

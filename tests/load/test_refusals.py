@@ -11,24 +11,20 @@ from fake_oracle import driver_error, error
 from oracledb import errors as oracle_errors
 from psycopg import errors as postgres
 from psycopg2 import errors as postgres2
-from sqlalchemy.dialects.oracle.oracledb import OracleDialect_oracledb
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
-from airflow_async_rest.load.refusals import find_refused, is_forbidden, is_refusal, message_of, translate
+from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.errors import message_of
+from airflow_async_rest.load.refusals import find_refused, translate
 
-ORACLE = OracleDialect_oracledb(dbapi=oracledb)
-POSTGRES = PGDialect_psycopg(dbapi=psycopg)
-POSTGRES2 = PGDialect_psycopg2(dbapi=psycopg2)
-SQLITE = SQLiteDialect_pysqlite(dbapi=sqlite3)
+ORACLE, POSTGRES, SQLITE = map(dialect_named, ("oracle", "postgresql", "sqlite"))
+_DRIVERS = (oracledb, psycopg, psycopg2, sqlite3)
 
 
-def wrapped(original, dialect):
+def wrapped(original):
     """The error as SQLAlchemy raises it."""
-    return DBAPIError.instance("INSERT", {}, original, dialect.dbapi.Error)
+    return DBAPIError.instance("INSERT", {}, original, tuple(driver.Error for driver in _DRIVERS))
 
 
 def of_state(state, base=psycopg.DatabaseError):
@@ -65,11 +61,11 @@ ERRORS = [
     (POSTGRES, postgres.ReadOnlySqlTransaction("x"), LATER),
     (POSTGRES, psycopg.OperationalError("the connection is lost"), LATER),
     (POSTGRES, psycopg.InterfaceError("the connection is closed"), LATER),
-    (POSTGRES2, postgres2.NotNullViolation("x"), REFUSED),
-    (POSTGRES2, of_state_2("P0001"), REFUSED),
-    (POSTGRES2, of_state_2("42501"), FORBIDDEN),
-    (POSTGRES2, postgres2.UndefinedTable("x"), WRONG),
-    (POSTGRES2, psycopg2.OperationalError("x"), LATER),
+    (POSTGRES, postgres2.NotNullViolation("x"), REFUSED),
+    (POSTGRES, of_state_2("P0001"), REFUSED),
+    (POSTGRES, of_state_2("42501"), FORBIDDEN),
+    (POSTGRES, postgres2.UndefinedTable("x"), WRONG),
+    (POSTGRES, psycopg2.OperationalError("x"), LATER),
     (SQLITE, sqlite3.IntegrityError("NOT NULL constraint failed"), REFUSED),
     (SQLITE, sqlite3.DataError("string or blob too big"), REFUSED),
     (SQLITE, sqlite3.OperationalError("no such table: things"), WRONG),
@@ -90,9 +86,9 @@ ERRORS = [
 
 
 def decided(error_, dialect):
-    if is_refusal(error_, dialect):
+    if dialect.is_refusal(error_):
         return REFUSED
-    if is_forbidden(error_, dialect):
+    if dialect.is_forbidden(error_):
         return FORBIDDEN
     translated = translate(error_, dialect)
     return {ConfigurationError: WRONG, LoadError: LATER}.get(type(translated), translated)
@@ -101,26 +97,26 @@ def decided(error_, dialect):
 @pytest.mark.parametrize(("dialect", "original", "what"), ERRORS)
 def test_what_an_error_says(dialect, original, what):
     assert decided(original, dialect) == what  # as the driver's own cursor raises it
-    assert decided(wrapped(original, dialect), dialect) == what
+    assert decided(wrapped(original), dialect) == what
 
 
 @pytest.mark.parametrize("dialect", [POSTGRES, SQLITE, ORACLE])
 def test_a_value_that_cannot_be_sent_is_a_refused_row(dialect):
     with pytest.raises(UnicodeEncodeError) as raised:
         "\ud800".encode()
-    assert is_refusal(raised.value, dialect)
-    assert is_refusal(OverflowError("date value out of range"), dialect)
+    assert dialect.is_refusal(raised.value)
+    assert dialect.is_refusal(OverflowError("date value out of range"))
 
 
 def test_an_error_of_another_kind_stays_what_it_is():
     mistake = KeyError("x")
     assert translate(mistake, SQLITE) is mistake
-    assert not is_refusal(mistake, SQLITE)
+    assert not SQLITE.is_refusal(mistake)
 
 
 def test_the_databases_words_stand_on_one_line():
     original = sqlite3.IntegrityError("no\n  DETAIL:\tsuch")
-    assert message_of(original) == message_of(wrapped(original, SQLITE)) == "no DETAIL: such"
+    assert message_of(original) == message_of(wrapped(original)) == "no DETAIL: such"
 
 
 class Table:

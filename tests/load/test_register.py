@@ -217,11 +217,11 @@ def test_there_may_be_nothing_to_forget(table):
 
 
 def test_the_longest_names_that_airflow_allows_fit(table):
-    from airflow_async_rest.load.loader import TableLoader, open_engine
+    from airflow_async_rest.load.loader import TableLoader, open_destination
     from airflow_async_rest.load.plan import LoadPlan
 
     about = {"dag_id": "d" * 250, "run_id": "r" * 250, "task_id": "t" * 250, "map_index": 1023}
-    loader = TableLoader(open_engine("warehouse"), LoadPlan("things"), about, None)
+    loader = TableLoader(open_destination("warehouse"), LoadPlan("things"), about, None)
     table.loaders.append(loader)
     loader.open()
     loader.begin(resumed=False, staged=0)

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import types
 from sqlalchemy.dialects import oracle, postgresql, sqlite
 
-from airflow_async_rest.load.values import Kind, converter, json_text, kind_of, naive_utc, text_of
+from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.values.column_values import json_text, naive_utc, text_of
+from airflow_async_rest.databases.values.columns import Kind
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NAIVE = NOON.replace(tzinfo=None)
@@ -52,7 +54,8 @@ PRAGUE = timezone(timedelta(hours=2))
     ids=repr,
 )
 def test_what_matters_of_a_columns_type(type_, kind):
-    assert kind_of(type_) is kind
+    database = type(type_).__module__.split(".")[2]
+    assert dialect_named(database).kind_of(type_) is kind
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ BOUND = {
     [(d, kind, *case) for d, kinds in BOUND.items() for kind, cases in kinds.items() for case in cases],
 )
 def test_what_a_driver_is_given(dialect, kind, value, bound):
-    given = converter(kind, dialect)(value)
+    given = dialect_named(dialect).converter(kind)(value)
     assert given == bound
     assert type(given) is type(bound)
     if isinstance(value, datetime) and dialect == "oracle":

@@ -10,24 +10,15 @@ from sqlalchemy.exc import DBAPIError
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.keeping.loading import Merged, PlacedRow, RefusedRow
 from airflow_async_rest.databases.bind_values import bind_value
-from airflow_async_rest.load.destination import Column, Destination
-from airflow_async_rest.load.merging.locking import lock_table
+from airflow_async_rest.databases.errors import message_of
+from airflow_async_rest.databases.session import tell
+from airflow_async_rest.databases.values.columns import Column, Kind
+from airflow_async_rest.load.destination import Destination
 from airflow_async_rest.load.merging.moving import Moving
-from airflow_async_rest.load.names import quoted
 from airflow_async_rest.load.plan import APPEND, REPLACE_WINDOW, UPSERT
-from airflow_async_rest.load.refusals import (
-    check_hopeless,
-    find_refused,
-    is_forbidden,
-    is_refusal,
-    message_of,
-    translate,
-)
+from airflow_async_rest.load.refusals import check_hopeless, find_refused
 from airflow_async_rest.load.staging.filling import PLACE
 from airflow_async_rest.load.staging.table import Staging
-from airflow_async_rest.load.values import Kind
-
-_ORACLE_TIMES = "YYYY-MM-DD HH24\\:MI\\:SS.FF6"
 
 
 class Merging:
@@ -35,15 +26,13 @@ class Merging:
 
     def __init__(self, connection: Connection, destination: Destination, staging: Staging) -> None:
         self._connection = connection
+        self._dialect = staging.dialect
         self._plan = destination.plan
         self._staging = staging
         self._into = staging.qualified(destination.plan.table)
-        self._moving = Moving(connection.dialect, destination, staging)
+        self._moving = Moving(destination, staging)
         self._has_days = destination.kind_of(destination.plan.window_column) is Kind.DATE
         self._loaded = 0
-
-    def _quote(self, name: str) -> str:
-        return quoted(name, self._connection.dialect)
 
     def check(self, columns: Sequence[Column]) -> None:
         """Have the database look at what the merge will do, and do none of it; where it can.
@@ -61,8 +50,7 @@ class Merging:
         try:
             self._explain(f"DELETE FROM {self._into} WHERE {where}", binds)
         except DBAPIError as error:
-            dialect = self._connection.dialect
-            if is_forbidden(error, dialect) or not isinstance(translate(error, dialect), ConfigurationError):
+            if self._dialect.is_forbidden(error) or not self._dialect.is_wrong(error):
                 raise
             raise ConfigurationError(
                 f"window_column={self._plan.window_column!r}: the database cannot say which rows of {self._into} are "
@@ -75,7 +63,7 @@ class Merging:
             self._explain(statement, {})
 
     def _explain(self, statement: str, binds: dict[str, Any]) -> None:
-        if self._connection.dialect.name in {"postgresql", "sqlite"}:
+        if self._dialect.explains:
             self._connection.execute(text(f"EXPLAIN {statement}"), binds)
 
     def merge(self, *, first: bool) -> Merged:
@@ -85,7 +73,7 @@ class Merging:
         :raises EmptyWindowError: when they would be, and none be loaded.
         """
         # Rows that are added never meet each other's; but those of a merge that deletes or updates may.
-        lock_table(self._connection, self._into, shared=self._plan.mode == APPEND)
+        self._dialect.lock_table(self._connection, self._into, is_shared=self._plan.mode == APPEND)
         strangers: list[RefusedRow] = []
         deleted = 0
         if self._plan.mode == REPLACE_WINDOW:
@@ -138,20 +126,15 @@ class Merging:
         )
 
     def _in_window(self) -> tuple[str, dict[str, Any]]:
-        window, dialect = self._plan.window, self._connection.dialect.name
+        window = self._plan.window
         if window is None or self._plan.window_column is None:
             raise RuntimeError("a load that replaces a window has one")
-        column = self._quote(self._plan.window_column)
+        column = self._staging.quote(self._plan.window_column)
         bounds = window.days() if self._has_days else (window.start, window.end)
-        binds = dict(zip(("window_start", "window_end"), (bind_value(each, dialect) for each in bounds), strict=True))
-        if dialect == "sqlite":  # as text, a day comes before its midnight
-            binds = {name: time.removesuffix(" 00:00:00") for name, time in binds.items()}
-        start, end = ":window_start", ":window_end"
-        if dialect == "oracle" and (window.start.microsecond or window.end.microsecond):
-            # The driver binds a time as DATE, which has no fractions. Not always so: a DATE column's index serves DATE.
-            binds = {name: time.isoformat(" ", "microseconds") for name, time in binds.items()}
-            start, end = (f"TO_TIMESTAMP({bind}, '{_ORACLE_TIMES}')" for bind in (start, end))
-        return f"{column} >= {start} AND {column} < {end}", binds
+        values = [bind_value(each, self._dialect) for each in bounds]
+        start, first = self._dialect.bound_of_window("window_start", values[0])
+        end, last = self._dialect.bound_of_window("window_end", values[1])
+        return f"{column} >= {start} AND {column} < {end}", {"window_start": first, "window_end": last}
 
     def _empty_window(self) -> int:
         # Where nothing comes, all depends on it: of a view, or by a trigger, databases do not say how many are deleted.
@@ -172,7 +155,7 @@ class Merging:
         try:
             return self._run(f"DELETE FROM {self._into} WHERE {where}", binds)
         except Exception as error:
-            if not is_refusal(error, self._connection.dialect):
+            if not self._dialect.is_refusal(error):
                 raise
             raise ConfigurationError(
                 f"load_mode='replace_window': the database refuses to delete the window's rows: {message_of(error)}"
@@ -184,7 +167,7 @@ class Merging:
             return []
         where, binds = self._in_window()
         column = self._plan.window_column or ""
-        stranger = f"NOT ({where}) OR {self._quote(column)} IS NULL"
+        stranger = f"NOT ({where}) OR {self._staging.quote(column)} IS NULL"
         if not (count := self._staging.count(stranger, **binds)):
             return []
         ends = " to ".join(self._plan.window.texts().values()) if self._plan.window else ""
@@ -202,7 +185,7 @@ class Merging:
                 self._loaded = self._move(self._moving.at_once(), {})
                 self._check_deferred()
         except Exception as error:
-            if not is_refusal(error, self._connection.dialect):
+            if not self._dialect.is_refusal(error):
                 raise
             return self._insert_what_it_takes()
         return []
@@ -216,7 +199,7 @@ class Merging:
                 refused = self._insert_by_halves(lambda: None)
                 self._check_deferred()
         except Exception as error:
-            if not is_refusal(error, self._connection.dialect):
+            if not self._dialect.is_refusal(error):
                 raise
             refused = self._insert_by_halves(self._check_deferred)
         rows = {place: self._row(place) for place, _ in refused}
@@ -235,7 +218,7 @@ class Merging:
             check()
             self._loaded += moved
 
-        return find_refused(self._staging.places(), take, self._connection.begin_nested, self._connection.dialect)
+        return find_refused(self._staging.places(), take, self._connection.begin_nested, self._dialect)
 
     def _take_out_repeated(self) -> None:
         for statement in self._moving.take_out_repeated():
@@ -251,8 +234,7 @@ class Merging:
 
     def _check_deferred(self) -> None:
         """Let the database find out now what it would find out at the commit."""
-        if self._connection.dialect.name in {"postgresql", "oracle"}:
-            self._run("SET CONSTRAINTS ALL IMMEDIATE", {})
+        tell(self._connection, self._dialect.check_deferred)
 
     def _run(self, statement: str, binds: dict[str, Any]) -> int:
-        return int(self._connection.execute(text(statement), binds).rowcount)
+        return self._dialect.count_of(self._connection.execute(text(statement), binds))

@@ -3,21 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy.engine import Dialect
-
-from airflow_async_rest.load.destination import Column, Destination
-from airflow_async_rest.load.names import quoted
+from airflow_async_rest.databases.dialects.dialect import Upsert
+from airflow_async_rest.databases.values.columns import Column
+from airflow_async_rest.load.destination import Destination
 from airflow_async_rest.load.plan import UPSERT
 from airflow_async_rest.load.staging.column_sets import SETS
 from airflow_async_rest.load.staging.filling import PLACE, Part
 from airflow_async_rest.load.staging.table import Staging
 
 _RANK = "async_rest_rank"
-# Those of which an INSERT says what becomes of a row that is there, and so can be told which rows are not.
-_HAVE_ON_CONFLICT = frozenset({"postgresql", "sqlite"})
-_MYSQL = frozenset({"mysql", "mariadb"})
-
-
 # Into so many the rows are divided by what they leave to defaults: each of them costs a look at all rows.
 _MOST_PARTS = 16
 
@@ -38,16 +32,17 @@ class _Part(NamedTuple):
 class Moving:
     """Writes statements for the rows that are staged when they are asked for."""
 
-    def __init__(self, dialect: Dialect, destination: Destination, staging: Staging) -> None:
-        self._dialect = dialect
+    def __init__(self, destination: Destination, staging: Staging) -> None:
+        self._dialect = staging.dialect
         self._plan = destination.plan
         self._nulls_are_equal = destination.nulls_are_equal
         self._collations = destination.collations
         self._staging = staging
         self._into = staging.qualified(destination.plan.table)
-
-    def _quote(self, name: str) -> str:
-        return quoted(name, self._dialect)
+        self._quote = staging.quote
+        # Of which an INSERT says what becomes of a row that is there, and so can be told which rows are not.
+        self._has_on_conflict = self._dialect.upsert is Upsert.ON_CONFLICT
+        self._has_on_duplicate_key = self._dialect.upsert is Upsert.ON_DUPLICATE_KEY
 
     @property
     def _keys(self) -> list[str]:
@@ -78,11 +73,11 @@ class Moving:
 
         :param conditions: of the rows.
         """
-        if self._plan.mode == UPSERT and self._dialect.name in _HAVE_ON_CONFLICT:
+        if self._plan.mode == UPSERT and self._has_on_conflict:
             # First those that are there: an INSERT would be refused for what they have, and a row of ours has not.
             new = [self._insert_new(part, conditions) for part in self._parts(_has_default)]
             return [*self._update(conditions), *new]
-        if self._plan.mode == UPSERT and self._dialect.name in _MYSQL:
+        if self._plan.mode == UPSERT and self._has_on_duplicate_key:
             return [
                 self._upsert(columns, self._select(columns, [*which, *conditions]))
                 for columns, _, which in self._parts(_is_any)
@@ -107,7 +102,7 @@ class Moving:
         divided, said = sets.divide(differing), frozenset[Column]()
         # Of two rows that a trigger gives one key, only one statement tells; and the last of them must win.
         most = 1 if self._plan.mode == UPSERT else _MOST_PARTS
-        if len(divided) > most and self._dialect.name in _HAVE_ON_CONFLICT:
+        if len(divided) > most and self._has_on_conflict:
             said = frozenset(column for column in differing if column.default)
             divided = sets.divide([column for column in differing if column not in said])
         parts = []
@@ -139,12 +134,12 @@ class Moving:
         others = [column for column in columns if column.name not in self._plan.conflict_key]
         names = [self._quote(column.name) for column in others]
         into = f"INSERT INTO {self._into} ({self._staging.names(columns)}) {rows}"
-        if self._dialect.name in _HAVE_ON_CONFLICT:
+        if self._has_on_conflict:
             sets = ", ".join(f"{name} = excluded.{name}" for name in names)
             return f"{into} ON CONFLICT ({', '.join(self._keys)}) " + (
                 f"DO UPDATE SET {sets}" if names else "DO NOTHING"
             )
-        if self._dialect.name in _MYSQL:
+        if self._has_on_duplicate_key:
             sets = ", ".join(f"{name} = VALUES({name})" for name in names or self._keys)
             return f"{into} ON DUPLICATE KEY UPDATE {sets}"
         sets = ", ".join(f"d.{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in others)
@@ -251,7 +246,7 @@ class Moving:
         sets = self._staging.sets
         columns = part.those_of(sets.any)
         names = [self._quote(column.name) for column in columns]
-        by_place = self._dialect.name == "oracle"  # in a window there can be no LOB
+        by_place = not self._dialect.has_large_values_in_windows
         found = [f"async_rest_{n}" if by_place else name for n, name in enumerate(names)]
         values = [
             f"FIRST_VALUE({PLACE if by_place else name}) OVER ({of_key} ORDER BY {self._has_first(column)}) AS {alias}"
@@ -261,8 +256,7 @@ class Moving:
             of_place = f"FROM {part.table} v WHERE v.{part.place} = united."
             found = [f"(SELECT v.{name} {of_place}{alias})" for name, alias in zip(names, found, strict=True)]
         if part.number == 1:
-            flags = sets.union(of_key)
-            union = f"CONCAT({', '.join(flags)})" if self._dialect.name in _MYSQL else _joined(flags)
+            union = self._dialect.joined(sets.union(of_key))
             names, found, values = [*names, SETS], [*found, SETS], [*values, f"{union} AS {SETS}"]
         rank = f"ROW_NUMBER() OVER ({of_key} ORDER BY {PLACE} DESC) AS {_RANK}"
         united = self._select([PLACE, *values, rank], [repeated])
@@ -285,11 +279,3 @@ def _has_default(column: Column) -> bool:
 def _is_any(column: Column) -> bool:
     del column
     return True
-
-
-def _joined(texts: Sequence[str]) -> str:
-    """Write texts one after the other; as pairs of pairs, because SQLite has a limit for how deep they are nested."""
-    if len(texts) == 1:
-        return texts[0]
-    middle = len(texts) // 2
-    return f"({_joined(texts[:middle])} || {_joined(texts[middle:])})"

@@ -5,7 +5,7 @@ from functools import reduce
 from itertools import compress
 from operator import and_, or_
 
-from airflow_async_rest.load.destination import Column
+from airflow_async_rest.databases.values.columns import Column
 
 # The column of a staging table that tells it, as a text: for each column, in their order, 1 or 0.
 SETS = "async_rest_columns"

@@ -9,18 +9,15 @@ from sqlalchemy.engine import Connection
 
 from airflow_async_rest.core.keeping.loading import PlacedRow, RefusedRow, place_of
 from airflow_async_rest.core.letters.lines import parse_exactly
-from airflow_async_rest.load.destination import Column, Destination
-from airflow_async_rest.load.names import quoted
+from airflow_async_rest.databases.dialects.dialect import Dialect
+from airflow_async_rest.databases.names import quoted
+from airflow_async_rest.databases.values.columns import Column, Kind
+from airflow_async_rest.load.destination import Destination
 from airflow_async_rest.load.staging.column_sets import SETS, ColumnSets
 from airflow_async_rest.load.staging.filling import PLACE, Filling, Part, storable
-from airflow_async_rest.load.values import Kind
 
-# The driver reads no time that is infinite, before the year 1 or after 9999, and gives some of these as its own types.
-_READ_AS_TEXT = frozenset({Kind.AWARE_TIME, Kind.NAIVE_TIME, Kind.DATE, Kind.OTHER, Kind.JSON})
 # Of one table: Oracle's have up to 1,000, and PostgreSQL's rows so many that a page holds.
 _MOST_COLUMNS = 900
-_PLACE_TYPES = {"oracle": "NUMBER(19)", "mysql": "SIGNED", "mariadb": "SIGNED"}
-_SETS_TYPES = {"oracle": "VARCHAR2(4000)", "mysql": "VARCHAR(4000)", "mariadb": "VARCHAR(4000)"}
 
 
 class Staging:
@@ -29,14 +26,16 @@ class Staging:
     A table can have no more columns than the destination may have already, and the destination may get new ones while
     a load is under way: so there may be more tables, joined by the rows' places.
 
+    :ivar dialect: of the database.
     :ivar columns: those that can be loaded.
     :ivar sets: which of them rows have.
     """
 
-    def __init__(self, name: str, destination: Destination, connection: Connection) -> None:
+    def __init__(self, name: str, destination: Destination, connection: Connection, dialect: Dialect) -> None:
         self._name = name
         self._destination = destination
         self._connection = connection
+        self.dialect = dialect
         self.columns: tuple[Column, ...] = ()
         self.sets = ColumnSets(())
         self._parts: list[Part] = []
@@ -59,39 +58,41 @@ class Staging:
         joined = (f" LEFT JOIN {part.table} ON {part.place} = {PLACE}" for part in self._parts[1:])
         return f"{self.table}{alias}{''.join(joined)}"
 
-    def _quote(self, name: str) -> str:
+    def quote(self, name: str) -> str:
+        """Return a name as it is written in SQL, for ``text()``."""
         return quoted(name, self._connection.dialect)
+
+    @property
+    def _schema(self) -> str:
+        """The destination's, with a dot; empty where it is the connection's own."""
+        schema = self._destination.plan.schema
+        return f"{self.quote(schema)}." if schema else ""
 
     def qualified(self, table: str) -> str:
         """Return a table of the destination's schema as it is written in SQL."""
-        schema = self._destination.plan.schema
-        return f"{self._quote(schema)}.{self._quote(table)}" if schema else self._quote(table)
+        return f"{self._schema}{self.quote(table)}"
 
     def names(self, columns: Sequence[Column]) -> str:
         """Return columns as they are written in SQL."""
-        return ", ".join(self._quote(column.name) for column in columns)
+        return ", ".join(self.quote(column.name) for column in columns)
 
     def extend(self, columns: Sequence[Column]) -> None:
-        """Make the table, empty, with columns of the destination's own types; or add those that are new.
-
-        PostgreSQL need not log it: after a crash of the server it is empty, and that is noticed.
-        """
+        """Make the table, empty, with columns of the destination's own types; or add those that are new."""
         new = [column for column in columns if column not in self.columns]
         for start in range(0, len(new), _MOST_COLUMNS):
             self._create(new[start : start + _MOST_COLUMNS])
 
     def _create(self, columns: Sequence[Column]) -> None:
-        dialect, number = self._connection.dialect.name, len(self._parts) + 1
-        kind = "UNLOGGED TABLE" if dialect == "postgresql" else "TABLE"
+        dialect, number = self.dialect, len(self._parts) + 1
         part = self._part(number, columns)
-        own = [f"CAST(0 AS {_PLACE_TYPES.get(dialect, 'BIGINT')}) AS {part.place}"]
+        own = [f"CAST(0 AS {dialect.place_type}) AS {part.place}"]
         if number == 1:
-            own.append(f"CAST('1' AS {_SETS_TYPES.get(dialect, 'text').replace('VARCHAR(', 'CHAR(')}) AS {SETS}")
+            own.append(f"CAST('1' AS {dialect.sets_type_in_cast or dialect.sets_type}) AS {SETS}")
         self._execute(
-            f"CREATE {kind} {part.table} AS SELECT {', '.join([*own, *map(self._typed, columns)])} "
+            f"CREATE {dialect.staging_table} {part.table} AS SELECT {', '.join([*own, *map(self._typed, columns)])} "
             f"FROM {self.qualified(self._destination.plan.table)} WHERE 1 = 0"
         )
-        if not self._is_indexed_late:
+        if not dialect.is_indexed_late:
             self._index(part)
         self._set_parts([*self._parts, part])
 
@@ -99,7 +100,7 @@ class Staging:
         return Part(number, self.qualified(_name_of(self._name, number)), tuple(columns))
 
     def _typed(self, column: Column) -> str:
-        name = self._quote(column.name)
+        name = self.quote(column.name)
         return f"CAST({name} AS {column.staged_as}) AS {name}" if column.staged_as else name
 
     def _set_parts(self, parts: list[Part]) -> None:
@@ -109,28 +110,15 @@ class Staging:
 
     def index(self) -> None:
         """Let rows be found by their place, unless they are already."""
-        if self._is_indexed_late:
+        if self.dialect.is_indexed_late:
             for part in self._parts:
                 self._index(part)
 
-    @property
-    def _is_indexed_late(self) -> bool:
-        """Whether the index can wait until it is needed; elsewhere it would end the transaction that needs it."""
-        return self._connection.dialect.name in {"postgresql", "sqlite"}
-
     def _index(self, part: Part) -> None:
         name = _name_of(self._name, part.number)
-        index, table = f"{name}_i", part.table
-        # It is asked for once more where rows were removed.
-        create = "CREATE INDEX IF NOT EXISTS" if self._is_indexed_late else "CREATE INDEX"
-        match self._connection.dialect.name:  # which schema it is in, and who says so
-            case "oracle":
-                index = self.qualified(index)
-            case "sqlite":
-                index, table = self.qualified(index), self._quote(name)
-            case _:
-                index = self._quote(index)
-        self._execute(f"{create} {index} ON {table} ({part.place})")
+        index, table = self.quote(f"{name}_i"), self.quote(name)
+        if create := self.dialect.create_index:
+            self._execute(create.format(index=index, schema=self._schema, table=table, column=part.place))
 
     def open(self) -> int | None:
         """Find a table that an earlier try has made. :return: how many rows it has; None when there is none."""
@@ -150,8 +138,7 @@ class Staging:
     def _complete(self, all_columns: str, *, is_marked: bool) -> None:
         """Say of rows that an earlier version of this package has staged that they have all columns, as they had."""
         if not is_marked:
-            type_ = _SETS_TYPES.get(self._connection.dialect.name, "text")
-            self._execute(f"ALTER TABLE {self.table} ADD {SETS} {type_}")
+            self._execute(f"ALTER TABLE {self.table} ADD {SETS} {self.dialect.sets_type}")
         unmarked = text(f"UPDATE {self.table} SET {SETS} = :all WHERE {SETS} IS NULL")
         self._connection.execute(unmarked, {"all": all_columns})
 
@@ -187,7 +174,7 @@ class Staging:
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Add rows. :return: those that are refused."""
         key = self._destination.plan.conflict_key
-        return Filling(self._connection, self._parts, self.sets, key).add(rows)
+        return Filling(self._connection, self.dialect, self._parts, self.sets, key).add(rows)
 
     def remove(self, items: Collection[int]) -> int:
         """Remove the rows of items. :return: how many there were."""
@@ -197,18 +184,16 @@ class Staging:
             places = {"first": place_of(index, 0), "end": place_of(index + 1, 0)}
             for part in reversed(self._parts):  # each row has one place in the first
                 statement = f"DELETE FROM {part.table} WHERE {part.place} >= :first AND {part.place} < :end"
-                count = self._connection.execute(text(statement), places).rowcount
-            removed += int(count)
+                count = self.dialect.count_of(self._connection.execute(text(statement), places))
+            removed += count
         return removed
 
     def read(self, condition: str, **binds: Any) -> list[PlacedRow]:
         """Read rows back, as values that can be staged again."""
-        dialect = self._connection.dialect.name
-        texts = _READ_AS_TEXT if dialect == "postgresql" else ()
         selected = [
-            f"CAST({name} AS text)" if column.kind in texts else name
+            f"CAST({name} AS text)" if column.kind in self.dialect.read_as_text else name
             for column in self.columns
-            for name in [self._quote(column.name)]
+            for name in [self.quote(column.name)]
         ]
         query = f"SELECT {PLACE}, {SETS}, {', '.join(selected)} FROM {self.source()} WHERE {condition}"
         rows = []

@@ -308,12 +308,12 @@ def test_a_query_that_may_change_something_is_not_run_twice(oracle):
 
 def test_another_drivers_error_says_what_to_cast(connect, tmp_path, monkeypatch):
     """As a database's that has no way out of its own here."""
-    from airflow_async_rest.databases.values import row_values
+    from airflow_async_rest.databases.dialects import sqlite
 
     def fetch(result, count):
         raise ValueError("year 0 is out of range")
 
-    monkeypatch.setattr(row_values, "_fetch_from_sqlite", fetch)
+    monkeypatch.setattr(sqlite, "_fetch", fetch)
     connect("source_db", conn_type="sqlite", host=str(tmp_path / "any.db"))
     with pytest.raises(ConfigurationError, match=r"year 0 is out of range.*CAST\(name AS"):
         items_of("SELECT 1 AS id")

@@ -137,8 +137,10 @@ def test_a_partition_and_its_table_are_loaded_one_after_the_other(psycopg, close
 
 
 def test_of_a_database_without_such_locks_the_lines_of_its_loads_are_locked(psycopg, closed, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.load.loader.LOCK_TABLES", frozenset())
-    monkeypatch.setattr("airflow_async_rest.load.merging.merging.lock_table", lambda *_, **__: None)
+    from airflow_async_rest.databases.dialects.postgresql.postgresql import PostgreSQL
+
+    monkeypatch.setattr(PostgreSQL, "locks_tables", False)
+    monkeypatch.setattr(PostgreSQL, "lock_table", lambda *_, **__: None)
     closed.append(psycopg)
     psycopg.create(KEYS["no key"])
     both(psycopg, ["replace_window"] * 2, [[1, 2], [3, 4]])

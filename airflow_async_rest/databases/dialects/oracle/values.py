@@ -13,7 +13,7 @@ import oracledb
 from sqlalchemy.engine import CursorResult
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.databases.values.oracle_reading import ZONED, describe, input_sizes
+from airflow_async_rest.databases.dialects.oracle.reading import ZONED, describe, input_sizes
 from airflow_async_rest.databases.values.row_values import Missing, Rows, fetch_as_given, marked
 
 _SECONDS = 'SYYYY-MM-DD"T"HH24:MI:SS'
@@ -31,7 +31,7 @@ _TEXTS = {
 class OracleFetch:
     """Fetches the rows of one query, as many in a round trip.
 
-    :param reads_again: see :func:`.row_values.prepare_values`.
+    :param reads_again: see ``Dialect.prepare_values``.
     """
 
     def __init__(self, *, reads_again: bool) -> None:
@@ -41,7 +41,7 @@ class OracleFetch:
         self._careful: Any = None
 
     def fetch(self, result: CursorResult[Any], count: int) -> Rows:
-        """Fetch rows; see :func:`.row_values.prepare_values`.
+        """Fetch rows; see ``Dialect.prepare_values``.
 
         :raises ConfigurationError: when they cannot be read a second time.
         """
@@ -89,7 +89,7 @@ def _run_again(result: CursorResult[Any]) -> Any:
     if sizes := input_sizes(parameters):
         again.setinputsizes(**sizes)
     selected = ", ".join(_selected(name, kind) for name, kind in columns)
-    again.execute(f"SELECT {selected} FROM (\n{statement}\n)", parameters)  # noqa: S608  (the author's own query)
+    again.execute(f"SELECT {selected} FROM (\n{statement}\n)", parameters)
     return again
 
 

@@ -1,12 +1,11 @@
 """The columns of a table in PostgreSQL, by one short query: SQLAlchemy's own takes ten times as long to be made."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text, types
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
-
-from airflow_async_rest.load.plan import LoadPlan
 
 _COLUMNS = text(
     """
@@ -117,10 +116,10 @@ def _default_of(column: Any) -> str | None:
     return f"CAST({column.expression} AS {column.type_name})" if column.has_default else None
 
 
-def nulls_are_equal(connection: Connection, plan: LoadPlan) -> bool:
+def nulls_are_equal(connection: Connection, table: str, schema: str | None, key: Sequence[str]) -> bool:
     """Return whether two rows whose key is NULL have one key: UNIQUE NULLS NOT DISTINCT."""
     version = connection.dialect.server_version_info
-    if connection.dialect.name != "postgresql" or not version or version < _SINCE_VERSION:
+    if not version or version < _SINCE_VERSION:
         return False
-    where = {"name": plan.table, "schema": plan.schema, "key": ",".join(sorted(plan.conflict_key))}
+    where = {"name": table, "schema": schema, "key": ",".join(sorted(key))}
     return connection.execute(_NULLS_ARE_EQUAL, where).first() is not None

@@ -44,9 +44,8 @@ Column = tuple[str, Any]
 _OutputTypeHandler = Callable[..., Any]
 
 
-def prepare_engine(engine: Engine, chunk_size: int) -> None:
+def prepare_engine(engine: Engine) -> None:
     """Make an engine read exactly; its ``stream_results`` statements, that is."""
-    engine.dialect.arraysize = min(chunk_size, FEW_ROWS)  # type: ignore[attr-defined]
     event.listen(engine, "do_execute", _execute)
 
 
@@ -54,6 +53,7 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> Lite
     """Execute a statement in SQLAlchemy's stead; errors go through SQLAlchemy as usual."""
     if not context.execution_options.get("stream_results"):
         return None
+    cursor.arraysize = min(context.execution_options.get("max_row_buffer", FEW_ROWS), FEW_ROWS)
     columns = describe(cursor.connection, statement)
     # Two columns of one name are refused later, by name; wrapped, they would be refused in the database's terms.
     unique = len({name for name, _ in columns}) == len(columns)
@@ -89,7 +89,7 @@ def _in_utc(statement: str, columns: list[Column], zoned: Collection[str]) -> st
         f'SYS_EXTRACT_UTC("{name}") AS "{name}"' if name in zoned else f'"{name}"' for name, _ in columns
     )
     # On separate lines, because the query may end in a comment.
-    return f"SELECT {selected} FROM (\n{statement}\n)"  # noqa: S608  (the author's own query)
+    return f"SELECT {selected} FROM (\n{statement}\n)"
 
 
 def input_sizes(parameters: Any) -> dict[str, oracledb.DbType]:

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg2  # type: ignore[import-untyped]
 from psycopg2 import extensions
 
+from airflow_async_rest.databases.dialects.postgresql.types import find_arrays, read_interval
 from airflow_async_rest.databases.values.json_values import json_reader
-from airflow_async_rest.databases.values.postgres_types import find_arrays, read_interval
 
 # What loads a type, the type, and arrays of it.
 _TIMES = (
@@ -32,7 +32,7 @@ _Load = Callable[[str, Any], Any]
 
 
 def prepare(raw: Any, *, embed_json: bool) -> None:
-    """Let a connection's cursors load what they can; see :func:`.row_values.prepare_values`."""
+    """Let a connection's cursors load what they can; see ``Dialect.prepare_values``."""
     for load, *of_times in _TIMES:
         _register(raw, of_times, _text_where_it_fails(load))
     _register(raw, _INTERVAL, lambda text, cursor: read_interval(text, lambda: extensions.PYINTERVAL(text, cursor)))

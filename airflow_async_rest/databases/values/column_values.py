@@ -5,38 +5,16 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
-from enum import Enum
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import types
-from sqlalchemy.dialects.oracle import RAW
-from sqlalchemy.dialects.postgresql import DOMAIN
 
 from airflow_async_rest.core.encoding.durations import format_duration
 from airflow_async_rest.core.encoding.json_encoder import encode_anything, json_encoder
 from airflow_async_rest.core.encoding.times import parse_time as read_time
 from airflow_async_rest.core.errors import EncodeError
-
-
-class Kind(Enum):
-    """What of a column's type matters for a value."""
-
-    JSON = "json"
-    ARRAY = "array"
-    TEXT_ARRAY = "array of texts"
-    TIME_ARRAY = "array of times"
-    JSON_ARRAY = "array of json"
-    NAIVE_TIME = "timestamp"
-    AWARE_TIME = "timestamp with time zone"
-    DATE = "date"
-    BOOLEAN = "boolean"
-    BINARY = "binary"
-    INTEGER = "integer"
-    NUMBER = "number"
-    TEXT = "text"
-    OTHER = "other"
-
+from airflow_async_rest.databases.values.columns import Kind
 
 _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (types.JSON, Kind.JSON),
@@ -45,7 +23,6 @@ _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (types.LargeBinary, Kind.BINARY),
     (types.BINARY, Kind.BINARY),
     (types.VARBINARY, Kind.BINARY),
-    (RAW, Kind.BINARY),
     (types.Integer, Kind.INTEGER),
     (types.Numeric, Kind.NUMBER),
     (types.Float, Kind.NUMBER),
@@ -57,8 +34,6 @@ _OF_ELEMENTS = {
     Kind.AWARE_TIME: Kind.TIME_ARRAY,
     Kind.TEXT: Kind.TEXT_ARRAY,
 }
-_LARGEST_INTEGER = 2**63
-_SAFE_DIGITS = 18  # of which every whole number has 64 bits or fewer
 _MOST_DIGITS = 40  # of an integer, in any database
 _DATE_LENGTH = len("2026-07-01")
 _DIGITS_OF_DATES = (len("260701"), len("20260701"))
@@ -69,14 +44,15 @@ _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _NEGATIVE_PARTS = str.maketrans({"P": "P-", "T": "T-"})
 
 
-def kind_of(type_: Any) -> Kind:
-    """Return the kind of a column's type, as SQLAlchemy describes it."""
-    while isinstance(type_, DOMAIN):
-        type_ = type_.data_type
+def kind_of(type_: Any, of_element: Callable[[Any], Kind]) -> Kind:
+    """Return the kind of a column's type, as SQLAlchemy describes it.
+
+    :param of_element: returns that of an array's elements.
+    """
     if isinstance(type_, types.DateTime):
         return Kind.AWARE_TIME if type_.timezone else Kind.NAIVE_TIME
     if isinstance(type_, types.ARRAY):
-        return _OF_ELEMENTS.get(kind_of(type_.item_type), Kind.ARRAY)
+        return _OF_ELEMENTS.get(of_element(type_.item_type), Kind.ARRAY)
     return next((kind for base, kind in _KINDS if isinstance(type_, base)), Kind.OTHER)
 
 
@@ -168,18 +144,7 @@ def text_of(value: Any) -> str:
     return bytes(value).hex() if isinstance(value, bytes | bytearray | memoryview) else str(value)
 
 
-def converter(kind: Kind, dialect: str) -> Callable[[Any], Any]:
-    """Make the function that turns a value into what a driver binds; not for PostgreSQL, which gets text."""
-    convert = _CONVERTERS.get(kind, _scalar)
-    if dialect == "sqlite":
-        of_numbers = kind in {Kind.INTEGER, Kind.NUMBER}
-        return lambda value: None if value is None else _for_sqlite(convert(value), of_numbers=of_numbers)
-    if dialect == "oracle":
-        convert = _FOR_ORACLE.get(kind, convert)
-    return lambda value: None if value is None else convert(value)
-
-
-def _scalar(value: Any) -> Any:
+def scalar(value: Any) -> Any:
     """Return numbers, times and bytes as they are: drivers know these, and what else there is as text."""
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return json_text(value)
@@ -189,7 +154,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _time(value: Any) -> Any:
-    value = parse_time(value) if isinstance(value, str) else _scalar(value)
+    value = parse_time(value) if isinstance(value, str) else scalar(value)
     # Drivers drop the offset, and take what is left as UTC, which the session is in.
     return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
 
@@ -197,7 +162,7 @@ def _time(value: Any) -> Any:
 def _date(value: Any) -> Any:
     if isinstance(value, str):
         value = parse_time(value)
-    return value.date() if isinstance(value, datetime) else _scalar(value)
+    return value.date() if isinstance(value, datetime) else scalar(value)
 
 
 def binary(value: Any) -> Any:
@@ -213,78 +178,24 @@ def _binary(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("\\x"):
         with contextlib.suppress(ValueError):
             return bytes.fromhex(value[2:])
-    return _scalar(value)
+    return scalar(value)
 
 
 def _boolean(value: Any) -> Any:
     """Read the words that PostgreSQL reads: to a database that has no such type they would be texts, and not true."""
     word = value.strip().lower() if isinstance(value, str) else ""
-    return True if word in _TRUE else False if word in _FALSE else _scalar(value)
+    return True if word in _TRUE else False if word in _FALSE else scalar(value)
 
 
-_CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
+# Of most databases.
+CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.BOOLEAN: _boolean,
     Kind.JSON: json_text,
-    Kind.NAIVE_TIME: lambda value: _scalar(naive_utc(value)),
+    Kind.NAIVE_TIME: lambda value: scalar(naive_utc(value)),
     Kind.AWARE_TIME: _time,
     Kind.DATE: _date,
     Kind.BINARY: _binary,
     Kind.TEXT: text_of,
-    Kind.INTEGER: lambda value: int(value) if isinstance(value, bool) else _scalar(value),
-    Kind.NUMBER: lambda value: int(value) if isinstance(value, bool) else _scalar(value),
+    Kind.INTEGER: lambda value: int(value) if isinstance(value, bool) else scalar(value),
+    Kind.NUMBER: lambda value: int(value) if isinstance(value, bool) else scalar(value),
 }
-
-
-def _number(value: Any) -> Any:
-    """Read a number: Oracle reads texts as its territory writes numbers; its driver takes none among numbers."""
-    if isinstance(value, str):
-        with contextlib.suppress(InvalidOperation):
-            number = Decimal(value.strip())
-            return number if number.is_finite() else value
-    return int(value) if isinstance(value, bool) else _scalar(value)
-
-
-def _naive_time(value: Any) -> Any:
-    value = naive_utc(value)
-    return parse_time(value) if isinstance(value, str) else _scalar(value)
-
-
-_FOR_ORACLE: dict[Kind, Callable[[Any], Any]] = {
-    Kind.NAIVE_TIME: _naive_time,
-    Kind.INTEGER: _number,
-    Kind.NUMBER: _number,
-}
-
-
-def _check_whole(value: Any) -> None:
-    """Refuse whole numbers that SQLite would keep as other ones: beyond 64 bits, its numbers have 15 digits.
-
-    :raises EncodeError: then.
-    """
-    if isinstance(value, str | int | Decimal) and len(text := str(value)) > _SAFE_DIGITS:
-        with contextlib.suppress(ArithmeticError, ValueError):
-            exact = Decimal(text)
-            is_large = exact.is_finite() and not -_LARGEST_INTEGER <= exact < _LARGEST_INTEGER
-            if is_large and exact == exact.to_integral_value() and exact != Decimal(float(text)):
-                raise EncodeError(f"SQLite has no whole number as large as {text:.60}: load it into a column of texts")
-
-
-def _for_sqlite(value: Any, *, of_numbers: bool) -> Any:
-    """Return times as its own functions write them, and what it has no type for as text.
-
-    :param of_numbers: whether the column is one of numbers.
-    :raises EncodeError: for NaN, and for what is so large that it would become infinite.
-    """
-    if of_numbers:
-        _check_whole(value)
-    if isinstance(value, Decimal) and value.is_finite() and math.isinf(float(value)):
-        raise EncodeError(f"{value} is too large for SQLite, which would take it for infinite")
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    if isinstance(value, date | time | timedelta | Decimal):
-        return text_of(value)
-    if isinstance(value, float) and math.isnan(value):
-        raise EncodeError("NaN would become NULL")
-    if isinstance(value, int) and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
-        return str(value)
-    return value

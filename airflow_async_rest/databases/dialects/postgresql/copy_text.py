@@ -5,9 +5,8 @@ from typing import Any, cast
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
 
-from airflow_async_rest.load.values import (
+from airflow_async_rest.databases.values.column_values import (
     FINER_THAN_MICROSECONDS,
-    Kind,
     binary,
     check_time,
     cut_time,
@@ -17,6 +16,7 @@ from airflow_async_rest.load.values import (
     parse_time,
     text_of,
 )
+from airflow_async_rest.databases.values.columns import Kind
 
 _NULL = "\\N"
 _SPECIAL = "\\\t\n\r"
@@ -35,18 +35,18 @@ _ELEMENTS = {
 }
 
 
-def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]], *last: str) -> bytes:
+def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]]) -> bytes:
     """Write rows for COPY ... FROM STDIN.
 
     :param columns: of each, its kind and its values, one a row.
-    :param last: of the last columns, the text that all rows have; it needs no escape.
     """
     lines = map("\t".join, zip(*[_column(kind, values) for kind, values in columns], strict=True))
-    end = "".join(f"\t{text}" for text in last) + "\n"
-    return (end.join(lines) + end).encode("utf-8", "surrogatepass")  # the server refuses what is no UTF-8
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")  # the server refuses what is no UTF-8
 
 
-def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
+def _column(kind: Kind, values: Sequence[Any]) -> Sequence[str]:
+    if kind is Kind.OURS:  # needs no escape
+        return values if type(values[0]) is str else list(map(str, values))
     if kind is Kind.JSON:
         texts = _json_texts(values)
         return _texts(texts, has_null=None in texts)

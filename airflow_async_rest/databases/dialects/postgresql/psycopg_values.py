@@ -17,8 +17,8 @@ from psycopg.types.array import register_array
 from psycopg.types.datetime import IntervalLoader
 from psycopg.types.string import TextLoader
 
+from airflow_async_rest.databases.dialects.postgresql.types import ArrayType, find_arrays, read_interval
 from airflow_async_rest.databases.values.json_values import json_reader
-from airflow_async_rest.databases.values.postgres_types import ArrayType, find_arrays, read_interval
 from airflow_async_rest.databases.values.row_values import Missing, marked
 
 _TIMES = ("date", "time", "timetz", "timestamp", "timestamptz")
@@ -27,7 +27,7 @@ _Row = tuple[Any, ...]
 
 
 def prepare(raw: "psycopg.Connection[Any]", *, embed_json: bool) -> None:
-    """Let a connection's cursors load what they can; see :func:`.row_values.prepare_values`."""
+    """Let a connection's cursors load what they can; see ``Dialect.prepare_values``."""
     raw.adapters.register_loader("interval", _IntervalLoader)
     for name in ("json", "jsonb"):
         raw.adapters.register_loader(name, _json_loader(json_reader(embed=embed_json)))

@@ -1,0 +1,75 @@
+"""An Airflow connection -> its hook, and an SQLAlchemy engine whose connections are the hook's own."""
+
+from typing import Any
+
+from sqlalchemy.engine import Engine
+
+from airflow_async_rest.connections.connection import find_connection
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.databases.dialects.dialect import Dialect
+from airflow_async_rest.databases.dialects.engines import PLAIN
+from airflow_async_rest.databases.dialects.table import dialect_named
+
+
+def database_hook(argument: str, conn_id: str) -> Any:
+    """Return the hook of an SQL connection, which asks Airflow nothing any more: it may be used on any thread.
+
+    :param argument: that names the connection, for errors.
+    :raises ConfigurationError: when there is no such connection, or it is of no SQL database.
+    """
+    return _find(argument, conn_id)[1]
+
+
+def _find(argument: str, conn_id: str) -> tuple[Dialect, Any]:
+    found = find_connection(argument, conn_id)
+    dialect = dialect_named(found.conn_type)
+    connection = dialect.prepare_connection(found)
+    try:
+        hook = connection.get_hook()
+    except Exception as error:
+        raise ConfigurationError(
+            f"{argument}={conn_id!r} is of type {connection.conn_type!r}, whose hook cannot be loaded "
+            f"({error}); install its provider, such as airflow-provider-async-rest[postgres]."
+        ) from error
+    if not hasattr(hook, "get_sqlalchemy_engine"):
+        raise ConfigurationError(
+            f"{argument}={conn_id!r} is of type {connection.conn_type!r}, which is not an SQL database."
+        )
+    hook.get_connection = lambda _: connection
+    return dialect, hook
+
+
+class Database:
+    """What a connection leads to: made once, and handed on.
+
+    :param argument: that names the connection, for errors.
+    :raises ConfigurationError: when the connection is wrong, or of no SQL database. Nothing is connected yet.
+    :ivar engine: its connections are the hook's own.
+    :ivar dialect: all that is known of the database.
+    """
+
+    def __init__(self, argument: str, conn_id: str) -> None:
+        self.dialect, self._hook = _find(argument, conn_id)
+        self.engine: Engine = self.dialect.engine(self._hook, self._connect)
+        if self.engine.dialect.name not in {self.dialect.name, PLAIN}:
+            self.dialect = dialect_named(self.engine.dialect.name)
+        self.dialect.prepare_engine(self.engine)
+
+    def _connect(self) -> Any:
+        raw = self._hook.get_conn()
+        try:
+            self.dialect.prepare_raw(raw)
+        except ConfigurationError:
+            raw.close()
+            raise
+        return raw
+
+    @property
+    def can_be_loaded(self) -> bool:
+        """Whether rows can be loaded into it."""
+        return self.dialect.is_tried and self.engine.dialect.name == self.dialect.name
+
+    @property
+    def file(self) -> str | None:
+        """The path of the file that it is; None where it is none."""
+        return self.dialect.file_of(self.engine)

@@ -1,0 +1,1 @@
+"""One database each: all that is known of it."""

@@ -1,0 +1,1 @@
+"""Oracle, by oracledb."""

@@ -1,0 +1,40 @@
+"""Columns of a table that is loaded, as far as a load has to know them."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What of a column's type matters for a value."""
+
+    JSON = "json"
+    ARRAY = "array"
+    TEXT_ARRAY = "array of texts"
+    TIME_ARRAY = "array of times"
+    JSON_ARRAY = "array of json"
+    NAIVE_TIME = "timestamp"
+    AWARE_TIME = "timestamp with time zone"
+    DATE = "date"
+    BOOLEAN = "boolean"
+    BINARY = "binary"
+    INTEGER = "integer"
+    NUMBER = "number"
+    TEXT = "text"
+    OTHER = "other"
+    OURS = "a column of a staging table only, whose numbers or texts every driver takes as they are"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    :param has_default: whether the database gives it a value when none is given: a default, an identity.
+    :param default: that, in SQL, where it is known.
+    :param staged_as: the type it has in a staging table, in SQL; empty: its own.
+    """
+
+    name: str
+    kind: Kind
+    has_default: bool = False
+    default: str = ""
+    staged_as: str = ""
