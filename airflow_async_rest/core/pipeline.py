@@ -3,18 +3,16 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import AsyncRestError, KilledError
 from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.reading.source import ThreadedSource
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
-
-# Requests in flight get this long after a stop. Airflow's SIGKILL comes 5 s after its SIGTERM, and the flush
-# needs its share of them.
-GRACE_SECONDS = 2.0
 
 
 class StopSwitch:
@@ -52,26 +50,33 @@ async def _wait_unless_pulled(doing: asyncio.Future[Any], stop: StopSwitch) -> N
         stopped.cancel()
 
 
-async def unless_stopped(
-    doing: Coroutine[Any, Any, Result], stop: StopSwitch, grace_seconds: float, cancel: Callable[[], None] | None
-) -> Result:
-    """Wait for what a store or the database does, and cancel it at a stop.
+@dataclass(frozen=True)
+class Interruptible:
+    """Waits for what a store or the database does, and cancels it at a stop.
 
     :param grace_seconds: that it may go on after that.
     :param cancel: makes the statement that is running raise; it may block.
-    :raises StoppedError: when the stop was pulled.
     """
-    task = asyncio.create_task(doing)
-    await _wait_unless_pulled(task, stop)
-    if not task.done() and stop.error is not None:
-        if cancel is not None:
+
+    stop: StopSwitch
+    grace_seconds: float
+    cancel: Callable[[], None]
+
+    async def wait_for(self, doing: Coroutine[Any, Any, Result]) -> Result:
+        """Wait for one thing that is done.
+
+        :raises StoppedError: when the stop was pulled.
+        """
+        task = asyncio.create_task(doing)
+        await _wait_unless_pulled(task, self.stop)
+        if not task.done() and self.stop.error is not None:
             # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
-            threading.Thread(target=cancel, name="async-rest-cancel", daemon=True).start()
-        await asyncio.wait([task], timeout=grace_seconds)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise stop.error
-    return await task
+            threading.Thread(target=self.cancel, name="async-rest-cancel", daemon=True).start()
+            await asyncio.wait([task], timeout=self.grace_seconds)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise self.stop.error
+        return await task
 
 
 async def run_pipeline(
@@ -82,15 +87,17 @@ async def run_pipeline(
     in_hand: Places,
     stop: StopSwitch,
     on_stop: Callable[[], Collection[asyncio.Task[Any] | None]],
+    grace_seconds: float = USUAL.grace_seconds,
 ) -> None:
     """Deliver everything that the source gives, as much at a time as there are workers.
 
-    Returns when all is done. When it raises, reading has ended, requests in flight had :data:`GRACE_SECONDS`, and
-    what was not done then was cancelled.
+    Returns when all is done. When it raises, reading has ended, requests in flight had their time, and what was
+    not done then was cancelled.
 
     :param deliver: delivers an item, or a batch of them; what it raises ends everything.
     :param in_hand: places for what the workers have.
     :param on_stop: sees to it that no more requests begin, and tells which workers have one in flight.
+    :param grace_seconds: that these have after a stop.
     :raises StoppedError: when the stop was pulled.
     :raises Exception: whatever reading or ``deliver`` raised.
     """
@@ -115,18 +122,20 @@ async def run_pipeline(
         return
     everything.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, not logged
     source.stop()
-    await _end(working, on_stop())
+    await _end(working, on_stop(), grace_seconds)
     if stop.error is not None:
         raise stop.error
     everything.result()
 
 
-async def _end(workers: list[asyncio.Task[None]], in_flight: Collection[asyncio.Task[Any] | None]) -> None:
+async def _end(
+    workers: list[asyncio.Task[None]], in_flight: Collection[asyncio.Task[Any] | None], grace_seconds: float
+) -> None:
     """Let requests in flight come to their end, for a while; cancel the others now, and the late ones then."""
     for worker in workers:
         if worker not in in_flight:
             worker.cancel()
-    _, late = await asyncio.wait(workers, timeout=GRACE_SECONDS)
+    _, late = await asyncio.wait(workers, timeout=grace_seconds)
     for worker in late:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)

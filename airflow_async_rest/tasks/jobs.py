@@ -20,6 +20,7 @@ from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError, StoppedError
 from airflow_async_rest.core.job import Job
+from airflow_async_rest.core.keeping.policies import CONTINUING, REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
@@ -169,7 +170,7 @@ def row_job(
         build=build,
         hidden=hidden,
         source=source,
-        replays=replay is not None,
+        resuming=CONTINUING if replay is None else REPLAYING,
         expected=expected,
         has_key=bool(key),
         repeated=repeated,

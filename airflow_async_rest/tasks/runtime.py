@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from airflow_async_rest.connections.secrets import without_known_secrets
 from airflow_async_rest.core.account.checkpoint import Try
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import (
     AsyncRestError,
     ConfigurationError,
@@ -22,7 +23,7 @@ from airflow_async_rest.core.errors import (
     StoppedError,
 )
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.checkpoints import PATIENT_LOAD_SECONDS, StateStore
+from airflow_async_rest.core.keeping.checkpoints import StateStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -42,6 +43,8 @@ _DEADLINE_MARGIN_SECONDS = 5.0
 _NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
 # Of a state store, for what can be done without.
 _SECONDS_FOR_A_CALL = 10.0
+# And for what cannot be done without.
+PATIENT_LOAD_SECONDS = USUAL.patient_load_seconds
 
 
 def replay_request(context: "Context") -> LetterFilter | None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -13,6 +13,7 @@ from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
 from airflow_async_rest.core.account.report import Commit, Totals
 from airflow_async_rest.core.account.sample import Sample
 from airflow_async_rest.core.answers.tally import Tally
+from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.letters.folder import UNREADABLE, Record, held_bytes
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -20,12 +21,8 @@ from airflow_async_rest.core.sending.verdict import is_permanent
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
-# Of records that wait for a part: so many, so large, or so long.
-_MOST_UNWRITTEN = 100
-_MUCH_UNWRITTEN_BYTES = 2 << 20
 # What a record takes beside its body or its row: 4,000 small ones are as much as 20 of 100 KB.
 _RECORD_BYTES = 500
-_LONGEST_UNWRITTEN_SECONDS = 30.0
 _LONG_AGO = float("-inf")
 
 
@@ -70,7 +67,9 @@ class Recorder:
         sample_payloads: bool = True,
         retry: RequestRetry | None = None,
         tally: Tally | None = None,
+        bounds: Bounds = USUAL,
     ) -> None:
+        self._bounds = bounds
         self._retry = retry or RequestRetry()
         self.totals = Totals(resume.checkpoint.totals if resume else None, tally)
         self.resumed_from = resume.checkpoint.position if resume else None
@@ -261,18 +260,31 @@ class Recorder:
 
         Then there is no room for more.
         """
-        return self._unwritten_bytes > _MUCH_UNWRITTEN_BYTES
+        return self._unwritten_bytes > self._bounds.much_unwritten_bytes
 
     async def room(self) -> None:
         """Wait until there is room for more dead letters: until a snapshot has taken those that there are."""
         await self._room.wait()
 
+    def until_room(self, due: asyncio.Event) -> Awaitable[None] | None:
+        """Return what ends when there is room for more dead letters.
+
+        :param due: is set while there is none: they need not wait for the interval.
+        :return: None where there is room.
+        """
+        return self._wait_for_room(due) if self.has_much_unwritten else None
+
+    async def _wait_for_room(self, due: asyncio.Event) -> None:
+        while self.has_much_unwritten:  # again, where somebody else was faster
+            due.set()
+            await self.room()
+
     @property
     def is_due(self) -> bool:
         """Whether what is in no part yet is to be written now: a part for each letter would be too many of them."""
         waited = time.monotonic() - self._unwritten_since
-        is_late = self.unwritten > 0 and waited >= _LONGEST_UNWRITTEN_SECONDS
-        return is_late or self.has_much_unwritten or self.unwritten >= _MOST_UNWRITTEN
+        is_late = self.unwritten > 0 and waited >= self._bounds.longest_unwritten_seconds
+        return is_late or self.has_much_unwritten or self.unwritten >= self._bounds.most_unwritten
 
     def replayed(self) -> dict[str, int]:
         """Return what became of the dead letters that this try has sent again."""

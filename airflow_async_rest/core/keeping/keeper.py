@@ -11,20 +11,14 @@ from airflow_async_rest.core.account import failed_items
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.account.recorder import Recorder, Snapshot
-from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
+from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError
 from airflow_async_rest.core.keeping.checkpoints import CheckpointStore, State
 from airflow_async_rest.core.keeping.loading import PlacedRow, RowBuffer, RowSink, item_of
 from airflow_async_rest.core.keeping.parts import LetterSink, Parts
+from airflow_async_rest.core.keeping.policies import Continuing
 from airflow_async_rest.core.keeping.refusals import Effect, Refusals
-from airflow_async_rest.core.keeping.resuming import (
-    described,
-    resume_done,
-    resume_from,
-    resume_without_letters,
-    without_account,
-)
+from airflow_async_rest.core.keeping.resuming import resume_done, resume_without_letters
 from airflow_async_rest.core.watching.log import Journal
-from airflow_async_rest.core.worker_thread import WorkerThread
 
 _STAGING = "stage the last rows; a retry fetches them again"
 
@@ -38,8 +32,8 @@ class Keeper:
     :param rows: where the rows of answers go; None for a job that delivers.
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param this_try: None where a try cannot be told from others.
-    :param replays: whether the window's own dead letters are sent again, and nothing else.
-    :ivar buffer: rows that wait to be staged.
+    :param resuming: how the account of earlier tries is taken on.
+    :param buffer: rows that wait to be staged.
     """
 
     def __init__(
@@ -52,7 +46,8 @@ class Keeper:
         *,
         fingerprint: str | None,
         this_try: Try | None = None,
-        replays: bool = False,
+        resuming: Continuing,
+        buffer: RowBuffer,
     ) -> None:
         self._parts = Parts(letters)
         self._state = state
@@ -61,11 +56,10 @@ class Keeper:
         self._fingerprint = fingerprint
         self._journal = journal
         self._try = this_try
-        self._replays = replays
-        self.buffer = RowBuffer()
+        self._resuming = resuming
+        self.buffer = buffer
         self._refusals = Refusals()
         self._failed: Mapping[int, str] = {}
-        self._xcom_thread = WorkerThread("async-rest-xcom")
         self._turn = asyncio.Lock()
         self._begun = False  # until it has, what an earlier try left stays as it is
         # No checkpoint is written any more: all is merged, or nobody knows whether the last one was.
@@ -88,43 +82,26 @@ class Keeper:
         :raises StoppedError: when the state store does not answer in a replay.
         """
         await self._checkpoints.open()
-        if self._replays:
-            return await self._load_for_replay()
         try:
             resume = await self._load()
-        except (ValueError, DeadLetterStoreError) as error:
-            return None, f"starting over from the first row: {getattr(error, 'fact', error)}"
-        except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
-            return None, f"from the first row, because the state store does not answer ({str(error) or repr(error)})"
+        except Exception as error:  # noqa: BLE001  (whatever the state store, the folder or their clients raise)
+            return None, self._resuming.without_account(error)
         if resume is None:
-            return None, "from the start"
-        return resume, described(resume, is_done=self.is_done)
-
-    async def _load_for_replay(self) -> tuple[Resume, str]:
-        """Find the account that a replay goes on with; without one nothing could be counted right."""
-        try:
-            resume = await self._load()
-        except (ValueError, DeadLetterStoreError) as error:
-            raise without_account(str(error)) from error
-        except Exception as error:
-            raise StoppedError(f"the state store does not answer: {str(error) or repr(error)}") from error
-        if resume is None:
-            raise without_account("the state store has no account of it")
-        return resume, "sending again what was asked for in Airflow's UI, and nothing else"
+            return None, self._resuming.without_account(None)
+        return resume, self._resuming.described(resume, is_done=self.is_done)
 
     async def _load(self) -> Resume | None:
         checkpoint = None if self._fingerprint is None else await self._checkpoints.read(self._try)
         if checkpoint is None:
             return None
-        if self._replays:  # of the requests as they were, whatever the arguments are now
-            self._fingerprint = checkpoint.fingerprint
-        if checkpoint.fingerprint != self._fingerprint:
-            raise ValueError("the SQL, its binds, the window or another argument is not what it was")
+        self._resuming.check(checkpoint, self._fingerprint or "")
         if checkpoint.is_done_for(self._try):
             return await self._parts.read_history(lambda folder: resume_done(folder, checkpoint, self._journal))
-        how = {"replays": self._replays, "fetches": self._rows is not None}
+        fetches = self._rows is not None
         try:
-            return await self._parts.read_history(lambda folder: resume_from(folder, checkpoint, **how))
+            return await self._parts.read_history(
+                lambda folder: self._resuming.resume(folder, checkpoint, fetches=fetches)
+            )
         except (ValueError, DeadLetterStoreError) as error:
             return resume_without_letters(checkpoint, error)
 
@@ -142,6 +119,8 @@ class Keeper:
             self.buffer.take()
             self._begun = False
             await self._parts.begin(resume)
+            if resume is not None:  # of a replay, whatever the arguments are now
+                self._fingerprint = resume.checkpoint.fingerprint
             self._failed = resume.dead if resume else {}
             await self._checkpoints.begin(resume, self._try)
             self._begun, self._over = True, False
@@ -351,15 +330,8 @@ class Keeper:
         await self._state.wait(until)
         return lost
 
-    async def publish(self, call: Callable[[], None], until: float) -> None:
-        """Run a call of Airflow's, such as pushing XCom; its failure is only logged."""
-        with self._journal.complaining("publish the report"):
-            async with asyncio.timeout_at(until):
-                await self._xcom_thread.call(call)
-
     def close(self) -> None:
         """End the threads, after what is queued."""
         self._checkpoints.close()
         self._state.close()
-        self._xcom_thread.close()
         self._parts.close()

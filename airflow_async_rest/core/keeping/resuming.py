@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import NamedTuple
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.report import Commit
-from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import Latest, whole_batches
 from airflow_async_rest.core.letters.part_files import PartId
@@ -16,60 +16,89 @@ from airflow_async_rest.core.watching.log import Journal
 _SAMPLE = 200
 
 
-def resume_from(folder: DeadLetterFolder, checkpoint: Checkpoint, *, replays: bool, fetches: bool) -> Resume:
-    """Find out what is left of a window.
+class _Letters(NamedTuple):
+    """What dead letters say of a window, beside its checkpoint.
 
-    :param replays: whether the window's own dead letters are sent again, and nothing else.
+    :param counted: index -> reason, by the parts that the checkpoint counts.
+    :param latest: by all parts.
+    :param unsaid: rows that are no longer dead, which no part says yet: they are not in the others.
+    """
+
+    counted: dict[int, str]
+    latest: dict[int, Latest]
+    unsaid: frozenset[int]
+
+    def without(self, indexes: frozenset[int]) -> "_Letters":
+        """Return them without rows that are dead no longer, whatever the parts say."""
+        counted = {index: reason for index, reason in self.counted.items() if index not in indexes}
+        latest = {index: letter for index, letter in self.latest.items() if index not in indexes}
+        return _Letters(counted, latest, self.unsaid | indexes)
+
+    def later_than(self, checkpoint: Checkpoint) -> frozenset[int]:
+        """Return the rows that are dead by parts which the checkpoint does not count, and only by them."""
+        return frozenset(self.latest.keys() - self.counted.keys() - checkpoint.unfinished)
+
+
+def _read(folder: DeadLetterFolder, checkpoint: Checkpoint) -> _Letters:
+    letters = folder.read(checkpoint.parts)
+    _check_not_void(checkpoint, folder.live_parts())
+    latest = folder.read_latest()
+    # In a part that counts, whatever a replay has said since.
+    return _Letters(letters, latest, frozenset()).without(checkpoint.resolved & (letters.keys() | latest.keys()))
+
+
+def resume_from(folder: DeadLetterFolder, checkpoint: Checkpoint, *, fetches: bool) -> Resume:
+    """Find out what is left of a window whose rows are read once more.
+
     :param fetches: whether it is answers that are wanted: asking once more is harmless.
     :raises ValueError: when letters and checkpoint do not belong together.
     :raises DeadLetterStoreError: when letters cannot be read.
     """
-    letters = folder.read(checkpoint.parts)
-    _check_not_void(checkpoint, folder.live_parts())
-    latest = folder.read_latest()
-    unsaid = _unsaid(checkpoint, letters, latest, replays=replays)
-    for index in unsaid:
-        letters.pop(index, None)
-        latest.pop(index, None)
-    # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
-    counted = {index: reason for index, reason in letters.items() if index not in checkpoint.unfinished}
-    known = {index: letter.reason for index, letter in latest.items()}
-    if replays and checkpoint.totals.get("complete") and known.keys() - letters.keys() - checkpoint.unfinished:
+    letters = _read(folder, checkpoint)
+    # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
+    letters = letters.without(frozenset(i for i in letters.later_than(checkpoint) if i < checkpoint.position))
+    may_be_gone = checkpoint.commit in {Commit.BEGUN, Commit.DONE}
+    resume = _resume(folder, checkpoint, letters, stays_dead=may_be_gone, leaves_unreadable=not fetches)
+    return _fetched_again(resume) if fetches else resume
+
+
+def resume_replaying(folder: DeadLetterFolder, checkpoint: Checkpoint) -> Resume:
+    """Find out which dead letters of a window can be sent again, by themselves; see :func:`resume_from`."""
+    letters = _read(folder, checkpoint)
+    if checkpoint.totals.get("complete") and letters.later_than(checkpoint):
         raise ValueError("there are dead letters of a later try, which left no account")
-    # Being sent when the try before ended, and dead all the same: what nobody chose now stays dead, and what cannot be
-    # read again.
-    is_kept = replays or checkpoint.commit in {Commit.BEGUN, Commit.DONE}
-    again = checkpoint.unfinished & letters.keys() & known.keys() if is_kept else frozenset[int]()
-    checkpoint = checkpoint.with_dead(letters[index] for index in again).without(again)
-    counted |= {index: letters[index] for index in again}
-    left = frozenset[int]() if replays or fetches else _left_alone(counted.keys() & known.keys(), known)
-    delivered = checkpoint.unfinished & (letters.keys() - known.keys())
-    resume = Resume(
+    return _resume(folder, checkpoint, letters, stays_dead=True, leaves_unreadable=False)
+
+
+def _resume(
+    folder: DeadLetterFolder, checkpoint: Checkpoint, letters: _Letters, *, stays_dead: bool, leaves_unreadable: bool
+) -> Resume:
+    """Find out what is left.
+
+    :param stays_dead: whether what was being sent when the try before ended, and is dead all the same, stays so: nobody
+        chose it now, or it cannot be read again.
+    :param leaves_unreadable: whether what the API took, with an answer that cannot be read, is not sent again.
+    """
+    # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
+    counted = {index: reason for index, reason in letters.counted.items() if index not in checkpoint.unfinished}
+    known = {index: letter.reason for index, letter in letters.latest.items()}
+    again = checkpoint.unfinished & letters.counted.keys() & known.keys() if stays_dead else frozenset[int]()
+    checkpoint = checkpoint.with_dead(letters.counted[index] for index in again).without(again)
+    counted |= {index: letters.counted[index] for index in again}
+    left = _left_alone(counted.keys() & known.keys(), known) if leaves_unreadable else frozenset[int]()
+    delivered = checkpoint.unfinished & (letters.counted.keys() - known.keys())
+    return Resume(
         checkpoint.without(delivered),
         delivered=delivered,
         dead={index: reason for index, reason in counted.items() if index in known and index not in left},
         left=left,
         resolved={index: reason for index, reason in counted.items() if index not in known},
         known_dead=frozenset(known),
-        dead_batches=whole_batches(latest),
+        dead_batches=whole_batches(letters.latest),
         sample=tuple(islice(folder.iter_records(), _SAMPLE)),
-        uncertain=checkpoint.unfinished.union(index for index, letter in latest.items() if letter.uncertain),
-        unsaid=unsaid,
+        uncertain=checkpoint.unfinished.union(index for index, letter in letters.latest.items() if letter.uncertain),
+        unsaid=letters.unsaid,
     )
-    return _fetched_again(resume) if fetches else resume
-
-
-def _unsaid(
-    checkpoint: Checkpoint, letters: Mapping[int, str], latest: Mapping[int, Latest], *, replays: bool
-) -> frozenset[int]:
-    """Find the rows that are no longer dead, which no part says yet."""
-    # In a part that counts, whatever a replay has said since.
-    unsaid = checkpoint.resolved & (letters.keys() | latest.keys())
-    if replays:
-        return unsaid
-    # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
-    passed = frozenset(index for index in latest if index < checkpoint.position)
-    return unsaid | (passed - letters.keys() - checkpoint.unfinished)
 
 
 def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
@@ -149,11 +178,3 @@ def described(resume: Resume, *, is_done: bool) -> str:
     if resume.letters_are_lost:
         how += "; their dead letters cannot be read, and are counted as the database has them"
     return how
-
-
-def without_account(why: str) -> ConfigurationError:
-    """Return the error of a replay that has no account to go on with, so that nothing could be counted right."""
-    return ConfigurationError(
-        f"the dead letters of this window cannot be replayed in their task: {why}. Clear the task, and it delivers "
-        "the window; or send them with ReplayDeadLettersOperator."
-    )

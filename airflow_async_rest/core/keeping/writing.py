@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import (
     AsyncRestError,
     DeadLettersGoneError,
@@ -16,13 +17,6 @@ from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.keeping.loading import RowBuffer
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.watching.log import Journal
-
-# A call of the state store takes about 10 ms; what is done after the last checkpoint is sent again after a SIGKILL.
-_WRITE_EVERY_SECONDS = 1.0
-_PROGRESS_EVERY_SECONDS = 2.0
-_LOG_EVERY_SECONDS = 10.0
-# One after the other, while nothing more is taken because so many dead letters wait.
-_MOST_FAILED_WRITES = 30
 
 
 class Writing:
@@ -43,6 +37,7 @@ class Writing:
         *,
         observe: Callable[[], None],
         buffer: RowBuffer,
+        bounds: Bounds = USUAL,
     ) -> None:
         self._keeper = keeper
         self._journal = journal
@@ -51,6 +46,7 @@ class Writing:
         self._stop = stop
         self._observe = observe
         self._buffer = buffer
+        self._bounds = bounds
         self._ended = False
         self._failed_writes = 0  # one after the other, without room for more dead letters
 
@@ -69,19 +65,9 @@ class Writing:
             self._ended = True
             self._buffer.due.set()
 
-    def room(self) -> Awaitable[None] | None:
-        """Return what ends when there is room for more dead letters; None when there is."""
-        return self._room() if self._recorder.has_much_unwritten else None
-
-    async def _room(self) -> None:
-        """Wait until there is room; the dead letters that there are need not wait for the interval."""
-        while self._recorder.has_much_unwritten:  # again, where somebody else was faster
-            self._buffer.due.set()
-            await self._recorder.room()
-
     async def _write_at_intervals(self) -> None:
-        clock = asyncio.get_running_loop().time
-        progress_at, log_at = clock() + _PROGRESS_EVERY_SECONDS, clock() + _LOG_EVERY_SECONDS
+        clock, bounds = asyncio.get_running_loop().time, self._bounds
+        progress_at, log_at = clock() + bounds.progress_every_seconds, clock() + bounds.log_every_seconds
         while True:
             await self._rows_or_interval()
             if self._ended:
@@ -91,16 +77,16 @@ class Writing:
             await self._write(self._progress() if now >= progress_at else None)
             if now >= progress_at:
                 self._observe()
-                progress_at = now + _PROGRESS_EVERY_SECONDS
+                progress_at = now + bounds.progress_every_seconds
             if now >= log_at:
                 self._journal.progress(self._progress())
-                log_at = now + _LOG_EVERY_SECONDS
+                log_at = now + bounds.log_every_seconds
 
     async def _rows_or_interval(self) -> None:
         """Wait until rows or dead letters are due, one interval at most."""
         await asyncio.sleep(0)  # wait_for lets nobody else run when rows are due already (Python 3.12 and later)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._buffer.due.wait(), _WRITE_EVERY_SECONDS)
+            await asyncio.wait_for(self._buffer.due.wait(), self._bounds.write_every_seconds)
 
     async def _write(self, progress: dict[str, Any] | None) -> None:
         """Write what there is; dead letters that cannot be written wait for an interval.
@@ -119,9 +105,9 @@ class Writing:
             if isinstance(error, DeadLetterStoreError) and not self._buffer.has_room and not self._ended:
                 self._stop.pull(error)  # rows wait for them, too
             self._failed_writes = self._failed_writes + 1 if self._recorder.has_much_unwritten else 0
-            if self._failed_writes >= _MOST_FAILED_WRITES:
+            if self._failed_writes >= self._bounds.most_failed_writes:
                 self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written: {error}"))
-            await asyncio.sleep(_WRITE_EVERY_SECONDS)
+            await asyncio.sleep(self._bounds.write_every_seconds)
 
     def _stop_without_writer(self, writer: asyncio.Task[None]) -> None:
         """Pull the stop when the writer has failed: rows that wait for it would wait for ever."""

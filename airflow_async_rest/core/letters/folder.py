@@ -30,7 +30,7 @@ from airflow_async_rest.core.letters.lines import (
     parse_exactly,
     whole_batches,
 )
-from airflow_async_rest.core.letters.part_files import FILE_MODE, FolderPath, PartFiles, PartId
+from airflow_async_rest.core.letters.part_files import FILE_MODE, MOST_KEPT_BYTES, FolderPath, PartFiles, PartId
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.requests.bodies import stored_body
 
@@ -53,12 +53,19 @@ class DeadLetterFolder:
 
     :param path: the folder; made when the first part is written.
     :param try_number: first number of the parts this object writes; None goes on with the last one there is.
-    :param mode: see :class:`~airflow_async_rest.core.letters.part_files.PartFiles`.
+    :param mode: and the bytes that are kept: see :class:`~airflow_async_rest.core.letters.part_files.PartFiles`.
     """
 
-    def __init__(self, path: FolderPath, try_number: int | None = None, mode: int = FILE_MODE) -> None:
+    def __init__(
+        self,
+        path: FolderPath,
+        try_number: int | None = None,
+        mode: int = FILE_MODE,
+        *,
+        most_kept_bytes: int = MOST_KEPT_BYTES,
+    ) -> None:
         self._path = path
-        self._files = PartFiles(path, mode)
+        self._files = PartFiles(path, mode, most_kept_bytes)
         self._try_number = try_number
         self._known: set[PartId] = set()  # parts that this object has read or written, and that count
         self._lines: dict[PartId, tuple[Line, ...]] = {}

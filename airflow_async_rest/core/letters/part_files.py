@@ -28,7 +28,7 @@ _LIST_NAME = "parts.json"
 # 4,000 parts at 30 ms each are read in 4 s.
 _READ_AT_ONCE = 32
 # Of parts that are kept in memory, so that their payloads are not read from the storage again.
-_MOST_KEPT_BYTES = 32_000_000
+MOST_KEPT_BYTES = 32_000_000
 
 
 class FolderPath(Protocol):
@@ -49,13 +49,14 @@ class PartFiles:
 
     :param path: the folder; made when the first part is written.
     :param mode: of files on a local disk, whatever the umask is; who may read the files may enter the folders.
+    :param most_kept_bytes: of parts that are kept in memory.
     """
 
-    def __init__(self, path: FolderPath, mode: int = FILE_MODE) -> None:
+    def __init__(self, path: FolderPath, mode: int = FILE_MODE, most_kept_bytes: int = MOST_KEPT_BYTES) -> None:
         self._path = path
         self._mode = mode
         self._kept: dict[PartId, bytes] = {}
-        self._room = _MOST_KEPT_BYTES
+        self._room = most_kept_bytes
 
     def file(self, part: PartId) -> FolderPath:
         """Return the path of a part."""

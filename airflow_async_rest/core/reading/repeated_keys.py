@@ -5,8 +5,6 @@ from operator import attrgetter
 
 from airflow_async_rest.core.models import Item
 
-# Hashes that are kept: 2.5 MB.
-_MOST = 32_768
 # Of the chunks after those. To look at all would make rows that go in batches 10 % slower.
 _EVERY = 16
 _identity = attrgetter("identity")
@@ -18,10 +16,12 @@ class RepeatedKeys:
     Of a window of up to 32,768 different keys all rows are looked at. After these, every sixteenth chunk is, and its
     rows are compared with the first ones and with each other: then there are at least as many as are counted.
 
+    :param most: hashes that are kept; the default are 2.5 MB.
     :ivar count: of the rows since :meth:`begin`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 32_768) -> None:
+        self._most = most
         self.begin()
 
     def begin(self) -> None:
@@ -33,7 +33,7 @@ class RepeatedKeys:
     def add(self, items: Sequence[Item]) -> None:
         """Count the items of a chunk."""
         hashes = map(hash, map(_identity, items))
-        if len(self._seen) < _MOST:
+        if len(self._seen) < self._most:
             before = len(self._seen)
             self._seen.update(hashes)
             self.count += len(items) - (len(self._seen) - before)

@@ -10,9 +10,6 @@ from airflow_async_rest.core.sending.meter import LatencyHistogram
 from airflow_async_rest.core.watching.log import Journal
 from airflow_async_rest.core.worker_thread import WorkerThread
 
-# An observer that hangs is given up after that: a stop leaves 5 s for everything.
-_SECONDS_AT_END = 0.5
-
 
 @dataclass(frozen=True)
 class Activity:
@@ -89,8 +86,8 @@ class Observing:
         if not shown.cancelled() and (error := shown.exception()) is not None:
             self._journal.complain("emit metrics", error)
 
-    async def close(self) -> None:
-        """Wait a little for what is being shown, and end the thread."""
+    async def close(self, seconds: float) -> None:
+        """Wait for what is being shown, so long at most, and end the thread."""
         if self._shown is not None:
-            await asyncio.wait([self._shown], timeout=_SECONDS_AT_END)
+            await asyncio.wait([self._shown], timeout=seconds)
         self._thread.close()

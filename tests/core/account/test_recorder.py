@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, SourceDigest
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.account.report import RowTotals
+from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.letters.folder import refused_record, to_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Request, Skipped
 
@@ -126,13 +127,12 @@ def test_a_delivery_that_no_part_tells_is_in_the_checkpoint(outcome, counted):
     assert kept(recorder.snapshot()).resolved == frozenset()
 
 
-def test_records_are_due_when_there_are_many_or_they_waited_or_must_not_be_sent_again(monkeypatch):
+def test_records_are_due_when_there_are_many_or_they_waited_or_must_not_be_sent_again():
     recorder = recorder_of(*map(dead, range(99)))
     assert not recorder.is_due
     assert recorder_of(*map(dead, range(100))).is_due
     assert recorder_of(dead(0, "answer_unreadable")).is_due
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
-    assert recorder.is_due
+    assert recorder_of(*map(dead, range(99)), bounds=Bounds(longest_unwritten_seconds=0.0)).is_due
     assert not recorder_of(Delivered(0, 1)).is_due
 
 
