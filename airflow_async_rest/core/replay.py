@@ -5,7 +5,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import Cutter, Reunited

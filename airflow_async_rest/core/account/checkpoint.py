@@ -261,18 +261,3 @@ class Resume:
 def fingerprint(*parts: Any) -> str:
     """Return a digest of what makes a job this job and no other."""
     return hashlib.blake2b(stable_bytes(list(parts)), digest_size=16).hexdigest()
-
-
-class SourceDigest:
-    """A running digest of row identities, which are JSON: there is no zero byte in them."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=16)
-
-    def add(self, *identities: bytes) -> None:
-        """Take in the identities of the next rows."""
-        self._hash.update(b"\0".join((*identities, b"")))
-
-    def hexdigest(self) -> str:
-        """Return the digest of the rows so far."""
-        return self._hash.hexdigest()

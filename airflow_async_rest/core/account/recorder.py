@@ -1,7 +1,7 @@
 """The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
 
 import asyncio
-import time
+import hashlib
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,19 @@ from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.account.bookmarks import Bookmark, OpenItems
-from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Resume
 from airflow_async_rest.core.account.report import Commit, Totals
 from airflow_async_rest.core.account.sample import Sample
+from airflow_async_rest.core.account.unwritten import Unwritten
 from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.letters.folder import UNREADABLE, Record, held_bytes
+from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import is_permanent
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
-# What a record takes beside its body or its row: 4,000 small ones are as much as 20 of 100 KB.
-_RECORD_BYTES = 500
-_LONG_AGO = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,21 @@ class Snapshot:
     removed: frozenset[int]
 
 
+class SourceDigest:
+    """A running digest of row identities, which are JSON: there is no zero byte in them."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def add(self, *identities: bytes) -> None:
+        """Take in the identities of the next rows."""
+        self._hash.update(b"\0".join((*identities, b"")))
+
+    def hexdigest(self) -> str:
+        """Return the digest of the rows so far."""
+        return self._hash.hexdigest()
+
+
 class Recorder:
     """Keeps the account. Used on the event loop's thread only, but for ``digest`` (see :meth:`continue_digest`).
 
@@ -69,7 +82,6 @@ class Recorder:
         tally: Tally | None = None,
         bounds: Bounds = USUAL,
     ) -> None:
-        self._bounds = bounds
         self._retry = retry or RequestRetry()
         self.totals = Totals(resume.checkpoint.totals if resume else None, tally)
         self.resumed_from = resume.checkpoint.position if resume else None
@@ -85,11 +97,7 @@ class Recorder:
                 self._pending.update(dict.fromkeys(batch, next(self._requests)))
         self._dead_before = dict(resume.dead) if resume else {}
         self._known_dead = set(resume.known_dead) if resume else set()
-        self._records: list[DeadLetter | Record] = []
-        self._unwritten_since = 0.0
-        self._unwritten_bytes = 0
-        self._room = asyncio.Event()
-        self._room.set()
+        self._unwritten = Unwritten(bounds)
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
@@ -106,7 +114,7 @@ class Recorder:
         self.totals.delivered += len(resume.resolved) + len(resume.delivered)
         for index in (*resume.resolved, *resume.delivered, *resume.unsaid):
             # Said again in a part of this try: the part that says it, if any, belongs to no checkpoint.
-            self._hold({"index": index, "resolved": True})
+            self._unwritten.hold({"index": index, "resolved": True})
         for record in resume.sample:
             if record["index"] in resume.counted:
                 self._sample.add(record)
@@ -160,7 +168,7 @@ class Recorder:
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
             self.totals.last_words[outcome.reason] = outcome.response_excerpt
-            self._hold(outcome)
+            self._unwritten.hold(outcome)
             self._sample.add_letter(outcome)
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
@@ -198,22 +206,7 @@ class Recorder:
 
     def _resolve(self, index: int) -> None:
         self._known_dead.discard(index)
-        self._hold({"index": index, "resolved": True})
-
-    def _hold(self, record: DeadLetter | Record) -> None:
-        """Keep a record for a part to come."""
-        if not self._records:
-            self._unwritten_since = time.monotonic()
-        self._records.append(record)
-        self._weigh(record)
-        if isinstance(record, DeadLetter) and record.reason == UNREADABLE:
-            self._unwritten_since = _LONG_AGO  # unfinished, a retry would send it again: the API took it
-
-    def _weigh(self, record: DeadLetter | Record) -> None:
-        """Count the bytes of a record that waits for a part."""
-        self._unwritten_bytes += _RECORD_BYTES + (held_bytes(record) if isinstance(record, DeadLetter) else 0)
-        if self.has_much_unwritten:
-            self._room.clear()
+        self._unwritten.hold({"index": index, "resolved": True})
 
     def refused_again(self, letter: DeadLetter) -> bool:
         """Return whether an item that was dead already was refused for good, or not even sent, once more.
@@ -252,39 +245,28 @@ class Recorder:
     @property
     def unwritten(self) -> int:
         """Dead-letter records that are in no part yet."""
-        return len(self._records)
+        return len(self._unwritten.records)
 
     @property
     def has_much_unwritten(self) -> bool:
-        """Whether the dead letters that are in no part yet are too large to wait for the end of the interval.
-
-        Then there is no room for more.
-        """
-        return self._unwritten_bytes > self._bounds.much_unwritten_bytes
+        """Whether these are too large to wait for the end of the interval: then there is no room for more."""
+        return self._unwritten.are_much
 
     async def room(self) -> None:
         """Wait until there is room for more dead letters: until a snapshot has taken those that there are."""
-        await self._room.wait()
+        await self._unwritten.room()
 
     def until_room(self, due: asyncio.Event) -> Awaitable[None] | None:
-        """Return what ends when there is room for more dead letters.
+        """Return what ends when there is room for more dead letters; None where there is.
 
-        :param due: is set while there is none: they need not wait for the interval.
-        :return: None where there is room.
+        :param due: see :meth:`~airflow_async_rest.core.account.unwritten.Unwritten.make_room`.
         """
-        return self._wait_for_room(due) if self.has_much_unwritten else None
-
-    async def _wait_for_room(self, due: asyncio.Event) -> None:
-        while self.has_much_unwritten:  # again, where somebody else was faster
-            due.set()
-            await self.room()
+        return self._unwritten.make_room(due) if self._unwritten.are_much else None
 
     @property
     def is_due(self) -> bool:
-        """Whether what is in no part yet is to be written now: a part for each letter would be too many of them."""
-        waited = time.monotonic() - self._unwritten_since
-        is_late = self.unwritten > 0 and waited >= self._bounds.longest_unwritten_seconds
-        return is_late or self.has_much_unwritten or self.unwritten >= self._bounds.most_unwritten
+        """Whether what is in no part yet is to be written now."""
+        return self._unwritten.are_due
 
     def replayed(self) -> dict[str, int]:
         """Return what became of the dead letters that this try has sent again."""
@@ -301,9 +283,7 @@ class Recorder:
         resolved: list[Record] = [{"index": index, "resolved": True} for index in fetched if index in self._known_dead]
         records: list[DeadLetter | Record] = []
         if letters or resolved:
-            records, self._records = self._records, []
-            self._unwritten_bytes = 0
-            self._room.set()
+            records = self._unwritten.take()
         digest = self._digest.hexdigest() if self._digest else self._digest_before
         return Snapshot(
             self._position,
@@ -312,7 +292,7 @@ class Recorder:
             self._batches(),
             {**self.totals.to_json(), "delivered": self.totals.delivered + len(fetched)},
             [*records, *resolved],
-            list(self._records),
+            list(self._unwritten.records),
             fetched,
             *self.open_items.take(),
         )
@@ -335,11 +315,9 @@ class Recorder:
     def give_back(self, snapshot: Snapshot) -> None:
         """Take back records that could not be written, and items whose rows could not be staged, or removed."""
         fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
-        records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
-        self._records = records + self._records
-        for record in records:
-            self._weigh(record)
-        self._unwritten_since = _LONG_AGO
+        self._unwritten.give_back(
+            [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
+        )
         self._fetched = snapshot.fetched + self._fetched
         self.open_items.give_back(snapshot.removed)
 

@@ -10,7 +10,8 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Item, Skipped

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, SourceDigest
-from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.account.recorder import Recorder, SourceDigest
 from airflow_async_rest.core.account.report import RowTotals
 from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.letters.folder import refused_record, to_record

@@ -6,7 +6,8 @@ from itertools import chain
 
 import pytest
 
-from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, RowsTakenError, SourceChangedError
