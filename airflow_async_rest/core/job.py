@@ -16,8 +16,7 @@ from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.limits.limiter import MakeLimiter
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import Item, Request
-from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
-from airflow_async_rest.core.reading.source import Expected, Source
+from airflow_async_rest.core.reading.source import Expected, RepeatedKeys, Source
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
 from airflow_async_rest.core.sending.retry import RequestRetry

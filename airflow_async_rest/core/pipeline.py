@@ -1,15 +1,20 @@
-"""source -> workers: as much on its way as there are workers, until all is done or a stop."""
+"""source -> workers: read by a thread, one chunk ahead; as much on its way as there are workers, until all is done."""
 
 import asyncio
+import contextlib
+import queue
 import threading
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from airflow_async_rest.core.account.checkpoint import Resume
 from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import AsyncRestError, KilledError
 from airflow_async_rest.core.limits.adaptive import Places
-from airflow_async_rest.core.reading.source import ThreadedSource
+from airflow_async_rest.core.reading.source import OnDigest, Source
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -48,6 +53,132 @@ async def _wait_unless_pulled(doing: asyncio.Future[Any], stop: StopSwitch) -> N
         stop.pull(KilledError("interrupted"))
     finally:
         stopped.cancel()
+
+
+class ThreadedSource(Generic[Unit]):
+    """Items, or batches of them, from a daemon thread.
+
+    Drivers dislike hopping threads, and a blocked read must not hold the end up. The thread is at most one chunk
+    ahead of the workers, so memory does not grow with the table.
+
+    :param on_end: called when there is nothing more to take.
+    :param room: tells what to wait for until there is room for what may become of one more; None for nothing.
+    :ivar has_changes: whether all is read, and reading has changed something: that waits for :meth:`end`.
+    """
+
+    def __init__(
+        self,
+        source: Source[Unit],
+        resume: Resume | None,
+        on_digest: OnDigest,
+        on_end: Callable[[], None] | None = None,
+        room: Callable[[], Awaitable[None] | None] | None = None,
+    ) -> None:
+        self._on_end = on_end
+        self._room_for_outcome = room
+        self._source = source
+        self._resume = resume
+        self._on_digest = on_digest
+        self._ready: deque[Unit] = deque()
+        self._turn = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._arrived: asyncio.Queue[Sequence[Unit] | BaseException | None] = asyncio.Queue()
+        self._room = threading.Semaphore(1)
+        self._stopped = threading.Event()
+        self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._ended = False
+        self.has_changes = False
+        self._thread: threading.Thread | None = None
+
+    async def next_unit(self) -> Unit | None:
+        """Return the next one; None when there are no more.
+
+        :raises Exception: whatever reading raised.
+        """
+        while True:
+            # Right before one is taken, with no wait between: others would take later rows first, or the room.
+            if self._room_for_outcome is not None and (room := self._room_for_outcome()) is not None:
+                await room
+            if self._ready:
+                return self._ready.popleft()
+            async with self._turn:
+                if not self._ready and not await self._has_more():
+                    return None
+
+    async def _has_more(self) -> bool:
+        """Wait for the next chunk. :return: whether there is one."""
+        if self._ended or self._stopped.is_set():
+            return False
+        self._start()
+        arrived = await self._arrived.get()
+        self._room.release()
+        if isinstance(arrived, Sequence) and not self._stopped.is_set():
+            self._ready.extend(arrived)
+            return True
+        self._ended = True
+        if self._on_end is not None:
+            self._on_end()
+        if isinstance(arrived, BaseException):
+            raise arrived
+        return False
+
+    async def end(self, *, commit: bool) -> None:
+        """Commit what reading has changed, or undo it.
+
+        :raises Exception: why it could not be committed, or may not have been.
+        """
+        self._commits.put(commit)
+        failure = await self._arrived.get()
+        if commit and isinstance(failure, BaseException):
+            raise failure
+
+    def stop(self) -> None:
+        """Read no more, cancel the statement that is running, and undo what it has changed."""
+        self._stopped.set()
+        self._commits.put(False)
+        self._ready.clear()
+        self._arrived.put_nowait(None)  # for a worker that waits for rows
+        self._room.release()  # for the thread, if it waits for room
+        if self._thread is not None and self._thread.is_alive():
+            # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
+            threading.Thread(target=self._cancel, name="async-rest-cancel", daemon=True).start()
+
+    def _cancel(self) -> None:
+        with contextlib.suppress(Exception):
+            self._source.cancel()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            # The context carries Airflow's log and trace variables into the thread.
+            self._thread = threading.Thread(
+                target=copy_context().run, args=(self._read,), name="async-rest-reader", daemon=True
+            )
+            self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            with contextlib.closing(self._source.open(self._resume, self._on_digest)) as chunks:
+                for items in chunks:
+                    if items is None:
+                        self.has_changes = True
+                        if not self._hand_over(None):
+                            return
+                        if not self._commits.get():
+                            break
+                    elif self._stopped.is_set() or (items and not self._hand_over(items)):
+                        return
+        except BaseException as error:  # noqa: BLE001  (raised again where the items are awaited)
+            self._hand_over(error)
+        else:
+            self._hand_over(None)
+
+    def _hand_over(self, what: Sequence[Unit] | BaseException | None) -> bool:
+        """Hand a chunk to the loop, when it has taken the one before. :return: False when nobody reads any more."""
+        self._room.acquire()
+        if not self._stopped.is_set():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody left to tell
+                self._loop.call_soon_threadsafe(self._arrived.put_nowait, what)
+        return not self._stopped.is_set()
 
 
 @dataclass(frozen=True)

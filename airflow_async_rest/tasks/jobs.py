@@ -27,8 +27,7 @@ from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.given_items import GivenItems
-from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
-from airflow_async_rest.core.reading.source import Chunks, Expected, RowSource, Source
+from airflow_async_rest.core.reading.source import Chunks, Expected, RepeatedKeys, RowSource, Source
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.requests.bodies import is_json_type, without_texts
 from airflow_async_rest.core.requests.deliver import (

@@ -11,7 +11,7 @@ from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.keeper import Keeper
-from airflow_async_rest.core.reading.source import ThreadedSource
+from airflow_async_rest.core.pipeline import ThreadedSource
 
 
 @contextlib.asynccontextmanager

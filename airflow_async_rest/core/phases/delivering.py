@@ -18,8 +18,7 @@ from airflow_async_rest.core.models import DeadLetter, Item, Outcome
 from airflow_async_rest.core.phases.committing import ending, keep_or_undo
 from airflow_async_rest.core.phases.opening import Start
 from airflow_async_rest.core.phases.shared import Shared
-from airflow_async_rest.core.pipeline import run_pipeline
-from airflow_async_rest.core.reading.source import ThreadedSource
+from airflow_async_rest.core.pipeline import ThreadedSource, run_pipeline
 from airflow_async_rest.core.replay import can_replay
 from airflow_async_rest.core.requests.headers import creates_only
 from airflow_async_rest.core.sending.attempts import Delivery, Exchange

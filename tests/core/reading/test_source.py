@@ -12,8 +12,8 @@ from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, RowsTakenError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Skipped
-from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
-from airflow_async_rest.core.reading.source import PartialRow, RowSource, ThreadedSource
+from airflow_async_rest.core.pipeline import ThreadedSource
+from airflow_async_rest.core.reading.source import PartialRow, RepeatedKeys, RowSource
 
 pytestmark = pytest.mark.anyio
 
