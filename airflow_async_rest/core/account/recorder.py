@@ -1,15 +1,14 @@
 """The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
 
-import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.account.bookmarks import Bookmark, OpenItems
-from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.report import Commit, Totals
 from airflow_async_rest.core.account.sample import Sample
 from airflow_async_rest.core.account.unwritten import Unwritten
@@ -22,6 +21,7 @@ from airflow_async_rest.core.sending.verdict import is_permanent
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
+_BEGIN = Resume(Checkpoint("", 0, "", frozenset(), {}, ()))
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Recorder:
     :param sample_payloads: whether the sample of failed items shows their payloads.
     :param retry: tells which failures are for good.
     :param tally: see :class:`~airflow_async_rest.core.account.report.Totals`.
+    :ivar unwritten: dead letters, and what says that some are none any more, that are in no part yet.
     :ivar open_items: items that are fetched page by page.
     """
 
@@ -82,30 +83,30 @@ class Recorder:
         tally: Tally | None = None,
         bounds: Bounds = USUAL,
     ) -> None:
+        begin = resume or _BEGIN
+        before = begin.checkpoint
         self._retry = retry or RequestRetry()
-        self.totals = Totals(resume.checkpoint.totals if resume else None, tally)
-        self.resumed_from = resume.checkpoint.position if resume else None
+        self.totals = Totals(before.totals, tally)
+        self.resumed_from = before.position if resume else None
         self.delivered_now = 0
-        self._position = resume.checkpoint.position if resume else 0
-        self._digest_before = resume.checkpoint.digest if resume else ""
+        self._position = before.position
+        self._digest_before = before.digest
         self._digest: SourceDigest | None = None
         # index -> the request that carries it, as a number; 0: it goes by itself, or nobody knows yet
-        self._pending: dict[int, int] = dict.fromkeys(resume.checkpoint.unfinished, 0) if resume else {}
+        self._pending: dict[int, int] = dict.fromkeys(before.unfinished, 0)
         self._requests = count(1)
-        if resume:
-            for batch in resume.checkpoint.batches:
-                self._pending.update(dict.fromkeys(batch, next(self._requests)))
-        self._dead_before = dict(resume.dead) if resume else {}
-        self._known_dead = set(resume.known_dead) if resume else set()
-        self._unwritten = Unwritten(bounds)
+        for batch in before.batches:
+            self._pending.update(dict.fromkeys(batch, next(self._requests)))
+        self._dead_before = dict(begin.dead)
+        self._known_dead = set(begin.known_dead)
+        self.unwritten = Unwritten(bounds)
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
         self._fetched: list[int] = []
-        self.open_items = OpenItems(resume.bookmarks if resume else {}, resume.removed if resume else frozenset())
+        self.open_items = OpenItems(begin.bookmarks, begin.removed)
         self._sample = Sample(payloads=sample_payloads)
-        if resume:
-            self._start_from(resume)
+        self._start_from(begin)
 
     def _start_from(self, resume: Resume) -> None:
         """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
@@ -114,7 +115,7 @@ class Recorder:
         self.totals.delivered += len(resume.resolved) + len(resume.delivered)
         for index in (*resume.resolved, *resume.delivered, *resume.unsaid):
             # Said again in a part of this try: the part that says it, if any, belongs to no checkpoint.
-            self._unwritten.hold({"index": index, "resolved": True})
+            self.unwritten.hold({"index": index, "resolved": True})
         for record in resume.sample:
             if record["index"] in resume.counted:
                 self._sample.add(record)
@@ -168,7 +169,7 @@ class Recorder:
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
             self.totals.last_words[outcome.reason] = outcome.response_excerpt
-            self._unwritten.hold(outcome)
+            self.unwritten.hold(outcome)
             self._sample.add_letter(outcome)
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
@@ -206,7 +207,7 @@ class Recorder:
 
     def _resolve(self, index: int) -> None:
         self._known_dead.discard(index)
-        self._unwritten.hold({"index": index, "resolved": True})
+        self.unwritten.hold({"index": index, "resolved": True})
 
     def refused_again(self, letter: DeadLetter) -> bool:
         """Return whether an item that was dead already was refused for good, or not even sent, once more.
@@ -242,32 +243,6 @@ class Recorder:
         """Rows that were taken and have no outcome."""
         return len(self._pending)
 
-    @property
-    def unwritten(self) -> int:
-        """Dead-letter records that are in no part yet."""
-        return len(self._unwritten.records)
-
-    @property
-    def has_much_unwritten(self) -> bool:
-        """Whether these are too large to wait for the end of the interval: then there is no room for more."""
-        return self._unwritten.are_much
-
-    async def room(self) -> None:
-        """Wait until there is room for more dead letters: until a snapshot has taken those that there are."""
-        await self._unwritten.room()
-
-    def until_room(self, due: asyncio.Event) -> Awaitable[None] | None:
-        """Return what ends when there is room for more dead letters; None where there is.
-
-        :param due: see :meth:`~airflow_async_rest.core.account.unwritten.Unwritten.make_room`.
-        """
-        return self._unwritten.make_room(due) if self._unwritten.are_much else None
-
-    @property
-    def is_due(self) -> bool:
-        """Whether what is in no part yet is to be written now."""
-        return self._unwritten.are_due
-
     def replayed(self) -> dict[str, int]:
         """Return what became of the dead letters that this try has sent again."""
         sent = len(self._again)
@@ -283,7 +258,7 @@ class Recorder:
         resolved: list[Record] = [{"index": index, "resolved": True} for index in fetched if index in self._known_dead]
         records: list[DeadLetter | Record] = []
         if letters or resolved:
-            records = self._unwritten.take()
+            records = self.unwritten.take()
         digest = self._digest.hexdigest() if self._digest else self._digest_before
         return Snapshot(
             self._position,
@@ -292,7 +267,7 @@ class Recorder:
             self._batches(),
             {**self.totals.to_json(), "delivered": self.totals.delivered + len(fetched)},
             [*records, *resolved],
-            list(self._unwritten.records),
+            list(self.unwritten.records),
             fetched,
             *self.open_items.take(),
         )
@@ -315,7 +290,7 @@ class Recorder:
     def give_back(self, snapshot: Snapshot) -> None:
         """Take back records that could not be written, and items whose rows could not be staged, or removed."""
         fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
-        self._unwritten.give_back(
+        self.unwritten.give_back(
             [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
         )
         self._fetched = snapshot.fetched + self._fetched

@@ -71,6 +71,9 @@ class Unwritten:
             due.set()
             await self._room.wait()
 
+    def __len__(self) -> int:
+        return len(self.records)
+
     @property
     def are_due(self) -> bool:
         """Whether they are to be written now: a part for each would be too many of them."""

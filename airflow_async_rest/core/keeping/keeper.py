@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from airflow_async_rest.core.account import failed_items
 from airflow_async_rest.core.account.bookmarks import Bookmark
-from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, failed_after
 from airflow_async_rest.core.account.recorder import Recorder, Snapshot
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError
 from airflow_async_rest.core.keeping.checkpoints import CheckpointStore, State
@@ -181,7 +180,7 @@ class Keeper:
             a retry sends these items again.
         """
         rows = self.buffer.take()
-        with self._transaction(recorder, rows, letters=last or recorder.is_due) as snapshot:
+        with self._transaction(recorder, rows, letters=last or recorder.unwritten.are_due) as snapshot:
             effect = Effect()
             if self._rows is not None:
                 refused, removed = await self._rows.stage(rows, snapshot.removed)
@@ -263,7 +262,7 @@ class Keeper:
             snapshot.batches,
             bookmarks={index: self._kept(bookmark) for index, bookmark in snapshot.bookmarks.items()},
             written_by=self._try,
-            failed=failed_items.failed_after(self._failed, snapshot.records) if rows else None,
+            failed=failed_after(self._failed, snapshot.records) if rows else None,
         )
         return checkpoint.before(snapshot.held) if snapshot.held else checkpoint
 

@@ -8,7 +8,7 @@ from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.account.report import Commit, Totals
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, FailuresError, StoppedError
-from airflow_async_rest.core.keeping.resuming import described, resume_from, resume_replaying
+from airflow_async_rest.core.keeping.resuming import resume_from, resume_replaying
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 
 # The checkpoint of a key of the state store, ``checkpoint`` or ``settled`` (that of the last success); None: nothing.
@@ -64,7 +64,23 @@ class Continuing:
 
     def described(self, resume: Resume, *, is_done: bool) -> str:
         """Return how a try goes on, for people to read."""
-        return described(resume, is_done=is_done)
+        if resume.report is not None:
+            return "an earlier try has done everything, which Airflow did not get to know, so nothing is sent"
+        before = resume.checkpoint
+        in_the_middle = sum(bookmark is not None for bookmark in resume.bookmarks.values())
+        how = (
+            f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
+            f"{len(resume.dead)} failed ones before it"
+        )
+        if in_the_middle:
+            how += f"; {in_the_middle} of them at the page that it had come to"
+        if resume.left:
+            how += f", and not the {len(resume.left)} whose answers could not be read"
+        if is_done:
+            how += "; all is loaded already (for all of it once more, delete this run's line in async_rest_loads)"
+        if resume.letters_are_lost:
+            how += "; their dead letters cannot be read, and are counted as the database has them"
+        return how
 
     def begin(self, totals: Totals) -> None:
         """Note that rows are about to be read."""

@@ -1,6 +1,6 @@
 """Checkpoint and dead letters -> where a retry goes on. Reads files, and blocks."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
@@ -77,7 +77,8 @@ def _resume(
 
     :param stays_dead: whether what was being sent when the try before ended, and is dead all the same, stays so: nobody
         chose it now, or it cannot be read again.
-    :param leaves_unreadable: whether what the API took, with an answer that cannot be read, is not sent again.
+    :param leaves_unreadable: whether what the API took, with an answer that cannot be read, is not sent again:
+        it may act on that twice.
     """
     # One that was being sent again when the checkpoint was written counts as unfinished there, not as failed.
     counted = {index: reason for index, reason in letters.counted.items() if index not in checkpoint.unfinished}
@@ -85,7 +86,8 @@ def _resume(
     again = checkpoint.unfinished & letters.counted.keys() & known.keys() if stays_dead else frozenset[int]()
     checkpoint = checkpoint.with_dead(letters.counted[index] for index in again).without(again)
     counted |= {index: letters.counted[index] for index in again}
-    left = _left_alone(counted.keys() & known.keys(), known) if leaves_unreadable else frozenset[int]()
+    # By the latest reason, which may be that of a replay.
+    left = frozenset(i for i in counted if leaves_unreadable and known.get(i) == UNREADABLE)
     delivered = checkpoint.unfinished & (letters.counted.keys() - known.keys())
     return Resume(
         checkpoint.without(delivered),
@@ -99,14 +101,6 @@ def _resume(
         uncertain=checkpoint.unfinished.union(index for index, letter in letters.latest.items() if letter.uncertain),
         unsaid=letters.unsaid,
     )
-
-
-def _left_alone(indexes: Collection[int], reasons: Mapping[int, str]) -> frozenset[int]:
-    """Find the dead letters that no retry sends again: the API took them, and may act on them twice.
-
-    :param reasons: the latest ones, which may be those of a replay.
-    """
-    return frozenset(index for index in indexes if reasons[index] == UNREADABLE)
 
 
 def _fetched_again(resume: Resume) -> Resume:
@@ -157,24 +151,3 @@ def resume_without_letters(checkpoint: Checkpoint, why: Exception) -> Resume:
     others = checkpoint.unfinished | checkpoint.resolved
     dead = {index: reason for index, reason in checkpoint.failed.items() if index not in others}
     return Resume(replace(checkpoint, parts=()), dead=dead, known_dead=frozenset(dead), letters_are_lost=True)
-
-
-def described(resume: Resume, *, is_done: bool) -> str:
-    """Return how a try goes on, for people to read."""
-    if resume.report is not None:
-        return "an earlier try has done everything, which Airflow did not get to know, so nothing is sent"
-    before = resume.checkpoint
-    in_the_middle = sum(bookmark is not None for bookmark in resume.bookmarks.values())
-    how = (
-        f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
-        f"{len(resume.dead)} failed ones before it"
-    )
-    if in_the_middle:
-        how += f"; {in_the_middle} of them at the page that it had come to"
-    if resume.left:
-        how += f", and not the {len(resume.left)} whose answers could not be read"
-    if is_done:
-        how += "; all is loaded already (for all of it once more, delete this run's line in async_rest_loads)"
-    if resume.letters_are_lost:
-        how += "; their dead letters cannot be read, and are counted as the database has them"
-    return how

@@ -104,9 +104,11 @@ class Writing:
             self._journal.complain("write dead letters; they are kept in memory until it works", error)
             if isinstance(error, DeadLetterStoreError) and not self._buffer.has_room and not self._ended:
                 self._stop.pull(error)  # rows wait for them, too
-            self._failed_writes = self._failed_writes + 1 if self._recorder.has_much_unwritten else 0
+            self._failed_writes = self._failed_writes + 1 if self._recorder.unwritten.are_much else 0
             if self._failed_writes >= self._bounds.most_failed_writes:
-                self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written: {error}"))
+                self._stop.pull(
+                    StoppedError(f"{len(self._recorder.unwritten)} dead letters cannot be written: {error}")
+                )
             await asyncio.sleep(self._bounds.write_every_seconds)
 
     def _stop_without_writer(self, writer: asyncio.Task[None]) -> None:

@@ -7,12 +7,10 @@ was read from its start and everything before is void. A record with a ``body`` 
 record with a ``row_number`` is no item, but one of its rows, which the database refused.
 """
 
-import json
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -20,7 +18,6 @@ from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
 from airflow_async_rest.core.letters.lines import (
-    LONGEST_INTEGER,
     Latest,
     Line,
     Refused,
@@ -34,7 +31,6 @@ from airflow_async_rest.core.letters.part_files import FILE_MODE, MOST_KEPT_BYTE
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.requests.bodies import stored_body
 
-SHOWN_PAYLOAD_CHARACTERS = 2_000
 Record = dict[str, Any]
 RESET: dict[str, Any] = {"reset": True}
 ROW_REFUSED = "row_refused"
@@ -312,27 +308,3 @@ def refused_record(index: int, number: int, row: Mapping[str, Any], message: str
         "response_excerpt": orjson.Fragment(encode_anything(message)),
         "failed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
-
-
-def _shown_fraction(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text  # 1E+400: JSON knows no infinity
-
-
-def _shown_integer(text: str) -> int | str:
-    return int(text) if len(text) < LONGEST_INTEGER else text
-
-
-def shown_record(record: Record, *, payloads: bool, longest: int = SHOWN_PAYLOAD_CHARACTERS) -> Record:
-    """Return a record as people see it: plain JSON, a large payload or row cut and marked as cut.
-
-    :param payloads: whether to show the payload and the row at all.
-    :param longest: characters of it that are shown; the default is XCom's.
-    """
-    shown = cast("Record", json.loads(encode_anything(record), parse_float=_shown_fraction, parse_int=_shown_integer))
-    for name in shown.keys() & {"payload", "row"}:
-        if not payloads:
-            del shown[name]
-        elif len(text := json.dumps(shown[name])) > longest:
-            shown[name] = f"{text[:longest]}... [cut: {len(text)} characters in all]"
-    return shown

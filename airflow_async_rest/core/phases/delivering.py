@@ -1,7 +1,7 @@
 """The middle of a try: everything that there is to send goes out, and is settled and written down as it comes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 from airflow_async_rest.core.account.judgment import give_up_when_hopeless
@@ -63,14 +63,8 @@ class Delivering:
         self._observing.begin(recorder.totals)
         await self._calls.wait_for(keeper.begin(start.resume, start.how))
         acceptance = Acceptance(job.concurrency or 0)
-        source = ThreadedSource(
-            job.source,
-            start.resume,
-            recorder.continue_digest,
-            acceptance.end,
-            partial(recorder.until_room, keeper.buffer.due),
-        )
-        settling = _Settling(job, recorder, self._journal)
+        settling = _Settling(job, recorder, self._journal, keeper.buffer.due)
+        source = ThreadedSource(job.source, start.resume, recorder.continue_digest, acceptance.end, settling.until_room)
 
         async def end() -> None:
             may_replay = settling.can_replay
@@ -142,14 +136,21 @@ class Delivering:
 class _Settling:
     """Takes items, or batches of them, and settles each.
 
+    :param due: says that something is to be written now.
     :ivar can_replay: whether all dead letters so far can be sent again.
     """
 
-    def __init__(self, job: Job, recorder: Recorder, journal: Journal) -> None:
+    def __init__(self, job: Job, recorder: Recorder, journal: Journal, due: asyncio.Event) -> None:
         self._job = job
         self._recorder = recorder
         self._journal = journal
+        self._due = due
         self.can_replay = True
+
+    def until_room(self) -> Awaitable[None] | None:
+        """Return what ends when there is room for the dead letter of one more item; None where there is."""
+        unwritten = self._recorder.unwritten
+        return unwritten.make_room(self._due) if unwritten.are_much else None
 
     def settle(self, outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
         """Settle an item; see :class:`~airflow_async_rest.core.batches.delivery.Settle`."""
