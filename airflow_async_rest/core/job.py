@@ -11,7 +11,7 @@ from airflow_async_rest.core.fetching.fetching import FetchPlan
 from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
 from airflow_async_rest.core.keeping.loading import RowSink
 from airflow_async_rest.core.keeping.parts import LetterSink
-from airflow_async_rest.core.keeping.policies import CONTINUING, Continuing
+from airflow_async_rest.core.keeping.resuming import CONTINUING, Continuing
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.limits.limiter import MakeLimiter
 from airflow_async_rest.core.limits.rate_limit import RateLimiter

@@ -43,6 +43,16 @@ class StopSwitch:
         await self._pulled.wait()
 
 
+def _cancel_aside(cancel: Callable[[], None]) -> None:
+    """Have a statement that is running raise; on a thread of its own, for that may itself wait for the network."""
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            cancel()
+
+    threading.Thread(target=run, name="async-rest-cancel", daemon=True).start()
+
+
 async def _wait_unless_pulled(doing: asyncio.Future[Any], stop: StopSwitch) -> None:
     """Wait until something has ended, or the stop was pulled."""
     stopped = asyncio.create_task(stop.wait())
@@ -140,12 +150,7 @@ class ThreadedSource(Generic[Unit]):
         self._arrived.put_nowait(None)  # for a worker that waits for rows
         self._room.release()  # for the thread, if it waits for room
         if self._thread is not None and self._thread.is_alive():
-            # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
-            threading.Thread(target=self._cancel, name="async-rest-cancel", daemon=True).start()
-
-    def _cancel(self) -> None:
-        with contextlib.suppress(Exception):
-            self._source.cancel()
+            _cancel_aside(self._source.cancel)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -201,8 +206,7 @@ class Interruptible:
         task = asyncio.create_task(doing)
         await _wait_unless_pulled(task, self.stop)
         if not task.done() and self.stop.error is not None:
-            # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
-            threading.Thread(target=self.cancel, name="async-rest-cancel", daemon=True).start()
+            _cancel_aside(self.cancel)
             await asyncio.wait([task], timeout=self.grace_seconds)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -20,7 +20,7 @@ from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, KilledError, StoppedError
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.policies import CONTINUING, REPLAYING
+from airflow_async_rest.core.keeping.resuming import CONTINUING, REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit

@@ -13,7 +13,7 @@ from airflow_async_rest import Batch, RequestRetry
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Try
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import AsyncRestError, KilledError
-from airflow_async_rest.core.keeping.policies import REPLAYING
+from airflow_async_rest.core.keeping.resuming import REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.letters.origins import Origins

@@ -16,7 +16,7 @@ from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, 
 from airflow_async_rest.core.keeping.checkpoints import State, StateCheckpoints
 from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.keeping.loading import RowBuffer
-from airflow_async_rest.core.keeping.policies import CONTINUING
+from airflow_async_rest.core.keeping.resuming import CONTINUING
 from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry

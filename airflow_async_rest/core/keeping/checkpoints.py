@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.keeping.policies import Continuing
+from airflow_async_rest.core.keeping.resuming import Continuing
 from airflow_async_rest.core.watching.log import Journal
 from airflow_async_rest.core.worker_thread import WorkerThread
 

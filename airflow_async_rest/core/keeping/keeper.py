@@ -14,9 +14,8 @@ from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreEr
 from airflow_async_rest.core.keeping.checkpoints import CheckpointStore, State
 from airflow_async_rest.core.keeping.loading import PlacedRow, RowBuffer, RowSink, item_of
 from airflow_async_rest.core.keeping.parts import LetterSink, Parts
-from airflow_async_rest.core.keeping.policies import Continuing
 from airflow_async_rest.core.keeping.refusals import Effect, Refusals
-from airflow_async_rest.core.keeping.resuming import resume_done, resume_without_letters
+from airflow_async_rest.core.keeping.resuming import Continuing, resume_done, resume_without_letters
 from airflow_async_rest.core.watching.log import Journal
 
 _STAGING = "stage the last rows; a retry fetches them again"
@@ -299,8 +298,7 @@ class Keeper:
     def cancel(self) -> None:
         """Make a statement that is under way raise, soon; from any thread."""
         if self._rows is not None:
-            with contextlib.suppress(Exception):
-                self._rows.cancel()
+            self._rows.cancel()
 
     async def write_last(
         self, recorder: Recorder, progress: Mapping[str, Any], *, report: Mapping[str, Any] | None, until: float

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from airflow_async_rest.core.account.recorder import Recorder
@@ -19,6 +20,7 @@ from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.watching.log import Journal
 
 
+@dataclass(eq=False)
 class Writing:
     """Writes what outlives a try, while it runs.
 
@@ -27,28 +29,17 @@ class Writing:
     :param buffer: rows that wait to be written, empty for a job that loads none; and what says that something is due.
     """
 
-    def __init__(
-        self,
-        keeper: Keeper,
-        journal: Journal,
-        recorder: Recorder,
-        progress: Callable[[], dict[str, Any]],
-        stop: StopSwitch,
-        *,
-        observe: Callable[[], None],
-        buffer: RowBuffer,
-        bounds: Bounds = USUAL,
-    ) -> None:
-        self._keeper = keeper
-        self._journal = journal
-        self._recorder = recorder
-        self._progress = progress
-        self._stop = stop
-        self._observe = observe
-        self._buffer = buffer
-        self._bounds = bounds
-        self._ended = False
-        self._failed_writes = 0  # one after the other, without room for more dead letters
+    keeper: Keeper
+    journal: Journal
+    recorder: Recorder
+    progress: Callable[[], dict[str, Any]]
+    stop: StopSwitch
+    _: KW_ONLY
+    observe: Callable[[], None]
+    buffer: RowBuffer
+    bounds: Bounds = USUAL
+    _ended: bool = field(default=False, init=False)
+    _failed_writes: int = field(default=0, init=False)  # one after the other, without room for more dead letters
 
     @contextlib.asynccontextmanager
     async def at_intervals(self) -> AsyncIterator[None]:
@@ -63,30 +54,30 @@ class Writing:
             yield
         finally:
             self._ended = True
-            self._buffer.due.set()
+            self.buffer.due.set()
 
     async def _write_at_intervals(self) -> None:
-        clock, bounds = asyncio.get_running_loop().time, self._bounds
+        clock, bounds = asyncio.get_running_loop().time, self.bounds
         progress_at, log_at = clock() + bounds.progress_every_seconds, clock() + bounds.log_every_seconds
         while True:
             await self._rows_or_interval()
             if self._ended:
                 return
-            self._buffer.due.clear()
+            self.buffer.due.clear()
             now = clock()
-            await self._write(self._progress() if now >= progress_at else None)
+            await self._write(self.progress() if now >= progress_at else None)
             if now >= progress_at:
-                self._observe()
+                self.observe()
                 progress_at = now + bounds.progress_every_seconds
             if now >= log_at:
-                self._journal.progress(self._progress())
+                self.journal.progress(self.progress())
                 log_at = now + bounds.log_every_seconds
 
     async def _rows_or_interval(self) -> None:
         """Wait until rows or dead letters are due, one interval at most."""
         await asyncio.sleep(0)  # wait_for lets nobody else run when rows are due already (Python 3.12 and later)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._buffer.due.wait(), self._bounds.write_every_seconds)
+            await asyncio.wait_for(self.buffer.due.wait(), self.bounds.write_every_seconds)
 
     async def _write(self, progress: dict[str, Any] | None) -> None:
         """Write what there is; dead letters that cannot be written wait for an interval.
@@ -94,27 +85,25 @@ class Writing:
         :raises AsyncRestError: when what is done from now on could not be kept either.
         """
         try:
-            await self._keeper.write(self._recorder, progress)
+            await self.keeper.write(self.recorder, progress)
             self._failed_writes = 0
         except DeadLettersGoneError:
             raise  # trying again cannot help
         except Exception as error:  # whatever the folder's storage raises
             if isinstance(error, AsyncRestError) and not isinstance(error, DeadLetterStoreError):
                 raise
-            self._journal.complain("write dead letters; they are kept in memory until it works", error)
-            if isinstance(error, DeadLetterStoreError) and not self._buffer.has_room and not self._ended:
-                self._stop.pull(error)  # rows wait for them, too
-            self._failed_writes = self._failed_writes + 1 if self._recorder.unwritten.are_much else 0
-            if self._failed_writes >= self._bounds.most_failed_writes:
-                self._stop.pull(
-                    StoppedError(f"{len(self._recorder.unwritten)} dead letters cannot be written: {error}")
-                )
-            await asyncio.sleep(self._bounds.write_every_seconds)
+            self.journal.complain("write dead letters; they are kept in memory until it works", error)
+            if isinstance(error, DeadLetterStoreError) and not self.buffer.has_room and not self._ended:
+                self.stop.pull(error)  # rows wait for them, too
+            self._failed_writes = self._failed_writes + 1 if self.recorder.unwritten.are_much else 0
+            if self._failed_writes >= self.bounds.most_failed_writes:
+                self.stop.pull(StoppedError(f"{len(self.recorder.unwritten)} dead letters cannot be written: {error}"))
+            await asyncio.sleep(self.bounds.write_every_seconds)
 
     def _stop_without_writer(self, writer: asyncio.Task[None]) -> None:
         """Pull the stop when the writer has failed: rows that wait for it would wait for ever."""
         error = None if writer.cancelled() else writer.exception()
         if isinstance(error, AsyncRestError):
-            self._stop.pull(error)
+            self.stop.pull(error)
         elif error is not None:
-            self._stop.pull(StoppedError(f"nothing more can be written: {error!r}"))
+            self.stop.pull(StoppedError(f"nothing more can be written: {error!r}"))
