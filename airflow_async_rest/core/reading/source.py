@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -129,6 +129,7 @@ class RepeatedKeys:
             self.count += len(items) - len(set(hashes) - self._seen)
 
 
+@dataclass(eq=False)
 class RowSource:
     """Makes items of rows, in their order; on a retry it passes over those that are settled.
 
@@ -141,31 +142,19 @@ class RowSource:
     :param repeated: is told every row's key.
     """
 
-    def __init__(
-        self,
-        chunks: Chunks,
-        *,
-        key: tuple[str, ...] = (),
-        whole_row_is_key: bool = False,
-        asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] | None = None,
-        in_braces: Mapping[str, Sequence[str]] | None = None,
-        transform: Callable[[dict[str, Any]], Any] | None = None,
-        redact: Callable[[str], str] = str,
-        repeated: RepeatedKeys | None = None,
-    ) -> None:
-        self._chunks = chunks
-        self._reads_again = getattr(chunks, "reads_again", True)
-        self._key = key
-        self._whole_row_is_key = whole_row_is_key
-        self._asked_for = {**(asked_for or {}), "key": key}
-        self._in_braces = in_braces or {}
-        self._transform = transform
-        self._redact = redact
-        self._repeated = repeated
+    chunks: Chunks
+    _: KW_ONLY
+    key: tuple[str, ...] = ()
+    whole_row_is_key: bool = False
+    asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] = field(default_factory=dict)
+    in_braces: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    transform: Callable[[dict[str, Any]], Any] | None = None
+    redact: Callable[[str], str] = str
+    repeated: RepeatedKeys | None = None
 
     def cancel(self) -> None:
         """Cancel the statement that is running."""
-        self._chunks.cancel()
+        self.chunks.cancel()
 
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item] | None, None, None]:
         """Yield a list of items for each chunk; see :class:`Source`.
@@ -173,9 +162,11 @@ class RowSource:
         :raises ConfigurationError: when the rows lack a column that an argument names, or have one that it may mean.
         """
         index = 0
-        passed = PassedRows(resume, on_digest, reads_again=self._reads_again) if resume else None
-        if self._repeated is not None:
-            self._repeated.begin()
+        passed = (
+            PassedRows(resume, on_digest, reads_again=getattr(self.chunks, "reads_again", True)) if resume else None
+        )
+        if self.repeated is not None:
+            self.repeated.begin()
         if not (resume and resume.checkpoint.position):
             on_digest(SourceDigest())
         with contextlib.closing(self._read()) as chunks:
@@ -187,8 +178,8 @@ class RowSource:
                 if index == 0 and chunk:
                     self._check_columns(chunk[0])
                 items = self._make(index, chunk)
-                if self._repeated is not None:
-                    self._repeated.add(items)
+                if self.repeated is not None:
+                    self.repeated.add(items)
                 if passed:
                     items = passed.to_send(index, items)
                 self._transform_items(items)
@@ -197,27 +188,27 @@ class RowSource:
         self._check_end(index, passed)
 
     def _read(self) -> Generator[Sequence[Row] | None, None, None]:
-        if isinstance(self._chunks, TransactionalChunks):
-            return self._chunks.in_transaction()
-        return (chunk for chunk in self._chunks)
+        if isinstance(self.chunks, TransactionalChunks):
+            return self.chunks.in_transaction()
+        return (chunk for chunk in self.chunks)
 
     def _check_end(self, count: int, passed: PassedRows | None) -> None:
-        if count == 0 and (columns := getattr(self._chunks, "columns", None)) is not None:
+        if count == 0 and (columns := getattr(self.chunks, "columns", None)) is not None:
             self._check_columns(columns)
         if passed:
             passed.check_end(count)
 
     def _check_columns(self, row: Collection[str]) -> None:
-        for argument, columns in self._asked_for.items():
+        for argument, columns in {**self.asked_for, "key": self.key}.items():
             groups = [(column,) if isinstance(column, str) else column for column in columns]
             missing = [names for names in groups if frozenset(names).isdisjoint(row)]
             if missing:
                 raise ConfigurationError(
                     f"{argument} names the column {missing[0][0]!r}, which the rows do not have; they have: "
                     f"{', '.join(map(str, row))}."
-                    + (f" As a text, write {{{{{missing[0][0]}}}}}." if argument in self._in_braces else "")
+                    + (f" As a text, write {{{{{missing[0][0]}}}}}." if argument in self.in_braces else "")
                 )
-        for argument, texts in self._in_braces.items():
+        for argument, texts in self.in_braces.items():
             if meant := next((text for text in texts if text in row), None):
                 raise ConfigurationError(
                     f"{argument} has {meant!r} in braces that are text there, and the rows have such a column: write "
@@ -226,18 +217,18 @@ class RowSource:
                 )
 
     def _make(self, first: int, chunk: Sequence[Row]) -> list[Item]:
-        if self._whole_row_is_key:
+        if self.whole_row_is_key:
             return [
                 Item(index, _shown_key(row), row, row, identity := stable_bytes(row), identity)
                 for index, row in enumerate(chunk, first)
             ]
-        if not self._key:
+        if not self.key:
             return [
                 Item(index, index, row, row, b"%d" % index, stable_bytes(list(row.values())))
                 for index, row in enumerate(chunk, first)
             ]
-        if len(self._key) == 1:
-            [name] = self._key
+        if len(self.key) == 1:
+            [name] = self.key
             return [
                 Item(
                     index,
@@ -253,7 +244,7 @@ class RowSource:
         return [
             Item(
                 index,
-                keys := [row.get(name) for name in self._key],
+                keys := [row.get(name) for name in self.key],
                 row,
                 row,
                 identity := _identity(keys, index),
@@ -266,18 +257,18 @@ class RowSource:
         for item in items:
             if type(item.row) is PartialRow:
                 item.settled = _dead_for_missing(item, item.row.missing)
-            elif self._transform is not None:
-                self._transform_item(item, self._transform)
+            elif self.transform is not None:
+                self._transform_item(item, self.transform)
 
     def _transform_item(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""
         try:
             item.payload = transform(dict(item.row))
         except ItemError as error:
-            item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
+            item.settled = DeadLetter.of(item, error.reason, detail=self.redact(str(error)))
             let_go(error)
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
-            detail = self._redact(f"transform raised {type(error).__name__}: {error}")
+            detail = self.redact(f"transform raised {type(error).__name__}: {error}")
             item.settled = DeadLetter.of(item, "transform", detail=detail)
             let_go(error)
         else:
