@@ -157,8 +157,8 @@ def judge(
         advice = f"What the sql has changed is undone, so the same rows can be read again. {advice}"
     if hint := _hint(failures, totals.delivered + totals.broken_off):
         advice = f"{hint} {advice}"
-    words = totals.last_words.get(next(iter(failures))) if len(failures) == 1 else None
-    quoted = f" The last one: {words[:300]!r}" if words is not None else ""
+    message = totals.last_messages.get(next(iter(failures))) if len(failures) == 1 else None
+    quoted = f" The last one: {message[:300]!r}" if message is not None else ""
     return FailuresError(
         f"{totals.failed} of {totals.read} items failed{refused} ({reasons}); max_failures allows "
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}{quoted and '.'}{quoted}",

@@ -168,7 +168,7 @@ class Recorder:
         self._pending.pop(outcome.index, None)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
-            self.totals.last_words[outcome.reason] = outcome.response_excerpt
+            self.totals.last_messages[outcome.reason] = outcome.response_excerpt
             self.unwritten.hold(outcome)
             self._sample.add_letter(outcome)
             if is_news and not self.refused_again(outcome):
@@ -299,7 +299,7 @@ class Recorder:
     def show_refused(self, record: Record) -> None:
         """Add a row that the database refused to the sample of what failed."""
         shown = self._sample.add(record)
-        self.totals.last_words[shown["reason"]] = shown["response_excerpt"]
+        self.totals.last_messages[shown["reason"]] = shown["response_excerpt"]
 
     def hide_refused(self, index: int, number: int) -> None:
         """Take a row that the database takes now out of the sample."""
