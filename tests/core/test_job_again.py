@@ -20,7 +20,7 @@ from airflow_async_rest.core.keeping.resuming import CONTINUING
 from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 SERIES = (3, 3)
 CLEARED = (4, 3)
@@ -312,9 +312,9 @@ def test_a_retry_waits_longer_for_a_slow_store_than_it_would_for_one_that_has_no
 @pytest.mark.anyio
 async def test_the_last_checkpoint_does_not_wait_for_older_progress(tmp_path, lines):
     store = Slow("set")
-    journal, recorder = Journal(lines.log, str), Recorder()
-    state = State(store, journal)
-    parts = DeadLetterFolder(tmp_path), state, StateCheckpoints(state, CONTINUING), None, journal
+    log, recorder = JobLog(lines.log, str), Recorder()
+    state = State(store, log)
+    parts = DeadLetterFolder(tmp_path), state, StateCheckpoints(state, CONTINUING), None, log
     keeper = Keeper(*parts, fingerprint="this job", resuming=CONTINUING, buffer=RowBuffer())
     await keeper.begin(None, "")
     await keeper.write(recorder, {"number": 1})

@@ -10,7 +10,7 @@ from airflow_async_rest.core.errors import BookmarkRefusedError
 from airflow_async_rest.core.fetching.fetching import Fetched, Fetching, Rows
 from airflow_async_rest.core.keeping.loading import RowBuffer
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 
 class PageByPage:
@@ -28,7 +28,7 @@ class PageByPage:
         recorder: Recorder,
         settle: Callable[[Outcome], None],
         buffer: RowBuffer,
-        journal: Journal,
+        log: JobLog,
         *,
         keeps_pages: bool,
         conn_id: str,
@@ -37,7 +37,7 @@ class PageByPage:
         self._recorder = recorder
         self._settle = settle
         self._buffer = buffer
-        self._journal = journal
+        self._log = log
         self._keeps_pages = keeps_pages
         self._conn_id = conn_id
 
@@ -48,7 +48,7 @@ class PageByPage:
         try:
             fetched = await self._pages(item, self._recorder.open_items.bookmark(item.index))
         except BookmarkRefusedError as why:
-            self._journal.begins_again(item.key, why)
+            self._log.begins_again(item.key, why)
             self._remove_pages(item.index)
             fetched = await self._pages(item, None)
         await self._buffer.room()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.keeping.resuming import Continuing
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 _WRITING = "write the checkpoint, so a retry may send again more than it must"
@@ -78,9 +78,9 @@ class State:
     :param store: None when there is none.
     """
 
-    def __init__(self, store: StateStore | None, journal: Journal) -> None:
+    def __init__(self, store: StateStore | None, log: JobLog) -> None:
         self._store = store
-        self._journal = journal
+        self._log = log
         self._thread = WorkerThread("async-rest-state")
         self._next: dict[str, Any] = {}
         self._stored: list[asyncio.Future[None]] = []
@@ -115,7 +115,7 @@ class State:
     def _complaining(self, doing: str) -> "Callable[[asyncio.Future[None]], None]":
         def complain(stored: "asyncio.Future[None]") -> None:
             if not stored.cancelled() and (error := stored.exception()) is not None:
-                self._journal.complain(doing, error)
+                self._log.complain(doing, error)
 
         return complain
 
@@ -128,7 +128,7 @@ class State:
         for stored in waiting:  # Airflow's own calls would wait for those that have not begun
             stored.cancel()
         if waiting:
-            self._journal.complain(_WRITING, TimeoutError("the state store takes too long"))
+            self._log.complain(_WRITING, TimeoutError("the state store takes too long"))
 
     def close(self) -> None:
         """End the thread, after what is queued."""

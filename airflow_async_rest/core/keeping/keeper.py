@@ -16,7 +16,7 @@ from airflow_async_rest.core.keeping.loading import PlacedRow, RowBuffer, RowSin
 from airflow_async_rest.core.keeping.parts import LetterSink, Parts
 from airflow_async_rest.core.keeping.refusals import Effect, Refusals
 from airflow_async_rest.core.keeping.resuming import Continuing, resume_done, resume_without_letters
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 _STAGING = "stage the last rows; a retry fetches them again"
 
@@ -40,7 +40,7 @@ class Keeper:
     state: State
     checkpoints: CheckpointStore
     rows: RowSink | None
-    journal: Journal
+    log: JobLog
     _: KW_ONLY
     fingerprint: str | None
     this_try: Try | None = None
@@ -82,7 +82,7 @@ class Keeper:
             return None
         self.resuming.check(checkpoint, self.fingerprint or "")
         if checkpoint.is_done_for(self.this_try):
-            return await self._parts.read_history(lambda folder: resume_done(folder, checkpoint, self.journal))
+            return await self._parts.read_history(lambda folder: resume_done(folder, checkpoint, self.log))
         fetches = self.rows is not None
         try:
             return await self._parts.read_history(
@@ -215,7 +215,7 @@ class Keeper:
         :param letters_may_wait: whether it is done without the letters of items, too, when they cannot be written.
         :return: why they could not.
         """
-        letters, resolved = effect.letters(self.journal.redact), effect.resolved()
+        letters, resolved = effect.letters(self.log.redact), effect.resolved()
         if recorder.totals.rows is not None:
             recorder.totals.rows.refused += len(effect.refused) - len(effect.again)
         failure = await self._parts.write([*snapshot.records, *letters, *resolved])
@@ -232,7 +232,7 @@ class Keeper:
         self._refusals.confirm(effect, snapshot)
         for record, row in zip(letters, effect.refused, strict=True):
             recorder.show_refused(record)
-            self.journal.refused(*item_of(row.place), row.words)
+            self.log.refused(*item_of(row.place), row.message)
         for place in sorted(effect.taken):
             recorder.hide_refused(*item_of(place))
         return failure
@@ -256,7 +256,7 @@ class Keeper:
     def _kept(self, bookmark: Bookmark) -> Bookmark | None:
         """Return a bookmark that may be written: without a secret, which an API may have put into a link."""
         text = json.dumps(bookmark.to_json())
-        return bookmark if self.journal.redact(text) == text else None
+        return bookmark if self.log.redact(text) == text else None
 
     async def merge(self, recorder: Recorder, is_good: Callable[[], bool]) -> None:
         """Bring all rows to where they belong.
@@ -304,12 +304,12 @@ class Keeper:
                 await self.write(recorder, progress, last=True, report=report)
                 lost = await self._parts.find_missing() if self.has_begun else None
         except (LoadError, ConfigurationError) as failure:
-            self.journal.complain(_STAGING, failure)
+            self.log.complain(_STAGING, failure)
         except TimeoutError as failure:
             if self.rows is None:
                 lost = failure
             else:
-                self.journal.complain(_STAGING, LoadError("it takes too long"))
+                self.log.complain(_STAGING, LoadError("it takes too long"))
         except DeadLetterStoreError as failure:
             lost = failure
         await self.state.wait(until)

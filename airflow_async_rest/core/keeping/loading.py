@@ -26,11 +26,11 @@ class PlacedRow(NamedTuple):
 
 
 class RefusedRow(NamedTuple):
-    """A row that the database does not take, with its words."""
+    """A row that the database does not take, with its message."""
 
     place: int
     values: Mapping[str, Any]
-    words: str
+    message: str
 
 
 class Merged(NamedTuple):

@@ -13,7 +13,7 @@ from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreEr
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import Latest, whole_batches
 from airflow_async_rest.core.letters.part_files import PartId
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 # The checkpoint of a key of the state store, ``checkpoint`` or ``settled`` (that of the last success); None: nothing.
 ReadCheckpoint = Callable[[str], Awaitable[Checkpoint | None]]
@@ -124,14 +124,14 @@ def _fetched_again(resume: Resume) -> Resume:
     )
 
 
-def resume_done(folder: DeadLetterFolder, checkpoint: Checkpoint, journal: Journal) -> Resume:
+def resume_done(folder: DeadLetterFolder, checkpoint: Checkpoint, log: JobLog) -> Resume:
     """Return the account of a try that succeeded; its dead letters are only shown, so they need not be readable.
 
     :raises ValueError: when they are void.
     """
     sample: tuple[Record, ...] = ()
     live: list[PartId] = []
-    with journal.complaining("show the dead letters"):
+    with log.complaining("show the dead letters"):
         live = folder.live_parts()
         sample = tuple(islice(folder.iter_records(), _SAMPLE))
     _check_not_void(checkpoint, live)

@@ -17,7 +17,7 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.keeping.loading import RowBuffer
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 
 @dataclass(eq=False)
@@ -30,7 +30,7 @@ class Writing:
     """
 
     keeper: Keeper
-    journal: Journal
+    log: JobLog
     recorder: Recorder
     progress: Callable[[], dict[str, Any]]
     stop: StopSwitch
@@ -70,7 +70,7 @@ class Writing:
                 self.observe()
                 progress_at = now + bounds.progress_every_seconds
             if now >= log_at:
-                self.journal.progress(self.progress())
+                self.log.progress(self.progress())
                 log_at = now + bounds.log_every_seconds
 
     async def _rows_or_interval(self) -> None:
@@ -92,7 +92,7 @@ class Writing:
         except Exception as error:  # whatever the folder's storage raises
             if isinstance(error, AsyncRestError) and not isinstance(error, DeadLetterStoreError):
                 raise
-            self.journal.complain("write dead letters; they are kept in memory until it works", error)
+            self.log.complain("write dead letters; they are kept in memory until it works", error)
             if isinstance(error, DeadLetterStoreError) and not self.buffer.has_room and not self._ended:
                 self.stop.pull(error)  # rows wait for them, too
             self._failed_writes = self._failed_writes + 1 if self.recorder.unwritten.are_much else 0

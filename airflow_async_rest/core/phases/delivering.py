@@ -24,7 +24,7 @@ from airflow_async_rest.core.requests.headers import creates_only
 from airflow_async_rest.core.sending.attempts import Delivery, Exchange
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.sender import Sender
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.watching.progress import Progress
 
 Deliver = Callable[[Item | ItemBatch], Awaitable[None]]
@@ -36,7 +36,7 @@ class Delivering:
     def __init__(self, shared: Shared) -> None:
         job = shared.job
         self._job, self._keeper, self._standing = job, shared.keeper, shared.standing
-        self._journal, self._observing, self._calls = shared.journal, shared.observing, shared.calls
+        self._log, self._observing, self._calls = shared.log, shared.observing, shared.calls
         self._limiter = job.limiter(job.rate_limit)
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._workers = job.concurrency or MOST
@@ -63,7 +63,7 @@ class Delivering:
         self._observing.begin(recorder.totals)
         await self._calls.wait_for(keeper.begin(start.resume, start.how))
         acceptance = Acceptance(job.concurrency or 0)
-        settling = _Settling(job, recorder, self._journal, keeper.buffer.due)
+        settling = _Settling(job, recorder, self._log, keeper.buffer.due)
         source = ThreadedSource(job.source, start.resume, recorder.continue_digest, acceptance.end, settling.until_room)
 
         async def end() -> None:
@@ -73,7 +73,7 @@ class Delivering:
 
         writing = Writing(
             keeper,
-            self._journal,
+            self._log,
             recorder,
             self.progress,
             self._calls.stop,
@@ -93,7 +93,7 @@ class Delivering:
                 concurrency=self._adaptive,
                 retry=job.retry,
                 meter=recorder.totals.meter,
-                on_pause=self._journal.paused,
+                on_pause=self._log.paused,
             )
             exchange = self._exchange(sender)
             await run_pipeline(
@@ -115,7 +115,7 @@ class Delivering:
             retry=job.retry,
             response_check=job.response_check,
             excerpts=Excerpts(job.settings, job.hidden),
-            on_uncertain=self._journal.uncertain,
+            on_uncertain=self._log.uncertain,
             needs_body=job.fetch is not None,
             creates_only=job.fetch is None and creates_only(job.settings.headers, job.headers),
         )
@@ -127,7 +127,7 @@ class Delivering:
             recorder,
             settling.settle,
             self._keeper.buffer,
-            self._journal,
+            self._log,
             keeps_pages=fetch.rows.can_remove,
             conn_id=self._job.conn_id,
         ).fetch
@@ -140,10 +140,10 @@ class _Settling:
     :ivar can_replay: whether all dead letters so far can be sent again.
     """
 
-    def __init__(self, job: Job, recorder: Recorder, journal: Journal, due: asyncio.Event) -> None:
+    def __init__(self, job: Job, recorder: Recorder, log: JobLog, due: asyncio.Event) -> None:
         self._job = job
         self._recorder = recorder
-        self._journal = journal
+        self._log = log
         self._due = due
         self.can_replay = True
 
@@ -156,7 +156,7 @@ class _Settling:
         """Settle an item; see :class:`~airflow_async_rest.core.batches.delivery.Settle`."""
         self._recorder.record(outcome, is_news=is_news)
         if isinstance(outcome, DeadLetter):
-            self._journal.failed(outcome)
+            self._log.failed(outcome)
             self.can_replay &= can_replay(outcome)
             give_up_when_hopeless(outcome, self._recorder, self._job.conn_id, is_own=is_own)
 

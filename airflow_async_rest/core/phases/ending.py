@@ -18,7 +18,7 @@ class Ending:
 
     def __init__(self, shared: Shared, progress: Callable[[], Mapping[str, Any]]) -> None:
         self._job, self._keeper, self._standing = shared.job, shared.keeper, shared.standing
-        self._journal, self._observing, self._calls = shared.journal, shared.observing, shared.calls
+        self._log, self._observing, self._calls = shared.log, shared.observing, shared.calls
         self._progress = progress
         self._xcom_thread = WorkerThread("async-rest-xcom")
 
@@ -28,7 +28,7 @@ class Ending:
         if job.fetch is None:
             return
         if job.fetch.rows.replaces and not is_whole(totals, job.max_failures):
-            self._journal.not_replaced()
+            self._log.not_replaced()
             return
         try:
             await self._calls.wait_for(self._keeper.merge(self._standing.recorder, self._standing.is_good))
@@ -73,15 +73,15 @@ class Ending:
         if (publish := self._job.publish) is None:
             return
         sample = self._job.settings.redaction.redact_all(self._standing.recorder.sample())
-        with self._journal.complaining("publish the report"):
+        with self._log.complaining("publish the report"):
             async with asyncio.timeout_at(until):
                 await self._xcom_thread.call(publish, report, sample, error)
 
     def _log_last(self, report: Mapping[str, Any], error: BaseException | None) -> None:
         if report["repeated_keys"]:
-            self._journal.keys_repeated(report["repeated_keys"])
+            self._log.keys_repeated(report["repeated_keys"])
         if self._job.fetch is not None and report["complete"]:
             tally = self._standing.recorder.totals.tally
-            self._journal.paths_not_found(report, tally.unfound.nearest)
-            self._journal.next_page_misspelled(tally.unfound_next.misspelled())
-        self._journal.ended(report, error)
+            self._log.paths_not_found(report, tally.unfound.nearest)
+            self._log.next_page_misspelled(tally.unfound_next.misspelled())
+        self._log.ended(report, error)

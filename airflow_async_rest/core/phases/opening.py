@@ -28,13 +28,13 @@ class Opening:
 
     async def open(self) -> Start | None:
         """Return where the try begins; None where an earlier one has done all, and go on with its account."""
-        job, journal = self._shared.job, self._shared.journal
+        job, log = self._shared.job, self._shared.log
         start = Start(*await self._shared.calls.wait_for(self._shared.keeper.load()))
         if job.fetch and job.fetch.rows.replaces and came_to_nothing(start.resume):
             start = Start(None, "an earlier try got no rows for the window; all is asked for again")
-        journal.started(job.target, job.about, job.concurrency, job.rate_limit, start.how)
+        log.started(job.target, job.about, job.concurrency, job.rate_limit, start.how)
         if not job.has_key and job.fingerprint is not None:
-            journal.without_key()
+            log.without_key()
         return None if start.resume is not None and await self._is_done(start.resume) else start
 
     async def _is_done(self, resume: Resume) -> bool:
@@ -55,8 +55,8 @@ class Opening:
             and resume
             and (self._shared.job.fetch or resume.stands_for(self._shared.job.this_try))
         ):
-            self._shared.journal.rows_taken(why)
+            self._shared.log.rows_taken(why)
             self._shared.standing.recorder.totals.commit = Commit.DONE
             return None
-        self._shared.journal.starting_over(why)
+        self._shared.log.starting_over(why)
         return Start(None, str(why))

@@ -13,7 +13,7 @@ from airflow_async_rest.core.keeping.checkpoints import State, StateCheckpoints,
 from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.keeping.loading import RowBuffer
 from airflow_async_rest.core.pipeline import Interruptible, StopSwitch
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.watching.observing import Observing
 
 
@@ -80,22 +80,22 @@ class Shared:
     job: Job
     keeper: Keeper
     standing: Standing
-    journal: Journal
+    log: JobLog
     observing: Observing
     calls: Interruptible
 
     @classmethod
     def of(cls, job: Job, stop: StopSwitch, store: StateStore | None) -> Self:
         """Make it for a job. :param store: the state that survives a retry; None when there is none."""
-        journal = Journal(job.log, job.settings.redact)
-        state = State(store, journal)
+        log = JobLog(job.log, job.settings.redact)
+        state = State(store, log)
         fetch = job.fetch
         keeper = Keeper(
             job.folder,
             state,
             (fetch and fetch.checkpoints) or StateCheckpoints(state, job.resuming, job.bounds),
             fetch.rows if fetch else None,
-            journal,
+            log,
             fingerprint=job.fingerprint,
             this_try=job.this_try,
             resuming=job.resuming,
@@ -105,7 +105,7 @@ class Shared:
             job=job,
             keeper=keeper,
             standing=Standing(job),
-            journal=journal,
-            observing=Observing(job.observe, journal),
+            log=log,
+            observing=Observing(job.observe, log),
             calls=Interruptible(stop, job.bounds.grace_seconds, keeper.cancel),
         )

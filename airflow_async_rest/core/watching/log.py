@@ -24,7 +24,7 @@ class Log(Protocol):
         """Log what somebody may have to act on."""
 
 
-class Journal:
+class JobLog:
     """Writes the log lines of one try.
 
     :param redact: takes secrets out of texts that come from outside.

@@ -20,7 +20,7 @@ from airflow_async_rest.core.keeping.writing import Writing
 from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 
 class Unwritten:
@@ -40,13 +40,13 @@ def begin(ends):
     """Write with a keeper and a stop while rows are due."""
 
     def begin(keeper, stop, progress=dict, letters=(), **bounds):
-        buffer, journal = RowBuffer(), Journal(logging.getLogger("job"), str)
+        buffer, log = RowBuffer(), JobLog(logging.getLogger("job"), str)
         buffer.due.set()
         bounds = Bounds(progress_every_seconds=0.0, **bounds)
         recorder = Recorder(None, sample_payloads=False, retry=RequestRetry(), bounds=bounds)
         for letter in letters:
             recorder.record(letter)
-        writing = Writing(keeper, journal, recorder, progress, stop, observe=lambda: None, buffer=buffer, bounds=bounds)
+        writing = Writing(keeper, log, recorder, progress, stop, observe=lambda: None, buffer=buffer, bounds=bounds)
         return writing.at_intervals()
 
     return begin
