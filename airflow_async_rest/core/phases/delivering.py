@@ -24,6 +24,7 @@ from airflow_async_rest.core.requests.headers import creates_only
 from airflow_async_rest.core.sending.attempts import Delivery, Exchange
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.sender import Sender
+from airflow_async_rest.core.transport.transport import Transport
 from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.watching.progress import Progress
 
@@ -86,27 +87,34 @@ class Delivering:
             job.transport(job.settings, self._workers, job.headers) as transport,
             writing.at_intervals(),
         ):
-            sender = Sender(
-                transport=transport,
-                limiter=self._limiter,
-                auth=job.auth,
-                concurrency=self._adaptive,
-                retry=job.retry,
-                meter=recorder.totals.meter,
-                on_pause=self._log.paused,
-            )
-            exchange = self._exchange(sender)
-            await run_pipeline(
-                source,
-                self._fetching(job.fetch, exchange, settling)
-                if job.fetch
-                else settling.delivering(exchange, acceptance),
-                workers=self._workers,
-                in_hand=self._adaptive.in_hand if self._adaptive else Places(self._concurrency),
-                stop=self._calls.stop,
-                on_stop=sender.stop,
-                grace_seconds=job.bounds.grace_seconds,
-            )
+            await self._send_all(source, transport, settling, acceptance)
+
+    async def _send_all(
+        self, source: ThreadedSource[Any], transport: Transport, settling: "_Settling", acceptance: Acceptance
+    ) -> None:
+        job = self._job
+        sender = Sender(
+            transport=transport,
+            limiter=self._limiter,
+            auth=job.auth,
+            concurrency=self._adaptive,
+            retry=job.retry,
+            meter=self._standing.recorder.totals.meter,
+            on_pause=self._log.paused,
+        )
+        exchange = self._exchange(sender)
+        deliver = (
+            self._fetching(job.fetch, exchange, settling) if job.fetch else settling.delivering(exchange, acceptance)
+        )
+        await run_pipeline(
+            source,
+            deliver,
+            workers=self._workers,
+            in_hand=self._adaptive.in_hand if self._adaptive else Places(self._concurrency),
+            stop=self._calls.stop,
+            on_stop=sender.stop,
+            grace_seconds=job.bounds.grace_seconds,
+        )
 
     def _exchange(self, sender: Sender) -> Exchange:
         job = self._job
