@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from airflow_async_rest.core.account.checkpoint import SourceDigest
-from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.account.recorder import Recorder, SourceDigest
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.models import Delivered, Item, Request

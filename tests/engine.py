@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import threading
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.batches.form import BatchForm
 from airflow_async_rest.core.batches.source import BatchSource
+from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import LoadError
 from airflow_async_rest.core.fetching.plan import FetchPlan
@@ -86,9 +88,22 @@ def make_job(api, path, rows=250, **settings) -> Job:
             "folder": DeadLetterFolder(path, 1),
             "folder_uri": f"file://{path}",
             "fingerprint": "this job",
+            "bounds": within(),
             "log": logging.getLogger("job"),
             **settings,
         }
+    )
+
+
+def within(**bounds) -> Bounds:
+    """Bounds of a test's job: it does not wait as long for requests that hang after a stop."""
+    return Bounds(**{"grace_seconds": 0.2, **bounds})
+
+
+def run_within(patch, **bounds):
+    """Have what runs as a task of Airflow keep to other bounds."""
+    patch.setattr(
+        "airflow_async_rest.tasks.runtime.JobRun", lambda job, *of: JobRun(replace(job, bounds=Bounds(**bounds)), *of)
     )
 
 

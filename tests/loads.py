@@ -94,7 +94,7 @@ class Loaded:
     @property
     def refused(self) -> dict[int, str]:
         """Place -> the database's words."""
-        return {row.place: row.words for row in [*self.at_staging, *self.at_merge]}
+        return {row.place: row.message for row in [*self.at_staging, *self.at_merge]}
 
 
 def placed(rows: Sequence[dict[str, Any]], first: int = 0) -> list[PlacedRow]:

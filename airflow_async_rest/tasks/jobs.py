@@ -12,13 +12,13 @@ from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.job import Job
+from airflow_async_rest.core.keeping.resuming import CONTINUING, REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.reading.given_items import GivenItems
-from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
-from airflow_async_rest.core.reading.source import RowSource, Source
+from airflow_async_rest.core.reading.source import RepeatedKeys, RowSource, Source
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.requests.bodies import is_json_type, without_texts
 from airflow_async_rest.core.requests.deliver import (
@@ -110,7 +110,7 @@ def row_job(
         hidden=hidden,
         source=source,
         retry=sending.retry,
-        replays=replay is not None,
+        resuming=CONTINUING if replay is None else REPLAYING,
         expected=given.expected,
         has_key=bool(key),
         repeated=repeated,

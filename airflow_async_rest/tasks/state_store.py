@@ -16,8 +16,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
-from airflow_async_rest.core.keeping.checkpoints import PATIENT_LOAD_SECONDS
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 MARK = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _KEY = "life"
-_SECONDS_FOR_A_MARK = 10.0
-_SECONDS_FOR_A_LATER_TRY = 60.0
-_SECONDS_FOR_A_REQUEST = 10.0
 # Calls of deliver() in several threads of a first try have one life.
 _turn = threading.Lock()
 
@@ -61,7 +58,7 @@ class Life(NamedTuple):
 UNMARKED = Life()
 
 
-def life_of(context: "Context") -> Life:
+def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
     """Find out the life; its first try begins it.
 
     A state store that fails costs a first try 10 s at most; a later one a minute, because without the mark it does not
@@ -71,7 +68,7 @@ def life_of(context: "Context") -> Life:
     if store is None:
         return UNMARKED
     given_up, try_number = threading.Event(), context["ti"].try_number
-    seconds = _SECONDS_FOR_A_MARK if try_number == 1 else _SECONDS_FOR_A_LATER_TRY
+    seconds = bounds.load_seconds if try_number == 1 else bounds.patient_load_seconds
     with _turn:
         try:
             return Life(_within(seconds, lambda: _find_mark(store, try_number, given_up)))
@@ -113,7 +110,7 @@ def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None
     if store is None or ti.try_number == 1:  # nothing has failed yet
         return None
     was_cleared = ti.max_tries > (ti.task.retries or 0)
-    seconds = PATIENT_LOAD_SECONDS if was_cleared else _SECONDS_FOR_A_REQUEST
+    seconds = USUAL.patient_load_seconds if was_cleared else USUAL.load_seconds
     try:
         return _within(seconds, lambda: _take_up_request(store, ti.max_tries, payloads=payloads))
     except (ConfigurationError, StoppedError):
@@ -149,4 +146,4 @@ def forget_checkpoint(context: "Context") -> None:
     """
     store = context.get("task_state_store")
     if store is not None:
-        _within(PATIENT_LOAD_SECONDS, lambda: store.delete("checkpoint"))
+        _within(USUAL.patient_load_seconds, lambda: store.delete("checkpoint"))

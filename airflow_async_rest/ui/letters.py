@@ -13,8 +13,9 @@ from typing import Any
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.letters.filter import LetterFilter
-from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record, shown_record
+from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import parse_exactly, skim
+from airflow_async_rest.core.letters.shown import shown_record
 from airflow_async_rest.tasks.folders import TaskScope, dead_letter_base, lives_below, open_folder
 from airflow_async_rest.tasks.state_store import MARK
 

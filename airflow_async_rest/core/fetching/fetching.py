@@ -20,7 +20,7 @@ from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome,
 from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.sending.attempts import Exchange, Settled
 from airflow_async_rest.core.sending.verdict import UNAUTHORIZED
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 _NOT_FOUND = 404
 # What APIs answer to a page after the last one.
@@ -48,7 +48,7 @@ class Fetching:
         recorder: Recorder,
         settle: Callable[[Outcome], None],
         buffer: RowBuffer,
-        journal: Journal,
+        log: JobLog,
         keeps_pages: bool,
         conn_id: str,
     ) -> None:
@@ -59,7 +59,7 @@ class Fetching:
         self._recorder = recorder
         self._settle = settle
         self._buffer = buffer
-        self._journal = journal
+        self._log = log
         self._keep = self._keep_page if keeps_pages else None
         self._conn_id = conn_id
 
@@ -75,7 +75,7 @@ class Fetching:
         try:
             outcome = await self._to_end(walk)
         except BookmarkRefusedError as why:
-            self._journal.begins_again(item.key, why)
+            self._log.begins_again(item.key, why)
             self._remove_pages(item.index)
             walk = self._walk(item)
             outcome = await self._to_end(walk)

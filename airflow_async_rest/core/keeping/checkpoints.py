@@ -1,17 +1,15 @@
 """Where a checkpoint lies: in the state store of the task, or beside the rows that it counts."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.keeping.resuming import Continuing
+from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.worker_thread import WorkerThread
 
-# Of a state store, in all, before a first try sends, and a later one: what that would send again costs more.
-_LOAD_SECONDS = 10.0
-PATIENT_LOAD_SECONDS = 60.0
 _WRITING = "write the checkpoint, so a retry may send again more than it must"
 
 
@@ -80,9 +78,9 @@ class State:
     :param store: None when there is none.
     """
 
-    def __init__(self, store: StateStore | None, journal: Journal) -> None:
+    def __init__(self, store: StateStore | None, log: JobLog) -> None:
         self._store = store
-        self._journal = journal
+        self._log = log
         self._thread = WorkerThread("async-rest-state")
         self._next: dict[str, Any] = {}
         self._stored: list[asyncio.Future[None]] = []
@@ -117,7 +115,7 @@ class State:
     def _complaining(self, doing: str) -> "Callable[[asyncio.Future[None]], None]":
         def complain(stored: "asyncio.Future[None]") -> None:
             if not stored.cancelled() and (error := stored.exception()) is not None:
-                self._journal.complain(doing, error)
+                self._log.complain(doing, error)
 
         return complain
 
@@ -130,7 +128,7 @@ class State:
         for stored in waiting:  # Airflow's own calls would wait for those that have not begun
             stored.cancel()
         if waiting:
-            self._journal.complain(_WRITING, TimeoutError("the state store takes too long"))
+            self._log.complain(_WRITING, TimeoutError("the state store takes too long"))
 
     def close(self) -> None:
         """End the thread, after what is queued."""
@@ -140,38 +138,24 @@ class State:
 class StateCheckpoints:
     """Checkpoints in a task's state store: as ``checkpoint``, and that of the last success as ``settled``, too.
 
-    :param replays: whether the window's own dead letters are sent again: that goes on after a success, too.
+    :param resuming: which of these a try goes on with.
     """
 
     is_done = False  # the report in a checkpoint says so
 
-    def __init__(self, state: State, *, replays: bool = False) -> None:
+    def __init__(self, state: State, resuming: Continuing, bounds: Bounds = USUAL) -> None:
         self._state = state
-        self._replays = replays
+        self._resuming = resuming
+        self._bounds = bounds
 
     async def open(self) -> None:
         """Do nothing: reading is all it takes."""
 
     async def read(self, this_try: Try | None) -> Checkpoint | None:
         """Return what the last try left, or None; see :class:`CheckpointStore`."""
-        async with asyncio.timeout(_LOAD_SECONDS if _is_first(this_try) else PATIENT_LOAD_SECONDS):
-            found = await self._get("checkpoint")
-            if self._replays:
-                return found or await self._get("settled")
-            if found is None or found.is_done_for(this_try):
-                return found
-            # With a report, all is done, and a person wants it done once more.
-            is_void = found.report is not None or await self._has_succeeded_since(found, this_try)
-            return None if is_void else found
-
-    async def _has_succeeded_since(self, found: Checkpoint, this_try: Try | None) -> bool:
-        """Return whether a checkpoint is that of a try that lived on beside one that has succeeded."""
-        if found.is_of_series(this_try):
-            return False
-        with contextlib.suppress(ValueError):  # of another version: it says nothing
-            success = await self._get("settled")
-            return success is not None and found.is_void_after(success)
-        return False
+        bounds = self._bounds
+        async with asyncio.timeout(bounds.load_seconds if _is_first(this_try) else bounds.patient_load_seconds):
+            return await self._resuming.choose(self._get, this_try)
 
     async def _get(self, key: str) -> Checkpoint | None:
         value = await self._state.get(key)

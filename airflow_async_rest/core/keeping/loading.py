@@ -6,14 +6,9 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
+from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
 
-# As many are worth a transaction. While the database works on one, more come, so that it gets the larger ones the
-# slower it is; and at the end there is little left to be staged.
-CHUNK_ROWS = 1_000
-_MOST_CHUNKS = 10
-# Of large rows, fewer.
-_CHUNK_BYTES = 4 << 20
 _SAMPLE = 16
 # A row's place is one number: that of its item, and its own among the item's rows.
 MOST_ROWS_OF_AN_ITEM = 1 << 24
@@ -31,11 +26,11 @@ class PlacedRow(NamedTuple):
 
 
 class RefusedRow(NamedTuple):
-    """A row that the database does not take, with its words."""
+    """A row that the database does not take, with its message."""
 
     place: int
     values: Mapping[str, Any]
-    words: str
+    message: str
 
 
 class Merged(NamedTuple):
@@ -190,12 +185,10 @@ def item_of(place: int) -> tuple[int, int]:
 
 
 class RowBuffer:
-    """Rows that were fetched and are not staged yet: ten chunks at most, and what the workers bring at once.
+    """Rows that were fetched and are not staged yet: so many chunks at most, and what the workers bring at once."""
 
-    A chunk is a thousand rows, or fewer with 4 MB in their values.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds = USUAL) -> None:
+        self._bounds = bounds
         self._rows: list[PlacedRow] = []
         self._bytes = 0
         self._dropped: set[int] = set()  # items, since rows were taken out
@@ -230,10 +223,10 @@ class RowBuffer:
         sample = rows[:: len(rows) // _SAMPLE + 1]
         if sample:
             self._bytes += bytes_of(zip_longest(*[row.values.values() for row in sample])) * len(rows) // len(sample)
-        chunks = max(len(self._rows) / CHUNK_ROWS, self._bytes / _CHUNK_BYTES)
+        chunks = max(len(self._rows) / self._bounds.chunk_rows, self._bytes / self._bounds.chunk_bytes)
         if chunks >= 1:
             self.due.set()
-        if chunks >= _MOST_CHUNKS:
+        if chunks >= self._bounds.most_chunks:
             self._room.clear()
 
     def take(self) -> list[PlacedRow]:

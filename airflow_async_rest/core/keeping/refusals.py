@@ -22,7 +22,7 @@ class Effect(NamedTuple):
 
     def letters(self, redact: Callable[[str], str]) -> list[Record]:
         """Return the dead letters of the rows that were refused."""
-        return [refused_record(*item_of(row.place), row.values, redact(row.words)) for row in self.refused]
+        return [refused_record(*item_of(row.place), row.values, redact(row.message)) for row in self.refused]
 
     def resolved(self) -> list[Record]:
         """Return what a part says of rows that are refused no longer."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import (
     AsyncRestError,
     DeadLettersGoneError,
@@ -15,16 +17,10 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.keeping.loading import RowBuffer
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.watching.log import Journal
-
-# A call of the state store takes about 10 ms; what is done after the last checkpoint is sent again after a SIGKILL.
-_WRITE_EVERY_SECONDS = 1.0
-_PROGRESS_EVERY_SECONDS = 2.0
-_LOG_EVERY_SECONDS = 10.0
-# One after the other, while nothing more is taken because so many dead letters wait.
-_MOST_FAILED_WRITES = 30
+from airflow_async_rest.core.watching.log import JobLog
 
 
+@dataclass(eq=False)
 class Writing:
     """Writes what outlives a try, while it runs.
 
@@ -33,26 +29,17 @@ class Writing:
     :param buffer: rows that wait to be written, empty for a job that loads none; and what says that something is due.
     """
 
-    def __init__(
-        self,
-        keeper: Keeper,
-        journal: Journal,
-        recorder: Recorder,
-        progress: Callable[[], dict[str, Any]],
-        stop: StopSwitch,
-        *,
-        observe: Callable[[], None],
-        buffer: RowBuffer,
-    ) -> None:
-        self._keeper = keeper
-        self._journal = journal
-        self._recorder = recorder
-        self._progress = progress
-        self._stop = stop
-        self._observe = observe
-        self._buffer = buffer
-        self._ended = False
-        self._failed_writes = 0  # one after the other, without room for more dead letters
+    keeper: Keeper
+    log: JobLog
+    recorder: Recorder
+    progress: Callable[[], dict[str, Any]]
+    stop: StopSwitch
+    _: KW_ONLY
+    observe: Callable[[], None]
+    buffer: RowBuffer
+    bounds: Bounds = USUAL
+    _ended: bool = field(default=False, init=False)
+    _failed_writes: int = field(default=0, init=False)  # one after the other, without room for more dead letters
 
     @contextlib.asynccontextmanager
     async def at_intervals(self) -> AsyncIterator[None]:
@@ -67,40 +54,30 @@ class Writing:
             yield
         finally:
             self._ended = True
-            self._buffer.due.set()
-
-    def room(self) -> Awaitable[None] | None:
-        """Return what ends when there is room for more dead letters; None when there is."""
-        return self._room() if self._recorder.has_much_unwritten else None
-
-    async def _room(self) -> None:
-        """Wait until there is room; the dead letters that there are need not wait for the interval."""
-        while self._recorder.has_much_unwritten:  # again, where somebody else was faster
-            self._buffer.due.set()
-            await self._recorder.room()
+            self.buffer.due.set()
 
     async def _write_at_intervals(self) -> None:
-        clock = asyncio.get_running_loop().time
-        progress_at, log_at = clock() + _PROGRESS_EVERY_SECONDS, clock() + _LOG_EVERY_SECONDS
+        clock, bounds = asyncio.get_running_loop().time, self.bounds
+        progress_at, log_at = clock() + bounds.progress_every_seconds, clock() + bounds.log_every_seconds
         while True:
             await self._rows_or_interval()
             if self._ended:
                 return
-            self._buffer.due.clear()
+            self.buffer.due.clear()
             now = clock()
-            await self._write(self._progress() if now >= progress_at else None)
+            await self._write(self.progress() if now >= progress_at else None)
             if now >= progress_at:
-                self._observe()
-                progress_at = now + _PROGRESS_EVERY_SECONDS
+                self.observe()
+                progress_at = now + bounds.progress_every_seconds
             if now >= log_at:
-                self._journal.progress(self._progress())
-                log_at = now + _LOG_EVERY_SECONDS
+                self.log.progress(self.progress())
+                log_at = now + bounds.log_every_seconds
 
     async def _rows_or_interval(self) -> None:
         """Wait until rows or dead letters are due, one interval at most."""
         await asyncio.sleep(0)  # wait_for lets nobody else run when rows are due already (Python 3.12 and later)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._buffer.due.wait(), _WRITE_EVERY_SECONDS)
+            await asyncio.wait_for(self.buffer.due.wait(), self.bounds.write_every_seconds)
 
     async def _write(self, progress: dict[str, Any] | None) -> None:
         """Write what there is; dead letters that cannot be written wait for an interval.
@@ -108,25 +85,25 @@ class Writing:
         :raises AsyncRestError: when what is done from now on could not be kept either.
         """
         try:
-            await self._keeper.write(self._recorder, progress)
+            await self.keeper.write(self.recorder, progress)
             self._failed_writes = 0
         except DeadLettersGoneError:
             raise  # trying again cannot help
         except Exception as error:  # whatever the folder's storage raises
             if isinstance(error, AsyncRestError) and not isinstance(error, DeadLetterStoreError):
                 raise
-            self._journal.complain("write dead letters; they are kept in memory until it works", error)
-            if isinstance(error, DeadLetterStoreError) and not self._buffer.has_room and not self._ended:
-                self._stop.pull(error)  # rows wait for them, too
-            self._failed_writes = self._failed_writes + 1 if self._recorder.has_much_unwritten else 0
-            if self._failed_writes >= _MOST_FAILED_WRITES:
-                self._stop.pull(StoppedError(f"{self._recorder.unwritten} dead letters cannot be written: {error}"))
-            await asyncio.sleep(_WRITE_EVERY_SECONDS)
+            self.log.complain("write dead letters; they are kept in memory until it works", error)
+            if isinstance(error, DeadLetterStoreError) and not self.buffer.has_room and not self._ended:
+                self.stop.pull(error)  # rows wait for them, too
+            self._failed_writes = self._failed_writes + 1 if self.recorder.unwritten.are_much else 0
+            if self._failed_writes >= self.bounds.most_failed_writes:
+                self.stop.pull(StoppedError(f"{len(self.recorder.unwritten)} dead letters cannot be written: {error}"))
+            await asyncio.sleep(self.bounds.write_every_seconds)
 
     def _stop_without_writer(self, writer: asyncio.Task[None]) -> None:
         """Pull the stop when the writer has failed: rows that wait for it would wait for ever."""
         error = None if writer.cancelled() else writer.exception()
         if isinstance(error, AsyncRestError):
-            self._stop.pull(error)
+            self.stop.pull(error)
         elif error is not None:
-            self._stop.pull(StoppedError(f"nothing more can be written: {error!r}"))
+            self.stop.pull(StoppedError(f"nothing more can be written: {error!r}"))

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import ItemError, QuotaExhaustedError, SendError, let_go
 from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.sending.auth import Auth, Signing
 from airflow_async_rest.core.sending.excerpts import Excerpts
-from airflow_async_rest.core.sending.meter import STANDSTILL_SECONDS, Meter, Standstill
+from airflow_async_rest.core.sending.meter import Meter, Standstill
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import (
     Judgment,
@@ -49,7 +50,7 @@ class Sender:
     retry: RequestRetry
     meter: Meter
     on_pause: Callable[[float], None] = lambda _: None
-    standstill_seconds: float = STANDSTILL_SECONDS
+    standstill_seconds: float = USUAL.standstill_seconds
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

@@ -10,15 +10,13 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import MostlyFailingError
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 # 5 % wide buckets from 0.1 ms: a percentile is right to 2.5 %, and 300 counters reach ten minutes.
 _BUCKET_FLOOR_SECONDS = 1e-4
 _LOG_WIDTH = math.log(1.05)
-# What one request may take with the defaults: five attempts of 60 s each, so that a row that hangs for itself has
-# become a dead letter before. Also the longest pause that is honoured, unless the author honours longer ones.
-STANDSTILL_SECONDS = 300.0
 _FEWEST_FAILURES = 5
 
 
@@ -108,7 +106,7 @@ class Standstill:
     :ivar seconds: how long there was nothing but these.
     """
 
-    def __init__(self, retry: RequestRetry, most_seconds: float = STANDSTILL_SECONDS) -> None:
+    def __init__(self, retry: RequestRetry, most_seconds: float = USUAL.standstill_seconds) -> None:
         self._most_seconds = most_seconds
         self._fewest_failures = max(_FEWEST_FAILURES, retry.max_attempts + 1)
         self._most_paused = max(most_seconds, retry.max_retry_after_seconds)

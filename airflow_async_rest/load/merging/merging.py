@@ -109,8 +109,9 @@ class Merging:
 
     def _what_would_be_lost(self, deleted: int, merged: Merged) -> str:
         if merged.refused:
+            said = merged.refused[0].message.rstrip(".")
             why = (
-                f"the database refuses all rows that came, the first one with: {merged.refused[0].words.rstrip('.')}. "
+                f"the database refuses all rows that came, the first one with: {said}. "
                 "Correct the table, or what makes the rows, and clear the task."
             )
         elif merged.vanished:

@@ -3,9 +3,12 @@ import asyncio
 import pytest
 
 from airflow_async_rest.core.account.report import RowTotals
-from airflow_async_rest.core.keeping.loading import CHUNK_ROWS, PlacedRow, RowBuffer, item_of, place_of
+from airflow_async_rest.core.bounds import USUAL
+from airflow_async_rest.core.keeping.loading import PlacedRow, RowBuffer, item_of, place_of
 
 pytestmark = pytest.mark.anyio
+
+CHUNK_ROWS = USUAL.chunk_rows
 
 
 def rows(count: int) -> list[dict]:

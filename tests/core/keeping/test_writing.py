@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.errors import (
     ConfigurationError,
     DeadLetterStoreError,
@@ -19,7 +20,7 @@ from airflow_async_rest.core.keeping.writing import Writing
 from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 
 class Unwritten:
@@ -37,17 +38,17 @@ class Unwritten:
 
 
 @pytest.fixture
-def begin(ends, monkeypatch):
+def begin(ends):
     """Write with a keeper and a stop while rows are due."""
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._PROGRESS_EVERY_SECONDS", 0.0)
 
-    def begin(keeper, stop, progress=dict, letters=()):
-        buffer, journal = RowBuffer(), Journal(logging.getLogger("job"), str)
+    def begin(keeper, stop, progress=dict, letters=(), **bounds):
+        buffer, log = RowBuffer(), JobLog(logging.getLogger("job"), str)
         buffer.due.set()
-        recorder = Recorder(None, sample_payloads=False, retry=RequestRetry())
+        bounds = Bounds(progress_every_seconds=0.0, **bounds)
+        recorder = Recorder(None, sample_payloads=False, retry=RequestRetry(), bounds=bounds)
         for letter in letters:
             recorder.record(letter)
-        writing = Writing(keeper, journal, recorder, progress, stop, observe=lambda: None, buffer=buffer)
+        writing = Writing(keeper, log, recorder, progress, stop, observe=lambda: None, buffer=buffer, bounds=bounds)
         return writing.at_intervals()
 
     return begin
@@ -92,17 +93,14 @@ def test_a_folder_that_is_away_is_asked_once_in_an_interval(begin):
 
 
 @pytest.mark.parametrize(("size", "writes"), [(5_000_000, 3), (1, 10)])
-def test_a_folder_that_is_away_is_waited_for_a_while_when_there_is_no_room_for_more_letters(
-    begin, monkeypatch, size, writes
-):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._MOST_FAILED_WRITES", 3)
+def test_a_folder_that_is_away_is_waited_for_a_while_when_there_is_no_room_for_more_letters(begin, size, writes):
+    bounds = {"write_every_seconds": 0.0, "most_failed_writes": 3}
     row = {"v": "x" * size}
     letter = DeadLetter.of(Item(0, 0, row, row), "transform")
 
     async def main():
         stop, keeper = StopSwitch(), Unwritten(DeadLetterStoreError("away"))
-        async with begin(keeper, stop, letters=[letter]):
+        async with begin(keeper, stop, letters=[letter], **bounds):
             while stop.error is None and keeper.writes < writes:
                 await asyncio.sleep(0)
         return stop.error, keeper.writes

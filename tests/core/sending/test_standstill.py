@@ -10,6 +10,7 @@ from virtual_time import run_virtually
 from airflow_async_rest.core.account.judgment import give_up_when_hopeless
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.errors import (
     AsyncRestError,
     MostlyFailingError,
@@ -254,7 +255,15 @@ def test_a_job_that_was_stopped_goes_on_where_it_was(api, tmp_path, make, answer
     retry = RequestRetry(max_attempts=3, backoff_base_seconds=0.02, max_retry_after_seconds=0)
     store, reports = Store(), []
     publish = lambda report, sample, error: reports.append(report)  # noqa: E731
-    job = make(api, tmp_path, settings=settings, retry=retry, concurrency=2, publish=publish, standstill_seconds=0.2)
+    job = make(
+        api,
+        tmp_path,
+        settings=settings,
+        retry=retry,
+        concurrency=2,
+        publish=publish,
+        bounds=Bounds(standstill_seconds=0.2),
+    )
     answers, good_answer = itertools.count(), rows_of if make is _fetch else lambda seen: 200
     api.answer = lambda seen: good_answer(seen) if next(answers) < good else answer
     with pytest.raises(MostlyFailingError, match=r"not answered well .* requests in a row failed"):

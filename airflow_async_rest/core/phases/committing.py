@@ -5,11 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
+from airflow_async_rest.core.account.judgment import keeps_changes
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.errors import StoppedError
+from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.keeper import Keeper
-from airflow_async_rest.core.reading.source import ThreadedSource
+from airflow_async_rest.core.pipeline import ThreadedSource
 
 
 @contextlib.asynccontextmanager
@@ -27,13 +29,36 @@ async def ending(source: ThreadedSource[Any], end: Callable[[], Awaitable[None]]
         raise
 
 
-async def commit_changes(
+async def keep_or_undo(
+    source: ThreadedSource[Any],
+    job: Job,
+    keeper: Keeper,
+    recorder: Recorder,
+    progress: Callable[[], Mapping[str, Any]],
+    *,
+    can_replay: bool,
+) -> None:
+    """Commit what reading the rows has changed, all of which are settled now, or undo it.
+
+    :param can_replay: whether all dead letters can be sent again.
+    :raises StoppedError: when it cannot be written, or committed: a retry reads the same rows.
+    """
+    if job.fetch:
+        await keeper.write(recorder, None, last=True)  # then it is known what comes of the rows
+    totals, needs_rows = recorder.totals, bool(job.fetch and job.fetch.rows.needs_rows)
+    if keeps_changes(totals, job.max_failures, can_replay=can_replay, needs_rows=needs_rows):
+        await _commit(source, keeper, recorder, progress(), job.bounds.at_end_seconds)
+    else:
+        await source.end(commit=False)
+        totals.commit = Commit.UNDONE
+
+
+async def _commit(
     source: ThreadedSource[Any], keeper: Keeper, recorder: Recorder, progress: Mapping[str, Any], seconds: float
 ) -> None:
     """Commit what reading has changed, once what became of all rows is written.
 
     :param seconds: that the writing may take.
-    :raises StoppedError: when it cannot be written, or committed: a retry reads the same rows.
     """
     totals = recorder.totals
     totals.commit = Commit.BEGUN
@@ -47,9 +72,3 @@ async def commit_changes(
         ) from lost
     await source.end(commit=True)
     totals.commit = Commit.DONE
-
-
-async def undo_changes(source: ThreadedSource[Any], recorder: Recorder) -> None:
-    """Undo what reading has changed, though all rows are settled."""
-    await source.end(commit=False)
-    recorder.totals.commit = Commit.UNDONE

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine import Rows, Store, counts, make_bulk_job, make_job, replay_folder, run
+from engine import Rows, Store, counts, make_bulk_job, make_job, replay_folder, run, within
 
 from airflow_async_rest import Batch
 from airflow_async_rest.core.account.checkpoint import Try
@@ -14,10 +15,12 @@ from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, KilledError
 from airflow_async_rest.core.keeping.checkpoints import State, StateCheckpoints
 from airflow_async_rest.core.keeping.keeper import Keeper
+from airflow_async_rest.core.keeping.loading import RowBuffer
+from airflow_async_rest.core.keeping.resuming import CONTINUING
 from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 SERIES = (3, 3)
 CLEARED = (4, 3)
@@ -44,10 +47,9 @@ class FullDisk(DeadLetterFolder):
         return super().write(records)
 
 
-@pytest.fixture
-def often(monkeypatch):
+def often(**bounds):
     """Checkpoints are written all the time."""
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
+    return within(write_every_seconds=0.01, **bounds)
 
 
 @pytest.fixture
@@ -147,22 +149,19 @@ def test_a_retry_goes_on_from_the_checkpoint_of_an_earlier_release(api, one_try,
 # After the disk for dead letters was full.
 
 
-def test_a_retry_after_a_full_disk_sends_only_what_is_in_no_part(api, one_try, tmp_path, often):
+def test_a_retry_after_a_full_disk_sends_only_what_is_in_no_part(api, one_try, tmp_path):
     store = Store()
     api.answer = failing(3, 7, 249)
     with pytest.raises(DeadLetterStoreError, match="3 dead letters are not written"):
-        one_try(1, store=store, max_failures=3, folder=FullDisk(tmp_path, 1))
+        one_try(1, store=store, max_failures=3, folder=FullDisk(tmp_path, 1), bounds=often())
     assert store["checkpoint"]["unfinished"] == [3, 7, 249]
     assert "report" not in store["checkpoint"]
-    assert counts(one_try(2, store=store, max_failures=3)) == [250, 247, 3, 0]
+    assert counts(one_try(2, store=store, max_failures=3, bounds=often())) == [250, 247, 3, 0]
     assert sorted(map(number_of, api.seen)) == [3, 7, 249]
     assert DeadLetterFolder(tmp_path).read().keys() == {3, 7, 249}
 
 
-def test_a_disk_that_is_full_from_the_middle_on_keeps_what_was_written_before(
-    api, one_try, tmp_path, often, monkeypatch
-):
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MOST_UNWRITTEN", 1)
+def test_a_disk_that_is_full_from_the_middle_on_keeps_what_was_written_before(api, one_try, tmp_path):
     store, folder = Store(), FullDisk(tmp_path, 1)
     folder.room = 1
 
@@ -173,7 +172,7 @@ def test_a_disk_that_is_full_from_the_middle_on_keeps_what_was_written_before(
 
     api.answer = answer
     with pytest.raises(DeadLetterStoreError):
-        one_try(1, store=store, max_failures=3, folder=folder)
+        one_try(1, store=store, max_failures=3, folder=folder, bounds=often(most_unwritten=1))
     assert store["checkpoint"]["unfinished"] == [200]
     assert store["checkpoint"]["totals"]["reasons"] == {"http_422": 1}
     api.answer = failing()
@@ -284,18 +283,13 @@ class Slow(Store):
         super().delete(key)
 
 
-@pytest.fixture
-def short_limits(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints._LOAD_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints.PATIENT_LOAD_SECONDS", 30.0)
-    monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AT_END", 1.0)
-    monkeypatch.setattr("airflow_async_rest.core.run.GRACE_SECONDS", 0.1)
+SHORT = within(load_seconds=0.1, patient_load_seconds=30.0, at_end_seconds=1.0, grace_seconds=0.1)
 
 
-def test_a_store_that_never_answers_is_waited_for_once_and_xcom_gets_through(api, one_try, short_limits, lines):
+def test_a_store_that_never_answers_is_waited_for_once_and_xcom_gets_through(api, one_try, lines):
     store, published = Slow("get", "set", "delete"), []
     keep = lambda report, sample, error: published.append(report)  # noqa: E731
-    report = one_try(1, store=store, publish=keep, log=lines.log)
+    report = one_try(1, store=store, publish=keep, log=lines.log, bounds=SHORT)
     assert counts(report) == [250, 250, 0, 0]
     assert published == [report]
     assert store.calls == [("get", "checkpoint")]  # what came after is still waiting, or has given way
@@ -303,28 +297,25 @@ def test_a_store_that_never_answers_is_waited_for_once_and_xcom_gets_through(api
     store.go.set()
 
 
-def test_a_retry_waits_longer_for_a_slow_store_than_it_would_for_one_that_has_nothing(
-    api, one_try, short_limits, monkeypatch
-):
+def test_a_retry_waits_longer_for_a_slow_store_than_it_would_for_one_that_has_nothing(api, one_try):
     store = Slow()
     api.answer = failing(3)
     with pytest.raises(FailuresError):
-        one_try(1, store=store)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints._LOAD_SECONDS", 0.0)
+        one_try(1, store=store, bounds=SHORT)
     store.slow = {"get"}
     threading.Thread(target=lambda: (store.asked.wait(30), store.go.set())).start()
     api.answer = failing()
-    assert counts(one_try(2, store=store)) == [250, 250, 0, 0]
+    assert counts(one_try(2, store=store, bounds=replace(SHORT, load_seconds=0.0))) == [250, 250, 0, 0]
     assert [number_of(seen) for seen in api.seen] == [3]
 
 
 @pytest.mark.anyio
 async def test_the_last_checkpoint_does_not_wait_for_older_progress(tmp_path, lines):
     store = Slow("set")
-    journal, recorder = Journal(lines.log, str), Recorder()
-    state = State(store, journal)
-    parts = DeadLetterFolder(tmp_path), state, StateCheckpoints(state), None, journal
-    keeper = Keeper(*parts, fingerprint="this job")
+    log, recorder = JobLog(lines.log, str), Recorder()
+    state = State(store, log)
+    parts = DeadLetterFolder(tmp_path), state, StateCheckpoints(state, CONTINUING), None, log
+    keeper = Keeper(*parts, fingerprint="this job", resuming=CONTINUING, buffer=RowBuffer())
     await keeper.begin(None, "")
     await keeper.write(recorder, {"number": 1})
     await asyncio.to_thread(store.asked.wait, 30)
@@ -336,11 +327,11 @@ async def test_the_last_checkpoint_does_not_wait_for_older_progress(tmp_path, li
     keeper.close()
 
 
-def test_a_stop_while_the_store_is_slow_does_not_wait_for_it(api, one_try, short_limits):
+def test_a_stop_while_the_store_is_slow_does_not_wait_for_it(api, one_try):
     store, stop = Slow("get"), StopSwitch()
     threading.Thread(target=lambda: (store.asked.wait(30), stop.pull(KilledError("enough")))).start()
     with pytest.raises(KilledError):
-        one_try(2, store=store, stop=stop)
+        one_try(2, store=store, stop=stop, bounds=SHORT)
     assert api.seen == []
     store.go.set()
 
@@ -349,7 +340,7 @@ def test_a_stop_while_the_store_is_slow_does_not_wait_for_it(api, one_try, short
 
 
 @pytest.mark.parametrize("first_to_end", [1, 2])
-def test_two_tries_at_once_leave_an_account_that_adds_up(api, one_try, tmp_path, often, first_to_end):
+def test_two_tries_at_once_leave_an_account_that_adds_up(api, one_try, tmp_path, first_to_end):
     """A try that its supervisor has lost goes on beside its retry; whoever ends last, a Clear delivers everything."""
     store, other_began, may_end = Store(), threading.Event(), threading.Event()
     reports = {}
@@ -374,6 +365,7 @@ def test_two_tries_at_once_leave_an_account_that_adds_up(api, one_try, tmp_path,
             folder=DeadLetterFolder(tmp_path, number),
             max_failures=5,
             headers={"X-Try": str(number)},
+            bounds=often(),
         )
         reports[number] = run(job, store)
         if number == first_to_end:
@@ -387,8 +379,8 @@ def test_two_tries_at_once_leave_an_account_that_adds_up(api, one_try, tmp_path,
         assert (
             report["read"] == report["delivered"] + report["failed"] + report["skipped"] + report["unfinished"] == 250
         )
-    assert one_try(3, store=store, max_failures=5)["read"] == 250
-    assert one_try(4, CLEARED, store=store, max_failures=5)["read"] == 250
+    assert one_try(3, store=store, max_failures=5, bounds=often())["read"] == 250
+    assert one_try(4, CLEARED, store=store, max_failures=5, bounds=often())["read"] == 250
     assert len(api.seen) == 250
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_async_rest.core.models import DeadLetter
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 
 REPORT = {
     "read": 10,
@@ -27,8 +27,8 @@ REPORT = {
 
 
 @pytest.fixture
-def journal(lines):
-    return Journal(lines.log, lambda text: text.replace("s3cret", "***"))
+def log(lines):
+    return JobLog(lines.log, lambda text: text.replace("s3cret", "***"))
 
 
 @pytest.fixture
@@ -38,21 +38,21 @@ def letter(item_of):
     )
 
 
-def test_the_first_line_says_what_where_and_how(journal, lines):
-    journal.started(
+def test_the_first_line_says_what_where_and_how(log, lines):
+    log.started(
         "Delivering to PUT http://x", {"window_start": "a", "window_end": None}, 16, (100, 60.0), "from the first row"
     )
-    journal.started("Replaying to http://x", {"window_start": None}, 1, None, "from the start")
+    log.started("Replaying to http://x", {"window_start": None}, 1, None, "from the start")
     assert lines.texts == [
         "INFO Delivering to PUT http://x: window_start a, concurrency 16, rate limit 100 per 60 s; from the first row.",
         "INFO Replaying to http://x: concurrency 1, rate limit none; from the start.",
     ]
 
 
-def test_a_reason_is_logged_a_few_times_and_then_only_counted(journal, lines, letter):
+def test_a_reason_is_logged_a_few_times_and_then_only_counted(log, lines, letter):
     for index in range(10):
-        journal.failed(letter(index))
-    journal.failed(letter(10, "timeout"))
+        log.failed(letter(index))
+    log.failed(letter(10, "timeout"))
     assert len(lines.texts) == 4
     assert lines.texts[0].startswith("WARNING Item 0 failed: http_422, sent 2 times: because xxx")
     assert len(lines.texts[0]) < 300
@@ -63,15 +63,15 @@ def test_a_reason_is_logged_a_few_times_and_then_only_counted(journal, lines, le
 @pytest.mark.parametrize(
     ("fetch", "attempts", "said"), [(True, 4, "4 requests"), (True, 1, "sent once"), (False, 4, "sent 4 times")]
 )
-def test_the_pages_of_an_item_are_requests_of_their_own(journal, lines, letter, fetch, attempts, said):
-    journal.failed(replace(letter(0), attempts=attempts, fetch=fetch))
+def test_the_pages_of_an_item_are_requests_of_their_own(log, lines, letter, fetch, attempts, said):
+    log.failed(replace(letter(0), attempts=attempts, fetch=fetch))
     assert f"http_422, {said}: " in lines.texts[0]
 
 
 @pytest.mark.parametrize(("method", "said"), [("POST", 1), ("PATCH", 1), ("PUT", 0), ("GET", 0), ("DELETE", 0)])
-def test_an_uncertain_request_is_told_once_where_it_matters(journal, lines, request_of, method, said):
+def test_an_uncertain_request_is_told_once_where_it_matters(log, lines, request_of, method, said):
     for _ in range(3):
-        journal.uncertain(request_of(method=method))
+        log.uncertain(request_of(method=method))
     assert len(lines.texts) == said
 
 
@@ -82,8 +82,8 @@ def test_an_uncertain_request_is_told_once_where_it_matters(journal, lines, requ
         ({"limit_share_used": None, "failed": 0, "reasons": {}}, "INFO 7 done, 0 failed, 4.8 items/s, latency p50/p99 1.0/None ms, 4 of 16 requests in flight, 0 items not settled."),
     ],
 )  # fmt: skip
-def test_progress_is_one_line(journal, lines, changes, line):
-    journal.progress({**REPORT, **changes})
+def test_progress_is_one_line(log, lines, changes, line):
+    log.progress({**REPORT, **changes})
     assert lines.texts == [line]
 
 
@@ -94,24 +94,24 @@ def test_progress_is_one_line(journal, lines, changes, line):
         (OSError("x"), {}, "INFO Failed: 10 read", "; dead letters in s3://b/x."),
     ],
 )  # fmt: skip
-def test_the_last_line_has_all_the_numbers(journal, lines, error, changes, start, end):
-    journal.ended({**REPORT, **changes}, error)
+def test_the_last_line_has_all_the_numbers(log, lines, error, changes, start, end):
+    log.ended({**REPORT, **changes}, error)
     [line] = lines.texts
     assert line.startswith(start)
     assert line.endswith(end)
     assert "12 requests (2 retries) in 1.2 s, " in line
 
 
-def test_the_last_line_of_a_retry_says_that_it_counts_all_tries(journal, lines):
-    journal.ended({**REPORT, "resumed_from": 4}, None)
+def test_the_last_line_of_a_retry_says_that_it_counts_all_tries(log, lines):
+    log.ended({**REPORT, "resumed_from": 4}, None)
     assert "12 requests (2 retries) in 1.2 s of all tries, " in lines.texts[0]
 
 
-def test_what_cannot_be_written_is_told_once_and_let_pass(journal, lines):
+def test_what_cannot_be_written_is_told_once_and_let_pass(log, lines):
     for _ in range(3):
-        with journal.complaining("write the checkpoint"):
+        with log.complaining("write the checkpoint"):
             raise OSError("no s3cret here")
-    with journal.complaining("publish"):
+    with log.complaining("publish"):
         raise TimeoutError
     assert lines.texts == [
         "WARNING Could not write the checkpoint: no *** here",
@@ -119,21 +119,21 @@ def test_what_cannot_be_written_is_told_once_and_let_pass(journal, lines):
     ]
 
 
-def test_being_cancelled_is_not_let_pass(journal):
-    with pytest.raises(asyncio.CancelledError), journal.complaining("write"):
+def test_being_cancelled_is_not_let_pass(log):
+    with pytest.raises(asyncio.CancelledError), log.complaining("write"):
         raise asyncio.CancelledError
 
 
-def test_warnings_say_what_to_do(journal, lines):
-    journal.without_key()
-    journal.starting_over(ValueError("the rows differ"))
+def test_warnings_say_what_to_do(log, lines):
+    log.without_key()
+    log.starting_over(ValueError("the rows differ"))
     assert "ORDER BY" in lines.texts[0]
     assert lines.texts[1] == "WARNING Starting over from the first row: the rows differ."
 
 
-def test_a_pause_is_logged_a_few_times(journal, lines):
+def test_a_pause_is_logged_a_few_times(log, lines):
     for _ in range(7):
-        journal.paused(1.5)
+        log.paused(1.5)
     assert lines.texts[0] == "INFO The API asks for a pause of 1.5 s: all requests wait."
     assert lines.texts[-1].endswith("(Further pauses are not logged.)")
     assert len(lines.texts) == 5
