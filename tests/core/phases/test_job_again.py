@@ -24,7 +24,7 @@ from airflow_async_rest.core.watching.log import JobLog
 
 SERIES = (3, 3)
 CLEARED = (4, 3)
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def number_of(seen) -> int:
