@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from airflow_async_rest.core.keeping import writing
+import pytest
+from engine import run_within
 
 WINDOW = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
 
@@ -185,6 +186,8 @@ def _run_spawned(task_module: str, supervisor_path: Path, try_number: int, envir
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         os.dup2(nowhere, output)
-    writing._WRITE_EVERY_SECONDS = 0.2  # so that a short try has some checkpoints before it is killed
+    run_within(
+        pytest.MonkeyPatch(), write_every_seconds=0.2
+    )  # so that a short try has some checkpoints before it is killed
     outcome, _ = run_try(importlib.import_module(task_module).make_task(), Supervisor(supervisor_path), try_number)
     sys.exit(0 if outcome == "success" else 1)
