@@ -101,10 +101,11 @@ def within(**bounds) -> Bounds:
 
 
 def run_within(patch, **bounds):
-    """Have what runs as a task of Airflow keep to other bounds."""
-    patch.setattr(
-        "airflow_async_rest.tasks.runtime.JobRun", lambda job, *of: JobRun(replace(job, bounds=Bounds(**bounds)), *of)
-    )
+    """Have what runs as a task of Airflow keep to other bounds, and else to those it has."""
+    from airflow_async_rest.tasks import runtime  # it imports Airflow
+
+    made = runtime.JobRun
+    patch.setattr(runtime, "JobRun", lambda job, *of: made(replace(job, bounds=replace(job.bounds, **bounds)), *of))
 
 
 def run(job, store=None, stop=None):
