@@ -94,9 +94,10 @@ def test_the_first_loads_into_a_schema_may_be_at_the_same_moment(database):
     start, errors, loads = threading.Barrier(4), [], range(4)
 
     def run(number):
-        loader = database.loader(run=f"run{number}")
+        loader = None
         try:
             start.wait(60)
+            loader = database.loader(run=f"run{number}")
             loader.open()
             loader.begin(resumed=False, staged=0)
             loader.stage(placed([{"id": 10 * number + n, "label": "x"} for n in range(3)]))
@@ -106,7 +107,8 @@ def test_the_first_loads_into_a_schema_may_be_at_the_same_moment(database):
         except Exception as error:  # noqa: BLE001
             errors.append(error)
         finally:
-            loader.close()
+            if loader is not None:
+                loader.close()
 
     threads = [threading.Thread(target=run, args=[number], daemon=True) for number in loads]
     for thread in threads:
