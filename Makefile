@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Four test processes on two cores, because many a test waits. A file's tests stay together, because they share what is
-# slow to start; the order is that of tests/conftest.py, which has the longest first.
+# slow to start; the longest come first, as tests/durations.json has them: RECORD_DURATIONS=1 make test writes it again.
 AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 # What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo sigkill test fast release-test pythons databases lint peers bench wheel constraints clean
+.PHONY: demo sigkill test fast release-test pythons databases lint peers docs bench wheel constraints clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m demo $(if $(CHECK),--check) $(if $(PORT),--port $(PORT))
@@ -78,6 +78,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# The pages, as HTML in docs/_build. A warning is an error; tests/docs hold what they say.
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx -b html -q -W --keep-going docs docs/_build
+
 # As make bench ARGS="single bulk --json figures.json --plot throughput.svg"; --help tells what else there is.
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -104,4 +108,4 @@ constraints: $(INSTALLED)
 	  --group databases pyproject.toml -o constraints-databases.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist docs/_build

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pages import Page as Page
     from airflow_async_rest.core.pages import PageAnswer as PageAnswer
     from airflow_async_rest.core.pages import PageStyle as PageStyle
-    from airflow_async_rest.core.results.named import RESULTS as RESULTS
+    from airflow_async_rest.core.results.results import RESULTS as RESULTS
     from airflow_async_rest.core.results.results import Results as Results
     from airflow_async_rest.core.sending.retry import RequestRetry as RequestRetry
     from airflow_async_rest.tasks.dead_letters import read_dead_letters as read_dead_letters
@@ -28,46 +28,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "RESULTS": "airflow_async_rest.core.results.named",
-    "Batch": "airflow_async_rest.core.batches.batch",
-    "Csv": "airflow_async_rest.core.answers.csv_format",
-    "CursorPages": "airflow_async_rest.core.pages",
-    "LinkPages": "airflow_async_rest.core.pages",
-    "NumberedPages": "airflow_async_rest.core.pages",
-    "OffsetPages": "airflow_async_rest.core.pages",
-    "Page": "airflow_async_rest.core.pages",
-    "PageAnswer": "airflow_async_rest.core.pages",
-    "PageStyle": "airflow_async_rest.core.pages",
-    "RequestRetry": "airflow_async_rest.core.sending.retry",
-    "Response": "airflow_async_rest.core.models",
-    "Results": "airflow_async_rest.core.results.results",
-    "Verdict": "airflow_async_rest.core.models",
-    "Window": "airflow_async_rest.windows",
-    "read_dead_letters": "airflow_async_rest.tasks.dead_letters",
-    "split_windows": "airflow_async_rest.windows",
+_NAMES = {
+    "core.answers.csv_format": ["Csv"],
+    "core.batches.batch": ["Batch"],
+    "core.models": ["Response", "Verdict"],
+    "core.pages": ["CursorPages", "LinkPages", "NumberedPages", "OffsetPages", "Page", "PageAnswer", "PageStyle"],
+    "core.results.results": ["RESULTS", "Results"],
+    "core.sending.retry": ["RequestRetry"],
+    "tasks.dead_letters": ["read_dead_letters"],
+    "windows": ["Window", "split_windows"],
 }
+_HOMES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
 
-__all__ = [
-    "RESULTS",
-    "Batch",
-    "Csv",
-    "CursorPages",
-    "LinkPages",
-    "NumberedPages",
-    "OffsetPages",
-    "Page",
-    "PageAnswer",
-    "PageStyle",
-    "RequestRetry",
-    "Response",
-    "Results",
-    "Verdict",
-    "Window",
-    "__version__",
-    "read_dead_letters",
-    "split_windows",
-]
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

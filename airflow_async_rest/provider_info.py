@@ -2,6 +2,11 @@
 
 from typing import Any
 
+
+def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
 # What Airflow's form draws for a schema, and what it stores, decides how the fields are written here:
 # * Two types but null make a text box of six lines: verify and cert are one line of text each, which the hook reads.
 # * A switch without a default shows "off", whatever the hook does without it; so defaults are stated, as the hook's.
@@ -11,119 +16,100 @@ from typing import Any
 # and `api_key_param`, needlessly), and in `headers` Authorization or X-API-Key, but not X-Key or Cookie. So the form
 # sends secrets to the password; `proxy`, whose URL may have one, is hidden while it is typed, too.
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
-    "auth_type": {
-        "label": "Authentication",
-        "description": "What the password is: the login's, a bearer token, or an API key.",
-        "schema": {
-            "type": ["string", "null"],
-            "enum": [None, "basic", "bearer", "api_key", "api_key_query", "none"],
-            "values_display": {
-                "null": "default: basic with a login, else none",
-                "basic": "basic: login and password",
-                "bearer": "bearer: the password is the token",
-                "api_key": "api_key: the password is the key, sent in a header",
-                "api_key_query": "api_key_query: the password is the key, sent in the query",
-                "none": "none",
-            },
+    "auth_type": _field(
+        "Authentication",
+        "What the password is: the login's, a bearer token, or an API key.",
+        enum=[None, "basic", "bearer", "api_key", "api_key_query", "none"],
+        values_display={
+            "null": "default: basic with a login, else none",
+            "basic": "basic: login and password",
+            "bearer": "bearer: the password is the token",
+            "api_key": "api_key: the password is the key, sent in a header",
+            "api_key_query": "api_key_query: the password is the key, sent in the query",
+            "none": "none",
         },
-    },
-    "api_key_header": {
-        "label": "API key header",
-        "description": "Header that carries the key of authentication api_key. Default: X-API-Key.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "api_key_param": {
-        "label": "API key parameter",
-        "description": "Parameter of the query that carries the key of authentication api_key_query. Default: api_key.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "headers": {
-        "label": "Headers",
-        "description": 'Sent with every request, as JSON: {"Accept": "application/json"}. Put a key into the '
+    ),
+    "api_key_header": _field(
+        "API key header", "Header that carries the key of authentication api_key. Default: X-API-Key."
+    ),
+    "api_key_param": _field(
+        "API key parameter",
+        "Parameter of the query that carries the key of authentication api_key_query. Default: api_key.",
+    ),
+    "headers": _field(
+        "Headers",
+        'Sent with every request, as JSON: {"Accept": "application/json"}. Put a key into the '
         "password: those who may see the connection may read most of these.",
-        "schema": {"type": ["object", "null"]},
-    },
-    "rate_limit": {
-        "label": "Rate limit",
-        "description": "Of one task: 100/s, 6000/m or 10000/h. A task's own argument wins. Empty: none.",
-        "schema": {"type": ["string", "null"], "examples": ["10/s", "100/s", "6000/m", "10000/h"]},
-    },
-    "concurrency": {
-        "label": "Concurrency",
-        "description": "Requests in flight of one task, 1 to 1000, or adaptive: as many as the API can handle. A "
+        "object",
+    ),
+    "rate_limit": _field(
+        "Rate limit",
+        "Of one task: 100/s, 6000/m or 10000/h. A task's own argument wins. Empty: none.",
+        examples=["10/s", "100/s", "6000/m", "10000/h"],
+    ),
+    "concurrency": _field(
+        "Concurrency",
+        "Requests in flight of one task, 1 to 1000, or adaptive: as many as the API can handle. A "
         "task's own argument wins. Default: 16.",
-        "schema": {"type": ["string", "null"], "examples": ["16", "64", "adaptive"], "default": "16"},
-    },
-    "idempotency_header": {
-        "label": "Idempotency header",
-        "description": "Header of the key by which the API can tell a request it sees twice. none: send no key.",
-        "schema": {
-            "type": ["string", "null"],
-            "examples": ["Idempotency-Key", "X-Request-ID", "none"],
-            "default": "Idempotency-Key",
-        },
-    },
-    "connect_timeout_seconds": {
-        "label": "Connect timeout (s)",
-        "description": "For a new connection, TLS included. Default: 10.",
-        "schema": {"type": ["number", "null"], "minimum": 0.1, "default": 10},
-    },
-    "request_timeout_seconds": {
-        "label": "Request timeout (s)",
-        "description": "From sending a request to the last byte of its answer. Default: 60.",
-        "schema": {"type": ["number", "null"], "minimum": 0.1, "default": 60},
-    },
-    "max_response_mb": {
-        "label": "Largest answer (MB)",
-        "description": "A larger answer fails its item. Default: 10.",
-        "schema": {"type": ["number", "null"], "minimum": 0.001, "default": 10},
-    },
-    "trust_close": {
-        "label": "Trust a closed connection",
-        "description": "Whether an answer that is not JSON and has no length is whole when the API closes the "
+        examples=["16", "64", "adaptive"],
+        default="16",
+    ),
+    "idempotency_header": _field(
+        "Idempotency header",
+        "Header of the key by which the API can tell a request it sees twice. none: send no key.",
+        examples=["Idempotency-Key", "X-Request-ID", "none"],
+        default="Idempotency-Key",
+    ),
+    "connect_timeout_seconds": _field(
+        "Connect timeout (s)", "For a new connection, TLS included. Default: 10.", "number", minimum=0.1, default=10
+    ),
+    "request_timeout_seconds": _field(
+        "Request timeout (s)",
+        "From sending a request to the last byte of its answer. Default: 60.",
+        "number",
+        minimum=0.1,
+        default=60,
+    ),
+    "max_response_mb": _field(
+        "Largest answer (MB)", "A larger answer fails its item. Default: 10.", "number", minimum=0.001, default=10
+    ),
+    "trust_close": _field(
+        "Trust a closed connection",
+        "Whether an answer that is not JSON and has no length is whole when the API closes the "
         "connection. Off: it may have been cut off, so its item fails.",
-        "schema": {"type": ["boolean", "null"], "default": False},
-    },
-    "verify": {
-        "label": "TLS verification",
-        "description": "true; or the path of a PEM file with the CA certificates to trust, or of a directory of them; "
+        "boolean",
+        default=False,
+    ),
+    "verify": _field(
+        "TLS verification",
+        "true; or the path of a PEM file with the CA certificates to trust, or of a directory of them; "
         "or false, which trusts any server.",
-        "schema": {
-            "type": ["string", "null"],
-            "examples": ["true", "/etc/ssl/certs/internal-ca.pem", "false"],
-            "default": "true",
-        },
-    },
-    "cert": {
-        "label": "Client certificate",
-        "description": "Path of a PEM file; or of two, with a comma between: certificate, key.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "trust_env": {
-        "label": "Proxy from the environment",
-        "description": "Whether HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE count.",
-        "schema": {"type": ["boolean", "null"], "default": True},
-    },
-    "proxy": {
-        "label": "Proxy",
-        "description": "URL of a proxy, instead of the environment's: http://proxy.example.com:3128.",
-        "schema": {"type": ["string", "null"], "format": "password"},
-    },
-    "cookies": {
-        "label": "Keep cookies",
-        "description": "Whether cookies that the API sets are sent back.",
-        "schema": {"type": ["boolean", "null"], "default": False},
-    },
-    "naive_timezone": {
-        "label": "Time zone of naive times",
-        "description": "Zone of times without an offset that a database returns, such as Europe/Prague.",
-        "schema": {
-            "type": ["string", "null"],
-            "examples": ["UTC", "Europe/London", "Europe/Prague", "America/New_York", "Asia/Tokyo"],
-            "default": "UTC",
-        },
-    },
+        examples=["true", "/etc/ssl/certs/internal-ca.pem", "false"],
+        default="true",
+    ),
+    "cert": _field("Client certificate", "Path of a PEM file; or of two, with a comma between: certificate, key."),
+    "trust_env": _field(
+        "Proxy from the environment",
+        "Whether HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE count.",
+        "boolean",
+        default=True,
+    ),
+    "proxy": _field(
+        "Proxy", "URL of a proxy, instead of the environment's: http://proxy.example.com:3128.", format="password"
+    ),
+    "cookies": _field("Keep cookies", "Whether cookies that the API sets are sent back.", "boolean", default=False),
+    "naive_timezone": _field(
+        "Time zone of naive times",
+        "Zone of times without an offset that a database returns, such as Europe/Prague.",
+        examples=["UTC", "Europe/London", "Europe/Prague", "America/New_York", "Asia/Tokyo"],
+        default="UTC",
+    ),
 }
+
+
+def _option(description: str, *, default: str, example: str | None = None, kind: str = "string") -> dict[str, Any]:
+    about = {"description": description, "version_added": "0.1.0", "type": kind}
+    return {**about, "example": example, "default": default}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -172,31 +158,23 @@ def get_provider_info() -> dict[str, Any]:
             "async_rest": {
                 "description": "Settings of the provider airflow-provider-async-rest.",
                 "options": {
-                    "dead_letter_path": {
-                        "description": "Where dead letters are kept: a folder or an object-storage URI. Empty: "
+                    "dead_letter_path": _option(
+                        "Where dead letters are kept: a folder or an object-storage URI. Empty: "
                         "async_rest/dead_letters in AIRFLOW_HOME. With workers on several machines it must be "
                         "storage that all of them reach.",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "s3://aws_default@bucket/dead_letters",
-                        "default": "",
-                    },
-                    "file_mode": {
-                        "description": "Who may read dead letters on a disk: the mode of their files, whatever the "
+                        default="",
+                        example="s3://aws_default@bucket/dead_letters",
+                    ),
+                    "file_mode": _option(
+                        "Who may read dead letters on a disk: the mode of their files, whatever the "
                         "umask is; the same users may enter the folders made for them. Where the API server runs as "
                         "another user than the tasks: 0640, and a group that both are in.",
-                        "version_added": "0.1.0",
-                        "type": "string",
-                        "example": "0640",
-                        "default": "0600",
-                    },
-                    "xcom_payloads": {
-                        "description": "Whether the failed items in XCom show their payloads.",
-                        "version_added": "0.1.0",
-                        "type": "boolean",
-                        "example": None,
-                        "default": "True",
-                    },
+                        default="0600",
+                        example="0640",
+                    ),
+                    "xcom_payloads": _option(
+                        "Whether the failed items in XCom show their payloads.", default="True", kind="boolean"
+                    ),
                 },
             }
         },

@@ -1,6 +1,6 @@
 """The window of a run: half-open, in UTC, ``window_start <= t < window_end``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from difflib import get_close_matches
@@ -168,14 +168,34 @@ def resolve_window(
 
     :param context: Airflow's task context.
     :param window_timezone: also of dates and times without an offset, which else are in the zone of the timetable.
-    :raises ConfigurationError: when there is no window; it names the ways out.
+    :raises ConfigurationError: when there is no window; it names three ways to give one.
     """
     zone = parse_zone(window_timezone) if is_given(window_timezone) else timezone_of(context.get("dag"))
-    window = _find_window(context, window_start, window_end, zone)
+    window = _window_in(context, window_start, window_end, zone)
     return replace(window, zone=zone) if is_given(window_timezone) else window
 
 
-def _find_window(context: Mapping[str, Any], window_start: Any, window_end: Any, zone: tzinfo) -> Window:
+def find_window(
+    context: Mapping[str, Any],
+    window_start: Any = None,
+    window_end: Any = None,
+    window_timezone: Any = None,
+    *,
+    asked_for: Callable[[], bool],
+) -> Window | None:
+    """Find the window of a run, or None where there is none, and nothing asks for one; see :func:`resolve_window`.
+
+    :param asked_for: whether something besides these arguments does.
+    """
+    try:
+        return resolve_window(context, window_start, window_end, window_timezone)
+    except ConfigurationError:
+        if any(map(is_given, (window_start, window_end, window_timezone))) or asked_for():
+            raise
+        return None
+
+
+def _window_in(context: Mapping[str, Any], window_start: Any, window_end: Any, zone: tzinfo) -> Window:
     timetable = getattr(context.get("dag"), "timetable", None)
     if is_given(window_start) or is_given(window_end):
         return _both(window_start, window_end, "argument", zone)

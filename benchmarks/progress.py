@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from unittest.mock import patch
 
+from airflow_async_rest.core.bounds import Bounds
+from airflow_async_rest.core.run import JobRun
 from benchmarks.measuring import Figure, Plan, Rival, compare, per_second
 from benchmarks.senders import deliver_from_postgres
 from benchmarks.surroundings import running_ends
 
 _CONCURRENCY = 64
-_INTERVAL = "airflow_async_rest.core.keeping.writing._PROGRESS_EVERY_SECONDS"
+_RUN = "airflow_async_rest.tasks.runtime.JobRun"
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
@@ -19,7 +22,8 @@ def measure(plan: Plan) -> Iterator[Figure]:
         deliver_from_postgres(10)  # Airflow's imports are not part of it
 
         def deliver(interval: float) -> float:
-            with patch(_INTERVAL, interval):
+            bounds = Bounds(progress_every_seconds=interval)
+            with patch(_RUN, lambda job, *of: JobRun(replace(job, bounds=bounds), *of)):
                 return per_second(lambda: deliver_from_postgres(items, concurrency=_CONCURRENCY)["delivered"])
 
         never = Rival("with none written", lambda: deliver(math.inf), at_least=0.98)

@@ -44,7 +44,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
 def _fetch(requests: int) -> None:
     """Fetch rows as a plain task does."""
     from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-    from airflow_async_rest.tasks.fetch_jobs import Asking  # noqa: PLC0415  (it imports Airflow)
+    from airflow_async_rest.tasks.arguments import Asking  # noqa: PLC0415  (it imports Airflow)
     from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
 
     asking = Asking(endpoint="items/{item}", rows="data", concurrency=_WORKERS)

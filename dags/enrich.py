@@ -1,7 +1,7 @@
 """What an API knows of each sensor that measured on a day, into a table: one GET for each, by its id.
 
-The ids come out of a database. The API answers after 200 ms, so that one after another they would take ten seconds;
-twenty at a time they take half a one. A row is inserted or, where the table has it, updated.
+The ids come out of a database. An API that answers after 200 ms gives five answers a second, one after another; with
+twenty requests in flight it gives up to a hundred. A row is inserted or, where the table has it, updated.
 
 It needs three connections: ``source_db`` and ``warehouse`` (any SQL databases) and ``search_api`` (type ``async_rest``
 or ``http``). The table is there beforehand.
@@ -23,7 +23,7 @@ with DAG(
     RestToSqlOperator(
         task_id="enrich",
         sql_conn_id="source_db",
-        # A name is a type and a number, as in "sensor-07".
+        # The API knows a sensor by type and number, and this table by a name that has both, as in "sensor-07".
         sql="""
             SELECT DISTINCT split_part(name, '-', 1) AS type, CAST(split_part(name, '-', 2) AS integer) AS id
             FROM sensors
@@ -51,8 +51,8 @@ with DAG(
         destination_table="inventory",
         load_mode="upsert",
         conflict_key=["type", "id"],
-        # The API allows 100 of these a second. A rate limit is one task's own: one task at a time, in all runs of this
-        # DAG, and room for the requests under way, which may arrive together.
+        # A rate limit is one task's own: one task at a time, in all runs of this DAG, has all of it. Stay some requests
+        # below what your API allows: those in flight may arrive together.
         rate_limit="80/s",
         concurrency=20,
         max_active_tis_per_dag=1,

@@ -34,7 +34,7 @@ with DAG(
         task_id="replay",
         dead_letters="{{ params.dead_letters }}",
         http_conn_id="search_api",
-        # A little of what the API allows: it may be needed while dags/sensors.py works.
+        # A small share of what the API allows: it may run beside dags/sensors.py.
         rate_limit="25/s",
         # The default, "all_done", would send after a preview that failed.
         trigger_rule="all_success",

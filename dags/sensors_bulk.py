@@ -36,8 +36,7 @@ with DAG(
         endpoint="archive/_bulk",
         # A line of JSON for each reading; the answer is a list with a status for each.
         batch=Batch(max_items=200, format="ndjson", results="list"),
-        # Of requests: two tasks at a time with 5 x 200 readings a second each. Together that is what dags/sensors.py
-        # leaves of the API's 500 requests a second.
+        # Limits count requests, and here each has up to 200 readings: two tasks at a time send 1,000 a second each.
         rate_limit="5/s",
         concurrency=2,
         max_active_tis_per_dag=2,

@@ -29,7 +29,7 @@ def taskflow() -> None:
             endpoint="highest/{name}",
             method="PUT",
             key="name",
-            rate_limit="480/s",
+            rate_limit="100/s",
         )
 
     post_highest()

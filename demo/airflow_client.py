@@ -7,8 +7,6 @@ from urllib.parse import quote
 
 import httpx
 
-_POLL_SECONDS = 0.5
-_FOUND_SECONDS = 120
 _BUSY_TIMES = 60
 
 
@@ -35,10 +33,16 @@ class Airflow:
 
     :param url: of the UI.
     :param user: whose password is the same; None where nobody logs in.
+    :param poll_seconds: until it is asked again what it did not do, or did not have, yet.
+    :param found_seconds: in which it must have found a DAG's file.
     """
 
-    def __init__(self, url: str, user: str | None = None) -> None:
+    def __init__(
+        self, url: str, user: str | None = None, *, poll_seconds: float = 0.5, found_seconds: float = 120
+    ) -> None:
         self._user = user
+        self._poll_seconds = poll_seconds
+        self._found_seconds = found_seconds
         # Straight to the loopback address, whatever proxy this machine has; and no connection is kept, because Airflow
         # closes an idle one after 5 s, which on a busy machine may be the moment in which it is used again.
         alone = httpx.Limits(max_keepalive_connections=0)
@@ -89,12 +93,12 @@ class Airflow:
 
         :raises AirflowError: when it finds none; the text has what it says about files that it cannot read.
         """
-        until = time.monotonic() + _FOUND_SECONDS
+        until = time.monotonic() + self._found_seconds
         while self.find("dags", dag_id) is None:
             if time.monotonic() > until:
                 errors = self.call("GET", "importErrors")["import_errors"]
                 raise AirflowError(f"Airflow has no DAG {dag_id}; it cannot import: {errors}")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(self._poll_seconds)
 
     def switch_on(self, *dag_ids: str) -> None:
         """Let runs of DAGs begin, as soon as Airflow has found their files."""
@@ -120,7 +124,7 @@ class Airflow:
             except AirflowError as error:
                 if not (error.is_busy and left):
                     raise
-                time.sleep(_POLL_SECONDS)
+                time.sleep(self._poll_seconds)
             else:
                 return
 

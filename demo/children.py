@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 
 _REPOSITORY = Path(__file__).parent.parent
-_END_SECONDS = 60
 _LOG_LINES = 40
 
 
@@ -31,9 +30,11 @@ class Child:
 
     :param module: started with ``python -m``.
     :param folder: for what it prints, and for its temporary files.
+    :param end_seconds: that it has for ending by itself.
     """
 
-    def __init__(self, module: str, *arguments: str, folder: Path) -> None:
+    def __init__(self, module: str, *arguments: str, folder: Path, end_seconds: float = 60) -> None:
+        self._end_seconds = end_seconds
         self._module = module
         self._log = folder / f"{module}.log"
         with self._log.open("wb") as output:
@@ -80,7 +81,7 @@ class Child:
         """End it; return when it has ended."""
         self._process.stdin.close()
         try:
-            self._process.wait(_END_SECONDS)
+            self._process.wait(self._end_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

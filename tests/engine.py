@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import threading
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -12,12 +13,13 @@ from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.batches.form import BatchForm
 from airflow_async_rest.core.batches.source import BatchSource
+from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import LoadError
-from airflow_async_rest.core.fetching.fetching import FetchPlan
+from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, RefusedRow, item_of
+from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState, Merged, RefusedRow, item_of
 from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
@@ -26,7 +28,7 @@ from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.replay import Replay
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
 from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.transport.client import ClientSettings
@@ -86,10 +88,24 @@ def make_job(api, path, rows=250, **settings) -> Job:
             "folder": DeadLetterFolder(path, 1),
             "folder_uri": f"file://{path}",
             "fingerprint": "this job",
+            "bounds": within(),
             "log": logging.getLogger("job"),
             **settings,
         }
     )
+
+
+def within(**bounds) -> Bounds:
+    """Bounds of a test's job: it does not wait as long for requests that hang after a stop."""
+    return Bounds(**{"grace_seconds": 0.2, **bounds})
+
+
+def run_within(patch, **bounds):
+    """Have what runs as a task of Airflow keep to other bounds, and else to those it has."""
+    from airflow_async_rest.tasks import runtime  # it imports Airflow
+
+    made = runtime.JobRun
+    patch.setattr(runtime, "JobRun", lambda job, *of: made(replace(job, bounds=replace(job.bounds, **bounds)), *of))
 
 
 def run(job, store=None, stop=None):

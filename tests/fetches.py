@@ -5,17 +5,16 @@ from aiohttp import web
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
-from airflow_async_rest.core.fetching.fetching import Fetching, FetchPlan
+from airflow_async_rest.core.fetching.fetching import Walk
+from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
-from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.pages import OnePage
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
-from airflow_async_rest.core.sending.attempts import Exchange
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity
+from airflow_async_rest.core.sending.attempts import Exchange, Sender
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
 RETRY = RequestRetry(max_attempts=3, backoff_base_seconds=0.001)
@@ -36,6 +35,7 @@ def fetcher(api, item_of):
         empty_ok=False,
         answer_format=None,
         column="n",
+        begun_at=None,
         **parts,
     ):
         ends = {name: parts.pop(name) for name in ("missing_ok", "max_pages") if name in parts}
@@ -71,8 +71,9 @@ def fetcher(api, item_of):
             )
             item = item_of(7, {"id": 7})
             item.settled = settled
-            fetched = await Fetching(plan, exchange, Places(lambda: 4), plan.tally()).fetch(item)
-        return fetched.outcome, [row[column] for row in fetched.rows]
+            walk = Walk(plan, exchange, plan.tally(), item, begun_at)
+            outcome = await walk.to_end()
+        return outcome, [row[column] for row in walk.rows]
 
     return one
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_async_rest.core.keeping.loading import LoadState, PlacedRow, RefusedRow
+from airflow_async_rest.core.keeping.row_sink import LoadState, PlacedRow, RefusedRow
 from airflow_async_rest.windows import Window
 
 WINDOW = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
@@ -94,7 +94,7 @@ class Loaded:
     @property
     def refused(self) -> dict[int, str]:
         """Place -> the database's words."""
-        return {row.place: row.words for row in [*self.at_staging, *self.at_merge]}
+        return {row.place: row.message for row in [*self.at_staging, *self.at_merge]}
 
 
 def placed(rows: Sequence[dict[str, Any]], first: int = 0) -> list[PlacedRow]:

@@ -206,7 +206,7 @@ def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=No
 @contextmanager
 def reading(count):
     """Return an event that is set when the client has read so many bytes."""
-    from airflow_async_rest.core.transport.protocol import Protocol
+    from airflow_async_rest.core.transport.wire import Protocol
 
     was_read, take, pieces = threading.Event(), Protocol.data_received, []
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from airflow_async_rest.core.keeping import writing
+import pytest
+from engine import run_within
 
 WINDOW = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
 
@@ -102,7 +103,7 @@ def run_try(
 ):
     """Run one try of a task; give Airflow's state for it and the error, if any.
 
-    As in Airflow, XCom is empty when a try starts, and the state store is not.
+    As in Airflow, XCom is empty when a try starts and nothing has come of it, and the state store is not empty.
     """
     import structlog
     from airflow.sdk import DAG
@@ -111,7 +112,7 @@ def run_try(
 
     if not task.has_dag():
         task.dag = DAG("the_dag", schedule=None, template_searchpath=str(Path(__file__).parent / "sql"))
-    supervisor.data["xcom"] = {}
+    supervisor.data |= {"xcom": {}, "outcome": None}
     now = datetime.now(UTC)
     start, end = window or (None, None)
     dag_run = DagRun(
@@ -149,6 +150,7 @@ def run_try(
     try:
         log, context = structlog.get_logger("task"), ti.get_template_context()
         state, _, error = task_runner.run(ti, context, log)
+        context["exception"] = error  # as task_runner.main does, for callbacks
         task_runner.finalize(ti, state, context, log, error)
     finally:
         task_runner.SUPERVISOR_COMMS = before
@@ -185,6 +187,7 @@ def _run_spawned(task_module: str, supervisor_path: Path, try_number: int, envir
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         os.dup2(nowhere, output)
-    writing._WRITE_EVERY_SECONDS = 0.2  # so that a short try has some checkpoints before it is killed
+    # So that a short try, on a fast machine too, has some checkpoints before it is killed.
+    run_within(pytest.MonkeyPatch(), write_every_seconds=float(environment.get("WRITE_EVERY_SECONDS", 0.2)))
     outcome, _ = run_try(importlib.import_module(task_module).make_task(), Supervisor(supervisor_path), try_number)
     sys.exit(0 if outcome == "success" else 1)

@@ -12,7 +12,7 @@ from tracing import Calls, Function, as_text
 
 _FIGURES = re.compile(r"(\d+) files, (\d+) functions:")
 _READ = Function("core/reading/source.py", "RowSource.open")
-_TAKEN = Function("core/limits/adaptive.py", "Places.acquire")
+_TAKEN = Function("core/pipeline.py", "ThreadedSource.next_unit")
 _STAGED = Function("load/loader.py", "TableLoader.stage")
 
 

@@ -11,12 +11,14 @@ from checkout import REPOSITORY
 
 PACKAGE = REPOSITORY / "airflow_async_rest"
 _MOST_FILES = 10
+# What is no part of the package, what is relied on in others' code, and jobs as users write them.
+_OTHER_TESTS = {"benchmarks", "contracts", "dags", "demo", "docs", "every_database", "jobs", "peers"}
 # From the bottom up: a room imports from those before it. Each file of core/ that is in no room has a place of its own.
 _ROOMS = [
-    "core.errors", "core.redaction", "core.models", "core.worker_thread", "core.encoding", "core.requests",
+    "core.errors", "core.redaction", "core.models", "core.worker_thread", "core.bounds", "core.encoding", "core.requests",
     "core.transport", "core.limits", "core.sending", "core.letters", "core.answers", "core.results", "core.pages",
     "core.account", "core.reading", "core.batches", "core.pipeline", "core.watching", "core.replay", "core.keeping",
-    "core.fetching", "core.job", "core.run", "compat", "provider_info", "window_zones", "windows", "connections", "databases",
+    "core.fetching", "core.job", "core.phases", "core.run", "compat", "provider_info", "window_zones", "windows", "connections", "databases",
     "load", "tasks", "hooks", "operators", "ui",
 ]  # fmt: skip
 
@@ -58,6 +60,14 @@ def test_each_room_says_what_it_is_for():
 
 def test_each_room_has_a_place():
     assert {room_of(module_of(path)) for path in FILES} == set(_ROOMS)
+
+
+def test_the_tests_of_a_room_stand_in_a_folder_of_its_name():
+    tests = REPOSITORY / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    rooms = {path.parent.relative_to(PACKAGE) for path in FILES}
+    assert sorted(map(str, rooms - folders)) == []
+    assert {folder.parts[0] for folder in folders - rooms} == _OTHER_TESTS
 
 
 def purpose_of(room: str) -> str:

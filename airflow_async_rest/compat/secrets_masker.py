@@ -1,6 +1,6 @@
-"""What Airflow's own masker of logs knows: secrets that the task has come by, and names that only secrets have.
+"""What Airflow's own masker of logs knows: the secrets of a task, and which names only secrets have.
 
-It has no documented way to tell, and stands elsewhere in other versions. Where it is not found, it knows nothing.
+There is no documented way to ask it, and other versions have it elsewhere. Where it is not found, nothing is known.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ _PLACES = ("airflow.sdk._shared.secrets_masker", "airflow.sdk.execution_time.sec
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
-def _masker() -> Any:
-    for place in _PLACES:
+def _masker(places: Iterable[str] = _PLACES) -> Any:
+    for place in places:
         with contextlib.suppress(ImportError, AttributeError):
             return import_module(place)._secrets_masker()  # noqa: SLF001
     return None

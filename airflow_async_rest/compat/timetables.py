@@ -63,7 +63,7 @@ def tick_before(timetable: Any, run_after: datetime) -> datetime | None:
 
     Where clocks spring forward Airflow counts back wrongly: one partition has two runs, and the one before has none.
 
-    :return: None where the date that the run has counts.
+    :return: None where the run's own date counts.
     """
     back, span = -(getattr(timetable, "run_offset", None) or 0), _FIRST_LOOK_BACK
     while back > 0 and span < _LAST_LOOK_BACK:

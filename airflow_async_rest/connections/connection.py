@@ -102,15 +102,15 @@ class RestConnection(BaseHook):
             if "-----BEGIN" in str(options.get(field)):  # a key, perhaps: it must be in no error
                 raise self._wrong(field, "***", "write the path of the PEM file, not its text")
         headers = {str(name): str(value).strip() for name, value in self._mapping(options.get("headers", {})).items()}
-        auth, secrets = self._authentication(options)
+        auth, query_key, secrets = self._authentication(options)
         base_url = self._base_url()
         proxy = _proxy(options.get("proxy"), base_url)
         trust_env = self._flag(options, "trust_env", default=True)
-        proxies = [*_proxies(options.get("proxy")), *(proxies_of_environment() if trust_env else ())]
+        proxies = _proxies(options.get("proxy")) + (proxies_of_environment() if trust_env else [])
         return ClientSettings(
             base_url=base_url,
             headers=_with_auth(headers, auth),
-            query_key=self._query_key(),
+            query_key=query_key,
             idempotency_header=_idempotency_header(options),
             connect_timeout_seconds=self._number(options, "connect_timeout_seconds", 10.0),
             request_timeout_seconds=self._number(options, "request_timeout_seconds", 60.0),
@@ -153,8 +153,8 @@ class RestConnection(BaseHook):
         default_scheme = "https" if connection.conn_type == "async_rest" else "http"
         return build_base_url(connection.host or "", connection.schema or "", connection.port, default_scheme)
 
-    def _authentication(self, options: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
-        """Return the headers of authentication, and what in them is secret."""
+    def _authentication(self, options: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, str] | None, set[str]]:
+        """Return the headers, or name and value of the parameter, that identify the user, and what of it is secret."""
         login, password = self.connection.login or "", self.connection.password or ""
         kind = self.auth_type()
         if kind == "none":
@@ -162,7 +162,7 @@ class RestConnection(BaseHook):
                 raise self._wrong(
                     "password", "***", "say how it is meant: set auth_type to bearer, api_key or none, or give a login"
                 )
-            return {}, set()
+            return {}, None, set()
         if kind == "basic":
             login, password = login.strip("\r\n"), password.strip("\r\n")
             if not login:
@@ -170,7 +170,7 @@ class RestConnection(BaseHook):
             token = base64.b64encode(f"{login}:{password}".encode()).decode()
             # Where there is hardly a password, the login is the key.
             key = login if len(password) < _SHORTEST_PASSWORD <= len(login) - _SHORTEST_PASSWORD else ""
-            return {"Authorization": f"Basic {token}"}, {password, token, key}
+            return {"Authorization": f"Basic {token}"}, None, {password, token, key}
         token = _BEARER.sub("", password.strip()) if kind == "bearer" else password.strip()
         if not token:
             what = "key" if kind == "api_key_query" else kind
@@ -183,14 +183,9 @@ class RestConnection(BaseHook):
                 "carry: paste the token alone",
             )
         if kind == "api_key_query":
-            return {}, {token, quote(token, safe="")}
-        return ({"Authorization": f"Bearer {token}"} if kind == "bearer" else {self.api_key_header(): token}), {token}
-
-    def _query_key(self) -> tuple[str, str] | None:
-        """Return name and value of the parameter that carries the key, where one does."""
-        if self.auth_type() != "api_key_query":
-            return None
-        return self.api_key_param(), (self.connection.password or "").strip()
+            return {}, (self.api_key_param(), token), {token, quote(token, safe="")}
+        header = {"Authorization": f"Bearer {token}"} if kind == "bearer" else {self.api_key_header(): token}
+        return header, None, {token}
 
     def _mapping(self, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
@@ -272,7 +267,7 @@ def _idempotency_header(options: Mapping[str, Any]) -> str | None:
 
 
 def _with_auth(headers: Mapping[str, str], auth: Mapping[str, str]) -> dict[str, str]:
-    """Add the headers of authentication; one of the same name, however it is written, gives way."""
+    """Add the headers of authentication, instead of others of the same name, in whatever case."""
     names = {name.lower() for name in auth}
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(auth)
 

@@ -1,9 +1,9 @@
-"""What a request to the base URL met -> words: what is wrong, and what to fill in. Pure."""
+"""The outcome of a request to the base URL -> a message: what is wrong, and what to fill in. Pure."""
 
 import re
 from urllib.parse import urlsplit
 
-from airflow_async_rest.connections.probe import LONGEST_SECONDS, Finding
+from airflow_async_rest.connections.probe import Finding, Patience
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.proxies import Proxy
@@ -17,7 +17,7 @@ _ADVICE = {
     "refused": "check Host and Port, and whether the server runs",
     "unreachable": "check Host and Port, whether a firewall is between, and whether the way out needs a proxy "
     "(extra field proxy)",
-    "connect_timeout": "check Host and Port; a firewall that swallows packets looks like this, "
+    "connect_timeout": "check Host and Port; a firewall that drops packets looks like this, "
     "and so does a missing proxy (extra field proxy)",
     "request_timeout": "check Port, or raise the extra field request_timeout_seconds",
     "proxy_credentials": "write user name and password into the proxy's URL: http://user:password@proxy.example.com:3128",
@@ -73,9 +73,9 @@ def diagnose(
 
 def _about_error(error: SendError, certificate: bytes | None, settings: ClientSettings) -> str:
     found = str(error).rstrip(".")
-    if error.cause == "request_timeout" and settings.request_timeout_seconds > LONGEST_SECONDS:
+    if error.cause == "request_timeout" and settings.request_timeout_seconds > Patience.request_seconds:
         waits = f"{settings.request_timeout_seconds:g} s (request_timeout_seconds)"
-        found = f"no complete answer within {LONGEST_SECONDS:g} s; a task would wait {waits}"
+        found = f"no complete answer within {Patience.request_seconds:g} s; a task would wait {waits}"
     if certificate and (about := describe_certificate(certificate)):
         found = f"{found}; {about}"
     advice = _advice(error, settings)

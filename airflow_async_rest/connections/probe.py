@@ -10,16 +10,26 @@ from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.client import RestClient
 
-# Somebody looks at the form and waits: the timeouts of a task may be longer than a person's, or a web server's.
-LONGEST_SECONDS = 30.0
-_CERTIFICATE_SECONDS = 5.0
-_MARGIN_SECONDS = 2.0
 _REQUEST = Request(method="GET", path="", query="", body=None, idempotency_key="connection-test")
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How long somebody who looks at the form waits: the timeouts of a task may be longer than a web server's.
+
+    :param request_seconds: for one answer.
+    :param certificate_seconds: for the certificate of a server that is not trusted.
+    :param margin_seconds: for what comes on top, such as redirects.
+    """
+
+    request_seconds: float = 30.0
+    certificate_seconds: float = 5.0
+    margin_seconds: float = 2.0
+
+
+@dataclass(frozen=True)
 class Finding:
-    """What one request met.
+    """The outcome of one request.
 
     :param certificate: of a server that is not trusted, as DER.
     """
@@ -28,7 +38,7 @@ class Finding:
     certificate: bytes | None = None
 
 
-def probe(settings: ClientSettings) -> Finding:
+def probe(settings: ClientSettings, patience: Patience = Patience()) -> Finding:
     """Send one GET to the base URL; block until its answer is there, for at most about 40 seconds.
 
     It runs on a thread and an event loop of its own, so that it may be called from a coroutine too, and ends in
@@ -37,16 +47,16 @@ def probe(settings: ClientSettings) -> Finding:
     :raises ConfigurationError: when the connection's certificate files cannot be read.
     """
     found: Future[Finding] = Future()
-    threading.Thread(target=_run, args=(settings, found), name="connection-test", daemon=True).start()
+    threading.Thread(target=_run, args=(settings, patience, found), name="connection-test", daemon=True).start()
     try:
-        return found.result(LONGEST_SECONDS + _CERTIFICATE_SECONDS + _MARGIN_SECONDS)
+        return found.result(patience.request_seconds + patience.certificate_seconds + patience.margin_seconds)
     except TimeoutError:
-        return Finding(_too_late())
+        return Finding(_too_late(patience))
 
 
-def _run(settings: ClientSettings, found: "Future[Finding]") -> None:
+def _run(settings: ClientSettings, patience: Patience, found: "Future[Finding]") -> None:
     async def main() -> None:
-        found.set_result(await _look(settings))
+        found.set_result(await _look(settings, patience))
 
     try:
         asyncio.run(main())
@@ -55,31 +65,31 @@ def _run(settings: ClientSettings, found: "Future[Finding]") -> None:
             found.set_exception(error)
 
 
-async def _look(settings: ClientSettings) -> Finding:
+async def _look(settings: ClientSettings, patience: Patience) -> Finding:
     bounded = replace(
         settings,
-        connect_timeout_seconds=min(settings.connect_timeout_seconds, LONGEST_SECONDS),
-        request_timeout_seconds=min(settings.request_timeout_seconds, LONGEST_SECONDS),
+        connect_timeout_seconds=min(settings.connect_timeout_seconds, patience.request_seconds),
+        request_timeout_seconds=min(settings.request_timeout_seconds, patience.request_seconds),
     )
     async with RestClient(bounded, 1) as client:
         try:
-            async with asyncio.timeout(LONGEST_SECONDS + _MARGIN_SECONDS):  # of all redirects together
+            async with asyncio.timeout(patience.request_seconds + patience.margin_seconds):  # of all redirects together
                 return Finding(await client.send(_REQUEST))
         except TimeoutError:
-            return Finding(_too_late())
+            return Finding(_too_late(patience))
         except SendError as error:
-            return Finding(error, await _certificate(client, error))
+            return Finding(error, await _certificate(client, error, patience.certificate_seconds))
 
 
-async def _certificate(client: RestClient, error: SendError) -> bytes | None:
+async def _certificate(client: RestClient, error: SendError, longest_seconds: float) -> bytes | None:
     if not error.cause.startswith("certificate"):
         return None
     try:
-        async with asyncio.timeout(_CERTIFICATE_SECONDS):
+        async with asyncio.timeout(longest_seconds):
             return await client.read_certificate()
     except TimeoutError:
         return None
 
 
-def _too_late() -> RequestTimeoutError:
-    return RequestTimeoutError(f"no complete answer within {LONGEST_SECONDS:g} s", "request_timeout")
+def _too_late(patience: Patience) -> RequestTimeoutError:
+    return RequestTimeoutError(f"no complete answer within {patience.request_seconds:g} s", "request_timeout")

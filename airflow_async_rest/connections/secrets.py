@@ -59,7 +59,7 @@ def secrets_in_headers(headers: Mapping[str, str]) -> HeaderSecrets:
 
 
 def _credentials_of(name: str, value: str) -> Iterator[str]:
-    """Of ``Bearer abc`` the ``abc`` is one, of ``a=b; c=d`` in a cookie ``b`` and ``d``."""
+    """Yield the credentials in a header: ``abc`` of ``Bearer abc``, ``b`` and ``d`` of a cookie ``a=b; c=d``."""
     if name.lower() == "cookie":
         yield from (pair.partition("=")[2].strip() for pair in value.split(";"))
         return
@@ -143,7 +143,7 @@ def secrets_in_target(settings: ClientSettings, target: str) -> tuple[str, ...]:
 
     :param target: without what stands for a row's values.
 
-    A word of a path that is somebody's short password as well is no secret there.
+    A word of a path is no secret because it happens to be a short password somewhere.
     """
     path, mark, query = target.partition("?")
     known = Redaction(values=known_secrets(_SHORTEST_SECRET) or settings.secrets)

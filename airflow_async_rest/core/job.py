@@ -6,16 +6,17 @@ from typing import Any
 
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.batches.form import ItemBatch
-from airflow_async_rest.core.fetching.fetching import FetchPlan
-from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
-from airflow_async_rest.core.keeping.loading import RowSink
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.keeping.parts import LetterSink
+from airflow_async_rest.core.keeping.resuming import CONTINUING, Continuing
+from airflow_async_rest.core.keeping.row_sink import RowSink
+from airflow_async_rest.core.keeping.stores import CheckpointStore
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.limits.limiter import MakeLimiter
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import Item, Request
-from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
-from airflow_async_rest.core.reading.source import Expected, Source
+from airflow_async_rest.core.reading.source import Expected, RepeatedKeys, Source
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -49,7 +50,7 @@ class Job:
     :param hidden: secrets in the endpoint, as requests spell them: dead letters have no plain ones.
     :param fetch: what is fetched, and where its rows go; None for a job that delivers.
     :param source: the items.
-    :param replays: whether these are the window's own dead letters, and nothing else is sent.
+    :param resuming: how the account of earlier tries is taken on; of the window's own dead letters, by ``Replaying``.
     :param expected: tells how many items there will be, or about, as soon as that is known.
     :param has_key: whether items have a key of their own; else the log warns.
     :param repeated: counts the rows whose key an earlier row has; None where keys are not looked at.
@@ -61,6 +62,7 @@ class Job:
     :param auth: signs each request; None: the connection's headers, and its query, say all.
     :param concurrency: requests in flight; None: as many as the API can handle.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
+    :param bounds: how long a try waits for what, and how much may wait.
     :param conn_id: of the API's connection.
     :param observe: called with what this try has done, at the interval of the progress and at the end; it may block,
         and runs on a thread of its own.
@@ -73,7 +75,7 @@ class Job:
     hidden: tuple[str, ...] = ()
     fetch: Fetch | None = None
     source: Source[Item | ItemBatch]
-    replays: bool = False
+    resuming: Continuing = CONTINUING
     expected: Callable[[], Expected | None] = lambda: None
     has_key: bool = True
     repeated: RepeatedKeys | None = None
@@ -93,6 +95,7 @@ class Job:
     fingerprint: str | None = None
     this_try: Try | None = None
     sample_payloads: bool = True
+    bounds: Bounds = USUAL
     conn_id: str = ""
     observe: Callable[[Activity], None] | None = None
     publish: Callable[[dict[str, Any], list[Record], BaseException | None], None] | None = None

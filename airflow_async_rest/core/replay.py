@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
-from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import Cutter, Reunited
@@ -31,6 +32,7 @@ _NO_DOCUMENT = (
 )
 
 
+@dataclass(eq=False)
 class Replay:
     """The dead letters of one or several folders, as a source of items.
 
@@ -47,28 +49,18 @@ class Replay:
     :param content_type: of bodies, whatever the dead letters say; default: as they say.
     """
 
-    def __init__(
-        self,
-        origins: Origins,
-        only: Callable[[Record], Any],
-        encode: Callable[[Any], bytes],
-        retry: RequestRetry,
-        batch: Batch | None = None,
-        *,
-        unreadable_too: bool = False,
-        content_type: str | None = None,
-        hidden: tuple[str, ...] = (),
-    ) -> None:
-        self._content_type = content_type
-        self._hidden = hidden
-        self._unreadable_too = unreadable_too
-        self._origins = origins
-        self._only = only
-        self._encode = encode
-        self._retry = retry
-        self._batch = batch
-        self._forms: dict[tuple[str, ...], BatchForm] = {}
-        self._whole: dict[int, tuple[str, int]] = {}  # of items whose whole batch is dead: its key, and its items
+    origins: Origins
+    only: Callable[[Record], Any]
+    encode: Callable[[Any], bytes]
+    retry: RequestRetry
+    batch: Batch | None = None
+    _: KW_ONLY
+    unreadable_too: bool = False
+    content_type: str | None = None
+    hidden: tuple[str, ...] = ()
+    _forms: dict[tuple[str, ...], BatchForm] = field(default_factory=dict, init=False)
+    # Of items whose whole batch is dead: its key, and its items.
+    _whole: dict[int, tuple[str, int]] = field(default_factory=dict, init=False)
 
     def open(
         self,
@@ -86,7 +78,7 @@ class Replay:
         self._check()
         units: list[Item | ItemBatch] = []
         size = 0
-        for folder in self._origins.folders:
+        for folder in self.origins.folders:
             for unit in self._units(folder, resume):
                 units.append(unit)
                 size += _bytes_of(unit)
@@ -97,11 +89,11 @@ class Replay:
 
     def _check(self) -> None:
         """Look for what cannot be sent again, or must not be, because nobody would take the answer."""
-        for folder in self._origins.folders:
+        for folder in self.origins.folders:
             fetched = bool(folder.read_refused())
             for record in folder.iter_records(skim):
                 fetched |= bool(record.get("fetch"))
-                if not fetched and record.get("method") and self._only(record):
+                if not fetched and record.get("method") and self.only(record):
                     self._target(record)
             if fetched:
                 raise ConfigurationError(
@@ -112,7 +104,7 @@ class Replay:
     def _units(self, folder: DeadLetterFolder, resume: Resume | None) -> Iterator[Item | ItemBatch]:
         """Yield the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""
         whole, cutters, forms = Reunited(folder.read_batches()), dict[BatchForm, Cutter](), dict[int, BatchForm]()
-        for record in filter(self._only, folder.iter_records()):
+        for record in filter(self.only, folder.iter_records()):
             if resume is not None and not resume.wants(record["index"]):
                 continue
             item = self._item(folder, record)
@@ -138,15 +130,15 @@ class Replay:
         same = {name: value for name, value in about.items() if name not in {"request", "items"}}
         place = (request.method, request.path, request.query, repr(sorted(same.items())))
         if place not in self._forms:
-            if self._batch is None and A_FUNCTION in (about["format"], about["results"]):
+            if self.batch is None and A_FUNCTION in (about["format"], about["results"]):
                 raise ConfigurationError(
                     "dead_letters: these are of bulk requests whose format or results is a function, which is in no "
                     "dead letter: give the replay the same batch=Batch(...) as the task that failed."
                 )
             self._forms[place] = BatchForm(
-                self._batch or _batch(about),
-                encode=self._encode,
-                retry=self._retry,
+                self.batch or _batch(about),
+                encode=self.encode,
+                retry=self.retry,
                 key=tuple(about["key"]),
                 request=self._build_batch,
             )
@@ -176,7 +168,7 @@ class Replay:
 
     def _item(self, folder: DeadLetterFolder, record: Mapping[str, Any]) -> Item:
         item = Item(
-            self._origins.number(folder, record["index"]),
+            self.origins.number(folder, record["index"]),
             record.get("key"),
             record.get("row") or {},
             kept_payload(record),
@@ -208,15 +200,15 @@ class Replay:
     def _request_of(self, record: Mapping[str, Any]) -> Request:
         """Return the request as its dead letter has it."""
         where = (record["method"], record["path"], record.get("query") or "")
-        body = kept_body(record, self._encode)
+        body = kept_body(record, self.encode)
         if body is None:
             return Request(*where, None, record["idempotency_key"])
-        content_type = self._content_type or body.content_type
+        content_type = self.content_type or body.content_type
         return Request(*where, body.data, record["idempotency_key"], content_type, body.verbatim)
 
     def _why_not(self, record: Mapping[str, Any]) -> str:
         """Say why a dead letter is not sent again; empty when it is."""
-        if record.get("reason") == UNREADABLE and not self._unreadable_too:
+        if record.get("reason") == UNREADABLE and not self.unreadable_too:
             return _TAKEN
         if record.get("body") == "json" and (record.get("batch") or {}).get("format") == "bulk":
             return _NO_DOCUMENT
@@ -228,7 +220,7 @@ class Replay:
         :raises ConfigurationError: when they are not known here.
         """
         target = f"{record['path']}?{record.get('query') or ''}"
-        whole = reveal(target, self._hidden) if MASK in target else target
+        whole = reveal(target, self.hidden) if MASK in target else target
         if whole is None:
             raise ConfigurationError(
                 f"dead_letters: a template has put a secret into the endpoint of {target!r}, and no dead letter has "

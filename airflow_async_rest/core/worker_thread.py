@@ -28,9 +28,10 @@ class WorkerThread:
 
         :return: its result, to be awaited in the running loop; when that is cancelled before its turn, it never runs.
         """
-        return asyncio.wrap_future(self._queue(function, *args))
+        return asyncio.wrap_future(self.queue(function, *args))
 
-    def _queue(self, function: Callable[..., Result], *args: Any) -> "Future[Result]":
+    def queue(self, function: Callable[..., Result], *args: Any) -> "Future[Result]":
+        """Queue a call. :return: its result, to be waited for in any thread."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
@@ -51,7 +52,7 @@ class WorkerThread:
         :raises TimeoutError: when it takes longer; it runs on all the same.
         """
         try:
-            return self._queue(function).result(timeout_seconds)
+            return self.queue(function).result(timeout_seconds)
         except TimeoutError as error:
             raise TimeoutError(str(error) or f"no answer within {timeout_seconds:g} s") from None
 

@@ -65,24 +65,11 @@ class AsyncRestHook(RestConnection):
         :return: the report; failed items are pushed to XCom and written to dead letters.
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
-        from airflow_async_rest.tasks.jobs import Sending, deliver_items  # noqa: PLC0415  (the engine loads when it is used)
+        arguments = locals()  # before there are other names
+        from airflow_async_rest.tasks.arguments import Sending  # noqa: PLC0415  (the engine loads when it is used)
+        from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415
 
-        sending = Sending(
-            endpoint=endpoint,
-            method=method,
-            headers=headers,
-            transform=transform,
-            key=key,
-            concurrency=concurrency,
-            rate_limit=rate_limit,
-            batch=batch,
-            response_check=response_check,
-            request_retry=request_retry or RequestRetry(),
-            max_failures=max_failures,
-            dead_letter_path=dead_letter_path,
-            body_format=body_format,
-        )
-        return deliver_items(self, items, sending, self.log)
+        return deliver_items(self, items, Sending.of(arguments), self.log)
 
     def fetch(
         self,
@@ -122,29 +109,8 @@ class AsyncRestHook(RestConnection):
         :raises AirflowFailException: when an argument, or the connection, is wrong; names it.
         :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows.
         """
-        from airflow_async_rest.tasks.fetch_jobs import Asking  # noqa: PLC0415  (loads when it is used)
+        arguments = locals()  # before there are other names
+        from airflow_async_rest.tasks.arguments import Asking  # noqa: PLC0415  (the engine loads when it is used)
         from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
 
-        asking = Asking(
-            endpoint=endpoint,
-            method=method,
-            headers=headers,
-            query=query,
-            body=body,
-            paginate=paginate,
-            rows=rows,
-            columns=columns,
-            page_rows=page_rows,
-            missing_ok=missing_ok,
-            empty_ok=empty_ok,
-            max_pages=max_pages,
-            answer_format=answer_format,
-            concurrency=concurrency,
-            rate_limit=rate_limit,
-            response_check=response_check,
-            request_retry=request_retry or RequestRetry(),
-            max_failures=max_failures,
-            dead_letter_path=dead_letter_path,
-            body_format=body_format,
-        )
-        return fetch_rows(self, items, asking, self.log)
+        return fetch_rows(self, items, Asking.of(arguments), self.log)

@@ -28,8 +28,8 @@ class KeptFunction:
 class TextKeepingOperator(BaseOperator):
     """An operator whose texts stay texts, whatever ``render_template_as_native_obj`` is.
 
-    An expression that stands alone gives its object there. But what Airflow would read out of a text, be it a number
-    or a list, is not what was written: a header ``"1e5"`` became ``100000.0``.
+    An expression that stands alone gives its object there. But Airflow would make a number or a list of a text that
+    looks like one, which is not what was written: a header ``"1e5"`` became ``100000.0``.
     """
 
     def render_template(

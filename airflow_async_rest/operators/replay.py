@@ -1,6 +1,5 @@
 """ReplayDeadLettersOperator: what failed, sent again as it was."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,10 +7,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.batches.batch import Batch
-from airflow_async_rest.core.errors import ConfigurationError, FailuresError, KilledError
+from airflow_async_rest.core.errors import ConfigurationError, FailuresError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.operators.job_operator import JobOperator
 from airflow_async_rest.operators.upstream_reports import (
     Reports,
     find_reports,
@@ -24,8 +23,6 @@ from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_async_rest.core.pipeline import StopSwitch
-
 
 class _NotGiven(Enum):
     """The default where None already means something."""
@@ -36,7 +33,7 @@ class _NotGiven(Enum):
 NOT_GIVEN = _NotGiven.NOT_GIVEN
 
 
-class ReplayDeadLettersOperator(TextKeepingOperator):
+class ReplayDeadLettersOperator(JobOperator):
     """Sends dead letters again: the same requests, with the same idempotency keys.
 
     What is delivered is marked as resolved in its folder, so that another replay sends only the rest. It
@@ -46,7 +43,7 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
 
     :param of: the tasks of this DAG whose dead letters are sent again: a task's whole id (with its task groups), the
         task itself, or a list of them. Of a mapped task all windows of this run are meant; where both are in one mapped
-        task group, the one of the same map index. A task that is given itself comes before the replay; an id sets no
+        task group, the one of the same map index. A task, given as an object, comes before the replay; an id sets no
         order. Write ids in ``partial()``. Give this, or ``dead_letters``.
     :param dead_letters: one folder URI, a list of them, or null: then there is nothing to do. For dead letters of other
         runs, as a report's ``dead_letters`` names their folder. (templated)
@@ -66,9 +63,9 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
     :param trigger_rule: default ``"all_done"``: a replay has most to do when the task before it failed.
     """
 
-    template_fields: Sequence[str] = ("dead_letters", "http_conn_id", "reasons", "headers", "rate_limit")
-    template_fields_renderers = {"headers": "json"}  # noqa: RUF012
+    template_fields: Sequence[str] = (*JobOperator.template_fields, "dead_letters", "reasons")
     ui_color = "#fdebd0"
+    after_kill = "a retry sends the dead letters that are left"
 
     def __init__(
         self,
@@ -106,19 +103,16 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
         self.rate_limit = rate_limit
         self.batch = batch
         self.response_check = response_check
-        self.request_retry = RequestRetry() if request_retry is None else request_retry
+        self.request_retry = request_retry
         self.max_failures = max_failures
-        self._stop: StopSwitch | None = None
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
-        from airflow_async_rest.tasks import jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, jobs, runtime  # noqa: PLC0415
 
-        started = time.monotonic()
-        self._stop = StopSwitch()
+        run = self._begin(context)
         with runtime.airflow_errors():
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
@@ -128,30 +122,14 @@ class ReplayDeadLettersOperator(TextKeepingOperator):
                 report = self._preview(uris, reasons)
                 self._check(context, report, reports, uris)
                 return report
-            sending = jobs.Sending(
-                endpoint="",
-                headers=self.headers,
-                concurrency=self.concurrency,
-                rate_limit=self.rate_limit,
-                batch=self.batch,
-                response_check=self.response_check,
-                request_retry=self.request_retry,
-                max_failures=self.max_failures,
-            )
+            sending = arguments.Sending.of({**vars(self), "endpoint": ""})
             job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log)
-        report = runtime.run_job(
-            job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started
-        )
+        report = run.run(job)
         if reasons is not None and not report["read"]:
             self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))
         with runtime.airflow_errors():
             self._check(context, report, reports + self._reports_right_before(context), uris)
         return report
-
-    def on_kill(self) -> None:
-        """Stop, keeping what is done: called when the task is killed or cleared."""
-        if self._stop is not None:
-            self._stop.pull(KilledError("the task was killed; a retry sends the dead letters that are left"))
 
     def _folders(self, reports: Sequence[Reports]) -> list[str]:
         if not self.of:

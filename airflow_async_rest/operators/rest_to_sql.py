@@ -1,16 +1,15 @@
 """RestToSqlOperator: keys or dates in, concurrent requests, rows loaded into a table."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.operators.callbacks import after_success
-from airflow_async_rest.operators.rendering import KeptFunction, TextKeepingOperator
-from airflow_async_rest.windows import Window, is_given, resolve_window
+from airflow_async_rest.operators.job_operator import WindowOperator
+from airflow_async_rest.operators.rendering import KeptFunction
+from airflow_async_rest.windows import Window, find_window
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
 
     from airflow_async_rest.core.answers.formats import AnswerFormat
     from airflow_async_rest.core.pages import PageStyle
-    from airflow_async_rest.core.pipeline import StopSwitch
-    from airflow_async_rest.core.reading.source import Chunks, Expected
     from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+    from airflow_async_rest.tasks.arguments import Given
 
 
-class RestToSqlOperator(TextKeepingOperator):
+class RestToSqlOperator(WindowOperator):
     """Fetches rows from a REST API and loads them into a table: each row once, whatever happens on the way.
 
     It sends one request for each item: for each row of a query (``sql``), each of a list (``items``), or
@@ -69,13 +67,13 @@ class RestToSqlOperator(TextKeepingOperator):
     :param answer_format: what an answer is, whatever its content type says: ``"json"``, ``"ndjson"``, ``"csv"``,
         ``"tsv"``, ``"text"`` (one row, ``{"text": ...}``), ``Csv(delimiter=";")``, or a function: bytes -> payload, for
         ``rows``. Default: as the content type says, JSON where that is none of these. What is in a .gz file counts.
-    :param max_pages: the most pages of an item; one that has more fails. Default 10,000, which no API means.
+    :param max_pages: the most pages of an item; one that has more fails. Default 10,000: an API with more has most
+        likely pages without end.
     :param destination_conn_id: the connection of a PostgreSQL, Oracle, SQLite, MySQL or MariaDB database; its user must
-        be allowed to create tables. Required.
-        (templated)
+        be allowed to create tables. Required. (templated)
     :param destination_table: ``table`` or ``schema.table``; it must exist. Required. (templated)
     :param load_mode: ``"append"``; ``"replace_window"``: the window's rows are deleted and loaded in one transaction,
-        if no more than ``max_failures`` items failed; or ``"upsert"``. Default append, which needs nothing of the
+        if no more than ``max_failures`` items failed; or ``"upsert"``. Default append, which works with any
         table. (templated)
     :param window_column: of ``replace_window``: the column of the destination that tells a row's window. (templated)
     :param conflict_key: of ``upsert``: the column, or columns, that identify a row; unique in the database. Of two
@@ -94,39 +92,17 @@ class RestToSqlOperator(TextKeepingOperator):
     :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is an answer.
     :param request_retry: as in ``SqlToRestOperator``.
     :param max_failures: failed items, and refused rows, that the task accepts: a number, or a share of the items such
-        as ``"1%"``. Default 0: nothing is lost without your word.
+        as ``"1%"``. Default 0: rows are given up only if you say so.
     :param dead_letter_path: as in ``SqlToRestOperator``. (templated)
     :param body_format: of ``body``, as in ``SqlToRestOperator``.
     """
 
     template_fields: Sequence[str] = (
-        "sql",
-        "parameters",
-        "sql_conn_id",
-        "items",
-        "http_conn_id",
-        "endpoint",
-        "headers",
-        "query",
-        "body",
-        "destination_conn_id",
-        "destination_table",
-        "load_mode",
-        "window_column",
-        "window_start",
-        "window_end",
-        "window_timezone",
-        "rate_limit",
-        "dead_letter_path",
+        *WindowOperator.template_fields,
+        *("items", "query", "body", "window_timezone"),
+        *("destination_conn_id", "destination_table", "load_mode", "window_column"),
     )
-    template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers = {  # noqa: RUF012
-        "sql": "sql",
-        "parameters": "json",
-        "headers": "json",
-        "query": "json",
-        "body": "json",
-    }
+    template_fields_renderers: ClassVar = {**WindowOperator.template_fields_renderers, "query": "json", "body": "json"}
     ui_color = "#d5f5e3"
 
     def __init__(
@@ -172,7 +148,7 @@ class RestToSqlOperator(TextKeepingOperator):
         body_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(on_success_callback=after_success(kwargs, _forget_load), **kwargs)
+        super().__init__(**kwargs)
         self.sql = sql
         self.sql_conn_id = sql_conn_id
         self.parameters = parameters
@@ -207,22 +183,19 @@ class RestToSqlOperator(TextKeepingOperator):
         self.concurrency = concurrency
         self.rate_limit = rate_limit
         self.response_check = response_check
-        self.request_retry = RequestRetry() if request_retry is None else request_retry
+        self.request_retry = request_retry
         self.max_failures = max_failures
         self.dead_letter_path = dead_letter_path
         self.body_format = body_format
-        self._stop: StopSwitch | None = None
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Fetch and load the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
-        from airflow_async_rest.tasks import fetch_jobs, folders, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, fetch_jobs, folders, runtime  # noqa: PLC0415
 
-        started = time.monotonic()
-        self._stop = StopSwitch()
+        run = self._begin(context)
         with runtime.airflow_errors():
             window = self._window(context)
             plan = make_plan(
@@ -233,77 +206,39 @@ class RestToSqlOperator(TextKeepingOperator):
                 conflict_key=self.conflict_key,
                 allow_empty_window=self.allow_empty_window,
             )
-            chunks, source_parts, expected = self._source(window)
+            body = self.body.function if isinstance(self.body, KeptFunction) else self.body
             job = fetch_jobs.table_job(
                 RestConnection(self.http_conn_id),
-                fetch_jobs.Asking(
-                    endpoint=self.endpoint,
-                    method=self.method,
-                    headers=self.headers,
-                    query=self.query,
-                    body=self.body.function if isinstance(self.body, KeptFunction) else self.body,
-                    paginate=self.paginate,
-                    rows=self.rows,
-                    columns=self.columns,
-                    page_rows=self.page_rows,
-                    missing_ok=self.missing_ok,
-                    empty_ok=self.empty_ok,
-                    max_pages=self.max_pages,
-                    answer_format=self.answer_format,
-                    concurrency=self.concurrency,
-                    rate_limit=self.rate_limit,
-                    response_check=self.response_check,
-                    request_retry=self.request_retry,
-                    max_failures=self.max_failures,
-                    dead_letter_path=self.dead_letter_path,
-                    body_format=self.body_format,
-                ),
+                arguments.Asking.of({**vars(self), "body": body}),
                 folders.TaskScope.of(context),
-                chunks,
+                self._given(window),
                 self.log,
                 destination=(self.destination_conn_id, plan),
-                window=window,
-                source_parts=source_parts,
-                expected=expected,
             )
-        return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
+        return run.run(job)
 
-    def on_kill(self) -> None:
-        """Stop, keeping what is done: called when the task is killed or cleared."""
-        if self._stop is not None:
-            self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
-
-    def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
-        """Return the tables and the endpoint; OpenLineage's provider calls this."""
-        from airflow_async_rest.tasks.lineage import rest_to_sql_lineage  # noqa: PLC0415
-
-        return rest_to_sql_lineage(self)
-
-    def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any] | None":
-        """Return the same, with the counts of the report; OpenLineage's provider calls this, after a failure too."""
-        return self.get_openlineage_facets_on_start()
-
-    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
-
-    def _source(self, window: Window | None) -> "tuple[Chunks, tuple[Any, ...], Callable[[], Expected | None]]":
-        """Return the items, what tells them from others, and what knows how many there are."""
+    def _given(self, window: Window | None) -> "Given":
+        """Return the items."""
         from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
+        from airflow_async_rest.tasks.arguments import Given  # noqa: PLC0415
 
         if self.sql is not None:
             hook, binds = self._sql_hook(), check_parameters(self.parameters)
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
             chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
-            about = ("sql", self.sql, sorted(binds.items()))
-            read = fetch_jobs.ReadFirst.where_needed(chunks, self.destination_conn_id)
-            return read, about, lambda: chunks.expected
+            return Given(
+                chunks=fetch_jobs.ReadFirst.where_needed(chunks, self.destination_conn_id),
+                expected=lambda: chunks.expected,
+                depends_on=("sql", self.sql, sorted(binds.items())),
+                window=window,
+            )
         if self.window_step is not None and window is not None:
             steps = fetch_jobs.window_steps(window, self.window_step)
             zone = () if str(window.zone) == "UTC" else (str(window.zone),)
-            return steps, ("window_step", self.window_step, *zone), steps.expected
-        given = fetch_jobs.given_items(self.items)
-        return given, ("items",), given.expected
+            return Given.of(steps, ("window_step", self.window_step, *zone), window)
+        return Given.of(fetch_jobs.given_items(self.items), ("items",), window)
 
     def _window(self, context: "Context") -> Window | None:
         """Find the window, where something asks for one."""
@@ -314,12 +249,9 @@ class RestToSqlOperator(TextKeepingOperator):
                 f"{' and '.join(given) or 'none of sql, items and window_step'} given: say what to ask for with "
                 "exactly one of sql= (and sql_conn_id=), items=, or window_step=."
             )
-        try:
-            return resolve_window(context, self.window_start, self.window_end, self.window_timezone)
-        except ConfigurationError:
-            if self._asks_for_window():
-                raise
-            return None
+        return find_window(
+            context, self.window_start, self.window_end, self.window_timezone, asked_for=self._asks_for_window
+        )
 
     def _asks_for_window(self) -> bool:
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
@@ -328,9 +260,6 @@ class RestToSqlOperator(TextKeepingOperator):
             self.window_step is not None
             or self.load_mode == "replace_window"
             or "window." in str(self.columns or "")
-            or is_given(self.window_start)
-            or is_given(self.window_end)
-            or is_given(self.window_timezone)
             or (self.sql is not None and not WINDOW_BINDS.isdisjoint(self._sql_hook().binds(self.sql)))
         )
 
@@ -341,13 +270,18 @@ class RestToSqlOperator(TextKeepingOperator):
             raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
         return ChunkedSqlHook(self.sql_conn_id)
 
+    def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any]":
+        from airflow_async_rest.tasks.lineage import rest_to_sql_lineage  # noqa: PLC0415
 
-def _forget_load(context: "Context") -> None:
-    """Remove the load's line from the register; Airflow calls this when it knows of the task's success."""
-    from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
+        return rest_to_sql_lineage(self, report)
 
-    task: Any = context["task"]
-    try:
-        fetch_jobs.forget(context, task.destination_conn_id, task.destination_table)
-    except Exception as error:  # noqa: BLE001  (the task has succeeded)
-        task.log.warning("The load's line in the table async_rest_loads could not be removed: %s", error)
+    @staticmethod
+    def _forget(context: "Context") -> None:
+        """Remove the load's line from the register."""
+        from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
+
+        task: Any = context["task"]
+        try:
+            fetch_jobs.forget(context, task.destination_conn_id, task.destination_table)
+        except Exception as error:  # noqa: BLE001  (the task has succeeded)
+            task.log.warning("The load's line in the table async_rest_loads could not be removed: %s", error)

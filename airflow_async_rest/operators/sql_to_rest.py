@@ -1,25 +1,21 @@
 """SqlToRestOperator: the rows of a window, out of a database, into a REST API."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.batches.batch import Batch
-from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.operators.callbacks import after_success
-from airflow_async_rest.operators.rendering import TextKeepingOperator
-from airflow_async_rest.windows import Window, is_given, resolve_window
+from airflow_async_rest.operators.job_operator import WindowOperator
+from airflow_async_rest.windows import Window, find_window
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
-    from airflow_async_rest.core.pipeline import StopSwitch
 
-
-class SqlToRestOperator(TextKeepingOperator):
+class SqlToRestOperator(WindowOperator):
     """Delivers the rows of one window to a REST API: concurrently, inside its limits, each one accounted for.
 
     It returns the report of the window, pushes a sample of the failed items as ``failed_items``, and writes all
@@ -61,7 +57,7 @@ class SqlToRestOperator(TextKeepingOperator):
         delivered.
     :param request_retry: which requests are sent again, and when. Default: five attempts, see ``RequestRetry``.
     :param max_failures: failed items the task accepts, judged at the end: a number, or a share of the rows read
-        such as ``"1%"``. Default 0: nothing is lost without your word.
+        such as ``"1%"``. Default 0: rows are given up only if you say so.
     :param dead_letter_path: folder or object-storage URI. Default: ``[async_rest] dead_letter_path`` of
         airflow.cfg, else a folder in AIRFLOW_HOME. (templated)
     :param body_format: what bodies are: ``"json"``, a text too; ``"form"``: a flat dict, urlencoded, without its NULLs;
@@ -71,20 +67,6 @@ class SqlToRestOperator(TextKeepingOperator):
         ``application/octet-stream`` for bytes.
     """
 
-    template_fields: Sequence[str] = (
-        "sql",
-        "parameters",
-        "sql_conn_id",
-        "http_conn_id",
-        "endpoint",
-        "headers",
-        "window_start",
-        "window_end",
-        "rate_limit",
-        "dead_letter_path",
-    )
-    template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers = {"sql": "sql", "parameters": "json", "headers": "json"}  # noqa: RUF012
     ui_color = "#d6eaf8"
 
     def __init__(
@@ -114,7 +96,7 @@ class SqlToRestOperator(TextKeepingOperator):
         body_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(on_success_callback=after_success(kwargs, _forget_checkpoint), **kwargs)
+        super().__init__(**kwargs)
         self.sql = sql
         self.parameters = parameters
         self.sql_conn_id = sql_conn_id
@@ -133,24 +115,21 @@ class SqlToRestOperator(TextKeepingOperator):
         self.rate_limit = rate_limit
         self.batch = batch
         self.response_check = response_check
-        self.request_retry = RequestRetry() if request_retry is None else request_retry
+        self.request_retry = request_retry
         self.max_failures = max_failures
         self.dead_letter_path = dead_letter_path
         self.body_format = body_format
-        self._stop: StopSwitch | None = None
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Deliver the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.core.pipeline import StopSwitch  # noqa: PLC0415
         from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
-        from airflow_async_rest.tasks import folders, jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, folders, jobs, runtime, state_store  # noqa: PLC0415
 
-        started = time.monotonic()
-        self._stop = StopSwitch()
+        run = self._begin(context)
         with runtime.airflow_errors():
             hook, binds = ChunkedSqlHook(self.sql_conn_id), check_parameters(self.parameters)
             window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))
@@ -160,51 +139,22 @@ class SqlToRestOperator(TextKeepingOperator):
             chunks.embed_json = not self._has_code_that_sees_rows()
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
-                jobs.Sending(
-                    endpoint=self.endpoint,
-                    method=self.method,
-                    headers=self.headers,
-                    transform=self.transform,
-                    key=self.key,
-                    concurrency=self.concurrency,
-                    rate_limit=self.rate_limit,
-                    batch=self.batch,
-                    response_check=self.response_check,
-                    request_retry=self.request_retry,
-                    max_failures=self.max_failures,
-                    dead_letter_path=self.dead_letter_path,
-                    body_format=self.body_format,
-                ),
+                arguments.Sending.of(vars(self)),
                 folders.TaskScope.of(context),
-                chunks,
+                arguments.Given(
+                    chunks=chunks,
+                    expected=lambda: chunks.expected,
+                    depends_on=(self.sql, sorted(binds.items())),
+                    window=window,
+                ),
                 self.log,
-                window=window,
-                source_parts=(self.sql, sorted(binds.items())),
-                replay=runtime.replay_request(context),
-                expected=lambda: chunks.expected,
+                replay=state_store.replay_request(context, payloads=folders.shows_payloads()),
             )
-        return runtime.run_job(job, context, stop=self._stop, execution_timeout=self.execution_timeout, started=started)
+        return run.run(job)
 
     def _has_code_that_sees_rows(self) -> bool:
         of_batch = (self.batch.format, self.batch.results) if isinstance(self.batch, Batch) else ()
         return any(map(callable, (self.transform, *of_batch)))
-
-    def on_kill(self) -> None:
-        """Stop, keeping what is done: called when the task is killed or cleared."""
-        if self._stop is not None:
-            self._stop.pull(KilledError("the task was killed; a retry, or a Clear, goes on where it ended"))
-
-    def get_openlineage_facets_on_start(self) -> "OperatorLineage[Any, Any] | None":
-        """Return the tables and the endpoint; OpenLineage's provider calls this."""
-        from airflow_async_rest.tasks.lineage import sql_to_rest_lineage  # noqa: PLC0415
-
-        return sql_to_rest_lineage(self)
-
-    def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any] | None":
-        """Return the same, with the counts of the report; OpenLineage's provider calls this, after a failure too."""
-        return self.get_openlineage_facets_on_start()
-
-    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
     def _window(self, context: "Context", *, asked_for: bool) -> Window | None:
         """Find the window; a query that asks for none needs none."""
@@ -215,19 +165,19 @@ class SqlToRestOperator(TextKeepingOperator):
             self.log.warning(
                 "The sql uses neither :window_start nor :window_end, so every run sends all rows that it selects."
             )
+        return find_window(context, self.window_start, self.window_end, asked_for=lambda: asked_for)
+
+    def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any]":
+        from airflow_async_rest.tasks.lineage import sql_to_rest_lineage  # noqa: PLC0415
+
+        return sql_to_rest_lineage(self, report)
+
+    @staticmethod
+    def _forget(context: "Context") -> None:
+        """Remove the checkpoint."""
+        from airflow_async_rest.tasks.state_store import forget_checkpoint  # noqa: PLC0415
+
         try:
-            return resolve_window(context, self.window_start, self.window_end)
-        except ConfigurationError:
-            if asked_for or is_given(self.window_start) or is_given(self.window_end):
-                raise
-            return None
-
-
-def _forget_checkpoint(context: "Context") -> None:
-    """Remove the checkpoint, which says that all is done; Airflow calls this when it knows of the task's success."""
-    from airflow_async_rest.tasks import runtime  # noqa: PLC0415
-
-    try:
-        runtime.forget_checkpoint(context)
-    except Exception as error:  # noqa: BLE001  (the task has succeeded, and after a Clear the checkpoint is void)
-        context["task"].log.info("The checkpoint could not be removed: %s", error)
+            forget_checkpoint(context)
+        except Exception as error:  # noqa: BLE001  (the task has succeeded, and after a Clear the checkpoint does not count)
+            context["task"].log.info("The checkpoint could not be removed: %s", error)

@@ -1,38 +1,36 @@
-"""What ``RestToSqlOperator`` and ``fetch`` are told, made into jobs of the engine."""
+"""The arguments of ``RestToSqlOperator`` and ``fetch``, made into jobs that fetch."""
 
 import ast
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.secrets import excerpt_of_argument
-from airflow_async_rest.core.account.checkpoint import fingerprint
-from airflow_async_rest.core.answers.columns import Columns, RowShape
-from airflow_async_rest.core.answers.formats import AnswerFormat
-from airflow_async_rest.core.answers.found_rows import Rows
+from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
-from airflow_async_rest.core.fetching.fetching import FetchPlan
-from airflow_async_rest.core.fetching.request import Body, FetchRequestBuilder
+from airflow_async_rest.core.fetching.plan import FetchPlan
+from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
-from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
-from airflow_async_rest.core.keeping.loading import RowSink
+from airflow_async_rest.core.keeping.row_sink import RowSink
+from airflow_async_rest.core.keeping.stores import CheckpointStore
 from airflow_async_rest.core.keeping.table import Table
-from airflow_async_rest.core.pages import PageStyle, page_style, style_parts
+from airflow_async_rest.core.pages import page_style, style_parts
 from airflow_async_rest.core.reading.given_items import GivenItems
-from airflow_async_rest.core.reading.source import Chunks, Expected, RowSource
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, check_method
+from airflow_async_rest.core.reading.source import Chunks, RowSource
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_destination
 from airflow_async_rest.load.plan import LoadPlan
+from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.folders import TaskScope, open_folder
-from airflow_async_rest.tasks.jobs import Requesting, all_headers, client_settings, make_job
-from airflow_async_rest.tasks.lives import UNMARKED
+from airflow_async_rest.tasks.jobs import all_headers, client_settings, complete
+from airflow_async_rest.tasks.state_store import UNMARKED
 from airflow_async_rest.windows import Window, on_clocks, split_windows
 
 if TYPE_CHECKING:
@@ -41,46 +39,17 @@ if TYPE_CHECKING:
     from airflow_async_rest.hooks.chunked_sql import SqlChunks
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asking(Requesting):
-    """What is asked for, and what is made of the answers; see ``RestToSqlOperator``."""
-
-    endpoint: str
-    method: str = "GET"
-    query: Mapping[str, Any] | None = None
-    body: Body = None
-    paginate: PageStyle | None = None
-    rows: Rows = None
-    columns: Columns = None
-    missing_ok: bool = False
-    page_rows: str | None = None
-    empty_ok: bool = False
-    max_pages: int = 10_000
-    answer_format: AnswerFormat = None
-
-
 def table_job(
-    hook: RestConnection,
-    asking: Asking,
-    scope: TaskScope,
-    chunks: Chunks,
-    log: Log,
-    *,
-    destination: tuple[str, LoadPlan],
-    window: Window | None,
-    source_parts: tuple[Any, ...],
-    expected: Callable[[], Expected | None],
+    hook: RestConnection, asking: Asking, scope: TaskScope, given: Given, log: Log, *, destination: tuple[str, LoadPlan]
 ) -> Job:
     """Make the job that fetches rows into a table.
 
-    :param chunks: of the items that are asked for.
+    :param given: the items that are asked for.
     :param destination: connection id, and what of it is loaded.
-    :param source_parts: what the items depend on.
-    :param expected: see :class:`~airflow_async_rest.core.job.Job`.
     :raises ConfigurationError: when an argument or a connection is wrong; names it.
-    :raises StoppedError: when the state store fails in a retry: rows of another life of the run might be gone on with.
+    :raises StoppedError: when the state store fails in a retry: it might go on with rows of another life of the run.
     """
-    conn_id, plan = destination
+    (conn_id, plan), window = destination, given.window
     if not scope.life.is_known and scope.try_number > 1:
         raise StoppedError(
             "the task state store does not answer, and only it knows which run the staged rows belong to"
@@ -88,26 +57,21 @@ def table_job(
     loader = TableLoader(open_destination(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
     # In its zone, which decides what date a column of dates has of them.
-    bounds = (
-        {k: t.astimezone(window.zone) for k, t in (("start", window.start), ("end", window.end))} if window else None
-    )
+    bounds = {name: getattr(window, name).astimezone(window.zone) for name in ("start", "end")} if window else None
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)
     loader.destination.check_bytes(shape.encoded)
     loader.choose_columns(shape.names)
-    table = Table(loader)
+    table, loads = Table(loader), (plan.full_name, plan.mode, plan.window_column, plan.conflict_key)
     return fetch_job(
         hook,
         asking,
         scope,
-        chunks,
+        replace(given, depends_on=(*(given.depends_on or ()), *loads)),
         log,
         shape=shape,
         rows=table,
         checkpoints=table,
         where_to=f" into {plan.full_name} ({plan.mode})",
-        window=window,
-        source_parts=(*source_parts, plan.full_name, plan.mode, plan.window_column, plan.conflict_key),
-        expected=expected,
     )
 
 
@@ -115,28 +79,22 @@ def fetch_job(
     hook: RestConnection,
     asking: Asking,
     scope: TaskScope,
-    chunks: Chunks,
+    given: Given,
     log: Log,
     *,
     shape: RowShape,
     rows: RowSink,
     checkpoints: CheckpointStore | None = None,
     where_to: str = "",
-    window: Window | None = None,
-    source_parts: tuple[Any, ...] | None = None,
-    sub_folder: str = "",
-    expected: Callable[[], Expected | None],
 ) -> Job:
     """Make the job that fetches rows, wherever they go; see :func:`table_job`.
 
     :param shape: of the rows.
-    :param checkpoints: see :class:`~airflow_async_rest.core.job.Fetch`.
+    :param rows: and ``checkpoints``: see :class:`~airflow_async_rest.core.job.Fetch`.
     :param where_to: the destination, for people to read.
-    :param sub_folder: of the task instance's dead-letter folder.
     """
     pages = page_style(asking.paginate)
-    method, settings = check_method(asking.method), client_settings(hook, asking, source_parts)
-    span = tuple(window.texts().values()) if window else (scope.run_id,)
+    method, settings = check_method(asking.method), client_settings(hook, asking, given.depends_on)
     builder = FetchRequestBuilder(
         base_url=settings.base_url,
         query_key=settings.query_key,
@@ -145,7 +103,7 @@ def fetch_job(
         query=asking.query,
         body=asking.body,
         encode=json_encoder(hook.naive_timezone()),
-        identity=Identity((scope.dag_id, scope.task_id), span),
+        identity=Identity((scope.dag_id, scope.task_id), given.span(scope)),
         body_format=asking.body_format,
         headers=all_headers(settings, asking),
         keep=pages.keep,
@@ -153,40 +111,38 @@ def fetch_job(
     )
     asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
     _tell_of_texts(builder, log)
-    uri = scope.folder_uri(asking.dead_letter_path) + (f"/{sub_folder}" if sub_folder else "")
-    return make_job(
-        hook,
-        asking,
-        settings,
+    reader = AnswerReader(
+        asking.rows,
+        shape,
+        page_rows=asking.page_rows,
+        empty_ok=asking.empty_ok,
+        answer_format=asking.answer_format,
+        max_bytes=settings.max_response_bytes,
+    )
+    plan = FetchPlan(
+        builder=builder, pages=pages, reader=reader, missing_ok=asking.missing_ok, max_pages=asking.max_pages
+    )
+    uri = scope.folder_uri(asking.dead_letter_path)
+    job = Job(
+        settings=settings,
         log=log,
-        fetch=Fetch(
-            plan=FetchPlan(
-                builder=builder,
-                pages=pages,
-                reader=AnswerReader(
-                    asking.rows,
-                    shape,
-                    page_rows=asking.page_rows,
-                    empty_ok=asking.empty_ok,
-                    answer_format=asking.answer_format,
-                    max_bytes=settings.max_response_bytes,
-                ),
-                missing_ok=asking.missing_ok,
-                max_pages=asking.max_pages,
-            ),
-            rows=rows,
-            checkpoints=checkpoints,
-        ),
+        fetch=Fetch(plan=plan, rows=rows, checkpoints=checkpoints),
         source=RowSource(
-            chunks, whole_row_is_key=True, asked_for=asked_for, in_braces=builder.in_braces, redact=settings.redact
+            given.chunks,
+            whole_row_is_key=True,
+            asked_for=asked_for,
+            in_braces=builder.in_braces,
+            redact=settings.redact,
         ),
-        expected=expected,
+        retry=asking.retry,
+        expected=given.expected,
         target=f"Fetching {method} {asking.endpoint}{where_to} from",
-        about=window.texts() if window else {"window_start": None, "window_end": None},
+        about=given.about,
         folder=open_folder(uri, scope.try_number),
         folder_uri=uri,
-        fingerprint=fingerprint(*source_parts, span, method, _what_is_asked(asking)) if source_parts else None,
+        fingerprint=given.fingerprint(scope, method, _what_is_asked(asking)),
     )
+    return complete(job, hook, asking)
 
 
 def _tell_of_texts(builder: FetchRequestBuilder, log: Log) -> None:
@@ -214,12 +170,7 @@ def _described(part: Any) -> Any:
 
 
 def _about(scope: TaskScope) -> dict[str, Any]:
-    return {
-        "dag_id": scope.dag_id,
-        "run_id": scope.run_id,
-        "task_id": scope.task_id,
-        "map_index": scope.map_index,
-    }
+    return {name: getattr(scope, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
 
 
 def forget(context: "Context", conn_id: str, destination_table: str) -> None:

@@ -1,7 +1,10 @@
-"""What ``AsyncRestHook.fetch`` gives: rows in chunks, while a thread fetches more of them."""
+"""What ``AsyncRestHook.fetch`` returns: rows in chunks, while a thread fetches more of them."""
 
+import asyncio
+import contextlib
+import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from inspect import GEN_CLOSED, getgeneratorstate
@@ -11,39 +14,81 @@ from airflow.sdk.exceptions import AirflowException
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.core.answers.columns import RowShape
-from airflow_async_rest.core.errors import KilledError
+from airflow_async_rest.core.errors import KilledError, LoadError
 from airflow_async_rest.core.job import Job
+from airflow_async_rest.core.keeping.row_sink import Merged, PlacedRow, RowSink, Staged
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.watching.log import Log
-from airflow_async_rest.tasks.chunk_queue import Chunk, ChunkQueue
+from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.dead_letters import iter_letters
-from airflow_async_rest.tasks.fetch_jobs import Asking, fetch_job
+from airflow_async_rest.tasks.fetch_jobs import fetch_job
 from airflow_async_rest.tasks.folders import open_folder
-from airflow_async_rest.tasks.jobs import PlainCall
-from airflow_async_rest.tasks.runtime import airflow_errors
+from airflow_async_rest.tasks.runtime import TaskRun, airflow_errors, begin_call
 
+Chunk = list[dict[str, Any]]
 Report = dict[str, Any]
+_CHUNKS_AHEAD = 2
 _LEFT = "the rows are no longer wanted: the loop over them was left, or they were closed"
 
 
 def fetch_rows(hook: RestConnection, items: Iterable[Any], asking: Asking, log: Log) -> "FetchedChunks":
     """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`."""
-    call, chunks = PlainCall(), ChunkQueue()
+    (run, scope), chunks = begin_call(), ChunkQueue()
     with airflow_errors():
-        given = GivenItems(items)
         job = fetch_job(
-            hook,
-            asking,
-            call.scope,
-            given,
-            log,
-            shape=RowShape(asking.columns),
-            rows=chunks,
-            sub_folder=call.sub_folder,
-            expected=given.expected,
+            hook, asking, scope, Given.of(GivenItems(items)), log, shape=RowShape(asking.columns), rows=chunks
         )
-    return FetchedChunks(call, job, chunks)
+    return FetchedChunks(run, job, chunks)
+
+
+class ChunkQueue(RowSink):
+    """Hands rows from the loop that fetches them to the thread that takes them, two chunks ahead."""
+
+    def __init__(self) -> None:
+        self._chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
+        self._room = asyncio.Semaphore(_CHUNKS_AHEAD)
+        self._loop: asyncio.AbstractEventLoop | None = None  # that hands rows over, once it does
+        self._abandoned = False
+        self._count = 0
+
+    def __iter__(self) -> Generator[Chunk, None, None]:
+        """Yield chunks until the end."""
+        while (chunk := self._chunks.get()) is not None:
+            yield chunk
+            self._make_room()
+
+    def _make_room(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: nobody waits for room
+                self._loop.call_soon_threadsafe(self._room.release)
+
+    def end(self) -> None:
+        """Tell the reader of the chunks that there are no more."""
+        self._chunks.put(None)
+
+    def cancel(self) -> None:
+        """Take no more."""
+        self._abandoned = True
+        self._make_room()
+
+    async def stage(self, rows: Sequence[PlacedRow], removed: Collection[int]) -> Staged:
+        """Hand rows over, when there is room; none are removed: an item whose rows were handed over cannot fail."""
+        del removed
+        if rows:
+            self._loop = asyncio.get_running_loop()
+            await self._room.acquire()
+            if self._abandoned:
+                self._room.release()  # so that later callers do not wait
+                raise LoadError("the rows are no longer taken")
+            self._count += len(rows)
+            self._chunks.put([dict(row.values) for row in rows])
+        return Staged()
+
+    async def merge(self, *, first: bool) -> Merged:
+        """Count all as loaded."""
+        del first
+        return Merged(self._count, [])
 
 
 @dataclass
@@ -66,10 +111,10 @@ class FetchedChunks:
     left, by ``break`` or by an exception; by :meth:`close`, and by the end of a ``with`` block.
 
     :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows, and when the
-        fetch was stopped; by each further loop as well, so that some of the rows never pass for all.
+        fetch was stopped; by each further loop as well, so that a part of the rows is never taken for all.
     """
 
-    def __init__(self, call: PlainCall, job: Job, chunks: ChunkQueue) -> None:
+    def __init__(self, call: TaskRun, job: Job, chunks: ChunkQueue) -> None:
         self._end = _End()
         # It does not know of this object, which nobody may close: its own end closes it.
         self._chunks = _take(call, job, chunks, self._end)
@@ -82,12 +127,12 @@ class FetchedChunks:
         return self.report
 
     def __next__(self) -> Chunk:
-        """Return the next chunk; the fetch goes on, whatever becomes of it."""
+        """Return the next chunk; the fetch goes on, whatever is done with it."""
         self._check_not_left()
         return next(self._chunks)
 
     def _check_not_left(self) -> None:
-        """Raise where a further loop would have no rows, and they would pass for all there are."""
+        """Raise when a further loop would yield no rows, which would look as if there were none."""
         if self._has_ended and self._end.error is not None:
             raise self._end.error
 
@@ -133,7 +178,7 @@ class FetchedChunks:
         self.close()
 
 
-def _take(call: PlainCall, job: Job, chunks: ChunkQueue, end: _End) -> Generator[Chunk, None, Report | None]:
+def _take(call: TaskRun, job: Job, chunks: ChunkQueue, end: _End) -> Generator[Chunk, None, Report | None]:
     """Yield the chunks of a job that runs in a thread meanwhile, until the end of it, or of this generator."""
 
     def keep(report: Report, sample: list[Record], _: BaseException | None) -> None:
@@ -157,7 +202,7 @@ def _take(call: PlainCall, job: Job, chunks: ChunkQueue, end: _End) -> Generator
     finally:
         call.stop.pull(KilledError(_LEFT))
         chunks.cancel()
-        if threading.current_thread() is not thread:  # in which the garbage collector may come by
+        if threading.current_thread() is not thread:  # the garbage collector may run this in that thread
             thread.join()
     end.error = errors[0] if errors else None
     if end.error is not None:

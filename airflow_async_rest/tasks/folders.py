@@ -13,7 +13,7 @@ from airflow.sdk.configuration import conf
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.letters.part_files import FolderPath
-from airflow_async_rest.tasks.lives import MARK, UNMARKED, Life, life_of
+from airflow_async_rest.tasks.state_store import MARK, UNMARKED, Life, life_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +26,10 @@ _OWNERS_MODE, _WIDEST_MODE = 0o600, 0o666
 
 @dataclass(frozen=True)
 class TaskScope:
-    """Which task instance this is; outside a task, one made up for this run."""
+    """Which task instance this is; outside a task, one made up for this run.
+
+    :param call: which call of ``deliver`` or ``fetch`` in it: the dead letters of one must not replace another's.
+    """
 
     dag_id: str = "no_dag"
     run_id: str = "no_run"
@@ -34,14 +37,15 @@ class TaskScope:
     map_index: int = -1
     try_number: int = 1
     life: Life = UNMARKED
+    call: int = 1
 
     @classmethod
-    def of(cls, context: "Context", life: Life | None = None) -> "TaskScope":
+    def of(cls, context: "Context", life: Life | None = None, call: int = 1) -> "TaskScope":
         """Read it from Airflow's context. :param life: default: as the state store knows it."""
         ti = context["ti"]
         map_index = ti.map_index if ti.map_index is not None else -1
         life = life_of(context) if life is None else life
-        return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number, life)
+        return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number, life, call)
 
     def folder_uri(self, base: str | None) -> str:
         """Return the URI of this task instance's dead-letter folder, in this life of its run.
@@ -49,7 +53,8 @@ class TaskScope:
         :param base: the operator's ``dead_letter_path``; see :func:`dead_letter_base`.
         """
         names = (*map(_segment, (self.dag_id, self.run_id, self.task_id)), str(self.map_index), self.life.mark)
-        return "/".join((dead_letter_base(base), *filter(None, names)))
+        call = f"call-{self.call}" if self.call > 1 else ""
+        return "/".join((dead_letter_base(base), *filter(None, (*names, call))))
 
 
 def _segment(name: str) -> str:
@@ -135,7 +140,7 @@ def open_folder(uri: str, try_number: int | None = None, *, argument: str = "dea
 def open_dead_letters(*uris: str) -> list[DeadLetterFolder]:
     """Open folders to be replayed, each once, however it is spelled.
 
-    A task instance's, where its run had one life, is that life's.
+    A task instance's folder stands for that of its run's life, where there was only one.
 
     :raises ConfigurationError: when nothing ever was in one, as in a misspelt one.
     """

@@ -1,6 +1,5 @@
-"""Where data comes from and where it goes, told to OpenLineage and to the assets of a task."""
+"""Where data comes from and where it goes, for OpenLineage and for the assets of a task."""
 
-import contextlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -48,43 +47,33 @@ def describe_outlets(context: "Context", report: Mapping[str, Any]) -> None:
                 extra.update({**told, **extra})
 
 
-def sql_to_rest_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
+def sql_to_rest_lineage(task: Any, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any]":
     """Return what OpenLineage is to know of a ``SqlToRestOperator``: the tables of its query, and the endpoint.
 
-    :return: None where OpenLineage's provider is not installed.
+    :param report: of the task; empty before its end.
+    :raises ImportError: when OpenLineage's provider is not installed.
     """
-    with contextlib.suppress(ImportError):
-        report = _report_of(task)
-        lineage = _lineage_of_sql(task.sql_conn_id, task.sql)
-        lineage.inputs = _with_row_count(lineage.inputs, report.get("read"))
-        lineage.outputs = _written(_endpoint(task), report.get("delivered"))
-        return lineage
-    return None
+    lineage = _lineage_of_sql(task.sql_conn_id, task.sql)
+    lineage.inputs = _with_row_count(lineage.inputs, report.get("read"))
+    lineage.outputs = _written(_endpoint(task), report.get("delivered"))
+    return lineage
 
 
-def rest_to_sql_lineage(task: Any) -> "OperatorLineage[Any, Any] | None":
+def rest_to_sql_lineage(task: Any, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any]":
     """Return what OpenLineage is to know of a ``RestToSqlOperator``: the endpoint, tables of ``sql``, the destination.
 
-    :return: None where OpenLineage's provider is not installed.
+    :param report: of the task; empty before its end.
+    :raises ImportError: when OpenLineage's provider is not installed.
     """
-    with contextlib.suppress(ImportError):
-        report = _report_of(task)
-        lineage = _lineage_of_sql(task.sql_conn_id, task.sql)
-        fetched = sum(report[name] for name in _ROWS) if report else None
-        keys = _with_row_count(lineage.inputs, report.get("read"))
-        lineage.inputs = [*_with_row_count(_endpoint(task), fetched), *keys]
-        # As OpenLineage's parser would find it in a statement: so the table is called as in the lineage of other tasks.
-        table = ".".join(f'"{part}"' for part in task.destination_table.split("."))
-        destination = _lineage_of_sql(task.destination_conn_id, f"INSERT INTO {table} DEFAULT VALUES")
-        lineage.outputs = _written(destination.outputs, report.get("rows_loaded"))
-        return lineage
-    return None
-
-
-def _report_of(task: Any) -> Mapping[str, Any]:
-    """Return the report that the task has so far; empty before its end."""
-    report: Mapping[str, Any] = getattr(task, "async_rest_report", {})
-    return report
+    lineage = _lineage_of_sql(task.sql_conn_id, task.sql)
+    fetched = sum(report[name] for name in _ROWS) if report else None
+    keys = _with_row_count(lineage.inputs, report.get("read"))
+    lineage.inputs = [*_with_row_count(_endpoint(task), fetched), *keys]
+    # As OpenLineage's parser would find it in a statement: so the table is called as in the lineage of other tasks.
+    table = ".".join(f'"{part}"' for part in task.destination_table.split("."))
+    destination = _lineage_of_sql(task.destination_conn_id, f"INSERT INTO {table} DEFAULT VALUES")
+    lineage.outputs = _written(destination.outputs, report.get("rows_loaded"))
+    return lineage
 
 
 def _lineage_of_sql(conn_id: str | None, sql: str | None) -> "OperatorLineage[Any, Any]":
@@ -134,10 +123,8 @@ def _with_row_count(datasets: Sequence[Any], rows: int | None) -> list[Any]:
     from openlineage.client.event_v2 import InputDataset  # noqa: PLC0415
     from openlineage.client.facet_v2 import input_statistics_input_dataset  # noqa: PLC0415
 
-    facets: dict[str, Any] = {}
-    if rows is not None and len(datasets) == 1:
-        statistics = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=rows)
-        facets["inputStatistics"] = statistics
+    statistics = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=rows)
+    facets: dict[str, Any] = {"inputStatistics": statistics} if rows is not None and len(datasets) == 1 else {}
     return [InputDataset(one.namespace, one.name, inputFacets=facets, facets=one.facets) for one in datasets]
 
 
@@ -146,8 +133,6 @@ def _written(datasets: Sequence[Any], rows: int | None) -> list[Any]:
     from openlineage.client.event_v2 import OutputDataset  # noqa: PLC0415
     from openlineage.client.facet_v2 import output_statistics_output_dataset  # noqa: PLC0415
 
-    facets: dict[str, Any] = {}
-    if rows is not None:
-        statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=rows)
-        facets["outputStatistics"] = statistics
+    statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=rows)
+    facets: dict[str, Any] = {"outputStatistics": statistics} if rows is not None else {}
     return [OutputDataset(one.namespace, one.name, outputFacets=facets, facets=one.facets) for one in datasets]

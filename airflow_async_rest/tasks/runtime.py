@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_async_rest.connections.secrets import without_known_secrets
@@ -19,16 +23,14 @@ from airflow_async_rest.core.errors import (
     ConfigurationError,
     DeadlineError,
     FailuresError,
-    StoppedError,
+    KilledError,
 )
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.checkpoints import PATIENT_LOAD_SECONDS, StateStore
-from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun
-from airflow_async_rest.core.worker_thread import WorkerThread
-from airflow_async_rest.tasks.folders import shows_payloads
+from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
 from airflow_async_rest.tasks.telemetry import observed
 
@@ -40,71 +42,10 @@ Publish = Callable[[dict[str, Any], list[Record], BaseException | None], None]  
 _DEADLINE_MARGIN_SECONDS = 5.0
 # A few chunks of rows; Python's own default is 700.
 _NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
-# Of a state store, for what can be done without.
-_SECONDS_FOR_A_CALL = 10.0
-
-
-def replay_request(context: "Context") -> LetterFilter | None:
-    """Find out whether this try is for dead letters that a person chose in the UI to be sent again, and which.
-
-    The state store's ``replay`` has the request until a try takes it up. Then it is in ``replaying``, for the tries of
-    the same Clear, which ``max_tries`` tells from the next: a second press of the button does not take it away.
-
-    :raises ConfigurationError: when it is not understood.
-    :raises StoppedError: when the state store fails after a Clear: all but what was chosen might be sent.
-    """
-    store, ti = context.get("task_state_store"), context["ti"]
-    if store is None or ti.try_number == 1:  # nothing has failed yet
-        return None
-    was_cleared = ti.max_tries > (ti.task.retries or 0)
-    thread = WorkerThread("async-rest-replay")
-    try:
-        return thread.wait_for(
-            lambda: _take_up_request(store, ti.max_tries),
-            PATIENT_LOAD_SECONDS if was_cleared else _SECONDS_FOR_A_CALL,
-        )
-    except (ConfigurationError, StoppedError):
-        raise
-    except Exception as error:
-        if was_cleared:
-            raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
-        return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
-    finally:
-        thread.close()
-
-
-def _take_up_request(store: StateStore, max_tries: int) -> LetterFilter | None:
-    asked = store.get("replay")
-    request = store.get("replaying") if asked is None else asked
-    if request is None:
-        return None
-    if asked is None and request.get("accepted") != max_tries:
-        store.delete("replaying")
-        return None
-    chosen = LetterFilter.from_json(request, payloads=shows_payloads())
-    if asked is not None:
-        try:
-            store.set("replaying", {**asked, "accepted": max_tries})
-            store.delete("replay")
-        except Exception as error:  # known to be asked for, whatever max_tries says: the retries may have been changed
-            raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
-    return chosen
-
-
-def forget_checkpoint(context: "Context") -> None:
-    """Remove the checkpoint of a task that has succeeded: a Clear then starts over.
-
-    :raises TimeoutError: when the state store takes too long.
-    """
-    store = context.get("task_state_store")
-    if store is not None:
-        thread = WorkerThread("async-rest-forget")
-        thread.wait_for(lambda: store.delete("checkpoint"), PATIENT_LOAD_SECONDS)
-        thread.close()
 
 
 def this_try(context: "Context") -> Try:
-    """Return what tells this try from others.
+    """Return what distinguishes this try from others.
 
     A Clear sets ``max_tries`` to the number of the last try plus the task's ``retries``. Where these were changed in
     between, that may be what it was before.
@@ -113,55 +54,129 @@ def this_try(context: "Context") -> Try:
     return Try(ti.try_number, (ti.max_tries, ti.task.retries or 0))
 
 
-def run_job(
-    job: Job,
-    context: "Context | None",
-    *,
-    stop: StopSwitch | None = None,
-    execution_timeout: timedelta | None = None,
-    started: float | None = None,
-    failed_items_key: str = "failed_items",
-) -> dict[str, Any]:
-    """Run a job on a new event loop, and return the report.
+@dataclass(eq=False)
+class TaskRun:
+    """A task that runs a job, or a run of one outside of any task; made when the task's ``execute`` begins.
 
     :param context: Airflow's, for the state store and XCom; None outside a task.
+    :param call: which call of ``deliver`` or ``fetch`` in its task it is: its failed items have a key of their own.
     :param stop: pulled by ``on_kill``.
-    :param execution_timeout: of the task; the job ends by itself a few seconds earlier.
-    :param failed_items_key: under which the sample of failed items is pushed to XCom.
-    :param started: ``time.monotonic()`` when the task's ``execute`` began.
-    :raises AirflowException: of the kind that Airflow should act on; see :func:`airflow_errors`.
+    :ivar report: of what was done, once the job has ended, however it did.
     """
-    stop = stop or StopSwitch()
-    store: StateStore | None = context.get("task_state_store") if context else None
-    if context is not None:
-        publish = _publisher(context, failed_items_key, job.publish)
-        job = replace(job, this_try=this_try(context), publish=publish, sample_payloads=shows_payloads())
 
-    async def run(job: Job) -> dict[str, Any]:
-        if execution_timeout is not None:
-            total = execution_timeout.total_seconds()
-            spent = time.monotonic() - (started or time.monotonic())
+    context: "Context | None"
+    call: int = 1
+    stop: StopSwitch = field(default_factory=StopSwitch)
+    report: Mapping[str, Any] = field(default_factory=dict, init=False)
+    _started: float = field(default_factory=time.monotonic, init=False)
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Run a job on a new event loop, and return its report; a coroutine waits as for any call that blocks.
+
+        It ends by itself a few seconds before the task's ``execution_timeout``.
+
+        :raises AirflowException: of the kind that Airflow should act on; see :func:`airflow_errors`.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._run(job)
+        with ThreadPoolExecutor(1, "async-rest-job") as thread:  # a thread has one loop at most
+            running = thread.submit(copy_context().run, self._run, job)
+            try:
+                return running.result()
+            except BaseException:
+                self.stop.pull(KilledError("interrupted"))
+                raise
+
+    def _run(self, job: Job) -> dict[str, Any]:
+        observing: contextlib.AbstractContextManager[Job] = contextlib.nullcontext(job)
+        if self.context is not None:
+            publish = functools.partial(self._publish, self.context, job.publish)
+            job = replace(job, this_try=this_try(self.context), publish=publish, sample_payloads=shows_payloads())
+            observing = observed(job, self.context)
+        with (
+            observing as observed_job,  # outside: a span keeps the text of an error
+            airflow_errors(job.settings.redact),
+            _collecting_new_garbage_only(),
+            asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        ):
+            return runner.run(self._until_deadline(observed_job))
+
+    async def _until_deadline(self, job: Job) -> dict[str, Any]:
+        store: StateStore | None = self.context.get("task_state_store") if self.context else None
+        timeout = self.context["ti"].task.execution_timeout if self.context else None
+        if timeout is not None:
+            total = timeout.total_seconds()
+            spent = time.monotonic() - self._started
             left = total - min(_DEADLINE_MARGIN_SECONDS, total / 2) - spent
             error = DeadlineError(f"execution_timeout is {total:g} s, and the last writes need part of it")
-            asyncio.get_running_loop().call_later(max(0.0, left), stop.pull, error)
-        return await JobRun(job, stop, store).run()
+            asyncio.get_running_loop().call_later(max(0.0, left), self.stop.pull, error)
+        return await JobRun(job, self.stop, store).run()
 
-    observing = observed(job, context) if context is not None else contextlib.nullcontext(job)
-    with (
-        observing as observed_job,  # outside: a span keeps the text of an error
-        airflow_errors(job.settings.redact),
-        _collecting_new_garbage_only(),
-        asyncio.Runner(loop_factory=_loop_factory()) as runner,
-    ):
-        return runner.run(run(observed_job))
+    def _publish(
+        self,
+        context: "Context",
+        first: Publish | None,
+        report: dict[str, Any],
+        sample: list[Record],
+        error: BaseException | None,
+    ) -> None:
+        """Publish the report. :param first: is called before Airflow, whose calls may take long, or fail."""
+        if first is not None:
+            first(report, sample, error)
+        self.report = report
+        ti = context["ti"]
+        if ti.task.do_xcom_push:
+            ti.xcom_push(key="failed_items" if self.call == 1 else f"failed_items_{self.call}", value=sample)
+            if error is not None:  # else Airflow pushes what execute() returns
+                push_report(ti, report)
+        if error is None:
+            describe_outlets(context, report)
+
+
+def begin_call() -> tuple[TaskRun, TaskScope]:
+    """Begin a call, and find out which of its task's it is."""
+    try:
+        context = get_current_context()
+    except RuntimeError:
+        return TaskRun(None), TaskScope(run_id=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
+    stop = StopSwitch()
+    call = _stop_when_killed(context["ti"].task, stop)
+    return TaskRun(context, call, stop), TaskScope.of(context, call=call)
+
+
+class _OnKill:
+    """What the ``on_kill`` of a task becomes: it stops the task's calls, and then does what it did.
+
+    A @task has none of its own, and without one SIGKILL would come before the dead letters are written.
+    """
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self.stops: list[StopSwitch] = []
+        self._before = before
+
+    def __call__(self) -> None:
+        for stop in self.stops:
+            stop.pull(KilledError("the task was killed"))
+        self._before()
+
+
+def _stop_when_killed(task: Any, stop: StopSwitch) -> int:
+    """Have a kill of a task stop a call, whatever it runs at once. :return: which of the task's calls it is."""
+    if not isinstance(task.on_kill, _OnKill):
+        task.on_kill = _OnKill(task.on_kill)
+    stops = task.on_kill.stops
+    stops.append(stop)
+    return 1 + int(stops.index(stop))
 
 
 @contextlib.contextmanager
 def _collecting_new_garbage_only() -> Iterator[None]:
-    """Let the garbage collector pass over what is there already, and come less often.
+    """Have the garbage collector ignore what is there already, and run less often.
 
     Airflow has some hundred thousand objects, and rows are made so fast that it would look through all of them again
-    and again: half the time of a bulk delivery. Rows need no collection; they go when the last one lets them go.
+    and again: half the time of a bulk delivery. Rows need no collection: their memory is freed with the last reference.
     """
     with _collector.lock:
         if not _collector.jobs:
@@ -197,25 +212,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _publisher(context: "Context", failed_items_key: str, first: Publish | None) -> Publish:
-    """Make what publishes a task's report. :param first: is told before Airflow is, which may take long, or fail."""
-    ti = context["ti"]
-    task: Any = ti.task
-
-    def publish(report: dict[str, Any], sample: list[Record], error: BaseException | None) -> None:
-        if first is not None:
-            first(report, sample, error)
-        task.async_rest_report = report  # for the lineage, of failures too
-        if task.do_xcom_push:
-            ti.xcom_push(key=failed_items_key, value=sample)
-            if error is not None:  # else Airflow pushes what execute() returns
-                push_report(ti, report)
-        if error is None:
-            describe_outlets(context, report)
-
-    return publish
 
 
 def push_report(ti: Any, report: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ COUNTERS = ("delivered", "failed", "skipped", "requests", "retries", "rows_loade
 TIMERS = ("latency", "duration")
 GAUGES = ("in_flight",)
 TAGS = ("conn_id", "dag_id", "task_id")
-# Each is a packet of its own; these are enough to draw percentiles, however many requests there are.
+# Each is sent as a packet of its own; so many are enough to draw percentiles, however many requests there are.
 MOST_LATENCIES = 40
 
 

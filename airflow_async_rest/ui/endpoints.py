@@ -72,7 +72,7 @@ def download(folder: Folder, only: Only, format: Literal["jsonl", "csv"] = "json
     headers = {"Content-Disposition": f'attachment; filename="dead_letters.{format}"'}
     pieces = content(folder, only)
     try:
-        first = next(pieces, b"")  # a folder that cannot be read is told while there is a status to tell it by
+        first = next(pieces, b"")  # a folder that cannot be read is reported while the status can still be chosen
     except DeadLetterStoreError as error:
         raise HTTPException(503, letters.why_away(error)) from error
     return StreamingResponse(chain([first], pieces), media_type=kind, headers=headers)

@@ -13,10 +13,11 @@ from typing import Any
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.letters.filter import LetterFilter
-from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record, shown_record
+from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import parse_exactly, skim
+from airflow_async_rest.core.letters.shown import shown_record
 from airflow_async_rest.tasks.folders import TaskScope, dead_letter_base, lives_below, open_folder
-from airflow_async_rest.tasks.lives import MARK
+from airflow_async_rest.tasks.state_store import MARK
 
 _LONGEST_PAYLOAD = 20_000
 _ROWS_A_CHUNK = 500
@@ -73,7 +74,7 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
 
 
 def why_away(error: BaseException) -> str:
-    """Say why dead letters cannot be read, and what to set where it is a matter of rights."""
+    """Say why dead letters cannot be read, and what to set when permissions are missing."""
     message, cause = f"The API server cannot read the dead letters: {error}", error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -101,7 +102,7 @@ def _letters(folder: DeadLetterFolder, parse: Callable[[bytes], Any] = parse_exa
 
 
 def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) -> dict[str, Any]:
-    """Return some of the dead letters that are meant, and how many there are.
+    """Return a page of the dead letters that match the filter, and how many there are.
 
     :return: ``total``, ``matching``, ``replayable`` (those of them that a replay sends again), ``reasons``
         (reason -> how many of all), ``records`` (payloads cut at 20,000 characters), ``offset``, ``limit``.
@@ -130,29 +131,30 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
 
 def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     """Yield the dead letters whole, as they are stored, one on each line."""
-    for record in filter(only.matches, _letters(folder)):
-        yield encode_anything(record if only.payloads else _without_payload(record)) + b"\n"
+    for record in _shown(folder, only):
+        yield encode_anything(record) + b"\n"
 
 
 def as_csv(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
     """Yield the dead letters as a table; payloads are JSON.
 
-    Texts that a spreadsheet would take for a formula begin with an apostrophe: payloads and answers are foreign.
+    Texts that a spreadsheet would take for a formula begin with an apostrophe: payloads and answers come from others.
     """
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(_CSV_COLUMNS)
-    for number, record in enumerate(filter(only.matches, _letters(folder)), 1):
-        shown = record if only.payloads else _without_payload(record)
-        table.writerow([_cell(shown.get(column)) for column in _CSV_COLUMNS])
+    for number, record in enumerate(_shown(folder, only), 1):
+        table.writerow([_cell(record.get(column)) for column in _CSV_COLUMNS])
         if number % _ROWS_A_CHUNK == 0:
             yield _taken(text)
     yield _taken(text)
 
 
-def _without_payload(record: Record) -> Record:
-    """Leave out what was sent, where ``[async_rest] xcom_payloads`` says so."""
-    return {name: value for name, value in record.items() if name not in {"payload", "row"}}
+def _shown(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[Record]:
+    """Yield the dead letters that match; without what was sent, where ``[async_rest] xcom_payloads`` says so."""
+    hidden = set() if only.payloads else {"payload", "row"}
+    for record in filter(only.matches, _letters(folder)):
+        yield {name: value for name, value in record.items() if name not in hidden}
 
 
 def _cell(value: Any) -> str:

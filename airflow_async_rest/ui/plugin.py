@@ -23,16 +23,6 @@ class AsyncRestPlugin(AirflowPlugin):
     name = "async_rest"
     fastapi_apps = [{"app": _app, "url_prefix": "/async-rest", "name": "Async REST"}]  # noqa: RUF012
     react_apps = [  # noqa: RUF012
-        {
-            "name": "Delivery",
-            "url_route": "delivery",
-            "bundle_url": f"{_STATIC}/delivery.js",
-            "destination": "task_instance",
-        },
-        {
-            "name": "Windows",
-            "url_route": "windows",
-            "bundle_url": f"{_STATIC}/windows.js",
-            "destination": "dag",
-        },
+        {"name": name, "url_route": name.lower(), "bundle_url": f"{_STATIC}/{name.lower()}.js", "destination": where}
+        for name, where in (("Delivery", "task_instance"), ("Windows", "dag"))
     ]

@@ -1,4 +1,4 @@
-"""The windows of a DAG: what became of each, from Airflow's own tables in a few queries.
+"""The windows of a DAG: state and counts of each, from Airflow's own tables in a few queries.
 
 The list of XCom entries in Airflow's REST API has no values, and thousands of requests for one each would take minutes.
 """
@@ -38,13 +38,13 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
             TaskInstance.run_id,
             TaskInstance.map_index,
             TaskInstance.state,
-            TaskInstance.start_date,
-            TaskInstance.end_date,
-            TaskInstance.try_number,
             _RUN_STATE,
-            DagRun.data_interval_start,
-            DagRun.data_interval_end,
+            DagRun.data_interval_start.label("start"),
+            DagRun.data_interval_end.label("end"),
             DagRun.run_after,
+            TaskInstance.start_date.label("started_at"),
+            TaskInstance.end_date.label("ended_at"),
+            TaskInstance.try_number,
         )
         .join(DagRun, (DagRun.dag_id == TaskInstance.dag_id) & (DagRun.run_id == TaskInstance.run_id))
         .where(TaskInstance.dag_id == dag_id, TaskInstance.task_id.in_(tasks))
@@ -84,24 +84,8 @@ def _reports(
 
 def _window(line: Any, report: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return one task instance; its window is the report's, and until there is one its run's."""
-    start, end = line.data_interval_start, line.data_interval_end
+    shown = dict(line._mapping)  # noqa: SLF001  (SQLAlchemy's documented name)
     if report is not None and report.get("window_start") and report.get("window_end"):
-        start, end = report["window_start"], report["window_end"]
-    return {
-        "task_id": line.task_id,
-        "run_id": line.run_id,
-        "map_index": line.map_index,
-        "state": line.state,
-        "run_state": line.run_state,
-        "start": _text(start),
-        "end": _text(end),
-        "run_after": _text(line.run_after),
-        "started_at": _text(line.start_date),
-        "ended_at": _text(line.end_date),
-        "try_number": line.try_number,
-        "report": None if report is None else {name: report[name] for name in _COUNTS if name in report},
-    }
-
-
-def _text(time: datetime | str | None) -> str | None:
-    return time.isoformat() if isinstance(time, datetime) else time
+        shown |= {"start": report["window_start"], "end": report["window_end"]}
+    shown["report"] = None if report is None else {name: report[name] for name in _COUNTS if name in report}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in shown.items()}

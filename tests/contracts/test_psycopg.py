@@ -2,14 +2,10 @@
 
 
 def test_a_transformer_loads_the_rows_of_a_result_and_single_values(postgres):
-    import psycopg
     from psycopg.adapt import Transformer
     from psycopg.pq import Format
 
-    with (
-        psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection,
-        connection.cursor("named") as cursor,
-    ):
+    with postgres.open() as connection, connection.cursor("named") as cursor:
         cursor.execute("SELECT i, 'a' || i FROM generate_series(1, 3) AS i")
         before = cursor.pgresult
         assert cursor.fetchmany(2) == [(1, "a1"), (2, "a2")]

@@ -34,13 +34,3 @@ def test_a_password_that_a_template_asks_for_is_known(connect):
 )
 def test_names_of_secrets_are_known(name, secret):
     assert secrets_masker.is_name_of_secret(name) is secret
-
-
-def test_where_there_is_no_masker_nothing_is_known(monkeypatch):
-    for found in (None, object(), type("Masker", (), {"patterns": None})()):
-        monkeypatch.setattr(secrets_masker, "_masker", lambda found=found: found)
-        assert secrets_masker.known_secrets() == frozenset()
-        assert secrets_masker.is_name_of_secret("password") is False
-    monkeypatch.undo()
-    monkeypatch.setattr(secrets_masker, "_PLACES", ("airflow.no_such_module", "airflow.sdk"))
-    assert secrets_masker._masker() is None

@@ -1,6 +1,5 @@
 """What windows rely on in Airflow's timetables."""
 
-import sys
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -11,7 +10,7 @@ from airflow_async_rest.compat.timetables import tick_before, ticks_after
 BEFORE = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def daily(run_offset: int | None = None):
+def daily(run_offset: int | None):
     from airflow.sdk import CronPartitionTimetable
 
     return CronPartitionTimetable("0 0 * * *", timezone="UTC", run_offset=run_offset)
@@ -30,20 +29,6 @@ def test_a_tasks_timetable_has_a_counterpart_that_computes(run_offset):
     midnights = [datetime(2026, 1, day, tzinfo=UTC) for day in (2, 3)]
     assert list(islice(ticks_after(timetable, BEFORE), 2)) == midnights
     assert timetable.run_offset == run_offset
-
-
-def test_only_cron_partitions_follow_from_the_time():
-    from airflow.sdk import Asset, CronDataIntervalTimetable, PartitionedAssetTimetable, PartitionedAtRuntime
-
-    of_assets = PartitionedAssetTimetable(assets=Asset("a"))
-    plain = CronDataIntervalTimetable("0 0 * * *", timezone="UTC")
-    for timetable in (None, plain, of_assets, PartitionedAtRuntime()):
-        assert list(islice(ticks_after(timetable, BEFORE), 1)) == []
-
-
-def test_a_process_with_the_task_sdk_alone_knows_no_next_partition(monkeypatch):
-    monkeypatch.setitem(sys.modules, "airflow.serialization.encoders", None)
-    assert list(ticks_after(daily(), BEFORE)) == []
 
 
 def test_airflow_counts_back_wrongly_where_clocks_spring_forward():

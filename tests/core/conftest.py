@@ -29,12 +29,6 @@ def mocked(monkeypatch):
         yield scripted
 
 
-@pytest.fixture(autouse=True)
-def short_grace(monkeypatch):
-    """After a stop, tests do not wait as long for requests that hang."""
-    monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.2)
-
-
 @pytest.fixture
 def lines():
     """A logger that keeps its lines: ``lines.log`` to write, ``lines.texts`` to read."""

@@ -7,12 +7,13 @@ import threading
 
 import pytest
 from aiohttp import web
-from engine import counts, make_bulk_job, make_job, number_of, replay_folder, run
+from engine import counts, make_bulk_job, make_job, number_of, replay_folder, run, within
 
 from airflow_async_rest import Batch, RequestRetry
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Try
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import AsyncRestError, KilledError
+from airflow_async_rest.core.keeping.resuming import REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.letters.origins import Origins
@@ -99,12 +100,8 @@ class Endpoint:
         return web.Response(body=b"{}", headers={"Content-Encoding": "gzip"} if statuses else {})
 
 
-@pytest.fixture
-def often(monkeypatch):
-    """Everything is written in small pieces, all the time."""
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.003)
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MOST_UNWRITTEN", 5)
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._LONGEST_UNWRITTEN_SECONDS", 0.02)
+# Everything is written in small pieces, all the time.
+OFTEN = within(write_every_seconds=0.003, most_unwritten=5, longest_unwritten_seconds=0.02)
 
 
 class Story:
@@ -118,11 +115,16 @@ class Story:
 
     def job(self, only=None, max_failures=0):
         folder, retry = DeadLetterFolder(self.disk.path, self.number), RequestRetry(max_attempts=1)
-        how = {"this_try": Try(self.number, (self.series, 3)), "folder": folder, "max_failures": max_failures}
+        how = {
+            "this_try": Try(self.number, (self.series, 3)),
+            "folder": folder,
+            "max_failures": max_failures,
+            "bounds": OFTEN,
+        }
         how |= {"retry": retry, "concurrency": self.chance.choice([1, 4])}
         if only is not None:
             replay = Replay(Origins([folder]), only.can_replay, json_encoder(), retry, unreadable_too=True)
-            how |= {"source": replay, "build": replay.build, "replays": True}
+            how |= {"source": replay, "build": replay.build, "resuming": REPLAYING}
         if self.batch is None or only is not None:
             return make_job(self.api, self.disk.path, ROWS, response_check=lambda response: None, **how)
         return make_bulk_job(self.api, self.disk.path, self.batch, ROWS, response_check=lambda response: None, **how)
@@ -161,7 +163,7 @@ class Story:
             self.series += kind != "retry"
         try:
             if kind == "replay":
-                return replay_folder(self.api, self.disk.path, response_check=lambda response: None)
+                return replay_folder(self.api, self.disk.path, response_check=lambda response: None, bounds=OFTEN)
             in_task = kind == "replay in the task"
             return run(self.job(only if in_task else None, self.chance.choice([0, 1000])), self.store, stop)
         except AsyncRestError:
@@ -183,7 +185,7 @@ class Story:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_no_row_is_lost_and_no_account_is_wrong_whatever_happens(api, tmp_path, often, monkeypatch, seed):
+def test_no_row_is_lost_and_no_account_is_wrong_whatever_happens(api, tmp_path, monkeypatch, seed):
     disk = Disk(tmp_path)
     write = PartFiles._write_whole
 

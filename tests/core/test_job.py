@@ -8,7 +8,7 @@ import threading
 import tracemalloc
 
 import pytest
-from engine import Rows, Store, counts, make_job, replay_folder, run
+from engine import Rows, Store, counts, make_job, replay_folder, run, within
 
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import (
@@ -68,14 +68,13 @@ def test_requests_in_flight_are_exactly_as_many_as_allowed(api, tmp_path):
     assert api.peak == 23
 
 
-def test_a_store_that_hangs_costs_neither_the_delivery_nor_the_dead_letters(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AT_END", 0.2)
+def test_a_store_that_hangs_costs_neither_the_delivery_nor_the_dead_letters(api, tmp_path):
     forever = threading.Event()
     store = Store()
     store.set = lambda key, value: forever.wait()
     api.answer = lambda seen: 422 if seen.path == "/x/7" else 200
     with pytest.raises(FailuresError):
-        run(make_job(api, tmp_path), store)
+        run(make_job(api, tmp_path, bounds=within(at_end_seconds=0.2)), store)
     assert len(api.delivered) == 249
     assert DeadLetterFolder(tmp_path).read() == {7: "http_422"}
     forever.set()
@@ -182,7 +181,7 @@ def test_a_stop_while_the_database_is_slow_does_not_wait_for_it(api, tmp_path):
     threading.Thread(target=lambda: (reading.wait(), stop.pull(KilledError("enough")))).start()
     waited = []
 
-    async def end(workers, in_flight):
+    async def end(workers, in_flight, grace_seconds):
         assert not in_flight
         for worker in workers:
             worker.cancel()
@@ -248,9 +247,8 @@ def test_a_start_over_makes_earlier_dead_letters_void_even_unreadable_ones(api, 
     assert [seen.path for seen in api.seen] == ["/x/5"]
 
 
-def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
+def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, tmp_path):
+    often = within(longest_unwritten_seconds=0.0, write_every_seconds=0.01)
     store, writing = Store(), threading.Event()
 
     class SlowFolder(DeadLetterFolder):
@@ -267,7 +265,7 @@ def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, t
 
     api.answer = answer
     with pytest.raises(FailuresError):
-        run(make_job(api, tmp_path, folder=SlowFolder(tmp_path, 1)), store)
+        run(make_job(api, tmp_path, folder=SlowFolder(tmp_path, 1), bounds=often), store)
     parts = [tuple(part) for part in DeadLetterFolder(tmp_path).parts()]
     assert sum(store["checkpoint"]["totals"]["reasons"].values()) == len(DeadLetterFolder(tmp_path).read())
     assert store["checkpoint"]["parts"] == [[1, parts[0][1], parts[-1][1]]]
@@ -318,16 +316,14 @@ def test_after_a_stop_no_request_begins(api, tmp_path):
     assert len(api.seen) <= 6  # one may be on its way when the word comes
 
 
-def test_too_many_dead_letters_that_cannot_be_written_stop_the_job(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MUCH_UNWRITTEN_BYTES", 5 * 500)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._MOST_FAILED_WRITES", 3)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
+def test_too_many_dead_letters_that_cannot_be_written_stop_the_job(api, tmp_path):
+    few = within(much_unwritten_bytes=5 * 500, most_failed_writes=3, write_every_seconds=0.01)
     (tmp_path / "file").write_text("")
     api.answer = lambda seen: 422 if len(api.seen) <= 10 else ("hang" if len(api.seen) > 100 else 200)
     reports = []
     publish = lambda report, sample, error: reports.append(report)  # noqa: E731
     with pytest.raises(DeadLetterStoreError):
-        run(make_job(api, tmp_path / "file" / "folder", max_failures=100, publish=publish), Store())
+        run(make_job(api, tmp_path / "file" / "folder", max_failures=100, publish=publish, bounds=few), Store())
     assert reports[0]["read"] < 250
 
 
@@ -355,10 +351,9 @@ def test_a_replay_sends_numbers_as_they_were_written(api, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 3, 48])
-def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api, tmp_path, seed, monkeypatch):
+def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api, tmp_path, seed):
     """Stops, sudden ends (nothing is written any more), replays and changes of the source, by chance."""
-    monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.05)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.02)
+    often = within(grace_seconds=0.05, write_every_seconds=0.02)
     chance, state, rows, delivered = random.Random(seed), Store(), list(range(300)), set()
 
     class Source(Rows):
@@ -391,7 +386,7 @@ def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api
         api.reset()
         api.answer = answer
         parts = {"folder": Folder(tmp_path, number), "concurrency": chance.choice([1, 5, 30])}
-        job = make_job(api, tmp_path, Source(1), **parts)
+        job = make_job(api, tmp_path, Source(1), bounds=often, **parts)
         with contextlib.suppress(KilledError, FailuresError, MostlyFailingError, DeadLetterStoreError):
             return run(job, store, stop)
 
@@ -402,7 +397,7 @@ def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api
         match chance.choice(["nothing", "replay", "insert", "remove", "grow"]):
             case "replay":
                 api.answer = lambda seen: 200 if delivered.add(int(seen.path[3:])) is None else 500
-                replay_folder(api, tmp_path)
+                replay_folder(api, tmp_path, bounds=often)
             case "insert":
                 rows.insert(chance.randrange(len(rows)), 1000 + number)
             case "remove":

@@ -55,14 +55,13 @@ def sensors(api, postgres, connect, tmp_path, monkeypatch):
 @pytest.fixture
 def week(postgres, connect, tmp_path, monkeypatch):
     """The demo's week in the demo's tables, and its API, of which every tenth page or part fails at first."""
-    import psycopg
     from sensor_api import serving
 
     from demo.database import load
     from demo.warehouse import TABLES
 
     postgres.execute("DROP TABLE IF EXISTS sensors, readings, inventory")
-    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+    with postgres.open() as connection:
         load(connection)
         connection.execute(TABLES)
     for conn_id in ("source_db", "warehouse"):

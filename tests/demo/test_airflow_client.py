@@ -6,14 +6,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from demo import airflow_client, standalone
+from demo import standalone
 from demo.airflow_client import Airflow, AirflowError, TaskRuns
 
 
 @pytest.fixture
-def airflow(monkeypatch):
-    monkeypatch.setattr(airflow_client, "_POLL_SECONDS", 0)
-    made = Airflow("http://127.0.0.1:1")
+def airflow():
+    made = Airflow("http://127.0.0.1:1", poll_seconds=0, found_seconds=0)
     made.call = Mock()
     made.find = Mock(return_value={})
     yield made
@@ -50,8 +49,7 @@ def test_a_backfill_that_cannot_be_made_is_an_error(airflow, text, status, times
     assert airflow.call.call_count == times
 
 
-def test_a_dag_that_is_not_found_is_an_error_with_what_airflow_cannot_import(airflow, monkeypatch):
-    monkeypatch.setattr(airflow_client, "_FOUND_SECONDS", -1)
+def test_a_dag_that_is_not_found_is_an_error_with_what_airflow_cannot_import(airflow):
     airflow.find.return_value = None
     airflow.call.return_value = {"import_errors": [{"stack_trace": "SyntaxError: sensors.py"}]}
     with pytest.raises(AirflowError, match="no DAG sensors; it cannot import: .*SyntaxError: sensors.py"):

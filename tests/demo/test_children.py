@@ -12,7 +12,6 @@ import psutil
 import pytest
 from checkout import REPOSITORY
 
-from demo import children
 from demo.children import Child, ChildError
 
 
@@ -21,9 +20,8 @@ def runs(pid: int) -> bool:
 
 
 @pytest.fixture
-def child(tmp_path, monkeypatch):
-    monkeypatch.setattr(children, "_END_SECONDS", 0.1)
-    return Child("tests.demo.stubborn_child", folder=tmp_path)
+def child(tmp_path):
+    return Child("tests.demo.stubborn_child", folder=tmp_path, end_seconds=0.1)
 
 
 def test_a_child_that_does_not_end_is_killed_with_all_that_it_started(child):

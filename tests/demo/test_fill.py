@@ -16,7 +16,7 @@ DSN = "oracle://demo:p%40ss@db:1522/FREEPDB1"
 def postgres_dsn(postgres):
     """A schema of the test's own, which the connection looks in."""
     postgres.execute("DROP SCHEMA IF EXISTS filled CASCADE", "CREATE SCHEMA filled")
-    return f"postgresql://postgres@/postgres?host={postgres.socket_folder}&options=-csearch_path%3Dfilled"
+    return f"postgresql://postgres@/{postgres.database}?host={postgres.socket_folder}&options=-csearch_path%3Dfilled"
 
 
 def test_postgres_has_the_weeks_readings_after_any_number_of_fills(postgres, postgres_dsn):

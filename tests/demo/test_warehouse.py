@@ -1,6 +1,5 @@
 """demo/warehouse.py: what the database says of the tables that are loaded."""
 
-import psycopg
 import pytest
 
 from demo.warehouse import TABLES, fetched_rows, source_rows, staging_tables
@@ -11,9 +10,7 @@ from demo.week import TABLE
 def database(postgres):
     """A connection to a schema of the test's own, with the demo's tables."""
     postgres.execute("DROP SCHEMA IF EXISTS stored CASCADE", "CREATE SCHEMA stored")
-    with psycopg.connect(
-        host=postgres.socket_folder, user="postgres", dbname="postgres", options="-csearch_path=stored"
-    ) as connection:
+    with postgres.open(options="-csearch_path=stored") as connection:
         connection.execute(TABLES)
         connection.execute(TABLE)
         yield connection

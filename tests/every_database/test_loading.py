@@ -8,7 +8,7 @@ from every_database.loading import MODES, loading, number_of
 from loads import placed
 from task_runner import run_try
 
-from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.row_sink import LoadState
 
 NOON = "2026-11-01T12:00:00Z"
 
@@ -94,9 +94,10 @@ def test_the_first_loads_into_a_schema_may_be_at_the_same_moment(database):
     start, errors, loads = threading.Barrier(4), [], range(4)
 
     def run(number):
-        loader = database.loader(run=f"run{number}")
+        loader = None
         try:
             start.wait(60)
+            loader = database.loader(run=f"run{number}")
             loader.open()
             loader.begin(resumed=False, staged=0)
             loader.stage(placed([{"id": 10 * number + n, "label": "x"} for n in range(3)]))
@@ -106,7 +107,8 @@ def test_the_first_loads_into_a_schema_may_be_at_the_same_moment(database):
         except Exception as error:  # noqa: BLE001
             errors.append(error)
         finally:
-            loader.close()
+            if loader is not None:
+                loader.close()
 
     threads = [threading.Thread(target=run, args=[number], daemon=True) for number in loads]
     for thread in threads:

@@ -61,6 +61,7 @@ def test_all_rows_of_many_are_read_once(database):
     assert ids(f"SELECT id FROM {database.series(20_001)} ORDER BY id", chunk_size=1_000) == list(range(1, 20_002))
 
 
+@pytest.mark.release
 def test_a_reader_may_wait_longer_than_the_server(database):
     with database.impatient():
         _read_slowly(database, 2.5)
@@ -79,6 +80,7 @@ def _read_slowly(database, seconds):
     assert read + sum(map(len, streamed)) == MANY
 
 
+@pytest.mark.release
 def test_a_load_may_wait_longer_than_the_server(database, api, supervisor):
     database.create("id {integer}, label {text}")
     slow = _once_slow(2.5)

@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
@@ -52,7 +51,7 @@ TYPES = {
 
 @pytest.fixture(scope="module")
 def server(postgres):
-    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+    with postgres.open() as connection:
         connection.execute(
             "CREATE TEMP TABLE copied (" + ", ".join(f"c{i} {kind}" for i, kind in enumerate(TYPES)) + ")"
         )

@@ -10,7 +10,7 @@ from loads import every_driver, placed
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError
 from airflow_async_rest.core.job import Fetch
-from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.row_sink import LoadState
 from airflow_async_rest.core.keeping.table import Table
 
 
@@ -173,7 +173,7 @@ def test_a_task_of_any_name_has_a_load_of_its_own():
 
 def end_connections(postgresql):
     postgresql.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query <> '' AND pid <> pg_backend_pid()"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query <> '' AND pid <> pg_backend_pid()"
     )
 
 
@@ -279,7 +279,9 @@ def test_a_merge_can_be_cancelled_from_another_thread(request, closed, driver):
     thread = threading.Thread(target=merge)
     thread.start()
     while thread.is_alive():
-        if postgresql.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+        if postgresql.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        ):
             loader.cancel()
         thread.join(0.02)
     assert ["canceling statement" in error for error in errors] == [True]

@@ -134,7 +134,7 @@ def test_rows_are_inserted_as_arrays_with_the_types_of_their_columns(server, con
 def test_rows_that_the_driver_tells_of_are_refused_and_the_others_are_in(server, connection):
     server.batch_errors = {2: "ORA-12899: value too large\n for column"}
     refused = staging(connection).add(placed([{"id": n} for n in range(5)]))
-    assert [(row.place, row.values, row.words) for row in refused] == [
+    assert [(row.place, row.values, row.message) for row in refused] == [
         (2, {"id": 2}, "ORA-12899: value too large for column")
     ]
     assert [row[0] for row in server.taken] == [0, 1, 3, 4]
@@ -146,7 +146,7 @@ def test_rows_that_the_driver_tells_of_are_refused_and_the_others_are_in(server,
 def test_a_value_that_the_driver_does_not_take_is_refused_alone(server, connection, bad):
     refused = staging(connection).add(placed([{"id": 0}, bad]))
     assert [row.place for row in refused] == [1]
-    assert refused[0].words.startswith(("DPY-3013: unsupported Python type", "date value out of range"))
+    assert refused[0].message.startswith(("DPY-3013: unsupported Python type", "date value out of range"))
     assert [row[0] for row in server.taken] == [0]
 
 

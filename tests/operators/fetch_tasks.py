@@ -2,10 +2,11 @@
 
 import os
 
+import pytest
+from engine import run_within
 from tasks import rest_to_sql
 
 from airflow_async_rest import CursorPages, NumberedPages
-from airflow_async_rest.core.keeping import loading
 
 # Of one page each, or of many.
 ITEMS = {"one": 600, "many": 60, "many, side by side": 60}
@@ -13,7 +14,7 @@ _STYLES = {"many": CursorPages("next"), "many, side by side": NumberedPages(page
 
 
 def make_task():
-    loading.CHUNK_ROWS = 90  # so that much is staged, and little in one transaction
+    run_within(pytest.MonkeyPatch(), chunk_rows=90)  # so that much is staged, and little in one transaction
     mode, pages = os.environ["LOAD_MODE"], os.environ["PAGES"]
     return rest_to_sql(
         sql=f"SELECT i AS id FROM generate_series(1, {ITEMS[pages]}) AS i ORDER BY i",

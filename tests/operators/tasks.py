@@ -25,10 +25,6 @@ def sql_to_rest(**arguments):
 
 
 def make_task():
-    if "WRITE_EVERY_SECONDS" in os.environ:  # else a fast machine is done before the first checkpoint
-        from airflow_async_rest.core.keeping import writing
-
-        writing._WRITE_EVERY_SECONDS = float(os.environ["WRITE_EVERY_SECONDS"])
     if "DISK_IS_FULL" in os.environ:
         from airflow_async_rest.core.letters.part_files import PartFiles
 

@@ -63,10 +63,10 @@ def test_a_format_is_checked_before_the_first_request(places, warehouse, supervi
     assert words in str(error)
 
 
-def test_the_function_of_the_readme_reads_xml(places):
+def test_the_function_of_the_page_reads_xml(places):
     from airflow_async_rest.hooks.rest import AsyncRestHook
 
-    code = re.search(r"```python\n(from xml\.etree.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)[1]
+    code = re.search(r"```python\n(from xml\.etree.*?)```", (REPOSITORY / "docs/formats.md").read_text(), re.DOTALL)[1]
     names = {}
     exec(code, names)
     body = "<readings><reading id='1'><value>1.50</value></reading><reading id='2'/></readings>"
@@ -84,7 +84,8 @@ def by_words(body):
 
 
 def test_another_format_is_another_job():
-    from airflow_async_rest.tasks.fetch_jobs import Asking, _what_is_asked
+    from airflow_async_rest.tasks.arguments import Asking
+    from airflow_async_rest.tasks.fetch_jobs import _what_is_asked
 
     formats = [None, "json", "csv", Csv(), Csv(";"), by_lines, by_words]
     asked = [_what_is_asked(Asking(endpoint="x", answer_format=answer_format)) for answer_format in formats]

@@ -208,9 +208,8 @@ def test_rows_by_name_are_rows(places, supervisor, items):
 
 def test_rows_of_a_cursor_have_their_names(places, supervisor, postgres):
     def push():
-        import psycopg
 
-        with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres") as connection:
+        with postgres.open() as connection:
             return deliver(connection.execute("SELECT 1 AS id, 2.5::float8 AS value"), method="PUT")
 
     assert run_try(task_of(push), supervisor)[0] == "success"

@@ -1,6 +1,7 @@
 """What the documents show of ``fetch`` and of reading dead letters, run as it stands there."""
 
 import re
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -43,11 +44,12 @@ def names(api, connect, tmp_path, monkeypatch):
     monkeypatch.setattr(Frame, "files", {})
     api.answer = answer
     pandas = SimpleNamespace(DataFrame=Frame)
+    monkeypatch.setitem(sys.modules, "pandas", pandas)  # the page imports it
     return {"AsyncRestHook": AsyncRestHook, "pandas": pandas, "task": lambda function: function}
 
 
 def test_a_list_of_requests_becomes_a_data_frame_and_a_list_of_what_failed(names, api):
-    [code] = examples("README.md", "To a data frame")
+    [code] = examples("docs/plain_tasks.md", "To a data frame")
     exec(code.replace('rate_limit="100/s", ', ""), names)  # which is 20 seconds
     report = names["to_parquet"]()
     rows = Frame.files["/data/inventory.parquet"]

@@ -6,6 +6,7 @@ from itertools import islice
 
 import pytest
 from aiohttp import web
+from engine import run_within
 from task_runner import run_try
 
 from airflow_async_rest import NumberedPages, RequestRetry
@@ -273,7 +274,7 @@ def test_a_fetch_that_cannot_go_on_says_so_and_what_failed_till_then(hook, api):
 
 
 def test_whoever_stops_taking_long_after_the_last_chunk_leaves_no_thread_behind(hook, api, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", 6)
+    run_within(monkeypatch, chunk_rows=6)
     chunks = fetch(hook, range(100_000), concurrency=4)
     next(chunks)
     api.wait_for(lambda api: len(api.seen) > 20 and api.in_flight == 0)  # all that there is room for has come
@@ -286,7 +287,7 @@ def test_whoever_stops_taking_long_after_the_last_chunk_leaves_no_thread_behind(
 
 def test_no_more_than_a_few_chunks_are_fetched_ahead_of_their_taker(hook, api, monkeypatch):
     chunk_rows, concurrency, items = 6, 4, 2_000
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", chunk_rows)
+    run_within(monkeypatch, chunk_rows=chunk_rows)
     # Two chunks that are handed over, one that is about to be, and the buffer, each of ten at most; and what each
     # worker has in hand.
     most_ahead = 4 * 10 * chunk_rows // ROWS_OF_AN_ITEM + 5 * concurrency

@@ -3,7 +3,6 @@
 import random
 
 import fetch_tasks
-import psycopg
 import pytest
 from aiohttp import web
 from fetch_tasks import ITEMS
@@ -13,7 +12,10 @@ from tasks import staging_tables_of
 pytestmark = pytest.mark.release
 
 LOCK = 20261101
-WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+WAITING = """
+    SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
+"""
 
 
 def count_of(pages, item):
@@ -103,7 +105,7 @@ def test_ten_sigkills_neither_lose_nor_double_a_row(mode, pages, places, postgre
         process = start()
         places.wait_for_targets(moment, asked)
         end(process)
-    with psycopg.connect(host=postgres.socket_folder, user="postgres", dbname="postgres", autocommit=True) as held:
+    with postgres.open(autocommit=True) as held:
         if set(postgres.execute("SELECT id FROM killed")) <= {(1,), (-1,)}:  # the last kill came before the commit
             held.execute(f"SELECT pg_advisory_lock({LOCK})")
             process = start()

@@ -52,7 +52,10 @@ def test_a_kill_while_256_requests_hang_keeps_everything_and_the_retry_delivers_
 
 def test_a_kill_while_the_database_works_cancels_the_statement(places, supervisor, postgres):
     # A streaming cursor does its work when it is fetched from.
-    working = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'FETCH %' AND state = 'active'"
+    working = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND query LIKE 'FETCH %' AND state = 'active'"
+    )
 
     def wait_until_working(sessions: int) -> None:
         for _ in range(10_000):

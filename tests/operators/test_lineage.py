@@ -54,7 +54,7 @@ def columns(dataset) -> list[str]:
 
 @pytest.fixture
 def tables(places, postgres, connect):
-    """Tables of PostgreSQL: ``lineage_sensors`` with ten rows, and ``locations``."""
+    """Tables of PostgreSQL, ``lineage_sensors`` with ten rows, and ``locations``: the dataset that each is."""
     connect("warehouse", **postgres.connection())
     postgres.execute(
         "DROP TABLE IF EXISTS async_rest_loads, locations, lineage_sensors, lineage_names",
@@ -64,13 +64,14 @@ def tables(places, postgres, connect):
     )
     rows = {"data": {"items": [{"location": {"geoLabel": "x"}, "detail": {}}] * 2}}
     places.answer = lambda _: web.json_response(rows)
-    return "postgres://" + postgres.socket_folder.replace("/", "%2F") + ":5432"
+    namespace = "postgres://" + postgres.socket_folder.replace("/", "%2F") + ":5432"
+    return lambda table: (namespace, f"{postgres.database}.public.{table}")
 
 
 def test_a_delivery_leads_from_a_table_to_an_endpoint(places, tables, supervisor):
     task = sql_to_rest(sql=SENSORS)
     started = lineage_of(task, "running")
-    assert names(started.inputs) == [(tables, "postgres.public.lineage_sensors")]
+    assert names(started.inputs) == [tables("lineage_sensors")]
     assert columns(started.inputs[0]) == ["id", "value"]
     assert names(started.outputs) == [(places.url, "readings/{id}")]
     assert started.job_facets["sql"].query == SENSORS
@@ -101,9 +102,9 @@ def test_rows_of_several_tables_are_no_ones_count(places, tables, supervisor):
 def test_a_fetch_leads_from_an_endpoint_and_its_keys_to_a_table(places, tables, supervisor):
     state, ran = run(rest_to_sql(sql=SENSORS, sql_conn_id="source_db"), supervisor)
     lineage = lineage_of(ran, state)
-    assert names(lineage.inputs) == [(places.url, "locations/{id}"), (tables, "postgres.public.lineage_sensors")]
+    assert names(lineage.inputs) == [(places.url, "locations/{id}"), tables("lineage_sensors")]
     assert [rows_read(dataset) for dataset in lineage.inputs] == [20, 10]
-    assert names(lineage.outputs) == [(tables, "postgres.public.locations")]
+    assert names(lineage.outputs) == [tables("locations")]
     assert columns(lineage.outputs[0]) == ["id", "geo_label", "detail"]
     assert rows_written(lineage.outputs[0]) == 20
     assert lineage.job_facets["sql"].query == SENSORS
@@ -115,7 +116,7 @@ def test_a_fetch_of_given_items_has_one_input(places, tables, supervisor):
     assert (rows_read(before.inputs[0]), rows_written(before.outputs[0])) == (None, None)
     lineage = lineage_of(run(task, supervisor)[1])
     assert names(lineage.inputs) == [(places.url, "locations/{id}")]
-    assert names(lineage.outputs) == [(tables, "postgres.public.locations")]
+    assert names(lineage.outputs) == [tables("locations")]
     assert rows_written(lineage.outputs[0]) == 2
     assert "sql" not in lineage.job_facets
 
@@ -160,7 +161,7 @@ def test_a_connection_that_is_missing_or_wrong_costs_its_side_only(places, table
     assert names(lineage_of(sql_to_rest(sql_conn_id="nowhere"), "running").outputs) == [(places.url, "readings/{id}")]
     connect("search_api", conn_type="async_rest", host="http://me:geheim@127.0.0.1")
     lineage = lineage_of(sql_to_rest(sql=SENSORS), "running")
-    assert (names(lineage.inputs), lineage.outputs) == ([(tables, "postgres.public.lineage_sensors")], [])
+    assert (names(lineage.inputs), lineage.outputs) == ([tables("lineage_sensors")], [])
 
 
 def test_a_database_that_is_away_costs_its_tables_only(places, connect):

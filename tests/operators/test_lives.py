@@ -13,8 +13,9 @@ from task_runner import Supervisor, run_try
 from tasks import ids, rest_to_sql, sql_to_rest
 
 from airflow_async_rest import RequestRetry
+from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
-from airflow_async_rest.tasks.lives import MARK, UNMARKED, Life, life_of
+from airflow_async_rest.tasks.state_store import MARK, UNMARKED, Life, life_of
 
 ONCE = RequestRetry(max_attempts=1)
 TEN = "SELECT i AS id FROM generate_series(1, 10) AS i ORDER BY i"
@@ -174,8 +175,8 @@ class Store(dict):
         self[key] = value
 
 
-def life(store, try_number=1):
-    return life_of({"task_state_store": store, "ti": SimpleNamespace(try_number=try_number)})
+def life(store, try_number=1, bounds=USUAL):
+    return life_of({"task_state_store": store, "ti": SimpleNamespace(try_number=try_number)}, bounds)
 
 
 def test_a_life_is_marked_once_and_known_from_then_on():
@@ -197,10 +198,8 @@ def test_a_life_is_marked_once_and_known_from_then_on():
         (Store(hangs_at="set"), 1, Life(is_known=False)),
     ],
 )
-def test_a_life_without_a_mark_is_that_of_earlier_versions(store, try_number, expected, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_MARK", 0.05)
-    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_LATER_TRY", 0.05)
-    assert life(store, try_number) == expected
+def test_a_life_without_a_mark_is_that_of_earlier_versions(store, try_number, expected):
+    assert life(store, try_number, Bounds(load_seconds=0.05, patient_load_seconds=0.05)) == expected
 
 
 @pytest.mark.parametrize("try_number", [1, 2])
@@ -218,19 +217,17 @@ def test_a_mark_is_kept_fresh():
     assert kept == ["get", "set"]
 
 
-def test_a_later_try_waits_longer_for_a_slow_store(monkeypatch):
+def test_a_later_try_waits_longer_for_a_slow_store():
     store = Store()
     mark = life(store)
     store.at = lambda call: threading.Event().wait(0.2)
-    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_MARK", 0.01)
-    assert life(store, 2) == mark
+    assert life(store, 2, Bounds(load_seconds=0.01)) == mark
 
 
-def test_a_first_try_that_did_not_wait_for_its_mark_leaves_none(monkeypatch):
+def test_a_first_try_that_did_not_wait_for_its_mark_leaves_none():
     store, go, before = Store(), threading.Event(), set(threading.enumerate())
     store.at = lambda call: go.wait(30)
-    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_MARK", 0.01)
-    assert life(store) == Life(is_known=False)
+    assert life(store, 1, Bounds(load_seconds=0.01)) == Life(is_known=False)
     [thread] = set(threading.enumerate()) - before
     go.set()
     thread.join(30)

@@ -3,10 +3,12 @@
 import threading
 
 import pytest
+from engine import run_within
 from task_runner import run_try
 from tasks import rest_to_sql, sql_to_rest
 
 from airflow_async_rest import RequestRetry
+from airflow_async_rest.tasks import state_store
 
 ONCE = RequestRetry(max_attempts=1)
 
@@ -98,13 +100,10 @@ def test_a_fetch_whose_success_is_lost_fetches_nothing_again(places, supervisor,
 @pytest.fixture
 def slow(supervisor, monkeypatch):
     """A state store that answers nothing until the test ends."""
-    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_MARK", 0.1)
-    monkeypatch.setattr("airflow_async_rest.tasks.lives._SECONDS_FOR_A_LATER_TRY", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints._LOAD_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.checkpoints.PATIENT_LOAD_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.tasks.runtime.PATIENT_LOAD_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.tasks.runtime._SECONDS_FOR_A_CALL", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AT_END", 3.0)  # of which XCom has a share
+    ask = state_store._within
+    monkeypatch.setattr(state_store, "_within", lambda _, call: ask(0.1, call))
+    # XCom has a share of the time at the end.
+    run_within(monkeypatch, load_seconds=0.1, patient_load_seconds=0.1, at_end_seconds=3.0)
     supervisor.slow = threading.Event()
     yield supervisor
     supervisor.slow.set()

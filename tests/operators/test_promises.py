@@ -417,7 +417,7 @@ START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC
 @pytest.mark.parametrize("session_zone", ["UTC", "America/New_York"])
 def test_a_row_on_window_start_is_sent_and_one_on_window_end_is_not(places, supervisor, postgres, column, session_zone):
     postgres.execute(
-        f"ALTER ROLE postgres SET TIME ZONE '{session_zone}'",
+        f"ALTER DATABASE {postgres.database} SET TIME ZONE '{session_zone}'",
         "DROP TABLE IF EXISTS bounds",
         f"CREATE TABLE bounds (id int, at {column})",
     )
@@ -427,7 +427,7 @@ def test_a_row_on_window_start_is_sent_and_one_on_window_end_is_not(places, supe
     )
     sql = "SELECT id, at FROM bounds WHERE at >= :window_start AND at < :window_end ORDER BY id"
     state, error = run_try(sql_to_rest(sql=sql), supervisor)
-    postgres.execute("ALTER ROLE postgres RESET TIME ZONE")
+    postgres.execute(f"ALTER DATABASE {postgres.database} RESET TIME ZONE")
     assert (state, error) == ("success", None)
     assert ids(places.seen) == [1]
     assert places.seen[0].json()["at"] == ("2026-11-01" if column == "date" else "2026-11-01T00:00:00+00:00")

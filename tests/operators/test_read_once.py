@@ -166,7 +166,7 @@ def test_a_commit_that_fails_is_tried_again_with_nothing_to_send(places, supervi
         if len(places.seen) == 30:
             queue.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE state = 'idle in transaction' AND pid <> pg_backend_pid()"
+                "WHERE datname = current_database() AND state = 'idle in transaction' AND pid <> pg_backend_pid()"
             )
         return 200
 

@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from engine import run_within
 from task_runner import run_try
 from tasks import READINGS, rest_to_sql, sql_to_rest
-
-from airflow_async_rest.core.keeping import writing
 
 LINE = re.compile(r"airflow\.(?P<name>[\w.]+)(?P<tags>(,[\w.]+=[^,:]+)*):(?P<value>[-\d.]+)\|(?P<kind>\w+)")
 
@@ -171,8 +170,7 @@ def test_a_packet_stands_for_many_requests(places, supervisor, statsd):
 
 
 def test_they_come_while_the_task_runs_and_add_up(places, supervisor, statsd, monkeypatch):
-    monkeypatch.setattr(writing, "_WRITE_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(writing, "_PROGRESS_EVERY_SECONDS", 0.02)
+    run_within(monkeypatch, write_every_seconds=0.01, progress_every_seconds=0.02)
     run_try(sql_to_rest(sql=READINGS.format(rows=1000)), supervisor)
     metrics = statsd.metrics()
     assert len([metric for metric in metrics if metric.name == "delivered"]) > 2

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from airflow_async_rest.core.account import failed_items
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
@@ -20,6 +19,8 @@ _VERSION = 2
 _VERSION_WITH_BOOKMARKS = 3
 # Of unfinished rows, more only where dead letters cannot be written.
 _MOST_SINGLY = 1_000
+# So many dead items a load's checkpoint can name, which is written again with every chunk of rows.
+_MOST_NAMED = 10_000
 
 
 class Try(NamedTuple):
@@ -84,7 +85,7 @@ class Checkpoint:
         return this_try is None or (self.written_by is not None and self.written_by.series == this_try.series)
 
     def may_be_of_series(self, this_try: Try | None) -> bool:
-        """Tell the same, where one that does not know who wrote it may be of any series."""
+        """Return the same, but True where it is not known which try wrote it."""
         return self.written_by is None or self.is_of_series(this_try)
 
     def is_void_after(self, success: "Checkpoint") -> bool:
@@ -136,7 +137,7 @@ class Checkpoint:
             **({"bookmarks": self._bookmarks_in_json()} if self.bookmarks else {}),
             **({"written_by": [self.written_by.number, *self.written_by.series]} if self.written_by else {}),
             **({"report": dict(self.report)} if self.report is not None else {}),
-            **(failed_items.to_json(self.failed) if self.failed is not None else {}),
+            **(_failed_to_json(self.failed) if self.failed is not None else {}),
         }
 
     def _bookmarks_in_json(self) -> dict[str, Any]:
@@ -165,7 +166,7 @@ class Checkpoint:
                 },
                 written_by=Try(int(writer[0]), tuple(map(int, writer[1:]))) if writer else None,
                 report=None if report is None else dict(report),
-                failed=failed_items.from_json(value),
+                failed=_failed_from_json(value),
             )
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
@@ -192,6 +193,35 @@ def _numbers(runs: str) -> tuple[int, ...]:
         numbers += range(end + gap, end + gap + count)
         end += gap + count
     return tuple(numbers)
+
+
+def failed_after(failed: Mapping[int, str], records: Sequence[DeadLetter | Record]) -> dict[int, str]:
+    """Return the items that are dead, by index with their reason, after what some records say of them."""
+    after = dict(failed)
+    for record in records:
+        if isinstance(record, DeadLetter):
+            after[record.index] = record.reason
+        elif "row_number" not in record:
+            after.pop(record["index"], None)
+    return after
+
+
+def _failed_to_json(failed: Mapping[int, str]) -> dict[str, Any]:
+    """Return what a checkpoint says of them: nothing, where they are too many."""
+    if len(failed) > _MOST_NAMED:
+        return {}
+    reasons: dict[str, list[int]] = {}
+    for index, reason in failed.items():
+        reasons.setdefault(reason, []).append(index)
+    return {"failed": reasons}
+
+
+def _failed_from_json(checkpoint: Any) -> dict[int, str] | None:
+    """Read them back. :return: None where the checkpoint says nothing of them."""
+    reasons = checkpoint.get("failed") if isinstance(checkpoint, dict) else None
+    if not isinstance(reasons, dict):
+        return None
+    return {index: reason for reason, indexes in reasons.items() for index in indexes}
 
 
 @dataclass(frozen=True)
@@ -261,18 +291,3 @@ class Resume:
 def fingerprint(*parts: Any) -> str:
     """Return a digest of what makes a job this job and no other."""
     return hashlib.blake2b(stable_bytes(list(parts)), digest_size=16).hexdigest()
-
-
-class SourceDigest:
-    """A running digest of row identities, which are JSON: there is no zero byte in them."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=16)
-
-    def add(self, *identities: bytes) -> None:
-        """Take in the identities of the next rows."""
-        self._hash.update(b"\0".join((*identities, b"")))
-
-    def hexdigest(self) -> str:
-        """Return the digest of the rows so far."""
-        return self._hash.hexdigest()

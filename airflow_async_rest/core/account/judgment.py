@@ -33,40 +33,27 @@ _OF_THE_ADDRESS = frozenset({"http_301", "http_302", "http_303", "http_307", "ht
 
 
 # What can be done when all failed for one of these reasons.
-_ADVICE = (
-    (
-        NEVER_SENT,
-        (
-            "None of them can be made a request, so a retry would change nothing: fix the rows, or the transform, "
-            "and clear the task. They are listed"
-        ),
+_ADVICE = {
+    NEVER_SENT: (
+        "None of them can be made a request, so a retry would change nothing: fix the rows, or the transform, "
+        "and clear the task. They are listed"
     ),
-    (
-        _NO_REQUESTS,
-        "A retry makes requests of these once more; a replay cannot, for none of them is one. They are listed",
+    _NO_REQUESTS: (
+        "A retry makes requests of these once more; a replay cannot, for none of them is one. They are listed"
     ),
-    (
-        frozenset({UNREADABLE}),
-        (
-            "The API took these requests, and its answers could not be read: look whether it has them, before a replay "
-            f"with reasons=[{UNREADABLE!r}] sends them again; a retry does not. They are listed"
-        ),
+    frozenset({UNREADABLE}): (
+        "The API took these requests, and its answers could not be read: look whether it has them, before a replay "
+        f"with reasons=[{UNREADABLE!r}] sends them again; a retry does not. They are listed"
     ),
-    (
-        frozenset({UNMATCHED}),
-        (
-            "The API took these requests, and what it answers cannot be matched to their items: correct "
-            "Batch(results=...), look whether the API has them, and replay with that batch=. They are listed"
-        ),
+    frozenset({UNMATCHED}): (
+        "The API took these requests, and what it answers cannot be matched to their items: correct "
+        "Batch(results=...), look whether the API has them, and replay with that batch=. They are listed"
     ),
-    (
-        _OF_THE_ADDRESS,
-        (
-            "A retry would change nothing: correct that, and clear the task, which builds the requests again (a replay "
-            "sends them where they went). They are listed"
-        ),
+    _OF_THE_ADDRESS: (
+        "A retry would change nothing: correct that, and clear the task, which builds the requests again (a replay "
+        "sends them where they went). They are listed"
     ),
-)
+}
 _REFUSED_FOR_GOOD = (
     "All were refused for good, so a retry would change nothing: fix the rows and clear the task, or let the API "
     "take them and replay the dead letters"
@@ -170,8 +157,8 @@ def judge(
         advice = f"What the sql has changed is undone, so the same rows can be read again. {advice}"
     if hint := _hint(failures, totals.delivered + totals.broken_off):
         advice = f"{hint} {advice}"
-    words = totals.last_words.get(next(iter(failures))) if len(failures) == 1 else None
-    quoted = f" The last one: {words[:300]!r}" if words is not None else ""
+    message = totals.last_messages.get(next(iter(failures))) if len(failures) == 1 else None
+    quoted = f" The last one: {message[:300]!r}" if message is not None else ""
     return FailuresError(
         f"{totals.failed} of {totals.read} items failed{refused} ({reasons}); max_failures allows "
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}{quoted and '.'}{quoted}",
@@ -239,4 +226,4 @@ def _advice(reasons: Collection[str], permanent: bool) -> str:
     """Say what can be done about failed items; the name of their folder follows."""
     if not permanent and not _NO_REQUESTS.issuperset(reasons):
         return "A retry sends only these again; or replay the dead letters"
-    return next((advice for some, advice in _ADVICE if some.issuperset(reasons)), _REFUSED_FOR_GOOD)
+    return next((advice for some, advice in _ADVICE.items() if some.issuperset(reasons)), _REFUSED_FOR_GOOD)

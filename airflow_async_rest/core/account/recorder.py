@@ -1,7 +1,6 @@
 """The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
 
-import asyncio
-import time
+import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,24 +8,20 @@ from itertools import count
 from typing import Any
 
 from airflow_async_rest.core.account.bookmarks import Bookmark, OpenItems
-from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.report import Commit, Totals
 from airflow_async_rest.core.account.sample import Sample
+from airflow_async_rest.core.account.unwritten import Unwritten
 from airflow_async_rest.core.answers.tally import Tally
-from airflow_async_rest.core.letters.folder import UNREADABLE, Record, held_bytes
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome, Skipped
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import is_permanent
 
 _BREAKER_WINDOW = 200
 _BREAKER_FAILURES = 180  # 90 % of the window
-# Of records that wait for a part: so many, so large, or so long.
-_MOST_UNWRITTEN = 100
-_MUCH_UNWRITTEN_BYTES = 2 << 20
-# What a record takes beside its body or its row: 4,000 small ones are as much as 20 of 100 KB.
-_RECORD_BYTES = 500
-_LONGEST_UNWRITTEN_SECONDS = 30.0
-_LONG_AGO = float("-inf")
+_BEGIN = Resume(Checkpoint("", 0, "", frozenset(), {}, ()))
 
 
 @dataclass(frozen=True)
@@ -53,6 +48,21 @@ class Snapshot:
     removed: frozenset[int]
 
 
+class SourceDigest:
+    """A running digest of row identities, which are JSON: there is no zero byte in them."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def add(self, *identities: bytes) -> None:
+        """Take in the identities of the next rows."""
+        self._hash.update(b"\0".join((*identities, b"")))
+
+    def hexdigest(self) -> str:
+        """Return the digest of the rows so far."""
+        return self._hash.hexdigest()
+
+
 class Recorder:
     """Keeps the account. Used on the event loop's thread only, but for ``digest`` (see :meth:`continue_digest`).
 
@@ -60,6 +70,7 @@ class Recorder:
     :param sample_payloads: whether the sample of failed items shows their payloads.
     :param retry: tells which failures are for good.
     :param tally: see :class:`~airflow_async_rest.core.account.report.Totals`.
+    :ivar unwritten: dead letters, and what says that some are none any more, that are in no part yet.
     :ivar open_items: items that are fetched page by page.
     """
 
@@ -70,35 +81,32 @@ class Recorder:
         sample_payloads: bool = True,
         retry: RequestRetry | None = None,
         tally: Tally | None = None,
+        bounds: Bounds = USUAL,
     ) -> None:
+        begin = resume or _BEGIN
+        before = begin.checkpoint
         self._retry = retry or RequestRetry()
-        self.totals = Totals(resume.checkpoint.totals if resume else None, tally)
-        self.resumed_from = resume.checkpoint.position if resume else None
+        self.totals = Totals(before.totals, tally)
+        self.resumed_from = before.position if resume else None
         self.delivered_now = 0
-        self._position = resume.checkpoint.position if resume else 0
-        self._digest_before = resume.checkpoint.digest if resume else ""
+        self._position = before.position
+        self._digest_before = before.digest
         self._digest: SourceDigest | None = None
         # index -> the request that carries it, as a number; 0: it goes by itself, or nobody knows yet
-        self._pending: dict[int, int] = dict.fromkeys(resume.checkpoint.unfinished, 0) if resume else {}
+        self._pending: dict[int, int] = dict.fromkeys(before.unfinished, 0)
         self._requests = count(1)
-        if resume:
-            for batch in resume.checkpoint.batches:
-                self._pending.update(dict.fromkeys(batch, next(self._requests)))
-        self._dead_before = dict(resume.dead) if resume else {}
-        self._known_dead = set(resume.known_dead) if resume else set()
-        self._records: list[DeadLetter | Record] = []
-        self._unwritten_since = 0.0
-        self._unwritten_bytes = 0
-        self._room = asyncio.Event()
-        self._room.set()
+        for batch in before.batches:
+            self._pending.update(dict.fromkeys(batch, next(self._requests)))
+        self._dead_before = dict(begin.dead)
+        self._known_dead = set(begin.known_dead)
+        self.unwritten = Unwritten(bounds)
         self._again: set[int] = set()  # was dead before, and is sent again
         self._recent: deque[bool] = deque(maxlen=_BREAKER_WINDOW)
         self._recent_failures = 0
         self._fetched: list[int] = []
-        self.open_items = OpenItems(resume.bookmarks if resume else {}, resume.removed if resume else frozenset())
+        self.open_items = OpenItems(begin.bookmarks, begin.removed)
         self._sample = Sample(payloads=sample_payloads)
-        if resume:
-            self._start_from(resume)
+        self._start_from(begin)
 
     def _start_from(self, resume: Resume) -> None:
         """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
@@ -107,7 +115,7 @@ class Recorder:
         self.totals.delivered += len(resume.resolved) + len(resume.delivered)
         for index in (*resume.resolved, *resume.delivered, *resume.unsaid):
             # Said again in a part of this try: the part that says it, if any, belongs to no checkpoint.
-            self._hold({"index": index, "resolved": True})
+            self.unwritten.hold({"index": index, "resolved": True})
         for record in resume.sample:
             if record["index"] in resume.counted:
                 self._sample.add(record)
@@ -160,8 +168,8 @@ class Recorder:
         self._pending.pop(outcome.index, None)
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
-            self.totals.last_words[outcome.reason] = outcome.response_excerpt
-            self._hold(outcome)
+            self.totals.last_messages[outcome.reason] = outcome.response_excerpt
+            self.unwritten.hold(outcome)
             self._sample.add_letter(outcome)
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
@@ -199,22 +207,7 @@ class Recorder:
 
     def _resolve(self, index: int) -> None:
         self._known_dead.discard(index)
-        self._hold({"index": index, "resolved": True})
-
-    def _hold(self, record: DeadLetter | Record) -> None:
-        """Keep a record for a part to come."""
-        if not self._records:
-            self._unwritten_since = time.monotonic()
-        self._records.append(record)
-        self._weigh(record)
-        if isinstance(record, DeadLetter) and record.reason == UNREADABLE:
-            self._unwritten_since = _LONG_AGO  # unfinished, a retry would send it again: the API took it
-
-    def _weigh(self, record: DeadLetter | Record) -> None:
-        """Count the bytes of a record that waits for a part."""
-        self._unwritten_bytes += _RECORD_BYTES + (held_bytes(record) if isinstance(record, DeadLetter) else 0)
-        if self.has_much_unwritten:
-            self._room.clear()
+        self.unwritten.hold({"index": index, "resolved": True})
 
     def refused_again(self, letter: DeadLetter) -> bool:
         """Return whether an item that was dead already was refused for good, or not even sent, once more.
@@ -250,30 +243,6 @@ class Recorder:
         """Rows that were taken and have no outcome."""
         return len(self._pending)
 
-    @property
-    def unwritten(self) -> int:
-        """Dead-letter records that are in no part yet."""
-        return len(self._records)
-
-    @property
-    def has_much_unwritten(self) -> bool:
-        """Whether the dead letters that are in no part yet are too large to wait for the end of the interval.
-
-        Then there is no room for more.
-        """
-        return self._unwritten_bytes > _MUCH_UNWRITTEN_BYTES
-
-    async def room(self) -> None:
-        """Wait until there is room for more dead letters: until a snapshot has taken those that there are."""
-        await self._room.wait()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether what is in no part yet is to be written now: a part for each letter would be too many of them."""
-        waited = time.monotonic() - self._unwritten_since
-        is_late = self.unwritten > 0 and waited >= _LONGEST_UNWRITTEN_SECONDS
-        return is_late or self.has_much_unwritten or self.unwritten >= _MOST_UNWRITTEN
-
     def replayed(self) -> dict[str, int]:
         """Return what became of the dead letters that this try has sent again."""
         sent = len(self._again)
@@ -289,9 +258,7 @@ class Recorder:
         resolved: list[Record] = [{"index": index, "resolved": True} for index in fetched if index in self._known_dead]
         records: list[DeadLetter | Record] = []
         if letters or resolved:
-            records, self._records = self._records, []
-            self._unwritten_bytes = 0
-            self._room.set()
+            records = self.unwritten.take()
         digest = self._digest.hexdigest() if self._digest else self._digest_before
         return Snapshot(
             self._position,
@@ -300,7 +267,7 @@ class Recorder:
             self._batches(),
             {**self.totals.to_json(), "delivered": self.totals.delivered + len(fetched)},
             [*records, *resolved],
-            list(self._records),
+            list(self.unwritten.records),
             fetched,
             *self.open_items.take(),
         )
@@ -323,18 +290,16 @@ class Recorder:
     def give_back(self, snapshot: Snapshot) -> None:
         """Take back records that could not be written, and items whose rows could not be staged, or removed."""
         fetched = frozenset(snapshot.fetched)  # they are resolved when they are confirmed
-        records = [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
-        self._records = records + self._records
-        for record in records:
-            self._weigh(record)
-        self._unwritten_since = _LONG_AGO
+        self.unwritten.give_back(
+            [one for one in snapshot.records if isinstance(one, DeadLetter) or one["index"] not in fetched]
+        )
         self._fetched = snapshot.fetched + self._fetched
         self.open_items.give_back(snapshot.removed)
 
     def show_refused(self, record: Record) -> None:
         """Add a row that the database refused to the sample of what failed."""
         shown = self._sample.add(record)
-        self.totals.last_words[shown["reason"]] = shown["response_excerpt"]
+        self.totals.last_messages[shown["reason"]] = shown["response_excerpt"]
 
     def hide_refused(self, index: int, number: int) -> None:
         """Take a row that the database takes now out of the sample."""

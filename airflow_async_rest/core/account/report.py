@@ -50,7 +50,7 @@ class Totals:
     :ivar complete: whether every row was read, and is delivered, skipped or dead.
     :ivar commit: of what reading them has changed.
     :ivar broken_off: items that failed in this try after a page of theirs was read.
-    :ivar last_words: reason -> what was said of the last item, or row, that failed for it.
+    :ivar last_messages: reason -> what was said of the last item, or row, that failed for it.
     """
 
     def __init__(self, earlier: Mapping[str, Any] | None = None, tally: Tally | None = None) -> None:
@@ -64,7 +64,7 @@ class Totals:
         self.reasons: Counter[str] = Counter(earlier.get("reasons", {}))
         self.failed_now: Counter[str] = Counter()
         self.broken_off = 0
-        self.last_words: dict[str, str] = {}
+        self.last_messages: dict[str, str] = {}
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
         self.rows = RowTotals(**earlier.get("rows", {})) if tally or "rows" in earlier else None
         self.tally = tally or Tally(ignored=earlier.get("keys_ignored"), unfound=earlier.get("paths_not_found"))

@@ -2,8 +2,8 @@
 
 import json
 
-from airflow_async_rest.core.letters.folder import Record, shown_record
-from airflow_async_rest.core.letters.shown import least_shown_bytes, shown_letter
+from airflow_async_rest.core.letters.folder import Record
+from airflow_async_rest.core.letters.shown import least_shown_bytes, shown_letter, shown_record
 from airflow_async_rest.core.models import DeadLetter
 
 _MOST_BYTES = 48_000

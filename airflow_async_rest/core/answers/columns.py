@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_async_rest.core.answers.tally import Tally
-from airflow_async_rest.core.encoding.paths import MISSING, JsonPath, key_path, parse_path
+from airflow_async_rest.core.encoding.paths import MISSING, Find, JsonPath, key_path, parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 
 Columns = Mapping[str, str] | Sequence[str] | None
@@ -29,7 +29,9 @@ class RowShape:
     :param texts: those of ``known`` that keep texts: a number there is what the API has written.
     :raises ConfigurationError: when ``columns`` cannot be read, or names one that there cannot be.
     :ivar encoded: the columns whose values are base64, and become bytes.
+    :ivar names: of the columns; None: every key is one.
     :ivar asked: the paths into rows.
+    :ivar item_columns: what the paths ask of the item: of each group one name, at least.
     """
 
     def __init__(
@@ -40,34 +42,32 @@ class RowShape:
         window: Mapping[str, Any] | None = None,
         texts: Collection[str] = (),
     ) -> None:
-        self._window = window or {}
         self._known = {name: name for name in known} if known is not None else None
         self._folded = {name.lower(): name for name in known or ()}
         self.encoded: frozenset[str] = frozenset()
-        self._paths = None if columns is None else self._parse(columns)
-        self.names = tuple(self._paths) if self._paths is not None else None
+        paths = {} if columns is None else self._parse(columns)
+        self.names = None if columns is None else tuple(paths)
         # Told apart once, and not for each answer.
-        paths = self._paths or {}
-        self._of_item = {
-            column: (path, self._getter(column, path)) for column, (origin, path) in paths.items() if origin == _ITEM
-        }
-        self._of_window = {
-            column: self._window.get(path.text) for column, (origin, path) in paths.items() if origin == _WINDOW
-        }
-        of_row = {column: path for column, (origin, path) in paths.items() if origin == _ROW}
-        self._of_row = tuple(of_row.values())
-        self.asked = tuple(path for path in self._of_row if not path.is_constant)
-        self._has_expressions = any(path.is_expression for path in self._of_row)
-        self._getters = [(column, self._getter(column, path)) for column, path in of_row.items()]
+        of: dict[str, dict[str, JsonPath]] = {_ITEM: {}, _WINDOW: {}, _ROW: {}}
+        for column, (origin, path) in paths.items():
+            of[origin][column] = path
+        of_row = of[_ROW]
+        self.item_columns = tuple(tuple(sorted(path.keys)) for path in of[_ITEM].values())
+        self._of_window = {column: (window or {}).get(path.text) for column, path in of[_WINDOW].items()}
+        self._of_item, self._of_row = self._compile(of[_ITEM]), self._compile(of_row)
+        self.asked = tuple(path for path in of_row.values() if not path.is_constant)
+        self._has_expressions = any(path.is_expression for path in of_row.values())
         self._used = frozenset[str]().union(*(path.keys for path in of_row.values()))
         # Of an expression's number it is the expression that says how it is written.
         self._texts = frozenset(
-            name for name in texts if self._paths is None or (name in of_row and not of_row[name].computes)
+            name for name in texts if columns is None or (name in of_row and not of_row[name].computes)
         )
 
     def _parse(self, columns: Columns) -> dict[str, tuple[str, JsonPath]]:
+        encoded: list[str] = []
         if isinstance(columns, Mapping):
             pairs = {name: _origin_and_path(_without_base64(path)) for name, path in columns.items()}
+            encoded = [name for name, path in columns.items() if path != _without_base64(path)]
         elif isinstance(columns, Sequence) and not isinstance(columns, str):
             if wrong := [name for name in columns if not isinstance(name, str) or "." in name]:
                 raise ConfigurationError(f"columns: {wrong[0]!r} is not a column: write {{'column': {wrong[0]!r}}}.")
@@ -79,10 +79,7 @@ class RowShape:
                 f"columns={columns!r}: write a dict such as {{'id': 'item.id', 'label': 'location.label'}}, or a list "
                 "of names."
             )
-        if isinstance(columns, Mapping):
-            self.encoded = frozenset(
-                self._column(name) for name, path in columns.items() if path != _without_base64(path)
-            )
+        self.encoded = frozenset(map(self._column, encoded))
         paths = {self._column(name): path for name, path in pairs.items()}
         if len(paths) < len(pairs):
             raise ConfigurationError(f"columns names one column twice: {', '.join(pairs)}.")
@@ -97,11 +94,6 @@ class RowShape:
                 f"columns names {name!r}, which the destination table does not have; it has: {', '.join(self._known)}."
             )
         return column
-
-    @property
-    def item_columns(self) -> tuple[tuple[str, ...], ...]:
-        """What the paths ask of the item: of each group one name, at least."""
-        return tuple(tuple(sorted(path.keys)) for path, _ in self._of_item.values())
 
     def shape(
         self,
@@ -119,10 +111,10 @@ class RowShape:
         if not rows:
             return []
         tally = tally or Tally()
-        if self._paths is None:
+        if self.names is None:
             return [dict(row) if self._known is None else self._same_names(row, excerpt, tally) for row in rows]
-        fixed, nothing = self._fixed(item), len(self._getters) or -1
-        shaped, unfound, getters, used = [], tally.unfound.counts, self._getters, self._used
+        fixed, nothing = self._fixed(item), len(self._of_row) or -1
+        shaped, unfound, getters, used = [], tally.unfound.counts, self._of_row, self._used
         for row in rows:
             made, missing = fixed.copy(), nothing
             for column, find in getters:
@@ -137,7 +129,7 @@ class RowShape:
             if unfound:
                 tally.unfound.look_at(row)
             if not row.keys() <= used:
-                tally.ignore(row.keys() - used)
+                _ignore(row.keys() - used, tally)
         return shaped
 
     def _has_something(self, row: Mapping[str, Any]) -> bool:
@@ -146,9 +138,9 @@ class RowShape:
 
     def _fixed(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return what all rows of an item have; a table has defaults for what is missing, and no table has them."""
-        fixed: dict[str, Any] = dict.fromkeys(self._paths or ()) if self._known is None else {}
+        fixed: dict[str, Any] = dict.fromkeys(self.names or ()) if self._known is None else {}
         fixed |= self._of_window
-        for column, (_, find) in self._of_item.items():
+        for column, find in self._of_item:
             if (value := find(item)) is not MISSING:
                 fixed[column] = value
         return fixed
@@ -167,17 +159,19 @@ class RowShape:
 
         :param rows: of which these were shaped, parsed exactly.
         """
-        getters = [(column, find) for column, find in self._getters if column in self._texts]
+        getters = [(column, find) for column, find in self._of_row if column in self._texts]
         for made, row in zip(shaped, rows, strict=True):
-            if self._paths is None:
+            if self.names is None:
                 made |= {column: value for column, value in self._divided(row)[0].items() if column in self._texts}
             for column, find in getters:
                 if (value := find(row)) is not MISSING:
                     made[column] = value
 
-    def _getter(self, column: str, path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
-        find = _getter(path)
-        return (lambda row: _bytes_of(find(row))) if column in self.encoded else find
+    def _compile(self, paths: Mapping[str, JsonPath]) -> list[tuple[str, Find]]:
+        return [
+            (column, _decoding(_getter(path)) if column in self.encoded else _getter(path))
+            for column, path in paths.items()
+        ]
 
     def _same_names(self, row: Mapping[str, Any], excerpt: Callable[[Any], str], tally: Tally) -> dict[str, Any]:
         made, extra = self._divided(row)
@@ -186,8 +180,7 @@ class RowShape:
                 f"no key of a row of the answer is a column of the table, which has {', '.join(self._known or ())}: "
                 f"{excerpt(row)!r}; say what goes where with columns={{'column': 'path.in.row'}}"
             )
-        if extra:
-            tally.ignore(extra)
+        _ignore(extra, tally)
         return made
 
     def _divided(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -201,6 +194,16 @@ class RowShape:
             else:
                 made[column] = value
         return made, extra
+
+
+def _ignore(keys: Iterable[Any], tally: Tally) -> None:
+    """Count the keys of a row that go into no column."""
+    ignored = tally.ignored
+    for key in keys:
+        if key in ignored:  # as nearly all are after the first row
+            ignored[key] += 1
+        else:
+            tally.ignore(key)
 
 
 def _without_base64(path: Any) -> Any:
@@ -225,7 +228,11 @@ def _origin_and_path(text: Any) -> tuple[str, JsonPath]:
     return _ROW, parse_path("columns", text)
 
 
-def _getter(path: JsonPath) -> Callable[[Mapping[str, Any]], Any]:
+def _decoding(find: Find) -> Find:
+    return lambda row: _bytes_of(find(row))
+
+
+def _getter(path: JsonPath) -> Find:
     """Return what finds a path in rows, which are objects: a key without a look at the type."""
     if path.is_expression:
         return lambda row: MISSING if (value := path.find(row)) is None and not path.is_in(row) else value

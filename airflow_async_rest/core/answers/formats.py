@@ -1,24 +1,37 @@
-"""The formats of answers: which there are, what tells which one it is, and how each is read. Pure."""
+"""Response -> payload: the formats of answers, what tells which one it is, and how each is read. Pure."""
 
 import csv
+import inspect
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import zlib
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from airflow_async_rest.core.answers.author_functions import call, check_plain, name_of
 from airflow_async_rest.core.answers.csv_format import Csv
 from airflow_async_rest.core.encoding.charsets import decode_text, json_as_utf8
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import AnswerError, AnswerUnreadableError, ConfigurationError
 from airflow_async_rest.core.letters.lines import parse_exactly
+from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.requests.headers import parse_content_type
+from airflow_async_rest.core.sending.verdict import MAY_BE_CUT
+from airflow_async_rest.core.transport.content_encoding import gunzip
 
 AnswerFormat = str | Csv | Callable[[bytes], Any] | None
 
+NO_CONTENT = frozenset({204, 205, 304})
+_GZIP = frozenset({"application/gzip", "application/x-gzip", "application/gzipped", "application/x-gunzip"})
+_GZIP_BEGINS = b"\x1f\x8b"  # RFC 1952, section 2.3.1; no text does
+_WHICH_FORMAT = "; if it is not JSON, say what it is: answer_format='ndjson', for example, or a function"
+_PLAIN = "it is an async function; write a plain one"
 _OTHER_CHARSET = "; say what its charset is: answer_format=Csv(charset='windows-1252')"
 # A number of more digits than a float keeps; a text of as many digits is taken for one, which costs only time.
 _LONG_NUMBER = re.compile(rb"\d[\d.]{16}")
+# Nearly all JSON begins so that is in UTF-8; in UTF-16 and UTF-32 there is a zero.
+_BEGINS_IN_UTF8 = re.compile(rb"[\[{][\t-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,29 @@ class _FunctionFormat(Format):
         return f"is refused by {self.name}, which raised {type(error).__name__}: {error}"
 
 
+def _check_plain(argument: str, function: Callable[..., Any]) -> None:
+    """Check that a function is no async one, as far as that can be seen. :raises ConfigurationError: when it is."""
+    for one in (function, getattr(function, "__call__", None)):  # noqa: B004  (an object's own method)
+        if inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one):
+            raise ConfigurationError(f"{argument}={_name_of(function)}: {_PLAIN}.")
+
+
+def call(function: Callable[..., Any], *given: Any) -> Any:
+    """Call a function. :raises TypeError: when it is an async one after all; else what it raises."""
+    made = function(*given)
+    if isinstance(made, Coroutine):
+        made.close()
+    if isinstance(made, Awaitable | AsyncIterable):
+        raise TypeError(_PLAIN)
+    return made
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """Return what a function is called, for people."""
+    function = getattr(function, "func", function)  # of a partial
+    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+
+
 def parse_json(body: bytes) -> Any:
     """Parse JSON without losing a digit.
 
@@ -65,8 +101,9 @@ def parse_json(body: bytes) -> Any:
     return parse_exactly(body)
 
 
-def _json(parse: Callable[[bytes], Any]) -> Callable[[bytes, str], Any]:
-    return lambda body, charset: parse(json_as_utf8(body, charset))
+def _json(body: bytes, charset: str) -> Any:
+    is_plain = charset == "utf-8" and _BEGINS_IN_UTF8.match(body) is not None
+    return parse_json(body if is_plain else json_as_utf8(body, charset))
 
 
 def _lines(parse: Callable[[bytes], Any]) -> Callable[[bytes, str], list[Any]]:
@@ -86,10 +123,10 @@ def _function(function: Callable[[bytes], Any]) -> Format:
         payload = call(function, body)
         return list(payload) if isinstance(payload, Iterator) else payload  # what a generator raises is raised here
 
-    return _FunctionFormat(f"the function {name_of(function)} of answer_format", parse, errors=(Exception,))
+    return _FunctionFormat(f"the function {_name_of(function)} of answer_format", parse, errors=(Exception,))
 
 
-_JSON = Format("JSON", _json(parse_json), _json(parse_exactly), is_json=True)
+_JSON = Format("JSON", _json, lambda body, charset: parse_exactly(json_as_utf8(body, charset)), is_json=True)
 _FORMATS = {
     "json": _JSON,
     "ndjson": Format("NDJSON", _lines(parse_json), _lines(parse_exactly)),
@@ -129,10 +166,85 @@ def chosen_format(answer_format: AnswerFormat) -> Format | None:
             f"answer_format={answer_format!r}: write one of {', '.join(map(repr, _FORMATS))}, Csv(...), which is "
             "imported from airflow_async_rest, or a function: bytes -> payload."
         )
-    check_plain("answer_format", answer_format)
+    _check_plain("answer_format", answer_format)
     return _function(answer_format)
 
 
-def format_of_type(kind: str) -> Format:
-    """Return the format of a content type: JSON, unless it says something else."""
-    return _TYPES.get(kind, _JSON)
+def format_of(response: Response) -> Format:
+    """Return the format that an answer's content type names: JSON, unless it says something else."""
+    return _TYPES.get(_content_type(response)[0], _JSON)
+
+
+def _content_type(response: Response) -> tuple[str, str]:
+    return parse_content_type(str(response.headers.get("Content-Type", "")))
+
+
+def unpack_file(response: Response, bound: int) -> Response:
+    """Unpack an answer that is a .gz file: by its content type, or by how it begins.
+
+    :param bound: the most bytes that are in it.
+    :raises AnswerError: when it is cut off or damaged, or has more bytes.
+    """
+    if not response.body.startswith(_GZIP_BEGINS) and not (response.body and _is_called_gzip(response)):
+        return response
+    try:
+        return replace(response, body=gunzip(response.body, bound))
+    except AnswerUnreadableError as error:
+        raise AnswerError(f"{error}; it is a .gz file") from error
+    except zlib.error as error:
+        raise AnswerError(
+            f"the answer, of {len(response.body)} bytes, is called a .gz file by its beginning, or its content type, "
+            "but cannot be unpacked"
+        ) from error
+
+
+def _is_called_gzip(response: Response) -> bool:
+    # Some servers call what they pack only for the way by both names: then it is unpacked already.
+    return _content_type(response)[0] in _GZIP and "gzip" not in response.headers.get("Content-Encoding", "").lower()
+
+
+def parse_payload(response: Response, chosen: Format | None = None, *, exactly: bool = False) -> Any:
+    """Parse a response's body.
+
+    :param chosen: its format. Default: what its content type says, which is JSON where it says nothing that we know.
+    :param exactly: so that each number remembers how it was written, which takes longer.
+    :return: None when it has no content.
+    :raises AnswerError: when it has another format, or does not show that nothing of it is cut off.
+    """
+    if response.status in NO_CONTENT:
+        return None
+    kind, charset = _content_type(response)
+    form = chosen or _TYPES.get(kind, _JSON)
+    if response.may_be_cut and not form.is_json:
+        raise AnswerError(MAY_BE_CUT.format(form.name))
+    try:
+        payload = (form.parse_exactly if exactly and form.parse_exactly else form.parse)(response.body, charset)
+    except form.errors as error:
+        hint = _WHICH_FORMAT if form.is_json and "json" not in kind else ""
+        raise AnswerError(
+            f"the answer, of {len(response.body)} bytes and content type {response.excerpt(kind) or 'unknown'!r}, "
+            f"{response.excerpt(form.complaint(error))}{hint}; it begins {response.excerpt(response.text)!r}"
+        ) from error
+    if response.may_be_cut and _is_number(payload):
+        raise AnswerError(MAY_BE_CUT.format("a number"))
+    return payload
+
+
+def is_whole(response: Response) -> bool:
+    """Return whether an answer shows by itself that nothing of it is cut off: JSON does, unless it is a number."""
+    if response.status in NO_CONTENT:
+        return True
+    try:
+        payload = parse_json(json_text(response))
+    except (ValueError, LookupError, RecursionError):
+        return False
+    return format_of(response).is_json and not _is_number(payload)
+
+
+def json_text(response: Response) -> bytes:
+    """Return the body of an answer in JSON, in UTF-8. :raises ValueError: when it is not what its charset says."""
+    return json_as_utf8(response.body, _content_type(response)[1])
+
+
+def _is_number(payload: Any) -> bool:
+    return isinstance(payload, int | float | Decimal) and not isinstance(payload, bool)

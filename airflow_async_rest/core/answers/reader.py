@@ -1,30 +1,33 @@
-"""Response -> payload -> rows: in the format that its author names, or its content type. Pure."""
+"""Response -> payload -> the API's rows in it: by a path, or by the author's function. Pure."""
 
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.answers.columns import RowShape
-from airflow_async_rest.core.answers.formats import AnswerFormat, Format, chosen_format, format_of_type, parse_json
-from airflow_async_rest.core.answers.found_rows import NOTHING, RowFinder, Rows
+from airflow_async_rest.core.answers.formats import (
+    NO_CONTENT,
+    AnswerFormat,
+    call,
+    chosen_format,
+    format_of,
+    parse_payload,
+    unpack_file,
+)
 from airflow_async_rest.core.answers.tally import Tally
-from airflow_async_rest.core.encoding.charsets import MARKS, json_as_utf8
-from airflow_async_rest.core.encoding.paths import JsonPath
-from airflow_async_rest.core.errors import AnswerError, AnswerUnreadableError
+from airflow_async_rest.core.encoding.charsets import MARKS
+from airflow_async_rest.core.encoding.paths import MISSING, WHOLE, JsonPath, parse_path
+from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.models import Response
-from airflow_async_rest.core.requests.headers import parse_content_type
 from airflow_async_rest.core.sending.verdict import MAY_BE_CUT
-from airflow_async_rest.core.transport.content_encoding import gunzip
 
 Row = dict[str, Any]
+Rows = str | Callable[[Any, dict[str, Any]], Any] | None
 
-_NO_CONTENT = frozenset({204, 205, 304})
-_GZIP = frozenset({"application/gzip", "application/x-gzip", "application/gzipped", "application/x-gunzip"})
-_GZIP_BEGINS = b"\x1f\x8b"  # RFC 1952, section 2.3.1; no text does
 _NOTHING = MARKS | {b""}
-_WHICH_FORMAT = "; if it is not JSON, say what it is: answer_format='ndjson', for example, or a function"
+# Where an API says what went wrong, in an answer that has no data.
+_ERRORS = ("errors", "error")
+_WORDS = ("message", "detail", "title", "description", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Answer:
 
     :param payload: parsed; None for an answer without content.
     :param rows: as they are to be loaded: column -> value.
-    :param count: how many rows the API gave, whatever was made of them; None when that is unknown.
+    :param count: how many rows the API gave, whatever was made of them; None when only the author's function knows.
     :param given: what the API gave, to be compared with what the page before gave.
     """
 
@@ -50,6 +53,8 @@ class AnswerReader:
     :param shape: what of a row goes into which column.
     :param max_bytes: the most that a .gz file may have in it; the connection's ``max_response_mb``.
     :raises ConfigurationError: when an argument cannot be read.
+    :ivar asked: the paths into rows that ``columns`` has.
+    :ivar counts: whether it is known how many rows the API gives, whatever is made of them.
     """
 
     def __init__(
@@ -63,20 +68,18 @@ class AnswerReader:
         max_bytes: int = 10_000_000,
     ) -> None:
         self._format = chosen_format(answer_format)
-        self._max_bytes = max_bytes
-        self._finder = RowFinder(rows, page_rows, empty_ok=empty_ok)
+        if rows is not None and not isinstance(rows, str) and not callable(rows):
+            raise ConfigurationError(f"rows={rows!r}: write a path such as 'data.items', or a function.")
+        if not isinstance(empty_ok, bool):
+            raise ConfigurationError(f"empty_ok={empty_ok!r}: write True or False.")
+        self._path = parse_path("rows", rows) if isinstance(rows, str) else None
+        self._page_path = parse_path("page_rows", page_rows) if page_rows else WHOLE if page_rows == "" else None
+        self._function = rows if callable(rows) else None
         self._empty_ok = empty_ok
-        self._shape = shape
-
-    @property
-    def counts(self) -> bool:
-        """Whether answers say how many rows the API gave."""
-        return self._finder.counts
-
-    @property
-    def asked(self) -> Sequence[JsonPath]:
-        """The paths into rows that ``columns`` has."""
-        return self._shape.asked
+        self._shape, self.asked = shape, shape.asked
+        self._max_bytes = max_bytes
+        counted = self._page_path or self._path
+        self.counts = counted.leads_to_one_place if counted is not None else self._function is None
 
     def read(self, response: Response, item: Mapping[str, Any], tally: Tally | None = None) -> Answer:
         """Read an answer.
@@ -86,22 +89,22 @@ class AnswerReader:
         :raises AnswerError: when no rows can be made of it; says why.
         """
         response = unpack_file(response, self._max_bytes)
-        form = self._format or format_of_type(_content_type(response)[0])
-        payload, found = None, NOTHING
-        if not self._is_empty(response):
-            payload = parse_payload(response, form)
-            found = self._finder.find(response, payload, item)
-        shaped = self._shape.shape(found.rows, item, response.excerpt, tally)
-        # What a function makes of a number is its own; and it may count on floats.
-        as_they_are = form.parse_exactly is not None and self._finder.takes_numbers_as_they_are
-        if as_they_are and self._shape.needs_exact_numbers(shaped):
-            exactly = self._finder.find_again(response, parse_payload(response, form, exactly=True))
-            self._shape.write_exactly(shaped, exactly)
-        return Answer(response, payload, shaped, found.count, found.given)
+        if self._is_empty(response):
+            return Answer(response, None, [], 0, [])
+        payload = parse_payload(response, self._format)
+        counted = None if self._page_path is None else self._page_rows(self._page_path, response, payload)
+        rows = self._find(response, payload, item)
+        shaped = self._shape.shape(rows, item, response.excerpt, tally)
+        if self._shape.needs_exact_numbers(shaped):
+            self._write_exactly(shaped, response)
+        if not self.counts:
+            return Answer(response, payload, shaped, None, response.body)
+        given = rows if counted is None else counted  # a function may have taken rows out of the payload
+        return Answer(response, payload, shaped, len(given), given)
 
     def _is_empty(self, response: Response) -> bool:
         """Return whether an answer has no content. :raises AnswerError: when it should have some."""
-        if response.status in _NO_CONTENT:
+        if response.status in NO_CONTENT:
             return True
         if response.body.strip() not in _NOTHING:
             return False
@@ -114,79 +117,106 @@ class AnswerReader:
             )
         return True
 
+    def _find(self, response: Response, payload: Any, item: Mapping[str, Any]) -> list[Any]:
+        """Find the rows. :raises AnswerError: when none are found, or they are not objects; says why."""
+        if self._function is not None:
+            _check_errors(response, payload, nothing_found=False)
+            rows = self._make(self._function, response, payload, item)
+        else:
+            rows = self._list_at("rows", self._path, response, payload)
+        for row in rows:
+            if not isinstance(row, Mapping):
+                _check_errors(response, payload, nothing_found=row is None)
+                raise AnswerError(
+                    f"a row of the answer is {response.excerpt(row)!r}, which is not an object: a function as rows can "
+                    "make one of it"
+                )
+        return rows
 
-def unpack_file(response: Response, bound: int) -> Response:
-    """Unpack an answer that is a .gz file: by its content type, or by how it begins.
-
-    :param bound: the most bytes that are in it.
-    :raises AnswerError: when it is cut off or damaged, or has more bytes.
-    """
-    if not response.body or not _is_gzip_file(response):
-        return response
-    try:
-        return replace(response, body=gunzip(response.body, bound))
-    except AnswerUnreadableError as error:
-        raise AnswerError(f"{error}; it is a .gz file") from error
-    except zlib.error as error:
+    def _list_at(self, argument: str, path: JsonPath | None, response: Response, payload: Any) -> list[Any]:
+        found = payload if path is None else path.find(payload)
+        if found is not MISSING and found is not None:
+            if path is None:
+                _check_errors(response, payload, nothing_found=False)
+            rows = _as_list(response, found)
+            if not rows:
+                _check_errors(response, payload, nothing_found=True)
+            return rows
+        _check_errors(response, payload, nothing_found=True)
+        if self._empty_ok:
+            return []
+        what = "nothing" if found is MISSING else "null"
+        where = "" if path is None else f" at {argument}={path.text!r}"
         raise AnswerError(
-            f"the answer, of {len(response.body)} bytes, is called a .gz file by its beginning, or its content type, "
-            "but cannot be unpacked"
-        ) from error
+            f"the answer has {what}{where}: if that says that there are no rows, write empty_ok=True; it begins "
+            f"{response.excerpt(payload)!r}"
+        )
+
+    def _page_rows(self, path: JsonPath, response: Response, payload: Any) -> list[Any]:
+        """Find what is counted: an object that has the rows in it would count as one, and the next page overlap."""
+        found = path.find(payload)
+        if isinstance(found, Mapping):
+            keys = response.excerpt(", ".join(map(str, found)))
+            raise AnswerError(
+                f"at page_rows={path.text!r} the answer has an object, with {keys}: write the path of the list of the "
+                "API's rows"
+            )
+        return self._list_at("page_rows", path, response, payload)
+
+    def _make(
+        self, function: Callable[..., Any], response: Response, payload: Any, item: Mapping[str, Any]
+    ) -> list[Any]:
+        try:
+            made = call(function, payload, dict(item))
+            return [] if made is None else _as_list(response, made)
+        except AnswerError:
+            raise
+        except Exception as error:  # the author's code may raise anything
+            raise AnswerError(f"the function rows raised {type(error).__name__}: {error}") from error
+
+    def _write_exactly(self, shaped: list[Row], response: Response) -> None:
+        """Put numbers as they were written into shaped rows, where they are kept as texts.
+
+        Not where a function makes the rows, or the payload, whose numbers are its own: it may count on floats. Nor
+        where it depends on what kind of number there is which rows an expression finds.
+        """
+        may_differ = self._function is not None or (self._path is not None and self._path.computes)
+        if may_differ or (self._format or format_of(response)).parse_exactly is None:
+            return
+        exactly = self._list_at("rows", self._path, response, parse_payload(response, self._format, exactly=True))
+        self._shape.write_exactly(shaped, exactly)
 
 
-def _is_gzip_file(response: Response) -> bool:
-    if response.body.startswith(_GZIP_BEGINS):
-        return True
-    # Some servers call what they pack only for the way by both names: then it is unpacked already.
-    return _content_type(response)[0] in _GZIP and "gzip" not in response.headers.get("Content-Encoding", "").lower()
+def _as_list(response: Response, found: Any) -> list[Any]:
+    if isinstance(found, Mapping):
+        return [found]
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise AnswerError(f"the rows of the answer are {response.excerpt(found)!r}, which is not a list of objects")
+    return list(found)
 
 
-def parse_payload(response: Response, chosen: Format | None = None, *, exactly: bool = False) -> Any:
-    """Parse a response's body.
+def _check_errors(response: Response, payload: Any, *, nothing_found: bool) -> None:
+    """Check that there are no errors in the place of data.
 
-    :param chosen: its format. Default: what its content type says, which is JSON where it says nothing that we know.
-    :param exactly: so that each number remembers how it was written, which takes longer.
-    :return: None when it has no content.
-    :raises AnswerError: when it has another format, or does not show that nothing of it is cut off.
+    :param nothing_found: whether there is nothing where the rows should be.
+    :raises AnswerError: with the API's message.
     """
-    if response.status in _NO_CONTENT:
-        return None
-    kind, charset = _content_type(response)
-    form = chosen or format_of_type(kind)
-    if response.may_be_cut and not form.is_json:
-        raise AnswerError(MAY_BE_CUT.format(form.name))
-    try:
-        payload = (form.parse_exactly if exactly and form.parse_exactly else form.parse)(response.body, charset)
-    except form.errors as error:
-        hint = _WHICH_FORMAT if form.is_json and "json" not in kind else ""
-        raise AnswerError(
-            f"the answer, of {len(response.body)} bytes and content type {response.excerpt(kind) or 'unknown'!r}, "
-            f"{response.excerpt(form.complaint(error))}{hint}; it begins {response.excerpt(response.text)!r}"
-        ) from error
-    if response.may_be_cut and _is_number(payload):
-        raise AnswerError(MAY_BE_CUT.format("a number"))
-    return payload
+    if not isinstance(payload, Mapping) or not (nothing_found or _is_null(payload.get("data", MISSING))):
+        return
+    for name in _ERRORS:
+        if errors := payload.get(name):
+            raise AnswerError(f"the API answers with {name} and without data: {response.excerpt(_message(errors))!r}")
 
 
-def is_whole(response: Response) -> bool:
-    """Return whether an answer shows by itself that nothing of it is cut off: JSON does, unless it is a number."""
-    if response.status in _NO_CONTENT:
-        return True
-    try:
-        payload = parse_json(json_text(response))
-    except (ValueError, LookupError, RecursionError):
-        return False
-    return format_of_type(_content_type(response)[0]).is_json and not _is_number(payload)
+def _is_null(value: Any) -> bool:
+    """Return whether a value is null, or an object of nulls only."""
+    return value is None or (isinstance(value, Mapping) and bool(value) and all(map(_is_null, value.values())))
 
 
-def json_text(response: Response) -> bytes:
-    """Return the body of an answer in JSON, in UTF-8. :raises ValueError: when it is not what its charset says."""
-    return json_as_utf8(response.body, _content_type(response)[1])
-
-
-def _content_type(response: Response) -> tuple[str, str]:
-    return parse_content_type(str(response.headers.get("Content-Type", "")))
-
-
-def _is_number(payload: Any) -> bool:
-    return isinstance(payload, int | float | Decimal) and not isinstance(payload, bool)
+def _message(errors: Any) -> str:
+    """Write what an API says of its errors."""
+    if isinstance(errors, list):
+        return "; ".join(map(_message, errors))
+    if isinstance(errors, Mapping):
+        errors = next((errors[name] for name in _WORDS if errors.get(name)), errors)
+    return str(errors)

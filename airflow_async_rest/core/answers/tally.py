@@ -98,10 +98,10 @@ class Tally:
         self.unfound_next = UnfoundPaths(next_page)
         self._shown = shown
 
-    def ignore(self, keys: Iterable[object]) -> None:
-        """Count the keys of a row that go into no column."""
-        for key in map(str, keys):
-            if key in self.ignored:
-                self.ignored[key] += 1
-            elif len(self.ignored) < _MOST_IGNORED_KEYS:
-                self.ignored[self._shown(key)] += 1
+    def ignore(self, key: object) -> None:
+        """Count a key of a row that goes into no column."""
+        name = str(key)
+        if name in self.ignored:
+            self.ignored[name] += 1
+        elif len(self.ignored) < _MOST_IGNORED_KEYS:
+            self.ignored[self._shown(name)] += 1

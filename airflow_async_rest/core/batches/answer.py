@@ -6,16 +6,8 @@ from dataclasses import dataclass
 from airflow_async_rest.core.batches.form import BatchForm
 from airflow_async_rest.core.errors import ResultsError, let_go
 from airflow_async_rest.core.models import DELIVERED, Item, ItemResult, Request, Response, Verdict
-from airflow_async_rest.core.sending.excerpts import Excerpts
-from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.verdict import (
-    CHECK,
-    UNMATCHED,
-    Judgment,
-    ResponseCheck,
-    classify_response,
-    is_there_already,
-)
+from airflow_async_rest.core.sending.attempts import Exchange
+from airflow_async_rest.core.sending.verdict import CHECK, UNMATCHED, classify_response, is_there_already
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,48 +33,31 @@ def alike(
     return BatchAnswer([result] * len(items), response, result, already_there)
 
 
-class BatchAnswers:
-    """Reads the answers to a job's bulk requests.
+def read_answer(
+    exchange: Exchange, form: BatchForm, items: Sequence[Item], request: Request, response: Response
+) -> BatchAnswer:
+    """Read what an answer says of the items of a request.
 
-    :param excerpts: says what the API answered.
-    :param creates_only: whether requests carry ``If-None-Match: *``.
+    :param exchange: how it was sent and is judged.
     """
-
-    def __init__(
-        self, *, retry: RequestRetry, response_check: ResponseCheck | None, excerpts: Excerpts, creates_only: bool
-    ) -> None:
-        self._retry = retry
-        self._check = response_check
-        self._excerpts = excerpts
-        self._creates_only = creates_only
-
-    def read(self, form: BatchForm, items: Sequence[Item], request: Request, response: Response) -> BatchAnswer:
-        """Read what an answer says of the items of a request."""
-        judgment = classify_response(response, self._retry, self._check, needs_body=form.needs_body)
-        if response.broken is None and judgment.reason != CHECK:
-            try:
-                results = form.read(response, items, checked=self._check is not None)
-            except ResultsError as error:
-                detail = self._excerpts.of(request, response, str(error))
-                let_go(error)
-                return alike(items, ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status), response)
-            if results is not None:
-                return _by_item(form, items, results, response)
-        if judgment.verdict is Verdict.DELIVERED:
-            return alike(items, DELIVERED, response)
-        if self._are_there_already(items, request, response, judgment):
-            return alike(items, DELIVERED, response, already_there=len(items))
-        detail = self._excerpts.of(request, response, judgment.detail)
-        return alike(items, ItemResult(judgment.verdict, judgment.reason, detail, response.status), response)
-
-    def _are_there_already(
-        self, items: Sequence[Item], request: Request, response: Response, judgment: Judgment
-    ) -> bool:
-        return (
-            judgment.reason == f"http_{response.status}"
-            and all(item.uncertain for item in items)
-            and is_there_already(request, response.status, creates_only=self._creates_only)
-        )
+    check = exchange.response_check
+    judgment = classify_response(response, exchange.retry, check, needs_body=form.needs_body)
+    if response.broken is None and judgment.reason != CHECK:
+        try:
+            results = form.read(response, items, checked=check is not None)
+        except ResultsError as error:
+            detail = exchange.excerpts.of(request, response, str(error))
+            let_go(error)
+            return alike(items, ItemResult(Verdict.REFUSED, UNMATCHED, detail, response.status), response)
+        if results is not None:
+            return _by_item(form, items, results, response)
+    if judgment.verdict is Verdict.DELIVERED:
+        return alike(items, DELIVERED, response)
+    by_status = judgment.reason == f"http_{response.status}" and all(item.uncertain for item in items)
+    if by_status and is_there_already(request, response.status, creates_only=exchange.creates_only):
+        return alike(items, DELIVERED, response, already_there=len(items))
+    detail = exchange.excerpts.of(request, response, judgment.detail)
+    return alike(items, ItemResult(judgment.verdict, judgment.reason, detail, response.status), response)
 
 
 def _by_item(form: BatchForm, items: Sequence[Item], results: list[ItemResult], response: Response) -> BatchAnswer:

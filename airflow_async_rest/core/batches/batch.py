@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.results.named import RESULTS
-from airflow_async_rest.core.results.results import Results
+from airflow_async_rest.core.results.results import RESULTS, Results
 
 FORMATS = ("json_array", "ndjson", "bulk")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from airflow_async_rest.core.account.recorder import Recorder
-from airflow_async_rest.core.batches.answer import BatchAnswer, BatchAnswers, alike
+from airflow_async_rest.core.batches.answer import BatchAnswer, alike, read_answer
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.split import Acceptance, Probe, Refusal
 from airflow_async_rest.core.errors import ItemError, SendError, StoppedError, let_go
@@ -90,25 +90,12 @@ class BatchDelivery:
     :param acceptance: tells whether the API takes batches at all.
     """
 
-    def __init__(
-        self,
-        *,
-        exchange: Exchange,
-        recorder: Recorder,
-        settle: Settle,
-        acceptance: Acceptance,
-    ) -> None:
+    def __init__(self, *, exchange: Exchange, recorder: Recorder, settle: Settle, acceptance: Acceptance) -> None:
         self._exchange = exchange
         self._sender = exchange.sender
         self._recorder = recorder
         self._settle = settle
         self._retry = exchange.retry
-        self._answers = BatchAnswers(
-            retry=exchange.retry,
-            response_check=exchange.response_check,
-            excerpts=exchange.excerpts,
-            creates_only=exchange.creates_only,
-        )
         self._largest_bytes = math.inf
         self._acceptance = acceptance
         # What an earlier try has sent well, this one would not get out at all if it had to be the first to be accepted.
@@ -218,7 +205,7 @@ class BatchDelivery:
             if error.sent:
                 self._note_lost(group, request)
             return alike(group.items, ItemResult(*judge_error(error)))
-        answer = self._answers.read(group.form, group.items, request, response)
+        answer = read_answer(self._exchange, group.form, group.items, request, response)
         settling = next((one.verdict for one in answer.results if one.verdict is not Verdict.RETRY), Verdict.RETRY)
         self._sender.judged(response, settling)
         if is_fate_unknown(response) and answer.of_all is not None and answer.of_all is not DELIVERED:

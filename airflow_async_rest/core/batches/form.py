@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_async_rest.core.answers.reader import is_whole
+from airflow_async_rest.core.answers.formats import is_whole
 from airflow_async_rest.core.batches.batch import Batch, result_choices
 from airflow_async_rest.core.batches.formats import batch_format
 from airflow_async_rest.core.errors import ItemError, ResultsError, let_go
 from airflow_async_rest.core.models import MULTI_STATUS, NO_VALUES, DeadLetter, Item, ItemResult, Request, Response
-from airflow_async_rest.core.results.lists import is_success
+from airflow_async_rest.core.results.entries import is_success
+from airflow_async_rest.core.results.matching import SentIds
 from airflow_async_rest.core.results.reader import results_reader, sent_keys
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.sent_ids import SentIds
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import MAY_BE_CUT
 
@@ -104,7 +104,7 @@ class BatchForm:
         try:
             if response.may_be_cut:
                 self._check_end(response)
-            results = None if self._reader is None else self._reader.read(response, items)
+            results = None if self._reader is None else self._reader(response, items)
         except ResultsError:
             if is_success(response):
                 raise

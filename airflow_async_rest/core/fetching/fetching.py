@@ -1,241 +1,245 @@
-"""One item -> its rows: a request for each page, until the last one."""
+"""One item -> its rows: a request for each page, until the last one; they go on to be staged page by page."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from airflow_async_rest.core.account.bookmarks import Bookmark
-from airflow_async_rest.core.answers.reader import Answer, AnswerReader
+from airflow_async_rest.core.account.judgment import give_up_on_credentials
+from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.answers.reader import Answer
 from airflow_async_rest.core.answers.tally import Tally
+from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
-from airflow_async_rest.core.errors import AnswerError, BookmarkRefusedError, ConfigurationError, ItemError, let_go
+from airflow_async_rest.core.errors import AnswerError, BookmarkRefusedError, ItemError, let_go
 from airflow_async_rest.core.fetching.pages_ahead import PagesAhead, room_ahead
-from airflow_async_rest.core.fetching.request import FetchRequestBuilder
-from airflow_async_rest.core.keeping.loading import MOST_ROWS_OF_AN_ITEM
+from airflow_async_rest.core.fetching.plan import FetchPlan
+from airflow_async_rest.core.keeping.row_sink import MOST_ROWS_OF_AN_ITEM, RowBuffer
 from airflow_async_rest.core.limits.adaptive import Places
-from airflow_async_rest.core.models import Delivered, Item, Outcome, Request, Skipped, Verdict
-from airflow_async_rest.core.pages import Page, Pages
+from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Request, Response, Skipped, Verdict
+from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.sending.attempts import Exchange, Settled
 from airflow_async_rest.core.sending.verdict import UNAUTHORIZED
+from airflow_async_rest.core.watching.log import JobLog
 
 _NOT_FOUND = 404
 # What APIs answer to a page after the last one.
 _PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 
 Rows = list[dict[str, Any]]
-Keep = Callable[[Rows, Bookmark], Awaitable[None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FetchPlan:
-    """What is asked for, and how its answers are read.
-
-    :param missing_ok: whether a 404 to an item's first request says that there are no rows.
-    :param max_pages: the most pages of an item; more of them fail it.
-    :raises ConfigurationError: when the pages cannot be asked for in this way.
-    """
-
-    builder: FetchRequestBuilder
-    pages: Pages
-    reader: AnswerReader
-    missing_ok: bool = False
-    max_pages: int = 10_000
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.missing_ok, bool):
-            raise ConfigurationError(f"missing_ok={self.missing_ok!r}: write True or False.")
-        if type(self.max_pages) is not int or self.max_pages < 1:
-            raise ConfigurationError(f"max_pages={self.max_pages!r}: write a whole number from 1 up.")
-        if self.builder.method == "GET" and self.pages.begin().into == "body":
-            raise ConfigurationError("paginate with into='body': a GET has none; write method='POST', or into='query'.")
-        if self.pages.counts_rows and not self.reader.counts:
-            raise ConfigurationError(
-                f"paginate={type(self.pages).__name__}(...) goes by how many rows the API gives, and rows= may make "
-                "more or fewer of them: say with page_rows='data.items' at which path of the answer the API's are."
-            )
-
-    def tally(self, **parts: Any) -> Tally:
-        """Return what counts the keys and paths of the answers that lead nowhere.
-
-        :param parts: what :class:`Tally` takes beside the paths.
-        """
-        return Tally(self.reader.asked, filter(None, [self.pages.next_path]), **parts)
-
-
-class Fetched(NamedTuple):
-    """How an item ended.
-
-    :param rows: those of its last page, and of all pages that nobody has kept; none when a page failed.
-    :param first: number of the first of them among the item's rows.
-    :param pages: how many were read.
-    """
-
-    outcome: Outcome
-    rows: Rows
-    first: int = 0
-    pages: int = 0
 
 
 class Fetching:
-    """Fetches items one at a time; any number of workers share it.
+    """Fetches items, and settles them; any number of workers share it.
 
     :param places: of requests in flight, for pages that are asked for side by side.
-    :param tally: counts what of the answers leads nowhere.
+    :param settle: takes outcomes, but for those of items whose rows have to be kept first.
+    :param buffer: takes rows.
+    :param keeps_pages: whether pages go on as they come; else an item's rows are held until its last one has come.
+    :param conn_id: of the API's connection.
     """
 
-    def __init__(self, plan: FetchPlan, exchange: Exchange, places: Places, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(
+        self,
+        plan: FetchPlan,
+        exchange: Exchange,
+        places: Places,
+        *,
+        recorder: Recorder,
+        settle: Callable[[Outcome], None],
+        buffer: RowBuffer,
+        log: JobLog,
+        keeps_pages: bool,
+        conn_id: str,
+    ) -> None:
         self._plan = plan
         self._exchange = exchange
-        self._places = places
-        self._room = room_ahead(places)
+        self._places, self._room = places, room_ahead(places)
+        self._is_concurrent = plan.pages.concurrent
+        self._recorder = recorder
+        self._settle = settle
+        self._buffer = buffer
+        self._log = log
+        self._keep = self._keep_page if keeps_pages else None
+        self._conn_id = conn_id
 
-    async def fetch(self, item: Item, bookmark: Bookmark | None = None, keep: Keep | None = None) -> Fetched:
-        """Fetch the pages of one item.
+    async def fetch(self, item: Item | ItemBatch) -> None:
+        """Fetch an item, and settle it.
 
-        :param bookmark: where to go on.
-        :param keep: takes the rows of each page but the last, and where it leads; None: all are wanted at the end.
-        :raises BookmarkRefusedError: when the API refuses to go on there.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
-        if item.settled is not None:
-            return Fetched(item.settled, [])
-        if not self._plan.pages.concurrent:
-            return await self._walk(item, bookmark, keep, None)
+        assert isinstance(item, Item)  # noqa: S101  (answers to bulk requests are of no one's)
+        self._recorder.take(item)
+        open_items = self._recorder.open_items
+        walk = self._walk(item, open_items.bookmark(item.index))
+        try:
+            outcome = await self._to_end(walk)
+        except BookmarkRefusedError as why:
+            self._log.begins_again(item.key, why)
+            self._remove_pages(item.index)
+            walk = self._walk(item)
+            outcome = await self._to_end(walk)
+        await self._buffer.room()
+        # In one step: a snapshot that counts the item has its rows, or none of them.
+        if isinstance(outcome, DeadLetter):
+            self._recorder.totals.broken_off += walk.count > 0
+            if open_items.bookmark(item.index) is not None:
+                give_up_on_credentials(outcome, self._conn_id)  # it has not failed: a retry goes on at its page
+            self._remove_pages(item.index)
+        else:
+            self._buffer.add(item.index, walk.rows, walk.first)
+            open_items.end(item.index)
+        if isinstance(outcome, Delivered):
+            self._recorder.fetched(item.index)
+        else:
+            self._settle(outcome)
+
+    def _walk(self, item: Item, bookmark: Bookmark | None = None) -> "Walk":
+        return Walk(self._plan, self._exchange, self._recorder.totals.tally, item, bookmark)
+
+    async def _to_end(self, walk: "Walk") -> Outcome:
+        if not self._is_concurrent:
+            return await walk.to_end(keep=self._keep)
         ahead = PagesAhead(self._exchange.settle, self._places, self._room)
         try:
-            return await self._walk(item, bookmark, keep, ahead)
+            return await walk.to_end(ahead, self._keep)
         finally:
             ahead.close()
 
-    async def _walk(
-        self, item: Item, bookmark: Bookmark | None, keep: Keep | None, ahead: PagesAhead | None
-    ) -> Fetched:
-        walk = _Walk(self._plan, item, bookmark)
-        attempts = 0
-        settle = ahead.settle if ahead is not None else self._exchange.settle
-        try:
-            walk.begin()
-            while (request := walk.request) is not None:
-                settled = await settle(request)
-                attempts += settled.attempts
-                if settled.delivered:
-                    assert settled.response is not None  # noqa: S101  (delivered: there was one)
-                    answer = self._plan.reader.read(settled.response, item.row, self._tally)
-                    if self._tally.unfound_next.counts and isinstance(answer.payload, Mapping):
-                        self._tally.unfound_next.look_at(answer.payload)
-                    expected = walk.take(answer)
-                    if ahead is not None and ahead.wants_more:
-                        ahead.expect(expected)
-                elif self._is_end(walk, settled):
-                    break
-                elif walk.is_at(bookmark) and _is_refused(settled):
-                    raise BookmarkRefusedError(settled.judgment.reason)
-                else:
-                    where = self._place_of(walk, settled)
-                    letter = self._exchange.dead_letter(
-                        item, request, settled, where=where, attempts=attempts, fetch=True
-                    )
-                    return Fetched(letter, [], pages=walk.count)
-                if keep is not None and walk.request is not None:
-                    await keep(walk.take_rows(), walk.bookmark)
-        except ItemError as error:
-            let_go(error)
-            letter = self._exchange.unsent(
-                item, error.reason, str(error), attempts=attempts, request=walk.request, fetch=True
-            )
-            return Fetched(letter, [], pages=walk.count)
-        outcome = Delivered(item.index, attempts) if walk.count else Skipped(item.index)
-        return Fetched(outcome, walk.rows, walk.first, walk.count)
+    async def _keep_page(self, walk: "Walk") -> None:
+        await self._buffer.room()
+        # In one step: a snapshot that has the rows goes on after them.
+        self._buffer.add(walk.item.index, walk.rows, walk.first)
+        walk.let_rows_go()
+        self._recorder.open_items.turn(walk.item.index, walk.bookmark)
 
-    def _place_of(self, walk: "_Walk", settled: Settled) -> str:
-        """Say which page failed, where others came before it, and what that may mean."""
-        if walk.count == 0:
-            return ""
-        status, verdict = settled.response.status if settled.response else 0, settled.judgment.verdict
-        if verdict is not Verdict.REFUSED or status not in _PAST_THE_END or self._plan.pages.knows_end:
-            return f"page {walk.count + 1}: "
-        return (
-            f"page {walk.count + 1} (where the API ends its pages so, write end_statuses=({status},) into paginate): "
-        )
-
-    def _is_end(self, walk: "_Walk", settled: Settled) -> bool:
-        """Tell a failure that says that there are no rows, or no more of them."""
-        status = settled.response.status if settled.response is not None else None
-        if walk.count == 0:
-            return self._plan.missing_ok and status == _NOT_FOUND
-        return status in self._plan.pages.end_statuses and not self._plan.pages.knows_end
+    def _remove_pages(self, index: int) -> None:
+        if self._recorder.open_items.bookmark(index) is not None:
+            self._buffer.drop(index)
+            self._recorder.open_items.remove(index)
 
 
-def _is_refused(settled: Settled) -> bool:
-    """Return whether the API refuses the page, and not the credentials, its own or a proxy's."""
-    if settled.response is None or settled.response.status == UNAUTHORIZED:
-        return False
-    return settled.judgment.verdict is Verdict.REFUSED
-
-
-class _Walk:
+class Walk:
     """An item's way from page to page.
 
+    :param tally: counts what of the answers leads nowhere.
     :param bookmark: where it begins; None: with the first page.
-    :ivar request: for the page that it has come to; None at the end.
     :ivar count: pages that were read.
-    :ivar rows: theirs, but for those that were taken.
+    :ivar rows: theirs, but for those that were let go; none when a page failed.
     :ivar first: how many were.
     """
 
-    def __init__(self, plan: FetchPlan, item: Item, bookmark: Bookmark | None) -> None:
-        self._plan = plan
-        self._item = item
+    def __init__(
+        self, plan: FetchPlan, exchange: Exchange, tally: Tally, item: Item, bookmark: Bookmark | None = None
+    ) -> None:
+        self._plan, self._pages = plan, plan.pages
+        self._exchange = exchange
+        self._tally = tally
+        self.item = item
         self._asked: set[str] = set()
-        self._start = bookmark or Bookmark(plan.pages.begin(), "", pages=0, rows=0, given="")
-        self._page, self._given = self._start.page, self._start.given
-        self._repeats, self._opening = self._start.repeats, self._start.opening
-        self.request: Request | None = None
-        self.count, self.first = self._start.pages, self._start.rows
+        self._begun_at = bookmark
+        start = bookmark or Bookmark(plan.pages.begin(), "", pages=0, rows=0, given="")
+        self._page, self._after, self._given = start.page, start.after, start.given
+        self._repeats, self._opening = start.repeats, start.opening
+        self._request: Request | None = None  # for the page that it has come to; None at the end
+        self._attempts = 0
+        self.count, self.first = start.pages, start.rows
         self.rows: Rows = []
 
-    def begin(self) -> None:
-        """Build the first request. :raises ItemError: when the item does not fill it."""
-        self.request = self._plan.builder.build(self._item, self._page, self._start.after)
-        self._asked.add(self.request.idempotency_key)
+    async def to_end(
+        self, ahead: PagesAhead | None = None, keep: Callable[["Walk"], Awaitable[None]] | None = None
+    ) -> Outcome:
+        """Fetch the pages of the item.
 
-    def is_at(self, bookmark: Bookmark | None) -> bool:
-        """Return whether it has not got on from a bookmark."""
-        return bookmark is not None and self.count == bookmark.pages
+        :param ahead: asks for some side by side; None: they are asked for one by one.
+        :param keep: takes the rows of each page but the last, and where it leads; None: all are wanted at the end.
+        :raises BookmarkRefusedError: when the API refuses to go on where it begins.
+        :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
+        """
+        if self.item.settled is not None:
+            return self.item.settled
+        settle = ahead.settle if ahead is not None else self._exchange.settle
+        try:
+            self._request = self._plan.builder.build(self.item, self._page, self._after)
+            self._asked.add(self._request.idempotency_key)
+            while (request := self._request) is not None:
+                settled = await settle(request)
+                self._attempts += settled.attempts
+                if not settled.delivered:
+                    if self._says_end(settled):
+                        break
+                    return self._failed(request, settled)
+                assert settled.response is not None  # noqa: S101  (delivered: there was one)
+                page, answer = self._page, self._read(settled.response)
+                self._take(request, answer)
+                if ahead is not None and ahead.wants_more and self._request is not None:
+                    ahead.expect(self._ahead(page, answer, request.path))
+                if keep is not None and self._request is not None:
+                    await keep(self)
+        except ItemError as error:
+            let_go(error)
+            self.rows = []
+            return self._exchange.unsent(
+                self.item, error.reason, str(error), attempts=self._attempts, request=self._request, fetch=True
+            )
+        return Delivered(self.item.index, self._attempts) if self.count else Skipped(self.item.index)
 
-    def take_rows(self) -> Rows:
-        """Take the rows that nobody took yet."""
-        rows, self.rows = self.rows, []
-        self.first += len(rows)
-        return rows
+    def let_rows_go(self) -> None:
+        """Hold the rows that have come no longer."""
+        self.first += len(self.rows)
+        self.rows = []
 
     @property
     def bookmark(self) -> Bookmark:
-        """Where it has come to; its rows are those that were taken."""
-        assert self.request is not None  # noqa: S101  (at the end there is no next page)
-        page, after = self._page, self.request.path
+        """Where it has come to; its rows are those that were let go."""
+        assert self._request is not None  # noqa: S101  (at the end there is no next page)
+        page = self._page
         if page.link is not None:  # as it is asked for, without what of it is the connection's own
-            page = Page(page.parameters, page.into, f"?{self.request.query}")
-        return Bookmark(page, after, self.count, self.first, self._given, self._repeats, self._opening)
+            page = Page(page.parameters, page.into, f"?{self._request.query}")
+        return Bookmark(page, self._request.path, self.count, self.first, self._given, self._repeats, self._opening)
 
-    def take(self, answer: Answer) -> Iterator[Request]:
+    def _says_end(self, settled: Settled) -> bool:
+        """Tell a failure that says that there are no rows, or no more of them."""
+        status = settled.response.status if settled.response is not None else None
+        if self.count == 0:
+            return self._plan.missing_ok and status == _NOT_FOUND
+        return status in self._pages.end_statuses and not self._pages.knows_end
+
+    def _failed(self, request: Request, settled: Settled) -> DeadLetter:
+        """Make the dead letter. :raises BookmarkRefusedError: when it has not got on from where it began."""
+        status, verdict = settled.response.status if settled.response else 0, settled.judgment.verdict
+        is_refused = verdict is Verdict.REFUSED and status not in {0, UNAUTHORIZED}  # the page, and not the credentials
+        if self._begun_at is not None and self.count == self._begun_at.pages and is_refused:
+            raise BookmarkRefusedError(settled.judgment.reason)
+        where = "" if self.count == 0 else f"page {self.count + 1}: "
+        if where and verdict is Verdict.REFUSED and status in _PAST_THE_END and not self._pages.knows_end:
+            where = (
+                f"page {self.count + 1} (where the API ends its pages so, write end_statuses=({status},) into "
+                "paginate): "
+            )
+        self.rows = []
+        return self._exchange.dead_letter(self.item, request, settled, where=where, attempts=self._attempts, fetch=True)
+
+    def _read(self, response: Response) -> Answer:
+        answer = self._plan.reader.read(response, self.item.row, self._tally)
+        if self._tally.unfound_next.counts and isinstance(answer.payload, Mapping):
+            self._tally.unfound_next.look_at(answer.payload)
+        return answer
+
+    def _take(self, here: Request, answer: Answer) -> None:
         """Take the rows of a page, and go on to the next one.
 
-        :return: what is likely to be asked for next, as far as the answer tells.
         :raises AnswerError: when the pages do not get on, or never end.
         """
         self.count += 1
-        answered, here = self._page, self.request
-        page, path = self._plan.pages.after(answered, answer), here.path if here else ""
-        request = None if page is None else self._plan.builder.build(self._item, page, path)
-        leads_here = here is not None and request is not None and request.idempotency_key == here.idempotency_key
+        page = self._pages.after(self._page, answer)
+        request = None if page is None else self._plan.builder.build(self.item, page, here.path)
+        leads_here = request is not None and request.idempotency_key == here.idempotency_key
         given = _digest(answer.given) if request is not None or self.count > 1 else ""
         self._opening = self._opening or given
-        if self._is_end(answer, given, leads_here=leads_here):
-            self.request = None
-            return iter(())
+        if self._is_none(answer, given, leads_here=leads_here):
+            self._request = None
+            return
         self._given, self._repeats = given, leads_here
         self.rows += answer.rows
         if (rows := self.first + len(self.rows)) > MOST_ROWS_OF_AN_ITEM:
@@ -247,25 +251,23 @@ class _Walk:
                 f"the pages do not end: {self.count:,} have come, and there is a next one; "
                 f"max_pages={self._plan.max_pages} is the most that an item may have"
             )
-        self._page, self.request = page or self._page, request
-        is_concurrent = request is not None and self._plan.pages.concurrent
-        return self._ahead(answered, answer, path) if is_concurrent else iter(())
+        self._page, self._request = page or self._page, request
 
     def _ahead(self, page: Page, answer: Answer, path: str) -> Iterator[Request]:
-        numbered = zip(range(self.count, self._plan.max_pages), self._plan.pages.ahead(page, answer), strict=False)
-        return (self._plan.builder.build(self._item, following, path) for _, following in numbered)
+        """Yield what is likely to be asked for next, as far as an answer tells."""
+        numbered = zip(range(self.count, self._plan.max_pages), self._pages.ahead(page, answer), strict=False)
+        return (self._plan.builder.build(self.item, following, path) for _, following in numbered)
 
-    def _is_end(self, answer: Answer, given: str, *, leads_here: bool) -> bool:
+    def _is_none(self, answer: Answer, given: str, *, leads_here: bool) -> bool:
         """Tell a page that is none: it has no new rows, and nothing else that is new.
 
         :param given: digest of what the API gave with it.
         :param leads_here: whether its cursor, or link, is its own.
         :raises AnswerError: when the API gives the first page, whatever it is asked for.
         """
-        pages = self._plan.pages
         if leads_here and answer.count == 0:
             return True
-        if not (leads_here or pages.goes_by_rows) or self.count == 1 or answer.count == 0:
+        if not (leads_here or self._pages.goes_by_rows) or self.count == 1 or answer.count == 0:
             return False
         if given != self._given:
             self._check_goes_on(given, leads_here=leads_here)
@@ -274,11 +276,11 @@ class _Walk:
             raise AnswerError(
                 "the second page has the rows of the first one: does the API know the parameters of paginate?"
             )
-        return leads_here or not pages.knows_end
+        return leads_here or not self._pages.knows_end
 
     def _check_goes_on(self, given: str, *, leads_here: bool) -> None:
         """Check that the pages do not begin again. :raises AnswerError: when they do, and nothing tells the end."""
-        if given == self._opening and not leads_here and not self._plan.pages.knows_end:
+        if given == self._opening and not leads_here and not self._pages.knows_end:
             raise AnswerError(
                 f"page {self.count} has the rows of the first one, as where an API begins again past its last page: "
                 "tell paginate where the API says how many there are (pages=, total=) or that there are more (more=); "

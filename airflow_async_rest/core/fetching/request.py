@@ -11,11 +11,10 @@ from yarl import URL
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError, ItemError
 from airflow_async_rest.core.models import Item, Request
-from airflow_async_rest.core.pages.body import with_parameters
 from airflow_async_rest.core.pages.page import BODY, Page
 from airflow_async_rest.core.requests.address import Address
 from airflow_async_rest.core.requests.bodies import BodyEncoder
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, idempotency_key, text_value
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, idempotency_key, text_value
 from airflow_async_rest.core.requests.templates import Text, parse_text
 
 Row = Mapping[str, Any]
@@ -35,6 +34,9 @@ class FetchRequestBuilder:
     :param query_key: see :class:`~airflow_async_rest.core.requests.settings.ClientSettings`.
     :param keep: and ``below``: see :class:`~airflow_async_rest.core.pages.LinkPages`.
     :raises ConfigurationError: when one of them cannot be read.
+    :ivar method: of all requests.
+    :ivar columns: those that each argument asks of an item.
+    :ivar in_braces: what is text in each argument, in braces, and would be a placeholder if an item had it.
     """
 
     def __init__(
@@ -55,9 +57,15 @@ class FetchRequestBuilder:
     ) -> None:
         self._address = Address(base_url, query_key)
         self._endpoint = endpoint
-        self._method = method
+        self.method = method
         self._query = _Query(query)
         self._body = _Body(body, body_format)
+        texts = {"query": self._query.texts, "body": self._body.texts}
+        self.in_braces = {
+            name: _unique(brace for text in some for brace in text.in_braces) for name, some in texts.items()
+        }
+        columns = {name: _unique(column for text in some for _, column in text.parts) for name, some in texts.items()}
+        self.columns = {"endpoint": endpoint.columns, **columns}
         self._encode = BodyEncoder(encode, body_format, headers).encode
         self._seed = hashlib.blake2b(stable_bytes([*identity.scope, *identity.window, method]), digest_size=16)
         if body is not None and method == "GET":
@@ -69,23 +77,6 @@ class FetchRequestBuilder:
                 f"paginate with keep={tuple(keep)!r}: query= has no {min(unknown)!r}; write names of its parameters."
             )
 
-    @property
-    def method(self) -> str:
-        """The method of all requests."""
-        return self._method
-
-    @property
-    def columns(self) -> dict[str, tuple[str, ...]]:
-        """The columns that each argument asks of an item."""
-        asked_for = {"query": _columns(self._query.texts), "body": _columns(self._body.texts)}
-        return {"endpoint": self._endpoint.columns, **asked_for}
-
-    @property
-    def in_braces(self) -> dict[str, tuple[str, ...]]:
-        """What is text in each argument, in braces, and would be a placeholder if an item had it."""
-        texts = {"query": self._query.texts, "body": self._body.texts}
-        return {argument: _unique(name for text in some for name in text.in_braces) for argument, some in texts.items()}
-
     def build(self, item: Item, page: Page, after: str = "") -> Request:
         """Build the request for a page of an item.
 
@@ -93,7 +84,7 @@ class FetchRequestBuilder:
         :raises ItemError: when the item does not fill it, or the page's link leads away from the API.
         """
         in_query, in_body = ({}, page.parameters) if page.into == BODY else (page.parameters, {})
-        if in_body and self._method == "GET":
+        if in_body and self.method == "GET":
             raise EncodeError("the page's parameters go into the body, and a GET has none: write method='POST'.")
         if page.link is not None:
             path, query = self._follow(page.link, after)
@@ -102,13 +93,10 @@ class FetchRequestBuilder:
             path, query = self._endpoint.render(item.row)
             query = _joined(_without(query, in_query), self._query.render(item.row, in_query))
         payload = self._body.render(item.row, in_body)
-        if payload is None:
-            return Request(
-                self._method, path, query, None, idempotency_key(self._seed, path, query, item.identity, b"")
-            )
-        body, content_type, verbatim = self._encode(payload)
-        key = idempotency_key(self._seed, path, query, item.identity, body)
-        return Request(self._method, path, query, body, key, content_type, verbatim)
+        about: list[Any]
+        body, *about = (None,) if payload is None else self._encode(payload)
+        key = idempotency_key(self._seed, path, query, item.identity, body or b"")
+        return Request(self.method, path, query, body, key, *about)
 
     def _follow(self, link: str, path: str) -> tuple[str, str]:
         """Return path and query of a link: on the connection's own host, whatever scheme and port it names."""
@@ -217,10 +205,38 @@ class _Body:
         if not page:
             return payload
         if not self._is_flat:
-            return with_parameters(payload, page)
+            return _with_parameters(payload, page)
         if payload is not None and not isinstance(payload, Mapping):
             raise EncodeError("the page's parameters go into the form, which is no dict: use into='query'.")
         return {**(payload or {}), **page}
+
+
+def _with_parameters(payload: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return a copy of a body that has a page's parameters, too; its other keys stay as they are.
+
+    A name with dots, such as ``variables.after``, leads into its objects and lists, but for one that is a key itself.
+
+    :param payload: None for a request without a body.
+    :raises EncodeError: when there is no object, or list, where a name leads.
+    """
+    for name, value in parameters.items():
+        payload = _put(payload, name, value, whole=name)
+    return payload
+
+
+def _put(payload: Any, name: str, value: Any, whole: str) -> Any:
+    first, _, rest = name.partition(".")
+    if isinstance(payload, Mapping | None):
+        payload = payload or {}
+        if not rest or name in payload:
+            return {**payload, name: value}
+        return {**payload, first: _put(payload.get(first), rest, value, whole)}
+    if isinstance(payload, list) and first.isdecimal() and int(first) < len(payload):
+        place = int(first)
+        return [*payload[:place], _put(payload[place], rest, value, whole) if rest else value, *payload[place + 1 :]]
+    if name == whole:
+        raise EncodeError("the page's parameters go into the body, which is not an object: use into='query'.")
+    raise EncodeError(f"the page's parameter {whole!r} leads into the body, which has no object before {name!r}.")
 
 
 def _compile(value: Any) -> Any:
@@ -268,9 +284,5 @@ def _texts_in(value: Any) -> Iterable[Text]:
             yield from _texts_in(entry)
 
 
-def _columns(texts: Iterable[Text]) -> tuple[str, ...]:
-    return _unique(name for text in texts for _, name in text.parts if name is not None)
-
-
-def _unique(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
+def _unique(names: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name is not None))

@@ -4,31 +4,24 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import KW_ONLY, InitVar, asdict, dataclass, field, replace
 from typing import Any
 
-from airflow_async_rest.core.account import failed_items
 from airflow_async_rest.core.account.bookmarks import Bookmark
-from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, failed_after
 from airflow_async_rest.core.account.recorder import Recorder, Snapshot
-from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, StoppedError
-from airflow_async_rest.core.keeping.checkpoints import CheckpointStore, State
-from airflow_async_rest.core.keeping.loading import PlacedRow, RowBuffer, RowSink, item_of
+from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError
 from airflow_async_rest.core.keeping.parts import LetterSink, Parts
 from airflow_async_rest.core.keeping.refusals import Effect, Refusals
-from airflow_async_rest.core.keeping.resuming import (
-    described,
-    resume_done,
-    resume_from,
-    resume_without_letters,
-    without_account,
-)
-from airflow_async_rest.core.watching.log import Journal
-from airflow_async_rest.core.worker_thread import WorkerThread
+from airflow_async_rest.core.keeping.resuming import Continuing, resume_done, resume_without_letters
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, RowBuffer, RowSink, item_of
+from airflow_async_rest.core.keeping.stores import CheckpointStore, State
+from airflow_async_rest.core.watching.log import JobLog
 
 _STAGING = "stage the last rows; a retry fetches them again"
 
 
+@dataclass(eq=False)
 class Keeper:
     """Writes and reads what outlives a try.
 
@@ -38,93 +31,63 @@ class Keeper:
     :param rows: where the rows of answers go; None for a job that delivers.
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param this_try: None where a try cannot be told from others.
-    :param replays: whether the window's own dead letters are sent again, and nothing else.
-    :ivar buffer: rows that wait to be staged.
+    :param resuming: how the account of earlier tries is taken on.
+    :param buffer: rows that wait to be staged.
+    :ivar has_begun: whether there is an account to be written: before that, an earlier one stays as it is.
     """
 
-    def __init__(
-        self,
-        letters: LetterSink,
-        state: State,
-        checkpoints: CheckpointStore,
-        rows: RowSink | None,
-        journal: Journal,
-        *,
-        fingerprint: str | None,
-        this_try: Try | None = None,
-        replays: bool = False,
-    ) -> None:
+    letters: InitVar[LetterSink]
+    state: State
+    checkpoints: CheckpointStore
+    rows: RowSink | None
+    log: JobLog
+    _: KW_ONLY
+    fingerprint: str | None
+    this_try: Try | None = None
+    resuming: Continuing
+    buffer: RowBuffer
+    has_begun: bool = field(default=False, init=False)
+    # No checkpoint is written any more: all is merged, or nobody knows whether the last one was.
+    _over: bool = field(default=False, init=False)
+
+    def __post_init__(self, letters: LetterSink) -> None:
         self._parts = Parts(letters)
-        self._state = state
-        self._checkpoints = checkpoints
-        self._rows = rows
-        self._fingerprint = fingerprint
-        self._journal = journal
-        self._try = this_try
-        self._replays = replays
-        self.buffer = RowBuffer()
         self._refusals = Refusals()
         self._failed: Mapping[int, str] = {}
-        self._xcom_thread = WorkerThread("async-rest-xcom")
         self._turn = asyncio.Lock()
-        self._begun = False  # until it has, what an earlier try left stays as it is
-        # No checkpoint is written any more: all is merged, or nobody knows whether the last one was.
-        self._over = False
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is an account to be written: before that, an earlier one stays as it is."""
-        return self._begun
 
     @property
     def is_done(self) -> bool:
         """Whether an earlier try has loaded everything, and only its success did not get through."""
-        return self._checkpoints.is_done
+        return self.checkpoints.is_done
 
-    async def load(self) -> tuple[Resume | None, str]:
-        """Find out where to go on. :return: that, and how to say it.
+    async def resume(self) -> tuple[Resume | None, str]:
+        """Find out where this try goes on. :return: that, None for the first row; and a sentence for the log.
 
         :raises ConfigurationError: when rows cannot be loaded, or there is no account that a replay could go on with.
         :raises StoppedError: when the state store does not answer in a replay.
         """
-        await self._checkpoints.open()
-        if self._replays:
-            return await self._load_for_replay()
+        await self.checkpoints.open()
         try:
             resume = await self._load()
-        except (ValueError, DeadLetterStoreError) as error:
-            return None, f"starting over from the first row: {getattr(error, 'fact', error)}"
-        except Exception as error:  # noqa: BLE001  (a state store that fails costs resumability, not the delivery)
-            return None, f"from the first row, because the state store does not answer ({str(error) or repr(error)})"
+        except Exception as error:  # noqa: BLE001  (whatever the state store, the folder or their clients raise)
+            return None, self.resuming.without_account(error)
         if resume is None:
-            return None, "from the start"
-        return resume, described(resume, is_done=self.is_done)
-
-    async def _load_for_replay(self) -> tuple[Resume, str]:
-        """Find the account that a replay goes on with; without one nothing could be counted right."""
-        try:
-            resume = await self._load()
-        except (ValueError, DeadLetterStoreError) as error:
-            raise without_account(str(error)) from error
-        except Exception as error:
-            raise StoppedError(f"the state store does not answer: {str(error) or repr(error)}") from error
-        if resume is None:
-            raise without_account("the state store has no account of it")
-        return resume, "sending again what was asked for in Airflow's UI, and nothing else"
+            return None, self.resuming.without_account(None)
+        return resume, self.resuming.described(resume, is_done=self.is_done)
 
     async def _load(self) -> Resume | None:
-        checkpoint = None if self._fingerprint is None else await self._checkpoints.read(self._try)
+        checkpoint = None if self.fingerprint is None else await self.checkpoints.read(self.this_try)
         if checkpoint is None:
             return None
-        if self._replays:  # of the requests as they were, whatever the arguments are now
-            self._fingerprint = checkpoint.fingerprint
-        if checkpoint.fingerprint != self._fingerprint:
-            raise ValueError("the SQL, its binds, the window or another argument is not what it was")
-        if checkpoint.is_done_for(self._try):
-            return await self._parts.read_history(lambda folder: resume_done(folder, checkpoint, self._journal))
-        how = {"replays": self._replays, "fetches": self._rows is not None}
+        self.resuming.check(checkpoint, self.fingerprint or "")
+        if checkpoint.is_done_for(self.this_try):
+            return await self._parts.read_history(lambda folder: resume_done(folder, checkpoint, self.log))
+        fetches = self.rows is not None
         try:
-            return await self._parts.read_history(lambda folder: resume_from(folder, checkpoint, **how))
+            return await self._parts.read_history(
+                lambda folder: self.resuming.resume(folder, checkpoint, fetches=fetches)
+            )
         except (ValueError, DeadLetterStoreError) as error:
             return resume_without_letters(checkpoint, error)
 
@@ -137,15 +100,17 @@ class Keeper:
         :raises SourceChangedError: when what should be staged is not there any more.
         """
         if resume is None:
-            self._checkpoints.check_start_over(how)
+            self.checkpoints.check_start_over(how)
         async with self._turn:  # a write that is still under way is of rows that are not wanted any more
             self.buffer.take()
-            self._begun = False
+            self.has_begun = False
             await self._parts.begin(resume)
+            if resume is not None:  # of a replay, whatever the arguments are now
+                self.fingerprint = resume.checkpoint.fingerprint
             self._failed = resume.dead if resume else {}
-            await self._checkpoints.begin(resume, self._try)
-            self._begun, self._over = True, False
-            if self._rows is not None:
+            await self.checkpoints.begin(resume, self.this_try)
+            self.has_begun, self._over = True, False
+            if self.rows is not None:
                 await self._take_refused(resume)
 
     async def _take_refused(self, resume: Resume | None) -> None:
@@ -180,7 +145,7 @@ class Keeper:
             checkpoint does not count them.
         :raises LoadError: when rows cannot be staged.
         """
-        if not self._begun:
+        if not self.has_begun:
             return
         async with self._turn:  # a part that is being written comes before the checkpoint that counts it
             # Missing parts and a report: the next try would take it for done.
@@ -188,8 +153,8 @@ class Keeper:
             report = report if missing is None else None
             failure = None if self._over else await self._stage(recorder, report, last=last) or missing
             if progress is not None:
-                self._state.put("progress", progress)
-            self._state.write(last=last)
+                self.state.put("progress", progress)
+            self.state.write(last=last)
             if failure is not None:
                 raise failure
 
@@ -202,13 +167,13 @@ class Keeper:
             a retry sends these items again.
         """
         rows = self.buffer.take()
-        with self._transaction(recorder, rows, letters=last or recorder.is_due) as snapshot:
+        with self._transaction(recorder, rows, letters=last or recorder.unwritten.are_due) as snapshot:
             effect = Effect()
-            if self._rows is not None:
-                refused, removed = await self._rows.stage(rows, snapshot.removed)
+            if self.rows is not None:
+                refused, removed = await self.rows.stage(rows, snapshot.removed)
                 recorder.totals.row_totals.staged += len(rows) - len(refused) - removed
                 effect = self._refusals.of_staging(snapshot, rows, refused)
-            may_wait = last or self._rows is None
+            may_wait = last or self.rows is None
             failure = await self._commit(recorder, snapshot, effect, report=report, letters_may_wait=may_wait)
         if failure is not None:
             recorder.give_back(replace(snapshot, fetched=[], removed=frozenset()))
@@ -228,7 +193,7 @@ class Keeper:
             yield snapshot
         except BaseException:
             recorder.totals.rows = before
-            self._checkpoints.rollback()
+            self.checkpoints.rollback()
             if not self._over:
                 recorder.give_back(snapshot)
                 self.buffer.put_back(rows)
@@ -250,7 +215,7 @@ class Keeper:
         :param letters_may_wait: whether it is done without the letters of items, too, when they cannot be written.
         :return: why they could not.
         """
-        letters, resolved = effect.letters(self._journal.redact), effect.resolved()
+        letters, resolved = effect.letters(self.log.redact), effect.resolved()
         if recorder.totals.rows is not None:
             recorder.totals.rows.refused += len(effect.refused) - len(effect.again)
         failure = await self._parts.write([*snapshot.records, *letters, *resolved])
@@ -262,12 +227,12 @@ class Keeper:
         else:
             checkpoint = checkpoint.before(snapshot.records)
         self._over = True  # until the answer is there
-        await self._checkpoints.write(checkpoint, is_done=is_done or checkpoint.report is not None)
+        await self.checkpoints.write(checkpoint, is_done=is_done or checkpoint.report is not None)
         self._over, self._failed = False, checkpoint.failed or {}
         self._refusals.confirm(effect, snapshot)
         for record, row in zip(letters, effect.refused, strict=True):
             recorder.show_refused(record)
-            self._journal.refused(*item_of(row.place), row.words)
+            self.log.refused(*item_of(row.place), row.message)
         for place in sorted(effect.taken):
             recorder.hide_refused(*item_of(place))
         return failure
@@ -275,7 +240,7 @@ class Keeper:
     def _checkpoint(self, recorder: Recorder, snapshot: Snapshot) -> Checkpoint:
         rows = recorder.totals.rows
         checkpoint = Checkpoint(
-            self._fingerprint or "",
+            self.fingerprint or "",
             snapshot.position,
             snapshot.digest,
             snapshot.unfinished,
@@ -283,15 +248,15 @@ class Keeper:
             tuple(self._parts.counted),
             snapshot.batches,
             bookmarks={index: self._kept(bookmark) for index, bookmark in snapshot.bookmarks.items()},
-            written_by=self._try,
-            failed=failed_items.failed_after(self._failed, snapshot.records) if rows else None,
+            written_by=self.this_try,
+            failed=failed_after(self._failed, snapshot.records) if rows else None,
         )
         return checkpoint.before(snapshot.held) if snapshot.held else checkpoint
 
     def _kept(self, bookmark: Bookmark) -> Bookmark | None:
         """Return a bookmark that may be written: without a secret, which an API may have put into a link."""
         text = json.dumps(bookmark.to_json())
-        return bookmark if self._journal.redact(text) == text else None
+        return bookmark if self.log.redact(text) == text else None
 
     async def merge(self, recorder: Recorder, is_good: Callable[[], bool]) -> None:
         """Bring all rows to where they belong.
@@ -301,7 +266,7 @@ class Keeper:
             commit was lost, which the next try finds out.
         :raises DeadLetterStoreError: when parts are missing: the next try starts over, so nothing may be loaded yet.
         """
-        assert self._rows is not None  # noqa: S101  (a job that delivers has nothing to merge)
+        assert self.rows is not None  # noqa: S101  (a job that delivers has nothing to merge)
         await self.write(recorder, None, last=True)
         if missing := await self._parts.find_missing():
             raise missing
@@ -310,7 +275,7 @@ class Keeper:
                 raise LoadError("not all rows could be staged; a retry goes on from those that are")
             with self._transaction(recorder, []) as snapshot:
                 counts = recorder.totals.row_totals
-                merged = await self._rows.merge(first=counts.loaded == 0)
+                merged = await self.rows.merge(first=counts.loaded == 0)
                 counts.loaded, counts.staged = counts.loaded + merged.loaded, 0
                 counts.refused += len(merged.refused)
                 is_done = is_good()
@@ -320,9 +285,8 @@ class Keeper:
 
     def cancel(self) -> None:
         """Make a statement that is under way raise, soon; from any thread."""
-        if self._rows is not None:
-            with contextlib.suppress(Exception):
-                self._rows.cancel()
+        if self.rows is not None:
+            self.rows.cancel()
 
     async def write_last(
         self, recorder: Recorder, progress: Mapping[str, Any], *, report: Mapping[str, Any] | None, until: float
@@ -338,28 +302,21 @@ class Keeper:
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True, report=report)
-                lost = await self._parts.find_missing() if self._begun else None
+                lost = await self._parts.find_missing() if self.has_begun else None
         except (LoadError, ConfigurationError) as failure:
-            self._journal.complain(_STAGING, failure)
+            self.log.complain(_STAGING, failure)
         except TimeoutError as failure:
-            if self._rows is None:
+            if self.rows is None:
                 lost = failure
             else:
-                self._journal.complain(_STAGING, LoadError("it takes too long"))
+                self.log.complain(_STAGING, LoadError("it takes too long"))
         except DeadLetterStoreError as failure:
             lost = failure
-        await self._state.wait(until)
+        await self.state.wait(until)
         return lost
-
-    async def publish(self, call: Callable[[], None], until: float) -> None:
-        """Run a call of Airflow's, such as pushing XCom; its failure is only logged."""
-        with self._journal.complaining("publish the report"):
-            async with asyncio.timeout_at(until):
-                await self._xcom_thread.call(call)
 
     def close(self) -> None:
         """End the threads, after what is queued."""
-        self._checkpoints.close()
-        self._state.close()
-        self._xcom_thread.close()
+        self.checkpoints.close()
+        self.state.close()
         self._parts.close()

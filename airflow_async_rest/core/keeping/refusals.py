@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from airflow_async_rest.core.account.recorder import Snapshot
-from airflow_async_rest.core.keeping.loading import PlacedRow, RefusedRow, item_of, place_of
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, RefusedRow, item_of, place_of
 from airflow_async_rest.core.letters.folder import Record, refused_record
 
 
@@ -22,7 +22,7 @@ class Effect(NamedTuple):
 
     def letters(self, redact: Callable[[str], str]) -> list[Record]:
         """Return the dead letters of the rows that were refused."""
-        return [refused_record(*item_of(row.place), row.values, redact(row.words)) for row in self.refused]
+        return [refused_record(*item_of(row.place), row.values, redact(row.message)) for row in self.refused]
 
     def resolved(self) -> list[Record]:
         """Return what a part says of rows that are refused no longer."""

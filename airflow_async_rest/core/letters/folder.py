@@ -7,12 +7,10 @@ was read from its start and everything before is void. A record with a ``body`` 
 record with a ``row_number`` is no item, but one of its rows, which the database refused.
 """
 
-import json
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -20,7 +18,6 @@ from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
 from airflow_async_rest.core.letters.lines import (
-    LONGEST_INTEGER,
     Latest,
     Line,
     Refused,
@@ -30,11 +27,10 @@ from airflow_async_rest.core.letters.lines import (
     parse_exactly,
     whole_batches,
 )
-from airflow_async_rest.core.letters.part_files import FILE_MODE, FolderPath, PartFiles, PartId
+from airflow_async_rest.core.letters.part_files import FILE_MODE, MOST_KEPT_BYTES, FolderPath, PartFiles, PartId
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.requests.bodies import stored_body
 
-SHOWN_PAYLOAD_CHARACTERS = 2_000
 Record = dict[str, Any]
 RESET: dict[str, Any] = {"reset": True}
 ROW_REFUSED = "row_refused"
@@ -53,12 +49,19 @@ class DeadLetterFolder:
 
     :param path: the folder; made when the first part is written.
     :param try_number: first number of the parts this object writes; None goes on with the last one there is.
-    :param mode: see :class:`~airflow_async_rest.core.letters.part_files.PartFiles`.
+    :param mode: and the bytes that are kept: see :class:`~airflow_async_rest.core.letters.part_files.PartFiles`.
     """
 
-    def __init__(self, path: FolderPath, try_number: int | None = None, mode: int = FILE_MODE) -> None:
+    def __init__(
+        self,
+        path: FolderPath,
+        try_number: int | None = None,
+        mode: int = FILE_MODE,
+        *,
+        most_kept_bytes: int = MOST_KEPT_BYTES,
+    ) -> None:
         self._path = path
-        self._files = PartFiles(path, mode)
+        self._files = PartFiles(path, mode, most_kept_bytes)
         self._try_number = try_number
         self._known: set[PartId] = set()  # parts that this object has read or written, and that count
         self._lines: dict[PartId, tuple[Line, ...]] = {}
@@ -305,27 +308,3 @@ def refused_record(index: int, number: int, row: Mapping[str, Any], message: str
         "response_excerpt": orjson.Fragment(encode_anything(message)),
         "failed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
-
-
-def _shown_fraction(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text  # 1E+400: JSON knows no infinity
-
-
-def _shown_integer(text: str) -> int | str:
-    return int(text) if len(text) < LONGEST_INTEGER else text
-
-
-def shown_record(record: Record, *, payloads: bool, longest: int = SHOWN_PAYLOAD_CHARACTERS) -> Record:
-    """Return a record as people see it: plain JSON, a large payload or row cut and marked as cut.
-
-    :param payloads: whether to show the payload and the row at all.
-    :param longest: characters of it that are shown; the default is XCom's.
-    """
-    shown = cast("Record", json.loads(encode_anything(record), parse_float=_shown_fraction, parse_int=_shown_integer))
-    for name in shown.keys() & {"payload", "row"}:
-        if not payloads:
-            del shown[name]
-        elif len(text := json.dumps(shown[name])) > longest:
-            shown[name] = f"{text[:longest]}... [cut: {len(text)} characters in all]"
-    return shown

@@ -9,14 +9,15 @@ import json
 import os
 import re
 import secrets
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
+
+from airflow_async_rest.core.worker_thread import WorkerThread
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
@@ -28,7 +29,7 @@ _LIST_NAME = "parts.json"
 # 4,000 parts at 30 ms each are read in 4 s.
 _READ_AT_ONCE = 32
 # Of parts that are kept in memory, so that their payloads are not read from the storage again.
-_MOST_KEPT_BYTES = 32_000_000
+MOST_KEPT_BYTES = 32_000_000
 
 
 class FolderPath(Protocol):
@@ -49,13 +50,14 @@ class PartFiles:
 
     :param path: the folder; made when the first part is written.
     :param mode: of files on a local disk, whatever the umask is; who may read the files may enter the folders.
+    :param most_kept_bytes: of parts that are kept in memory.
     """
 
-    def __init__(self, path: FolderPath, mode: int = FILE_MODE) -> None:
+    def __init__(self, path: FolderPath, mode: int = FILE_MODE, most_kept_bytes: int = MOST_KEPT_BYTES) -> None:
         self._path = path
         self._mode = mode
         self._kept: dict[PartId, bytes] = {}
-        self._room = _MOST_KEPT_BYTES
+        self._room = most_kept_bytes
 
     def file(self, part: PartId) -> FolderPath:
         """Return the path of a part."""
@@ -191,27 +193,15 @@ def read_ahead(read: Callable[[Value], Result], values: Sequence[Value], at_once
     if at_once <= 1:
         yield from map(read, values)
         return
-    calls: SimpleQueue[tuple[Future[Result], Value] | None] = SimpleQueue()
-    for _ in range(at_once):
-        threading.Thread(target=_work, args=(read, calls), name="async-rest-parts", daemon=True).start()
+    threads = [WorkerThread("async-rest-parts") for _ in range(at_once)]
     waiting: deque[Future[Result]] = deque()
     try:
-        for value in values:
-            waiting.append(Future())
-            calls.put((waiting[-1], value))
+        for value, thread in zip(values, cycle(threads), strict=False):  # each is done with the one before
+            waiting.append(thread.queue(read, value))
             if len(waiting) == at_once:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for _ in range(at_once):
-            calls.put(None)
-
-
-def _work(read: Callable[[Value], Result], calls: "SimpleQueue[tuple[Future[Result], Value] | None]") -> None:
-    while (call := calls.get()) is not None:
-        future, value = call
-        try:
-            future.set_result(read(value))
-        except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
-            future.set_exception(error)
+        for thread in threads:
+            thread.close()

@@ -1,10 +1,16 @@
 """Dead letters as people see them: of a payload of megabytes, no more is looked at than is shown."""
 
+import json
+import math
 from dataclasses import replace
+from typing import cast
 
-from airflow_async_rest.core.letters.folder import SHOWN_PAYLOAD_CHARACTERS, Record, held_bytes, shown_record, to_record
+from airflow_async_rest.core.encoding.json_encoder import encode_anything
+from airflow_async_rest.core.letters.folder import Record, held_bytes, to_record
+from airflow_async_rest.core.letters.lines import LONGEST_INTEGER
 from airflow_async_rest.core.models import DeadLetter
 
+SHOWN_PAYLOAD_CHARACTERS = 2_000
 # A body of more is not parsed for people to see how it begins.
 _LARGE_BODY_BYTES = 16_000
 _LEAST_RECORD_BYTES = 150  # the names of its fields
@@ -19,7 +25,7 @@ def least_shown_bytes(letter: DeadLetter, *, payloads: bool) -> int:
 def shown_letter(letter: DeadLetter, *, payloads: bool) -> Record:
     """Return a dead letter as people see it; what is not shown of it is not copied, however large it is.
 
-    :param payloads: see :func:`~airflow_async_rest.core.letters.folder.shown_record`.
+    :param payloads: see :func:`shown_record`.
     """
     letter = letter if payloads else replace(letter, row=None)
     request = letter.request
@@ -29,4 +35,28 @@ def shown_letter(letter: DeadLetter, *, payloads: bool) -> Record:
     if payloads:
         text = request.body[:_LARGE_BODY_BYTES].decode("utf-8", "replace")[:SHOWN_PAYLOAD_CHARACTERS]
         shown["payload"] = f"{text}... [cut: {len(request.body)} bytes in all]"
+    return shown
+
+
+def _shown_fraction(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text  # 1E+400: JSON knows no infinity
+
+
+def _shown_integer(text: str) -> int | str:
+    return int(text) if len(text) < LONGEST_INTEGER else text
+
+
+def shown_record(record: Record, *, payloads: bool, longest: int = SHOWN_PAYLOAD_CHARACTERS) -> Record:
+    """Return a record as people see it: plain JSON, a large payload or row cut and marked as cut.
+
+    :param payloads: whether to show the payload and the row at all.
+    :param longest: characters of it that are shown; the default is XCom's.
+    """
+    shown = cast("Record", json.loads(encode_anything(record), parse_float=_shown_fraction, parse_int=_shown_integer))
+    for name in shown.keys() & {"payload", "row"}:
+        if not payloads:
+            del shown[name]
+        elif len(text := json.dumps(shown[name])) > longest:
+            shown[name] = f"{text[:longest]}... [cut: {len(text)} characters in all]"
     return shown

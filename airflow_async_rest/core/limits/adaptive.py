@@ -5,7 +5,10 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+
+from airflow_async_rest.core.errors import SendError
+from airflow_async_rest.core.models import Request, Response
 
 # Additive increase, multiplicative decrease, with the numbers of Vector's adaptive request concurrency.
 _DECREASE = 0.9
@@ -22,6 +25,7 @@ _RISE = 1.4
 _MOST_RISE = 3
 _FORGOTTEN_SECONDS = 60.0
 START, MOST = 4, 256
+_FIRST_FAILURE, _TOO_MANY, _FIRST_SERVER_ERROR = 300, 429, 500
 
 
 class Smoothed:
@@ -216,6 +220,21 @@ class AdaptiveConcurrency:
         """Note that a request has come to its end; see :meth:`ConcurrencyLimit.answered`."""
         self._in_flight -= 1
         self._limit.answered(self._clock(), sent_at, success=success, pressure=pressure)
+
+    async def observe(self, send: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+        """Send a request, and learn from what becomes of it."""
+        sent_at, success, pressure = self.sending(), False, False
+        try:
+            response = await send(request)
+        except SendError:
+            pressure = True
+            raise
+        else:
+            success = response.status < _FIRST_FAILURE
+            pressure = response.status == _TOO_MANY or response.status >= _FIRST_SERVER_ERROR
+            return response
+        finally:
+            self.answered(sent_at, success=success, pressure=pressure)
 
     def press(self, elapsed_seconds: float) -> None:
         """Note that a server has taken only a part of what was sent this long ago, and asks for less."""

@@ -47,11 +47,9 @@ class RateLimiter:
         self._paused_until = 0.0
         self._started = clock()
         self.granted = 0
-        self._interval = 0.0
         self._next = 0.0
-        if limit is not None:
-            requests, period = limit
-            self._interval = period / (requests * _PACE)
+        requests, period = limit or (1, 0.0)
+        self._interval = period / (requests * _PACE)
 
     async def acquire(self) -> None:
         """Return when one more request may be sent, now."""

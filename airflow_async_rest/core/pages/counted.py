@@ -3,17 +3,76 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from airflow_async_rest.core.encoding.paths import parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages.page import QUERY, Page, PageAnswer
-from airflow_async_rest.core.pages.style import Style, check_names, check_path, find, find_number, is_nothing
+from airflow_async_rest.core.pages.style import Style, check_names, is_nothing
 
 _EMPTY, _SHORT = "empty", "short"
 
 
+class _Counted(Style):
+    """What numbers and offsets have in common.
+
+    :cvar _size: the argument for the rows of a page to ask for; ``<_size>_param`` is the one for its parameter.
+    :cvar _count: the argument for where it is said how many pages, or rows, there are.
+    """
+
+    goes_by_rows: ClassVar[bool] = True
+    _size: ClassVar[str]
+    _count: ClassVar[str]
+    param: str
+    until: str
+    into: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        style, size = type(self).__name__, getattr(self, self._size)
+        names = {name: getattr(self, name) for name in ("param", f"{self._size}_param")}
+        check_names(style, into=self.into, **names)
+        default = getattr(type(self), self._size)  # None, where the API may decide
+        if size is not default and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise ConfigurationError(f"{self._argument(self._size)} is {size!r}: write a whole number from 1 up.")
+        if size is not None and len(set(names.values())) < len(names):
+            both = ", ".join(f"{argument}={name!r}" for argument, name in names.items())
+            raise ConfigurationError(f"{style}({both}): one parameter cannot be both; write the name of each.")
+        if self.until not in {_EMPTY, _SHORT}:
+            raise ConfigurationError(f"{style}(until={self.until!r}): write 'empty' or 'short'.")
+        if self.until == _SHORT and size is None:
+            raise ConfigurationError(f"{style}(until='short'): say what a full page is, with size=.")
+        self._check_concurrent(style)
+
+    def _check_concurrent(self, style: str) -> None:
+        count = self._count
+        if self._path is not None:
+            parse_path(self._argument(count), self._path)
+        if not isinstance(self.concurrent, bool):
+            raise ConfigurationError(f"{style}(concurrent={self.concurrent!r}): write True or False.")
+        if self.concurrent and self._path is None:
+            raise ConfigurationError(
+                f"{style}(concurrent=True): pages are requested side by side where the API says how many there are: "
+                f"say where, with {count}='meta.{count}' or {count}='header.X-...'."
+            )
+
+    @property
+    def _path(self) -> str | None:
+        path: str | None = getattr(self, self._count)
+        return path
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the API says how many pages, or rows, there are, or whether there are more."""
+        return self._path is not None or self.more is not None
+
+    def _enough(self, size: int) -> int:
+        """Return how many rows a page has that is not the last, where the API says nothing."""
+        return 1 if self.until == _EMPTY else size
+
+
 @dataclass(frozen=True)
-class NumberedPages(Style):
+class NumberedPages(_Counted):
     """Pages have numbers.
 
     :param param: the parameter of the number.
@@ -30,7 +89,8 @@ class NumberedPages(Style):
         has told how many there are.
     """
 
-    goes_by_rows: ClassVar[bool] = True
+    _size: ClassVar[str] = "size"
+    _count: ClassVar[str] = "pages"
     param: str = "page"
     first: int = 1
     size: int | None = None
@@ -42,21 +102,8 @@ class NumberedPages(Style):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_names("NumberedPages", into=self.into, param=self.param, size_param=self.size_param)
         if isinstance(self.first, bool) or not isinstance(self.first, int):
             raise ConfigurationError(f"NumberedPages(first={self.first!r}): write 1 or 0.")
-        if self.size is not None:
-            _check_size("NumberedPages(size)", self.size)
-            _check_differ("NumberedPages", param=self.param, size_param=self.size_param)
-        _check_until("NumberedPages", self.until, self.size)
-        if self.pages is not None:
-            check_path("NumberedPages(pages)", self.pages)
-        _check_concurrent("NumberedPages", self.concurrent, pages=self.pages)
-
-    @property
-    def knows_end(self) -> bool:
-        """Whether the API says how many pages there are, or whether there are more."""
-        return self.pages is not None or self.more is not None
 
     @property
     def counts_rows(self) -> bool:
@@ -70,23 +117,23 @@ class NumberedPages(Style):
     def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Return the page with the next number."""
         following = page.parameters[self.param] + 1
-        if (more := self._has_more(answer)) is not None:
-            return self._page(following) if more else None
-        if self.pages is not None and not (page == self.begin() and is_nothing(answer)):
-            pages, number = find_number("NumberedPages(pages)", self.pages, answer), following - self.first
+        more = self._has_more(answer)
+        if more is None and self.pages is not None and not (page == self.begin() and is_nothing(answer)):
+            pages, number = self._find_number("pages", answer), following - self.first
             if answer.count and number > pages:
                 raise AnswerError(
                     f"page {number} has rows, but {self.pages!r} says that there are {pages} pages: write the path of "
                     "the number of all pages, or leave pages= out"
                 )
-            return self._page(following) if number < pages else None
-        enough = 1 if self.until == _EMPTY else self.size or 1
-        return self._page(following) if (answer.count or 0) >= enough else None
+            more = number < pages
+        if more is None:
+            more = (answer.count or 0) >= self._enough(self.size or 1)
+        return self._page(following) if more else None
 
     def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:
         """Yield the pages after one; none where the answer does not tell, and has a flag that does."""
         with suppress(AnswerError):
-            pages = find_number("NumberedPages(pages)", str(self.pages), answer)
+            pages = self._find_number("pages", answer)
             return map(self._page, range(page.parameters[self.param] + 1, self.first + pages))
         return iter(())
 
@@ -96,7 +143,7 @@ class NumberedPages(Style):
 
 
 @dataclass(frozen=True)
-class OffsetPages(Style):
+class OffsetPages(_Counted):
     """A page begins after so many rows.
 
     :param limit: rows of a page to ask for. It may get fewer: the next page begins after those that came.
@@ -110,7 +157,8 @@ class OffsetPages(Style):
         has told how many there are.
     """
 
-    goes_by_rows: ClassVar[bool] = True
+    _size: ClassVar[str] = "limit"
+    _count: ClassVar[str] = "total"
     limit: int = 100
     param: str = "offset"
     limit_param: str = "limit"
@@ -118,21 +166,6 @@ class OffsetPages(Style):
     until: str = _EMPTY
     into: str = QUERY
     concurrent: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_names("OffsetPages", into=self.into, param=self.param, limit_param=self.limit_param)
-        _check_size("OffsetPages(limit)", self.limit)
-        _check_differ("OffsetPages", param=self.param, limit_param=self.limit_param)
-        _check_until("OffsetPages", self.until, self.limit)
-        if self.total is not None:
-            check_path("OffsetPages(total)", self.total)
-        _check_concurrent("OffsetPages", self.concurrent, total=self.total)
-
-    @property
-    def knows_end(self) -> bool:
-        """Whether the API says how many rows there are, or whether there are more."""
-        return self.total is not None or self.more is not None
 
     @property
     def counts_rows(self) -> bool:
@@ -153,14 +186,14 @@ class OffsetPages(Style):
         if more is None and self.total is not None and not (page == self.begin() and is_nothing(answer)):
             more = self._is_before_total(offset, count, answer)
         if more is None:
-            more = count >= (1 if self.until == _EMPTY else self.limit)
+            more = count >= self._enough(self.limit)
         return self._page(offset) if more else None
 
     def _is_before_total(self, offset: int, count: int, answer: PageAnswer) -> bool | None:
         """Return whether rows are left; None where the API does not say how many there are."""
-        if str(find("OffsetPages(total)", str(self.total), answer)).endswith("/*"):
+        if str(self._find("total", answer)).endswith("/*"):
             return None
-        total = find_number("OffsetPages(total)", str(self.total), answer)
+        total = self._find_number("total", answer)
         if count and offset > total:
             raise AnswerError(
                 f"{offset} rows have come, but {self.total!r} says that there are {total}: write the path of the "
@@ -174,38 +207,9 @@ class OffsetPages(Style):
         """Yield the pages after one, if each has as many rows as that one; none where the answer does not tell."""
         if count := answer.count:
             with suppress(AnswerError):
-                end = find_number("OffsetPages(total)", str(self.total), answer)
+                end = self._find_number("total", answer)
                 return map(self._page, range(page.parameters[self.param] + count, end, count))
         return iter(())
 
     def _page(self, offset: int) -> Page:
         return Page({self.param: offset, self.limit_param: self.limit}, self.into)
-
-
-def _check_concurrent(style: str, concurrent: Any, **how_many: str | None) -> None:
-    [(argument, path)] = how_many.items()
-    if not isinstance(concurrent, bool):
-        raise ConfigurationError(f"{style}(concurrent={concurrent!r}): write True or False.")
-    if concurrent and path is None:
-        raise ConfigurationError(
-            f"{style}(concurrent=True): pages are requested side by side where the API says how many there are: say "
-            f"where, with {argument}='meta.{argument}' or {argument}='header.X-...'."
-        )
-
-
-def _check_size(argument: str, size: Any) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ConfigurationError(f"{argument} is {size!r}: write a whole number from 1 up.")
-
-
-def _check_differ(style: str, **names: str) -> None:
-    if len(set(names.values())) < len(names):
-        both = ", ".join(f"{argument}={name!r}" for argument, name in names.items())
-        raise ConfigurationError(f"{style}({both}): one parameter cannot be both; write the name of each.")
-
-
-def _check_until(style: str, until: Any, size: int | None) -> None:
-    if until not in {_EMPTY, _SHORT}:
-        raise ConfigurationError(f"{style}(until={until!r}): write 'empty' or 'short'.")
-    if until == _SHORT and size is None:
-        raise ConfigurationError(f"{style}(until='short'): say what a full page is, with size=.")

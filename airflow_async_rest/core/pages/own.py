@@ -9,15 +9,14 @@ from typing import Any
 from airflow_async_rest.core.encoding.paths import JsonPath
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages.counted import NumberedPages, OffsetPages
-from airflow_async_rest.core.pages.cursor import CursorPages
-from airflow_async_rest.core.pages.links import LinkPages, check_link_options
-from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer, Pages, PageStyle
+from airflow_async_rest.core.pages.led import CursorPages, LinkPages, check_link_options
+from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer, PageStyle
 from airflow_async_rest.core.pages.style import OnePage, check_statuses
 
-_STYLES = frozenset({OnePage, LinkPages, CursorPages, NumberedPages, OffsetPages})
+_STYLES = (OnePage, LinkPages, CursorPages, NumberedPages, OffsetPages)
 
 
-def page_style(paginate: Any) -> Pages:
+def page_style(paginate: Any) -> "Pages":
     """Return the page style of an argument ``paginate``.
 
     :raises ConfigurationError: when it is not one.
@@ -109,6 +108,9 @@ class OwnStyle:
             yield from self._ahead(page, answer) if self._ahead else ()
         except Exception as error:  # the author's code may raise anything
             raise AnswerError(f"paginate: {self._name}.ahead() raised {_described(error)}") from error
+
+
+Pages = OnePage | LinkPages | CursorPages | NumberedPages | OffsetPages | OwnStyle
 
 
 def _described(error: Exception) -> str:

@@ -1,11 +1,10 @@
 """What a page is, and what a style of pages does."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from airflow_async_rest.core.encoding.paths import JsonPath
     from airflow_async_rest.core.models import Response
 
 QUERY: Final = "query"
@@ -59,58 +58,4 @@ class PageStyle(Protocol):
 
     def after(self, page: Page, answer: PageAnswer) -> Page | None:
         """Return the page after one; None when that was the last. What it raises fails the item."""
-        ...
-
-
-class Pages(PageStyle, Protocol):
-    """A page style, and what the engine asks of it.
-
-    It goes by the link or the cursor of a page, which may have the rows of another; or by the rows alone.
-    """
-
-    @property
-    def end_statuses(self) -> Collection[int]:
-        """HTTP statuses that a page after the last one has."""
-        ...
-
-    @property
-    def keep(self) -> tuple[str, ...]:
-        """Parameters of the item's own query that go along on links."""
-        ...
-
-    @property
-    def below(self) -> str | None:
-        """The path below which links are followed; None: the base URL's."""
-        ...
-
-    @property
-    def goes_by_rows(self) -> bool:
-        """Whether nothing but its rows tells a page from another."""
-        ...
-
-    @property
-    def knows_end(self) -> bool:
-        """Whether the API says how many pages, or rows, there are, or whether there are more."""
-        ...
-
-    @property
-    def counts_rows(self) -> bool:
-        """Whether it must be known how many rows the API gave."""
-        ...
-
-    @property
-    def next_path(self) -> "JsonPath | None":
-        """Where in the body it is said what the next page is."""
-        ...
-
-    @property
-    def concurrent(self) -> bool:
-        """Whether pages are asked for side by side."""
-        ...
-
-    def ahead(self, page: Page, answer: PageAnswer) -> Iterable[Page]:
-        """Yield the pages after one, in order, as far as its answer tells.
-
-        :raises AnswerError: when an author's code cannot tell.
-        """
         ...

@@ -36,7 +36,7 @@ class Style:
     def __post_init__(self) -> None:
         check_statuses(type(self).__name__, self.end_statuses)
         if self.more is not None:
-            check_path(self._argument("more"), self.more)
+            parse_path(self._argument("more"), self.more)
 
     @property
     def knows_end(self) -> bool:
@@ -75,6 +75,36 @@ class Style:
     def _argument(self, name: str) -> str:
         return f"{type(self).__name__}({name})"
 
+    def _find(self, name: str, answer: PageAnswer) -> Any:
+        """Return what is where an argument says, or MISSING: in the body, or else, after ``header.``, in a header."""
+        path = str(getattr(self, name))
+        found = parse_path(self._argument(name), path).find(answer.payload)
+        if found is MISSING and path.startswith(_HEADER):
+            return answer.response.headers.get(path.removeprefix(_HEADER), MISSING)
+        return found
+
+    def _path_in_body(self, name: str) -> JsonPath | None:
+        """Return the path of an argument, if it leads into the body."""
+        path: str | None = getattr(self, name)
+        return None if path is None or path.startswith(_HEADER) else parse_path(self._argument(name), path)
+
+    def _find_number(self, name: str, answer: PageAnswer) -> int:
+        """Return the number where an argument says, which is the last part of one such as ``items 0-24/319``.
+
+        A part of a page is one.
+
+        :raises AnswerError: when the API does not say.
+        """
+        found = self._find(name, answer)
+        with suppress(ArithmeticError, ValueError):
+            exact = Decimal(str(found).rpartition("/")[2].strip())
+            if not isinstance(found, bool) and exact >= 0 and exact.adjusted() < _MOST_DIGITS:
+                return ceil(exact)
+        raise AnswerError(
+            f"{self._argument(name)}: the answer has {_shown(found)} at {getattr(self, name)!r}, where a number should "
+            "be, from 0 up; without it, pages are asked for until one is empty"
+        )
+
     def _has_more(self, answer: PageAnswer) -> bool | None:
         """Return whether the flag says that there is a next page; None where there is no flag.
 
@@ -82,7 +112,7 @@ class Style:
         """
         if self.more is None or is_nothing(answer):
             return None if self.more is None else False
-        found = find(self._argument("more"), self.more, answer)
+        found = self._find("more", answer)
         flag = _FLAGS.get(str(found).strip().lower()) if isinstance(found, bool | int | str) else None
         if flag is None:
             raise AnswerError(
@@ -109,45 +139,9 @@ class OnePage(Style):
         """Return none."""
 
 
-def find(argument: str, path: str, answer: PageAnswer) -> Any:
-    """Return what is at a path of an answer, or MISSING: in the body, or else, after ``header.``, in a header."""
-    found = parse_path(argument, path).find(answer.payload)
-    if found is MISSING and path.startswith(_HEADER):
-        return answer.response.headers.get(path.removeprefix(_HEADER), MISSING)
-    return found
-
-
-def path_in_body(argument: str, path: str | None) -> JsonPath | None:
-    """Return a path into an answer, if it leads into the body."""
-    return None if path is None or path.startswith(_HEADER) else parse_path(argument, path)
-
-
-def find_number(argument: str, path: str, answer: PageAnswer) -> int:
-    """Return the number at a path of an answer, which is the last part of one such as ``items 0-24/319``.
-
-    A part of a page is one.
-
-    :raises AnswerError: when the API does not say.
-    """
-    found = find(argument, path, answer)
-    with suppress(ArithmeticError, ValueError):
-        exact = Decimal(str(found).rpartition("/")[2].strip())
-        if not isinstance(found, bool) and exact >= 0 and exact.adjusted() < _MOST_DIGITS:
-            return ceil(exact)
-    raise AnswerError(
-        f"{argument}: the answer has {_shown(found)} at {path!r}, where a number should be, from 0 up; without it, "
-        "pages are asked for until one is empty"
-    )
-
-
 def is_nothing(answer: PageAnswer) -> bool:
     """Return whether an answer has no content: there are no more rows then, but it does not say how many there are."""
     return answer.payload is None and not answer.count
-
-
-def check_path(argument: str, path: Any) -> None:
-    """Check a path into an answer. :raises ConfigurationError: when it is not one; names the argument."""
-    parse_path(argument, path)
 
 
 def check_names(style: str, *, into: str, **names: Any) -> None:

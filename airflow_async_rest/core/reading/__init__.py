@@ -1,1 +1,1 @@
-"""Rows -> items, read by a separate thread."""
+"""Rows -> items, as the thread that reads makes them."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.errors import AsyncRestError, RowsTakenError, SourceChangedError
 from airflow_async_rest.core.models import Item

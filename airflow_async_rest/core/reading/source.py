@@ -1,26 +1,24 @@
-"""Rows -> items, read by a separate thread, one chunk ahead of the senders."""
+"""Rows -> items: their keys, and what a transform makes of them."""
 
-import asyncio
 import contextlib
-import queue
-import threading
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextvars import copy_context
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from airflow_async_rest.core.account.checkpoint import Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Item, Skipped
 from airflow_async_rest.core.reading.passed_rows import PassedRows
-from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
 
-Unit = TypeVar("Unit")
 Unit_co = TypeVar("Unit_co", covariant=True)
 Row = Mapping[str, Any]
 OnDigest = Callable[[SourceDigest], None]
+# Of chunks of keys after those that are kept. To look at all would make rows that go in batches 10 % slower.
+_EVERY = 16
+_identity_of = attrgetter("identity")
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,40 @@ class Source(Protocol[Unit_co]):
         ...
 
 
+class RepeatedKeys:
+    """Counts rows whose key a row before them has.
+
+    Of a window of up to 32,768 different keys all rows are looked at. After these, every sixteenth chunk is, and its
+    rows are compared with the first ones and with each other: then there are at least as many as are counted.
+
+    :param most: hashes that are kept; the default are 2.5 MB.
+    :ivar count: of the rows since :meth:`begin`.
+    """
+
+    def __init__(self, most: int = 32_768) -> None:
+        self._most = most
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what came so far: the rows are read from the first one."""
+        self.count = 0
+        self._seen: set[int] = set()
+        self._chunks_after = 0
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Count the items of a chunk."""
+        hashes = map(hash, map(_identity_of, items))
+        if len(self._seen) < self._most:
+            before = len(self._seen)
+            self._seen.update(hashes)
+            self.count += len(items) - (len(self._seen) - before)
+            return
+        self._chunks_after += 1
+        if self._chunks_after % _EVERY == 0:
+            self.count += len(items) - len(set(hashes) - self._seen)
+
+
+@dataclass(eq=False)
 class RowSource:
     """Makes items of rows, in their order; on a retry it passes over those that are settled.
 
@@ -110,31 +142,19 @@ class RowSource:
     :param repeated: is told every row's key.
     """
 
-    def __init__(
-        self,
-        chunks: Chunks,
-        *,
-        key: tuple[str, ...] = (),
-        whole_row_is_key: bool = False,
-        asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] | None = None,
-        in_braces: Mapping[str, Sequence[str]] | None = None,
-        transform: Callable[[dict[str, Any]], Any] | None = None,
-        redact: Callable[[str], str] = str,
-        repeated: RepeatedKeys | None = None,
-    ) -> None:
-        self._chunks = chunks
-        self._reads_again = getattr(chunks, "reads_again", True)
-        self._key = key
-        self._whole_row_is_key = whole_row_is_key
-        self._asked_for = {**(asked_for or {}), "key": key}
-        self._in_braces = in_braces or {}
-        self._transform = transform
-        self._redact = redact
-        self._repeated = repeated
+    chunks: Chunks
+    _: KW_ONLY
+    key: tuple[str, ...] = ()
+    whole_row_is_key: bool = False
+    asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] = field(default_factory=dict)
+    in_braces: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    transform: Callable[[dict[str, Any]], Any] | None = None
+    redact: Callable[[str], str] = str
+    repeated: RepeatedKeys | None = None
 
     def cancel(self) -> None:
         """Cancel the statement that is running."""
-        self._chunks.cancel()
+        self.chunks.cancel()
 
     def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item] | None, None, None]:
         """Yield a list of items for each chunk; see :class:`Source`.
@@ -142,9 +162,11 @@ class RowSource:
         :raises ConfigurationError: when the rows lack a column that an argument names, or have one that it may mean.
         """
         index = 0
-        passed = PassedRows(resume, on_digest, reads_again=self._reads_again) if resume else None
-        if self._repeated is not None:
-            self._repeated.begin()
+        passed = (
+            PassedRows(resume, on_digest, reads_again=getattr(self.chunks, "reads_again", True)) if resume else None
+        )
+        if self.repeated is not None:
+            self.repeated.begin()
         if not (resume and resume.checkpoint.position):
             on_digest(SourceDigest())
         with contextlib.closing(self._read()) as chunks:
@@ -156,8 +178,8 @@ class RowSource:
                 if index == 0 and chunk:
                     self._check_columns(chunk[0])
                 items = self._make(index, chunk)
-                if self._repeated is not None:
-                    self._repeated.add(items)
+                if self.repeated is not None:
+                    self.repeated.add(items)
                 if passed:
                     items = passed.to_send(index, items)
                 self._transform_items(items)
@@ -166,27 +188,27 @@ class RowSource:
         self._check_end(index, passed)
 
     def _read(self) -> Generator[Sequence[Row] | None, None, None]:
-        if isinstance(self._chunks, TransactionalChunks):
-            return self._chunks.in_transaction()
-        return (chunk for chunk in self._chunks)
+        if isinstance(self.chunks, TransactionalChunks):
+            return self.chunks.in_transaction()
+        return (chunk for chunk in self.chunks)
 
     def _check_end(self, count: int, passed: PassedRows | None) -> None:
-        if count == 0 and (columns := getattr(self._chunks, "columns", None)) is not None:
+        if count == 0 and (columns := getattr(self.chunks, "columns", None)) is not None:
             self._check_columns(columns)
         if passed:
             passed.check_end(count)
 
     def _check_columns(self, row: Collection[str]) -> None:
-        for argument, columns in self._asked_for.items():
+        for argument, columns in {**self.asked_for, "key": self.key}.items():
             groups = [(column,) if isinstance(column, str) else column for column in columns]
             missing = [names for names in groups if frozenset(names).isdisjoint(row)]
             if missing:
                 raise ConfigurationError(
                     f"{argument} names the column {missing[0][0]!r}, which the rows do not have; they have: "
                     f"{', '.join(map(str, row))}."
-                    + (f" As a text, write {{{{{missing[0][0]}}}}}." if argument in self._in_braces else "")
+                    + (f" As a text, write {{{{{missing[0][0]}}}}}." if argument in self.in_braces else "")
                 )
-        for argument, texts in self._in_braces.items():
+        for argument, texts in self.in_braces.items():
             if meant := next((text for text in texts if text in row), None):
                 raise ConfigurationError(
                     f"{argument} has {meant!r} in braces that are text there, and the rows have such a column: write "
@@ -195,18 +217,18 @@ class RowSource:
                 )
 
     def _make(self, first: int, chunk: Sequence[Row]) -> list[Item]:
-        if self._whole_row_is_key:
+        if self.whole_row_is_key:
             return [
                 Item(index, _shown_key(row), row, row, identity := stable_bytes(row), identity)
                 for index, row in enumerate(chunk, first)
             ]
-        if not self._key:
+        if not self.key:
             return [
                 Item(index, index, row, row, b"%d" % index, stable_bytes(list(row.values())))
                 for index, row in enumerate(chunk, first)
             ]
-        if len(self._key) == 1:
-            [name] = self._key
+        if len(self.key) == 1:
+            [name] = self.key
             return [
                 Item(
                     index,
@@ -222,7 +244,7 @@ class RowSource:
         return [
             Item(
                 index,
-                keys := [row.get(name) for name in self._key],
+                keys := [row.get(name) for name in self.key],
                 row,
                 row,
                 identity := _identity(keys, index),
@@ -235,18 +257,18 @@ class RowSource:
         for item in items:
             if type(item.row) is PartialRow:
                 item.settled = _dead_for_missing(item, item.row.missing)
-            elif self._transform is not None:
-                self._transform_item(item, self._transform)
+            elif self.transform is not None:
+                self._transform_item(item, self.transform)
 
     def _transform_item(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""
         try:
             item.payload = transform(dict(item.row))
         except ItemError as error:
-            item.settled = DeadLetter.of(item, error.reason, detail=self._redact(str(error)))
+            item.settled = DeadLetter.of(item, error.reason, detail=self.redact(str(error)))
             let_go(error)
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
-            detail = self._redact(f"transform raised {type(error).__name__}: {error}")
+            detail = self.redact(f"transform raised {type(error).__name__}: {error}")
             item.settled = DeadLetter.of(item, "transform", detail=detail)
             let_go(error)
         else:
@@ -267,129 +289,3 @@ def _identity(keys: list[Any], index: int) -> bytes:
 def _shown_key(row: Row) -> Any:
     values = list(row.values())
     return values[0] if len(values) == 1 else values
-
-
-class ThreadedSource(Generic[Unit]):
-    """Items, or batches of them, from a daemon thread.
-
-    Drivers dislike hopping threads, and a blocked read must not hold the end up. The thread is at most one chunk
-    ahead of the workers, so memory does not grow with the table.
-
-    :param on_end: called when there is nothing more to take.
-    :param room: tells what to wait for until there is room for what may become of one more; None for nothing.
-    :ivar has_changes: whether all is read, and reading has changed something: that waits for :meth:`end`.
-    """
-
-    def __init__(
-        self,
-        source: Source[Unit],
-        resume: Resume | None,
-        on_digest: OnDigest,
-        on_end: Callable[[], None] | None = None,
-        room: Callable[[], Awaitable[None] | None] | None = None,
-    ) -> None:
-        self._on_end = on_end
-        self._room_for_outcome = room
-        self._source = source
-        self._resume = resume
-        self._on_digest = on_digest
-        self._ready: deque[Unit] = deque()
-        self._turn = asyncio.Lock()
-        self._loop = asyncio.get_running_loop()
-        self._arrived: asyncio.Queue[Sequence[Unit] | BaseException | None] = asyncio.Queue()
-        self._room = threading.Semaphore(1)
-        self._stopped = threading.Event()
-        self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._ended = False
-        self.has_changes = False
-        self._thread: threading.Thread | None = None
-
-    async def next_unit(self) -> Unit | None:
-        """Return the next one; None when there are no more.
-
-        :raises Exception: whatever reading raised.
-        """
-        while True:
-            # Right before one is taken, with no wait between: others would take later rows first, or the room.
-            if self._room_for_outcome is not None and (room := self._room_for_outcome()) is not None:
-                await room
-            if self._ready:
-                return self._ready.popleft()
-            async with self._turn:
-                if not self._ready and not await self._has_more():
-                    return None
-
-    async def _has_more(self) -> bool:
-        """Wait for the next chunk. :return: whether there is one."""
-        if self._ended or self._stopped.is_set():
-            return False
-        self._start()
-        arrived = await self._arrived.get()
-        self._room.release()
-        if isinstance(arrived, Sequence) and not self._stopped.is_set():
-            self._ready.extend(arrived)
-            return True
-        self._ended = True
-        if self._on_end is not None:
-            self._on_end()
-        if isinstance(arrived, BaseException):
-            raise arrived
-        return False
-
-    async def end(self, *, commit: bool) -> None:
-        """Commit what reading has changed, or undo it.
-
-        :raises Exception: why it could not be committed, or may not have been.
-        """
-        self._commits.put(commit)
-        failure = await self._arrived.get()
-        if commit and isinstance(failure, BaseException):
-            raise failure
-
-    def stop(self) -> None:
-        """Read no more, cancel the statement that is running, and undo what it has changed."""
-        self._stopped.set()
-        self._commits.put(False)
-        self._ready.clear()
-        self._arrived.put_nowait(None)  # for a worker that waits for rows
-        self._room.release()  # for the thread, if it waits for room
-        if self._thread is not None and self._thread.is_alive():
-            # Cancelling may itself wait for the network; it has its own thread and nobody waits for it.
-            threading.Thread(target=self._cancel, name="async-rest-cancel", daemon=True).start()
-
-    def _cancel(self) -> None:
-        with contextlib.suppress(Exception):
-            self._source.cancel()
-
-    def _start(self) -> None:
-        if self._thread is None:
-            # The context carries Airflow's log and trace variables into the thread.
-            self._thread = threading.Thread(
-                target=copy_context().run, args=(self._read,), name="async-rest-reader", daemon=True
-            )
-            self._thread.start()
-
-    def _read(self) -> None:
-        try:
-            with contextlib.closing(self._source.open(self._resume, self._on_digest)) as chunks:
-                for items in chunks:
-                    if items is None:
-                        self.has_changes = True
-                        if not self._hand_over(None):
-                            return
-                        if not self._commits.get():
-                            break
-                    elif self._stopped.is_set() or (items and not self._hand_over(items)):
-                        return
-        except BaseException as error:  # noqa: BLE001  (raised again where the items are awaited)
-            self._hand_over(error)
-        else:
-            self._hand_over(None)
-
-    def _hand_over(self, what: Sequence[Unit] | BaseException | None) -> bool:
-        """Hand a chunk to the loop, when it has taken the one before. :return: False when nobody reads any more."""
-        self._room.acquire()
-        if not self._stopped.is_set():
-            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nobody left to tell
-                self._loop.call_soon_threadsafe(self._arrived.put_nowait, what)
-        return not self._stopped.is_set()

@@ -16,6 +16,8 @@ class Address:
 
     :param base_url: as :func:`check_base_url` wants it.
     :param query_key: name and value of a parameter that identifies: it goes along, too, as the last one.
+    :ivar plain_folder: what stands before a path that begins with neither ``.`` nor ``/``, and nothing more is to be
+        done; empty where requests get a query.
     """
 
     def __init__(self, base_url: str, query_key: tuple[str, str] | None = None) -> None:
@@ -31,6 +33,7 @@ class Address:
         self._key_name = query_key[0] if query_key else None
         self._key = "=".join(quote(part, safe="") for part in query_key) if query_key else ""
         self._has_own = bool(self._parameters or self._key)
+        self.plain_folder = "" if self._has_own else self._folder
 
     def target(self, path: str, query: str) -> str:
         """Return what stands in a request's first line.

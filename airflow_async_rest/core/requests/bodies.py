@@ -61,25 +61,21 @@ class BodyEncoder:
         :raises EncodeError: when it has none of that format.
         """
         if self._body_format == "json" or (self._body_format is None and not isinstance(payload, AS_IS)):
-            return Body(self._in_charset(self._encode(payload)), self._json, False)
+            data = self._encode(payload)
+            return Body(data if self._is_utf_8 else self._written(data.decode()), self._json, False)
         if isinstance(payload, AS_IS):
-            return Body(self._bytes_of(payload), self._content_type(payload), True)
+            data = self._written(payload) if isinstance(payload, str) else bytes(payload)
+            return Body(data, self._content_type(payload), True)
         if self._body_format == "form":
             return Body(self._form(payload), self._content_type(payload), True)
         raise EncodeError(f"body_format='text' takes a text or bytes, not a {type(payload).__name__}: return one.")
 
-    def _in_charset(self, body: bytes) -> bytes:
-        """Return what is in UTF-8 in the charset that the content type names."""
-        return body if self._is_utf_8 else self._written(body.decode())
-
     def _written(self, text: str) -> bytes:
+        """Return a text in the charset that the content type names."""
         try:
             return text.encode(self._charset)
         except UnicodeEncodeError as error:
             raise EncodeError(f"the text cannot be written in {self._charset}: {error.reason}.") from None
-
-    def _bytes_of(self, payload: Any) -> bytes:
-        return self._written(payload) if isinstance(payload, str) else bytes(payload)
 
     def _content_type(self, payload: Any) -> str:
         if self._body_format == "form":

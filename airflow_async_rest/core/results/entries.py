@@ -1,13 +1,14 @@
-"""What an entry of the answer to a bulk request says of its item. Pure."""
+"""Where the entries are in the answer to a bulk request, and what each says of its item. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from airflow_async_rest.core.encoding.entry_paths import compile_first, compile_path, present
-from airflow_async_rest.core.encoding.json_encoder import encode_anything
-from airflow_async_rest.core.encoding.paths import MISSING
-from airflow_async_rest.core.models import DELIVERED, ItemResult, Verdict
+from airflow_async_rest.core.answers.formats import json_text, parse_json
+from airflow_async_rest.core.encoding.paths import MISSING, Names, compile_first, compile_path, present
+from airflow_async_rest.core.errors import ResultsError
+from airflow_async_rest.core.models import DELIVERED, ItemResult, Response, Verdict
+from airflow_async_rest.core.results.matching import Places, id_text, short
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.sent_ids import id_text
 from airflow_async_rest.core.results.usual_names import Said, http_status, is_true, say_by_usual_names
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import classify_status
@@ -16,16 +17,47 @@ REASONS = {Verdict.DELIVERED: "", Verdict.REFUSED: "refused", Verdict.RETRY: "no
 NOT_STORED = ItemResult(
     Verdict.RETRY, REASONS[Verdict.RETRY], "the answer does not name it among what failed, and it is not stored"
 )
-_LONGEST = 8_000  # of which a few hundred characters are shown
+ERROR_NAMES = ("errors", "error")
+_LIST_NAMES = ("results", "items", "responses", "records", "data", "value")
+_FAILURE_LISTS = ("errors", "failures", "failed", "rejected", "error", "")
+
+
+def is_success(response: Response) -> bool:
+    """Return whether an answer as a whole is a success."""
+    return 200 <= response.status <= 299  # noqa: PLR2004
+
+
+def parse_answer(response: Response, *, lines: bool = False) -> Any:
+    """Parse an answer. :raises ResultsError: when it is not JSON, or says nothing."""
+    try:
+        text = json_text(response)
+        if lines:
+            return [parse_json(line) for line in text.splitlines() if line.strip()]
+        answer = parse_json(text)
+    except (ValueError, LookupError, RecursionError):
+        what = f"not JSON: {short(response.text)}" if response.body else "empty"
+        raise ResultsError(f"the answer is {what}") from None
+    if answer is None:
+        raise ResultsError("the answer is null")
+    return answer
 
 
 class EntryReader:
-    """Reads single entries.
+    """Finds the entries of an answer, and reads them.
 
     :param retry: tells what an HTTP status means.
+    :param keys: paths, in an entry, of the ids that were sent.
+    :ivar at: where an entry names its item.
+    :ivar names: the keys of an answer in which entries may be, where an author says so.
     """
 
-    def __init__(self, results: Results, retry: RequestRetry) -> None:
+    def __init__(self, results: Results, retry: RequestRetry, keys: tuple[Names, ...] = ()) -> None:
+        self.at = Places(results.paths("at") or keys, results.first_index)
+        self.names = frozenset(path.partition(".")[0] for path in results.paths("entries"))
+        self._lines = results.lines
+        self._failures = results.lists == "failures"
+        lists = results.paths("entries") or (_FAILURE_LISTS if self._failures else ())
+        self._lists = [(path, compile_path(path)) for path in lists]
         self._retry = retry
         self._by_usual_names = results.by_usual_names
         self._status = compile_first(results.paths("status"))
@@ -36,6 +68,36 @@ class EntryReader:
         self._texts = [compile_path(path) for path in results.paths("text")]
         self._code = compile_first(results.paths("code"))
         self._retry_codes = frozenset(map(id_text, results.retry_codes))
+
+    def find(self, answer: Any, *, usual_names_only: bool = False) -> list[Any] | None:
+        """Find the entries; None: there is no such list.
+
+        :param usual_names_only: without a path, the only list of an answer will not do.
+        :raises ResultsError: when something else stands in its place.
+        """
+        if self._lines or not self._lists:
+            return _usual_list(answer, only=not usual_names_only)
+        for path, find in self._lists:
+            found = find(answer)
+            if "*" in path:
+                if any(value is not MISSING for value in found) or not found:
+                    return present(found) if self._failures else found
+            elif isinstance(found[0], list):
+                entries: list[Any] = found[0]
+                return entries
+            elif self._failures and (failures := self._one_failure(path, found[0])) is not None:
+                return failures
+        return None
+
+    def _one_failure(self, path: str, value: Any) -> list[Any] | None:
+        """Read a value that is not a list as one: of nothing, or of the answer when that is itself a failure."""
+        if value is MISSING:
+            return None
+        if path == "":
+            return [value] if isinstance(value, Mapping) and self.at.named_by(value) else None
+        if value:
+            raise ResultsError(f"{path!r} of the answer is not a list: {short(value)}")
+        return []
 
     def read(self, entry: Any, *, accepted: bool, status_is_verdict: bool = True) -> ItemResult | None:
         """Read what an entry says of its item; None: nothing that could be understood.
@@ -108,15 +170,18 @@ class EntryReader:
         return judge_status(status, self._retry, failed=True, detail=detail)
 
 
+def _usual_list(answer: Any, *, only: bool) -> list[Any] | None:
+    """Find the list of results: the answer itself, or under a usual name, or the only list in it."""
+    if isinstance(answer, Mapping):
+        lists = {name: value for name, value in answer.items() if isinstance(value, list) and name not in ERROR_NAMES}
+        named = next((lists[name] for name in _LIST_NAMES if name in lists), None)
+        answer = next(iter(lists.values())) if named is None and only and len(lists) == 1 else named
+    return answer if isinstance(answer, list) else None
+
+
 def judge_status(status: int, retry: RequestRetry, *, failed: bool = False, detail: str = "") -> ItemResult:
     """Judge an item by its own HTTP status; where it ``failed`` all the same, a success is a refusal."""
     verdict = classify_status(status, retry)
     if verdict is not Verdict.DELIVERED:
         return ItemResult(verdict, f"http_{status}", detail, status)
     return ItemResult(Verdict.REFUSED, REASONS[Verdict.REFUSED], detail, status) if failed else DELIVERED
-
-
-def short(value: Any) -> str:
-    """Write down what an answer says; its beginning is shown, without secrets, in a dead letter."""
-    text = value if isinstance(value, str) else encode_anything(None if value is MISSING else value).decode()
-    return text[:_LONGEST]

@@ -4,15 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_async_rest.core.encoding.entry_paths import compile_first, present
-from airflow_async_rest.core.encoding.paths import MISSING
+from airflow_async_rest.core.encoding.paths import MISSING, Names, compile_first, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
-from airflow_async_rest.core.results.entries import NOT_STORED, EntryReader, short
-from airflow_async_rest.core.results.lists import ERROR_NAMES, EntryList, Places, is_success, parse_answer
+from airflow_async_rest.core.results.entries import ERROR_NAMES, NOT_STORED, EntryReader, is_success, parse_answer
+from airflow_async_rest.core.results.matching import id_text, short
 from airflow_async_rest.core.results.results import Results
-from airflow_async_rest.core.results.sent_ids import id_text
 from airflow_async_rest.core.results.usual_names import tells_of_failure
+from airflow_async_rest.core.sending.retry import RequestRetry
 
 _NO_CONTENT = frozenset({204, 205})
 # Of an answer in which no list of failures is found, so many are searched for one.
@@ -23,25 +22,23 @@ _Failures = dict[int, ItemResult]
 class FailuresReader:
     """Reads answers that list only what failed.
 
-    :param entries: reads single ones.
-    :param at: where an entry names its items.
+    :param retry: tells what an HTTP status means.
+    :param keys: see :func:`~airflow_async_rest.core.results.reader.sent_keys`.
     """
 
-    def __init__(self, results: Results, entries: EntryReader, at: Places) -> None:
+    def __init__(self, results: Results, retry: RequestRetry, keys: tuple[Names, ...]) -> None:
         self._results = results
-        self._entries = entries
-        self._at = at
-        self._list = EntryList(results, at)
+        self._entries = EntryReader(results, retry, keys)
         self._stored = compile_first(results.paths("stored"))
         self._success = compile_first(results.paths("success"))
 
     def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
-        """Read what became of each item; see :class:`~airflow_async_rest.core.results.reader.ResultsReader`."""
+        """Read what became of each item; see :func:`~airflow_async_rest.core.results.reader.results_reader`."""
         accepted = is_success(response)
         if response.status in _NO_CONTENT:
             return [DELIVERED] * len(items)
         answer = parse_answer(response, lines=self._results.lines)
-        found = answer if self._results.lines else self._list.find(answer)
+        found = self._entries.find(answer)
         if not found and self._entries.may_go_again(answer):
             return [NOT_STORED] * len(items)
         if not found and not accepted:
@@ -78,7 +75,7 @@ class FailuresReader:
             (place, result)
             for entry in entries
             for result in [self._entries.read_failure(entry)]
-            for place in self._at.indices_of(entry, len(items))
+            for place in self._entries.at.indices_of(entry, len(items))
         ]
 
     def _by_id(self, entries: Sequence[Any], items: Sequence[Item]) -> list[tuple[int, ItemResult]]:
@@ -88,7 +85,7 @@ class FailuresReader:
                 of_id[number, own].append(place)
         named = defaultdict[tuple[int, str], list[ItemResult]](list)
         for entry in entries:
-            if (found := self._at.named_by(entry)) is None:
+            if (found := self._entries.at.named_by(entry)) is None:
                 raise ResultsError(f"an entry names no item: {short(entry)}")
             result = self._entries.read_failure(entry)
             for value in found[1]:
@@ -116,10 +113,12 @@ class FailuresReader:
             raise ResultsError(f"the answer has no list of what failed: {short(answer)}")
         if not isinstance(answer, Mapping):
             return
-        others = {name: value for name, value in answer.items() if value is not found and name not in self._list.names}
+        others = {
+            name: value for name, value in answer.items() if value is not found and name not in self._entries.names
+        }
         told = {name: value for name, value in others.items() if tells_of_failure({name: value})}
         lists = [name for name, value in told.items() if name in ERROR_NAMES or isinstance(value, Mapping | list)]
-        deep = not self._list.names and not found and tells_of_failure(others, levels=_LEVELS)
+        deep = not self._entries.names and not found and tells_of_failure(others, levels=_LEVELS)
         said = present(self._success(answer))
         if lists or (told and not found) or deep or not all(map(self._entries.says_success, said)):
             raise ResultsError(f"the answer is a success that tells of failures, not of which: {short(answer)}")

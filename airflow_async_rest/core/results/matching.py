@@ -1,13 +1,131 @@
-"""Which item of a batch an entry of the answer is about. Pure."""
+"""Which item of a batch an entry of the answer is about: by its place, or by an id as it was sent. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from airflow_async_rest.core.answers.formats import parse_json
+from airflow_async_rest.core.encoding.json_encoder import encode_anything
+from airflow_async_rest.core.encoding.paths import MISSING, Names, compile_path, follow, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import ItemResult
 
 Id = str | None
+
+_LONGEST = 8_000  # of which a few hundred characters are shown
+_LONGEST_INDEX = 9  # digits
+_MOST_ZEROS = 100
+
+
+def short(value: Any) -> str:
+    """Write down what an answer says; its beginning is shown, without secrets, in a dead letter."""
+    text = value if isinstance(value, str) else encode_anything(None if value is MISSING else value).decode()
+    return text[:_LONGEST]
+
+
+def id_text(value: Any) -> str:
+    """Write a JSON value so that it compares: 7 and "7", 1.50 and 1.5 are the same."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal | float):
+        number = Decimal(str(value))
+        if abs(number.adjusted()) > _MOST_ZEROS:
+            return str(number)
+        text = format(number, "f")  # exact, which normalize() is only to 28 digits
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return str(value) if type(value) is int else encode_anything(value).decode().strip('"')
+
+
+def known_id(value: Any) -> str | None:
+    """Write an id of an answer; None where it names nothing."""
+    return None if value is MISSING or value is None else id_text(value) or None
+
+
+class SentIds:
+    """Takes ids out of payloads, as JSON has them.
+
+    :param paths: where they are, one for each kind of id.
+    :param encode: payload -> JSON.
+    """
+
+    def __init__(self, paths: tuple[Names, ...], encode: Callable[[Any], bytes]) -> None:
+        self._paths = paths
+        self._encode = encode
+        self._name = paths[0][0] if len(paths) == 1 and len(paths[0]) == 1 else None
+
+    def take(self, payload: Any) -> tuple[Id, ...]:
+        """Return the ids of a payload that has been encoded, in the order of the paths."""
+        if self._name is not None and isinstance(payload, dict):
+            value = payload.get(self._name)
+            return (str(value) if type(value) is int else self._text(value),)
+        return tuple([self._text(self._follow(payload, path)) for path in self._paths])
+
+    def _follow(self, value: Any, path: Names) -> Any:
+        for name in path:
+            if value is not MISSING and not isinstance(value, Mapping | list):  # as JSON that is embedded as it is
+                value = self._parse(value)
+            value = follow(value, (name,))
+        return value
+
+    def _text(self, value: Any) -> str | None:
+        if type(value) is str:
+            return value or None
+        return None if value is None or value is MISSING else known_id(self._parse(value))
+
+    def _parse(self, value: Any) -> Any:
+        try:
+            return parse_json(self._encode(value))
+        except RecursionError:
+            return MISSING
+
+
+class Places:
+    """What entries name their items by.
+
+    :param paths: of the index or id in an entry; the first that is there counts.
+    :param first_index: see :class:`~airflow_async_rest.core.results.results.Results`.
+    """
+
+    def __init__(self, paths: Sequence[str | Names], first_index: int) -> None:
+        self._finds = list(enumerate(map(compile_path, paths)))
+        self._first_index = first_index
+
+    def named_by(self, entry: Any) -> tuple[int, list[Any]] | None:
+        """Return what an entry names, and by which path; None: nothing."""
+        for number, find in self._finds:
+            if named := present(find(entry)):
+                return number, named
+        return None
+
+    def id_of(self, entry: Any) -> str | None:
+        """Return the id that an entry has; None: it has none."""
+        for _, find in self._finds:
+            for value in find(entry):
+                if type(value) is str and value:
+                    return value
+                if (text := known_id(value)) is not None:
+                    return text
+        return None
+
+    def indices_of(self, entry: Any, count: int) -> list[int]:
+        """Return the places of the items that an entry names. :raises ResultsError: when it names none of them."""
+        named = self.named_by(entry)
+        if named is None:
+            raise ResultsError(f"an entry names no item: {short(entry)}")
+        indices = [_index(value) for value in named[1]]
+        places = [index - self._first_index for index in indices if index is not None]
+        if len(places) < len(indices) or not all(0 <= place < count for place in places):
+            raise ResultsError(
+                f"an entry is about an item that is not one of the {count} that were sent: {short(entry)}"
+            )
+        return places
+
+
+def _index(value: Any) -> int | None:
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _LONGEST_INDEX else None
+    return value if type(value) is int else None
 
 
 def check_count(entries: Sequence[Any], count: int) -> None:

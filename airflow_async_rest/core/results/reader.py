@@ -1,49 +1,49 @@
 """The answer to a bulk request -> what became of each item. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from airflow_async_rest.core.encoding.paths import Names
 from airflow_async_rest.core.errors import ConfigurationError, ResultsError
-from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response
-from airflow_async_rest.core.results.entries import NOT_STORED, EntryReader, short
+from airflow_async_rest.core.models import DELIVERED, MULTI_STATUS, Item, ItemResult, Response, Verdict
+from airflow_async_rest.core.results.entries import (
+    ERROR_NAMES,
+    NOT_STORED,
+    REASONS,
+    EntryReader,
+    is_success,
+    judge_status,
+    parse_answer,
+)
 from airflow_async_rest.core.results.failures import FailuresReader
-from airflow_async_rest.core.results.function import FunctionReader
-from airflow_async_rest.core.results.lists import ERROR_NAMES, EntryList, Places, is_success, parse_answer
-from airflow_async_rest.core.results.matching import check_count, check_positions, match_by_id, match_by_index
+from airflow_async_rest.core.results.matching import check_count, check_positions, match_by_id, match_by_index, short
 from airflow_async_rest.core.results.results import Results
 from airflow_async_rest.core.results.usual_names import tells_of_failure
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import UNAUTHORIZED
+
+Read = Callable[[Response, Sequence[Item]], list[ItemResult] | None]
 
 _CREATED = 201
 # Of an answer in which no list of results is found, so many are searched for a failure.
 _LEVELS = 4
 
 
-class ResultsReader(Protocol):
-    """Reads answers to bulk requests."""
+def results_reader(results: Results | Callable[..., Any], retry: RequestRetry, keys: tuple[Names, ...]) -> Read:
+    """Make the function that reads answers as an author chose.
 
-    def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
-        """Read what became of each item; None: the answer speaks for all of them alike.
-
-        :raises ResultsError: when it cannot be understood, or not be matched to the items.
-        """
-
-
-def results_reader(
-    results: Results | Callable[..., Any], retry: RequestRetry, keys: tuple[Names, ...]
-) -> ResultsReader:
-    """Make the reader that an author chose.
+    It returns what became of each item; None: the answer speaks for all of them alike. It raises
+    :class:`~airflow_async_rest.core.errors.ResultsError` when the answer cannot be understood, or not be matched to the
+    items.
 
     :param keys: see :func:`sent_keys`.
     """
     if not isinstance(results, Results):
-        return FunctionReader(results, retry)
-    entries, at = EntryReader(results, retry), Places(results.paths("at") or keys, results.first_index)
+        return partial(_read_by_function, results, retry)
     if results.lists == "failures":
-        return FailuresReader(results, entries, at)
-    return EveryItemReader(results, entries, at, has_ids=bool(keys), retry=retry)
+        return FailuresReader(results, retry, keys).read
+    return EveryItemReader(results, retry, keys).read
 
 
 def sent_keys(results: Results | Callable[..., Any] | None, key: tuple[str, ...]) -> tuple[Names, ...]:
@@ -68,30 +68,24 @@ def sent_keys(results: Results | Callable[..., Any] | None, key: tuple[str, ...]
 class EveryItemReader:
     """Reads answers that have an entry for each item.
 
-    :param entries: reads single ones.
-    :param at: where an entry has its index or id.
-    :param has_ids: whether items have ids to compare with.
-    :param retry: tells which refusals are no item's fault.
+    :param retry: tells what an HTTP status means, and which refusals are no item's fault.
+    :param keys: see :func:`sent_keys`.
     """
 
-    def __init__(
-        self, results: Results, entries: EntryReader, at: Places, *, has_ids: bool, retry: RequestRetry
-    ) -> None:
+    def __init__(self, results: Results, retry: RequestRetry, keys: tuple[Names, ...]) -> None:
         self._retry = retry
         self._results = results
-        self._entries = entries
-        self._at = at
-        self._has_ids = has_ids
-        self._list = EntryList(results, at)
+        self._entries = EntryReader(results, retry, keys)
+        self._has_ids = bool(keys)
 
     def read(self, response: Response, items: Sequence[Item]) -> list[ItemResult] | None:
-        """Read what became of each item; see :class:`ResultsReader`."""
+        """Read what became of each item; see :func:`results_reader`."""
         accepted = is_success(response)
         may_be_objects = self._results.may_be_objects and accepted and response.status != MULTI_STATUS
         if may_be_objects and not _is_json(response):
             return None
         answer = parse_answer(response, lines=self._results.lines)
-        found = answer if self._results.lines else self._list.find(answer, usual_names_only=may_be_objects)
+        found = self._entries.find(answer, usual_names_only=may_be_objects)
         if found is None:
             return self._read_without_entries(response, answer, len(items), may_be_objects=may_be_objects)
         check_count(found, len(items))
@@ -131,12 +125,12 @@ class EveryItemReader:
             pairs = [
                 (place, result)
                 for entry, result in zip(entries, results, strict=True)
-                for place in self._at.indices_of(entry, len(items))
+                for place in self._entries.at.indices_of(entry, len(items))
             ]
             return match_by_index(pairs, len(items))
         if not self._has_ids:
             return results
-        said, sent = [self._at.id_of(entry) for entry in entries], [item.sent[0] for item in items]
+        said, sent = [self._entries.at.id_of(entry) for entry in entries], [item.sent[0] for item in items]
         if match == "position":
             check_positions(said, sent)
             return results
@@ -171,3 +165,37 @@ def _flat(answer: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in answer.items()
         if (value is not True if name in ERROR_NAMES else not isinstance(value, Mapping | list))
     }
+
+
+def _read_by_function(
+    function: Callable[..., Any], retry: RequestRetry, response: Response, items: Sequence[Item]
+) -> list[ItemResult] | None:
+    try:
+        payloads = [dict(item.payload) if isinstance(item.payload, dict) else item.payload for item in items]
+        found = function(response, payloads)
+    except Exception as error:
+        raise ResultsError(f"the function given as results raised {type(error).__name__}: {error}") from error
+    if found is None:
+        return None
+    if isinstance(found, Coroutine):
+        found.close()
+    if not isinstance(found, list | tuple):
+        raise ResultsError(f"the function given as results returned a {type(found).__name__}: return a list or None")
+    check_count(found, len(items))
+    return [_read_said(entry, retry) for entry in found]
+
+
+def _read_said(entry: Any, retry: RequestRetry) -> ItemResult:
+    said, detail = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, "")  # noqa: PLR2004
+    if isinstance(said, bool):
+        said = Verdict.DELIVERED if said else Verdict.REFUSED
+    if said is Verdict.DELIVERED:
+        return DELIVERED
+    if isinstance(said, Verdict):
+        return ItemResult(said, REASONS[said], str(detail))
+    if isinstance(said, int) and 100 <= said <= 599:  # noqa: PLR2004
+        return judge_status(said, retry, detail=str(detail))
+    raise ResultsError(
+        f"the function given as results returned {entry!r} for an item: return True, False, a Verdict, an HTTP "
+        "status, or a pair of one of these and a text"
+    )

@@ -35,12 +35,9 @@ class Said(NamedTuple):
     unknown: bool = False
 
 
-def tells_of_failure(
-    value: Any, known: frozenset[str] = frozenset(), *, status_counts: bool = True, levels: int = 1
-) -> bool:
+def tells_of_failure(value: Any, *, status_counts: bool = True, levels: int = 1) -> bool:
     """Return whether an object says, in the usual words, that something failed.
 
-    :param known: names that are not looked at.
     :param status_counts: whether a status is a verdict, and not the object's own.
     :param levels: of objects and lists to look into.
     """
@@ -55,7 +52,6 @@ def tells_of_failure(
             and tells_of_failure(inner, status_counts=status_counts, levels=levels - 1)
         )
         for name, inner in value.items()
-        if name not in known
     )
 
 

@@ -1,13 +1,22 @@
-"""One request, or one item, until it is settled: sent, judged, and sent again as often as that helps."""
+"""A request until it is settled: sent when its turn has come, judged, and sent again as often as that helps."""
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from airflow_async_rest.core.errors import ItemError, SendError, let_go
+from airflow_async_rest.core.bounds import USUAL
+from airflow_async_rest.core.errors import ItemError, QuotaExhaustedError, SendError, let_go
+from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
+from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
+from airflow_async_rest.core.sending.auth import Auth, Signing
 from airflow_async_rest.core.sending.excerpts import Excerpts
+from airflow_async_rest.core.sending.meter import Meter, Standstill
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.sending.verdict import (
     Judgment,
     ResponseCheck,
@@ -15,9 +24,137 @@ from airflow_async_rest.core.sending.verdict import (
     is_fate_unknown,
     is_there_already,
     judge_error,
+    pause_of,
 )
+from airflow_async_rest.core.transport.transport import Transport
 
+_FIRST_SERVER_ERROR = 500
 _NOT_SENT = Judgment(Verdict.RETRY)
+
+
+@dataclass(kw_only=True)
+class Sender:
+    """Sends single requests; any number of workers share it.
+
+    :param auth: signs requests; None: the connection's headers say all.
+    :param concurrency: finds out how many requests there may be; None: as many as there are workers.
+    :param meter: counts requests, retries and latencies.
+    :param on_pause: called when everybody begins to wait, with the seconds that the API asks for.
+    :param standstill_seconds: how long there may be no progress before nothing more is sent.
+    """
+
+    transport: Transport
+    limiter: Limiter
+    auth: Auth | None = None
+    concurrency: AdaptiveConcurrency | None = None
+    retry: RequestRetry
+    meter: Meter
+    on_pause: Callable[[float], None] = lambda _: None
+    standstill_seconds: float = USUAL.standstill_seconds
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        send = self.transport.send
+        self._transmit = partial(self.concurrency.observe, send) if self.concurrency else send
+        self._signing = Signing(self.auth, self.limiter, self._send) if self.auth else None
+        self._standstill = Standstill(self.retry, self.standstill_seconds)
+        self._in_flight: set[asyncio.Task[Any] | None] = set()
+        self._stopped = False
+
+    def stop(self) -> set[asyncio.Task[Any] | None]:
+        """Begin no more requests: a worker that is about to is cancelled. :return: the workers with one in flight."""
+        self._stopped = True
+        return set(self._in_flight)
+
+    async def send(self, request: Request, attempt: int, reason: str = "") -> Response:
+        """Send a request when its turn has come.
+
+        :param attempt: 1 for the first.
+        :param reason: why the one before failed.
+        :raises SendError: when there is no complete answer.
+        :raises MostlyFailingError: instead of sending, when nothing has been answered for too long.
+        """
+        if self.concurrency is not None:
+            await self.concurrency.requests.acquire()
+        try:
+            if self._signing is not None:
+                return await self._signing.send(request, attempt, reason)
+            await self.limiter.acquire()
+            return await self._send(request, attempt, reason)
+        finally:
+            if self.concurrency is not None:
+                self.concurrency.requests.release()
+
+    async def _send(self, request: Request, attempt: int, reason: str) -> Response:
+        if self._stopped:
+            raise asyncio.CancelledError
+        if self._standstill.is_too_long:
+            raise self._standstill.error()
+        worker = asyncio.current_task()
+        self._in_flight.add(worker)
+        self.meter.sending(attempt, reason)
+        sent_at, seconds = self.clock(), None
+        try:
+            response = await self._transmit(request)
+        except SendError as error:
+            self._standstill.failed(self.clock(), sent_at, f"{error.reason}: {error}")
+            raise
+        else:
+            seconds = response.elapsed_seconds
+            return response
+        finally:
+            self._in_flight.discard(worker)
+            self.meter.sent(seconds)
+
+    def judged(self, response: Response, verdict: Verdict) -> None:
+        """Note what an answer means: whether the API goes on, or stands still.
+
+        :param verdict: of a request for many items: of any that is not to be sent again.
+        """
+        now = self.clock()
+        sent_at = now - response.elapsed_seconds
+        if verdict is not Verdict.RETRY and response.status < _FIRST_SERVER_ERROR:
+            self._standstill.progressed(now, sent_at)
+        elif not pause_of(response):
+            self._standstill.failed(now, sent_at, f"status {response.status}")
+
+    def press(self, response: Response) -> None:
+        """Note that the API could not take all items of a request for now: it asks for less."""
+        if self.concurrency is not None:
+            self.concurrency.press(response.elapsed_seconds)
+
+    async def pause(self, response: Response | None, attempts: int) -> None:
+        """Wait before a request is sent again: as long as the API asks everybody to, or as its backoff says.
+
+        :param attempts: made so far.
+        :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
+        """
+        if not self.heed_pause(response):
+            with self.concurrency.backing_off() if self.concurrency else contextlib.nullcontext():
+                await asyncio.sleep(self.retry.backoff_seconds(attempts))
+
+    def heed_pause(self, response: Response | None) -> bool:
+        """Hold everybody back, not only this request, for as long as the API asks. :return: whether it did.
+
+        :raises QuotaExhaustedError: when that is longer than we honour, by itself or after pauses that changed nothing.
+        """
+        pause = pause_of(response) if response else None
+        if response is None or not pause:  # none, or "now": then backing off is wiser
+            return False
+        if pause > self.retry.max_retry_after_seconds:
+            raise QuotaExhaustedError(
+                f"the API asks for a pause of {pause:.0f} s, which is longer than "
+                f"RequestRetry(max_retry_after_seconds={self.retry.max_retry_after_seconds:g}): its quota is gone"
+            )
+        now = self.clock()
+        if waited := self._standstill.paused(now, now - response.elapsed_seconds, pause):
+            raise QuotaExhaustedError(
+                f"the API asks for {pause:.0f} s more after pauses of {waited:.0f} s in which it took nothing: its "
+                "quota is gone, or it is away. A retry goes on where this try ended"
+            )
+        if self.limiter.pause(pause):
+            self.on_pause(pause)
+        return True
 
 
 @dataclass(slots=True)  # frozen ones take twice as long to make
@@ -100,7 +237,7 @@ class Exchange:
     def dead_letter(
         self,
         item: Item,
-        request: Request,
+        request: Request | None,
         settled: Settled,
         *,
         where: str = "",
@@ -120,7 +257,7 @@ class Exchange:
             detail=where + self.excerpts.of(request, response, judgment.detail),
             status=response.status if response else None,
             attempts=settled.attempts if attempts is None else attempts,
-            request=self.excerpts.request(request, fetch=fetch),
+            request=self.excerpts.request(request, fetch=fetch) if request else None,
             fetch=fetch,
             uncertain=settled.uncertain,
         )
@@ -136,10 +273,8 @@ class Exchange:
         fetch: bool = False,
     ) -> DeadLetter:
         """Make the dead letter of an item that failed for what it is, or for what its answer is."""
-        kept = self.excerpts.request(request, fetch=fetch) if request else None
-        return DeadLetter.of(
-            item, reason, detail=self.excerpts.text(detail), attempts=attempts, request=kept, fetch=fetch
-        )
+        settled = Settled(Judgment(Verdict.REFUSED, reason, detail), None, attempts)
+        return self.dead_letter(item, request, settled, fetch=fetch)
 
 
 class Delivery:

@@ -24,7 +24,7 @@ class Excerpts:
         self._redaction = settings.redaction
         self._address = settings.address
 
-    def of(self, request: Request, response: Response | None, detail: str = "") -> str:
+    def of(self, request: Request | None, response: Response | None, detail: str = "") -> str:
         """Write down how an answer begins.
 
         :param detail: what is known of it besides.
@@ -56,8 +56,8 @@ class Excerpts:
         except ValueError:
             return self._redaction.redact(text).encode()
 
-    def _parts(self, request: Request, response: Response | None) -> list[str]:
-        if response is None:
+    def _parts(self, request: Request | None, response: Response | None) -> list[str]:
+        if request is None or response is None:
             return []
         location = response.headers.get("Location") if 300 <= response.status <= 399 else None  # noqa: PLR2004
         about_redirect = redirect_advice(self._address.url(request.path), location, self._redaction) if location else ""

@@ -1,4 +1,7 @@
-"""Requests, counted: how many, how many again, how many at this moment, and how long they take."""
+"""What is measured of requests: how many, how long they take, and when the API has stood still for too long.
+
+No clock of its own.
+"""
 
 import math
 from bisect import bisect_left
@@ -7,11 +10,14 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
+from airflow_async_rest.core.bounds import USUAL
+from airflow_async_rest.core.errors import MostlyFailingError
+from airflow_async_rest.core.sending.retry import RequestRetry
+
 # 5 % wide buckets from 0.1 ms: a percentile is right to 2.5 %, and 300 counters reach ten minutes.
 _BUCKET_FLOOR_SECONDS = 1e-4
-
-
 _LOG_WIDTH = math.log(1.05)
+_FEWEST_FAILURES = 5
 
 
 class LatencyHistogram:
@@ -78,10 +84,76 @@ class Meter:
             self.retried[reason] += 1
         self.in_flight += 1
 
-    def answered(self, seconds: float) -> None:
-        """Count the latency of an answer."""
-        self.latencies.add(seconds)
+    def sent(self, seconds: float | None = None) -> None:
+        """Count a request out again.
 
-    def sent(self) -> None:
-        """Count a request out again, answered or not."""
+        :param seconds: that its answer took; None where none came.
+        """
         self.in_flight -= 1
+        if seconds is not None:
+            self.latencies.add(seconds)
+
+
+class Standstill:
+    """When an API answers nothing well, or only asks for pauses, for too long.
+
+    Progress is an answer that settles something, whatever it says. Failures count only when they are more than a single
+    item can have: one row that hangs is no reason to stop.
+
+    :param retry: tells how often one request fails, and how long a pause may be.
+    :param most_seconds: without progress, failing or waiting; pauses that the author allows may be longer.
+    :ivar failures: attempts in a row that failed, without asking for a pause.
+    :ivar seconds: how long there was nothing but these.
+    """
+
+    def __init__(self, retry: RequestRetry, most_seconds: float = USUAL.standstill_seconds) -> None:
+        self._most_seconds = most_seconds
+        self._fewest_failures = max(_FEWEST_FAILURES, retry.max_attempts + 1)
+        self._most_paused = max(most_seconds, retry.max_retry_after_seconds)
+        self._progressed_at = self._failing_since = -math.inf
+        self._paused_at: float | None = None
+        self._pausing_since = -math.inf
+        self.failures = 0
+        self.seconds = 0.0
+        self._last_failure = ""
+
+    def progressed(self, now: float, sent_at: float) -> None:
+        """Note that the API has settled something.
+
+        :param sent_at: when it was asked: what was in flight when a pause began says nothing about its end.
+        """
+        self._progressed_at = now
+        self.failures, self.seconds = 0, 0.0
+        if self._paused_at is not None and sent_at > self._paused_at:
+            self._paused_at = None
+
+    def failed(self, now: float, sent_at: float, how: str) -> None:
+        """Note that an attempt has failed, and may be made again: no answer, or one that settles nothing."""
+        self._last_failure = how
+        if not self.failures:
+            self._failing_since = max(sent_at, self._progressed_at)
+        self.failures += 1
+        self.seconds = now - self._failing_since
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether nothing more should be sent."""
+        return self.failures >= self._fewest_failures and self.seconds >= self._most_seconds
+
+    def error(self) -> MostlyFailingError:
+        """Say what stands still, for how long."""
+        return MostlyFailingError(
+            f"the API has not answered well for {self.seconds:.0f} s: {self.failures} requests in a row failed, the "
+            f"last one with {self._last_failure}. A retry goes on where this try ended"
+        )
+
+    def paused(self, now: float, sent_at: float, seconds: float) -> float:
+        """Note that the API asks for a pause.
+
+        :param sent_at: when the request was sent that it answers so.
+        :return: seconds without progress before it, if with this pause they are too many; else 0.
+        """
+        if self._paused_at is None:
+            self._paused_at, self._pausing_since = now, max(sent_at, self._progressed_at)
+        waited = sent_at - self._pausing_since if sent_at > self._paused_at else 0.0
+        return waited if waited + seconds > self._most_paused else 0.0

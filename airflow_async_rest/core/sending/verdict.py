@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, ProxyCredentialsError, SendError, let_go
 from airflow_async_rest.core.limits.pauses import requested_pause
-from airflow_async_rest.core.models import Request, Response, Verdict
+from airflow_async_rest.core.models import MULTI_STATUS, Request, Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 ResponseCheck = Callable[[Response], "bool | Verdict | None"]
 
 # What the author's check refuses.
 CHECK = "response_check"
-_MULTI_STATUS = 207
 UNAUTHORIZED = 401
 # Refusals that no pause ends: of credentials, the API's and a proxy's, and of a body's size.
 _FOR_GOOD = frozenset({UNAUTHORIZED, 407, 413})
@@ -21,7 +20,7 @@ _FOR_GOOD = frozenset({UNAUTHORIZED, 407, 413})
 _FATE_UNKNOWN = frozenset({502, 504, 520, 524})
 
 
-# {}: what in the answer does not show whether it is.
+# {}: the part of the answer that would show whether it was cut, and does not.
 MAY_BE_CUT = (
     "the answer has no length, and ended when the server closed the connection: it may have been cut off, which {} "
     "does not show. Where this API always ends its answers so, set trust_close of the connection to true"
@@ -29,7 +28,7 @@ MAY_BE_CUT = (
 
 
 class Judgment(NamedTuple):
-    """What an answer means.
+    """A verdict on an answer, and why.
 
     :param reason: the word for reports (``http_422``, ``response_check``); empty when delivered.
     :param detail: for people.
@@ -64,25 +63,21 @@ def classify_response(
         retriable status is retried, any other answer is refused for good.
     :param needs_body: whether somebody else reads the body; else the status of an answer that is broken says it all.
     """
-    if check is None and response.broken is None:
-        return _by_status(response, retry)
     by_status = _by_status(response, retry)
-    if response.broken is not None:
-        # Of what is not delivered, the status says why. A success that nobody can read is none yet, if it matters.
-        if by_status.verdict is not Verdict.DELIVERED or (check is None and not needs_body):
-            return by_status
-        for_good = isinstance(response.broken, AnswerUnreadableError)
-        verdict = Verdict.REFUSED if for_good else Verdict.RETRY
-        return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
-    assert check is not None  # noqa: S101  (else it is broken)
-    return _by_check(check, response, by_status)
+    if response.broken is None:
+        return by_status if check is None else _by_check(check, response, by_status)
+    # Of what is not delivered, the status says why. A success that nobody can read is none yet, if it matters.
+    if by_status.verdict is not Verdict.DELIVERED or (check is None and not needs_body):
+        return by_status
+    verdict = Verdict.REFUSED if isinstance(response.broken, AnswerUnreadableError) else Verdict.RETRY
+    return Judgment(verdict, response.broken.reason, f"the API answers {response.status}")
 
 
 def _by_status(response: Response, retry: RequestRetry) -> Judgment:
     status = response.status
-    if 200 <= status <= 299 and status != _MULTI_STATUS:  # noqa: PLR2004  (nearly all)
+    if 200 <= status <= 299 and status != MULTI_STATUS:  # noqa: PLR2004  (nearly all)
         return _DELIVERED
-    if status == _MULTI_STATUS:
+    if status == MULTI_STATUS:
         return Judgment(
             Verdict.REFUSED,
             "http_207",
@@ -105,14 +100,14 @@ def pause_of(response: Response) -> float | None:
 
 
 def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> Judgment:
-    detail = ""
     try:
-        answer = _ask(check, response)
-    except _WrongReturnError as error:
-        answer, detail = False, f"response_check {error}"
+        answer: Any = check(response)
+        wrong = _wrong_return(answer, response)
     except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
-        answer, detail = False, f"response_check raised {type(error).__name__}: {response.excerpt(error)}"
+        wrong = f"raised {type(error).__name__}: {response.excerpt(error)}"
         let_go(error)
+    if wrong:
+        answer = False
     if answer is True or answer is Verdict.DELIVERED:
         return _DELIVERED
     if answer is None:
@@ -121,22 +116,17 @@ def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> 
     if answer is False:
         answer = Verdict.REFUSED if says_success else by_status.verdict
     agrees = answer is by_status.verdict and not says_success
-    return Judgment(answer, by_status.reason if agrees else CHECK, detail)
+    return Judgment(answer, by_status.reason if agrees else CHECK, f"response_check {wrong}" if wrong else "")
 
 
-def _ask(check: ResponseCheck, response: Response) -> bool | Verdict | None:
-    answer: Any = check(response)
+def _wrong_return(answer: Any, response: Response) -> str:
+    """Say why what an author's check returned is no decision; empty when it is one."""
     if isinstance(answer, Coroutine):
         answer.close()
-        raise _WrongReturnError("is an async function; write a plain one")
-    if answer is not None and not isinstance(answer, bool | Verdict):
-        returned = response.excerpt(repr(answer))
-        raise _WrongReturnError(f"returned {returned}: it must return True, False, a Verdict or None")
-    return answer
-
-
-class _WrongReturnError(TypeError):
-    """An author's check returned what is no decision."""
+        return "is an async function; write a plain one"
+    if answer is None or isinstance(answer, bool | Verdict):
+        return ""
+    return f"returned {response.excerpt(repr(answer))}: it must return True, False, a Verdict or None"
 
 
 def judge_error(error: SendError) -> Judgment:

@@ -5,22 +5,21 @@ import os
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import aiohttp
 from multidict import CIMultiDict
 
-from airflow_async_rest.core.errors import ConnectionFailedError, SendError
+from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.requests.headers import check_headers
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport.content_encoding import ACCEPTED, EndsTooEarlyError, decode_body
-from airflow_async_rest.core.transport.protocol import Answer, Attempt, connector_of, status_seen
+from airflow_async_rest.core.transport.content_encoding import ACCEPTED, decode_body
 from airflow_async_rest.core.transport.redirects import STATUSES
-from airflow_async_rest.core.transport.send_errors import proxy_credentials_error, send_error, was_sent
+from airflow_async_rest.core.transport.send_errors import proxy_credentials_error, send_error, status_seen, was_sent
 from airflow_async_rest.core.transport.session import Session
-from airflow_async_rest.core.transport.time_limit import TimeLimit
 from airflow_async_rest.core.transport.tls import tls_context
-from airflow_async_rest.core.transport.wire import Wire, is_possible
+from airflow_async_rest.core.transport.wire import Attempt, Wire, connector_of, is_possible
 
 
 class RestClient:
@@ -35,18 +34,19 @@ class RestClient:
 
     def __init__(self, settings: ClientSettings, connections: int, headers: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._headers = CIMultiDict(settings.headers)
-        self._headers.update(headers or {})
         self._connections = connections
+        self._heads = Heads(settings, headers)
         self._proxy = settings.find_proxy(os.environ)
+        # A proxy only passes on what it cannot read: in a tunnel, all that is said comes from the API.
+        self._is_tunnelled = self._proxy is not None and settings.address.origin.startswith("https:")
         self._session: Session | None = None
 
     async def __aenter__(self) -> Self:
         settings = self._settings
         connector = connector_of(self._connections, tls_context(settings))
-        self._session = session = Session(connector, settings, self._proxy, self._headers_of)
+        self._session = session = Session(connector, settings, self._proxy, self._heads.headers_of)
         self._limit = TimeLimit(settings.request_timeout_seconds)
-        self._way = session if self._needs_session(session) else Wire(connector, settings, self._headers_of, session)
+        self._wire = None if self._needs_session(session) else Wire(connector, settings)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,21 +60,9 @@ class RestClient:
             not is_possible()
             or self._settings.cookies
             or self._proxy
-            or "Expect" in self._headers
+            or "Expect" in self._heads.headers
             or session.is_watched
         )
-
-    def _headers_of(self, request: Request) -> CIMultiDict[str]:
-        headers = self._headers.copy()
-        if request.body is not None:
-            if request.verbatim:
-                headers["Content-Type"] = request.content_type
-            headers.setdefault("Content-Type", request.content_type)
-        headers.setdefault("Accept-Encoding", ACCEPTED)
-        if self._settings.idempotency_header:
-            headers[self._settings.idempotency_header] = request.idempotency_key
-        headers.update(request.headers or {})
-        return headers
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer.
@@ -91,41 +79,32 @@ class RestClient:
         task = self._limit.begin(started)
         try:
             try:
-                answer = await self._way.send(request, attempt)
+                if self._wire is not None and (head := self._heads.written(request)) is not None:
+                    answer = await self._wire.send(head, request.body, attempt)
+                else:
+                    answer = await session.send(request, attempt)
                 if request.method == "GET" and answer.status in STATUSES:
                     answer = await session.follow(request, attempt, answer)
-                if answer.body and "Content-Encoding" in answer.headers:
-                    answer = self._decoded(answer)
+                if answer.body and (encoding := answer.headers.get("Content-Encoding")):
+                    bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
+                    body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
+                    answer = answer._replace(body=body)
             finally:
                 late = self._limit.end(task)
         except (asyncio.CancelledError, aiohttp.ClientError, OSError, ValueError, SendError) as error:
             if isinstance(error, asyncio.CancelledError) and not late:
                 raise
             return self._broken(attempt, error, time.perf_counter() - started)
-        if self._proxy is not None and self._is_of_proxy(answer.status):
-            raise proxy_credentials_error()
+        if self._proxy is not None:
+            self._check_proxy(answer.status)
         seconds, settings = time.perf_counter() - started, self._settings
         may_be_cut = answer.ends_by_close and not settings.trust_close
         return Response(answer.status, answer.headers, answer.body, seconds, None, settings.redaction, may_be_cut)
 
-    @property
-    def _is_tunnelled(self) -> bool:
-        """Whether a proxy only passes on what it cannot read."""
-        return self._settings.address.origin.startswith("https:")
-
-    def _is_of_proxy(self, status: int | None) -> bool:
-        """Return whether it is the proxy that wants to know who asks: in a tunnel it would be the API."""
-        return status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._proxy is not None and not self._is_tunnelled
-
-    def _decoded(self, answer: Answer) -> Answer:
-        """Undo the encoding of an answer's body. :raises SendError: when it cannot be done."""
-        encoding = answer.headers.get("Content-Encoding", "")
-        try:
-            return answer._replace(body=decode_body(encoding, answer.body, self._settings.max_response_bytes))
-        except EndsTooEarlyError as error:
-            if answer.ends_by_close:
-                raise ConnectionFailedError(f"the connection was closed too early: {error}", "disconnected") from error
-            raise
+    def _check_proxy(self, status: int | None, error: BaseException | None = None) -> None:
+        """Raise the error of a proxy that wants to know who asks."""
+        if self._proxy is not None and not self._is_tunnelled and status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise proxy_credentials_error() from error
 
     def _broken(self, attempt: Attempt, error: BaseException, seconds: float) -> Response:
         """Make what there is of an answer that an error has ended.
@@ -133,9 +112,8 @@ class RestClient:
         :raises SendError: when there is nothing.
         """
         # What begins before there is a tunnel is the proxy's answer, not the API's.
-        status = attempt.status or (None if self._proxy and self._is_tunnelled else status_seen(error))
-        if self._is_of_proxy(status):
-            raise proxy_credentials_error() from error
+        status = attempt.status or (None if self._is_tunnelled else status_seen(error))
+        self._check_proxy(status, error)
         failure = send_error(error, self._settings, self._proxy, answered=status is not None)
         if status is None:
             failure.sent = attempt.sent and was_sent(error, failure)
@@ -150,3 +128,131 @@ class RestClient:
         if self._session is None:
             raise RuntimeError("RestClient is used outside its 'async with' block")
         return await self._session.read_certificate()
+
+
+class _Frame(NamedTuple):
+    """What stands before a request's target, and between it and what differs from request to request.
+
+    :param key: name of the header for the request's key, and its colon; empty where none is sent.
+    """
+
+    start: str
+    headers: str
+    key: str
+
+
+class Heads:
+    """Writes what is sent before the bodies of requests. What is the same for all of a kind is written once.
+
+    :param headers: of the job.
+    """
+
+    def __init__(self, settings: ClientSettings, headers: Mapping[str, str] | None) -> None:
+        self.headers = CIMultiDict(settings.headers)
+        self.headers.update(headers or {})
+        self._address = settings.address
+        self._folder = self._address.plain_folder
+        self._key_header = settings.idempotency_header
+        self._frames: dict[tuple[object, ...], _Frame] = {}
+
+    def written(self, request: Request) -> bytes | None:
+        """Return what is sent before the body; None for a request that a session must look at."""
+        body, key = request.body, request.idempotency_key
+        content_type = "" if body is None else request.content_type
+        kind: tuple[object, ...] = request.method, content_type, request.verbatim
+        if request.headers:
+            kind += tuple(request.headers)
+        frame = self._frames.get(kind)
+        if frame is None:
+            frame = self._frames[kind] = self._frame(request)
+        path, query = request.path, request.query
+        if self._folder and path and path[0] not in "./":  # as nearly all are
+            target = f"{self._folder}{path}?{query}" if query else self._folder + path
+        else:
+            target = self._address.target(path, query)
+        if "#" in target or not (target.isprintable() and key.isprintable()):
+            return None  # it is no request
+        length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
+        key_line = f"{frame.key}{key}\r\n" if frame.key else ""
+        own = _lines(request.headers) if request.headers else ""
+        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}{own}\r\n".encode()
+
+    def _frame(self, request: Request) -> _Frame:
+        """Write down, as aiohttp would, what all requests of this kind have in common."""
+        model = aiohttp.ClientRequest(request.method, self._address.url(), headers=self.headers_of(request))
+        own = CIMultiDict(request.headers or {})
+        for name in filter(None, ("Content-Length", self._key_header, *own)):
+            model.headers.pop(name, None)
+        check_headers(model.headers, "the headers")
+        key = f"{self._key_header}: " if self._key_header and self._key_header not in own else ""
+        return _Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(model.headers)}", key)
+
+    def headers_of(self, request: Request) -> CIMultiDict[str]:
+        """Return all headers of a request that are the caller's to say."""
+        headers = self.headers.copy()
+        if request.body is not None:
+            if request.verbatim:
+                headers["Content-Type"] = request.content_type
+            headers.setdefault("Content-Type", request.content_type)
+        headers.setdefault("Accept-Encoding", ACCEPTED)
+        if self._key_header:
+            headers[self._key_header] = request.idempotency_key
+        headers.update(request.headers or {})
+        return headers
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
+class TimeLimit:
+    """Cancels tasks that take too long. Made and used inside one event loop.
+
+    A timer for each request, as :func:`asyncio.timeout` has it, would cost as much as writing the request. All have
+    the same time, so whoever began first is due first: one timer, for the first of them, is enough.
+
+    :param seconds: from :meth:`begin` to :meth:`end`.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began: dict[asyncio.Task[Any], tuple[float, int]] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, now: float) -> asyncio.Task[Any]:
+        """Watch the task that calls this, from now (``time.perf_counter()``) on."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  (a coroutine always runs in one)
+        self._began[task] = now, task.cancelling()
+        if self._timer is None:
+            self._wake_in(self._seconds)
+        return task
+
+    def end(self, task: asyncio.Task[Any]) -> bool:
+        """Watch it no longer. :return: whether the limit, and nobody else, has cancelled it."""
+        _, cancelled_before = self._began.pop(task)
+        if task not in self._late:
+            return False
+        self._late.discard(task)
+        return task.uncancel() <= cancelled_before
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wake_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._cancel_late)
+
+    def _cancel_late(self) -> None:
+        self._timer = None
+        now = time.perf_counter()
+        for task, (began, _) in self._began.items():
+            left = began + self._seconds - now
+            if left > 0:
+                self._wake_in(left)
+                return
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()

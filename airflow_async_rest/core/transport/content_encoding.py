@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import cast
 
-from airflow_async_rest.core.errors import AnswerUnreadableError
+from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError
 
 ACCEPTED = "gzip, deflate"
 _PADDING = re.compile(rb"\0*")
@@ -16,18 +16,20 @@ _PIECE_BYTES = 16_384
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
-class EndsTooEarlyError(AnswerUnreadableError):
+class _EndsTooEarlyError(AnswerUnreadableError):
     """A compressed body is cut off."""
 
 
-def decode_body(encoding: str, body: bytes, bound: int) -> bytes:
+def decode_body(encoding: str, body: bytes, bound: int, *, ends_by_close: bool = False) -> bytes:
     """Undo the encodings of a body, the last one first (RFC 9110, section 8.4).
 
     An encoding that is not known counts only where the body is no text: some servers name a charset there.
 
     :param encoding: the header's value; empty for none.
     :param bound: the most bytes that are read.
+    :param ends_by_close: whether the body ended with its connection.
     :raises AnswerUnreadableError: when the body is not what the header says, is cut short, or has more bytes.
+    :raises ConnectionFailedError: when it is the connection that ended too early.
     """
     for name in reversed([part.strip().lower() for part in encoding.split(",")]):
         if name in {"", "identity"} or not body:
@@ -39,6 +41,12 @@ def decode_body(encoding: str, body: bytes, bound: int) -> bytes:
                 raise AnswerUnreadableError(
                     f"the answer cannot be read: it is not {name}, as its Content-Encoding says"
                 ) from error
+            except _EndsTooEarlyError as error:
+                if ends_by_close:
+                    raise ConnectionFailedError(
+                        f"the connection was closed too early: {error}", "disconnected"
+                    ) from error
+                raise
         elif not _is_text(body):
             raise AnswerUnreadableError(f"the answer cannot be read: its Content-Encoding is {name!r}")
     return body
@@ -91,7 +99,7 @@ def _inflate(body: bytes, begin: int, decoded: bytearray, bound: int, form: tupl
     while not stream.eof:
         piece = body[begin : begin + _PIECE_BYTES]
         if not piece:
-            raise EndsTooEarlyError(f"the answer cannot be read: its {name} ends too early")
+            raise _EndsTooEarlyError(f"the answer cannot be read: its {name} ends too early")
         decoded += stream.decompress(piece, bound + 1 - len(decoded))
         if len(decoded) > bound:
             raise too_large(bound)

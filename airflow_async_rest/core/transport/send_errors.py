@@ -71,6 +71,15 @@ def was_sent(error: BaseException, failure: SendError) -> bool:
     return not isinstance(error, never) and not isinstance(failure, TlsError)
 
 
+def status_seen(error: BaseException | None) -> int | None:
+    """Find the status of the answer that an error has ended."""
+    while error is not None:
+        if (status := getattr(error, "async_rest_status", None)) is not None:
+            return int(status)
+        error = error.__cause__
+    return None
+
+
 def _unreadable(error: BaseException, redaction: Redaction) -> str:
     """Say what of an answer that has begun could not be read; empty when it just ended."""
     if isinstance(error, aiohttp.ClientResponseError) and not isinstance(error, aiohttp.ClientHttpProxyError):

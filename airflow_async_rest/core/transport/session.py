@@ -11,8 +11,8 @@ from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body
-from airflow_async_rest.core.transport.protocol import HEADER_BOUNDS, Answer, Attempt, ends_by_close, read_within
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
+from airflow_async_rest.core.transport.wire import HEADER_BOUNDS, Answer, Attempt, ends_by_close, read_within
 
 _MAX_REDIRECTS = 5
 # What those replace who want to see the requests of a test, such as aioresponses.

@@ -1,5 +1,6 @@
 """TLS of a connection: the context of its settings, and what went wrong, in words. No sockets."""
 
+import asyncio
 import os
 import re
 import ssl
@@ -14,15 +15,11 @@ _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # by which OpenSSL finds a certificate in a directory
 # OpenSSL's verification codes (X509_V_ERR_*, openssl-verification-options(1)) -> cause.
 _CERTIFICATE_CAUSES = {
-    2: "certificate_issuer",
+    **dict.fromkeys((2, 19, 20, 21), "certificate_issuer"),
     9: "certificate_early",
     10: "certificate_expired",
     18: "certificate_self_signed",
-    19: "certificate_issuer",
-    20: "certificate_issuer",
-    21: "certificate_issuer",
-    62: "certificate_name",
-    64: "certificate_name",
+    **dict.fromkeys((62, 64), "certificate_name"),
 }
 # What OpenSSL, by its versions, calls an answer that is no TLS.
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
@@ -110,3 +107,15 @@ def describe_certificate(der: bytes) -> str:
         f"{'signed by itself' if subject == issuer else f'issuer {issuer}'}, valid from "
         f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d})"
     )
+
+
+def unfinished_tls(transport: asyncio.BaseTransport | None) -> str:
+    """Say that a TLS connection ended without its ``close_notify``, so that anybody may have ended it."""
+    tls = transport and transport.get_extra_info("ssl_object")
+    try:
+        said_goodbye = not tls or not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        said_goodbye = True
+    except ssl.SSLError:
+        said_goodbye = False
+    return "" if said_goodbye else "TLS ended without close_notify"

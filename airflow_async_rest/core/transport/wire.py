@@ -2,41 +2,159 @@
 
 For a small request a session takes three times as long as it takes to write it and to parse the answer: it merges
 headers, makes a URL, a request and a response, starts a timer, looks for cookies, proxies and redirects, and starts a
-task that writes the body. Here, what is the same for all requests is made once. The connections, their pool and their
-TLS, the protocol and the parser are aiohttp's own.
+task that writes the body. Here a request comes written, and all that is left is to send it. The connections, their pool
+and their TLS, the protocol and the parser are aiohttp's own; here they know, besides, how an answer begins and ends.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+import inspect
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
-from multidict import CIMultiDict
 from yarl import URL
 
-from airflow_async_rest.core.models import Request
-from airflow_async_rest.core.requests.headers import check_headers
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport.protocol import (
-    HEADER_BOUNDS,
-    Answer,
-    Attempt,
-    Protocol,
-    ends_by_close,
-    read_within,
-    set_response_params,
-)
-from airflow_async_rest.core.transport.session import Session
+from airflow_async_rest.core.transport.content_encoding import too_large
+from airflow_async_rest.core.transport.tls import unfinished_tls
 
 _SWITCHING_PROTOCOLS = 101
 _WITHOUT_BODY = frozenset({204, 304})
 # What is used of the protocol is in no documentation of aiohttp's: with versions that this was not tried with, a
 # session sends.
 _TRIED_VERSIONS = ("3.12.", "3.13.", "3.14.")
+_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
+_CHARACTERS_OF_A_STATUS_LINE = len("HTTP/1.1 200")
+_MOST_INTERIM_BYTES = 8_192
+# aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
+_LONGEST_HEADER = 65_536
+HEADER_BOUNDS: dict[str, Any] = {
+    name: bound
+    for name, bound in (
+        ("max_line_size", _LONGEST_HEADER),
+        ("max_field_size", _LONGEST_HEADER),
+        ("max_headers", 1_024),
+    )
+    if name in inspect.signature(aiohttp.ClientSession).parameters
+}
+
+
+class Answer(NamedTuple):
+    """What came back, read completely.
+
+    :param ends_by_close: whether nothing but the end of the connection says where the body ends.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    ends_by_close: bool = False
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How far one request has come: what is known of it when it ends in an error.
+
+    :param sent: whether a part of it was written.
+    :param status: of the answer that has begun.
+    """
+
+    sent: bool = False
+    status: int | None = None
+    headers: Mapping[str, str] | None = None
+
+
+# Called for every request: super() would take as long as what is done around it.
+_take_data, set_response_params = ResponseHandler.data_received, ResponseHandler.set_response_params
+
+
+def connector_of(connections: int, tls: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
+    """Make a connector whose connections know the status of an answer whose headers cannot be read.
+
+    :param connections: at most.
+    """
+    connector = aiohttp.TCPConnector(limit=connections, ssl=tls)
+    if hasattr(connector, "_factory"):
+        connector._factory = partial(Protocol, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # noqa: SLF001
+    return connector
+
+
+class Protocol(ResponseHandler):
+    """aiohttp's own, which also knows the status of an answer whose headers cannot be read, and how a body ended.
+
+    :ivar cut_off: the body that was not at its end when the connection was.
+    :ivar cause: why the connection ended before the server said so; empty when it did.
+    """
+
+    _begins = b""
+    cut_off: aiohttp.StreamReader | None = None
+    cause = ""
+
+    def set_response_params(self, **params: Any) -> None:
+        """Begin to read another answer."""
+        self._begins = b""
+        set_response_params(self, **params)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        begins = self._begins
+        if len(begins) < _CHARACTERS_OF_A_STATUS_LINE or (begins[9:10] == b"1" and len(begins) < _MOST_INTERIM_BYTES):
+            self._begins = begins + data  # the first of it without a copy; an interim answer has another one after it
+        _take_data(self, data)
+
+    def set_exception(self, exc: BaseException, *cause: Any) -> None:
+        """Say in the error, too, how the answer begins: a session shows no more of the connection than that."""
+        exc.async_rest_status = self.status  # type: ignore[attr-defined]
+        super().set_exception(exc, *cause)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note what ended the connection before a body ends by it: for aiohttp any end is a good one."""
+        body = self._payload
+        if body is not None and not body.is_eof():
+            self.cut_off = body
+            self.cause = unfinished_tls(self.transport) if exc is None else str(exc) or type(exc).__name__
+        super().connection_lost(exc)
+
+    @property
+    def status(self) -> int | None:
+        """Of the answer that has begun; None while that is not known."""
+        match = _STATUS_LINE.search(self._begins)
+        return int(match[1]) if match else None
+
+
+async def read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
+    """Read an answer's body. :raises AnswerUnreadableError: when it has more bytes than the bound."""
+    if content.is_eof():
+        body = content.read_nowait()
+    else:
+        pieces = bytearray()
+        while len(pieces) <= bound and (piece := await content.readany()):
+            pieces += piece
+        body = bytes(pieces)
+    if len(body) > bound:
+        raise too_large(bound)
+    return body
+
+
+def ends_by_close(content: aiohttp.StreamReader, headers: Mapping[str, str]) -> bool:
+    """Return whether nothing but the end of the connection says where a body, read to its end, ends.
+
+    :raises aiohttp.ClientConnectionError: when it was not the server that ended the connection.
+    """
+    protocol = getattr(content, "_protocol", None)  # none of an answer without a body
+    if not isinstance(protocol, Protocol) or protocol.cut_off is not content or "Content-Length" in headers:
+        return False
+    if protocol.cause:
+        raise aiohttp.ClientConnectionError(protocol.cause)
+    return True
 
 
 def is_possible() -> bool:
@@ -44,84 +162,28 @@ def is_possible() -> bool:
     return aiohttp.__version__.startswith(_TRIED_VERSIONS)
 
 
-class Frame(NamedTuple):
-    """What stands before a request's target, and between it and what differs from request to request.
-
-    :param key: name of the header for the request's key, and its colon; empty where none is sent.
-    """
-
-    start: str
-    headers: str
-    key: str
-
-
 _READING = {"read_until_eof": True, "auto_decompress": False, **HEADER_BOUNDS}
 
 
 class Wire:
-    """Sends requests and reads their answers. Made inside the running event loop.
+    """Sends requests and reads their answers. Made inside the running event loop."""
 
-    :param headers_of: gives all headers of a request that are the caller's to say.
-    :param session: sends what cannot go this way.
-    """
-
-    def __init__(
-        self,
-        connector: aiohttp.BaseConnector,
-        settings: ClientSettings,
-        headers_of: Callable[[Request], Mapping[str, str]],
-        session: Session,
-    ) -> None:
+    def __init__(self, connector: aiohttp.BaseConnector, settings: ClientSettings) -> None:
         self._connector = connector
-        self._session = session
-        self._headers_of = headers_of
-        self._address = settings.address
-        self._url = URL(self._address.origin, encoded=True)
-        self._key_header = settings.idempotency_header
+        self._url = URL(settings.address.origin, encoded=True)
         self._max_response_bytes = settings.max_response_bytes
         self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds)
         # The connector wants a request only to know where it goes, and that is the same for all.
         self._destination = aiohttp.ClientRequest("POST", self._url)
-        self._frames: dict[tuple[object, ...], Frame] = {}
         self._greeted: WeakSet[ResponseHandler] = WeakSet()
 
-    def _head(self, request: Request) -> bytes | None:
-        """Return what is sent before the body; None for a request that a session must look at."""
-        body, key = request.body, request.idempotency_key
-        content_type = "" if body is None else request.content_type
-        kind: tuple[object, ...] = request.method, content_type, request.verbatim
-        if request.headers:
-            kind += tuple(request.headers)
-        frame = self._frames.get(kind)
-        if frame is None:
-            frame = self._frames[kind] = self._frame(request)
-        target = self._address.target(request.path, request.query)
-        if "#" in target or not (target.isprintable() and key.isprintable()):
-            return None  # it is no request
-        length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
-        key_line = f"{frame.key}{key}\r\n" if frame.key else ""
-        own = _lines(request.headers) if request.headers else ""
-        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}{own}\r\n".encode()
-
-    def _frame(self, request: Request) -> Frame:
-        """Write down, as aiohttp would, what all requests of this kind have in common."""
-        model = aiohttp.ClientRequest(request.method, self._url, headers=self._headers_of(request))
-        own = CIMultiDict(request.headers or {})
-        for name in filter(None, ("Content-Length", self._key_header, *own)):
-            model.headers.pop(name, None)
-        check_headers(model.headers, "the headers")
-        key = f"{self._key_header}: " if self._key_header and self._key_header not in own else ""
-        return Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(model.headers)}", key)
-
-    async def send(self, request: Request, attempt: Attempt) -> Answer:
+    async def send(self, head: bytes, body: bytes | None, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
 
+        :param head: all that stands before the body.
         :param attempt: is told how far it has come.
         :raises aiohttp.ClientError: or OSError, as a session does.
         """
-        head, body = self._head(request), request.body
-        if head is None:
-            return await self._session.send(request, attempt)
         connection = await self._connect()
         protocol = connection.protocol
         assert protocol is not None  # noqa: S101  (until it is released)
@@ -136,8 +198,8 @@ class Wire:
                 protocol.transport.writelines((head, body) if body else (head,))
             message, content = await self._read_message(protocol)
             attempt.status, attempt.headers = message.code, message.headers
-            body = await read_within(self._max_response_bytes, content)
-            answer = Answer(message.code, message.headers, body, ends_by_close(content, message.headers))
+            came = await read_within(self._max_response_bytes, content)
+            answer = Answer(message.code, message.headers, came, ends_by_close(content, message.headers))
         except BaseException:
             if attempt.status is None and isinstance(protocol, Protocol):
                 attempt.status = protocol.status
@@ -170,10 +232,6 @@ class Wire:
                 self._destination.request_info, (), status=error.code, message=error.message, headers=error.headers
             ) from error
         return message, content
-
-
-def _lines(headers: Mapping[str, str]) -> str:
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
 def _announces_body(answer: Answer) -> bool:

@@ -24,7 +24,7 @@ class Log(Protocol):
         """Log what somebody may have to act on."""
 
 
-class Journal:
+class JobLog:
     """Writes the log lines of one try.
 
     :param redact: takes secrets out of texts that come from outside.
@@ -33,9 +33,7 @@ class Journal:
     def __init__(self, log: Log, redact: Callable[[str], str]) -> None:
         self._log = log
         self.redact = redact
-        self._failures: Counter[str] = Counter()
-        self._said: set[str] = set()
-        self._pauses = self._begun_again = 0
+        self._times: Counter[tuple[str, ...]] = Counter()
 
     def started(
         self,
@@ -108,8 +106,7 @@ class Journal:
 
     def begins_again(self, key: Any, why: Exception) -> None:
         """Say that an item is fetched from its first page; the first few times."""
-        self._begun_again += 1
-        if self._begun_again <= _FAILURES_PER_REASON:
+        if self._nth("begins again") <= _FAILURES_PER_REASON:
             self._log.info(
                 "Item %s: the API does not go on at the page where an earlier try stopped (%s): it starts over from "
                 "the first one.",
@@ -126,9 +123,7 @@ class Journal:
 
     def failed(self, letter: DeadLetter) -> None:
         """Log a failed item, short; after a few for the same reason only their number goes on being logged."""
-        self._failures[letter.reason] += 1
-        count = self._failures[letter.reason]
-        if count <= _FAILURES_PER_REASON:
+        if (count := self._nth("failed", letter.reason)) <= _FAILURES_PER_REASON:
             self._log.warning(
                 "Item %s failed: %s, %s: %s%s",
                 letter.key,
@@ -144,9 +139,7 @@ class Journal:
         :param index: of its item.
         :param number: its own among the item's rows.
         """
-        self._failures[ROW_REFUSED] += 1
-        count = self._failures[ROW_REFUSED]
-        if count <= _FAILURES_PER_REASON:
+        if (count := self._nth("failed", ROW_REFUSED)) <= _FAILURES_PER_REASON:
             self._log.warning(
                 "Row %d of item %d is not loaded: %s%s",
                 number + 1,
@@ -157,7 +150,7 @@ class Journal:
 
     def uncertain(self, request: Request) -> None:
         """Log once that a request without an answer is sent again."""
-        if request.method in {"POST", "PATCH"} and self._first_time("uncertain"):
+        if request.method in {"POST", "PATCH"} and self._nth("uncertain") == 1:
             self._log.info(
                 "A %s without an answer is sent again, so the API may see it twice; both carry the same "
                 "Idempotency-Key. (Logged once.)",
@@ -166,12 +159,11 @@ class Journal:
 
     def paused(self, seconds: float) -> None:
         """Say that all requests wait because the API asks for it; the first few times."""
-        self._pauses += 1
-        if self._pauses <= _PAUSES:
+        if (count := self._nth("paused")) <= _PAUSES:
             self._log.info(
                 "The API asks for a pause of %.3g s: all requests wait.%s",
                 seconds,
-                " (Further pauses are not logged.)" if self._pauses == _PAUSES else "",
+                " (Further pauses are not logged.)" if count == _PAUSES else "",
             )
 
     def progress(self, report: Mapping[str, Any]) -> None:
@@ -224,13 +216,13 @@ class Journal:
 
     def complain(self, doing: str, error: BaseException) -> None:
         """Warn, once, that something could not be done."""
-        if self._first_time(doing):
+        if self._nth("complained", doing) == 1:
             self._log.warning("Could not %s: %s", doing, self.redact(str(error) or repr(error)))
 
-    def _first_time(self, what: str) -> bool:
-        first = what not in self._said
-        self._said.add(what)
-        return first
+    def _nth(self, *what: str) -> int:
+        """Count something that is said a few times only. :return: how often it has come."""
+        self._times[what] += 1
+        return self._times[what]
 
 
 def _attempts(letter: DeadLetter) -> str:

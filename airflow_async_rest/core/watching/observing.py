@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 
 from airflow_async_rest.core.account.report import Totals
 from airflow_async_rest.core.sending.meter import LatencyHistogram
-from airflow_async_rest.core.watching.log import Journal
+from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.worker_thread import WorkerThread
-
-# An observer that hangs is given up after that: a stop leaves 5 s for everything.
-_SECONDS_AT_END = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,9 @@ class Observing:
     :param observe: None: nobody looks.
     """
 
-    def __init__(self, observe: Callable[[Activity], None] | None, journal: Journal) -> None:
+    def __init__(self, observe: Callable[[Activity], None] | None, log: JobLog) -> None:
         self._observe = observe
-        self._journal = journal
+        self._log = log
         self._thread = WorkerThread("async-rest-observer")
         self._shown: asyncio.Future[None] | None = None
         self._totals = Totals()
@@ -87,10 +84,10 @@ class Observing:
 
     def _shown_or_not(self, shown: "asyncio.Future[None]") -> None:
         if not shown.cancelled() and (error := shown.exception()) is not None:
-            self._journal.complain("emit metrics", error)
+            self._log.complain("emit metrics", error)
 
-    async def close(self) -> None:
-        """Wait a little for what is being shown, and end the thread."""
+    async def close(self, seconds: float) -> None:
+        """Wait for what is being shown, so long at most, and end the thread."""
         if self._shown is not None:
-            await asyncio.wait([self._shown], timeout=_SECONDS_AT_END)
+            await asyncio.wait([self._shown], timeout=seconds)
         self._thread.close()

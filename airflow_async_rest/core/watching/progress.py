@@ -10,9 +10,6 @@ from typing import Any
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.reading.source import Expected
 
-# Moments that are remembered, one every 2 s: five minutes.
-_HISTORY = 150
-
 
 class Progress:
     """Knows what the last minutes were like.
@@ -20,6 +17,7 @@ class Progress:
     :param rate_limit: requests, and the seconds they are allowed in; None without a limit.
     :param concurrency: gives how many requests may be in flight at this moment.
     :param expected: tells how many items there will be, as soon as that is known.
+    :param most_moments: that are remembered.
     """
 
     def __init__(
@@ -28,12 +26,13 @@ class Progress:
         rate_limit: tuple[int, float] | None,
         concurrency: Callable[[], int],
         expected: Callable[[], Expected | None],
+        most_moments: int,
     ) -> None:
         self._limiter = limiter
         self._rate_limit = rate_limit and {"count": rate_limit[0], "seconds": rate_limit[1]}
         self._concurrency = concurrency
         self._expected = expected
-        self._history: deque[list[float]] = deque(maxlen=_HISTORY)
+        self._history: deque[list[float]] = deque(maxlen=most_moments)
 
     def of(self, report: Mapping[str, Any], in_flight: int) -> dict[str, Any]:
         """Return the progress of this moment, as plain JSON.

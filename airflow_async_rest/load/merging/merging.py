@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
-from airflow_async_rest.core.keeping.loading import Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.keeping.row_sink import Merged, PlacedRow, RefusedRow
 from airflow_async_rest.databases.bind_values import bind_value
 from airflow_async_rest.databases.errors import message_of
 from airflow_async_rest.databases.session import tell
@@ -109,8 +109,9 @@ class Merging:
 
     def _what_would_be_lost(self, deleted: int, merged: Merged) -> str:
         if merged.refused:
+            said = merged.refused[0].message.rstrip(".")
             why = (
-                f"the database refuses all rows that came, the first one with: {merged.refused[0].words.rstrip('.')}. "
+                f"the database refuses all rows that came, the first one with: {said}. "
                 "Correct the table, or what makes the rows, and clear the task."
             )
         elif merged.vanished:
@@ -130,10 +131,8 @@ class Merging:
         if window is None or self._plan.window_column is None:
             raise RuntimeError("a load that replaces a window has one")
         column = self._staging.quote(self._plan.window_column)
-        values = [
-            bind_value(each, self._dialect)
-            for each in (window.days() if self._has_days else (window.start, window.end))
-        ]
+        bounds = window.days() if self._has_days else (window.start, window.end)
+        values = [bind_value(each, self._dialect) for each in bounds]
         start, first = self._dialect.bound_of_window("window_start", values[0])
         end, last = self._dialect.bound_of_window("window_end", values[1])
         return f"{column} >= {start} AND {column} < {end}", {"window_start": first, "window_end": last}

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
-from airflow_async_rest.core.keeping.loading import PlacedRow, RefusedRow, place_of
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, RefusedRow, place_of
 from airflow_async_rest.core.letters.lines import parse_exactly
 from airflow_async_rest.databases.dialects.dialect import Dialect
 from airflow_async_rest.databases.names import quoted
@@ -112,9 +112,8 @@ class Staging:
             return
         name = _name_of(self._name, part.number)
         index, table = self.quote(f"{name}_i"), self.quote(name)
-        self._execute(
-            self.dialect.create_index.format(index=index, schema=self._schema, table=table, column=part.place)
-        )
+        if create := self.dialect.create_index:
+            self._execute(create.format(index=index, schema=self._schema, table=table, column=part.place))
 
     def open(self) -> int | None:
         """Find a table that an earlier try has made. :return: how many rows it has; None when there is none."""

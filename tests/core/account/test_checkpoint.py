@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, SourceDigest, Try, fingerprint
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, fingerprint
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.models import DeadLetter
 
 GOOD = Checkpoint("f", 10, "d", frozenset({3, 7}), {"read": 10}, ((1, 1), (1, 2), (3, 4), (3, 5)))

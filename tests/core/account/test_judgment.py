@@ -141,7 +141,7 @@ def test_what_no_try_goes_on_with_is_not_promised_to_the_next_one(reason, advice
 
 def test_a_row_that_the_database_refused_is_quoted():
     totals = of_fetch(refused=1)
-    totals.last_words["row_refused"] = "value too long for type character varying(3)"
+    totals.last_messages["row_refused"] = "value too long for type character varying(3)"
     assert str(judge(totals, 0, RequestRetry(), "")).endswith(
         " The last one: 'value too long for type character varying(3)'"
     )

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, SourceDigest
-from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.account.recorder import Recorder, SourceDigest
 from airflow_async_rest.core.account.report import RowTotals
+from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.letters.folder import refused_record, to_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Request, Skipped
 
@@ -94,9 +95,9 @@ def test_a_snapshot_has_the_records_since_the_one_before():
     recorder.record(dead(1))
     second = recorder.snapshot()
     assert [record.index for record in second.records] == [1]
-    assert recorder.unwritten == 0
+    assert len(recorder.unwritten) == 0
     recorder.give_back(second)
-    assert recorder.unwritten == 1
+    assert len(recorder.unwritten) == 1
 
 
 def kept(snapshot) -> Checkpoint:
@@ -126,20 +127,19 @@ def test_a_delivery_that_no_part_tells_is_in_the_checkpoint(outcome, counted):
     assert kept(recorder.snapshot()).resolved == frozenset()
 
 
-def test_records_are_due_when_there_are_many_or_they_waited_or_must_not_be_sent_again(monkeypatch):
+def test_records_are_due_when_there_are_many_or_they_waited_or_must_not_be_sent_again():
     recorder = recorder_of(*map(dead, range(99)))
-    assert not recorder.is_due
-    assert recorder_of(*map(dead, range(100))).is_due
-    assert recorder_of(dead(0, "answer_unreadable")).is_due
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
-    assert recorder.is_due
-    assert not recorder_of(Delivered(0, 1)).is_due
+    assert not recorder.unwritten.are_due
+    assert recorder_of(*map(dead, range(100))).unwritten.are_due
+    assert recorder_of(dead(0, "answer_unreadable")).unwritten.are_due
+    assert recorder_of(*map(dead, range(99)), bounds=Bounds(longest_unwritten_seconds=0.0)).unwritten.are_due
+    assert not recorder_of(Delivered(0, 1)).unwritten.are_due
 
 
 def test_records_given_back_are_due():
     recorder = recorder_of(dead(0))
     recorder.give_back(recorder.snapshot())
-    assert recorder.is_due
+    assert recorder.unwritten.are_due
 
 
 def test_records_given_back_come_before_later_ones():
@@ -376,7 +376,7 @@ def test_a_fetched_item_that_was_dead_is_resolved_with_its_rows():
         snapshot = recorder.snapshot()
         assert snapshot.records == [{"index": 0, "resolved": True}]
         recorder.give_back(snapshot)
-        assert recorder.unwritten == 0
+        assert len(recorder.unwritten) == 0
     recorder.confirm(recorder.snapshot())
     assert counts(recorder) == (1, 1, 0, 0, 0)
     assert recorder.snapshot().records == []
@@ -481,11 +481,11 @@ def test_a_large_payload_is_shown_by_its_beginning():
 @pytest.mark.parametrize("letter", [dead_with_body, dead_with_row])
 def test_dead_letters_are_due_when_they_are_large_or_many(count, size, much, letter):
     recorder = recorder_of(*(letter(index, "x" * size) for index in range(count)))
-    assert recorder.has_much_unwritten is much
+    assert recorder.unwritten.are_much is much
     written = recorder.snapshot()
-    assert not recorder.has_much_unwritten
+    assert not recorder.unwritten.are_much
     recorder.give_back(written)
-    assert recorder.has_much_unwritten is much
+    assert recorder.unwritten.are_much is much
 
 
 def test_there_is_room_for_more_dead_letters_once_a_snapshot_has_those_there_are():
@@ -493,7 +493,7 @@ def test_there_is_room_for_more_dead_letters_once_a_snapshot_has_those_there_are
         recorder = Recorder()
         for step in steps:
             step(recorder)
-        waiting = asyncio.create_task(recorder.room())
+        waiting = asyncio.create_task(recorder.unwritten.room())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return waiting.cancel() is False

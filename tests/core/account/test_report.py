@@ -67,7 +67,7 @@ def totals():
     for reason in ("http_422", "http_422", "timeout"):
         totals.failed_again(reason)
     totals.meter.sending(1)
-    totals.meter.answered(0.1)
+    totals.meter.sent(0.1)
     return totals
 
 

@@ -4,7 +4,8 @@ from decimal import Decimal
 import pytest
 
 from airflow_async_rest.core.answers.columns import RowShape
-from airflow_async_rest.core.answers.reader import AnswerReader, parse_json, parse_payload
+from airflow_async_rest.core.answers.formats import parse_json, parse_payload
+from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.answers.tally import Tally
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.models import Response

@@ -11,7 +11,8 @@ from servers import raw_server, reading
 
 from airflow_async_rest import Results
 from airflow_async_rest.core.answers.columns import RowShape
-from airflow_async_rest.core.answers.reader import AnswerReader, parse_payload
+from airflow_async_rest.core.answers.formats import parse_payload
+from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.errors import (
     AnswerError,
     AnswerUnreadableError,

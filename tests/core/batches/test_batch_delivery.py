@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 from aiohttp import web
-from engine import Store, counts, make_bulk_job, replay_folder, run
+from engine import Store, counts, make_bulk_job, replay_folder, run, within
 
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import (
@@ -553,10 +553,9 @@ def test_actions_are_replayed_with_the_id_they_had(api, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_tries_of_all_kinds_end_with_every_row_stored(api, tmp_path, seed, monkeypatch):
+def test_tries_of_all_kinds_end_with_every_row_stored(api, tmp_path, seed):
     """Stops and refusals of all kinds, by chance; a key is always that of the same rows."""
-    monkeypatch.setattr("airflow_async_rest.core.pipeline.GRACE_SECONDS", 0.05)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.02)
+    often = within(grace_seconds=0.05, write_every_seconds=0.02)
     chance, store, of_key, stored = random.Random(seed), Store(), {}, set()
 
     def one_try(number):
@@ -580,9 +579,8 @@ def test_tries_of_all_kinds_end_with_every_row_stored(api, tmp_path, seed, monke
 
         api.reset()
         api.answer = answer
-        job = make_bulk_job(
-            api, tmp_path, Batch(max_items=25, results=results), 600, folder=DeadLetterFolder(tmp_path, number)
-        )
+        parts = {"folder": DeadLetterFolder(tmp_path, number), "bounds": often}
+        job = make_bulk_job(api, tmp_path, Batch(max_items=25, results=results), 600, **parts)
         with contextlib.suppress(KilledError, FailuresError, MostlyFailingError):
             return run(job, store, stop)
 

@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm
 from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.models import Skipped
 from airflow_async_rest.core.reading.source import RowSource
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 
@@ -121,10 +122,10 @@ def test_rows_that_are_all_skipped_do_not_wait_for_one_that_is_not(item_of):
     assert all(request is None for _, request in made)
 
 
-def test_a_batch_does_not_wait_for_ever_for_rows_that_transform_leaves(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.batches.source._MOST_ROWS", 8)
-    made = requests_of(rows_of(*[0] * 20), Batch(), size=20, transform=lambda row: {} if row["id"] % 5 == 0 else None)
-    assert [len(indexes) for indexes, _ in made] == [8, 8, 4]
+def test_a_batch_does_not_wait_for_ever_for_rows_that_transform_leaves():
+    rows, few = rows_of(*[0] * 25_000), lambda row: {} if row["id"] % 6_250 == 0 else None
+    made = requests_of(rows, Batch(), size=25_000, transform=few)
+    assert [len(indexes) for indexes, _ in made] == [10_000, 10_000, 5_000]
 
 
 def test_a_row_that_is_skipped_is_settled_and_not_lost():

@@ -8,7 +8,9 @@ from engine import number_of
 from fetches import RETRY, pages_of
 from servers import raw_server
 
+from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedError
+from airflow_async_rest.core.keeping.row_sink import MOST_ROWS_OF_AN_ITEM
 from airflow_async_rest.core.models import DeadLetter, Delivered, Skipped, Verdict
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage
 
@@ -194,12 +196,12 @@ async def test_the_check_of_the_author_decides_about_each_page(api, fetch):
     assert (letter.reason, letter.attempts, rows) == ("response_check", 2, [])
 
 
-async def test_more_rows_than_an_item_can_have_fail_it(api, fetch, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.fetching.fetching.MOST_ROWS_OF_AN_ITEM", 3)
+async def test_more_rows_than_an_item_can_have_fail_it(api, fetch):
     api.answer = pages_of(2, 2, 2)
-    letter, rows = await fetch(NumberedPages())
+    many = Bookmark(NumberedPages().begin(), "", pages=0, rows=MOST_ROWS_OF_AN_ITEM - 3, given="")
+    letter, rows = await fetch(NumberedPages(), begun_at=many)
     assert (letter.reason, rows, len(api.seen)) == ("unreadable_answer", [], 2)
-    assert "have 4 rows; 3 is the most" in letter.response_excerpt
+    assert "have 16,777,217 rows; 16,777,216 is the most" in letter.response_excerpt
 
 
 @pytest.mark.parametrize("style", [CursorPages(into="body"), NumberedPages(into="body"), OffsetPages(into="body")])

@@ -9,10 +9,10 @@ from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from aiohttp import web
-from engine import Database, make_fetch_job, number_of, run
+from engine import Database, make_fetch_job, number_of, run, within
 
 from airflow_async_rest.core.errors import FailuresError, KilledError, LoadError
-from airflow_async_rest.core.keeping.loading import item_of
+from airflow_async_rest.core.keeping.row_sink import item_of
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, Page, page_style
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -30,11 +30,8 @@ STYLES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def short_times(monkeypatch):
-    """A page is a chunk, so that each is staged as soon as it has come."""
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", SIZE)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.02)
+# A page is a chunk, so that each is staged as soon as it has come.
+SMALL = within(chunk_rows=SIZE, write_every_seconds=0.02)
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ def fetch(api, tmp_path, database):
 
     def one_try(items=1, *, stop=None, pages=STYLES["cursors"], **parts):
         folder = DeadLetterFolder(tmp_path, next(tries))
-        how = {"rows": "items", "pages": pages, "folder": folder, "concurrency": 1}
+        how = {"rows": "items", "pages": pages, "folder": folder, "concurrency": 1, "bounds": SMALL}
         return run(make_fetch_job(api, tmp_path, database, items, **{**how, **parts}), None, stop)
 
     return one_try
@@ -194,12 +191,10 @@ def test_the_rows_of_an_item_that_fails_are_taken_out_again(fetch, database, api
     assert (report["delivered"], report["rows_loaded"], report["rows_staged"]) == (3, 3 * PAGES * SIZE, 0)
 
 
-def test_the_rows_of_items_that_fail_and_were_never_staged_cost_the_database_nothing(fetch, database, api, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", 1_000_000)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 600)
+def test_the_rows_of_items_that_fail_and_were_never_staged_cost_the_database_nothing(fetch, database, api):
     api.answer = answering(at=[(item, 2) for item in range(5)])
     with pytest.raises(FailuresError):
-        fetch(6)
+        fetch(6, bounds=within(chunk_rows=1_000_000, write_every_seconds=600))
     assert "remove" not in database.calls
     assert ids(database) == expected(5)
 

@@ -8,11 +8,11 @@ from itertools import count
 
 import pytest
 from aiohttp import web
-from engine import Database, make_fetch_job, number_of, run
+from engine import Database, make_fetch_job, number_of, run, within
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.fetching.pages_ahead import PagesAhead, room_ahead
-from airflow_async_rest.core.keeping.loading import item_of
+from airflow_async_rest.core.keeping.row_sink import item_of
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.models import Request
@@ -43,11 +43,6 @@ STYLES = {"numbers": NUMBERS, "offsets": OFFSETS, "an author's own": OwnPages()}
 each_style = pytest.mark.parametrize("style", STYLES)
 
 
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", SIZE)
-
-
 @pytest.fixture
 def database():
     return Database()
@@ -62,6 +57,7 @@ def fetch(api, tmp_path, database):
 
         pages = page_style(STYLES[style]) if isinstance(style, str) else style
         how = {"rows": "items", "pages": pages, "folder": DeadLetterFolder(tmp_path, next(tries)), "concurrency": 8}
+        how["bounds"] = within(chunk_rows=SIZE)
         return run(make_fetch_job(api, tmp_path, database, items, **{**how, **parts}), None, stop)
 
     return one_try

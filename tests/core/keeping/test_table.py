@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from engine import Database, Rows, Store, make_fetch_job, number_of, rows_of, run
+from engine import Database, Rows, Store, make_fetch_job, number_of, rows_of, run, within
 
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.answers.columns import RowShape
@@ -25,7 +25,7 @@ from airflow_async_rest.core.errors import (
     LoadError,
     StoppedError,
 )
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState, PlacedRow, item_of, place_of
+from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState, PlacedRow, item_of, place_of
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pages import CursorPages, NumberedPages
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -35,13 +35,10 @@ OLD = {"id": "old", "item": -1, "day": "this"}
 OLDER = {"id": "older", "item": -2, "day": "before"}
 
 
-@pytest.fixture(autouse=True)
-def short_times(monkeypatch):
+def small(**bounds):
     """Small chunks, and no long waits for what hangs."""
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", 10)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.02)
-    monkeypatch.setattr("airflow_async_rest.core.run.GRACE_SECONDS", 0.1)
-    monkeypatch.setattr("airflow_async_rest.core.run._SECONDS_AFTER_STOP", 0.3)
+    usual = {"chunk_rows": 10, "write_every_seconds": 0.02, "grace_seconds": 0.1, "after_stop_seconds": 0.3}
+    return within(**{**usual, **bounds})
 
 
 @pytest.fixture
@@ -57,7 +54,11 @@ def fetch(api, tmp_path, database):
 
     def one_try(items=60, *, store=None, stop=None, **parts):
         folder = DeadLetterFolder(tmp_path, next(tries))
-        return run(make_fetch_job(api, tmp_path, database, items, **{"folder": folder, **parts}), store, stop)
+        return run(
+            make_fetch_job(api, tmp_path, database, items, **{"folder": folder, "bounds": small(), **parts}),
+            store,
+            stop,
+        )
 
     return one_try
 
@@ -148,11 +149,10 @@ def test_keys_that_are_no_columns_are_counted_over_all_tries(fetch, api):
     assert fetch(shape=RowShape(["id"]))["keys_ignored"] == {"item": 120, "day": 120}
 
 
-def test_progress_adds_up_and_says_nothing_of_rows_that_are_not_committed(fetch, database, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._PROGRESS_EVERY_SECONDS", 0.0)
+def test_progress_adds_up_and_says_nothing_of_rows_that_are_not_committed(fetch, database):
     store, committed = Store(), []
     database.after = lambda call: call == "commit" and committed.append(database.checkpoint["totals"]["delivered"])
-    fetch(store=store)
+    fetch(store=store, bounds=small(progress_every_seconds=0.0))
     seen = [value for key, value in store.history if key == "progress"]
     assert seen
     for progress in seen:
@@ -161,8 +161,7 @@ def test_progress_adds_up_and_says_nothing_of_rows_that_are_not_committed(fetch,
     assert {key for key, _ in store.history} == {"progress"}
 
 
-def test_no_more_than_a_buffer_full_and_what_the_workers_have_wait_for_the_database(fetch, database, api, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading._MOST_CHUNKS", 2)
+def test_no_more_than_a_buffer_full_and_what_the_workers_have_wait_for_the_database(fetch, database, api):
     hangs, stop = threading.Event(), StopSwitch()
 
     def before(call):
@@ -368,9 +367,8 @@ class Failing(DeadLetterFolder):
         return super().write(records)
 
 
-def test_dead_letters_that_can_be_written_a_little_later_lose_no_rows(fetch, database, api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", 1000)
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._LONGEST_UNWRITTEN_SECONDS", 0.0)
+def test_dead_letters_that_can_be_written_a_little_later_lose_no_rows(fetch, database, api, tmp_path):
+    bounds = small(chunk_rows=1000, longest_unwritten_seconds=0.0)
     folder = Failing(tmp_path, 1)
     folder.times, folder.failed = 1, threading.Event()
 
@@ -380,7 +378,7 @@ def test_dead_letters_that_can_be_written_a_little_later_lose_no_rows(fetch, dat
         return failing(0, 1)(seen)
 
     api.answer = answer
-    assert account(fetch(max_failures=2, folder=folder)) == (60, 58, 2, 0, 0)
+    assert account(fetch(max_failures=2, folder=folder, bounds=bounds)) == (60, 58, 2, 0, 0)
     assert ids(database) == expected_ids(range(2, 60))
     assert folder.read() == {0: "http_500", 1: "http_500"}
 
@@ -397,18 +395,18 @@ def test_dead_letters_that_cannot_be_written_end_the_job_before_memory_does(fetc
     assert ids(database) == expected_ids(range(100))
 
 
-def test_a_retry_after_a_full_disk_fetches_only_what_failed(fetch, database, api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.loading.CHUNK_ROWS", 1000)  # all at the end
+def test_a_retry_after_a_full_disk_fetches_only_what_failed(fetch, database, api, tmp_path):
+    at_the_end = small(chunk_rows=1000)
     folder = Failing(tmp_path, 1)
     folder.times = 10**9
     api.answer = failing(5, 7)
     with pytest.raises(DeadLetterStoreError, match="2 dead letters are not written"):
-        fetch(max_failures=2, folder=folder)
+        fetch(max_failures=2, folder=folder, bounds=at_the_end)
     assert database.checkpoint["unfinished"] == [5, 7]
     assert (database.checkpoint["totals"]["reasons"], database.rows) == ({}, [])
     api.reset()
     api.answer = failing(7)
-    assert account(fetch(max_failures=2)) == (60, 59, 1, 0, 0)
+    assert account(fetch(max_failures=2, bounds=at_the_end)) == (60, 59, 1, 0, 0)
     assert sorted(map(number_of, api.seen)) == [5, 7]
     assert ids(database) == expected_ids(set(range(60)) - {7})
     assert DeadLetterFolder(tmp_path).read() == {7: "http_500"}
@@ -416,9 +414,8 @@ def test_a_retry_after_a_full_disk_fetches_only_what_failed(fetch, database, api
 
 @pytest.mark.parametrize("max_failures", [0, 2])
 def test_nothing_is_loaded_when_the_dead_letters_are_gone_so_that_the_next_try_can_begin_anew(
-    fetch, database, api, tmp_path, monkeypatch, max_failures
+    fetch, database, api, tmp_path, max_failures
 ):
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MOST_UNWRITTEN", 1)
     folder = tmp_path / "folder"
 
     def before(call):
@@ -428,7 +425,7 @@ def test_nothing_is_loaded_when_the_dead_letters_are_gone_so_that_the_next_try_c
     database.before = before
     api.answer = failing(5, 7)
     with pytest.raises(DeadLetterStoreError, match=r"1-1\.jsonl cannot be read: missing"):
-        fetch(max_failures=max_failures, folder=DeadLetterFolder(folder, 1))
+        fetch(max_failures=max_failures, folder=DeadLetterFolder(folder, 1), bounds=small(most_unwritten=1))
     assert database.rows == []
     api.answer = failing()
     assert account(fetch(folder=DeadLetterFolder(folder, 2))) == (60, 60, 0, 0, 0)
@@ -507,8 +504,7 @@ def test_a_stop_stages_what_has_come_and_the_next_try_fetches_the_rest(fetch, da
 
 
 @pytest.mark.parametrize("error", [LoadError("away"), ConfigurationError("no key is a column"), TypeError("a bug")])
-def test_a_stop_whose_last_rows_cannot_be_staged_is_still_that_stop(fetch, database, api, monkeypatch, error):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 60)
+def test_a_stop_whose_last_rows_cannot_be_staged_is_still_that_stop(fetch, database, api, error):
     database.before = raising(error, ("stage", 1))
     api.answer = lambda seen: "hang" if number_of(seen) >= 4 else rows_of(seen)
     reports = []
@@ -516,6 +512,7 @@ def test_a_stop_whose_last_rows_cannot_be_staged_is_still_that_stop(fetch, datab
         fetch(
             stop=stop_at(lambda: api.wait_for(lambda api: api.in_flight == 4 and len(api.delivered) == 4)),
             publish=lambda report, *_: reports.append(report),
+            bounds=small(write_every_seconds=60),
         )
     assert account(reports[0]) == (8, 0, 0, 0, 8)
     database.before = lambda call: None
@@ -579,7 +576,9 @@ def test_an_interrupt_while_merging_ends_as_a_stop_does(api, tmp_path, database)
 
     async def interrupted():
         nonlocal running
-        running = asyncio.create_task(JobRun(make_fetch_job(api, tmp_path, database), StopSwitch(), None).run())
+        running = asyncio.create_task(
+            JobRun(make_fetch_job(api, tmp_path, database, bounds=small()), StopSwitch(), None).run()
+        )
         await running
 
     running = None

@@ -12,11 +12,10 @@ from airflow_async_rest.core.letters.folder import (
     DeadLetterFolder,
     held_bytes,
     refused_record,
-    shown_record,
     to_record,
 )
 from airflow_async_rest.core.letters.lines import parse_exactly
-from airflow_async_rest.core.letters.shown import shown_letter
+from airflow_async_rest.core.letters.shown import shown_letter, shown_record
 from airflow_async_rest.core.models import DeadLetter
 
 FIELDS = {

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from engine import Rows, Store, counts, make_job, number_of, replay_folder, run
+from engine import Rows, Store, counts, make_job, number_of, replay_folder, run, within
 
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import DeadLettersGoneError, DeadLetterStoreError, FailuresError
@@ -145,11 +145,8 @@ def fail_for(failing, then=lambda seen: None):
 
 @pytest.mark.parametrize("names", [None, ["1-1.jsonl"]])
 @pytest.mark.parametrize("max_failures", [0, 100])
-def test_a_job_whose_letters_are_removed_while_it_runs_fails_and_is_sent_again(
-    api, tmp_path, monkeypatch, names, max_failures
-):
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MOST_UNWRITTEN", 1)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
+def test_a_job_whose_letters_are_removed_while_it_runs_fails_and_is_sent_again(api, tmp_path, names, max_failures):
+    often = within(most_unwritten=1, write_every_seconds=0.01)
     path, store = tmp_path / "folder", Store()
 
     class Removed(Rows):
@@ -162,11 +159,12 @@ def test_a_job_whose_letters_are_removed_while_it_runs_fails_and_is_sent_again(
             yield from chunks
 
     api.answer = fail_for(range(5))
+    job = make_job(api, path, Removed(250), max_failures=max_failures, this_try=Try(1, (3, 3)), bounds=often)
     with pytest.raises(DeadLetterStoreError, match=r"1-1\.jsonl cannot be read: missing"):
-        run(make_job(api, path, Removed(250), max_failures=max_failures, this_try=Try(1, (3, 3))), store)
+        run(job, store)
     api.seen.clear()
     api.answer = lambda seen: 200
-    again = make_job(api, path, 250, folder=DeadLetterFolder(path, 2), this_try=Try(2, (3, 3)))
+    again = make_job(api, path, 250, folder=DeadLetterFolder(path, 2), this_try=Try(2, (3, 3)), bounds=often)
     assert counts(run(again, store)) == [250, 250, 0, 0]
     assert len(api.seen) == 250
     assert DeadLetterFolder(path).read() == {}
@@ -258,16 +256,16 @@ def test_each_part_is_read_once_and_many_at_once(many):
     assert {*path.reads.values()} == {1}
 
 
-def test_a_retry_reads_each_part_once(api, tmp_path, many, monkeypatch):
+def test_a_retry_reads_each_part_once(api, tmp_path, many):
     path, store = CountedPath({}), Store()
-    monkeypatch.setattr("airflow_async_rest.core.account.recorder._MOST_UNWRITTEN", 1)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.0)
+    often = within(most_unwritten=1, write_every_seconds=0.0)
     api.answer = fail_for(range(0, 250, 3))
     with pytest.raises(FailuresError):
-        run(make_job(api, tmp_path, concurrency=1, folder=DeadLetterFolder(path, 1)), store)
+        run(make_job(api, tmp_path, concurrency=1, folder=DeadLetterFolder(path, 1), bounds=often), store)
     assert len(path.objects) > 20
     api.answer = lambda seen: 200
-    assert counts(run(make_job(api, tmp_path, folder=DeadLetterFolder(path, 2)), store)) == [250, 250, 0, 0]
+    again = make_job(api, tmp_path, folder=DeadLetterFolder(path, 2), bounds=often)
+    assert counts(run(again, store)) == [250, 250, 0, 0]
     assert {*path.reads.values()} == {1}
 
 
@@ -278,10 +276,11 @@ def test_a_replay_reads_each_part_once(api, many, monkeypatch):
     assert {*path.reads.values()} == {1}
 
 
-def test_what_does_not_fit_into_memory_is_read_again(many, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.letters.part_files._MOST_KEPT_BYTES", 1000)
+def test_what_does_not_fit_into_memory_is_read_again(many):
     path = CountedPath(many)
-    assert [record["index"] for record in DeadLetterFolder(path).iter_records()] == list(range(1, 64, 2))
+    assert [record["index"] for record in DeadLetterFolder(path, most_kept_bytes=1000).iter_records()] == list(
+        range(1, 64, 2)
+    )
     assert set(path.reads.values()) == {1, 2}
 
 
@@ -311,11 +310,15 @@ def test_a_list_of_parts_is_short_and_read_back(parts):
 # How many parts there are.
 
 
-def test_letters_wait_for_each_other_and_are_unfinished_until_they_are_in_a_part(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
-    store = Store()
+def test_letters_wait_for_each_other_and_are_unfinished_until_they_are_in_a_part(api, tmp_path):
+    store, often = Store(), within(write_every_seconds=0.01)
     api.answer = fail_for(range(0, 250, 5))
-    assert counts(run(make_job(api, tmp_path, concurrency=2, max_failures=50), store)) == [250, 200, 50, 0]
+    assert counts(run(make_job(api, tmp_path, concurrency=2, max_failures=50, bounds=often), store)) == [
+        250,
+        200,
+        50,
+        0,
+    ]
     assert sorted(part.name for part in tmp_path.iterdir()) == ["1-1.jsonl", "parts.json"]
     for checkpoint in (value for key, value in store.history if key == "checkpoint"):
         totals, unfinished = checkpoint["totals"], set(checkpoint["unfinished"])

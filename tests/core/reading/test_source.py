@@ -1,17 +1,19 @@
 import asyncio
 import threading
 from contextvars import ContextVar
+from functools import partial
 from itertools import chain
 
 import pytest
 
-from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, SourceDigest
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
+from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, RowsTakenError, SourceChangedError
 from airflow_async_rest.core.models import DeadLetter, Skipped
-from airflow_async_rest.core.reading.repeated_keys import RepeatedKeys
-from airflow_async_rest.core.reading.source import PartialRow, RowSource, ThreadedSource
+from airflow_async_rest.core.pipeline import ThreadedSource
+from airflow_async_rest.core.reading.source import PartialRow, RepeatedKeys, RowSource
 
 pytestmark = pytest.mark.anyio
 
@@ -429,9 +431,9 @@ async def test_an_identity_is_that_of_the_keys_json():
     assert [item.identity for item in items] == [*(stable_bytes([key]) for key in keys[:-1]), stable_bytes([None, 6])]
 
 
-def count_repeated(rows, key=("k",), chunk=50, **how) -> int:
-    repeated = RepeatedKeys()
-    items_of(RowSource(Chunked(rows, chunk), key=key, repeated=repeated, **how))
+def count_repeated(rows, key=("k",), chunk=50, most=32_768) -> int:
+    repeated = RepeatedKeys(most)
+    items_of(RowSource(Chunked(rows, chunk), key=key, repeated=repeated))
     return repeated.count
 
 
@@ -452,13 +454,13 @@ def test_rows_whose_key_came_before_are_counted(keys, count):
     assert count_repeated([{"k": key, "part": 1} for key in keys], ("k", "part")) == count
 
 
-def test_of_more_keys_than_are_kept_a_share_is_looked_at(monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.reading.repeated_keys._MOST", 20_000)
+def test_of_more_keys_than_are_kept_a_share_is_looked_at():
+    count = partial(count_repeated, most=20_000)
     keys = [*range(50_000), *range(50_000)]
-    assert 0 < count_repeated([{"k": key} for key in keys]) <= 50_000
-    assert count_repeated([{"k": key} for key in [*range(20_000), *range(20_000)]]) == 20_000 // 16
+    assert 0 < count([{"k": key} for key in keys]) <= 50_000
+    assert count([{"k": key} for key in [*range(20_000), *range(20_000)]]) == 20_000 // 16
     twice = [key // 2 for key in range(100_000)]  # each right after the first
-    assert 20_000 < count_repeated([{"k": key} for key in twice]) <= 50_000
+    assert 20_000 < count([{"k": key} for key in twice]) <= 50_000
 
 
 def test_rows_that_are_read_anew_are_counted_anew():

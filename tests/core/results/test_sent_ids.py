@@ -2,7 +2,7 @@ import orjson
 import pytest
 
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
-from airflow_async_rest.core.results.sent_ids import SentIds
+from airflow_async_rest.core.results.matching import SentIds
 
 EMBEDDED = orjson.Fragment('{"id":7,"deep":{"id":1.50}}')
 DEEP = orjson.Fragment("[" * 200_000 + "]" * 200_000)

@@ -13,10 +13,10 @@ from airflow_async_rest.core.errors import AuthenticationError, ConfigurationErr
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.sending.attempts import Sender
 from airflow_async_rest.core.sending.auth import REFUSALS
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.transport.client import RestClient
 
 

@@ -8,11 +8,10 @@ from servers import raw_server, running_api
 from airflow_async_rest.core.errors import EncodeError, EndpointError, QuotaExhaustedError
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import DeadLetter, Delivered, Verdict
-from airflow_async_rest.core.sending.attempts import Delivery, Exchange
+from airflow_async_rest.core.sending.attempts import Delivery, Exchange, Sender
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.sender import Sender
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
 pytestmark = pytest.mark.anyio

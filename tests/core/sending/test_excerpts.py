@@ -7,13 +7,14 @@ import aiohttp
 import pytest
 
 from airflow_async_rest.core.answers.columns import RowShape
-from airflow_async_rest.core.answers.reader import AnswerReader, parse_payload
+from airflow_async_rest.core.answers.formats import parse_payload
+from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.models import Item, Request, Response
 from airflow_async_rest.core.pages import LinkPages, NumberedPages, Page, page_style
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.results.entries import EntryReader
 from airflow_async_rest.core.results.results import Results

@@ -10,23 +10,21 @@ from virtual_time import run_virtually
 from airflow_async_rest.core.account.judgment import give_up_when_hopeless
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.errors import (
     AsyncRestError,
     MostlyFailingError,
     RequestTimeoutError,
 )
-from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
+from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import DeadLetter, Item, Request, Response
 from airflow_async_rest.core.pipeline import StopSwitch, run_pipeline
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.sending import standstill
-from airflow_async_rest.core.sending.attempts import Delivery, Exchange
+from airflow_async_rest.core.sending.attempts import Delivery, Exchange, Sender
 from airflow_async_rest.core.sending.excerpts import Excerpts
-from airflow_async_rest.core.sending.meter import Meter
+from airflow_async_rest.core.sending.meter import Meter, Standstill
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.sender import Sender
-from airflow_async_rest.core.sending.standstill import Standstill
 
 
 class Source:
@@ -93,7 +91,7 @@ def outcome(api, *, rows=10_000, concurrency=16, retry=None, limit=None, wait=la
                 Source(rows, wait),
                 deliver,
                 workers=workers,
-                in_hand=adaptive.in_hand if adaptive else Places(lambda: workers),
+                in_hand=adaptive.in_hand if adaptive else None,
                 stop=StopSwitch(),
                 on_stop=sender.stop,
             )
@@ -210,7 +208,7 @@ def test_only_failures_of_more_than_one_row_over_five_minutes_are_a_standstill(f
     still = Standstill(RequestRetry(max_attempts=attempts))
     still.progressed(-1.0, -2.0)
     for sent_at, now in failures:
-        still.failed(now, sent_at)
+        still.failed(now, sent_at, "timeout")
     assert still.is_too_long is too_long
     still.progressed(302.0, 0.0)
     assert not still.is_too_long
@@ -252,13 +250,20 @@ def _fetch(api, path, **settings):
 @pytest.mark.parametrize("make", [make_job, _bulk, _fetch])
 @pytest.mark.parametrize("answer", ["hang", 503])
 @pytest.mark.parametrize("good", [0, 8])
-def test_a_job_that_was_stopped_goes_on_where_it_was(api, tmp_path, monkeypatch, make, answer, good):
-    monkeypatch.setattr(standstill, "MOST_SECONDS", 0.2)
+def test_a_job_that_was_stopped_goes_on_where_it_was(api, tmp_path, make, answer, good):
     settings = ClientSettings(api.url, request_timeout_seconds=0.05)
     retry = RequestRetry(max_attempts=3, backoff_base_seconds=0.02, max_retry_after_seconds=0)
     store, reports = Store(), []
     publish = lambda report, sample, error: reports.append(report)  # noqa: E731
-    job = make(api, tmp_path, settings=settings, retry=retry, concurrency=2, publish=publish)
+    job = make(
+        api,
+        tmp_path,
+        settings=settings,
+        retry=retry,
+        concurrency=2,
+        publish=publish,
+        bounds=Bounds(standstill_seconds=0.2),
+    )
     answers, good_answer = itertools.count(), rows_of if make is _fetch else lambda seen: 200
     api.answer = lambda seen: good_answer(seen) if next(answers) < good else answer
     with pytest.raises(MostlyFailingError, match=r"not answered well .* requests in a row failed"):

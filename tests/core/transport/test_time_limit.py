@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from airflow_async_rest.core.transport.time_limit import TimeLimit
+from airflow_async_rest.core.transport.client import TimeLimit
 
 pytestmark = pytest.mark.anyio
 

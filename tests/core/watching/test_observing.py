@@ -8,16 +8,16 @@ import time
 from collections import Counter
 
 import pytest
-from engine import Rows, Store, make_bulk_job, make_job, run
+from engine import Rows, Store, make_bulk_job, make_job, run, within
 
 from airflow_async_rest import Batch, RequestRetry
 from airflow_async_rest.core.account.checkpoint import Checkpoint
 from airflow_async_rest.core.account.report import Totals
 from airflow_async_rest.core.errors import FailuresError
-from airflow_async_rest.core.keeping import writing
 from airflow_async_rest.core.watching.observing import Activity
 
 QUICK = RequestRetry(max_attempts=3, backoff_base_seconds=0.001)
+OFTEN = within(write_every_seconds=0.01, progress_every_seconds=0.02)
 
 
 def done(seen: list[Activity]) -> dict[str, int]:
@@ -135,9 +135,7 @@ def test_a_try_that_starts_over_counts_both_beginnings(api, tmp_path):
     assert len(api.seen) == 201
 
 
-def test_it_is_seen_while_it_runs_at_the_interval_of_the_progress(api, tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_WRITE_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(writing, "_PROGRESS_EVERY_SECONDS", 0.02)
+def test_it_is_seen_while_it_runs_at_the_interval_of_the_progress(api, tmp_path):
 
     async def slowly(_):
         await asyncio.sleep(0.02)
@@ -145,7 +143,7 @@ def test_it_is_seen_while_it_runs_at_the_interval_of_the_progress(api, tmp_path,
 
     api.answer = slowly
     seen = []
-    run(make_job(api, tmp_path, 100, observe=seen.append, concurrency=4))
+    run(make_job(api, tmp_path, 100, observe=seen.append, concurrency=4, bounds=OFTEN))
     delivered = [activity.counts["delivered", ""] for activity in seen]
     assert len(delivered) > 3
     assert delivered == sorted(delivered)
@@ -165,9 +163,7 @@ def test_an_observer_that_raises_costs_a_warning(api, tmp_path, caplog):
     ]
 
 
-def test_an_observer_that_hangs_holds_up_neither_the_delivery_nor_for_long_its_end(api, tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_WRITE_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(writing, "_PROGRESS_EVERY_SECONDS", 0.02)
+def test_an_observer_that_hangs_holds_up_neither_the_delivery_nor_for_long_its_end(api, tmp_path):
     released, calls = threading.Event(), Counter()
 
     def observe(_):
@@ -181,7 +177,8 @@ def test_an_observer_that_hangs_holds_up_neither_the_delivery_nor_for_long_its_e
     api.answer = slowly
     started = time.monotonic()
     try:
-        assert run(make_job(api, tmp_path, 100, observe=observe, concurrency=4))["delivered"] == 100
+        job = make_job(api, tmp_path, 100, observe=observe, concurrency=4, bounds=OFTEN)
+        assert run(job)["delivered"] == 100
         assert time.monotonic() - started < 5
         assert calls["seen"] == 1
     finally:

@@ -5,16 +5,12 @@ from datetime import datetime
 from itertools import pairwise
 
 import pytest
-from engine import Store, make_job, run
+from engine import Store, make_job, run, within
 
 from airflow_async_rest.core.reading.source import Expected
 
-
-@pytest.fixture
-def often(monkeypatch):
-    """Write a checkpoint every 10 ms, and the progress every 100 ms at most."""
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._PROGRESS_EVERY_SECONDS", 0.1)
+# A checkpoint is written every 10 ms, and the progress every 100 ms at most.
+OFTEN = within(write_every_seconds=0.01, progress_every_seconds=0.1)
 
 
 def progress_of(store) -> list[dict]:
@@ -26,13 +22,11 @@ async def slowly(seen):
     return 200
 
 
-def test_it_tells_the_total_the_limit_and_the_last_minutes(api, tmp_path, often):
+def test_it_tells_the_total_the_limit_and_the_last_minutes(api, tmp_path):
     api.answer = slowly
     store = Store()
-    run(
-        make_job(api, tmp_path, 250, concurrency=4, expected=lambda: Expected(260, "about"), rate_limit=(500, 1.0)),
-        store,
-    )
+    about = {"expected": lambda: Expected(260, "about"), "rate_limit": (500, 1.0), "bounds": OFTEN}
+    run(make_job(api, tmp_path, 250, concurrency=4, **about), store)
     *running, last = progress_of(store)
     assert running, "it ended before anything was written"
     assert all(one["rate_limit"] == {"count": 500, "seconds": 1.0} for one in running)
@@ -43,21 +37,19 @@ def test_it_tells_the_total_the_limit_and_the_last_minutes(api, tmp_path, often)
     assert datetime.fromisoformat(last["updated_at"]).timestamp() == pytest.approx(times[-1], abs=0.1)
 
 
-def test_it_is_written_no_more_often_than_its_interval(api, tmp_path, often):
+def test_it_is_written_no_more_often_than_its_interval(api, tmp_path):
     api.answer = slowly
     store = Store()
-    run(make_job(api, tmp_path, 400, concurrency=4), store)
+    run(make_job(api, tmp_path, 400, concurrency=4, bounds=OFTEN), store)
     *running, _ = [datetime.fromisoformat(one["updated_at"]) for one in progress_of(store)]
     assert len(running) > 1
     assert all((after - before).total_seconds() >= 0.099 for before, after in pairwise(running))
     assert len(running) < [key for key, _ in store.history].count("checkpoint")
 
 
-def test_it_stays_small_however_long_it_takes(api, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_async_rest.core.watching.progress._HISTORY", 5)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._WRITE_EVERY_SECONDS", 0.001)
-    monkeypatch.setattr("airflow_async_rest.core.keeping.writing._PROGRESS_EVERY_SECONDS", 0.001)
+def test_it_stays_small_however_long_it_takes(api, tmp_path):
+    few = within(most_moments=5, write_every_seconds=0.001, progress_every_seconds=0.001)
     api.answer = slowly
     store = Store()
-    run(make_job(api, tmp_path, 250, concurrency=4), store)
+    run(make_job(api, tmp_path, 250, concurrency=4, bounds=few), store)
     assert max(len(one["history"]) for one in progress_of(store)) == 5 < len(progress_of(store))

@@ -1,0 +1,58 @@
+"""How long a try waits for what, how often it writes, and how much may wait for that."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The bounds of one try, and why they are what they are.
+
+    Airflow's SIGKILL comes 5 s after its SIGTERM, and a stop leaves no more for everything.
+
+    :param grace_seconds: that requests in flight get after a stop.
+    :param after_stop_seconds: for the last writes after that.
+    :param at_end_seconds: for the last writes of a try that nobody stopped.
+    :param share_for_xcom: of the time for the last writes, the share of XCom, between 0 and 1.
+    :param standstill_seconds: how long an API may make no progress before the run stops: what one request may take with
+        the defaults, five attempts of 60 s each, so that a row that hangs for itself has become a dead letter before.
+        Also the longest pause that is honoured, unless the author honours longer ones.
+    :param observer_seconds: after which an observer that hangs is given up, at the end.
+    :param load_seconds: of a state store, in all, before a first try sends.
+    :param patient_load_seconds: and before a later one: what that would send again costs more.
+    :param write_every_seconds: what is done after the last checkpoint is sent again after a SIGKILL; a call of the
+        state store takes about 10 ms.
+    :param progress_every_seconds: between two writes of the progress.
+    :param most_moments: of the progress that are remembered: five minutes.
+    :param log_every_seconds: between two lines that say how it goes.
+    :param most_failed_writes: one after the other, while nothing more is taken because so many dead letters wait.
+    :param longest_unwritten_seconds: that a dead letter waits for others: a part for each would be too many of them.
+    :param most_unwritten: dead letters that wait.
+    :param much_unwritten_bytes: of these; then there is no room for more of them.
+    :param chunk_rows: fetched rows that are worth a transaction. While the database works on one, more come, so that
+        it gets the larger ones the slower it is; and at the end there is little left to be staged.
+    :param chunk_bytes: of large rows, fewer are.
+    :param most_chunks: that wait.
+    """
+
+    grace_seconds: float = 2.0
+    after_stop_seconds: float = 1.8
+    at_end_seconds: float = 30.0
+    share_for_xcom: float = 0.3
+    standstill_seconds: float = 300.0
+    observer_seconds: float = 0.5
+    load_seconds: float = 10.0
+    patient_load_seconds: float = 60.0
+    write_every_seconds: float = 1.0
+    progress_every_seconds: float = 2.0
+    most_moments: int = 150
+    log_every_seconds: float = 10.0
+    most_failed_writes: int = 30
+    longest_unwritten_seconds: float = 30.0
+    most_unwritten: int = 100
+    much_unwritten_bytes: int = 2 << 20
+    chunk_rows: int = 1_000
+    chunk_bytes: int = 4 << 20
+    most_chunks: int = 10
+
+
+USUAL = Bounds()

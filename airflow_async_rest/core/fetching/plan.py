@@ -1,0 +1,46 @@
+"""What is asked for, and how its answers are read: all that a job that fetches is told of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_async_rest.core.answers.reader import AnswerReader
+from airflow_async_rest.core.answers.tally import Tally
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.fetching.request import FetchRequestBuilder
+from airflow_async_rest.core.pages import Pages
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchPlan:
+    """What is asked for, and how its answers are read.
+
+    :param missing_ok: whether a 404 to an item's first request says that there are no rows.
+    :param max_pages: the most pages of an item; more of them fail it.
+    :raises ConfigurationError: when the pages cannot be asked for in this way.
+    """
+
+    builder: FetchRequestBuilder
+    pages: Pages
+    reader: AnswerReader
+    missing_ok: bool = False
+    max_pages: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.missing_ok, bool):
+            raise ConfigurationError(f"missing_ok={self.missing_ok!r}: write True or False.")
+        if type(self.max_pages) is not int or self.max_pages < 1:
+            raise ConfigurationError(f"max_pages={self.max_pages!r}: write a whole number from 1 up.")
+        if self.builder.method == "GET" and self.pages.begin().into == "body":
+            raise ConfigurationError("paginate with into='body': a GET has none; write method='POST', or into='query'.")
+        if self.pages.counts_rows and not self.reader.counts:
+            raise ConfigurationError(
+                f"paginate={type(self.pages).__name__}(...) goes by how many rows the API gives, and rows= may make "
+                "more or fewer of them: say with page_rows='data.items' at which path of the answer the API's are."
+            )
+
+    def tally(self, **parts: Any) -> Tally:
+        """Return what counts the keys and paths of the answers that lead nowhere.
+
+        :param parts: what :class:`Tally` takes beside the paths.
+        """
+        return Tally(self.reader.asked, filter(None, [self.pages.next_path]), **parts)

@@ -1,0 +1,189 @@
+"""Where a checkpoint is kept: in the state store of the task, or beside the rows that it counts."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.keeping.resuming import Continuing
+from airflow_async_rest.core.watching.log import JobLog
+from airflow_async_rest.core.worker_thread import WorkerThread
+
+_WRITING = "write the checkpoint, so a retry may send again more than it must"
+
+
+class StateStore(Protocol):
+    """What survives a retry: Airflow's ``context["task_state_store"]``, or a dict in tests. Calls block."""
+
+    def get(self, key: str) -> Any:
+        """Return a JSON value, or None."""
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a JSON value."""
+
+    def delete(self, key: str) -> None:
+        """Forget a key."""
+
+
+class CheckpointStore(Protocol):
+    """Keeps the checkpoint of a task's tries."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether an earlier try has done everything, and only its success did not get through."""
+        ...
+
+    async def open(self) -> None:
+        """Find out what earlier tries have left. :raises ConfigurationError: when nothing can be kept."""
+
+    async def read(self, this_try: Try | None) -> Checkpoint | None:
+        """Return what the last try left for this one, or None.
+
+        :raises ValueError: when it is none that this version can read.
+        :raises TimeoutError: when the store takes too long.
+        """
+        ...
+
+    def check_start_over(self, how: str) -> None:
+        """Check that a try may begin with the first row.
+
+        :param how: why it would.
+        :raises ConfigurationError: when it may not; says what to do.
+        """
+
+    async def begin(self, resume: Resume | None, this_try: Try | None) -> None:
+        """Begin where ``resume`` ends; without it, what earlier tries have left is void.
+
+        :raises SourceChangedError: when what the checkpoint counts is not there any more.
+        """
+
+    async def write(self, checkpoint: Checkpoint, *, is_done: bool) -> None:
+        """Write a checkpoint, and the rows that it counts.
+
+        :param is_done: whether nothing is left to do.
+        :raises LoadError: when nobody knows whether it was written.
+        """
+
+    def rollback(self) -> None:
+        """Undo what no checkpoint counts; never raises, and does not wait."""
+
+    def close(self) -> None:
+        """End, after what is queued."""
+
+
+class State:
+    """The state store of a task, on a thread of its own: one that fails or hangs never holds the delivery up.
+
+    :param store: None when there is none.
+    """
+
+    def __init__(self, store: StateStore | None, log: JobLog) -> None:
+        self._store = store
+        self._log = log
+        self._thread = WorkerThread("async-rest-state")
+        self._next: dict[str, Any] = {}
+        self._stored: list[asyncio.Future[None]] = []
+
+    async def get(self, key: str) -> Any:
+        """Return a value, or None."""
+        return None if self._store is None else await self._thread.call(self._store.get, key)
+
+    def delete(self, key: str, doing: str) -> None:
+        """Have a key forgotten; nobody waits for it. :param doing: what that is, for the log."""
+        if self._store is not None:
+            self._thread.submit(self._store.delete, key).add_done_callback(self._complaining(doing))
+
+    def put(self, key: str, value: Any) -> None:
+        """Add a value to the next write."""
+        self._next[key] = value
+
+    def write(self, *, last: bool) -> None:
+        """Have the store keep what was put; nobody waits for it, and one that is still busy is left alone.
+
+        What the last write finds in the queue is older than it, and gives way.
+        """
+        values, self._next = self._next, {}
+        if self._store is None or (not last and not all(stored.done() for stored in self._stored)):
+            return
+        for stored in self._stored:
+            stored.cancel()
+        self._stored = [self._thread.submit(self._store.set, key, value) for key, value in values.items()]
+        for stored in self._stored:
+            stored.add_done_callback(self._complaining(_WRITING))
+
+    def _complaining(self, doing: str) -> "Callable[[asyncio.Future[None]], None]":
+        def complain(stored: "asyncio.Future[None]") -> None:
+            if not stored.cancelled() and (error := stored.exception()) is not None:
+                self._log.complain(doing, error)
+
+        return complain
+
+    async def wait(self, until: float) -> None:
+        """Wait until the last write is done, or the loop's time has come."""
+        if not self._stored:
+            return
+        left = until - asyncio.get_running_loop().time()
+        _, waiting = await asyncio.wait(self._stored, timeout=max(0.0, left))
+        for stored in waiting:  # Airflow's own calls would wait for those that have not begun
+            stored.cancel()
+        if waiting:
+            self._log.complain(_WRITING, TimeoutError("the state store takes too long"))
+
+    def close(self) -> None:
+        """End the thread, after what is queued."""
+        self._thread.close()
+
+
+class StateCheckpoints:
+    """Checkpoints in a task's state store: as ``checkpoint``, and that of the last success as ``settled``, too.
+
+    :param resuming: which of these a try goes on with.
+    """
+
+    is_done = False  # the report in a checkpoint says so
+
+    def __init__(self, state: State, resuming: Continuing, bounds: Bounds = USUAL) -> None:
+        self._state = state
+        self._resuming = resuming
+        self._bounds = bounds
+
+    async def open(self) -> None:
+        """Do nothing: reading is all it takes."""
+
+    async def read(self, this_try: Try | None) -> Checkpoint | None:
+        """Return what the last try left, or None; see :class:`CheckpointStore`."""
+        bounds = self._bounds
+        async with asyncio.timeout(bounds.load_seconds if _is_first(this_try) else bounds.patient_load_seconds):
+            return await self._resuming.choose(self._get, this_try)
+
+    async def _get(self, key: str) -> Checkpoint | None:
+        value = await self._state.get(key)
+        return None if value is None else Checkpoint.from_json(value)
+
+    def check_start_over(self, how: str) -> None:
+        """Do nothing: what is sent twice has the same idempotency key."""
+
+    async def begin(self, resume: Resume | None, this_try: Try | None) -> None:
+        """Forget the last success where a later try starts over."""
+        if resume is None and not _is_first(this_try):
+            self._state.delete("settled", "delete the account of the window's last success")
+
+    async def write(self, checkpoint: Checkpoint, *, is_done: bool) -> None:
+        """Put the checkpoint into the next write of the state store; not that of a job that cannot resume."""
+        if not checkpoint.fingerprint:
+            return
+        written = checkpoint.to_json()
+        self._state.put("checkpoint", written)
+        if is_done:
+            self._state.put("settled", written)
+
+    def rollback(self) -> None:
+        """Do nothing: nothing but a checkpoint is written."""
+
+    def close(self) -> None:
+        """Do nothing: the state store is not closed by its checkpoints."""
+
+
+def _is_first(this_try: Try | None) -> bool:
+    return this_try is None or this_try.number == 1

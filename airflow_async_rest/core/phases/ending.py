@@ -1,0 +1,87 @@
+"""The end of a try: rows are merged, what is left is written, and the report goes out."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow_async_rest.core.account.judgment import is_whole
+from airflow_async_rest.core.errors import DeadLetterStoreError, EmptyWindowError, StoppedError
+from airflow_async_rest.core.phases.shared import Shared
+from airflow_async_rest.core.worker_thread import WorkerThread
+
+
+class Ending:
+    """Ends a try.
+
+    :param progress: gives that of this moment.
+    """
+
+    def __init__(self, shared: Shared, progress: Callable[[], Mapping[str, Any]]) -> None:
+        self._job, self._keeper, self._standing = shared.job, shared.keeper, shared.standing
+        self._log, self._observing, self._calls = shared.log, shared.observing, shared.calls
+        self._progress = progress
+        self._xcom_thread = WorkerThread("async-rest-xcom")
+
+    async def merge(self) -> None:
+        """Move what was fetched into the destination; a stop meanwhile undoes that."""
+        job, totals = self._job, self._standing.recorder.totals
+        if job.fetch is None:
+            return
+        if job.fetch.rows.replaces and not is_whole(totals, job.max_failures):
+            self._log.not_replaced()
+            return
+        try:
+            await self._calls.wait_for(self._keeper.merge(self._standing.recorder, self._standing.is_good))
+        except EmptyWindowError:
+            totals.complete = True
+            raise
+
+    async def close(self, error: BaseException | None) -> dict[str, Any]:
+        """Write what is left to write, publish the report, and log the last line.
+
+        :return: the report.
+        :raises DeadLetterStoreError: when dead letters could not be written.
+        """
+        bounds, standing = self._job.bounds, self._standing
+        seconds = bounds.after_stop_seconds if isinstance(error, StoppedError) else bounds.at_end_seconds
+        end = asyncio.get_running_loop().time() + seconds
+        done = standing.report() if error is None else None
+        lost = await self._keeper.write_last(
+            standing.recorder, self._progress(), report=done, until=end - seconds * bounds.share_for_xcom
+        )
+        report = done or standing.report()
+        if lost is not None:  # what is in no file can only come of the rows, once more
+            report["complete"] = False
+        self._observing.end()
+        if done or self._keeper.has_begun or self._job.resuming.publishes_unbegun:
+            await self._publish(report, error or lost, end)
+        await self._observing.close(bounds.observer_seconds)
+        self._keeper.close()
+        self._xcom_thread.close()
+        self._log_last(report, error)
+        if lost is not None:
+            failures = standing.recorder.totals.failures.total()
+            which = f"{failures} dead letters are" if failures else "what was dead, and is delivered now, is"
+            raise DeadLetterStoreError(f"{which} not written: {lost}") from lost
+        return report
+
+    async def _publish(self, report: dict[str, Any], error: BaseException | None, until: float) -> None:
+        """Publish the report; a failure to is only logged.
+
+        :param until: the loop's time at which waiting ends.
+        """
+        if (publish := self._job.publish) is None:
+            return
+        sample = self._job.settings.redaction.redact_all(self._standing.recorder.sample())
+        with self._log.complaining("publish the report"):
+            async with asyncio.timeout_at(until):
+                await self._xcom_thread.call(publish, report, sample, error)
+
+    def _log_last(self, report: Mapping[str, Any], error: BaseException | None) -> None:
+        if report["repeated_keys"]:
+            self._log.keys_repeated(report["repeated_keys"])
+        if self._job.fetch is not None and report["complete"]:
+            tally = self._standing.recorder.totals.tally
+            self._log.paths_not_found(report, tally.unfound.nearest)
+            self._log.next_page_misspelled(tally.unfound_next.misspelled())
+        self._log.ended(report, error)

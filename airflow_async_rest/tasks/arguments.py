@@ -1,0 +1,108 @@
+"""The arguments of operators, ``deliver`` and ``fetch``, as values for the engine: under the same names."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from airflow_async_rest.core.account.checkpoint import fingerprint
+from airflow_async_rest.core.answers.columns import Columns
+from airflow_async_rest.core.answers.formats import AnswerFormat
+from airflow_async_rest.core.answers.reader import Rows
+from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.fetching.request import Body
+from airflow_async_rest.core.pages import PageStyle
+from airflow_async_rest.core.reading.given_items import GivenItems
+from airflow_async_rest.core.reading.source import Chunks, Expected
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.sending.verdict import ResponseCheck
+from airflow_async_rest.tasks.folders import TaskScope
+from airflow_async_rest.windows import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requesting:
+    """How requests are made: the arguments that all operators share; see ``SqlToRestOperator``."""
+
+    headers: Mapping[str, str] | None = None
+    concurrency: int | str | None = None
+    rate_limit: str | None = None
+    response_check: ResponseCheck | None = None
+    request_retry: RequestRetry | None = None
+    max_failures: int | str = 0
+    dead_letter_path: str | None = None
+    body_format: str | None = None
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Self:
+        """Take the fields out of all arguments of an operator, or of a call, where they have the same names."""
+        return cls(**{one.name: arguments[one.name] for one in fields(cls) if one.name in arguments})
+
+    @property
+    def retry(self) -> RequestRetry:
+        """Which requests are sent again, and when."""
+        return RequestRetry() if self.request_retry is None else self.request_retry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending(Requesting):
+    """How items are sent: the arguments that operators and ``deliver`` share; see ``SqlToRestOperator``."""
+
+    endpoint: str
+    method: str = "POST"
+    transform: Callable[[dict[str, Any]], Any] | None = None
+    key: str | Iterable[str] | None = None
+    batch: Batch | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking(Requesting):
+    """What is asked for, and what is made of the answers; see ``RestToSqlOperator``."""
+
+    endpoint: str
+    method: str = "GET"
+    query: Mapping[str, Any] | None = None
+    body: Body = None
+    paginate: PageStyle | None = None
+    rows: Rows = None
+    columns: Columns = None
+    missing_ok: bool = False
+    page_rows: str | None = None
+    empty_ok: bool = False
+    max_pages: int = 10_000
+    answer_format: AnswerFormat = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a job works on: rows of a query, given items, or steps of a window.
+
+    :param expected: tells how many there will be; see :class:`~airflow_async_rest.core.job.Job`.
+    :param depends_on: what the items depend on, such as SQL and binds; None when the job cannot resume.
+    :param window: of the run; without one the run itself stands for it.
+    """
+
+    chunks: Chunks
+    expected: Callable[[], Expected | None]
+    depends_on: tuple[Any, ...] | None = None
+    window: Window | None = None
+
+    @classmethod
+    def of(cls, items: GivenItems, depends_on: tuple[Any, ...] | None = None, window: Window | None = None) -> Self:
+        """Make it of items whose number is known."""
+        return cls(chunks=items, expected=items.expected, depends_on=depends_on, window=window)
+
+    @property
+    def about(self) -> Mapping[str, str | None]:
+        """What a report begins with."""
+        return self.window.texts() if self.window else {"window_start": None, "window_end": None}
+
+    def span(self, scope: TaskScope) -> tuple[str, ...]:
+        """Return what distinguishes these items from those of other runs."""
+        return tuple(self.window.texts().values()) if self.window else (scope.run_id,)
+
+    def fingerprint(self, scope: TaskScope, *asked: Any) -> str | None:
+        """Return what distinguishes the job's checkpoint from others; None when it cannot resume.
+
+        :param asked: what is done with the items.
+        """
+        return fingerprint(*self.depends_on, self.span(scope), *asked) if self.depends_on else None

@@ -1,0 +1,149 @@
+"""What Airflow's state store tells a try besides its checkpoint: which life of its run it is in, and what to replay.
+
+A run that is deleted, and made again under the same id, is in another life. Nothing that Airflow tells a task is the
+same in all tries of a run and differs between its lives: a task instance's id changes with each try, the run's
+``start_date`` and ``queued_at`` with each Clear, and its dates and ids are the same when a backfill makes it again. But
+the task state store is kept over retries and Clears, and goes when the run is deleted, or the database is; and another
+deployment has its own. So the first try of a life leaves a mark there, which names the life's own dead-letter folder,
+and is in the checkpoint of its load.
+"""
+
+import contextlib
+import re
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.core.worker_thread import WorkerThread
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_async_rest.core.keeping.stores import StateStore
+
+MARK = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_KEY = "life"
+# Calls of deliver() in several threads of a first try have one life.
+_turn = threading.Lock()
+
+
+Result = TypeVar("Result")
+
+
+def _within(seconds: float, call: Callable[[], Result]) -> Result:
+    """Ask the state store. :raises TimeoutError: when it takes longer."""
+    thread = WorkerThread("async-rest-state")
+    try:
+        return thread.wait_for(call, seconds)
+    finally:
+        thread.close()
+
+
+class Life(NamedTuple):
+    """A life of a task instance.
+
+    :param mark: sorts by the time at which it began; empty where the first try left none, as earlier versions did.
+    :param is_known: whether the state store has answered.
+    """
+
+    mark: str = ""
+    is_known: bool = True
+
+
+UNMARKED = Life()
+
+
+def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
+    """Find out the life; its first try begins it.
+
+    A state store that fails costs a first try 10 s at most; a later one a minute, because without the mark it does not
+    find what the tries before have left.
+    """
+    store = context.get("task_state_store")
+    if store is None:
+        return UNMARKED
+    given_up, try_number = threading.Event(), context["ti"].try_number
+    seconds = bounds.load_seconds if try_number == 1 else bounds.patient_load_seconds
+    with _turn:
+        try:
+            return Life(_within(seconds, lambda: _find_mark(store, try_number, given_up)))
+        except Exception:  # noqa: BLE001  (it costs resumability, not the delivery)
+            return Life(is_known=False)
+        finally:
+            given_up.set()
+
+
+def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:
+    """Return the mark, which a first try makes; empty where that left none.
+
+    :param given_up: set when the mark is no longer waited for: this try then goes without one.
+    """
+    mark, now = store.get(_KEY), datetime.now(UTC)
+    if isinstance(mark, str) and MARK.fullmatch(mark):
+        if not mark.startswith(f"{now:%Y%m%d}"):  # the store forgets what nobody has changed for 30 days
+            with contextlib.suppress(Exception):
+                store.set(_KEY, mark)
+        return mark
+    if mark is None and (try_number > 1 or given_up.is_set()):
+        return ""
+    mark = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    store.set(_KEY, mark)
+    return mark
+
+
+def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None:
+    """Find out whether this try is for dead letters that a person chose in the UI to be sent again, and which.
+
+    The state store's ``replay`` has the request until a try takes it up. Then it is in ``replaying``, for the tries of
+    the same Clear, which ``max_tries`` tells from the next: a second press of the button does not take it away.
+
+    :param payloads: whether the UI shows payloads, so that a search looks at them.
+    :raises ConfigurationError: when it is not understood.
+    :raises StoppedError: when the state store fails after a Clear: all but what was chosen might be sent.
+    """
+    store, ti = context.get("task_state_store"), context["ti"]
+    if store is None or ti.try_number == 1:  # nothing has failed yet
+        return None
+    was_cleared = ti.max_tries > (ti.task.retries or 0)
+    seconds = USUAL.patient_load_seconds if was_cleared else USUAL.load_seconds
+    try:
+        return _within(seconds, lambda: _take_up_request(store, ti.max_tries, payloads=payloads))
+    except (ConfigurationError, StoppedError):
+        raise
+    except Exception as error:
+        if was_cleared:
+            raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
+        return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
+
+
+def _take_up_request(store: "StateStore", max_tries: int, *, payloads: bool) -> LetterFilter | None:
+    asked = store.get("replay")
+    request = store.get("replaying") if asked is None else asked
+    if request is None:
+        return None
+    if asked is None and request.get("accepted") != max_tries:
+        store.delete("replaying")
+        return None
+    chosen = LetterFilter.from_json(request, payloads=payloads)
+    if asked is not None:
+        try:
+            store.set("replaying", {**asked, "accepted": max_tries})
+            store.delete("replay")
+        except Exception as error:  # known to be asked for, whatever max_tries says: the retries may have been changed
+            raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
+    return chosen
+
+
+def forget_checkpoint(context: "Context") -> None:
+    """Remove the checkpoint of a task that has succeeded: a Clear then starts over.
+
+    :raises TimeoutError: when the state store takes too long.
+    """
+    store = context.get("task_state_store")
+    if store is not None:
+        _within(USUAL.patient_load_seconds, lambda: store.delete("checkpoint"))
