@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from airflow_async_rest.core.keeping.loading import LoadState
 from every_database.loading import MODES, answering, load_rows, loading, number_of
 from every_database.test_mistakes import reading
 from loads import placed
@@ -16,9 +15,11 @@ from task_runner import run_try
 from tasks import sql_to_rest
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.keeping.row_sink import LoadState
 from airflow_async_rest.databases.database import Database as DatabaseOf
 from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
+pytest.importorskip("MySQLdb", reason="needs MySQLdb: make databases")
 pytestmark = pytest.mark.parametrize("database", ["mariadb", "mariadb, lax"], indirect=True)
 WINDOW = {"window_start": datetime(2026, 11, 1, tzinfo=UTC), "window_end": datetime(2026, 11, 2, tzinfo=UTC)}
 
