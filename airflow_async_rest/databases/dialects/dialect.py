@@ -254,8 +254,7 @@ class Dialect:
         selected += [f"CAST({name} AS {type_}) AS {name}" if type_ else name for name, type_ in columns.items()]
         return f"CREATE {self.staging_table} {table} AS SELECT {', '.join(selected)} FROM {source} WHERE 1 = 0"
 
-    # ``schema`` ends in a dot, or is empty. If it waits until it is needed, it may be asked for once more. None where
-    # rows are found by their places anyway.
+    # ``schema`` ends in a dot, or is empty. It may be asked for once more if it waits. None: places are a key anyway.
     create_index: ClassVar[str] = "CREATE INDEX {index} ON {schema}{table} ({column})"
     # Whether it can wait; elsewhere it would end the transaction that needs it.
     is_indexed_late: ClassVar[bool] = False
