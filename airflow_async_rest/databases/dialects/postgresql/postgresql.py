@@ -36,6 +36,12 @@ _FASTER = "SET LOCAL synchronous_commit = off"
 # if it were gone.
 _LIMITS, _TOO_MANY_BINDS = "54", "number of parameters must be between"
 _READ_ONLY = "25006"
+# What a server, or PgBouncer, says when it is connected; drivers give it no number. In another language it is as if the
+# server were down.
+_LOGIN_REFUSED = re.compile(
+    r"\bauthentication failed\b|\bno password supplied\b|\bno pg_hba\.conf entry\b|\bno such (user|database)\b"
+    r"|\b(role|database) \".*?\" does not exist\b|\bis not permitted to log in\b|\bpermission denied for database\b"
+)
 # Raised by a trigger; a view's WITH CHECK OPTION; a value too long for its index; two rows of an upsert that a trigger,
 # or another collation of the index, gives one key: one after the other, they are taken.
 _REFUSALS = ("P0", "44", "54000", "21000")
@@ -171,6 +177,10 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
         """Return whether the server is down or busy, and the SQL not wrong, nor beyond its limits."""
         is_beyond = state_of(error).startswith(_LIMITS) or _TOO_MANY_BINDS in str(original_of(error))
         return super().is_transient(error) and not is_beyond
+
+    def is_login_refused(self, error: BaseException) -> bool:
+        """Return whether the connection's user, password or database is wrong."""
+        return _LOGIN_REFUSED.search(str(original_of(error))) is not None
 
     def is_write_refused(self, error: BaseException) -> bool:
         """Return whether a transaction, or a replica, may only be read."""
