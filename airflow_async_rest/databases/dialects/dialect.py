@@ -90,6 +90,10 @@ class Dialect:
     begin_to_write: ClassVar[str] = ""
     # Whether, after an error, a transaction can only be rolled back: to a savepoint.
     fails_whole: ClassVar[bool] = False
+    # Whether there are any; elsewhere a statement that fails undoes itself, and nothing else.
+    has_savepoints: ClassVar[bool] = True
+    # Whether a transaction cannot be told to change nothing, so that what only reads has to be a SELECT.
+    reads_by_select_only: ClassVar[bool] = False
     # Whether nobody can write while rows are read, and a connection stays with its thread.
     is_one_file: ClassVar[bool] = False
 
@@ -236,11 +240,18 @@ class Dialect:
     # Staging: rows that are not in the table yet.
 
     staging_table: ClassVar[str] = "TABLE"
+    # Before the first transaction of a session that loads. ``schema`` ends in a dot, or is empty.
+    prepare_staging: ClassVar[str] = ""
+    # A column whose type is named, in the query that makes the table.
+    staged_column: ClassVar[str] = "CAST({name} AS {type})"
+    # What is said of a row with NULL in a column that is NOT NULL, where nothing can fill it before the database
+    # refuses it; empty: the database is asked.
+    null_refused: ClassVar[str] = ""
     place_type: ClassVar[str] = "BIGINT"
     # Of the column that tells which columns a row has; as it is in a CAST, where it has another name there.
     sets_type: ClassVar[str] = "text"
     sets_type_in_cast: ClassVar[str] = ""
-    # ``schema`` ends in a dot, or is empty. If it waits until it is needed, it may be asked for once more.
+    # ``schema`` is as above; empty: rows are found without. If it waits until it is needed, it may be asked for once more.
     create_index: ClassVar[str] = "CREATE INDEX {index} ON {schema}{table} ({column})"
     # Whether it can wait; elsewhere it would end the transaction that needs it.
     is_indexed_late: ClassVar[bool] = False

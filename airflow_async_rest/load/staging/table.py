@@ -66,7 +66,7 @@ class Staging:
     def _schema(self) -> str:
         """The destination's, with a dot; empty where it is the connection's own."""
         schema = self._destination.plan.schema
-        return f"{self.quote(schema)}." if schema else ""
+        return f"{quoted(schema, self._connection.dialect, is_schema=True)}." if schema else ""
 
     def qualified(self, table: str) -> str:
         """Return a table of the destination's schema as it is written in SQL."""
@@ -75,6 +75,11 @@ class Staging:
     def names(self, columns: Sequence[Column]) -> str:
         """Return columns as they are written in SQL."""
         return ", ".join(self.quote(column.name) for column in columns)
+
+    def prepare(self) -> None:
+        """Let the session stage rows; before its first transaction."""
+        if self.dialect.prepare_staging:
+            self._execute(self.dialect.prepare_staging.format(schema=self._schema))
 
     def extend(self, columns: Sequence[Column]) -> None:
         """Make the table, empty, with columns of the destination's own types; or add those that are new."""
@@ -101,7 +106,9 @@ class Staging:
 
     def _typed(self, column: Column) -> str:
         name = self.quote(column.name)
-        return f"CAST({name} AS {column.staged_as}) AS {name}" if column.staged_as else name
+        if not column.staged_as:
+            return name
+        return f"{self.dialect.staged_column.format(name=name, type=column.staged_as)} AS {name}"
 
     def _set_parts(self, parts: list[Part]) -> None:
         columns = [column for part in parts for column in part.columns]
@@ -115,6 +122,8 @@ class Staging:
                 self._index(part)
 
     def _index(self, part: Part) -> None:
+        if not self.dialect.create_index:
+            return
         name = _name_of(self._name, part.number)
         index, table = self.quote(f"{name}_i"), self.quote(name)
         self._execute(

@@ -1,0 +1,52 @@
+"""Rows as a Parquet file, and the query by which they are read out of it while they are copied."""
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import pyarrow
+from pyarrow import parquet
+
+from airflow_async_rest.databases.dialects.dialect import Batches
+from airflow_async_rest.databases.dialects.snowflake.values import column_values
+from airflow_async_rest.databases.values.columns import Column, Kind
+
+
+def write_file(file: BinaryIO, columns: Sequence[Column], batches: Batches) -> tuple[int, dict[int, str]]:
+    """Write rows into a file, without those that Snowflake would refuse.
+
+    :return: how many are in it; and of the others their numbers, from 0, and why.
+    """
+    refused, start, written = dict[int, str](), 0, 0
+    schema = pyarrow.schema([(name, _type(column)) for name, column in zip(_names(columns), columns, strict=True)])
+    with parquet.ParquetWriter(file, schema) as writer:
+        for batch in batches:
+            found = [column_values(column, values) for column, values in zip(columns, batch, strict=True)]
+            faults = {number: words for _, faults in found for number, words in faults.items()}
+            table = pyarrow.table([pyarrow.array(values, field.type) for (values, _), field in zip(found, schema, strict=True)], schema=schema)
+            if faults:
+                table = table.take([number for number in range(table.num_rows) if number not in faults])
+            writer.write_table(table)
+            written += table.num_rows
+            refused |= {start + number: words for number, words in faults.items()}
+            start += len(batch[0])
+    return written, dict(sorted(refused.items()))
+
+
+def select_columns(columns: Sequence[Column]) -> str:
+    """Write what is selected from the file for columns: texts, which the table's own types read."""
+    return ", ".join(_selected(name, column) for name, column in zip(_names(columns), columns, strict=True))
+
+
+def _names(columns: Sequence[Column]) -> list[str]:
+    return [f"c{number}" for number in range(len(columns))]
+
+
+def _type(column: Column) -> Any:
+    return pyarrow.binary() if column.kind is Kind.BINARY else pyarrow.string()
+
+
+def _selected(name: str, column: Column) -> str:
+    if column.kind is Kind.BINARY:
+        return f"$1:{name}::BINARY"
+    text = f"$1:{name}::VARCHAR"
+    return f"PARSE_JSON({text})::{column.staged_as}" if column.kind is Kind.JSON else text
