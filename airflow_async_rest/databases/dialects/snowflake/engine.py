@@ -1,7 +1,7 @@
 """An SQLAlchemy engine for Snowflake's own connector.
 
-SQLAlchemy's dialect for Snowflake is not needed: all that is asked of it here is how names are written, and what a table
-has. Names in small letters are those that Snowflake has in large ones, as with Oracle: unquoted, both are one.
+SQLAlchemy's dialect for Snowflake is not needed: all that is asked of one here is how names are written, and what a
+table has. Names in small letters are those that Snowflake has in large ones, as with Oracle: unquoted, both are one.
 """
 
 import re
@@ -20,14 +20,19 @@ NAME = "snowflake"
 # Object does not exist, or the role may not see it; no current database, no current schema.
 _NOT_THERE = frozenset({2003, 2043, 90105, 90106})
 # What is no name without quotes.
-_RESERVED = frozenset(
-    "account all alter and any as between by case cast check column connect connection constraint create cross current "
-    "current_date current_time current_timestamp current_user database delete distinct drop else exists false following "
-    "for from full grant group gscluster having ilike in increment inner insert intersect into is issue join lateral "
-    "left like localtime localtimestamp minus natural not null of on or order organization qualify regexp revoke right "
-    "rlike row rows sample schema select set some start table tablesample then to trigger true try_cast union unique "
-    "update using values view when whenever where with".split()
-)
+_RESERVED = {
+    "account", "all", "alter", "and", "any", "as", "between", "by", "case", "cast", "check", "column",
+    "connect", "connection", "constraint", "create", "cross", "current", "current_date", "current_time",
+    "current_timestamp", "current_user", "database", "delete", "distinct", "drop", "else", "exists", "false",
+    "following", "for", "from", "full", "grant", "group", "gscluster", "having", "ilike", "in", "increment",
+    "inner", "insert", "intersect", "into", "is", "issue", "join", "lateral", "left", "like", "localtime",
+    "localtimestamp", "minus", "natural", "not", "null", "of", "on", "or", "order", "organization", "qualify",
+    "regexp", "revoke", "right", "rlike", "row", "rows", "sample", "schema", "select", "set", "some", "start",
+    "table", "tablesample", "then", "to", "trigger", "true", "try_cast", "union", "unique", "update", "using",
+    "values", "view", "when", "whenever", "where", "with",
+}  # fmt: skip
+# Not so that the emulator's own types are left as they are: bytes that are too long are refused by the table itself.
+_LENGTH_OF_BINARY = re.compile(r"^BINARY\(\d+\)$")
 _TYPE = re.compile(r"(\w+)\s*(?:\((\d+)(?:\s*,\s*(\d+))?\))?")
 _TYPES: dict[str, Callable[[], Any]] = {
     "TIMESTAMP_NTZ": types.DateTime,
@@ -96,7 +101,8 @@ class SnowflakeDialect(DefaultDialect):
             raise
         names = [str(column[0]).lower() for column in found.cursor.description]
         lines = [dict(zip(names, line, strict=True)) for line in found]
-        return [_column(self.normalize_name(str(line["name"])), line) for line in lines]
+        normalize: Callable[[str], str] = self.normalize_name
+        return [_column(normalize(line["name"]), line) for line in lines]
 
 
 def _column(name: str, described: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +111,7 @@ def _column(name: str, described: dict[str, Any]) -> dict[str, Any]:
         "type": type_of(described["type"]),
         "nullable": described["null?"] != "N",
         "default": described["default"],
-        "staged_as": described["type"],
+        "staged_as": _LENGTH_OF_BINARY.sub("BINARY", described["type"]),
     }
     if described["kind"] == "VIRTUAL" or described.get("expression"):
         column["computed"] = {"sqltext": described.get("expression") or ""}
@@ -124,5 +130,5 @@ def type_of(written: str) -> Any:
 
 def snowflake_engine(connect: Callable[[], Any]) -> Engine:
     """Make an engine. :param connect: makes a connection of the connector's, whose binds are question marks."""
-    dialect = SnowflakeDialect(paramstyle="qmark", dbapi=snowflake.connector)  # type: ignore[arg-type]
+    dialect = SnowflakeDialect(paramstyle="qmark", dbapi=snowflake.connector)
     return Engine(NullPool(connect, dialect=dialect), dialect, URL.create(NAME))

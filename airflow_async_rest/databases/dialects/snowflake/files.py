@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-import pyarrow
+import pyarrow as pa
 from pyarrow import parquet
 
 from airflow_async_rest.databases.dialects.dialect import Batches
@@ -17,12 +17,15 @@ def write_file(file: BinaryIO, columns: Sequence[Column], batches: Batches) -> t
     :return: how many are in it; and of the others their numbers, from 0, and why.
     """
     refused, start, written = dict[int, str](), 0, 0
-    schema = pyarrow.schema([(name, _type(column)) for name, column in zip(_names(columns), columns, strict=True)])
+    schema = pa.schema([(name, _type(column)) for name, column in zip(_names(columns), columns, strict=True)])
     with parquet.ParquetWriter(file, schema) as writer:
         for batch in batches:
             found = [column_values(column, values) for column, values in zip(columns, batch, strict=True)]
             faults = {number: words for _, faults in found for number, words in faults.items()}
-            table = pyarrow.table([pyarrow.array(values, field.type) for (values, _), field in zip(found, schema, strict=True)], schema=schema)
+            table = pa.table(
+                [pa.array(values, field.type) for (values, _), field in zip(found, schema, strict=True)],
+                schema=schema,
+            )
             if faults:
                 table = table.take([number for number in range(table.num_rows) if number not in faults])
             writer.write_table(table)
@@ -42,7 +45,7 @@ def _names(columns: Sequence[Column]) -> list[str]:
 
 
 def _type(column: Column) -> Any:
-    return pyarrow.binary() if column.kind is Kind.BINARY else pyarrow.string()
+    return pa.binary() if column.kind is Kind.BINARY else pa.string()
 
 
 def _selected(name: str, column: Column) -> str:

@@ -40,7 +40,13 @@ _UNLESS_SAID = {"CLIENT_SESSION_KEEP_ALIVE": True, "QUERY_TAG": "airflow-async-r
 # The connector's classes for a server that does not answer, or not now.
 _AWAY = frozenset(
     {"OperationalError", "InternalError", "InternalServerError", "ServiceUnavailableError", "GatewayTimeoutError"}
-) | {"BadGatewayError", "TooManyRequests", "RequestTimeoutError", "OtherHTTPRetryableError", "RequestExceedMaxRetryError"}
+) | {
+    "BadGatewayError",
+    "TooManyRequests",
+    "RequestTimeoutError",
+    "OtherHTTPRetryableError",
+    "RequestExceedMaxRetryError",
+}
 # Of these and what the server says, it raises one class. 603: an internal error; 604: canceled; 606, 608: no warehouse
 # runs, or not now; 625: locked for too long, or by too many; 630: the statement's time is up; 90073: no credits until
 # a resource monitor gives some; 390108 to 390114: the session, or its token, has ended.
@@ -110,11 +116,12 @@ class Snowflake(Dialect):
     def prepare_values(self, raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
         """Return how rows are fetched: of columns of JSON the connector gives texts."""
         del raw, reads_again
-        read, json_codes = json_reader(embed=embed_json), _JSON_CODES
+        read, places = json_reader(embed=embed_json), list[int]()
 
         def fetch(result: CursorResult[Any], count: int) -> Rows:
+            if result.cursor is not None and not places:
+                places.extend(n for n, column in enumerate(result.cursor.description) if column[1] in _JSON_CODES)
             rows = fetch_as_given(result, count)
-            places = [n for n, column in enumerate(result.cursor.description) if column[1] in json_codes]
             return [_read(row, places, read) for row in rows] if places else rows
 
         return fetch

@@ -140,7 +140,7 @@ def _time(kind: Kind, value: Any) -> str:
     if not isinstance(moment, date):
         raise EncodeError(f"{text_of(value)!r:.100} is no time: write it as ISO 8601 does")
     if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())  # noqa: DTZ001  (in UTC, as the session)
+        moment = datetime.combine(moment, time())
     return moment.isoformat(" ") + ("+00:00" if kind is Kind.AWARE_TIME and moment.tzinfo is None else "")
 
 
@@ -165,7 +165,9 @@ def _bytes(value: Any, length: int) -> bytes:
         try:
             read = bytes.fromhex(read)
         except ValueError:
-            raise EncodeError("the text is not bytes in hexadecimal digits, nor base64 where columns= says so") from None
+            raise EncodeError(
+                "the text is not bytes in hexadecimal digits, nor base64 where columns= says so"
+            ) from None
     if not isinstance(read, bytes | bytearray | memoryview):
         raise EncodeError(f"{text_of(value)!r:.100} is not bytes")
     if len(read) > length:
