@@ -52,7 +52,7 @@ def test_the_way_of_a_fetched_key(places, postgres, connect, supervisor):
 
 def test_what_the_page_names_is_there():
     prose = re.sub(r"```.*?```", "", PAGE.read_text(), flags=re.DOTALL)
-    names = re.findall(r"`((?:core|connections|hooks|load|tasks|ui|tests)/[\w/.]*)`", prose)
+    names = re.findall(r"`((?:core|connections|databases|hooks|load|tasks|ui|tests)/[\w/.]*)`", prose)
     roots = (REPOSITORY / "airflow_async_rest", REPOSITORY)
     assert len(names) > 30
     assert [

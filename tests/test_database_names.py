@@ -9,7 +9,8 @@ from checkout import REPOSITORY
 
 PACKAGE = REPOSITORY / "airflow_async_rest"
 _NAME = re.compile(
-    r"(?<![a-z])(postgres(?:ql)?|psycopg2?|oracle(?:db)?|sqlite3?|mysql|mariadb|snowflake|duckdb)(?![a-z])", re.IGNORECASE
+    r"(?<![a-z])(postgres(?:ql)?|psycopg2?|oracle(?:db)?|sqlite3?|mysql|mariadb|snowflake|duckdb)(?![a-z])",
+    re.IGNORECASE,
 )
 # Where a database is what the code is about, or an author is told of one. File -> what it may name, and why.
 _ALLOWED = {

@@ -166,16 +166,13 @@ class SqlChunks:
             raise failure from error
 
     def _iter_rows(self) -> Generator[list[dict[str, Any]] | None, None, None]:
+        dialect = self.dialect
         try:
             with self._engine.connect() as connection:
                 self._raw = connection.connection.dbapi_connection
-                with reading(connection, self.dialect, read_only=self._read_only):
-                    self.expected = expect(
-                        connection, self.dialect, self._sql, self._binds, count_rows=self._count_rows
-                    )
-                    fetch = self.dialect.prepare_values(
-                        self._raw, embed_json=self.embed_json, reads_again=self._read_only
-                    )
+                with reading(connection, dialect, read_only=self._read_only):
+                    self.expected = expect(connection, dialect, self._sql, self._binds, count_rows=self._count_rows)
+                    fetch = dialect.prepare_values(self._raw, embed_json=self.embed_json, reads_again=self._read_only)
                     with self._executed(connection) as result:
                         self.columns = _names(result.keys())
                         yield from self._iter_named(self.columns, fetch, result)

@@ -70,8 +70,8 @@ class RestToSqlOperator(TextKeepingOperator):
         ``"tsv"``, ``"text"`` (one row, ``{"text": ...}``), ``Csv(delimiter=";")``, or a function: bytes -> payload, for
         ``rows``. Default: as the content type says, JSON where that is none of these. What is in a .gz file counts.
     :param max_pages: the most pages of an item; one that has more fails. Default 10,000, which no API means.
-    :param destination_conn_id: any Airflow SQL connection; its user must be allowed to create tables. Required.
-        (templated)
+    :param destination_conn_id: the connection of a PostgreSQL, Oracle, SQLite, MySQL or MariaDB database; its user must
+        be allowed to create tables. Required. (templated)
     :param destination_table: ``table`` or ``schema.table``; it must exist. Required. (templated)
     :param load_mode: ``"append"``; ``"replace_window"``: the window's rows are deleted and loaded in one transaction,
         if no more than ``max_failures`` items failed; or ``"upsert"``. Default append, which needs nothing of the

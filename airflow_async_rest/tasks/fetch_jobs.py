@@ -280,9 +280,9 @@ class ReadFirst:
             return cls(chunks)
         if chunks.file is not None and chunks.file == open_destination(destination_conn_id).file:
             raise ConfigurationError(
-                f"read_only=False: sql changes the {chunks.dialect.title} file that destination_conn_id={destination_conn_id!r} loads "
-                "into, which lets only one do so at a time. Load into another file; or read with "
-                "read_only=True, and change the rows by a task after this one."
+                f"read_only=False: sql changes the {chunks.dialect.title} file that "
+                f"destination_conn_id={destination_conn_id!r} loads into, which lets only one do so at a time. Load "
+                "into another file; or read with read_only=True, and change the rows by a task after this one."
             )
         return chunks
 

@@ -78,7 +78,6 @@ class Dialect:
 
     def file_of(self, engine: Engine) -> str | None:
         """Return the path of the file that the database is; None where it is none."""
-        del engine
         return None
 
     # Session and transactions.
@@ -102,7 +101,6 @@ class Dialect:
 
     def query_only(self, connection: Connection) -> AbstractContextManager[None]:
         """Let a connection change nothing for the time being, where that cannot be said to a transaction."""
-        del connection
         return contextlib.nullcontext()
 
     # SQL as authors write it, and its binds.
@@ -149,7 +147,6 @@ class Dialect:
 
         :param sql: as for ``text()``.
         """
-        del connection, sql, binds
         return None
 
     def prepare_values(self, raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
@@ -159,7 +156,6 @@ class Dialect:
         :param reads_again: whether a query may run twice, because it changes nothing, and is the same then.
         :raises ConfigurationError: when the driver cannot know what texts are.
         """
-        del raw, embed_json, reads_again
         return fetch_as_given
 
     # What an error means. Each takes the driver's own, or SQLAlchemy's with it.
@@ -172,7 +168,6 @@ class Dialect:
 
     def is_write_refused(self, error: BaseException) -> bool:
         """Return whether it refuses to change something because it was told to."""
-        del error
         return False
 
     def is_refusal(self, error: BaseException) -> bool:
@@ -182,7 +177,6 @@ class Dialect:
 
     def is_forbidden(self, error: BaseException) -> bool:
         """Return whether it says that the connection's user may not do something."""
-        del error
         return False
 
     def is_wrong(self, error: BaseException) -> bool:
@@ -191,7 +185,6 @@ class Dialect:
 
     def encoding_advice(self, error: BaseException) -> str:
         """Say what to do about texts that are not in the encoding they were taken to be in; empty for other errors."""
-        del error
         return ""
 
     # The table that is loaded.
@@ -203,12 +196,10 @@ class Dialect:
 
     def columns_of(self, connection: Connection, table: str, schema: str | None) -> Sequence[Any] | None:
         """Describe a table's columns as SQLAlchemy's inspector does; None where that must be asked."""
-        del connection, table, schema
         return None
 
     def stored_name(self, inspector: Any, table: str, schema: str | None) -> str:
         """Return a table's name as the inspector needs it."""
-        del inspector, schema
         return table
 
     def kind_of(self, type_: Any) -> Kind:
@@ -217,20 +208,17 @@ class Dialect:
 
     def has_default(self, described: Mapping[str, Any], kind: Kind) -> bool:
         """Return whether the database gives a column a value when none is given."""
-        del kind
         given = described.get("default") is not None or described.get("identity")
         return bool(given or described.get("autoincrement") is True)
 
     def nulls_are_equal(self, connection: Connection, table: str, schema: str | None, key: Sequence[str]) -> bool:
         """Return whether two rows whose key is NULL have one key."""
-        del connection, table, schema, key
         return False
 
     def collations(
         self, connection: Connection, table: str, schema: str | None, key: Sequence[str]
     ) -> Mapping[str, str]:
         """Return by which collations columns of a key are compared, where a staging table does not have them."""
-        del connection, table, schema, key
         return {}
 
     def grant_of_tables(self, schema: str | None) -> str:
@@ -284,7 +272,6 @@ class Dialect:
             whole.
         :raises Exception: when it takes none.
         """
-        del are_whole
         names = [f"c{number}" for number in range(len(columns))]
         bound = [dict(zip(names, row, strict=True)) for row in self.iter_bound(columns, batches)]
         binds = ", ".join(f":{name}" for name in names)

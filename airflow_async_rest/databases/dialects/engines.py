@@ -65,7 +65,6 @@ class _PlainDialect(DefaultDialect):
             dbapi_connection.rollback()
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
-        del context
         with contextlib.suppress(AttributeError):  # which not every cursor has
             cursor.arraysize = FEW_ROWS
         cursor.execute(statement, parameters)

@@ -107,7 +107,6 @@ class SQLite(Dialect):
 
     def prepare_values(self, raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
         """Return how rows are fetched."""
-        del raw, embed_json, reads_again
         return _fetch
 
     def is_transient(self, error: BaseException) -> bool:

@@ -130,10 +130,8 @@ class Merging:
         if window is None or self._plan.window_column is None:
             raise RuntimeError("a load that replaces a window has one")
         column = self._staging.quote(self._plan.window_column)
-        values = [
-            bind_value(each, self._dialect)
-            for each in (window.days() if self._has_days else (window.start, window.end))
-        ]
+        bounds = window.days() if self._has_days else (window.start, window.end)
+        values = [bind_value(each, self._dialect) for each in bounds]
         start, first = self._dialect.bound_of_window("window_start", values[0])
         end, last = self._dialect.bound_of_window("window_end", values[1])
         return f"{column} >= {start} AND {column} < {end}", {"window_start": first, "window_end": last}

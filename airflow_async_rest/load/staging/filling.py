@@ -148,11 +148,11 @@ class Filling:
             own = part.those_of(has)
             if own or part.number == 1:
                 columns = [Column(part.place, Kind.OURS), *own, *[_SETS_COLUMN] * (part.number == 1)]
-                into = (
-                    f"{part.table} ({', '.join(quoted(column.name, self._connection.dialect) for column in columns)})"
-                )
+                names = ", ".join(quoted(column.name, self._connection.dialect) for column in columns)
                 batches = self._iter_batches(rows, own, marks, with_sets=part.number == 1)
-                refused = self._dialect.stage(self._connection, into, columns, batches, are_whole=len(self._parts) == 1)
+                refused = self._dialect.stage(
+                    self._connection, f"{part.table} ({names})", columns, batches, are_whole=len(self._parts) == 1
+                )
                 told += [(rows[number], message) for number, message in refused]
 
     def _iter_batches(

@@ -126,9 +126,8 @@ class Staging:
             return
         name = _name_of(self._name, part.number)
         index, table = self.quote(f"{name}_i"), self.quote(name)
-        self._execute(
-            self.dialect.create_index.format(index=index, schema=self._schema, table=table, column=part.place)
-        )
+        if create := self.dialect.create_index:
+            self._execute(create.format(index=index, schema=self._schema, table=table, column=part.place))
 
     def open(self) -> int | None:
         """Find a table that an earlier try has made. :return: how many rows it has; None when there is none."""

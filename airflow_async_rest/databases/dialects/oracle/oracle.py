@@ -100,7 +100,6 @@ class Oracle(Dialect):
 
     def prepare_values(self, raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
         """Return how rows are fetched."""
-        del raw, embed_json
         return OracleFetch(reads_again=reads_again).fetch
 
     def is_transient(self, error: BaseException) -> bool:
@@ -136,7 +135,6 @@ class Oracle(Dialect):
 
     def grant_of_tables(self, schema: str | None) -> str:
         """Say what the user needs to make tables."""
-        del schema
         return "GRANT CREATE TABLE, and a quota of its tablespace"
 
     def stage(

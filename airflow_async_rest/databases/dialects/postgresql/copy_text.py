@@ -24,7 +24,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # In a time, where the server reads another zone than was meant, or none.
 _ODD_ZONES = ("GMT", "UTC", "[", "(")
 _NONE = type(None)
-_PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN, Kind.OURS})
+_PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
 _LOOK_AT_FLOATS = frozenset({Kind.INTEGER, Kind.TEXT})
 _MOMENTS = frozenset({Kind.AWARE_TIME, Kind.DATE})
 _ELEMENTS = {
@@ -44,7 +44,9 @@ def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]]) -> bytes:
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")  # the server refuses what is no UTF-8
 
 
-def _column(kind: Kind, values: Sequence[Any]) -> list[str]:
+def _column(kind: Kind, values: Sequence[Any]) -> Sequence[str]:
+    if kind is Kind.OURS:  # needs no escape
+        return values if type(values[0]) is str else list(map(str, values))
     if kind is Kind.JSON:
         texts = _json_texts(values)
         return _texts(texts, has_null=None in texts)

@@ -156,7 +156,6 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
 
     def prepare_values(self, raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
         """Let cursors load what they can."""
-        del reads_again
         driver = _driver_of(raw)
         if driver == "psycopg":
             from airflow_async_rest.databases.dialects.postgresql import psycopg_values  # noqa: PLC0415
@@ -218,7 +217,6 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
         self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool
     ) -> list[tuple[int, str]]:
         """Copy rows: the server reads some while the next ones are written."""
-        del are_whole
         kinds = [column.kind for column in columns]
         texts = (copy_text(list(zip(kinds, batch, strict=True))) for batch in batches)
         statement = without_marks(f"COPY {into} FROM STDIN WITH (ENCODING 'UTF8')")
