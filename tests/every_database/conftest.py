@@ -1,23 +1,12 @@
 """Each database in turn, empty, with the connections ``source_db`` and ``warehouse`` to it."""
 
-import importlib.util
 import signal
 
 import pytest
 from every_database import duckdb_file, mariadb, oracle, postgresql, snowflake, sqlite
 from every_database.loading import load_rows
+from every_database.parameters import PARAMETERS, lack_of
 
-# What must be installed for each, and what tells how: the databases whose drivers are not here are tested elsewhere.
-_DATABASES = {
-    "postgresql": "psycopg",
-    "pgbouncer": "psycopg",
-    "sqlite": "sqlite3",
-    "mariadb": "MySQLdb",
-    "mariadb, lax": "MySQLdb",
-    "duckdb": "duckdb",
-    "snowflake": "fakesnow",
-    "oracle": "oracledb",
-}
 _SECONDS = 120
 
 
@@ -90,12 +79,11 @@ def _oracle():
     return oracle.opened()
 
 
-@pytest.fixture(params=_DATABASES)
-def database(request, connect, monkeypatch):
-    """Each database, of those whose drivers are installed."""
-    driver = _DATABASES[request.param]
-    if importlib.util.find_spec(driver) is None:
-        pytest.skip(f"needs {driver}: make databases")
+@pytest.fixture(params=PARAMETERS)
+def database(request, connect):
+    """Each database, of those that are to be had."""
+    if lack := lack_of(request.param):
+        pytest.skip(lack)
     found = request.getfixturevalue("_" + request.param.replace(", ", "_"))
     connect("source_db", **found.connection())
     connect("warehouse", **found.connection())

@@ -13,7 +13,7 @@ class DuckDB(Database):
         "aware": "timestamptz", "day": "date", "json": "json", "binary": "blob",
     }  # fmt: skip
     cannot: ClassVar = {"passwords": "DuckDB has no users", "lengths": "DuckDB's texts have no bounds"}
-    slow = "SELECT count(*) AS id FROM range(300000) a, range(100000) b WHERE hash(a.range + b.range) = 1"
+    slow = "SELECT count(*) AS id FROM range(200000) a, range(100000) b WHERE hash(a.range + b.range) = 1"
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -65,10 +65,7 @@ MODES = {
 
 
 def make_task():
-    """Make the task of a process that is to end: in which mode and phase the environment says."""
-    from airflow_async_rest.core.keeping import loading as chunks
-
-    chunks.CHUNK_ROWS = _CHUNK_ROWS
+    """Make a task in the mode that the environment says, and, if it says a phase, have this process killed there."""
     if phase := os.environ.get("DIES"):
         _die(phase)
     return loading(ITEMS, **MODES[os.environ["LOAD_MODE"]])
@@ -76,9 +73,11 @@ def make_task():
 
 def _die(phase: str) -> None:
     """Have this process killed at one place of its load."""
+    from airflow_async_rest.core.keeping import loading as chunks
     from airflow_async_rest.core.keeping.loading import LoadState
     from airflow_async_rest.load.loader import TableLoader
 
+    chunks.CHUNK_ROWS = _CHUNK_ROWS
     commit, stage, merge, stages = TableLoader.commit, TableLoader.stage, TableLoader.merge, []
 
     def dying_commit(self, checkpoint, state, loaded):

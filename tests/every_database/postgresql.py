@@ -55,9 +55,11 @@ class PostgreSQL(Database):
     def impatient(self) -> Iterator[None]:
         self.administer(*(f"ALTER DATABASE {_NAME} SET {name} = '1s'" for name in _TIMEOUTS))
         self.forget_sessions()
-        yield
-        self.administer(*(f"ALTER DATABASE {_NAME} RESET {name}" for name in _TIMEOUTS))
-        self.forget_sessions()
+        try:
+            yield
+        finally:
+            self.administer(*(f"ALTER DATABASE {_NAME} RESET {name}" for name in _TIMEOUTS))
+            self.forget_sessions()
 
     def forget_sessions(self) -> None:
         """End all sessions, which failed tests may have left."""

@@ -18,7 +18,7 @@ NOON = "2026-11-01T12:00:00Z"
 def test_all_rows_are_loaded_once(database, load, items, mode):
     database.create("id {integer} NOT NULL PRIMARY KEY, noted {naive}, label {text}")
     loaded = load([{"id": n, "noted": NOON, "label": f"place {n}"} for n in range(items)], **MODES[mode])
-    assert (loaded.state, loaded.error) == ("success", None)
+    assert loaded.state == "success", loaded.error
     assert loaded.report["rows_loaded"] == items
     assert database.rows("id, label") == [(n, f"place {n}") for n in range(items)]
     assert database.left_behind() == []
@@ -44,7 +44,8 @@ def test_a_mode_does_what_it_says(database, load, mode):
         ]
     )
     loaded = load([{"id": n, "noted": NOON, "label": "new"} for n in (2, 3)], **MODES[mode])
-    assert (loaded.state, loaded.error, loaded.report["rows_loaded"]) == ("success", None, 2)
+    assert loaded.state == "success", loaded.error
+    assert loaded.report["rows_loaded"] == 2
     assert sorted(database.rows("id, label")) == sorted(EXPECTED[mode])
 
 
@@ -57,7 +58,7 @@ def test_a_window_is_replaced_from_its_first_moment_to_before_its_end(database, 
     database.create(f"id {{integer}}, noted {{{kind}}}")
     database.insert([{"id": ("integer", str(n)), "noted": (kind, edge)} for n, edge in enumerate(edges)])
     loaded = load([{"id": 9, "noted": "2026-11-01" if kind == "day" else NOON}], **MODES["replace_window"])
-    assert (loaded.state, loaded.error) == ("success", None)
+    assert loaded.state == "success", loaded.error
     assert database.rows("id") == [(0,), (len(edges) - 1,), (9,)]
 
 
@@ -67,7 +68,7 @@ def test_what_a_row_lacks_stays_as_it_is_or_has_its_default(database, load, mode
     database.create(f"id {{integer}} NOT NULL{unique}, a {{integer}} DEFAULT -1, b {{integer}} DEFAULT -2")
     database.insert([{"id": ("integer", "1"), "a": ("integer", "10"), "b": ("integer", "20")}])
     loaded = load([{"id": 1, "a": 11}, {"id": 2, "b": 22}, {"id": 3, "a": None}, {"id": 4}], **MODES[mode])
-    assert (loaded.state, loaded.error) == ("success", None)
+    assert loaded.state == "success", loaded.error
     ours = [(1, 11, 20)] if mode == "upsert" else [(1, 10, 20), (1, 11, -2)]
     assert sorted(database.rows("id, a, b"), key=str) == [*ours, (2, -1, 22), (3, None, -2), (4, -1, -2)]
 
@@ -83,7 +84,8 @@ def test_ids_of_one_table_are_looked_up_and_loaded_into_another(database, api, s
         sql_conn_id="source_db",
         endpoint="rows/{id}",
     )
-    assert run_try(task, supervisor) == ("success", None)
+    state, error = run_try(task, supervisor)
+    assert state == "success", error
     assert database.rows("id, label") == [(1, "found"), (2, "found")]
 
 
@@ -92,9 +94,10 @@ def test_the_first_loads_into_a_schema_may_be_at_the_same_moment(database):
     start, errors, loads = threading.Barrier(4), [], range(4)
 
     def run(number):
-        loader = database.loader(run=f"run{number}")
+        loader = None
         try:
             start.wait(60)
+            loader = database.loader(run=f"run{number}")
             loader.open()
             loader.begin(resumed=False, staged=0)
             loader.stage(placed([{"id": 10 * number + n, "label": "x"} for n in range(3)]))
@@ -104,7 +107,8 @@ def test_the_first_loads_into_a_schema_may_be_at_the_same_moment(database):
         except Exception as error:  # noqa: BLE001
             errors.append(error)
         finally:
-            loader.close()
+            if loader is not None:
+                loader.close()
 
     threads = [threading.Thread(target=run, args=[number], daemon=True) for number in loads]
     for thread in threads:

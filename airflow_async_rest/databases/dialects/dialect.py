@@ -239,7 +239,7 @@ class Dialect:
     # Of the column that tells which columns a row has; as it is in a CAST, where it has another name there.
     sets_type: ClassVar[str] = "text"
     sets_type_in_cast: ClassVar[str] = ""
-    # ``schema`` is as above; empty: rows are found without. If it waits until it is needed, it may be asked for once more.
+    # ``schema`` is as above; empty: rows are found without it. If it waits, it may be asked for once more.
     create_index: ClassVar[str] = "CREATE INDEX {index} ON {schema}{table} ({column})"
     # Whether it can wait; elsewhere it would end the transaction that needs it.
     is_indexed_late: ClassVar[bool] = False
