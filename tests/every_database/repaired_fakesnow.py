@@ -1,13 +1,20 @@
-"""fakesnow's server, without two faults that Snowflake does not have."""
+"""fakesnow's server, without three faults that Snowflake does not have."""
 
+import threading
+import time
+
+import duckdb
 import fakesnow.arrow
 import fakesnow.server
 import fakesnow.transforms
 import pyarrow as pa
+from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 
 app = fakesnow.server.app
-_merge, _times = fakesnow.transforms.merge, fakesnow.arrow.timestamp_to_sf_struct
+_merge, _times, _execute = fakesnow.transforms.merge, fakesnow.arrow.timestamp_to_sf_struct, FakeSnowflakeCursor.execute
+# Snowflake's are five minutes.
+_IDLE_SECONDS = 2
 
 
 def merge(statement):
@@ -29,5 +36,33 @@ def timestamp_to_sf_struct(times):
     return pa.StructArray.from_arrays(found.flatten(), fields=list(found.type), mask=times.is_null())
 
 
+def execute(self, *arguments, **options):
+    """Wait for the rows that another transaction has changed; one that is idle is aborted, its client may be gone."""
+    connection = self._conn
+    is_first, connection.idle_since = not connection._in_transaction, None
+    try:
+        while True:
+            try:
+                return _execute(self, *arguments, **options)
+            except duckdb.TransactionException as error:
+                if not is_first or "onflict" not in str(error):
+                    raise
+            connection._duck_conn.rollback()
+            connection._in_transaction = False
+            _abort_idle(connection)
+            threading.Event().wait(0.05)
+    finally:
+        connection.idle_since = time.monotonic()
+
+
+def _abort_idle(blocked):
+    for other in list(fakesnow.server.sessions.values()):
+        since = getattr(other, "idle_since", None)
+        if other is not blocked and other._in_transaction and since and time.monotonic() - since > _IDLE_SECONDS:
+            other._duck_conn.rollback()
+            other._in_transaction = False
+
+
 fakesnow.transforms.merge = merge
 fakesnow.arrow.timestamp_to_sf_struct = timestamp_to_sf_struct
+FakeSnowflakeCursor.execute = execute

@@ -16,23 +16,21 @@ def write_file(file: BinaryIO, columns: Sequence[Column], batches: Batches) -> t
 
     :return: how many are in it; and of the others their numbers, from 0, and why.
     """
-    refused, start, written = dict[int, str](), 0, 0
+    refused, start, tables = dict[int, str](), 0, []
     schema = pa.schema([(name, _type(column)) for name, column in zip(_names(columns), columns, strict=True)])
-    with parquet.ParquetWriter(file, schema) as writer:
-        for batch in batches:
-            found = [column_values(column, values) for column, values in zip(columns, batch, strict=True)]
-            faults = {number: words for _, faults in found for number, words in faults.items()}
-            table = pa.table(
-                [pa.array(values, field.type) for (values, _), field in zip(found, schema, strict=True)],
-                schema=schema,
-            )
-            if faults:
-                table = table.take([number for number in range(table.num_rows) if number not in faults])
-            writer.write_table(table)
-            written += table.num_rows
-            refused |= {start + number: words for number, words in faults.items()}
-            start += len(batch[0])
-    return written, dict(sorted(refused.items()))
+    for batch in batches:
+        found = [column_values(column, values) for column, values in zip(columns, batch, strict=True)]
+        faults = {number: words for _, some in found for number, words in some.items()}
+        table = pa.table(
+            [pa.array(values, field.type) for (values, _), field in zip(found, schema, strict=True)], schema
+        )
+        if faults:
+            table = table.take([number for number in range(table.num_rows) if number not in faults])
+        tables.append(table)
+        refused |= {start + number: words for number, words in faults.items()}
+        start += len(batch[0])
+    parquet.write_table(pa.concat_tables(tables) if tables else schema.empty_table(), file)
+    return start - len(refused), dict(sorted(refused.items()))
 
 
 def select_columns(columns: Sequence[Column]) -> str:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection, CursorResult, Engine
 
-from airflow_async_rest.core.errors import EncodeError
+from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upsert
 from airflow_async_rest.databases.dialects.snowflake import engine as engines
 from airflow_async_rest.databases.dialects.snowflake.files import select_columns, write_file
@@ -87,8 +87,13 @@ class Snowflake(Dialect):
     def prepare_connection(self, connection: Any) -> Any:
         """Return Airflow's connection with what every session has."""
         extra = connection.extra_dejson
-        prepared = copy.copy(connection)
-        session = _UNLESS_SAID | (extra.get("session_parameters") or {}) | _SESSION
+        given = extra.get("session_parameters") or {}
+        if not isinstance(given, dict):
+            raise ConfigurationError(
+                "the SQL connection's extra has session_parameters that are no object: write "
+                '{"session_parameters": {"QUERY_TAG": "airflow"}}, or leave them out.'
+            )
+        prepared, session = copy.copy(connection), _UNLESS_SAID | given | _SESSION
         prepared.extra = json.dumps(extra | {"session_parameters": session})
         return prepared
 

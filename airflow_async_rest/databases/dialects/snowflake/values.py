@@ -7,7 +7,7 @@ ON_ERROR says where a query transforms the file's rows; and each attempt without
 import math
 import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -18,6 +18,8 @@ from airflow_async_rest.databases.values.column_values import (
     check_time,
     integer,
     json_text,
+    naive_utc,
+    parse_time,
     text_of,
 )
 from airflow_async_rest.databases.values.columns import Column, Kind
@@ -25,6 +27,10 @@ from airflow_async_rest.databases.values.columns import Column, Kind
 _SIZE = re.compile(r"\w+\s*\((\d+)(?:\s*,\s*(\d+))?\)")
 _LARGEST = 2**63
 _NONE = type(None)
+# Of a time: to the second without a zone, and to the microsecond with a Z.
+_SECONDS, _MICROSECONDS = len("2026-11-01T12:00:00"), len("2026-11-01T12:00:00.123456Z")
+_ZONES = {Kind.NAIVE_TIME: "", Kind.AWARE_TIME: "+00:00"}
+_TIMES = frozenset({*_ZONES, Kind.DATE})
 _MOST_DIGITS = 38
 Check = Callable[[Any], Any]
 
@@ -59,7 +65,33 @@ def _plain_texts(column: Column, values: Sequence[Any]) -> list[Any] | None:
         return list(map(str, values)) if -limit < min(values) and max(values) < limit else None
     if column.kind is Kind.NUMBER and not scale and types == {float}:
         return list(map(repr, values)) if all(map(math.isfinite, values)) else None
+    if column.kind in _TIMES and types == {str}:
+        return _plain_times(column.kind, values)
     return list(map(str, values)) if column.kind is Kind.OURS else None
+
+
+def _plain_times(kind: Kind, values: Sequence[str]) -> list[str] | None:
+    """Return times that are all written as ISO 8601 does, in UTC or without a zone; None for others."""
+    sizes = set(map(len, values))
+    if min(sizes) < _SECONDS or max(sizes) > _MICROSECONDS or {value[4:14:9] for value in values} != {"-:"}:
+        return None
+    try:
+        zones = {moment.tzinfo for moment in map(datetime.fromisoformat, values)}
+    except ValueError:
+        return None
+    if len(zones) > 1 or not zones <= {UTC, None}:
+        return None
+    if kind is Kind.DATE:
+        return [value[:10] for value in values]
+    return [value + _ZONES[kind] for value in values] if zones == {None} else list(values)
+
+
+def _moment_text(kind: Kind, moment: datetime) -> str:
+    if moment.tzinfo is not None:
+        moment = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
+    if kind is Kind.DATE:
+        return moment.date().isoformat()
+    return moment.isoformat(" ") + _ZONES[kind]
 
 
 def _is_utf8(text: str) -> bool:
@@ -80,7 +112,7 @@ def _converter(column: Column) -> Check:
         Kind.TEXT: lambda value: _text(value, size),
         Kind.NAIVE_TIME: lambda value: _time(Kind.NAIVE_TIME, value),
         Kind.AWARE_TIME: lambda value: _time(Kind.AWARE_TIME, value),
-        Kind.DATE: _date,
+        Kind.DATE: lambda value: _time(Kind.DATE, value),
         Kind.BOOLEAN: _boolean,
         Kind.BINARY: lambda value: _bytes(value, size),
         Kind.JSON: json_text,
@@ -134,22 +166,14 @@ def _text(value: Any, length: int) -> str:
 
 def _time(kind: Kind, value: Any) -> str:
     check_time(value)
-    moment = CONVERTERS[kind](value)
-    if isinstance(moment, str):  # a date alone is one, too
-        moment = CONVERTERS[Kind.DATE](moment)
-    if not isinstance(moment, date):
-        raise EncodeError(f"{text_of(value)!r:.100} is no time: write it as ISO 8601 does")
-    if not isinstance(moment, datetime):
+    moment = naive_utc(value) if isinstance(value, str | datetime) else value
+    if isinstance(moment, str):  # a day alone is short
+        moment = parse_time(moment)
+    if isinstance(moment, date) and not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
-    return moment.isoformat(" ") + ("+00:00" if kind is Kind.AWARE_TIME and moment.tzinfo is None else "")
-
-
-def _date(value: Any) -> str:
-    check_time(value)
-    day = CONVERTERS[Kind.DATE](value)
-    if not isinstance(day, date):
-        raise EncodeError(f"{text_of(value)!r:.100} is no date: write it as ISO 8601 does")
-    return day.isoformat()
+    if not isinstance(moment, datetime):
+        raise EncodeError(f"{text_of(value)!r:.100} is no time: write it as ISO 8601 does")
+    return _moment_text(kind, moment)
 
 
 def _boolean(value: Any) -> str:
