@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import snowflake.connector
 from sqlalchemy import types
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
@@ -130,5 +129,7 @@ def type_of(written: str) -> Any:
 
 def snowflake_engine(connect: Callable[[], Any]) -> Engine:
     """Make an engine. :param connect: makes a connection of the connector's, whose binds are question marks."""
+    import snowflake.connector  # noqa: PLC0415  (an optional provider's driver)
+
     dialect = SnowflakeDialect(paramstyle="qmark", dbapi=snowflake.connector)
     return Engine(NullPool(connect, dialect=dialect), dialect, URL.create(NAME))

@@ -16,7 +16,6 @@ from sqlalchemy.engine import Connection, CursorResult, Engine
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upsert
 from airflow_async_rest.databases.dialects.snowflake import engine as engines
-from airflow_async_rest.databases.dialects.snowflake.files import select_columns, write_file
 from airflow_async_rest.databases.errors import classes_of, original_of, state_of
 from airflow_async_rest.databases.names import without_marks
 from airflow_async_rest.databases.quotes import Quotes
@@ -168,6 +167,9 @@ class Snowflake(Dialect):
         self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool
     ) -> list[tuple[int, str]]:
         """Put rows into a file of a stage, and copy it; those that Snowflake would refuse are left out before."""
+        # PyArrow comes with the provider, which is optional.
+        from airflow_async_rest.databases.dialects.snowflake.files import select_columns, write_file  # noqa: PLC0415
+
         file = io.BytesIO()
         count, refused = write_file(file, columns, batches)
         if refused and not are_whole:
