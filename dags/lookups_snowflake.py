@@ -42,7 +42,7 @@ with DAG(
             "geo_label": "location.geoLabel",
             "latitude": "location.latitude",
             "longitude": "location.longitude",
-            "answer": "",  # all of it, for a VARIANT
+            "place": "location",  # for a VARIANT
         },
         destination_conn_id="warehouse",
         destination_table="standardized_locations",

@@ -40,6 +40,7 @@ def execute(self, *arguments, **options):
     """Wait for the rows that another transaction has changed; one that is idle is aborted, its client may be gone."""
     connection = self._conn
     is_first, connection.idle_since = not connection._in_transaction, None
+    _abort_idle(connection)
     try:
         while True:
             try:
@@ -49,16 +50,17 @@ def execute(self, *arguments, **options):
                     raise
             connection._duck_conn.rollback()
             connection._in_transaction = False
-            _abort_idle(connection)
             threading.Event().wait(0.05)
+            _abort_idle(connection)
     finally:
         connection.idle_since = time.monotonic()
 
 
-def _abort_idle(blocked):
+def _abort_idle(connection):
     for other in list(fakesnow.server.sessions.values()):
         since = getattr(other, "idle_since", None)
-        if other is not blocked and other._in_transaction and since and time.monotonic() - since > _IDLE_SECONDS:
+        is_other = other is not connection and other.database == connection.database
+        if is_other and other._in_transaction and since and time.monotonic() - since > _IDLE_SECONDS:
             other._duck_conn.rollback()
             other._in_transaction = False
 

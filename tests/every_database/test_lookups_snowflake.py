@@ -31,7 +31,7 @@ def answer(seen):
 def test_what_the_api_knows_of_each_id_is_there_and_a_second_run_changes_nothing(database, api, supervisor):
     database.create("id {integer}, changed_at {naive}", "master_locations")
     database.create(
-        "id {integer} NOT NULL, label {text}, geo_label {text}, latitude float, longitude float, answer {json}",
+        "id {integer} NOT NULL, label {text}, geo_label {text}, latitude float, longitude float, place {json}",
         "standardized_locations",
     )
     database.execute(
