@@ -14,7 +14,7 @@ from sqlglot import exp
 app = fakesnow.server.app
 _merge, _times, _execute = fakesnow.transforms.merge, fakesnow.arrow.timestamp_to_sf_struct, FakeSnowflakeCursor.execute
 # Snowflake's are five minutes.
-_IDLE_SECONDS = 2
+_IDLE_SECONDS = 0.5
 
 
 def merge(statement):
