@@ -3,9 +3,13 @@
 from sqlalchemy.engine import Dialect
 
 
-def quoted(name: str, dialect: Dialect) -> str:
-    """Write a name for ``sqlalchemy.text``: in quotes where it needs them, its colons marked as none of a bind."""
-    quote = dialect.identifier_preparer.quote
+def quoted(name: str, dialect: Dialect, *, is_schema: bool = False) -> str:
+    """Write a name for ``sqlalchemy.text``: in quotes where it needs them, its colons marked as none of a bind.
+
+    :param is_schema: whether it is a schema's, which may have its database's before it.
+    """
+    preparer = dialect.identifier_preparer
+    quote = preparer.quote_schema if is_schema else preparer.quote
     written = quote(name)
     if "%%" in quote("%"):  # for some drivers SQLAlchemy doubles these, and text() does it once more
         written = written.replace("%%", "%")

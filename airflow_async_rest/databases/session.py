@@ -17,6 +17,14 @@ _WAY_OUT = {
 }
 
 
+def not_a_select(dialect: Dialect) -> ConfigurationError:
+    """Return the error for what may change something, where no transaction can be told not to."""
+    return ConfigurationError(
+        f"the database refuses the sql, or would have to: {dialect.title} has no transactions that may only read, so "
+        "that without read_only=False only a SELECT is sent. With it, what the sql changes is committed at the end."
+    )
+
+
 def tell(connection: Connection, statement: str) -> None:
     """Send a statement to which there is no answer, unless it is empty."""
     if statement:

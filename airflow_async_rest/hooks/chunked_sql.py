@@ -20,7 +20,7 @@ from airflow_async_rest.databases.database import Database
 from airflow_async_rest.databases.errors import original_of
 from airflow_async_rest.databases.expected import expect
 from airflow_async_rest.databases.failures import failure_while_reading, not_committed, refused
-from airflow_async_rest.databases.session import reading
+from airflow_async_rest.databases.session import not_a_select, reading
 from airflow_async_rest.databases.values.row_values import Fetch, fetch_readable, named_rows
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,8 @@ class SqlChunks:
             _warn_of_untried(self.dialect.name)
         query = Query.read(sql, self.dialect)
         query.check(parameters)
+        if read_only and not query.only_selects and self.dialect.reads_by_select_only:
+            raise not_a_select(self.dialect)
         self.binds = query.names
         self._sql, self._binds = query.fill(parameters)
         self._statement = text(self._sql)

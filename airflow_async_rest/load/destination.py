@@ -153,7 +153,8 @@ def _column(described: Any, plan: LoadPlan, dialect: Dialect) -> Column:
         kind = Kind.NAIVE_TIME  # as these are compared
     default = str(described.get("default") or "") if dialect.defaults_are_expressions else ""
     has_default = dialect.has_default(described, kind)
-    return Column(described["name"], kind, has_default, default, described.get("staged_as") or "")
+    is_required = described.get("nullable") is False
+    return Column(described["name"], kind, has_default, default, described.get("staged_as") or "", is_required)
 
 
 def _named(argument: str, name: str | None, columns: Mapping[str, Any], made: Collection[str]) -> str | None:

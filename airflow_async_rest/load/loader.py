@@ -135,8 +135,9 @@ class TableLoader:
             if self._connection is None:
                 self._connection = self._engine.connect()
             tell(self._connection, self._dialect.utc_in_session)
-            self._connection.commit()
             self._staging = Staging(_STAGING + self._load_id, self.destination, self._connection, self._dialect)
+            self._staging.prepare()
+            self._connection.commit()
             return self._take_over(self._connection)
 
     def _take_over(self, connection: Connection) -> Earlier | None:

@@ -69,8 +69,8 @@ class RestToSqlOperator(WindowOperator):
         ``rows``. Default: as the content type says, JSON where that is none of these. What is in a .gz file counts.
     :param max_pages: the most pages of an item; one that has more fails. Default 10,000: an API with more has most
         likely pages without end.
-    :param destination_conn_id: the connection of a PostgreSQL, Oracle, SQLite, MySQL or MariaDB database; its user must
-        be allowed to create tables. Required. (templated)
+    :param destination_conn_id: the connection of a database that can be loaded (PostgreSQL, Oracle, SQLite, MySQL,
+        MariaDB, DuckDB, Snowflake); its user must be allowed to create tables. Required. (templated)
     :param destination_table: ``table`` or ``schema.table``; it must exist. Required. (templated)
     :param load_mode: ``"append"``; ``"replace_window"``: the window's rows are deleted and loaded in one transaction,
         if no more than ``max_failures`` items failed; or ``"upsert"``. Default append, which works with any

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
 
 from certificates import make_certificate
@@ -26,7 +27,6 @@ class Snowflake(Database):
         "passwords": "fakesnow lets everybody in",
         "unique keys": "Snowflake does not enforce unique keys",
         "checks": "Snowflake does not enforce CHECK",
-        "lengths": "fakesnow keeps texts of any length",
         "streaming": _ANSWERS_AT_ONCE,
         "cancelling": "fakesnow takes no cancellation",
     }
@@ -78,7 +78,8 @@ def running_server() -> Iterator[int]:
     port = free_port()
     with owned_folder() as folder:
         path = make_certificate(folder, "127.0.0.1").path
-        server = [sys.executable, "-m", "uvicorn", "fakesnow.server:app", "--host", "127.0.0.1", "--port", str(port)]
+        app = ["--app-dir", str(Path(__file__).parent), "repaired_fakesnow:app"]
+        server = [sys.executable, "-m", "uvicorn", *app, "--host", "127.0.0.1", "--port", str(port)]
         tls = ["--ssl-certfile", path, "--ssl-keyfile", path, "--log-level", "warning"]
         answers = lambda: socket.create_connection(("127.0.0.1", port)).close()  # noqa: E731
         with running(folder, [*server, *tls], answers, TZ=SERVER_ZONE):

@@ -93,6 +93,10 @@ class Dialect:
     begin_to_write: ClassVar[str] = ""
     # Whether, after an error, a transaction can only be rolled back: to a savepoint.
     fails_whole: ClassVar[bool] = False
+    # Whether there are any; elsewhere a statement that fails undoes itself, and nothing else.
+    has_savepoints: ClassVar[bool] = True
+    # Whether a transaction cannot be told to change nothing, so that what only reads has to be a SELECT.
+    reads_by_select_only: ClassVar[bool] = False
     # Whether nobody can write while rows are read, and a connection stays with its thread.
     is_one_file: ClassVar[bool] = False
 
@@ -237,6 +241,13 @@ class Dialect:
     # Staging: rows that are not in the table yet.
 
     staging_table: ClassVar[str] = "TABLE"
+    # Before the first transaction of a session that loads. ``schema`` ends in a dot, or is empty.
+    prepare_staging: ClassVar[str] = ""
+    # A column whose type is named, in the query that makes the table.
+    staged_column: ClassVar[str] = "CAST({name} AS {type})"
+    # What is said of a row with NULL in a column that is NOT NULL, where nothing can fill it before the database
+    # refuses it; empty: the database is asked.
+    null_refused: ClassVar[str] = ""
     place_type: ClassVar[str] = "BIGINT"
     # Of the column that tells which columns a row has.
     sets_type: ClassVar[str] = "text"
@@ -251,10 +262,13 @@ class Dialect:
         place, *sets = ours
         selected = [f"CAST(0 AS {ours[place]}) AS {place}"]
         selected += [f"CAST('1' AS {ours[name]}) AS {name}" for name in sets]
-        selected += [f"CAST({name} AS {type_}) AS {name}" if type_ else name for name, type_ in columns.items()]
+        selected += [
+            f"{self.staged_column.format(name=name, type=type_)} AS {name}" if type_ else name
+            for name, type_ in columns.items()
+        ]
         return f"CREATE {self.staging_table} {table} AS SELECT {', '.join(selected)} FROM {source} WHERE 1 = 0"
 
-    # ``schema`` ends in a dot, or is empty. It may be asked for once more if it waits. None: places are a key anyway.
+    # ``schema`` ends in a dot, or is empty. It may be asked for once more if it waits. Empty: found without it.
     create_index: ClassVar[str] = "CREATE INDEX {index} ON {schema}{table} ({column})"
     # Whether it can wait; elsewhere it would end the transaction that needs it.
     is_indexed_late: ClassVar[bool] = False

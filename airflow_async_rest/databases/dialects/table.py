@@ -13,6 +13,7 @@ _CLASSES = {
     "sqlite": "sqlite.SQLite",
     "mysql": "mysql.mysql.MySQL",
     "mariadb": "mysql.mysql.MariaDB",
+    "snowflake": "snowflake.snowflake.Snowflake",
 }
 # As people call them.
 TRIED = tuple(dict.fromkeys(path.rpartition(".")[2] for path in _CLASSES.values()))

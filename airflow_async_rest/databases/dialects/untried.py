@@ -8,7 +8,7 @@ _BACKSLASHES = Quotes(backslashes=True)
 _MSSQL = Quotes(nested_comments=True, backticks=False, dollars=False, brackets=r"\[(?:[^\]]|\]\])*+(?:\]|\Z)")
 _QUOTES = {
     **dict.fromkeys(("redshift", "cockroachdb", "duckdb"), _LIKE_POSTGRESQL),
-    **dict.fromkeys(("bigquery", "snowflake", "databricks", "hive", "clickhouse"), _BACKSLASHES),
+    **dict.fromkeys(("bigquery", "databricks", "hive", "clickhouse"), _BACKSLASHES),
     "mssql": _MSSQL,
 }
 

@@ -31,6 +31,7 @@ class Column:
     :param has_default: whether the database gives it a value when none is given: a default, an identity.
     :param default: that, in SQL, where it is known.
     :param staged_as: the type it has in a staging table, in SQL; empty: its own.
+    :param is_required: whether it is NOT NULL.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Column:
     has_default: bool = False
     default: str = ""
     staged_as: str = ""
+    is_required: bool = False

@@ -181,9 +181,12 @@ class Merging:
     def _insert_all(self) -> list[RefusedRow]:
         if self._plan.mode == UPSERT and not self._moving.is_uniform:
             self._take_out_repeated()
+        statements = self._moving.at_once()
+        if len(statements) > 1 and not self._dialect.has_savepoints:
+            return self._insert_what_it_takes()  # lest the first ones be done when another fails
         try:
             with self._connection.begin_nested():
-                self._loaded = self._move(self._moving.at_once(), {})
+                self._loaded = self._move(statements, {})
                 self._check_deferred()
         except Exception as error:
             if not self._dialect.is_refusal(error):
@@ -214,12 +217,19 @@ class Merging:
         self._loaded = 0
         statements = self._moving.in_parts(f"{PLACE} BETWEEN :first AND :last")
 
-        def take(places: Sequence[int]) -> None:
-            moved = self._move(statements, {"first": places[0], "last": places[-1]})
-            check()
-            self._loaded += moved
+        def taking(statements: Sequence[str]) -> Callable[[Sequence[int]], None]:
+            def take(places: Sequence[int]) -> None:
+                moved = self._move(statements, {"first": places[0], "last": places[-1]})
+                check()
+                self._loaded += moved
 
-        return find_refused(self._staging.places(), take, self._connection.begin_nested, self._dialect)
+            return take
+
+        places, savepoint = self._staging.places(), self._connection.begin_nested
+        # Each is of other rows. Without savepoints only one statement can be undone: by itself.
+        groups = [statements] if self._dialect.has_savepoints else [[each] for each in statements]
+        refused = [find_refused(places, taking(group), savepoint, self._dialect) for group in groups]
+        return [each for some in refused for each in some]
 
     def _take_out_repeated(self) -> None:
         for statement in self._moving.take_out_repeated():

@@ -71,11 +71,26 @@ class Filling:
         if any(faults.values()):
             wrong = [(row, fault) for row in rows if (fault := faults[self._mark(row)])]
             rows = [row for row in rows if not faults[self._mark(row)]]
+        if self._dialect.null_refused:
+            rows = self._without_nulls(rows, wrong)
         self._sets.see(mark for mark, fault in faults.items() if not fault)
         refused = wrong + self._fill(rows)
         if wrong:
             check_hopeless(len(refused), len(rows) + len(wrong) - len(refused), wrong[-1][1])
         return [RefusedRow(row.place, storable(row.values), message) for row, message in refused]
+
+    def _without_nulls(self, rows: Sequence[PlacedRow], wrong: list[tuple[PlacedRow, str]]) -> Sequence[PlacedRow]:
+        """Return the rows whose columns are not NULL where they must not be. :param wrong: gets the others."""
+        required = [column for part in self._parts for column in part.columns if column and column.is_required]
+        for column in required:
+            # A row that lacks it may be there already, or get a default.
+            lacking = "" if self._key or column.has_default else None
+            with_null = {row.place for row in rows if row.values.get(column.name, lacking) is None}
+            if with_null:
+                words = f"{self._dialect.null_refused}: {column.name}"
+                wrong += [(row, words) for row in rows if row.place in with_null]
+                rows = [row for row in rows if row.place not in with_null]
+        return rows
 
     def _mark(self, row: PlacedRow) -> str:
         return self._marks[tuple(row.values)]

@@ -66,7 +66,7 @@ class Staging:
     def _schema(self) -> str:
         """The destination's, with a dot; empty where it is the connection's own."""
         schema = self._destination.plan.schema
-        return f"{self.quote(schema)}." if schema else ""
+        return f"{quoted(schema, self._connection.dialect, is_schema=True)}." if schema else ""
 
     def qualified(self, table: str) -> str:
         """Return a table of the destination's schema as it is written in SQL."""
@@ -75,6 +75,11 @@ class Staging:
     def names(self, columns: Sequence[Column]) -> str:
         """Return columns as they are written in SQL."""
         return ", ".join(self.quote(column.name) for column in columns)
+
+    def prepare(self) -> None:
+        """Let the session stage rows; before its first transaction."""
+        if self.dialect.prepare_staging:
+            self._execute(self.dialect.prepare_staging.format(schema=self._schema))
 
     def extend(self, columns: Sequence[Column]) -> None:
         """Make the table, empty, with columns of the destination's own types; or add those that are new."""
