@@ -12,6 +12,7 @@ from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.shown import SHOWN_PAYLOAD_CHARACTERS
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.core.phases.shared import Standing
+from airflow_async_rest.core.reading.source import Expected
 from airflow_async_rest.core.redaction import MASK
 from airflow_async_rest.core.requests.address import Address
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
@@ -31,32 +32,32 @@ _SCHEMES = frozenset({"basic", "bearer"})
 class Preview:
     """What a job would send first.
 
-    :ivar requests: the first ones.
+    :param payloads: whether bodies are shown.
+    :ivar requests: the first ones, as people see them, without secrets: bodies may be large, and none is kept.
+    :ivar first: the first one, as it would be sent.
     :ivar failed: why the first items that cannot be sent would be dead letters.
     :ivar read: items that were looked at.
-    :ivar rows: how many there are in all; None where that is not known.
-    :ivar answer: to the first request, where that was sent.
+    :ivar expected: how many there are in all; None where that is not known.
     """
 
     job: Job
-    requests: list[Request] = field(default_factory=list)
+    payloads: bool = True
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    first: Request | None = None
     failed: list[str] = field(default_factory=list)
     read: int = 0
-    rows: int | None = None
-    answer: dict[str, Any] | None = None
+    expected: Expected | None = None
     _items_of_first: int = 1
 
     @classmethod
-    def of(cls, job: Job, count: int) -> "Preview":
+    def of(cls, job: Job, count: int, *, payloads: bool = True) -> "Preview":
         """Read as many rows as it takes to make some requests; what reading them has changed is undone."""
-        found = cls(job)
+        found = cls(job, payloads)
         try:
-            found.rows = found.read if found._find(count) else None
+            found.expected = Expected(found.read, "counted") if found._find(count) else job.expected()
         finally:
             if job.fetch is not None and job.fetch.checkpoints is not None:
                 job.fetch.checkpoints.close()
-        if found.rows is None and (expected := job.expected()) is not None:
-            found.rows = expected.items
         return found
 
     def _find(self, count: int) -> bool:
@@ -83,13 +84,14 @@ class Preview:
         if not sent:
             return
         try:
-            self.requests.append(unit.form.build(sent) if isinstance(unit, ItemBatch) else self._build(unit))
+            request = unit.form.build(sent) if isinstance(unit, ItemBatch) else self._build(unit)
         except ItemError as error:
             let_go(error)
             self._note_failed(sent[0], error.reason, self.job.settings.redaction.excerpt(str(error)))
             return
-        if len(self.requests) == 1:
-            self._items_of_first = len(items)
+        self.requests.append(_shown(self.job, request, payloads=self.payloads))
+        if self.first is None:
+            self.first, self._items_of_first = request, len(items)
 
     def _build(self, item: Item) -> Request:
         if self.job.fetch is not None:
@@ -105,21 +107,16 @@ class Preview:
     @property
     def seconds(self) -> float | None:
         """How long it takes at least, by the rate limit; None where there is none, or the rows are not counted."""
-        if self.rows is None or self.job.rate_limit is None:
+        if self.expected is None or self.job.rate_limit is None:
             return None
         requests, period = self.job.rate_limit
-        return round(math.ceil(self.rows / self._items_of_first) * period / requests, 3)
+        return round(math.ceil(self.expected.items / self._items_of_first) * period / requests, 3)
 
-    def to_json(self, *, payloads: bool) -> dict[str, Any]:
-        """Return it as people see it, without secrets.
-
-        :param payloads: whether bodies are shown.
-        """
-        shown = [_shown(self.job, request, payloads=payloads) for request in self.requests]
-        if self.answer is not None:
-            shown[0]["answer"] = self.answer
+    def to_json(self) -> dict[str, Any]:
+        """Return it as people see it."""
         window = {name: value for name, value in self.job.about.items() if value is not None}
-        return {"window": window or None, "rows": self.rows, "seconds": self.seconds, "requests": shown}
+        rows = self.expected and self.expected.items
+        return {"window": window or None, "rows": rows, "seconds": self.seconds, "requests": self.requests}
 
     def report(self) -> dict[str, Any]:
         """Return the report of a job that has done nothing."""
@@ -127,36 +124,35 @@ class Preview:
         return nothing | {"dead_letters": None, "preview": True}
 
     async def send_first(self) -> None:
-        """Send the first request, once, and keep the answer's status and beginning."""
-        if not self.requests:
+        """Send the first request, once, and show the answer's status and beginning."""
+        if (request := self.first) is None:
             return
         job, excerpts = self.job, Excerpts(self.job.settings, self.job.hidden)
-        request = self.requests[0]
         await job.limiter(job.rate_limit).acquire()
         try:
             async with job.transport(job.settings, 1, job.headers) as transport:
                 response = await transport.send(await job.auth.sign(request) if job.auth else request)
         except SendError as error:
-            self.answer = {"status": None, "excerpt": excerpts.text(f"{error.reason}: {error}")}
+            answer: dict[str, Any] = {"status": None, "excerpt": excerpts.text(f"{error.reason}: {error}")}
         else:
-            self.answer = {"status": response.status, "excerpt": excerpts.of(request, response)}
+            answer = {"status": response.status, "excerpt": excerpts.of(request, response)}
+        self.requests[0]["answer"] = answer
 
 
-def lines_of(preview: Preview, shown: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines of a log that show a preview.
-
-    :param shown: it, as :meth:`Preview.to_json` has it.
-    """
+def lines_of(preview: Preview) -> Iterator[str]:
+    """Yield the lines of a log that show a preview."""
     job = preview.job
-    window = " to ".join((shown["window"] or {}).values())
-    rows = "an unknown number of rows" if preview.rows is None else f"{preview.rows} rows"
+    window = " to ".join(filter(None, job.about.values()))
+    rows = "an unknown number of rows"
+    if preview.expected is not None:
+        rows = f"{'about ' if preview.expected.how == 'about' else ''}{preview.expected.items} rows"
     limit = "none" if job.rate_limit is None else f"{job.rate_limit[0]} per {job.rate_limit[1]:g} s"
     yield (
         f"Preview: {job.target}: {f'window {window}, ' if window else ''}{rows}, concurrency "
         f"{job.concurrency or 'adaptive'}, rate limit {limit}"
         + ("." if preview.seconds is None else f": at least {preview.seconds:g} s.")
     )
-    for number, request in enumerate(shown["requests"], 1):
+    for number, request in enumerate(preview.requests, 1):
         yield f"Request {number}: {request['method']} {request['url']}"
         yield from (f"    {name}: {value}" for name, value in request["headers"].items())
         yield from (f"    {line}" for line in (request["body"] or "").splitlines())
@@ -164,7 +160,8 @@ def lines_of(preview: Preview, shown: dict[str, Any]) -> Iterator[str]:
             yield f"    was sent, and answered with {answer['status'] or 'nothing'}:"
             yield from (f"    {line}" for line in answer["excerpt"].splitlines())
     yield from (f"Item {failed}" for failed in preview.failed)
-    yield f"{'Nothing else' if preview.answer else 'Nothing'} was sent, and nothing is kept."
+    sent = any("answer" in request for request in preview.requests)
+    yield f"{'Nothing else' if sent else 'Nothing'} was sent, and nothing is kept."
 
 
 def _shown(job: Job, request: Request, *, payloads: bool) -> dict[str, Any]:

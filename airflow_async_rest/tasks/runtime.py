@@ -106,15 +106,13 @@ class TaskRun:
     def _show(self, job: Job, asked: Previewing) -> NoReturn:
         """Show what the job would send, and end the task."""
         with airflow_errors(job.settings.redact):
-            preview = Preview.of(job, asked.requests)
+            preview = Preview.of(job, asked.requests, payloads=shows_payloads())
             if asked.sends:
-                with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                    runner.run(preview.send_first())
-        shown = preview.to_json(payloads=shows_payloads())
-        for line in lines_of(preview, shown):
+                asyncio.run(preview.send_first())
+        for line in lines_of(preview):
             job.log.info("%s", line)
         if self.context is not None and (ti := self.context["ti"]).task.do_xcom_push:
-            ti.xcom_push(key="preview", value=shown)
+            ti.xcom_push(key="preview", value=preview.to_json())
             push_report(ti, preview.report())
         raise AirflowSkipException(_PREVIEWED)
 
