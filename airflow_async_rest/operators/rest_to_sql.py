@@ -234,8 +234,9 @@ class RestToSqlOperator(WindowOperator):
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
             chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
+            whole = fetch_jobs.ReadFirst.where_needed(chunks, self.destination_conn_id)
             return Given(
-                chunks=fetch_jobs.ReadFirst.where_needed(chunks, self.destination_conn_id) if reads_first else chunks,
+                chunks=whole if reads_first else chunks,
                 expected=lambda: chunks.expected,
                 depends_on=("sql", self.sql, sorted(binds.items())),
                 window=window,
