@@ -1,5 +1,6 @@
 """Previews: what a task would send is shown, and nothing is sent, or kept."""
 
+import asyncio
 import json
 
 import pytest
@@ -7,6 +8,8 @@ from aiohttp import web
 from dag_runs import ids
 from task_runner import WINDOW, run_try
 from tasks import READINGS, in_batches, rest_to_sql, sql_to_rest
+
+from airflow_async_rest import Batch
 
 CONF = {"preview": 2}
 ZEROS = ("read", "delivered", "failed", "skipped", "unfinished", "requests", "retries")
@@ -244,9 +247,11 @@ def calls(name, **arguments):
 
     from airflow_async_rest.hooks.rest import AsyncRestHook
 
-    rows = ({"id": i} for i in range(100_000))
-    call = getattr(AsyncRestHook("search_api"), name)
-    return PythonOperator(task_id="push", python_callable=lambda: call(rows, endpoint="x/{id}", **arguments))
+    async def call():
+        rows = ({"id": i} for i in range(100_000))
+        getattr(AsyncRestHook("search_api"), name)(rows, **({"endpoint": "x/{id}"} | arguments))
+
+    return PythonOperator(task_id="push", python_callable=lambda: asyncio.run(call()))
 
 
 @pytest.mark.parametrize(
@@ -255,6 +260,8 @@ def calls(name, **arguments):
         ("deliver", {}, CONF, "POST {}/x/0"),
         ("fetch", {}, CONF, "GET {}/x/0"),
         ("preview", {"preview": 2, "method": "PUT", "key": "id"}, None, "PUT {}/x/0"),
+        ("deliver", {"endpoint": "x", "batch": Batch(max_items=10)}, CONF, "POST {}/x"),
+        ("preview", {"preview": 2, "endpoint": "x", "batch": Batch(max_items=10)}, None, "POST {}/x"),
         ("preview", {"preview": 2, "query": {"of": "{id}"}}, None, "GET {}/x/0?of=0"),
     ],
 )
