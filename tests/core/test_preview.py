@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from engine import Rows, make_bulk_job, make_job
+from engine import Database, Rows, make_bulk_job, make_fetch_job, make_job
 
 from airflow_async_rest import Batch
 from airflow_async_rest.core.preview import Preview, lines_of
@@ -45,6 +45,19 @@ def test_a_batch_is_read_to_its_end_and_no_further(api, tmp_path):
     preview = Preview.of(make_bulk_job(api, tmp_path, Batch(max_items=250, format="ndjson"), rows, transport=never), 2)
     assert rows.chunks_read == 5
     assert preview.first.body.count(b"\n") == 250
+
+
+@pytest.mark.parametrize("error", [None, KeyError("broken")])
+def test_the_database_of_a_fetch_is_left_as_it_was_and_its_connection_ends(api, tmp_path, error):
+    database, rows = Database(), Rows(60, error)
+    job = make_fetch_job(api, tmp_path, database, rows, transport=never)
+    if error is None:
+        assert len(Preview.of(job, 2).requests) == 2
+    else:
+        with pytest.raises(KeyError, match="broken"):
+            Preview.of(job, 100)
+    assert database.closed.wait(10)
+    assert (database.calls, database.line, database.staged) == (["close"], None, None)
 
 
 @pytest.mark.parametrize("batch", [None, Batch(max_items=20_000)])
