@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
 from airflow_async_rest.compat.secrets_masker import is_name_of_secret, known_secrets, mask_in_logs
 from airflow_async_rest.core.redaction import Redaction
+from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.requests.proxies import credentials_in
 from airflow_async_rest.core.requests.settings import ClientSettings
 
@@ -24,7 +25,6 @@ _PUBLIC_HEADERS = frozenset(
         "x-requested-with",
     }
 )  # fmt: skip
-_CREDENTIAL_HEADER = re.compile(r"auth|key|token|secret|cookie|password|session|signature", re.IGNORECASE)
 _CREDENTIAL = re.compile(r"key|token|secret|sig|password|auth|code", re.IGNORECASE)
 # As "search-platform-v2": each of its words says something elsewhere.
 _OF_WORDS = re.compile(r"(?:[A-Za-z]+\d{0,4}|\d{1,4})(?:[^A-Za-z0-9]+(?:[A-Za-z]+\d{0,4}|\d{1,4}))*[^A-Za-z0-9]*")
@@ -51,7 +51,7 @@ class HeaderSecrets(NamedTuple):
 def secrets_in_headers(headers: Mapping[str, str]) -> HeaderSecrets:
     """Find what is secret in headers: any may be, but for a few whose values anybody may know."""
     private = {name: value for name, value in headers.items() if name.lower() not in _PUBLIC_HEADERS}
-    named = {name: value for name, value in private.items() if _CREDENTIAL_HEADER.search(name)}
+    named = {name: value for name, value in private.items() if CREDENTIAL_HEADER.search(name)}
     credentials = {secret for name, value in named.items() for secret in _credentials_of(name, value)}
     others = {value for value in private.values() if len(value) >= _SHORTEST_VALUE} - credentials
     words = {value for value in others if value in named.values() or _OF_WORDS.fullmatch(value)}

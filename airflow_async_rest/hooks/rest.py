@@ -1,5 +1,6 @@
 """AsyncRestHook: the engine for a plain task, behind an Airflow connection."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -114,3 +115,27 @@ class AsyncRestHook(RestConnection):
         from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
 
         return fetch_rows(self, items, Asking.of(arguments), self.log)
+
+    def preview(
+        self, items: Iterable[Any], *, preview: int | None = 3, preview_send: int | None = None, **arguments: Any
+    ) -> None:
+        """Show the first requests of :meth:`deliver`, or of :meth:`fetch`, and end the task, which is skipped.
+
+        Nothing is sent, and nothing is kept. The log has the requests, and so has XCom ``preview``.
+
+        :param items: as they have them; of an iterator, the first 1,000 are taken.
+        :param preview: how many requests are shown.
+        :param preview_send: 1 sends the first one, and shows the answer. Default: nothing is sent.
+        :param arguments: those of :meth:`deliver`; or, where one of them is only :meth:`fetch`'s, of that.
+        :raises AirflowSkipException: in the end, in any case.
+        """
+        from airflow_async_rest.tasks.arguments import Asking, Sending  # noqa: PLC0415  (the engine loads when used)
+        from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
+        from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415
+
+        asked = {"preview": 3 if preview is None else preview, "preview_send": preview_send}
+        deliver, fetch = inspect.signature(self.deliver), inspect.signature(self.fetch)
+        if arguments.keys() & (fetch.parameters.keys() - deliver.parameters.keys()):
+            fetch_rows(self, items, Asking.of(fetch.bind(items, **arguments).arguments), self.log, **asked)
+        else:
+            deliver_items(self, items, Sending.of(deliver.bind(items, **arguments).arguments), self.log, **asked)

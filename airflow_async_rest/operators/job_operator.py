@@ -31,10 +31,11 @@ class JobOperator(TextKeepingOperator):
         super().__init__(**kwargs)
         self._run: TaskRun | None = None
 
-    def _begin(self, context: "Context") -> "TaskRun":
-        from airflow_async_rest.tasks.runtime import TaskRun  # noqa: PLC0415  (the engine loads when a task runs)
+    def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
+        from airflow_async_rest.tasks.arguments import Previewing  # noqa: PLC0415  (the engine loads when a task runs)
+        from airflow_async_rest.tasks.runtime import TaskRun  # noqa: PLC0415
 
-        self._run = TaskRun(context)
+        self._run = TaskRun(context, preview=Previewing.of(context, preview, preview_send))
         return self._run
 
     def on_kill(self) -> None:

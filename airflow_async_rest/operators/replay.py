@@ -50,7 +50,7 @@ class ReplayDeadLettersOperator(JobOperator):
     :param http_conn_id: a connection of type ``async_rest`` or ``http``. (templated)
     :param reasons: only those that failed for one of these, such as ``["http_503", "timeout"]``. Default: all.
         (templated)
-    :param preview: count them by reason, and send nothing. Default False.
+    :param preview: count them by reason, and send nothing, as ``{"preview": 3}`` in the run's conf does. Default False.
     :param headers: sent with every request, over the connection's; those of the first delivery are not kept in
         dead letters. (templated)
     :param concurrency: as in ``SqlToRestOperator``.
@@ -112,13 +112,13 @@ class ReplayDeadLettersOperator(JobOperator):
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, jobs, runtime  # noqa: PLC0415
 
-        run = self._begin(context)
         with runtime.airflow_errors():
+            run = self._begin(context)
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
             if not isinstance(self.preview, bool):
                 raise ConfigurationError(f"preview={self.preview!r}: write True or False; it is not templated.")
-            if self.preview:
+            if self.preview or run.preview:
                 report = self._preview(uris, reasons)
                 self._check(context, report, reports, uris)
                 return report
@@ -160,7 +160,7 @@ class ReplayDeadLettersOperator(JobOperator):
         if wrong := [text for each in reports for text in each.wrong(found_none=not uris)]:
             if self.do_xcom_push:  # Airflow does so for a task that succeeds only
                 runtime.push_report(context["ti"], report)
-            done = "nothing is sent yet" if self.preview else "the dead letters are sent"
+            done = "nothing is sent yet" if report.get("preview") else "the dead letters are sent"
             raise FailuresError(f"{done}, but {'; '.join(wrong)}", permanent=True)
 
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:

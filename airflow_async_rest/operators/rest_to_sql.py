@@ -95,6 +95,8 @@ class RestToSqlOperator(WindowOperator):
         as ``"1%"``. Default 0: rows are given up only if you say so.
     :param dead_letter_path: as in ``SqlToRestOperator``. (templated)
     :param body_format: of ``body``, as in ``SqlToRestOperator``.
+    :param preview: as in ``SqlToRestOperator``.
+    :param preview_send: as in ``SqlToRestOperator``.
     """
 
     template_fields: Sequence[str] = (
@@ -146,6 +148,8 @@ class RestToSqlOperator(WindowOperator):
         max_failures: int | str = 0,
         dead_letter_path: str | None = None,
         body_format: str | None = None,
+        preview: int | None = None,
+        preview_send: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -187,6 +191,8 @@ class RestToSqlOperator(WindowOperator):
         self.max_failures = max_failures
         self.dead_letter_path = dead_letter_path
         self.body_format = body_format
+        self.preview = preview
+        self.preview_send = preview_send
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Fetch and load the window. :return: the report."""
@@ -195,8 +201,8 @@ class RestToSqlOperator(WindowOperator):
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, fetch_jobs, folders, runtime  # noqa: PLC0415
 
-        run = self._begin(context)
         with runtime.airflow_errors():
+            run = self._begin(context, self.preview, self.preview_send)
             window = self._window(context)
             plan = make_plan(
                 self.destination_table,
@@ -210,15 +216,15 @@ class RestToSqlOperator(WindowOperator):
             job = fetch_jobs.table_job(
                 RestConnection(self.http_conn_id),
                 arguments.Asking.of({**vars(self), "body": body}),
-                folders.TaskScope.of(context),
-                self._given(window),
+                folders.TaskScope.of(context, run.life),
+                self._given(window, reads_first=run.preview is None),
                 self.log,
                 destination=(self.destination_conn_id, plan),
             )
         return run.run(job)
 
-    def _given(self, window: Window | None) -> "Given":
-        """Return the items."""
+    def _given(self, window: Window | None, *, reads_first: bool) -> "Given":
+        """Return the items. :param reads_first: whether they are written down somewhere while they are read."""
         from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
         from airflow_async_rest.tasks.arguments import Given  # noqa: PLC0415
@@ -228,8 +234,9 @@ class RestToSqlOperator(WindowOperator):
             if window is not None:
                 binds |= {"window_start": window.start, "window_end": window.end}
             chunks = hook.chunks(self.sql, binds, self.chunk_size, count_rows=self.count_rows, read_only=self.read_only)
+            whole = fetch_jobs.ReadFirst.where_needed(chunks, self.destination_conn_id)
             return Given(
-                chunks=fetch_jobs.ReadFirst.where_needed(chunks, self.destination_conn_id),
+                chunks=whole if reads_first else chunks,
                 expected=lambda: chunks.expected,
                 depends_on=("sql", self.sql, sorted(binds.items())),
                 window=window,

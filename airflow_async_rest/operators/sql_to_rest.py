@@ -65,6 +65,9 @@ class SqlToRestOperator(WindowOperator):
         bytes as they are, all else JSON; then the content type is the headers', else ``application/json`` for JSON and
         for a text that is an object or array of it, ``text/plain; charset=utf-8`` for other texts, and
         ``application/octet-stream`` for bytes.
+    :param preview: show as many of the first requests, in the log and in XCom ``preview``, and send none: the task is
+        skipped. ``{"preview": 3}`` in the run's conf does so for every task of the run. Default: none, all is sent.
+    :param preview_send: of a preview: 1 sends the first request, and shows the answer. Default: nothing is sent.
     """
 
     ui_color = "#d6eaf8"
@@ -94,6 +97,8 @@ class SqlToRestOperator(WindowOperator):
         max_failures: int | str = 0,
         dead_letter_path: str | None = None,
         body_format: str | None = None,
+        preview: int | None = None,
+        preview_send: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -119,6 +124,8 @@ class SqlToRestOperator(WindowOperator):
         self.max_failures = max_failures
         self.dead_letter_path = dead_letter_path
         self.body_format = body_format
+        self.preview = preview
+        self.preview_send = preview_send
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Deliver the window. :return: the report."""
@@ -129,8 +136,8 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, folders, jobs, runtime, state_store  # noqa: PLC0415
 
-        run = self._begin(context)
         with runtime.airflow_errors():
+            run = self._begin(context, self.preview, self.preview_send)
             hook, binds = ChunkedSqlHook(self.sql_conn_id), check_parameters(self.parameters)
             window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))
             if window is not None:
@@ -140,7 +147,7 @@ class SqlToRestOperator(WindowOperator):
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
                 arguments.Sending.of(vars(self)),
-                folders.TaskScope.of(context),
+                folders.TaskScope.of(context, run.life),
                 arguments.Given(
                     chunks=chunks,
                     expected=lambda: chunks.expected,
@@ -148,7 +155,7 @@ class SqlToRestOperator(WindowOperator):
                     window=window,
                 ),
                 self.log,
-                replay=state_store.replay_request(context, payloads=folders.shows_payloads()),
+                replay=None if run.preview else state_store.replay_request(context, payloads=folders.shows_payloads()),
             )
         return run.run(job)
 

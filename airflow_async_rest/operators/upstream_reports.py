@@ -33,7 +33,7 @@ class Reports:
         """
         if found_none and (uris := [str(one["dead_letters"]) for one in self.found if one["dead_letters"]]):
             yield f"those of task {self.task_id!r} are not among them, in {uris[0]}: write of={self.task_id!r}"
-        if stopped := sum(report["complete"] is False for report in self.found):
+        if stopped := sum(report["complete"] is False and not report.get("preview") for report in self.found):
             yield (
                 f"task {self.task_id!r} stopped before it had read all its rows ({stopped} window"
                 f"{'' if stopped == 1 else 's'}): clear that task, and it goes on there"

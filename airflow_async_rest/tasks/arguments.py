@@ -2,21 +2,28 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from airflow_async_rest.core.account.checkpoint import fingerprint
 from airflow_async_rest.core.answers.columns import Columns
 from airflow_async_rest.core.answers.formats import AnswerFormat
 from airflow_async_rest.core.answers.reader import Rows
 from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.fetching.request import Body
 from airflow_async_rest.core.pages import PageStyle
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.source import Chunks, Expected
+from airflow_async_rest.core.requests.settings import MOST_PREVIEWED, parse_preview
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import ResponseCheck
 from airflow_async_rest.tasks.folders import TaskScope
 from airflow_async_rest.windows import Window
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_PREVIEW, _SEND = "preview", "preview_send"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,3 +113,42 @@ class Given:
         :param asked: what is done with the items.
         """
         return fingerprint(*self.depends_on, self.span(scope), *asked) if self.depends_on else None
+
+
+class Previewing(NamedTuple):
+    """A preview, where one is asked for.
+
+    :param requests: that are shown.
+    :param sends: whether the first of them is sent.
+    """
+
+    requests: int
+    sends: bool
+
+    @classmethod
+    def of(cls, context: "Context | None", preview: Any = None, preview_send: Any = None) -> Self | None:
+        """Read the arguments, and the run's conf, which comes before them; None where nobody asks for one.
+
+        :raises ConfigurationError: when one of them is no such number; says where it stands.
+        """
+        conf = _conf_of(context)
+
+        def read(name: str, argument: Any, most: int) -> int | None:
+            in_conf = parse_preview(f"the run's conf has {name}", conf.get(name), most)
+            return in_conf or parse_preview(name, argument, most)
+
+        count, sends = read(_PREVIEW, preview, MOST_PREVIEWED), read(_SEND, preview_send, 1)
+        return cls(count or 1, bool(sends)) if count or sends else None
+
+
+def _conf_of(context: "Context | None") -> Mapping[str, Any]:
+    """Return the run's conf.
+
+    :raises ConfigurationError: when it spells a name in another way: the run would quietly send everything.
+    """
+    conf: Mapping[str, Any] = getattr((context or {}).get("dag_run"), "conf", None) or {}
+    for name in conf:
+        meant = str(name).strip().lower().replace("-", "_")
+        if meant in {_PREVIEW, _SEND} and name != meant:
+            raise ConfigurationError(f"the run's conf has {name!r}: write {meant!r}.")
+    return conf

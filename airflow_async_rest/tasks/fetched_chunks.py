@@ -32,13 +32,15 @@ _CHUNKS_AHEAD = 2
 _LEFT = "the rows are no longer wanted: the loop over them was left, or they were closed"
 
 
-def fetch_rows(hook: RestConnection, items: Iterable[Any], asking: Asking, log: Log) -> "FetchedChunks":
-    """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`."""
-    (run, scope), chunks = begin_call(), ChunkQueue()
+def fetch_rows(hook: RestConnection, items: Iterable[Any], asking: Asking, log: Log, **preview: Any) -> "FetchedChunks":
+    """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`, and :meth:`AsyncRestHook.preview`."""
     with airflow_errors():
+        (run, scope), chunks = begin_call(**preview), ChunkQueue()
         job = fetch_job(
             hook, asking, scope, Given.of(GivenItems(items)), log, shape=RowShape(asking.columns), rows=chunks
         )
+    if run.preview is not None:
+        run.run(job)
     return FetchedChunks(run, job, chunks)
 
 

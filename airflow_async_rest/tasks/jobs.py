@@ -39,10 +39,12 @@ from airflow_async_rest.tasks.runtime import airflow_errors, begin_call
 _DEFAULT_CONCURRENCY = 16
 
 
-def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:
-    """Deliver given items; see :meth:`AsyncRestHook.deliver`."""
-    run, scope = begin_call()
+def deliver_items(
+    hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log, **preview: Any
+) -> dict[str, Any]:
+    """Deliver given items; see :meth:`AsyncRestHook.deliver`, and :meth:`AsyncRestHook.preview`."""
     with airflow_errors():
+        run, scope = begin_call(**preview)
         job = row_job(hook, sending, scope, Given.of(GivenItems(items)), log)
     return run.run(job)
 

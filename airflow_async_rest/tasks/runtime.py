@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from airflow_async_rest.connections.secrets import without_known_secrets
 from airflow_async_rest.core.account.checkpoint import Try
@@ -29,9 +29,12 @@ from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.preview import Preview, lines_of
 from airflow_async_rest.core.run import JobRun
+from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
+from airflow_async_rest.tasks.state_store import UNMARKED, Life
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ Publish = Callable[[dict[str, Any], list[Record], BaseException | None], None]  
 _DEADLINE_MARGIN_SECONDS = 5.0
 # A few chunks of rows; Python's own default is 700.
 _NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
+_PREVIEWED = (
+    "a preview: the log and XCom 'preview' have the requests; without preview, in the run's conf too, they are sent"
+)
 
 
 def this_try(context: "Context") -> Try:
@@ -61,14 +67,21 @@ class TaskRun:
     :param context: Airflow's, for the state store and XCom; None outside a task.
     :param call: which call of ``deliver`` or ``fetch`` in its task it is: its failed items have a key of their own.
     :param stop: pulled by ``on_kill``.
+    :param preview: what is shown of the job instead of running it.
     :ivar report: of what was done, once the job has ended, however it did.
     """
 
     context: "Context | None"
     call: int = 1
     stop: StopSwitch = field(default_factory=StopSwitch)
+    preview: Previewing | None = None
     report: Mapping[str, Any] = field(default_factory=dict, init=False)
     _started: float = field(default_factory=time.monotonic, init=False)
+
+    @property
+    def life(self) -> Life | None:
+        """The life of the run; None: as the state store knows it, where a first try leaves a mark, and no preview."""
+        return UNMARKED if self.preview else None
 
     def run(self, job: Job) -> dict[str, Any]:
         """Run a job on a new event loop, and return its report; a coroutine waits as for any call that blocks.
@@ -76,6 +89,7 @@ class TaskRun:
         It ends by itself a few seconds before the task's ``execution_timeout``.
 
         :raises AirflowException: of the kind that Airflow should act on; see :func:`airflow_errors`.
+        :raises AirflowSkipException: after a preview.
         """
         try:
             asyncio.get_running_loop()
@@ -89,7 +103,22 @@ class TaskRun:
                 self.stop.pull(KilledError("interrupted"))
                 raise
 
+    def _show(self, job: Job, asked: Previewing) -> NoReturn:
+        """Show what the job would send, and end the task."""
+        with airflow_errors(job.settings.redact):
+            preview = Preview.of(job, asked.requests, payloads=shows_payloads())
+            if asked.sends:
+                asyncio.run(preview.send_first())
+        for line in lines_of(preview):
+            job.log.info("%s", line)
+        if self.context is not None and (ti := self.context["ti"]).task.do_xcom_push:
+            ti.xcom_push(key="preview", value=preview.to_json())
+            push_report(ti, preview.report())
+        raise AirflowSkipException(_PREVIEWED)
+
     def _run(self, job: Job) -> dict[str, Any]:
+        if self.preview is not None:
+            self._show(job, self.preview)
         observing: contextlib.AbstractContextManager[Job] = contextlib.nullcontext(job)
         if self.context is not None:
             publish = functools.partial(self._publish, self.context, job.publish)
@@ -135,15 +164,20 @@ class TaskRun:
             describe_outlets(context, report)
 
 
-def begin_call() -> tuple[TaskRun, TaskScope]:
-    """Begin a call, and find out which of its task's it is."""
+def begin_call(preview: Any = None, preview_send: Any = None) -> tuple[TaskRun, TaskScope]:
+    """Begin a call, and find out which of its task's it is.
+
+    :param preview: and ``preview_send``: see :class:`~airflow_async_rest.tasks.arguments.Previewing`.
+    """
     try:
         context = get_current_context()
     except RuntimeError:
-        return TaskRun(None), TaskScope(run_id=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
-    stop = StopSwitch()
+        asked = Previewing.of(None, preview, preview_send)
+        return TaskRun(None, preview=asked), TaskScope(run_id=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
+    asked, stop = Previewing.of(context, preview, preview_send), StopSwitch()
     call = _stop_when_killed(context["ti"].task, stop)
-    return TaskRun(context, call, stop), TaskScope.of(context, call=call)
+    run = TaskRun(context, call, stop, asked)
+    return run, TaskScope.of(context, run.life, call)
 
 
 class _OnKill:

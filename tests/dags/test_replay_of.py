@@ -71,6 +71,12 @@ def test_in_a_mapped_task_group_each_replay_is_for_its_own_window(api, run):
     assert ids(api.delivered) == list(range(1, 31))
 
 
+@pytest.mark.parametrize("dag_id", ["of_id", "of_task", "of_output", "of_multiple", "of_template", "of_outside"])
+def test_a_replay_after_previews_has_nothing_to_do(api, run, dag_id):
+    ended = run(dag_id, PREVIEW="2")
+    assert (ended.states("replay"), ended.report("replay")["read"], api.seen) == (["success"], 0, [])
+
+
 @pytest.mark.parametrize(
     ("dag_id", "environment", "words", "delivered"),
     [

@@ -69,3 +69,17 @@ def test_a_window_that_was_not_read_to_its_end_fails_the_run_though_all_dead_let
     assert [run.report("post_sensors", day)["complete"] for day in range(3)] == [True, False, True]
     assert run.report("replay")["failed"] == 0
     assert (run.states("replay"), run.state) == (["failed"], "failed")
+
+
+def test_a_run_with_a_preview_in_its_conf_sends_nothing(sensors, run_dag):
+    run = run_dag("sensors_mapped", **THREE_DAYS, preview=2)
+    assert (run.state, run.states("post_sensors"), run.states("replay")) == ("success", ["skipped"] * 3, ["success"])
+    assert sensors.seen == []
+    for day in range(3):
+        preview = run.xcom("post_sensors", "preview", day)
+        assert [request["url"] for request in preview["requests"]] == [
+            f"{sensors.url}/sensors/{number}" for number in ids_of_day(day + 1)[:2]
+        ]
+        assert run.report("post_sensors", day)["read"] == 0
+    assert run_dag("sensors_mapped", **THREE_DAYS).state == "success"
+    assert ids(sensors.delivered) == ids_of_day(1) + ids_of_day(2) + ids_of_day(3)

@@ -106,6 +106,11 @@ ARGUMENTS = {
     "max_failures: negative": ({"max_failures": -1}, r"max_failures=-1"),
     "dead_letter_path": ({"dead_letter_path": "nosuch://bucket/x"}, r"dead_letter_path 'nosuch://bucket/x/.*cannot be"),
     "dead_letter_path: relative": ({"dead_letter_path": "x"}, r"dead_letter_path='x': write an absolute path such as"),
+    "preview": ({"preview": True}, r"preview=True: write how many requests to show, from 1 to 100; to send all, leave"),
+    "preview_send": (
+        {"preview_send": 2},
+        r"preview_send=2: write 1, which sends one request of a preview, or leave it",
+    ),
     "window: unreadable": ({"window_start": "1st", "window_end": "2026-01-02"}, r"window_start='1st': write a date or"),
     "window: half": ({"window_start": "2026-01-01"}, r"window_end is missing: the argument gives only the other end"),
     "window: reversed": (

@@ -222,6 +222,23 @@ def test_the_dags_tab_shows_the_week_and_a_gap_in_it(stage, page, worked):
     assert page.complaints == []
 
 
+def test_a_preview_shows_the_requests_that_were_not_sent(stage, page, worked):
+    window = {"window_start": f"{MONDAY}T00:00Z", "window_end": f"{THURSDAY}T00:00Z"}
+    asked = {"logical_date": None, "conf": {"preview": 2, **window}}
+    run_id = stage.airflow.call("POST", "dags", DAG, "dagRuns", json=asked)["dag_run_id"]
+    run = TaskRuns(stage.airflow, DAG, run_id)
+    for _ in stage.looks():
+        if run.state() in ENDED:
+            break
+    assert run.task(TASK)["state"] == "skipped"
+    page.goto(worked.path(run_id))
+    page.get_by_text("A preview: nothing was sent").wait_for()
+    shown = page.locator("pre").all_inner_texts()
+    assert len(shown) == 2
+    assert all("Idempotency-Key: " in text and '"id":' in text for text in shown)
+    assert page.complaints == []
+
+
 def test_another_operators_task_has_an_empty_state(stage, page, worked):
     [run] = stage.airflow.runs("replay")
     page.goto(f"/dags/replay/runs/{run['dag_run_id']}/tasks/is_to_be_sent/plugin/delivery")

@@ -117,5 +117,5 @@ class Table:
 
     def close(self) -> None:
         """End the connection and the thread, after what is queued."""
-        self._thread.submit(self._loader.close)
+        self._thread.queue(self._loader.close)
         self._thread.close()

@@ -9,6 +9,8 @@ from typing import Any
 from airflow_async_rest.core.errors import ConfigurationError
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+# What the name of a header says to be one.
+CREDENTIAL_HEADER = re.compile(r"auth|key|token|secret|cookie|password|session|signature", re.IGNORECASE)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # What says where a message ends, or what its connection is used for, is for the client to say: a length set by hand

@@ -14,6 +14,7 @@ from airflow_async_rest.core.requests.proxies import Proxy, parse_proxy, proxy_o
 
 ADAPTIVE = "adaptive"
 _LARGEST_CONCURRENCY = 1000
+MOST_PREVIEWED = 100  # requests: XCom takes as many
 _PROXY_FIELD = "the connection's proxy"
 
 
@@ -129,3 +130,23 @@ def parse_concurrency(value: Any) -> int | None:
             f"concurrency={value!r}: write a whole number from 1 to {_LARGEST_CONCURRENCY}, or 'adaptive'."
         )
     return value
+
+
+def parse_preview(name: str, value: Any, most: int) -> int | None:
+    """Read how many requests of a preview are shown, or sent.
+
+    :param name: of the argument, or where else it stands.
+    :param most: requests; 1 for the argument that sends one.
+    :return: None where it is not given.
+    :raises ConfigurationError: when it is no such number.
+    """
+    if value is None:
+        return None
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if type(number) is not int or not 1 <= number <= most:
+        raise ConfigurationError(
+            f"{name}={value!r}: write how many requests to show, from 1 to {most}; to send all, leave it out."
+            if most > 1
+            else f"{name}={value!r}: write 1, which sends one request of a preview, or leave it out."
+        )
+    return number

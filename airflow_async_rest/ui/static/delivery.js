@@ -5,6 +5,7 @@ import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h } from "./kit
 import { usePolling } from "./polling.js";
 import { Failures } from "./failures.js";
 import { Figures } from "./figures.js";
+import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
 import { failuresOf, isFetch, isLive, isReplaying, isStale, lookAtTask, nextLook } from "./task.js";
 
@@ -108,6 +109,7 @@ function Task({ scope, task, refresh }) {
     refresh();
   }
 
+  if (task.preview) return h(Preview, { preview: task.preview });
   const figures = task.figures;
   if (figures === null) return h(NotYet, { task });
   return h(

@@ -116,6 +116,36 @@ export function Figure({ label, value, hint, tone }) {
   );
 }
 
+/** A text as it is, with what it is above it. */
+export function TextBlock({ title, text, empty }) {
+  return h(
+    C.Box,
+    { minW: 0 },
+    h(C.Text, { fontSize: "xs", fontWeight: "semibold", color: "fg.muted", mb: 1 }, title),
+    text
+      ? h(
+          C.Box,
+          {
+            as: "pre",
+            tabIndex: 0,
+            "aria-label": title,
+            fontFamily: "mono",
+            fontSize: "xs",
+            bg: "bg",
+            borderWidth: "1px",
+            borderRadius: "md",
+            p: 3,
+            maxH: "22rem",
+            overflow: "auto",
+            whiteSpace: "pre-wrap",
+            overflowWrap: "anywhere",
+          },
+          text,
+        )
+      : h(C.Text, { fontSize: "sm", color: "fg.muted" }, empty),
+  );
+}
+
 /**
  * A table whose rows are plain elements with one style sheet: a page of it has hundreds of cells, and a component with
  * separate styles for each would take a quarter of a second. Classes: `number`, `wide` (not where it is narrow).

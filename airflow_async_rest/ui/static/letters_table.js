@@ -1,7 +1,7 @@
 /** A page of dead letters as a table, in which a row opens to the request, the payload and the answer. */
 
 import { NONE, dateTime, pretty } from "./format.js";
-import { C, React, Table, h, narrow, useTimezone } from "./kit.js";
+import { C, React, Table, TextBlock, h, narrow, useTimezone } from "./kit.js";
 
 const { Fragment, memo, useCallback, useId, useState } = React;
 
@@ -14,35 +14,6 @@ function nameOf(letter) {
 }
 
 const idOf = (letter, place) => `${place}:${letter.index}:${letter.row_number ?? ""}:${nameOf(letter)}`;
-
-function Text({ title, text, empty }) {
-  return h(
-    C.Box,
-    { minW: 0 },
-    h(C.Text, { fontSize: "xs", fontWeight: "semibold", color: "fg.muted", mb: 1 }, title),
-    text
-      ? h(
-          C.Box,
-          {
-            as: "pre",
-            tabIndex: 0,
-            "aria-label": title,
-            fontFamily: "mono",
-            fontSize: "xs",
-            bg: "bg",
-            borderWidth: "1px",
-            borderRadius: "md",
-            p: 3,
-            maxH: "22rem",
-            overflow: "auto",
-            whiteSpace: "pre-wrap",
-            overflowWrap: "anywhere",
-          },
-          text,
-        )
-      : h(C.Text, { fontSize: "sm", color: "fg.muted" }, empty),
-  );
-}
 
 function Fact({ name, children }) {
   if (children == null || children === "") return null;
@@ -84,12 +55,12 @@ function Letter({ letter, zone }) {
         gridTemplateColumns: "minmax(0, 1fr) minmax(0, 1fr)",
         css: narrow({ gridTemplateColumns: "minmax(0, 1fr)" }),
       },
-      h(Text, {
+      h(TextBlock, {
         title: payload == null && row != null ? "Row" : "Payload",
         text: content == null ? "" : pretty(content),
         empty: "None is kept.",
       }),
-      h(Text, { title: letter.status == null ? "Error" : "Answer", text: answer == null ? "" : pretty(answer), empty: "There was none." }),
+      h(TextBlock, { title: letter.status == null ? "Error" : "Answer", text: answer == null ? "" : pretty(answer), empty: "There was none." }),
     ),
     !letter.method &&
       h(C.Text, { fontSize: "sm", color: "fg.muted" }, "It has no request that could be sent again."),

@@ -22,7 +22,7 @@ const isReport = (value) => typeof value === "object" && value !== null && "deli
  */
 export async function lookAtTask(scope, signal, before) {
   const knows = before?.progress && !hasEnded(before.instance.state);
-  const pushedToo = () => pushedValues(scope, ["return_value", "failed_items"], signal);
+  const pushedToo = () => pushedValues(scope, ["return_value", "failed_items", "preview"], signal);
   const [instance, stored, pushedAlready] = await Promise.all([
     taskInstance(scope, signal),
     // The list has the checkpoint, too, of up to 64 KB: while it runs, only the progress.
@@ -39,6 +39,7 @@ export async function lookAtTask(scope, signal, before) {
     progress,
     report,
     figures: report ? { ...progress, ...report } : progress,
+    preview: report?.preview && Array.isArray(pushed.preview?.requests) ? pushed.preview : null,
     sample: Array.isArray(pushed.failed_items) ? pushed.failed_items : [],
     request: (knows ? before.request : (stored.replay ?? stored.replaying)) ?? null,
     isOurs: Boolean(report ?? progress) || OPERATORS.has(instance.operator) || OPERATORS.has(instance.operator_name),

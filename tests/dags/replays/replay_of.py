@@ -20,6 +20,7 @@ POST = {
     "method": "PUT",
     "key": "id",
     "request_retry": RequestRetry(max_attempts=1),
+    "preview": os.environ.get("PREVIEW"),
 }
 REPLAY = {"task_id": "replay", "http_conn_id": "search_api"}
 

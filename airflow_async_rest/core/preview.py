@@ -1,0 +1,192 @@
+"""The first requests of a job, as they would go out: nothing is sent, and nothing is kept."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_async_rest.core.batches.form import ItemBatch
+from airflow_async_rest.core.errors import ItemError, SendError, let_go
+from airflow_async_rest.core.job import Job
+from airflow_async_rest.core.letters.shown import SHOWN_PAYLOAD_CHARACTERS
+from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.phases.shared import Standing
+from airflow_async_rest.core.reading.source import Expected
+from airflow_async_rest.core.redaction import MASK
+from airflow_async_rest.core.requests.address import Address
+from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
+from airflow_async_rest.core.sending.excerpts import Excerpts
+from airflow_async_rest.core.transport.client import Heads
+
+# Where transform skips nearly all rows, or batches are large, reading ends all the same.
+_MOST_ROWS = 100_000
+_MOST_FAILED = 3
+# UTF-8 has up to four bytes for each character that is shown.
+_LOOKED_AT_BYTES = 4 * SHOWN_PAYLOAD_CHARACTERS
+_LEFT_OUT = "[left out: [async_rest] xcom_payloads is False]"
+_SCHEMES = frozenset({"basic", "bearer"})
+
+
+@dataclass
+class Preview:
+    """What a job would send first.
+
+    :param payloads: whether bodies are shown.
+    :ivar requests: the first ones, as people see them, without secrets: bodies may be large, and none is kept.
+    :ivar first: the first one, as it would be sent.
+    :ivar failed: why the first items that cannot be sent would be dead letters.
+    :ivar read: items that were looked at.
+    :ivar expected: how many there are in all; None where that is not known.
+    """
+
+    job: Job
+    payloads: bool = True
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    first: Request | None = None
+    failed: list[str] = field(default_factory=list)
+    read: int = 0
+    expected: Expected | None = None
+    _items_of_first: int = 1
+
+    @classmethod
+    def of(cls, job: Job, count: int, *, payloads: bool = True) -> "Preview":
+        """Read as many rows as it takes to make some requests; what reading them has changed is undone."""
+        found = cls(job, payloads)
+        try:
+            found.expected = Expected(found.read, "counted") if found._find(count) else job.expected()
+        finally:
+            if job.fetch is not None and job.fetch.checkpoints is not None:
+                job.fetch.checkpoints.close()
+        return found
+
+    def _find(self, count: int) -> bool:
+        """Find the first requests. :return: whether there are no more rows."""
+        with contextlib.closing(self.job.source.open(None, lambda _: None)) as lists:
+            for units in lists:
+                if units is None:  # to ask for more would commit what reading has changed
+                    return True
+                for unit in units:
+                    self._add(unit)
+                    if len(self.requests) == count:
+                        return False
+                if self.read >= _MOST_ROWS:
+                    return False
+        return True
+
+    def _add(self, unit: Item | ItemBatch) -> None:
+        items = unit.items if isinstance(unit, ItemBatch) else [unit]
+        self.read += len(items)
+        for item in items:
+            if isinstance(item.settled, DeadLetter):
+                self._note_failed(item, item.settled.reason, item.settled.response_excerpt)
+        sent = [item for item in items if item.settled is None]
+        if not sent:
+            return
+        try:
+            request = unit.form.build(sent) if isinstance(unit, ItemBatch) else self._build(unit)
+        except ItemError as error:
+            let_go(error)
+            self._note_failed(sent[0], error.reason, self.job.settings.redaction.excerpt(str(error)))
+            return
+        self.requests.append(_shown(self.job, request, payloads=self.payloads))
+        if self.first is None:
+            self.first, self._items_of_first = request, len(items)
+
+    def _build(self, item: Item) -> Request:
+        if self.job.fetch is not None:
+            plan = self.job.fetch.plan
+            return plan.builder.build(item, plan.pages.begin())
+        assert self.job.build is not None  # noqa: S101  (a job delivers or fetches)
+        return self.job.build(item)
+
+    def _note_failed(self, item: Item, reason: str, why: str) -> None:
+        if len(self.failed) < _MOST_FAILED:
+            self.failed.append(f"{item.key} would be a dead letter: {reason}: {why}")
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it takes at least, by the rate limit; None where there is none, or the rows are not counted."""
+        if self.expected is None or self.job.rate_limit is None:
+            return None
+        requests, period = self.job.rate_limit
+        return round(math.ceil(self.expected.items / self._items_of_first) * period / requests, 3)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as people see it."""
+        window = {name: value for name, value in self.job.about.items() if value is not None}
+        rows = self.expected and self.expected.items
+        return {"window": window or None, "rows": rows, "seconds": self.seconds, "requests": self.requests}
+
+    def report(self) -> dict[str, Any]:
+        """Return the report of a job that has done nothing."""
+        nothing = Standing(self.job).report() | {"elapsed_seconds": 0.0, "items_per_second": 0.0}
+        return nothing | {"dead_letters": None, "preview": True}
+
+    async def send_first(self) -> None:
+        """Send the first request, once, and show the answer's status and beginning."""
+        if (request := self.first) is None:
+            return
+        job, excerpts = self.job, Excerpts(self.job.settings, self.job.hidden)
+        await job.limiter(job.rate_limit).acquire()
+        try:
+            async with job.transport(job.settings, 1, job.headers) as transport:
+                response = await transport.send(await job.auth.sign(request) if job.auth else request)
+        except SendError as error:
+            answer: dict[str, Any] = {"status": None, "excerpt": excerpts.text(f"{error.reason}: {error}")}
+        else:
+            answer = {"status": response.status, "excerpt": excerpts.of(request, response)}
+        self.requests[0]["answer"] = answer
+
+
+def lines_of(preview: Preview) -> Iterator[str]:
+    """Yield the lines of a log that show a preview."""
+    job = preview.job
+    window = " to ".join(filter(None, job.about.values()))
+    rows = "an unknown number of rows"
+    if preview.expected is not None:
+        rows = f"{'about ' if preview.expected.how == 'about' else ''}{preview.expected.items} rows"
+    limit = "none" if job.rate_limit is None else f"{job.rate_limit[0]} per {job.rate_limit[1]:g} s"
+    yield (
+        f"Preview: {job.target}: {f'window {window}, ' if window else ''}{rows}, concurrency "
+        f"{job.concurrency or 'adaptive'}, rate limit {limit}"
+        + ("." if preview.seconds is None else f": at least {preview.seconds:g} s.")
+    )
+    for number, request in enumerate(preview.requests, 1):
+        yield f"Request {number}: {request['method']} {request['url']}"
+        yield from (f"    {name}: {value}" for name, value in request["headers"].items())
+        yield from (f"    {line}" for line in (request["body"] or "").splitlines())
+        if answer := request.get("answer"):
+            yield f"    was sent, and answered with {answer['status'] or 'nothing'}:"
+            yield from (f"    {line}" for line in answer["excerpt"].splitlines())
+    yield from (f"Item {failed}" for failed in preview.failed)
+    sent = any("answer" in request for request in preview.requests)
+    yield f"{'Nothing else' if sent else 'Nothing'} was sent, and nothing is kept."
+
+
+def _shown(job: Job, request: Request, *, payloads: bool) -> dict[str, Any]:
+    settings = job.settings
+    kept = Excerpts(settings, job.hidden).request(request)
+    key = settings.query_key and (settings.query_key[0], MASK)
+    url = str(Address(settings.base_url, key).url(kept.path, kept.query)).replace("%2A%2A%2A", MASK)
+    headers = dict(Heads(settings, job.headers).headers_of(request))
+    shown = {name: _masked(job, name, value) for name, value in headers.items()}
+    if job.auth is not None:
+        shown["(signature)"] = "added to each request as it is sent"
+    body = None if request.body is None else _body(job, request.body) if payloads else _LEFT_OUT
+    return {"method": request.method, "url": settings.redact(url), "headers": shown, "body": body}
+
+
+def _masked(job: Job, name: str, value: str) -> str:
+    """Return a header's value without what is secret: all of it, where its name says so."""
+    if name == job.settings.idempotency_header or not CREDENTIAL_HEADER.search(name):
+        return job.settings.redact(value)
+    scheme, _, rest = value.partition(" ")
+    return f"{scheme} {MASK}" if rest and scheme.lower() in _SCHEMES else MASK
+
+
+def _body(job: Job, body: bytes) -> str:
+    text = job.settings.redact(body[:_LOOKED_AT_BYTES].decode("utf-8", "replace"))
+    if len(text) <= SHOWN_PAYLOAD_CHARACTERS and len(body) <= _LOOKED_AT_BYTES:
+        return text
+    return f"{text[:SHOWN_PAYLOAD_CHARACTERS]}... [cut: {len(body)} bytes in all]"
