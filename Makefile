@@ -1,5 +1,5 @@
 # Two commands do it all on a machine with Python >= 3.11 and make:
-#   make demo   the main job, for real      make test   what a developer runs; CI runs make release-test and make pythons, too
+#   make demo   the main job, for real      make test   what a developer runs; CI also runs release-test, databases and pythons
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 # What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo sigkill test fast release-test pythons lint peers docs bench wheel constraints clean
+.PHONY: demo sigkill test fast release-test pythons databases lint peers docs bench wheel constraints clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m demo $(if $(CHECK),--check) $(if $(PORT),--port $(PORT))
@@ -52,6 +52,19 @@ $(VENV)/pythons/%/.installed: pyproject.toml constraints.txt | $(INSTALLED)
 	$(BIN)/python -m pip --python $(@D)/bin/python install -q -r $(@D)/requirements.txt -c constraints.txt
 	touch $@
 
+# Each database that the package knows, by one suite. Some of their drivers are compiled, which needs Debian's
+# libmariadb-dev, pkg-config and a compiler; where a server is not installed, its tests are skipped.
+databases: $(VENV)/databases/.installed
+	$(VENV)/databases/bin/python -m pytest tests/every_database -n 2 --dist loadfile
+
+$(VENV)/databases/.installed: pyproject.toml constraints-databases.txt | $(INSTALLED)
+	$(BIN)/uv venv -q --clear --python $(BIN)/python $(@D) || $(BIN)/python -m venv --clear $(@D)
+	{ $(BIN)/uv pip install -q --python $(@D)/bin/python -r constraints-databases.txt && \
+	  $(BIN)/uv pip install -q --python $(@D)/bin/python --no-deps -e . ; } || \
+	{ $(BIN)/python -m pip --python $(@D)/bin/python install -q -r constraints-databases.txt && \
+	  $(BIN)/python -m pip --python $(@D)/bin/python install -q --no-deps -e . ; }
+	touch $@
+
 # Servers that others wrote, for a few tests; where there is no Node.js, those are skipped.
 PEERS := @mockoon/cli@9.9.0 graphql@16.15.0 graphql-http@1.22.4 json-server@0.17.4
 PEERS_INSTALLED := $(VENV)/peers/.installed-$(firstword $(shell echo "$(PEERS)" | cksum))
@@ -91,6 +104,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 constraints: $(INSTALLED)
 	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  --group dev pyproject.toml -o constraints.txt
+	$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  --group databases pyproject.toml -o constraints-databases.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist docs/_build
