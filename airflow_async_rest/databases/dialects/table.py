@@ -13,6 +13,7 @@ _CLASSES = {
     "sqlite": "sqlite.SQLite",
     "mysql": "mysql.MySQL",
     "mariadb": "mysql.MariaDB",
+    "duckdb": "duckdb.duckdb.DuckDB",
 }
 # As people call them.
 TRIED = tuple(dict.fromkeys(path.rpartition(".")[2] for path in _CLASSES.values()))

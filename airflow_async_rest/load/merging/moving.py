@@ -142,7 +142,10 @@ class Moving:
         if self._has_on_duplicate_key:
             sets = ", ".join(f"{name} = VALUES({name})" for name in names or self._keys)
             return f"{into} ON DUPLICATE KEY UPDATE {sets}"
-        sets = ", ".join(f"d.{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in others)
+        changed = self._dialect.merges_into
+        sets = ", ".join(
+            f"{changed}{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in others
+        )
         new = ", ".join(f"s.{self._quote(column.name)}" for column in columns)
         return (
             f"MERGE INTO {self._into} d USING ({rows}) s ON ({self._same('d', 's')}) "
