@@ -31,6 +31,8 @@ class DuckDB(Dialect):
     name = "duckdb"
     is_tried = True
     utc_in_session = "SET TimeZone = 'UTC'"
+    # Else the error of a row comes before the rows before it, of which up to 10 MB are made ahead.
+    before_reading = "SET streaming_buffer_size = '1KB'"
     begin_read_only = "BEGIN TRANSACTION READ ONLY"
     begin_to_write = "BEGIN TRANSACTION"
     fails_whole = True
