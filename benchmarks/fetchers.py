@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from airflow_async_rest.core.keeping.loading import LoadState, Merged, PlacedRow
+from airflow_async_rest.core.keeping.row_sink import LoadState, Merged, PlacedRow
 from benchmarks.database import execute as execute_sql
 from benchmarks.senders import execute
 

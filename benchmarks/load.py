@@ -138,7 +138,7 @@ def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
 
 def _load(way: _Way, rows: list[Row]) -> int:
     """Do all that a task does, in its order. :return: how many rows are in the table."""
-    from airflow_async_rest.core.keeping.loading import LoadState, RowBuffer  # noqa: PLC0415
+    from airflow_async_rest.core.keeping.row_sink import LoadState, RowBuffer  # noqa: PLC0415
     from airflow_async_rest.load.loader import TableLoader, open_destination  # noqa: PLC0415
 
     about = {"dag_id": "bench", "run_id": f"run-{next(_runs)}", "task_id": "load", "map_index": -1}

@@ -11,7 +11,7 @@ from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.models import Delivered, Item, Request
 from airflow_async_rest.core.reading.source import RowSource
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 from benchmarks.database import ROWS_SQL, rows_in_memory

@@ -19,7 +19,7 @@ from airflow_async_rest.core.errors import LoadError
 from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, RefusedRow, item_of
+from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState, Merged, RefusedRow, item_of
 from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
@@ -28,7 +28,7 @@ from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.replay import Replay
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
 from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.transport.client import ClientSettings

@@ -10,7 +10,7 @@ from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.pages import OnePage
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity
 from airflow_async_rest.core.sending.attempts import Exchange, Sender
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.meter import Meter

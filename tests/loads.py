@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_async_rest.core.keeping.loading import LoadState, PlacedRow, RefusedRow
+from airflow_async_rest.core.keeping.row_sink import LoadState, PlacedRow, RefusedRow
 from airflow_async_rest.windows import Window
 
 WINDOW = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))

@@ -27,7 +27,7 @@
     │   └── MostlyFailingError            nearly everything fails: going on would only make dead letters
     ├── FailuresError                 all was tried, and more failed than max_failures allows
     ├── SourceChangedError                the query no longer returns what an earlier try read: start over
-    ├── RowsTakenError                    nor could it: that try has committed what reading them changed
+    ├── RowsTakenError                    they are gone: an earlier try has committed what reading them changed
     └── DeadLetterStoreError              the dead-letter folder cannot be written or read
         └── DeadLettersGoneError          parts of it were removed: what they had is nowhere else
 """

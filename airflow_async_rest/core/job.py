@@ -8,10 +8,10 @@ from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.fetching.plan import FetchPlan
-from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
-from airflow_async_rest.core.keeping.loading import RowSink
 from airflow_async_rest.core.keeping.parts import LetterSink
 from airflow_async_rest.core.keeping.resuming import CONTINUING, Continuing
+from airflow_async_rest.core.keeping.row_sink import RowSink
+from airflow_async_rest.core.keeping.stores import CheckpointStore
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.limits.limiter import MakeLimiter
 from airflow_async_rest.core.limits.rate_limit import RateLimiter

@@ -5,7 +5,7 @@ from typing import Any
 from airflow_async_rest.core.account.judgment import explain
 from airflow_async_rest.core.errors import RowsTakenError, SourceChangedError
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.checkpoints import StateStore
+from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.phases.delivering import Delivering
 from airflow_async_rest.core.phases.ending import Ending
 from airflow_async_rest.core.phases.opening import Opening

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState, Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState, Merged, PlacedRow, RefusedRow
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.databases.database import Database
 from airflow_async_rest.databases.dialects.table import TRIED
@@ -54,7 +54,7 @@ def load_id_of(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
 
 
 class TableLoader:
-    """A :class:`~airflow_async_rest.core.keeping.loading.Loader` of one table.
+    """A :class:`~airflow_async_rest.core.keeping.row_sink.Loader` of one table.
 
     The table is described when this is made. All later calls come from one thread, which gets the connection.
 
@@ -157,7 +157,7 @@ class TableLoader:
         return earlier
 
     def begin(self, *, resumed: bool, staged: int) -> None:
-        """Begin a load, or go on with one; see :class:`~airflow_async_rest.core.keeping.loading.Loader`."""
+        """Begin a load, or go on with one; see :class:`~airflow_async_rest.core.keeping.row_sink.Loader`."""
         with self._translated():
             if not self._is_registered:
                 self._register.create(self._open)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.requests.deliver import key_columns
+from airflow_async_rest.core.requests.builder import key_columns
 from airflow_async_rest.windows import Window
 
 APPEND, REPLACE_WINDOW, UPSERT = "append", "replace_window", "upsert"

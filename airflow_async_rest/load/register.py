@@ -30,7 +30,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState
+from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState
 
 NAME = "async_rest_loads"
 # Nobody goes on with a load after so long; a Clear would start over.

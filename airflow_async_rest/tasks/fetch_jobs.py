@@ -17,13 +17,13 @@ from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.job import Fetch, Job
-from airflow_async_rest.core.keeping.checkpoints import CheckpointStore
-from airflow_async_rest.core.keeping.loading import RowSink
+from airflow_async_rest.core.keeping.row_sink import RowSink
+from airflow_async_rest.core.keeping.stores import CheckpointStore
 from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.pages import page_style, style_parts
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.source import Chunks, RowSource
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, check_method
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.load.loader import TableLoader, forget_load, open_destination
 from airflow_async_rest.load.plan import LoadPlan

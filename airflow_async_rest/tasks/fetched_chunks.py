@@ -16,7 +16,7 @@ from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.errors import KilledError, LoadError
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.loading import Merged, PlacedRow, RowSink, Staged
+from airflow_async_rest.core.keeping.row_sink import Merged, PlacedRow, RowSink, Staged
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.watching.log import Log

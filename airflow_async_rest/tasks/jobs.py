@@ -21,7 +21,7 @@ from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.source import RepeatedKeys, RowSource, Source
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.requests.bodies import is_json_type, without_texts
-from airflow_async_rest.core.requests.deliver import (
+from airflow_async_rest.core.requests.builder import (
     EndpointTemplate,
     Identity,
     RequestBuilder,

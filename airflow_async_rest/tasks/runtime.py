@@ -26,7 +26,7 @@ from airflow_async_rest.core.errors import (
     KilledError,
 )
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.checkpoints import StateStore
+from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun

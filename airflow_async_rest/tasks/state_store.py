@@ -24,7 +24,7 @@ from airflow_async_rest.core.worker_thread import WorkerThread
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_async_rest.core.keeping.checkpoints import StateStore
+    from airflow_async_rest.core.keeping.stores import StateStore
 
 MARK = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _KEY = "life"

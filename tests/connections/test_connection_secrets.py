@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from airflow_async_rest.connections.secrets import secrets_in_headers, secrets_in_target, settings_of_job
-from airflow_async_rest.core.requests.deliver import EndpointTemplate
+from airflow_async_rest.core.requests.builder import EndpointTemplate
 from airflow_async_rest.core.requests.settings import ClientSettings
 
 

@@ -24,7 +24,7 @@ from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import AuthenticationError, CredentialsError, FailuresError, KilledError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.retry import RequestRetry
 

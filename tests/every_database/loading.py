@@ -73,11 +73,13 @@ def make_task():
 
 def _die(phase: str) -> None:
     """Have this process killed at one place of its load."""
-    from airflow_async_rest.core.keeping import loading as chunks
-    from airflow_async_rest.core.keeping.loading import LoadState
+    import pytest
+    from engine import run_within
+
+    from airflow_async_rest.core.keeping.row_sink import LoadState
     from airflow_async_rest.load.loader import TableLoader
 
-    chunks.CHUNK_ROWS = _CHUNK_ROWS
+    run_within(pytest.MonkeyPatch(), chunk_rows=_CHUNK_ROWS, write_every_seconds=0.2)
     commit, stage, merge, stages = TableLoader.commit, TableLoader.stage, TableLoader.merge, []
 
     def dying_commit(self, checkpoint, state, loaded):

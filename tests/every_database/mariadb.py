@@ -54,8 +54,10 @@ class MariaDB(Database):
     def impatient(self) -> Iterator[None]:
         before = self.administer(f"SELECT {', '.join(f'@@global.{name}' for name in _TIMEOUTS)}")[0]
         self.administer(*(f"SET GLOBAL {name} = 1" for name in _TIMEOUTS))
-        yield
-        self.administer(*(f"SET GLOBAL {name} = {value}" for name, value in zip(_TIMEOUTS, before, strict=True)))
+        try:
+            yield
+        finally:
+            self.administer(*(f"SET GLOBAL {name} = {value}" for name, value in zip(_TIMEOUTS, before, strict=True)))
 
     def empty(self, sql_mode: str) -> None:
         """Make it as if it had just been made; without the sessions that failed tests may have left."""

@@ -1,5 +1,6 @@
 """PostgreSQL, for itself and behind PgBouncer, which gives each transaction another session."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,10 @@ from typing import ClassVar
 from every_database.database import SERVER_ZONE, Database
 from every_database.programs import as_user, free_port, owned_folder, program, running
 
-_NAME, _USER, _PASSWORD = "every", "loader", "s3cret"
+# The server is that of all processes of a run.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+_NAME, _USER, _PASSWORD = f"every_{_WORKER}", f"loader_{_WORKER}", "s3cret"
+_NEEDS_PASSWORD = "local /^every_ /^loader_ scram-sha-256\n"  # the same for all, whoever writes it last
 _TIMEOUTS = ("idle_in_transaction_session_timeout", "transaction_timeout")
 
 
@@ -55,9 +59,11 @@ class PostgreSQL(Database):
     def impatient(self) -> Iterator[None]:
         self.administer(*(f"ALTER DATABASE {_NAME} SET {name} = '1s'" for name in _TIMEOUTS))
         self.forget_sessions()
-        yield
-        self.administer(*(f"ALTER DATABASE {_NAME} RESET {name}" for name in _TIMEOUTS))
-        self.forget_sessions()
+        try:
+            yield
+        finally:
+            self.administer(*(f"ALTER DATABASE {_NAME} RESET {name}" for name in _TIMEOUTS))
+            self.forget_sessions()
 
     def forget_sessions(self) -> None:
         """End all sessions, which failed tests may have left."""
@@ -76,7 +82,7 @@ class PostgreSQL(Database):
             f"ALTER DATABASE {_NAME} SET timezone = '{SERVER_ZONE}'",
         )
         rules = Path(self._run("postgres", "postgres", "SHOW hba_file")[0][0])
-        rules.write_text(f"local {_NAME} {_USER} scram-sha-256\n{rules.read_text()}")
+        rules.write_text(_NEEDS_PASSWORD + rules.read_text().removeprefix(_NEEDS_PASSWORD))
         self.administer("SELECT pg_reload_conf()")
 
 

@@ -8,7 +8,7 @@ from every_database.loading import MODES, loading, number_of
 from loads import placed
 from task_runner import run_try
 
-from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.row_sink import LoadState
 
 NOON = "2026-11-01T12:00:00Z"
 

@@ -10,7 +10,7 @@ from loads import every_driver, placed
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError
 from airflow_async_rest.core.job import Fetch
-from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.row_sink import LoadState
 from airflow_async_rest.core.keeping.table import Table
 
 

@@ -6,7 +6,7 @@ import engine
 import pytest
 
 from airflow_async_rest.core.errors import AsyncRestError
-from airflow_async_rest.core.keeping.loading import LoadState, PlacedRow, item_of, place_of
+from airflow_async_rest.core.keeping.row_sink import LoadState, PlacedRow, item_of, place_of
 
 _MODES = {
     "append": {},

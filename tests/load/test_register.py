@@ -7,7 +7,7 @@ import pytest
 from loads import every_driver, placed
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState
+from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState
 
 
 def begun(database, run="run", life=None, **plan):

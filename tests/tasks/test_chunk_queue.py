@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from airflow_async_rest.core.errors import LoadError
-from airflow_async_rest.core.keeping.loading import PlacedRow
+from airflow_async_rest.core.keeping.row_sink import PlacedRow
 from airflow_async_rest.tasks.fetched_chunks import ChunkQueue
 
 ROW = [PlacedRow(0, {"n": 1})]

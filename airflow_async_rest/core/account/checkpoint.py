@@ -85,7 +85,7 @@ class Checkpoint:
         return this_try is None or (self.written_by is not None and self.written_by.series == this_try.series)
 
     def may_be_of_series(self, this_try: Try | None) -> bool:
-        """Tell the same, where one that does not know who wrote it may be of any series."""
+        """Return the same, but True where it is not known which try wrote it."""
         return self.written_by is None or self.is_of_series(this_try)
 
     def is_void_after(self, success: "Checkpoint") -> bool:

@@ -14,7 +14,7 @@ from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import AnswerError, BookmarkRefusedError, ItemError, let_go
 from airflow_async_rest.core.fetching.pages_ahead import PagesAhead, room_ahead
 from airflow_async_rest.core.fetching.plan import FetchPlan
-from airflow_async_rest.core.keeping.loading import MOST_ROWS_OF_AN_ITEM, RowBuffer
+from airflow_async_rest.core.keeping.row_sink import MOST_ROWS_OF_AN_ITEM, RowBuffer
 from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Request, Response, Skipped, Verdict
 from airflow_async_rest.core.pages import Page

@@ -14,7 +14,7 @@ from airflow_async_rest.core.models import Item, Request
 from airflow_async_rest.core.pages.page import BODY, Page
 from airflow_async_rest.core.requests.address import Address
 from airflow_async_rest.core.requests.bodies import BodyEncoder
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, idempotency_key, text_value
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, idempotency_key, text_value
 from airflow_async_rest.core.requests.templates import Text, parse_text
 
 Row = Mapping[str, Any]

@@ -11,11 +11,11 @@ from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, failed_after
 from airflow_async_rest.core.account.recorder import Recorder, Snapshot
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError
-from airflow_async_rest.core.keeping.checkpoints import CheckpointStore, State
-from airflow_async_rest.core.keeping.loading import PlacedRow, RowBuffer, RowSink, item_of
 from airflow_async_rest.core.keeping.parts import LetterSink, Parts
 from airflow_async_rest.core.keeping.refusals import Effect, Refusals
 from airflow_async_rest.core.keeping.resuming import Continuing, resume_done, resume_without_letters
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, RowBuffer, RowSink, item_of
+from airflow_async_rest.core.keeping.stores import CheckpointStore, State
 from airflow_async_rest.core.watching.log import JobLog
 
 _STAGING = "stage the last rows; a retry fetches them again"
@@ -61,8 +61,8 @@ class Keeper:
         """Whether an earlier try has loaded everything, and only its success did not get through."""
         return self.checkpoints.is_done
 
-    async def load(self) -> tuple[Resume | None, str]:
-        """Find out where to go on. :return: that, and how to say it.
+    async def resume(self) -> tuple[Resume | None, str]:
+        """Find out where this try goes on. :return: that, None for the first row; and a sentence for the log.
 
         :raises ConfigurationError: when rows cannot be loaded, or there is no account that a replay could go on with.
         :raises StoppedError: when the state store does not answer in a replay.

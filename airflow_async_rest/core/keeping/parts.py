@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class LetterSink(Protocol):
-    """Where dead letters are written, and that they are none any more. Calls block.
+    """Where dead letters are written, and where it is noted which of them were delivered later. Calls block.
 
     :ivar history: what earlier tries of the same job have left; None where a job does not go on after those.
     """

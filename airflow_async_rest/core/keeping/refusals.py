@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from airflow_async_rest.core.account.recorder import Snapshot
-from airflow_async_rest.core.keeping.loading import PlacedRow, RefusedRow, item_of, place_of
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, RefusedRow, item_of, place_of
 from airflow_async_rest.core.letters.folder import Record, refused_record
 
 

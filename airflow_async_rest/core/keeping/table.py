@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError, SourceChangedError
-from airflow_async_rest.core.keeping.loading import Earlier, Loader, LoadState, Merged, PlacedRow, Staged
+from airflow_async_rest.core.keeping.row_sink import Earlier, Loader, LoadState, Merged, PlacedRow, Staged
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 Result = TypeVar("Result")

@@ -11,7 +11,7 @@ from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.batches.split import Acceptance
 from airflow_async_rest.core.fetching.fetching import Fetching
 from airflow_async_rest.core.job import Fetch, Job
-from airflow_async_rest.core.keeping.writing import Writing
+from airflow_async_rest.core.keeping.intervals import Writing
 from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome
 from airflow_async_rest.core.phases.committing import ending, keep_or_undo

@@ -29,7 +29,7 @@ class Opening:
     async def open(self) -> Start | None:
         """Return where the try begins; None where an earlier one has done all, and go on with its account."""
         job, log = self._shared.job, self._shared.log
-        start = Start(*await self._shared.calls.wait_for(self._shared.keeper.load()))
+        start = Start(*await self._shared.calls.wait_for(self._shared.keeper.resume()))
         if job.fetch and job.fetch.rows.replaces and came_to_nothing(start.resume):
             start = Start(None, "an earlier try got no rows for the window; all is asked for again")
         log.started(job.target, job.about, job.concurrency, job.rate_limit, start.how)

@@ -9,9 +9,9 @@ from airflow_async_rest.core.account.judgment import judge
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.errors import FailuresError
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.checkpoints import State, StateCheckpoints, StateStore
 from airflow_async_rest.core.keeping.keeper import Keeper
-from airflow_async_rest.core.keeping.loading import RowBuffer
+from airflow_async_rest.core.keeping.row_sink import RowBuffer
+from airflow_async_rest.core.keeping.stores import State, StateCheckpoints, StateStore
 from airflow_async_rest.core.pipeline import Interruptible, StopSwitch
 from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.watching.observing import Observing

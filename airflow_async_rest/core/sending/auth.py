@@ -1,4 +1,4 @@
-"""The seam to what a request identifies with, where that is not the same headers for all of them."""
+"""Signing requests: the seam for what each request is signed with, where that is not the same header for all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,18 +20,18 @@ class Auth(Protocol):
     """Signs each request as it is sent. Its functions are never called while one of them still runs.
 
     What they raise ends the run, but for :class:`~airflow_async_rest.core.errors.SendError`: that is a failed attempt.
-    An API may echo what identifies a request: ``ClientSettings.later_values`` must know it, to keep it out of texts.
+    An API may echo a signature or a token: ``ClientSettings.later_values`` must know it, to keep it out of texts.
     """
 
     async def sign(self, request: Request) -> Request:
-        """Return a request with what identifies it, in its ``headers`` or its query.
+        """Return the request with its signature or token, in its ``headers`` or its query.
 
         :param request: stays as it is: it may be sent again, and is kept where it fails. Its path is relative;
             :meth:`~airflow_async_rest.core.requests.address.Address.target` is what stands in the first line.
         """
 
     async def refused(self, response: Response) -> bool:
-        """Renew what requests identify with, where that is why one of them was answered 401 or 403.
+        """Renew the token or key that requests are signed with, where that is why one was answered 401 or 403.
 
         :return: whether the request is to be signed and sent once more; if not, the answer is judged as it is.
         """

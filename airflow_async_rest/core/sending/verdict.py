@@ -20,7 +20,7 @@ _FOR_GOOD = frozenset({UNAUTHORIZED, 407, 413})
 _FATE_UNKNOWN = frozenset({502, 504, 520, 524})
 
 
-# {}: what in the answer does not show whether it is.
+# {}: the part of the answer that would show whether it was cut, and does not.
 MAY_BE_CUT = (
     "the answer has no length, and ended when the server closed the connection: it may have been cut off, which {} "
     "does not show. Where this API always ends its answers so, set trust_close of the connection to true"
@@ -28,7 +28,7 @@ MAY_BE_CUT = (
 
 
 class Judgment(NamedTuple):
-    """What an answer means.
+    """A verdict on an answer, and why.
 
     :param reason: the word for reports (``http_422``, ``response_check``); empty when delivered.
     :param detail: for people.

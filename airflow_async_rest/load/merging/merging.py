@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
-from airflow_async_rest.core.keeping.loading import Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.keeping.row_sink import Merged, PlacedRow, RefusedRow
 from airflow_async_rest.databases.bind_values import bind_value
 from airflow_async_rest.databases.errors import message_of
 from airflow_async_rest.databases.session import tell

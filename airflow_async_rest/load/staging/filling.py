@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from airflow_async_rest.core.keeping.loading import PlacedRow, RefusedRow
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, RefusedRow
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect
 from airflow_async_rest.databases.names import quoted
 from airflow_async_rest.databases.values.column_values import text_of

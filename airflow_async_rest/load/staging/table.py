@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
-from airflow_async_rest.core.keeping.loading import PlacedRow, RefusedRow, place_of
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, RefusedRow, place_of
 from airflow_async_rest.core.letters.lines import parse_exactly
 from airflow_async_rest.databases.dialects.dialect import Dialect
 from airflow_async_rest.databases.names import quoted

@@ -9,7 +9,7 @@ from airflow_async_rest.core.errors import AnswerError, ConfigurationError, Enco
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.requests.address import Address
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity
 
 ROW = {
     "id": 7,

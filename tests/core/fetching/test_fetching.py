@@ -10,7 +10,7 @@ from servers import raw_server
 
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedError
-from airflow_async_rest.core.keeping.loading import MOST_ROWS_OF_AN_ITEM
+from airflow_async_rest.core.keeping.row_sink import MOST_ROWS_OF_AN_ITEM
 from airflow_async_rest.core.models import DeadLetter, Delivered, Skipped, Verdict
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage
 

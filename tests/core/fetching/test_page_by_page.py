@@ -12,7 +12,7 @@ from aiohttp import web
 from engine import Database, make_fetch_job, number_of, run, within
 
 from airflow_async_rest.core.errors import FailuresError, KilledError, LoadError
-from airflow_async_rest.core.keeping.loading import item_of
+from airflow_async_rest.core.keeping.row_sink import item_of
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, Page, page_style
 from airflow_async_rest.core.pipeline import StopSwitch

@@ -12,7 +12,7 @@ from engine import Database, make_fetch_job, number_of, run, within
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError, FailuresError, KilledError
 from airflow_async_rest.core.fetching.pages_ahead import PagesAhead, room_ahead
-from airflow_async_rest.core.keeping.loading import item_of
+from airflow_async_rest.core.keeping.row_sink import item_of
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.models import Request

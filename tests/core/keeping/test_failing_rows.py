@@ -11,7 +11,7 @@ from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.reading.source import PartialRow, RowSource
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
 
 ROWS = 600
 # Of 100 KB: three chunks, 2 MB that wait for a part, as much that is being written, and what the workers have, twice.

@@ -25,7 +25,7 @@ from airflow_async_rest.core.errors import (
     LoadError,
     StoppedError,
 )
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState, PlacedRow, item_of, place_of
+from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState, PlacedRow, item_of, place_of
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pages import CursorPages, NumberedPages
 from airflow_async_rest.core.pipeline import StopSwitch

@@ -19,7 +19,7 @@ from engine import (
 )
 
 from airflow_async_rest.core.batches.batch import Batch
-from airflow_async_rest.core.keeping.loading import Earlier, LoadState
+from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 
 SAMPLES = REPOSITORY / "tests" / "samples" / "dead_letters"

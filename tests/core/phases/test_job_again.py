@@ -13,10 +13,10 @@ from airflow_async_rest import Batch
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, KilledError
-from airflow_async_rest.core.keeping.checkpoints import State, StateCheckpoints
 from airflow_async_rest.core.keeping.keeper import Keeper
-from airflow_async_rest.core.keeping.loading import RowBuffer
 from airflow_async_rest.core.keeping.resuming import CONTINUING
+from airflow_async_rest.core.keeping.row_sink import RowBuffer
+from airflow_async_rest.core.keeping.stores import State, StateCheckpoints
 from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry

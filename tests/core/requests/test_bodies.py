@@ -12,7 +12,7 @@ from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.core.requests.bodies import Body, BodyEncoder, kept_body, kept_payload, without_texts
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
 
 JSON, FORM, TEXT = "application/json", "application/x-www-form-urlencoded", "text/plain; charset=utf-8"
 BYTES, XML, API = "application/octet-stream", "application/xml", "application/vnd.api+json"

@@ -16,7 +16,7 @@ from airflow_async_rest.core.encoding.foreign_values import ValueText
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError, EndpointError
 from airflow_async_rest.core.models import Item
-from airflow_async_rest.core.requests.deliver import (
+from airflow_async_rest.core.requests.builder import (
     METHODS,
     EndpointTemplate,
     Identity,

@@ -14,7 +14,7 @@ from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.models import Item, Request, Response
 from airflow_async_rest.core.pages import LinkPages, NumberedPages, Page, page_style
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.results.entries import EntryReader
 from airflow_async_rest.core.results.results import Results

@@ -12,7 +12,7 @@ from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.models import Item, Request
 from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.requests.address import Address
-from airflow_async_rest.core.requests.deliver import EndpointTemplate, Identity
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
 KEY = ("api key", "s3cret/&=1")

@@ -5,7 +5,7 @@ import threading
 import pytest
 from loads import placed
 
-from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.row_sink import LoadState
 
 AT = "2026-11-01T12:00:00Z"
 MODES = {

@@ -9,7 +9,7 @@ import pytest
 from loads import WINDOW, every_driver, placed
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
-from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.row_sink import LoadState
 from airflow_async_rest.windows import Window, parse_instant
 
 REPLACE = {"load_mode": "replace_window", "window_column": "at"}

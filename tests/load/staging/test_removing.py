@@ -3,7 +3,7 @@
 import pytest
 from loads import every_driver
 
-from airflow_async_rest.core.keeping.loading import LoadState, PlacedRow, place_of
+from airflow_async_rest.core.keeping.row_sink import LoadState, PlacedRow, place_of
 
 TABLE = "id {int} PRIMARY KEY, note {text} DEFAULT 'none'"
 

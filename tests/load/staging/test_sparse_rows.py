@@ -5,7 +5,7 @@ import random
 import pytest
 from loads import every_driver, placed
 
-from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.row_sink import LoadState
 
 UPSERT = {"load_mode": "upsert", "conflict_key": "id"}
 TABLE = "id {int} PRIMARY KEY, status {text} DEFAULT 'new' NOT NULL, note {text} DEFAULT 'none', label {text}"

@@ -11,7 +11,7 @@ from loads import every_driver
 
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.keeping.loading import LoadState, PlacedRow
+from airflow_async_rest.core.keeping.row_sink import LoadState, PlacedRow
 from airflow_async_rest.core.letters.lines import parse_exactly
 
 ZONES = [

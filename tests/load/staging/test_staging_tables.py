@@ -3,7 +3,7 @@
 import pytest
 from loads import every_driver, placed
 
-from airflow_async_rest.core.keeping.loading import LoadState
+from airflow_async_rest.core.keeping.row_sink import LoadState
 
 AT = "2026-11-01T12:00:00Z"
 MODES = {

@@ -1,4 +1,4 @@
-"""Rows on their way into a database: what the engine asks of it, and what waits for it."""
+"""Where fetched rows go: what the engine asks of a database, and the rows that wait for it."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence

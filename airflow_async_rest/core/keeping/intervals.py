@@ -1,4 +1,4 @@
-"""Writing while a job runs: checkpoint, progress and log at intervals, and rows as soon as there are many."""
+"""What is written while a job runs: checkpoint, progress and log at intervals, rows as soon as there are many."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from airflow_async_rest.core.errors import (
     StoppedError,
 )
 from airflow_async_rest.core.keeping.keeper import Keeper
-from airflow_async_rest.core.keeping.loading import RowBuffer
+from airflow_async_rest.core.keeping.row_sink import RowBuffer
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.watching.log import JobLog
 

@@ -15,8 +15,8 @@ from airflow_async_rest.core.errors import (
     LoadError,
     StoppedError,
 )
-from airflow_async_rest.core.keeping.loading import RowBuffer
-from airflow_async_rest.core.keeping.writing import Writing
+from airflow_async_rest.core.keeping.intervals import Writing
+from airflow_async_rest.core.keeping.row_sink import RowBuffer
 from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies: in the state store of the task, or beside the rows that it counts."""
+"""Where a checkpoint is kept: in the state store of the task, or beside the rows that it counts."""
 
 import asyncio
 from collections.abc import Callable

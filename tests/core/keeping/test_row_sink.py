@@ -4,7 +4,7 @@ import pytest
 
 from airflow_async_rest.core.account.report import RowTotals
 from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.keeping.loading import PlacedRow, RowBuffer, item_of, place_of
+from airflow_async_rest.core.keeping.row_sink import PlacedRow, RowBuffer, item_of, place_of
 
 pytestmark = pytest.mark.anyio
 
