@@ -4,14 +4,16 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.engine import Connection, CursorResult, Engine
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect
+from airflow_async_rest.databases.dialects.engines import begin_with
 from airflow_async_rest.databases.errors import classes_of, original_of
 from airflow_async_rest.databases.names import without_marks
 from airflow_async_rest.databases.quotes import Quotes
-from airflow_async_rest.databases.values.columns import Column
+from airflow_async_rest.databases.values.columns import Column, Constraint
 from airflow_async_rest.databases.values.json_values import json_reader
 from airflow_async_rest.databases.values.row_values import Fetch, Rows, fetch_as_given
 
@@ -23,6 +25,17 @@ _WRONG_FILES = ("not a valid DuckDB database file", "No files found")
 _INTERRUPTED = "InterruptException"
 _NEVER_RIGHT = frozenset({"PermissionException", "NotSupportedError", "DependencyException"})
 _INVALID_VALUE = "InvalidInputException"
+# A primary key is unique, and has NOT NULL for itself.
+_CONSTRAINTS = text(
+    """
+    SELECT constraint_type, constraint_column_names, expression, constraint_text
+    FROM duckdb_constraints()
+    WHERE database_name = current_database() AND lower(schema_name) = lower(coalesce(:schema, current_schema()))
+        AND lower(table_name) = lower(:table)
+        AND constraint_type IN ('NOT NULL', 'CHECK', 'UNIQUE', 'PRIMARY KEY')
+    ORDER BY constraint_type IN ('UNIQUE', 'PRIMARY KEY'), constraint_index
+    """
+)
 
 
 class DuckDB(Dialect):
@@ -69,7 +82,7 @@ class DuckDB(Dialect):
                 "of a file as its host."
             )
         path = os.path.realpath(file)
-        engine.dialect.do_begin = lambda session: session.begin_to_write(path)  # type: ignore[method-assign]
+        begin_with(engine, lambda session: session.begin_to_write(path))
 
     def file_of(self, engine: Engine) -> str | None:
         """Return the path of the file."""
@@ -82,7 +95,7 @@ class DuckDB(Dialect):
 
         def fetch(result: CursorResult[Any], count: int) -> Rows:
             rows = fetch_as_given(result, count)
-            found = result.cursor.description if rows else ()  # type: ignore[union-attr]
+            found = result.cursor.description if rows else ()
             if places := [place for place, column in enumerate(found) if str(column[1]) == "JSON"]:
                 return [_with_json(row, places, read) for row in rows]
             return rows
@@ -114,6 +127,14 @@ class DuckDB(Dialect):
         names = [*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)]
         return next((name for name in names if name.lower() == table.lower()), table)
 
+    def constraints(self, connection: Connection, table: str, schema: str | None) -> Sequence[Constraint]:
+        """Return what a table asks of its rows: after an error, all that was done is done again."""
+        found = connection.execute(_CONSTRAINTS, {"table": table, "schema": schema}).all()
+        return [
+            Constraint(tuple(columns), _check_of(kind, columns, expression), f"Constraint Error: it violates {words}")
+            for kind, columns, expression, words in found
+        ]
+
     def stage(
         self, connection: Connection, into: str, columns: Sequence[Column], batches: Batches, *, are_whole: bool
     ) -> list[tuple[int, str]]:
@@ -127,6 +148,11 @@ class DuckDB(Dialect):
         if refused and not are_whole:
             raise duckdb.ConversionException(refused[0][1])
         return refused
+
+
+def _check_of(kind: str, columns: Sequence[str], expression: str) -> str:
+    quoted = '"' + columns[0].replace('"', '""') + '"'
+    return {"NOT NULL": f"{quoted} IS NOT NULL", "CHECK": expression}.get(kind, "")
 
 
 def _whole_columns(batches: Batches) -> list[list[Any]]:

@@ -104,12 +104,15 @@ def duckdb_engine(file: str, connect: Callable[[], Any]) -> Engine:
     :param connect: makes a connection of the driver's.
     """
     dialect = DuckDBDialect(dbapi=duckdb)
-    return Engine(NullPool(lambda: Session(connect()), dialect=dialect), dialect, URL.create("duckdb", database=file))
+
+    def session() -> Any:
+        return Session(connect())
+
+    return Engine(NullPool(session, dialect=dialect), dialect, URL.create("duckdb", database=file))
 
 
-def _session_of(connection: Connection) -> Session:
-    session: Any = connection.connection.dbapi_connection
-    return session
+def _session_of(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
 
 
 def _type_of(name: str) -> types.TypeEngine[Any]:

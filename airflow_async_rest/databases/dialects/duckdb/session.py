@@ -8,13 +8,13 @@ was done before it.
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
 from duckdb import StatementType
 
-_KEPT_BY_NOBODY = frozenset({StatementType.SELECT, StatementType.EXPLAIN})
+_CHANGE_NOTHING = frozenset({StatementType.SELECT, StatementType.EXPLAIN})
 _COUNTED = frozenset(
     {
         StatementType.INSERT,
@@ -38,7 +38,7 @@ class Session:
 
     def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
         self._raw = raw
-        self._done: list[Callable[[], object]] = []  # since the transaction has begun
+        self._done: list[tuple[str, Sequence[Any]]] = []  # since the transaction has begun
         self._savepoints: dict[str, int] = {}
         self._writes: threading.Lock | None = None
         self.reader: Cursor | None = None
@@ -53,16 +53,13 @@ class Session:
         if len(statements) != 1:
             raise duckdb.ProgrammingError(f"{len(statements) or 'no'} statements where there should be one")
         kind = statements[0].type
-        self._keep_or_run(kind, lambda: self._raw.execute(sql, parameters))
+        self._raw.execute(sql, parameters)
+        if kind not in _CHANGE_NOTHING and (self._done or kind == StatementType.TRANSACTION):
+            self._done.append((sql, parameters))
         return kind
 
-    def _keep_or_run(self, kind: Any, statement: Callable[[], object]) -> None:
-        statement()
-        if kind not in _KEPT_BY_NOBODY and (self._done or kind == StatementType.TRANSACTION):
-            self._done.append(statement)
-
     @property
-    def raw(self) -> duckdb.DuckDBPyConnection:
+    def raw(self) -> Any:
         """The driver's connection, which has the result of what ran last."""
         return self._raw
 
@@ -107,8 +104,8 @@ class Session:
         """Undo what was done since a savepoint."""
         done = self._done[: self._savepoints[name]]
         self._raw.rollback()
-        for statement in done:
-            statement()
+        for sql, parameters in done:
+            self._raw.execute(sql, parameters)
         self._done = done
 
     def interrupt(self) -> None:
@@ -139,7 +136,7 @@ class Cursor:
         names = [column[0] for column in raw.description or ()]
         if kind in _COUNTED and names == [_COUNT]:
             self.rowcount = next(iter(raw.fetchall()), (-1,))[0]
-        elif kind in _KEPT_BY_NOBODY or kind in _COUNTED or names not in (["Success"], [_COUNT]):
+        elif kind in _CHANGE_NOTHING or kind in _COUNTED or names not in (["Success"], [_COUNT]):
             self.description = raw.description
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -147,17 +144,17 @@ class Cursor:
         for row in rows:
             self.execute(sql, row)
 
-    def fetchmany(self, count: int | None = None) -> list[tuple[Any, ...]]:
+    def fetchmany(self, count: int | None = None) -> Any:
         """Return the next rows."""
         self._check()
         return self._session.raw.fetchmany(count or self.arraysize)
 
-    def fetchone(self) -> tuple[Any, ...] | None:
+    def fetchone(self) -> Any:
         """Return the next row."""
         self._check()
         return self._session.raw.fetchone()
 
-    def fetchall(self) -> list[tuple[Any, ...]]:
+    def fetchall(self) -> Any:
         """Return all rows that are left."""
         self._check()
         return self._session.raw.fetchall()

@@ -4,6 +4,7 @@ A value that is not of its column's type would end the transaction: what the dat
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -20,6 +21,21 @@ _TIMES = frozenset({Kind.NAIVE_TIME, Kind.AWARE_TIME, Kind.DATE})
 _NESTED = ("STRUCT(", "MAP(")
 # What is bound at once: lists are held twice meanwhile.
 _AT_ONCE = 10_000
+# What DuckDB reads as it is: of a kind of column, types whose texts it takes; and the texts of times.
+_AS_THEY_ARE: dict[Kind, frozenset[type]] = {
+    Kind.TEXT: frozenset({str, int}),
+    Kind.INTEGER: frozenset({int}),
+    Kind.NUMBER: frozenset({int, float, Decimal}),
+    Kind.BOOLEAN: frozenset({bool}),
+    Kind.BINARY: frozenset({bytes}),
+}
+_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?"
+_TEXTS_OF_TIMES = {
+    Kind.NAIVE_TIME: re.compile(_TIME),
+    Kind.AWARE_TIME: re.compile(_TIME),
+    Kind.DATE: re.compile(r"\d{4}-\d\d-\d\d"),
+}
+_NOTHING = frozenset({type(None)})
 _REFUSED_VALUES = (EncodeError, OverflowError, ValueError, ArithmeticError)
 
 
@@ -74,14 +90,22 @@ def stage_rows(
     """
     faults: dict[int, str] = {}
     bound = [_bound(column, values, faults) for column, values in zip(columns, rows, strict=True)]
-    kept = [number for number in range(len(rows[0])) if number not in faults]
+    kept: Sequence[int] = range(len(rows[0]))
+    if faults:
+        kept = [number for number in kept if number not in faults]
     statement = _Statement(session, into, columns)
     for start in range(0, len(kept), _AT_ONCE):
         numbers = kept[start : start + _AT_ONCE]
-        lists = [[values[number] for number in numbers] for values in bound]
+        lists = [_those_of(values, numbers) for values in bound]
         if statement.insert(lists) != len(numbers):
             faults |= {numbers[place]: why for place, why in statement.refused(lists)}
     return sorted(faults.items())
+
+
+def _those_of(values: Sequence[Any], numbers: Sequence[int]) -> Sequence[Any]:
+    if isinstance(numbers, range):
+        return values[numbers.start : numbers.stop]
+    return [values[number] for number in numbers]
 
 
 class _Statement:
@@ -96,14 +120,14 @@ class _Statement:
         self._values = f"SELECT *, {cast} FROM (SELECT {given})"
         self._fits = " AND ".join(f"(g{n} IS NULL OR v{n} IS NOT NULL)" for n in range(len(columns)))
 
-    def insert(self, lists: Sequence[list[Any]]) -> int:
+    def insert(self, lists: Sequence[Sequence[Any]]) -> int:
         """Insert rows. :return: how many have values of their columns' types."""
         cursor = self._session.cursor()
         names = ", ".join(f"v{n}" for n in range(len(lists)))
         cursor.execute(f"INSERT INTO {self._into} SELECT {names} FROM ({self._values}) WHERE {self._fits}", lists)
         return cursor.rowcount
 
-    def refused(self, lists: Sequence[list[Any]]) -> Iterator[tuple[int, str]]:
+    def refused(self, lists: Sequence[Sequence[Any]]) -> Iterator[tuple[int, str]]:
         """Yield the numbers of the rows that were left out, with why."""
         cursor = self._session.cursor()
         cursor.execute(f"SELECT {self._fits} FROM ({self._values})", lists)
@@ -125,11 +149,23 @@ class _Statement:
 def _bound(column: Column, values: Sequence[Any], faults: dict[int, str]) -> Sequence[Any]:
     if column.kind is Kind.OURS:
         return values
+    types = set(map(type, values))
+    if types - _NOTHING <= _AS_THEY_ARE.get(column.kind, _NOTHING):
+        return _texts(values, types)
+    if types == {str} and (is_time := _TEXTS_OF_TIMES.get(column.kind)) and all(map(is_time.fullmatch, values)):
+        return values
     convert = text_for(column.kind)
     try:
         return [None if value is None else convert(value) for value in values]
     except _REFUSED_VALUES:
         return [_bound_alone(convert, value, number, faults) for number, value in enumerate(values)]
+
+
+def _texts(values: Sequence[Any], types: set[type]) -> Sequence[Any]:
+    """Return values as texts that DuckDB reads; bytes stay bytes."""
+    if types <= {str, bytes} | _NOTHING:
+        return values
+    return list(map(str, values)) if _NOTHING.isdisjoint(types) else [None if v is None else str(v) for v in values]
 
 
 def _bound_alone(convert: Callable[[Any], Any], value: Any, number: int, faults: dict[int, str]) -> Any:
@@ -148,6 +184,8 @@ def _cast_of(column: Column) -> str:
     """Write the cast of ``{}`` to a column's type: of a list, a struct or a map, by JSON."""
     if column.kind is Kind.BINARY or column.staged_as in {"", "VARCHAR"}:
         return "{}"
+    of_time = column.kind is Kind.NAIVE_TIME
     is_nested = column.staged_as.endswith("]") or column.staged_as.startswith(_NESTED)
-    given = "CAST({} AS JSON)" if is_nested else "{}"
+    # A time may have an offset, which a cast to one without would drop.
+    given = "CAST({} AS JSON)" if is_nested else "CAST(CAST({} AS TIMESTAMPTZ) AS TIMESTAMP)" if of_time else "{}"
     return f"CAST({given} AS {column.staged_as.replace('{', '{{').replace('}', '}}')})"
