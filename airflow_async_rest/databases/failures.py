@@ -2,12 +2,28 @@
 
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.databases.dialects.dialect import Dialect
-from airflow_async_rest.databases.errors import is_of_driver, original_of
+from airflow_async_rest.databases.errors import is_of_driver, message_of, original_of
 
 
 def refused(error: BaseException, dialect: Dialect) -> ConfigurationError:
     """Return the error for an SQL that the database does not run."""
     return ConfigurationError(f"the database refuses the sql: {_message(error, dialect)}")
+
+
+def not_let_in(argument: str, error: BaseException) -> ConfigurationError:
+    """Return the error for a user whom the database does not let in. :param argument: that names the connection."""
+    return ConfigurationError(
+        f"{argument}: the database does not let the connection's user in; it says: {message_of(error).rstrip('.')}. "
+        "Correct the connection's login, password or schema."
+    )
+
+
+def only_reads(argument: str, error: BaseException) -> ConfigurationError:
+    """Return the error for a database that cannot be written. :param argument: that names the connection."""
+    return ConfigurationError(
+        f"{argument}: the database refuses to load the rows: {message_of(error).rstrip('.')}. It is a standby, or what "
+        "the connection opens may only be read: write a connection to the primary, which may write."
+    )
 
 
 def failure_while_reading(error: Exception, rows: int, dialect: Dialect) -> Exception:

@@ -19,7 +19,7 @@ from airflow_async_rest.databases.binds import Query
 from airflow_async_rest.databases.database import Database
 from airflow_async_rest.databases.errors import original_of
 from airflow_async_rest.databases.expected import expect
-from airflow_async_rest.databases.failures import failure_while_reading, not_committed, refused
+from airflow_async_rest.databases.failures import failure_while_reading, not_committed, not_let_in, refused
 from airflow_async_rest.databases.session import reading
 from airflow_async_rest.databases.values.row_values import Fetch, fetch_readable, named_rows
 
@@ -157,6 +157,8 @@ class SqlChunks:
                     is_read = chunk is None
                     rows += len(chunk or ())
         except Exception as error:
+            if self.dialect.is_login_refused(error):
+                raise not_let_in("sql_conn_id", error) from error
             if is_read:
                 raise not_committed(error, self.dialect) from error
             if self.columns is None or (failure := failure_while_reading(error, rows, self.dialect)) is error:

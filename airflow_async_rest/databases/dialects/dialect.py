@@ -162,6 +162,10 @@ class Dialect:
             return True
         return not classes_of(error).isdisjoint({"OperationalError", "InterfaceError"})
 
+    def is_login_refused(self, error: BaseException) -> bool:
+        """Return whether the connection's user is not let in, so that its next try would not be either."""
+        return False
+
     def is_write_refused(self, error: BaseException) -> bool:
         """Return whether it refuses to change something because it was told to."""
         return False

@@ -36,6 +36,17 @@ _FASTER = "SET LOCAL synchronous_commit = off"
 # if it were gone.
 _LIMITS, _TOO_MANY_BINDS = "54", "number of parameters must be between"
 _READ_ONLY = "25006"
+# A driver that could not connect has no state, only the server's words, or PgBouncer's.
+_NOT_LET_IN = (
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "is not permitted to log in",
+    "auth failed",
+    "no such user",
+    "no such database",
+)
+_NO_SUCH_NAME = re.compile(r'FATAL: +(?:role|database) ".*" does not exist')
 # Raised by a trigger; a view's WITH CHECK OPTION; a value too long for its index; two rows of an upsert that a trigger,
 # or another collation of the index, gives one key: one after the other, they are taken.
 _REFUSALS = ("P0", "44", "54000", "21000")
@@ -170,7 +181,12 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
     def is_transient(self, error: BaseException) -> bool:
         """Return whether the server is down or busy, and the SQL not wrong, nor beyond its limits."""
         is_beyond = state_of(error).startswith(_LIMITS) or _TOO_MANY_BINDS in str(original_of(error))
-        return super().is_transient(error) and not is_beyond
+        return super().is_transient(error) and not is_beyond and not self.is_login_refused(error)
+
+    def is_login_refused(self, error: BaseException) -> bool:
+        """Return whether the server, or the pooler before it, does not let the user in."""
+        words = "" if state_of(error) else str(original_of(error))
+        return any(refusal in words for refusal in _NOT_LET_IN) or bool(_NO_SUCH_NAME.search(words))
 
     def is_write_refused(self, error: BaseException) -> bool:
         """Return whether a transaction, or a replica, may only be read."""
@@ -186,7 +202,8 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
 
     def is_wrong(self, error: BaseException) -> bool:
         """Return whether a load need not be tried again."""
-        return state_of(error) == _WRONG_OBJECT or super().is_wrong(error)
+        is_useless = self.is_login_refused(error) or self.is_write_refused(error)
+        return is_useless or state_of(error) == _WRONG_OBJECT or super().is_wrong(error)
 
     def encoding_advice(self, error: BaseException) -> str:
         """Say which encoding to name."""
