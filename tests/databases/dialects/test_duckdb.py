@@ -17,7 +17,7 @@ from airflow_async_rest.core.errors import ConfigurationError, LoadError
 from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 from airflow_async_rest.load.loader import open_destination
 
-duckdb = pytest.importorskip("duckdb")
+pytest.importorskip("duckdb")
 
 MODES = {
     "append": {},
@@ -140,6 +140,13 @@ LOADED = [
     ("BOOLEAN", "perhaps", "perhaps"),
     ("TIME", "12:30:00", time(12, 30)),
 ]
+
+
+def test_half_a_character_is_refused_alone(database):
+    database.execute("CREATE TABLE things (id BIGINT, label VARCHAR)")
+    loaded = database.load([{"id": n, "label": "\ud83d" if n == 3 else "x"} for n in range(9)])
+    assert list(loaded.refused) == [3]
+    assert database.execute("SELECT count(*) FROM things") == [(8,)]
 
 
 @pytest.mark.parametrize(("kind", "value", "expected"), LOADED)
@@ -271,6 +278,13 @@ def test_a_file_that_is_none_of_its_own_is_wrong(database, file):
     file.write_bytes(b"not a database" * 1_000)
     with pytest.raises(ConfigurationError, match="not a valid DuckDB"):
         database.loader()
+
+
+def test_a_file_that_is_opened_to_be_read_is_no_destination(database, connect, file):
+    database.execute("CREATE TABLE things (id BIGINT)")
+    connect("warehouse", conn_type="duckdb", host=str(file), extra={"read_only": True})
+    with pytest.raises(ConfigurationError, match="destination_conn_id: .*read-only mode.* which may write"):
+        database.load([{"id": 1}])
 
 
 def test_a_cursor_whose_rows_are_gone_says_so(database):
