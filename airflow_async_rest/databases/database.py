@@ -64,7 +64,8 @@ class Database:
             if not self.dialect.is_login_refused(error):
                 raise
             raise ConfigurationError(
-                f"{self._place}: the database does not accept what it says: {message_of(error)}"
+                f"{self._place}: the database does not let the connection's user in; it says: "
+                f"{message_of(error).rstrip('.')}. Correct the connection's login, password or schema."
             ) from error
         try:
             self.dialect.prepare_raw(raw)

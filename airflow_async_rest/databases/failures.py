@@ -2,12 +2,20 @@
 
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.databases.dialects.dialect import Dialect
-from airflow_async_rest.databases.errors import is_of_driver, original_of
+from airflow_async_rest.databases.errors import is_of_driver, message_of, original_of
 
 
 def refused(error: BaseException, dialect: Dialect) -> ConfigurationError:
     """Return the error for an SQL that the database does not run."""
     return ConfigurationError(f"the database refuses the sql: {_message(error, dialect)}")
+
+
+def only_reads(argument: str, error: BaseException) -> ConfigurationError:
+    """Return the error for a database that cannot be written. :param argument: that names the connection."""
+    return ConfigurationError(
+        f"{argument}: the database refuses to load the rows: {message_of(error).rstrip('.')}. It is a standby, or what "
+        "the connection opens may only be read: write a connection to the primary, which may write."
+    )
 
 
 def failure_while_reading(error: Exception, rows: int, dialect: Dialect) -> Exception:

@@ -15,6 +15,7 @@ from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.databases.database import Database
 from airflow_async_rest.databases.dialects.table import TRIED
 from airflow_async_rest.databases.errors import message_of
+from airflow_async_rest.databases.failures import only_reads
 from airflow_async_rest.databases.session import tell
 from airflow_async_rest.load.destination import Destination, describe
 from airflow_async_rest.load.merging.merging import Merging
@@ -110,6 +111,8 @@ class TableLoader:
         except Exception as error:
             if self._dialect.is_forbidden(error):
                 raise ConfigurationError(self._what_to_grant(message_of(error))) from error
+            if self._dialect.is_write_refused(error):
+                raise only_reads("destination_conn_id", error) from error
             translated = translate(error, self._dialect)
             if translated is error:
                 raise

@@ -15,7 +15,7 @@ from airflow_async_rest.databases.dialects.engines import PLAIN, hook_engine
 from airflow_async_rest.databases.errors import classes_of, original_of
 from airflow_async_rest.databases.quotes import Quotes
 from airflow_async_rest.databases.values.column_values import CONVERTERS, kind_of, scalar
-from airflow_async_rest.databases.values.columns import Column, Kind
+from airflow_async_rest.databases.values.columns import Column, Constraint, Kind
 from airflow_async_rest.databases.values.row_values import Fetch, fetch_as_given
 
 # Values that cannot even be sent: half of a surrogate pair, a time before the year 1, NaN as JSON.
@@ -203,6 +203,8 @@ class Dialect:
     # The table that is loaded.
 
     upsert: ClassVar[Upsert] = Upsert.MERGE
+    # How a MERGE writes which table the columns are of that it sets.
+    merges_into: ClassVar[str] = "d."
     # Whether what is said of a column's default can stand in a statement.
     defaults_are_expressions: ClassVar[bool] = False
     times_are_texts: ClassVar[bool] = False
@@ -223,6 +225,10 @@ class Dialect:
         """Return whether the database gives a column a value when none is given."""
         given = described.get("default") is not None or described.get("identity")
         return bool(given or described.get("autoincrement") is True)
+
+    def constraints(self, connection: Connection, table: str, schema: str | None) -> Sequence[Constraint]:
+        """Return what a table asks of its rows, where each refused statement costs all that its transaction did."""
+        return ()
 
     def nulls_are_equal(self, connection: Connection, table: str, schema: str | None, key: Sequence[str]) -> bool:
         """Return whether two rows whose key is NULL have one key."""

@@ -14,6 +14,7 @@ _CLASSES = {
     "mysql": "mysql.mysql.MySQL",
     "mariadb": "mysql.mysql.MariaDB",
     "snowflake": "snowflake.snowflake.Snowflake",
+    "duckdb": "duckdb.duckdb.DuckDB",
 }
 # As people call them.
 TRIED = tuple(dict.fromkeys(path.rpartition(".")[2] for path in _CLASSES.values()))

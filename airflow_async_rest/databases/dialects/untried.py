@@ -7,7 +7,7 @@ _LIKE_POSTGRESQL = Quotes(nested_comments=True, backticks=False, e=True)
 _BACKSLASHES = Quotes(backslashes=True)
 _MSSQL = Quotes(nested_comments=True, backticks=False, dollars=False, brackets=r"\[(?:[^\]]|\]\])*+(?:\]|\Z)")
 _QUOTES = {
-    **dict.fromkeys(("redshift", "cockroachdb", "duckdb"), _LIKE_POSTGRESQL),
+    **dict.fromkeys(("redshift", "cockroachdb"), _LIKE_POSTGRESQL),
     **dict.fromkeys(("bigquery", "databricks", "hive", "clickhouse"), _BACKSLASHES),
     "mssql": _MSSQL,
 }

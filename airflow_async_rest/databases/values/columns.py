@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Kind(Enum):
@@ -40,3 +41,16 @@ class Column:
     default: str = ""
     staged_as: str = ""
     is_required: bool = False
+
+
+class Constraint(NamedTuple):
+    """What a table asks of its rows.
+
+    :param columns: names of those that it is about.
+    :param check: what must be true of each row, in SQL; empty: the columns are unique.
+    :param message: for a row that is not so.
+    """
+
+    columns: tuple[str, ...]
+    check: str
+    message: str

@@ -191,8 +191,30 @@ class Merging:
         except Exception as error:
             if not self._dialect.is_refusal(error):
                 raise
+            if found := self._refuse_known():
+                return found + self._insert_all()
             return self._insert_what_it_takes()
         return []
+
+    def _refuse_known(self) -> list[RefusedRow]:
+        """Remove the rows that a constraint refuses, which can be found all at once."""
+        if self._plan.mode == UPSERT and self._moving.is_uniform:
+            self._take_out_repeated()
+        table, schema = self._plan.table, self._plan.schema
+        refused: list[RefusedRow] = []
+        for constraint in self._dialect.constraints(self._connection, table, schema):
+            if condition := self._moving.refused_by(constraint):
+                refused += self._refuse(condition, constraint.message)
+        if refused:
+            self._staging.look_at_sets()
+        return refused
+
+    def _refuse(self, condition: str, message: str) -> list[RefusedRow]:
+        places = f"{PLACE} IN (SELECT {PLACE} FROM {self._staging.source(' AS s')} WHERE {condition})"
+        rows = self._staging.read(places)
+        if rows:
+            self._run(f"DELETE FROM {self._staging.table} WHERE {places}", {})
+        return [RefusedRow(row.place, row.values, message) for row in rows]
 
     def _insert_what_it_takes(self) -> list[RefusedRow]:
         self._staging.index()

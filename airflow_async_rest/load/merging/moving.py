@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from airflow_async_rest.databases.dialects.dialect import Upsert
-from airflow_async_rest.databases.values.columns import Column
+from airflow_async_rest.databases.values.columns import Column, Constraint
 from airflow_async_rest.load.destination import Destination
 from airflow_async_rest.load.plan import UPSERT
 from airflow_async_rest.load.staging.column_sets import SETS
@@ -140,7 +140,8 @@ class Moving:
             return f"{into} ON CONFLICT ({', '.join(self._keys)}) " + (
                 f"DO UPDATE SET {sets}" if names else "DO NOTHING"
             )
-        sets = ", ".join(f"d.{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in others)
+        changed = self._dialect.merges_into
+        sets = ", ".join(f"{changed}{self._quote(column.name)} = {self._value(column, 's', 'd')}" for column in others)
         new = ", ".join(f"s.{self._quote(column.name)}" for column in columns)
         return (
             f"MERGE INTO {self._into} d USING ({rows}) s ON ({self._same('d', 's')}) "
@@ -220,6 +221,25 @@ class Moving:
         Moved one by one, each would count; and one that is refused would be loaded by the next try, over a later one.
         """
         return self._keep_last() if self.is_uniform else self._collapse()
+
+    def refused_by(self, constraint: Constraint) -> str:
+        """Write the condition of the staged rows ``s`` that a constraint is sure to refuse; empty: nobody can say.
+
+        Rows may leave a column to its default, and a row that has a key now may have another one afterwards.
+        """
+        names = {column.name for column in self._staging.sets.all}
+        if not names.issuperset(constraint.columns):
+            return ""
+        if constraint.check:
+            return f"NOT ({constraint.check.replace(':', chr(92) + ':')})"
+        if set(constraint.columns) == set(self._plan.conflict_key):
+            return ""
+        keys = [self._quote(name) for name in constraint.columns]
+        equal = " AND ".join(f"e.{key} = s.{key}" for key in keys)
+        stays = f" AND NOT EXISTS (SELECT 1 FROM {self._staging.table} AS o WHERE {self._same('o', 'e')})"
+        there = f"SELECT 1 FROM {self._into} AS e WHERE {equal}{stays if self._plan.mode == UPSERT else ''}"
+        before = f"SELECT 1 FROM {self._staging.table} AS e WHERE {equal} AND e.{PLACE} < s.{PLACE}"
+        return f"EXISTS ({there}) OR EXISTS ({before})"
 
     def _keep_last(self) -> list[str]:
         of_key = " AND ".join([f"{_RANK} > 1", *self._has_key])

@@ -32,6 +32,17 @@ TRANSIENT = {
     "PostgreSQL, stopping": ("postgresql", PostgresError("terminating connection", "57P01"), True),
     "PostgreSQL, a replica's conflict": ("postgresql", PostgresError("conflict with recovery", "40001"), True),
     "PostgreSQL, away": ("postgresql", PostgresError("connection refused", None), True),
+    "PostgreSQL, a wrong password": (
+        "postgresql",
+        PostgresError('connection failed: FATAL:  password authentication failed for user "x"', None),
+        False,
+    ),
+    "PostgreSQL, no such database": ("postgresql", PostgresError('FATAL:  database "x" does not exist', None), False),
+    "PgBouncer, a wrong password": ("postgresql", PostgresError("FATAL:  SASL authentication failed", None), False),
+    "PgBouncer, no such database": ("postgresql", PostgresError("FATAL:  no such database: x", None), False),
+    "PostgreSQL, starting": ("postgresql", PostgresError("FATAL:  the database system is starting up", None), True),
+    "PostgreSQL, full": ("postgresql", PostgresError("FATAL:  sorry, too many clients already", None), True),
+    "PgBouncer, waiting": ("postgresql", PostgresError("query_wait_timeout", None), True),
     "PostgreSQL, too deep": ("postgresql", PostgresError("stack depth limit exceeded", "54001"), False),
     "PostgreSQL, too many binds": (
         "postgresql",

@@ -39,7 +39,7 @@ _READ_ONLY = "25006"
 # What a server, or PgBouncer, says when it is connected; drivers give it no number. In another language it is as if the
 # server were down.
 _LOGIN_REFUSED = re.compile(
-    r"\bauthentication failed\b|\bno password supplied\b|\bno pg_hba\.conf entry\b|\bno such (user|database)\b"
+    r"\bauth(entication)? failed\b|\bno password supplied\b|\bno pg_hba\.conf entry\b|\bno such (user|database)\b"
     r"|\b(role|database) \".*?\" does not exist\b|\bis not permitted to log in\b|\bpermission denied for database\b"
 )
 # Raised by a trigger; a view's WITH CHECK OPTION; a value too long for its index; two rows of an upsert that a trigger,
@@ -176,7 +176,7 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
     def is_transient(self, error: BaseException) -> bool:
         """Return whether the server is down or busy, and the SQL not wrong, nor beyond its limits."""
         is_beyond = state_of(error).startswith(_LIMITS) or _TOO_MANY_BINDS in str(original_of(error))
-        return super().is_transient(error) and not is_beyond
+        return super().is_transient(error) and not is_beyond and not self.is_login_refused(error)
 
     def is_login_refused(self, error: BaseException) -> bool:
         """Return whether the connection's user, password or database is wrong."""
@@ -196,7 +196,7 @@ WHERE name IN ('DateStyle', 'IntervalStyle', 'extra_float_digits', 'idle_in_tran
 
     def is_wrong(self, error: BaseException) -> bool:
         """Return whether a load need not be tried again."""
-        return state_of(error) == _WRONG_OBJECT or super().is_wrong(error)
+        return self.is_write_refused(error) or state_of(error) == _WRONG_OBJECT or super().is_wrong(error)
 
     def encoding_advice(self, error: BaseException) -> str:
         """Say which encoding to name."""

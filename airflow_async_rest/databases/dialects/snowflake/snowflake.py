@@ -144,10 +144,9 @@ class Snowflake(Dialect):
         """Return whether the session's role may not do something."""
         return number_of(error) == _FORBIDDEN or state_of(error) == _FORBIDDEN_STATE
 
-    def is_wrong(self, error: BaseException) -> bool:
-        """Return whether a load need not be tried again: the statement is wrong, or nobody is let in with that."""
-        is_not_let_in = state_of(error) in _NOT_LET_IN and not self.is_transient(error)
-        return super().is_wrong(error) or is_not_let_in
+    def is_login_refused(self, error: BaseException) -> bool:
+        """Return whether nobody is let in with that."""
+        return state_of(error) in _NOT_LET_IN and not self.is_transient(error)
 
     def columns_of(self, connection: Connection, table: str, schema: str | None) -> Sequence[Any] | None:
         """Describe a table's columns: none where there is no table."""

@@ -1,0 +1,1 @@
+"""DuckDB, by its own driver."""
