@@ -58,7 +58,7 @@ ERRORS = [
     (POSTGRES, postgres.LockNotAvailable("x"), LATER),
     (POSTGRES, postgres.DiskFull("x"), LATER),
     (POSTGRES, postgres.OutOfMemory("x"), LATER),
-    (POSTGRES, postgres.ReadOnlySqlTransaction("x"), LATER),
+    (POSTGRES, postgres.ReadOnlySqlTransaction("x"), WRONG),
     (POSTGRES, psycopg.OperationalError("the connection is lost"), LATER),
     (POSTGRES, psycopg.InterfaceError("the connection is closed"), LATER),
     (POSTGRES, postgres2.NotNullViolation("x"), REFUSED),
