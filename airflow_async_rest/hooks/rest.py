@@ -66,10 +66,9 @@ class AsyncRestHook(RestConnection):
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
         arguments = locals()  # before there are other names
-        from airflow_async_rest.tasks.arguments import Sending  # noqa: PLC0415  (the engine loads when it is used)
-        from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415
+        from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415  (the engine loads when it is used)
 
-        return deliver_items(self, items, Sending.of(arguments), self.log)
+        return deliver_items(self, items, arguments, self.log)
 
     def fetch(
         self,
@@ -110,7 +109,6 @@ class AsyncRestHook(RestConnection):
         :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows.
         """
         arguments = locals()  # before there are other names
-        from airflow_async_rest.tasks.arguments import Asking  # noqa: PLC0415  (the engine loads when it is used)
-        from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
+        from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415  (the engine loads when it is used)
 
-        return fetch_rows(self, items, Asking.of(arguments), self.log)
+        return fetch_rows(self, items, arguments, self.log)

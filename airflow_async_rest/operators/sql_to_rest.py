@@ -119,15 +119,16 @@ class SqlToRestOperator(WindowOperator):
         self.max_failures = max_failures
         self.dead_letter_path = dead_letter_path
         self.body_format = body_format
+        self._check_arguments()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Deliver the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, folders, jobs, runtime, state_store  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
 
         run = self._begin(context)
         with runtime.airflow_errors():

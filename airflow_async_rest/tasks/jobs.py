@@ -10,7 +10,7 @@ from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.resuming import CONTINUING, REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
@@ -28,9 +28,8 @@ from airflow_async_rest.core.requests.builder import (
     check_method,
     key_columns,
 )
-from airflow_async_rest.core.requests.headers import check_content_encoding, find_header, text_headers
+from airflow_async_rest.core.requests.headers import find_header, text_headers
 from airflow_async_rest.core.requests.settings import ClientSettings, parse_concurrency, parse_max_failures
-from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
 from airflow_async_rest.tasks.folders import TaskScope, open_dead_letters, open_folder
@@ -39,11 +38,11 @@ from airflow_async_rest.tasks.runtime import airflow_errors, begin_call
 _DEFAULT_CONCURRENCY = 16
 
 
-def deliver_items(hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log) -> dict[str, Any]:
+def deliver_items(hook: RestConnection, items: Iterable[Any], arguments: Mapping[str, Any], log: Log) -> dict[str, Any]:
     """Deliver given items; see :meth:`AsyncRestHook.deliver`."""
     run, scope = begin_call()
     with airflow_errors():
-        job = row_job(hook, sending, scope, Given.of(GivenItems(items)), log)
+        job = row_job(hook, Sending.of(arguments), scope, Given.of(GivenItems(items)), log)
     return run.run(job)
 
 
@@ -63,8 +62,6 @@ def row_job(
     :raises StoppedError: when the state store fails in a replay.
     """
     endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
-    _check_batch(sending, endpoint, method)
-    _check_transform(sending)
     settings = client_settings(hook, sending, given.depends_on)
     encode, hidden = json_encoder(hook.naive_timezone()), secrets_in_target(settings, endpoint.literals)
     builder = RequestBuilder(
@@ -155,7 +152,6 @@ def replay_job(
     :param reasons: only those that failed for one of these; default: all.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
-    _check_batch(sending)
     only = LetterFilter(reasons)
     origins = Origins(open_dead_letters(*uris))
     replay = Replay(
@@ -201,18 +197,8 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
     :param job: whose ``target`` still lacks the place.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
-    if asked.response_check is not None and not callable(asked.response_check):
-        raise ConfigurationError(f"response_check={asked.response_check!r}: write a function.")
     options = hook.options()
-    if not isinstance(asked.retry, RequestRetry):
-        raise ConfigurationError(
-            f"request_retry={asked.retry!r}: write RequestRetry(max_attempts=...), "
-            "which is imported from airflow_async_rest."
-        )
     headers, settings = text_headers(asked.headers), job.settings
-    batch = asked.batch if isinstance(asked, Sending) else None
-    if batch is None or not callable(batch.format):  # a function may compress
-        check_content_encoding(headers, "headers")
     if asked.body_format == "json":  # said outright, it comes before a header that says something else
         headers, settings = _as_json(headers), replace(settings, headers=_as_json(settings.headers))
     return replace(
@@ -232,46 +218,11 @@ def _as_json(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() != "content-type" or is_json_type(value)}
 
 
-def _check_transform(sending: Sending) -> None:
-    if sending.transform is not None and not callable(sending.transform):
-        raise ConfigurationError(f"transform={sending.transform!r}: write a function.")
-    if sending.body_format == "text" and sending.transform is None:
-        raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is not one.")
-
-
 def _transform_of(sending: Sending) -> Callable[[dict[str, Any]], Any] | None:
     """Return the transform; in a batch of JSON, one that refuses to return a text, which would be put in quotes."""
     if sending.transform and sending.batch and not callable(sending.batch.format) and sending.body_format is None:
         return without_texts(sending.transform)
     return sending.transform
-
-
-def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, method: str = "POST") -> None:
-    batch = sending.batch
-    if batch is None:
-        return
-    if not isinstance(batch, Batch):
-        raise ConfigurationError(
-            f"batch={batch!r}: write Batch(max_items=500, ...), which is imported from airflow_async_rest."
-        )
-    if sending.body_format in ("form", "text"):
-        raise ConfigurationError(
-            f"body_format={sending.body_format!r} is for one item a request: leave it out; Batch(format=...) says how "
-            "many are written into one."
-        )
-    if endpoint is not None and endpoint.columns:
-        raise ConfigurationError(
-            f"endpoint={sending.endpoint!r} has the placeholder {{{endpoint.columns[0]}}}, and a batch has one path "
-            "for many rows: write the path of the bulk endpoint, such as 'sensors/_bulk'."
-        )
-    if method == "GET":
-        raise ConfigurationError("method='GET' has no body, which a batch needs: write POST or PUT.")
-    if batch.reader is not None and sending.response_check is not None:
-        implied = "" if batch.results else ", which format='bulk' has by itself (results='elasticsearch'),"
-        raise ConfigurationError(
-            f"response_check and Batch(results=...){implied} both read the answer: leave one out. A function as "
-            "results may return None where the status is to decide."
-        )
 
 
 def _batches_of(batch: Batch | None) -> str:

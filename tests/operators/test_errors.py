@@ -5,7 +5,7 @@ import re
 
 import pytest
 from task_runner import run_try
-from tasks import sql_to_rest
+from tasks import given_later, sql_to_rest
 
 from airflow_async_rest import Batch
 
@@ -118,7 +118,7 @@ ARGUMENTS = {
 
 @pytest.mark.parametrize(("arguments", "message"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
 def test_a_wrong_argument_is_named_before_the_first_request(places, supervisor, arguments, message):
-    state, error = run_try(sql_to_rest(**arguments), supervisor)
+    state, error = run_try(given_later(sql_to_rest(), **arguments), supervisor)
     assert state == "failed"  # no retry of Airflow's mends it
     assert re.search(message, str(error)), error
     assert places.seen == []

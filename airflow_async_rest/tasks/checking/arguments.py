@@ -1,0 +1,184 @@
+"""Arguments of operators, ``deliver`` and ``fetch``, checked by themselves and together: the same words everywhere.
+
+A check names the arguments that it needs. Where DAG files are parsed, one that is rendered later is not known yet, and
+the checks that need it are left out until the task runs.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from airflow_async_rest.core.answers.columns import RowShape
+from airflow_async_rest.core.answers.reader import AnswerReader
+from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.fetching.plan import check_limits, check_pages
+from airflow_async_rest.core.fetching.request import check_body, check_query
+from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
+from airflow_async_rest.core.pages import page_style
+from airflow_async_rest.core.pages.own import OwnStyle
+from airflow_async_rest.core.requests.bodies import check_body_format
+from airflow_async_rest.core.requests.builder import EndpointTemplate, check_method, key_columns
+from airflow_async_rest.core.requests.headers import check_content_encoding, text_headers
+from airflow_async_rest.core.requests.settings import parse_concurrency, parse_max_failures
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.databases.quotes import read_statement
+from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
+from airflow_async_rest.tasks.checking.given_items import check_step, given_items
+from airflow_async_rest.tasks.checking.query import check_parameters, check_reading
+from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
+from airflow_async_rest.tasks.folders import storage_uri
+from airflow_async_rest.windows import check_ends
+
+
+def check_arguments(given: Mapping[str, Any]) -> None:
+    """Check the arguments that are known.
+
+    :raises ConfigurationError: when one is wrong, or does not fit another; names it.
+    """
+    known = {name: value for name, value in given.items() if not isinstance(value, Iterator)}  # read once
+    for name in _EACH.keys() & known.keys():
+        _EACH[name](known[name])
+    for check, (needed, optional) in _TOGETHER.items():
+        if needed <= known.keys():
+            check(**{name: known[name] for name in (needed | optional) & known.keys()})
+
+
+def _connection(argument: str, value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ConfigurationError(f"{argument}={value!r}: write the id of a connection, such as 'search_api'.")
+
+
+def _function(argument: str, value: Any) -> None:
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{argument}={value!r}: write a function.")
+
+
+def _retry(request_retry: Any) -> None:
+    if request_retry is not None and not isinstance(request_retry, RequestRetry):
+        raise ConfigurationError(
+            f"request_retry={request_retry!r}: write RequestRetry(max_attempts=...), "
+            "which is imported from airflow_async_rest."
+        )
+
+
+def _batch(batch: Any) -> None:
+    if batch is not None and not isinstance(batch, Batch):
+        raise ConfigurationError(
+            f"batch={batch!r}: write Batch(max_items=500, ...), which is imported from airflow_async_rest."
+        )
+
+
+def _folder(path: Any) -> None:
+    if path and not str(path).strip().startswith("~"):  # of a user that this machine may not have
+        storage_uri("dead_letter_path", path)
+
+
+def _unless_left_out(check: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Make a check that passes what means the default, where templates may have made a text of it."""
+    return lambda value: None if value in (None, "") else check(value)
+
+
+_EACH: Mapping[str, Callable[[Any], object]] = {
+    "sql": lambda sql: None if sql is None else read_statement(sql),
+    "parameters": check_parameters,
+    "items": lambda items: None if items is None else given_items(items),
+    "window_step": lambda step: None if step is None else check_step(step),
+    **{name: partial(_connection, name) for name in ("sql_conn_id", "http_conn_id", "destination_conn_id")},
+    "endpoint": EndpointTemplate,
+    "method": check_method,
+    "headers": text_headers,
+    "query": check_query,
+    "transform": partial(_function, "transform"),
+    "response_check": partial(_function, "response_check"),
+    "key": key_columns,
+    "concurrency": _unless_left_out(parse_concurrency),
+    "rate_limit": _unless_left_out(parse_rate_limit),
+    "batch": _batch,
+    "request_retry": _retry,
+    "max_failures": parse_max_failures,
+    "dead_letter_path": _folder,
+    "body_format": check_body_format,
+    "paginate": page_style,
+    "destination_table": parse_table,
+    "load_mode": parse_mode,
+    "conflict_key": partial(key_columns, argument="conflict_key"),
+    "dead_letters": folder_uris,
+    "reasons": chosen_reasons,
+}
+
+
+def _path_of_batch(batch: Batch | None, endpoint: str) -> None:
+    if batch is not None and (columns := EndpointTemplate(endpoint).columns):
+        raise ConfigurationError(
+            f"endpoint={endpoint!r} has the placeholder {{{columns[0]}}}, and a batch has one path "
+            "for many rows: write the path of the bulk endpoint, such as 'sensors/_bulk'."
+        )
+
+
+def _body_of_batch(batch: Batch | None, body_format: str | None) -> None:
+    if batch is not None and body_format in ("form", "text"):
+        raise ConfigurationError(
+            f"body_format={body_format!r} is for one item a request: leave it out; Batch(format=...) says how "
+            "many are written into one."
+        )
+
+
+def _method_of_batch(batch: Batch | None, method: str) -> None:
+    if batch is not None and method.upper() == "GET":
+        raise ConfigurationError("method='GET' has no body, which a batch needs: write POST or PUT.")
+
+
+def _reader_of_batch(batch: Batch | None, response_check: Any) -> None:
+    if batch is not None and batch.reader is not None and response_check is not None:
+        implied = "" if batch.results else ", which format='bulk' has by itself (results='elasticsearch'),"
+        raise ConfigurationError(
+            f"response_check and Batch(results=...){implied} both read the answer: leave one out. A function as "
+            "results may return None where the status is to decide."
+        )
+
+
+def _content_encoding(headers: Any, batch: Batch | None = None) -> None:
+    if batch is None or not callable(batch.format):  # a function may compress
+        check_content_encoding(text_headers(headers), "headers")
+
+
+def _text_body(body_format: str | None, transform: Any) -> None:
+    if body_format == "text" and transform is None:
+        raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is not one.")
+
+
+def _answers(
+    *, rows: Any, columns: Any, page_rows: Any, empty_ok: Any, answer_format: Any, paginate: Any, method: str
+) -> None:
+    reader = AnswerReader(rows, RowShape(columns), page_rows=page_rows, empty_ok=empty_ok, answer_format=answer_format)
+    pages = page_style(paginate)
+    if not isinstance(pages, OwnStyle):  # the author's code runs in the task
+        check_pages(pages, method.upper(), reader)
+
+
+def _names_of(check: Callable[..., Any]) -> tuple[set[str], set[str]]:
+    """Return the arguments that a check needs, and those that it looks at where they are known."""
+    parameters = inspect.signature(check).parameters.values()
+    needed = {each.name for each in parameters if each.default is inspect.Parameter.empty}
+    return needed, {each.name for each in parameters} - needed
+
+
+_TOGETHER = {
+    check: _names_of(check)
+    for check in (
+        check_reading,
+        check_ends,
+        check_limits,
+        check_body,
+        check_mode,
+        _path_of_batch,
+        _body_of_batch,
+        _method_of_batch,
+        _reader_of_batch,
+        _content_encoding,
+        _text_body,
+        _answers,
+    )
+}
