@@ -36,6 +36,8 @@ class SqlToRestOperator(WindowOperator):
         Default: the row as it is. It runs on the thread that reads.
     :param key: the column, or columns, that identify a row: they make the idempotency key and let a retry see
         that the source is still the same. Default: the row's position is used instead.
+    :param schema: JSON Schema that each payload must meet: a dict, or the path of a JSON file, found as ``.sql`` files
+        are. What breaks it is a dead letter, ``schema``, and not sent. Default: none, because a check costs time.
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
@@ -81,6 +83,7 @@ class SqlToRestOperator(WindowOperator):
         headers: Mapping[str, str] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         key: str | Sequence[str] | None = None,
+        schema: Mapping[str, Any] | str | None = None,
         window_start: Any = None,
         window_end: Any = None,
         chunk_size: int = 5000,
@@ -106,6 +109,7 @@ class SqlToRestOperator(WindowOperator):
         self.headers = headers
         self.transform = transform
         self.key = key
+        self.schema = schema
         self.window_start = window_start
         self.window_end = window_end
         self.chunk_size = chunk_size
@@ -129,6 +133,7 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, folders, jobs, runtime, state_store  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking.schema_file import read_schema  # noqa: PLC0415
 
         run = self._begin(context)
         with runtime.airflow_errors():
@@ -140,7 +145,7 @@ class SqlToRestOperator(WindowOperator):
             chunks.embed_json = not self._has_code_that_sees_rows()
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
-                arguments.Sending.of(vars(self)),
+                arguments.Sending.of({**vars(self), "schema": read_schema(self.schema, self)}),
                 folders.TaskScope.of(context),
                 arguments.Given(
                     chunks=chunks,

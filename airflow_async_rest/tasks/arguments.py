@@ -59,6 +59,7 @@ class Sending(Requesting):
     transform: Callable[[dict[str, Any]], Any] | None = None
     key: str | Iterable[str] | None = None
     batch: Batch | None = None
+    schema: Mapping[str, Any] | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.reading.given_items import GivenItems
+from airflow_async_rest.core.reading.payload_schema import PayloadSchema
 from airflow_async_rest.core.reading.source import RepeatedKeys, RowSource, Source
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.requests.bodies import is_json_type, without_texts
@@ -32,6 +33,7 @@ from airflow_async_rest.core.requests.headers import find_header, text_headers
 from airflow_async_rest.core.requests.settings import ClientSettings, parse_concurrency, parse_max_failures
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
+from airflow_async_rest.tasks.checking.schema_file import read_schema
 from airflow_async_rest.tasks.folders import TaskScope, open_dead_letters, open_folder
 from airflow_async_rest.tasks.runtime import airflow_errors, begin_call
 
@@ -42,7 +44,8 @@ def deliver_items(hook: RestConnection, items: Iterable[Any], arguments: Mapping
     """Deliver given items; see :meth:`AsyncRestHook.deliver`."""
     run, scope = begin_call()
     with airflow_errors():
-        job = row_job(hook, Sending.of(arguments), scope, Given.of(GivenItems(items)), log)
+        schema = read_schema(arguments["schema"], run.context and run.context["task"])
+        job = row_job(hook, Sending.of({**arguments, "schema": schema}), scope, Given.of(GivenItems(items)), log)
     return run.run(job)
 
 
@@ -80,6 +83,7 @@ def row_job(
         key=key,
         asked_for={"endpoint": endpoint.columns},
         transform=_transform_of(sending),
+        schema=_schema_of(sending, encode),
         redact=settings.redact,
         repeated=repeated,
     )
@@ -223,6 +227,12 @@ def _transform_of(sending: Sending) -> Callable[[dict[str, Any]], Any] | None:
     if sending.transform and sending.batch and not callable(sending.batch.format) and sending.body_format is None:
         return without_texts(sending.transform)
     return sending.transform
+
+
+def _schema_of(sending: Sending, encode: Callable[[Any], bytes]) -> PayloadSchema | None:
+    if not isinstance(sending.schema, Mapping):
+        return None
+    return PayloadSchema(sending.schema, encode, texts_are_bodies=sending.body_format != "json")
 
 
 def _batches_of(batch: Batch | None) -> str:

@@ -27,6 +27,7 @@ from airflow_async_rest.databases.quotes import read_statement
 from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
 from airflow_async_rest.tasks.checking.given_items import check_step, given_items
 from airflow_async_rest.tasks.checking.query import check_parameters, check_reading
+from airflow_async_rest.tasks.checking.schema_file import check_schema
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
 from airflow_async_rest.tasks.folders import storage_uri
 from airflow_async_rest.windows import check_ends
@@ -93,6 +94,7 @@ _EACH: Mapping[str, Callable[[Any], object]] = {
     "transform": partial(_function, "transform"),
     "response_check": partial(_function, "response_check"),
     "key": key_columns,
+    "schema": check_schema,
     "concurrency": _unless_left_out(parse_concurrency),
     "rate_limit": _unless_left_out(parse_rate_limit),
     "batch": _batch,
@@ -149,6 +151,11 @@ def _text_body(body_format: str | None, transform: Any) -> None:
         raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is not one.")
 
 
+def _schema_of_text(schema: Any, body_format: str | None) -> None:
+    if schema is not None and body_format == "text":
+        raise ConfigurationError("schema is of JSON, which body_format='text' is not: leave one of them out.")
+
+
 def _answers(
     *, rows: Any, columns: Any, page_rows: Any, empty_ok: Any, answer_format: Any, paginate: Any, method: str
 ) -> None:
@@ -179,6 +186,7 @@ _TOGETHER = {
         _reader_of_batch,
         _content_encoding,
         _text_body,
+        _schema_of_text,
         _answers,
     )
 }

@@ -36,6 +36,9 @@ SHARED = {
 SENDING = {
     "key=3": r"key=3: write a column's name, or a list of them",
     "key=['id', 3]": r"key=\['id', 3\]: write a column's name",
+    "schema=5": r"schema=5: write a JSON Schema as a dict, such as .* or the path of a JSON file",
+    "schema={'type': 'objet'}": r"schema is no valid JSON Schema: at \$\.type, 'objet' is not valid",
+    "schema={}, body_format='text', transform=str": r"schema is of JSON, which body_format='text' is not",
     "transform='upper'": r"transform='upper': write a function",
     "body_format='text'": r"body_format='text' needs a transform that returns the text",
     "batch=500": r"batch=500: write Batch\(max_items=500, \.\.\.\)",
@@ -110,6 +113,7 @@ LATER = {
         "headers={'X-A': '{% if True %}a\\nb{% endif %}'}",
         "sql='query.sql'",
         "parameters=upstream.output",
+        "schema='schemas/sensor.json'",
         "parameters={'a': upstream.output}",
         "window_start='{{ ds }}'",
         "window_start='{{ ds }}', window_end=upstream.output",
