@@ -46,6 +46,7 @@ class AsyncRestHook(RestConnection):
         headers: Mapping[str, str] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         key: str | Iterable[str] | None = None,
+        order_by_key: bool = False,
         schema: Mapping[str, Any] | str | None = None,
         concurrency: int | str | None = None,
         rate_limit: str | None = None,

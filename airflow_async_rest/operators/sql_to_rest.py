@@ -36,6 +36,8 @@ class SqlToRestOperator(WindowOperator):
         Default: the row as it is. It runs on the thread that reads.
     :param key: the column, or columns, that identify a row: they make the idempotency key and let a retry see
         that the source is still the same. Default: the row's position is used instead.
+    :param order_by_key: send the rows of one ``key`` one after another, in the order of the rows; rows of other keys go
+        on meanwhile. A row that is dead lets the next one go. Default False: rows go as fast as they can.
     :param schema: JSON Schema that each payload must meet: a dict, or the path of a JSON file, found as ``.sql`` files
         are. What breaks it is a dead letter, ``schema``, and not sent. Default: none, because a check costs time.
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
@@ -83,6 +85,7 @@ class SqlToRestOperator(WindowOperator):
         headers: Mapping[str, str] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         key: str | Sequence[str] | None = None,
+        order_by_key: bool = False,
         schema: Mapping[str, Any] | str | None = None,
         window_start: Any = None,
         window_end: Any = None,
@@ -109,6 +112,7 @@ class SqlToRestOperator(WindowOperator):
         self.headers = headers
         self.transform = transform
         self.key = key
+        self.order_by_key = order_by_key
         self.schema = schema
         self.window_start = window_start
         self.window_end = window_end

@@ -60,6 +60,7 @@ class Sending(Requesting):
     key: str | Iterable[str] | None = None
     batch: Batch | None = None
     schema: Mapping[str, Any] | str | None = None
+    order_by_key: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

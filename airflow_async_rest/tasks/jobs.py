@@ -97,7 +97,7 @@ def row_job(
             request=builder.build_batch,
             redact=settings.redact,
         )
-        source = BatchSource(rows, form)
+        source = BatchSource(rows, form, each_key_once=sending.order_by_key and form.needs_body)
     can_resume = _can_resume(scope, log, replays=replay is not None)
     uri = scope.folder_uri(sending.dead_letter_path)
     folder, build = open_folder(uri, scope.try_number), builder.build
@@ -114,6 +114,7 @@ def row_job(
         resuming=CONTINUING if replay is None else REPLAYING,
         expected=given.expected,
         has_key=bool(key),
+        order_by_key=sending.order_by_key and replay is None,
         repeated=repeated,
         target=f"Delivering to {f'{method} {sending.endpoint}'.strip()}{_batches_of(sending.batch)} at",
         about=given.about,

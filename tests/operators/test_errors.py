@@ -87,6 +87,9 @@ ARGUMENTS = {
     "concurrency: word": ({"concurrency": "auto"}, r"concurrency='auto': write a whole number from 1 to 1000, or"),
     "rate_limit: unit": ({"rate_limit": "100/d"}, r"rate_limit='100/d': write a number of requests and a unit"),
     "rate_limit: zero": ({"rate_limit": "0/s"}, r"rate_limit='0/s'"),
+    "schema": ({"schema": 5}, r"schema=5: write a JSON Schema as a dict"),
+    "order_by_key": ({"order_by_key": 1}, r"order_by_key=1: write True or False"),
+    "order_by_key: no key": ({"order_by_key": True, "key": None}, r"order_by_key=True needs key=: the column or"),
     "body_format": ({"body_format": "xml"}, r"body_format='xml': write one of 'json', 'form', 'text'"),
     "batch: type": ({"batch": 500}, r"batch=500: write Batch\(max_items=500, \.\.\.\), which is imported from"),
     "batch: endpoint": (

@@ -151,6 +151,13 @@ def _text_body(body_format: str | None, transform: Any) -> None:
         raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is not one.")
 
 
+def _order(order_by_key: Any, key: Any) -> None:
+    if not isinstance(order_by_key, bool):
+        raise ConfigurationError(f"order_by_key={order_by_key!r}: write True or False.")
+    if order_by_key and not key:
+        raise ConfigurationError("order_by_key=True needs key=: the column or columns whose rows stay in their order.")
+
+
 def _schema_of_text(schema: Any, body_format: str | None) -> None:
     if schema is not None and body_format == "text":
         raise ConfigurationError("schema is of JSON, which body_format='text' is not: leave one of them out.")
@@ -187,6 +194,7 @@ _TOGETHER = {
         _content_encoding,
         _text_body,
         _schema_of_text,
+        _order,
         _answers,
     )
 }

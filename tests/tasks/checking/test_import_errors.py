@@ -36,6 +36,8 @@ SHARED = {
 SENDING = {
     "key=3": r"key=3: write a column's name, or a list of them",
     "key=['id', 3]": r"key=\['id', 3\]: write a column's name",
+    "order_by_key='yes'": r"order_by_key='yes': write True or False",
+    "order_by_key=True": r"order_by_key=True needs key=: the column or columns",
     "schema=5": r"schema=5: write a JSON Schema as a dict, such as .* or the path of a JSON file",
     "schema={'type': 'objet'}": r"schema is no valid JSON Schema: at \$\.type, 'objet' is not valid",
     "schema={}, body_format='text', transform=str": r"schema is of JSON, which body_format='text' is not",
