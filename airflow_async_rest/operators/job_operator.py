@@ -4,6 +4,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_async_rest.core.errors import ConfigurationError, KilledError
@@ -67,10 +68,16 @@ class JobOperator(TextKeepingOperator):
             self._run.stop.pull(KilledError(f"the task was killed; {self.after_kill}"))
 
 
+@cache  # a DAG file may have many tasks
+def _names_of(operator: type[JobOperator]) -> frozenset[str]:
+    """Return the arguments of an operator, those of the classes that it is made of included."""
+    inits = [vars(each)["__init__"] for each in operator.__mro__[:-1] if "__init__" in vars(each)]
+    return frozenset(name for init in inits for name in inspect.signature(init).parameters) - {"self", "kwargs"}
+
+
 def _check_names(operator: type[JobOperator], arguments: Collection[str]) -> None:
     """Find a misspelt argument. What is like none of the operator's is left to Airflow."""
-    inits = [vars(each)["__init__"] for each in operator.__mro__[:-1] if "__init__" in vars(each)]
-    known = {name for init in inits for name in inspect.signature(init).parameters} - {"self", "kwargs"}
+    known = _names_of(operator)
     for name in arguments:
         if name not in known and (nearest := hint(name, known)):
             raise TypeError(f"{operator.__name__} has no argument {name!r}.{nearest}")

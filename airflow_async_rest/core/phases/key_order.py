@@ -10,8 +10,7 @@ from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
 from airflow_async_rest.core.models import Item
 
 Unit = Item | ItemBatch
-# Of rows that wait for one of their key: as much as a chunk has, at most. Then whoever takes another one waits, too.
-_MOST_ITEMS = 1000
+# Of rows that are put aside: as much as a chunk has, at most. Then whoever takes another one waits, too.
 _MOST_BYTES = 4_000_000
 
 
@@ -43,10 +42,12 @@ class KeyOrder:
     for goes on with it. An item only ever waits for earlier ones: so there is always one that waits for none.
 
     :param deliver: delivers one.
+    :param most_aside: the items that are put aside at most: a checkpoint names each.
     """
 
-    def __init__(self, deliver: Callable[[Unit], Awaitable[None]]) -> None:
+    def __init__(self, deliver: Callable[[Unit], Awaitable[None]], most_aside: int = 1000) -> None:
         self._deliver = deliver
+        self._most_aside = most_aside
         self._last: dict[bytes, _Turn] = {}
         self._items_aside = self._bytes_aside = 0
 
@@ -76,7 +77,7 @@ class KeyOrder:
 
     def _put_aside(self, turn: _Turn) -> bool:
         """Put one aside. :return: False when there is no room for it."""
-        if self._items_aside >= _MOST_ITEMS or self._bytes_aside >= _MOST_BYTES:
+        if self._items_aside >= self._most_aside or self._bytes_aside >= _MOST_BYTES:
             return False
         turn.bytes = sum(bytes_of([v] for v in item.row.values()) + len(item.part) for item in turn.items)
         self._count_aside(turn, 1)

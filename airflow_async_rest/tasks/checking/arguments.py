@@ -5,19 +5,13 @@ the checks that need it are left out until the task runs.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
-from airflow_async_rest.core.answers.columns import RowShape
-from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.fetching.plan import check_limits, check_pages
-from airflow_async_rest.core.fetching.request import check_body, check_query
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
-from airflow_async_rest.core.pages import page_style
-from airflow_async_rest.core.pages.own import OwnStyle
 from airflow_async_rest.core.requests.bodies import check_body_format
 from airflow_async_rest.core.requests.builder import EndpointTemplate, check_method, key_columns
 from airflow_async_rest.core.requests.headers import check_content_encoding, text_headers
@@ -25,7 +19,6 @@ from airflow_async_rest.core.requests.settings import parse_concurrency, parse_m
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.databases.quotes import read_statement
 from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
-from airflow_async_rest.tasks.checking.given_items import check_step, given_items
 from airflow_async_rest.tasks.checking.query import check_parameters, check_reading
 from airflow_async_rest.tasks.checking.schema_file import check_schema
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
@@ -39,11 +32,23 @@ def check_arguments(given: Mapping[str, Any]) -> None:
     :raises ConfigurationError: when one is wrong, or does not fit another; names it.
     """
     known = {name: value for name, value in given.items() if not isinstance(value, Iterator)}  # read once
-    for name in _EACH.keys() & known.keys():
-        _EACH[name](known[name])
-    for check, (needed, optional) in _TOGETHER.items():
+    _check(known, _EACH, _TOGETHER)
+    if "paginate" in given:  # it loads for those who ask
+        from airflow_async_rest.tasks.checking import asking  # noqa: PLC0415
+
+        _check(known, asking.EACH, asking.TOGETHER)
+
+
+def _check(
+    known: Mapping[str, Any], each: Mapping[str, Callable[[Any], object]], together: Iterable[Callable[..., None]]
+) -> None:
+    for name, check in each.items():
+        if name in known:
+            check(known[name])
+    for check_some in together:
+        needed, optional = _names_of(check_some)
         if needed <= known.keys():
-            check(**{name: known[name] for name in (needed | optional) & known.keys()})
+            check_some(**{name: known[name] for name in (needed | optional) & known.keys()})
 
 
 def _connection(argument: str, value: Any) -> None:
@@ -84,13 +89,10 @@ def _unless_left_out(check: Callable[[Any], object]) -> Callable[[Any], object]:
 _EACH: Mapping[str, Callable[[Any], object]] = {
     "sql": lambda sql: None if sql is None else read_statement(sql),
     "parameters": check_parameters,
-    "items": lambda items: None if items is None else given_items(items),
-    "window_step": lambda step: None if step is None else check_step(step),
     **{name: partial(_connection, name) for name in ("sql_conn_id", "http_conn_id", "destination_conn_id")},
     "endpoint": EndpointTemplate,
     "method": check_method,
     "headers": text_headers,
-    "query": check_query,
     "transform": partial(_function, "transform"),
     "response_check": partial(_function, "response_check"),
     "key": key_columns,
@@ -102,7 +104,6 @@ _EACH: Mapping[str, Callable[[Any], object]] = {
     "max_failures": parse_max_failures,
     "dead_letter_path": _folder,
     "body_format": check_body_format,
-    "paginate": page_style,
     "destination_table": parse_table,
     "load_mode": parse_mode,
     "conflict_key": partial(key_columns, argument="conflict_key"),
@@ -163,15 +164,7 @@ def _schema_of_text(schema: Any, body_format: str | None) -> None:
         raise ConfigurationError("schema is of JSON, which body_format='text' is not: leave one of them out.")
 
 
-def _answers(
-    *, rows: Any, columns: Any, page_rows: Any, empty_ok: Any, answer_format: Any, paginate: Any, method: str
-) -> None:
-    reader = AnswerReader(rows, RowShape(columns), page_rows=page_rows, empty_ok=empty_ok, answer_format=answer_format)
-    pages = page_style(paginate)
-    if not isinstance(pages, OwnStyle):  # the author's code runs in the task
-        check_pages(pages, method.upper(), reader)
-
-
+@cache
 def _names_of(check: Callable[..., Any]) -> tuple[set[str], set[str]]:
     """Return the arguments that a check needs, and those that it looks at where they are known."""
     parameters = inspect.signature(check).parameters.values()
@@ -179,22 +172,16 @@ def _names_of(check: Callable[..., Any]) -> tuple[set[str], set[str]]:
     return needed, {each.name for each in parameters} - needed
 
 
-_TOGETHER = {
-    check: _names_of(check)
-    for check in (
-        check_reading,
-        check_ends,
-        check_limits,
-        check_body,
-        check_mode,
-        _path_of_batch,
-        _body_of_batch,
-        _method_of_batch,
-        _reader_of_batch,
-        _content_encoding,
-        _text_body,
-        _schema_of_text,
-        _order,
-        _answers,
-    )
-}
+_TOGETHER: Sequence[Callable[..., None]] = (
+    check_reading,
+    check_ends,
+    check_mode,
+    _path_of_batch,
+    _body_of_batch,
+    _method_of_batch,
+    _reader_of_batch,
+    _content_encoding,
+    _text_body,
+    _schema_of_text,
+    _order,
+)

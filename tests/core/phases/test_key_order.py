@@ -16,7 +16,6 @@ from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import KilledError
 from airflow_async_rest.core.models import Item
-from airflow_async_rest.core.phases import key_order
 from airflow_async_rest.core.phases.key_order import KeyOrder
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import RowSource
@@ -54,7 +53,7 @@ def test_units_with_a_key_in_common_never_overlap_and_keep_their_order(batches, 
         done.extend(items)
 
     async def everything() -> None:
-        left, order = iter(units), KeyOrder(deliver)
+        left, order = iter(units), KeyOrder(deliver, room)
 
         async def work() -> None:
             for unit in left:
@@ -64,9 +63,7 @@ def test_units_with_a_key_in_common_never_overlap_and_keep_their_order(batches, 
             await asyncio.gather(*(work() for _ in range(workers)))
         assert (order._last, order._items_aside, order._bytes_aside) == ({}, 0, 0)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_order, "_MOST_ITEMS", room)
-        asyncio.run(everything())
+    asyncio.run(everything())
     assert sorted(each.index for each in done) == list(range(sum(map(len, batches))))
     by_key = defaultdict(list)
     for each in done:
