@@ -233,10 +233,28 @@ def _check_spelling(conf: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"the run's conf has {name!r}: write {right[0]!r}.")
 
 
-def _both(start: Any, end: Any, where: str, zone: tzinfo) -> Window:
+def check_ends(window_start: Any, window_end: Any, window_timezone: Any = None) -> None:
+    """Check the arguments of a window, as far as that takes no run.
+
+    :raises ConfigurationError: when one cannot be read, or only one is there, or they are in the wrong order.
+    """
+    zone = parse_zone(window_timezone) if is_given(window_timezone) else UTC
+    if not (is_given(window_start) or is_given(window_end)):
+        return
+    _check_both_there(window_start, window_end, "argument")
+    start, end = _parse("window_start", window_start), _parse("window_end", window_end)
+    if (start.tzinfo is None) is (end.tzinfo is None):  # else their order is that of the timetable's zone
+        _both(start, end, "argument", zone)
+
+
+def _check_both_there(start: Any, end: Any, where: str) -> None:
     for name, value in (("window_start", start), ("window_end", end)):
         if value is None or (isinstance(value, str) and not value.strip()):
             raise ConfigurationError(f"{name} is missing: the {where} gives only the other end of the window.")
+
+
+def _both(start: Any, end: Any, where: str, zone: tzinfo) -> Window:
+    _check_both_there(start, end, where)
     window = Window(parse_instant("window_start", start, zone), parse_instant("window_end", end, zone))
     return replace(window, zone=zone_of(_parse("window_start", start), _parse("window_end", end), zone))
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmarks import (
     adaptive,
     bulk,
+    checked,
     fetch,
     ids,
     import_time,
@@ -38,6 +39,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "import": import_time.measure,
     "single": single.measure,
     "bulk": bulk.measure,
+    "checked": checked.measure,
     "stages": stages.measure,
     "latency": latency.measure,
     "rate": rate.measure,

@@ -44,10 +44,9 @@ def measure(plan: Plan) -> Iterator[Figure]:
 def _fetch(requests: int) -> None:
     """Fetch rows as a plain task does."""
     from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-    from airflow_async_rest.tasks.arguments import Asking  # noqa: PLC0415  (it imports Airflow)
-    from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
+    from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415  (it imports Airflow)
 
-    asking = Asking(endpoint="items/{item}", rows="data", concurrency=_WORKERS)
+    asking = {"endpoint": "items/{item}", "rows": "data", "concurrency": _WORKERS}
     log = logging.getLogger("benchmarks")
     chunks = fetch_rows(RestConnection("search_api"), range(requests), asking, log)
     if (rows := sum(map(len, chunks))) != requests:

@@ -8,7 +8,7 @@ import pendulum
 import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.tasks.fetch_jobs import window_steps
+from airflow_async_rest.tasks.checking.given_items import window_steps
 from airflow_async_rest.windows import Window, parse_instant, resolve_window, split_windows
 
 DAY = timedelta(days=1)

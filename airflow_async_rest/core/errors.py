@@ -9,6 +9,7 @@
     ├── ItemError                         one item cannot be sent: it becomes a dead letter, the others go on
     │   ├── EncodeError                   its payload has no JSON form
     │   ├── EndpointError                 its values do not fill the endpoint
+    │   ├── SchemaError                   its payload breaks the author's schema
     │   └── AnswerError                   no rows can be made of what the API answers
     ├── BookmarkRefusedError              the API does not go on at the page where an earlier try ended: start over
     ├── ResultsError                      an answer should tell about each item of a batch, and does not
@@ -79,6 +80,12 @@ class EndpointError(ItemError):
     """The row's values do not make a path (NULL, empty, ``..``)."""
 
     reason = "endpoint"
+
+
+class SchemaError(ItemError):
+    """The payload breaks the author's schema."""
+
+    reason = "schema"
 
 
 class AnswerError(ItemError):

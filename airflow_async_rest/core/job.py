@@ -53,6 +53,7 @@ class Job:
     :param resuming: how the account of earlier tries is taken on; of the window's own dead letters, by ``Replaying``.
     :param expected: tells how many items there will be, or about, as soon as that is known.
     :param has_key: whether items have a key of their own; else the log warns.
+    :param order_by_key: whether of the items of one key one is sent at a time, in their order.
     :param repeated: counts the rows whose key an earlier row has; None where keys are not looked at.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
@@ -78,6 +79,7 @@ class Job:
     resuming: Continuing = CONTINUING
     expected: Callable[[], Expected | None] = lambda: None
     has_key: bool = True
+    order_by_key: bool = False
     repeated: RepeatedKeys | None = None
     headers: Mapping[str, str] | None = None
     transport: OpenTransport = RestClient

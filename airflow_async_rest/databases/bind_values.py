@@ -1,6 +1,5 @@
 """Values of binds, in the forms that a database's columns compare with."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, ValuesView
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
@@ -9,27 +8,8 @@ from typing import Any
 
 from airflow_async_rest.core.encoding.foreign_values import is_missing, plain_value
 from airflow_async_rest.core.encoding.json_encoder import json_encoder, stable_bytes
-from airflow_async_rest.core.errors import ConfigurationError, EncodeError
+from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.dialects.dialect import Dialect
-
-_NAME = re.compile(r"\w+")
-
-
-def check_parameters(parameters: Any) -> dict[str, Any]:
-    """Return an operator's ``parameters`` as a dict.
-
-    :raises ConfigurationError: when they are no mapping of names; their values are not shown.
-    """
-    if parameters is None:
-        return {}
-    write = "write a dict of the binds' names and values, such as {'customer': 3} for :customer"
-    if not isinstance(parameters, Mapping):
-        kind = "a text" if isinstance(parameters, str) else f"a {type(parameters).__name__}"
-        raise ConfigurationError(f"parameters= is {kind}: {write}; a template may stand in its values.")
-    for name in parameters:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
-    return dict(parameters)
 
 
 def bind_value(value: Any, dialect: Dialect) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.bind_values import bind_value, json_text
 from airflow_async_rest.databases.dialects.dialect import Dialect
-from airflow_async_rest.databases.quotes import ESCAPES, QUOTE, blank
+from airflow_async_rest.databases.quotes import ESCAPES, QUOTE, blank, read_statement
 from airflow_async_rest.databases.styles import WORDS, check_style
 
 # After another word, a quote or a closing bracket there is no operand: "a:b", "'key':value", "f(x):path", "tags[1:n]".
@@ -62,10 +62,7 @@ class Query:
     @classmethod
     def read(cls, sql: Any, dialect: Dialect) -> "Query":
         """Read SQL. :raises ConfigurationError: when there is none."""
-        # A file may begin with a mark of byte order.
-        statement = sql.strip().removeprefix("\ufeff").strip() if isinstance(sql, str) else ""
-        if not statement:
-            raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
+        statement = read_statement(sql)
         bare = blank(sql := statement, dialect.quotes_in(statement))
         tail = len(bare.rstrip().rstrip("; \t\r\n"))
         end = bare.find(";", tail)

@@ -1,9 +1,11 @@
-"""Quotes and comments of SQL, as each database reads them."""
+"""The text of SQL: its quotes and comments, as each database reads them."""
 
 import functools
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from airflow_async_rest.core.errors import ConfigurationError
 
 # What blanked characters become, one for one. A quote in which a backslash takes the next character's meaning has its
 # own, because a backslash before a colon is not our escape there.
@@ -87,3 +89,12 @@ def _pattern(quotes: Quotes) -> re.Pattern[str]:
     }
     written = {name: "|".join(filter(None, patterns)) for name, patterns in groups.items()}
     return re.compile("|".join(f"(?P<{name}>{text})" for name, text in written.items() if text), re.DOTALL)
+
+
+def read_statement(sql: Any) -> str:
+    """Return a statement without what surrounds it. :raises ConfigurationError: when there is none."""
+    # A file may begin with a mark of byte order.
+    statement = sql.strip().removeprefix("\ufeff").strip() if isinstance(sql, str) else ""
+    if not statement:
+        raise ConfigurationError(f"sql={sql!r}: write a SELECT, or the path of a .sql file.")
+    return statement

@@ -14,7 +14,6 @@ from sqlalchemy.exc import DBAPIError
 from airflow_async_rest.core.encoding.chunk_sizes import bytes_of, bytes_of_typed, iter_chunks
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
 from airflow_async_rest.core.reading.source import Expected
-from airflow_async_rest.databases.bind_values import check_parameters
 from airflow_async_rest.databases.binds import Query
 from airflow_async_rest.databases.database import Database
 from airflow_async_rest.databases.errors import original_of
@@ -22,6 +21,7 @@ from airflow_async_rest.databases.expected import expect
 from airflow_async_rest.databases.failures import failure_while_reading, not_committed, refused
 from airflow_async_rest.databases.session import not_a_select, reading
 from airflow_async_rest.databases.values.row_values import Fetch, fetch_readable, named_rows
+from airflow_async_rest.tasks.checking.query import check_parameters, check_reading
 
 log = logging.getLogger(__name__)
 
@@ -70,15 +70,7 @@ class ChunkedSqlHook(BaseHook):
             iterated again, and cancelled from another thread.
         :raises ConfigurationError: when an argument is wrong; names it.
         """
-        if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
-            raise ConfigurationError(f"chunk_size={chunk_size!r}: write a whole number of rows from 1 up.")
-        for name, switch in (("count_rows", count_rows), ("read_only", read_only)):
-            if not isinstance(switch, bool):
-                raise ConfigurationError(f"{name}={switch!r}: write True or False.")
-        if count_rows and not read_only:
-            raise ConfigurationError(
-                "count_rows=True runs the sql twice, which with read_only=False may change data: leave one of them out."
-            )
+        check_reading(chunk_size, count_rows, read_only)
         values = check_parameters(parameters)
         return SqlChunks(self._database, sql, values, chunk_size, count_rows=count_rows, read_only=read_only)
 

@@ -47,6 +47,8 @@ class AsyncRestHook(RestConnection):
         headers: Mapping[str, str] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         key: str | Iterable[str] | None = None,
+        order_by_key: bool = False,
+        schema: Mapping[str, Any] | str | None = None,
         concurrency: int | str | None = None,
         rate_limit: str | None = None,
         batch: Batch | None = None,
@@ -67,10 +69,9 @@ class AsyncRestHook(RestConnection):
         :raises AirflowException: when more items failed than ``max_failures`` allows.
         """
         arguments = locals()  # before there are other names
-        from airflow_async_rest.tasks.arguments import Sending  # noqa: PLC0415  (the engine loads when it is used)
-        from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415
+        from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415  (the engine loads when it is used)
 
-        return deliver_items(self, items, Sending.of(arguments), self.log)
+        return deliver_items(self, items, arguments, self.log)
 
     def fetch(
         self,
@@ -111,10 +112,9 @@ class AsyncRestHook(RestConnection):
         :raises AirflowException: after the last chunk, when more items failed than ``max_failures`` allows.
         """
         arguments = locals()  # before there are other names
-        from airflow_async_rest.tasks.arguments import Asking  # noqa: PLC0415  (the engine loads when it is used)
-        from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
+        from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415  (the engine loads when it is used)
 
-        return fetch_rows(self, items, Asking.of(arguments), self.log)
+        return fetch_rows(self, items, arguments, self.log)
 
     def preview(
         self, items: Iterable[Any], *, preview: int | None = 3, preview_send: int | None = None, **arguments: Any
@@ -129,13 +129,19 @@ class AsyncRestHook(RestConnection):
         :param arguments: those of :meth:`deliver`; or, where one of them is only :meth:`fetch`'s, of that.
         :raises AirflowSkipException: in the end, in any case.
         """
-        from airflow_async_rest.tasks.arguments import Asking, Sending  # noqa: PLC0415  (the engine loads when used)
-        from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415
+        from airflow_async_rest.tasks.fetched_chunks import fetch_rows  # noqa: PLC0415  (the engine loads when used)
         from airflow_async_rest.tasks.jobs import deliver_items  # noqa: PLC0415
 
         asked = {"preview": 3 if preview is None else preview, "preview_send": preview_send}
         deliver, fetch = inspect.signature(self.deliver), inspect.signature(self.fetch)
         if arguments.keys() & (fetch.parameters.keys() - deliver.parameters.keys()):
-            fetch_rows(self, items, Asking.of(fetch.bind(items, **arguments).arguments), self.log, **asked)
+            fetch_rows(self, items, _all_of(fetch, items, arguments), self.log, **asked)
         else:
-            deliver_items(self, items, Sending.of(deliver.bind(items, **arguments).arguments), self.log, **asked)
+            deliver_items(self, items, _all_of(deliver, items, arguments), self.log, **asked)
+
+
+def _all_of(call: inspect.Signature, items: Iterable[Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return all arguments of a call, with the defaults of those that are not given."""
+    bound = call.bind(items, **arguments)
+    bound.apply_defaults()
+    return bound.arguments

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.builder import key_columns
+from airflow_async_rest.core.spelling import hint
 from airflow_async_rest.windows import Window
 
 APPEND, REPLACE_WINDOW, UPSERT = "append", "replace_window", "upsert"
@@ -49,23 +50,40 @@ def make_plan(
 
     :raises ConfigurationError: when they do not fit together; names the one that is wrong.
     """
-    if not isinstance(destination_table, str) or not all(destination_table.split(".")):
-        raise ConfigurationError(f"destination_table={destination_table!r}: write 'table' or 'schema.table'.")
-    schema, _, table = destination_table.rpartition(".")
-    if load_mode not in MODES:
-        raise ConfigurationError(f"load_mode={load_mode!r}: write one of {', '.join(MODES)}.")
-    _check_pair(load_mode, REPLACE_WINDOW, "window_column", window_column, "the column that tells a row's window")
-    _check_pair(load_mode, UPSERT, "conflict_key", conflict_key, "the column or columns that identify a row")
-    if not isinstance(allow_empty_window, bool):
-        raise ConfigurationError(f"allow_empty_window={allow_empty_window!r}: write True or False.")
-    if allow_empty_window and load_mode != REPLACE_WINDOW:
-        raise _belongs_elsewhere("allow_empty_window", REPLACE_WINDOW, load_mode)
-    if load_mode == REPLACE_WINDOW and not isinstance(window_column, str):
-        raise ConfigurationError(f"window_column={window_column!r}: write a column's name.")
-    keys = key_columns(conflict_key) if conflict_key else ()
+    schema, table = parse_table(destination_table)
+    check_mode(load_mode, window_column, conflict_key, allow_empty_window)
+    keys = key_columns(conflict_key, "conflict_key") if conflict_key else ()
     if load_mode != REPLACE_WINDOW:
         return LoadPlan(table, schema or None, load_mode, conflict_key=keys)
     return LoadPlan(table, schema or None, load_mode, window_column, window, allow_empty_window=allow_empty_window)
+
+
+def parse_table(destination_table: Any) -> tuple[str, str]:
+    """Return schema and table. :raises ConfigurationError: when it names none."""
+    if not isinstance(destination_table, str) or not all(destination_table.split(".")):
+        raise ConfigurationError(f"destination_table={destination_table!r}: write 'table' or 'schema.table'.")
+    schema, _, table = destination_table.rpartition(".")
+    return schema, table
+
+
+def parse_mode(load_mode: Any) -> str:
+    """Return the mode. :raises ConfigurationError: when it is none of :data:`MODES`."""
+    if load_mode not in MODES:
+        raise ConfigurationError(f"load_mode={load_mode!r}: write one of {', '.join(MODES)}.{hint(load_mode, MODES)}")
+    return load_mode  # type: ignore[no-any-return]
+
+
+def check_mode(load_mode: Any, window_column: Any, conflict_key: Any, allow_empty_window: Any) -> None:
+    """Check a mode and what belongs to it. :raises ConfigurationError: when they do not fit; names what is wrong."""
+    mode = parse_mode(load_mode)
+    _check_pair(mode, REPLACE_WINDOW, "window_column", window_column, "the column that tells a row's window")
+    _check_pair(mode, UPSERT, "conflict_key", conflict_key, "the column or columns that identify a row")
+    if not isinstance(allow_empty_window, bool):
+        raise ConfigurationError(f"allow_empty_window={allow_empty_window!r}: write True or False.")
+    if allow_empty_window and mode != REPLACE_WINDOW:
+        raise _belongs_elsewhere("allow_empty_window", REPLACE_WINDOW, mode)
+    if mode == REPLACE_WINDOW and not isinstance(window_column, str):
+        raise ConfigurationError(f"window_column={window_column!r}: write a column's name.")
 
 
 def _check_pair(mode: str, its_mode: str, argument: str, value: Any, what: str) -> None:

@@ -1,12 +1,16 @@
 """What the operators share: the job of the engine that a task runs, and what comes after it."""
 
+import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_async_rest.core.errors import KilledError
+from airflow_async_rest.core.errors import ConfigurationError, KilledError
+from airflow_async_rest.core.spelling import hint
 from airflow_async_rest.operators.rendering import TextKeepingOperator
+from airflow_async_rest.tasks.checking.arguments import check_arguments
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -28,8 +32,29 @@ class JobOperator(TextKeepingOperator):
     after_kill: ClassVar[str] = "a retry, or a Clear, goes on where it ended"
 
     def __init__(self, **kwargs: Any) -> None:
+        _check_names(type(self), kwargs)
         super().__init__(**kwargs)
         self._run: TaskRun | None = None
+
+    @property
+    def _is_of_mapped(self) -> bool:
+        """Whether this is an instance of a mapped task, made as the task runs: then all is checked a moment later."""
+        return bool(getattr(self, "_BaseOperator__from_mapped", False))
+
+    def _check_arguments(self, **instead: Any) -> None:
+        """Check, where the DAG file is parsed, what is known there: the rest is rendered, and checked, in the task.
+
+        :param instead: arguments that the operator keeps in another form.
+        :raises ConfigurationError: when one is wrong; names it. Airflow shows that as an import error.
+        """
+        if self._is_of_mapped:
+            return
+        arguments = vars(self) | instead
+        try:
+            check_arguments({name: value for name, value in arguments.items() if not self.is_rendered(name, value)})
+        except ConfigurationError as error:  # Airflow shows no line of the DAG file
+            error.add_note(f"of {type(self).__name__}, task_id={self.task_id!r}")
+            raise
 
     def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
         from airflow_async_rest.tasks.arguments import Previewing  # noqa: PLC0415  (the engine loads when a task runs)
@@ -42,6 +67,21 @@ class JobOperator(TextKeepingOperator):
         """Stop, keeping what is done: called when the task is killed or cleared."""
         if self._run is not None:
             self._run.stop.pull(KilledError(f"the task was killed; {self.after_kill}"))
+
+
+@cache  # a DAG file may have many tasks
+def _names_of(operator: type[JobOperator]) -> frozenset[str]:
+    """Return the arguments of an operator, those of the classes that it is made of included."""
+    inits = [vars(each)["__init__"] for each in operator.__mro__[:-1] if "__init__" in vars(each)]
+    return frozenset(name for init in inits for name in inspect.signature(init).parameters) - {"self", "kwargs"}
+
+
+def _check_names(operator: type[JobOperator], arguments: Collection[str]) -> None:
+    """Find a misspelt argument. What is like none of the operator's is left to Airflow."""
+    known = _names_of(operator)
+    for name in arguments:
+        if name not in known and (nearest := hint(name, known)):
+            raise TypeError(f"{operator.__name__} has no argument {name!r}.{nearest}")
 
 
 class WindowOperator(JobOperator):

@@ -1,6 +1,6 @@
 """How the operators' templates are rendered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
+_OF_TEMPLATES = ("{{", "{%", "{#")
 _BOM = "\ufeff"
 
 
@@ -31,6 +32,10 @@ class TextKeepingOperator(BaseOperator):
     An expression that stands alone gives its object there. But Airflow would make a number or a list of a text that
     looks like one, which is not what was written: a header ``"1e5"`` became ``100000.0``.
     """
+
+    def is_rendered(self, name: str, value: Any) -> bool:
+        """Return whether an argument has a value only when the task runs: from a template, a file or another task."""
+        return name in self.template_fields and _is_rendered(value, tuple(self.template_ext))
 
     def render_template(
         self,
@@ -77,6 +82,16 @@ class TextKeepingOperator(BaseOperator):
         if is_file and "\0" in rendered:  # as plain letters are in UTF-16
             raise _not_in_utf_8(content)
         return rendered.lstrip(_BOM) if isinstance(rendered, str) else rendered
+
+
+def _is_rendered(value: Any, extensions: tuple[str, ...]) -> bool:
+    if isinstance(value, str):
+        return any(begin in value for begin in _OF_TEMPLATES) or value.endswith(extensions)
+    if isinstance(value, Mapping):
+        return any(_is_rendered(each, extensions) for each in value.values())
+    if isinstance(value, list | tuple | set):
+        return any(_is_rendered(each, extensions) for each in value)
+    return callable(value) or hasattr(value, "resolve")  # as Airflow tells what another task returns
 
 
 def _rendered_natively(environment: "jinja2.Environment", text: str, context: "Context") -> Any:

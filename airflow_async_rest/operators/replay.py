@@ -105,6 +105,9 @@ class ReplayDeadLettersOperator(JobOperator):
         self.response_check = response_check
         self.request_retry = request_retry
         self.max_failures = max_failures
+        self._check_arguments()
+        if not isinstance(preview, bool):
+            raise ConfigurationError(f"preview={preview!r}: write True or False; it is not templated.")
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
@@ -116,8 +119,6 @@ class ReplayDeadLettersOperator(JobOperator):
             run = self._begin(context)
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
-            if not isinstance(self.preview, bool):
-                raise ConfigurationError(f"preview={self.preview!r}: write True or False; it is not templated.")
             if self.preview or run.preview:
                 report = self._preview(uris, reasons)
                 self._check(context, report, reports, uris)

@@ -193,6 +193,9 @@ class RestToSqlOperator(WindowOperator):
         self.body_format = body_format
         self.preview = preview
         self.preview_send = preview_send
+        self._check_arguments(body=body)
+        if not self._is_of_mapped:
+            self._check_source()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Fetch and load the window. :return: the report."""
@@ -203,6 +206,7 @@ class RestToSqlOperator(WindowOperator):
 
         with runtime.airflow_errors():
             run = self._begin(context, self.preview, self.preview_send)
+            self._check_source()
             window = self._window(context)
             plan = make_plan(
                 self.destination_table,
@@ -225,9 +229,10 @@ class RestToSqlOperator(WindowOperator):
 
     def _given(self, window: Window | None, *, reads_first: bool) -> "Given":
         """Return the items. :param reads_first: whether they are written down somewhere while they are read."""
-        from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks import fetch_jobs  # noqa: PLC0415
         from airflow_async_rest.tasks.arguments import Given  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking.given_items import given_items, window_steps  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
 
         if self.sql is not None:
             hook, binds = self._sql_hook(), check_parameters(self.parameters)
@@ -242,13 +247,19 @@ class RestToSqlOperator(WindowOperator):
                 window=window,
             )
         if self.window_step is not None and window is not None:
-            steps = fetch_jobs.window_steps(window, self.window_step)
+            steps = window_steps(window, self.window_step)
             zone = () if str(window.zone) == "UTC" else (str(window.zone),)
             return Given.of(steps, ("window_step", self.window_step, *zone), window)
-        return Given.of(fetch_jobs.given_items(self.items), ("items",), window)
+        return Given.of(given_items(self.items), ("items",), window)
 
     def _window(self, context: "Context") -> Window | None:
         """Find the window, where something asks for one."""
+        return find_window(
+            context, self.window_start, self.window_end, self.window_timezone, asked_for=self._asks_for_window
+        )
+
+    def _check_source(self) -> None:
+        """Check that one thing is asked for; what is rendered later counts as given."""
         sources = {"sql": self.sql, "items": self.items, "window_step": self.window_step}
         given = [name for name, value in sources.items() if value is not None]
         if len(given) != 1:
@@ -256,9 +267,8 @@ class RestToSqlOperator(WindowOperator):
                 f"{' and '.join(given) or 'none of sql, items and window_step'} given: say what to ask for with "
                 "exactly one of sql= (and sql_conn_id=), items=, or window_step=."
             )
-        return find_window(
-            context, self.window_start, self.window_end, self.window_timezone, asked_for=self._asks_for_window
-        )
+        if self.sql is not None and self.sql_conn_id is None:
+            raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
 
     def _asks_for_window(self) -> bool:
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
@@ -273,9 +283,7 @@ class RestToSqlOperator(WindowOperator):
     def _sql_hook(self) -> "ChunkedSqlHook":
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
 
-        if self.sql_conn_id is None:
-            raise ConfigurationError("sql needs sql_conn_id=: the connection that it is run on.")
-        return ChunkedSqlHook(self.sql_conn_id)
+        return ChunkedSqlHook(self.sql_conn_id or "")
 
     def _lineage(self, report: Mapping[str, Any]) -> "OperatorLineage[Any, Any]":
         from airflow_async_rest.tasks.lineage import rest_to_sql_lineage  # noqa: PLC0415

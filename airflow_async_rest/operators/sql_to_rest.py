@@ -36,6 +36,10 @@ class SqlToRestOperator(WindowOperator):
         Default: the row as it is. It runs on the thread that reads.
     :param key: the column, or columns, that identify a row: they make the idempotency key and let a retry see
         that the source is still the same. Default: the row's position is used instead.
+    :param order_by_key: send the rows of one ``key`` one after another, in the order of the rows; rows of other keys go
+        on meanwhile. A row that is dead lets the next one go. Default False: rows go as fast as they can.
+    :param schema: JSON Schema that each payload must meet: a dict, or the path of a JSON file, found as ``.sql`` files
+        are. What breaks it is a dead letter, ``schema``, and not sent. Default: none, because a check costs time.
     :param window_start: first instant of the window; without an offset, in the time zone of the DAG's timetable.
         Default, and where it is empty: the run's data interval. (templated)
     :param window_end: the instant after the window's last. Default: the run's data interval. (templated)
@@ -84,6 +88,8 @@ class SqlToRestOperator(WindowOperator):
         headers: Mapping[str, str] | None = None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
         key: str | Sequence[str] | None = None,
+        order_by_key: bool = False,
+        schema: Mapping[str, Any] | str | None = None,
         window_start: Any = None,
         window_end: Any = None,
         chunk_size: int = 5000,
@@ -111,6 +117,8 @@ class SqlToRestOperator(WindowOperator):
         self.headers = headers
         self.transform = transform
         self.key = key
+        self.order_by_key = order_by_key
+        self.schema = schema
         self.window_start = window_start
         self.window_end = window_end
         self.chunk_size = chunk_size
@@ -126,15 +134,17 @@ class SqlToRestOperator(WindowOperator):
         self.body_format = body_format
         self.preview = preview
         self.preview_send = preview_send
+        self._check_arguments()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Deliver the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
-        from airflow_async_rest.databases.bind_values import check_parameters  # noqa: PLC0415
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, folders, jobs, runtime, state_store  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking.schema_file import read_schema  # noqa: PLC0415
 
         with runtime.airflow_errors():
             run = self._begin(context, self.preview, self.preview_send)
@@ -146,7 +156,7 @@ class SqlToRestOperator(WindowOperator):
             chunks.embed_json = not self._has_code_that_sees_rows()
             job = jobs.row_job(
                 RestConnection(self.http_conn_id),
-                arguments.Sending.of(vars(self)),
+                arguments.Sending.of({**vars(self), "schema": read_schema(self.schema, self)}),
                 folders.TaskScope.of(context, run.life),
                 arguments.Given(
                     chunks=chunks,

@@ -17,6 +17,7 @@ from airflow_async_rest.core.reading.source import Chunks, Expected
 from airflow_async_rest.core.requests.settings import MOST_PREVIEWED, parse_preview
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import ResponseCheck
+from airflow_async_rest.tasks.checking.arguments import check_arguments
 from airflow_async_rest.tasks.folders import TaskScope
 from airflow_async_rest.windows import Window
 
@@ -28,7 +29,10 @@ _PREVIEW, _SEND = "preview", "preview_send"
 
 @dataclass(frozen=True, kw_only=True)
 class Requesting:
-    """How requests are made: the arguments that all operators share; see ``SqlToRestOperator``."""
+    """How requests are made: the arguments that all operators share; see ``SqlToRestOperator``.
+
+    :raises ConfigurationError: when one is wrong; names it.
+    """
 
     headers: Mapping[str, str] | None = None
     concurrency: int | str | None = None
@@ -38,6 +42,9 @@ class Requesting:
     max_failures: int | str = 0
     dead_letter_path: str | None = None
     body_format: str | None = None
+
+    def __post_init__(self) -> None:
+        check_arguments(vars(self))
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
@@ -59,6 +66,8 @@ class Sending(Requesting):
     transform: Callable[[dict[str, Any]], Any] | None = None
     key: str | Iterable[str] | None = None
     batch: Batch | None = None
+    schema: Mapping[str, Any] | str | None = None
+    order_by_key: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,10 @@
 """The arguments of ``RestToSqlOperator`` and ``fetch``, made into jobs that fetch."""
 
-import ast
-import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass, replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.connections.connection import RestConnection
-from airflow_async_rest.connections.secrets import excerpt_of_argument
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
@@ -21,7 +16,6 @@ from airflow_async_rest.core.keeping.row_sink import RowSink
 from airflow_async_rest.core.keeping.stores import CheckpointStore
 from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.pages import page_style, style_parts
-from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.source import Chunks, RowSource
 from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, check_method
 from airflow_async_rest.core.watching.log import Log
@@ -31,7 +25,6 @@ from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.folders import TaskScope, open_folder
 from airflow_async_rest.tasks.jobs import all_headers, client_settings, complete
 from airflow_async_rest.tasks.state_store import UNMARKED
-from airflow_async_rest.windows import Window, on_clocks, split_windows
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -177,40 +170,6 @@ def forget(context: "Context", conn_id: str, destination_table: str) -> None:
     """Remove what says that a load is done, once Airflow knows of the task's success: a Clear then starts over."""
     schema = destination_table.rpartition(".")[0] or None
     forget_load(conn_id, schema, _about(TaskScope.of(context, UNMARKED)))
-
-
-def given_items(items: Any) -> GivenItems:
-    """Read the argument ``items``: a list, or what a template makes of one.
-
-    :raises ConfigurationError: when it is not one.
-    """
-    if isinstance(items, str):
-        for read in (json.loads, ast.literal_eval):
-            with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-                items = read(items)
-                break
-    if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-        shown = "null: the upstream task returned nothing" if items in (None, "None") else excerpt_of_argument(items)
-        raise ConfigurationError(f"items is {shown}; write a list of dicts or values, or the XCom of one.")
-    return GivenItems(items)
-
-
-def window_steps(window: Window, step: Any) -> GivenItems:
-    """Cut a window into items with ``start``, ``end`` and ``date``; steps of whole days are days of its zone.
-
-    :raises ConfigurationError: when the step is not a positive length.
-    """
-    if not isinstance(step, timedelta) or step <= timedelta():
-        raise ConfigurationError(f"window_step={step!r}: write a positive length, such as timedelta(days=1).")
-    first, last = (on_clocks(instant.astimezone(window.zone)) for instant in (window.start, window.end))
-    span = last.replace(tzinfo=None) - first.replace(tzinfo=None)
-    if span % step and not (window.end - window.start) % step:  # days of another zone, as of a timetable in UTC
-        first, last = window.start, window.end
-    items = []
-    for texts in split_windows(first, last, step):
-        start, end = map(datetime.fromisoformat, texts.values())
-        items.append({"start": start, "end": end, "date": start.astimezone(window.zone).date()})
-    return GivenItems(items)
 
 
 class ReadFirst:

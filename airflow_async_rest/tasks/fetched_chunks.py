@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from inspect import GEN_CLOSED, getgeneratorstate
@@ -32,10 +32,13 @@ _CHUNKS_AHEAD = 2
 _LEFT = "the rows are no longer wanted: the loop over them was left, or they were closed"
 
 
-def fetch_rows(hook: RestConnection, items: Iterable[Any], asking: Asking, log: Log, **preview: Any) -> "FetchedChunks":
+def fetch_rows(
+    hook: RestConnection, items: Iterable[Any], arguments: Mapping[str, Any], log: Log, **preview: Any
+) -> "FetchedChunks":
     """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`, and :meth:`AsyncRestHook.preview`."""
     with airflow_errors():
         (run, scope), chunks = begin_call(**preview), ChunkQueue()
+        asking = Asking.of(arguments)
         job = fetch_job(
             hook, asking, scope, Given.of(GivenItems(items)), log, shape=RowShape(asking.columns), rows=chunks
         )

@@ -10,7 +10,7 @@ from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.resuming import CONTINUING, REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
@@ -18,6 +18,7 @@ from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.reading.given_items import GivenItems
+from airflow_async_rest.core.reading.payload_schema import PayloadSchema
 from airflow_async_rest.core.reading.source import RepeatedKeys, RowSource, Source
 from airflow_async_rest.core.replay import Replay
 from airflow_async_rest.core.requests.bodies import is_json_type, without_texts
@@ -28,11 +29,11 @@ from airflow_async_rest.core.requests.builder import (
     check_method,
     key_columns,
 )
-from airflow_async_rest.core.requests.headers import check_content_encoding, find_header, text_headers
+from airflow_async_rest.core.requests.headers import find_header, text_headers
 from airflow_async_rest.core.requests.settings import ClientSettings, parse_concurrency, parse_max_failures
-from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
+from airflow_async_rest.tasks.checking.schema_file import read_schema
 from airflow_async_rest.tasks.folders import TaskScope, open_dead_letters, open_folder
 from airflow_async_rest.tasks.runtime import airflow_errors, begin_call
 
@@ -40,12 +41,13 @@ _DEFAULT_CONCURRENCY = 16
 
 
 def deliver_items(
-    hook: RestConnection, items: Iterable[Any], sending: Sending, log: Log, **preview: Any
+    hook: RestConnection, items: Iterable[Any], arguments: Mapping[str, Any], log: Log, **preview: Any
 ) -> dict[str, Any]:
     """Deliver given items; see :meth:`AsyncRestHook.deliver`, and :meth:`AsyncRestHook.preview`."""
     with airflow_errors():
         run, scope = begin_call(**preview)
-        job = row_job(hook, sending, scope, Given.of(GivenItems(items)), log)
+        schema = read_schema(arguments["schema"], run.context and run.context["task"])
+        job = row_job(hook, Sending.of({**arguments, "schema": schema}), scope, Given.of(GivenItems(items)), log)
     return run.run(job)
 
 
@@ -65,8 +67,6 @@ def row_job(
     :raises StoppedError: when the state store fails in a replay.
     """
     endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
-    _check_batch(sending, endpoint, method)
-    _check_transform(sending)
     settings = client_settings(hook, sending, given.depends_on)
     encode, hidden = json_encoder(hook.naive_timezone()), secrets_in_target(settings, endpoint.literals)
     builder = RequestBuilder(
@@ -85,6 +85,7 @@ def row_job(
         key=key,
         asked_for={"endpoint": endpoint.columns},
         transform=_transform_of(sending),
+        schema=_schema_of(sending, encode),
         redact=settings.redact,
         repeated=repeated,
     )
@@ -98,7 +99,7 @@ def row_job(
             request=builder.build_batch,
             redact=settings.redact,
         )
-        source = BatchSource(rows, form)
+        source = BatchSource(rows, form, each_key_once=sending.order_by_key and form.needs_body)
     can_resume = _can_resume(scope, log, replays=replay is not None)
     uri = scope.folder_uri(sending.dead_letter_path)
     folder, build = open_folder(uri, scope.try_number), builder.build
@@ -115,6 +116,7 @@ def row_job(
         resuming=CONTINUING if replay is None else REPLAYING,
         expected=given.expected,
         has_key=bool(key),
+        order_by_key=sending.order_by_key and replay is None,
         repeated=repeated,
         target=f"Delivering to {f'{method} {sending.endpoint}'.strip()}{_batches_of(sending.batch)} at",
         about=given.about,
@@ -157,7 +159,6 @@ def replay_job(
     :param reasons: only those that failed for one of these; default: all.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
-    _check_batch(sending)
     only = LetterFilter(reasons)
     origins = Origins(open_dead_letters(*uris))
     replay = Replay(
@@ -203,18 +204,8 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
     :param job: whose ``target`` still lacks the place.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
-    if asked.response_check is not None and not callable(asked.response_check):
-        raise ConfigurationError(f"response_check={asked.response_check!r}: write a function.")
     options = hook.options()
-    if not isinstance(asked.retry, RequestRetry):
-        raise ConfigurationError(
-            f"request_retry={asked.retry!r}: write RequestRetry(max_attempts=...), "
-            "which is imported from airflow_async_rest."
-        )
     headers, settings = text_headers(asked.headers), job.settings
-    batch = asked.batch if isinstance(asked, Sending) else None
-    if batch is None or not callable(batch.format):  # a function may compress
-        check_content_encoding(headers, "headers")
     if asked.body_format == "json":  # said outright, it comes before a header that says something else
         headers, settings = _as_json(headers), replace(settings, headers=_as_json(settings.headers))
     return replace(
@@ -234,13 +225,6 @@ def _as_json(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() != "content-type" or is_json_type(value)}
 
 
-def _check_transform(sending: Sending) -> None:
-    if sending.transform is not None and not callable(sending.transform):
-        raise ConfigurationError(f"transform={sending.transform!r}: write a function.")
-    if sending.body_format == "text" and sending.transform is None:
-        raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is not one.")
-
-
 def _transform_of(sending: Sending) -> Callable[[dict[str, Any]], Any] | None:
     """Return the transform; in a batch of JSON, one that refuses to return a text, which would be put in quotes."""
     if sending.transform and sending.batch and not callable(sending.batch.format) and sending.body_format is None:
@@ -248,32 +232,10 @@ def _transform_of(sending: Sending) -> Callable[[dict[str, Any]], Any] | None:
     return sending.transform
 
 
-def _check_batch(sending: Sending, endpoint: EndpointTemplate | None = None, method: str = "POST") -> None:
-    batch = sending.batch
-    if batch is None:
-        return
-    if not isinstance(batch, Batch):
-        raise ConfigurationError(
-            f"batch={batch!r}: write Batch(max_items=500, ...), which is imported from airflow_async_rest."
-        )
-    if sending.body_format in ("form", "text"):
-        raise ConfigurationError(
-            f"body_format={sending.body_format!r} is for one item a request: leave it out; Batch(format=...) says how "
-            "many are written into one."
-        )
-    if endpoint is not None and endpoint.columns:
-        raise ConfigurationError(
-            f"endpoint={sending.endpoint!r} has the placeholder {{{endpoint.columns[0]}}}, and a batch has one path "
-            "for many rows: write the path of the bulk endpoint, such as 'sensors/_bulk'."
-        )
-    if method == "GET":
-        raise ConfigurationError("method='GET' has no body, which a batch needs: write POST or PUT.")
-    if batch.reader is not None and sending.response_check is not None:
-        implied = "" if batch.results else ", which format='bulk' has by itself (results='elasticsearch'),"
-        raise ConfigurationError(
-            f"response_check and Batch(results=...){implied} both read the answer: leave one out. A function as "
-            "results may return None where the status is to decide."
-        )
+def _schema_of(sending: Sending, encode: Callable[[Any], bytes]) -> PayloadSchema | None:
+    if not isinstance(sending.schema, Mapping):
+        return None
+    return PayloadSchema(sending.schema, encode, texts_are_bodies=sending.body_format != "json")
 
 
 def _batches_of(batch: Batch | None) -> str:

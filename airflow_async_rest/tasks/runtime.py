@@ -28,8 +28,8 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.folder import Record
+from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.preview import Preview, lines_of
 from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads

@@ -17,6 +17,7 @@ def test_a_smoke_run_has_figures_for_every_measure_that_is_quick_to_start_and_a_
         "import",
         "single",
         "bulk",
+        "checked",
         "stages",
         "latency",
         "rate",

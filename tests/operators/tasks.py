@@ -24,6 +24,13 @@ def sql_to_rest(**arguments):
     return SqlToRestOperator(**(settings | arguments))
 
 
+def given_later(task, **arguments):
+    """Set arguments as templates may give them: a wrong one that is written out is an import error."""
+    for name, value in arguments.items():
+        setattr(task, name, value)
+    return task
+
+
 def make_task():
     if "DISK_IS_FULL" in os.environ:
         from airflow_async_rest.core.letters.part_files import PartFiles

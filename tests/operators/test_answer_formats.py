@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from checkout import REPOSITORY
 from task_runner import run_try
-from tasks import rest_to_sql
+from tasks import given_later, rest_to_sql
 
 from airflow_async_rest import Csv
 
@@ -58,7 +58,7 @@ async def asynchronous(body):
     [("xml", "answer_format='xml': write one of 'json'"), (asynchronous, "answer_format=asynchronous: it is an async")],
 )
 def test_a_format_is_checked_before_the_first_request(places, warehouse, supervisor, answer_format, words):
-    state, error = run_try(exports(answer_format=answer_format), supervisor)
+    state, error = run_try(given_later(exports(), answer_format=answer_format), supervisor)
     assert (state, places.seen) == ("failed", [])
     assert words in str(error)
 

@@ -13,7 +13,7 @@ from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
 from airflow_async_rest.tasks.arguments import Asking, Sending
 
 # Of a replay, its dead letters say the rest.
-REPLAYED = {"endpoint", "method", "transform", "key", "dead_letter_path", "body_format"}
+REPLAYED = {"endpoint", "method", "transform", "key", "order_by_key", "schema", "dead_letter_path", "body_format"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import web
 from task_runner import run_try
-from tasks import READINGS, rest_to_sql, sql_to_rest
+from tasks import READINGS, given_later, rest_to_sql, sql_to_rest
 from test_deliver import deliver, task_of
 from test_replay import ONCE, replay
 
@@ -136,7 +136,7 @@ def test_the_authors_function_joins_texts_in_a_batch_and_in_its_replay(places, s
     ],
 )
 def test_a_format_that_cannot_be_is_said_before_the_first_request(places, supervisor, arguments, message):
-    state, error = run_try(sql_to_rest(**arguments), supervisor)
+    state, error = run_try(given_later(sql_to_rest(), **arguments), supervisor)
     assert (state, places.seen) == ("failed", [])
     assert message in str(error)
 

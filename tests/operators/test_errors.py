@@ -5,7 +5,7 @@ import re
 
 import pytest
 from task_runner import run_try
-from tasks import sql_to_rest
+from tasks import given_later, sql_to_rest
 
 from airflow_async_rest import Batch
 
@@ -87,6 +87,9 @@ ARGUMENTS = {
     "concurrency: word": ({"concurrency": "auto"}, r"concurrency='auto': write a whole number from 1 to 1000, or"),
     "rate_limit: unit": ({"rate_limit": "100/d"}, r"rate_limit='100/d': write a number of requests and a unit"),
     "rate_limit: zero": ({"rate_limit": "0/s"}, r"rate_limit='0/s'"),
+    "schema": ({"schema": 5}, r"schema=5: write a JSON Schema as a dict"),
+    "order_by_key": ({"order_by_key": 1}, r"order_by_key=1: write True or False"),
+    "order_by_key: no key": ({"order_by_key": True, "key": None}, r"order_by_key=True needs key=: the column or"),
     "body_format": ({"body_format": "xml"}, r"body_format='xml': write one of 'json', 'form', 'text'"),
     "batch: type": ({"batch": 500}, r"batch=500: write Batch\(max_items=500, \.\.\.\), which is imported from"),
     "batch: endpoint": (
@@ -123,7 +126,7 @@ ARGUMENTS = {
 
 @pytest.mark.parametrize(("arguments", "message"), ARGUMENTS.values(), ids=ARGUMENTS.keys())
 def test_a_wrong_argument_is_named_before_the_first_request(places, supervisor, arguments, message):
-    state, error = run_try(sql_to_rest(**arguments), supervisor)
+    state, error = run_try(given_later(sql_to_rest(), **arguments), supervisor)
     assert state == "failed"  # no retry of Airflow's mends it
     assert re.search(message, str(error)), error
     assert places.seen == []

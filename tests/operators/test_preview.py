@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from dag_runs import ids
 from task_runner import WINDOW, run_try
-from tasks import READINGS, in_batches, rest_to_sql, sql_to_rest
+from tasks import READINGS, given_later, in_batches, rest_to_sql, sql_to_rest
 
 from airflow_async_rest import Batch
 
@@ -215,7 +215,7 @@ def test_what_is_no_number_of_requests_sends_nothing(places, warehouse, supervis
         ({"preview": 3, "preview_send": value}, None, f"preview_send={value!r}: write 1"),
         ({}, {"preview_send": value}, f"the run's conf has preview_send={value!r}: write 1"),
     ):
-        state, error = run_try(make(**arguments), supervisor, conf=conf)
+        state, error = run_try(given_later(make(), **arguments), supervisor, conf=conf)
         assert state == "failed"
         assert words in str(error)
     state, error = run_try(make(), supervisor, conf={"Preview": 3})

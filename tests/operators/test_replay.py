@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from task_runner import Supervisor, run_try
-from tasks import READINGS, ids, sql_to_rest
+from tasks import READINGS, given_later, ids, sql_to_rest
 
 from airflow_async_rest import RequestRetry
 
@@ -125,12 +125,11 @@ def test_a_row_that_never_was_a_request_says_what_to_do(places, supervisor):
             {"dead_letters": None, "reasons": []},
             "reasons=[]: write a list such as ['http_503', 'timeout'], or leave it",
         ),
-        ({"dead_letters": None, "preview": "{{ params.preview }}"}, "it is not templated"),
         ({"dead_letters": None, "rate_limit": "1"}, "rate_limit='1'"),
     ],
 )
 def test_a_wrong_argument_is_named(places, supervisor, arguments, message):
-    state, error = run_try(replay(**arguments), supervisor)
+    state, error = run_try(given_later(replay(None), **arguments), supervisor)
     assert state == "failed"
     assert message in str(error)
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 from task_runner import run_try
-from tasks import rest_to_sql, staging_tables_of
+from tasks import given_later, rest_to_sql, staging_tables_of
 
 COUNT = "SELECT count(*) FROM locations"
 LEFT_BEHIND = staging_tables_of("scheduled__2026-11-01")
@@ -347,8 +347,9 @@ def test_sqlite_is_source_and_destination_at_once(places, supervisor, connect, t
     ],
 )
 def test_what_is_wrong_is_said_before_the_first_request(places, warehouse, supervisor, arguments, words):
-    settings = {"items": [{"id": 1}]} if not {"items", "sql", "window_step"} & set(arguments) else {}
-    state, error = run_try(rest_to_sql(**(settings | arguments)), supervisor)
+    nothing = dict.fromkeys(("sql", "sql_conn_id", "items", "window_step"))
+    asked = nothing if nothing.keys() & arguments.keys() else nothing | {"items": [{"id": 1}]}
+    state, error = run_try(given_later(rest_to_sql(), **(asked | arguments)), supervisor)
     assert state == "failed"
     assert words in str(error)
     assert places.seen == []

@@ -20,11 +20,15 @@ class BatchSource:
 
     On a retry, what was unfinished in one request goes in one again, so that it has the same idempotency key, and so
     does a request of which all is dead. What else is sent again has batches of its own, and new rows begin a new one.
+
+    :param each_key_once: whether a batch has one row of a key at most. Where the answer tells by item, it may ask for
+        the first of two once more, and have taken the second.
     """
 
-    def __init__(self, source: Source[Item], form: BatchForm) -> None:
+    def __init__(self, source: Source[Item], form: BatchForm, *, each_key_once: bool = False) -> None:
         self._source = source
         self._form = form
+        self._each_key_once = each_key_once
 
     def cancel(self) -> None:
         """Make a read that is under way raise, soon."""
@@ -35,7 +39,7 @@ class BatchSource:
         position = resume.checkpoint.position if resume else 0
         most = self._form.batch.max_items  # that of the author now: smaller, perhaps, because the API asks for it
         unfinished = Reunited(tuple(batch for batch in resume.batches if len(batch) <= most) if resume else ())
-        cutter, new_rows = Cutter(self._form), False
+        cutter, new_rows = Cutter(self._form, each_key_once=self._each_key_once), False
 
         def rest() -> list[ItemBatch]:
             return [ItemBatch(of_one, self._form) for of_one in (*unfinished.rest(), cutter.flush()) if of_one]
@@ -64,10 +68,14 @@ class BatchSource:
 
 
 class Cutter:
-    """Collects items until a batch is full."""
+    """Collects items until a batch is full.
 
-    def __init__(self, form: BatchForm) -> None:
+    :param each_key_once: see :class:`BatchSource`.
+    """
+
+    def __init__(self, form: BatchForm, *, each_key_once: bool = False) -> None:
         self._batch = form.batch
+        self._keys: set[bytes] | None = set() if each_key_once else None
         self._frame_bytes = self._bytes = form.frame_bytes
         self._items: list[Item] = []
         self._dead_bytes = 0
@@ -79,8 +87,10 @@ class Cutter:
         for item in items:
             if item.settled is None:
                 size = len(item.part) + 1
-                if self.to_send and self._bytes + size > self._batch.max_bytes:
+                if self.to_send and (self._bytes + size > self._batch.max_bytes or self._has_key_of(item)):
                     full.append(self.flush())
+                if self._keys is not None:
+                    self._keys.add(item.identity)
                 self._bytes += size
                 self.to_send += 1
             elif isinstance(item.settled, DeadLetter):
@@ -89,6 +99,9 @@ class Cutter:
             if self._is_full():
                 full.append(self.flush())
         return full
+
+    def _has_key_of(self, item: Item) -> bool:
+        return self._keys is not None and item.identity in self._keys
 
     def _is_full(self) -> bool:
         return (
@@ -101,6 +114,8 @@ class Cutter:
         """Return what there is, and start again."""
         items, self._items, self._bytes, self.to_send = self._items, [], self._frame_bytes, 0
         self._dead_bytes = 0
+        if self._keys:
+            self._keys = set()
         return items
 
 

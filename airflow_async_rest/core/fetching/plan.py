@@ -26,17 +26,8 @@ class FetchPlan:
     max_pages: int = 10_000
 
     def __post_init__(self) -> None:
-        if not isinstance(self.missing_ok, bool):
-            raise ConfigurationError(f"missing_ok={self.missing_ok!r}: write True or False.")
-        if type(self.max_pages) is not int or self.max_pages < 1:
-            raise ConfigurationError(f"max_pages={self.max_pages!r}: write a whole number from 1 up.")
-        if self.builder.method == "GET" and self.pages.begin().into == "body":
-            raise ConfigurationError("paginate with into='body': a GET has none; write method='POST', or into='query'.")
-        if self.pages.counts_rows and not self.reader.counts:
-            raise ConfigurationError(
-                f"paginate={type(self.pages).__name__}(...) goes by how many rows the API gives, and rows= may make "
-                "more or fewer of them: say with page_rows='data.items' at which path of the answer the API's are."
-            )
+        check_limits(self.missing_ok, self.max_pages)
+        check_pages(self.pages, self.builder.method, self.reader)
 
     def tally(self, **parts: Any) -> Tally:
         """Return what counts the keys and paths of the answers that lead nowhere.
@@ -44,3 +35,22 @@ class FetchPlan:
         :param parts: what :class:`Tally` takes beside the paths.
         """
         return Tally(self.reader.asked, filter(None, [self.pages.next_path]), **parts)
+
+
+def check_limits(missing_ok: Any, max_pages: Any) -> None:
+    """Check what may become of an item's pages. :raises ConfigurationError: when an argument is wrong; names it."""
+    if not isinstance(missing_ok, bool):
+        raise ConfigurationError(f"missing_ok={missing_ok!r}: write True or False.")
+    if type(max_pages) is not int or max_pages < 1:
+        raise ConfigurationError(f"max_pages={max_pages!r}: write a whole number from 1 up.")
+
+
+def check_pages(pages: Pages, method: str, reader: AnswerReader) -> None:
+    """Check that pages can be asked for, and told apart. :raises ConfigurationError: when not; says what to write."""
+    if method == "GET" and pages.begin().into == "body":
+        raise ConfigurationError("paginate with into='body': a GET has none; write method='POST', or into='query'.")
+    if pages.counts_rows and not reader.counts:
+        raise ConfigurationError(
+            f"paginate={type(pages).__name__}(...) goes by how many rows the API gives, and rows= may make "
+            "more or fewer of them: say with page_rows='data.items' at which path of the answer the API's are."
+        )

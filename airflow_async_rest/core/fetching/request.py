@@ -68,8 +68,7 @@ class FetchRequestBuilder:
         self.columns = {"endpoint": endpoint.columns, **columns}
         self._encode = BodyEncoder(encode, body_format, headers).encode
         self._seed = hashlib.blake2b(stable_bytes([*identity.scope, *identity.window, method]), digest_size=16)
-        if body is not None and method == "GET":
-            raise ConfigurationError("body: a GET has none; write method='POST', or use query=.")
+        _check_has_body(body, method)
         self._kept, self._below = frozenset(keep), below
         in_endpoint = endpoint.literals.partition("?")[2].split("&")
         if unknown := self._kept - {*self._query.names, *map(_name, in_endpoint)}:
@@ -149,6 +148,22 @@ class _Query:
         pairs = [(name, _render(text, row)) for name, text in self._parameters if name not in page]
         pairs += [(name, text_value(name, page)) for name in page]
         return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+
+
+def check_query(query: Any) -> None:
+    """Check the argument ``query``. :raises ConfigurationError: when it cannot be read."""
+    _Query(query)
+
+
+def check_body(body: Any, body_format: str | None, method: str) -> None:
+    """Check the argument ``body``. :raises ConfigurationError: when it cannot be read, or sent."""
+    _Body(body, body_format)
+    _check_has_body(body, method.upper())
+
+
+def _check_has_body(body: Any, method: str) -> None:
+    if body is not None and method == "GET":
+        raise ConfigurationError("body: a GET has none; write method='POST', or use query=.")
 
 
 def _joined(*queries: str) -> str:

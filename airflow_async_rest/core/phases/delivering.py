@@ -15,6 +15,7 @@ from airflow_async_rest.core.keeping.intervals import Writing
 from airflow_async_rest.core.limits.adaptive import MOST, AdaptiveConcurrency, Places
 from airflow_async_rest.core.models import DeadLetter, Item, Outcome
 from airflow_async_rest.core.phases.committing import ending, keep_or_undo
+from airflow_async_rest.core.phases.key_order import KeyOrder
 from airflow_async_rest.core.phases.opening import Start
 from airflow_async_rest.core.phases.shared import Shared
 from airflow_async_rest.core.pipeline import ThreadedSource, run_pipeline
@@ -61,7 +62,8 @@ class Delivering:
         recorder = self._standing.begin(start.resume)
         self._observing.begin(recorder.totals)
         await self._calls.wait_for(keeper.begin(start.resume, start.how))
-        acceptance = Acceptance(job.concurrency or 0)
+        # Workers that wait for a row of the same key bring no other batch.
+        acceptance = Acceptance(0 if job.order_by_key else job.concurrency or 0)
         settling = _Settling(job, recorder, self._log, keeper.buffer.due)
         source = ThreadedSource(job.source, start.resume, recorder.continue_digest, acceptance.end, settling.until_room)
 
@@ -183,5 +185,23 @@ class _Settling:
             else:
                 recorder.take_batch(unit.items)
                 await in_batches.deliver(unit)
+
+        async def deliver_taken(unit: Item | ItemBatch) -> None:
+            if isinstance(unit, Item):
+                settle(unit.settled or await one_by_one.deliver(unit))
+            else:
+                await in_batches.deliver(unit)
+
+        return self._in_key_order(deliver_taken) if self._job.order_by_key else deliver
+
+    def _in_key_order(self, deliver_taken: Deliver) -> Deliver:
+        recorder, order = self._recorder, KeyOrder(deliver_taken)
+
+        async def deliver(unit: Item | ItemBatch) -> None:
+            if isinstance(unit, Item):
+                recorder.take(unit)
+            else:
+                recorder.take_batch(unit.items)
+            await order.deliver(unit)
 
         return deliver

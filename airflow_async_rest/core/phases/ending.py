@@ -79,7 +79,7 @@ class Ending:
 
     def _log_last(self, report: Mapping[str, Any], error: BaseException | None) -> None:
         if report["repeated_keys"]:
-            self._log.keys_repeated(report["repeated_keys"])
+            self._log.keys_repeated(report["repeated_keys"], in_order=self._job.order_by_key)
         if self._job.fetch is not None and report["complete"]:
             tally = self._standing.recorder.totals.tally
             self._log.paths_not_found(report, tally.unfound.nearest)

@@ -12,6 +12,7 @@ from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.errors import ConfigurationError, ItemError, let_go
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Item, Skipped
 from airflow_async_rest.core.reading.passed_rows import PassedRows
+from airflow_async_rest.core.reading.payload_schema import PayloadSchema
 
 Unit_co = TypeVar("Unit_co", covariant=True)
 Row = Mapping[str, Any]
@@ -138,6 +139,7 @@ class RowSource:
     :param asked_for: argument -> columns that the rows must have for it; of several names together, one.
     :param in_braces: argument -> what is text there, in braces: a column of that name may have been meant.
     :param transform: the author's function: row -> payload, or None to skip the row.
+    :param schema: what the payloads must be.
     :param redact: takes secrets out of what ``transform`` raises.
     :param repeated: is told every row's key.
     """
@@ -149,6 +151,7 @@ class RowSource:
     asked_for: Mapping[str, Sequence[str | tuple[str, ...]]] = field(default_factory=dict)
     in_braces: Mapping[str, Sequence[str]] = field(default_factory=dict)
     transform: Callable[[dict[str, Any]], Any] | None = None
+    schema: PayloadSchema | None = None
     redact: Callable[[str], str] = str
     repeated: RepeatedKeys | None = None
 
@@ -183,6 +186,8 @@ class RowSource:
                 if passed:
                     items = passed.to_send(index, items)
                 self._transform_items(items)
+                if self.schema is not None:
+                    self._check_items(items, self.schema)
                 index += len(chunk)
                 yield items
         self._check_end(index, passed)
@@ -259,6 +264,15 @@ class RowSource:
                 item.settled = _dead_for_missing(item, item.row.missing)
             elif self.transform is not None:
                 self._transform_item(item, self.transform)
+
+    def _check_items(self, items: Iterable[Item], schema: PayloadSchema) -> None:
+        for item in items:
+            if item.settled is None:
+                try:
+                    schema.check(item.payload)
+                except ItemError as error:
+                    item.settled = DeadLetter.of(item, error.reason, detail=self.redact(str(error)))
+                    let_go(error)
 
     def _transform_item(self, item: Item, transform: Callable[[dict[str, Any]], Any]) -> None:
         """Run the author's transform; what it skips or fails on never reaches a worker's client."""

@@ -15,6 +15,7 @@ from airflow_async_rest.core.encoding.json_text import comes_back
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.requests.headers import find_header, parse_content_type
+from airflow_async_rest.core.spelling import hint
 
 BODY_FORMATS = ("json", "form", "text")
 AS_IS = (str, bytes, bytearray, memoryview)
@@ -116,7 +117,7 @@ def check_body_format(body_format: Any) -> str | None:
     if body_format is not None and body_format not in BODY_FORMATS:
         raise ConfigurationError(
             f"body_format={body_format!r}: write one of {', '.join(map(repr, BODY_FORMATS))}, or leave it out: a text "
-            "or bytes are sent as they are then, and all else as JSON."
+            f"or bytes are sent as they are then, and all else as JSON.{hint(body_format, BODY_FORMATS)}"
         )
     return body_format  # type: ignore[no-any-return]
 

@@ -19,6 +19,7 @@ from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.models import Item, Request
 from airflow_async_rest.core.requests.bodies import BodyEncoder
 from airflow_async_rest.core.requests.templates import parse_template
+from airflow_async_rest.core.spelling import hint
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 _TYPES_OF_ONE_TEXT = (str, int, float, UUID, *IP_TYPES)
@@ -228,15 +229,15 @@ def idempotency_key(seed: "hashlib.blake2b", path: str, query: str, *content: by
 def check_method(method: str) -> str:
     """Return the method in capitals. :raises ConfigurationError: when it is none of :data:`METHODS`."""
     if not isinstance(method, str) or method.upper() not in METHODS:
-        raise ConfigurationError(f"method={method!r}: write one of {', '.join(METHODS)}.")
+        raise ConfigurationError(f"method={method!r}: write one of {', '.join(METHODS)}.{hint(method, METHODS)}")
     return method.upper()
 
 
-def key_columns(key: str | Iterable[str] | None) -> tuple[str, ...]:
+def key_columns(key: str | Iterable[str] | None, argument: str = "key") -> tuple[str, ...]:
     """Return the columns that identify a row. :raises ConfigurationError: when they are not column names."""
     columns: tuple[Any, ...] = (key,)
     if not isinstance(key, str):
         columns = tuple(key) if isinstance(key, Iterable) else () if key is None else (key,)
     if not all(isinstance(column, str) and column for column in columns):
-        raise ConfigurationError(f"key={key!r}: write a column's name, or a list of them.")
+        raise ConfigurationError(f"{argument}={key!r}: write a column's name, or a list of them.")
     return columns

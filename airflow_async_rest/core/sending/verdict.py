@@ -156,7 +156,7 @@ def is_there_already(request: Request, status: int, *, creates_only: bool) -> bo
 
 
 # Reasons of items that cannot be made a request.
-NEVER_SENT = frozenset({"encode", "endpoint", "value"})
+NEVER_SENT = frozenset({"encode", "endpoint", "value", "schema"})
 # The answer to a bulk request should tell about each item, and does not: another try would get no other one.
 UNMATCHED = "unmatched_results"
 # Refused in the answer to a bulk request, by the author's check, or by the database, without a status of its own.

@@ -60,12 +60,21 @@ class JobLog:
             "or a retry may give one row another's Idempotency-Key."
         )
 
-    def keys_repeated(self, count: int) -> None:
-        """Warn of rows that an API cannot tell from others."""
+    def keys_repeated(self, count: int, *, in_order: bool) -> None:
+        """Warn of rows that an API cannot tell from others.
+
+        :param in_order: whether those of one key go in their order.
+        """
+        advice = (
+            "of others for the same address, any may come last. Name the columns that tell rows apart."
+            if not in_order
+            else "even when another has come between. Let the payload tell them apart, by a version or a time."
+        )
         self._log.warning(
             "Rows whose key= an earlier row has: %d. Equal ones share an Idempotency-Key, so an API may store them "
-            "once; of others for the same address, any may come last. Name the columns that tell rows apart.",
+            "once; %s",
             count,
+            advice,
         )
 
     def paths_not_found(self, report: Mapping[str, Any], nearest: Callable[[str], str | None]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from engine import Database, Rows, make_bulk_job, make_fetch_job, make_job
 
 from airflow_async_rest import Batch
-from airflow_async_rest.core.preview import Preview, lines_of
+from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.requests.settings import ClientSettings
 

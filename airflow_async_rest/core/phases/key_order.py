@@ -1,0 +1,109 @@
+"""One row of a key at a time, in the order of the rows; rows of other keys go on meanwhile."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+
+from airflow_async_rest.core.batches.form import ItemBatch
+from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
+from airflow_async_rest.core.models import Item
+
+Unit = Item | ItemBatch
+# Of rows that are put aside: as much as a chunk has, at most. Then whoever takes another one waits, too.
+_MOST_BYTES = 4_000_000
+
+
+@dataclass(eq=False, slots=True)
+class _Turn:
+    """That of an item, or a batch.
+
+    :param waits_for: how many that were taken before it are not done.
+    :param followers: what waits for it.
+    :param begins: ends the wait of who has taken it; None: who ends the last one before it sees to it.
+    """
+
+    unit: Unit
+    keys: Collection[bytes]
+    waits_for: int = 0
+    followers: list["_Turn"] = field(default_factory=list)
+    begins: asyncio.Future[None] | None = None
+    bytes: int = 0
+
+    @property
+    def items(self) -> list[Item]:
+        return _items_of(self.unit)
+
+
+class KeyOrder:
+    """Delivers items, or batches, in the order in which they are taken, as far as they have a key in common.
+
+    What waits for another one is put aside, so that no worker is held up by it; the one that delivers what it waits
+    for goes on with it. An item only ever waits for earlier ones: so there is always one that waits for none.
+
+    :param deliver: delivers one.
+    :param most_aside: the items that are put aside at most: a checkpoint names each.
+    """
+
+    def __init__(self, deliver: Callable[[Unit], Awaitable[None]], most_aside: int = 1000) -> None:
+        self._deliver = deliver
+        self._most_aside = most_aside
+        self._last: dict[bytes, _Turn] = {}
+        self._items_aside = self._bytes_aside = 0
+
+    async def deliver(self, unit: Unit) -> None:
+        """Deliver one, or put it aside: then it is delivered within another call."""
+        turn = self._take(unit)
+        if turn.waits_for:
+            if self._put_aside(turn):
+                return
+            turn.begins = asyncio.get_running_loop().create_future()
+            await turn.begins
+        await self._deliver(unit)
+        ready = deque(self._end(turn))
+        while ready:
+            one = ready.popleft()
+            await self._deliver(one.unit)
+            ready += self._end(one)
+
+    def _take(self, unit: Unit) -> _Turn:
+        turn = _Turn(unit, {item.identity for item in _items_of(unit) if item.settled is None})
+        for before in {self._last[key] for key in turn.keys if key in self._last}:
+            before.followers.append(turn)
+            turn.waits_for += 1
+        for key in turn.keys:
+            self._last[key] = turn
+        return turn
+
+    def _put_aside(self, turn: _Turn) -> bool:
+        """Put one aside. :return: False when there is no room for it."""
+        if self._items_aside >= self._most_aside or self._bytes_aside >= _MOST_BYTES:
+            return False
+        turn.bytes = sum(bytes_of([v] for v in item.row.values()) + len(item.part) for item in turn.items)
+        self._count_aside(turn, 1)
+        return True
+
+    def _count_aside(self, turn: _Turn, sign: int) -> None:
+        self._items_aside += sign * len(turn.items)
+        self._bytes_aside += sign * turn.bytes
+
+    def _end(self, turn: _Turn) -> list[_Turn]:
+        """Note that one is done. :return: those put aside that wait for nothing more."""
+        for key in turn.keys:
+            if self._last[key] is turn:
+                del self._last[key]
+        freed = []
+        for follower in turn.followers:
+            follower.waits_for -= 1
+            if follower.waits_for:
+                continue
+            if follower.begins is None:
+                self._count_aside(follower, -1)
+                freed.append(follower)
+            elif not follower.begins.done():
+                follower.begins.set_result(None)
+        return freed
+
+
+def _items_of(unit: Unit) -> list[Item]:
+    return [unit] if isinstance(unit, Item) else unit.items

@@ -1,0 +1,198 @@
+"""Arguments of operators, ``deliver`` and ``fetch``, checked by themselves and together: the same words everywhere.
+
+A check names the arguments that it needs. Where DAG files are parsed, one that is rendered later is not known yet, and
+the checks that need it are left out until the task runs.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any
+
+from airflow_async_rest.core.batches.batch import Batch
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
+from airflow_async_rest.core.requests.bodies import check_body_format
+from airflow_async_rest.core.requests.builder import EndpointTemplate, check_method, key_columns
+from airflow_async_rest.core.requests.headers import check_content_encoding, text_headers
+from airflow_async_rest.core.requests.settings import (
+    MOST_PREVIEWED,
+    parse_concurrency,
+    parse_max_failures,
+    parse_preview,
+)
+from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.databases.quotes import read_statement
+from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
+from airflow_async_rest.tasks.checking.query import check_parameters, check_reading
+from airflow_async_rest.tasks.checking.schema_file import check_schema
+from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
+from airflow_async_rest.tasks.folders import storage_uri
+from airflow_async_rest.windows import check_ends
+
+
+def check_arguments(given: Mapping[str, Any]) -> None:
+    """Check the arguments that are known.
+
+    :raises ConfigurationError: when one is wrong, or does not fit another; names it.
+    """
+    known = {name: value for name, value in given.items() if not isinstance(value, Iterator)}  # read once
+    _check(known, _EACH, _TOGETHER)
+    if "paginate" in given:  # it loads for those who ask
+        from airflow_async_rest.tasks.checking import asking  # noqa: PLC0415
+
+        _check(known, asking.EACH, asking.TOGETHER)
+
+
+def _check(
+    known: Mapping[str, Any], each: Mapping[str, Callable[[Any], object]], together: Iterable[Callable[..., None]]
+) -> None:
+    for name, check in each.items():
+        if name in known:
+            check(known[name])
+    for check_some in together:
+        needed, optional = _names_of(check_some)
+        if needed <= known.keys():
+            check_some(**{name: known[name] for name in (needed | optional) & known.keys()})
+
+
+def _connection(argument: str, value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ConfigurationError(f"{argument}={value!r}: write the id of a connection, such as 'search_api'.")
+
+
+def _function(argument: str, value: Any) -> None:
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{argument}={value!r}: write a function.")
+
+
+def _retry(request_retry: Any) -> None:
+    if request_retry is not None and not isinstance(request_retry, RequestRetry):
+        raise ConfigurationError(
+            f"request_retry={request_retry!r}: write RequestRetry(max_attempts=...), "
+            "which is imported from airflow_async_rest."
+        )
+
+
+def _batch(batch: Any) -> None:
+    if batch is not None and not isinstance(batch, Batch):
+        raise ConfigurationError(
+            f"batch={batch!r}: write Batch(max_items=500, ...), which is imported from airflow_async_rest."
+        )
+
+
+def _folder(path: Any) -> None:
+    if path and not str(path).strip().startswith("~"):  # of a user that this machine may not have
+        storage_uri("dead_letter_path", path)
+
+
+def _unless_left_out(check: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Make a check that passes what means the default, where templates may have made a text of it."""
+    return lambda value: None if value in (None, "") else check(value)
+
+
+_EACH: Mapping[str, Callable[[Any], object]] = {
+    "sql": lambda sql: None if sql is None else read_statement(sql),
+    "parameters": check_parameters,
+    **{name: partial(_connection, name) for name in ("sql_conn_id", "http_conn_id", "destination_conn_id")},
+    "endpoint": EndpointTemplate,
+    "method": check_method,
+    "headers": text_headers,
+    "transform": partial(_function, "transform"),
+    "response_check": partial(_function, "response_check"),
+    "key": key_columns,
+    "schema": check_schema,
+    "concurrency": _unless_left_out(parse_concurrency),
+    "rate_limit": _unless_left_out(parse_rate_limit),
+    "batch": _batch,
+    "request_retry": _retry,
+    "max_failures": parse_max_failures,
+    "dead_letter_path": _folder,
+    "body_format": check_body_format,
+    "destination_table": parse_table,
+    "load_mode": parse_mode,
+    "conflict_key": partial(key_columns, argument="conflict_key"),
+    "preview_send": lambda value: parse_preview("preview_send", value, 1),
+    "dead_letters": folder_uris,
+    "reasons": chosen_reasons,
+}
+
+
+def _path_of_batch(batch: Batch | None, endpoint: str) -> None:
+    if batch is not None and (columns := EndpointTemplate(endpoint).columns):
+        raise ConfigurationError(
+            f"endpoint={endpoint!r} has the placeholder {{{columns[0]}}}, and a batch has one path "
+            "for many rows: write the path of the bulk endpoint, such as 'sensors/_bulk'."
+        )
+
+
+def _body_of_batch(batch: Batch | None, body_format: str | None) -> None:
+    if batch is not None and body_format in ("form", "text"):
+        raise ConfigurationError(
+            f"body_format={body_format!r} is for one item a request: leave it out; Batch(format=...) says how "
+            "many are written into one."
+        )
+
+
+def _method_of_batch(batch: Batch | None, method: str) -> None:
+    if batch is not None and method.upper() == "GET":
+        raise ConfigurationError("method='GET' has no body, which a batch needs: write POST or PUT.")
+
+
+def _reader_of_batch(batch: Batch | None, response_check: Any) -> None:
+    if batch is not None and batch.reader is not None and response_check is not None:
+        implied = "" if batch.results else ", which format='bulk' has by itself (results='elasticsearch'),"
+        raise ConfigurationError(
+            f"response_check and Batch(results=...){implied} both read the answer: leave one out. A function as "
+            "results may return None where the status is to decide."
+        )
+
+
+def _content_encoding(headers: Any, batch: Batch | None = None) -> None:
+    if batch is None or not callable(batch.format):  # a function may compress
+        check_content_encoding(text_headers(headers), "headers")
+
+
+def _text_body(body_format: str | None, transform: Any) -> None:
+    if body_format == "text" and transform is None:
+        raise ConfigurationError("body_format='text' needs a transform that returns the text: a row is not one.")
+
+
+def _order(order_by_key: Any, key: Any) -> None:
+    if not isinstance(order_by_key, bool):
+        raise ConfigurationError(f"order_by_key={order_by_key!r}: write True or False.")
+    if order_by_key and not key:
+        raise ConfigurationError("order_by_key=True needs key=: the column or columns whose rows stay in their order.")
+
+
+def _schema_of_text(schema: Any, body_format: str | None) -> None:
+    if schema is not None and body_format == "text":
+        raise ConfigurationError("schema is of JSON, which body_format='text' is not: leave one of them out.")
+
+
+def _preview(preview: Any, method: Any) -> None:  # noqa: ARG001  (a replay has no method, and a preview of its own)
+    parse_preview("preview", preview, MOST_PREVIEWED)
+
+
+@cache
+def _names_of(check: Callable[..., Any]) -> tuple[set[str], set[str]]:
+    """Return the arguments that a check needs, and those that it looks at where they are known."""
+    parameters = inspect.signature(check).parameters.values()
+    needed = {each.name for each in parameters if each.default is inspect.Parameter.empty}
+    return needed, {each.name for each in parameters} - needed
+
+
+_TOGETHER: Sequence[Callable[..., None]] = (
+    check_reading,
+    check_ends,
+    check_mode,
+    _path_of_batch,
+    _body_of_batch,
+    _method_of_batch,
+    _reader_of_batch,
+    _content_encoding,
+    _text_body,
+    _schema_of_text,
+    _order,
+    _preview,
+)

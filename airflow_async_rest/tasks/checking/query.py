@@ -1,0 +1,39 @@
+"""The arguments of a query, checked before there is a connection. No I/O."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_async_rest.core.errors import ConfigurationError
+
+_NAME = re.compile(r"\w+")
+
+
+def check_parameters(parameters: Any) -> dict[str, Any]:
+    """Return an operator's ``parameters`` as a dict.
+
+    :raises ConfigurationError: when they are no mapping of names; their values are not shown.
+    """
+    if parameters is None:
+        return {}
+    write = "write a dict of the binds' names and values, such as {'customer': 3} for :customer"
+    if not isinstance(parameters, Mapping):
+        kind = "a text" if isinstance(parameters, str) else f"a {type(parameters).__name__}"
+        raise ConfigurationError(f"parameters= is {kind}: {write}; a template may stand in its values.")
+    for name in parameters:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
+    return dict(parameters)
+
+
+def check_reading(chunk_size: Any, count_rows: Any, read_only: Any) -> None:
+    """Check how rows are read. :raises ConfigurationError: when an argument is wrong; names it."""
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
+        raise ConfigurationError(f"chunk_size={chunk_size!r}: write a whole number of rows from 1 up.")
+    for name, switch in (("count_rows", count_rows), ("read_only", read_only)):
+        if not isinstance(switch, bool):
+            raise ConfigurationError(f"{name}={switch!r}: write True or False.")
+    if count_rows and not read_only:
+        raise ConfigurationError(
+            "count_rows=True runs the sql twice, which with read_only=False may change data: leave one of them out."
+        )

@@ -1,0 +1,71 @@
+"""``order_by_key=``: rows of one key, one after another."""
+
+import pytest
+from aiohttp import web
+from task_runner import run_try
+from tasks import in_batches, sql_to_rest
+
+from airflow_async_rest.hooks.rest import AsyncRestHook
+
+CHANGES = "SELECT i % 3 AS id, i AS number FROM generate_series(1, 300) AS i ORDER BY i"
+
+
+class Record:
+    """The numbers in the order in which an API has seen them, by key; each is refused once, as every fifth may be."""
+
+    def __init__(self) -> None:
+        self.numbers, self.put_off = {}, set()
+
+    def __call__(self, seen):
+        body = seen.json()
+        statuses = [self._status(row) for row in (body if isinstance(body, list) else [body])]
+        return web.json_response(
+            [{"status": status} for status in statuses], status=200 if isinstance(body, list) else statuses[0]
+        )
+
+    def _status(self, row):
+        if row["number"] % 5 == 0 and row["number"] not in self.put_off:
+            self.put_off.add(row["number"])
+            return 503
+        self.numbers.setdefault(row["id"], []).append(row["number"])
+        return 200
+
+    def assert_in_order(self):
+        assert self.numbers == {key: list(range(key or 3, 301, 3)) for key in range(3)}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"concurrency": "adaptive"}])
+def test_what_is_put_off_holds_the_later_rows_of_its_key_up(places, supervisor, arguments):
+    places.answer = record = Record()
+    task = sql_to_rest(sql=CHANGES, order_by_key=True, **arguments)
+    assert run_try(task, supervisor) == ("success", None)
+    record.assert_in_order()
+
+
+def test_so_it_does_in_batches_whose_answers_tell_by_item(places, supervisor):
+    from airflow_async_rest import Batch
+
+    places.answer = record = Record()
+    batch = in_batches(10) | {"batch": Batch(max_items=10, results="list")}
+    assert run_try(sql_to_rest(sql=CHANGES, order_by_key=True, **batch), supervisor) == ("success", None)
+    record.assert_in_order()
+
+
+def test_a_plain_call_has_it_too(airflow_db, connect, api):
+    from airflow_async_rest import RequestRetry
+
+    connect("search_api", conn_type="async_rest", host=api.url)
+    api.answer = record = Record()
+    rows = [{"id": number % 3, "number": number} for number in range(1, 301)]
+    retry = RequestRetry(backoff_base_seconds=0.001)
+    hook = AsyncRestHook("search_api")
+    hook.deliver(rows, endpoint="x", key="id", order_by_key=True, request_retry=retry, concurrency=50)
+    record.assert_in_order()
+
+
+def test_a_row_without_a_key_is_one_of_its_own(places, supervisor):
+    task = sql_to_rest(
+        sql="SELECT NULL AS id, i AS number FROM generate_series(1, 50) i", endpoint="x", order_by_key=True
+    )
+    assert run_try(task, supervisor) == ("success", None)
+    assert supervisor.report["delivered"] == 50

@@ -1,0 +1,106 @@
+"""``schema=``: what a payload must be, as a dict or a file beside the DAG file."""
+
+import json
+
+import pytest
+from task_runner import run_try
+from tasks import sql_to_rest
+
+from airflow_async_rest import Batch
+
+SMALL = {"properties": {"id": {"maximum": 90}, "value": {"type": "number"}}}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"batch": Batch(max_items=25), "endpoint": "x", "method": "POST"}])
+def test_what_breaks_it_is_a_dead_letter_and_the_rest_is_delivered(places, supervisor, arguments):
+    task = sql_to_rest(schema=SMALL, max_failures=10, **arguments)
+    assert run_try(task, supervisor) == ("success", None)
+    assert (supervisor.report["delivered"], supervisor.report["reasons"]) == (90, {"schema": 10})
+    [letter, *_] = supervisor.data["xcom"]["failed_items"]
+    assert letter["response_excerpt"] == 'the payload breaks the schema at $.id: "maximum": 90.'
+    assert letter["row"] == {"id": 91, "value": 136.5}
+
+
+def test_all_that_breaks_it_is_refused_for_good(places, supervisor):
+    state, error = run_try(sql_to_rest(schema={"required": ["name"]}), supervisor)
+    assert (state, places.seen) == ("failed", [])
+    assert "100 schema" in str(error)
+
+
+def test_it_is_of_what_transform_returns(places, supervisor):
+    task = sql_to_rest(schema={"required": ["name"]}, transform=lambda row: row | {"name": "a"})
+    assert run_try(task, supervisor) == ("success", None)
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A task of a DAG whose file is in this folder."""
+    from airflow.sdk import DAG
+
+    def make(**arguments):
+        task = sql_to_rest(**arguments)
+        dag = DAG("the_dag", schedule=None)
+        dag.fileloc = str(tmp_path / "the_dag.py")
+        dag.add_task(task)
+        return task
+
+    return make
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_file_is_found_beside_the_dag_file_and_not_rendered(places, supervisor, beside, tmp_path, absolute):
+    (tmp_path / "schemas").mkdir()
+    text = json.dumps(SMALL | {"$comment": "{{ no_such_name }}"})
+    (tmp_path / "schemas/small.json").write_text(f"\ufeff{text}", encoding="utf-8")
+    task = beside(schema=f"{tmp_path}/schemas/small.json" if absolute else "schemas/small.json", max_failures=10)
+    assert run_try(task, supervisor) == ("success", None)
+    assert supervisor.report["reasons"] == {"schema": 10}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "schema='small.json': there is no such file"),
+        (b"{", "schema='small.json': the file is not JSON in UTF-8"),
+        ("{}".encode("utf-16"), "schema='small.json'"),
+        (b"[]", "write a JSON Schema as a dict"),
+        (b'{"type": "objet"}', "schema is no valid JSON Schema: at $.type"),
+    ],
+)
+def test_a_file_that_is_none_is_said_before_the_first_request(places, supervisor, beside, tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "small.json").write_bytes(content)
+    state, error = run_try(beside(schema="small.json"), supervisor)
+    assert (state, places.seen) == ("failed", [])
+    assert words in str(error)
+
+
+def test_a_plain_call_has_it_too(airflow_db, connect, api, tmp_path):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    connect("search_api", conn_type="async_rest", host=api.url)
+    (tmp_path / "small.json").write_text(json.dumps(SMALL))
+    hook, rows = AsyncRestHook("search_api"), [{"id": n, "value": 1.5} for n in range(100)]
+    for schema in (SMALL, str(tmp_path / "small.json")):
+        report = hook.deliver(rows, endpoint="x", schema=schema, max_failures=9)
+        assert (report["delivered"], report["reasons"]) == (91, {"schema": 9})
+    with pytest.raises(AirflowFailException, match="there is no such file"):
+        hook.deliver(rows, endpoint="x", schema=str(tmp_path / "none.json"))
+
+
+def test_a_retry_checks_again_and_a_replay_does_not(places, supervisor):
+    places.answer = lambda request: 503
+    task = sql_to_rest(
+        schema=SMALL, max_failures=100, sql="SELECT i AS id, 1.5 AS value FROM generate_series(89, 92) i"
+    )
+    run_try(task, supervisor)
+    assert supervisor.report["reasons"] == {"http_503": 2, "schema": 2}
+    folder = supervisor.report["dead_letters"]
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    places.answer = lambda request: 200
+    replay = ReplayDeadLettersOperator(task_id="replay", dead_letters=folder, http_conn_id="search_api", max_failures=2)
+    assert run_try(replay, supervisor)[0] == "success"
+    assert (supervisor.report["delivered"], supervisor.report["failed"]) == (2, 2)
