@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.engine import Engine
 
 from airflow_async_rest.connections.connection import find_connection
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.databases.dialects.dialect import Dialect
 from airflow_async_rest.databases.dialects.engines import PLAIN
 from airflow_async_rest.databases.dialects.table import dialect_named
@@ -30,7 +30,7 @@ def _find(argument: str, conn_id: str) -> tuple[Dialect, Any]:
     except Exception as error:
         raise ConfigurationError(
             f"{argument}={conn_id!r} is of type {connection.conn_type!r}, whose hook cannot be loaded "
-            f"({error}); install its provider, such as airflow-provider-async-rest[postgres]."
+            f"({error}); {_what_to_install(dialect)}."
         ) from error
     if not hasattr(hook, "get_sqlalchemy_engine"):
         raise ConfigurationError(
@@ -38,6 +38,10 @@ def _find(argument: str, conn_id: str) -> tuple[Dialect, Any]:
         )
     hook.get_connection = lambda _: connection
     return dialect, hook
+
+
+def _what_to_install(dialect: Dialect) -> str:
+    return f"install airflow-provider-async-rest[{dialect.extra}]" if dialect.extra else "install its provider"
 
 
 class Database:
@@ -61,12 +65,15 @@ class Database:
         try:
             raw = self.dialect.connect(self._hook)
         except Exception as error:
-            if not self.dialect.is_login_refused(error):
-                raise
-            raise ConfigurationError(
-                f"{self._place}: the database does not let the connection's user in; it says: "
-                f"{message_of(error).rstrip('.')}. Correct the connection's login, password or schema."
-            ) from error
+            says = message_of(error).rstrip(".")
+            if self.dialect.is_login_refused(error):
+                raise ConfigurationError(
+                    f"{self._place}: the database does not let the connection's user in; it says: {says}. "
+                    "Correct the connection's login, password or schema."
+                ) from error
+            if self.dialect.is_transient(error):
+                raise StoppedError(f"{self._place}: the database is not reached: {says}") from error
+            raise
         try:
             self.dialect.prepare_raw(raw)
         except ConfigurationError:

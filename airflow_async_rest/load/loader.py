@@ -62,7 +62,7 @@ class TableLoader:
     :param about: whose load this is: dag_id, run_id, task_id, map_index.
     :param life: of its run; see :class:`~airflow_async_rest.load.register.Register`.
     :raises ConfigurationError: when the table or a column does not exist.
-    :raises LoadError: when the database is away.
+    :raises StoppedError: when the database is away.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from engine import Database as Memory
 from engine import make_fetch_job, rows_of, run
 from loads import every_driver, placed
 
-from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError
+from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError, StoppedError
 from airflow_async_rest.core.job import Fetch
 from airflow_async_rest.core.keeping.row_sink import LoadState
 from airflow_async_rest.core.keeping.table import Table
@@ -254,7 +254,7 @@ def test_what_is_set_is_set_for_one_transaction(request, connect, postgres, clos
 
 def test_a_server_that_is_not_there_is_an_error_that_a_retry_may_solve(postgresql, connect, tmp_path):
     connect("warehouse", conn_type="postgres", host=str(tmp_path), login="postgres", schema="postgres")
-    with pytest.raises(LoadError, match="the database does not take the rows: .*(?i:no such file)"):
+    with pytest.raises(StoppedError, match="destination_conn_id='warehouse': the database is not reached: .*(?i:no such file)"):
         postgresql.loader()
 
 

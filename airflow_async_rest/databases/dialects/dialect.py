@@ -44,6 +44,8 @@ class Dialect:
 
     name: str = PLAIN
     is_tried: ClassVar[bool] = False
+    # Of this package, which brings its provider along.
+    extra: ClassVar[str] = ""
 
     @property
     def title(self) -> str:

@@ -43,6 +43,7 @@ class DuckDB(Dialect):
 
     name = "duckdb"
     is_tried = True
+    extra = "duckdb"
     utc_in_session = "SET TimeZone = 'UTC'"
     # Else the error of a row comes before the rows before it, of which up to 10 MB are made ahead.
     before_reading = "SET streaming_buffer_size = '1KB'"

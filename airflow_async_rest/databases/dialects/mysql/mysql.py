@@ -33,6 +33,7 @@ class MySQL(Dialect):
 
     name = "mysql"
     is_tried = True
+    extra = "mysql"
     utc_in_session = "SET time_zone = '+00:00'"
     begin_read_only = "START TRANSACTION READ ONLY"
     begin_to_write = "START TRANSACTION"  # the session may commit each statement by itself

@@ -65,6 +65,7 @@ class Oracle(Dialect):
 
     name = "oracle"
     is_tried = True
+    extra = "oracle"
     utc_in_session = "ALTER SESSION SET TIME_ZONE = '+00:00'"
     begin_read_only = "SET TRANSACTION READ ONLY"
     quotes = Quotes(backticks=False, dollars=False, q=True)

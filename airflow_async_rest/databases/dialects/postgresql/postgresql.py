@@ -74,6 +74,7 @@ class PostgreSQL(Dialect):
 
     name = "postgresql"
     is_tried = True
+    extra = "postgres"
     utc_in_transaction = "SET LOCAL TIME ZONE 'UTC'"
     # While the API takes its time, the transaction that reads is idle, and lasts. A server may write dates and
     # intervals in forms that drivers misread or refuse, and floats with fewer digits than they have. Each is asked for

@@ -25,7 +25,8 @@ def write_file(file: BinaryIO, columns: Sequence[Column], batches: Batches) -> t
             [pa.array(values, field.type) for (values, _), field in zip(found, schema, strict=True)], schema
         )
         if faults:
-            table = table.take([number for number in range(table.num_rows) if number not in faults])
+            kept = [number for number in range(table.num_rows) if number not in faults]
+            table = table.take(pa.array(kept, pa.int64()))  # of an empty list it would not know the type
         tables.append(table)
         refused |= {start + number: words for number, words in faults.items()}
         start += len(batch[0])

@@ -69,6 +69,7 @@ class Snowflake(Dialect):
 
     name = engines.NAME
     is_tried = True
+    extra = "snowflake"
     has_savepoints = False
     reads_by_select_only = True
     quotes = Quotes(backslashes=True, backticks=False, line_comment=r"(?:--|//)[^\n]*")
