@@ -395,10 +395,11 @@ class Told:
 
 
 MYSQL = "START TRANSACTION READ ONLY"
+MYSQL_BEFORE = ["SET time_zone = '+00:00'", "SET SESSION TRANSACTION READ ONLY"]
 TOLD = {
-    "mysql": (Told("mysql"), ["SET time_zone = '+00:00'", MYSQL]),
-    "mariadb": (Told("mariadb"), ["SET time_zone = '+00:00'", MYSQL]),
-    "one that does not know it": (Told("mysql", MYSQL), ["SET time_zone = '+00:00'", MYSQL, "ROLLBACK"]),
+    "mysql": (Told("mysql"), [*MYSQL_BEFORE, MYSQL]),
+    "mariadb": (Told("mariadb"), [*MYSQL_BEFORE, MYSQL]),
+    "one that does not know it": (Told("mysql", MYSQL), [*MYSQL_BEFORE, MYSQL, "ROLLBACK"]),
     "oracle": (Told("oracle"), ["ALTER SESSION SET TIME_ZONE = '+00:00'", "SET TRANSACTION READ ONLY"]),
     "another": (Told("snowflake"), []),
 }

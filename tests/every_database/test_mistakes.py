@@ -13,8 +13,8 @@ def things(database):
     return database
 
 
-def reading(sql):
-    return sql_to_rest(sql=sql, endpoint="rows/{id}")
+def reading(sql, **arguments):
+    return sql_to_rest(sql=sql, endpoint="rows/{id}", **arguments)
 
 
 # What there is not -> the SQL

@@ -1,6 +1,7 @@
 """DuckDB, in a file."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ _WRONG_FILES = ("not a valid DuckDB database file", "No files found")
 _INTERRUPTED = "InterruptException"
 _NEVER_RIGHT = frozenset({"PermissionException", "NotSupportedError", "DependencyException"})
 _INVALID_VALUE = "InvalidInputException"
+_NO_ROWS = re.compile(r"[\s(]*(COPY|EXPORT|IMPORT|ATTACH|INSTALL)\b", re.IGNORECASE)
 # A primary key is unique, and has NOT NULL for itself.
 _CONSTRAINTS = text(
     """
@@ -90,6 +92,11 @@ class DuckDB(Dialect):
         file = engine.url.database or _IN_MEMORY
         return None if file == _IN_MEMORY or file.startswith(_ELSEWHERE) else os.path.realpath(file)
 
+    def check_query(self, bare: str) -> None:
+        """Refuse what has no rows, and changes something beside the database: files, which no transaction undoes."""
+        if found := _NO_ROWS.match(bare):
+            raise ConfigurationError(f"sql is a {found[1].upper()}, which returns no rows: write a SELECT.")
+
     def prepare_values(self, raw: Any, *, embed_json: bool, reads_again: bool) -> Fetch:
         """Return how rows are fetched: its JSON comes as text."""
         read = json_reader(embed=embed_json)
@@ -152,8 +159,9 @@ class DuckDB(Dialect):
 
 
 def _check_of(kind: str, columns: Sequence[str], expression: str) -> str:
+    """Write a condition. Of a CHECK that fails about a row, in a cast, it is NULL: such rows are found by halving."""
     quoted = '"' + columns[0].replace('"', '""') + '"'
-    return {"NOT NULL": f"{quoted} IS NOT NULL", "CHECK": expression}.get(kind, "")
+    return {"NOT NULL": f"{quoted} IS NOT NULL", "CHECK": f"TRY({expression})"}.get(kind, "")
 
 
 def _whole_columns(batches: Batches) -> list[list[Any]]:

@@ -83,7 +83,7 @@ class DuckDBDialect(DefaultDialect):
                 "nullable": nullable,
                 "default": default,
                 "computed": made,
-                "staged_as": kind,
+                "staged_as": kind.replace(":", "\\:"),  # which in a name is none of a bind
             }
             for name, kind, nullable, default, made in found
         ]

@@ -4,6 +4,7 @@ A value that is not of its column's type would end the transaction: what the dat
 """
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -35,6 +36,9 @@ _TEXTS_OF_TIMES = {
     Kind.AWARE_TIME: re.compile(_TIME),
     Kind.DATE: re.compile(r"\d{4}-\d\d-\d\d"),
 }
+_MOST_DIGITS = 39  # of a UHUGEINT
+# Columns of times that round: a day's last moment would be the next day's.
+_COARSE = {"TIMESTAMP_S": "second", "TIMESTAMP_MS": "millisecond"}
 _NOTHING = frozenset({type(None)})
 _REFUSED_VALUES = (EncodeError, OverflowError, ValueError, ArithmeticError)
 
@@ -44,7 +48,7 @@ def text_for(kind: Kind) -> Callable[[Any], Any]:
     return {
         Kind.BINARY: _bytes,
         Kind.INTEGER: _whole,
-        Kind.NUMBER: lambda value: text_of(int(value) if isinstance(value, bool) else value),
+        Kind.NUMBER: _finite,
         Kind.OTHER: lambda value: _interval(value) if isinstance(value, timedelta) else text_of(value),
     }.get(kind, lambda value: text_of(CONVERTERS[kind](_checked(value, kind))))
 
@@ -64,16 +68,28 @@ def _whole(value: Any) -> str:
     """Refuse what is no whole number: DuckDB would round it. :raises EncodeError: then."""
     written = text_of(integer(value))
     digits = written.strip().lstrip("+-")
-    if not digits.isdecimal() and _is_number(digits):
-        raise EncodeError(f"{written:.60} is not a whole number, and would be rounded")
+    if digits.isdecimal() or (number := _number(written)) is None:
+        return written
+    if number.adjusted() < _MOST_DIGITS and number == number.to_integral_value():
+        return str(int(number))
+    raise EncodeError(f"{written:.60} is not a whole number, and would be rounded")
+
+
+def _finite(value: Any) -> str:
+    """Refuse a number so large that a DOUBLE would be infinite. :raises EncodeError: then."""
+    written = text_of(int(value) if isinstance(value, bool) else value)
+    if isinstance(value, str) and (number := _number(written)) is not None and math.isinf(float(number)):
+        raise EncodeError(f"{written:.60} is too large, and would be infinite")
     return written
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> Decimal | None:
+    """Return a finite number; None for another text."""
     try:
-        return Decimal(text).is_finite()
+        number = Decimal(text.strip())
     except ArithmeticError:
-        return False
+        return None
+    return number if number.is_finite() else None
 
 
 def _interval(value: timedelta) -> str:
@@ -188,4 +204,8 @@ def _cast_of(column: Column) -> str:
     is_nested = column.staged_as.endswith("]") or column.staged_as.startswith(_NESTED)
     # A time may have an offset, which a cast to one without would drop.
     given = "CAST({} AS JSON)" if is_nested else "CAST(CAST({} AS TIMESTAMPTZ) AS TIMESTAMP)" if of_time else "{}"
-    return f"CAST({given} AS {column.staged_as.replace('{', '{{').replace('}', '}}')})"
+    if column.staged_as == "TIMESTAMP[]":
+        given = f"CAST({given} AS TIMESTAMPTZ[])"
+    if part := _COARSE.get(column.staged_as):
+        given = f"date_trunc('{part}', {given})"
+    return f"CAST({given} AS {column.staged_as.replace('{', '{{').replace('}', '}}').replace(chr(92) + ':', ':')})"

@@ -49,6 +49,8 @@ def columns_of(connection: Connection, table: str, schema: str | None) -> Sequen
         {
             **column,
             "staged_as": found[column["name"]],
+            # Of the others, the server says so itself; but in these NULL becomes the time that it is.
+            "nullable": column["nullable"] or not found[column["name"]].startswith("timestamp"),
             "type": types.JSON() if column["name"] in of_json else column["type"],
             # A view's columns have the defaults of its table's.
             **({"default": ""} if is_view else {}),

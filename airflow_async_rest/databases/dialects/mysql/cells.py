@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
+from airflow_async_rest.databases.dialects.mysql.values import is_listed, length_of
 from airflow_async_rest.databases.values.columns import Column, Kind
 
 _GEOMETRIES = frozenset({
@@ -81,11 +82,17 @@ def _known(form: Form, column: Column, values: Sequence[Any], types: Collection[
         return map(str, values)
     if types == {float} and column.kind is Kind.NUMBER and all(map(math.isfinite, values)):
         return map(repr, values)
-    if types == {str} and column.kind in _TEXTS:
+    if types == {str} and column.kind in _TEXTS and _fit(column, values):
         return _texts(form, values)
     if types == {str} and column.kind is Kind.NAIVE_TIME and all(map(_UTC.fullmatch, values)):
         return _texts(form, [value[:-1].replace("T", " ") for value in values])
     return None
+
+
+def _fit(column: Column, values: Sequence[str]) -> bool:
+    """Return whether texts are sure to be kept as they are."""
+    length = length_of(column)
+    return not is_listed(column) and (length is None or max(map(len, values)) <= length)
 
 
 def _texts(form: Form, values: Sequence[str]) -> Sequence[str]:

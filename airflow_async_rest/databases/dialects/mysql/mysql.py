@@ -1,6 +1,7 @@
 """MySQL and MariaDB."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 from sqlalchemy import create_engine
 from sqlalchemy.dialects.mysql import BIT
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upsert
 from airflow_async_rest.databases.dialects.mysql import catalogue, cells, errors, session
-from airflow_async_rest.databases.dialects.mysql.values import LOADED
+from airflow_async_rest.databases.dialects.mysql.values import LOADED, checked
 from airflow_async_rest.databases.errors import code_of, message_of
 from airflow_async_rest.databases.names import quoted, without_marks
 from airflow_async_rest.databases.quotes import Quotes
@@ -21,6 +23,10 @@ from airflow_async_rest.databases.values.columns import Column, Kind
 from airflow_async_rest.databases.values.row_values import Fetch
 
 _CLIENT = "mysqlclient"
+# They commit.
+_NO_ROWS = re.compile(
+    r"[\s(]*(CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|COMMIT|ROLLBACK|START|LOCK|UNLOCK)\b", re.IGNORECASE
+)
 # It takes "5--1" for a sum.
 _QUOTES = Quotes(backslashes=True, dollars=False, line_comment=r"\#[^\n]*|--(?=\s|\Z)[^\n]*")
 
@@ -36,13 +42,14 @@ class MySQL(Dialect):
     extra = "mysql"
     utc_in_session = "SET time_zone = '+00:00'"
     begin_read_only = "START TRANSACTION READ ONLY"
-    begin_to_write = "START TRANSACTION"  # the session may commit each statement by itself
+    begin_to_write = "START TRANSACTION READ WRITE"  # the session may commit each statement by itself
     quotes = _QUOTES
     ends_at_semicolon = True
     empty_in = ("(NULL) IS TRUE", "(NULL) IS NULL")
     has_any_type = False
     upsert = Upsert.UPDATE_JOIN
     converters = LOADED
+    null_refused = "NULL in a TIMESTAMP that is NOT NULL would become the time that it is"
     # A TEXT, and not a VARCHAR of 4,000 characters: all of those of a table may have 65,535 bytes.
     sets_type = "TEXT CHARACTER SET ascii"
     create_index = ""
@@ -94,6 +101,18 @@ class MySQL(Dialect):
         """Let sessions begin as a load needs them: strict, each statement seeing what others have committed."""
         self._loads = True
 
+    @contextlib.contextmanager
+    def query_only(self, connection: Connection) -> Iterator[None]:
+        """Let all transactions of a session change nothing: DROP TABLE ends ours first, and so may a procedure."""
+        with contextlib.suppress(DBAPIError):  # a server of old does not know it
+            connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY").close()
+        yield
+
+    def check_query(self, bare: str) -> None:
+        """Refuse what has no rows, and cannot be undone when that is noticed."""
+        if found := _NO_ROWS.match(bare):
+            raise ConfigurationError(f"sql is a {found[1].upper()}, which returns no rows: write a SELECT.")
+
     def quotes_in(self, sql: str) -> Quotes:
         """Return how quotes are written by the session's modes; asked only where that makes a difference."""
         if "\\" not in sql or self._connect is None:
@@ -143,7 +162,7 @@ class MySQL(Dialect):
 
     def is_refusal(self, error: BaseException) -> bool:
         """Return whether it refuses a row."""
-        return super().is_refusal(error) or code_of(error) in errors.REFUSALS
+        return super().is_refusal(error) or errors.refuses_a_row(code_of(error))
 
     def is_forbidden(self, error: BaseException) -> bool:
         """Return whether it says that the user may not do something."""
@@ -195,7 +214,7 @@ class MySQL(Dialect):
     def _written(
         self, form: cells.Form, columns: Sequence[Column], batches: Batches
     ) -> Iterator[Iterator[tuple[str, ...]]]:
-        converters = [self.converter(column.kind) for column in columns]
+        converters = [checked(column, self.converter(column.kind)) for column in columns]
         return (cells.rows(form, columns, batch, converters) for batch in batches)
 
     def kind_of(self, type_: Any) -> Kind:

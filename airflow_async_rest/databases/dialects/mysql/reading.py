@@ -16,7 +16,10 @@ SELECT c.column_name
 FROM information_schema.columns c
 LEFT JOIN information_schema.check_constraints k
     ON k.constraint_schema = c.table_schema AND k.table_name = c.table_name AND k.constraint_name = c.column_name
-    AND k.check_clause = CONCAT('json_valid(`', c.column_name, '`)')
+    AND k.check_clause IN (
+        CONCAT('json_valid(`', c.column_name, '`)'),
+        CONCAT('json_valid("', c.column_name, '")')  -- as modes with ANSI_QUOTES write it
+    )
 WHERE c.table_schema = DATABASE() AND c.data_type = 'longtext' AND c.collation_name LIKE '%\\_bin'
 GROUP BY c.column_name HAVING COUNT(*) = COUNT(k.constraint_name)
 """

@@ -1,0 +1,49 @@
+"""What of DuckDB's types and checks is lost, changed or tried again where it need not be."""
+
+import pytest
+from every_database.test_mistakes import reading
+from task_runner import run_try
+
+pytest.importorskip("duckdb", reason="needs duckdb: make databases")
+pytestmark = pytest.mark.parametrize("database", ["duckdb"], indirect=True)
+
+# type -> what is loaded, what is there then, what is refused
+EDGES = {
+    "ENUM('a:b', '{}')": (["a:b", "{}"], ["a:b", "{}"], ["c"]),
+    'STRUCT("a:b" INTEGER)': ([{"a:b": 1}], ["{'a:b': 1}"], [{"c": 1}]),
+    "INTEGER": (["1.0", "1e2", 3.0, " 5 "], ["1", "100", "3", "5"], ["1.5", "15e-1", "1e999999999"]),
+    "DOUBLE": (["1e308", "Infinity"], ["1e+308", "inf"], ["1e400"]),
+    "TIMESTAMP_S": (["2026-11-01T23:59:59.9Z"], ["2026-11-01 23:59:59"], ["later"]),
+    "TIMESTAMP_MS": (["2026-11-01T23:59:59.9999Z"], ["2026-11-01 23:59:59.999"], ["later"]),
+    "TIMESTAMP[]": ([["2026-11-01T12:00:00+05:30", None]], ["['2026-11-01 06:30:00', NULL]"], [["later"]]),
+}
+
+
+@pytest.mark.parametrize("type_", EDGES)
+def test_what_a_type_keeps(database, load, type_):
+    given, there, refused = EDGES[type_]
+    database.execute(f"CREATE TABLE things (id int, value {type_})")
+    loaded = load([{"id": n, "value": value} for n, value in enumerate(given + refused)], max_failures=9)
+    assert (loaded.state, loaded.error) == ("success", None)
+    assert sorted(loaded.refused) == list(range(len(given), len(given + refused)))
+    assert [value for (value,) in database.execute("SELECT CAST(value AS VARCHAR) FROM things ORDER BY id")] == there
+
+
+@pytest.mark.parametrize("mode", [{}, {"load_mode": "upsert", "conflict_key": "id"}])
+def test_a_check_that_fails_about_one_row_refuses_that_row(database, load, mode):
+    database.execute("CREATE TABLE things (id int PRIMARY KEY, value varchar, CHECK (CAST(value AS INTEGER) > 0))")
+    values = ["1", "x", None, "-1", "2"]
+    loaded = load([{"id": n, "value": value} for n, value in enumerate(values)], max_failures=2, **mode)
+    assert (loaded.state, sorted(loaded.refused)) == ("success", [1, 3]), loaded.error
+    assert "Could not convert" in loaded.refused[1]
+    assert database.rows() == [(0, "1"), (2, None), (4, "2")]
+
+
+@pytest.mark.parametrize(
+    "sql", ["COPY things TO '{}'", "EXPORT DATABASE '{}'", "ATTACH '{}' AS other", "INSTALL nothing"]
+)
+def test_what_writes_files_is_not_sent(database, api, supervisor, tmp_path, sql):
+    database.execute("CREATE TABLE things (id int)")
+    state, error = run_try(reading(sql.format(tmp_path / "written")), supervisor)
+    assert (state, "returns no rows: write a SELECT" in str(error)) == ("failed", True), error
+    assert not (tmp_path / "written").exists()

@@ -1,0 +1,106 @@
+"""What MySQL and MariaDB would take for something else without a word, and what ends more than it should."""
+
+import pytest
+from every_database.loading import MODES, load_rows
+from every_database.test_mistakes import reading
+from task_runner import run_try
+
+from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
+
+pytest.importorskip("MySQLdb", reason="needs MySQLdb: make databases")
+pytestmark = pytest.mark.parametrize("database", ["mariadb", "mariadb, lax"], indirect=True)
+
+
+@pytest.fixture(params=["insert", "load data"])
+def load_both(request, database, api, supervisor, connect):
+    """Load rows by INSERTs of many, and by LOAD DATA LOCAL."""
+    connect("warehouse", **database.connection(), extra={"local_infile": request.param == "load data"})
+    return lambda rows, **arguments: load_rows(api, supervisor, rows, **arguments)
+
+
+# type -> values that are kept, and those that the server would change: into a member by its number, ...
+CHANGED = {
+    "enum('a','b')": (["a", "b"], [1, "2", 0]),
+    "enum('2','1')": (["1", 2], ["3"]),
+    "set('a','b')": (["a,b", ""], [3, "3"]),
+    "varchar(5)": (["abcde", "abc  "], ["abcde ", "abcde\t"]),
+    "char(5)": (["abcde"], ["abcde\n"]),
+    "datetime": (["2026-11-01 12:30:00"], ["12:30:00"]),
+    "date": (["2026-11-01"], ["12:30"]),
+    "timestamp NOT NULL": (["2026-11-01 12:30:00"], [None]),
+    "year": ([0, 2026], [1900]),
+}
+
+
+@pytest.mark.parametrize("type_", CHANGED)
+def test_what_would_be_changed_is_refused(database, load_both, type_):
+    database.execute(f"CREATE TABLE things (id int PRIMARY KEY, value {type_})")
+    kept, refused = CHANGED[type_]
+    loaded = load_both([{"id": n, "value": value} for n, value in enumerate(kept + refused)], max_failures=9)
+    assert (loaded.state, loaded.error) == ("success", None)
+    assert sorted(loaded.refused) == list(range(len(kept), len(kept + refused)))
+    there = database.execute("SELECT CAST(value AS CHAR) FROM things ORDER BY id")
+    assert [value for (value,) in there] == [str(value).zfill(4 if type_ == "year" else 0) for value in kept]
+
+
+# What a trigger does -> what the server says of a row with the value 2.
+TRIGGERS = {
+    "CASE NEW.value WHEN 1 THEN SET @x = 1; END CASE": "Case not found",
+    "SET @x = (SELECT seq FROM seq_1_to_2 WHERE seq <= NEW.value)": "more than 1 row",
+    "BEGIN DECLARE x int; SELECT seq INTO x FROM seq_1_to_2 WHERE seq <= NEW.value; END": "more than one row",
+    "IF NEW.value = 2 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 30001, MESSAGE_TEXT = 'no'; END IF": "'no'",
+}
+
+
+@pytest.mark.parametrize("mode", ["append", "upsert"])
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_a_trigger_that_fails_about_one_row_refuses_that_row(database, load_both, trigger, mode):
+    database.execute("CREATE TABLE things (id int PRIMARY KEY, value int)")
+    database.administer(f"CREATE TRIGGER every.refuse BEFORE INSERT ON every.things FOR EACH ROW {trigger}")
+    loaded = load_both([{"id": n, "value": value} for n, value in enumerate((1, 2, 1))], max_failures=1, **MODES[mode])
+    assert (loaded.state, loaded.error) == ("success", None)
+    assert list(loaded.refused) == [1]
+    assert TRIGGERS[trigger] in loaded.refused[1]
+    assert database.rows() == [(0, 1), (2, 1)]
+
+
+def test_a_generated_column_that_divides_by_zero_refuses_its_row(database, load_both):
+    if database.administer("SELECT @@global.sql_mode")[0][0] == "":
+        pytest.skip("only ERROR_FOR_DIVISION_BY_ZERO makes an error of it")
+    database.execute("CREATE TABLE things (id int PRIMARY KEY, value int, inverse double AS (1 / value) STORED)")
+    loaded = load_both([{"id": n, "value": n} for n in range(3)], max_failures=1)
+    assert (loaded.state, list(loaded.refused)) == ("success", [0]), loaded.error
+    assert database.rows("id") == [(1,), (2,)]
+
+
+# They commit by themselves, so that no transaction can be kept from changing something by them.
+CHANGING = ["DROP TABLE things", "TRUNCATE things", "ALTER TABLE things ADD x int", "CREATE TABLE more (id int)"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("sql", CHANGING)
+def test_statements_that_commit_are_not_sent(database, api, supervisor, sql, read_only):
+    database.execute("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
+    state, error = run_try(reading(sql, read_only=read_only), supervisor)
+    assert (state, "returns no rows: write a SELECT" in str(error)) == ("failed", True), error
+    assert database.rows() == [(1,)]
+    assert database.execute("SHOW TABLES") == [("things",)]
+
+
+HIDDEN = ["CALL ends()", "/*! DROP TABLE things */", "EXECUTE IMMEDIATE 'DROP TABLE things'"]
+
+
+@pytest.mark.parametrize("sql", HIDDEN)
+def test_what_ends_the_transaction_changes_nothing_either(database, api, supervisor, sql):
+    database.execute("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
+    database.administer("CREATE PROCEDURE every.ends() BEGIN COMMIT; DELETE FROM things; COMMIT; SELECT 1 AS id; END")
+    state, error = run_try(reading(sql), supervisor)
+    assert (state, "read_only=False" in str(error)) == ("failed", True), error
+    assert database.rows() == [(1,)]
+
+
+def test_json_is_json_where_double_quotes_are_of_names(database):
+    database.execute("CREATE TABLE things (doc json)", "INSERT INTO things VALUES ('[1]')")
+    database.administer("SET GLOBAL sql_mode = 'ANSI_QUOTES'")
+    [[row]] = ChunkedSqlHook("source_db").chunks("SELECT doc FROM things")
+    assert row == {"doc": [1]}
