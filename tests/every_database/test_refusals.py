@@ -32,6 +32,18 @@ def test_one_bad_value_is_one_refused_row(database, load, kind, mode):
     assert database.rows("id, counted, tiny, positive, needed") == [(n, 1, "abcde", 1, 1) for n in range(20) if n != 7]
 
 
+@pytest.mark.parametrize("kind", ["dates", "integers"])
+def test_rows_that_are_all_refused_are_as_many_dead_letters(database, load, kind):
+    database.needs(kind)
+    database.create(COLUMNS)
+    column, value = BAD[kind]
+    rows = [{"id": n, "needed": 1, column: value} for n in range(3)]
+    loaded = load(rows, max_failures=3)
+    assert loaded.state == "success", loaded.error
+    assert list(loaded.refused) == [0, 1, 2]
+    assert database.rows("id") == []
+
+
 def test_a_conflict_on_another_unique_key_is_a_refused_row_and_overwrites_none(database, load):
     database.needs("unique keys")
     database.create("id {integer} NOT NULL PRIMARY KEY, code {short} UNIQUE, label {text}")

@@ -254,7 +254,9 @@ def test_what_is_set_is_set_for_one_transaction(request, connect, postgres, clos
 
 def test_a_server_that_is_not_there_is_an_error_that_a_retry_may_solve(postgresql, connect, tmp_path):
     connect("warehouse", conn_type="postgres", host=str(tmp_path), login="postgres", schema="postgres")
-    with pytest.raises(StoppedError, match="destination_conn_id='warehouse': the database is not reached: .*(?i:no such file)"):
+    with pytest.raises(
+        StoppedError, match="destination_conn_id='warehouse': the database is not reached: .*(?i:no such file)"
+    ):
         postgresql.loader()
 
 

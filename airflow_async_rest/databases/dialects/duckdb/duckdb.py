@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -60,6 +61,18 @@ class DuckDB(Dialect):
     create_index = ""  # it has the smallest and the largest place of each part of a table
     explains = True
     locks_tables = True  # as a load's transaction is the only one that writes
+
+    def connect(self, hook: Any) -> Any:
+        """Connect to the file, which must be there: of a path that is misspelled DuckDB would make an empty one.
+
+        :raises ConfigurationError: when it is not.
+        """
+        file = hook.get_database().partition("?")[0]
+        if file != _IN_MEMORY and not file.startswith(_ELSEWHERE) and not Path(file).exists():
+            raise ConfigurationError(
+                f"there is no DuckDB file {file!r}, which the connection names as its host: correct it, or make the file."
+            )
+        return super().connect(hook)
 
     def engine(self, hook: Any, connect: Callable[[], Any]) -> Engine:
         """Make an engine of our own: the one of its maker's is another package, which nobody needs here."""

@@ -13,11 +13,11 @@ import pytest
 from loads import Database
 
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
-from airflow_async_rest.core.errors import ConfigurationError, LoadError
+from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 from airflow_async_rest.load.loader import open_destination
 
-pytest.importorskip("duckdb")
+duckdb = pytest.importorskip("duckdb")
 
 MODES = {
     "append": {},
@@ -32,6 +32,7 @@ NOON_THERE = datetime.fromisoformat("2026-11-01 12:00:00")
 def file(tmp_path, connect):
     """A database, and the connections to it, whose sessions are in another zone than UTC."""
     path = tmp_path / "some.duckdb"
+    duckdb.connect(str(path)).close()
     for name in ("source_db", "warehouse"):
         connect(name, conn_type="duckdb", host=str(path), extra={"settings": {"TimeZone": "America/Los_Angeles"}})
     return path
@@ -236,6 +237,14 @@ def test_what_the_table_makes_itself_is_not_loaded(database):
     assert database.execute("SELECT id, twice, n FROM things ORDER BY id") == [(1, 2, 7), (2, 4, 8)]
 
 
+@pytest.mark.parametrize("mistake", ["sensors.duckbd", "no_folder/sensors.duckdb"])
+def test_a_path_that_is_misspelled_is_named_and_no_file_is_made(connect, tmp_path, mistake):
+    connect("source_db", conn_type="duckdb", host=str(tmp_path / mistake))
+    with pytest.raises(ConfigurationError, match=f"there is no DuckDB file '.*{mistake}'"):
+        list(ChunkedSqlHook("source_db").chunks("SELECT 1 AS id"))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [({}, "in memory"), ({"host": ":memory:"}, "in memory"), ({"password": "s3cret"}, "MotherDuck")],
@@ -269,7 +278,7 @@ def test_a_file_that_another_process_has_is_waited_for_by_a_retry(database, file
         with pytest.raises(Exception, match="lock") as reading:
             read("SELECT id FROM things")
         assert not isinstance(reading.value, ConfigurationError)
-        with pytest.raises(LoadError, match="(?i)lock.*some.duckdb"):
+        with pytest.raises(StoppedError, match="(?i)lock.*some.duckdb"):
             database.loader()
     assert database.load([{"id": 1}]).loaded == 1
 
