@@ -70,7 +70,7 @@ class DuckDB(Dialect):
         file = hook.get_database().partition("?")[0]
         if file != _IN_MEMORY and not file.startswith(_ELSEWHERE) and not Path(file).exists():
             raise ConfigurationError(
-                f"there is no DuckDB file {file!r}, which the connection names as its host: correct it, or make the file."
+                f"there is no DuckDB file {file!r}, which is the connection's host: correct it, or make the file first."
             )
         return super().connect(hook)
 
