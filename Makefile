@@ -54,8 +54,9 @@ $(VENV)/pythons/%/.installed: pyproject.toml constraints.txt | $(INSTALLED)
 
 # Each database that the package knows, by one suite. Some of their drivers are compiled, which needs Debian's
 # libmariadb-dev, pkg-config and a compiler; where a server is not installed, its tests are skipped.
+DIALECTS := $(addprefix tests/databases/dialects/,duckdb mysql snowflake)
 databases: $(VENV)/databases/.installed
-	$(VENV)/databases/bin/python -m pytest tests/every_database tests/databases/dialects/duckdb -n 2 --dist loadfile
+	$(VENV)/databases/bin/python -m pytest tests/every_database $(DIALECTS) -n 2 --dist loadfile
 
 $(VENV)/databases/.installed: pyproject.toml constraints-databases.txt | $(INSTALLED)
 	$(BIN)/uv venv -q --clear --python $(BIN)/python $(@D) || $(BIN)/python -m venv --clear $(@D)

@@ -87,10 +87,10 @@ def _plain_times(kind: Kind, values: Sequence[str]) -> list[str] | None:
 
 
 def _moment_text(kind: Kind, moment: datetime) -> str:
-    if moment.tzinfo is not None:
-        moment = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
     if kind is Kind.DATE:
         return moment.date().isoformat()
+    if moment.tzinfo is not None:
+        moment = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
     return moment.isoformat(" ") + _ZONES[kind]
 
 
@@ -166,7 +166,8 @@ def _text(value: Any, length: int) -> str:
 
 def _time(kind: Kind, value: Any) -> str:
     check_time(value)
-    moment = naive_utc(value) if isinstance(value, str | datetime) else value
+    # The day of a DATE is the one that is written, in whatever zone, as with other databases.
+    moment = naive_utc(value) if kind is not Kind.DATE and isinstance(value, str | datetime) else value
     if isinstance(moment, str):  # a day alone is short
         moment = parse_time(moment)
     if isinstance(moment, date) and not isinstance(moment, datetime):

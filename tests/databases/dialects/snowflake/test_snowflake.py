@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from types import SimpleNamespace
 from uuid import UUID
@@ -148,9 +148,9 @@ ERRORS = {
     ("ProgrammingError", 390114, "08001"): "transient",
     ("ProgrammingError", 100038, "22018"): "refusal",
     ("ProgrammingError", 100072, "22000"): "refusal",
-    ("DatabaseError", 250001, "08001"): "wrong",
-    ("DatabaseError", 250001, "28000"): "wrong",
-    ("ForbiddenError", 250001, "08001"): "wrong",
+    ("DatabaseError", 250001, "08001"): "login",
+    ("DatabaseError", 250001, "28000"): "login",
+    ("ForbiddenError", 250001, "08001"): "login",
     ("OperationalError", 250001, "08001"): "transient",
     ("ServiceUnavailableError", 290503, "n/a"): "transient",
     ("InternalServerError", 290500, "n/a"): "transient",
@@ -163,7 +163,23 @@ def test_an_error_is_told_by_its_number(raised, expected):
     assert SNOWFLAKE.is_transient(it) == (expected == "transient")
     assert SNOWFLAKE.is_refusal(it) == (expected == "refusal")
     assert SNOWFLAKE.is_forbidden(it) == (expected == "forbidden")
+    assert SNOWFLAKE.is_login_refused(it) == (expected == "login")
     assert SNOWFLAKE.is_wrong(it) == (expected in {"wrong", "forbidden", "refusal"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-11-01",
+        "2026-11-01T18:00:00-08:00",
+        "2026-11-01 23:59:59.999999",
+        datetime(2026, 11, 1, 18, tzinfo=timezone(timedelta(hours=-8))),
+        date(2026, 11, 1),
+    ],
+    ids=str,
+)
+def test_the_day_of_a_date_is_the_one_that_is_written(value):
+    assert column_values(Column("noted", Kind.DATE), [value]) == (["2026-11-01"], {})
 
 
 def test_each_session_is_in_utc_and_keeps_what_the_connection_says_besides():
