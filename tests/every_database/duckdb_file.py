@@ -16,7 +16,10 @@ class DuckDB(Database):
     slow = "SELECT count(*) AS id FROM range(200000) a, range(100000) b WHERE hash(a.range + b.range) = 1"
 
     def __init__(self, path: Path) -> None:
+        import duckdb
+
         self.path = path
+        duckdb.connect(str(path)).close()
 
     def connection(self) -> dict:
         return {"conn_type": "duckdb", "host": str(self.path), "extra": {"settings": {"TimeZone": SERVER_ZONE}}}
