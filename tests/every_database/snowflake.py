@@ -29,7 +29,7 @@ class Snowflake(Database):
         "checks": "Snowflake does not enforce CHECK",
         "streaming": _ANSWERS_AT_ONCE,
         "cancelling": "fakesnow takes no cancellation",
-        "deletes of a killed client": "fakesnow does not always end the transaction of a client that is gone",
+        "kills in a merge": "fakesnow does not always end the transaction of a client that is gone",
     }
     writing = "DELETE FROM things"
 
