@@ -1,16 +1,14 @@
 """The connection test: what Airflow's Test button and `airflow connections test` show."""
 
 import os
-import re
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.diagnosis import diagnose
 from airflow_async_rest.connections.probe import probe
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
+from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.requests.settings import parse_concurrency
-
-_CREDENTIAL_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 
 
 def check_connection(hook: RestConnection) -> tuple[bool, str]:
@@ -50,5 +48,5 @@ def _credentials(hook: RestConnection) -> str:
         "api_key_query": f"the password, as API key in the query parameter {hook.api_key_param()}",
         "api_key": f"the password, as API key in the header {hook.api_key_header()}",
     }[kind]
-    others = [name for name in options.get("headers", {}) if _CREDENTIAL_HEADER.search(name)]
+    others = [name for name in options.get("headers", {}) if CREDENTIAL_HEADER.search(name)]
     return f"{sent} ({origin})" + (f", and of the extra field headers {', '.join(others)}" if others else "")

@@ -105,7 +105,7 @@ def settings_of_job(
     :param source: the SQL and its parameters, of which databases quote some characters.
     """
     of_headers = secrets_in_headers(headers)
-    named = _long_enough({*of_headers.credentials, *_secrets_in_parameters(endpoint, query)})
+    named = _long_enough({*of_headers.credentials, *_secrets_in_parameters(endpoint, query, body)})
     mask_in_logs(named)
     in_parameters = " ".join(map(str, (str(endpoint).partition("?")[2], query, body)))
     sent = _known_in(f"{endpoint} {in_parameters} {' '.join(headers.values())} {source}", _SHORTEST_VALUE)
@@ -135,7 +135,7 @@ def _known_in(text: str, shortest: int) -> frozenset[str]:
 def mask_in_rendered(text: str) -> None:
     """Have Airflow mask what a template has put into an argument, as it is spelled there: it keeps rendered ones."""
     spelled = {text[start:stop] for start, stop in Redaction(values=known_secrets(_SHORTEST_SECRET)).find(text)}
-    mask_in_logs(_long_enough({*spelled, *(_secrets_in_parameters(text, None) if _BEFORE_QUERY.match(text) else ())}))
+    mask_in_logs(_long_enough({*spelled, *(_secrets_in_parameters(text) if _BEFORE_QUERY.match(text) else ())}))
 
 
 def secrets_in_target(settings: ClientSettings, target: str) -> tuple[str, ...]:
@@ -151,20 +151,25 @@ def secrets_in_target(settings: ClientSettings, target: str) -> tuple[str, ...]:
     return (*found, *(query[start:stop] for start, stop in known.find(query))) if mark else tuple(found)
 
 
-def _secrets_in_parameters(endpoint: str, query: Any) -> set[str]:
+def _secrets_in_parameters(endpoint: str, *given: Any) -> set[str]:
     """Return values of parameters whose name says that they are secret, where they stand in no row."""
     pairs = parse_qsl(endpoint.partition("?")[2] if isinstance(endpoint, str) else "")
-    pairs += _texts_in(query)
+    pairs += [pair for one in given for pair in _texts_in(one)]
     return {
         value for name, value in pairs if len(value) >= _SHORTEST_VALUE and "{" not in value and is_name_of_secret(name)
     }
 
 
-def _texts_in(query: Any) -> Iterator[tuple[str, str]]:
-    for name, value in query.items() if isinstance(query, Mapping) else ():
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, str):
-                yield str(name), one
+def _texts_in(given: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield texts with the names that they stand behind, at any depth."""
+    if isinstance(given, str):
+        yield name, given
+    elif isinstance(given, Mapping):
+        for key, value in given.items():
+            yield from _texts_in(value, str(key))
+    elif isinstance(given, list | tuple):
+        for value in given:
+            yield from _texts_in(value, name)
 
 
 def _secrets_in_proxy(url: Any) -> set[str]:

@@ -67,7 +67,7 @@ def parse_table(destination_table: Any) -> tuple[str, str]:
 
 
 def parse_mode(load_mode: Any) -> str:
-    """Return the mode. :raises ConfigurationError: when it is none of :data:`MODES`."""
+    """Return the mode. :raises ConfigurationError: when it is not one of :data:`MODES`."""
     if load_mode not in MODES:
         raise ConfigurationError(f"load_mode={load_mode!r}: write one of {', '.join(MODES)}.{hint(load_mode, MODES)}")
     return load_mode  # type: ignore[no-any-return]

@@ -108,6 +108,20 @@ def test_a_parameter_is_a_secret_by_its_name(query, secret):
     assert any("k3y-of-query" in one and one in str(query) for one in made.secrets) is secret
 
 
+@pytest.mark.parametrize(
+    ("body", "secret"),
+    [
+        ({"client_secret": "k3y-of-body-1"}, True),
+        ({"login": [{"password": "k3y-of-body-2"}]}, True),
+        ({"q": "k3y-of-body-3"}, False),
+        (lambda item: {"token": "k3y-of-body-4"}, False),
+    ],
+)
+def test_a_value_in_a_body_is_a_secret_by_its_name(body, secret):
+    made = settings_of_job(ClientSettings("http://api"), {}, "x", body=body)
+    assert any("k3y-of-body" in one for one in made.secrets) is secret
+
+
 def test_a_short_word_that_is_somebodys_password_is_one_only_where_a_template_may_have_put_it(monkeypatch):
     known = {"readings", "items", "p4ss"}
     place = "airflow_async_rest.compat.secrets_masker._masker"

@@ -199,7 +199,7 @@ class Walk:
         return Bookmark(page, self._request.path, self.count, self.first, self._given, self._repeats, self._opening)
 
     def _says_end(self, settled: Settled) -> bool:
-        """Tell a failure that says that there are no rows, or no more of them."""
+        """Return whether a failure only says that there are no rows, or no more of them."""
         status = settled.response.status if settled.response is not None else None
         if self.count == 0:
             return self._plan.missing_ok and status == _NOT_FOUND

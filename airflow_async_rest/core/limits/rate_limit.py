@@ -23,7 +23,7 @@ def parse_rate_limit(text: str | None) -> tuple[int, float] | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"\s*(\d+)\s*/\s*([smh])\s*", text) if isinstance(text, str) else None
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([smh])\s*", text) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
         raise ConfigurationError(
             f"rate_limit={text!r}: write a number of requests and a unit, such as '100/s', '6000/m' or '10000/h', "

@@ -1,7 +1,9 @@
 """JSON Schema: what a payload must be before it is sent."""
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +13,7 @@ from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError, SchemaError
 
 _MOST_CHARACTERS = 200  # of a rule, which may be a list of thousands
+_TOO_DEEP = "the payload is nested too deep to be checked by the schema."
 _TEXTS = (str, bytes, bytearray, memoryview)
 
 
@@ -40,19 +43,22 @@ class PayloadSchema:
         self._schema = dict(schema)
         self._encode = encode or json_encoder()
         self._bodies = _TEXTS if texts_are_bodies else ()
-        self._class = validator_for(self._schema, default=Draft202012Validator)
         try:
+            self._class = validator_for(self._schema, default=Draft202012Validator)
             self._class.check_schema(self._schema)
         except InvalidError as error:
             raise ConfigurationError(
                 f"schema is no valid JSON Schema: at {error.json_path}, {error.message}."
             ) from None
+        except Exception as error:  # what the library does not expect: a $schema that is a number, a thousand levels
+            raise _unusable(error) from error
 
     @cached_property
     def _validator(self) -> Any:
+        from jsonschema.validators import extend  # noqa: PLC0415
         from jsonschema_specifications import REGISTRY  # noqa: PLC0415
 
-        return self._class(self._schema, registry=REGISTRY)
+        return extend(self._class, {"multipleOf": _multiple_of})(self._schema, registry=REGISTRY)
 
     def check(self, payload: Any) -> None:
         """Check a payload.
@@ -67,14 +73,20 @@ class PayloadSchema:
         from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
         try:
-            if not self._validator.is_valid(instance):
-                raise SchemaError(_described(self._validator, instance))
+            fault = "" if self._validator.is_valid(instance) else _described(self._validator, instance)
         except Unresolvable as error:
+            what = f"#{anchor}" if (anchor := getattr(error, "anchor", "")) else error.ref
             raise ConfigurationError(
-                f"schema refers to {error.ref!r}, which is not in it: write it into its $defs."
+                f"schema refers to {what!r}, which is not in it: write it into its $defs."
             ) from None
         except RecursionError:
-            raise SchemaError("the payload is nested too deep to be checked by the schema.") from None
+            raise SchemaError(_TOO_DEEP) from None
+        except ArithmeticError:
+            raise SchemaError("the payload has a number that is too large to be checked by the schema.") from None
+        except Exception as error:  # a $ref that leads to what is no schema, an expression that is none
+            raise _unusable(error) from error
+        if fault:
+            raise SchemaError(fault)
 
     def _as_sent(self, payload: Any) -> Any:
         """Return a payload as who reads its JSON has it.
@@ -82,7 +94,10 @@ class PayloadSchema:
         :raises EncodeError: when it has none.
         :raises SchemaError: when it is a text that is none.
         """
-        text: Any = payload.encode() if isinstance(payload, str) else payload
+        try:
+            text: Any = payload.encode() if isinstance(payload, str) else payload
+        except UnicodeEncodeError as error:
+            raise EncodeError(str(error)) from error
         body = bytes(text) if isinstance(payload, self._bodies) else self._encode(payload)
         try:
             return orjson.loads(body)
@@ -90,8 +105,26 @@ class PayloadSchema:
             pass
         try:
             return json.loads(body)
+        except RecursionError:
+            raise SchemaError(_TOO_DEEP) from None
         except ValueError:
             raise SchemaError("the payload breaks the schema: it is a text that is no JSON.") from None
+
+
+def _unusable(error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"schema cannot be used: {type(error).__name__}: {str(error)[:_MOST_CHARACTERS]}.")
+
+
+def _multiple_of(validator: Any, step: Any, instance: Any, _: Any) -> Iterator[Exception]:
+    """Check by decimal fractions, as they are written: by floats, 19.99 is no multiple of 0.01."""
+    from jsonschema import ValidationError  # noqa: PLC0415
+
+    if validator.is_type(instance, "number") and _fraction(instance) % _fraction(step):
+        yield ValidationError(f"{instance!r} is not a multiple of {step!r}")
+
+
+def _fraction(number: float) -> Fraction:
+    return Fraction(number) if isinstance(number, int) or not math.isfinite(number) else Fraction(repr(number))
 
 
 def _described(validator: Any, instance: Any) -> str:

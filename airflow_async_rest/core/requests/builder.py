@@ -227,7 +227,7 @@ def idempotency_key(seed: "hashlib.blake2b", path: str, query: str, *content: by
 
 
 def check_method(method: str) -> str:
-    """Return the method in capitals. :raises ConfigurationError: when it is none of :data:`METHODS`."""
+    """Return the method in capitals. :raises ConfigurationError: when it is not one of :data:`METHODS`."""
     if not isinstance(method, str) or method.upper() not in METHODS:
         raise ConfigurationError(f"method={method!r}: write one of {', '.join(METHODS)}.{hint(method, METHODS)}")
     return method.upper()
@@ -235,9 +235,9 @@ def check_method(method: str) -> str:
 
 def key_columns(key: str | Iterable[str] | None, argument: str = "key") -> tuple[str, ...]:
     """Return the columns that identify a row. :raises ConfigurationError: when they are not column names."""
-    columns: tuple[Any, ...] = (key,)
-    if not isinstance(key, str):
-        columns = tuple(key) if isinstance(key, Iterable) else () if key is None else (key,)
+    columns: tuple[Any, ...] = () if key is None else (key,)
+    if isinstance(key, list | tuple):  # a set has another order in each process, and so its requests other keys
+        columns = tuple(key)
     if not all(isinstance(column, str) and column for column in columns):
         raise ConfigurationError(f"{argument}={key!r}: write a column's name, or a list of them.")
     return columns

@@ -1,6 +1,7 @@
 """What connections and authors set, checked before anything is sent. No I/O."""
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -105,8 +106,8 @@ def parse_max_failures(value: int | str) -> int | float:
         return value
     if isinstance(value, str):
         text = value.strip()
-        if text.isdigit():
-            return int(text)
+        if (number := _whole_number(text)) is not None:
+            return number
         with contextlib.suppress(ValueError):
             share = float(text.removesuffix("%")) / 100
             if text.endswith("%") and 0 <= share <= 1:
@@ -124,12 +125,17 @@ def parse_concurrency(value: Any) -> int | None:
         text = value.strip()
         if text == ADAPTIVE:
             return None
-        value = int(text) if text.isdigit() else value
+        value = value if (number := _whole_number(text)) is None else number
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST_CONCURRENCY:
         raise ConfigurationError(
             f"concurrency={value!r}: write a whole number from 1 to {_LARGEST_CONCURRENCY}, or 'adaptive'."
         )
     return value
+
+
+def _whole_number(text: str) -> int | None:
+    """Read the digits of a number that may be meant here; None for anything else."""
+    return int(text) if re.fullmatch(r"\s*[0-9]{1,9}\s*", text) else None
 
 
 def parse_preview(name: str, value: Any, most: int) -> int | None:
@@ -142,7 +148,7 @@ def parse_preview(name: str, value: Any, most: int) -> int | None:
     """
     if value is None:
         return None
-    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    number = _whole_number(value) if isinstance(value, str) else value
     if type(number) is not int or not 1 <= number <= most:
         raise ConfigurationError(
             f"{name}={value!r}: write how many requests to show, from 1 to {most}; to send all, leave it out."

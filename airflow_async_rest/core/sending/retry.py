@@ -1,12 +1,12 @@
 """Which requests are sent again, and after how long. Pure decisions, no clock of their own."""
 
-import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from airflow_async_rest.core.errors import ConfigurationError
 
+_MOST_SECONDS = 1e9  # thirty years
 _RETRIABLE_4XX = frozenset({408, 425, 429})
 
 
@@ -42,7 +42,7 @@ class RequestRetry:
             )
         for name in ("backoff_base_seconds", "backoff_max_seconds", "max_retry_after_seconds"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_SECONDS:
                 raise ConfigurationError(f"RequestRetry({name}={value!r}): write seconds, 0 or more.")
         if self.statuses is not None:
             object.__setattr__(self, "statuses", _parse_statuses(self.statuses))
@@ -61,9 +61,10 @@ class RequestRetry:
 
 def _parse_statuses(statuses: Iterable[int]) -> frozenset[int]:
     try:
-        numbers = frozenset(int(status) for status in statuses)
+        numbers = frozenset(map(int, statuses))
+        is_whole = not isinstance(statuses, bytes) and all(isinstance(status, int | str) for status in statuses)
     except (TypeError, ValueError):
-        numbers = frozenset({0})
-    if not all(100 <= number <= 599 for number in numbers):  # noqa: PLR2004
+        numbers, is_whole = frozenset(), False
+    if not is_whole or not all(100 <= number <= 599 for number in numbers):  # noqa: PLR2004
         raise ConfigurationError(f"RequestRetry(statuses={statuses!r}): write HTTP statuses, such as {{429, 503}}.")
     return numbers

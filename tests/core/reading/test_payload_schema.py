@@ -22,6 +22,9 @@ SENSOR = {
     "required": ["id", "name"],
     "additionalProperties": False,
 }
+NESTED = {"not": {}}
+for _ in range(2_000):
+    NESTED = {"not": NESTED}
 GOOD = {"id": 1, "name": "a", "at": datetime(2026, 1, 1, tzinfo=UTC), "tags": ["x"]}
 
 
@@ -32,7 +35,13 @@ GOOD = {"id": 1, "name": "a", "at": datetime(2026, 1, 1, tzinfo=UTC), "tags": ["
         (SENSOR, '{"id": 1, "name": "a"}'),  # a text is the body
         (SENSOR, b'{"id": 1, "name": "a"}'),
         ({"properties": {"v": {"type": "number", "multipleOf": 0.5}}}, {"v": Decimal("1.5")}),
+        ({"multipleOf": 0.01}, 19.99),
+        ({"multipleOf": 0.01}, Decimal("19.99")),
+        ({"multipleOf": 1e-3}, 1.1),
+        ({"multipleOf": 0.5}, int("1" * 401)),
+        ({"multipleOf": 0.01}, b'"a text"'),
         ({"properties": {"v": {"type": "integer"}}}, {"v": 10**30}),
+        ({"type": "string"}, "half of a pair: \ud800"),  # no JSON, as below
         ({"properties": {"at": {"format": "date-time"}}}, {"at": "yesterday"}),  # a format is a remark, by default
         ({"type": "object"}, {"v": float("nan")}),  # no JSON: that is another fault
         ({"$schema": "http://json-schema.org/draft-04/schema#", "maximum": 5, "exclusiveMaximum": True}, 4),
@@ -52,6 +61,9 @@ def test_a_payload_that_meets_the_schema_passes(schema, payload):
         (SENSOR, GOOD | {"name": "SECRET"}, '$.name: "pattern": "^[a-z]+$"'),
         (SENSOR, GOOD | {"tags": ["x", 5]}, '$.tags[1]: "type": "string"'),
         (SENSOR, {"id": 1}, '$: "required": ["name"]'),
+        ({"multipleOf": 0.01}, 19.999, '$: "multipleOf": 0.01'),
+        ({"multipleOf": 0.5}, b"1e999", "a number that is too large"),
+        ({"type": "object"}, "[" * 100_000 + "]" * 100_000, "nested too deep"),
         (SENSOR, GOOD | {"more": "secret"}, '$: "additionalProperties": false'),
         (SENSOR, "secret", "it is a text that is no JSON"),
         ({"properties": {"a": False}}, {"a": "secret"}, "nothing may be there"),
@@ -86,6 +98,9 @@ def test_a_text_that_is_sent_as_json_is_a_text():
         ({"type": "objet"}, "schema is no valid JSON Schema: at $.type, 'objet' is not valid"),
         ({"properties": {"a": {"pattern": "["}}}, "at $.properties.a.pattern"),
         ({"$schema": "http://json-schema.org/draft-04/schema#", "exclusiveMaximum": 5}, "at $"),
+        ({"$schema": 5}, "schema"),
+        ({"$schema": [5]}, "schema"),
+        (NESTED, "schema cannot be used: RecursionError"),
     ],
 )
 def test_a_schema_that_is_none_is_said(schema, words):
@@ -94,7 +109,20 @@ def test_a_schema_that_is_none_is_said(schema, words):
     assert words in str(raised.value)
 
 
-@pytest.mark.parametrize("ref", ["#/$defs/nope", "https://example.com/sensor.json", "other.json"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "$ref": "#/type"},
+        {"allOf": [{}], "$ref": "#/allOf/x"},
+        {"$schema": "http://json-schema.org/draft-03/schema#", "required": True, "properties": {"a": 5}},
+    ],
+)
+def test_a_schema_that_leads_to_what_is_none_is_said_before_anything_is_sent(schema):
+    with pytest.raises(ConfigurationError, match="^schema "):
+        PayloadSchema(schema).check({})
+
+
+@pytest.mark.parametrize("ref", ["#nope", "#/$defs/nope", "https://example.com/sensor.json", "other.json"])
 def test_a_schema_refers_to_nothing_outside_of_it(ref):
     with pytest.raises(ConfigurationError, match="which is not in it: write it into its"):
         PayloadSchema({"$ref": ref}).check({})

@@ -27,13 +27,13 @@ def test_wrong_attempts_are_refused(value):
 
 
 @pytest.mark.parametrize("name", ["backoff_base_seconds", "backoff_max_seconds", "max_retry_after_seconds"])
-@pytest.mark.parametrize("value", [-1, "3", True, None, math.nan, math.inf])
+@pytest.mark.parametrize("value", [-1, "3", True, None, math.nan, math.inf, 10**400])
 def test_wrong_seconds_are_refused(name, value):
     with pytest.raises(ConfigurationError, match=f"{name}="):
         RequestRetry(**{name: value})
 
 
-@pytest.mark.parametrize("statuses", ["429", 429, ["x"], {0}, {1000}, [None]])
+@pytest.mark.parametrize("statuses", ["429", 429, ["x"], {0}, {1000}, [None], [429.9], b"\xc8"])
 def test_wrong_statuses_are_refused(statuses):
     with pytest.raises(ConfigurationError, match="statuses="):
         RequestRetry(statuses=statuses)

@@ -21,7 +21,7 @@ from airflow_async_rest.databases.values.row_values import Fetch, Rows, fetch_as
 
 _IN_MEMORY, _ELSEWHERE = ":memory:", ("md:", "motherduck:")
 _READ_ONLY = "read-only mode"
-# It has one class of errors for a file that is locked, or away, and for one that is none of its own, or that the SQL
+# It has one class of errors for a file that is locked, or away, and for one that is no DuckDB file, or that the SQL
 # names wrongly.
 _WRONG_FILES = ("not a valid DuckDB database file", "No files found")
 _INTERRUPTED = "InterruptException"

@@ -83,7 +83,7 @@ class DuckDBDialect(DefaultDialect):
                 "nullable": nullable,
                 "default": default,
                 "computed": made,
-                "staged_as": kind.replace(":", "\\:"),  # which in a name is none of a bind
+                "staged_as": kind.replace(":", "\\:"),  # which does not begin a bind there
             }
             for name, kind, nullable, default, made in found
         ]

@@ -80,5 +80,5 @@ def _text(value: Any) -> str:
 
 
 def _typed(type_: str, charset: str, collation: str) -> str:
-    # A name of a value may have a colon in it, which is none of a bind.
+    # A value's name may have a colon in it, which does not begin a bind.
     return type_.replace(":", "\\:") + (f" CHARACTER SET {charset} COLLATE {collation}" if charset else "")

@@ -89,7 +89,7 @@ class MySQL(Dialect):
         return connect(hook, local_infile=self._loads and self._may_read_files)
 
     def prepare_raw(self, raw: Any) -> None:
-        """Tell the session its modes and limits."""
+        """Set the session's modes and limits."""
         raw.kill = partial(self.cancel, raw)
         with contextlib.closing(raw.cursor()) as cursor:
             cursor.execute(session.ASK)
