@@ -1,5 +1,6 @@
 """What all tests share. Nothing here imports Airflow before a test asks for it."""
 
+import gc
 import json
 import os
 import signal
@@ -36,6 +37,10 @@ settings.load_profile("unhurried")
 def pytest_configure(config):
     if is_to_be_recorded(config):
         config.pluginmanager.register(Recording())
+
+
+def pytest_collection_finish():
+    gc.freeze()  # thousands of tests that stay to the end need not be gone through again and again
 
 
 def pytest_collection_modifyitems(items):

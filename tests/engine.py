@@ -96,8 +96,8 @@ def make_job(api, path, rows=250, **settings) -> Job:
 
 
 def within(**bounds) -> Bounds:
-    """Bounds of a test's job: it does not wait as long for requests that hang after a stop."""
-    return Bounds(**{"grace_seconds": 0.2, **bounds})
+    """Bounds of a test's job: after a stop it hardly waits for requests, which hang then in most tests."""
+    return Bounds(**{"grace_seconds": 0.05, **bounds})
 
 
 def run_within(patch, **bounds):

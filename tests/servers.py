@@ -180,6 +180,8 @@ def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=No
             while True:
                 connection, _ = listening.accept()
                 with suppress(OSError), connection:
+                    # What a handshake leaves unacknowledged would hold the answer back for 40 ms.
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     if ssl_context:
                         connection = ssl_context.wrap_socket(connection, server_side=True)
                     with connection:

@@ -10,6 +10,7 @@ import tracemalloc
 import pytest
 from engine import Rows, Store, counts, make_job, replay_folder, run, within
 
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import (
     DeadLetterStoreError,
@@ -97,7 +98,7 @@ def test_dead_letters_that_cannot_be_written_fail_the_task_and_are_still_publish
 def test_an_error_while_reading_keeps_what_is_done_and_the_retry_goes_on(api, tmp_path):
     store = Store()
     with pytest.raises(ConnectionError, match="the database went away"):
-        run(make_job(api, tmp_path, Rows(200, ConnectionError("the database went away"))), store)
+        run(make_job(api, tmp_path, Rows(200, ConnectionError("the database went away")), bounds=USUAL), store)
     done = store["checkpoint"]
     assert done["position"] - len(done["unfinished"]) == len(api.delivered) == 200
     api.reset()
@@ -255,7 +256,8 @@ def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, t
         def write(self, records):
             if not writing.is_set():
                 writing.set()
-                threading.Event().wait(1.5)  # longer than the rest of the job takes
+                api.wait_for(lambda api: len(api.delivered) == 245)
+                threading.Event().wait(0.1)  # longer than the rest of the job takes
             return super().write(records)
 
     async def answer(seen):

@@ -59,7 +59,7 @@ async def test_a_call_that_takes_too_long_runs_on_all_the_same(thread):
         done.set()
 
     with pytest.raises(TimeoutError):
-        await thread.call(slow, timeout_seconds=0.3)
+        await thread.call(slow, timeout_seconds=0.1)
     release.set()
     assert await asyncio.to_thread(done.wait, 30)
 

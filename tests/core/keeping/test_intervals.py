@@ -28,9 +28,11 @@ class Unwritten:
 
     def __init__(self, error=None) -> None:
         self.error, self.writes, self.third = error, 0, asyncio.Event()
+        self.due = asyncio.Event()
 
     async def write(self, recorder, progress):
         self.writes += 1
+        self.due.set()
         if self.writes == 3:
             self.third.set()
         if self.error is not None:
@@ -44,6 +46,7 @@ def begin(ends):
     def begin(keeper, stop, progress=dict, letters=(), **bounds):
         buffer, log = RowBuffer(), JobLog(logging.getLogger("job"), str)
         buffer.due.set()
+        keeper.due = buffer.due
         bounds = Bounds(progress_every_seconds=0.0, **bounds)
         recorder = Recorder(None, sample_payloads=False, retry=RequestRetry(), bounds=bounds)
         for letter in letters:

@@ -37,7 +37,7 @@ OLDER = {"id": "older", "item": -2, "day": "before"}
 
 def small(**bounds):
     """Small chunks, and no long waits for what hangs."""
-    usual = {"chunk_rows": 10, "write_every_seconds": 0.02, "grace_seconds": 0.1, "after_stop_seconds": 0.3}
+    usual = {"chunk_rows": 10, "write_every_seconds": 0.02, "after_stop_seconds": 0.3}
     return within(**{**usual, **bounds})
 
 

@@ -12,6 +12,7 @@ from engine import Rows, Store, counts, make_bulk_job, make_job, replay_folder, 
 from airflow_async_rest import Batch
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import DeadLetterStoreError, FailuresError, KilledError
 from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.keeping.resuming import CONTINUING
@@ -399,6 +400,6 @@ def test_a_clear_of_a_try_that_failed_after_an_earlier_success_resumes(api, one_
     store = Store()
     one_try(1, store=store)
     with pytest.raises(ConnectionError):
-        one_try(2, CLEARED, rows=Rows(100, ConnectionError("away")), store=store)
+        one_try(2, CLEARED, rows=Rows(100, ConnectionError("away")), store=store, bounds=USUAL)
     assert counts(one_try(3, (5, 3), store=store)) == [250, 250, 0, 0]
     assert len(api.seen) == 150

@@ -13,11 +13,12 @@ from engine import Rows, Store, make_bulk_job, make_job, run, within
 from airflow_async_rest import Batch, RequestRetry
 from airflow_async_rest.core.account.checkpoint import Checkpoint
 from airflow_async_rest.core.account.report import Totals
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import FailuresError
 from airflow_async_rest.core.watching.observing import Activity
 
 QUICK = RequestRetry(max_attempts=3, backoff_base_seconds=0.001)
-OFTEN = within(write_every_seconds=0.01, progress_every_seconds=0.02)
+OFTEN = within(write_every_seconds=0.005, progress_every_seconds=0.01, observer_seconds=0.2)
 
 
 def done(seen: list[Activity]) -> dict[str, int]:
@@ -138,7 +139,7 @@ def test_a_try_that_starts_over_counts_both_beginnings(api, tmp_path):
 def test_it_is_seen_while_it_runs_at_the_interval_of_the_progress(api, tmp_path):
 
     async def slowly(_):
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.01)
         return 200
 
     api.answer = slowly
@@ -171,7 +172,7 @@ def test_an_observer_that_hangs_holds_up_neither_the_delivery_nor_for_long_its_e
         released.wait(30)
 
     async def slowly(_):
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.01)
         return 200
 
     api.answer = slowly
@@ -199,7 +200,7 @@ def test_what_is_of_this_try_is_in_no_checkpoint():
 
 
 def test_a_source_that_fails_is_seen_to_the_last_row(api, tmp_path):
-    seen = []
+    seen, rows = [], Rows(100, RuntimeError("the database is gone"))
     with pytest.raises(RuntimeError, match="the database is gone"):
-        run(make_job(api, tmp_path, Rows(100, RuntimeError("the database is gone")), observe=seen.append))
+        run(make_job(api, tmp_path, rows, observe=seen.append, bounds=USUAL))
     assert done(seen)["delivered"] == len(api.delivered)

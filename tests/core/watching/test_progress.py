@@ -9,8 +9,8 @@ from engine import Store, make_job, run, within
 
 from airflow_async_rest.core.reading.source import Expected
 
-# A checkpoint is written every 10 ms, and the progress every 100 ms at most.
-OFTEN = within(write_every_seconds=0.01, progress_every_seconds=0.1)
+# A checkpoint is written every 5 ms, and the progress every 50 ms at most.
+OFTEN = within(write_every_seconds=0.005, progress_every_seconds=0.05)
 
 
 def progress_of(store) -> list[dict]:
@@ -18,7 +18,7 @@ def progress_of(store) -> list[dict]:
 
 
 async def slowly(seen):
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.004)
     return 200
 
 
@@ -43,7 +43,7 @@ def test_it_is_written_no_more_often_than_its_interval(api, tmp_path):
     run(make_job(api, tmp_path, 400, concurrency=4, bounds=OFTEN), store)
     *running, _ = [datetime.fromisoformat(one["updated_at"]) for one in progress_of(store)]
     assert len(running) > 1
-    assert all((after - before).total_seconds() >= 0.099 for before, after in pairwise(running))
+    assert all((after - before).total_seconds() >= 0.049 for before, after in pairwise(running))
     assert len(running) < [key for key, _ in store.history].count("checkpoint")
 
 
