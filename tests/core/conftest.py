@@ -16,6 +16,11 @@ hypothesis_settings.register_profile("fast", hypothesis_settings(), max_examples
 hypothesis_settings.load_profile("fast")
 
 
+def pytest_itemcollected(item):
+    if item.get_closest_marker("slow") is None:
+        item.add_marker("fast")
+
+
 @pytest.fixture
 def mocked(monkeypatch):
     """aioresponses, mended: since aiohttp 3.14 a response asks for its request's writer."""

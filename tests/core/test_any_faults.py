@@ -22,6 +22,7 @@ from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.replay import Replay
 
 ROWS = 60
+MANY = pytest.mark.slow("many stories, by chance")
 KINDS = ["retry"] * 5 + ["clear"] * 2 + ["replay", "replay in the task"] * 2
 
 
@@ -184,7 +185,7 @@ class Story:
         assert self.endpoint.stored | dead.keys() == set(range(ROWS))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=MANY) for seed in range(4, 40))])
 def test_no_row_is_lost_and_no_account_is_wrong_whatever_happens(api, tmp_path, monkeypatch, seed):
     disk = Disk(tmp_path)
     write = PartFiles._write_whole

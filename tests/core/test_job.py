@@ -352,6 +352,7 @@ def test_a_replay_sends_numbers_as_they_were_written(api, tmp_path):
     assert {seen.body for seen in api.seen} == {bodies}
 
 
+@pytest.mark.slow("eight jobs and as many replays a seed")
 @pytest.mark.parametrize("seed", [0, 3, 48])
 def test_tries_of_all_kinds_one_after_the_other_end_with_every_row_delivered(api, tmp_path, seed):
     """Stops, sudden ends (nothing is written any more), replays and changes of the source, by chance."""

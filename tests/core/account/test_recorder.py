@@ -507,6 +507,7 @@ def test_there_is_room_for_more_dead_letters_once_a_snapshot_has_those_there_are
     assert not asyncio.run(room_after(fill, give_back))
 
 
+@pytest.mark.slow("each allocation for 4,800 rows is traced")
 def test_nothing_is_kept_of_a_row_that_failed_once_it_is_written():
     recorder = recorder_of(*map(dead, range(200)))
     recorder.snapshot()

@@ -151,6 +151,7 @@ def test_a_wrong_path_costs_one_request_a_batch_and_the_cause_is_named(api, tmp_
     assert len(api.seen) == 5
 
 
+@pytest.mark.slow("a long window: 20,000 rows")
 def test_a_wrong_path_ends_a_long_window_after_ten_batches(api, tmp_path):
     api.answer = lambda seen: 404
     with pytest.raises(MostlyFailingError, match="Is the path right"):
@@ -552,6 +553,7 @@ def test_actions_are_replayed_with_the_id_they_had(api, tmp_path):
     assert seen_ids == [["0", "1", "2", "3", "4"]] * 2
 
 
+@pytest.mark.slow("seven jobs a seed")
 @pytest.mark.parametrize("seed", range(3))
 def test_tries_of_all_kinds_end_with_every_row_stored(api, tmp_path, seed):
     """Stops and refusals of all kinds, by chance; a key is always that of the same rows."""

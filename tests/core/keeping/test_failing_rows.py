@@ -104,12 +104,14 @@ def check(report, path):
     assert Text.most <= MOST
 
 
+@pytest.mark.slow("600 rows of 100 KB")
 @pytest.mark.parametrize("how", TRANSFORMS)
 def test_large_rows_that_fail_are_held_until_they_are_written(api, tmp_path, how):
     source = RowSource(LargeRows(), key=("id",), transform=TRANSFORMS[how])
     check(run(make_job(api, tmp_path, source=source, max_failures=ROWS), Store()), tmp_path)
 
 
+@pytest.mark.slow("600 rows of 100 KB")
 @pytest.mark.parametrize("how", TRANSFORMS)
 def test_so_are_those_of_batches(api, tmp_path, how):
     job = make_bulk_job(api, tmp_path, Batch(max_items=5), LargeRows(), transform=TRANSFORMS[how], max_failures=ROWS)

@@ -165,6 +165,7 @@ async def test_the_share_of_the_limit_that_is_used_is_known(clock):
     assert RateLimiter((1, 1.0), clock).share_used() is None
 
 
+@pytest.mark.slow("two and a half real seconds")
 async def test_no_real_second_has_more_grants_than_the_limit():
     limiter, times = RateLimiter(parse_rate_limit("200/s")), []
     end = time.monotonic() + 2.5

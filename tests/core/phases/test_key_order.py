@@ -198,6 +198,7 @@ def test_a_wrong_path_of_batches_is_found_though_all_have_one_key(api, tmp_path)
     assert counts(report) == [100, 0, 100, 0]
 
 
+@pytest.mark.slow("2,000 rows, and again")
 @pytest.mark.parametrize("concurrency", [8, None])
 @pytest.mark.parametrize("make", [ordered, ordered_batches])
 def test_a_stop_in_the_middle_loses_nothing_and_a_retry_goes_on_in_order(api, tmp_path, make, concurrency):
@@ -224,6 +225,7 @@ def test_a_stop_in_the_middle_loses_nothing_and_a_retry_goes_on_in_order(api, tm
         assert len(set(before.get(key, [])) & set(numbers)) <= 2
 
 
+@pytest.mark.slow("5,000 rows, four at a time")
 def test_the_checkpoint_stays_small(api, tmp_path):
     """However many rows of one key there are, a bounded number of them is under way."""
     store = Store()

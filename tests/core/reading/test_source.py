@@ -454,6 +454,7 @@ def test_rows_whose_key_came_before_are_counted(keys, count):
     assert count_repeated([{"k": key, "part": 1} for key in keys], ("k", "part")) == count
 
 
+@pytest.mark.slow("240,000 keys")
 def test_of_more_keys_than_are_kept_a_share_is_looked_at():
     count = partial(count_repeated, most=20_000)
     keys = [*range(50_000), *range(50_000)]

@@ -197,6 +197,7 @@ def test_each_named_reader_has_an_api():
     assert set(RESULTS) <= set(APIS)
 
 
+@pytest.mark.slow("many examples for each API")
 @pytest.mark.parametrize("results", APIS, ids=lambda results: results if isinstance(results, str) else "own")
 @settings(max_examples=EXAMPLES)
 @given(

@@ -247,6 +247,7 @@ def _fetch(api, path, **settings):
     return make_fetch_job(api, path, Database(), **{"items": 250, **settings})
 
 
+@pytest.mark.slow("a standstill, in real time")
 @pytest.mark.parametrize("make", [make_job, _bulk, _fetch])
 @pytest.mark.parametrize("answer", ["hang", 503])
 @pytest.mark.parametrize("good", [0, 8])
