@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Four test processes on two cores, because many a test waits. A file's tests stay together, because they share what is
 # slow to start; the longest come first, as tests/durations.json has them: RECORD_DURATIONS=1 make test writes it again.
-AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
+AT_ONCE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PROCESSES := 4
 # What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -28,8 +29,9 @@ release-test: peers
 
 # The engine alone, without Airflow, and without what is slow by nature: less than 20 seconds on two cores. Here few
 # tests wait, and each process has to collect all of them first: three are faster than four.
+fast: PROCESSES := 3
 fast: $(INSTALLED)
-	$(BIN)/python -m pytest tests/core -m fast $(AT_ONCE) -n 3
+	$(BIN)/python -m pytest tests/core -m fast $(AT_ONCE)
 
 # The same on every Python that .ci/pythons finds. Each has its own environment, with what the group core-tests
 # names and no more, in the tested versions; all of these have wheels for 3.11 to 3.13.
