@@ -99,8 +99,8 @@ def fetch_job(
         identity=Identity((scope.dag_id, scope.task_id), given.span(scope)),
         body_format=asking.body_format,
         headers=all_headers(settings, asking),
-        keep=pages.keep,
-        below=pages.below,
+        keep=pages.keep if pages else (),
+        below=pages.below if pages else None,
     )
     asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
     _tell_of_texts(builder, log)

@@ -55,7 +55,7 @@ class Fetching:
         self._plan = plan
         self._exchange = exchange
         self._places, self._room = places, room_ahead(places)
-        self._is_concurrent = plan.pages.concurrent
+        self._is_concurrent = plan.pages is not None and plan.pages.concurrent
         self._recorder = recorder
         self._settle = settle
         self._buffer = buffer
@@ -70,8 +70,8 @@ class Fetching:
         """
         assert isinstance(item, Item)  # noqa: S101  (answers to bulk requests are of no one's)
         self._recorder.take(item)
-        open_items = self._recorder.open_items
-        walk = self._walk(item, open_items.bookmark(item.index))
+        bookmarks = self._recorder.open_items.bookmarks
+        walk = self._walk(item, bookmarks.get(item.index))
         try:
             outcome = await self._to_end(walk)
         except BookmarkRefusedError as why:
@@ -83,12 +83,12 @@ class Fetching:
         # In one step: a snapshot that counts the item has its rows, or none of them.
         if isinstance(outcome, DeadLetter):
             self._recorder.totals.broken_off += walk.count > 0
-            if open_items.bookmark(item.index) is not None:
+            if item.index in bookmarks:
                 give_up_on_credentials(outcome, self._conn_id)  # it has not failed: a retry goes on at its page
             self._remove_pages(item.index)
         else:
             self._buffer.add(item.index, walk.rows, walk.first)
-            open_items.end(item.index)
+            bookmarks.pop(item.index, None)
         if isinstance(outcome, Delivered):
             self._recorder.fetched(item.index)
         else:
@@ -111,10 +111,10 @@ class Fetching:
         # In one step: a snapshot that has the rows goes on after them.
         self._buffer.add(walk.item.index, walk.rows, walk.first)
         walk.let_rows_go()
-        self._recorder.open_items.turn(walk.item.index, walk.bookmark)
+        self._recorder.open_items.bookmarks[walk.item.index] = walk.bookmark
 
     def _remove_pages(self, index: int) -> None:
-        if self._recorder.open_items.bookmark(index) is not None:
+        if index in self._recorder.open_items.bookmarks:
             self._buffer.drop(index)
             self._recorder.open_items.remove(index)
 
@@ -133,12 +133,13 @@ class Walk:
         self, plan: FetchPlan, exchange: Exchange, tally: Tally, item: Item, bookmark: Bookmark | None = None
     ) -> None:
         self._plan, self._pages = plan, plan.pages
+        self._knows_end = plan.pages is not None and plan.pages.knows_end
         self._exchange = exchange
         self._tally = tally
         self.item = item
         self._asked: set[str] = set()
         self._begun_at = bookmark
-        start = bookmark or Bookmark(plan.pages.begin(), "", pages=0, rows=0, given="")
+        start = bookmark or Bookmark(plan.pages.begin() if plan.pages else Page(), "", pages=0, rows=0, given="")
         self._page, self._after, self._given = start.page, start.after, start.given
         self._repeats, self._opening = start.repeats, start.opening
         self._request: Request | None = None  # for the page that it has come to; None at the end
@@ -203,7 +204,7 @@ class Walk:
         status = settled.response.status if settled.response is not None else None
         if self.count == 0:
             return self._plan.missing_ok and status == _NOT_FOUND
-        return status in self._pages.end_statuses and not self._pages.knows_end
+        return self._pages is not None and status in self._pages.end_statuses and not self._knows_end
 
     def _failed(self, request: Request, settled: Settled) -> DeadLetter:
         """Make the dead letter. :raises BookmarkRefusedError: when it has not got on from where it began."""
@@ -212,7 +213,7 @@ class Walk:
         if self._begun_at is not None and self.count == self._begun_at.pages and is_refused:
             raise BookmarkRefusedError(settled.judgment.reason)
         where = "" if self.count == 0 else f"page {self.count + 1}: "
-        if where and verdict is Verdict.REFUSED and status in _PAST_THE_END and not self._pages.knows_end:
+        if where and verdict is Verdict.REFUSED and status in _PAST_THE_END and not self._knows_end:
             where = (
                 f"page {self.count + 1} (where the API ends its pages so, write end_statuses=({status},) into "
                 "paginate): "
@@ -232,7 +233,7 @@ class Walk:
         :raises AnswerError: when the pages do not get on, or never end.
         """
         self.count += 1
-        page = self._pages.after(self._page, answer)
+        page = self._pages.after(self._page, answer) if self._pages is not None else None
         request = None if page is None else self._plan.builder.build(self.item, page, here.path)
         leads_here = request is not None and request.idempotency_key == here.idempotency_key
         given = _digest(answer.given) if request is not None or self.count > 1 else ""
@@ -255,6 +256,7 @@ class Walk:
 
     def _ahead(self, page: Page, answer: Answer, path: str) -> Iterator[Request]:
         """Yield what is likely to be asked for next, as far as an answer tells."""
+        assert self._pages is not None  # noqa: S101  (there is a next page)
         numbered = zip(range(self.count, self._plan.max_pages), self._pages.ahead(page, answer), strict=False)
         return (self._plan.builder.build(self.item, following, path) for _, following in numbered)
 
@@ -267,7 +269,8 @@ class Walk:
         """
         if leads_here and answer.count == 0:
             return True
-        if not (leads_here or self._pages.goes_by_rows) or self.count == 1 or answer.count == 0:
+        goes_by_rows = self._pages is not None and self._pages.goes_by_rows
+        if not (leads_here or goes_by_rows) or self.count == 1 or answer.count == 0:
             return False
         if given != self._given:
             self._check_goes_on(given, leads_here=leads_here)
@@ -276,11 +279,11 @@ class Walk:
             raise AnswerError(
                 "the second page has the rows of the first one: does the API know the parameters of paginate?"
             )
-        return leads_here or not self._pages.knows_end
+        return leads_here or not self._knows_end
 
     def _check_goes_on(self, given: str, *, leads_here: bool) -> None:
         """Check that the pages do not begin again. :raises AnswerError: when they do, and nothing tells the end."""
-        if given == self._opening and not leads_here and not self._pages.knows_end:
+        if given == self._opening and not leads_here and not self._knows_end:
             raise AnswerError(
                 f"page {self.count} has the rows of the first one, as where an API begins again past its last page: "
                 "tell paginate where the API says how many there are (pages=, total=) or that there are more (more=); "
