@@ -87,7 +87,7 @@ class Fetching:
                 give_up_on_credentials(outcome, self._conn_id)  # it has not failed: a retry goes on at its page
             self._remove_pages(item.index)
         else:
-            self._buffer.add(item.index, walk.rows, walk.first)
+            self._buffer.add(item.index, walk.rows, walk.size, walk.first)
             bookmarks.pop(item.index, None)
         if isinstance(outcome, Delivered):
             self._recorder.fetched(item.index)
@@ -109,7 +109,7 @@ class Fetching:
     async def _keep_page(self, walk: "Walk") -> None:
         await self._buffer.room()
         # In one step: a snapshot that has the rows goes on after them.
-        self._buffer.add(walk.item.index, walk.rows, walk.first)
+        self._buffer.add(walk.item.index, walk.rows, walk.size, walk.first)
         walk.let_rows_go()
         self._recorder.open_items.bookmarks[walk.item.index] = walk.bookmark
 
@@ -126,7 +126,8 @@ class Walk:
     :param bookmark: where it begins; None: with the first page.
     :ivar count: pages that were read.
     :ivar rows: theirs, but for those that were let go; none when a page failed.
-    :ivar first: how many were.
+    :ivar size: bytes of the answers that these were in.
+    :ivar first: how many rows were let go.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class Walk:
         self._attempts = 0
         self.count, self.first = start.pages, start.rows
         self.rows: Rows = []
+        self.size = 0
 
     async def to_end(
         self, ahead: PagesAhead | None = None, keep: Callable[["Walk"], Awaitable[None]] | None = None
@@ -188,7 +190,7 @@ class Walk:
     def let_rows_go(self) -> None:
         """Hold the rows that have come no longer."""
         self.first += len(self.rows)
-        self.rows = []
+        self.rows, self.size = [], 0
 
     @property
     def bookmark(self) -> Bookmark:
@@ -243,6 +245,7 @@ class Walk:
             return
         self._given, self._repeats = given, leads_here
         self.rows += answer.rows
+        self.size += len(answer.response.body)
         if (rows := self.first + len(self.rows)) > MOST_ROWS_OF_AN_ITEM:
             raise AnswerError(f"the answers for one item have {rows:,} rows; {MOST_ROWS_OF_AN_ITEM:,} is the most")
         if request is not None and not leads_here:
