@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.account.bookmarks import Bookmark
@@ -29,6 +30,7 @@ _PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 Rows = list[dict[str, Any]]
 
 
+@dataclass(eq=False, kw_only=True)
 class Fetching:
     """Fetches items, and settles them; any number of workers share it.
 
@@ -39,29 +41,20 @@ class Fetching:
     :param conn_id: of the API's connection.
     """
 
-    def __init__(
-        self,
-        plan: FetchPlan,
-        exchange: Exchange,
-        places: Places,
-        *,
-        recorder: Recorder,
-        settle: Callable[[Outcome], None],
-        buffer: RowBuffer,
-        log: JobLog,
-        keeps_pages: bool,
-        conn_id: str,
-    ) -> None:
-        self._plan = plan
-        self._exchange = exchange
-        self._places, self._room = places, room_ahead(places)
-        self._is_concurrent = plan.pages is not None and plan.pages.concurrent
-        self._recorder = recorder
-        self._settle = settle
-        self._buffer = buffer
-        self._log = log
-        self._keep = self._keep_page if keeps_pages else None
-        self._conn_id = conn_id
+    plan: FetchPlan
+    exchange: Exchange
+    places: Places
+    recorder: Recorder
+    settle: Callable[[Outcome], None]
+    buffer: RowBuffer
+    log: JobLog
+    keeps_pages: bool
+    conn_id: str
+
+    def __post_init__(self) -> None:
+        self._room = room_ahead(self.places)
+        self._is_concurrent = self.plan.pages is not None and self.plan.pages.concurrent
+        self._keep = self._keep_page if self.keeps_pages else None
 
     async def fetch(self, item: Item | ItemBatch) -> None:
         """Fetch an item, and settle it.
@@ -69,54 +62,54 @@ class Fetching:
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         assert isinstance(item, Item)  # noqa: S101  (answers to bulk requests are of no one's)
-        self._recorder.take(item)
-        bookmarks = self._recorder.open_items.bookmarks
+        self.recorder.take(item)
+        bookmarks = self.recorder.open_items.bookmarks
         walk = self._walk(item, bookmarks.get(item.index))
         try:
             outcome = await self._to_end(walk)
         except BookmarkRefusedError as why:
-            self._log.begins_again(item.key, why)
+            self.log.begins_again(item.key, why)
             self._remove_pages(item.index)
             walk = self._walk(item)
             outcome = await self._to_end(walk)
-        await self._buffer.room()
+        await self.buffer.room()
         # In one step: a snapshot that counts the item has its rows, or none of them.
         if isinstance(outcome, DeadLetter):
-            self._recorder.totals.broken_off += walk.count > 0
+            self.recorder.totals.broken_off += walk.count > 0
             if item.index in bookmarks:
-                give_up_on_credentials(outcome, self._conn_id)  # it has not failed: a retry goes on at its page
+                give_up_on_credentials(outcome, self.conn_id)  # it has not failed: a retry goes on at its page
             self._remove_pages(item.index)
         else:
-            self._buffer.add(item.index, walk.rows, walk.size, walk.first)
+            self.buffer.add(item.index, walk.rows, walk.size, walk.first)
             bookmarks.pop(item.index, None)
         if isinstance(outcome, Delivered):
-            self._recorder.fetched(item.index)
+            self.recorder.fetched(item.index)
         else:
-            self._settle(outcome)
+            self.settle(outcome)
 
     def _walk(self, item: Item, bookmark: Bookmark | None = None) -> "Walk":
-        return Walk(self._plan, self._exchange, self._recorder.totals.tally, item, bookmark)
+        return Walk(self.plan, self.exchange, self.recorder.totals.tally, item, bookmark)
 
     async def _to_end(self, walk: "Walk") -> Outcome:
         if not self._is_concurrent:
             return await walk.to_end(keep=self._keep)
-        ahead = PagesAhead(self._exchange.settle, self._places, self._room)
+        ahead = PagesAhead(self.exchange.settle, self.places, self._room)
         try:
             return await walk.to_end(ahead, self._keep)
         finally:
             ahead.close()
 
     async def _keep_page(self, walk: "Walk") -> None:
-        await self._buffer.room()
+        await self.buffer.room()
         # In one step: a snapshot that has the rows goes on after them.
-        self._buffer.add(walk.item.index, walk.rows, walk.size, walk.first)
+        self.buffer.add(walk.item.index, walk.rows, walk.size, walk.first)
         walk.let_rows_go()
-        self._recorder.open_items.bookmarks[walk.item.index] = walk.bookmark
+        self.recorder.open_items.bookmarks[walk.item.index] = walk.bookmark
 
     def _remove_pages(self, index: int) -> None:
-        if index in self._recorder.open_items.bookmarks:
-            self._buffer.drop(index)
-            self._recorder.open_items.remove(index)
+        if index in self.recorder.open_items.bookmarks:
+            self.buffer.drop(index)
+            self.recorder.open_items.remove(index)
 
 
 class Walk:

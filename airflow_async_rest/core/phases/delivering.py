@@ -133,9 +133,9 @@ class Delivering:
     def _fetching(self, fetch: Fetch, exchange: Exchange, settling: "_Settling") -> Deliver:
         recorder = self._standing.recorder
         return Fetching(
-            fetch.plan,
-            exchange,
-            Places(self._concurrency),
+            plan=fetch.plan,
+            exchange=exchange,
+            places=Places(self._concurrency),
             recorder=recorder,
             settle=settling.settle,
             buffer=self._keeper.buffer,
@@ -172,30 +172,19 @@ class _Settling:
         one_by_one = Delivery(self._job.build, exchange)
         in_batches = BatchDelivery(exchange=exchange, recorder=recorder, settle=settle, acceptance=acceptance)
 
-        async def deliver(unit: Item | ItemBatch) -> None:
-            if isinstance(unit, Item):
-                recorder.take(unit)
-                settle(unit.settled or await one_by_one.deliver(unit))
-            else:
-                recorder.take_batch(unit.items)
-                await in_batches.deliver(unit)
-
         async def deliver_taken(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):
                 settle(unit.settled or await one_by_one.deliver(unit))
             else:
                 await in_batches.deliver(unit)
 
-        return self._in_key_order(deliver_taken) if self._job.order_by_key else deliver
-
-    def _in_key_order(self, deliver_taken: Deliver) -> Deliver:
-        recorder, order = self._recorder, KeyOrder(deliver_taken)
+        go_on = KeyOrder(deliver_taken).deliver if self._job.order_by_key else deliver_taken
 
         async def deliver(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):
                 recorder.take(unit)
             else:
                 recorder.take_batch(unit.items)
-            await order.deliver(unit)
+            await go_on(unit)
 
         return deliver
