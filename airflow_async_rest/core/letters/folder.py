@@ -25,7 +25,6 @@ from airflow_async_rest.core.letters.lines import (
     Resolved,
     lines_of,
     parse_exactly,
-    whole_batches,
 )
 from airflow_async_rest.core.letters.part_files import FILE_MODE, MOST_KEPT_BYTES, FolderPath, PartFiles, PartId
 from airflow_async_rest.core.models import DeadLetter
@@ -159,13 +158,6 @@ class DeadLetterFolder:
         :raises DeadLetterStoreError: when a part is missing or is not what was written.
         """
         return {index: letter.reason for index, letter in self.read_latest(parts).items()}
-
-    def read_batches(self) -> tuple[tuple[int, ...], ...]:
-        """Find bulk requests of which all is still dead; see :func:`whole_batches`.
-
-        :raises DeadLetterStoreError: as :meth:`read`.
-        """
-        return whole_batches(self.read_latest())
 
     def iter_records(self, parse: Callable[[bytes], Any] = parse_exactly) -> Iterator[Record]:
         """Yield the latest records of what is still dead, one by one, in the order they were written.
