@@ -199,8 +199,7 @@ class ReadFirst:
     @property
     def columns(self) -> Sequence[str] | None:
         """Return the names of the columns, once the query has run."""
-        columns: Sequence[str] | None = self._chunks.columns
-        return columns
+        return self._chunks.columns
 
     def __iter__(self) -> Iterator[Sequence[Mapping[str, Any]]]:
         """Return the chunks."""
