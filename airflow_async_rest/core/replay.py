@@ -62,11 +62,7 @@ class Replay:
     # Of items whose whole batch is dead: its key, and its items.
     _whole: dict[int, tuple[str, int]] = field(default_factory=dict, init=False)
 
-    def open(
-        self,
-        resume: Resume | None,
-        on_digest: OnDigest,
-    ) -> Generator[list[Item | ItemBatch], None, None]:
+    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item | ItemBatch], None, None]:
         """Yield the items, those of bulk requests in batches.
 
         A replay needs no checkpoint, its folders know what is resolved. With one it sends only what that counts.

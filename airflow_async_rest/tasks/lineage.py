@@ -18,16 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ROWS = ("rows_loaded", "rows_refused", "rows_staged")
-TOLD_TO_ASSETS = (
-    "window_start",
-    "window_end",
-    "read",
-    "delivered",
-    "failed",
-    "skipped",
-    "rows_loaded",
-    "rows_refused",
-)
+TOLD_TO_ASSETS = ("window_start", "window_end", "read", "delivered", "failed", "skipped", "rows_loaded", "rows_refused")
 
 
 def describe_outlets(context: "Context", report: Mapping[str, Any]) -> None:

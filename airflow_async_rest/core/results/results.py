@@ -245,10 +245,7 @@ RESULTS: Mapping[str, Results] = MappingProxyType(
         "graphql": Results(
             entries=("", "data.*"),
             match="position",
-            error=(
-                "errors",
-                *(f"{where}{name}" for where in ("", "data.*.") for name in _USER_ERRORS),
-            ),
+            error=("errors", *(f"{where}{name}" for where in ("", "data.*.") for name in _USER_ERRORS)),
         ),
         # Leads and custom objects. A refusal of all is a 200 with a code.
         "marketo": Results(
