@@ -148,7 +148,7 @@ def _load(way: _Way, rows: list[Row]) -> int:
     loader.begin(resumed=False, staged=0)
     buffer = RowBuffer()
     for start in range(0, len(rows), _ROWS_AT_A_TIME):
-        buffer.add(start, rows[start : start + _ROWS_AT_A_TIME])
+        buffer.add(start, rows[start : start + _ROWS_AT_A_TIME], 0)
         loader.stage(buffer.take())
         loader.commit({"position": start}, LoadState.STAGING, 0)
     loaded = loader.merge(first=True).loaded

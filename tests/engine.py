@@ -24,7 +24,6 @@ from airflow_async_rest.core.keeping.table import Table
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.letters.origins import Origins
-from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.replay import Replay
@@ -297,7 +296,7 @@ def make_fetch_job(
             encode=json_encoder(),
             identity=Identity(("dag", "task"), ("start", "end")),
         ),
-        pages=pages or OnePage(),
+        pages=pages,
         reader=AnswerReader(rows, shape or RowShape()),
         missing_ok=missing_ok,
         max_pages=max_pages,

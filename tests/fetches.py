@@ -9,7 +9,6 @@ from airflow_async_rest.core.fetching.fetching import Walk
 from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
-from airflow_async_rest.core.pages import OnePage
 from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity
 from airflow_async_rest.core.sending.attempts import Exchange, Sender
 from airflow_async_rest.core.sending.excerpts import Excerpts
@@ -48,7 +47,7 @@ def fetcher(api, item_of):
                 identity=Identity(),
                 **{**builder, "endpoint": EndpointTemplate(builder["endpoint"])},
             ),
-            pages=pages or OnePage(),
+            pages=pages,
             reader=AnswerReader(
                 rows,
                 RowShape(),

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from airflow_async_rest.core.account.checkpoint import Resume
@@ -65,6 +65,7 @@ async def _wait_unless_pulled(doing: asyncio.Future[Any], stop: StopSwitch) -> N
         stopped.cancel()
 
 
+@dataclass(eq=False)
 class ThreadedSource(Generic[Unit]):
     """Items, or batches of them, from a daemon thread.
 
@@ -72,23 +73,18 @@ class ThreadedSource(Generic[Unit]):
     ahead of the workers, so memory does not grow with the table.
 
     :param on_end: called when there is nothing more to take.
-    :param room: tells what to wait for until there is room for what may become of one more; None for nothing.
+    :param until_room: tells what to wait for until there is room for what may become of one more; None for nothing.
     :ivar has_changes: whether all is read, and reading has changed something: that waits for :meth:`end`.
     """
 
-    def __init__(
-        self,
-        source: Source[Unit],
-        resume: Resume | None,
-        on_digest: OnDigest,
-        on_end: Callable[[], None] | None = None,
-        room: Callable[[], Awaitable[None] | None] | None = None,
-    ) -> None:
-        self._on_end = on_end
-        self._room_for_outcome = room
-        self._source = source
-        self._resume = resume
-        self._on_digest = on_digest
+    source: Source[Unit]
+    resume: Resume | None
+    on_digest: OnDigest
+    on_end: Callable[[], None] | None = None
+    until_room: Callable[[], Awaitable[None] | None] | None = None
+    has_changes: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
         self._ready: deque[Unit] = deque()
         self._turn = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
@@ -97,7 +93,6 @@ class ThreadedSource(Generic[Unit]):
         self._stopped = threading.Event()
         self._commits: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._ended = False
-        self.has_changes = False
         self._thread: threading.Thread | None = None
 
     async def next_unit(self) -> Unit | None:
@@ -107,7 +102,7 @@ class ThreadedSource(Generic[Unit]):
         """
         while True:
             # Right before one is taken, with no wait between: others would take later rows first, or the room.
-            if self._room_for_outcome is not None and (room := self._room_for_outcome()) is not None:
+            if self.until_room is not None and (room := self.until_room()) is not None:
                 await room
             if self._ready:
                 return self._ready.popleft()
@@ -126,8 +121,8 @@ class ThreadedSource(Generic[Unit]):
             self._ready.extend(arrived)
             return True
         self._ended = True
-        if self._on_end is not None:
-            self._on_end()
+        if self.on_end is not None:
+            self.on_end()
         if isinstance(arrived, BaseException):
             raise arrived
         return False
@@ -150,7 +145,7 @@ class ThreadedSource(Generic[Unit]):
         self._arrived.put_nowait(None)  # for a worker that waits for rows
         self._room.release()  # for the thread, if it waits for room
         if self._thread is not None and self._thread.is_alive():
-            _cancel_aside(self._source.cancel)
+            _cancel_aside(self.source.cancel)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -162,7 +157,7 @@ class ThreadedSource(Generic[Unit]):
 
     def _read(self) -> None:
         try:
-            with contextlib.closing(self._source.open(self._resume, self._on_digest)) as chunks:
+            with contextlib.closing(self.source.open(self.resume, self.on_digest)) as chunks:
                 for items in chunks:
                     if items is None:
                         self.has_changes = True

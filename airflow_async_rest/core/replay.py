@@ -14,7 +14,7 @@ from airflow_async_rest.core.encoding.chunk_sizes import CHUNK_BYTES
 from airflow_async_rest.core.encoding.json_text import comes_back
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
-from airflow_async_rest.core.letters.lines import skim
+from airflow_async_rest.core.letters.lines import skim, whole_batches
 from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.core.reading.source import OnDigest
@@ -62,11 +62,7 @@ class Replay:
     # Of items whose whole batch is dead: its key, and its items.
     _whole: dict[int, tuple[str, int]] = field(default_factory=dict, init=False)
 
-    def open(
-        self,
-        resume: Resume | None,
-        on_digest: OnDigest,
-    ) -> Generator[list[Item | ItemBatch], None, None]:
+    def open(self, resume: Resume | None, on_digest: OnDigest) -> Generator[list[Item | ItemBatch], None, None]:
         """Yield the items, those of bulk requests in batches.
 
         A replay needs no checkpoint, its folders know what is resolved. With one it sends only what that counts.
@@ -103,7 +99,11 @@ class Replay:
 
     def _units(self, folder: DeadLetterFolder, resume: Resume | None) -> Iterator[Item | ItemBatch]:
         """Yield the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""
-        whole, cutters, forms = Reunited(folder.read_batches()), dict[BatchForm, Cutter](), dict[int, BatchForm]()
+        whole, cutters, forms = (
+            Reunited(whole_batches(folder.read_latest())),
+            dict[BatchForm, Cutter](),
+            dict[int, BatchForm](),
+        )
         for record in filter(self.only, folder.iter_records()):
             if resume is not None and not resume.wants(record["index"]):
                 continue

@@ -52,21 +52,16 @@ class TextKeepingOperator(BaseOperator):
         """
         from airflow_async_rest.connections.secrets import mask_in_rendered  # noqa: PLC0415
 
-        rendered = self._render_as_text(content, context, jinja_env, seen_oids)
+        rendered = self._render_as_text(content, context, jinja_env or self.get_template_env(), seen_oids)
         if isinstance(rendered, str) and rendered != content:
             mask_in_rendered(rendered)
         return rendered
 
     def _render_as_text(
-        self,
-        content: Any,
-        context: "Context",
-        jinja_env: "jinja2.Environment | None" = None,
-        seen_oids: set[int] | None = None,
+        self, content: Any, context: "Context", environment: "jinja2.Environment", seen_oids: set[int] | None
     ) -> Any:
         from jinja2.nativetypes import NativeEnvironment  # noqa: PLC0415
 
-        environment = jinja_env or self.get_template_env()
         if not isinstance(content, str):
             return super().render_template(content, context, environment, seen_oids)
         is_file = content.endswith(tuple(self.template_ext))

@@ -11,13 +11,7 @@ from airflow_async_rest.core.errors import ConfigurationError, FailuresError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.operators.job_operator import JobOperator
-from airflow_async_rest.operators.upstream_reports import (
-    Reports,
-    find_reports,
-    find_task,
-    leaves_reports,
-    parse_of,
-)
+from airflow_async_rest.operators.upstream_reports import Reports, find_reports, find_task, leaves_reports, parse_of
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
 
 if TYPE_CHECKING:

@@ -99,8 +99,8 @@ def fetch_job(
         identity=Identity((scope.dag_id, scope.task_id), given.span(scope)),
         body_format=asking.body_format,
         headers=all_headers(settings, asking),
-        keep=pages.keep,
-        below=pages.below,
+        keep=pages.keep if pages else (),
+        below=pages.below if pages else None,
     )
     asked_for: dict[str, Sequence[str | tuple[str, ...]]] = {**builder.columns, "columns": shape.item_columns}
     _tell_of_texts(builder, log)
@@ -199,8 +199,7 @@ class ReadFirst:
     @property
     def columns(self) -> Sequence[str] | None:
         """Return the names of the columns, once the query has run."""
-        columns: Sequence[str] | None = self._chunks.columns
-        return columns
+        return self._chunks.columns
 
     def __iter__(self) -> Iterator[Sequence[Mapping[str, Any]]]:
         """Return the chunks."""

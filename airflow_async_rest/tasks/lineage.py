@@ -18,16 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ROWS = ("rows_loaded", "rows_refused", "rows_staged")
-TOLD_TO_ASSETS = (
-    "window_start",
-    "window_end",
-    "read",
-    "delivered",
-    "failed",
-    "skipped",
-    "rows_loaded",
-    "rows_refused",
-)
+TOLD_TO_ASSETS = ("window_start", "window_end", "read", "delivered", "failed", "skipped", "rows_loaded", "rows_refused")
 
 
 def describe_outlets(context: "Context", report: Mapping[str, Any]) -> None:
@@ -90,9 +81,7 @@ def _lineage_of_sql(conn_id: str | None, sql: str | None) -> "OperatorLineage[An
             sql = without_known_secrets(sql)  # a template may have put one there
             lineage = get_openlineage_facets_with_sql(hook=hook, sql=sql, conn_id=conn_id, database=None)
         except Exception as error:  # noqa: BLE001  (whatever hooks and drivers raise: a task goes on without lineage)
-            log.debug(
-                "OpenLineage cannot tell the tables of connection %s: %s", conn_id, without_known_secrets(str(error))
-            )
+            _tell_unknown("tables", conn_id, error)
     return lineage or OperatorLineage()
 
 
@@ -110,12 +99,12 @@ def _endpoint(task: Any) -> list[Any]:
         name = "/".join(part.strip("/") for part in (url.path, path) if part.strip("/"))
         return [Dataset(f"{url.scheme}://{url.netloc}", settings.redact(name) or "/")]
     except Exception as error:  # noqa: BLE001  (a wrong connection is the task's to report)
-        log.debug(
-            "OpenLineage cannot tell the API of connection %s: %s",
-            task.http_conn_id,
-            without_known_secrets(str(error)),
-        )
+        _tell_unknown("API", task.http_conn_id, error)
         return []
+
+
+def _tell_unknown(what: str, conn_id: str, error: Exception) -> None:
+    log.debug("OpenLineage cannot tell the %s of connection %s: %s", what, conn_id, without_known_secrets(str(error)))
 
 
 def _with_row_count(datasets: Sequence[Any], rows: int | None) -> list[Any]:

@@ -46,40 +46,26 @@ class Bookmark:
 class OpenItems:
     """The items of which some pages are kept, and the last one is not.
 
-    :param bookmarks: index -> where an earlier try has come to.
     :param removed: items whose kept rows are to be removed.
+    :ivar bookmarks: index -> where an item has come to, in this try or an earlier one.
     """
 
     def __init__(self, bookmarks: Mapping[int, Bookmark], removed: frozenset[int]) -> None:
-        self._bookmarks = dict(bookmarks)
+        self.bookmarks = dict(bookmarks)
         self._kept = set(bookmarks)
         self._removed = set(removed)
 
-    def bookmark(self, index: int) -> Bookmark | None:
-        """Return where an item has come to; None at its beginning."""
-        return self._bookmarks.get(index)
-
-    def turn(self, index: int, bookmark: Bookmark) -> None:
-        """Note that a page of an item was read, which is not its last one."""
-        self._bookmarks[index] = bookmark
-
-    def end(self, index: int) -> None:
-        """Note that an item's last page was read."""
-        self._bookmarks.pop(index, None)
-        self._kept.discard(index)
-
     def remove(self, index: int) -> None:
         """Note that an item failed, or begins again: what is kept of it is to be removed."""
-        self._bookmarks.pop(index, None)
+        del self.bookmarks[index]
         if index in self._kept:
-            self._kept.discard(index)
             self._removed.add(index)
 
     def take(self) -> tuple[dict[int, Bookmark], frozenset[int]]:
         """Return where items have come to, and those to be removed, which is now the caller's to do."""
-        self._kept.update(self._bookmarks)
+        self._kept = set(self.bookmarks)
         removed, self._removed = frozenset(self._removed), set()
-        return dict(self._bookmarks), removed
+        return dict(self.bookmarks), removed
 
     def give_back(self, removed: frozenset[int]) -> None:
         """Take back what could not be removed."""

@@ -134,14 +134,15 @@ class Checkpoint:
             "totals": dict(self.totals),
             "parts": to_runs(self.parts),
             **({"resolved": _runs(sorted(self.resolved))} if self.resolved else {}),
-            **({"bookmarks": self._bookmarks_in_json()} if self.bookmarks else {}),
+            **(
+                {"bookmarks": {str(i): one and one.to_json() for i, one in self.bookmarks.items()}}
+                if self.bookmarks
+                else {}
+            ),
             **({"written_by": [self.written_by.number, *self.written_by.series]} if self.written_by else {}),
             **({"report": dict(self.report)} if self.report is not None else {}),
             **(_failed_to_json(self.failed) if self.failed is not None else {}),
         }
-
-    def _bookmarks_in_json(self) -> dict[str, Any]:
-        return {str(index): bookmark and bookmark.to_json() for index, bookmark in self.bookmarks.items()}
 
     @classmethod
     def from_json(cls, value: Any) -> "Checkpoint":
@@ -166,7 +167,7 @@ class Checkpoint:
                 },
                 written_by=Try(int(writer[0]), tuple(map(int, writer[1:]))) if writer else None,
                 report=None if report is None else dict(report),
-                failed=_failed_from_json(value),
+                failed=_failed_from_json(value.get("failed")),
             )
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
@@ -216,9 +217,8 @@ def _failed_to_json(failed: Mapping[int, str]) -> dict[str, Any]:
     return {"failed": reasons}
 
 
-def _failed_from_json(checkpoint: Any) -> dict[int, str] | None:
+def _failed_from_json(reasons: Any) -> dict[int, str] | None:
     """Read them back. :return: None where the checkpoint says nothing of them."""
-    reasons = checkpoint.get("failed") if isinstance(checkpoint, dict) else None
     if not isinstance(reasons, dict):
         return None
     return {index: reason for reason, indexes in reasons.items() for index in indexes}

@@ -128,12 +128,7 @@ def _hint(failures: Collection[str], accepted: int) -> str:
 
 
 def judge(
-    totals: Totals,
-    max_failures: float,
-    retry: RequestRetry,
-    folder_uri: str | list[str],
-    *,
-    resumes: bool = True,
+    totals: Totals, max_failures: float, retry: RequestRetry, folder_uri: str | list[str], *, resumes: bool = True
 ) -> FailuresError | None:
     """Decide, when all is done, whether what failed is too much.
 

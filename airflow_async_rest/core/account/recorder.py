@@ -1,8 +1,9 @@
 """The account of a window: every row is taken once and settled once, and a snapshot says how far that is."""
 
+import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -119,6 +120,13 @@ class Recorder:
         for record in resume.sample:
             if record["index"] in resume.counted:
                 self._sample.add(record)
+
+    def until_room(self, due: asyncio.Event) -> Awaitable[None] | None:
+        """Return what ends when there is room for the dead letter of one more item; None where there is.
+
+        :param due: says that something is to be written now.
+        """
+        return self.unwritten.make_room(due) if self.unwritten.are_much else None
 
     def continue_digest(self, digest: SourceDigest) -> None:
         """Go on with the digest of rows 0..position.

@@ -58,10 +58,6 @@ class Unwritten:
             self._weigh(record)
         self._since = _LONG_AGO
 
-    async def room(self) -> None:
-        """Wait until there is room for more: until these are taken."""
-        await self._room.wait()
-
     async def make_room(self, due: asyncio.Event) -> None:
         """Wait until there is room for more.
 

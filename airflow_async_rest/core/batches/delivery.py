@@ -12,13 +12,7 @@ from airflow_async_rest.core.errors import ItemError, SendError, StoppedError, l
 from airflow_async_rest.core.letters.folder import UNREADABLE
 from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResult, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.sending.attempts import Exchange
-from airflow_async_rest.core.sending.verdict import (
-    NEVER_SENT,
-    UNMATCHED,
-    classify_status,
-    is_fate_unknown,
-    judge_error,
-)
+from airflow_async_rest.core.sending.verdict import NEVER_SENT, UNMATCHED, classify_status, is_fate_unknown, judge_error
 
 _TOO_LARGE = 413
 # Of a body that was too large, this much is sent from then on: its half, and room for rows of uneven sizes.

@@ -32,7 +32,7 @@ def decode_text(body: bytes, charset: str) -> str:
     name = codecs.lookup(charset).name
     if name in _NO_BYTE_ORDER and body:
         name = _with_byte_order(body, name)
-    elif name in _BY_DEFAULT and _is_utf8(body):
+    elif name in _BY_DEFAULT and is_utf8(body):
         name = "utf-8"
     return body.decode(name)
 
@@ -63,7 +63,8 @@ def _with_byte_order(body: bytes, name: str) -> str:
     return detected
 
 
-def _is_utf8(body: bytes) -> bool:
+def is_utf8(body: bytes) -> bool:
+    """Return whether bytes are a text in UTF-8."""
     try:
         body.decode()
     except UnicodeDecodeError:

@@ -72,7 +72,8 @@ def parse_path(argument: str, text: Any) -> JsonPath:
     :raises ConfigurationError: when it is none of these; names the argument.
     """
     if not isinstance(text, str) or not _OF_JMESPATH.intersection(text):
-        return _plain(".".join(split_path(argument, text)))
+        split_path(argument, text)
+        return _plain(text)
     try:
         return _expression(text)
     except ValueError as error:
@@ -213,12 +214,8 @@ def compile_path(path: str | Names) -> FindAll:
         return lambda value: _spread(value, names)
     if len(names) != 1:
         return lambda value: [follow(value, names)]
-    [name] = names
-
-    def find(value: Any) -> list[Any]:
-        return [value.get(name, MISSING)] if isinstance(value, dict) else [follow(value, names)]
-
-    return find
+    find = _find_key(names[0])
+    return lambda value: [find(value)]
 
 
 def compile_first(paths: tuple[str, ...]) -> FindAll:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_async_rest.core.account.bookmarks import Bookmark
@@ -29,6 +30,7 @@ _PAST_THE_END = frozenset({400, 404, 410, 416, 422})
 Rows = list[dict[str, Any]]
 
 
+@dataclass(eq=False, kw_only=True)
 class Fetching:
     """Fetches items, and settles them; any number of workers share it.
 
@@ -39,29 +41,20 @@ class Fetching:
     :param conn_id: of the API's connection.
     """
 
-    def __init__(
-        self,
-        plan: FetchPlan,
-        exchange: Exchange,
-        places: Places,
-        *,
-        recorder: Recorder,
-        settle: Callable[[Outcome], None],
-        buffer: RowBuffer,
-        log: JobLog,
-        keeps_pages: bool,
-        conn_id: str,
-    ) -> None:
-        self._plan = plan
-        self._exchange = exchange
-        self._places, self._room = places, room_ahead(places)
-        self._is_concurrent = plan.pages.concurrent
-        self._recorder = recorder
-        self._settle = settle
-        self._buffer = buffer
-        self._log = log
-        self._keep = self._keep_page if keeps_pages else None
-        self._conn_id = conn_id
+    plan: FetchPlan
+    exchange: Exchange
+    places: Places
+    recorder: Recorder
+    settle: Callable[[Outcome], None]
+    buffer: RowBuffer
+    log: JobLog
+    keeps_pages: bool
+    conn_id: str
+
+    def __post_init__(self) -> None:
+        self._room = room_ahead(self.places)
+        self._is_concurrent = self.plan.pages is not None and self.plan.pages.concurrent
+        self._keep = self._keep_page if self.keeps_pages else None
 
     async def fetch(self, item: Item | ItemBatch) -> None:
         """Fetch an item, and settle it.
@@ -69,54 +62,54 @@ class Fetching:
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         assert isinstance(item, Item)  # noqa: S101  (answers to bulk requests are of no one's)
-        self._recorder.take(item)
-        open_items = self._recorder.open_items
-        walk = self._walk(item, open_items.bookmark(item.index))
+        self.recorder.take(item)
+        bookmarks = self.recorder.open_items.bookmarks
+        walk = self._walk(item, bookmarks.get(item.index))
         try:
             outcome = await self._to_end(walk)
         except BookmarkRefusedError as why:
-            self._log.begins_again(item.key, why)
+            self.log.begins_again(item.key, why)
             self._remove_pages(item.index)
             walk = self._walk(item)
             outcome = await self._to_end(walk)
-        await self._buffer.room()
+        await self.buffer.room()
         # In one step: a snapshot that counts the item has its rows, or none of them.
         if isinstance(outcome, DeadLetter):
-            self._recorder.totals.broken_off += walk.count > 0
-            if open_items.bookmark(item.index) is not None:
-                give_up_on_credentials(outcome, self._conn_id)  # it has not failed: a retry goes on at its page
+            self.recorder.totals.broken_off += walk.count > 0
+            if item.index in bookmarks:
+                give_up_on_credentials(outcome, self.conn_id)  # it has not failed: a retry goes on at its page
             self._remove_pages(item.index)
         else:
-            self._buffer.add(item.index, walk.rows, walk.first)
-            open_items.end(item.index)
+            self.buffer.add(item.index, walk.rows, walk.size, walk.first)
+            bookmarks.pop(item.index, None)
         if isinstance(outcome, Delivered):
-            self._recorder.fetched(item.index)
+            self.recorder.fetched(item.index)
         else:
-            self._settle(outcome)
+            self.settle(outcome)
 
     def _walk(self, item: Item, bookmark: Bookmark | None = None) -> "Walk":
-        return Walk(self._plan, self._exchange, self._recorder.totals.tally, item, bookmark)
+        return Walk(self.plan, self.exchange, self.recorder.totals.tally, item, bookmark)
 
     async def _to_end(self, walk: "Walk") -> Outcome:
         if not self._is_concurrent:
             return await walk.to_end(keep=self._keep)
-        ahead = PagesAhead(self._exchange.settle, self._places, self._room)
+        ahead = PagesAhead(self.exchange.settle, self.places, self._room)
         try:
             return await walk.to_end(ahead, self._keep)
         finally:
             ahead.close()
 
     async def _keep_page(self, walk: "Walk") -> None:
-        await self._buffer.room()
+        await self.buffer.room()
         # In one step: a snapshot that has the rows goes on after them.
-        self._buffer.add(walk.item.index, walk.rows, walk.first)
+        self.buffer.add(walk.item.index, walk.rows, walk.size, walk.first)
         walk.let_rows_go()
-        self._recorder.open_items.turn(walk.item.index, walk.bookmark)
+        self.recorder.open_items.bookmarks[walk.item.index] = walk.bookmark
 
     def _remove_pages(self, index: int) -> None:
-        if self._recorder.open_items.bookmark(index) is not None:
-            self._buffer.drop(index)
-            self._recorder.open_items.remove(index)
+        if index in self.recorder.open_items.bookmarks:
+            self.buffer.drop(index)
+            self.recorder.open_items.remove(index)
 
 
 class Walk:
@@ -126,25 +119,28 @@ class Walk:
     :param bookmark: where it begins; None: with the first page.
     :ivar count: pages that were read.
     :ivar rows: theirs, but for those that were let go; none when a page failed.
-    :ivar first: how many were.
+    :ivar size: bytes of the answers that these were in.
+    :ivar first: how many rows were let go.
     """
 
     def __init__(
         self, plan: FetchPlan, exchange: Exchange, tally: Tally, item: Item, bookmark: Bookmark | None = None
     ) -> None:
         self._plan, self._pages = plan, plan.pages
+        self._knows_end = plan.pages is not None and plan.pages.knows_end
         self._exchange = exchange
         self._tally = tally
         self.item = item
         self._asked: set[str] = set()
         self._begun_at = bookmark
-        start = bookmark or Bookmark(plan.pages.begin(), "", pages=0, rows=0, given="")
+        start = bookmark or Bookmark(plan.pages.begin() if plan.pages else Page(), "", pages=0, rows=0, given="")
         self._page, self._after, self._given = start.page, start.after, start.given
         self._repeats, self._opening = start.repeats, start.opening
         self._request: Request | None = None  # for the page that it has come to; None at the end
         self._attempts = 0
         self.count, self.first = start.pages, start.rows
         self.rows: Rows = []
+        self.size = 0
 
     async def to_end(
         self, ahead: PagesAhead | None = None, keep: Callable[["Walk"], Awaitable[None]] | None = None
@@ -187,7 +183,7 @@ class Walk:
     def let_rows_go(self) -> None:
         """Hold the rows that have come no longer."""
         self.first += len(self.rows)
-        self.rows = []
+        self.rows, self.size = [], 0
 
     @property
     def bookmark(self) -> Bookmark:
@@ -203,7 +199,7 @@ class Walk:
         status = settled.response.status if settled.response is not None else None
         if self.count == 0:
             return self._plan.missing_ok and status == _NOT_FOUND
-        return status in self._pages.end_statuses and not self._pages.knows_end
+        return self._pages is not None and status in self._pages.end_statuses and not self._knows_end
 
     def _failed(self, request: Request, settled: Settled) -> DeadLetter:
         """Make the dead letter. :raises BookmarkRefusedError: when it has not got on from where it began."""
@@ -212,7 +208,7 @@ class Walk:
         if self._begun_at is not None and self.count == self._begun_at.pages and is_refused:
             raise BookmarkRefusedError(settled.judgment.reason)
         where = "" if self.count == 0 else f"page {self.count + 1}: "
-        if where and verdict is Verdict.REFUSED and status in _PAST_THE_END and not self._pages.knows_end:
+        if where and verdict is Verdict.REFUSED and status in _PAST_THE_END and not self._knows_end:
             where = (
                 f"page {self.count + 1} (where the API ends its pages so, write end_statuses=({status},) into "
                 "paginate): "
@@ -232,7 +228,7 @@ class Walk:
         :raises AnswerError: when the pages do not get on, or never end.
         """
         self.count += 1
-        page = self._pages.after(self._page, answer)
+        page = self._pages.after(self._page, answer) if self._pages is not None else None
         request = None if page is None else self._plan.builder.build(self.item, page, here.path)
         leads_here = request is not None and request.idempotency_key == here.idempotency_key
         given = _digest(answer.given) if request is not None or self.count > 1 else ""
@@ -242,6 +238,7 @@ class Walk:
             return
         self._given, self._repeats = given, leads_here
         self.rows += answer.rows
+        self.size += len(answer.response.body)
         if (rows := self.first + len(self.rows)) > MOST_ROWS_OF_AN_ITEM:
             raise AnswerError(f"the answers for one item have {rows:,} rows; {MOST_ROWS_OF_AN_ITEM:,} is the most")
         if request is not None and not leads_here:
@@ -255,6 +252,7 @@ class Walk:
 
     def _ahead(self, page: Page, answer: Answer, path: str) -> Iterator[Request]:
         """Yield what is likely to be asked for next, as far as an answer tells."""
+        assert self._pages is not None  # noqa: S101  (there is a next page)
         numbered = zip(range(self.count, self._plan.max_pages), self._pages.ahead(page, answer), strict=False)
         return (self._plan.builder.build(self.item, following, path) for _, following in numbered)
 
@@ -267,7 +265,8 @@ class Walk:
         """
         if leads_here and answer.count == 0:
             return True
-        if not (leads_here or self._pages.goes_by_rows) or self.count == 1 or answer.count == 0:
+        goes_by_rows = self._pages is not None and self._pages.goes_by_rows
+        if not (leads_here or goes_by_rows) or self.count == 1 or answer.count == 0:
             return False
         if given != self._given:
             self._check_goes_on(given, leads_here=leads_here)
@@ -276,11 +275,11 @@ class Walk:
             raise AnswerError(
                 "the second page has the rows of the first one: does the API know the parameters of paginate?"
             )
-        return leads_here or not self._pages.knows_end
+        return leads_here or not self._knows_end
 
     def _check_goes_on(self, given: str, *, leads_here: bool) -> None:
         """Check that the pages do not begin again. :raises AnswerError: when they do, and nothing tells the end."""
-        if given == self._opening and not leads_here and not self._pages.knows_end:
+        if given == self._opening and not leads_here and not self._knows_end:
             raise AnswerError(
                 f"page {self.count} has the rows of the first one, as where an API begins again past its last page: "
                 "tell paginate where the API says how many there are (pages=, total=) or that there are more (more=); "

@@ -15,7 +15,7 @@ _MOST_AHEAD = 2
 
 def room_ahead(places: Places) -> Places:
     """Make the room for pages that were asked for and are not wanted yet, of all items."""
-    return Places(lambda: places.capacity * _MOST_AHEAD)
+    return Places(lambda: places.capacity() * _MOST_AHEAD)
 
 
 class PagesAhead:

@@ -14,13 +14,14 @@ from airflow_async_rest.core.pages import Pages
 class FetchPlan:
     """What is asked for, and how its answers are read.
 
+    :param pages: None where everything of an item is in one answer.
     :param missing_ok: whether a 404 to an item's first request says that there are no rows.
     :param max_pages: the most pages of an item; more of them fail it.
     :raises ConfigurationError: when the pages cannot be asked for in this way.
     """
 
     builder: FetchRequestBuilder
-    pages: Pages
+    pages: Pages | None
     reader: AnswerReader
     missing_ok: bool = False
     max_pages: int = 10_000
@@ -34,7 +35,8 @@ class FetchPlan:
 
         :param parts: what :class:`Tally` takes beside the paths.
         """
-        return Tally(self.reader.asked, filter(None, [self.pages.next_path]), **parts)
+        next_path = self.pages.next_path if self.pages else None
+        return Tally(self.reader.asked, [next_path] if next_path else [], **parts)
 
 
 def check_limits(missing_ok: Any, max_pages: Any) -> None:
@@ -45,8 +47,10 @@ def check_limits(missing_ok: Any, max_pages: Any) -> None:
         raise ConfigurationError(f"max_pages={max_pages!r}: write a whole number from 1 up.")
 
 
-def check_pages(pages: Pages, method: str, reader: AnswerReader) -> None:
+def check_pages(pages: Pages | None, method: str, reader: AnswerReader) -> None:
     """Check that pages can be asked for, and told apart. :raises ConfigurationError: when not; says what to write."""
+    if pages is None:
+        return
     if method == "GET" and pages.begin().into == "body":
         raise ConfigurationError("paginate with into='body': a GET has none; write method='POST', or into='query'.")
     if pages.counts_rows and not reader.counts:

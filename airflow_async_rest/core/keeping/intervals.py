@@ -8,12 +8,7 @@ from typing import Any
 
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.errors import (
-    AsyncRestError,
-    DeadLettersGoneError,
-    DeadLetterStoreError,
-    StoppedError,
-)
+from airflow_async_rest.core.errors import AsyncRestError, DeadLettersGoneError, DeadLetterStoreError, StoppedError
 from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.keeping.row_sink import RowBuffer
 from airflow_async_rest.core.pipeline import StopSwitch

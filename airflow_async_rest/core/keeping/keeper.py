@@ -56,11 +56,6 @@ class Keeper:
         self._failed: Mapping[int, str] = {}
         self._turn = asyncio.Lock()
 
-    @property
-    def is_done(self) -> bool:
-        """Whether an earlier try has loaded everything, and only its success did not get through."""
-        return self.checkpoints.is_done
-
     async def resume(self) -> tuple[Resume | None, str]:
         """Find out where this try goes on. :return: that, None for the first row; and a sentence for the log.
 
@@ -74,7 +69,7 @@ class Keeper:
             return None, self.resuming.without_account(error)
         if resume is None:
             return None, self.resuming.without_account(None)
-        return resume, self.resuming.described(resume, is_done=self.is_done)
+        return resume, self.resuming.described(resume, is_done=self.checkpoints.is_done)
 
     async def _load(self) -> Resume | None:
         checkpoint = None if self.fingerprint is None else await self.checkpoints.read(self.this_try)

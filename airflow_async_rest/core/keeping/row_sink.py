@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
 
-_SAMPLE = 16
+# What the rows of a byte of an answer take in memory: one of a long text, six of small objects (measured).
+_BYTES_OF_ROWS = 4
 # A row's place is one number: that of its item, and its own among the item's rows.
 MOST_ROWS_OF_AN_ITEM = 1 << 24
 
@@ -190,7 +189,7 @@ class RowBuffer:
     def __init__(self, bounds: Bounds = USUAL) -> None:
         self._bounds = bounds
         self._rows: list[PlacedRow] = []
-        self._bytes = 0
+        self._bytes = self._bytes_out = 0  # of those that wait; and of those that were taken out last
         self._dropped: set[int] = set()  # items, since rows were taken out
         self._room = asyncio.Event()
         self._room.set()
@@ -205,9 +204,14 @@ class RowBuffer:
         """Wait until there is room for more rows."""
         await self._room.wait()
 
-    def add(self, index: int, rows: Sequence[Mapping[str, Any]], first: int = 0) -> None:
-        """Add an item's rows. :param first: number of the first one among them."""
-        self._add([PlacedRow(place, row) for place, row in enumerate(rows, place_of(index, first))])
+    def add(self, index: int, rows: Sequence[Mapping[str, Any]], size: int, first: int = 0) -> None:
+        """Add an item's rows.
+
+        :param size: bytes of the answers that they were in.
+        :param first: number of the first one among the item's.
+        """
+        placed = [PlacedRow(place, row) for place, row in enumerate(rows, place_of(index, first))]
+        self._add(placed, size * _BYTES_OF_ROWS if rows else 0)
 
     def drop(self, index: int) -> None:
         """Drop an item's rows; also those that were taken out, when they are put back."""
@@ -215,14 +219,13 @@ class RowBuffer:
         self._dropped.add(index)
 
     def put_back(self, rows: Sequence[PlacedRow]) -> None:
-        """Add rows that were placed before."""
-        self._add([row for row in rows if item_of(row.place)[0] not in self._dropped] if self._dropped else rows)
+        """Add rows that were taken out."""
+        left = [row for row in rows if item_of(row.place)[0] not in self._dropped] if self._dropped else rows
+        self._add(left, self._bytes_out if left else 0)
 
-    def _add(self, rows: Sequence[PlacedRow]) -> None:
+    def _add(self, rows: Sequence[PlacedRow], size: int) -> None:
         self._rows += rows
-        sample = rows[:: len(rows) // _SAMPLE + 1]
-        if sample:
-            self._bytes += bytes_of(zip_longest(*[row.values.values() for row in sample])) * len(rows) // len(sample)
+        self._bytes += size
         chunks = max(len(self._rows) / self._bounds.chunk_rows, self._bytes / self._bounds.chunk_bytes)
         if chunks >= 1:
             self.due.set()
@@ -231,7 +234,8 @@ class RowBuffer:
 
     def take(self) -> list[PlacedRow]:
         """Take all rows out."""
-        rows, self._rows, self._bytes = self._rows, [], 0
+        rows, self._rows = self._rows, []
+        self._bytes_out, self._bytes = self._bytes, 0
         self._dropped.clear()
         self.due.clear()
         self._room.set()

@@ -17,16 +17,7 @@ import orjson
 from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
-from airflow_async_rest.core.letters.lines import (
-    Latest,
-    Line,
-    Refused,
-    Reset,
-    Resolved,
-    lines_of,
-    parse_exactly,
-    whole_batches,
-)
+from airflow_async_rest.core.letters.lines import Latest, Line, Refused, Reset, Resolved, lines_of, parse_exactly
 from airflow_async_rest.core.letters.part_files import FILE_MODE, MOST_KEPT_BYTES, FolderPath, PartFiles, PartId
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.requests.bodies import stored_body
@@ -159,13 +150,6 @@ class DeadLetterFolder:
         :raises DeadLetterStoreError: when a part is missing or is not what was written.
         """
         return {index: letter.reason for index, letter in self.read_latest(parts).items()}
-
-    def read_batches(self) -> tuple[tuple[int, ...], ...]:
-        """Find bulk requests of which all is still dead; see :func:`whole_batches`.
-
-        :raises DeadLetterStoreError: as :meth:`read`.
-        """
-        return whole_batches(self.read_latest())
 
     def iter_records(self, parse: Callable[[bytes], Any] = parse_exactly) -> Iterator[Record]:
         """Yield the latest records of what is still dead, one by one, in the order they were written.

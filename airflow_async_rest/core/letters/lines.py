@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
 
@@ -32,9 +32,7 @@ class Latest(NamedTuple):
     @classmethod
     def of(cls, letter: DeadLetter) -> Self:
         """Return what would be looked at, of a letter that is in no part."""
-        batch = letter.batch or {}
-        request = (str(batch["request"]), int(batch["items"])) if batch.get("request") else None
-        return cls(letter.index, letter.reason, ((0, 0), 0), request, letter.uncertain)
+        return cls(letter.index, letter.reason, ((0, 0), 0), _request_of(letter.batch), letter.uncertain)
 
 
 class Refused(NamedTuple):
@@ -81,10 +79,12 @@ def _line_of(place: tuple[PartId, int], line: bytes) -> Line:
         return Refused((record["index"], record["row_number"]), None if taken else parse_exactly(line))
     if record.get("resolved"):
         return Resolved(record["index"])
-    batch = record.get("batch") or {}
-    request = (str(batch["request"]), int(batch["items"])) if batch.get("request") else None
-    reason = sys.intern(str(record.get("reason")))
+    reason, request = sys.intern(str(record.get("reason"))), _request_of(record.get("batch"))
     return Latest(record["index"], reason, place, request, bool(record.get("uncertain")))
+
+
+def _request_of(batch: Mapping[str, Any] | None) -> tuple[str, int] | None:
+    return (str(batch["request"]), int(batch["items"])) if batch and batch.get("request") else None
 
 
 def whole_batches(latest: Mapping[int, Latest]) -> tuple[tuple[int, ...], ...]:
@@ -104,8 +104,12 @@ def parse_exactly(text: bytes) -> Any:
 
     :raises ValueError: when it is not JSON, or has a number that no Decimal holds.
     """
+    return _parse(text, _AsWritten, _integer)
+
+
+def _parse(text: bytes, of_fraction: Callable[[str], Any], of_integer: Callable[[str], Any]) -> Any:
     try:
-        return json.loads(text, parse_float=_AsWritten, parse_int=_integer)
+        return json.loads(text, parse_float=of_fraction, parse_int=of_integer)
     except ArithmeticError as error:
         raise ValueError("an exponent of more than 18 digits") from error
 
@@ -125,10 +129,7 @@ def parse_to_python(text: bytes) -> Any:
 
     :raises ValueError: when it is not JSON, or has a number that no Decimal holds.
     """
-    try:
-        return json.loads(text, parse_float=_float_or_decimal, parse_int=_int_or_decimal)
-    except ArithmeticError as error:
-        raise ValueError("an exponent of more than 18 digits") from error
+    return _parse(text, _float_or_decimal, _int_or_decimal)
 
 
 def _float_or_decimal(text: str) -> float | Decimal:

@@ -132,22 +132,17 @@ class ConcurrencyLimit:
 class Places:
     """As many places as there are at the moment, first come, first served. Made inside the running event loop.
 
-    :param capacity: gives how many.
+    :ivar capacity: gives how many there are.
     """
 
     def __init__(self, capacity: Callable[[], int]) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    @property
-    def capacity(self) -> int:
-        """How many there are."""
-        return self._capacity()
-
     def take_free(self) -> bool:
         """Take a place that nobody waits for. :return: whether there was one."""
-        is_free = self._taken < self._capacity() and not self._waiting
+        is_free = self._taken < self.capacity() and not self._waiting
         self._taken += is_free
         return is_free
 
@@ -172,7 +167,7 @@ class Places:
 
     def hand_out(self) -> None:
         """Hand free places to those who wait."""
-        while self._waiting and self._taken < self._capacity():
+        while self._waiting and self._taken < self.capacity():
             place = self._waiting.popleft()
             if not place.done():
                 self._taken += 1
@@ -210,20 +205,11 @@ class AdaptiveConcurrency:
         finally:
             self._backing_off -= 1
 
-    def sending(self) -> float:
-        """Note that a request goes out. :return: for :meth:`answered`."""
-        self._in_flight += 1
-        self._limit.sending(self._in_flight)
-        return self._clock()
-
-    def answered(self, sent_at: float, *, success: bool, pressure: bool) -> None:
-        """Note that a request has come to its end; see :meth:`ConcurrencyLimit.answered`."""
-        self._in_flight -= 1
-        self._limit.answered(self._clock(), sent_at, success=success, pressure=pressure)
-
     async def observe(self, send: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
         """Send a request, and learn from what becomes of it."""
-        sent_at, success, pressure = self.sending(), False, False
+        self._in_flight += 1
+        self._limit.sending(self._in_flight)
+        sent_at, success, pressure = self._clock(), False, False
         try:
             response = await send(request)
         except SendError:
@@ -234,7 +220,8 @@ class AdaptiveConcurrency:
             pressure = response.status == _TOO_MANY or response.status >= _FIRST_SERVER_ERROR
             return response
         finally:
-            self.answered(sent_at, success=success, pressure=pressure)
+            self._in_flight -= 1
+            self._limit.answered(self._clock(), sent_at, success=success, pressure=pressure)
 
     def press(self, elapsed_seconds: float) -> None:
         """Note that a server has taken only a part of what was sent this long ago, and asks for less."""

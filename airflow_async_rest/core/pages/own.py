@@ -11,19 +11,17 @@ from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages.counted import NumberedPages, OffsetPages
 from airflow_async_rest.core.pages.led import CursorPages, LinkPages, check_link_options
 from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer, PageStyle
-from airflow_async_rest.core.pages.style import OnePage, check_statuses
+from airflow_async_rest.core.pages.style import check_statuses
 
-_STYLES = (OnePage, LinkPages, CursorPages, NumberedPages, OffsetPages)
+_STYLES = (LinkPages, CursorPages, NumberedPages, OffsetPages)
 
 
-def page_style(paginate: Any) -> "Pages":
-    """Return the page style of an argument ``paginate``.
+def page_style(paginate: Any) -> "Pages | None":
+    """Return the page style of an argument ``paginate``; None where everything is in one answer.
 
     :raises ConfigurationError: when it is not one.
     """
-    if paginate is None:
-        return OnePage()
-    if type(paginate) in _STYLES:
+    if paginate is None or type(paginate) in _STYLES:
         return paginate  # type: ignore[no-any-return]
     methods = (getattr(paginate, "begin", None), getattr(paginate, "after", None))
     if isinstance(paginate, type) or not all(map(callable, methods)):
@@ -110,7 +108,7 @@ class OwnStyle:
             raise AnswerError(f"paginate: {self._name}.ahead() raised {_described(error)}") from error
 
 
-Pages = OnePage | LinkPages | CursorPages | NumberedPages | OffsetPages | OwnStyle
+Pages = LinkPages | CursorPages | NumberedPages | OffsetPages | OwnStyle
 
 
 def _described(error: Exception) -> str:

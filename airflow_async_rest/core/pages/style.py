@@ -128,17 +128,6 @@ class Style:
         return following
 
 
-class OnePage(Style):
-    """Everything is in one answer."""
-
-    def begin(self) -> Page:
-        """Return the only page."""
-        return Page()
-
-    def after(self, page: Page, answer: PageAnswer) -> None:
-        """Return none."""
-
-
 def is_nothing(answer: PageAnswer) -> bool:
     """Return whether an answer has no content: there are no more rows then, but it does not say how many there are."""
     return answer.payload is None and not answer.count

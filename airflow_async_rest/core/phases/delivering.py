@@ -1,7 +1,7 @@
 """The middle of a try: everything that there is to send goes out, and is settled and written down as it comes."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from airflow_async_rest.core.account.judgment import give_up_when_hopeless
@@ -64,8 +64,9 @@ class Delivering:
         await self._calls.wait_for(keeper.begin(start.resume, start.how))
         # Workers that wait for a row of the same key bring no other batch.
         acceptance = Acceptance(0 if job.order_by_key else job.concurrency or 0)
-        settling = _Settling(job, recorder, self._log, keeper.buffer.due)
-        source = ThreadedSource(job.source, start.resume, recorder.continue_digest, acceptance.end, settling.until_room)
+        settling = _Settling(job, recorder, self._log)
+        until_room = partial(recorder.until_room, keeper.buffer.due)
+        source = ThreadedSource(job.source, start.resume, recorder.continue_digest, acceptance.end, until_room)
 
         async def end() -> None:
             may_replay = settling.can_replay
@@ -132,9 +133,9 @@ class Delivering:
     def _fetching(self, fetch: Fetch, exchange: Exchange, settling: "_Settling") -> Deliver:
         recorder = self._standing.recorder
         return Fetching(
-            fetch.plan,
-            exchange,
-            Places(self._concurrency),
+            plan=fetch.plan,
+            exchange=exchange,
+            places=Places(self._concurrency),
             recorder=recorder,
             settle=settling.settle,
             buffer=self._keeper.buffer,
@@ -147,21 +148,14 @@ class Delivering:
 class _Settling:
     """Takes items, or batches of them, and settles each.
 
-    :param due: says that something is to be written now.
     :ivar can_replay: whether all dead letters so far can be sent again.
     """
 
-    def __init__(self, job: Job, recorder: Recorder, log: JobLog, due: asyncio.Event) -> None:
+    def __init__(self, job: Job, recorder: Recorder, log: JobLog) -> None:
         self._job = job
         self._recorder = recorder
         self._log = log
-        self._due = due
         self.can_replay = True
-
-    def until_room(self) -> Awaitable[None] | None:
-        """Return what ends when there is room for the dead letter of one more item; None where there is."""
-        unwritten = self._recorder.unwritten
-        return unwritten.make_room(self._due) if unwritten.are_much else None
 
     def settle(self, outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
         """Settle an item; see :class:`~airflow_async_rest.core.batches.delivery.Settle`."""
@@ -178,30 +172,19 @@ class _Settling:
         one_by_one = Delivery(self._job.build, exchange)
         in_batches = BatchDelivery(exchange=exchange, recorder=recorder, settle=settle, acceptance=acceptance)
 
-        async def deliver(unit: Item | ItemBatch) -> None:
-            if isinstance(unit, Item):
-                recorder.take(unit)
-                settle(unit.settled or await one_by_one.deliver(unit))
-            else:
-                recorder.take_batch(unit.items)
-                await in_batches.deliver(unit)
-
         async def deliver_taken(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):
                 settle(unit.settled or await one_by_one.deliver(unit))
             else:
                 await in_batches.deliver(unit)
 
-        return self._in_key_order(deliver_taken) if self._job.order_by_key else deliver
-
-    def _in_key_order(self, deliver_taken: Deliver) -> Deliver:
-        recorder, order = self._recorder, KeyOrder(deliver_taken)
+        go_on = KeyOrder(deliver_taken).deliver if self._job.order_by_key else deliver_taken
 
         async def deliver(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):
                 recorder.take(unit)
             else:
                 recorder.take_batch(unit.items)
-            await order.deliver(unit)
+            await go_on(unit)
 
         return deliver

@@ -30,10 +30,6 @@ class _Turn:
     begins: asyncio.Future[None] | None = None
     bytes: int = 0
 
-    @property
-    def items(self) -> list[Item]:
-        return _items_of(self.unit)
-
 
 class KeyOrder:
     """Delivers items, or batches, in the order in which they are taken, as far as they have a key in common.
@@ -79,12 +75,12 @@ class KeyOrder:
         """Put one aside. :return: False when there is no room for it."""
         if self._items_aside >= self._most_aside or self._bytes_aside >= _MOST_BYTES:
             return False
-        turn.bytes = sum(bytes_of([v] for v in item.row.values()) + len(item.part) for item in turn.items)
+        turn.bytes = sum(bytes_of([v] for v in item.row.values()) + len(item.part) for item in _items_of(turn.unit))
         self._count_aside(turn, 1)
         return True
 
     def _count_aside(self, turn: _Turn, sign: int) -> None:
-        self._items_aside += sign * len(turn.items)
+        self._items_aside += sign * len(_items_of(turn.unit))
         self._bytes_aside += sign * turn.bytes
 
     def _end(self, turn: _Turn) -> list[_Turn]:

@@ -38,7 +38,7 @@ class Opening:
         return None if start.resume is not None and await self._is_done(start.resume) else start
 
     async def _is_done(self, resume: Resume) -> bool:
-        if resume.report is None and not self._shared.keeper.is_done:
+        if resume.report is None and not self._shared.keeper.checkpoints.is_done:
             return False
         recorder = self._shared.standing.begin(resume)
         if self._shared.job.fetch:

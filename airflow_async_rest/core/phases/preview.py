@@ -11,6 +11,7 @@ from airflow_async_rest.core.errors import ItemError, SendError, let_go
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.shown import SHOWN_PAYLOAD_CHARACTERS
 from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.phases.shared import Standing
 from airflow_async_rest.core.reading.source import Expected
 from airflow_async_rest.core.redaction import MASK
@@ -96,7 +97,7 @@ class Preview:
     def _build(self, item: Item) -> Request:
         if self.job.fetch is not None:
             plan = self.job.fetch.plan
-            return plan.builder.build(item, plan.pages.begin())
+            return plan.builder.build(item, plan.pages.begin() if plan.pages else Page())
         assert self.job.build is not None  # noqa: S101  (a job delivers or fetches)
         return self.job.build(item)
 

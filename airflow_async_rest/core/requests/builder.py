@@ -73,7 +73,8 @@ class EndpointTemplate:
         :raises EndpointError: when a value cannot stand in a path.
         """
         text = "".join(
-            literal + (_encode_value(name, row) if name is not None else "") for literal, name in self._parts
+            literal + (quote(text_value(name, row), safe="") if name is not None else "")
+            for literal, name in self._parts
         )
         path, _, query = text.partition("?")
         if self.columns and _leaves(path):
@@ -95,10 +96,6 @@ def _check_literals(endpoint: str, parts: Iterable[tuple[str, str | None]]) -> N
 def _leaves(path: str) -> bool:
     """Return whether a path has a segment that means another place."""
     return any(segment in {".", ".."} for segment in path.partition("?")[0].split("/"))
-
-
-def _encode_value(name: str, row: Mapping[str, Any]) -> str:
-    return quote(text_value(name, row), safe="")
 
 
 def text_value(name: str, row: Mapping[str, Any]) -> str:

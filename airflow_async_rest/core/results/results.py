@@ -145,6 +145,19 @@ class Results:
 # Of GraphQL; the others are Shopify's.
 _USER_ERRORS = ("userErrors", "customerUserErrors", "checkoutUserErrors", "mediaUserErrors")
 
+
+def _of_aws(entries: str, success: str, throttled: str) -> Results:
+    return Results(
+        entries=entries,
+        match="position",
+        success=success,
+        error="ErrorCode",
+        text="ErrorMessage",
+        code=("ErrorCode", "__type"),
+        retry_codes=(throttled, "InternalFailure", "LimitExceededException"),
+    )
+
+
 #: Readers of results, by the name under which ``Batch(results=...)`` takes them.
 RESULTS: Mapping[str, Results] = MappingProxyType(
     {
@@ -202,25 +215,9 @@ RESULTS: Mapping[str, Results] = MappingProxyType(
             stored="results",
         ),
         # PutRecords. A refusal of all is a 400 with a __type.
-        "kinesis": Results(
-            entries="Records",
-            match="position",
-            success="SequenceNumber",
-            error="ErrorCode",
-            text="ErrorMessage",
-            code=("ErrorCode", "__type"),
-            retry_codes=("ProvisionedThroughputExceededException", "InternalFailure", "LimitExceededException"),
-        ),
+        "kinesis": _of_aws("Records", "SequenceNumber", throttled="ProvisionedThroughputExceededException"),
         # PutRecordBatch
-        "firehose": Results(
-            entries="RequestResponses",
-            match="position",
-            success="RecordId",
-            error="ErrorCode",
-            text="ErrorMessage",
-            code=("ErrorCode", "__type"),
-            retry_codes=("ServiceUnavailableException", "InternalFailure", "LimitExceededException"),
-        ),
+        "firehose": _of_aws("RequestResponses", "RecordId", throttled="ServiceUnavailableException"),
         # Firebase Cloud Messaging
         "fcm": Results(
             entries="results",
@@ -248,10 +245,7 @@ RESULTS: Mapping[str, Results] = MappingProxyType(
         "graphql": Results(
             entries=("", "data.*"),
             match="position",
-            error=(
-                "errors",
-                *(f"{where}{name}" for where in ("", "data.*.") for name in _USER_ERRORS),
-            ),
+            error=("errors", *(f"{where}{name}" for where in ("", "data.*.") for name in _USER_ERRORS)),
         ),
         # Leads and custom objects. A refusal of all is a 200 with a code.
         "marketo": Results(

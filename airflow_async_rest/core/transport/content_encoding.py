@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import cast
 
+from airflow_async_rest.core.encoding.charsets import is_utf8
 from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError
 
 ACCEPTED = "gzip, deflate"
@@ -47,7 +48,7 @@ def decode_body(encoding: str, body: bytes, bound: int, *, ends_by_close: bool =
                         f"the connection was closed too early: {error}", "disconnected"
                     ) from error
                 raise
-        elif not _is_text(body):
+        elif not is_utf8(body):
             raise AnswerUnreadableError(f"the answer cannot be read: its Content-Encoding is {name!r}")
     return body
 
@@ -105,14 +106,6 @@ def _inflate(body: bytes, begin: int, decoded: bytearray, bound: int, form: tupl
             raise too_large(bound)
         begin += len(piece) - len(stream.unused_data)
     return begin
-
-
-def _is_text(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gunzip, "x-gzip": gunzip, "deflate": _deflate}

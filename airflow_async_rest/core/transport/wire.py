@@ -36,14 +36,9 @@ _CHARACTERS_OF_A_STATUS_LINE = len("HTTP/1.1 200")
 _MOST_INTERIM_BYTES = 8_192
 # aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
 _LONGEST_HEADER = 65_536
+_BOUNDS = {"max_line_size": _LONGEST_HEADER, "max_field_size": _LONGEST_HEADER, "max_headers": 1_024}
 HEADER_BOUNDS: dict[str, Any] = {
-    name: bound
-    for name, bound in (
-        ("max_line_size", _LONGEST_HEADER),
-        ("max_field_size", _LONGEST_HEADER),
-        ("max_headers", 1_024),
-    )
-    if name in inspect.signature(aiohttp.ClientSession).parameters
+    name: bound for name, bound in _BOUNDS.items() if name in inspect.signature(aiohttp.ClientSession).parameters
 }
 
 

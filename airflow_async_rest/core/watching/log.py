@@ -36,12 +36,7 @@ class JobLog:
         self._times: Counter[tuple[str, ...]] = Counter()
 
     def started(
-        self,
-        target: str,
-        about: Mapping[str, Any],
-        concurrency: int | None,
-        limit: tuple[int, float] | None,
-        how: str,
+        self, target: str, about: Mapping[str, Any], concurrency: int | None, limit: tuple[int, float] | None, how: str
     ) -> None:
         """Say what, where, which window, which limits, and whether it resumes."""
         self._log.info(

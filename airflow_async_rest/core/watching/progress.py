@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.reading.source import Expected
 
 
+@dataclass(eq=False)
 class Progress:
     """Knows what the last minutes were like.
 
@@ -20,19 +21,14 @@ class Progress:
     :param most_moments: that are remembered.
     """
 
-    def __init__(
-        self,
-        limiter: Limiter,
-        rate_limit: tuple[int, float] | None,
-        concurrency: Callable[[], int],
-        expected: Callable[[], Expected | None],
-        most_moments: int,
-    ) -> None:
-        self._limiter = limiter
-        self._rate_limit = rate_limit and {"count": rate_limit[0], "seconds": rate_limit[1]}
-        self._concurrency = concurrency
-        self._expected = expected
-        self._history: deque[list[float]] = deque(maxlen=most_moments)
+    limiter: Limiter
+    rate_limit: tuple[int, float] | None
+    concurrency: Callable[[], int]
+    expected: Callable[[], Expected | None]
+    most_moments: int
+
+    def __post_init__(self) -> None:
+        self._history: deque[list[float]] = deque(maxlen=self.most_moments)
 
     def of(self, report: Mapping[str, Any], in_flight: int) -> dict[str, Any]:
         """Return the progress of this moment, as plain JSON.
@@ -40,14 +36,15 @@ class Progress:
         :param report: of this moment.
         :param in_flight: requests.
         """
-        now, share, expected = time.time(), self._limiter.share_used(), self._expected()
+        now, share, expected = time.time(), self.limiter.share_used(), self.expected()
         self._history.append([round(now, 1), report["delivered"] + report["failed"] + report["skipped"]])
+        limit = self.rate_limit
         return {
             **report,
             "in_flight": in_flight,
-            "concurrency": self._concurrency(),
+            "concurrency": self.concurrency(),
             "limit_share_used": None if share is None else round(share, 3),
-            "rate_limit": self._rate_limit,
+            "rate_limit": limit and {"count": limit[0], "seconds": limit[1]},
             "expected": expected and asdict(expected),
             "history": list(self._history),
             "updated_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from operator import itemgetter
@@ -47,33 +48,31 @@ class Part(NamedTuple):
         return tuple(column for column in columns if column in own)
 
 
+@dataclass(eq=False)
 class Filling:
     """Puts rows into a staging table, each with the columns that it has.
 
     :param key: names of the columns that every row must have: what it is known by.
     """
 
-    def __init__(
-        self, connection: Connection, dialect: Dialect, parts: Sequence[Part], sets: ColumnSets, key: Sequence[str]
-    ) -> None:
-        self._connection = connection
-        self._dialect = dialect
-        self._parts = parts
-        self._sets = sets
-        self._key = key
-        self._marks: dict[tuple[str, ...], str] = {}
+    connection: Connection
+    dialect: Dialect
+    parts: Sequence[Part]
+    sets: ColumnSets
+    key: Sequence[str]
+    _marks: dict[tuple[str, ...], str] = field(default_factory=dict, init=False)
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Add rows to what the transaction has done. :return: those that are refused."""
-        self._marks = self._sets.of_keys(set(map(tuple, map(_VALUES, rows))))
+        self._marks = self.sets.of_keys(set(map(tuple, map(_VALUES, rows))))
         faults = {mark: self._fault(mark) for mark in self._marks.values()}
         wrong: list[tuple[PlacedRow, str]] = []
         if any(faults.values()):
             wrong = [(row, fault) for row in rows if (fault := faults[self._mark(row)])]
             rows = [row for row in rows if not faults[self._mark(row)]]
-        if self._dialect.null_refused:
+        if self.dialect.null_refused:
             rows = self._without_nulls(rows, wrong)
-        self._sets.see(mark for mark, fault in faults.items() if not fault)
+        self.sets.see(mark for mark, fault in faults.items() if not fault)
         refused = wrong + self._fill(rows)
         if wrong:
             check_hopeless(len(refused), len(rows) + len(wrong) - len(refused), wrong[-1][1])
@@ -81,13 +80,13 @@ class Filling:
 
     def _without_nulls(self, rows: Sequence[PlacedRow], wrong: list[tuple[PlacedRow, str]]) -> Sequence[PlacedRow]:
         """Return the rows whose columns are not NULL where they must not be. :param wrong: gets the others."""
-        required = [column for part in self._parts for column in part.columns if column and column.is_required]
+        required = [column for part in self.parts for column in part.columns if column and column.is_required]
         for column in required:
             # A row that lacks it may be there already, or get a default.
-            lacking = "" if self._key or column.has_default else None
+            lacking = "" if self.key or column.has_default else None
             with_null = {row.place for row in rows if row.values.get(column.name, lacking) is None}
             if with_null:
-                words = f"{self._dialect.null_refused}: {column.name}"
+                words = f"{self.dialect.null_refused}: {column.name}"
                 wrong += [(row, words) for row in rows if row.place in with_null]
                 rows = [row for row in rows if row.place not in with_null]
         return rows
@@ -101,8 +100,8 @@ class Filling:
 
     def _fault(self, mark: str) -> str:
         """Say what a row lacks that it cannot be loaded without; empty: nothing."""
-        has = {column.name for column in self._sets.columns_in([mark])}
-        if missing := [name for name in self._key if name not in has]:
+        has = {column.name for column in self.sets.columns_in([mark])}
+        if missing := [name for name in self.key if name not in has]:
             return f"the row has no value for {', '.join(missing)}, which conflict_key names"
         return "" if has else "the row has none of the columns"
 
@@ -112,7 +111,7 @@ class Filling:
         refused: list[tuple[PlacedRow, str]] = []
         if not self._takes_all(rows, take):
             told.clear()
-            refused = find_refused(rows, take, self._connection.begin_nested, self._dialect)
+            refused = find_refused(rows, take, self.connection.begin_nested, self.dialect)
         refused += told
         if told:
             check_hopeless(len(refused), len(rows) - len(refused), told[-1][1])
@@ -123,13 +122,13 @@ class Filling:
 
         :return: whether the database takes them; if not, nothing is left of them.
         """
-        is_first = not self._connection.in_transaction()
-        transaction = self._connection.begin() if is_first else self._connection.begin_nested()
+        is_first = not self.connection.in_transaction()
+        transaction = self.connection.begin() if is_first else self.connection.begin_nested()
         try:
             if rows:
                 take(rows)
         except Exception as error:
-            if not self._dialect.is_refusal(error):
+            if not self.dialect.is_refusal(error):
                 raise
             transaction.rollback()
             return False
@@ -143,15 +142,15 @@ class Filling:
         :param told: gets those that the database refuses while it takes the others.
         """
         marks = self._marks_of(rows)
-        has = self._sets.columns_in(marks)
-        for part in self._parts:
+        has = self.sets.columns_in(marks)
+        for part in self.parts:
             own = part.those_of(has)
             if own or part.number == 1:
                 columns = [Column(part.place, Kind.OURS), *own, *[_SETS_COLUMN] * (part.number == 1)]
-                names = ", ".join(quoted(column.name, self._connection.dialect) for column in columns)
+                names = ", ".join(quoted(column.name, self.connection.dialect) for column in columns)
                 batches = self._iter_batches(rows, own, marks, with_sets=part.number == 1)
-                refused = self._dialect.stage(
-                    self._connection, f"{part.table} ({names})", columns, batches, are_whole=len(self._parts) == 1
+                refused = self.dialect.stage(
+                    self.connection, f"{part.table} ({names})", columns, batches, are_whole=len(self.parts) == 1
                 )
                 told += [(rows[number], message) for number, message in refused]
 

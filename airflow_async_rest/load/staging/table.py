@@ -113,8 +113,6 @@ class Staging:
                 self._index(part)
 
     def _index(self, part: Part) -> None:
-        if not self.dialect.create_index:
-            return
         name = _name_of(self._name, part.number)
         index, table = self.quote(f"{name}_i"), self.quote(name)
         if create := self.dialect.create_index:
@@ -160,13 +158,8 @@ class Staging:
 
         :param name: another load's.
         """
-        is_known = self._parts and not name
-        tables = (
-            [_name_of(self._name, part.number) for part in self._parts]
-            if is_known
-            else self._existing(name or self._name)
-        )
-        for table in reversed(tables):  # the first one says that there are others
+        known = [] if name else [_name_of(self._name, part.number) for part in self._parts]
+        for table in reversed(known or self._existing(name or self._name)):  # the first one says that there are others
             self._execute(f"DROP TABLE {self.qualified(table)}")
         if not name:
             self._set_parts([])

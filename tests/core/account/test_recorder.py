@@ -489,11 +489,15 @@ def test_dead_letters_are_due_when_they_are_large_or_many(count, size, much, let
 
 
 def test_there_is_room_for_more_dead_letters_once_a_snapshot_has_those_there_are():
+    async def until_room(recorder):
+        if (room := recorder.until_room(asyncio.Event())) is not None:
+            await room
+
     async def room_after(*steps):
         recorder = Recorder()
         for step in steps:
             step(recorder)
-        waiting = asyncio.create_task(recorder.unwritten.room())
+        waiting = asyncio.create_task(until_room(recorder))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return waiting.cancel() is False

@@ -12,7 +12,7 @@ from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedError
 from airflow_async_rest.core.keeping.row_sink import MOST_ROWS_OF_AN_ITEM
 from airflow_async_rest.core.models import DeadLetter, Delivered, Skipped, Verdict
-from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage
+from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages
 
 pytestmark = pytest.mark.anyio
 
@@ -137,7 +137,7 @@ async def test_a_404_is_no_rows_where_that_is_said(api, fetch, missing_ok, outco
 
 
 @pytest.mark.parametrize(
-    "style", [OnePage(), NumberedPages(), NumberedPages(pages="n"), OffsetPages(total="n"), LinkPages()]
+    "style", [None, NumberedPages(), NumberedPages(pages="n"), OffsetPages(total="n"), LinkPages()]
 )
 async def test_no_content_is_no_rows(api, fetch, style):
     api.answer = lambda seen: web.Response(status=204)

@@ -11,7 +11,7 @@ from fetches import pages_of
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.models import Delivered, Skipped
-from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OnePage, Page, page_style, style_parts
+from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, Page, page_style, style_parts
 
 LINK = "/api/x/7?"
 
@@ -209,7 +209,7 @@ def test_what_is_no_style_is_said_before_the_first_request(paginate, text):
 
 
 def test_ours_are_taken_as_they_are():
-    assert page_style(None) == OnePage()
+    assert page_style(None) is None
     assert page_style(ours := NumberedPages()) is ours
 
 

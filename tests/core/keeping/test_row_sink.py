@@ -27,7 +27,7 @@ async def test_places_ascend_from_item_to_item():
 
 async def test_what_was_added_is_taken_once():
     buffer = RowBuffer()
-    buffer.add(3, rows(2))
+    buffer.add(3, rows(2), 20)
     buffer.put_back([PlacedRow(9, {"n": 9})])
     assert buffer.take() == [(place_of(3, 0), {"n": 0}), (place_of(3, 1), {"n": 1}), (9, {"n": 9})]
     assert buffer.take() == []
@@ -35,13 +35,13 @@ async def test_what_was_added_is_taken_once():
 
 async def test_a_chunk_is_due_and_ten_leave_no_room():
     buffer = RowBuffer()
-    buffer.add(0, rows(CHUNK_ROWS - 1))
+    buffer.add(0, rows(CHUNK_ROWS - 1), 20)
     assert not buffer.due.is_set()
-    buffer.add(1, rows(1))
+    buffer.add(1, rows(1), 20)
     assert buffer.due.is_set()
     await buffer.room()
     assert buffer.has_room
-    buffer.add(2, rows(9 * CHUNK_ROWS))
+    buffer.add(2, rows(9 * CHUNK_ROWS), 20)
     assert not buffer.has_room
     waiting = asyncio.create_task(buffer.room())
     await asyncio.sleep(0)
@@ -56,18 +56,20 @@ async def test_a_chunk_is_due_and_ten_leave_no_room():
 )
 async def test_of_large_rows_fewer_are_a_chunk(size, is_due, has_room):
     buffer = RowBuffer()
-    buffer.add(0, [])
-    buffer.add(0, [{"n": n, "v": "x" * size} for n in range(100)])
+    buffer.add(0, [], 50_000_000)  # an answer without rows takes no room
+    buffer.add(0, [{"n": n, "v": "x" * size} for n in range(100)], size * 100)
     assert (buffer.due.is_set(), buffer.has_room) == (is_due, has_room)
-    buffer.take()
-    buffer.add(1, rows(1))
+    taken = buffer.take()
+    buffer.add(1, rows(1), 20)
     assert not buffer.due.is_set()
     assert buffer.has_room
+    buffer.put_back(taken)
+    assert (buffer.due.is_set(), buffer.has_room) == (is_due, has_room)
 
 
 async def test_rows_that_are_put_back_leave_no_room_either():
     buffer = RowBuffer()
-    buffer.add(0, rows(10 * CHUNK_ROWS))
+    buffer.add(0, rows(10 * CHUNK_ROWS), 20)
     buffer.put_back(buffer.take())
     waiting = asyncio.create_task(buffer.room())
     await asyncio.sleep(0)

@@ -32,6 +32,7 @@ from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun
 
 OLD = {"id": "old", "item": -1, "day": "this"}
+SIZE = len(json.dumps([{"id": f"10-{n}", "item": 10, "day": "this"} for n in range(2)]))  # of an answer
 OLDER = {"id": "older", "item": -2, "day": "before"}
 
 
@@ -161,7 +162,8 @@ def test_progress_adds_up_and_says_nothing_of_rows_that_are_not_committed(fetch,
     assert {key for key, _ in store.history} == {"progress"}
 
 
-def test_no_more_than_a_buffer_full_and_what_the_workers_have_wait_for_the_database(fetch, database, api):
+@pytest.mark.parametrize("chunk", [{"chunk_rows": 10}, {"chunk_rows": 10_000, "chunk_bytes": 5 * 4 * SIZE}])
+def test_no_more_than_a_buffer_full_and_what_the_workers_have_wait_for_the_database(fetch, database, api, chunk):
     hangs, stop = threading.Event(), StopSwitch()
 
     def before(call):
@@ -180,7 +182,7 @@ def test_no_more_than_a_buffer_full_and_what_the_workers_have_wait_for_the_datab
     killer = threading.Thread(target=stop_when_still)
     killer.start()
     with pytest.raises(KilledError):
-        fetch(1000, stop=stop)
+        fetch(1000, stop=stop, bounds=small(**chunk))
     killer.join()
     database.cancelled.set()
     # Two chunks, and what four workers bring at once, are being staged; as many wait in the buffer, and the workers. When

@@ -14,7 +14,7 @@ from airflow_async_rest.core.letters.folder import (
     refused_record,
     to_record,
 )
-from airflow_async_rest.core.letters.lines import parse_exactly
+from airflow_async_rest.core.letters.lines import parse_exactly, whole_batches
 from airflow_async_rest.core.letters.shown import shown_letter, shown_record
 from airflow_async_rest.core.models import DeadLetter
 
@@ -341,7 +341,7 @@ def test_a_refused_row_is_no_item(folder, letter):
     folder.write([letter(3), refused(3, 0), refused(4, 0)])
     assert folder.read() == {3: "http_422"}
     assert [record["index"] for record in read_back(folder)] == [3]
-    assert folder.read_batches() == ()
+    assert whole_batches(folder.read_latest()) == ()
     folder.write([{"index": 3, "resolved": True}])
     assert places(folder.read_refused()) == [(3, 0), (4, 0)]
 

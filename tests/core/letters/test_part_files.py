@@ -13,6 +13,7 @@ from engine import Rows, Store, counts, make_job, number_of, replay_folder, run,
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import DeadLettersGoneError, DeadLetterStoreError, FailuresError
 from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
+from airflow_async_rest.core.letters.lines import whole_batches
 from airflow_async_rest.core.letters.part_files import PartFiles, from_runs, read_ahead, to_runs
 from airflow_async_rest.core.models import DeadLetter
 
@@ -43,7 +44,7 @@ def remove(folder, *names):
 @pytest.mark.parametrize("missing", [PARTS[:1], PARTS[1:2], PARTS[:3], PARTS[-1:], PARTS[3:], PARTS])
 def test_a_part_that_is_missing_is_an_error_that_names_it(api, written, missing):
     remove(written, *(f"{name}.jsonl" for name in missing))
-    for read in ("read", "read_refused", "live_parts", "read_batches"):
+    for read in ("read", "read_refused", "live_parts", "read_latest"):
         with pytest.raises(DeadLettersGoneError, match=r"cannot be read: missing") as error:
             getattr(DeadLetterFolder(written), read)()
         assert re.findall(r"(\d-\d)\.jsonl", str(error.value)) == missing
@@ -251,7 +252,7 @@ def test_each_part_is_read_once_and_many_at_once(many):
     folder = DeadLetterFolder(path)
     assert len(folder.live_parts()) == 64
     assert len(folder.read([(1, 1), (1, 2)])) == 1
-    assert (len(folder.read()), len(folder.read_batches()), len(folder.read_refused())) == (32, 0, 0)
+    assert (len(folder.read()), len(whole_batches(folder.read_latest())), len(folder.read_refused())) == (32, 0, 0)
     assert len(list(folder.iter_records())) == 32
     assert {*path.reads.values()} == {1}
 

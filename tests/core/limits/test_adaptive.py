@@ -3,13 +3,14 @@ import heapq
 import random
 import statistics
 import threading
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp import web
 from engine import Store, counts, make_bulk_job, make_job, run
 
 from airflow_async_rest.core.batches.batch import Batch
-from airflow_async_rest.core.errors import KilledError
+from airflow_async_rest.core.errors import KilledError, SendError
 from airflow_async_rest.core.limits.adaptive import MOST, START, AdaptiveConcurrency, ConcurrencyLimit, Places, Smoothed
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -181,8 +182,8 @@ async def test_who_takes_less_gives_places_back_without_others_taking_them(monke
         await places.acquire()
     waiting = asyncio.create_task(places.acquire())
     await asyncio.sleep(0)
-    sent_at = concurrency.sending()
-    concurrency.answered(sent_at, success=False, pressure=True)
+    with pytest.raises(SendError):
+        await concurrency.observe(AsyncMock(side_effect=SendError("too much")), None)
     assert concurrency.limit == START // 2
     for _ in range(START - concurrency.limit):
         places.release()
@@ -224,10 +225,10 @@ def test_a_batch_of_which_only_a_part_is_taken_is_a_sign_of_too_much(api, tmp_pa
     api.answer = answer
     limits = []
     job = make_bulk_job(api, tmp_path, Batch(max_items=10, format="ndjson", results="list"), 300, concurrency=None)
-    answered = AdaptiveConcurrency.answered
+    answered = ConcurrencyLimit.answered
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            AdaptiveConcurrency,
+            ConcurrencyLimit,
             "answered",
             lambda self, *a, **m: (limits.append(self.limit), answered(self, *a, **m))[1],
         )

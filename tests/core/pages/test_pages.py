@@ -5,18 +5,13 @@ import pytest
 from multidict import CIMultiDict
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
-from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, OnePage, Page
+from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, Page
 
 
 def answer(payload=None, count=2, *links, **named) -> SimpleNamespace:
     headers = CIMultiDict([("link", link) for link in links])
     headers.update({name.replace("_", "-"): value for name, value in named.items()})
     return SimpleNamespace(response=SimpleNamespace(headers=headers), payload=payload, count=count)
-
-
-def test_one_page_is_all():
-    assert OnePage().begin() == Page()
-    assert OnePage().after(Page(), answer()) is None
 
 
 @pytest.mark.parametrize(

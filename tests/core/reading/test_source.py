@@ -321,7 +321,7 @@ async def test_items_are_taken_one_by_one_and_in_their_order_while_there_is_room
             taken.append(item.index)
 
     making = asyncio.create_task(make_room())
-    source = ThreadedSource(RowSource(Chunked(rows_of(100))), None, lambda digest: None, room=wait_for_room)
+    source = ThreadedSource(RowSource(Chunked(rows_of(100))), None, lambda digest: None, until_room=wait_for_room)
     await asyncio.gather(*(work() for _ in range(8)))
     making.cancel()
     assert taken == list(range(100))
