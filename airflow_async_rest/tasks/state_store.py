@@ -1,4 +1,4 @@
-"""What Airflow's state store tells a try besides its checkpoint: which life of its run it is in, and what to replay.
+"""What the state store tells a try besides its checkpoint: which life of its run it is in, and what to replay.
 
 A run that is deleted, and made again under the same id, is in another life. Nothing that Airflow tells a task is the
 same in all tries of a run and differs between its lives: a task instance's id changes with each try, the run's
@@ -12,7 +12,7 @@ import contextlib
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -20,6 +20,7 @@ from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
+from airflow_async_rest.tasks.storage.states import state_store
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,7 +65,7 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
     A state store that fails costs a first try 10 s at most; a later one a minute, because without the mark it does not
     find what the tries before have left.
     """
-    store = context.get("task_state_store")
+    store = state_store(context)
     if store is None:
         return UNMARKED
     given_up, try_number = threading.Event(), context["ti"].try_number
@@ -106,7 +107,7 @@ def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None
     :raises ConfigurationError: when it is not understood.
     :raises StoppedError: when the state store fails after a Clear: all but what was chosen might be sent.
     """
-    store, ti = context.get("task_state_store"), context["ti"]
+    store, ti = state_store(context), context["ti"]
     if store is None or ti.try_number == 1:  # nothing has failed yet
         return None
     was_cleared = ti.max_tries > (ti.task.retries or 0)
@@ -126,7 +127,7 @@ def _take_up_request(store: "StateStore", max_tries: int, *, payloads: bool) -> 
     request = store.get("replaying") if asked is None else asked
     if request is None:
         return None
-    if asked is None and request.get("accepted") != max_tries:
+    if asked is None and (not isinstance(request, Mapping) or request.get("accepted") != max_tries):
         store.delete("replaying")
         return None
     chosen = LetterFilter.from_json(request, payloads=payloads)
@@ -144,6 +145,6 @@ def forget_checkpoint(context: "Context") -> None:
 
     :raises TimeoutError: when the state store takes too long.
     """
-    store = context.get("task_state_store")
+    store = state_store(context)
     if store is not None:
         _within(USUAL.patient_load_seconds, lambda: store.delete("checkpoint"))

@@ -27,7 +27,8 @@ from airflow_async_rest.core.letters.lines import (
     parse_exactly,
     whole_batches,
 )
-from airflow_async_rest.core.letters.part_files import FILE_MODE, MOST_KEPT_BYTES, FolderPath, PartFiles, PartId
+from airflow_async_rest.core.letters.part_files import MOST_KEPT_BYTES, PartFiles, PartId
+from airflow_async_rest.core.letters.whole_files import FILE_MODE, FolderPath
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.requests.bodies import stored_body
 
