@@ -33,7 +33,7 @@ from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
-from airflow_async_rest.tasks.state_store import UNMARKED, Life
+from airflow_async_rest.tasks.state_store import UNMARKED, Life, begin_state
 from airflow_async_rest.tasks.storage.states import state_store
 from airflow_async_rest.tasks.telemetry import observed
 
@@ -174,6 +174,7 @@ def begin_call(preview: Any = None, preview_send: Any = None) -> tuple[TaskRun, 
     except RuntimeError:
         asked = Previewing.of(None, preview, preview_send)
         return TaskRun(None, preview=asked), TaskScope(run_id=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
+    begin_state(context)
     asked, stop = Previewing.of(context, preview, preview_send), StopSwitch()
     call = _stop_when_killed(context["ti"].task, stop)
     run = TaskRun(context, call, stop, asked)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
 from airflow_async_rest.tasks.storage.states import state_store
@@ -77,6 +78,16 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
             return Life(is_known=False)
         finally:
             given_up.set()
+
+
+def begin_state(context: "Context") -> None:
+    """Have a folder forget what another life of the run has left there, before anything can end a first try.
+
+    A try that ends in a wrong argument, or in a preview, has no other use for it; what the next one finds is its own.
+    """
+    if context["ti"].try_number <= 1 and isinstance(store := state_store(context), TryStore):
+        with contextlib.suppress(Exception):  # whoever needs the state says that it fails
+            _within(USUAL.load_seconds, lambda: store.get(_KEY))
 
 
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:
