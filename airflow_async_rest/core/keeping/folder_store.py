@@ -34,7 +34,7 @@ class FolderStore:
         except FileNotFoundError:
             return None
         try:
-            return json.loads(data)
+            return json.loads(data, parse_constant=_refuse)
         except (ValueError, RecursionError):
             return data[:_SHOWN_CHARACTERS].decode(errors="replace")
 
@@ -68,3 +68,7 @@ class FolderStore:
 
     def _file(self, key: str) -> FolderPath:
         return self._path / f"{key}.json"
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
