@@ -71,4 +71,4 @@ class FolderStore:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(constant)
