@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from airflow_async_rest.compat import task_states
+from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.part_files import read_ahead
 from airflow_async_rest.tasks.storage.states import chosen_folder, open_state, state_base, state_folder
@@ -43,15 +44,19 @@ def store_of(task: TaskInstanceId, session: Any) -> StateStore:
 
 
 def progress_of(session: Any, dag_id: str, places: Sequence[Place]) -> Iterator[tuple[Place, Any]]:
-    """Yield how far task instances are; those of which nothing can be read are left out."""
-    if not uses_folder():
+    """Yield how far task instances are; None, or nothing, of those that cannot be read: their own tab says why."""
+    try:
+        in_folder = uses_folder()
+    except ConfigurationError:
+        return
+    if not in_folder:
         yield from task_states.iter_values(session, dag_id, places, "progress")
         return
 
     def read(place: Place) -> Any:
         try:
             return store_of(TaskInstanceId(dag_id, *place), session).get("progress")
-        except Exception:  # noqa: BLE001  (the tab of the task says why)
+        except Exception:  # noqa: BLE001  (whatever the storage raises)
             return None
 
     yield from zip(places, read_ahead(read, places, min(_READ_AT_ONCE, len(places))), strict=True)

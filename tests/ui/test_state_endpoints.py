@@ -243,6 +243,8 @@ def test_a_setting_that_is_wrong_is_told(client_of, folder, monkeypatch, path):
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", path)
     answer = client_of("vic").get(path_of(TASK))
     assert (answer.status_code, "The API server cannot use the state of the task" in answer.text) == (503, True)
+    answer = client_of("vic").get("/async-rest/windows", params={"dag_id": TASK.dag_id})
+    assert [window["report"] for window in answer.json()["windows"]] == [None, None]
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"NaN", b"[1, Infinity]"])
