@@ -4,8 +4,8 @@ A run that is deleted, and made again under the same id, is in another life. Not
 same in all tries of a run and differs between its lives: a task instance's id changes with each try, the run's
 ``start_date`` and ``queued_at`` with each Clear, and its dates and ids are the same when a backfill makes it again. But
 the task state store is kept over retries and Clears, and goes when the run is deleted, or the database is; and another
-deployment has its own. So the first try of a life leaves a mark there, which names the life's own dead-letter folder,
-and is in the checkpoint of its load.
+deployment has its own. (State in a folder is forgotten by the first try.) So the first try of a life leaves a mark
+there, which names the life's own dead-letter folder, and is in the checkpoint of its load.
 """
 
 import contextlib

@@ -74,16 +74,19 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
     return folder
 
 
-def why_away(error: BaseException, doing: str = "read the dead letters") -> str:
-    """Say why something cannot be done with files, and what to set when permissions are missing."""
+def why_away(error: BaseException, doing: str = "read the dead letters", mode: str = "0640") -> str:
+    """Say why something cannot be done with files, and what to set when permissions are missing.
+
+    :param mode: that the files would need.
+    """
     message, cause = f"The API server cannot {doing}: {error}", error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     if not isinstance(cause, PermissionError):
         return message
     return (
-        f"{message} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = 0640 "
-        "in the workers' airflow.cfg, and let a group that both users are in read what is there already."
+        f"{message} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = "
+        f"{mode} in the workers' airflow.cfg, and let a group that both users are in read what is there already."
     )
 
 

@@ -19,6 +19,7 @@ from airflow_async_rest.ui.states import KEYS, TaskInstanceId, store_of
 
 _PATH = "/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/state-store"
 _REPLAY = f"{_PATH}/replay"
+_TO_WRITE = "0660"
 
 router = APIRouter()
 
@@ -31,8 +32,12 @@ Task = Annotated[TaskInstanceId, Depends(_task)]
 
 
 @contextmanager
-def _stored(task: TaskInstanceId, session: Any) -> Iterator[StateStore]:
-    """Open the state store. :raises HTTPException: 403 for a folder that leads elsewhere, 503 when it is away."""
+def _stored(task: TaskInstanceId, session: Any, mode: str = "0640") -> Iterator[StateStore]:
+    """Open the state store.
+
+    :param mode: that files need for it, where the API server runs as another user than the tasks.
+    :raises HTTPException: 403 for a folder that leads elsewhere, 503 when it is away.
+    """
     try:
         yield store_of(task, session)
     except FolderRefusedError as error:
@@ -40,7 +45,7 @@ def _stored(task: TaskInstanceId, session: Any) -> Iterator[StateStore]:
     except HTTPException:
         raise
     except Exception as error:  # whatever the storage raises
-        raise HTTPException(503, why_away(error, "use the state of the task")) from error
+        raise HTTPException(503, why_away(error, "use the state of the task", mode)) from error
 
 
 @router.get(_PATH, dependencies=MAY_SEE_XCOM)
@@ -70,12 +75,12 @@ def ask_for_replay(task: Task, session: SessionDep, value: Annotated[Any, Body(e
         raise HTTPException(422, str(error)) from error
     if not task_exists(session, *task):
         raise HTTPException(404, "There is no such task instance.")
-    with _stored(task, session) as store:
+    with _stored(task, session, _TO_WRITE) as store:
         store.set("replay", value)
 
 
 @router.delete(_REPLAY, dependencies=MAY_CHANGE_TASK, status_code=204)
 def withdraw_replay(task: Task, session: SessionDep) -> None:
     """Withdraw the request."""
-    with _stored(task, session) as store:
+    with _stored(task, session, _TO_WRITE) as store:
         store.delete("replay")

@@ -226,6 +226,18 @@ def test_a_link_to_another_place_is_not_followed(client_of, folder, tmp_path, li
     assert window["report"] is None
 
 
+@pytest.mark.parametrize("method", ["put", "delete"])
+def test_a_folder_of_another_user_needs_a_group_that_may_write(client_of, folder, monkeypatch, method):
+    def forbidden(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.replace", forbidden)
+    monkeypatch.setattr("pathlib.Path.unlink", forbidden)
+    arguments = {"json": {"value": REQUEST}} if method == "put" else {}
+    answer = getattr(client_of("ann"), method)(path_of(TASK, "replay"), **arguments)
+    assert (answer.status_code, "[async_rest] file_mode = 0660" in answer.json()["detail"]) == (503, True)
+
+
 def test_files_of_another_user_name_the_setting_and_the_windows_are_shown_without(client_of, folder, monkeypatch):
     def forbidden(path):
         raise PermissionError(13, "Permission denied", str(path))
