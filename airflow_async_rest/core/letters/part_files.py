@@ -102,9 +102,9 @@ class PartFiles:
 
     def list_parts(self, parts: Iterable[PartId]) -> None:
         """Write ``parts.json``."""
-        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode())
+        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode(), place=replace_file)
 
-    def _write_whole(self, file: FolderPath, data: bytes, place: Callable[[Path, Path], bool] = replace_file) -> bool:
+    def _write_whole(self, file: FolderPath, data: bytes, place: Callable[[Path, Path], bool]) -> bool:
         return write_whole(file, data, self._mode, place)
 
 
