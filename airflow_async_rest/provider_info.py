@@ -165,8 +165,16 @@ def get_provider_info() -> dict[str, Any]:
                         default="",
                         example="s3://aws_default@bucket/dead_letters",
                     ),
+                    "state_path": _option(
+                        "Where checkpoints, progress and requests to replay are kept, instead of in Airflow's task "
+                        "state store: a folder or an object-storage URI that all workers and the API server reach. "
+                        "Empty: in Airflow's store; before Airflow 3.3, which has none, in the folder _state below "
+                        "dead_letter_path.",
+                        default="",
+                        example="s3://aws_default@bucket/state",
+                    ),
                     "file_mode": _option(
-                        "Who may read dead letters on a disk: the mode of their files, whatever the "
+                        "Who may read dead letters, and state, on a disk: the mode of their files, whatever the "
                         "umask is; the same users may enter the folders made for them. Where the API server runs as "
                         "another user than the tasks: 0640, and a group that both are in.",
                         default="0600",

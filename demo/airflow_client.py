@@ -64,9 +64,9 @@ class Airflow:
         """Call an endpoint of ``/api/v2``. :raises AirflowError: when the answer is none, or an error."""
         return self._ask(method, "/api/v2/" + "/".join(map(_quoted, path)), json=json, params=query).json()
 
-    def find(self, *path: str, **query: Any) -> Any:
-        """Get something that may not exist yet: then None."""
-        answer = self._ask("GET", "/api/v2/" + "/".join(map(_quoted, path)), params=query, absent=True)
+    def find(self, *path: str, root: str = "/api/v2", **query: Any) -> Any:
+        """Get something that may not exist yet: then None. :param root: of Airflow's API, or of the package's."""
+        answer = self._ask("GET", f"{root}/" + "/".join(map(_quoted, path)), params=query, absent=True)
         return answer.json() if answer.is_success else None
 
     def _ask(self, method: str, url: str, absent: bool = False, **arguments: Any) -> httpx.Response:
@@ -165,8 +165,9 @@ class TaskRuns:
         return found and found["value"]
 
     def stored(self, task_id: str, key: str) -> Any:
-        """Return a value of the task's state store, or None."""
-        found = self._airflow.find(*self._path, "taskInstances", task_id, "state-store", key)
+        """Return a value of the task's state store, whichever it has, or None."""
+        path = (*self._path, "taskInstances", task_id, "state-store", key)
+        found = self._airflow.find(*path, root="/async-rest/api/v2")
         return found and found["value"]
 
 

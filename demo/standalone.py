@@ -50,7 +50,10 @@ def users() -> dict[str, str]:
 
 
 def environment(home: Path, url: str) -> dict[str, str]:
-    """Return Airflow's environment, without what this process's may say about another Airflow."""
+    """Return Airflow's environment, without what this process's may say about another Airflow.
+
+    ``DEMO_STATE_PATH`` names a folder for the tasks' state; else it is in Airflow's own store.
+    """
     port = url.rpartition(":")[2]
     roles = users()
     return {
@@ -63,6 +66,7 @@ def environment(home: Path, url: str) -> dict[str, str]:
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": port,
+        "AIRFLOW__ASYNC_REST__STATE_PATH": os.environ.get("DEMO_STATE_PATH", ""),
         "AIRFLOW__CORE__DAGS_FOLDER": str(_DAGS),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -58,6 +58,8 @@ class Store(dict):
         self.history = []
 
     def set(self, key, value):
+        if value is None:
+            raise ValueError("Airflow's state store takes no None")
         kept = json.loads(json.dumps(value))
         assert kept == value, "Airflow's state store takes plain JSON only: lists, no tuples"
         self.history.append((key, kept))

@@ -99,9 +99,20 @@ class Supervisor:
 
 
 def run_try(
-    task, supervisor: Supervisor, try_number: int = 1, *, conf=None, window=WINDOW, max_tries=3, run_type="scheduled"
+    task,
+    supervisor: Supervisor,
+    try_number: int = 1,
+    *,
+    conf=None,
+    window=WINDOW,
+    max_tries=3,
+    run_type="scheduled",
+    map_index=-1,
+    run_started=None,
 ):
     """Run one try of a task; give Airflow's state for it and the error, if any.
+
+    :param run_started: when its run began; default: now.
 
     As in Airflow, XCom is empty when a try starts and nothing has come of it, and the state store is not empty.
     """
@@ -122,7 +133,7 @@ def run_try(
         data_interval_start=start,
         data_interval_end=end,
         run_after=now,
-        start_date=now,
+        start_date=run_started or now,
         end_date=None,
         run_type=run_type,
         state="running",
@@ -136,7 +147,7 @@ def run_try(
         dag_id=task.dag.dag_id,
         run_id=dag_run.run_id,
         try_number=try_number,
-        map_index=-1,
+        map_index=map_index,
         dag_version_id=uuid.UUID(int=2),
         task=task,
         _ti_context_from_server=TIRunContext(dag_run=dag_run, max_tries=max_tries, should_retry=True),

@@ -22,8 +22,11 @@ try:
 
     SessionDep = _SessionDep
     _may_see_xcom: Callable[..., Any] = requires_access_dag("GET", DagAccessEntity.XCOM)
+    _may_change_task: Callable[..., Any] = requires_access_dag("PUT", DagAccessEntity.TASK_INSTANCE)
 except (ImportError, AttributeError, TypeError):
     SessionDep = Annotated[Any, Depends(_nobody)]  # type: ignore[assignment, misc]
-    _may_see_xcom = _nobody
+    _may_see_xcom = _may_change_task = _nobody
 
 MAY_SEE_XCOM = [Depends(_may_see_xcom)]
+# As Airflow's own Clear asks for it.
+MAY_CHANGE_TASK = [Depends(_may_change_task)]

@@ -59,7 +59,9 @@ class JobOperator(TextKeepingOperator):
     def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
         from airflow_async_rest.tasks.arguments import Previewing  # noqa: PLC0415  (the engine loads when a task runs)
         from airflow_async_rest.tasks.runtime import TaskRun  # noqa: PLC0415
+        from airflow_async_rest.tasks.state_store import begin_state  # noqa: PLC0415
 
+        begin_state(context)
         self._run = TaskRun(context, preview=Previewing.of(context, preview, preview_send))
         return self._run
 

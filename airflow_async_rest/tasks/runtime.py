@@ -26,7 +26,6 @@ from airflow_async_rest.core.errors import (
     KilledError,
 )
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -34,7 +33,8 @@ from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
-from airflow_async_rest.tasks.state_store import UNMARKED, Life
+from airflow_async_rest.tasks.state_store import UNMARKED, Life, begin_state
+from airflow_async_rest.tasks.storage.states import state_store
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class TaskRun:
             return runner.run(self._until_deadline(observed_job))
 
     async def _until_deadline(self, job: Job) -> dict[str, Any]:
-        store: StateStore | None = self.context.get("task_state_store") if self.context else None
+        store = state_store(self.context) if self.context else None
         timeout = self.context["ti"].task.execution_timeout if self.context else None
         if timeout is not None:
             total = timeout.total_seconds()
@@ -174,6 +174,7 @@ def begin_call(preview: Any = None, preview_send: Any = None) -> tuple[TaskRun, 
     except RuntimeError:
         asked = Previewing.of(None, preview, preview_send)
         return TaskRun(None, preview=asked), TaskScope(run_id=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
+    begin_state(context)
     asked, stop = Previewing.of(context, preview, preview_send), StopSwitch()
     call = _stop_when_killed(context["ti"].task, stop)
     run = TaskRun(context, call, stop, asked)

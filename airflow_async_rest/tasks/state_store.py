@@ -1,25 +1,27 @@
-"""What Airflow's state store tells a try besides its checkpoint: which life of its run it is in, and what to replay.
+"""What the state store tells a try besides its checkpoint: which life of its run it is in, and what to replay.
 
 A run that is deleted, and made again under the same id, is in another life. Nothing that Airflow tells a task is the
 same in all tries of a run and differs between its lives: a task instance's id changes with each try, the run's
 ``start_date`` and ``queued_at`` with each Clear, and its dates and ids are the same when a backfill makes it again. But
 the task state store is kept over retries and Clears, and goes when the run is deleted, or the database is; and another
-deployment has its own. So the first try of a life leaves a mark there, which names the life's own dead-letter folder,
-and is in the checkpoint of its load.
+deployment has its own. (State in a folder is forgotten by the first try.) So the first try of a life leaves a mark
+there, which names the life's own dead-letter folder, and is in the checkpoint of its load.
 """
 
 import contextlib
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
+from airflow_async_rest.tasks.storage.states import state_store
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -64,7 +66,7 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
     A state store that fails costs a first try 10 s at most; a later one a minute, because without the mark it does not
     find what the tries before have left.
     """
-    store = context.get("task_state_store")
+    store = state_store(context)
     if store is None:
         return UNMARKED
     given_up, try_number = threading.Event(), context["ti"].try_number
@@ -76,6 +78,16 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
             return Life(is_known=False)
         finally:
             given_up.set()
+
+
+def begin_state(context: "Context") -> None:
+    """Have a folder forget what another life of the run has left there, before anything can end a first try.
+
+    A try that ends in a wrong argument, or in a preview, has no other use for it; what the next one finds is its own.
+    """
+    if context["ti"].try_number <= 1 and isinstance(store := state_store(context), TryStore):
+        with contextlib.suppress(Exception):  # whoever needs the state says that it fails
+            _within(USUAL.load_seconds, lambda: store.get(_KEY))
 
 
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:
@@ -106,7 +118,7 @@ def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None
     :raises ConfigurationError: when it is not understood.
     :raises StoppedError: when the state store fails after a Clear: all but what was chosen might be sent.
     """
-    store, ti = context.get("task_state_store"), context["ti"]
+    store, ti = state_store(context), context["ti"]
     if store is None or ti.try_number == 1:  # nothing has failed yet
         return None
     was_cleared = ti.max_tries > (ti.task.retries or 0)
@@ -126,7 +138,7 @@ def _take_up_request(store: "StateStore", max_tries: int, *, payloads: bool) -> 
     request = store.get("replaying") if asked is None else asked
     if request is None:
         return None
-    if asked is None and request.get("accepted") != max_tries:
+    if asked is None and (not isinstance(request, Mapping) or request.get("accepted") != max_tries):
         store.delete("replaying")
         return None
     chosen = LetterFilter.from_json(request, payloads=payloads)
@@ -144,6 +156,6 @@ def forget_checkpoint(context: "Context") -> None:
 
     :raises TimeoutError: when the state store takes too long.
     """
-    store = context.get("task_state_store")
+    store = state_store(context)
     if store is not None:
         _within(USUAL.patient_load_seconds, lambda: store.delete("checkpoint"))

@@ -1,4 +1,4 @@
-"""The endpoints behind the tabs: for what Airflow's own REST API does not give. They change nothing.
+"""The endpoints behind the tabs: for what Airflow's own REST API does not give. They change nothing of Airflow's.
 
 Each asks Airflow whether the user may see it, as Airflow's own do. Dead letters show what XCom shows of them.
 """
@@ -17,13 +17,14 @@ from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
-from airflow_async_rest.ui import letters
+from airflow_async_rest.ui import letters, state_endpoints
 
 _MOST_WINDOWS = 5_000
 _LONGEST_PAGE = 200
 
 app = FastAPI(title="airflow-provider-async-rest", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 app.mount(f"/static/{__version__}", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+app.include_router(state_endpoints.router)
 
 
 def _scope(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskScope:

@@ -16,8 +16,9 @@ from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import parse_exactly, skim
 from airflow_async_rest.core.letters.shown import shown_record
-from airflow_async_rest.tasks.folders import TaskScope, dead_letter_base, lives_below, open_folder
+from airflow_async_rest.tasks.folders import TaskScope, lives_below, open_folder
 from airflow_async_rest.tasks.state_store import MARK
+from airflow_async_rest.tasks.storage.paths import dead_letter_base
 
 _LONGEST_PAYLOAD = 20_000
 _ROWS_A_CHUNK = 500
@@ -59,7 +60,7 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
             "These dead letters are not where [async_rest] dead_letter_path of airflow.cfg says that this task "
             "instance keeps them, as the API server reads it; only files there are shown."
         )
-    _check_links(uri)
+    check_links(uri, dead_letter_base(), "dead-letter folder")
     try:
         folder = open_folder(uri)
         found = bool(folder.parts())
@@ -73,27 +74,33 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
     return folder
 
 
-def why_away(error: BaseException) -> str:
-    """Say why dead letters cannot be read, and what to set when permissions are missing."""
-    message, cause = f"The API server cannot read the dead letters: {error}", error
+def why_away(error: BaseException, doing: str = "read the dead letters", mode: str = "0640") -> str:
+    """Say why something cannot be done with files, and what to set when permissions are missing.
+
+    :param mode: that the files would need.
+    """
+    message, cause = f"The API server cannot {doing}: {error}", error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     if not isinstance(cause, PermissionError):
         return message
     return (
-        f"{message} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = 0640 "
-        "in the workers' airflow.cfg, and let a group that both users are in read what is there already."
+        f"{message} It runs as another user than the tasks, whose files are private: set [async_rest] file_mode = "
+        f"{mode} in the workers' airflow.cfg, and let a group that both users are in read what is there already."
     )
 
 
-def _check_links(uri: str) -> None:
-    """Check that no symbolic link leads out of the task instance's folder."""
+def check_links(uri: str, base: str, what: str) -> None:
+    """Check that no symbolic link leads out of a folder of a task instance.
+
+    :param base: the configured folder, which may itself be a link.
+    :raises FolderRefusedError: when one does.
+    """
     if uri.startswith("file://"):
-        path, base = Path(uri.removeprefix("file://")), Path(dead_letter_base().removeprefix("file://"))
-        relative = path.relative_to(base)
+        path, top = Path(uri.removeprefix("file://")), Path(base.removeprefix("file://"))
         links = [part for part in path.glob("*.json*") if part.is_symlink()]
-        if links or path.resolve() != base.resolve() / relative:
-            raise FolderRefusedError("The dead-letter folder is, or has, a link to another place.")
+        if links or path.resolve() != top.resolve() / path.relative_to(top):
+            raise FolderRefusedError(f"The {what} is, or has, a link to another place.")
 
 
 def _letters(folder: DeadLetterFolder, parse: Callable[[bytes], Any] = parse_exactly) -> Iterator[Record]:

@@ -3,20 +3,21 @@
 The list of XCom entries in Airflow's REST API has no values, and thousands of requests for one each would take minutes.
 """
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from airflow.models.dagrun import DagRun
-from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import Text, cast, func, select, tuple_, union
+from sqlalchemy import Text, cast, func, select, union
 from sqlalchemy.orm import Session
+
+from airflow_async_rest.ui.states import Place, progress_of
 
 _RUN_STATE = DagRun._state.label("run_state")  # noqa: SLF001  (its public name is no column)
 _OPERATORS = ("SqlToRestOperator", "RestToSqlOperator")
+_MOST_IN_PROGRESS = 1_000
 _LONGEST_REPORT = 100_000  # characters; a real one has about a thousand
 _LEFT_BY_ALL = "failed_items"
 _COUNTS = (
@@ -52,7 +53,8 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
         .limit(limit + 1)
     ).all()
     reports = _reports(session, dag_id, tasks, {line.run_id for line in found})
-    windows = [_window(line, reports.get((line.run_id, line.task_id, line.map_index))) for line in found[:limit]]
+    reports = {**_progress(session, dag_id, [line for line in found if _place(line) not in reports]), **reports}
+    windows = [_window(line, reports.get(_place(line))) for line in found[:limit]]
     return {"tasks": tasks, "windows": windows, "truncated": len(found) > limit}
 
 
@@ -63,23 +65,32 @@ def _task_ids(session: Session, dag_id: str) -> list[str]:
     return sorted(session.scalars(union(ours, leave_it)))
 
 
-def _reports(
-    session: Session, dag_id: str, tasks: list[str], runs: Collection[str]
-) -> dict[tuple[str, str, int], Mapping[str, Any]]:
-    """Find the reports: run, task and map index -> report; of those that have none yet, the progress."""
+def _reports(session: Session, dag_id: str, tasks: list[str], runs: Collection[str]) -> dict[Place, Mapping[str, Any]]:
+    """Find the reports: run, task and map index -> report."""
     its = (XComModel.dag_id == dag_id, XComModel.task_id.in_(tasks), XComModel.key == "return_value")
     place = (XComModel.run_id, XComModel.task_id, XComModel.map_index)
     # A function of the author's that delivers may return anything, of any size.
     of_runs = (XComModel.run_id.in_(runs), func.length(cast(XComModel.value, Text)) < _LONGEST_REPORT)
     found = session.execute(select(*place, XComModel.value).where(*its, *of_runs))
-    values = {tuple(line[:3]): XComModel.deserialize_value(line) for line in found}
-    stored = TaskStateStoreModel
-    where = (stored.run_id, stored.task_id, stored.map_index)
-    shown = (stored.dag_id == dag_id, stored.task_id.in_(tasks), stored.run_id.in_(runs), stored.key == "progress")
-    reported = select(*place).where(*its)
-    for line in session.execute(select(*where, stored.value).where(*shown, tuple_(*where).not_in(reported))):
-        values[tuple(line[:3])] = json.loads(line.value)
-    return {key: value for key, value in values.items() if isinstance(value, Mapping) and "delivered" in value}
+    return _only_reports((line[:3], XComModel.deserialize_value(line)) for line in found)
+
+
+def _progress(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[Place, Mapping[str, Any]]:
+    """Find how far task instances are that have no report: the newest 1,000 of those that have begun."""
+    begun = [_place(line) for line in lines if line.try_number][:_MOST_IN_PROGRESS]
+    return _only_reports(progress_of(session, dag_id, begun))
+
+
+def _only_reports(values: Iterable[tuple[Sequence[Any], Any]]) -> dict[Place, Mapping[str, Any]]:
+    return {
+        (run_id, task_id, map_index): value
+        for (run_id, task_id, map_index), value in values
+        if isinstance(value, Mapping) and "delivered" in value
+    }
+
+
+def _place(line: Any) -> Place:
+    return line.run_id, line.task_id, line.map_index
 
 
 def _window(line: Any, report: Mapping[str, Any] | None) -> dict[str, Any]:

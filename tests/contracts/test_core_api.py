@@ -47,3 +47,32 @@ def test_access_to_a_dags_xcom_can_be_asked_for(core_api):
 
     assert callable(requires_access_dag("GET", DagAccessEntity.XCOM))
     assert core_api.MAY_SEE_XCOM[0].dependency is not core_api._nobody
+
+
+def test_the_right_to_clear_a_task_can_be_asked_for(core_api):
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+
+    assert callable(requires_access_dag("PUT", DagAccessEntity.TASK_INSTANCE))
+    assert core_api.MAY_CHANGE_TASK[0].dependency is not core_api._nobody
+
+
+def test_the_task_state_store_is_written_by_the_functions_of_airflows_own_endpoints():
+    import inspect
+
+    from airflow.api_fastapi.core_api.routes.public import task_state_store as routes
+
+    assert [*inspect.signature(routes.set_task_state_store).parameters] == ["scope", "key", "body", "session"]
+    assert [*inspect.signature(routes.delete_task_state_store).parameters] == ["scope", "key", "session"]
+    assert routes.TaskStateStoreBody(value={"reasons": None}).expires_at == "default"
+    assert routes.TaskScope(dag_id="d", run_id="r", task_id="t", map_index=3).map_index == 3
+
+
+def test_a_task_has_the_task_state_store_in_its_context():
+    import inspect
+
+    from airflow.sdk.execution_time import task_runner
+
+    assert '"task_state_store": TaskStateStoreAccessor(' in inspect.getsource(
+        task_runner.RuntimeTaskInstance.get_template_context
+    )

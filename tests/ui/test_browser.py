@@ -26,11 +26,16 @@ REFUSED = {13_000, 13_001, 13_579}  # Saturday's
 MONDAY, THURSDAY = "2026-03-02", "2026-03-05"
 
 
-@pytest.fixture(scope="module")
-def stage():
-    """The demo's database, API and Airflow, with a user who may do everything and one who may look."""
+@pytest.fixture(scope="module", params=["airflow", pytest.param("folder", marks=pytest.mark.release)])
+def stage(request, tmp_path_factory):
+    """The demo's database, API and Airflow, with a user who may do everything and one who may look.
+
+    The state of the tasks is in Airflow's own store, or in a folder.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEMO_USERS", "ann:admin,vic:viewer")
+        if request.param == "folder":
+            patch.setenv("DEMO_STATE_PATH", str(tmp_path_factory.mktemp("state")))
         with children(0) as started, set_up(started, lambda text: None) as made:
             yield made
 
@@ -94,6 +99,8 @@ def photograph(page, name: str, height: int = 1100) -> None:
 
 def test_all_of_the_demos_claims_hold(worked):
     assert worked.good, worked.screen
+    if folder := os.environ.get("DEMO_STATE_PATH"):
+        assert list(Path(folder).rglob("settled.json"))
 
 
 def test_failed_items_appear_with_their_reasons(stage, page, worked):
@@ -129,7 +136,7 @@ def test_a_viewer_sees_it_all_and_can_send_nothing(stage, browser, viewer, worke
     with httpx.Client(base_url=stage.airflow_url, trust_env=False, timeout=60) as anybody:
         headers = {"Authorization": f"Bearer {viewer.token}"}
         task = f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/{TASK}"
-        asked = anybody.put(f"{task}/state-store/replay", json={"value": {"reasons": None}}, headers=headers)
+        asked = anybody.put(f"/async-rest{task}/state-store/replay", json={"value": {"reasons": None}}, headers=headers)
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [TASK]}
         cleared = anybody.post(f"/api/v2/dags/{DAG}/clearTaskInstances", json=body, headers=headers)
         assert (asked.status_code, cleared.status_code) == (403, 403)

@@ -14,16 +14,16 @@ _WRITING = "write the checkpoint, so a retry may send again more than it must"
 
 
 class StateStore(Protocol):
-    """What survives a retry: Airflow's ``context["task_state_store"]``, or a dict in tests. Calls block."""
+    """What survives a retry, for one task instance: Airflow's own store, or a folder. Calls block."""
 
     def get(self, key: str) -> Any:
-        """Return a JSON value, or None."""
+        """Return a JSON value, or None where there is none."""
 
     def set(self, key: str, value: Any) -> None:
-        """Keep a JSON value."""
+        """Keep a JSON value, instead of the one before. :raises ValueError: when it is None."""
 
     def delete(self, key: str) -> None:
-        """Forget a key."""
+        """Forget a key; one that is not there is forgotten."""
 
 
 class CheckpointStore(Protocol):

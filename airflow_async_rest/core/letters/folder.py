@@ -18,7 +18,8 @@ from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
 from airflow_async_rest.core.letters.lines import Latest, Line, Refused, Reset, Resolved, lines_of, parse_exactly
-from airflow_async_rest.core.letters.part_files import FILE_MODE, MOST_KEPT_BYTES, FolderPath, PartFiles, PartId
+from airflow_async_rest.core.letters.part_files import MOST_KEPT_BYTES, PartFiles, PartId
+from airflow_async_rest.core.letters.whole_files import FILE_MODE, FolderPath
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.requests.bodies import stored_body
 

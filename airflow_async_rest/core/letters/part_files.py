@@ -6,43 +6,33 @@ goes by age takes it last. It is written after the part, so it may lack one, and
 """
 
 import json
-import os
 import re
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from airflow_async_rest.core.letters.whole_files import (
+    FILE_MODE,
+    FolderPath,
+    make_folder,
+    replace_file,
+    write_whole,
+)
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
 PartId = tuple[int, int]
 
-FILE_MODE = 0o600
 _PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
 _LIST_NAME = "parts.json"
 # 4,000 parts at 30 ms each are read in 4 s.
 _READ_AT_ONCE = 32
 # Of parts that are kept in memory, so that their payloads are not read from the storage again.
 MOST_KEPT_BYTES = 32_000_000
-
-
-class FolderPath(Protocol):
-    """What is used of ``pathlib.Path`` and Airflow's ``ObjectStoragePath``."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    def __truediv__(self, name: str, /) -> "FolderPath": ...
-    def mkdir(self, *, parents: bool, exist_ok: bool) -> None: ...  # noqa: D102
-    def exists(self) -> bool: ...  # noqa: D102
-    def iterdir(self) -> Iterator["FolderPath"]: ...  # noqa: D102
-    def read_bytes(self) -> bytes: ...  # noqa: D102
-    def write_bytes(self, data: bytes, /) -> int: ...  # noqa: D102
 
 
 class PartFiles:
@@ -107,36 +97,15 @@ class PartFiles:
         :return: False, and nothing is written, when a file has its name: another writer's, who was faster. Only a
             local disk can tell.
         """
-        if isinstance(self._path, Path):
-            _make_folders(self._path, self._mode)
-        else:
-            self._path.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path, self._mode)
         return self._write_whole(self.file(part), data, place=_place_new)
 
     def list_parts(self, parts: Iterable[PartId]) -> None:
         """Write ``parts.json``."""
-        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode(), place=_replace)
+        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode(), place=replace_file)
 
     def _write_whole(self, file: FolderPath, data: bytes, place: Callable[[Path, Path], bool]) -> bool:
-        """Write a file that is there whole or not at all, as object stores do by themselves.
-
-        :param place: puts a local file that is written in its place. :return: what that returns.
-        """
-        if not isinstance(file, Path):
-            file.write_bytes(data)
-            return True
-        # Not the process id: two containers that share a volume have the same one.
-        unfinished = file.with_suffix(f".{secrets.token_hex(4)}.unfinished")
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
-        with os.fdopen(descriptor, "wb") as opened:
-            _widen(unfinished, self._mode)
-            opened.write(data)
-        return place(unfinished, file)
-
-
-def _replace(unfinished: Path, file: Path) -> bool:
-    unfinished.replace(file)
-    return True
+        return write_whole(file, data, self._mode, place)
 
 
 def _place_new(unfinished: Path, file: Path) -> bool:
@@ -146,25 +115,9 @@ def _place_new(unfinished: Path, file: Path) -> bool:
         unfinished.unlink()
         return False
     except OSError:  # not every file system has hard links
-        return _replace(unfinished, file)
+        return replace_file(unfinished, file)
     unfinished.unlink()
     return True
-
-
-def _make_folders(path: Path, mode: int) -> None:
-    """Make a folder and those above it; what is there already stays as it is."""
-    mode |= (mode & 0o444) >> 2
-    for folder in reversed([path, *path.parents]):
-        if not folder.exists():
-            with suppress(FileExistsError):  # another task was faster
-                folder.mkdir(mode=mode)
-                _widen(folder, mode)
-
-
-def _widen(path: Path, mode: int) -> None:
-    """Set the whole mode where the umask has left less of it; a volume that allows no modes is left as it is."""
-    with suppress(PermissionError):
-        path.chmod(mode)
 
 
 def to_runs(parts: Iterable[PartId]) -> list[list[int]]:

@@ -27,7 +27,7 @@ from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
 from airflow_async_rest.tasks.checking.query import check_parameters, check_reading
 from airflow_async_rest.tasks.checking.schema_file import check_schema
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
-from airflow_async_rest.tasks.folders import storage_uri
+from airflow_async_rest.tasks.storage.paths import storage_uri
 from airflow_async_rest.windows import check_ends
 
 

@@ -68,17 +68,18 @@ const mapped = ({ mapIndex }) => ({ map_index: mapIndex });
 export const taskInstance = (scope, signal) =>
   call(urlOf([...taskParts(scope), ...(scope.mapIndex < 0 ? [] : [scope.mapIndex])]), { signal });
 
+// Airflow's own address has it only where Airflow has a state store, and where that is the one in use.
+const stateUrl = (scope, ...key) => urlOf(["async-rest", ...taskParts(scope), "state-store", ...key], mapped(scope));
+
 /** What the task has stored, by key. A list has no answer "404", which a browser would write to its console. */
 export async function storedValues(scope, signal) {
-  const { task_state_store: entries } = await call(urlOf([...taskParts(scope), "state-store"], mapped(scope)), {
-    signal,
-  });
+  const { task_state_store: entries } = await call(stateUrl(scope), { signal });
   return Object.fromEntries(entries.map(({ key, value }) => [key, value]));
 }
 
 /** One value that is known to be stored. */
 export const storedValue = async (scope, key, signal) =>
-  (await call(urlOf([...taskParts(scope), "state-store", key], mapped(scope)), { signal })).value;
+  (await call(stateUrl(scope, key), { signal })).value;
 
 /** The values that the task has pushed, of these keys. */
 export async function pushedValues(scope, keys, signal) {
@@ -128,9 +129,8 @@ export const clearTask = ({ dagId, runId, taskId, mapIndex }, { dryRun }, signal
     signal,
   });
 
-const replayUrl = (scope) => urlOf([...taskParts(scope), "state-store", "replay"], mapped(scope));
-
 /** Leave the task a request to send dead letters again when it runs next. */
-export const requestReplay = (scope, request) => call(replayUrl(scope), { method: "PUT", body: { value: request } });
+export const requestReplay = (scope, request) =>
+  call(stateUrl(scope, "replay"), { method: "PUT", body: { value: request } });
 
-export const withdrawReplay = (scope) => call(replayUrl(scope), { method: "DELETE" });
+export const withdrawReplay = (scope) => call(stateUrl(scope, "replay"), { method: "DELETE" });

@@ -1,0 +1,58 @@
+"""Which state store a task has: Airflow's own, or a folder where airflow.cfg names one, or Airflow has none."""
+
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_async_rest.core.keeping.folder_store import FolderStore
+from airflow_async_rest.core.keeping.try_store import Claim, TryStore
+from airflow_async_rest.tasks.storage.paths import (
+    configured_folder,
+    dead_letter_base,
+    file_mode,
+    instance_folder,
+    open_path,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_async_rest.core.keeping.stores import StateStore
+
+_AIRFLOWS = "task_state_store"
+
+
+def state_store(context: "Context") -> "StateStore | None":
+    """Return what survives a retry of this task instance, and a Clear; None where Airflow says that nothing does.
+
+    :raises ConfigurationError: when ``[async_rest] state_path`` is not the path of a folder.
+    """
+    if _AIRFLOWS in context and not chosen_folder():
+        return cast("StateStore | None", context.get(_AIRFLOWS))
+    ti: Any = context["ti"]
+    folder = state_folder(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+    # A process runs one try; but a test runs several, and a worker's process may be a copy of another.
+    claim = Claim.of(ti.try_number, getattr(ti, "start_date", None), f"{os.getpid()}-{id(ti):x}")
+    return TryStore(lambda: open_state(folder), claim, getattr(context.get("dag_run"), "start_date", None))
+
+
+def chosen_folder() -> str | None:
+    """Return the URI of ``[async_rest] state_path``, or None. :raises ConfigurationError: when it is none."""
+    return configured_folder("state_path")
+
+
+def state_base() -> str:
+    """Return the URI of the folder of all state: never below an operator's own path, which the API server cannot know.
+
+    :raises ConfigurationError: when the setting is not the path of a folder.
+    """
+    return chosen_folder() or f"{dead_letter_base()}/_state"
+
+
+def state_folder(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    """Return the URI of a task instance's state. :raises ConfigurationError: see :func:`state_base`."""
+    return instance_folder(state_base(), dag_id, run_id, task_id, map_index)
+
+
+def open_state(uri: str) -> FolderStore:
+    """Open a folder of :func:`state_folder`. :raises ConfigurationError: when ``[async_rest] file_mode`` is wrong."""
+    return FolderStore(open_path(uri), file_mode())

@@ -1,0 +1,86 @@
+"""The endpoints of a task instance's state, which are the same whatever store is in use, and whatever Airflow it is.
+
+Who may see XCom sees it. Who may clear the task may ask it to replay; that is all that can be changed here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, HTTPException
+
+from airflow_async_rest.compat.core_api import MAY_CHANGE_TASK, MAY_SEE_XCOM, SessionDep
+from airflow_async_rest.compat.task_states import task_exists
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.keeping.stores import StateStore
+from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.ui.letters import FolderRefusedError, why_away
+from airflow_async_rest.ui.states import KEYS, TaskInstanceId, store_of
+
+_PATH = "/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/state-store"
+_REPLAY = f"{_PATH}/replay"
+_TO_WRITE = "0660"
+
+router = APIRouter()
+
+
+def _task(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskInstanceId:
+    return TaskInstanceId(dag_id, run_id, task_id, map_index)
+
+
+Task = Annotated[TaskInstanceId, Depends(_task)]
+
+
+@contextmanager
+def _stored(task: TaskInstanceId, session: Any, mode: str = "0640") -> Iterator[StateStore]:
+    """Open the state store.
+
+    :param mode: that files need for it, where the API server runs as another user than the tasks.
+    :raises HTTPException: 403 for a folder that leads elsewhere, 503 when it is away.
+    """
+    try:
+        yield store_of(task, session)
+    except FolderRefusedError as error:
+        raise HTTPException(403, str(error)) from error
+    except HTTPException:
+        raise
+    except Exception as error:  # whatever the storage raises
+        raise HTTPException(503, why_away(error, "use the state of the task", mode)) from error
+
+
+@router.get(_PATH, dependencies=MAY_SEE_XCOM)
+def stored_values(task: Task, session: SessionDep) -> dict[str, Any]:
+    """Return what a task instance has stored, as Airflow's own endpoint lists it."""
+    with _stored(task, session) as store:
+        found = [{"key": key, "value": value} for key in KEYS if (value := store.get(key)) is not None]
+    return {"task_state_store": found, "total_entries": len(found)}
+
+
+@router.get(_PATH + "/{key}", dependencies=MAY_SEE_XCOM)
+def stored_value(task: Task, session: SessionDep, key: str) -> dict[str, Any]:
+    """Return one value."""
+    with _stored(task, session) as store:
+        value = store.get(key) if key in KEYS else None
+    if value is None:
+        raise HTTPException(404, f"The task instance has stored nothing as {key!r}.")
+    return {"key": key, "value": value}
+
+
+@router.put(_REPLAY, dependencies=MAY_CHANGE_TASK, status_code=204)
+def ask_for_replay(task: Task, session: SessionDep, value: Annotated[Any, Body(embed=True)]) -> None:
+    """Leave the task a request to send dead letters again, when it runs next."""
+    try:
+        LetterFilter.from_json(value)
+    except ConfigurationError as error:
+        raise HTTPException(422, str(error)) from error
+    if not task_exists(session, *task):
+        raise HTTPException(404, "There is no such task instance.")
+    with _stored(task, session, _TO_WRITE) as store:
+        store.set("replay", value)
+
+
+@router.delete(_REPLAY, dependencies=MAY_CHANGE_TASK, status_code=204)
+def withdraw_replay(task: Task, session: SessionDep) -> None:
+    """Withdraw the request."""
+    with _stored(task, session, _TO_WRITE) as store:
+        store.delete("replay")

@@ -1,0 +1,62 @@
+"""The state of task instances, from whichever store is in use: Airflow's own, or a folder."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from airflow_async_rest.compat import task_states
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.keeping.stores import StateStore
+from airflow_async_rest.core.letters.part_files import read_ahead
+from airflow_async_rest.tasks.storage.states import chosen_folder, open_state, state_base, state_folder
+from airflow_async_rest.ui.letters import check_links
+
+Place = tuple[str, str, int]  # run, task, map index
+# What the tab shows, and what it asks for.
+KEYS = ("checkpoint", "progress", "replay", "replaying", "settled")
+_READ_AT_ONCE = 32  # from object storage, each takes 30 ms
+
+
+class TaskInstanceId(NamedTuple):
+    """What names a task instance."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+
+def uses_folder() -> bool:
+    """Return whether workers keep their state in a folder. :raises ConfigurationError: when the setting is wrong."""
+    return not task_states.has_state_store() or chosen_folder() is not None
+
+
+def store_of(task: TaskInstanceId, session: Any) -> StateStore:
+    """Return the state store of a task instance.
+
+    :raises ConfigurationError: when a setting is wrong.
+    :raises FolderRefusedError: when a link leads out of the folder.
+    """
+    if not uses_folder():
+        return task_states.AirflowsStore(session, *task)
+    folder = state_folder(*task)
+    check_links(folder, state_base(), "folder of the state")
+    return open_state(folder)
+
+
+def progress_of(session: Any, dag_id: str, places: Sequence[Place]) -> Iterator[tuple[Place, Any]]:
+    """Yield how far task instances are; None, or nothing, of those that cannot be read: their own tab says why."""
+    try:
+        in_folder = uses_folder()
+    except ConfigurationError:
+        return
+    if not in_folder:
+        yield from task_states.iter_values(session, dag_id, places, "progress")
+        return
+
+    def read(place: Place) -> Any:
+        try:
+            return store_of(TaskInstanceId(dag_id, *place), session).get("progress")
+        except Exception:  # noqa: BLE001  (whatever the storage raises)
+            return None
+
+    yield from zip(places, read_ahead(read, places, min(_READ_AT_ONCE, len(places))), strict=True)
