@@ -106,7 +106,7 @@ class TaskRun:
     def _show(self, job: Job, asked: Previewing) -> NoReturn:
         """Show what the job would send, and end the task."""
         with airflow_errors(job.settings.redact):
-            preview = Preview.of(job, asked.requests, payloads=shows_payloads())
+            preview = Preview.of(job, asked.requests, payloads=shows_payloads(), stop=self.stop)
             if asked.sends:
                 asyncio.run(preview.send_first())
         for line in lines_of(preview):
