@@ -192,7 +192,7 @@ def test_a_kill_ends_the_request_that_is_sent(places, supervisor):
 
 
 def test_the_execution_timeout_holds(places, supervisor):
-    task = sql_to_rest(sql=SLEEPING, preview=1, execution_timeout=timedelta(seconds=1), retries=1)
+    task = sql_to_rest(sql=SLEEPING, preview=1, execution_timeout=timedelta(seconds=4), retries=1)
     state, error = run_try(task, supervisor)
     assert (state, type(error).__name__) == ("up_for_retry", "AirflowTaskTimeout")
 
