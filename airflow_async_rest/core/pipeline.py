@@ -5,7 +5,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -27,11 +27,14 @@ class StopSwitch:
         self.error: AsyncRestError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pulled: asyncio.Event | None = None
+        self._cancel: Callable[[], None] | None = None
 
     def pull(self, error: AsyncRestError) -> None:
         """Ask for the end; the first error says why."""
         if self.error is None:
             self.error = error
+        if self._cancel is not None:
+            _cancel_aside(self._cancel)
         if self._loop is not None and self._pulled is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._pulled.set)
 
@@ -41,6 +44,33 @@ class StopSwitch:
         if self.error is not None:
             return
         await self._pulled.wait()
+
+    @contextlib.contextmanager
+    def ending(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Have a pull end what blocks this thread meanwhile.
+
+        :param cancel: makes it raise, soon.
+        :raises AsyncRestError: the pull's, whatever that was.
+        """
+        self._cancel = cancel
+        try:
+            yield
+        except Exception:
+            if self.error is None:
+                raise
+        finally:
+            self._cancel = None
+        if self.error is not None:
+            raise self.error
+
+    async def unless_pulled(self, doing: Coroutine[Any, Any, Result]) -> Result:
+        """Return what something returns. :raises AsyncRestError: the pull's, which ends it."""
+        task = asyncio.create_task(doing)
+        await _wait_unless_pulled(task, self)
+        if self.error is not None:
+            task.cancel()
+            raise self.error
+        return await task
 
 
 def _cancel_aside(cancel: Callable[[], None]) -> None:

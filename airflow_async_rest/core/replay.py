@@ -11,6 +11,7 @@ from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import Cutter, Reunited
 from airflow_async_rest.core.encoding.chunk_sizes import CHUNK_BYTES
+from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.encoding.json_text import comes_back
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
@@ -114,7 +115,7 @@ class Replay:
                 continue
             form = self._form(item.request, batch)
             form.prepare([item])
-            cutter = cutters.setdefault(form, Cutter(form))
+            cutter = cutters.setdefault(form, Cutter(form, each_key_once=form.needs_body))
             if whole.knows(record["index"]) and int(batch["items"]) <= form.batch.max_items:
                 self._whole[item.index] = (str(batch["request"]), int(batch["items"]))
                 forms[item.index] = form
@@ -172,6 +173,7 @@ class Replay:
             record.get("key"),
             record.get("row") or {},
             kept_payload(record),
+            _identity(record),
             replayed=True,
             uncertain=bool(record.get("uncertain")),
         )
@@ -250,3 +252,10 @@ def _batch(about: Mapping[str, Any]) -> Batch:
     if isinstance(arguments["results"], Mapping):
         arguments["results"] = Results(**arguments["results"])
     return Batch(**arguments)
+
+
+def _identity(record: Mapping[str, Any]) -> bytes:
+    """Return what tells whose order it has a part in: letters of one key go one after another, as they failed."""
+    key = record.get("key")
+    has_none = key is None or (isinstance(key, list) and None in key)
+    return stable_bytes([key, record["index"]] if has_none else [key])

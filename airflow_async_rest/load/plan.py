@@ -60,7 +60,7 @@ def make_plan(
 
 def parse_table(destination_table: Any) -> tuple[str, str]:
     """Return schema and table. :raises ConfigurationError: when it names none."""
-    if not isinstance(destination_table, str) or not all(destination_table.split(".")):
+    if not isinstance(destination_table, str) or not all(map(str.strip, destination_table.split("."))):
         raise ConfigurationError(f"destination_table={destination_table!r}: write 'table' or 'schema.table'.")
     schema, _, table = destination_table.rpartition(".")
     return schema, table
@@ -76,14 +76,14 @@ def parse_mode(load_mode: Any) -> str:
 def check_mode(load_mode: Any, window_column: Any, conflict_key: Any, allow_empty_window: Any) -> None:
     """Check a mode and what belongs to it. :raises ConfigurationError: when they do not fit; names what is wrong."""
     mode = parse_mode(load_mode)
+    if window_column not in (None, "") and not (isinstance(window_column, str) and window_column.strip()):
+        raise ConfigurationError(f"window_column={window_column!r}: write a column's name.")
     _check_pair(mode, REPLACE_WINDOW, "window_column", window_column, "the column that tells a row's window")
     _check_pair(mode, UPSERT, "conflict_key", conflict_key, "the column or columns that identify a row")
     if not isinstance(allow_empty_window, bool):
         raise ConfigurationError(f"allow_empty_window={allow_empty_window!r}: write True or False.")
     if allow_empty_window and mode != REPLACE_WINDOW:
         raise _belongs_elsewhere("allow_empty_window", REPLACE_WINDOW, mode)
-    if mode == REPLACE_WINDOW and not isinstance(window_column, str):
-        raise ConfigurationError(f"window_column={window_column!r}: write a column's name.")
 
 
 def _check_pair(mode: str, its_mode: str, argument: str, value: Any, what: str) -> None:

@@ -1,6 +1,7 @@
 """What the operators share: the job of the engine that a task runs, and what comes after it."""
 
 import inspect
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     Callback = Callable[[Context], None]
 
+_ALIKE = 0.85  # 'rate_limits' and 'rate_limit' are, 'conn_id' and 'sql_conn_id' are not
+
 
 class JobOperator(TextKeepingOperator):
     """An operator that runs a job of the engine.
@@ -33,6 +36,7 @@ class JobOperator(TextKeepingOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         _check_names(type(self), kwargs)
+        _warn_of_misspelt_defaults(type(self), kwargs.get("default_args") or ())
         super().__init__(**kwargs)
         self._run: TaskRun | None = None
 
@@ -84,6 +88,17 @@ def _check_names(operator: type[JobOperator], arguments: Collection[str]) -> Non
     for name in arguments:
         if name not in known and (nearest := hint(name, known)):
             raise TypeError(f"{operator.__name__} has no argument {name!r}.{nearest}")
+
+
+def _warn_of_misspelt_defaults(operator: type[JobOperator], default_args: Collection[str]) -> None:
+    """Warn of what Airflow passes over. What is little like an argument here may be one of another operator."""
+    known = _names_of(operator)
+    for name in default_args:
+        if name not in known and (nearest := hint(name, known, alike=_ALIKE)):
+            warnings.warn(
+                f"default_args has {name!r}, which is no argument of {operator.__name__}, and is passed over.{nearest}",
+                stacklevel=2,
+            )
 
 
 class WindowOperator(JobOperator):

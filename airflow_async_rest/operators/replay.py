@@ -87,7 +87,8 @@ class ReplayDeadLettersOperator(JobOperator):
         self.of: list[str] = []
         if of is not None:
             self.of, tasks = parse_of(of)
-            self.set_upstream(tasks)
+            if tasks:
+                self.set_upstream(tasks)
         self.dead_letters = None if dead_letters is NOT_GIVEN else dead_letters
         self.http_conn_id = http_conn_id
         self.reasons = reasons

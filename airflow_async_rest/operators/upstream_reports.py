@@ -1,6 +1,6 @@
 """What the tasks before a replay say of their windows: their reports, and who left none."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,10 +107,10 @@ def parse_of(of: Any) -> tuple[list[str], list[Any]]:
     """
     from airflow.sdk import XComArg  # noqa: PLC0415
 
-    entries = list(of) if isinstance(of, Iterable) and not isinstance(of, str | XComArg) else [of]
+    entries = list(of) if isinstance(of, list | tuple | set | frozenset) else [of]
     tasks = [getattr(entry, "operator", entry) if isinstance(entry, XComArg) else entry for entry in entries]
     ids = [str(getattr(task, "task_id", task if isinstance(task, str) else "")) for task in tasks]
-    if not all(ids) or not ids:
+    if not all(map(str.strip, ids)) or not ids:
         raise ConfigurationError(
             f"of={of!r}: write the id of the task whose dead letters are sent again, the task, or a list of them."
         )

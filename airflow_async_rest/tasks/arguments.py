@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from airflow_async_rest.core.account.checkpoint import fingerprint
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _PREVIEW, _SEND = "preview", "preview_send"
+_ALIKE = 0.85  # "previw" and "previews" are; "preview_only" is not, and "review" is another word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +159,8 @@ def _conf_of(context: "Context | None") -> Mapping[str, Any]:
     """
     conf: Mapping[str, Any] = getattr((context or {}).get("dag_run"), "conf", None) or {}
     for name in conf:
-        meant = str(name).strip().lower().replace("-", "_")
-        if meant in {_PREVIEW, _SEND} and name != meant:
-            raise ConfigurationError(f"the run's conf has {name!r}: write {meant!r}.")
+        written = str(name).strip().lower().replace("-", "_")
+        meant = get_close_matches(written, (_PREVIEW, _SEND), 1, _ALIKE) if written.startswith("p") else []
+        if meant and name != meant[0]:
+            raise ConfigurationError(f"the run's conf has {name!r}: write {meant[0]!r}.")
     return conf

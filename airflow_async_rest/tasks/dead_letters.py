@@ -62,7 +62,8 @@ def folder_uris(value: Any) -> list[str]:
         value = _list_in(value)
     entries = [value] if isinstance(value, str) or value is None else value
     try:
-        uris = [entry for entry in entries if entry not in (None, "", "None")]
+        stripped = [entry.strip() if isinstance(entry, str) else entry for entry in entries]
+        uris = [entry for entry in stripped if entry not in (None, "", "None")]
     except TypeError:
         uris = [None]
     if isinstance(value, Mapping):  # a whole report
@@ -106,7 +107,7 @@ def chosen_reasons(reasons: Any) -> frozenset[str] | None:
     if reasons is None:
         return None
     try:
-        found = [] if isinstance(reasons, str) else list(reasons)
+        found = [] if isinstance(reasons, str | Mapping) else list(reasons)
     except TypeError:
         found = []
     if not found or not all(isinstance(reason, str) for reason in found):

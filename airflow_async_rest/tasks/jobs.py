@@ -116,7 +116,7 @@ def row_job(
         resuming=CONTINUING if replay is None else REPLAYING,
         expected=given.expected,
         has_key=bool(key),
-        order_by_key=sending.order_by_key and replay is None,
+        order_by_key=sending.order_by_key or replay is not None,
         repeated=repeated,
         target=f"Delivering to {f'{method} {sending.endpoint}'.strip()}{_batches_of(sending.batch)} at",
         about=given.about,
@@ -180,6 +180,7 @@ def replay_job(
         about={},
         folder=origins,
         folder_uri=uris[0] if len(uris) == 1 else uris,
+        order_by_key=True,  # no dead letter tells whether its task had it so
     )
     return complete(job, hook, sending)
 

@@ -105,8 +105,8 @@ class TaskRun:
 
     def _show(self, job: Job, asked: Previewing) -> NoReturn:
         """Show what the job would send, and end the task."""
-        with airflow_errors(job.settings.redact):
-            preview = Preview.of(job, asked.requests, payloads=shows_payloads())
+        with airflow_errors(job.settings.redact), self._ending_in_time():
+            preview = Preview.of(job, asked.requests, payloads=shows_payloads(), stop=self.stop)
             if asked.sends:
                 asyncio.run(preview.send_first())
         for line in lines_of(preview):
@@ -134,14 +134,26 @@ class TaskRun:
 
     async def _until_deadline(self, job: Job) -> dict[str, Any]:
         store = state_store(self.context) if self.context else None
+        with self._ending_in_time():
+            return await JobRun(job, self.stop, store).run()
+
+    @contextlib.contextmanager
+    def _ending_in_time(self) -> Iterator[None]:
+        """Pull the stop while the task still has time for its last writes."""
         timeout = self.context["ti"].task.execution_timeout if self.context else None
-        if timeout is not None:
-            total = timeout.total_seconds()
-            spent = time.monotonic() - self._started
-            left = total - min(_DEADLINE_MARGIN_SECONDS, total / 2) - spent
-            error = DeadlineError(f"execution_timeout is {total:g} s, and the last writes need part of it")
-            asyncio.get_running_loop().call_later(max(0.0, left), self.stop.pull, error)
-        return await JobRun(job, self.stop, store).run()
+        if timeout is None:
+            yield
+            return
+        total = timeout.total_seconds()
+        left = total - min(_DEADLINE_MARGIN_SECONDS, total / 2) - (time.monotonic() - self._started)
+        error = DeadlineError(f"execution_timeout is {total:g} s, and the last writes need part of it")
+        timer = threading.Timer(max(0.0, left), self.stop.pull, (error,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _publish(
         self,

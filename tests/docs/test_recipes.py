@@ -23,8 +23,9 @@ TABLES = (
 def recipes(api, postgres, connect, tmp_path, monkeypatch):
     """What the blocks of the page define."""
     connect("warehouse", **postgres.connection())
-    for conn_id in ("elasticsearch", "salesforce", "events_api"):
+    for conn_id in ("elasticsearch", "salesforce", "hubspot", "events_api"):
         connect(conn_id, conn_type="async_rest", host=api.url)
+    connect("token_server", conn_type="async_rest", host=api.url, login="client", password="secret-of-the-client")
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
     postgres.execute(*TABLES)
     defined = {}
@@ -110,6 +111,40 @@ def test_accounts_are_upserted_by_their_external_id(api, recipes, supervisor):
     assert "REQUIRED_FIELD_MISSING" in json.dumps(letter)
 
 
+def test_contacts_are_upserted_by_their_emails(api, recipes, supervisor):
+    def answer(seen):
+        assert (seen.path, len(seen.json()["inputs"]) <= 100) == ("/crm/v3/objects/contacts/batch/upsert", True)
+        refused = [each for each in seen.json()["inputs"] if each["id"].startswith("C-0013@")]
+        trace_ids = [each["objectWriteTraceId"] for each in refused]
+        error = {"status": "error", "message": "Property values were not valid", "category": "VALIDATION_ERROR"}
+        errors = [error | {"context": {"objectWriteTraceId": trace_ids}}] if refused else []
+        stored = [
+            {"id": "1", "properties": each["properties"]} for each in seen.json()["inputs"] if each not in refused
+        ]
+        body = {"status": "COMPLETE", "results": stored, "numErrors": len(errors), "errors": errors}
+        return web.json_response(body, status=207 if errors else 200)
+
+    api.answer = answer
+    assert run_try(recipes["upsert_contacts"], supervisor)[0] == "failed"
+    report = supervisor.report
+    assert (report["delivered"], report["failed"], report["requests"]) == (449, 1, 5)
+    [letter] = supervisor.data["xcom"]["failed_items"]
+    assert letter["key"] == "C-0013@example.com"
+    assert "Property values were not valid" in json.dumps(letter)
+
+
+def test_a_token_is_fetched_by_the_task_that_needs_it(api, recipes):
+    def answer(seen):
+        if seen.path == "/oauth/token":
+            assert (seen.body, seen.headers["Authorization"].split()[0]) == (b"grant_type=client_credentials", "Basic")
+            return web.json_response({"access_token": "canary-of-this-try", "expires_in": 3600})
+        return 200 if seen.headers["Authorization"] == "Bearer canary-of-this-try" else 401
+
+    api.answer = answer
+    report = recipes["send_changes"].function([{"id": 1}, {"id": 2}])
+    assert (report["delivered"], len(api.seen)) == (2, 3)
+
+
 def test_an_outbox_is_emptied_once_its_events_are_delivered(api, postgres, recipes, supervisor):
     api.answer = lambda seen: 422 if seen.json()["event"] == 5 else 200
     assert run_try(recipes["send_outbox"], supervisor, window=None)[0] == "success"
@@ -132,4 +167,4 @@ def test_an_outbox_has_its_events_again_when_the_task_stops(api, postgres, recip
 
 
 def test_the_graphql_page_is_named_and_so_is_every_recipe_that_runs_here():
-    assert len(re.findall("^## ", page("recipes"), re.MULTILINE)) == len(samples(page("recipes"), "python")) == 3
+    assert len(re.findall("^## ", page("recipes"), re.MULTILINE)) == len(samples(page("recipes"), "python")) == 5

@@ -1,6 +1,8 @@
 """The arguments of operators, of ``deliver`` and ``fetch``, and of the jobs made of them are the same ones."""
 
 import inspect
+import re
+import warnings
 from dataclasses import MISSING, fields
 
 import pytest
@@ -41,3 +43,29 @@ def test_the_callbacks_of_success_are_those_of_the_dag_too():
 
     task = sql_to_rest(default_args={"on_success_callback": tell})
     assert [callback.__name__ for callback in task.on_success_callback] == ["tell", "_forget"]
+
+
+@pytest.mark.parametrize(
+    ("default_args", "warned"),
+    [
+        (
+            {"rate_limits": "1/s"},
+            "'rate_limits', which is no argument of SqlToRestOperator.*The nearest is 'rate_limit'",
+        ),
+        ({"http_con_id": "api"}, "The nearest is 'http_conn_id'"),
+        ({"retrys": 3, "retries": 3}, None),
+        ({"conn_id": "db", "postgres_conn_id": "db", "bash_command": "x", "data": {}, "owner": "me"}, None),
+        ({"rate_limit": "1/s", "email": []}, None),
+    ],
+)
+def test_defaults_that_airflow_passes_over_are_warned_of(default_args, warned):
+    """They may be another operator's: what is little like an argument here is none of ours."""
+    from airflow.sdk import DAG
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with DAG("defaults", schedule=None, default_args=default_args):
+            sql_to_rest()
+    texts = [str(one.message) for one in caught if "default_args" in str(one.message)]
+    assert bool(texts) is (warned is not None)
+    assert warned is None or re.search(warned, texts[0])

@@ -69,3 +69,31 @@ def test_a_row_without_a_key_is_one_of_its_own(places, supervisor):
     )
     assert run_try(task, supervisor) == ("success", None)
     assert supervisor.report["delivered"] == 50
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_replay_keeps_the_order_too(places, supervisor, bulk):
+    from airflow_async_rest import Batch, RequestRetry
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    batch = (in_batches(10) | {"batch": Batch(max_items=10, results="list")}) if bulk else {}
+    task = sql_to_rest(sql=CHANGES, order_by_key=True, max_failures=1000, concurrency=1, **batch)
+
+    def refuse_odd(seen):
+        body = seen.json()
+        statuses = [409 if row["number"] % 2 else 200 for row in (body if bulk else [body])]
+        return web.json_response([{"status": status} for status in statuses]) if bulk else statuses[0]
+
+    places.answer = refuse_odd
+    assert run_try(task, supervisor)[0] == "success"
+    assert supervisor.report["failed"] == 150
+    places.answer = record = Record()
+    retry = RequestRetry(backoff_base_seconds=0.01)
+    again = ReplayDeadLettersOperator(
+        task_id="again",
+        dead_letters=supervisor.report["dead_letters"],
+        http_conn_id="search_api",
+        request_retry=retry,
+    )
+    assert run_try(again, supervisor) == ("success", None)
+    assert record.numbers == {key: [n for n in range(key or 3, 301, 3) if n % 2] for key in range(3)}

@@ -73,7 +73,9 @@ class AnswerReader:
         if not isinstance(empty_ok, bool):
             raise ConfigurationError(f"empty_ok={empty_ok!r}: write True or False.")
         self._path = parse_path("rows", rows) if isinstance(rows, str) else None
-        self._page_path = parse_path("page_rows", page_rows) if page_rows else WHOLE if page_rows == "" else None
+        self._page_path = (
+            None if page_rows is None else WHOLE if page_rows == "" else parse_path("page_rows", page_rows)
+        )
         self._function = rows if callable(rows) else None
         self._empty_ok = empty_ok
         self._shape, self.asked = shape, shape.asked

@@ -89,7 +89,7 @@ def split_path(argument: str, path: Any) -> Names:
 
     :raises ConfigurationError: when it is not one; names the argument.
     """
-    names = tuple(path.split(".")) if isinstance(path, str) else ()
+    names = tuple(path.split(".")) if isinstance(path, str) and path.strip() else ()
     if not names or not all(names):
         raise ConfigurationError(f"{argument}: {path!r} is not a path; write names with dots between, as 'data.items'.")
     return names

@@ -13,6 +13,7 @@ from airflow_async_rest.core.models import DeadLetter
 SHOWN_PAYLOAD_CHARACTERS = 2_000
 # A body of more is not parsed for people to see how it begins.
 _LARGE_BODY_BYTES = 16_000
+_LAID_OUT = "\n\t\xa0"
 _LEAST_RECORD_BYTES = 150  # the names of its fields
 
 
@@ -36,6 +37,13 @@ def shown_letter(letter: DeadLetter, *, payloads: bool) -> Record:
         text = request.body[:_LARGE_BODY_BYTES].decode("utf-8", "replace")[:SHOWN_PAYLOAD_CHARACTERS]
         shown["payload"] = f"{text}... [cut: {len(request.body)} bytes in all]"
     return shown
+
+
+def visible(text: str) -> str:
+    r"""Return a text as a terminal, or a log, shows it and no more: what steers one, or hides, is written ``\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in _LAID_OUT else ascii(one)[1:-1] for one in text)
 
 
 def _shown_fraction(text: str) -> float | str:

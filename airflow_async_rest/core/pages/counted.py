@@ -38,7 +38,7 @@ class _Counted(Style):
         if size is not None and len(set(names.values())) < len(names):
             both = ", ".join(f"{argument}={name!r}" for argument, name in names.items())
             raise ConfigurationError(f"{style}({both}): one parameter cannot be both; write the name of each.")
-        if self.until not in {_EMPTY, _SHORT}:
+        if self.until not in (_EMPTY, _SHORT):
             raise ConfigurationError(f"{style}(until={self.until!r}): write 'empty' or 'short'.")
         if self.until == _SHORT and size is None:
             raise ConfigurationError(f"{style}(until='short'): say what a full page is, with size=.")

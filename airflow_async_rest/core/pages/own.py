@@ -121,7 +121,7 @@ def _fault_of(page: Any) -> str:
         return ""
     if not isinstance(page, Page):
         return "is not a Page: return Page(...), or None for the end"
-    if page.into not in {QUERY, BODY}:
+    if page.into not in (QUERY, BODY):
         return f"has into={page.into!r}: write 'query' or 'body'"
     if page.link is not None and (not isinstance(page.link, str) or not page.link):
         return f"has link={page.link!r}: write a URL, or leave it out"

@@ -135,10 +135,10 @@ def is_nothing(answer: PageAnswer) -> bool:
 
 def check_names(style: str, *, into: str, **names: Any) -> None:
     """Check the names of parameters. :raises ConfigurationError: when they cannot be names where they are put."""
-    if into not in {QUERY, BODY}:
+    if into not in (QUERY, BODY):
         raise ConfigurationError(f"{style}(into={into!r}): write 'query' or 'body'.")
     for argument, name in names.items():
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name.strip():
             raise ConfigurationError(f"{style}({argument}={name!r}): write the name of a parameter of the API.")
         if into == BODY and not all(name.split(".")):
             raise ConfigurationError(

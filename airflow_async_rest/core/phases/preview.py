@@ -9,10 +9,11 @@ from typing import Any
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.errors import ItemError, SendError, let_go
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.letters.shown import SHOWN_PAYLOAD_CHARACTERS
+from airflow_async_rest.core.letters.shown import SHOWN_PAYLOAD_CHARACTERS, visible
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.phases.shared import Standing
+from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import Expected
 from airflow_async_rest.core.redaction import MASK
 from airflow_async_rest.core.requests.address import Address
@@ -34,6 +35,7 @@ class Preview:
     """What a job would send first.
 
     :param payloads: whether bodies are shown.
+    :param stop: ends it early.
     :ivar requests: the first ones, as people see them, without secrets: bodies may be large, and none is kept.
     :ivar first: the first one, as it would be sent.
     :ivar failed: why the first items that cannot be sent would be dead letters.
@@ -43,19 +45,24 @@ class Preview:
 
     job: Job
     payloads: bool = True
+    stop: StopSwitch = field(default_factory=StopSwitch)
     requests: list[dict[str, Any]] = field(default_factory=list)
     first: Request | None = None
     failed: list[str] = field(default_factory=list)
     read: int = 0
     expected: Expected | None = None
-    _items_of_first: int = 1
+    _items_a_request: int = 1
 
     @classmethod
-    def of(cls, job: Job, count: int, *, payloads: bool = True) -> "Preview":
-        """Read as many rows as it takes to make some requests; what reading them has changed is undone."""
-        found = cls(job, payloads)
+    def of(cls, job: Job, count: int, *, payloads: bool = True, stop: StopSwitch | None = None) -> "Preview":
+        """Read as many rows as it takes to make some requests; what reading them has changed is undone.
+
+        :raises StoppedError: when the stop is pulled meanwhile.
+        """
+        found = cls(job, payloads, stop or StopSwitch())
         try:
-            found.expected = Expected(found.read, "counted") if found._find(count) else job.expected()
+            with found.stop.ending(job.source.cancel):
+                found.expected = Expected(found.read, "counted") if found._find(count) else job.expected()
         finally:
             if job.fetch is not None and job.fetch.checkpoints is not None:
                 job.fetch.checkpoints.close()
@@ -69,13 +76,15 @@ class Preview:
                     return True
                 for unit in units:
                     self._add(unit)
-                    if len(self.requests) == count:
+                    if len(self.requests) == count or self.stop.error is not None:
                         return False
                 if self.read >= _MOST_ROWS:
                     return False
         return True
 
     def _add(self, unit: Item | ItemBatch) -> None:
+        if isinstance(unit, ItemBatch):
+            self._items_a_request = unit.form.batch.max_items
         items = unit.items if isinstance(unit, ItemBatch) else [unit]
         self.read += len(items)
         for item in items:
@@ -88,11 +97,10 @@ class Preview:
             request = unit.form.build(sent) if isinstance(unit, ItemBatch) else self._build(unit)
         except ItemError as error:
             let_go(error)
-            self._note_failed(sent[0], error.reason, self.job.settings.redaction.excerpt(str(error)))
+            self._note_failed(sent[0], error.reason, str(error))
             return
         self.requests.append(_shown(self.job, request, payloads=self.payloads))
-        if self.first is None:
-            self.first, self._items_of_first = request, len(items)
+        self.first = self.first or request
 
     def _build(self, item: Item) -> Request:
         if self.job.fetch is not None:
@@ -103,7 +111,8 @@ class Preview:
 
     def _note_failed(self, item: Item, reason: str, why: str) -> None:
         if len(self.failed) < _MOST_FAILED:
-            self.failed.append(f"{item.key} would be a dead letter: {reason}: {why}")
+            key, cause = (self.job.settings.redaction.excerpt(str(each)) for each in (item.key, why))
+            self.failed.append(visible(f"{key} would be a dead letter: {reason}: {cause}").replace("\n", "\\n"))
 
     @property
     def seconds(self) -> float | None:
@@ -111,7 +120,7 @@ class Preview:
         if self.expected is None or self.job.rate_limit is None:
             return None
         requests, period = self.job.rate_limit
-        return round(math.ceil(self.expected.items / self._items_of_first) * period / requests, 3)
+        return round(math.ceil(self.expected.items / self._items_a_request) * period / requests, 3)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as people see it."""
@@ -125,19 +134,23 @@ class Preview:
         return nothing | {"dead_letters": None, "preview": True}
 
     async def send_first(self) -> None:
-        """Send the first request, once, and show the answer's status and beginning."""
+        """Send the first request, once, and show the answer's status and beginning.
+
+        :raises StoppedError: when the stop is pulled meanwhile.
+        """
         if (request := self.first) is None:
             return
         job, excerpts = self.job, Excerpts(self.job.settings, self.job.hidden)
         await job.limiter(job.rate_limit).acquire()
         try:
             async with job.transport(job.settings, 1, job.headers) as transport:
-                response = await transport.send(await job.auth.sign(request) if job.auth else request)
+                signed = await job.auth.sign(request) if job.auth else request
+                response = await self.stop.unless_pulled(transport.send(signed))
         except SendError as error:
             answer: dict[str, Any] = {"status": None, "excerpt": excerpts.text(f"{error.reason}: {error}")}
         else:
             answer = {"status": response.status, "excerpt": excerpts.of(request, response)}
-        self.requests[0]["answer"] = answer
+        self.requests[0]["answer"] = answer | {"excerpt": visible(answer["excerpt"])}
 
 
 def lines_of(preview: Preview) -> Iterator[str]:
@@ -156,13 +169,17 @@ def lines_of(preview: Preview) -> Iterator[str]:
     for number, request in enumerate(preview.requests, 1):
         yield f"Request {number}: {request['method']} {request['url']}"
         yield from (f"    {name}: {value}" for name, value in request["headers"].items())
-        yield from (f"    {line}" for line in (request["body"] or "").splitlines())
+        yield from (f"    {line}" for line in _lines_in(request["body"] or ""))
         if answer := request.get("answer"):
             yield f"    was sent, and answered with {answer['status'] or 'nothing'}:"
-            yield from (f"    {line}" for line in answer["excerpt"].splitlines())
+            yield from (f"    {line}" for line in _lines_in(answer["excerpt"]))
     yield from (f"Item {failed}" for failed in preview.failed)
     sent = any("answer" in request for request in preview.requests)
     yield f"{'Nothing else' if sent else 'Nothing'} was sent, and nothing is kept."
+
+
+def _lines_in(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _shown(job: Job, request: Request, *, payloads: bool) -> dict[str, Any]:
@@ -171,11 +188,16 @@ def _shown(job: Job, request: Request, *, payloads: bool) -> dict[str, Any]:
     key = settings.query_key and (settings.query_key[0], MASK)
     url = str(Address(settings.base_url, key).url(kept.path, kept.query)).replace("%2A%2A%2A", MASK)
     headers = dict(Heads(settings, job.headers).headers_of(request))
-    shown = {name: _masked(job, name, value) for name, value in headers.items()}
+    shown = {name: _cut(visible(_masked(job, name, value)), len(value)) for name, value in headers.items()}
     if job.auth is not None:
         shown["(signature)"] = "added to each request as it is sent"
     body = None if request.body is None else _body(job, request.body) if payloads else _LEFT_OUT
-    return {"method": request.method, "url": settings.redact(url), "headers": shown, "body": body}
+    return {
+        "method": request.method,
+        "url": _cut(visible(settings.redact(url)), len(url)),
+        "headers": shown,
+        "body": body and visible(body),
+    }
 
 
 def _masked(job: Job, name: str, value: str) -> str:
@@ -188,6 +210,11 @@ def _masked(job: Job, name: str, value: str) -> str:
 
 def _body(job: Job, body: bytes) -> str:
     text = job.settings.redact(body[:_LOOKED_AT_BYTES].decode("utf-8", "replace"))
-    if len(text) <= SHOWN_PAYLOAD_CHARACTERS and len(body) <= _LOOKED_AT_BYTES:
+    return _cut(text, len(body), is_whole=len(body) <= _LOOKED_AT_BYTES)
+
+
+def _cut(text: str, size: int, *, is_whole: bool = True) -> str:
+    """Return a text, shortened where it is long. :param size: of all of it, in bytes."""
+    if is_whole and len(text) <= SHOWN_PAYLOAD_CHARACTERS:
         return text
-    return f"{text[:SHOWN_PAYLOAD_CHARACTERS]}... [cut: {len(body)} bytes in all]"
+    return f"{text[:SHOWN_PAYLOAD_CHARACTERS]}... [cut: {size} bytes in all]"

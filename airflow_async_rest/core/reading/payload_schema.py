@@ -52,6 +52,8 @@ class PayloadSchema:
             ) from None
         except Exception as error:  # what the library does not expect: a $schema that is a number, a thousand levels
             raise _unusable(error) from error
+        if not _is_json(self._schema):
+            raise ConfigurationError("schema is no JSON: write dicts with texts as names, lists, texts and numbers.")
 
     @cached_property
     def _validator(self) -> Any:
@@ -109,6 +111,14 @@ class PayloadSchema:
             raise SchemaError(_TOO_DEEP) from None
         except ValueError:
             raise SchemaError("the payload breaks the schema: it is a text that is no JSON.") from None
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_json(each) for name, each in value.items())
+    return (
+        all(map(_is_json, value)) if isinstance(value, list) else value is None or isinstance(value, str | int | float)
+    )
 
 
 def _unusable(error: Exception) -> ConfigurationError:

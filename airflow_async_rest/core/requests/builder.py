@@ -49,6 +49,10 @@ class EndpointTemplate:
                 f"endpoint={endpoint!r} is a whole URL: put scheme and host into the connection and write "
                 "only the path here."
             )
+        if endpoint and not endpoint.strip():
+            raise ConfigurationError(
+                f"endpoint={endpoint!r} is blank: write a path, or '' for the connection's base URL."
+            )
         relative = endpoint.lstrip("/")
         if relative != endpoint and not relative.partition("?")[0]:
             relative = f"/{relative}"
@@ -232,9 +236,10 @@ def check_method(method: str) -> str:
 
 def key_columns(key: str | Iterable[str] | None, argument: str = "key") -> tuple[str, ...]:
     """Return the columns that identify a row. :raises ConfigurationError: when they are not column names."""
-    columns: tuple[Any, ...] = () if key is None else (key,)
-    if isinstance(key, list | tuple):  # a set has another order in each process, and so its requests other keys
-        columns = tuple(key)
-    if not all(isinstance(column, str) and column for column in columns):
+    if key is None:
+        return ()
+    # A set has another order in each process, and so its requests other keys.
+    columns: tuple[Any, ...] = tuple(key) if isinstance(key, list | tuple) else (key,)
+    if not all(isinstance(column, str) and column.strip() for column in columns):
         raise ConfigurationError(f"{argument}={key!r}: write a column's name, or a list of them.")
     return columns

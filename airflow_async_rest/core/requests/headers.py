@@ -78,14 +78,15 @@ def creates_only(*headers: Mapping[str, str] | None) -> bool:
 
 def text_headers(headers: Any) -> dict[str, str]:
     """Read the headers of an operator. :raises ConfigurationError: when they cannot be sent; names the argument."""
-    if not isinstance(headers or {}, Mapping):
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
         raise ConfigurationError(f"headers is a {type(headers).__name__}: write a dict such as {{'X-Team': 'search'}}.")
-    unset = [name for name, value in (headers or {}).items() if value is None]
+    unset = [name for name, value in headers.items() if value is None]
     if unset:
         raise ConfigurationError(f"headers: {unset[0]!r} is None: write a text, or leave the header out.")
     texts = {
-        name: str(value).strip() if isinstance(value, int | float | str) else value
-        for name, value in (headers or {}).items()
+        name: str(value).strip() if isinstance(value, int | float | str) else value for name, value in headers.items()
     }
     check_headers(texts, "headers")
     return texts

@@ -1,7 +1,7 @@
 """Which requests are sent again, and after how long. Pure decisions, no clock of their own."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -62,7 +62,9 @@ class RequestRetry:
 def _parse_statuses(statuses: Iterable[int]) -> frozenset[int]:
     try:
         numbers = frozenset(map(int, statuses))
-        is_whole = not isinstance(statuses, bytes) and all(isinstance(status, int | str) for status in statuses)
+        is_whole = not isinstance(statuses, str | bytes | bytearray | Mapping) and all(
+            isinstance(status, int | str) for status in statuses
+        )
     except (TypeError, ValueError):
         numbers, is_whole = frozenset(), False
     if not is_whole or not all(100 <= number <= 599 for number in numbers):  # noqa: PLR2004

@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.letters.folder import ROW_REFUSED
+from airflow_async_rest.core.letters.shown import visible
 from airflow_async_rest.core.models import DeadLetter, Request
 
 _FAILURES_PER_REASON = 3
 _PAUSES = 5
+_MOST_OF_KEY = 200  # characters
 _FURTHER = " (further ones like it are only counted)"
 
 
@@ -130,10 +132,10 @@ class JobLog:
         if (count := self._nth("failed", letter.reason)) <= _FAILURES_PER_REASON:
             self._log.warning(
                 "Item %s failed: %s, %s: %s%s",
-                letter.key,
+                visible(str(letter.key)[:_MOST_OF_KEY]),
                 letter.reason,
                 _attempts(letter),
-                letter.response_excerpt[:200],
+                visible(letter.response_excerpt[:200]),
                 _FURTHER if count == _FAILURES_PER_REASON else "",
             )
 

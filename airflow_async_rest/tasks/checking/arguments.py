@@ -5,7 +5,7 @@ the checks that need it are left out until the task runs.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from airflow_async_rest.core.requests.settings import (
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.databases.quotes import read_statement
 from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
-from airflow_async_rest.tasks.checking.query import check_parameters, check_reading
+from airflow_async_rest.tasks.checking.query import check_connection, check_parameters, check_reading
 from airflow_async_rest.tasks.checking.schema_file import check_schema
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
 from airflow_async_rest.tasks.storage.paths import storage_uri
@@ -36,17 +36,20 @@ def check_arguments(given: Mapping[str, Any]) -> None:
 
     :raises ConfigurationError: when one is wrong, or does not fit another; names it.
     """
-    known = {name: value for name, value in given.items() if not isinstance(value, Iterator)}  # read once
-    _check(known, _EACH, _TOGETHER)
+    each, together = _EACH, _TOGETHER
     if "paginate" in given:  # it loads for those who ask
         from airflow_async_rest.tasks.checking import asking  # noqa: PLC0415
 
-        _check(known, asking.EACH, asking.TOGETHER)
+        each, together = {**each, **asking.EACH}, (*together, *asking.TOGETHER)
+    _check(given, each, together)
 
 
 def _check(
     known: Mapping[str, Any], each: Mapping[str, Callable[[Any], object]], together: Iterable[Callable[..., None]]
 ) -> None:
+    ours = set(each).union(*(needed | optional for needed, optional in map(_names_of, together)))
+    for name in ours & known.keys():
+        _check_lasts(name, known[name])
     for name, check in each.items():
         if name in known:
             check(known[name])
@@ -56,9 +59,14 @@ def _check(
             check_some(**{name: known[name] for name in (needed | optional) & known.keys()})
 
 
-def _connection(argument: str, value: Any) -> None:
-    if value is not None and (not isinstance(value, str) or not value.strip()):
-        raise ConfigurationError(f"{argument}={value!r}: write the id of a connection, such as 'search_api'.")
+def _check_lasts(argument: str, value: Any) -> None:
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for one in (value, *(() if argument == "items" else inside)):  # which may be many
+        if isinstance(one, Iterator | MappingView):
+            raise ConfigurationError(
+                f"{argument} {'is' if one is value else 'has'} a {type(one).__name__}, which cannot be copied, or is "
+                "empty once it was read; and tasks are copied, and tried again: write a list or a dict."
+            )
 
 
 def _function(argument: str, value: Any) -> None:
@@ -81,9 +89,14 @@ def _batch(batch: Any) -> None:
         )
 
 
-def _folder(path: Any) -> None:
-    if path and not str(path).strip().startswith("~"):  # of a user that this machine may not have
-        storage_uri("dead_letter_path", path)
+def _folder(argument: str, path: Any) -> None:
+    if path not in (None, "") and not str(path).strip().startswith("~"):  # of a user that this machine may not have
+        storage_uri(argument, path)
+
+
+def _folders(dead_letters: Any) -> None:
+    for uri in folder_uris(dead_letters):
+        _folder("dead_letters", uri)
 
 
 def _unless_left_out(check: Callable[[Any], object]) -> Callable[[Any], object]:
@@ -92,9 +105,9 @@ def _unless_left_out(check: Callable[[Any], object]) -> Callable[[Any], object]:
 
 
 _EACH: Mapping[str, Callable[[Any], object]] = {
-    "sql": lambda sql: None if sql is None else read_statement(sql),
+    "sql": read_statement,
     "parameters": check_parameters,
-    **{name: partial(_connection, name) for name in ("sql_conn_id", "http_conn_id", "destination_conn_id")},
+    **{name: partial(check_connection, name) for name in ("sql_conn_id", "http_conn_id", "destination_conn_id")},
     "endpoint": EndpointTemplate,
     "method": check_method,
     "headers": text_headers,
@@ -107,13 +120,13 @@ _EACH: Mapping[str, Callable[[Any], object]] = {
     "batch": _batch,
     "request_retry": _retry,
     "max_failures": parse_max_failures,
-    "dead_letter_path": _folder,
+    "dead_letter_path": partial(_folder, "dead_letter_path"),
     "body_format": check_body_format,
     "destination_table": parse_table,
     "load_mode": parse_mode,
     "conflict_key": partial(key_columns, argument="conflict_key"),
     "preview_send": lambda value: parse_preview("preview_send", value, 1),
-    "dead_letters": folder_uris,
+    "dead_letters": _folders,
     "reasons": chosen_reasons,
 }
 

@@ -1,6 +1,7 @@
 """Checks of what only ``RestToSqlOperator`` and ``fetch`` have: what is asked for, and how answers are read."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from airflow_async_rest.core.answers.columns import RowShape
@@ -9,7 +10,9 @@ from airflow_async_rest.core.fetching.plan import check_limits, check_pages
 from airflow_async_rest.core.fetching.request import check_body, check_query
 from airflow_async_rest.core.pages import page_style
 from airflow_async_rest.core.pages.own import OwnStyle
+from airflow_async_rest.databases.quotes import read_statement
 from airflow_async_rest.tasks.checking.given_items import check_step, given_items
+from airflow_async_rest.tasks.checking.query import check_connection
 
 
 def _answers(
@@ -21,9 +24,16 @@ def _answers(
         check_pages(pages, method.upper(), reader)
 
 
+def _unless_none(check: Callable[[Any], object]) -> Callable[[Any], object]:
+    return lambda value: None if value is None else check(value)
+
+
+# Of sql, items and window_step there is one.
 EACH: Mapping[str, Callable[[Any], object]] = {
-    "items": lambda items: None if items is None else given_items(items),
-    "window_step": lambda step: None if step is None else check_step(step),
+    "sql": _unless_none(read_statement),
+    "sql_conn_id": _unless_none(partial(check_connection, "sql_conn_id")),
+    "items": _unless_none(given_items),
+    "window_step": _unless_none(check_step),
     "query": check_query,
     "paginate": page_style,
 }

@@ -9,6 +9,12 @@ from airflow_async_rest.core.errors import ConfigurationError
 _NAME = re.compile(r"\w+")
 
 
+def check_connection(argument: str, value: Any) -> None:
+    """Check that an argument may be the id of a connection. :raises ConfigurationError: when not; names it."""
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"{argument}={value!r}: write the id of a connection, such as 'search_api'.")
+
+
 def check_parameters(parameters: Any) -> dict[str, Any]:
     """Return an operator's ``parameters`` as a dict.
 

@@ -11,6 +11,7 @@ export const OUTCOMES = {
   failed: { name: "failed", color: "failed", sign: "×", ink: "white" },
   running: { name: "running", color: "running", sign: "▸", ink: "white" },
   waiting: { name: "queued", color: "queued", sign: "…" },
+  preview: { name: "preview", color: "skipped", sign: "◦" },
   unknown: { name: "no report", color: "none", sign: "?" },
   never: { name: "never run", color: "none", sign: "" },
 };
@@ -30,6 +31,7 @@ const MOST_CELLS_OF_A_GAP = 400;
 export function outcomeOf({ state, report }) {
   if (RUNNING.has(state)) return "running";
   if (WAITING.has(state)) return "waiting";
+  if (state === "skipped" && report?.elapsed_seconds === 0) return "preview"; // what else is skipped leaves no such report
   const isComplete = report?.complete === true;
   const failures = (report?.failed ?? 0) + (report?.rows_refused ?? 0);
   if (isComplete && failures > 0) return "some";
@@ -39,6 +41,12 @@ export function outcomeOf({ state, report }) {
 }
 
 const median = (numbers) => numbers.toSorted((one, other) => one - other)[numbers.length >> 1];
+
+/** Whether a run counts rather than another one of its window: a preview has done nothing, else the newer one does. */
+function counts(one, other) {
+  const [isPreview, otherIs] = [one, other].map(({ outcome }) => outcome === "preview");
+  return isPreview === otherIs ? isNewer(one, other) : otherIs;
+}
 
 /** When a run is newer: the later one by its date, then by its start. */
 function isNewer(one, other) {
@@ -66,7 +74,7 @@ export function arrange(windows) {
     if (!(row.to > row.from)) continue;
     const place = `${row.from}/${row.to}`;
     const other = latest.get(place);
-    if (!other || isNewer(row, other)) latest.set(place, { ...row, runs: (other?.runs ?? 0) + 1 });
+    if (!other || counts(row, other)) latest.set(place, { ...row, runs: (other?.runs ?? 0) + 1 });
     else other.runs += 1;
   }
   const known = [...latest.values()].sort((one, other) => one.from - other.from || one.to - other.to);

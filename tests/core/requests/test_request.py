@@ -235,7 +235,7 @@ def test_a_key_is_one_column_or_several(key, columns):
     assert key_columns(key) == columns
 
 
-@pytest.mark.parametrize("key", ["", 5, [1], [None], ["a", ""], b"id", 0])
+@pytest.mark.parametrize("key", ["", " ", 5, [1], [None], ["a", ""], b"id", 0])
 def test_a_key_that_names_no_columns_is_refused(key):
     with pytest.raises(ConfigurationError, match="key="):
         key_columns(key)
