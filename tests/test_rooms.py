@@ -18,7 +18,7 @@ _ROOMS = [
     "core.errors", "core.redaction", "core.spelling", "core.models", "core.worker_thread", "core.bounds", "core.encoding",
     "core.requests", "core.transport", "core.limits", "core.sending", "core.letters", "core.answers", "core.results", "core.pages",
     "core.account", "core.reading", "core.batches", "core.pipeline", "core.watching", "core.replay", "core.keeping",
-    "core.fetching", "core.job", "core.phases", "core.run", "compat", "provider_info", "window_zones", "windows", "connections", "databases",
+    "core.fetching", "core.job", "core.phases", "core.run", "provider_info", "compat", "window_zones", "windows", "connections", "databases",
     "load", "tasks", "hooks", "operators", "ui",
 ]  # fmt: skip
 

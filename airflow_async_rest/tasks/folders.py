@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import ObjectStoragePath
-from airflow.sdk.configuration import conf
-
+from airflow_async_rest.compat.names import ObjectStoragePath, conf
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.letters.part_files import FolderPath

@@ -1,0 +1,22 @@
+"""Airflow's client of metrics, and its tracer."""
+
+from typing import TYPE_CHECKING
+
+__all__ = ["stats", "trace"]
+
+if TYPE_CHECKING:
+    from airflow.sdk.observability import stats, trace
+else:
+    try:
+        from airflow.sdk.observability import trace  # 3.2
+    except ImportError:
+        from opentelemetry import trace  # 2 to 3.1
+    try:
+        from airflow.sdk.observability.stats import incr  # noqa: F401
+    except ImportError:
+        try:
+            from airflow.sdk.observability.stats import Stats as stats  # noqa: N813  (3.2: an object)
+        except ImportError:
+            from airflow.stats import Stats as stats  # noqa: N813  (2 to 3.1)
+    else:
+        from airflow.sdk.observability import stats  # 3.3: functions of a module
