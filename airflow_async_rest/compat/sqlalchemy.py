@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import sqlalchemy
+from sqlalchemy.dialects import registry
 from sqlalchemy.future import Engine, create_engine  # in 2 they are its own
 
 if TYPE_CHECKING:
@@ -20,3 +22,6 @@ __all__ = ["DOMAIN", "ENGINE_OPTIONS", "Engine", "QueryResult", "create_engine"]
 
 ENGINE_OPTIONS = {"future": True}  # for engines that others make: what 2 does anyway
 QueryResult: TypeAlias = "CursorResult[Any]"  # a text: in 1.4 the class takes no parameters
+
+if sqlalchemy.__version__.startswith("1.4."):
+    registry.register("oracle.oracledb", "airflow_async_rest.compat.oracledb", "OracleDialect")
