@@ -1,16 +1,12 @@
-"""Airflow's client of metrics, and its tracer."""
+"""Airflow's client of metrics."""
 
 from typing import TYPE_CHECKING
 
-__all__ = ["stats", "trace"]
+__all__ = ["stats"]
 
 if TYPE_CHECKING:
-    from airflow.sdk.observability import stats, trace
+    from airflow.sdk.observability import stats
 else:
-    try:
-        from airflow.sdk.observability import trace  # 3.2
-    except ImportError:
-        from opentelemetry import trace  # 2 to 3.1
     try:
         from airflow.sdk.observability.stats import incr  # noqa: F401
     except ImportError:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_async_rest.compat.observability import stats, trace
+from opentelemetry import trace
+
+from airflow_async_rest.compat.observability import stats
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.watching.observing import Activity
 
