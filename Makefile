@@ -11,7 +11,7 @@ PROCESSES := 4
 # What is imported is compiled once, and not by every process again: Airflow's imports take half the time then.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo sigkill test fast release-test pythons databases lint peers docs bench wheel constraints clean
+.PHONY: demo sigkill test fast release-test pythons matrix databases lint peers docs bench wheel constraints clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m demo $(if $(CHECK),--check) $(if $(PORT),--port $(PORT))
@@ -54,6 +54,11 @@ $(VENV)/pythons/%/.installed: pyproject.toml constraints.txt | $(INSTALLED)
 	$(BIN)/uv pip install -q --python $(@D)/bin/python -r $(@D)/requirements.txt -c constraints.txt || \
 	$(BIN)/python -m pip --python $(@D)/bin/python install -q -r $(@D)/requirements.txt -c constraints.txt
 	touch $@
+
+# Each version of Airflow that the package is for, in an environment of its own, as of a day after its release: a minute
+# each, with make matrix ARGS="2.11.2 3.0.6" some of them. All together write tests/matrix/results.json.
+matrix: $(INSTALLED)
+	$(BIN)/python tests/matrix/run.py $(ARGS)
 
 # Each database that the package knows, by one suite. Some of their drivers are compiled, which needs Debian's
 # libmariadb-dev, pkg-config and a compiler; where a server is not installed, its tests are skipped.

@@ -106,6 +106,16 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     ),
 }
 
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": [],
+    "relabeling": {"schema": "Schema (http or https)", "password": "Password, token or API key"},
+    "placeholders": {
+        "host": "api.example.com/v1",
+        "schema": "https (the default)",
+        "port": "443 (in Airflow 3.3 the Test button needs one)",
+    },
+}
+
 
 def _option(description: str, *, default: str, example: str | None = None, kind: str = "string") -> dict[str, Any]:
     about = {"description": description, "version_added": "0.1.0", "type": kind}
@@ -142,15 +152,7 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "async_rest",
                 "hook-class-name": "airflow_async_rest.hooks.rest.AsyncRestHook",
                 "hook-name": name,
-                "ui-field-behaviour": {
-                    "hidden-fields": [],
-                    "relabeling": {"schema": "Schema (http or https)", "password": "Password, token or API key"},
-                    "placeholders": {
-                        "host": "api.example.com/v1",
-                        "schema": "https (the default)",
-                        "port": "443 (in Airflow 3.3 the Test button needs one)",
-                    },
-                },
+                "ui-field-behaviour": FIELD_BEHAVIOUR,
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],

@@ -12,13 +12,13 @@ from checkout import REPOSITORY
 PACKAGE = REPOSITORY / "airflow_async_rest"
 _MOST_FILES = 10
 # What is no part of the package, what is relied on in others' code, and jobs as users write them.
-_OTHER_TESTS = {"benchmarks", "contracts", "dags", "demo", "docs", "every_database", "jobs", "peers"}
+_OTHER_TESTS = {"benchmarks", "contracts", "dags", "demo", "docs", "every_database", "jobs", "matrix", "peers"}
 # From the bottom up: a room imports from those before it. Each file of core/ that is in no room has a place of its own.
 _ROOMS = [
     "core.errors", "core.redaction", "core.spelling", "core.models", "core.worker_thread", "core.bounds", "core.encoding",
     "core.requests", "core.transport", "core.limits", "core.sending", "core.letters", "core.answers", "core.results", "core.pages",
     "core.account", "core.reading", "core.batches", "core.pipeline", "core.watching", "core.replay", "core.keeping",
-    "core.fetching", "core.job", "core.phases", "core.run", "compat", "provider_info", "window_zones", "windows", "connections", "databases",
+    "core.fetching", "core.job", "core.phases", "core.run", "provider_info", "compat", "window_zones", "windows", "connections", "databases",
     "load", "tasks", "hooks", "operators", "ui",
 ]  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""What differs between versions of Airflow: every conditional import, and nothing else has one."""
+"""What differs between versions of Airflow, and of SQLAlchemy: every conditional import, and nothing else has one."""

@@ -6,11 +6,16 @@ There is no documented way to ask it, and other versions have it elsewhere. Wher
 import contextlib
 import json
 import re
+import sys
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-_PLACES = ("airflow.sdk._shared.secrets_masker", "airflow.sdk.execution_time.secrets_masker")
+_PLACES = (
+    "airflow.sdk._shared.secrets_masker",  # 3.1
+    "airflow.sdk.execution_time.secrets_masker",  # 3.0
+    "airflow.utils.log.secrets_masker",  # 2
+)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -42,13 +47,14 @@ def _is_extra(secret: str) -> bool:
 
 def is_name_of_secret(name: str) -> bool:
     """Return whether Airflow masks the values of fields with this name, such as ``api_key`` or ``access-token``."""
-    hides = getattr(_masker(), "should_hide_value_for_key", None)
-    return bool(hides and hides(name))
+    name_of_check, masker = "should_hide_value_for_key", _masker()
+    hides = getattr(masker, name_of_check, None) or getattr(sys.modules[type(masker).__module__], name_of_check, None)
+    return bool(hides and hides(name))  # a method from 3.1 on, a function of the masker's module before
 
 
 def mask_in_logs(secrets: Iterable[str]) -> None:
     """Have Airflow take secrets out of logs: it knows a password, but not what is made of it."""
-    from airflow.sdk.log import mask_secret  # noqa: PLC0415
+    from airflow_async_rest.compat.names import mask_secret  # noqa: PLC0415
 
     for secret in secrets:
         mask_secret(secret)

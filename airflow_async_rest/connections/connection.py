@@ -1,6 +1,7 @@
 """An Airflow connection -> what the REST client needs."""
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -9,8 +10,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from airflow.sdk import BaseHook
-
+from airflow_async_rest.compat.names import BaseHook
 from airflow_async_rest.connections.base_url import build_base_url
 from airflow_async_rest.connections.secrets import collect_secrets, proxies_of_environment, secrets_in_headers
 from airflow_async_rest.core.errors import ConfigurationError
@@ -188,6 +188,9 @@ class RestConnection(BaseHook):
         return header, None, {token}
 
     def _mapping(self, value: Any) -> Mapping[str, Any]:
+        if isinstance(value, str):  # as the forms of Airflow before 3.2 store it, and connections made of a URI
+            with contextlib.suppress(ValueError):
+                value = json.loads(value)
         if not isinstance(value, Mapping):
             raise self._wrong("headers", "***", 'write a JSON object such as {"Accept": "application/json"}')
         for name, text in value.items():

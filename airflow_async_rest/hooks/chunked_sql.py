@@ -6,11 +6,12 @@ import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow.sdk import BaseHook
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, CursorResult
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from airflow_async_rest.compat.names import BaseHook
+from airflow_async_rest.compat.sqlalchemy import QueryResult
 from airflow_async_rest.core.encoding.chunk_sizes import bytes_of, bytes_of_typed, iter_chunks
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
 from airflow_async_rest.core.reading.source import Expected
@@ -180,7 +181,7 @@ class SqlChunks:
         self.dialect.cancel(self._raw)
 
     @contextlib.contextmanager
-    def _executed(self, connection: Connection) -> Iterator[CursorResult[Any]]:
+    def _executed(self, connection: Connection) -> Iterator[QueryResult]:
         streaming = connection.execution_options(stream_results=self._streams, max_row_buffer=self._chunk_size)
         try:
             result = streaming.execute(self._statement, self._binds)
@@ -195,9 +196,7 @@ class SqlChunks:
                 raise ConfigurationError("sql returns no rows: write a SELECT.")
             yield result
 
-    def _iter_named(
-        self, names: Sequence[str], fetch: Fetch, result: CursorResult[Any]
-    ) -> Iterator[list[dict[str, Any]]]:
+    def _iter_named(self, names: Sequence[str], fetch: Fetch, result: QueryResult) -> Iterator[list[dict[str, Any]]]:
         """Yield chunks of rows with their columns' names."""
         has_any_type = self.dialect.has_any_type
 

@@ -29,6 +29,20 @@ class AsyncRestHook(RestConnection):
     def __init__(self, http_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(http_conn_id, **kwargs)
 
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """Return the fields that Airflow before 3.2 draws; from then on it reads ``conn-fields`` of the provider."""
+        from airflow_async_rest.compat.connection_form import form_widgets  # noqa: PLC0415  (loads Flask)
+
+        return form_widgets()
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """Return what the standard fields are called, for Airflow before 3.2."""
+        from airflow_async_rest.compat.connection_form import field_behaviour  # noqa: PLC0415
+
+        return field_behaviour()
+
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the API can be reached with this connection: for Airflow's Test button and its CLI.
 

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
+from airflow_async_rest.compat.names import BaseOperator
 from airflow_async_rest.core.errors import ConfigurationError
 
 if TYPE_CHECKING:

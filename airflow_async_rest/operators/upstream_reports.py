@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_async_rest.compat.task_context import pull_results, relevant_map_indexes, states_of
 from airflow_async_rest.core.errors import ConfigurationError
 
 # Of an earlier expansion that had more windows: no part of the run any more.
@@ -56,14 +57,14 @@ def find_reports(ti: Any, task: Any) -> Reports:
 
     :param ti: the task instance that asks.
     """
-    states = instances_of(task.task_id, _states(ti, task.task_id))
-    relevant = ti.get_relevant_upstream_map_indexes(upstream=task, ti_count=None, session=None)
+    states = instances_of(task.task_id, states_of(ti, task.task_id))
+    relevant = relevant_map_indexes(ti, task)
     if relevant is not None:
-        states = {index: states.get(index) for index in ([relevant] if isinstance(relevant, int) else relevant)}
+        states = {index: states.get(index) for index in relevant}
     if _has_no_windows(ti, task, states):
         return Reports(task.task_id, [], [])
     indexes = sorted(index for index, state in states.items() if state != _REMOVED)
-    values = _pull(ti, task.task_id, indexes, all_at_once=relevant is None and len(indexes) == len(states))
+    values = pull_results(ti, task.task_id, indexes, are_all=relevant is None and len(indexes) == len(states))
     pairs = list(zip(indexes, values, strict=True))
     return Reports(
         task.task_id,
@@ -105,7 +106,7 @@ def parse_of(of: Any) -> tuple[list[str], list[Any]]:
 
     :raises ConfigurationError: when it is anything else.
     """
-    from airflow.sdk import XComArg  # noqa: PLC0415
+    from airflow_async_rest.compat.names import XComArg  # noqa: PLC0415
 
     entries = list(of) if isinstance(of, list | tuple | set | frozenset) else [of]
     tasks = [getattr(entry, "operator", entry) if isinstance(entry, XComArg) else entry for entry in entries]
@@ -131,27 +132,14 @@ def find_task(dag: Any, task_id: str) -> Any:
     return dag.get_task(task_id)
 
 
-def _states(ti: Any, task_id: str) -> Mapping[str, str | None]:
-    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])
-    of_run: Mapping[str, str | None] = states.get(ti.run_id, {})
-    return of_run
-
-
 def _has_no_windows(ti: Any, task: Any, states: Mapping[int, str | None]) -> bool:
     """Return whether a mapped task has an empty list, and was not skipped: the task that made the list succeeded."""
     if states != {_UNMAPPED: "skipped"}:
         return False
     mapped = [task] if task.is_mapped else list(task.iter_mapped_task_groups())
     listing = {operator.task_id for one in mapped for operator in one.iter_mapped_dependencies()}
-    made = [state for task_id in listing for state in instances_of(task_id, _states(ti, task_id)).values()]
+    made = [state for task_id in listing for state in instances_of(task_id, states_of(ti, task_id)).values()]
     return bool(mapped) and set(made) <= {"success"}
-
-
-def _pull(ti: Any, task_id: str, indexes: Sequence[int], *, all_at_once: bool) -> Sequence[Any]:
-    """Pull what instances have returned, with as few calls as that takes; None where there is nothing."""
-    if all_at_once and len(values := ti.xcom_pull(task_ids=[task_id])) == len(indexes):
-        return values  # type: ignore[no-any-return]
-    return ti.xcom_pull(task_ids=[task_id], map_indexes=indexes) if indexes else []
 
 
 def _name(task_id: str, index: int, state: str | None) -> str:

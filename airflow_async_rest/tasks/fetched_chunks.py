@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Self
 
-from airflow.sdk.exceptions import AirflowException
-
+from airflow_async_rest.compat.names import AirflowException
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.errors import KilledError, LoadError

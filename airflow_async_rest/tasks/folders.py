@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow.sdk.configuration import conf
-
+from airflow_async_rest.compat.names import conf
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.tasks.state_store import MARK, UNMARKED, Life, life_of

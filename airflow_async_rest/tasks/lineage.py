@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow.sdk import Asset
-from airflow.sdk.definitions.asset import AssetRef
-
+from airflow_async_rest.compat.names import Asset, AssetRef
 from airflow_async_rest.connections.secrets import without_known_secrets
 
 if TYPE_CHECKING:

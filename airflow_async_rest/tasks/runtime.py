@@ -13,9 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, AirflowTaskTimeout
-
+from airflow_async_rest.compat.names import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
+from airflow_async_rest.compat.task_context import current_context
 from airflow_async_rest.connections.secrets import without_known_secrets
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import (
@@ -181,9 +185,8 @@ def begin_call(preview: Any = None, preview_send: Any = None) -> tuple[TaskRun, 
 
     :param preview: and ``preview_send``: see :class:`~airflow_async_rest.tasks.arguments.Previewing`.
     """
-    try:
-        context = get_current_context()
-    except RuntimeError:
+    context = current_context()
+    if context is None:
         asked = Previewing.of(None, preview, preview_send)
         return TaskRun(None, preview=asked), TaskScope(run_id=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
     begin_state(context)

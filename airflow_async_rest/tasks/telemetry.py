@@ -1,13 +1,15 @@
 """Metrics of a job through Airflow's own client, and a trace span around it."""
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow.sdk.observability import stats, trace
+from opentelemetry import trace
 
+from airflow_async_rest.compat.observability import stats
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.watching.observing import Activity
 
@@ -21,6 +23,7 @@ GAUGES = ("in_flight",)
 TAGS = ("conn_id", "dag_id", "task_id")
 # Each is sent as a packet of its own; so many are enough to draw percentiles, however many requests there are.
 MOST_LATENCIES = 40
+_NOT_PLAIN = re.compile(r"[^a-zA-Z0-9_.-]")
 
 
 class Metrics:
@@ -50,7 +53,7 @@ class Metrics:
 
 
 def _plain(text: str) -> str:
-    return stats.normalize_name_for_stats(text, log_warning=False)
+    return _NOT_PLAIN.sub("_", text)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 from checkout import REPOSITORY
+from matrix.run import VERSIONS
 from pages import ALL, name_of, samples
 
 # What ``...`` stands for in a call of these.
@@ -80,6 +81,8 @@ def test_commands_are_those_that_there_are(path):
                 assert re.fullmatch(r"airflow-provider-async-rest\[(postgres|oracle|mysql|duckdb|snowflake)\]", what), (
                     line
                 )
+            case ["uv", "pip", "install", "--exclude-newer", date, airflow, _]:  # as make matrix does
+                assert (date, airflow) in {(one.date, f"apache-airflow=={one.airflow}") for one in VERSIONS}
             case ["docker", "compose", "up" | "down", *_]:  # known_limits.md: there was no Docker
                 assert (REPOSITORY / "docker-compose.yaml").exists()
             case _:

@@ -8,8 +8,9 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, CursorResult, Engine
+from sqlalchemy.engine import Connection, Engine
 
+from airflow_async_rest.compat.sqlalchemy import QueryResult
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.dialects.engines import PLAIN, hook_engine
 from airflow_async_rest.databases.errors import classes_of, original_of
@@ -347,6 +348,6 @@ class Dialect:
         middle = len(texts) // 2
         return f"({self.joined(texts[:middle])} || {self.joined(texts[middle:])})"
 
-    def count_of(self, result: CursorResult[Any]) -> int:
+    def count_of(self, result: QueryResult) -> int:
         """Return how many rows a statement has inserted, updated or deleted."""
         return int(result.rowcount)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy import event
+from sqlalchemy.engine import URL
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
+from airflow_async_rest.compat.sqlalchemy import ENGINE_OPTIONS, Engine, create_engine
 from airflow_async_rest.core.encoding.chunk_sizes import FEW_ROWS
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.errors import is_of_driver
@@ -26,8 +27,9 @@ def hook_engine(hook: Any, connect: Callable[[], Any]) -> Engine:
     :param connect: makes a connection.
     :raises ConfigurationError: when the connection is wrong.
     """
+    options = {"creator": connect, "poolclass": NullPool, **ENGINE_OPTIONS}
     try:
-        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs={"creator": connect, "poolclass": NullPool})
+        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=options)
     except (NoSuchModuleError, ArgumentError, NotImplementedError, ImportError):
         return _plain_engine(hook, connect)
     except ValueError:

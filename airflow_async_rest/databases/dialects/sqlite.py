@@ -12,9 +12,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import event, text
-from sqlalchemy.engine import Connection, CursorResult, Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from airflow_async_rest.compat.sqlalchemy import QueryResult
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.dialects.dialect import Dialect, Upsert
 from airflow_async_rest.databases.dialects.engines import begin_with
@@ -150,7 +151,7 @@ class SQLite(Dialect):
         return f":{name}", value.removesuffix(" 00:00:00")
 
 
-def _fetch(result: CursorResult[Any], count: int) -> Rows:
+def _fetch(result: QueryResult, count: int) -> Rows:
     cursor: Any = result.cursor
     try:
         return _fetch_utf8(cursor, count)

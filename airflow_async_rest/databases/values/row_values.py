@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
-from sqlalchemy.engine import CursorResult
-
+from airflow_async_rest.compat.sqlalchemy import QueryResult
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.reading.source import PartialRow
 
 Rows = Sequence[tuple[Any, ...]]
-Fetch = Callable[[CursorResult[Any], int], Rows]
+Fetch = Callable[[QueryResult, int], Rows]
 
 
 class Missing:
@@ -61,7 +60,7 @@ def marked(values: Iterable[Any]) -> tuple[Any, ...]:
     return PartialValues(row) if any(type(value) is Missing for value in row) else row
 
 
-def fetch_readable(fetch: Fetch, result: CursorResult[Any], count: int, advise: Callable[[Exception], str]) -> Rows:
+def fetch_readable(fetch: Fetch, result: QueryResult, count: int, advise: Callable[[Exception], str]) -> Rows:
     """Fetch rows.
 
     :param advise: says what to do about texts in another encoding; empty for other errors.
@@ -78,7 +77,7 @@ def fetch_readable(fetch: Fetch, result: CursorResult[Any], count: int, advise: 
         ) from error
 
 
-def fetch_as_given(result: CursorResult[Any], count: int) -> Rows:
+def fetch_as_given(result: QueryResult, count: int) -> Rows:
     """Fetch rows as the driver gives them.
 
     SQLAlchemy's own would be no others, because it knows no types of a textual SELECT's columns, and would double the

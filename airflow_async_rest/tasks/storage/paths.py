@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath
-from airflow.sdk.configuration import conf
-
+from airflow_async_rest.compat.names import ObjectStoragePath, conf
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.whole_files import FolderPath
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, CursorResult, Engine
+from sqlalchemy.engine import Connection, Engine
 
+from airflow_async_rest.compat.sqlalchemy import QueryResult
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect
 from airflow_async_rest.databases.dialects.engines import begin_with
@@ -114,7 +115,7 @@ class DuckDB(Dialect):
         """Return how rows are fetched: its JSON comes as text."""
         read = json_reader(embed=embed_json)
 
-        def fetch(result: CursorResult[Any], count: int) -> Rows:
+        def fetch(result: QueryResult, count: int) -> Rows:
             rows = fetch_as_given(result, count)
             found = result.cursor.description if rows else ()
             if places := [place for place, column in enumerate(found) if str(column[1]) == "JSON"]:

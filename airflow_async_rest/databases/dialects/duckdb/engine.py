@@ -6,12 +6,13 @@ from typing import Any
 
 import duckdb
 from sqlalchemy import text, types
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
+from airflow_async_rest.compat.sqlalchemy import Engine
 from airflow_async_rest.databases.dialects.duckdb.session import Session
 
 _TYPES: dict[str, types.TypeEngine[Any]] = {

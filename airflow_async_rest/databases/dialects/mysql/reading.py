@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 from MySQLdb.constants import FIELD_TYPE, FLAG
-from sqlalchemy.engine import CursorResult
 
+from airflow_async_rest.compat.sqlalchemy import QueryResult
 from airflow_async_rest.databases.values.json_values import json_reader
 from airflow_async_rest.databases.values.row_values import Fetch, Rows, fetch_as_given
 
@@ -43,7 +43,7 @@ class _FetchWithJson:
         self._names_of_json = names_of_json
         self._places: list[int] | None = None
 
-    def fetch(self, result: CursorResult[Any], count: int) -> Rows:
+    def fetch(self, result: QueryResult, count: int) -> Rows:
         rows = fetch_as_given(result, count)
         if self._places is None and rows:
             self._places = self._find(result.cursor)

@@ -92,7 +92,7 @@ def _in_utc(statement: str, columns: list[Column], zoned: Collection[str]) -> st
     return f"SELECT {selected} FROM (\n{statement}\n)"
 
 
-def input_sizes(parameters: Any) -> dict[str, oracledb.DbType]:
+def input_sizes(parameters: Any) -> dict[str, Any]:
     """Return the types of binds that the driver would not find out by itself."""
     fractions = [name for name, value in parameters.items() if isinstance(value, datetime) and value.microsecond]
     return dict.fromkeys(fractions, oracledb.DB_TYPE_TIMESTAMP)

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 import oracledb
-from sqlalchemy.engine import CursorResult
 
+from airflow_async_rest.compat.sqlalchemy import QueryResult
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.oracle.reading import ZONED, describe, input_sizes
 from airflow_async_rest.databases.values.row_values import Missing, Rows, fetch_as_given, marked
@@ -40,7 +40,7 @@ class OracleFetch:
         self._last: Any = None
         self._careful: Any = None
 
-    def fetch(self, result: CursorResult[Any], count: int) -> Rows:
+    def fetch(self, result: QueryResult, count: int) -> Rows:
         """Fetch rows; see ``Dialect.prepare_values``.
 
         :raises ConfigurationError: when they cannot be read a second time.
@@ -50,7 +50,7 @@ class OracleFetch:
             self._given, self._last = self._given + len(rows), rows[-1]
         return rows
 
-    def _fetch(self, result: CursorResult[Any], count: int) -> Rows:
+    def _fetch(self, result: QueryResult, count: int) -> Rows:
         result.cursor.arraysize = count
         try:
             return fetch_as_given(result, count)
@@ -79,7 +79,7 @@ class OracleFetch:
             )
 
 
-def _run_again(result: CursorResult[Any]) -> Any:
+def _run_again(result: QueryResult) -> Any:
     statement, parameters = result.context.statement, result.context.parameters[0]
     first = result.cursor
     columns = describe(first.connection, statement)

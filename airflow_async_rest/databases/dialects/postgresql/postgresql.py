@@ -12,9 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine import Connection, Engine
 
+from airflow_async_rest.compat.sqlalchemy import DOMAIN
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upsert
 from airflow_async_rest.databases.dialects.engines import begin_with

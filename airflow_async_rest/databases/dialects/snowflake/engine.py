@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import types
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import DBAPIError, NoSuchTableError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.compiler import IdentifierPreparer
+
+from airflow_async_rest.compat.sqlalchemy import Engine
 
 NAME = "snowflake"
 # Object does not exist, or the role may not see it; no current database, no current schema.

@@ -11,8 +11,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.engine import Connection, CursorResult, Engine
+from sqlalchemy.engine import Connection, Engine
 
+from airflow_async_rest.compat.sqlalchemy import QueryResult
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.dialects.dialect import Batches, Dialect, Upsert
 from airflow_async_rest.databases.dialects.snowflake import engine as engines
@@ -123,7 +124,7 @@ class Snowflake(Dialect):
         del raw, reads_again
         read, places = json_reader(embed=embed_json), list[int]()
 
-        def fetch(result: CursorResult[Any], count: int) -> Rows:
+        def fetch(result: QueryResult, count: int) -> Rows:
             if result.cursor is not None and not places:
                 places.extend(n for n, column in enumerate(result.cursor.description) if column[1] in _JSON_CODES)
             rows = fetch_as_given(result, count)

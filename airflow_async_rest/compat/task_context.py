@@ -1,0 +1,65 @@
+"""What a task can ask Airflow about itself, and about the tasks before it."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_async_rest.compat.names import AirflowException, get_current_context
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+def current_context() -> "Context | None":
+    """Return the context of the task that runs; None outside a task."""
+    try:
+        return get_current_context()
+    except (RuntimeError, AirflowException):  # as 3 says it, and 2
+        return None
+
+
+def states_of(ti: Any, task_id: str) -> Mapping[str, str | None]:
+    """Return the states of a task's instances in this run, by the names that 3 has for them: ``post``, ``post_3``.
+
+    :param ti: the task instance that asks.
+    """
+    if hasattr(ti, "get_task_states"):  # 3
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])
+        of_run: Mapping[str, str | None] = states.get(ti.run_id, {})
+        return of_run
+    instances = [one for one in ti.get_dagrun().get_task_instances() if one.task_id == task_id]  # 2
+    return {f"{task_id}_{one.map_index}" if one.map_index >= 0 else task_id: one.state for one in instances}
+
+
+def relevant_map_indexes(ti: Any, upstream: Any) -> Sequence[int] | None:
+    """Return which instances of a task are before this one: both may be in one mapped task group. None: all are.
+
+    :param ti: the task instance that asks.
+    """
+    relevant = None
+    if hasattr(ti, "get_task_states"):  # 3; before 3.2 it knows of none
+        relevant = ti.get_relevant_upstream_map_indexes(upstream=upstream, ti_count=None, session=None)
+    if relevant is None:  # 2, whose own answer takes a session of the database, to 3.1
+        relevant = _own_index(ti, upstream)
+    return [relevant] if isinstance(relevant, int) else relevant
+
+
+def _own_index(ti: Any, upstream: Any) -> int | None:
+    group = upstream.get_closest_mapped_task_group()
+    is_shared = group is not None and group is ti.task.get_closest_mapped_task_group()
+    return ti.map_index if is_shared else None
+
+
+def pull_results(ti: Any, task_id: str, indexes: Sequence[int], *, are_all: bool) -> Sequence[Any]:
+    """Pull what instances of a task have returned, with as few calls as that takes; None where there is nothing.
+
+    :param ti: the task instance that asks.
+    :param indexes: their map indexes; in their order the results come.
+    :param are_all: whether the task has no other instances.
+    """
+    if not indexes:
+        return []
+    if not hasattr(ti, "get_task_states"):  # 2 leaves out what is not there; its answers come from the database itself
+        return [ti.xcom_pull(task_ids=task_id, map_indexes=index) for index in indexes]
+    if are_all and len(values := ti.xcom_pull(task_ids=[task_id])) == len(indexes):
+        return values  # type: ignore[no-any-return]
+    return ti.xcom_pull(task_ids=[task_id], map_indexes=indexes)  # type: ignore[no-any-return]

@@ -1,0 +1,74 @@
+"""What older versions of Airflow say of a task, and of those before it, is what 3.3 says."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_async_rest.compat import task_context
+
+GROUP = object()
+
+
+def task(group=None):
+    return SimpleNamespace(get_closest_mapped_task_group=lambda: group)
+
+
+def instance_of_2(**pulls):
+    """A task instance as 2.11 has it: of tasks before it, it knows what the database has."""
+    others = [("post", 0, "success"), ("post", 1, "failed"), ("lone", -1, None)]
+    dag_run = SimpleNamespace(
+        get_task_instances=lambda: [
+            SimpleNamespace(task_id=task_id, map_index=index, state=state) for task_id, index, state in others
+        ]
+    )
+
+    def pull(task_ids, map_indexes):
+        assert isinstance(task_ids, str)  # of a list, 2.11 leaves out the instances that have returned nothing
+        return pulls.get(f"{task_ids}_{map_indexes}")
+
+    return SimpleNamespace(get_dagrun=lambda: dag_run, xcom_pull=pull, map_index=1, task=task(GROUP))
+
+
+def instance_of_3_0():
+    """A task instance as 3.0 and 3.1 have it, which never know which instances are before one."""
+    return SimpleNamespace(
+        get_task_states=lambda **_: {},
+        get_relevant_upstream_map_indexes=lambda **_: None,
+        map_index=1,
+        task=task(GROUP),
+    )
+
+
+def test_outside_a_task_there_is_no_context(monkeypatch):
+    assert task_context.current_context() is None
+
+    def as_2_says_it():
+        raise task_context.AirflowException("Current context was requested but no context was found!")
+
+    monkeypatch.setattr(task_context, "get_current_context", as_2_says_it)
+    assert task_context.current_context() is None
+
+
+@pytest.mark.parametrize(
+    ("task_id", "states"), [("post", {"post_0": "success", "post_1": "failed"}), ("lone", {"lone": None}), ("gone", {})]
+)
+def test_the_states_of_instances_have_the_same_names(task_id, states):
+    assert task_context.states_of(instance_of_2(), task_id) == states
+
+
+@pytest.mark.parametrize("ti", [instance_of_2(), instance_of_3_0()], ids=["2.11", "3.0"])
+@pytest.mark.parametrize(("group", "indexes"), [(GROUP, [1]), (object(), None), (None, None)])
+def test_in_a_mapped_task_group_its_own_instance_is_before_a_task(ti, group, indexes):
+    assert task_context.relevant_map_indexes(ti, task(group)) == indexes
+
+
+@pytest.mark.parametrize(("known", "indexes"), [(2, [2]), (range(2, 4), range(2, 4))])
+def test_what_airflow_knows_of_instances_counts(known, indexes):
+    ti = SimpleNamespace(get_task_states=None, get_relevant_upstream_map_indexes=lambda **_: known)
+    assert task_context.relevant_map_indexes(ti, task()) == indexes
+
+
+def test_an_instance_that_has_returned_nothing_has_a_place():
+    ti = instance_of_2(post_1={"read": 1})
+    assert list(task_context.pull_results(ti, "post", [0, 1], are_all=True)) == [None, {"read": 1}]
+    assert list(task_context.pull_results(ti, "post", [], are_all=True)) == []

