@@ -61,6 +61,7 @@ class TableLoader:
 
     :param about: whose load this is: dag_id, run_id, task_id, map_index.
     :param life: of its run; see :class:`~airflow_async_rest.load.register.Register`.
+    :ivar chunk_rows: rows that are worth a transaction.
     :raises ConfigurationError: when the table or a column does not exist.
     :raises StoppedError: when the database is away.
     """
@@ -91,6 +92,7 @@ class TableLoader:
         self.replaces = plan.mode == REPLACE_WINDOW
         self.needs_rows = self.replaces and not plan.allow_empty_window
         self.appends = plan.mode == APPEND
+        self.chunk_rows = self._dialect.chunk_rows
         self.can_remove = True
 
     def choose_columns(self, names: Sequence[str] | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, CursorResult, Engine
 
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.dialects.engines import PLAIN, hook_engine
 from airflow_async_rest.databases.errors import classes_of, original_of
@@ -248,6 +249,8 @@ class Dialect:
 
     # Staging: rows that are not in the table yet.
 
+    # That are worth a transaction; see Bounds.
+    chunk_rows: ClassVar[int] = USUAL.chunk_rows
     staging_table: ClassVar[str] = "TABLE"
     # Before the first transaction of a session that loads. ``schema`` ends in a dot, or is empty.
     prepare_staging: ClassVar[str] = ""
