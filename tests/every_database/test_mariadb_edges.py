@@ -1,10 +1,13 @@
 """What MySQL and MariaDB would take for something else without a word, and what ends more than it should."""
 
 import pytest
-from every_database.loading import MODES, load_rows
+from aiohttp import web
+from certificates import make_certificate
+from every_database.loading import MODES, load_rows, loading
 from every_database.test_mistakes import reading
 from task_runner import run_try
 
+from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 
 pytest.importorskip("MySQLdb", reason="needs MySQLdb: make databases")
@@ -97,6 +100,31 @@ def test_what_ends_the_transaction_changes_nothing_either(database, api, supervi
     state, error = run_try(reading(sql), supervisor)
     assert (state, "read_only=False" in str(error)) == ("failed", True), error
     assert database.rows() == [(1,)]
+
+
+@pytest.mark.parametrize("direction", ["source_db", "warehouse"])
+def test_a_server_whose_certificate_is_of_another_ca_is_sent_nothing(
+    database, api, supervisor, connect, tmp_path, direction
+):
+    database.execute("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
+    api.answer = lambda seen: web.json_response({"id": 1})
+    task = reading("SELECT id FROM things") if direction == "source_db" else loading(1)
+    for ca, state in ((database.certificate, "success"), (make_certificate(tmp_path, "other").path, "failed")):
+        connect(direction, **database.connection(), extra={"ssl": {"ca": ca}})
+        found, error = run_try(task, supervisor)
+        assert found == state, error
+    assert "certificate" in str(error)
+    assert "ssl_mode" in str(error)
+    assert len(api.seen) == 1
+
+
+def test_a_server_without_tls_is_none_for_a_connection_that_needs_it(database, connect, monkeypatch):
+    from airflow_async_rest.databases.dialects.mysql import driver
+
+    monkeypatch.setattr(driver, "_has_tls", lambda raw: False)
+    connect("source_db", **database.connection(), extra={"ssl_mode": "REQUIRED"})
+    with pytest.raises(ConfigurationError, match="does not support it"):
+        list(ChunkedSqlHook("source_db").chunks("SELECT 1 AS id"))
 
 
 def test_json_is_json_where_double_quotes_are_of_names(database):

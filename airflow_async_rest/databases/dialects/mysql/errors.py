@@ -42,6 +42,15 @@ NO_LOCAL_FILES = frozenset({1148, 2068, 3948, 4166})
 # Of a function, a procedure or a savepoint.
 _NOT_THERE = 1305
 
+# Of TLS: broken off, or not as it was asked for.
+_TLS = 2026
+_OF_CERTIFICATES = ("certificate", "SSL is required", "No such file", "hostname")
+
+
+def is_of_certificates(code: int | None, message: str) -> bool:
+    """Return whether there can be no TLS as it was asked for, so that trying again changes nothing."""
+    return code == _TLS and any(words in message for words in _OF_CERTIFICATES)
+
 
 def passes_by_itself(code: int) -> bool:
     """Return whether the same statement may be right a little later."""

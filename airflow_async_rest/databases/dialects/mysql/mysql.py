@@ -1,6 +1,8 @@
 """MySQL and MariaDB."""
 
 import contextlib
+import copy
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -75,7 +77,9 @@ class MySQL(Dialect):
             )
         # As people write it there, who know it from the hook, where it is an argument.
         self._may_read_files = str(extra.get("local_infile", "")).lower() in {"1", "true"}
-        return connection
+        prepared = copy.copy(connection)
+        prepared.extra = json.dumps({**extra, "ssl": None, "ssl_mode": None} | session.tls(extra))
+        return prepared
 
     def engine(self, hook: Any, connect: Callable[[], Any]) -> Engine:
         """Make an engine: not by the hook's URL, in which its extras are."""
