@@ -77,7 +77,19 @@ def test_a_generated_column_that_divides_by_zero_refuses_its_row(database, load_
 
 
 # They commit by themselves, so that no transaction can be kept from changing something by them.
-CHANGING = ["DROP TABLE things", "TRUNCATE things", "ALTER TABLE things ADD x int", "CREATE TABLE more (id int)"]
+CHANGING = [
+    "DROP TABLE things",
+    "TRUNCATE things",
+    "ALTER TABLE things ADD x int",
+    "CREATE TABLE more (id int)",
+    "/*! DROP TABLE things */",
+    "/*M!100100 DROP TABLE things */",
+    "/* why */ /*!50000 DROP */ TABLE things",
+    "EXECUTE IMMEDIATE 'DROP TABLE things'",
+    "ANALYZE TABLE things",
+    "OPTIMIZE TABLE things",
+    "SET autocommit = 1",
+]
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -90,16 +102,36 @@ def test_statements_that_commit_are_not_sent(database, api, supervisor, sql, rea
     assert database.execute("SHOW TABLES") == [("things",)]
 
 
-HIDDEN = ["CALL ends()", "/*! DROP TABLE things */", "EXECUTE IMMEDIATE 'DROP TABLE things'"]
-
-
-@pytest.mark.parametrize("sql", HIDDEN)
-def test_what_ends_the_transaction_changes_nothing_either(database, api, supervisor, sql):
+def test_what_ends_the_transaction_changes_nothing_either(database, api, supervisor):
     database.execute("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
     database.administer("CREATE PROCEDURE every.ends() BEGIN COMMIT; DELETE FROM things; COMMIT; SELECT 1 AS id; END")
-    state, error = run_try(reading(sql), supervisor)
+    state, error = run_try(reading("CALL ends()"), supervisor)
     assert (state, "read_only=False" in str(error)) == ("failed", True), error
     assert database.rows() == [(1,)]
+
+
+# What a procedure does -> whether its CALL ends well.
+PROCEDURES = {
+    "DELETE FROM things; SELECT 1 AS id;": True,
+    "DELETE FROM things; COMMIT; SELECT 1 AS id;": False,
+    "DELETE FROM things; CREATE TABLE more (id int); SELECT 1 AS id;": False,
+    "DELETE FROM things; COMMIT;": False,
+}
+
+
+@pytest.mark.parametrize("body", PROCEDURES)
+def test_a_procedure_that_commits_behind_our_back_is_said(database, api, supervisor, body):
+    database.execute("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
+    database.administer(f"CREATE PROCEDURE every.ends() BEGIN {body} END")
+    state, error = run_try(reading("CALL ends()", read_only=False), supervisor)
+    assert state == ("success" if PROCEDURES[body] else "failed"), error
+    assert ("ended its transaction by itself" in str(error)) != PROCEDURES[body]
+
+
+def test_a_comment_that_is_run_may_hint(database):
+    database.execute("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
+    [[row]] = ChunkedSqlHook("source_db").chunks("SELECT /*!40001 SQL_NO_CACHE */ id FROM things")
+    assert row == {"id": 1}
 
 
 @pytest.mark.parametrize("direction", ["source_db", "warehouse"])

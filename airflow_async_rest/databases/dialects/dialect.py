@@ -94,6 +94,9 @@ class Dialect:
     before_reading: ClassVar[str] = ""
     begin_read_only: ClassVar[str] = ""
     begin_to_write: ClassVar[str] = ""
+    # What lets us know at the end whether it is still the same transaction, where a statement may have ended it.
+    mark_beginning: ClassVar[str] = ""
+    find_beginning: ClassVar[str] = ""
     # Whether, after an error, a transaction can only be rolled back: to a savepoint.
     fails_whole: ClassVar[bool] = False
     # Whether there are any; elsewhere a statement that fails undoes itself, and nothing else.
@@ -184,6 +187,10 @@ class Dialect:
 
     def is_write_refused(self, error: BaseException) -> bool:
         """Return whether it refuses to change something because it was told to."""
+        return False
+
+    def ended_transaction(self, error: BaseException) -> bool:
+        """Return whether it says that the transaction's beginning cannot be found: it has been committed since."""
         return False
 
     def is_refusal(self, error: BaseException) -> bool:

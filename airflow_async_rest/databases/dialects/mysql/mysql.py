@@ -25,12 +25,14 @@ from airflow_async_rest.databases.values.columns import Column, Kind
 from airflow_async_rest.databases.values.row_values import Fetch
 
 _CLIENT = "mysqlclient"
-# They commit.
+# They commit, or may.
 _NO_ROWS = re.compile(
-    r"[\s(]*(CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|COMMIT|ROLLBACK|START|LOCK|UNLOCK)\b", re.IGNORECASE
+    r"(?:[\s(]|/\*M?!\d*)*(CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|BEGIN|COMMIT|ROLLBACK|START|LOCK|UNLOCK|SET|FLUSH|RESET"
+    r"|PREPARE|EXECUTE|INSTALL|UNINSTALL|OPTIMIZE|REPAIR|CHECK|CACHE|XA|(?:ANALYZE|ANALYSE)\s+(?:(?:LOCAL|NO_WRITE_TO_BINLOG)\s+)?TABLES?)\b",
+    re.IGNORECASE,
 )
 # It takes "5--1" for a sum.
-_QUOTES = Quotes(backslashes=True, dollars=False, line_comment=r"\#[^\n]*|--(?=\s|\Z)[^\n]*")
+_QUOTES = Quotes(backslashes=True, dollars=False, line_comment=r"\#[^\n]*|--(?=\s|\Z)[^\n]*", runs_comments=True)
 
 
 class MySQL(Dialect):
@@ -45,6 +47,9 @@ class MySQL(Dialect):
     utc_in_session = "SET time_zone = '+00:00'"
     begin_read_only = "START TRANSACTION READ ONLY"
     begin_to_write = "START TRANSACTION READ WRITE"  # the session may commit each statement by itself
+    # A CALL may commit, and nobody says so.
+    mark_beginning = "SAVEPOINT async_rest_beginning"
+    find_beginning = "RELEASE SAVEPOINT async_rest_beginning"
     quotes = _QUOTES
     ends_at_semicolon = True
     empty_in = ("(NULL) IS TRUE", "(NULL) IS NULL")
@@ -115,7 +120,13 @@ class MySQL(Dialect):
     def check_query(self, bare: str) -> None:
         """Refuse what has no rows, and cannot be undone when that is noticed."""
         if found := _NO_ROWS.match(bare):
-            raise ConfigurationError(f"sql is a {found[1].upper()}, which returns no rows: write a SELECT.")
+            raise ConfigurationError(
+                f"sql is a {found[1].upper()}, which commits by itself, or returns no rows: write a SELECT."
+            )
+
+    def ended_transaction(self, error: BaseException) -> bool:
+        """Return whether the savepoint is not there that a transaction began with."""
+        return errors.is_after_deadlock(code_of(error) or 0, message_of(error))
 
     def quotes_in(self, sql: str) -> Quotes:
         """Return how quotes are written by the session's modes; asked only where that makes a difference."""
