@@ -46,6 +46,36 @@ def test_what_would_be_changed_is_refused(database, load_both, type_):
     assert [value for (value,) in there] == [str(value).zfill(4 if type_ == "year" else 0) for value in kept]
 
 
+def test_a_refusal_shows_the_value(database, load_both):
+    database.execute("CREATE TABLE things (id int PRIMARY KEY, dated date, counted int, at time)")
+    bad = [{"dated": "2026-02-30"}, {"counted": "twelve"}, {"at": "25:61:00"}]
+    loaded = load_both([{"id": 0}, {"id": 1}, *({"id": n, **row} for n, row in enumerate(bad, 2))], max_failures=9)
+    assert (loaded.state, sorted(loaded.refused)) == ("success", [2, 3, 4]), loaded.error
+    for n, row in enumerate(bad, 2):
+        assert [value in loaded.refused[n] for value in row.values()] == [True], loaded.refused[n]
+
+
+# What the connection's extra and the server say of it -> what the log says, once.
+WAYS = [
+    ({"local_infile": True}, "ON", "Rows are staged by LOAD DATA LOCAL"),
+    ({"local_infile": True}, "OFF", "Rows are staged by INSERTs: the server has local_infile=OFF"),
+    ({}, "ON", 'Rows are staged by INSERTs: the connection\'s extra has no "local_infile": true'),
+]
+
+
+@pytest.mark.parametrize(("extra", "server", "said"), WAYS)
+def test_the_log_says_by_which_way_rows_are_staged(database, api, supervisor, connect, caplog, extra, server, said):
+    database.execute("CREATE TABLE things (id int)")
+    database.administer(f"SET GLOBAL local_infile = {server}")
+    try:
+        connect("warehouse", **database.connection(), extra=extra)
+        with caplog.at_level("INFO"):
+            assert load_rows(api, supervisor, [{"id": n} for n in range(9)]).state == "success"
+    finally:
+        database.administer("SET GLOBAL local_infile = ON")
+    assert [said in message for message in caplog.messages if "Rows are staged" in message] == [True]
+
+
 # What a trigger does -> what the server says of a row with the value 2.
 TRIGGERS = {
     "CASE NEW.value WHEN 1 THEN SET @x = 1; END CASE": "Case not found",

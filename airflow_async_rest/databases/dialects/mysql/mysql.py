@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -24,7 +25,12 @@ from airflow_async_rest.databases.quotes import Quotes
 from airflow_async_rest.databases.values.columns import Column, Kind
 from airflow_async_rest.databases.values.row_values import Fetch
 
+log = logging.getLogger(__name__)
+
 _CLIENT = "mysqlclient"
+_NOT_ASKED_FOR = (
+    """the connection's extra has no "local_infile": true, which is faster, and for servers to be trusted"""
+)
 # They commit, or may.
 _NO_ROWS = re.compile(
     r"(?:[\s(]|/\*M?!\d*)*(CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|BEGIN|COMMIT|ROLLBACK|START|LOCK|UNLOCK|SET|FLUSH|RESET"
@@ -66,7 +72,7 @@ class MySQL(Dialect):
         self._connect: Callable[[], Any] | None = None
         self._author_quotes: Quotes | None = None
         self._loads = False
-        self._may_read_files = False
+        self._may_read_files = self._has_told = False
         self._variables: Mapping[str, str] = {}
 
     def prepare_connection(self, connection: Any) -> Any:
@@ -209,10 +215,11 @@ class MySQL(Dialect):
         from airflow_async_rest.databases.dialects.mysql import bulk  # noqa: PLC0415  (its driver)
 
         raw: Any = connection.connection.dbapi_connection
-        if self._may_read_files and self._variables.get("local_infile") == "ON":
+        batches = list(batches)
+        # Of one row, an INSERT says which value it refuses.
+        if self._loads_by_files() and (len(batches) > 1 or len(batches[0][0]) > 1):
             names = [quoted(column.name, connection.dialect) for column in columns]
             table = into.removesuffix(f" ({', '.join(names)})")
-            batches = list(batches)
             try:
                 rows = self._written(cells.FILE, columns, batches)
                 bulk.load_data(raw, without_marks(table), [*map(without_marks, names)], columns, rows)
@@ -220,11 +227,22 @@ class MySQL(Dialect):
                 if code_of(error) not in errors.NO_LOCAL_FILES:
                     raise
                 self._may_read_files = False
+                log.info("Rows are staged by INSERTs: LOAD DATA LOCAL is refused: %s", message_of(error))
             else:
                 return []
         rows = self._written(cells.SQL, columns, batches)
         bulk.insert(raw, without_marks(into), rows, int(self._variables["max_allowed_packet"]))
         return []
+
+    def _loads_by_files(self) -> bool:
+        """Return whether the server may read files of rows; say once why, or why not."""
+        is_on = self._variables.get("local_infile") == "ON"
+        if not self._has_told:
+            self._has_told = True
+            why = "the server has local_infile=OFF" if self._may_read_files else _NOT_ASKED_FOR
+            by = "LOAD DATA LOCAL" if self._may_read_files and is_on else f"INSERTs: {why}"
+            log.info("Rows are staged by %s", by)
+        return self._may_read_files and is_on
 
     def _written(
         self, form: cells.Form, columns: Sequence[Column], batches: Batches
