@@ -215,6 +215,8 @@ class Dialect:
     upsert: ClassVar[Upsert] = Upsert.MERGE
     # How a MERGE writes which table the columns are of that it sets.
     merges_into: ClassVar[str] = "d."
+    # Whether any view takes rows.
+    loads_views: ClassVar[bool] = True
     # Whether what is said of a column's default can stand in a statement.
     defaults_are_expressions: ClassVar[bool] = False
     times_are_texts: ClassVar[bool] = False

@@ -58,6 +58,7 @@ class DuckDB(Dialect):
     empty_in = ("(NULL) IS TRUE", "(NULL) IS NULL")
     has_any_type = False
     merges_into = ""
+    loads_views = False
     create_index = ""  # it has the smallest and the largest place of each part of a table
     explains = True
     locks_tables = True  # as a load's transaction is the only one that writes
