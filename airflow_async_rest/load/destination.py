@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import NoSuchTableError, SAWarning
+from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.dialect import Dialect, Upsert
@@ -130,7 +130,12 @@ def _find(
 ) -> tuple[str, str | None, Iterable[Any]]:
     """Find the table: its name, its schema's, its columns."""
     for table, schema in ((plan.table, plan.schema), (plan.table.lower(), plan.schema and plan.schema.lower())):
-        described = dialect.columns_of(connection, table, schema)
+        try:
+            described = dialect.columns_of(connection, table, schema)
+        except DBAPIError as error:
+            if not dialect.is_forbidden(error):
+                raise
+            described = []  # as some databases say of a schema that they do not have, too
         if described is None:
             described = _inspected(inspector, table, schema)
         if described:

@@ -1,6 +1,10 @@
 """What of DuckDB's types and checks is lost, changed or tried again where it need not be."""
 
+import subprocess
+import sys
+
 import pytest
+from every_database.loading import loading
 from every_database.test_mistakes import reading
 from task_runner import run_try
 
@@ -53,6 +57,25 @@ def test_a_check_that_fails_about_one_row_refuses_that_row(database, load, mode)
     assert (loaded.state, sorted(loaded.refused)) == ("success", [1, 3]), loaded.error
     assert "Could not convert" in loaded.refused[1]
     assert database.rows() == [(0, "1"), (2, None), (4, "2")]
+
+
+@pytest.fixture(params=[False, True])
+def held(request, database):
+    """Let another process have the file: to write, or only to read."""
+    database.execute("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
+    opens = f"import duckdb, sys; held = duckdb.connect({str(database.path)!r}, read_only={request.param}); print()"
+    command = [sys.executable, "-c", f"{opens}; sys.stdout.flush(); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        yield database
+        holder.stdin.close()
+
+
+@pytest.mark.parametrize("task", [lambda: reading("SELECT id FROM things"), lambda: loading(1)])
+def test_a_file_that_another_process_has_is_waited_for(held, api, supervisor, task):
+    state, error = run_try(task(), supervisor)
+    assert (state, "is not reached: IO Error: Could not set lock" in str(error)) == ("up_for_retry", True), error
+    assert api.seen == []
 
 
 @pytest.mark.parametrize(

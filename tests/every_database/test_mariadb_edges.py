@@ -14,6 +14,20 @@ pytest.importorskip("MySQLdb", reason="needs MySQLdb: make databases")
 pytestmark = pytest.mark.parametrize("database", ["mariadb", "mariadb, lax"], indirect=True)
 
 
+@pytest.mark.parametrize("type_", ["uuid", "inet6"])
+def test_a_number_for_a_type_that_takes_none_is_a_refused_row(database, load, type_):
+    database.execute(f"CREATE TABLE things (id int PRIMARY KEY, value {type_})")
+    loaded = load([{"id": 0, "value": None}, {"id": 1, "value": 5}], max_failures=1)
+    assert (loaded.state, list(loaded.refused)) == ("success", [1]), loaded.error
+    assert database.rows("id") == [(0,)]
+
+
+def test_a_misspelt_schema_is_named(database, api, supervisor):
+    state, error = run_try(loading(1, destination_table="no_such_schema.things"), supervisor)
+    assert (state, "there is no such table" in str(error), "GRANT" in str(error)) == ("failed", True, False), error
+    assert api.seen == []
+
+
 @pytest.fixture(params=["insert", "load data"])
 def load_both(request, database, api, supervisor, connect):
     """Load rows by INSERTs of many, and by LOAD DATA LOCAL."""
