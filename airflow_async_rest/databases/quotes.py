@@ -36,6 +36,7 @@ class Quotes(NamedTuple):
     :param q: whether a text may stand in ``q'[`` and ``]'``.
     :param brackets: what of brackets is a name, and not an array's element: a pattern.
     :param line_comment: a pattern.
+    :param runs_comments: whether what stands in ``/*! */`` is run.
     """
 
     nested_comments: bool = False
@@ -47,6 +48,7 @@ class Quotes(NamedTuple):
     q: bool = False
     brackets: str = ""
     line_comment: str = r"--[^\n]*"
+    runs_comments: bool = False
 
 
 def blank(sql: str, quotes: Quotes) -> str:
@@ -80,7 +82,11 @@ def _pattern(quotes: Quotes) -> re.Pattern[str]:
     plain += [_PLAIN.format("`") if quotes.backticks else "", quotes.brackets]
     escaping = "" if not quotes.backslashes else "'" if quotes.names_in_double else "'\""
     marks = {mark: (_ESCAPING if mark in escaping else _PLAIN).format(mark) for mark in "'\""}
-    nested, flat = (r"/\*", "") if quotes.nested_comments else ("", r"/\*.*?(?:\*/|\Z)")
+    nested, flat = (
+        (r"/\*", "")
+        if quotes.nested_comments
+        else ("", rf"/\*{'(?!M?!)' if quotes.runs_comments else ''}.*?(?:\*/|\Z)")
+    )
     groups = {
         "escaping": [_E_QUOTE if quotes.e else "", *(marks[mark] for mark in escaping)],
         "plain": [*plain, *(marks[mark] for mark in marks if mark not in escaping)],

@@ -50,8 +50,25 @@ def reading(connection: Connection, dialect: Dialect, *, read_only: bool) -> Ite
             raise ConfigurationError(
                 f"the database refuses the sql: {str(error.orig).strip().rstrip('.')}. {_WAY_OUT[read_only]}"
             ) from error.orig
+        except ConfigurationError:
+            _check_not_ended(connection, dialect, read_only=read_only)
+            raise
         if not read_only:
+            _check_not_ended(connection, dialect, read_only=read_only)
             connection.commit()
+
+
+def _check_not_ended(connection: Connection, dialect: Dialect, *, read_only: bool) -> None:
+    """Check that nothing was committed behind our back. :raises ConfigurationError: when something was."""
+    try:
+        tell(connection, "" if read_only else dialect.find_beginning)
+    except DBAPIError as error:
+        if not dialect.ended_transaction(error):
+            raise
+        raise ConfigurationError(
+            "sql has ended its transaction by itself: a procedure that it calls commits, or makes or drops a table. "
+            "What it has changed is kept, whether its rows were sent or not: leave the commit to the task."
+        ) from error
 
 
 def _begin(connection: Connection, dialect: Dialect, *, read_only: bool) -> None:
@@ -59,6 +76,7 @@ def _begin(connection: Connection, dialect: Dialect, *, read_only: bool) -> None
     dialect.begin(connection)
     if not read_only:
         tell(connection, dialect.begin_to_write)
+        tell(connection, dialect.mark_beginning)
         return
     try:
         tell(connection, dialect.begin_read_only)

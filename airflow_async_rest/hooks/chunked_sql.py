@@ -154,7 +154,7 @@ class SqlChunks:
                     is_read = chunk is None
                     rows += len(chunk or ())
         except Exception as error:
-            if is_read:
+            if is_read and not isinstance(error, ConfigurationError):
                 raise not_committed(error, self.dialect) from error
             if self.columns is None or (failure := failure_while_reading(error, rows, self.dialect)) is error:
                 raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import NoSuchTableError, SAWarning
+from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.dialects.dialect import Dialect, Upsert
@@ -24,12 +24,14 @@ class Destination:
 
     :param nulls_are_equal: whether two rows whose key is NULL have one key.
     :param collations: by which columns of the key are compared, where a staging table does not have them.
+    :param is_view: whether it is one, which may take no rows.
     """
 
     plan: LoadPlan
     columns: tuple[Column, ...]
     nulls_are_equal: bool = False
     collations: Mapping[str, str] = field(default_factory=dict)
+    is_view: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,6 +100,12 @@ def describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Destin
 def _describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Destination:
     inspector = sqlalchemy.inspect(connection)
     table, schema, described = _find(connection, dialect, inspector, plan)
+    is_view = table in inspector.get_view_names(schema=schema)
+    if is_view and not dialect.loads_views:
+        raise ConfigurationError(
+            f"destination_table={plan.full_name!r} is a view, which takes no rows in {dialect.title}: write the table "
+            "that it shows."
+        )
     found = {column["name"]: column for column in described if not _is_generated(column)}
     made = [column["name"] for column in described if column["name"] not in found]
     plan = replace(
@@ -109,11 +117,12 @@ def _describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Desti
     )
     columns = tuple(_column(column, plan, dialect) for column in found.values())
     if plan.mode != UPSERT:
-        return Destination(plan, columns)
+        return Destination(plan, columns, is_view=is_view)
     if dialect.upsert is not Upsert.MERGE:  # which compares columns, and needs no index
-        _check_unique(inspector, plan)
+        _check_unique(inspector, plan, is_view=is_view)
     key = (table, schema, plan.conflict_key)
-    return Destination(plan, columns, dialect.nulls_are_equal(connection, *key), dialect.collations(connection, *key))
+    nulls_are_equal, collations = dialect.nulls_are_equal(connection, *key), dialect.collations(connection, *key)
+    return Destination(plan, columns, nulls_are_equal, collations, is_view)
 
 
 def _find(
@@ -121,7 +130,12 @@ def _find(
 ) -> tuple[str, str | None, Iterable[Any]]:
     """Find the table: its name, its schema's, its columns."""
     for table, schema in ((plan.table, plan.schema), (plan.table.lower(), plan.schema and plan.schema.lower())):
-        described = dialect.columns_of(connection, table, schema)
+        try:
+            described = dialect.columns_of(connection, table, schema)
+        except DBAPIError as error:
+            if not dialect.is_forbidden(error):
+                raise
+            described = []  # as some databases say of a schema that they do not have, too
         if described is None:
             described = _inspected(inspector, table, schema)
         if described:
@@ -179,7 +193,7 @@ def _named(argument: str, name: str | None, columns: Mapping[str, Any], made: Co
     )
 
 
-def _check_unique(inspector: Any, plan: LoadPlan) -> None:
+def _check_unique(inspector: Any, plan: LoadPlan, *, is_view: bool) -> None:
     """Check that the conflict key is unique in the database, which is what its upsert goes by."""
     where = {"table_name": plan.table, "schema": plan.schema}
     unique = [inspector.get_pk_constraint(**where).get("constrained_columns", [])]
@@ -187,7 +201,7 @@ def _check_unique(inspector: Any, plan: LoadPlan) -> None:
     unique += [index["column_names"] for index in inspector.get_indexes(**where) if _is_of_all_rows(index)]
     if set(plan.conflict_key) in [set(columns) for columns in unique]:
         return
-    if plan.table in inspector.get_view_names(schema=plan.schema):
+    if is_view:
         raise ConfigurationError(
             f"destination_table={plan.full_name!r} is a view, which has no unique index of conflict_key, and an upsert "
             "needs one: write the table that it shows."

@@ -61,6 +61,7 @@ class TableLoader:
 
     :param about: whose load this is: dag_id, run_id, task_id, map_index.
     :param life: of its run; see :class:`~airflow_async_rest.load.register.Register`.
+    :ivar chunk_rows: rows that are worth a transaction.
     :raises ConfigurationError: when the table or a column does not exist.
     :raises StoppedError: when the database is away.
     """
@@ -73,7 +74,7 @@ class TableLoader:
         self._log = log
         self._plan = plan
         self._connection: Connection | None = None
-        self._is_registered = self._is_filled = False
+        self._is_registered = self._is_filled = self._is_view = False
         try:
             with self._translated():
                 self._connection = self._engine.connect()
@@ -85,12 +86,13 @@ class TableLoader:
         if self._dialect.is_one_file:  # whose connections stay with their thread
             self.close()
         self._names: Sequence[str] | None = None
-        self._plan = self.destination.plan
+        self._plan, self._is_view = self.destination.plan, self.destination.is_view
         self._load_id = load_id_of(**about)
         self._register = Register(self._plan.schema, self._load_id, uuid.uuid4().hex, self._plan.full_name, life)
         self.replaces = plan.mode == REPLACE_WINDOW
         self.needs_rows = self.replaces and not plan.allow_empty_window
         self.appends = plan.mode == APPEND
+        self.chunk_rows = self._dialect.chunk_rows
         self.can_remove = True
 
     def choose_columns(self, names: Sequence[str] | None) -> None:
@@ -116,6 +118,11 @@ class TableLoader:
             translated = translate(error, self._dialect)
             if translated is error:
                 raise
+            if self._is_view and isinstance(translated, ConfigurationError):
+                raise ConfigurationError(
+                    f"destination_table={self._plan.full_name!r} is a view, which does not take these rows: write the "
+                    f"table that it shows. The database says: {message_of(error)}"
+                ) from error
             raise translated from error
 
     def _what_to_grant(self, message: str) -> str:

@@ -55,7 +55,7 @@ def table_job(
     loader.destination.check_bytes(shape.encoded)
     loader.choose_columns(shape.names)
     table, loads = Table(loader), (plan.full_name, plan.mode, plan.window_column, plan.conflict_key)
-    return fetch_job(
+    job = fetch_job(
         hook,
         asking,
         scope,
@@ -66,6 +66,7 @@ def table_job(
         checkpoints=table,
         where_to=f" into {plan.full_name} ({plan.mode})",
     )
+    return replace(job, bounds=replace(job.bounds, chunk_rows=loader.chunk_rows))
 
 
 def fetch_job(

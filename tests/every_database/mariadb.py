@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+from certificates import make_certificate
 from every_database.database import Database
 from every_database.programs import as_user, free_port, owned_folder, program, run_once, running
 
@@ -22,6 +23,7 @@ class MariaDB(Database):
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
+        self.certificate = make_certificate(folder, "server").path
 
     def connection(self) -> dict:
         named = {"conn_type": "mysql", "login": _USER, "password": _PASSWORD, "schema": _NAME}
@@ -80,7 +82,8 @@ def running_server() -> Iterator[MariaDB]:
         where = [f"--socket={folder}/socket", f"--pid-file={folder}/pid", f"--port={found.port}"]
         small = ["--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]
         zone = ["--bind-address=127.0.0.1", "--default-time-zone=-08:00", "--skip-name-resolve"]
-        server = [*as_owner, serve, *about, *where, *small, *zone]
+        tls = [f"--ssl-cert={found.certificate}", f"--ssl-key={found.certificate}"]
+        server = [*as_owner, serve, *about, *where, *small, *zone, *tls]
         with running(folder, server, lambda: found.administer("SELECT 1")):
             found.administer(
                 f"CREATE USER {_USER}@'127.0.0.1' IDENTIFIED BY '{_PASSWORD}'",

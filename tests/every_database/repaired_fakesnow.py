@@ -1,5 +1,6 @@
-"""fakesnow's server, without three faults that Snowflake does not have."""
+"""fakesnow's server, without four faults that Snowflake does not have."""
 
+import re
 import threading
 import time
 
@@ -14,7 +15,10 @@ from sqlglot import exp
 app = fakesnow.server.app
 _merge, _times, _execute = fakesnow.transforms.merge, fakesnow.arrow.timestamp_to_sf_struct, FakeSnowflakeCursor.execute
 # Snowflake's are five minutes.
-_IDLE_SECONDS = 0.5
+_IDLE_SECONDS = 1
+# Of a whole table; all of a database count as one here.
+_LOCKING = re.compile(r"\s*(UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+_locking = threading.Lock()
 
 
 def merge(statement):
@@ -37,12 +41,13 @@ def timestamp_to_sf_struct(times):
 
 
 def execute(self, *arguments, **options):
-    """Wait for the rows that another transaction has changed; one that is idle is aborted, its client may be gone."""
+    """Lock what is changed to the end of the transaction, and wait for others that do; see :func:`_lock`."""
     connection = self._conn
     is_first, connection.idle_since = not connection._in_transaction, None
-    _abort_idle(connection)
     try:
         while True:
+            if _LOCKING.match(arguments[0]):
+                _lock(connection)
             try:
                 return _execute(self, *arguments, **options)
             except duckdb.TransactionException as error:
@@ -53,16 +58,35 @@ def execute(self, *arguments, **options):
             threading.Event().wait(0.05)
             _abort_idle(connection)
     finally:
+        connection.has_lock = connection._in_transaction and getattr(connection, "has_lock", False)
         connection.idle_since = time.monotonic()
 
 
+def _lock(connection):
+    """Wait until no other transaction has changed rows; one that is idle is aborted, as its client may be gone.
+
+    DuckDB would not notice an UPDATE to what a row has already, and would end a later statement, not let it wait.
+    """
+    while True:
+        with _locking:
+            if not any(getattr(other, "has_lock", False) for other in _others(connection)):
+                connection.has_lock = True
+                return
+            _abort_idle(connection)
+        threading.Event().wait(0.05)
+
+
+def _others(connection):
+    others = list(fakesnow.server.sessions.values())
+    return [other for other in others if other is not connection and other.database == connection.database]
+
+
 def _abort_idle(connection):
-    for other in list(fakesnow.server.sessions.values()):
+    for other in _others(connection):
         since = getattr(other, "idle_since", None)
-        is_other = other is not connection and other.database == connection.database
-        if is_other and other._in_transaction and since and time.monotonic() - since > _IDLE_SECONDS:
+        if other._in_transaction and since and time.monotonic() - since > _IDLE_SECONDS:
             other._duck_conn.rollback()
-            other._in_transaction = False
+            other._in_transaction = other.has_lock = False
 
 
 fakesnow.transforms.merge = merge

@@ -29,7 +29,6 @@ class Snowflake(Database):
         "checks": "Snowflake does not enforce CHECK",
         "streaming": _ANSWERS_AT_ONCE,
         "cancelling": "fakesnow takes no cancellation",
-        "kills in a merge": "fakesnow does not always end the transaction of a client that is gone",
     }
     writing = "DELETE FROM things"
 

@@ -1,6 +1,10 @@
 """What of DuckDB's types and checks is lost, changed or tried again where it need not be."""
 
+import subprocess
+import sys
+
 import pytest
+from every_database.loading import loading
 from every_database.test_mistakes import reading
 from task_runner import run_try
 
@@ -15,6 +19,22 @@ EDGES = {
     "DOUBLE": (["1e308", "Infinity"], ["1e+308", "inf"], ["1e400"]),
     "TIMESTAMP_S": (["2026-11-01T23:59:59.9Z"], ["2026-11-01 23:59:59"], ["later"]),
     "TIMESTAMP_MS": (["2026-11-01T23:59:59.9999Z"], ["2026-11-01 23:59:59.999"], ["later"]),
+    "DECIMAL(38,0)": (["1.0", 2, "9" * 38], ["1", "2", "9" * 38], ["1.5", 1.5, "1" * 39]),
+    "DECIMAL(5,0)": ([12345], ["12345"], [0.5, 123456]),
+    "INTEGER[]": ([[1, 2.0, None], None], ["[1, 2, NULL]", None], [[1.5], ["1.5"], [1, 2.5, None]]),
+    "INTEGER[][]": ([[[1], [2]]], ["[[1], [2]]"], [[[1], [2.5]]]),
+    "INTEGER[2]": ([[1, 2]], ["[1, 2]"], [[1, 2.5], [1]]),
+    "BIGINT[]": ([[9007199254740993]], ["[9007199254740993]"], [[0.5]]),
+    "DECIMAL(38,0)[]": ([[1]], ["[1]"], [[1.5]]),
+    'STRUCT(a INTEGER, "INTEGER, b" VARCHAR)': (
+        [{"a": 1, "INTEGER, b": "1.5"}],
+        ["{'a': 1, 'INTEGER, b': 1.5}"],
+        [{"a": 1.5, "INTEGER, b": "1"}],
+    ),
+    "MAP(VARCHAR, SMALLINT)": ([{"a": 1}], ["{a=1}"], [{"a": 1.5}]),
+    "STRUCT(a TIMESTAMP)": ([{"a": "2026-11-01T12:00:00+05:30"}], ["{'a': '2026-11-01 06:30:00'}"], [{"a": "later"}]),
+    "TIME": (["12:00:00", "12:00:00.5Z"], ["12:00:00", "12:00:00.5"], ["12:00:00+05:30", "noon"]),
+    "TIME[]": ([["12:00:00", "12:00:00Z"]], ["['12:00:00', '12:00:00']"], [["12:00:00+05:30"]]),
     "TIMESTAMP[]": ([["2026-11-01T12:00:00+05:30", None]], ["['2026-11-01 06:30:00', NULL]"], [["later"]]),
 }
 
@@ -37,6 +57,25 @@ def test_a_check_that_fails_about_one_row_refuses_that_row(database, load, mode)
     assert (loaded.state, sorted(loaded.refused)) == ("success", [1, 3]), loaded.error
     assert "Could not convert" in loaded.refused[1]
     assert database.rows() == [(0, "1"), (2, None), (4, "2")]
+
+
+@pytest.fixture(params=[False, True])
+def held(request, database):
+    """Let another process have the file: to write, or only to read."""
+    database.execute("CREATE TABLE things (id int)", "INSERT INTO things VALUES (1)")
+    opens = f"import duckdb, sys; held = duckdb.connect({str(database.path)!r}, read_only={request.param}); print()"
+    command = [sys.executable, "-c", f"{opens}; sys.stdout.flush(); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        yield database
+        holder.stdin.close()
+
+
+@pytest.mark.parametrize("task", [lambda: reading("SELECT id FROM things"), lambda: loading(1)])
+def test_a_file_that_another_process_has_is_waited_for(held, api, supervisor, task):
+    state, error = run_try(task(), supervisor)
+    assert (state, "is not reached: IO Error: Could not set lock" in str(error)) == ("up_for_retry", True), error
+    assert api.seen == []
 
 
 @pytest.mark.parametrize(

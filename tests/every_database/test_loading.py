@@ -4,11 +4,13 @@ import threading
 
 import pytest
 from aiohttp import web
+from engine import run_within
 from every_database.loading import MODES, loading, number_of
 from loads import placed
 from task_runner import run_try
 
 from airflow_async_rest.core.keeping.row_sink import LoadState
+from airflow_async_rest.load.loader import TableLoader
 
 NOON = "2026-11-01T12:00:00Z"
 
@@ -23,6 +25,19 @@ def test_all_rows_are_loaded_once(database, load, items, mode):
     assert database.rows("id, label") == [(n, f"place {n}") for n in range(items)]
     assert database.left_behind() == []
     assert [tuple(row) for row in database.execute("SELECT count(*) FROM async_rest_loads")] == [(0,)]
+
+
+def test_rows_are_staged_so_many_at_a_time_as_are_worth_a_transaction(database, api, supervisor, monkeypatch):
+    database.create("id {integer}, label {text}")
+    staged, stage = [], TableLoader.stage
+    monkeypatch.setattr(TableLoader, "stage", lambda self, rows: staged.append(len(rows)) or stage(self, rows))
+    run_within(monkeypatch, write_every_seconds=600)
+    api.answer = lambda seen: web.json_response([{"id": number_of(seen), "label": "new"}] * 1_000)
+    state, error = run_try(loading(30, concurrency=1), supervisor)
+    assert state == "success", error
+    assert sum(staged) == 30_000
+    least = 10_000 if database.connection()["conn_type"] == "snowflake" else 1_000
+    assert [count for count in staged[:-1] if count < least] == []
 
 
 EXPECTED = {

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection, Engine
 
 from airflow_async_rest.compat.sqlalchemy import QueryResult
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.dialects.engines import PLAIN, hook_engine
 from airflow_async_rest.databases.errors import classes_of, original_of
@@ -94,6 +95,9 @@ class Dialect:
     before_reading: ClassVar[str] = ""
     begin_read_only: ClassVar[str] = ""
     begin_to_write: ClassVar[str] = ""
+    # What lets us know at the end whether it is still the same transaction, where a statement may have ended it.
+    mark_beginning: ClassVar[str] = ""
+    find_beginning: ClassVar[str] = ""
     # Whether, after an error, a transaction can only be rolled back: to a savepoint.
     fails_whole: ClassVar[bool] = False
     # Whether there are any; elsewhere a statement that fails undoes itself, and nothing else.
@@ -186,6 +190,10 @@ class Dialect:
         """Return whether it refuses to change something because it was told to."""
         return False
 
+    def ended_transaction(self, error: BaseException) -> bool:
+        """Return whether it says that the transaction's beginning cannot be found: it has been committed since."""
+        return False
+
     def is_refusal(self, error: BaseException) -> bool:
         """Return whether it refuses a row, rather than the statement, and is not down."""
         is_of_row = not classes_of(error).isdisjoint({"IntegrityError", "DataError"})
@@ -208,6 +216,8 @@ class Dialect:
     upsert: ClassVar[Upsert] = Upsert.MERGE
     # How a MERGE writes which table the columns are of that it sets.
     merges_into: ClassVar[str] = "d."
+    # Whether any view takes rows.
+    loads_views: ClassVar[bool] = True
     # Whether what is said of a column's default can stand in a statement.
     defaults_are_expressions: ClassVar[bool] = False
     times_are_texts: ClassVar[bool] = False
@@ -249,6 +259,8 @@ class Dialect:
 
     # Staging: rows that are not in the table yet.
 
+    # That are worth a transaction; see Bounds.
+    chunk_rows: ClassVar[int] = USUAL.chunk_rows
     staging_table: ClassVar[str] = "TABLE"
     # Before the first transaction of a session that loads. ``schema`` ends in a dot, or is empty.
     prepare_staging: ClassVar[str] = ""

@@ -31,6 +31,7 @@ class Merging:
         self._staging = staging
         self._into = staging.qualified(destination.plan.table)
         self._moving = Moving(destination, staging)
+        self._is_view = destination.is_view
         self._has_days = destination.kind_of(destination.plan.window_column) is Kind.DATE
         self._loaded = 0
 
@@ -50,7 +51,7 @@ class Merging:
         try:
             self._explain(f"DELETE FROM {self._into} WHERE {where}", binds)
         except DBAPIError as error:
-            if self._dialect.is_forbidden(error) or not self._dialect.is_wrong(error):
+            if self._is_view or self._dialect.is_forbidden(error) or not self._dialect.is_wrong(error):
                 raise
             raise ConfigurationError(
                 f"window_column={self._plan.window_column!r}: the database cannot say which rows of {self._into} are "

@@ -22,6 +22,8 @@ from airflow_async_rest.databases.values.row_values import Fetch, Rows, fetch_as
 
 _IN_MEMORY, _ELSEWHERE = ":memory:", ("md:", "motherduck:")
 _READ_ONLY = "read-only mode"
+# By another process. When that one only reads, it goes on about the mode in which we could, too.
+_LOCKED = "Could not set lock on file"
 # It has one class of errors for a file that is locked, or away, and for one that is no DuckDB file, or that the SQL
 # names wrongly.
 _WRONG_FILES = ("not a valid DuckDB database file", "No files found")
@@ -59,6 +61,7 @@ class DuckDB(Dialect):
     empty_in = ("(NULL) IS TRUE", "(NULL) IS NULL")
     has_any_type = False
     merges_into = ""
+    loads_views = False
     create_index = ""  # it has the smallest and the largest place of each part of a table
     explains = True
     locks_tables = True  # as a load's transaction is the only one that writes
@@ -132,7 +135,8 @@ class DuckDB(Dialect):
 
     def is_write_refused(self, error: BaseException) -> bool:
         """Return whether the transaction, or the file, may only be read."""
-        return _READ_ONLY in str(original_of(error))
+        says = str(original_of(error))
+        return _READ_ONLY in says and _LOCKED not in says
 
     def is_refusal(self, error: BaseException) -> bool:
         """Return whether it refuses a row."""

@@ -117,5 +117,7 @@ def _session_of(connection: Connection) -> Any:
 
 
 def _type_of(name: str) -> types.TypeEngine[Any]:
+    if name.startswith("DECIMAL") and name.endswith(",0)"):
+        return types.BigInteger()
     found = _SIMPLE.match(name)
     return _TYPES.get(found[0], types.NULLTYPE) if found else types.NULLTYPE

@@ -6,7 +6,7 @@ A value that is not of its column's type would end the transaction: what the dat
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,6 +36,16 @@ _TEXTS_OF_TIMES = {
     Kind.AWARE_TIME: re.compile(_TIME),
     Kind.DATE: re.compile(r"\d{4}-\d\d-\d\d"),
 }
+# A part of a type, which names are not: they stand in quotes, or before a part.
+_PART = re.compile(
+    r""""(?:[^"]|"")*"|'(?:[^']|\'\')*'|\b(TIMESTAMP|TIME|U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(\d+,0\))(?=[],)[]|$)"""
+)
+# What keeps the offset of what it is cast from; and the fraction, too.
+_AWARE = {"TIMESTAMP": "TIMESTAMPTZ"}
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_LOOSE = {**_AWARE, "TIME": "TIMETZ", "DECIMAL": "DOUBLE"} | dict.fromkeys(
+    [*_WHOLE, *(f"U{name}" for name in _WHOLE)], "DOUBLE"
+)
 _MOST_DIGITS = 39  # of a UHUGEINT
 # Columns of times that round: a day's last moment would be the next day's.
 _COARSE = {"TIMESTAMP_S": "second", "TIMESTAMP_MS": "millisecond"}
@@ -156,7 +166,7 @@ class _Statement:
         with contextlib.closing(self._session.raw.cursor()) as beside:
             for value, cast in zip(values, self._casts, strict=True):
                 try:
-                    beside.execute(f"SELECT {cast.format('CAST(? AS VARCHAR)')}", [value])
+                    beside.execute(f"SELECT {cast.format('CAST($1 AS VARCHAR)')}", [value])
                 except duckdb.Error as error:
                     return str(error).partition("\n")[0]
         return "a value is not of its column's type"
@@ -197,15 +207,35 @@ def _bound_as(column: Column) -> str:
 
 
 def _cast_of(column: Column) -> str:
-    """Write the cast of ``{}`` to a column's type: of a list, a struct or a map, by JSON."""
-    if column.kind is Kind.BINARY or column.staged_as in {"", "VARCHAR"}:
-        return "{}"
-    of_time = column.kind is Kind.NAIVE_TIME
-    is_nested = column.staged_as.endswith("]") or column.staged_as.startswith(_NESTED)
+    """Write the cast of ``{0}`` to a column's type: of a list, a struct or a map, by JSON."""
+    type_ = column.staged_as.replace("\\:", ":")
+    if column.kind is Kind.BINARY or type_ in {"", "VARCHAR"}:
+        return "{0}"
+    is_nested = type_.endswith("]") or type_.startswith(_NESTED)
+    if is_nested or type_ == "TIME":
+        return _checked_cast("CAST({0} AS JSON)" if is_nested else "{0}", type_)
     # A time may have an offset, which a cast to one without would drop.
-    given = "CAST({} AS JSON)" if is_nested else "CAST(CAST({} AS TIMESTAMPTZ) AS TIMESTAMP)" if of_time else "{}"
-    if column.staged_as == "TIMESTAMP[]":
-        given = f"CAST({given} AS TIMESTAMPTZ[])"
-    if part := _COARSE.get(column.staged_as):
+    given = "CAST(CAST({0} AS TIMESTAMPTZ) AS TIMESTAMP)" if column.kind is Kind.NAIVE_TIME else "{0}"
+    if part := _COARSE.get(type_):
         given = f"date_trunc('{part}', {given})"
-    return f"CAST({given} AS {column.staged_as.replace('{', '{{').replace('}', '}}').replace(chr(92) + ':', ':')})"
+    return f"CAST({given} AS {_braced(type_)})"
+
+
+def _checked_cast(given: str, type_: str) -> str:
+    """Write a cast that fails where it would round a number, or drop the offset of a time of day."""
+    aware, loose = (_braced(_replaced(type_, types)) for types in (_AWARE, _LOOSE))
+    cast = f"CAST(CAST({given} AS {aware}) AS {_braced(type_)})"
+    if loose == aware:
+        return cast
+    refused = f"CAST('a value would be rounded, or lose its offset: ' || {given} AS {_braced(type_)})"
+    keeps = f"CAST({given} AS {loose}) IS NOT DISTINCT FROM CAST({cast} AS {loose})"
+    return f"CASE WHEN {keeps} THEN {cast} ELSE {refused} END"
+
+
+def _replaced(type_: str, others: Mapping[str, str]) -> str:
+    """Replace parts of a type, but for its names."""
+    return _PART.sub(lambda found: others.get((found[1] or "").partition("(")[0], found[0]), type_)
+
+
+def _braced(type_: str) -> str:
+    return type_.replace("{", "{{").replace("}", "}}")

@@ -13,6 +13,8 @@ from MySQLdb.converters import conversions
 from MySQLdb.cursors import Cursor, SSCursor
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.databases.dialects.mysql import errors, session
+from airflow_async_rest.databases.errors import code_of, message_of
 
 
 class StreamingCursor(SSCursor):  # type: ignore[misc]
@@ -93,7 +95,30 @@ def connect(hook: Any, *, local_infile: bool) -> Any:
         "conv": _conversions(),
         "local_infile": int(local_infile),
     }
-    return HookConnection(**(settings | ours))
+    try:
+        raw = HookConnection(**(settings | ours))
+    except MySQLdb.OperationalError as error:
+        if not errors.is_of_certificates(code_of(error), str(error)):
+            raise
+        raise _without_tls(message_of(error)) from error
+    if session.needs_tls(settings) and not _has_tls(raw):
+        raw.close()
+        raise _without_tls("the server does not support it")
+    return raw
+
+
+def _has_tls(raw: Any) -> bool:
+    """Ask: MariaDB's library connects without, when nothing is to be verified."""
+    with contextlib.closing(raw.cursor()) as cursor:
+        cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+        return any(cipher for _, cipher in cursor.fetchall())
+
+
+def _without_tls(says: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the SQL connection's extra asks for TLS (ssl, ssl_mode), which does not come about: {says.rstrip('.')}. "
+        "Correct the ca there, or the server's certificate."
+    )
 
 
 def _conversions() -> dict[Any, Any]:

@@ -21,11 +21,13 @@ _PASSING = frozenset({
 # 1451, 1452: a foreign key; 1261, 1262, 1264, 1265, 1292, 1300, 1366, 1367, 1411, 1441, 1525, 1690: no such value of
 # the type; 1139, 1172, 1242, 1339, 1365: what a trigger, a CHECK or a generated column makes of it; 1369: a view's
 # check; 1416, 3037, 3516, 3548, 3617: geometry; 1526, 1748: no partition; 1642 to 1644: raised by a trigger; 3140,
-# 3141, 3143, 3144, 3156, 3157, 3903, 4037, 4038: JSON; 3819, 4025: a CHECK.
+# 3141, 3143, 3144, 3156, 3157, 3903, 4037, 4038: JSON; 3819, 4025: a CHECK; 4078: of a type that
+# is not cast, as a number for a UUID.
 REFUSALS = frozenset({
     1048, 1062, 1118, 1139, 1169, 1172, 1216, 1217, 1242, 1261, 1262, 1263, 1264, 1265, 1292, 1300, 1339, 1364,
     1365, 1366, 1367, 1369, 1406, 1411, 1416, 1441, 1451, 1452, 1525, 1526, 1557, 1586, 1642, 1643, 1644, 1690,
     1748, 1761, 1762, 3037, 3140, 3141, 3143, 3144, 3156, 3157, 3516, 3548, 3617, 3819, 3903, 4025, 4037, 4038,
+    4078,
 })  # fmt: skip
 
 # The servers' own end below; SIGNAL ... SET MYSQL_ERRNO of a trigger may say any.
@@ -41,6 +43,15 @@ READ_ONLY = frozenset({1290, 1792, 1836})
 NO_LOCAL_FILES = frozenset({1148, 2068, 3948, 4166})
 # Of a function, a procedure or a savepoint.
 _NOT_THERE = 1305
+
+# Of TLS: broken off, or not as it was asked for.
+_TLS = 2026
+_OF_CERTIFICATES = ("certificate", "SSL is required", "No such file", "hostname")
+
+
+def is_of_certificates(code: int | None, message: str) -> bool:
+    """Return whether there can be no TLS as it was asked for, so that trying again changes nothing."""
+    return code == _TLS and any(words in message for words in _OF_CERTIFICATES)
 
 
 def passes_by_itself(code: int) -> bool:

@@ -1,6 +1,9 @@
 """MySQL and MariaDB."""
 
 import contextlib
+import copy
+import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -22,13 +25,20 @@ from airflow_async_rest.databases.quotes import Quotes
 from airflow_async_rest.databases.values.columns import Column, Kind
 from airflow_async_rest.databases.values.row_values import Fetch
 
+log = logging.getLogger(__name__)
+
 _CLIENT = "mysqlclient"
-# They commit.
+_NOT_ASKED_FOR = (
+    """the connection's extra has no "local_infile": true, which is faster, and for servers to be trusted"""
+)
+# They commit, or may.
 _NO_ROWS = re.compile(
-    r"[\s(]*(CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|COMMIT|ROLLBACK|START|LOCK|UNLOCK)\b", re.IGNORECASE
+    r"(?:[\s(]|/\*M?!\d*)*(CREATE|DROP|ALTER|TRUNCATE|RENAME|GRANT|REVOKE|BEGIN|COMMIT|ROLLBACK|START|LOCK|UNLOCK|SET|FLUSH|RESET"
+    r"|PREPARE|EXECUTE|INSTALL|UNINSTALL|OPTIMIZE|REPAIR|CHECK|CACHE|XA|(?:ANALYZE|ANALYSE)\s+(?:(?:LOCAL|NO_WRITE_TO_BINLOG)\s+)?TABLES?)\b",
+    re.IGNORECASE,
 )
 # It takes "5--1" for a sum.
-_QUOTES = Quotes(backslashes=True, dollars=False, line_comment=r"\#[^\n]*|--(?=\s|\Z)[^\n]*")
+_QUOTES = Quotes(backslashes=True, dollars=False, line_comment=r"\#[^\n]*|--(?=\s|\Z)[^\n]*", runs_comments=True)
 
 
 class MySQL(Dialect):
@@ -43,6 +53,9 @@ class MySQL(Dialect):
     utc_in_session = "SET time_zone = '+00:00'"
     begin_read_only = "START TRANSACTION READ ONLY"
     begin_to_write = "START TRANSACTION READ WRITE"  # the session may commit each statement by itself
+    # A CALL may commit, and nobody says so.
+    mark_beginning = "SAVEPOINT async_rest_beginning"
+    find_beginning = "RELEASE SAVEPOINT async_rest_beginning"
     quotes = _QUOTES
     ends_at_semicolon = True
     empty_in = ("(NULL) IS TRUE", "(NULL) IS NULL")
@@ -59,7 +72,7 @@ class MySQL(Dialect):
         self._connect: Callable[[], Any] | None = None
         self._author_quotes: Quotes | None = None
         self._loads = False
-        self._may_read_files = False
+        self._may_read_files = self._has_told = False
         self._variables: Mapping[str, str] = {}
 
     def prepare_connection(self, connection: Any) -> Any:
@@ -75,7 +88,9 @@ class MySQL(Dialect):
             )
         # As people write it there, who know it from the hook, where it is an argument.
         self._may_read_files = str(extra.get("local_infile", "")).lower() in {"1", "true"}
-        return connection
+        prepared = copy.copy(connection)
+        prepared.extra = json.dumps({**extra, "ssl": None, "ssl_mode": None} | session.tls(extra))
+        return prepared
 
     def engine(self, hook: Any, connect: Callable[[], Any]) -> Engine:
         """Make an engine: not by the hook's URL, in which its extras are."""
@@ -111,7 +126,13 @@ class MySQL(Dialect):
     def check_query(self, bare: str) -> None:
         """Refuse what has no rows, and cannot be undone when that is noticed."""
         if found := _NO_ROWS.match(bare):
-            raise ConfigurationError(f"sql is a {found[1].upper()}, which returns no rows: write a SELECT.")
+            raise ConfigurationError(
+                f"sql is a {found[1].upper()}, which commits by itself, or returns no rows: write a SELECT."
+            )
+
+    def ended_transaction(self, error: BaseException) -> bool:
+        """Return whether the savepoint is not there that a transaction began with."""
+        return errors.is_after_deadlock(code_of(error) or 0, message_of(error))
 
     def quotes_in(self, sql: str) -> Quotes:
         """Return how quotes are written by the session's modes; asked only where that makes a difference."""
@@ -194,10 +215,11 @@ class MySQL(Dialect):
         from airflow_async_rest.databases.dialects.mysql import bulk  # noqa: PLC0415  (its driver)
 
         raw: Any = connection.connection.dbapi_connection
-        if self._may_read_files and self._variables.get("local_infile") == "ON":
+        batches = list(batches)
+        # Of one row, an INSERT says which value it refuses.
+        if self._loads_by_files() and (len(batches) > 1 or len(batches[0][0]) > 1):
             names = [quoted(column.name, connection.dialect) for column in columns]
             table = into.removesuffix(f" ({', '.join(names)})")
-            batches = list(batches)
             try:
                 rows = self._written(cells.FILE, columns, batches)
                 bulk.load_data(raw, without_marks(table), [*map(without_marks, names)], columns, rows)
@@ -205,11 +227,22 @@ class MySQL(Dialect):
                 if code_of(error) not in errors.NO_LOCAL_FILES:
                     raise
                 self._may_read_files = False
+                log.info("Rows are staged by INSERTs: LOAD DATA LOCAL is refused: %s", message_of(error))
             else:
                 return []
         rows = self._written(cells.SQL, columns, batches)
         bulk.insert(raw, without_marks(into), rows, int(self._variables["max_allowed_packet"]))
         return []
+
+    def _loads_by_files(self) -> bool:
+        """Return whether the server may read files of rows; say once why, or why not."""
+        is_on = self._variables.get("local_infile") == "ON"
+        if not self._has_told:
+            self._has_told = True
+            why = "the server has local_infile=OFF" if self._may_read_files else _NOT_ASKED_FOR
+            by = "LOAD DATA LOCAL" if self._may_read_files and is_on else f"INSERTs: {why}"
+            log.info("Rows are staged by %s", by)
+        return self._may_read_files and is_on
 
     def _written(
         self, form: cells.Form, columns: Sequence[Column], batches: Batches

@@ -1,6 +1,10 @@
-"""What a session is told: its modes, its limits, its transactions. Pure."""
+"""What a session is told: its TLS, its modes, its limits, its transactions. Pure."""
 
+import json
 from collections.abc import Mapping
+from typing import Any
+
+from airflow_async_rest.core.errors import ConfigurationError
 
 _DAY = 86_400
 _STRICT = ("STRICT_ALL_TABLES", "STRICT_TRANS_TABLES", "NO_AUTO_VALUE_ON_ZERO")
@@ -21,6 +25,53 @@ _ALL_ROWS = {"sql_select_limit": "18446744073709551615", "completion_type": "0"}
 NAMES = ("sql_mode", "binlog_format", "max_allowed_packet", "local_infile",
          *_PATIENCE, *_UNLIMITED, *_TO_LOAD, *_ALL_ROWS)  # fmt: skip
 ASK = f"SHOW VARIABLES WHERE Variable_name IN ({', '.join(map(repr, NAMES))})"
+
+_SSL = ("ca", "capath", "cert", "key", "cipher")
+_WITHOUT_TLS, _WITH_TLS = ("DISABLED", "PREFERRED"), ("REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+
+
+def tls(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``ssl`` and ``ssl_mode`` of a connection's extra, so that a CA is verified.
+
+    Without a mode, the driver would go on without TLS where the server has none.
+
+    :raises ConfigurationError: when the driver would read them as something else.
+    """
+    given, mode = _ssl_of(extra.get("ssl")), str(extra.get("ssl_mode") or "").upper()
+    if mode and mode not in {*_WITHOUT_TLS, *_WITH_TLS}:
+        raise _wrong(f"ssl_mode={extra['ssl_mode']!r}", f"write one of {', '.join((*_WITHOUT_TLS, *_WITH_TLS))}")
+    has_ca = bool(given.get("ca") or given.get("capath"))
+    if has_ca and mode in _WITHOUT_TLS:
+        raise _wrong(
+            f"a CA in ssl, and ssl_mode={mode!r}, which verifies nothing", "write 'VERIFY_CA', or leave one out"
+        )
+    if given and not mode:
+        mode = "VERIFY_CA" if has_ca else "REQUIRED"
+    files = {name: value for name, value in given.items() if name in _SSL}
+    return ({"ssl": files} if files else {}) | ({"ssl_mode": mode} if mode else {})
+
+
+def needs_tls(settings: Mapping[str, Any]) -> bool:
+    """Return whether a connection must not be without TLS. :param settings: as :func:`tls` returns them."""
+    return settings.get("ssl_mode") in _WITH_TLS
+
+
+def _ssl_of(given: Any) -> dict[str, Any]:
+    if isinstance(given, str) and given:
+        try:
+            given = json.loads(given)
+        except ValueError:
+            raise _wrong("an ssl that is no JSON", 'write {"ssl": {"ca": "/path/to/ca.pem"}}') from None
+    if not given or given is True:
+        return {"": True} if given else {}
+    if not isinstance(given, dict) or (unknown := sorted(set(given) - set(_SSL))):
+        what = f"ssl with {unknown[0]!r}" if isinstance(given, dict) else "an ssl that is no object"
+        raise _wrong(what, f"ssl has {', '.join(_SSL)}; whether the server's name is verified says ssl_mode")
+    return given
+
+
+def _wrong(what: str, advice: str) -> ConfigurationError:
+    return ConfigurationError(f"the SQL connection's extra has {what}: {advice}.")
 
 
 def strict_mode(sql_mode: str) -> str:

@@ -91,6 +91,17 @@ class SnowflakeDialect(DefaultDialect):
             raise NoSuchTableError(table_name)
         return found
 
+    def get_view_names(self, connection: Connection, schema: str | None = None, **kw: Any) -> list[str]:
+        """Return the names of a schema's views."""
+        del kw
+        database, _, name = (schema or "").rpartition(".")
+        prefix = f"{self.identifier_preparer.quote_schema(database)}." if database else ""
+        query = f"SELECT table_name FROM {prefix}information_schema.views WHERE table_schema = "
+        normalize: Callable[[str], str] = self.normalize_name
+        binds = (self.denormalize_name(name),) if name else ()  # type: ignore[no-untyped-call]
+        found = connection.exec_driver_sql(query + ("?" if name else "current_schema()"), binds)
+        return [normalize(view) for (view,) in found]
+
     def find_columns(self, connection: Connection, table: str, schema: str | None) -> list[Any]:
         """Describe a table's columns; none where there is no such table. No warehouse has to run for that."""
         prefix = f"{self.identifier_preparer.quote_schema(schema)}." if schema else ""

@@ -77,6 +77,10 @@ class Snowflake(Dialect):
     ends_at_semicolon = True
     has_any_type = False
     upsert = Upsert.MERGE
+    loads_views = False
+    # Four statements each time, of some tenths of a second: so there are few large files. Ten times as many rows wait
+    # at most, within the same 40 MB; of five columns, 500,000 took 195 MB at their peak, where they take 82 by 1,000.
+    chunk_rows = 10_000
     staging_table = "TRANSIENT TABLE"
     staged_column = "CAST(NULL AS {type})"  # which may be NULL, whatever the column is
     prepare_staging = "CREATE TEMPORARY STAGE IF NOT EXISTS {schema}" + _STAGE

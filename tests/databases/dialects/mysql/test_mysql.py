@@ -47,6 +47,45 @@ def test_the_isolation_stays_where_replicas_are_sent_statements():
     assert len(session.statements({"wait_timeout": "1", "binlog_format": "STATEMENT"}, loads=True)) == 1
 
 
+# A connection's extra -> what the driver is told of TLS.
+TLS = [
+    ({}, {}),
+    ({"ssl": {}}, {}),
+    ({"ssl": {"ca": "/ca"}}, {"ssl": {"ca": "/ca"}, "ssl_mode": "VERIFY_CA"}),
+    ({"ssl": '{"ca": "/ca"}'}, {"ssl": {"ca": "/ca"}, "ssl_mode": "VERIFY_CA"}),
+    ({"ssl": {"capath": "/cas"}}, {"ssl": {"capath": "/cas"}, "ssl_mode": "VERIFY_CA"}),
+    ({"ssl": {"cert": "/c", "key": "/k"}}, {"ssl": {"cert": "/c", "key": "/k"}, "ssl_mode": "REQUIRED"}),
+    ({"ssl": {"ca": "/ca"}, "ssl_mode": "REQUIRED"}, {"ssl": {"ca": "/ca"}, "ssl_mode": "REQUIRED"}),
+    ({"ssl": {"ca": "/ca"}, "ssl_mode": "verify_identity"}, {"ssl": {"ca": "/ca"}, "ssl_mode": "VERIFY_IDENTITY"}),
+    ({"ssl": True}, {"ssl_mode": "REQUIRED"}),
+    ({"ssl": "true"}, {"ssl_mode": "REQUIRED"}),
+    ({"ssl_mode": "PREFERRED"}, {"ssl_mode": "PREFERRED"}),
+]
+
+
+@pytest.mark.parametrize(("extra", "told"), TLS)
+def test_a_connection_that_names_a_ca_verifies_it(extra, told):
+    assert session.tls(extra) == told
+    assert session.needs_tls(told) == ("ssl" in told or told.get("ssl_mode") == "REQUIRED")
+
+
+WRONG_TLS = [
+    ({"ssl": {"ca": "/ca"}, "ssl_mode": "PREFERRED"}, "VERIFY_CA"),
+    ({"ssl": {"capath": "/cas"}, "ssl_mode": "disabled"}, "VERIFY_CA"),
+    ({"ssl_mode": "verify"}, "'verify'"),
+    ({"ssl": {"ca_file": "/ca"}}, "'ca_file'"),
+    ({"ssl": {"ca": "/ca", "check_hostname": True}}, "'check_hostname'"),
+    ({"ssl": "/ca"}, "no JSON"),
+    ({"ssl": ["/ca"]}, "no object"),
+]
+
+
+@pytest.mark.parametrize(("extra", "named"), WRONG_TLS)
+def test_a_tls_that_would_be_read_as_another_is_refused_by_name(extra, named):
+    with pytest.raises(ConfigurationError, match=named):
+        session.tls(extra)
+
+
 KINDS = {
     "is_transient": [1020, 1040, 1053, 1205, 1213, 1317, 1412, 1927, 1969, 2002, 2003, 2006, 2013, 3024, 4031],
     "is_refusal": [1048, 1062, 1264, 1265, 1292, 1364, 1366, 1406, 1452, 1644, 1690, 3140, 3819, 4025],
