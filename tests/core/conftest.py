@@ -1,5 +1,6 @@
 """What the engine's tests share. Nothing here, or in the tests beside it, imports Airflow."""
 
+import inspect
 import logging
 from unittest.mock import Mock
 
@@ -32,9 +33,10 @@ def pytest_itemcollected(item):
 def mocked(monkeypatch):
     """aioresponses, mended: since aiohttp 3.14 a response asks for its request's writer."""
     make = aiohttp.ClientResponse.__init__
+    more = {"stream_writer": Mock(output_size=0)} if "stream_writer" in inspect.signature(make).parameters else {}
 
     def init(self, *args, **kwargs):
-        make(self, *args, **{"stream_writer": Mock(output_size=0), **kwargs})
+        make(self, *args, **more, **kwargs)
 
     monkeypatch.setattr(aiohttp.ClientResponse, "__init__", init)
     with aioresponses() as scripted:

@@ -44,7 +44,7 @@ class Version:
 
 
 VERSIONS = (
-    Version("2.11.0", "2025-05-28", lowest=True),
+    Version("2.11.0", "2025-09-01", lowest=True),
     Version("2.11.2", "2026-03-21"),
     Version("3.0.6", "2025-09-01"),
     Version("3.1.8", "2026-03-14"),

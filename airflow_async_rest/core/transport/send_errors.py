@@ -20,8 +20,8 @@ from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.tls import tls_error
 
-# As aiohttp quotes what it cannot read.
-_NO_STATUS_LINE = re.compile(r"""Bad status line.*? b(['"])(.*?)\1""")
+# As aiohttp quotes what it cannot read; the words after "Bad status line" are all that it says before 3.14.
+_NO_STATUS_LINE = re.compile(r"""(?:Bad status line|Expected HTTP/).*? b(['"])(.*?)\1""")
 _TLS_ALERT = re.compile(r"\\+x15\\+x03")  # of a server that speaks TLS only
 _USER_IN_URL = re.compile(r"//[^/\s]*@")
 

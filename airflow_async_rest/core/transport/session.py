@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from airflow_async_rest.core.models import Request
@@ -32,11 +33,12 @@ class Session:
         connector: aiohttp.BaseConnector,
         settings: ClientSettings,
         proxy: Proxy | None,
-        headers_of: Callable[[Request], Mapping[str, str]],
+        headers_of: Callable[[Request], CIMultiDict[str]],
     ) -> None:
         self._settings = settings
         self._address = settings.address
         self._headers_of = headers_of
+        self._for_proxy = proxy.headers_of_request(URL(self._address.origin).scheme) if proxy else {}
         self._session = aiohttp.ClientSession(
             connector=connector,
             # The request's time is the limit's. No sum of waiting and sending: the connector has a socket for
@@ -103,8 +105,10 @@ class Session:
 
     async def _ask(self, url: URL, request: Request, attempt: Attempt) -> Answer:
         attempt.sent, attempt.status = True, None
+        headers = self._headers_of(request)
+        headers.update(self._for_proxy)
         async with self._session.request(
-            request.method, url, data=request.body, headers=self._headers_of(request), allow_redirects=False
+            request.method, url, data=request.body, headers=headers, allow_redirects=False
         ) as came:
             attempt.status, attempt.headers = came.status, came.headers
             body = await read_within(self._settings.max_response_bytes, came.content)

@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 from yarl import URL
 
@@ -24,6 +26,21 @@ def test_a_proxy_is_read_as_others_read_it(value, place):
     found = parse_proxy(value, "x")
     assert found.place == place
     assert "pass" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "scheme", "sent"),
+    [
+        ("http://user:pass@p:1", "http", b"user:pass"),
+        ("http://user@p:1", "http", b"user:"),
+        ("http://u:\u017d@p:1", "http", "u:\u017d".encode()),
+        ("http://user:pass@p:1", "https", None),
+        ("http://p:1", "http", None),
+    ],
+)
+def test_a_request_tells_the_proxy_itself_who_asks_where_there_is_no_tunnel(proxy, scheme, sent):
+    told = parse_proxy(proxy, "x").headers_of_request(scheme)
+    assert told == ({} if sent is None else {"Proxy-Authorization": f"Basic {base64.b64encode(sent).decode()}"})
 
 
 @pytest.mark.parametrize(
