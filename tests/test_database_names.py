@@ -16,6 +16,9 @@ _NAME = re.compile(
 _ALLOWED = {
     # An example of what to install.
     "databases/database.py": {"airflow-provider-async-rest[postgres]"},
+    # SQLAlchemy 1.4 lacks a driver of one database, and a type of another one.
+    "compat/oracledb.py": {"oracle"},
+    "compat/sqlalchemy.py": {"oracle", "postgresql"},
     # Rows and cursors of Python's own driver are among what an author may give as items.
     "core/reading/given_items.py": {"sqlite3"},
 }
