@@ -48,6 +48,7 @@ class Progress:
             "concurrency": self._concurrency(),
             "limit_share_used": None if share is None else round(share, 3),
             "rate_limit": self._rate_limit,
+            "shared_limit": self._limiter.standing(),
             "expected": expected and asdict(expected),
             "history": list(self._history),
             "updated_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),

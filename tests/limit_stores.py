@@ -1,0 +1,133 @@
+"""Where a shared limit is kept in tests: a Redis of one's own, a PostgreSQL, or this process's memory."""
+
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from math import floor
+
+import pytest
+from checkout import skip_or_fail
+
+from airflow_async_rest.core.limits.postgres_store import PostgresStore
+from airflow_async_rest.core.limits.rate_limit import MAX_LAG_SECONDS
+from airflow_async_rest.core.limits.redis_store import RedisStore
+from airflow_async_rest.core.limits.store import AS_BEFORE, Grant, StoreAddress, StoreAwayError
+
+BLOCK_SECONDS = 0.05
+
+
+class Redis:
+    """A server on a port of its own, which forgets when it ends, unless it has a folder."""
+
+    def __init__(self, *options: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._options = options
+        self._process: subprocess.Popen | None = None
+        self.start()
+
+    @property
+    def address(self) -> StoreAddress:
+        return StoreAddress(conn_id="limits", kind="redis", host="127.0.0.1", port=self.port)
+
+    def start(self) -> None:
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 10
+        while not self.command("PING"):
+            if time.monotonic() > until:
+                self.kill()
+                pytest.fail("redis-server does not start")
+
+    def command(self, *words: str) -> str:
+        """Send a command; return the first line of the answer, empty where nobody answers."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            connection.sendall(" ".join(words).encode() + b"\r\n")
+            return connection.recv(65_536).partition(b"\r\n")[0].decode()
+        return ""
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def running_redis(*options: str):
+    if shutil.which("redis-server") is None:
+        skip_or_fail("redis-server is not installed")
+    pytest.importorskip("redis", reason="the client redis is not installed")
+    redis = Redis(*options)
+    try:
+        yield redis
+    finally:
+        redis.kill()
+
+
+def store_at(address: StoreAddress, key: str, limits, **how):
+    make = RedisStore if address.kind == "redis" else PostgresStore
+    return make(address, key, limits, **{"block_seconds": BLOCK_SECONDS, **how})
+
+
+class MemoryServer:
+    """What stores do, in plain words, by a clock of the test's. ``away``: it does not answer."""
+
+    def __init__(self, clock) -> None:
+        self.clock, self.keys, self.away, self.takes = clock, {}, False, 0
+        self.listeners = []
+
+    def of(self, key: str) -> dict:
+        nothing = dict.fromkeys(("next", "pause", "strictest", "claimed", "slow", "slow_until", "granted"), 0)
+        return self.keys.setdefault(key, nothing | {"counts": {}})
+
+
+class MemoryStore:
+    def __init__(self, server: MemoryServer, key: str, limits, block_seconds: float = BLOCK_SECONDS) -> None:
+        self.server, self.key, self.limits, self.block_seconds = server, key, limits, block_seconds
+        self.is_open = False
+
+    async def open(self, on_pause) -> None:
+        await self.take(0, 0)
+        self.is_open = True
+        self.server.listeners.append(on_pause)
+
+    async def close(self) -> None:
+        self.is_open = False
+
+    async def pause(self, seconds) -> None:
+        kept = self._kept()
+        kept["pause"] = max(kept["pause"], self.server.clock() + seconds)
+        for listener in self.server.listeners:
+            listener(seconds)
+
+    def _kept(self) -> dict:
+        if self.server.away:
+            raise StoreAwayError("nobody is there")
+        return self.server.of(self.key)
+
+    async def take(self, places, counted, slow=AS_BEFORE) -> Grant:
+        kept, now = self._kept(), self.server.clock()
+        self.server.takes += 1
+        interval = self.limits.pace.interval if self.limits.pace else 0.0
+        if not (kept["claimed"] > now and kept["strictest"] > interval):
+            kept.update(strictest=interval, claimed=now + 60)
+        if slow.seconds >= 0:
+            kept.update(slow=slow.interval, slow_until=now + slow.seconds)
+        at = max(kept["next"], kept["pause"], now - MAX_LAG_SECONDS)
+        step = max(kept["strictest"], kept["slow"]) if at < kept["slow_until"] else kept["strictest"]
+        fewer = max(0, places - max(1, floor(self.block_seconds / step))) if step else 0
+        places, counted, wait = places - fewer, counted - fewer, 0.0
+        wanted = counted
+        for day in self.limits.days:  # of the calendar's only the first one, for ever
+            free = max(0, day.requests - sum(kept["counts"].values()))
+            counted = min(counted, free)
+            wait = wait if free else 3600.0
+        counted = max(counted, -kept["counts"].get(0, 0))
+        kept["counts"][0] = kept["counts"].get(0, 0) + counted
+        places = max(0, places - max(0, wanted - counted))
+        kept["next"] = at + places * step
+        kept["granted"] += places
+        return Grant(
+            places, at - now if places else wait, step, counted, max(0.0, kept["pause"] - now), kept["granted"]
+        )
