@@ -11,9 +11,16 @@ import pytest
 from checkout import skip_or_fail
 
 from airflow_async_rest.core.limits.postgres_store import PostgresStore
-from airflow_async_rest.core.limits.rate_limit import MAX_LAG_SECONDS
 from airflow_async_rest.core.limits.redis_store import RedisStore
-from airflow_async_rest.core.limits.store import AS_BEFORE, Grant, StoreAddress, StoreAwayError
+from airflow_async_rest.core.limits.store import (
+    ALWAYS_PLACES,
+    AS_BEFORE,
+    FEWEST_SECONDS,
+    LAG_SECONDS,
+    Grant,
+    StoreAddress,
+    StoreAwayError,
+)
 
 BLOCK_SECONDS = 0.05
 
@@ -78,7 +85,8 @@ class MemoryServer:
         self.listeners = []
 
     def of(self, key: str) -> dict:
-        nothing = dict.fromkeys(("next", "pause", "strictest", "claimed", "slow", "slow_until", "granted"), 0)
+        names = ("next", "pause", "strictest", "claimed", "slow", "slow_until", "granted")
+        nothing = dict.fromkeys((*names, "fewest", "fewest_until"), 0)
         return self.keys.setdefault(key, nothing | {"counts": {}})
 
 
@@ -114,9 +122,12 @@ class MemoryStore:
             kept.update(strictest=interval, claimed=now + 60)
         if slow.seconds >= 0:
             kept.update(slow=slow.interval, slow_until=now + slow.seconds)
-        at = max(kept["next"], kept["pause"], now - MAX_LAG_SECONDS)
+        at = max(kept["next"], kept["pause"], now - LAG_SECONDS)
         step = max(kept["strictest"], kept["slow"]) if at < kept["slow_until"] else kept["strictest"]
-        fewer = max(0, places - max(1, floor(self.block_seconds / step))) if step else 0
+        if places > 0 and (now > kept["fewest_until"] or places < kept["fewest"]):
+            kept.update(fewest=min(places, 2 * kept["fewest"] or places), fewest_until=now + FEWEST_SECONDS)
+        most = max(ALWAYS_PLACES, kept["fewest"])
+        fewer = max(0, places - (min(most, max(1, floor(self.block_seconds / step))) if step else most))
         places, counted, wait = places - fewer, counted - fewer, 0.0
         wanted = counted
         for day in self.limits.days:  # of the calendar's only the first one, for ever

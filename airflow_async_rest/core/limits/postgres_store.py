@@ -9,10 +9,12 @@ from typing import Any
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits
-from airflow_async_rest.core.limits.rate_limit import MAX_LAG_SECONDS
 from airflow_async_rest.core.limits.store import (
+    ALWAYS_PLACES,
     AS_BEFORE,
     CLAIM_SECONDS,
+    FEWEST_SECONDS,
+    LAG_SECONDS,
     QUARTER_SECONDS,
     QUARTERS_A_DAY,
     Grant,
@@ -26,7 +28,8 @@ TABLE = "async_rest_limits"
 # Room in each page, so that a row is written beside its last version, and no index changes.
 CREATE = f"""CREATE TABLE IF NOT EXISTS {TABLE} (key text PRIMARY KEY, next float8 NOT NULL DEFAULT 0,
  pause float8 NOT NULL DEFAULT 0, strictest float8 NOT NULL DEFAULT 0, claimed float8 NOT NULL DEFAULT 0,
- slow float8 NOT NULL DEFAULT 0, slow_until float8 NOT NULL DEFAULT 0, granted bigint NOT NULL DEFAULT 0,
+ slow float8 NOT NULL DEFAULT 0, slow_until float8 NOT NULL DEFAULT 0, fewest int NOT NULL DEFAULT 0,
+ fewest_until float8 NOT NULL DEFAULT 0, granted bigint NOT NULL DEFAULT 0,
  counts jsonb NOT NULL DEFAULT '{{}}') WITH (fillfactor = 10)"""
 _INSERT = f"INSERT INTO {TABLE} (key) VALUES ($1) ON CONFLICT DO NOTHING"  # noqa: S608
 # Each step goes on from the one before; the row is locked from the first to the last.
@@ -38,13 +41,16 @@ WITH held AS MATERIALIZED (
     CASE WHEN claimed > now AND strictest > $4::float8 THEN strictest ELSE $4::float8 END AS strictest,
     CASE WHEN claimed > now AND strictest > $4::float8 THEN claimed ELSE now + {CLAIM_SECONDS} END AS claimed,
     CASE WHEN $9::float8 < 0 THEN slow ELSE $8::float8 END AS slow,
-    CASE WHEN $9::float8 < 0 THEN slow_until ELSE now + $9::float8 END AS slow_until
-  FROM held
+    CASE WHEN $9::float8 < 0 THEN slow_until ELSE now + $9::float8 END AS slow_until,
+    CASE WHEN NOT is_new THEN fewest WHEN fewest > 0 THEN least($2::int, 2 * fewest) ELSE $2::int END AS fewest,
+    CASE WHEN is_new THEN now + {FEWEST_SECONDS} ELSE fewest_until END AS fewest_until
+  FROM held CROSS JOIN LATERAL (SELECT $2::int > 0 AND (now > fewest_until OR $2::int < fewest) AS is_new) AS asking
 ), paced AS (
   SELECT *, CASE WHEN at < slow_until THEN greatest(strictest, slow) ELSE strictest END AS step FROM told
 ), cut AS (
-  SELECT *, CASE WHEN step > 0 THEN greatest(0, $2::int - greatest(1, floor($5::float8 / step)))::int ELSE 0 END
-    AS fewer, floor(now / {QUARTER_SECONDS})::bigint AS quarter FROM paced
+  SELECT *, greatest(0, $2::int - least(greatest({ALWAYS_PLACES}, fewest),
+      CASE WHEN step > 0 THEN greatest(1, floor($5::float8 / step)) END))::int AS fewer,
+    floor(now / {QUARTER_SECONDS})::bigint AS quarter FROM paced
 ), counted AS (
   SELECT cut.*, $2::int - fewer AS places, $3::int - fewer AS wanted, day.wait, CASE WHEN $3::int - fewer < 0
       THEN greatest($3::int - fewer, -coalesce((counts ->> quarter::text)::int, 0))
@@ -67,7 +73,8 @@ WITH held AS MATERIALIZED (
   SELECT *, greatest(0, places - greatest(0, wanted - counted)) AS granting FROM counted
 )
 UPDATE {TABLE} AS kept SET next = at + granting * step, strictest = taken.strictest, claimed = taken.claimed,
-  slow = taken.slow, slow_until = taken.slow_until, granted = kept.granted + granting,
+  slow = taken.slow, slow_until = taken.slow_until, fewest = taken.fewest, fewest_until = taken.fewest_until,
+  granted = kept.granted + granting,
   counts = CASE WHEN $7 = '[]' OR counted = 0 THEN kept.counts ELSE (
     SELECT coalesce(jsonb_object_agg(each.key, each.value), '{{}}') FROM jsonb_each(taken.counts) AS each
     WHERE each.key::bigint >= quarter - {QUARTERS_A_DAY} - 8
@@ -102,7 +109,7 @@ class PostgresStore:
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
         ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
-        told = (places, counted, ask.interval, ask.block_seconds, MAX_LAG_SECONDS, ask.days, *slow)
+        told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow)
         async with self._session() as session:
             found = await session.fetchrow(_TAKE, self._key, *told)
             if found is None:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits
-from airflow_async_rest.core.limits.rate_limit import MAX_LAG_SECONDS
 from airflow_async_rest.core.limits.store import (
+    ALWAYS_PLACES,
     AS_BEFORE,
     CLAIM_SECONDS,
+    FEWEST_SECONDS,
+    LAG_SECONDS,
     QUARTER_SECONDS,
     QUARTERS_A_DAY,
     Grant,
@@ -32,7 +34,8 @@ local now = time[1] + time[2] / 1000000
 local places, counted = tonumber(told[1]), tonumber(told[2])
 local interval, block, lag = tonumber(told[3]), tonumber(told[4]), tonumber(told[5])
 local days, slow, slow_for = cjson.decode(told[6]), tonumber(told[7]), tonumber(told[8])
-local kept = redis.call('HMGET', KEYS[1], 'next', 'pause', 'strictest', 'claimed', 'slow', 'slow_until')
+local kept = redis.call('HMGET', KEYS[1], 'next', 'pause', 'strictest', 'claimed', 'slow', 'slow_until',
+  'fewest', 'fewest_until')
 local function number(index) return tonumber(kept[index] or 0) end
 local function text(value) return string.format('%.9f', value) end
 
@@ -40,13 +43,17 @@ local strictest, claimed = interval, now + {CLAIM_SECONDS}
 if number(4) > now and number(3) > interval then strictest, claimed = number(3), number(4) end
 local slow_until = now + slow_for
 if slow_for < 0 then slow, slow_until = number(5), number(6) end
+local fewest, fewest_until = number(7), number(8)
+if places > 0 and (now > fewest_until or places < fewest) then
+  fewest, fewest_until = math.min(places, fewest > 0 and 2 * fewest or places), now + {FEWEST_SECONDS}
+end
+local most = math.max({ALWAYS_PLACES}, fewest)
 local at = math.max(number(1), number(2), now - lag)
 local step = strictest
 if at < slow_until then step = math.max(step, slow) end
-if step > 0 then
-  local fewer = math.max(0, places - math.max(1, math.floor(block / step)))
-  places, counted = places - fewer, counted - fewer
-end
+if step > 0 then most = math.min(most, math.max(1, math.floor(block / step))) end
+local fewer = math.max(0, places - most)
+places, counted = places - fewer, counted - fewer
 
 local wanted, wait, quarter = counted, 0, math.floor(now / {QUARTER_SECONDS})
 if #days > 0 then
@@ -80,7 +87,7 @@ places = math.max(0, places - math.max(0, wanted - counted))
 
 local after = at + places * step
 redis.call('HSET', KEYS[1], 'next', text(after), 'strictest', text(strictest), 'claimed', text(claimed),
-  'slow', text(slow), 'slow_until', text(slow_until))
+  'slow', text(slow), 'slow_until', text(slow_until), 'fewest', fewest, 'fewest_until', text(fewest_until))
 local granted = redis.call('HINCRBY', KEYS[1], 'granted', places)
 redis.call('EXPIRE', KEYS[1], math.ceil(math.max(after, slow_until, number(2)) - now) + 3600)
 if places > 0 then wait = at - now end
@@ -147,7 +154,7 @@ class RedisStore:
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
         ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
-        told = (places, counted, ask.interval, ask.block_seconds, MAX_LAG_SECONDS, ask.days, *slow)
+        told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow)
         with self._translated():
             found = await self._take(self._keys, told)
         wait, interval, pause = map(float, (found[1], found[2], found[4]))

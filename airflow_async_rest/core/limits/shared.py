@@ -13,9 +13,8 @@ from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.limits import PACE, Limits
 from airflow_async_rest.core.limits.store import AS_BEFORE, LimitStore, Slow, StoreAwayError
 
-# Who has many requests waiting takes no more places at once than who has few, so that all get as many.
-_FAIR_PLACES = 6
 _SAMPLE_SECONDS = 2.0
+_MOST_PLACES = 1_000  # the store hands out fewer: a moment's
 # A pace that the API tells is handed on when it is this much another one.
 _OTHER_PACE = 0.1
 
@@ -37,8 +36,8 @@ class _Places:
 class SharedLimiter:
     """Grants a request when its place in time has come. Made inside the running event loop.
 
-    As many places are taken at once as requests wait, a few at most: so tasks get equal shares, however many requests
-    each has waiting. A place whose time is over is given up, so that no stall makes a burst.
+    As many places are asked for at once as requests wait. A place whose time is over is given up, so that no stall
+    makes a burst.
 
     :param key: for people to read.
     :param before: whose grant each request needs first: the task's own limit.
@@ -146,20 +145,18 @@ class SharedLimiter:
 
     async def _take(self) -> bool:
         """Take places, in a task of its own: a worker may be cancelled meanwhile. :return: False: none is used yet."""
-        if self._taking is None:
-            self._taking = asyncio.create_task(self._ask())
+        taking = self._taking
+        if taking is None or taking.done():
+            taking = self._taking = asyncio.create_task(self._ask())
         try:
-            await asyncio.shield(self._taking)
+            await asyncio.shield(taking)
         except (StoreAwayError, TimeoutError) as error:
             self._lose(error)
-        finally:
-            if self._taking.done():
-                self._taking = None
         return False
 
     async def _ask(self) -> None:
         slow, self._slow_is_told = AS_BEFORE if self._slow_is_told else self._slower(), True
-        wanted, asked_at = self._wanted(), self._clock()
+        wanted, asked_at = max(1, min(self.waiting, _MOST_PLACES)), self._clock()
         try:
             async with asyncio.timeout(self._bounds.store_answer_seconds):
                 grant = await self._store.take(wanted, wanted - self._credit if self._counts else 0, slow)
@@ -188,11 +185,6 @@ class SharedLimiter:
         # Counted from the answer, a place may come late by the way back, and never early.
         late = max(0.0, seconds - self._fastest)
         self._places = _Places(grant.places, now + grant.wait_seconds, grant.interval, late)
-
-    def _wanted(self) -> int:
-        """Return how many places to take: more where the store is far: the way there must not bound the pace."""
-        on_the_way = 2 * self._fastest / self._interval if self._interval and self._fastest < float("inf") else 0
-        return max(1, min(self.waiting, max(_FAIR_PLACES, int(on_the_way))))
 
     def _wait_for_a_day(self, seconds: float) -> None:
         if seconds > self._longest_seconds:

@@ -15,6 +15,11 @@ QUARTER_SECONDS = 900
 QUARTERS_A_DAY = 96
 # Who has a stricter limit for the same key, or a slower pace, is remembered for so long after it was last said.
 CLAIM_SECONDS = 60.0
+# Who has many requests waiting gets no more places at once than who has the fewest, who is remembered for a moment: so
+# all tasks get equal shares. Where all have many, they get many at once, which costs the least.
+ALWAYS_PLACES, FEWEST_SECONDS = 5, 0.5
+# How far the places may lag behind the clock, which makes up for the way to the store.
+LAG_SECONDS = 0.005
 
 
 class Grant(NamedTuple):
