@@ -96,7 +96,7 @@ class SqlToRestOperator(WindowOperator):
         count_rows: bool = False,
         read_only: bool = True,
         concurrency: int | str | None = None,
-        rate_limit: str | None = None,
+        rate_limit: str | Sequence[str] | None = None,
         batch: Batch | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,

@@ -180,7 +180,7 @@ class PostgresStore:
         address = self._address
         return ConfigurationError(
             f"rate_limit_conn_id={address.conn_id!r}: user {address.user!r} {what}: {advice}, with SELECT, INSERT and "
-            f"UPDATE on it for the user. It is made by: {CREATE}"
+            f"UPDATE on it for the user. To create it by hand: {CREATE}"
         )
 
     @contextlib.contextmanager

@@ -96,6 +96,7 @@ class ToldLimit:
     :param families: of headers to look for.
     :param longest_seconds: what would hold requests back for longer is left to the API: its refusal ends the try.
     :param say: logs what somebody should know.
+    :ivar names: of headers, one of which an answer has that tells something.
     """
 
     def __init__(
@@ -109,17 +110,11 @@ class ToldLimit:
     ) -> None:
         self._limiter, self._in_flight, self._families = limiter, in_flight, families
         self._longest_seconds, self._say = longest_seconds, say
-        self._names = ("RateLimit", *(names.remaining for names in families))
+        self.names = ("RateLimit", *(names.remaining for names in families))
         self._has_said_slow = self._has_said_senseless = False
 
     def heed(self, headers: Mapping[str, str]) -> None:
-        """Slow down, or pause, as an answer's headers ask for; most have none that do."""
-        for name in self._names:
-            if name in headers:
-                self._heed(headers)
-                return
-
-    def _heed(self, headers: Mapping[str, str]) -> None:
+        """Slow down, or pause, as an answer's headers ask for."""
         told = list(iter_quotas(headers, self._families, datetime.now(UTC)))
         quotas = [quota for quota in told if quota.makes_sense]
         if len(quotas) < len(told) and not self._has_said_senseless:

@@ -113,7 +113,10 @@ class Sender:
             raise
         else:
             seconds = response.elapsed_seconds
-            self._told_limit.heed(response.headers)
+            for name in self._told_limit.names:  # most answers have none of them
+                if name in response.headers:
+                    self._told_limit.heed(response.headers)
+                    break
             return response
         finally:
             self._in_flight.discard(worker)
