@@ -3,6 +3,7 @@
 import array
 import asyncio
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -108,6 +109,8 @@ def _set_clock_ahead(seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))  # not only the core that measures are kept on
     this = Asking(**json.loads(sys.argv[1]))
     _set_clock_ahead(this.skew)
     moments, cpu = uvloop.run(_ask(this))

@@ -1,10 +1,7 @@
 """Where a shared limit is kept in tests: a Redis of one's own, a PostgreSQL, or this process's memory."""
 
 import shutil
-import socket
-import subprocess
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from math import floor
 
 import pytest
@@ -21,43 +18,25 @@ from airflow_async_rest.core.limits.store import (
     StoreAddress,
     StoreAwayError,
 )
+from benchmarks.redis_server import RedisServer
 
 BLOCK_SECONDS = 0.05
 
 
-class Redis:
-    """A server on a port of its own, which forgets when it ends, unless it has a folder."""
+def most_in_a_second(times) -> int:
+    times = sorted(times)
+    most = first = 0
+    for last, moment in enumerate(times):
+        while moment - times[first] >= 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
-    def __init__(self, *options: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self._options = options
-        self._process: subprocess.Popen | None = None
-        self.start()
 
+class Redis(RedisServer):
     @property
     def address(self) -> StoreAddress:
         return StoreAddress(conn_id="limits", kind="redis", host="127.0.0.1", port=self.port)
-
-    def start(self) -> None:
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *self._options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 10
-        while not self.command("PING"):
-            if time.monotonic() > until:
-                self.kill()
-                pytest.fail("redis-server does not start")
-
-    def command(self, *words: str) -> str:
-        """Send a command; return the first line of the answer, empty where nobody answers."""
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as connection:
-            connection.sendall(" ".join(words).encode() + b"\r\n")
-            return connection.recv(65_536).partition(b"\r\n")[0].decode()
-        return ""
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 @contextmanager

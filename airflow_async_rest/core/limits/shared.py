@@ -148,6 +148,7 @@ class SharedLimiter:
         taking = self._taking
         if taking is None or taking.done():
             taking = self._taking = asyncio.create_task(self._ask())
+            taking.add_done_callback(_let_pass)
         try:
             await asyncio.shield(taking)
         except (StoreAwayError, TimeoutError) as error:
@@ -207,8 +208,7 @@ class SharedLimiter:
             else "Until it is back, this task keeps to rate_limit_fallback, by itself.",
         )
         self._outage = asyncio.create_task(self._until_it_is_back(str(error) or "no answer in time"))
-        # Its error is raised where it is awaited, if anybody does.
-        self._outage.add_done_callback(lambda outage: outage.cancelled() or outage.exception())
+        self._outage.add_done_callback(_let_pass)
 
     async def _until_it_is_back(self, why: str) -> None:
         bounds, since = self._bounds, self._clock()
@@ -284,6 +284,12 @@ class SharedLimiter:
         if text not in self._has_said:
             self._has_said.add(text)
             self._say(text, *values)
+
+
+def _let_pass(task: asyncio.Task[None]) -> None:
+    """Let an error be raised where the task is awaited, if anybody does that still."""
+    if not task.cancelled():
+        task.exception()
 
 
 class Samples:

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from limit_stores import MemoryServer, MemoryStore
+from limit_stores import MemoryServer, MemoryStore, most_in_a_second
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import LimitStoreError, QuotaExhaustedError
@@ -52,14 +52,8 @@ class Tasks:
             )
         return [sum(who == number for at, who in self.sent if at <= seconds) for number in range(len(workers))]
 
-    def most_in(self, period: float) -> int:
-        times = sorted(at for at, _ in self.sent)
-        most = first = 0
-        for last, at in enumerate(times):
-            while at - times[first] >= period:
-                first += 1
-            most = max(most, last - first + 1)
-        return most
+    def most_in_a_second(self) -> int:
+        return most_in_a_second(at for at, _ in self.sent)
 
 
 def virtually(play):
@@ -71,7 +65,7 @@ def virtually(play):
 def test_all_together_keep_the_limit_and_use_it(limit, rate):
     async def play():
         tasks = Tasks(limit)
-        return sum(await tasks.run([16] * 8, 10)), tasks.most_in(1.0)
+        return sum(await tasks.run([16] * 8, 10)), tasks.most_in_a_second()
 
     sent, most = virtually(play)
     assert most <= rate
@@ -184,7 +178,7 @@ def test_nothing_is_sent_while_the_store_is_away_and_it_goes_on_soon_without_a_b
             tasks.server.away = False
 
         await asyncio.gather(tasks.run([16] * 4, 40), outage())
-        return [at for at, _ in tasks.sent], tasks.most_in(1.0), tasks.said
+        return [at for at, _ in tasks.sent], tasks.most_in_a_second(), tasks.said
 
     times, most, said = virtually(play)
     assert [at for at in times if 5.5 < at < 25] == []
