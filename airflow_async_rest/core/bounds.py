@@ -36,6 +36,7 @@ class Bounds:
     :param store_retry_seconds: between two questions whether a store that was away is back.
     :param store_settle_seconds: after it is back, before it is asked: by then what it handed out before is used up.
     :param store_away_seconds: that a task waits for it; then the slot is worth more than the wait.
+    :param store_close_seconds: for giving back what was not sent, and again for the goodbye: a stop waits for both.
     """
 
     grace_seconds: float = 2.0
@@ -61,6 +62,7 @@ class Bounds:
     store_retry_seconds: float = 0.1
     store_settle_seconds: float = 0.25
     store_away_seconds: float = 600.0
+    store_close_seconds: float = 0.25
 
 
 USUAL = Bounds()

@@ -35,7 +35,8 @@ _INSERT = f"INSERT INTO {TABLE} (key) VALUES ($1) ON CONFLICT DO NOTHING"  # noq
 # Each step goes on from the one before; the row is locked from the first to the last.
 _TAKE = f"""
 WITH held AS MATERIALIZED (
-  SELECT *, extract(epoch FROM clock_timestamp())::float8 AS now FROM {TABLE} WHERE key = $1 FOR UPDATE
+  SELECT *, extract(epoch FROM clock_timestamp())::float8 AS now, set_config('synchronous_commit', $10, true)
+  FROM {TABLE} WHERE key = $1 FOR UPDATE
 ), told AS (
   SELECT key, now, pause, counts, greatest(next, pause, now - $6::float8) AS at,
     CASE WHEN claimed > now AND strictest > $4::float8 THEN strictest ELSE $4::float8 END AS strictest,
@@ -99,6 +100,8 @@ class PostgresStore:
     ) -> None:
         self._address, self._key, self._limits, self._block_seconds = address, key, limits, block_seconds
         self._bounds = bounds
+        # What is paced need not wait for the disk: it is over soon. A day's count must be there after a crash.
+        self._durably = "on" if limits.days else "off"
         self._turn = asyncio.Lock()
         self._connection: Any = None
 
@@ -109,7 +112,7 @@ class PostgresStore:
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
         ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
-        told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow)
+        told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow, self._durably)
         async with self._session() as session:
             found = await session.fetchrow(_TAKE, self._key, *told)
             if found is None:
@@ -129,7 +132,7 @@ class PostgresStore:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
-                await connection.close(timeout=self._bounds.store_answer_seconds)
+                await connection.close(timeout=self._bounds.store_close_seconds)
 
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator[Any]:
@@ -155,8 +158,6 @@ class PostgresStore:
             password=address.password,
             database=address.database,
             timeout=self._bounds.store_answer_seconds,
-            # What is paced need not wait for the disk: it is over soon. A day's count must be there after a crash.
-            server_settings={"synchronous_commit": "on" if self._limits.days else "off", "jit": "off"},
             **address.options,
         )
         try:
@@ -190,6 +191,8 @@ class PostgresStore:
             asyncpg.InvalidAuthorizationSpecificationError,  # and wrong passwords
             asyncpg.InvalidCatalogNameError,
             asyncpg.ClientConfigurationError,
+            asyncpg.InvalidSQLStatementNameError,  # behind a pooler that changes sessions
+            asyncpg.DuplicatePreparedStatementError,
         )
         try:
             yield
@@ -198,7 +201,7 @@ class PostgresStore:
         except for_good as error:
             raise ConfigurationError(
                 f"rate_limit_conn_id={self._address.conn_id!r}: {self._address.describe(error)}: correct that "
-                "connection's fields."
+                "connection's fields; a pooler has to keep the session."
             ) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise StoreAwayError(self._address.describe(error)) from None

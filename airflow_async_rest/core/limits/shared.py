@@ -93,13 +93,13 @@ class SharedLimiter:
             task.cancel()
         self._credit += self._places.left
         if self._credit > 0 and self._counts and self._outage is None:
-            try:
-                async with asyncio.timeout(self._bounds.store_answer_seconds):
+            with contextlib.suppress(StoreAwayError, TimeoutError):  # else fewer are sent on that day than might be
+                async with asyncio.timeout(self._bounds.store_close_seconds):
                     await self._store.take(0, -self._credit)
-            except (StoreAwayError, TimeoutError):
-                pass  # fewer are sent on that day than might be
         self._credit, self._places, self._taking, self._outage = 0, _Places(), None, None
-        await self._store.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._bounds.store_close_seconds):
+                await self._store.close()
         await self._before.__aexit__(*error)
 
     async def acquire(self) -> None:

@@ -30,6 +30,8 @@ from airflow_async_rest.core.sending.verdict import (
 from airflow_async_rest.core.transport.transport import Transport
 
 _FIRST_SERVER_ERROR = 500
+# Refusals that say themselves for how long, in headers that are more exact.
+_FOR_NOW = frozenset({403, 429, 503})
 _NOT_SENT = Judgment(Verdict.RETRY)
 
 
@@ -114,7 +116,7 @@ class Sender:
         else:
             seconds = response.elapsed_seconds
             for name in self._told_limit.names:  # most answers have none of them
-                if name in response.headers:
+                if name in response.headers and response.status not in _FOR_NOW:
                     self._told_limit.heed(response.headers)
                     break
             return response

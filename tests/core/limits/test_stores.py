@@ -1,6 +1,7 @@
 """What every store of a shared limit does: the same questions to each."""
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -214,6 +215,25 @@ async def test_who_may_not_use_redis_is_told_so(parts, said):
 
     with running_redis("--requirepass", "right", "--user", "reader", *READS) as server:
         assert said in await refused(replace(server.address, **parts))
+
+
+async def test_a_user_with_the_rights_that_the_page_on_limits_names_may_use_redis():
+    from dataclasses import replace
+
+    from pages import page
+
+    rights = re.search(r"`(~async_rest:limit:[^`]*)`", page("limits"))[1].split()
+    with running_redis("--requirepass", "right", "--user", "limited", "on", ">limits", *rights) as server:
+        told: asyncio.Queue = asyncio.Queue()
+        address = replace(server.address, user="limited", password="limits")
+        store = store_at(address, "k", parse_limits("10/s, 5/d UTC"))
+        await store.open(told.put_nowait)
+        assert (await store.take(1, 1)).places == 1
+        async with asyncio.timeout(10):
+            while told.empty():
+                await store.pause(5)
+                await asyncio.sleep(0.01)
+        await store.close()
 
 
 async def test_who_may_not_make_the_table_in_postgresql_is_told_how_it_is_made(postgres):
