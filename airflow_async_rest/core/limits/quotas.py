@@ -11,6 +11,8 @@ from airflow_async_rest.core.limits.pauses import policies, read_number, read_re
 _LONGEST_SECONDS = 32 * 86_400.0  # a month; what is longer is no time
 # As long as more than this share of a limit remains, nobody is slowed down: a short job is over before.
 _AMPLE = 0.5
+# How late a reset may be, which is told in rounded numbers; and what the last requests before it keep away from it.
+_MARGIN_SECONDS = 0.01
 # Of what remains, requests in flight may have been counted already, or not.
 _LEAST_LEFT = 0.25
 
@@ -116,7 +118,7 @@ class ToldLimit:
     def heed(self, headers: Mapping[str, str]) -> None:
         """Slow down, or pause, as an answer's headers ask for."""
         told = list(iter_quotas(headers, self._families, datetime.now(UTC)))
-        quotas = [quota for quota in told if quota.makes_sense]
+        quotas = [quota._replace(seconds=quota.seconds + _MARGIN_SECONDS) for quota in told if quota.makes_sense]
         if len(quotas) < len(told) and not self._has_said_senseless:
             self._has_said_senseless = True
             self._say("The API tells of a limit in a way that makes no sense, which is ignored. (Logged once.)")

@@ -105,7 +105,7 @@ class Slowed:
         self.paces, self.pauses = [], []
 
     def slow_down(self, interval, seconds):
-        self.paces.append((round(interval, 3), round(seconds)))
+        self.paces.append((round(interval, 2), round(seconds)))
         return True
 
     def pause(self, seconds):
@@ -135,7 +135,7 @@ def family(remaining, ends, limit=100):
         (family(0, 60), [], [60]),
         (family(0, 3600), [], []),  # its refusal ends the try, as a long Retry-After does
         (family(1, 3600), [], []),
-        (family(0, 0), [(0.0, 0)], []),
+        (family(0, 0), [], [0]),
         ({"RateLimit": '"b";r=9;t=1, "d";r=4;t=80'}, [(20.0, 80)], []),  # the strictest
         ({"RateLimit": '"b";r=0;t=1, "d";r=4;t=80'}, [], [1]),
         ({"RateLimit": "?"}, [], []),
