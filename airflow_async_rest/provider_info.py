@@ -44,8 +44,28 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     ),
     "rate_limit": _field(
         "Rate limit",
-        "Of one task: 100/s, 6000/m or 10000/h. A task's own argument wins. Empty: none.",
-        examples=["10/s", "100/s", "6000/m", "10000/h"],
+        "100/s, 6000/m or 10000/h; several with a comma between. Of one task, whose own argument wins; with a "
+        "store (next field) of all tasks together, also a day's: 10000/d UTC. Empty: none.",
+        examples=["10/s", "100/s", "6000/m", "10000/h", "10/s, 10000/d UTC"],
+    ),
+    "rate_limit_conn_id": _field(
+        "Rate limit: kept in",
+        "Id of a connection of type redis or postgres: there all tasks find the limit that they share. Empty: "
+        "[async_rest] rate_limit_conn_id of airflow.cfg; where that is empty too, each task has its own.",
+    ),
+    "rate_limit_key": _field(
+        "Rate limit: key", "Connections with the same key share one limit. Default: the id of this connection."
+    ),
+    "rate_limit_fallback": _field(
+        "Rate limit: fallback",
+        "Limit of each task by itself while the store of the shared one is away. Empty: nothing is sent then.",
+        examples=["10/s"],
+    ),
+    "rate_limit_headers": _field(
+        "Rate limit: headers",
+        'In which the API tells what remains: {"remaining": "X-Quota-Left", "reset": "X-Quota-Reset", "limit": '
+        '"X-Quota"}. Default: RateLimit and the X-RateLimit- family.',
+        "object",
     ),
     "concurrency": _field(
         "Concurrency",
@@ -181,6 +201,12 @@ def get_provider_info() -> dict[str, Any]:
                         "another user than the tasks: 0640, and a group that both are in.",
                         default="0600",
                         example="0640",
+                    ),
+                    "rate_limit_conn_id": _option(
+                        "Id of a connection of type redis or postgres, in which tasks keep the limits that "
+                        "they share: those of all connections that have a rate_limit, and name no other store.",
+                        default="",
+                        example="limits",
                     ),
                     "xcom_payloads": _option(
                         "Whether the failed items in XCom show their payloads.", default="True", kind="boolean"

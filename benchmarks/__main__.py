@@ -27,6 +27,7 @@ from benchmarks import (
     pages,
     progress,
     rate,
+    shared_limit,
     single,
     stages,
     worker_queue,
@@ -43,6 +44,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "stages": stages.measure,
     "latency": latency.measure,
     "rate": rate.measure,
+    "shared": shared_limit.measure,
     "adaptive": adaptive.measure,
     "progress": progress.measure,
     "fetch": fetch.measure,
@@ -54,8 +56,8 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "ids": ids.measure,
 }
 
-# Each of their runs starts another Airflow, which is too slow for a test; they can still be named.
-_SLOW_TO_START = frozenset({"mapped", "memory", "ids"})
+# Each of their runs starts another Airflow, or many processes, which is too slow for a test; they can still be named.
+_SLOW_TO_START = frozenset({"shared", "mapped", "memory", "ids"})
 _DRAWN = frozenset({"single", "bulk"})
 
 

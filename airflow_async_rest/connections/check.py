@@ -1,12 +1,13 @@
 """The connection test: what Airflow's Test button and `airflow connections test` show."""
 
+import logging
 import os
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.diagnosis import diagnose
 from airflow_async_rest.connections.probe import probe
+from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.requests.settings import parse_concurrency
 
@@ -31,7 +32,8 @@ def check_connection(hook: RestConnection) -> tuple[bool, str]:
 def _check_what_tasks_read_later(hook: RestConnection) -> None:
     options = hook.options()
     hook.naive_timezone()
-    parse_rate_limit(options.get("rate_limit"))
+    limiting_of(hook, None, longest_seconds=0, log=logging.getLogger(__name__))
+    quota_headers_of(hook)
     if "concurrency" in options:
         parse_concurrency(options["concurrency"])
 

@@ -32,6 +32,11 @@ class Bounds:
         it gets the larger ones the slower it is; and at the end there is little left to be staged.
     :param chunk_bytes: of large rows, fewer are.
     :param most_chunks: that wait.
+    :param store_answer_seconds: that the store of a shared limit may take to answer.
+    :param store_retry_seconds: between two questions whether a store that was away is back.
+    :param store_settle_seconds: after it is back, before it is asked: by then what it handed out before is used up.
+    :param store_away_seconds: that a task waits for it; then the slot is worth more than the wait.
+    :param store_close_seconds: for giving back what was not sent, and again for the goodbye: a stop waits for both.
     """
 
     grace_seconds: float = 2.0
@@ -53,6 +58,11 @@ class Bounds:
     chunk_rows: int = 1_000
     chunk_bytes: int = 4 << 20
     most_chunks: int = 10
+    store_answer_seconds: float = 1.0
+    store_retry_seconds: float = 0.1
+    store_settle_seconds: float = 0.25
+    store_away_seconds: float = 600.0
+    store_close_seconds: float = 0.25
 
 
 USUAL = Bounds()

@@ -23,6 +23,7 @@
     │   ├── KilledError                   from outside
     │   ├── DeadlineError                 the task's own deadline
     │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
+    │   ├── LimitStoreError               the store of a shared limit has been away for too long
     │   ├── CredentialsError              the API answers 401, or a proxy 407
     │   ├── LoadError                     the database does not take the rows
     │   └── MostlyFailingError            nearly everything fails: going on would only make dead letters
@@ -161,6 +162,10 @@ class DeadlineError(StoppedError):
 
 class QuotaExhaustedError(StoppedError):
     """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile."""
+
+
+class LimitStoreError(StoppedError):
+    """Where the limit is kept that tasks share, nobody has answered for 10 minutes: nothing is sent without it."""
 
 
 class CredentialsError(StoppedError):

@@ -14,6 +14,7 @@ from airflow_async_rest.core.keeping.row_sink import RowSink
 from airflow_async_rest.core.keeping.stores import CheckpointStore
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.limits.limiter import MakeLimiter
+from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import Item, Request
 from airflow_async_rest.core.reading.source import Expected, RepeatedKeys, Source
@@ -60,6 +61,7 @@ class Job:
     :param this_try: of the task; None where it cannot be told from others.
     :param transport: opens what sends the requests.
     :param limiter: makes what holds requests to the rate limit, and to the pauses that the API asks for.
+    :param quota_headers: in which the API may tell how many requests remain, beside ``RateLimit``.
     :param auth: signs each request; None: the connection's headers, and its query, say all.
     :param concurrency: requests in flight; None: as many as the API can handle.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
@@ -87,6 +89,7 @@ class Job:
     response_check: ResponseCheck | None = None
     rate_limit: tuple[int, float] | None = None
     limiter: MakeLimiter = RateLimiter
+    quota_headers: tuple[QuotaHeaders, ...] = COMMON
     auth: Auth | None = None
     concurrency: int | None = 16
     max_failures: int | float = 0

@@ -71,7 +71,7 @@ class ReplayDeadLettersOperator(JobOperator):
         preview: bool = False,
         headers: Mapping[str, str] | None = None,
         concurrency: int | str | None = None,
-        rate_limit: str | None = None,
+        rate_limit: str | Sequence[str] | None = None,
         batch: Batch | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,

@@ -142,7 +142,7 @@ class RestToSqlOperator(WindowOperator):
         window_end: Any = None,
         window_timezone: Any = None,
         concurrency: int | str | None = None,
-        rate_limit: str | None = None,
+        rate_limit: str | Sequence[str] | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,

@@ -53,8 +53,9 @@ class SqlToRestOperator(WindowOperator):
         retry finds the same rows.
     :param concurrency: requests in flight, or ``"adaptive"``: as many as the API can handle, found while sending; it
         begins with 4, and goes up to 256. Default: the connection's, else 16, which most APIs can handle.
-    :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``. Default: the connection's,
-        else none, because only you know the API. (templated)
+    :param rate_limit: of this task instance: ``"100/s"``, ``"6000/m"``, ``"10000/h"``, or a list of such limits. Where
+        the connection has a limit that tasks share, both hold. Default: the connection's, else none, because only you
+        know the API. (templated)
     :param batch: ``Batch(...)``: many items in one request, and how the answer tells about each. ``concurrency`` and
         ``rate_limit`` count requests then. Default: one item a request, which every API takes.
     :param response_check: ``Response`` -> bool or ``Verdict``; None leaves it to the status. Default: 2xx is
@@ -96,7 +97,7 @@ class SqlToRestOperator(WindowOperator):
         count_rows: bool = False,
         read_only: bool = True,
         concurrency: int | str | None = None,
-        rate_limit: str | None = None,
+        rate_limit: str | Sequence[str] | None = None,
         batch: Batch | None = None,
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,

@@ -1,6 +1,6 @@
 """The arguments of operators, ``deliver`` and ``fetch``, as values for the engine: under the same names."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -38,7 +38,7 @@ class Requesting:
 
     headers: Mapping[str, str] | None = None
     concurrency: int | str | None = None
-    rate_limit: str | None = None
+    rate_limit: str | Sequence[str] | None = None
     response_check: ResponseCheck | None = None
     request_retry: RequestRetry | None = None
     max_failures: int | str = 0

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
+from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
@@ -15,7 +16,6 @@ from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.resuming import CONTINUING, REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.origins import Origins
-from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.core.reading.payload_schema import PayloadSchema
@@ -206,6 +206,7 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     options = hook.options()
+    limiting = limiting_of(hook, asked.rate_limit, longest_seconds=asked.retry.max_retry_after_seconds, log=job.log)
     headers, settings = text_headers(asked.headers), job.settings
     if asked.body_format == "json":  # said outright, it comes before a header that says something else
         headers, settings = _as_json(headers), replace(settings, headers=_as_json(settings.headers))
@@ -215,7 +216,9 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
         settings=settings,
         headers=headers,
         response_check=asked.response_check,
-        rate_limit=parse_rate_limit(_first(asked.rate_limit, options.get("rate_limit"))),
+        rate_limit=limiting.rate,
+        limiter=limiting.make,
+        quota_headers=quota_headers_of(hook),
         concurrency=parse_concurrency(_first(asked.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(asked.max_failures),
         target=settings.redact(f"{job.target} {settings.place}"),

@@ -70,7 +70,11 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
         "api_key_header": "X-Key",
         "api_key_param": "key",
         "headers": {"Accept": "application/json"},
-        "rate_limit": "100/s",
+        "rate_limit": "100/s, 5000/d UTC",
+        "rate_limit_conn_id": "limits",
+        "rate_limit_key": "search",
+        "rate_limit_fallback": "10/s",
+        "rate_limit_headers": {"remaining": "X-Left", "reset": "X-Reset"},
         "concurrency": 4,
         "idempotency_header": "none",
         "connect_timeout_seconds": 2.5,
@@ -94,7 +98,7 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
     assert (settings.trust_env, settings.proxy, settings.cookies) == (False, stored["proxy"], True)
     assert settings.idempotency_header is None
     assert str(found.naive_timezone()) == "Europe/Prague"
-    assert (found.options()["rate_limit"], found.options()["concurrency"]) == ("100/s", 4)
+    assert (found.options()["rate_limit"], found.options()["concurrency"]) == ("100/s, 5000/d UTC", 4)
 
 
 def test_airflow_hides_the_proxy_which_may_have_a_password(form):

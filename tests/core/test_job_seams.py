@@ -47,8 +47,20 @@ class Shared:
     def __init__(self, limit):
         self.limit, self.granted, self.pauses = limit, 0, []
 
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        pass
+
     async def acquire(self):
         self.granted += 1
+
+    def slow_down(self, interval, seconds):
+        return False
+
+    def standing(self):
+        return None
 
     def pause(self, seconds):
         self.pauses.append(seconds)

@@ -3,9 +3,10 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -15,9 +16,13 @@ _SECONDS = re.compile(r"\s*s(?:ec(?:ond)?s?)?\s*$", re.IGNORECASE)
 # Numbers below the first are seconds from now, 31 years at most; from the second on, milliseconds since 1970.
 _EPOCH_SECONDS, _EPOCH_MILLISECONDS = 1e9, 1e11
 _NO_TIME = 1e14  # milliseconds, of the year 5138
-# A policy's parameters: requests that remain, seconds until there are more.
-_REMAINING = re.compile(r";\s*r=([0-9]+)")
-_UNTIL_RESET = re.compile(r";\s*t=([0-9]+)")
+# An item of a list as RFC 9651 has them, with its parameters: "hour";r=0;t=30;pk=:QUJD:
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_VALUE = rf"(?:{_TEXT}|:[A-Za-z0-9+/=]*:|[^\s;,]+)"
+_ITEM = re.compile(rf"\s*({_TEXT}|[^\s;,=\"]+)((?:\s*;\s*[a-z*][a-z0-9_.*-]*(?:\s*=\s*{_VALUE})?)*)\s*(?:,|$)")
+_PARAMETER = re.compile(rf";\s*([a-z*][a-z0-9_.*-]*)\s*=\s*({_VALUE})")
+# Drafts 3 to 7: limit=100, remaining=0, reset=30
+_EARLIER = re.compile(r"\b(limit|remaining|reset)\s*=\s*([0-9]+)")
 _BODY_BYTES = 65_536
 # Where bodies say it: Google's is in error.details[], Telegram's in parameters.
 _PLACES = ("error", "errors", "parameters", "details")
@@ -56,7 +61,7 @@ def _first(said: Mapping[str, object], forms: "_Forms", now: datetime) -> float 
     return None
 
 
-def _number(value: object) -> float | None:
+def read_number(value: object) -> float | None:
     """Read a number of 0 or more, or the text of one: digits, however many, with or without a fraction."""
     if isinstance(value, float):
         return value if 0 <= value < math.inf else None
@@ -66,29 +71,29 @@ def _number(value: object) -> float | None:
 
 
 def _seconds(value: object, _now: datetime) -> float | None:
-    return _number(value)
+    return read_number(value)
 
 
 def _milliseconds(value: object, _now: datetime) -> float | None:
-    number = _number(value)
+    number = read_number(value)
     return None if number is None else number / 1000
 
 
 def _delay(value: object, now: datetime) -> float | None:
     """Read seconds, or the time when they are over."""
-    number = _number(value)
+    number = read_number(value)
     return _until(value, now) if number is None else number
 
 
 def _retry_after(value: object, now: datetime) -> float | None:
     """Read a ``Retry-After``, also where it came twice (``120, 120``), has a unit, or is a time since 1970."""
     parts = value.split(",") if isinstance(value, str) else []
-    numbers = [_number(_SECONDS.sub("", part)) for part in parts]
+    numbers = [read_number(_SECONDS.sub("", part)) for part in parts]
     pauses = [number for number in numbers if number is not None]
     if not pauses or len(pauses) < len(parts):
         return _until(value, now)
     longest = max(pauses)
-    return _reset(str(longest), now) if _EPOCH_SECONDS <= longest < _NO_TIME else longest
+    return read_reset(str(longest), now) if _EPOCH_SECONDS <= longest < _NO_TIME else longest
 
 
 def _until(value: object, now: datetime) -> float | None:
@@ -104,35 +109,56 @@ def _until(value: object, now: datetime) -> float | None:
     return None
 
 
-def _reset(value: object, now: datetime) -> float | None:
+def read_reset(value: object, now: datetime) -> float | None:
     """Read when a limit starts again: seconds from now, seconds or milliseconds since 1970, or a time."""
-    number = _number(value)
+    number = read_number(value)
     if number is None or number < _EPOCH_SECONDS:
         return _delay(value, now)
     since_1970 = number if number < _EPOCH_MILLISECONDS else number / 1000
     return max(0.0, since_1970 - now.timestamp())
 
 
-def _policies(value: object) -> Iterable[tuple[float, float]]:
-    """Yield what remains of each limit, and the seconds until it starts again: ``"hour";r=0;t=30, "day";r=9;t=80``."""
-    for policy in str(value).split(","):
-        remaining, seconds = _REMAINING.search(policy), _UNTIL_RESET.search(policy)
-        if remaining and seconds:
-            yield float(remaining[1]), float(seconds[1])
+class Policy(NamedTuple):
+    """One of the limits that ``RateLimit``, or ``RateLimit-Policy``, tells of; what it does not say is None.
+
+    :param seconds: until there are more.
+    :param window: seconds in which there are ``limit``.
+    """
+
+    name: str
+    remaining: float | None
+    seconds: float | None
+    limit: float | None = None
+    window: float | None = None
+    unit: str = "requests"
+
+
+def policies(value: object) -> Iterator[Policy]:
+    """Yield what each limit says: ``"hour";r=0;t=30, "day";r=9;t=80``; nothing for what cannot be read."""
+    text = str(value)
+    if earlier := dict(_EARLIER.findall(text)):
+        remaining, seconds, limit = (read_number(earlier.get(name)) for name in ("remaining", "reset", "limit"))
+        yield Policy("", remaining, seconds, limit)
+        return
+    for name, parameters in _ITEM.findall(text):
+        said = {parameter: found.strip('"') for parameter, found in _PARAMETER.findall(parameters)}
+        remaining, seconds, limit, window = (read_number(said.get(parameter)) for parameter in "rtqw")
+        yield Policy(name.strip('"'), remaining, seconds, limit, window, said.get("qu", "requests"))
 
 
 def _of_policies(value: object, _now: datetime) -> float | None:
     """Read the pause for the limit that is used up most; of several alike, for the one that lasts longest."""
-    policies = list(_policies(value))
-    least = min((remaining for remaining, _ in policies), default=None)
-    return max((seconds for remaining, seconds in policies if remaining == least), default=None)
+    told = [(one.remaining, one.seconds) for one in policies(value)]
+    found = [(remaining, seconds) for remaining, seconds in told if remaining is not None and seconds is not None]
+    least = min((remaining for remaining, _ in found), default=None)
+    return max((seconds for remaining, seconds in found if remaining == least), default=None)
 
 
 def _is_used_up(headers: Mapping[str, str]) -> bool | None:
     """Return whether nothing remains of a limit; None when that is not said."""
     names = ("X-RateLimit-Remaining", "X-Rate-Limit-Remaining", "RateLimit-Remaining")
-    said = [number for name in names if (number := _number(headers.get(name))) is not None]
-    if 0 in said or any(remaining == 0 for remaining, _ in _policies(headers.get("RateLimit"))):
+    said = [number for name in names if (number := read_number(headers.get(name))) is not None]
+    if 0 in said or any(one.remaining == 0 for one in policies(headers.get("RateLimit", ""))):
         return True
     return False if said else None
 
@@ -168,9 +194,9 @@ _DELAYS: _Forms = (
 )
 _RESETS: _Forms = (
     ("X-RateLimit-Reset-After", _seconds),
-    ("X-RateLimit-Reset", _reset),
-    ("X-Rate-Limit-Reset", _reset),
-    ("RateLimit-Reset", _reset),
+    ("X-RateLimit-Reset", read_reset),
+    ("X-Rate-Limit-Reset", read_reset),
+    ("RateLimit-Reset", read_reset),
     ("RateLimit", _of_policies),
 )
 _FIELDS: _Forms = (

@@ -1,35 +1,34 @@
 """At most so many requests in any second, minute or hour, evenly paced, and pauses for everyone."""
 
 import asyncio
-import re
+import math
 import time
 from collections.abc import Callable
+from typing import Any, Self
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.limits.limits import PACE, Rate, parse_limits
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-# Pacing at exactly the limit lets timer jitter put one too many into a sliding second (measured: 202 of 200).
-_PACE = 0.98
 # How far the schedule may lag before the lost time is given up. It makes up for timers that wake a little late, and
 # is too short for a burst after a stall: 200 a second at 98 % and 10 ms more are 199.
-_MAX_LAG_SECONDS = 0.01
+MAX_LAG_SECONDS = 0.01
+_LOOK_SECONDS = 0.25
 
 
-def parse_rate_limit(text: str | None) -> tuple[int, float] | None:
-    """Read ``"100/s"``, ``"6000/m"`` or ``"10000/h"``.
+def parse_rate_limit(value: Any, name: str = "rate_limit") -> Rate | None:
+    """Read the limits of one task, which nobody else keeps to: ``"100/s"``, ``["10/s", "100/m"]``.
 
-    :return: (requests, period in seconds), or None for no limit.
-    :raises ConfigurationError: when it is anything else.
+    :param name: of the argument, or of the connection's field.
+    :return: the strictest, or None for no limit.
+    :raises ConfigurationError: when it is anything else, or a day's, whose count has to outlive the task.
     """
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([smh])\s*", text) if isinstance(text, str) else None
-    if match is None or int(match[1]) == 0:
+    limits = parse_limits(value, name)
+    if limits.days:
         raise ConfigurationError(
-            f"rate_limit={text!r}: write a number of requests and a unit, such as '100/s', '6000/m' or '10000/h', "
-            "or None for no limit."
+            f"{name}={value!r}: a day's requests are counted in a store that outlives the task: name its connection in "
+            "rate_limit_conn_id of the API's connection, or write a limit a second, a minute or an hour."
         )
-    return int(match[1]), _UNITS[match[2]]
+    return limits.pace
 
 
 class RateLimiter:
@@ -47,22 +46,36 @@ class RateLimiter:
         self._paused_until = 0.0
         self._started = clock()
         self.granted = 0
-        self._next = 0.0
-        requests, period = limit or (1, 0.0)
-        self._interval = period / (requests * _PACE)
+        self._last = -math.inf  # when the last one was due
+        self._interval = Rate(*limit).interval if limit else 0.0
+        self._slow, self._slow_until = 0.0, -math.inf
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
 
     async def acquire(self) -> None:
         """Return when one more request may be sent, now."""
-        if not self._interval:
+        if not self._interval and self._slow_until <= self._clock():
             while (wait := self._paused_until - self._clock()) > 0:
                 await asyncio.sleep(wait)
             self.granted += 1
             return
         async with self._turn:  # first come, first served: only the first in line watches the clock
-            while (wait := max(self._next, self._paused_until) - (now := self._clock())) > 0:
-                await asyncio.sleep(wait)
-            self._next = max(self._next, now - _MAX_LAG_SECONDS) + self._interval
+            while (wait := max(self._due(now := self._clock()), self._paused_until) - now) > 0:
+                await asyncio.sleep(self._at_most(wait, now))
+            self._last = max(self._due(now), now - MAX_LAG_SECONDS)
             self.granted += 1
+
+    def _due(self, now: float) -> float:
+        """Return when the next one may go out, as far as is known now."""
+        return self._last + (max(self._interval, self._slow) if now < self._slow_until else self._interval)
+
+    def _at_most(self, wait: float, now: float) -> float:
+        """Return how long to sleep: the API may tell of another pace meanwhile, or no longer of one."""
+        return min(wait, _LOOK_SECONDS, self._slow_until - now) if now < self._slow_until else wait
 
     def pause(self, seconds: float) -> bool:
         """Hold back everybody for this long from now; a longer pause under way stays as it is.
@@ -74,7 +87,22 @@ class RateLimiter:
         self._paused_until = max(self._paused_until, now + seconds)
         return begins
 
+    def slow_down(self, interval: float, seconds: float) -> bool:
+        """Send at most one request in so many seconds, for this long from now; 0: as fast as the limit allows.
+
+        :return: whether it was faster before.
+        """
+        now = self._clock()
+        begins = interval > 0 and self._slow_until <= now
+        if begins and not self._interval:
+            self._last = now
+        self._slow, self._slow_until = interval, now + seconds if interval else -math.inf
+        return begins
+
+    def standing(self) -> None:
+        """Nothing is shared."""
+
     def share_used(self) -> float | None:
         """Return how much of the limit the grants so far have used, 0 to 1; None without a limit."""
         elapsed = self._clock() - self._started
-        return min(1.0, self.granted * self._interval * _PACE / elapsed) if self._interval and elapsed > 0 else None
+        return min(1.0, self.granted * self._interval * PACE / elapsed) if self._interval and elapsed > 0 else None

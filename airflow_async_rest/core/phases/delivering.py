@@ -85,6 +85,7 @@ class Delivering:
         )
         async with (
             ending(source, end),
+            self._limiter,
             job.transport(job.settings, self._workers, job.headers) as transport,
             writing.at_intervals(),
         ):
@@ -102,6 +103,8 @@ class Delivering:
             retry=job.retry,
             meter=self._standing.recorder.totals.meter,
             on_pause=self._log.paused,
+            quota_headers=job.quota_headers,
+            say=job.log.info,
             standstill_seconds=job.bounds.standstill_seconds,
         )
         exchange = self._exchange(sender)

@@ -141,7 +141,8 @@ class Preview:
         if (request := self.first) is None:
             return
         job, excerpts = self.job, Excerpts(self.job.settings, self.job.hidden)
-        await job.limiter(job.rate_limit).acquire()
+        async with job.limiter(job.rate_limit) as limiter:
+            await limiter.acquire()
         try:
             async with job.transport(job.settings, 1, job.headers) as transport:
                 signed = await job.auth.sign(request) if job.auth else request

@@ -12,6 +12,7 @@ from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import ItemError, QuotaExhaustedError, SendError, let_go
 from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
 from airflow_async_rest.core.limits.limiter import Limiter
+from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders, ToldLimit
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
 from airflow_async_rest.core.sending.auth import Auth, Signing
 from airflow_async_rest.core.sending.excerpts import Excerpts
@@ -29,6 +30,8 @@ from airflow_async_rest.core.sending.verdict import (
 from airflow_async_rest.core.transport.transport import Transport
 
 _FIRST_SERVER_ERROR = 500
+# Refusals that say themselves for how long, in headers that are more exact.
+_FOR_NOW = frozenset({403, 429, 503})
 _NOT_SENT = Judgment(Verdict.RETRY)
 
 
@@ -40,6 +43,8 @@ class Sender:
     :param concurrency: finds out how many requests there may be; None: as many as there are workers.
     :param meter: counts requests, retries and latencies.
     :param on_pause: called when everybody begins to wait, with the seconds that the API asks for.
+    :param quota_headers: in which the API may tell how many requests remain, beside ``RateLimit``.
+    :param say: logs, once, what comes of that.
     :param standstill_seconds: how long there may be no progress before nothing more is sent.
     """
 
@@ -50,6 +55,8 @@ class Sender:
     retry: RequestRetry
     meter: Meter
     on_pause: Callable[[float], None] = lambda _: None
+    quota_headers: tuple[QuotaHeaders, ...] = COMMON
+    say: Callable[..., None] = lambda *_: None
     standstill_seconds: float = USUAL.standstill_seconds
     clock: Callable[[], float] = time.monotonic
 
@@ -58,6 +65,13 @@ class Sender:
         self._transmit = partial(self.concurrency.observe, send) if self.concurrency else send
         self._signing = Signing(self.auth, self.limiter, self._send) if self.auth else None
         self._standstill = Standstill(self.retry, self.standstill_seconds)
+        self._told_limit = ToldLimit(
+            self.limiter,
+            lambda: self.meter.in_flight - 1,  # without the one whose answer tells it
+            families=self.quota_headers,
+            longest_seconds=self.retry.max_retry_after_seconds,
+            say=self.say,
+        )
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped = False
 
@@ -101,6 +115,10 @@ class Sender:
             raise
         else:
             seconds = response.elapsed_seconds
+            for name in self._told_limit.names:  # most answers have none of them
+                if name in response.headers and response.status not in _FOR_NOW:
+                    self._told_limit.heed(response.headers)
+                    break
             return response
         finally:
             self._in_flight.discard(worker)

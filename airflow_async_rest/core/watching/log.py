@@ -177,7 +177,7 @@ class JobLog:
         share = report["limit_share_used"]
         self._log.info(
             "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d of %d requests in flight, %d items not "
-            "settled%s.",
+            "settled%s%s.",
             report["delivered"] + report["skipped"],
             report["failed"],
             _reasons(report),
@@ -188,6 +188,7 @@ class JobLog:
             report["concurrency"],
             report["unfinished"],
             "" if share is None else f", {share:.0%} of the rate limit used",
+            _shared(report.get("shared_limit")),
         )
 
     def ended(self, report: Mapping[str, Any], error: BaseException | None) -> None:
@@ -236,6 +237,15 @@ def _attempts(letter: DeadLetter) -> str:
     if letter.attempts <= 1:
         return ("not sent", "sent once")[letter.attempts]
     return f"{letter.attempts} requests" if letter.fetch else f"sent {letter.attempts} times"
+
+
+def _shared(limit: Mapping[str, Any] | None) -> str:
+    """Say how a limit stands that others keep to as well."""
+    if limit is None:
+        return ""
+    away = {"closed": ", whose store is away: nothing is sent", "fallback": ", whose store is away"}.get(limit["store"])
+    by_all = "" if limit["used_by_all"] is None else f", {limit['used_by_all']:.0%} by all who share it"
+    return f"{by_all}, {limit['waiting']} requests wait for the shared limit{away or ''}"
 
 
 def _rows(report: Mapping[str, Any]) -> str:

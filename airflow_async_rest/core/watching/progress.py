@@ -45,6 +45,7 @@ class Progress:
             "concurrency": self.concurrency(),
             "limit_share_used": None if share is None else round(share, 3),
             "rate_limit": limit and {"count": limit[0], "seconds": limit[1]},
+            "shared_limit": self.limiter.standing(),
             "expected": expected and asdict(expected),
             "history": list(self._history),
             "updated_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
+from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.requests.bodies import check_body_format
 from airflow_async_rest.core.requests.builder import EndpointTemplate, check_method, key_columns
 from airflow_async_rest.core.requests.headers import check_content_encoding, text_headers
@@ -116,7 +116,7 @@ _EACH: Mapping[str, Callable[[Any], object]] = {
     "key": key_columns,
     "schema": check_schema,
     "concurrency": _unless_left_out(parse_concurrency),
-    "rate_limit": _unless_left_out(parse_rate_limit),
+    "rate_limit": _unless_left_out(parse_limits),
     "batch": _batch,
     "request_retry": _retry,
     "max_failures": parse_max_failures,

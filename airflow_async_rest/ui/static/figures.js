@@ -10,9 +10,18 @@ const per = { 1: "s", 60: "min", 3600: "h" };
 const limit = ({ count: number, seconds }) => `${count(number)}/${per[seconds] ?? `${seconds} s`}`;
 
 /** The limit is of requests, of which an item may need several, or a batch of items one. */
-function limitHint({ rate_limit: allowed, limit_share_used: share }, live) {
+function limitHint({ rate_limit: allowed, limit_share_used: share, shared_limit: shared }, live) {
+  if (live && shared) return sharedHint(shared);
   if (!allowed) return live ? "no limit set" : undefined;
   return live && share != null ? `${percent(share)} of limit ${limit(allowed)}` : `limit ${limit(allowed)}`;
+}
+
+/** A limit that other tasks keep to as well. */
+function sharedHint({ used, used_by_all: byAll, waiting, store }) {
+  if (store === "closed") return "the shared limit's store is away: nothing is sent";
+  if (store === "fallback") return "the shared limit's store is away: a limit of its own";
+  const shares = used == null ? "" : `${percent(used)} of the shared limit, all ${byAll == null ? NONE : percent(byAll)}, `;
+  return `${shares}${count(waiting)} waiting`;
 }
 
 const latency = ({ latency_ms: found }) =>

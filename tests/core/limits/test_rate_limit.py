@@ -1,10 +1,13 @@
 import asyncio
 import time
+from datetime import date, datetime
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.limits.limits import Day, parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter, parse_rate_limit
 
 pytestmark = pytest.mark.anyio
@@ -66,11 +69,67 @@ async def test_a_limit_is_read(text, limit):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "100", "0/s", "-1/s", "1.5/s", "100/d", "100/S", "100/sec", "s/100", "/s", 100, True, ("1", "s"), "1/s;"]
+    "text", ["", "100", "0/s", "-1/s", "1.5/s", "100/w", "100/d/", "100/S", "100/sec", "s/100", "/s", 100, True, ("1", "s"), "1/s;", [], [None], "1/s,", {"1/s": 1}, ["1/s"] * 9]
 )  # fmt: skip
 async def test_a_wrong_limit_is_refused_with_an_example(text):
     with pytest.raises(ConfigurationError, match=r"rate_limit=.*'100/s', '6000/m' or '10000/h'"):
         parse_rate_limit(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [
+        ("10/s, 100/m", (100, 60.0)),
+        (["10/s", "100/m"], (100, 60.0)),
+        (["10/s", "6000/m"], (10, 1.0)),
+        (("5/s", "1/h"), (1, 3600.0)),
+    ],
+)
+async def test_of_several_limits_the_strictest_is_kept_to(value, limit):
+    assert parse_rate_limit(value) == limit
+
+
+@pytest.mark.parametrize("value", ["100/d", "10/s, 100/d", ["100/d Europe/Prague"], "1/d UTC"])
+async def test_one_task_cannot_count_a_day(value):
+    with pytest.raises(ConfigurationError, match=r"rate_limit_x=.*: a day's requests are counted in a store"):
+        parse_rate_limit(value, "rate_limit_x")
+
+
+@pytest.mark.parametrize(
+    ("value", "days"),
+    [
+        ("100/d", [(100, None)]),
+        ("10/s,100 / d  UTC", [(100, "UTC")]),
+        (["1/d America/Argentina/Buenos_Aires", "2/d Etc/GMT+5"], [(1, "America/Argentina/Buenos_Aires"), (2, "Etc/GMT+5")]),
+    ],
+)  # fmt: skip
+async def test_a_days_limit_is_read(value, days):
+    assert list(parse_limits(value).days) == days
+
+
+@pytest.mark.parametrize("zone", ["Mars", "Europe", "Europe/Prag", "UTC+1", "utc/", "x" * 300])
+async def test_what_is_no_zone_is_said(zone):
+    with pytest.raises(ConfigurationError, match="is no time zone; write a name such as 'UTC' or 'Europe/Prague'"):
+        parse_limits(f"5/d {zone}")
+
+
+@pytest.mark.parametrize(
+    ("zone", "today", "hours"),
+    [
+        ("Europe/Prague", date(2026, 3, 29), 23),
+        ("Europe/Prague", date(2026, 10, 25), 25),
+        ("Asia/Kathmandu", date(2026, 1, 1), 24),
+        ("Pacific/Kiritimati", date(2026, 1, 1), 24),
+    ],
+)
+async def test_days_begin_where_the_calendar_of_the_zone_says(zone, today, hours):
+    starts = Day(1, zone).starts(today)
+    begins = datetime(today.year, today.month, today.day, tzinfo=ZoneInfo(zone)).timestamp()
+    at = starts.index(begins)
+    assert starts[at + 1] - begins == hours * 3600
+    assert all(start % 900 == 0 for start in starts)  # days are counted in quarters of an hour
+    assert starts[0] <= begins - 24 * 3600
+    assert starts[-1] >= begins + 48 * 3600
 
 
 @pytest.mark.parametrize("limit", [(1, 1.0), (10, 1.0), (200, 1.0), (90, 60.0), (20_000, 1.0)])
@@ -126,6 +185,29 @@ async def test_a_pause_that_grows_while_waiting_counts(clock, limit):
     limiter.pause(60)
     await waiting
     assert clock.now >= 1060
+
+
+@pytest.mark.parametrize("limit", [None, (100, 1.0)])
+async def test_a_slower_pace_is_kept_to_until_its_end(clock, limit):
+    limiter = RateLimiter(limit, clock)
+    await limiter.acquire()
+    assert limiter.slow_down(0.5, 10)
+    assert not limiter.slow_down(0.5, 10)
+    times = await grants(limiter, clock, 20)
+    assert times == pytest.approx([1000.5 + 0.5 * number for number in range(19)] + [1010.0], abs=0.02)
+    assert (await grants(limiter, clock, 50))[-1] < 1010.8
+
+
+@pytest.mark.parametrize("limit", [None, (100, 1.0)])
+async def test_who_waits_at_a_slower_pace_learns_of_a_faster_one(clock, limit):
+    limiter = RateLimiter(limit, clock)
+    await limiter.acquire()
+    limiter.slow_down(60, 100)
+    waiting = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(0)
+    limiter.slow_down(0, 100)
+    await waiting
+    assert clock.now < 1001
 
 
 async def test_without_a_limit_nobody_waits(clock):

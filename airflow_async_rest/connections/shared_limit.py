@@ -1,0 +1,151 @@
+"""A connection's limits -> what makes a job keep to them: by itself, or together with all who share them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from airflow_async_rest.compat.names import conf
+from airflow_async_rest.connections.connection import RestConnection, find_connection
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.limits.limiter import Limiter, MakeLimiter
+from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
+from airflow_async_rest.core.limits.postgres_store import PostgresStore
+from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
+from airflow_async_rest.core.limits.rate_limit import RateLimiter, parse_rate_limit
+from airflow_async_rest.core.limits.redis_store import RedisStore
+from airflow_async_rest.core.limits.shared import SharedLimiter
+from airflow_async_rest.core.limits.store import LimitStore, StoreAddress
+from airflow_async_rest.core.watching.log import Log
+
+_STORES: Mapping[str, Callable[..., LimitStore]] = {"redis": RedisStore, "postgres": PostgresStore}
+# How much of the limit is handed out at once, at most.
+_BLOCK_SECONDS = 0.05
+_LONGEST_KEY = 200
+_OF_REDIS = frozenset(
+    {"ssl", "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "ssl_ca_path"}
+)
+_OF_POSTGRES = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limiting:
+    """How a job is held to its limits.
+
+    :param rate: the strictest limit that is paced, for people to see; None without one.
+    :param make: makes the limiter of one run.
+    """
+
+    rate: Rate | None
+    make: MakeLimiter
+
+
+def limiting_of(hook: RestConnection, own: Any, *, longest_seconds: float, log: Log) -> Limiting:
+    """Return how a job is held to its own limits, and to those that its connection shares.
+
+    Without a store, the task's own limit wins over the connection's; with one both hold.
+
+    :param own: the task's ``rate_limit``.
+    :param longest_seconds: that a day's limit which is used up is waited for.
+    :raises ConfigurationError: when a field or the argument is wrong; names it.
+    """
+    options, of_task = hook.options(), parse_limits(None if own == "" else own)
+    shared, conn_id = parse_limits(options.get("rate_limit")), _store_of(hook, options)
+    if conn_id is None:
+        return Limiting(rate=parse_rate_limit(own or options.get("rate_limit")), make=RateLimiter)
+    if not shared and not of_task.days:
+        return Limiting(rate=of_task.pace, make=RateLimiter)
+    address, key = store_address(conn_id), _key_of(hook, options)
+    fallback = parse_rate_limit(options.get("rate_limit_fallback"), "rate_limit_fallback")
+
+    def share(limits: Limits, of: str, before: Limiter) -> Limiter:
+        return SharedLimiter(
+            _STORES[address.kind](address, of, limits, block_seconds=_BLOCK_SECONDS),
+            limits,
+            key=of,
+            before=before,
+            fallback=RateLimiter(fallback) if fallback else None,
+            say=log.warning,
+            longest_seconds=longest_seconds,
+        )
+
+    def make(_: tuple[int, float] | None) -> Limiter:
+        limiter: Limiter = RateLimiter(of_task.pace)
+        if of_task.days:  # of all tasks of the connection that write the same
+            limiter = share(Limits(days=of_task.days), f"{key}: {own}", limiter)
+        return share(shared, key, limiter) if shared else limiter
+
+    return Limiting(rate=Limits(of_task.rates + shared.rates).pace, make=make)
+
+
+def _store_of(hook: RestConnection, options: Mapping[str, Any]) -> str | None:
+    """Return the id of the store's connection; None where nothing is shared."""
+    conn_id = options.get("rate_limit_conn_id")
+    if conn_id is not None and options.get("rate_limit") is None:
+        raise _wrong(hook, "rate_limit_conn_id", conn_id, "it says where rate_limit is kept: write a rate_limit, too")
+    conn_id = conn_id or conf.get("async_rest", "rate_limit_conn_id", fallback="").strip() or None
+    for name in ("rate_limit_key", "rate_limit_fallback"):
+        if conn_id is None and options.get(name) is not None:
+            advice = "it is about a limit that tasks share: say in rate_limit_conn_id where it is kept"
+            raise _wrong(hook, name, options[name], advice)
+    return conn_id
+
+
+def _key_of(hook: RestConnection, options: Mapping[str, Any]) -> str:
+    key = options.get("rate_limit_key", hook.http_conn_id)
+    if not isinstance(key, str) or not 1 <= len(key.strip()) <= _LONGEST_KEY:
+        raise _wrong(hook, "rate_limit_key", key, "write a name that all connections to one API share")
+    return key.strip()
+
+
+def quota_headers_of(hook: RestConnection) -> tuple[QuotaHeaders, ...]:
+    """Return the names of the headers in which the API tells what remains of its limit.
+
+    :raises ConfigurationError: when the connection's are wrong.
+    """
+    names = hook.options().get("rate_limit_headers")
+    if names is None:
+        return COMMON
+    known = {"remaining", "reset", "limit"}
+    if (
+        not isinstance(names, Mapping)
+        or not {"remaining", "reset"} <= names.keys() <= known
+        or not all(isinstance(name, str) and name.strip() for name in names.values())
+    ):
+        example = '{"remaining": "X-Quota-Left", "reset": "X-Quota-Reset", "limit": "X-Quota"}'
+        raise _wrong(hook, "rate_limit_headers", names, f"write a JSON object such as {example}")
+    return (QuotaHeaders(**{word: name.strip() for word, name in names.items()}),)
+
+
+def store_address(conn_id: str) -> StoreAddress:
+    """Return where a connection of type ``redis`` or ``postgres`` leads.
+
+    :raises ConfigurationError: when there is none of that name, or it is of another type.
+    """
+    connection = find_connection("rate_limit_conn_id", conn_id)
+    kind, extra = connection.conn_type, connection.extra_dejson
+    if kind not in _STORES:
+        raise ConfigurationError(
+            f"rate_limit_conn_id={conn_id!r} is a connection of type {kind!r}: use one of type redis or postgres."
+        )
+    database = connection.schema
+    if kind == "redis":
+        database = str(extra.get("db") or connection.schema or 0)
+        options = {name: value for name, value in extra.items() if name in _OF_REDIS}
+    else:
+        settings = {name: value for name, value in extra.items() if name in _OF_POSTGRES}
+        options = {"dsn": f"postgresql://?{urlencode(settings)}"} if settings else {}
+    return StoreAddress(
+        conn_id=conn_id,
+        kind=kind,
+        host=connection.host or "localhost",
+        port=connection.port,
+        user=connection.login or None,
+        password=connection.password or None,
+        database=database or None,
+        options=options,
+    )
+
+
+def _wrong(hook: RestConnection, field: str, value: Any, advice: str) -> ConfigurationError:
+    return ConfigurationError(f"connection {hook.http_conn_id!r}: {field}={value!r}: {advice}.")

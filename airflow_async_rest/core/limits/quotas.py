@@ -1,0 +1,141 @@
+"""What an answer tells of the API's limit before it is used up: how many requests remain, and until when."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from airflow_async_rest.core.limits.limiter import Limiter
+from airflow_async_rest.core.limits.pauses import policies, read_number, read_reset
+
+_LONGEST_SECONDS = 32 * 86_400.0  # a month; what is longer is no time
+# As long as more than this share of a limit remains, nobody is slowed down: a short job is over before.
+_AMPLE = 0.5
+# How late a reset may be, which is told in rounded numbers; and what the last requests before it keep away from it.
+_MARGIN_SECONDS = 0.01
+# Of what remains, requests in flight may have been counted already, or not.
+_LEAST_LEFT = 0.25
+
+
+class QuotaHeaders(NamedTuple):
+    """The names of the headers in which an API tells of its limit.
+
+    :param limit: the whole of it; None where it is not told.
+    """
+
+    remaining: str
+    reset: str
+    limit: str | None = None
+
+
+COMMON = (
+    QuotaHeaders("X-RateLimit-Remaining", "X-RateLimit-Reset", "X-RateLimit-Limit"),
+    QuotaHeaders("X-Rate-Limit-Remaining", "X-Rate-Limit-Reset", "X-Rate-Limit-Limit"),
+    QuotaHeaders("RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Limit"),
+)
+
+
+class Quota(NamedTuple):
+    """What remains of a limit: requests, for so many seconds. The whole of it is None where it is not told."""
+
+    remaining: float
+    seconds: float
+    limit: float | None = None
+
+    @property
+    def makes_sense(self) -> bool:
+        """Whether it can be kept to."""
+        fits = self.limit is None or (self.limit >= 1 and self.remaining <= self.limit)
+        return fits and 0 <= self.remaining < math.inf and 0 <= self.seconds <= _LONGEST_SECONDS
+
+    def interval(self, in_flight: int) -> float:
+        """Return how many seconds apart requests spread what remains over the time; 0 while there is plenty.
+
+        :param in_flight: requests that may still be counted.
+        """
+        left = max(1, self.remaining * _LEAST_LEFT, self.remaining - in_flight)
+        return 0.0 if self.limit is not None and left > self.limit * _AMPLE else self.seconds / left
+
+
+_NO_SENSE = Quota(-1, -1)
+
+
+def iter_quotas(headers: Mapping[str, str], families: tuple[QuotaHeaders, ...], now: datetime) -> Iterator[Quota]:
+    """Yield what an answer tells, of one or several limits; some of it may make no sense.
+
+    ``RateLimit`` with ``RateLimit-Policy`` is read as the 11th draft of the IETF has them, and as earlier ones had.
+
+    :param headers: in any case.
+    """
+    if (told := headers.get("RateLimit")) is not None:
+        wholes = {policy.name: policy for policy in policies(headers.get("RateLimit-Policy", ""))}
+        for policy in policies(told):
+            whole = wholes.get(policy.name, policy)
+            if whole.unit == policy.unit == "requests":
+                seconds = whole.window if policy.seconds is None else policy.seconds
+                if policy.remaining is None or seconds is None:
+                    yield _NO_SENSE
+                else:
+                    yield Quota(policy.remaining, seconds, whole.limit)
+    for names in families:
+        if (remaining := headers.get(names.remaining)) is not None and (ends := headers.get(names.reset)) is not None:
+            yield _of_headers(remaining, ends, headers.get(names.limit) if names.limit else None, now)
+
+
+def _of_headers(remaining: str, ends: str, limit: str | None, now: datetime) -> Quota:
+    left, seconds = read_number(remaining), read_reset(ends, now)
+    # Of "100, 100;w=60" the first number is the limit.
+    whole = None if limit is None else read_number(limit.partition(",")[0].partition(";")[0])
+    if left is None or seconds is None or (limit is not None and whole is None):
+        return _NO_SENSE
+    return Quota(left, seconds, whole)
+
+
+class ToldLimit:
+    """Slows a job down to what its API tells remains, before it refuses anything.
+
+    :param in_flight: gives how many requests are.
+    :param families: of headers to look for.
+    :param longest_seconds: what would hold requests back for longer is left to the API: its refusal ends the try.
+    :param say: logs what somebody should know.
+    :ivar names: of headers, one of which an answer has that tells something.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        in_flight: Callable[[], int],
+        *,
+        families: tuple[QuotaHeaders, ...] = COMMON,
+        longest_seconds: float,
+        say: Callable[..., None],
+    ) -> None:
+        self._limiter, self._in_flight, self._families = limiter, in_flight, families
+        self._longest_seconds, self._say = longest_seconds, say
+        self.names = ("RateLimit", *(names.remaining for names in families))
+        self._has_said_slow = self._has_said_senseless = False
+
+    def heed(self, headers: Mapping[str, str]) -> None:
+        """Slow down, or pause, as an answer's headers ask for."""
+        told = list(iter_quotas(headers, self._families, datetime.now(UTC)))
+        quotas = [quota._replace(seconds=quota.seconds + _MARGIN_SECONDS) for quota in told if quota.makes_sense]
+        if len(quotas) < len(told) and not self._has_said_senseless:
+            self._has_said_senseless = True
+            self._say("The API tells of a limit in a way that makes no sense, which is ignored. (Logged once.)")
+        if not quotas:
+            return
+        if (pause := max((quota.seconds for quota in quotas if not quota.remaining), default=0)) > 0:
+            if pause <= self._longest_seconds:
+                self._limiter.pause(pause)
+            return
+        in_flight = self._in_flight()
+        interval, strictest = max((quota.interval(in_flight), quota) for quota in quotas)
+        if interval > self._longest_seconds:
+            return
+        if self._limiter.slow_down(interval, strictest.seconds) and not self._has_said_slow:
+            self._has_said_slow = True
+            self._say(
+                "The API tells that %.0f requests remain for %.0f s: they are spread over that time. (Logged once.)",
+                strictest.remaining,
+                strictest.seconds,
+            )

@@ -1,0 +1,209 @@
+"""A shared limit in Redis: one script, by the server's clock."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.limits.limits import Limits
+from airflow_async_rest.core.limits.store import (
+    ALWAYS_PLACES,
+    AS_BEFORE,
+    CLAIM_SECONDS,
+    FEWEST_SECONDS,
+    LAG_SECONDS,
+    QUARTER_SECONDS,
+    QUARTERS_A_DAY,
+    Grant,
+    Slow,
+    StoreAddress,
+    StoreAwayError,
+    asked,
+)
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+# Redis writes numbers of Lua with 14 digits: too few for microseconds since 1970, and for the interval of a fast limit.
+_TAKE = f"""
+local told, time = ARGV, redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local places, counted = tonumber(told[1]), tonumber(told[2])
+local interval, block, lag = tonumber(told[3]), tonumber(told[4]), tonumber(told[5])
+local days, slow, slow_for = cjson.decode(told[6]), tonumber(told[7]), tonumber(told[8])
+local kept = redis.call('HMGET', KEYS[1], 'next', 'pause', 'strictest', 'claimed', 'slow', 'slow_until',
+  'fewest', 'fewest_until')
+local function number(index) return tonumber(kept[index] or 0) end
+local function text(value) return string.format('%.9f', value) end
+
+local strictest, claimed = interval, now + {CLAIM_SECONDS}
+if number(4) > now and number(3) > interval then strictest, claimed = number(3), number(4) end
+local slow_until = now + slow_for
+if slow_for < 0 then slow, slow_until = number(5), number(6) end
+local fewest, fewest_until = number(7), number(8)
+if places > 0 and (now > fewest_until or places < fewest) then
+  fewest, fewest_until = math.min(places, fewest > 0 and 2 * fewest or places), now + {FEWEST_SECONDS}
+end
+local most = math.max({ALWAYS_PLACES}, fewest)
+local at = math.max(number(1), number(2), now - lag)
+local step = strictest
+if at < slow_until then step = math.max(step, slow) end
+if step > 0 then most = math.min(most, math.max(1, math.floor(block / step))) end
+local fewer = math.max(0, places - most)
+places, counted = places - fewer, counted - fewer
+
+local wanted, wait, quarter = counted, 0, math.floor(now / {QUARTER_SECONDS})
+if #days > 0 then
+  local counts = redis.call('HGETALL', KEYS[2])
+  for _, day in ipairs(days) do
+    local since, ends, used, oldest = quarter - {QUARTERS_A_DAY}, nil, 0, quarter
+    for index, start in ipairs(day.starts) do
+      if start <= now then since, ends = start / {QUARTER_SECONDS}, day.starts[index + 1] end
+    end
+    for index = 1, #counts, 2 do
+      local began, count = tonumber(counts[index]), tonumber(counts[index + 1])
+      if began >= since then used = used + count end
+      if began >= since and count > 0 then oldest = math.min(oldest, began) end
+    end
+    local free = math.max(0, day.requests - used)
+    counted = math.min(counted, free)
+    if free == 0 then
+      wait = math.max(wait, (ends or (oldest + {QUARTERS_A_DAY} + 1) * {QUARTER_SECONDS}) - now)
+    end
+  end
+  for index = 1, #counts, 2 do
+    if tonumber(counts[index]) < quarter - {QUARTERS_A_DAY} - 8 then redis.call('HDEL', KEYS[2], counts[index]) end
+  end
+  if counted < 0 then counted = math.max(counted, -tonumber(redis.call('HGET', KEYS[2], quarter) or 0)) end
+  if counted ~= 0 then
+    redis.call('HINCRBY', KEYS[2], quarter, counted)
+    redis.call('EXPIRE', KEYS[2], {2 * QUARTERS_A_DAY * QUARTER_SECONDS})
+  end
+end
+places = math.max(0, places - math.max(0, wanted - counted))
+
+local after = at + places * step
+redis.call('HSET', KEYS[1], 'next', text(after), 'strictest', text(strictest), 'claimed', text(claimed),
+  'slow', text(slow), 'slow_until', text(slow_until), 'fewest', fewest, 'fewest_until', text(fewest_until))
+local granted = redis.call('HINCRBY', KEYS[1], 'granted', places)
+redis.call('EXPIRE', KEYS[1], math.ceil(math.max(after, slow_until, number(2)) - now) + 3600)
+if places > 0 then wait = at - now end
+return {{places, text(wait), text(step), counted, text(math.max(0, number(2) - now)), granted}}
+"""
+_PAUSE = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local until_ = math.max(tonumber(redis.call('HGET', KEYS[1], 'pause') or 0), now + tonumber(ARGV[1]))
+redis.call('HSET', KEYS[1], 'pause', string.format('%.9f', until_))
+redis.call('EXPIRE', KEYS[1], math.ceil(until_ - now) + 3600)
+redis.call('PUBLISH', KEYS[1], string.format('%.9f', until_ - now))
+"""
+# Of errors that no waiting helps against, those that have no class of their own.
+_FOR_GOOD = ("DB index", "The user executing the script", "unknown command")
+
+
+class RedisStore:
+    """A limit kept in Redis. Used by one task at a time.
+
+    :param key: of all who share it.
+    """
+
+    def __init__(
+        self, address: StoreAddress, key: str, limits: Limits, *, block_seconds: float, bounds: Bounds = USUAL
+    ) -> None:
+        self._address, self._limits, self._block_seconds = address, limits, block_seconds
+        self._bounds = bounds
+        # The braces keep both on one node of a cluster.
+        self._keys = [f"async_rest:limit:{{{key}}}", f"async_rest:limit:{{{key}}}:days"]
+        self._client: Redis | None = None
+        self._listening: asyncio.Task[None] | None = None
+
+    async def open(self, on_pause: Callable[[float], None]) -> None:
+        """Connect; see :class:`~airflow_async_rest.core.limits.store.LimitStore`."""
+        client = self._client = self._connect()
+        self._take, self._pause = client.register_script(_TAKE), client.register_script(_PAUSE)
+        self._listening = asyncio.create_task(self._listen(client, on_pause))
+        await self.take(0, 0)
+
+    def _connect(self) -> "Redis":
+        try:
+            from redis.asyncio import Redis  # noqa: PLC0415  (only who shares a limit needs it)
+            from redis.asyncio.retry import Retry  # noqa: PLC0415
+            from redis.backoff import NoBackoff  # noqa: PLC0415
+        except ImportError as error:
+            raise ConfigurationError(
+                f"rate_limit_conn_id={self._address.conn_id!r} is a Redis, and its client is not installed: install "
+                "airflow-provider-async-rest[redis]."
+            ) from error
+        address, seconds = self._address, self._bounds.store_answer_seconds
+        return Redis(
+            host=address.host,
+            port=address.port or 6379,
+            username=address.user,
+            password=address.password,
+            db=address.database or 0,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=seconds,
+            socket_timeout=seconds,
+            **address.options,
+        )
+
+    async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
+        """Take the next places."""
+        ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
+        told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow)
+        with self._translated():
+            found = await self._take(self._keys, told)
+        wait, interval, pause = map(float, (found[1], found[2], found[4]))
+        return Grant(found[0], wait, interval, found[3], pause, found[5])
+
+    async def pause(self, seconds: float) -> None:
+        """Hold everybody back."""
+        with self._translated():
+            await self._pause(self._keys[:1], [seconds])
+
+    async def close(self) -> None:
+        """Disconnect."""
+        client, self._client = self._client, None
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        if client is not None:
+            with contextlib.suppress(Exception):
+                await client.aclose()
+
+    async def _listen(self, client: "Redis", on_pause: Callable[[float], None]) -> None:
+        """Hand on pauses as they come, until the store is closed; a connection that ends is made again."""
+        while self._client is client:  # redis-py may take a cancellation for an error of the connection
+            with contextlib.suppress(StoreAwayError, ConfigurationError):
+                async for seconds in self._pauses(client):
+                    on_pause(seconds)
+            await asyncio.sleep(self._bounds.store_retry_seconds)
+
+    async def _pauses(self, client: "Redis") -> AsyncIterator[float]:
+        with self._translated():
+            async with client.pubsub() as channel:
+                await channel.subscribe(self._keys[0])
+                while True:
+                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=None)
+                    if message is not None:
+                        yield float(message["data"])
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        from redis import exceptions as redis  # noqa: PLC0415
+
+        denied = (redis.AuthenticationError, redis.AuthorizationError, redis.NoPermissionError)
+        try:
+            yield
+        except (redis.RedisError, OSError) as error:
+            said = self._address.describe(error)
+            if isinstance(error, denied) or any(mark in str(error) for mark in _FOR_GOOD):
+                raise ConfigurationError(
+                    f"rate_limit_conn_id={self._address.conn_id!r}: {said}: give login and password of a user who may "
+                    f"use the database, and run scripts that write {self._keys[0]!r} and publish there."
+                ) from None
+            raise StoreAwayError(said) from None

@@ -1,0 +1,132 @@
+"""The seam to where a shared limit is kept, by whose clock it goes."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+from airflow_async_rest.core.limits.limits import Limits
+
+# Days are counted in quarters of an hour: every zone of today begins its days at one, and any 24 hours are at most a
+# quarter more. Of one that is begun all counts, so that there are never more than the limit.
+QUARTER_SECONDS = 900
+QUARTERS_A_DAY = 96
+# Who has a stricter limit for the same key, or a slower pace, is remembered for so long after it was last said.
+CLAIM_SECONDS = 60.0
+# Who has many requests waiting gets no more places at once than who has the fewest, who is remembered for a moment: so
+# all tasks get equal shares. Where all have many, they get many at once, which costs the least.
+ALWAYS_PLACES, FEWEST_SECONDS = 5, 0.5
+# How far the places may lag behind the clock, which makes up for the way to the store.
+LAG_SECONDS = 0.005
+
+
+class Grant(NamedTuple):
+    """Places in time, and what else whoever takes them should know.
+
+    :param places: how many; 0 when a day's limit is used up.
+    :param wait_seconds: from the store's answer to the first of them; below 0 where it is over. Without a place: until
+        one more of the day may be free.
+    :param interval: seconds from one place to the next.
+    :param counted: how many the day's limits have been charged with.
+    :param pause_seconds: how long everybody pauses still.
+    :param granted: how many places all have taken, since the store remembers.
+    """
+
+    places: int
+    wait_seconds: float
+    interval: float
+    counted: int
+    pause_seconds: float
+    granted: int
+
+
+class Slow(NamedTuple):
+    """A slower pace that the API tells: seconds from one request to the next, and for how many seconds."""
+
+    interval: float
+    seconds: float
+
+
+AS_BEFORE = Slow(0.0, -1.0)  # what was told before counts
+
+
+class StoreAwayError(Exception):
+    """The store does not answer, for now. Its text has no secret."""
+
+
+class LimitStore(Protocol):
+    """Hands out places in time, one after the other, to all who ask with the same key. One atomic step each."""
+
+    async def open(self, on_pause: Callable[[float], None]) -> None:
+        """Connect, and make what is missing there.
+
+        :param on_pause: called with the seconds when another task asks everybody to pause, where the store can tell.
+        :raises ConfigurationError: when it will never work like this; says what to do.
+        :raises StoreAwayError: when it does not answer.
+        """
+
+    async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
+        """Take the next places; none to ask whether the store is there.
+
+        :param places: at most so many.
+        :param counted: what to charge the day's limits with, where they have as much; below 0 gives back.
+        :param slow: keep everybody to this pace; with an interval of 0, to no slower one than the limit's.
+        :raises StoreAwayError: when it does not answer.
+        """
+
+    async def pause(self, seconds: float) -> None:
+        """Hold everybody back for this long from now. :raises StoreAwayError: when it does not answer."""
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreAddress:
+    """Where a store is.
+
+    :param conn_id: of Airflow's connection, for people to read.
+    :param kind: ``redis`` or ``postgres``.
+    :param options: what its client is told beside, by the client's own names.
+    """
+
+    conn_id: str
+    kind: str
+    host: str
+    port: int | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    database: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def describe(self, error: BaseException) -> str:
+        """Say what went wrong, without secrets."""
+        said = str(error) or type(error).__name__
+        said = said.replace(self.password, "***") if self.password else said
+        return f"{self.kind} at {self.host}{f':{self.port}' if self.port else ''} (connection {self.conn_id!r}): {said}"
+
+
+class Asked(NamedTuple):
+    """A limit, as a store is told it with each question.
+
+    :param interval: seconds from one place to the next; 0 where nothing is paced.
+    :param block_seconds: how much of the limit is handed out at once, at most; one place in any case.
+    :param days: the limits that are counted, as JSON.
+    """
+
+    interval: float
+    block_seconds: float
+    days: str
+
+
+@lru_cache(maxsize=16)
+def asked(limits: Limits, block_seconds: float, today: date) -> Asked:
+    """Return what a store is told. The days' bounds are told, not chosen: the store knows what time it is.
+
+    :param today: in UTC, give or take a day.
+    """
+    pace = limits.pace
+    days = [{"requests": day.requests, "starts": day.starts(today)} for day in limits.days]
+    return Asked(pace.interval if pace else 0.0, block_seconds, json.dumps(days))

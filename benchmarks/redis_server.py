@@ -1,0 +1,40 @@
+"""A Redis on a port of its own, which forgets when it ends, unless its options say otherwise."""
+
+import socket
+import subprocess
+import time
+from contextlib import suppress
+
+_STARTS_WITHIN_SECONDS = 10
+
+
+class RedisServer:
+    """A ``redis-server``, which has to be installed.
+
+    :param options: as on its command line.
+    """
+
+    def __init__(self, *options: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._options = options
+        self.start()
+
+    def start(self) -> None:
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + _STARTS_WITHIN_SECONDS
+        while not self._answers():
+            if time.monotonic() > until:
+                self.kill()
+                raise TimeoutError("redis-server does not start")
+
+    def _answers(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            connection.sendall(b"PING\r\n")
+            return bool(connection.recv(100))
+        return False
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()

@@ -1,0 +1,283 @@
+"""The limiter that several tasks share, in virtual time, with a store in memory."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from limit_stores import MemoryServer, MemoryStore, most_in_a_second
+from virtual_time import run_virtually
+
+from airflow_async_rest.core.errors import LimitStoreError, QuotaExhaustedError
+from airflow_async_rest.core.limits.limits import parse_limits
+from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.limits.shared import SharedLimiter
+
+
+class Tasks:
+    """Several tasks with one limit; made inside the loop."""
+
+    def __init__(self, limit="100/s", **settings) -> None:
+        self.clock = asyncio.get_running_loop().time
+        self.server, self.limit, self.settings = MemoryServer(self.clock), parse_limits(limit), settings
+        self.said: list[str] = []
+        self.sent: list[tuple[float, int]] = []
+
+    def limiter(self, **settings) -> SharedLimiter:
+        how = {"key": "api", "longest_seconds": 300.0, "before": RateLimiter(None, self.clock)}
+        how |= {"say": lambda text, *values: self.said.append(text % values), "clock": self.clock}
+        store = MemoryStore(self.server, "api", self.limit)
+        return SharedLimiter(store, self.limit, **how | self.settings | settings)
+
+    async def send(self, number: int, limiter: SharedLimiter, seconds: float, workers: int, latency: float) -> None:
+        async def work() -> None:
+            while self.clock() < until:
+                await limiter.acquire()
+                self.sent.append((self.clock(), number))
+                await asyncio.sleep(latency)
+
+        until, began = self.clock() + seconds, [asyncio.create_task(work()) for _ in range(workers)]
+        try:
+            await asyncio.gather(*began)
+        finally:
+            for one in began:
+                one.cancel()
+            await asyncio.gather(*began, return_exceptions=True)
+
+    async def run(self, workers: list[int], seconds: float = 20.0, latency: float = 0.002) -> list[int]:
+        """Send from a task for each number of workers. :return: how many requests each has sent in that time."""
+        async with AsyncExitStack() as stack:
+            limiters = [await stack.enter_async_context(self.limiter()) for _ in workers]
+            await asyncio.gather(
+                *(self.send(n, limiters[n], seconds, count, latency) for n, count in enumerate(workers))
+            )
+        return [sum(who == number for at, who in self.sent if at <= seconds) for number in range(len(workers))]
+
+    def most_in_a_second(self) -> int:
+        return most_in_a_second(at for at, _ in self.sent)
+
+
+def virtually(play):
+    """Run what a test plays, made inside the loop."""
+    return run_virtually(play())[0]
+
+
+@pytest.mark.parametrize(("limit", "rate"), [("100/s", 100), ("1000/s", 1000), ("6000/m", 100), ("50/s, 6000/m", 50)])
+def test_all_together_keep_the_limit_and_use_it(limit, rate):
+    async def play():
+        tasks = Tasks(limit)
+        return sum(await tasks.run([16] * 8, 10)), tasks.most_in_a_second()
+
+    sent, most = virtually(play)
+    assert most <= rate
+    assert sent >= 0.95 * rate * 10
+
+
+def shares_of(limit, workers) -> list[int]:
+    async def play():
+        return await Tasks(limit).run(workers)
+
+    return virtually(play)
+
+
+@pytest.mark.parametrize(("limit", "workers"), [("100/s", [16] * 8), ("1000/s", [16] * 8), ("400/s", [64, 64, 64])])
+def test_equal_tasks_get_equal_shares(limit, workers):
+    shares = shares_of(limit, workers)
+    assert max(shares) <= 1.1 * min(shares)
+
+
+@pytest.mark.parametrize("limit", ["100/s", "1000/s", "2000/s"])
+@pytest.mark.parametrize("workers", [[64, 8], [64, 8, 8, 8], [64, 64, 8]])
+def test_many_in_flight_get_little_more_than_few(limit, workers):
+    shares = shares_of(limit, workers)
+    assert shares[0] <= 1.5 * sum(shares) / len(shares)
+    assert shares[0] <= 1.5 * shares[-1]
+
+
+def test_a_pause_reaches_everybody_at_once():
+    async def play():
+        tasks = Tasks("1000/s")
+        async with tasks.limiter() as one, tasks.limiter() as other:
+            sending = asyncio.gather(tasks.send(0, one, 1, 16, 0.01), tasks.send(1, other, 1, 16, 0.01))
+            await asyncio.sleep(0.5)
+            assert one.pause(30)
+            assert not one.pause(1)
+            await sending
+        return [at for at, _ in tasks.sent if at > 0.5]
+
+    assert min(virtually(play)) > 30.4
+
+
+def test_a_place_whose_time_is_over_is_given_up():
+    async def play():
+        tasks = Tasks("100/s")
+        async with tasks.limiter() as limiter:
+            waiting = [asyncio.create_task(limiter.acquire()) for _ in range(8)]
+            await asyncio.sleep(0.015)
+            limiter._places.at -= 5  # as after a stall of this process
+            await asyncio.gather(*waiting)
+        return tasks.clock(), tasks.server.of("api")["granted"]
+
+    ended, granted = virtually(play)
+    assert granted > 8
+    assert ended > 0.07
+
+
+def test_who_is_cancelled_takes_nothing_from_the_others():
+    async def play():
+        tasks = Tasks("10/s, 20/d")
+        async with tasks.limiter() as limiter:
+            waiting = [asyncio.create_task(limiter.acquire()) for _ in range(10)]
+            await asyncio.sleep(0.05)
+            for one in waiting[1::2]:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        return limiter.granted, tasks.server.of("api")["counts"][0]
+
+    assert virtually(play) == (5, 5)
+
+
+def test_a_days_limit_is_used_to_the_last_request_and_by_none_more():
+    async def play():
+        tasks = Tasks("100/s, 500/d")
+
+        async def one(number):
+            async with tasks.limiter() as limiter:
+                with pytest.raises(QuotaExhaustedError, match=r"the day's limit of 'api' is used up.* 3600 s, which"):
+                    await tasks.send(number, limiter, 1000, 7, 0.01)
+
+        await asyncio.gather(*(one(number) for number in range(12)))
+        return len(tasks.sent), tasks.server.of("api")["counts"][0]
+
+    assert virtually(play) == (500, 500)
+
+
+def test_a_day_that_is_soon_over_is_waited_for():
+    async def play():
+        tasks = Tasks("1/d", longest_seconds=4000.0)
+        async with tasks.limiter() as limiter:
+            await limiter.acquire()
+            waiting = asyncio.create_task(limiter.acquire())
+            await asyncio.sleep(1)
+            tasks.server.of("api")["counts"].clear()
+            await waiting
+        return tasks.clock(), tasks.said
+
+    ended, [said] = virtually(play)
+    assert 3600 <= ended < 3602
+    assert said == "The day's limit of 'api' is used up: all requests wait for 3600 s."
+
+
+def test_nothing_is_sent_while_the_store_is_away_and_it_goes_on_soon_without_a_burst():
+    async def play():
+        tasks = Tasks("100/s")
+
+        async def outage():
+            await asyncio.sleep(5)
+            tasks.server.away = True
+            await asyncio.sleep(20)
+            tasks.server.away = False
+
+        await asyncio.gather(tasks.run([16] * 4, 40), outage())
+        return [at for at, _ in tasks.sent], tasks.most_in_a_second(), tasks.said
+
+    times, most, said = virtually(play)
+    assert [at for at in times if 5.5 < at < 25] == []
+    assert min(at for at in times if at > 25) < 25.5
+    assert most <= 100
+    assert said[0] == "The shared limit 'api' is away: nobody is there. Nothing is sent until it is back."
+    assert said[-1].startswith("The shared limit 'api' is back, after 20.")
+
+
+def test_a_share_of_its_own_is_kept_to_while_the_store_is_away_where_one_is_set():
+    async def play():
+        tasks = Tasks("100/s, 100000/d")
+        tasks.settings["fallback"] = RateLimiter((10, 1.0), tasks.clock)
+        tasks.server.away = True
+        async with tasks.limiter() as limiter:
+            sending = asyncio.create_task(tasks.send(0, limiter, 20, 16, 0.01))
+            await asyncio.sleep(9.9)
+            standing = limiter.standing()
+            tasks.server.away = False
+            await sending
+        away, there = ([at for at, _ in tasks.sent if a <= at < b] for a, b in ((0, 10), (11, 20)))
+        return len(away), len(there), standing["store"], tasks.server.of("api")["counts"][0] - len(tasks.sent)
+
+    away, there, store, uncounted = virtually(play)
+    assert 90 <= away <= 100
+    assert 850 <= there <= 900
+    assert store == "fallback"
+    assert uncounted == 0  # what went out meanwhile is counted afterwards
+
+
+def test_a_store_that_stays_away_ends_the_try_retriably():
+    async def play():
+        tasks = Tasks("100/s")
+        tasks.server.away = True
+        async with tasks.limiter() as limiter:
+            waiting = [asyncio.create_task(limiter.acquire()) for _ in range(3)]
+            await asyncio.sleep(300)
+            assert limiter.standing()["store"] == "closed"
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        return tasks.clock(), ended
+
+    ended, errors = virtually(play)
+    assert 600 <= ended < 601
+    assert {type(error) for error in errors} == {LimitStoreError}
+    assert str(errors[0]).startswith("the shared limit 'api' has been away for 600 s: nobody is there")
+
+
+def test_a_pace_that_one_is_told_holds_for_all():
+    async def play():
+        tasks = Tasks("100/s")
+        async with tasks.limiter() as one, tasks.limiter() as other:
+            sending = asyncio.gather(tasks.send(0, one, 10, 8, 0.01), tasks.send(1, other, 10, 8, 0.01))
+            await asyncio.sleep(2)
+            assert one.slow_down(0.1, 5.0)
+            assert not one.slow_down(0.1, 5.0)
+            await sending
+        return [len([at for at, _ in tasks.sent if a <= at < b]) for a, b in ((0, 2), (3, 7), (8, 10))]
+
+    before, slow, after = virtually(play)
+    assert before > 190
+    assert slow <= 41
+    assert after > 180
+
+
+def test_the_tasks_own_limit_holds_too():
+    async def play():
+        tasks = Tasks("100/s")
+        tasks.settings["before"] = RateLimiter((10, 1.0), tasks.clock)
+        return await tasks.run([16], 10)
+
+    assert virtually(play)[0] <= 100
+
+
+def test_how_it_stands_is_shown():
+    async def play():
+        tasks = Tasks("100/s")
+        async with tasks.limiter() as one, tasks.limiter() as other:
+            sending = asyncio.gather(tasks.send(0, one, 10, 16, 0.01), tasks.send(1, other, 10, 16, 0.01))
+            await asyncio.sleep(8)
+            standing = one.standing()
+            await sending
+        return standing
+
+    standing = virtually(play)
+    assert standing["used"] == pytest.approx(0.49, abs=0.02)
+    assert standing["used_by_all"] == pytest.approx(0.98, abs=0.03)
+    assert standing["waiting"] >= 14
+    assert (standing["key"], standing["store"]) == ("api", "there")
+
+
+def test_a_stricter_limit_of_another_connection_is_said_once():
+    async def play():
+        tasks = Tasks("100/s")
+        async with tasks.limiter() as strict:
+            await strict.acquire()
+        tasks.limit = parse_limits("1000/s")
+        async with tasks.limiter() as lax:
+            await asyncio.gather(*(lax.acquire() for _ in range(30)))
+        return tasks.said
+
+    [said] = virtually(play)
+    assert said.startswith("The shared limit 'api' is kept to 98 requests a second, and not to 980: another connection")

@@ -1,0 +1,45 @@
+"""A whole job against an API that counts, and tells what remains."""
+
+import pytest
+from counting import Counting, by_draft, by_epoch, by_family, without_limit
+from engine import Store, counts, make_job, run
+
+from airflow_async_rest.core.limits.quotas import QuotaHeaders
+from airflow_async_rest.core.sending.retry import RequestRetry
+
+
+@pytest.mark.parametrize("concurrency", [64, None])
+@pytest.mark.parametrize("say", [by_family, by_epoch, by_draft])
+def test_a_job_sends_what_the_api_tells_remains_and_nothing_is_refused(tmp_path, api, say, concurrency):
+    api.answer = counting = Counting(100, 1.0, say)
+    assert counts(run(make_job(api, tmp_path, 250, concurrency=concurrency), Store())) == [250, 250, 0, 0]
+    assert counting.refused == 0
+    assert counting.used[1] >= 50  # of 100
+
+
+def test_an_apis_own_names_are_heeded(tmp_path, api):
+    api.answer = counting = Counting(50, 0.5, without_limit)
+    names = (QuotaHeaders("X-Quota-Left", "X-Quota-Reset"),)
+    assert counts(run(make_job(api, tmp_path, 120, quota_headers=names), Store())) == [120, 120, 0, 0]
+    assert counting.refused == 0
+
+
+def test_what_an_api_says_without_sense_changes_nothing(tmp_path, api, lines):
+    from aiohttp import web
+
+    api.answer = lambda seen: web.Response(headers={"X-RateLimit-Remaining": "-1", "X-RateLimit-Reset": "3000"})
+    assert counts(run(make_job(api, tmp_path, 50, log=lines.log), Store())) == [50, 50, 0, 0]
+    assert [text for text in lines.texts if "makes no sense" in text] == [
+        "INFO The API tells of a limit in a way that makes no sense, which is ignored. (Logged once.)"
+    ]
+
+
+def test_a_refusal_that_says_for_how_long_is_taken_at_its_word(tmp_path, api, lines):
+    from aiohttp import web
+
+    told = {"Retry-After": "0.2", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "250"}
+    left = [429]
+    api.answer = lambda seen: web.Response(status=left.pop(), headers=told) if left else 200
+    job = make_job(api, tmp_path, 20, log=lines.log, retry=RequestRetry(max_attempts=2))
+    assert counts(run(job, Store())) == [20, 20, 0, 0]
+    assert "INFO The API asks for a pause of 0.2 s: all requests wait." in lines.texts

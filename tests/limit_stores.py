@@ -1,0 +1,123 @@
+"""Where a shared limit is kept in tests: a Redis of one's own, a PostgreSQL, or this process's memory."""
+
+import shutil
+from contextlib import contextmanager
+from math import floor
+
+import pytest
+from checkout import skip_or_fail
+
+from airflow_async_rest.core.limits.postgres_store import PostgresStore
+from airflow_async_rest.core.limits.redis_store import RedisStore
+from airflow_async_rest.core.limits.store import (
+    ALWAYS_PLACES,
+    AS_BEFORE,
+    FEWEST_SECONDS,
+    LAG_SECONDS,
+    Grant,
+    StoreAddress,
+    StoreAwayError,
+)
+from benchmarks.redis_server import RedisServer
+
+BLOCK_SECONDS = 0.05
+
+
+def most_in_a_second(times) -> int:
+    times = sorted(times)
+    most = first = 0
+    for last, moment in enumerate(times):
+        while moment - times[first] >= 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+class Redis(RedisServer):
+    @property
+    def address(self) -> StoreAddress:
+        return StoreAddress(conn_id="limits", kind="redis", host="127.0.0.1", port=self.port)
+
+
+@contextmanager
+def running_redis(*options: str):
+    if shutil.which("redis-server") is None:
+        skip_or_fail("redis-server is not installed")
+    pytest.importorskip("redis", reason="the client redis is not installed")
+    redis = Redis(*options)
+    try:
+        yield redis
+    finally:
+        redis.kill()
+
+
+def store_at(address: StoreAddress, key: str, limits, **how):
+    make = RedisStore if address.kind == "redis" else PostgresStore
+    return make(address, key, limits, **{"block_seconds": BLOCK_SECONDS, **how})
+
+
+class MemoryServer:
+    """What stores do, in plain words, by a clock of the test's. ``away``: it does not answer."""
+
+    def __init__(self, clock) -> None:
+        self.clock, self.keys, self.away, self.takes = clock, {}, False, 0
+        self.listeners = []
+
+    def of(self, key: str) -> dict:
+        names = ("next", "pause", "strictest", "claimed", "slow", "slow_until", "granted")
+        nothing = dict.fromkeys((*names, "fewest", "fewest_until"), 0)
+        return self.keys.setdefault(key, nothing | {"counts": {}})
+
+
+class MemoryStore:
+    def __init__(self, server: MemoryServer, key: str, limits, block_seconds: float = BLOCK_SECONDS) -> None:
+        self.server, self.key, self.limits, self.block_seconds = server, key, limits, block_seconds
+        self.is_open = False
+
+    async def open(self, on_pause) -> None:
+        await self.take(0, 0)
+        self.is_open = True
+        self.server.listeners.append(on_pause)
+
+    async def close(self) -> None:
+        self.is_open = False
+
+    async def pause(self, seconds) -> None:
+        kept = self._kept()
+        kept["pause"] = max(kept["pause"], self.server.clock() + seconds)
+        for listener in self.server.listeners:
+            listener(seconds)
+
+    def _kept(self) -> dict:
+        if self.server.away:
+            raise StoreAwayError("nobody is there")
+        return self.server.of(self.key)
+
+    async def take(self, places, counted, slow=AS_BEFORE) -> Grant:
+        kept, now = self._kept(), self.server.clock()
+        self.server.takes += 1
+        interval = self.limits.pace.interval if self.limits.pace else 0.0
+        if not (kept["claimed"] > now and kept["strictest"] > interval):
+            kept.update(strictest=interval, claimed=now + 60)
+        if slow.seconds >= 0:
+            kept.update(slow=slow.interval, slow_until=now + slow.seconds)
+        at = max(kept["next"], kept["pause"], now - LAG_SECONDS)
+        step = max(kept["strictest"], kept["slow"]) if at < kept["slow_until"] else kept["strictest"]
+        if places > 0 and (now > kept["fewest_until"] or places < kept["fewest"]):
+            kept.update(fewest=min(places, 2 * kept["fewest"] or places), fewest_until=now + FEWEST_SECONDS)
+        most = max(ALWAYS_PLACES, kept["fewest"])
+        fewer = max(0, places - (min(most, max(1, floor(self.block_seconds / step))) if step else most))
+        places, counted, wait = places - fewer, counted - fewer, 0.0
+        wanted = counted
+        for day in self.limits.days:  # of the calendar's only the first one, for ever
+            free = max(0, day.requests - sum(kept["counts"].values()))
+            counted = min(counted, free)
+            wait = wait if free else 3600.0
+        counted = max(counted, -kept["counts"].get(0, 0))
+        kept["counts"][0] = kept["counts"].get(0, 0) + counted
+        places = max(0, places - max(0, wanted - counted))
+        kept["next"] = at + places * step
+        kept["granted"] += places
+        return Grant(
+            places, at - now if places else wait, step, counted, max(0.0, kept["pause"] - now), kept["granted"]
+        )
