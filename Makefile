@@ -56,7 +56,7 @@ $(VENV)/pythons/%/.installed: pyproject.toml constraints.txt | $(INSTALLED)
 	touch $@
 
 # Each version of Airflow that the package is for, in an environment of its own, as of a day after its release: a minute
-# each, with make matrix ARGS="2.11.2 3.0.6" some of them. All together write tests/matrix/results.json.
+# each, with make matrix ARGS="2.11.2 3.0.6" some of them. What they find is kept in tests/matrix/results.json.
 matrix: $(INSTALLED)
 	$(BIN)/python tests/matrix/run.py $(ARGS)
 

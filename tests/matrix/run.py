@@ -4,7 +4,7 @@ Each version gets an environment of its own below ``.venv/matrix``, made as of a
 libraries that came out later, 3.0.6 and 3.2.2 run no task at all. The wheel of this tree is installed there with its
 extras, and then pytest, as of today, without any of the others.
 
-What passed is written to ``results.json``, of which ``docs/compatibility.md`` is made, when all versions were tried.
+What was found is kept in ``results.json``, of which ``docs/compatibility.md`` is made.
 """
 
 import argparse
@@ -122,6 +122,14 @@ def outcome(case: ET.Element) -> tuple[str, str]:
     return case.attrib["name"], "passed" if skipped is None else skipped.attrib["message"]
 
 
+def record(results: dict[str, dict[str, str]]) -> None:
+    """Keep what was found, beside what was found before with other versions; of those that are no longer tried, nothing."""
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    names = {version.name for version in VERSIONS}
+    kept = {name: outcomes for name, outcomes in {**before, **results}.items() if name in names}
+    RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
 def build_wheel() -> Path:
     folder = REPOSITORY / ".venv" / "matrix" / "dist"
     for older in folder.glob("*.whl"):
@@ -149,8 +157,7 @@ def main() -> int:
         except CannotBeInstalledError as error:
             skipped[version.name] = str(error)
             print(f"skipped, because it cannot be installed here: {error}", flush=True)
-    if set(results) == {version.name for version in VERSIONS}:
-        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    record(results)
     failed = [name for name, outcomes in results.items() if "failed" in outcomes.values()]
     print(f"Airflow: {len(results) - len(failed)} passed, {len(failed)} failed, {len(skipped)} skipped")
     return int(bool(failed or (skipped and os.environ.get("CI"))))

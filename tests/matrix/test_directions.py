@@ -33,7 +33,7 @@ def test_the_rows_of_the_window_are_sent_in_batches(run, api):
     api.answer = lambda seen: web.json_response([{"status": 200} for _ in seen.body.splitlines()])
     report = run("batch").xcom("post")
     assert (report["delivered"], report["requests"], added_up(report)) == (10, 2, True)
-    assert [json.loads(line)["id"] for one in api.seen for line in one.body.splitlines()] == list(range(1, 11))
+    assert sorted(json.loads(line)["id"] for one in api.seen for line in one.body.splitlines()) == list(range(1, 11))
 
 
 @pytest.mark.parametrize("mode", ["append", "replace_window", "upsert"])
