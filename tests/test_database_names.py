@@ -25,9 +25,6 @@ _ALLOWED = {
     "provider_info.py": {"redis or postgres"},
     # Rows and cursors of Python's own driver are among what an author may give as items.
     "core/reading/given_items.py": {"sqlite3"},
-    # What SQLAlchemy 1.4 lacks of one: what differs between versions is in one room.
-    "compat/oracledb.py": {"oracle"},
-    "compat/sqlalchemy.py": {"oracle", "sqlalchemy.dialects.postgresql"},
 }
 
 
