@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import aiohttp
 
+from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.keeping.row_sink import LoadState, Merged, PlacedRow
 from benchmarks.database import execute as execute_sql
 from benchmarks.senders import execute
@@ -76,6 +77,7 @@ class _Nowhere:
     """A loader that counts."""
 
     replaces = appends = needs_rows = can_remove = False
+    chunk_rows = USUAL.chunk_rows
 
     def __init__(self, *_: object) -> None:
         self.destination = self
