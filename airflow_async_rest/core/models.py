@@ -58,6 +58,7 @@ class Response:
     :param elapsed_seconds: from sending to the answer's last byte.
     :param broken: why its headers or its body are not all there; None for an answer that was read completely.
     :param redaction: takes out of it what the request had that is secret, before it is shown.
+    :param request: that it answers, as it was signed; set only for who renews that.
     :param may_be_cut: whether nothing but the end of the connection says where the body ends, and the connection does
         not trust that (``trust_close``): JSON shows by itself whether it is whole, lines do not.
     """
@@ -69,6 +70,7 @@ class Response:
     broken: SendError | None = None
     redaction: Redaction = field(default=_NO_SECRETS, repr=False, compare=False)
     may_be_cut: bool = False
+    request: Request | None = field(default=None, repr=False, compare=False)
 
     @property
     def text(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
+from airflow_async_rest.connections.signing import signer_of
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
@@ -213,6 +214,7 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
         conn_id=hook.http_conn_id,
         settings=settings,
         headers=headers,
+        auth=signer_of(hook, settings, {**settings.headers, **headers}),
         response_check=asked.response_check,
         rate_limit=parse_rate_limit(_first(asked.rate_limit, options.get("rate_limit"))),
         concurrency=parse_concurrency(_first(asked.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),

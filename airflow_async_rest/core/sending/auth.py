@@ -1,26 +1,33 @@
 """Signing requests: the seam for what each request is signed with, where that is not the same header for all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Protocol
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.models import Request, Response
-from airflow_async_rest.core.requests.headers import check_headers
+from airflow_async_rest.core.redaction import Redaction
+from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER, check_headers
 
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 # The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
 REFUSALS = frozenset({401, 403})
 # A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
 _LONG_SECONDS = 0.01
+# What of a header is a token or a signature: its longest part, without names, dates and the like beside it.
+_SECRET = re.compile(r"[A-Za-z0-9+/_.~%-]{4,}=*")
 
 
 class Auth(Protocol):
     """Signs each request as it is sent. Its functions are never called while one of them still runs.
 
     What they raise ends the run, but for :class:`~airflow_async_rest.core.errors.SendError`: that is a failed attempt.
-    An API may echo a signature or a token: ``ClientSettings.later_values`` must know it, to keep it out of texts.
+    What ``sign`` adds is taken out of texts, for an API may echo it: the longest part of headers whose name sounds like
+    a credential (``Authorization``, ``X-Signature``, ...), and of new parameters.
     """
 
     async def sign(self, request: Request) -> Request:
@@ -33,6 +40,7 @@ class Auth(Protocol):
     async def refused(self, response: Response) -> bool:
         """Renew the token or key that requests are signed with, where that is why one was answered 401 or 403.
 
+        :param response: its ``request`` is the one that was answered, as ``sign`` has returned it.
         :return: whether the request is to be signed and sent once more; if not, the answer is judged as it is.
         """
 
@@ -41,24 +49,38 @@ class Signing:
     """Signs the requests of one run; any number of workers share it. Made inside the running event loop.
 
     :param send: sends a request as it is, given the number of its attempt, and why the one before failed.
+    :param redaction: is told what is secret in signed requests.
     """
 
-    def __init__(self, auth: Auth, limiter: Limiter, send: Callable[[Request, int, str], Awaitable[Response]]) -> None:
-        self._auth = auth
-        self._limiter = limiter
-        self._send = send
+    def __init__(
+        self,
+        auth: Auth,
+        limiter: Limiter,
+        send: Callable[[Request, int, str], Awaitable[Response]],
+        redaction: Redaction,
+    ) -> None:
+        self._auth, self._limiter, self._send, self._redaction = auth, limiter, send, redaction
         self._turn = asyncio.Lock()
         self._one = asyncio.Lock()
         self._renewals = 0
+        self._known: Mapping[str, str] | None = None
 
     async def send(self, request: Request, attempt: int, reason: str) -> Response:
         """Send a request with what identifies it, and once more when it was refused for that, and that is renewed."""
         signed, renewals = await self._sign(request)
-        response = await self._send(signed, attempt, reason)
-        if response.status in REFUSALS and await self._renews(response, renewals):
+        response = await self._send_signed(request, signed, attempt, reason)
+        if response.status in REFUSALS and await self._renews(replace(response, request=signed), renewals):
             signed, _ = await self._sign(request)
-            return await self._send(signed, attempt + 1, f"http_{response.status}")
+            return await self._send_signed(request, signed, attempt + 1, f"http_{response.status}")
         return response
+
+    async def _send_signed(self, request: Request, signed: Request, attempt: int, reason: str) -> Response:
+        try:
+            return await self._send(signed, attempt, reason)
+        finally:  # right before anybody says what came of it
+            if signed.headers != self._known or signed.query != request.query:
+                self._redaction.learn(secrets_of(request, signed))
+                self._known = dict(signed.headers or {})
 
     async def _sign(self, request: Request) -> tuple[Request, int]:
         """Return a request that is to be sent now, signed, and with which renewal.
@@ -70,18 +92,17 @@ class Signing:
         async with self._turn:
             await self._limiter.acquire()
             granted_at = clock()
-            async with self._asking():
-                signed, renewals = await self._auth.sign(request), self._renewals
+            signed, renewals = await self._ask(self._auth.sign, request), self._renewals
             if clock() - granted_at > _LONG_SECONDS:
                 await self._limiter.acquire()
-        check_headers(signed.headers or {}, "what signs a request")
+        if signed.headers != self._known:  # those of a token are the same for all requests
+            check_headers(signed.headers or {}, "what signs a request")
         return signed, renewals
 
-    @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
+    async def _ask(self, question: Callable[[Asked], Awaitable[Answer]], about: Asked) -> Answer:
         async with self._one:
             try:
-                yield
+                return await question(about)
             except SendError as error:
                 error.sent = False  # what was, if anything, is a request for a token
                 raise
@@ -91,9 +112,26 @@ class Signing:
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """
-        async with self._asking():
+
+        async def renews(response: Response) -> bool:
             if renewals == self._renewals:
                 if not await self._auth.refused(response):
                     return False
                 self._renewals += 1
             return True
+
+        return await self._ask(renews, response)
+
+
+def secrets_of(request: Request, signed: Request) -> set[str]:
+    """Find what is secret of what a request was signed with."""
+    before = request.headers or {}
+    new = [
+        value
+        for name, value in (signed.headers or {}).items()
+        if CREDENTIAL_HEADER.search(name) and before.get(name) != value
+    ]
+    if signed.query != request.query:
+        known = set(request.query.split("&"))
+        new += [pair.partition("=")[2] for pair in signed.query.split("&") if pair not in known]
+    return {max(parts, key=len) for value in new if (parts := _SECRET.findall(value.partition(" ")[2] or value))}
