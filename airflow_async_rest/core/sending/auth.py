@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol, TypeVar
+from urllib.parse import parse_qsl
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.limits.limiter import Limiter
@@ -18,16 +19,20 @@ Answer = TypeVar("Answer")
 REFUSALS = frozenset({401, 403})
 # A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
 _LONG_SECONDS = 0.01
-# What of a header is a token or a signature: its longest part, without names, dates and the like beside it.
-_SECRET = re.compile(r"[A-Za-z0-9+/_.~%-]{4,}=*")
+# What a token or a signature is made of.
+_PART = re.compile(r"[A-Za-z0-9+/_.~%-]{4,}=*")
+# Characters that a signature has at least, and dates and names of headers have not.
+_LONG = 21
+# Ends what AWS says a signature is for, and what its errors name.
+_SCOPE = "/aws4_request"
 
 
 class Auth(Protocol):
     """Signs each request as it is sent. Its functions are never called while one of them still runs.
 
     What they raise ends the run, but for :class:`~airflow_async_rest.core.errors.SendError`: that is a failed attempt.
-    What ``sign`` adds is taken out of texts, for an API may echo it: the longest part of headers whose name sounds like
-    a credential (``Authorization``, ``X-Signature``, ...), and of new parameters.
+    What ``sign`` adds is taken out of texts, for an API may echo it: of each header and new parameter all parts of more
+    than 20 characters, and the longest one where the header's name sounds like a credential (``Authorization``, ...).
     """
 
     async def sign(self, request: Request) -> Request:
@@ -126,12 +131,14 @@ class Signing:
 def secrets_of(request: Request, signed: Request) -> set[str]:
     """Find what is secret of what a request was signed with."""
     before = request.headers or {}
-    new = [
-        value
-        for name, value in (signed.headers or {}).items()
-        if CREDENTIAL_HEADER.search(name) and before.get(name) != value
-    ]
+    new = [(name, value) for name, value in (signed.headers or {}).items() if before.get(name) != value]
     if signed.query != request.query:
-        known = set(request.query.split("&"))
-        new += [pair.partition("=")[2] for pair in signed.query.split("&") if pair not in known]
-    return {max(parts, key=len) for value in new if (parts := _SECRET.findall(value.partition(" ")[2] or value))}
+        known = parse_qsl(request.query, keep_blank_values=True)
+        new += [("key", value) for name, value in parse_qsl(signed.query) if (name, value) not in known]
+    secrets = set[str]()
+    for name, value in new:
+        parts = [part for part in _PART.findall(value.partition(" ")[2] or value) if not part.endswith(_SCOPE)]
+        secrets |= {part for part in parts if len(part) >= _LONG}
+        if CREDENTIAL_HEADER.search(name):
+            secrets |= {max(parts, key=len, default="")} - {""}
+    return secrets
