@@ -11,25 +11,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow.sdk import BaseHook
 
+from airflow_async_rest.connections.auth_types import STATIC, auth_type_of, is_header, key_text
 from airflow_async_rest.connections.base_url import build_base_url
 from airflow_async_rest.connections.secrets import collect_secrets, proxies_of_environment, secrets_in_headers
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.provider_info import CONNECTION_FIELDS, FIELDS_OF_SIGNING
+from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
 CONNECTION_TYPES = ("async_rest", "http")
 _BEARER = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)  # as some write it before their token
 _SHORTEST_PASSWORD = 4
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
-_STATIC = ("none", "basic", "bearer", "api_key", "api_key_query")
-_SIGNED = ("oauth2_client_credentials", "oauth2_jwt", "aws_sigv4", "hmac")
-AUTH_TYPES = (*_STATIC, *_SIGNED)
-OWN_AUTH = "auth"  # an author's class, which the field of this name names
-_OWN_CLASS = re.compile(r"\s*[\w.]+:\w+\s*")
-_PEM = re.compile(r"-----BEGIN [^-]*-----(.*?)-----END [^-]*-----", re.DOTALL)
 # Airflow's http type keeps options under these names; whatever else its extra holds is a header.
 _HTTP_NAMES = {"timeout": "request_timeout_seconds", "verify_ssl": "verify", "proxies": "proxy"}
-_HTTP_BASIC = frozenset({"requests.auth.HTTPBasicAuth", "aiohttp.BasicAuth", "aiohttp.helpers.BasicAuth"})
 _HTTP_IGNORED = frozenset({"stream", "allow_redirects", "max_redirects", "check_response", "srv_lookup"})
 
 
@@ -73,7 +67,7 @@ class RestConnection(BaseHook):
                 if name in _HTTP_IGNORED:
                     continue
                 known = _HTTP_NAMES.get(name, name)
-                if known not in CONNECTION_FIELDS or _is_header(known, extra):
+                if known not in CONNECTION_FIELDS or is_header(known, extra):
                     headers[name] = value
                     continue
             elif (known := name) not in CONNECTION_FIELDS:
@@ -127,28 +121,19 @@ class RestConnection(BaseHook):
             trust_env=trust_env,
             proxy=proxy,
             cookies=self._flag(options, "cookies", default=False),
-            secrets=collect_secrets(headers, proxies, base_url, {_key_text(self.connection.password or ""), *secrets}),
+            secrets=collect_secrets(headers, proxies, base_url, {key_text(self.connection.password or ""), *secrets}),
             private_values=secrets_in_headers(headers).words,
         )
 
     def auth_type(self) -> str:
         """Return the kind of authentication. :raises ConfigurationError: when it is unknown."""
-        options = self.options()
-        kind = options.get("auth_type")
-        if options.get(OWN_AUTH):
-            if kind:
-                raise self._wrong(
-                    "auth_type", kind, "leave it out where auth names a class of your own, or leave auth out"
-                )
-            return OWN_AUTH
-        kind = kind or ("basic" if self.connection.login else "none")
-        if self.connection.conn_type == "http" and kind in _HTTP_BASIC:
-            return "basic"
-        if kind not in AUTH_TYPES:
-            raise self._wrong(
-                "auth_type", kind, f"{_ABOUT_AUTH_TYPE.get(kind, '')}write one of {', '.join(AUTH_TYPES)}"
-            )
-        return str(kind)
+        connection = self.connection
+        return auth_type_of(
+            self.options(),
+            is_http=connection.conn_type == "http",
+            has_login=bool(connection.login),
+            wrong=self._wrong,
+        )
 
     def text_option(self, name: str) -> str:
         """Return a field of text; empty where it is not filled in. :raises ConfigurationError: when it is no text."""
@@ -192,8 +177,8 @@ class RestConnection(BaseHook):
                     "password", "***", "say how it is meant: set auth_type to bearer, api_key or none, or give a login"
                 )
             return {}, None, set()
-        if kind not in _STATIC:
-            return {}, None, {_key_text(self.text_option("private_key"))}
+        if kind not in STATIC:
+            return {}, None, {key_text(self.text_option("private_key"))}
         if kind == "basic":
             login, password = login.strip("\r\n"), password.strip("\r\n")
             if not login:
@@ -277,26 +262,6 @@ def find_connection(argument: str, conn_id: Any) -> Any:
             f"{argument}={conn_id!r}: there is no such connection; add it under Admin > Connections, with "
             f"'airflow connections add', or as AIRFLOW_CONN_{conn_id.upper()}."
         ) from error
-
-
-# {}: what else there could be in its place.
-_ABOUT_AUTH_TYPE = {
-    "oauth2_refresh_token": "a refresh token that is used up with each use is kept where all tasks find the next one, "
-    "and there is no such place yet; ",
-}
-
-
-def _is_header(name: str, extra: Mapping[str, Any]) -> bool:
-    """Return whether what stands in the extra of an ``http`` connection is a header, as it always was there."""
-    if name == OWN_AUTH:
-        return not _OWN_CLASS.fullmatch(str(extra[name]))
-    return name in FIELDS_OF_SIGNING and not extra.get("auth_type") and not extra.get(OWN_AUTH)
-
-
-def _key_text(password: str) -> str:
-    """Return what is secret of a password: of a key in PEM the lines between those that anybody knows."""
-    found = _PEM.search(password)
-    return "".join(found[1].replace("\\n", "").split()) if found else password
 
 
 def _proxy(value: Any, base_url: str) -> Any:

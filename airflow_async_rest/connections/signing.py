@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from airflow_async_rest.compat.secrets_masker import mask_in_logs
-from airflow_async_rest.connections.connection import OWN_AUTH, RestConnection
+from airflow_async_rest.connections.auth_types import OWN_AUTH
+from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from airflow_async_rest.core.requests.settings import parse_concurrency
+from airflow_async_rest.provider_info import FIELDS_OF_SIGNING
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,7 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
         "proxy": "http://u:pr0xypass@127.0.0.1:3128",
         "cookies": True,
         "naive_timezone": "Europe/Prague",
+        **dict.fromkeys(FIELDS_OF_SIGNING),
     }
     assert set(stored) == set(form.extra_fields)
     found = hook(stored, password="s3cret")

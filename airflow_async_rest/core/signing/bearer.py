@@ -26,6 +26,7 @@ class Bearer:
 
     :param on_token: called with each token, before anything is sent with it.
     :param clock: by which tokens end.
+    :ivar token: the one in use.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Bearer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._on_token, self._clock = source, on_token, clock
-        self._token: Token | None = None
+        self.token: Token | None = None
         self._headers: Mapping[str, str] = {}
         self._renew_at = float("-inf")
         self._failure: StoppedError | None = None
@@ -64,15 +65,15 @@ class Bearer:
 
     async def _renew_ahead(self) -> None:
         """Renew a token while it is still good, as far as that does not hold the others up for long."""
-        left = self._token.ends_at - self._clock() if self._token else 0.0
+        left = self.token.ends_at - self._clock() if self.token else 0.0
         if left > 0:
             try:
                 async with asyncio.timeout(min(left, _PATIENCE_SECONDS)):
                     await self._renew(may_fail=True)
             except TimeoutError:
                 self._renew_at = self._clock() + _PATIENCE_SECONDS
-            if self._token and self._clock() < self._token.ends_at:
-                self._renew_at = min(self._renew_at, self._token.ends_at)
+            if self.token and self._clock() < self.token.ends_at:
+                self._renew_at = min(self._renew_at, self.token.ends_at)
                 return
         await self._renew()
 
@@ -92,9 +93,9 @@ class Bearer:
             self._failure = error
             raise
         self._on_token(token.value)
-        if token.value != (self._token and self._token.value):
+        if token.value != (self.token and self.token.value):
             self._headers = {"Authorization": f"Bearer {token.value}"}
-        self._token, self._renew_at = token, renewal_time(token, random.random())  # noqa: S311  (no secret)
+        self.token, self._renew_at = token, renewal_time(token, random.random())  # noqa: S311  (no secret)
 
 
 def renewal_time(token: Token, chance: float) -> float:

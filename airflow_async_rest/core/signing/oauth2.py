@@ -125,10 +125,8 @@ class TokenEndpoint:
                     raise CredentialsError(f"the token endpoint of {self._host} gives no token: {why.text}")
                 if attempt < self.retry.max_attempts:
                     await asyncio.sleep(pause or self.retry.backoff_seconds(attempt))
-        raise StoppedError(
-            f"the token endpoint of {self._host} gives no token, after {self.retry.max_attempts} requests: "
-            f"{why.text}. A retry goes on where this try ended"
-        )
+        asked = f"asked {self.retry.max_attempts} times"
+        raise StoppedError(f"the token endpoint of {self._host} gives no token for now, {asked}: {why.text}")
 
     @property
     def _host(self) -> str:

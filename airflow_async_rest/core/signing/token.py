@@ -95,6 +95,14 @@ def describe_skew(seconds: float | None) -> str:
     return f"its clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} this machine's"
 
 
+def describe_token(token: Token) -> str:
+    """Say what a token may do, and when it ends, without it."""
+    scope = f"it may do: {token.scope}" if token.scope else "what it may do is not said"
+    seconds = token.lifetime_seconds
+    ends = "when it ends is not said" if seconds is None else f"it ends in {seconds:.0f} s"
+    return "; ".join(filter(None, (scope, ends, describe_skew(token.skew_seconds))))
+
+
 def _said(response: Response) -> dict[str, Any]:
     try:
         said = json.loads(response.body)

@@ -138,7 +138,7 @@ def test_an_endpoint_that_stays_away_stops_the_task_for_now_and_makes_no_dead_le
     server = Server(api)
     server.answers = dict.fromkeys(range(1, 100), 503)
     job = make_job(api, tmp_path, 100, auth=auth_of(api))
-    with pytest.raises(StoppedError, match="gives no token, after 5 requests: it answers 503") as raised:
+    with pytest.raises(StoppedError, match="gives no token for now, asked 5 times: it answers 503") as raised:
         run(job)
     assert not isinstance(raised.value, CredentialsError)
     assert len(server.asked) == len(api.seen) == 5
