@@ -19,8 +19,10 @@ Answer = TypeVar("Answer")
 REFUSALS = frozenset({401, 403})
 # A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
 _LONG_SECONDS = 0.01
-# What a token or a signature is made of.
-_PART = re.compile(r"[A-Za-z0-9+/_.~%-]{4,}=*")
+# Between the parts of a header that has several, and what a signature among them is made of.
+_SEVERAL = re.compile(r"[\s,;\"]")
+_PART = re.compile(r"[A-Za-z0-9+/_.~%-]+=*")
+_SHORTEST = 4  # below this a "secret" would blank out half of every text
 # Characters that a signature has at least, and dates and names of headers have not.
 _LONG = 21
 # Ends what AWS says a signature is for, and what its errors name.
@@ -135,10 +137,13 @@ def secrets_of(request: Request, signed: Request) -> set[str]:
     if signed.query != request.query:
         known = parse_qsl(request.query, keep_blank_values=True)
         new += [("key", value) for name, value in parse_qsl(signed.query) if (name, value) not in known]
-    secrets = set[str]()
-    for name, value in new:
-        parts = [part for part in _PART.findall(value.partition(" ")[2] or value) if not part.endswith(_SCOPE)]
-        secrets |= {part for part in parts if len(part) >= _LONG}
-        if CREDENTIAL_HEADER.search(name):
-            secrets |= {max(parts, key=len, default="")} - {""}
-    return secrets
+    return {secret for name, value in new for secret in _secrets_in(name, value)}
+
+
+def _secrets_in(name: str, value: str) -> set[str]:
+    said = value.partition(" ")[2] or value
+    parts = [said]
+    if _SEVERAL.search(said):
+        parts = [part for part in _PART.findall(said) if not part.endswith(_SCOPE)]
+    longest = {max(parts, key=len, default="")} if CREDENTIAL_HEADER.search(name) else set()
+    return {part for part in {*longest, *(part for part in parts if len(part) >= _LONG)} if len(part) >= _SHORTEST}

@@ -175,7 +175,9 @@ LONG = "dGhpcyBpcyBhIHNpZ25hdHVyZQ=="
     ("headers", "query", "secrets"),
     [
         ({"Authorization": "Bearer abc.def"}, "", {"abc.def"}),
+        ({"Authorization": "Bearer abc/+=def&ghi"}, "", {"abc/+=def&ghi"}),
         ({"Authorization": "short"}, "", {"short"}),
+        ({"Authorization": "Bearer abc"}, "", set()),
         (
             {"X-Sign": f"t=1492774577,v1={LONG}", "X-Timestamp": "1492774577", "Date": "2017-04-21T11:36:17Z"},
             "",
