@@ -1,5 +1,6 @@
 """Connections whose requests are signed: what their fields make, which of them are wrong, and what their test says."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pages import page, samples
 
 from airflow_async_rest.core.errors import ConfigurationError
 
@@ -252,6 +254,25 @@ def test_a_class_of_ones_own_signs(hook, api, tmp_path, monkeypatch):
     assert "Authorization" not in seen.headers  # the login is the class's
     works, text = found.test_connection()
     assert (works, "Sent: a signature (of company_signing:Company)" in text) == (True, True)
+
+
+def test_the_class_on_the_page_of_connections_signs_and_counts_on(hook, api, tmp_path, monkeypatch):
+    names = {"__name__": "company_signing"}
+    for block in samples(page("connections"), "python"):
+        exec(block, names)
+    make_module(monkeypatch, **names)
+
+    def answer(seen):
+        wanted = 7
+        told = int(seen.headers["X-Count"])
+        text = f"{told}:PUT:{seen.path[1:]}:{SECRET}".encode() + seen.body
+        good = hashlib.sha256(text).hexdigest() == seen.headers["X-Signature"] and seen.headers["X-Realm"] == "A"
+        return 200 if good and told == wanted else web.Response(status=401, headers={"X-Count": str(wanted)})
+
+    api.answer = answer
+    found = hook(auth="company_signing:Digest", auth_params={"realm": "A"}, password=SECRET)
+    report = deliver(found, 20, dead_letter_path=str(tmp_path))
+    assert (report["delivered"], report["failed"]) == (20, 0)
 
 
 def test_the_public_protocol_is_imported_without_anything_heavy():
