@@ -17,6 +17,9 @@ _MARGIN_SHARE = 0.1
 _LONGEST_MARGIN_SECONDS = 60.0
 # So that tasks that have begun at once do not ask for their next tokens at once.
 _JITTER = 0.5
+# Servers that count whole seconds end a token up to one earlier than they say. That is more than the margin only where
+# tokens are short-lived, so it is learnt when one is refused in its last second.
+_WHOLE_SECOND = 1.0
 # What a token that is still good waits for the next one, and until it asks again.
 _PATIENCE_SECONDS = 10.0
 
@@ -39,7 +42,7 @@ class Bearer:
         self._source, self._on_token, self._clock = source, on_token, clock
         self.token: Token | None = None
         self._headers: Mapping[str, str] = {}
-        self._renew_at = float("-inf")
+        self._renew_at, self._earlier = float("-inf"), 0.0
         self._failure: StoppedError | None = None
 
     async def sign(self, request: Request) -> Request:
@@ -60,6 +63,8 @@ class Bearer:
         if response.status != _UNAUTHORIZED and "invalid_token" not in response.headers.get("WWW-Authenticate", ""):
             return False
         before = self._headers
+        if self.token and 0 < self.token.ends_at - self._clock() < _WHOLE_SECOND:
+            self._earlier = _WHOLE_SECOND
         await self._renew()
         return before != self._headers
 
@@ -95,15 +100,17 @@ class Bearer:
         self._on_token(token.value)
         if token.value != (self.token and self.token.value):
             self._headers = {"Authorization": f"Bearer {token.value}"}
-        self.token, self._renew_at = token, renewal_time(token, random.random())  # noqa: S311  (no secret)
+        self.token = token
+        self._renew_at = renewal_time(token, random.random(), self._earlier)  # noqa: S311  (no secret)
 
 
-def renewal_time(token: Token, chance: float) -> float:
+def renewal_time(token: Token, chance: float, earlier: float = 0.0) -> float:
     """Return when to renew a token, by the clock of its end.
 
     :param chance: 0 to 1, by which it is a little earlier.
+    :param earlier: seconds by which tokens end before they should; at most half of their time.
     """
     if token.lifetime_seconds is None:
         return float("inf")
     margin = min(_LONGEST_MARGIN_SECONDS, _MARGIN_SHARE * token.lifetime_seconds)
-    return token.ends_at - margin * (1 + _JITTER * chance)
+    return token.ends_at - min(token.lifetime_seconds / 2, margin * (1 + _JITTER * chance) + earlier)

@@ -105,9 +105,16 @@ def test_clocks_that_differ_are_told_where_they_may_be_the_cause(date, said):
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "earliest", "latest"),
-    [(5.0, 104.25, 104.5), (3600.0, 3610.0, 3640.0), (600.0, 610.0, 640.0), (None, float("inf"), float("inf"))],
+    ("lifetime", "earlier", "earliest", "latest"),
+    [
+        (5.0, 0.0, 104.25, 104.5),
+        (5.0, 1.0, 103.25, 103.5),
+        (1.0, 1.0, 100.5, 100.5),
+        (3600.0, 0.0, 3610.0, 3640.0),
+        (600.0, 0.0, 610.0, 640.0),
+        (None, 1.0, float("inf"), float("inf")),
+    ],
 )
-def test_a_token_is_renewed_a_little_before_its_end(lifetime, earliest, latest):
+def test_a_token_is_renewed_a_little_before_its_end(lifetime, earlier, earliest, latest):
     token = Token("a", lifetime, 100.0)
-    assert (renewal_time(token, 1.0), renewal_time(token, 0.0)) == (earliest, latest)
+    assert [renewal_time(token, chance, earlier) for chance in (1.0, 0.0)] == [earliest, latest]
