@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from airflow_async_rest.core.errors import SendError
@@ -13,8 +14,6 @@ from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER, check_headers
 
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
 # The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
 REFUSALS = frozenset({401, 403})
 # A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
@@ -67,8 +66,10 @@ class Signing:
         redaction: Redaction,
     ) -> None:
         self._auth, self._limiter, self._send, self._redaction = auth, limiter, send, redaction
-        self._turn = asyncio.Lock()
-        self._one = asyncio.Lock()
+        self._clock = asyncio.get_running_loop().time
+        # A lock would be handed from one worker to the next by the event loop, and so would each request from then on.
+        self._free = asyncio.Event()
+        self._free.set()
         self._renewals = 0
         self._known: Mapping[str, str] | None = None
 
@@ -92,42 +93,50 @@ class Signing:
     async def _sign(self, request: Request) -> tuple[Request, int]:
         """Return a request that is to be sent now, signed, and with which renewal.
 
-        Requests are granted one after the other: those that were granted while one waits for a token would go out all
-        at once.
+        What was granted while one waits for a token is given up: all of them would go out at once.
         """
-        clock = asyncio.get_running_loop().time
-        async with self._turn:
+        while True:
+            await self._until_free()
             await self._limiter.acquire()
-            granted_at = clock()
-            signed, renewals = await self._ask(self._auth.sign, request), self._renewals
-            if clock() - granted_at > _LONG_SECONDS:
-                await self._limiter.acquire()
+            if self._free.is_set():
+                break
+        granted_at = self._clock()
+        with self._asking():
+            signed = await self._auth.sign(request)
+        renewals = self._renewals
+        if self._clock() - granted_at > _LONG_SECONDS:
+            await self._limiter.acquire()
         if signed.headers != self._known:  # those of a token are the same for all requests
             check_headers(signed.headers or {}, "what signs a request")
         return signed, renewals
-
-    async def _ask(self, question: Callable[[Asked], Awaitable[Answer]], about: Asked) -> Answer:
-        async with self._one:
-            try:
-                return await question(about)
-            except SendError as error:
-                error.sent = False  # what was, if anything, is a request for a token
-                raise
 
     async def _renews(self, response: Response, renewals: int) -> bool:
         """Return whether a request that was refused is worth sending again, with what is new since it was signed.
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """
-
-        async def renews(response: Response) -> bool:
-            if renewals == self._renewals:
+        await self._until_free()
+        if renewals == self._renewals:
+            with self._asking():
                 if not await self._auth.refused(response):
                     return False
                 self._renewals += 1
-            return True
+        return True
 
-        return await self._ask(renews, response)
+    async def _until_free(self) -> None:
+        while not self._free.is_set():
+            await self._free.wait()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        self._free.clear()
+        try:
+            yield
+        except SendError as error:
+            error.sent = False  # what was, if anything, is a request for a token
+            raise
+        finally:
+            self._free.set()
 
 
 def secrets_of(request: Request, signed: Request) -> set[str]:

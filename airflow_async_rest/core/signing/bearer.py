@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.models import Request, Response
@@ -52,8 +51,7 @@ class Bearer:
         """
         if self._clock() >= self._renew_at:
             await self._renew_ahead()
-        headers = self._headers
-        return replace(request, headers={**request.headers, **headers} if request.headers else headers)
+        return request.with_headers(self._headers)
 
     async def refused(self, response: Response) -> bool:
         """Renew the token, unless that has happened since the request was signed, or it is not what was refused."""

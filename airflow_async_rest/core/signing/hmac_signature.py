@@ -8,7 +8,7 @@ import secrets
 import time
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -131,7 +131,7 @@ class Hmac:
         made = hmac.new(self._key, _fill(fields.signed, parts), fields.algorithm).digest()
         parts[_SIGNATURE] = _ENCODINGS[fields.encoding](made).encode()
         headers = {name: _fill(template, parts).decode("latin-1") for name, template in fields.headers.items()}
-        return replace(request, headers={**(request.headers or {}), **headers})
+        return request.with_headers(headers)
 
     async def refused(self, response: Response) -> bool:  # noqa: ARG002
         """Return False: there is nothing to renew."""
