@@ -1,6 +1,7 @@
 """The fields of a connection -> what signs its requests, where they are not all signed with the same header."""
 
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -180,4 +181,5 @@ def _mapping(options: Mapping[str, Any], name: str, example: str) -> Mapping[str
 
 
 def _mask(token: str) -> None:
-    mask_in_logs([token])
+    """Have Airflow mask a token: on a thread of its own, for Airflow tells its supervisor, and may wait for that."""
+    threading.Thread(target=mask_in_logs, args=([token],), name="async-rest-mask", daemon=True).start()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 from base64 import b64decode, b64encode
 from dataclasses import replace
 from types import ModuleType
@@ -328,7 +329,25 @@ def test_a_token_is_masked_in_airflows_logs_from_its_beginning(hook, api, tmp_pa
 
     Login(api)
     deliver(hook(**CLIENT), dead_letter_path=str(tmp_path))
+    [thread.join(10) for thread in threading.enumerate() if thread.name == "async-rest-mask"]
     assert "t0ken-of-the-test" in known_secrets()
+
+
+def test_airflow_may_take_its_time_to_mask_a_token(hook, api, tmp_path, monkeypatch):
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def wait(secrets):
+        asked.set()
+        goes_on.wait(30)
+
+    Login(api)
+    found = hook(**CLIENT)
+    monkeypatch.setattr("airflow_async_rest.connections.signing.mask_in_logs", wait)
+    try:
+        assert deliver(found, dead_letter_path=str(tmp_path))["delivered"] == 5
+        assert asked.wait(10)
+    finally:
+        goes_on.set()
 
 
 def test_the_aws_connection_is_asked_for_its_credentials(hook, api, tmp_path, monkeypatch):

@@ -77,9 +77,9 @@ def test_commands_are_those_that_there_are(path):
             case ["airflow", *arguments] | ["docker", "compose", "exec", "airflow", "airflow", *arguments]:
                 parse_airflow(arguments)
             case ["pip", "install", what]:  # test_wheel.py installs it
-                assert re.fullmatch(r"airflow-provider-async-rest\[(postgres|oracle|mysql|duckdb|snowflake)\]", what), (
-                    line
-                )
+                assert re.fullmatch(
+                    r"airflow-provider-async-rest\[(postgres|oracle|mysql|duckdb|snowflake|aws)\]", what
+                ), line
             case ["docker", "compose", "up" | "down", *_]:  # known_limits.md: there was no Docker
                 assert (REPOSITORY / "docker-compose.yaml").exists()
             case _:
