@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_async_rest.compat.secrets_masker import mask_in_logs
 from airflow_async_rest.connections.auth_types import OWN_AUTH
-from airflow_async_rest.connections.connection import RestConnection
+from airflow_async_rest.connections.connection import RestConnection, find_connection
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
@@ -125,6 +125,8 @@ def _sigv4(hook: RestConnection, settings: ClientSettings, headers: Mapping[str,
 
 
 def _credentials_of_airflow(conn_id: str) -> Callable[[str], Any]:
+    if (kind := find_connection("aws_conn_id", conn_id).conn_type) != "aws":  # the provider would take the machine's
+        raise ConfigurationError(f"aws_conn_id={conn_id!r} is a connection of type {kind!r}: use one of type 'aws'.")
     try:
         hooks = import_module("airflow.providers.amazon.aws.hooks.base_aws")
     except ImportError:

@@ -350,7 +350,8 @@ def test_airflow_may_take_its_time_to_mask_a_token(hook, api, tmp_path, monkeypa
         goes_on.set()
 
 
-def test_the_aws_connection_is_asked_for_its_credentials(hook, api, tmp_path, monkeypatch):
+def test_the_aws_connection_is_asked_for_its_credentials(hook, api, tmp_path, monkeypatch, connect):
+    connect("our_aws", conn_type="aws")
     botocore = pytest.importorskip("botocore.credentials", reason="signatures of AWS need botocore")
     asked = []
 
@@ -376,11 +377,21 @@ def test_the_aws_connection_is_asked_for_its_credentials(hook, api, tmp_path, mo
     assert "Credential=AKID/" in api.seen[0].headers["Authorization"]
 
 
-def test_an_aws_connection_without_its_provider_says_what_to_install(hook, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("aws", "aws_conn_id='our_aws' needs apache-airflow-providers-amazon: install it"),
+        ("http", "aws_conn_id='our_aws' is a connection of type 'http'"),
+        (None, "aws_conn_id='our_aws': there is no such connection"),
+    ],
+)
+def test_an_aws_connection_that_cannot_be_used_says_why(hook, tmp_path, monkeypatch, connect, kind, said):
     from airflow.sdk.exceptions import AirflowFailException
 
+    if kind is not None:
+        connect("our_aws", conn_type=kind)
     monkeypatch.setitem(sys.modules, "airflow.providers.amazon.aws.hooks.base_aws", None)
-    with pytest.raises(AirflowFailException, match="aws_conn_id='our_aws' needs apache-airflow-providers-amazon"):
+    with pytest.raises(AirflowFailException, match=said):
         deliver(hook(**AWS, aws_conn_id="our_aws"), dead_letter_path=str(tmp_path))
 
 
