@@ -90,7 +90,7 @@ def _assertion(hook: RestConnection, login: str, url: str) -> Assertion:
     options = hook.options()
     claims = _mapping(options, "jwt_claims", '{"sub": "user@example.com"}')
     said = {"iss": login, "sub": login, "aud": hook.text_option("audience") or url, "scope": hook.text_option("scope")}
-    claims = {name: value for name, value in {**said, **claims}.items() if value not in {None, ""}}
+    claims = {name: value for name, value in {**said, **claims}.items() if value not in (None, "")}
     if "iss" not in claims:
         raise ConfigurationError(
             "auth_type='oauth2_jwt' takes who signs in (the claim iss) from the login: fill it in."
@@ -160,19 +160,21 @@ def _own(hook: RestConnection) -> Auth:
         made_of = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"auth={name!r} cannot be imported ({error}): {advice}.") from error
+    is_class = inspect.isclass(made_of)
+    missing = [each for each in ("sign", "refused") if not inspect.iscoroutinefunction(getattr(made_of, each, None))]
+    if not is_class or missing:  # before it is called: it may be anything
+        raise ConfigurationError(
+            f"auth={name!r} is no class with 'async def {(missing or ['sign'])[0]}': write the functions of "
+            "airflow_async_rest.Auth."
+        )
     try:
-        auth = made_of(hook.connection, **_mapping(options, "auth_params", '{"realm": "EXAMPLE.COM"}'))
+        auth: Auth = made_of(hook.connection, **_mapping(options, "auth_params", '{"realm": "EXAMPLE.COM"}'))
     except TypeError as error:
         raise ConfigurationError(
             f"auth={name!r} cannot be made ({error}): it is called with the connection, and with auth_params by their "
             "names: check both."
         ) from None
-    missing = [each for each in ("sign", "refused") if not inspect.iscoroutinefunction(getattr(auth, each, None))]
-    if missing:
-        raise ConfigurationError(
-            f"auth={name!r} has no 'async def {missing[0]}': write the functions of airflow_async_rest.Auth."
-        )
-    return auth  # type: ignore[no-any-return]
+    return auth
 
 
 def _mapping(options: Mapping[str, Any], name: str, example: str) -> Mapping[str, Any]:

@@ -99,6 +99,16 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
     assert (found.options()["rate_limit"], found.options()["concurrency"]) == ("100/s", 4)
 
 
+def test_airflow_hides_the_private_key_and_the_form_restores_what_it_hides():
+    from airflow._shared.secrets_masker import merge
+    from airflow.sdk.log import redact
+
+    stored = {"private_key": "-----BEGIN", "token_url": "https://login", "scope": "a"}
+    shown = redact(stored)
+    assert shown == {"private_key": "***", "token_url": "***", "scope": "a"}
+    assert merge(shown, stored) == stored
+
+
 def test_airflow_hides_the_proxy_which_may_have_a_password(form):
     from airflow.providers_manager import ProvidersManager
     from airflow.sdk.log import redact

@@ -68,7 +68,7 @@ CLIENT = {"auth_type": "oauth2_client_credentials", "login": "me", "password": S
         ({}, {}, True),
         ({"client_auth": "basic", "scope": "read write", "audience": "https://api"}, {"scope": "read write", "audience": "https://api"}, True),
         ({"client_auth": "body"}, {"client_id": "me", "client_secret": SECRET}, False),
-        ({"token_params": {"resource": "https://api", "n": 5}}, {"resource": "https://api", "n": "5"}, True),
+        ({"token_params": {"resource": "https://api", "n": 5, "a": ["b"], "none": None}}, {"resource": "https://api", "n": "5", "a": "b"}, True),
     ],
 )  # fmt: skip
 def test_client_credentials_are_sent_as_the_fields_say(hook, api, tmp_path, fields, parameters, is_basic):
@@ -93,6 +93,7 @@ def test_client_credentials_are_sent_as_the_fields_say(hook, api, tmp_path, fiel
             {"password": PEM, "key_id": "k", "audience": "https://login", "jwt_claims": {"sub": "ann", "exp": 60}},
             {"iss": "me", "sub": "ann", "aud": "https://login"},
         ),
+        ({"password": PEM, "jwt_claims": {"aud": ["https://login", "x"]}}, {"aud": ["https://login", "x"]}),
         ({"password": PEM, "scope": "a b"}, {"iss": "me", "sub": "me", "scope": "a b"}),
     ],
 )
@@ -105,6 +106,7 @@ def test_an_assertion_is_exchanged_for_a_token(hook, api, tmp_path, fields, clai
     assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
     assert form.get("scope") == fields.get("scope")
     audience = claims.get("aud", f"{api.url}/token")
+    audience = audience[0] if isinstance(audience, list) else audience
     made = jwt.decode(form["assertion"], KEY.public_key(), algorithms=["ES256"], audience=audience)
     assert claims.items() <= made.items()
     assert made["exp"] - made["iat"] == fields.get("jwt_claims", {}).get("exp", 300) + 10
@@ -138,17 +140,20 @@ WRONG = [
     ({"auth": "kerberos"}, "auth='kerberos': write module:Class"),
     ({"auth": "no_such_module:Class"}, "cannot be imported (No module named 'no_such_module')"),
     ({"auth": "json:Class"}, "cannot be imported (module 'json' has no attribute 'Class')"),
-    ({"auth": "json:JSONDecoder"}, "'json:JSONDecoder' cannot be made"),
-    ({"auth": "argparse:ArgumentParser"}, "has no 'async def sign'"),
+    ({"auth": "json:JSONDecoder"}, "auth='json:JSONDecoder' is no class with 'async def sign'"),
+    ({"auth": "os:system"}, "auth='os:system' is no class with 'async def sign'"),
+    ({"auth": "airflow_async_rest:Auth"}, "cannot be made ("),
+    ({"auth": "test_signing_of_connections:Company", "auth_params": {"relam": "A"}}, "'relam'): it is called with the connection"),
     ({"auth": "json:loads", "auth_type": "basic", "login": "me"}, "leave it out where auth names a class of your own"),
-    ({"auth": "argparse:ArgumentParser", "auth_params": "x"}, "auth_params is a str"),
+    ({"auth": "test_signing_of_connections:Company", "auth_params": "x"}, "auth_params is a str"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("fields", "said"), WRONG)
-def test_a_wrong_field_is_told_before_anything_is_sent(hook, api, tmp_path, fields, said):
+def test_a_wrong_field_is_told_before_anything_is_sent(hook, api, tmp_path, fields, said, monkeypatch):
     from airflow.sdk.exceptions import AirflowFailException
 
+    make_module(monkeypatch, "test_signing_of_connections", Company=Company)
     if fields.get("auth_type") == "aws_sigv4":
         pytest.importorskip("botocore", reason="signatures of AWS need botocore")
     found = hook(**fields)
@@ -225,10 +230,10 @@ def test_a_refused_token_says_so(hook, api):
     assert "a token of 127.0.0.1" in text
 
 
-def make_module(monkeypatch, **names):
-    module = ModuleType("company_signing")
+def make_module(monkeypatch, name, **names):
+    module = ModuleType(name)
     vars(module).update(names)
-    monkeypatch.setitem(sys.modules, "company_signing", module)
+    monkeypatch.setitem(sys.modules, name, module)
 
 
 class Company:
@@ -247,7 +252,7 @@ class Company:
 
 
 def test_a_class_of_ones_own_signs(hook, api, tmp_path, monkeypatch):
-    make_module(monkeypatch, Company=Company)
+    make_module(monkeypatch, "company_signing", Company=Company)
     found = hook(auth="company_signing:Company", auth_params={"realm": "A"}, login="me")
     assert deliver(found, 1, dead_letter_path=str(tmp_path))["delivered"] == 1
     [seen] = api.seen
@@ -261,7 +266,7 @@ def test_the_class_on_the_page_of_connections_signs_and_counts_on(hook, api, tmp
     names = {"__name__": "company_signing"}
     for block in samples(page("connections"), "python"):
         exec(block, names)
-    make_module(monkeypatch, **names)
+    make_module(monkeypatch, "company_signing", **names)
 
     def answer(seen):
         wanted = 7

@@ -32,6 +32,7 @@ class PrivateKey:
 
     @cached_property
     def _key(self) -> Any:
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  (when it is used)
 
         found = _PEM.fullmatch(self.pem.replace("\\n", "\n"))
@@ -45,7 +46,7 @@ class PrivateKey:
             return load_pem_private_key(
                 f"-----BEGIN {found[1]}-----\n{lines}\n-----END {found[1]}-----\n".encode(), None
             )
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, UnsupportedAlgorithm):
             raise ConfigurationError(
                 "the private key cannot be read: paste all of its PEM text, of a key without a pass phrase."
             ) from None

@@ -130,8 +130,8 @@ class Hmac:
         parts = self._parts(request)
         made = hmac.new(self._key, _fill(fields.signed, parts), fields.algorithm).digest()
         parts[_SIGNATURE] = _ENCODINGS[fields.encoding](made).encode()
-        headers = {name: _fill(template, parts).decode("latin-1") for name, template in fields.headers.items()}
-        return request.with_headers(headers)
+        filled = {name: _fill(template, parts) for name, template in fields.headers.items()}
+        return request.with_headers({name: text.decode(errors="surrogateescape") for name, text in filled.items()})
 
     async def refused(self, response: Response) -> bool:  # noqa: ARG002
         """Return False: there is nothing to renew."""

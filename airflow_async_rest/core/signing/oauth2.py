@@ -137,7 +137,7 @@ class TokenEndpoint:
         parameters = self.grant()
         for name in self.hidden:
             self.settings.redaction.learn([str(parameters[name])])
-        body = urlencode({name: value for name, value in parameters.items() if value not in {None, ""}}, doseq=True)
+        body = urlencode({name: value for name, value in parameters.items() if value not in (None, "")}, doseq=True)
         return Request("POST", "", "", body.encode(), "", content_type=_FORM, verbatim=True)
 
     def _no_answer(self, error: SendError) -> NoToken:

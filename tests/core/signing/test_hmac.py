@@ -11,6 +11,7 @@ from engine import counts, make_job, run
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.requests.address import Address
+from airflow_async_rest.core.requests.headers import check_headers
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.signing.hmac_signature import Hmac, HmacFields
 
@@ -83,6 +84,17 @@ async def test_what_is_signed_and_where_it_stands_is_said_by_the_fields(fields, 
 async def test_a_secret_may_be_written_in_other_forms(form, key):
     signed = (await headers_of({"secret": form, "signed": "{body}"}, key))["X-Signature"]
     assert signed == digest(BODY).hexdigest()
+
+
+@pytest.mark.anyio
+async def test_a_login_may_have_any_letter_and_bytes_that_are_no_text_are_no_header():
+    assert (await headers_of({"headers": {"X-Who": "{login} {signature}"}}, login="žofie"))["X-Who"].startswith(
+        "žofie "
+    )
+    echo = {"headers": {"X-Body": "{body}{signature}"}}
+    sent = await headers_of(echo, request=Request("POST", "x", "", b"\xff", "k"))
+    with pytest.raises(ConfigurationError, match="half a surrogate pair"):
+        check_headers(sent, "what signs a request")
 
 
 @pytest.mark.anyio
