@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -76,19 +75,23 @@ class Signing:
     async def send(self, request: Request, attempt: int, reason: str) -> Response:
         """Send a request with what identifies it, and once more when it was refused for that, and that is renewed."""
         signed, renewals = await self._sign(request)
-        response = await self._send_signed(request, signed, attempt, reason)
-        if response.status in REFUSALS and await self._renews(replace(response, request=signed), renewals):
-            signed, _ = await self._sign(request)
-            return await self._send_signed(request, signed, attempt + 1, f"http_{response.status}")
-        return response
-
-    async def _send_signed(self, request: Request, signed: Request, attempt: int, reason: str) -> Response:
         try:
-            return await self._send(signed, attempt, reason)
-        finally:  # right before anybody says what came of it
-            if signed.headers != self._known or signed.query != request.query:
-                self._redaction.learn(secrets_of(request, signed))
-                self._known = dict(signed.headers or {})
+            response = await self._send(signed, attempt, reason)
+        finally:
+            self._learn(request, signed)
+        if response.status not in REFUSALS or not await self._renews(replace(response, request=signed), renewals):
+            return response
+        signed, _ = await self._sign(request)
+        try:
+            return await self._send(signed, attempt + 1, f"http_{response.status}")
+        finally:
+            self._learn(request, signed)
+
+    def _learn(self, request: Request, signed: Request) -> None:
+        """Keep out of texts what a request was signed with, right before anybody says what came of it."""
+        if signed.headers != self._known or signed.query != request.query:
+            self._redaction.learn(secrets_of(request, signed))
+            self._known = dict(signed.headers or {})
 
     async def _sign(self, request: Request) -> tuple[Request, int]:
         """Return a request that is to be sent now, signed, and with which renewal.
@@ -96,13 +99,20 @@ class Signing:
         What was granted while one waits for a token is given up: all of them would go out at once.
         """
         while True:
-            await self._until_free()
+            while not self._free.is_set():
+                await self._free.wait()
             await self._limiter.acquire()
             if self._free.is_set():
                 break
         granted_at = self._clock()
-        with self._asking():
+        self._free.clear()
+        try:
             signed = await self._auth.sign(request)
+        except SendError as error:
+            error.sent = False  # what was, if anything, is a request for a token
+            raise
+        finally:
+            self._free.set()
         renewals = self._renewals
         if self._clock() - granted_at > _LONG_SECONDS:
             await self._limiter.acquire()
@@ -115,28 +125,21 @@ class Signing:
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """
-        await self._until_free()
-        if renewals == self._renewals:
-            with self._asking():
-                if not await self._auth.refused(response):
-                    return False
-                self._renewals += 1
-        return True
-
-    async def _until_free(self) -> None:
         while not self._free.is_set():
             await self._free.wait()
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
+        if renewals != self._renewals:
+            return True
         self._free.clear()
         try:
-            yield
+            if not await self._auth.refused(response):
+                return False
         except SendError as error:
-            error.sent = False  # what was, if anything, is a request for a token
+            error.sent = False
             raise
         finally:
             self._free.set()
+        self._renewals += 1
+        return True
 
 
 def secrets_of(request: Request, signed: Request) -> set[str]:
