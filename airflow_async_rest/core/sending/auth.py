@@ -66,9 +66,9 @@ class Signing:
     ) -> None:
         self._auth, self._limiter, self._send, self._redaction = auth, limiter, send, redaction
         self._clock = asyncio.get_running_loop().time
-        # A lock would be handed from one worker to the next by the event loop, and so would each request from then on.
-        self._free = asyncio.Event()
-        self._free.set()
+        # Not a lock: it would be handed from one worker to the next by the event loop, and so would each request then.
+        self._is_asking = False
+        self._answered = asyncio.Event()
         self._renewals = 0
         self._known: Mapping[str, str] | None = None
 
@@ -78,7 +78,8 @@ class Signing:
         try:
             response = await self._send(signed, attempt, reason)
         finally:
-            self._learn(request, signed)
+            if signed.headers != self._known or signed.query != request.query:
+                self._learn(request, signed)
         if response.status not in REFUSALS or not await self._renews(replace(response, request=signed), renewals):
             return response
         signed, _ = await self._sign(request)
@@ -89,9 +90,8 @@ class Signing:
 
     def _learn(self, request: Request, signed: Request) -> None:
         """Keep out of texts what a request was signed with, right before anybody says what came of it."""
-        if signed.headers != self._known or signed.query != request.query:
-            self._redaction.learn(secrets_of(request, signed))
-            self._known = dict(signed.headers or {})
+        self._redaction.learn(secrets_of(request, signed))
+        self._known = dict(signed.headers or {})
 
     async def _sign(self, request: Request) -> tuple[Request, int]:
         """Return a request that is to be sent now, signed, and with which renewal.
@@ -99,20 +99,22 @@ class Signing:
         What was granted while one waits for a token is given up: all of them would go out at once.
         """
         while True:
-            while not self._free.is_set():
-                await self._free.wait()
+            while self._is_asking:
+                self._answered.clear()
+                await self._answered.wait()
             await self._limiter.acquire()
-            if self._free.is_set():
+            if not self._is_asking:
                 break
         granted_at = self._clock()
-        self._free.clear()
+        self._is_asking = True
         try:
             signed = await self._auth.sign(request)
         except SendError as error:
             error.sent = False  # what was, if anything, is a request for a token
             raise
         finally:
-            self._free.set()
+            self._is_asking = False
+            self._answered.set()
         renewals = self._renewals
         if self._clock() - granted_at > _LONG_SECONDS:
             await self._limiter.acquire()
@@ -125,11 +127,12 @@ class Signing:
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """
-        while not self._free.is_set():
-            await self._free.wait()
+        while self._is_asking:
+            self._answered.clear()
+            await self._answered.wait()
         if renewals != self._renewals:
             return True
-        self._free.clear()
+        self._is_asking = True
         try:
             if not await self._auth.refused(response):
                 return False
@@ -137,7 +140,8 @@ class Signing:
             error.sent = False
             raise
         finally:
-            self._free.set()
+            self._is_asking = False
+            self._answered.set()
         self._renewals += 1
         return True
 
