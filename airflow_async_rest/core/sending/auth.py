@@ -99,9 +99,8 @@ class Signing:
         What was granted while one waits for a token is given up: all of them would go out at once.
         """
         while True:
-            while self._is_asking:
-                self._answered.clear()
-                await self._answered.wait()
+            if self._is_asking:
+                await self._until_answered()
             await self._limiter.acquire()
             if not self._is_asking:
                 break
@@ -122,14 +121,17 @@ class Signing:
             check_headers(signed.headers or {}, "what signs a request")
         return signed, renewals
 
+    async def _until_answered(self) -> None:
+        while self._is_asking:
+            self._answered.clear()
+            await self._answered.wait()
+
     async def _renews(self, response: Response, renewals: int) -> bool:
         """Return whether a request that was refused is worth sending again, with what is new since it was signed.
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """
-        while self._is_asking:
-            self._answered.clear()
-            await self._answered.wait()
+        await self._until_answered()
         if renewals != self._renewals:
             return True
         self._is_asking = True
