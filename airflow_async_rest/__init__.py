@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_async_rest.core.answers.csv_format import Csv as Csv
     from airflow_async_rest.core.batches.batch import Batch as Batch
+    from airflow_async_rest.core.models import Request as Request
     from airflow_async_rest.core.models import Response as Response
     from airflow_async_rest.core.models import Verdict as Verdict
     from airflow_async_rest.core.pages import CursorPages as CursorPages
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_async_rest.core.pages import PageStyle as PageStyle
     from airflow_async_rest.core.results.results import RESULTS as RESULTS
     from airflow_async_rest.core.results.results import Results as Results
+    from airflow_async_rest.core.sending.auth import Auth as Auth
     from airflow_async_rest.core.sending.retry import RequestRetry as RequestRetry
     from airflow_async_rest.tasks.dead_letters import read_dead_letters as read_dead_letters
     from airflow_async_rest.windows import Window as Window
@@ -31,9 +33,10 @@ __version__ = "0.1.0"
 _NAMES = {
     "core.answers.csv_format": ["Csv"],
     "core.batches.batch": ["Batch"],
-    "core.models": ["Response", "Verdict"],
+    "core.models": ["Request", "Response", "Verdict"],
     "core.pages": ["CursorPages", "LinkPages", "NumberedPages", "OffsetPages", "Page", "PageAnswer", "PageStyle"],
     "core.results.results": ["RESULTS", "Results"],
+    "core.sending.auth": ["Auth"],
     "core.sending.retry": ["RequestRetry"],
     "tasks.dead_letters": ["read_dead_letters"],
     "windows": ["Window", "split_windows"],

@@ -15,17 +15,78 @@ def _field(label: str, description: str, kind: str = "string", **schema: Any) ->
 # Who may see connections sees their extra, but for what Airflow masks by its name: `proxy` is (and `api_key_header`
 # and `api_key_param`, needlessly), and in `headers` Authorization or X-API-Key, but not X-Key or Cookie. So the form
 # sends secrets to the password; `proxy`, whose URL may have one, is hidden while it is typed, too.
+# Airflow also masks `token_url` and `private_key`: the latter with reason.
+_SIGNING: dict[str, dict[str, Any]] = {
+    "token_url": _field(
+        "Token URL", "OAuth2: where tokens are asked for, such as https://login.example.com/oauth2/token."
+    ),
+    "scope": _field("Scope", "OAuth2: what the token is to allow, with spaces between. Empty: what the server says."),
+    "audience": _field("Audience", "OAuth2: the API that the token is for, where the server asks for it."),
+    "client_auth": _field(
+        "Client authentication",
+        "OAuth2: where client id and secret stand: basic (a header), or body. Default: basic.",
+        enum=[None, "basic", "body"],
+        values_display={"null": "default: basic", "basic": "basic: in a header", "body": "body: in the form"},
+    ),
+    "token_params": _field(
+        "Token parameters", 'OAuth2: further ones, as JSON: {"resource": "https://api.example.com"}.', "object"
+    ),
+    "private_key": _field(
+        "Private key", "OAuth2 with assertions: a PEM text, where it is not the password.", format="password"
+    ),
+    "key_id": _field("Key id", "OAuth2 with assertions: the kid by which the server finds the key, where it asks."),
+    "jwt_claims": _field(
+        "Claims",
+        'OAuth2 with assertions: others than iss and sub (the login) and aud, as JSON: {"sub": "user@example.com"}.',
+        "object",
+    ),
+    "aws_service": _field(
+        "AWS service",
+        "aws_sigv4: its name in signatures.",
+        examples=["execute-api", "es", "aoss", "lambda", "s3"],
+    ),
+    "aws_region": _field("AWS region", "aws_sigv4: the API's, such as eu-west-1."),
+    "aws_conn_id": _field(
+        "AWS connection", "aws_sigv4: id of an Airflow AWS connection. Empty: the credentials of the machine."
+    ),
+    "hmac": _field(
+        "HMAC",
+        'hmac: what is signed, and where it stands, as JSON: {"signed": "{timestamp}.{body}", "headers": '
+        '{"X-Signature": "t={timestamp},v1={signature}"}}.',
+        "object",
+    ),
+    "auth": _field("Class of your own", "module:Class that signs requests, instead of an authentication above."),
+    "auth_params": _field(
+        "Parameters of it", 'Passed on to that class by their names, as JSON: {"realm": "A"}.', "object"
+    ),
+}
+FIELDS_OF_SIGNING = frozenset(_SIGNING)
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "auth_type": _field(
         "Authentication",
-        "What the password is: the login's, a bearer token, or an API key.",
-        enum=[None, "basic", "bearer", "api_key", "api_key_query", "none"],
+        "What requests are signed in with: what login and password are.",
+        enum=[
+            None,
+            "basic",
+            "bearer",
+            "api_key",
+            "api_key_query",
+            "oauth2_client_credentials",
+            "oauth2_jwt",
+            "aws_sigv4",
+            "hmac",
+            "none",
+        ],
         values_display={
             "null": "default: basic with a login, else none",
             "basic": "basic: login and password",
             "bearer": "bearer: the password is the token",
             "api_key": "api_key: the password is the key, sent in a header",
             "api_key_query": "api_key_query: the password is the key, sent in the query",
+            "oauth2_client_credentials": "OAuth2: client id and secret are login and password",
+            "oauth2_jwt": "OAuth2: the password is a private key, which signs assertions (JWT bearer)",
+            "aws_sigv4": "aws_sigv4: signatures of AWS",
+            "hmac": "hmac: signatures; the password is the secret",
             "none": "none",
         },
     ),
@@ -36,6 +97,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "API key parameter",
         "Parameter of the query that carries the key of authentication api_key_query. Default: api_key.",
     ),
+    **_SIGNING,
     "headers": _field(
         "Headers",
         'Sent with every request, as JSON: {"Accept": "application/json"}. Put a key into the '

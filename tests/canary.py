@@ -42,12 +42,22 @@ def _extra(**fields) -> dict:
     return {"extra": json.dumps(fields)}
 
 
+def _token(**fields) -> dict:
+    """An API that wants a token; see ``TOKEN_URL``."""
+    return {"login": "me", **fields, "extra": json.dumps({"token_url": TOKEN_URL, **fields["extra"]})}
+
+
+# Stands for the URL of a server that gives SECRET as its token, and knows a client whose secret is SECOND.
+TOKEN_URL = "https://token.invalid"
+_CLIENT = {"auth_type": "oauth2_client_credentials"}
 KINDS = {
     "basic": Kind({"login": "ann", "password": SECRET}, secrets=(SECRET, _basic("ann", SECRET))),
     "basic, the login is the key": Kind(
         {"login": SECOND, "password": "x"}, secrets=(SECOND, _basic(SECOND, "x"))
     ),
     "bearer": Kind({"password": SECRET, **_extra(auth_type="bearer")}),
+    "token of a client": Kind(_token(password=SECOND, extra=_CLIENT)),
+    "token of a client, in the body": Kind(_token(password=SECOND, extra={**_CLIENT, "client_auth": "body"})),
     "key in a header": Kind({"password": SECRET, **_extra(auth_type="api_key", api_key_header="X-Own")}),
     "key in the query": Kind({"password": SECRET, **_extra(auth_type="api_key_query", api_key_param="own")}),
     "headers": Kind(

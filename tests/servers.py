@@ -25,6 +25,7 @@ class Seen:
     query: str
     headers: dict[str, str]
     body: bytes
+    raw_query: str = ""
 
     @property
     def target(self) -> str:
@@ -96,6 +97,7 @@ class Api:
             request.query_string,
             dict(request.headers),
             await request.read(),
+            request.raw_path.partition("?")[2],
         )
         with self.reached:
             self.seen.append(seen)

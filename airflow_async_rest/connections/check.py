@@ -2,14 +2,23 @@
 
 import logging
 import os
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.diagnosis import diagnose
 from airflow_async_rest.connections.probe import probe
 from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.connections.signing import signer_of
+from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.requests.settings import parse_concurrency
+from airflow_async_rest.core.sending.auth import Auth
+from airflow_async_rest.core.signing.bearer import Bearer
+from airflow_async_rest.core.signing.token import describe_token
+
+# A token endpoint has so many seconds of the patience of somebody who looks at the form.
+_LONGEST_FOR_TOKEN = 5.0
 
 
 def check_connection(hook: RestConnection) -> tuple[bool, str]:
@@ -21,7 +30,12 @@ def check_connection(hook: RestConnection) -> tuple[bool, str]:
     try:
         settings = hook.settings()
         _check_what_tasks_read_later(hook)
-        return diagnose(probe(settings), settings, _credentials(hook), settings.find_proxy(os.environ))
+        patient = replace(settings, request_timeout_seconds=min(settings.request_timeout_seconds, _LONGEST_FOR_TOKEN))
+        auth = signer_of(hook, patient, settings.headers)
+        finding = probe(settings, auth=auth)
+        return diagnose(finding, settings, _credentials(hook, auth), settings.find_proxy(os.environ))
+    except StoppedError as error:
+        return False, f"{error}."
     except ConfigurationError as error:
         # The one that is tested from the form has an id made up by Airflow.
         return False, str(error).replace(f"connection {hook.http_conn_id!r}", "the connection")
@@ -38,8 +52,13 @@ def _check_what_tasks_read_later(hook: RestConnection) -> None:
         parse_concurrency(options["concurrency"])
 
 
-def _credentials(hook: RestConnection) -> str:
+def _credentials(hook: RestConnection, auth: Auth | None) -> str:
     """Say what requests identify with, and which field it comes from."""
+    if isinstance(auth, Bearer) and auth.token is not None:
+        host = urlsplit(hook.text_option("token_url")).netloc
+        return f"a token of {host} (as auth_type says; {describe_token(auth.token)})"
+    if auth is not None:
+        return f"a signature ({f'of {own}' if (own := hook.text_option('auth')) else 'as auth_type says'})"
     options, kind = hook.options(), hook.auth_type()
     default = "the default with a login" if hook.connection.login else "there is no login, and auth_type is not set"
     origin = "as auth_type says" if options.get("auth_type") else default

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_async_rest.compat.names import BaseHook
+from airflow_async_rest.connections.auth_types import STATIC, auth_type_of, is_header, key_text
 from airflow_async_rest.connections.base_url import build_base_url
 from airflow_async_rest.connections.secrets import collect_secrets, proxies_of_environment, secrets_in_headers
 from airflow_async_rest.core.errors import ConfigurationError
@@ -21,7 +22,6 @@ CONNECTION_TYPES = ("async_rest", "http")
 _BEARER = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)  # as some write it before their token
 _SHORTEST_PASSWORD = 4
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
-_AUTH_TYPES = ("none", "basic", "bearer", "api_key", "api_key_query")
 # Airflow's http type keeps options under these names; whatever else its extra holds is a header.
 _HTTP_NAMES = {"timeout": "request_timeout_seconds", "verify_ssl": "verify", "proxies": "proxy"}
 _HTTP_IGNORED = frozenset({"stream", "allow_redirects", "max_redirects", "check_response", "srv_lookup"})
@@ -67,7 +67,7 @@ class RestConnection(BaseHook):
                 if name in _HTTP_IGNORED:
                     continue
                 known = _HTTP_NAMES.get(name, name)
-                if known not in CONNECTION_FIELDS:
+                if known not in CONNECTION_FIELDS or is_header(known, extra):
                     headers[name] = value
                     continue
             elif (known := name) not in CONNECTION_FIELDS:
@@ -121,16 +121,30 @@ class RestConnection(BaseHook):
             trust_env=trust_env,
             proxy=proxy,
             cookies=self._flag(options, "cookies", default=False),
-            secrets=collect_secrets(headers, proxies, base_url, {self.connection.password or "", *secrets}),
+            secrets=collect_secrets(headers, proxies, base_url, {key_text(self.connection.password or ""), *secrets}),
             private_values=secrets_in_headers(headers).words,
         )
 
     def auth_type(self) -> str:
         """Return the kind of authentication. :raises ConfigurationError: when it is unknown."""
-        kind = self.options().get("auth_type") or ("basic" if self.connection.login else "none")
-        if kind not in _AUTH_TYPES:
-            raise self._wrong("auth_type", kind, f"write one of {', '.join(_AUTH_TYPES)}")
-        return str(kind)
+        connection = self.connection
+        return auth_type_of(
+            self.options(),
+            is_http=connection.conn_type == "http",
+            has_login=bool(connection.login),
+            wrong=self._wrong,
+        )
+
+    def text_option(self, name: str) -> str:
+        """Return a field of text; empty where it is not filled in. :raises ConfigurationError: when it is no text."""
+        value = self.options().get(name, "")
+        if not isinstance(value, str):
+            raise self._wrong(name, value, "write a text")
+        return value.strip()
+
+    def private_key(self) -> str:
+        """Return the text of the key that assertions are signed with."""
+        return self.text_option("private_key") or str(self.connection.password or "")
 
     def api_key_header(self) -> str:
         """Return the name of the header that carries the key of authentication ``api_key``."""
@@ -163,6 +177,8 @@ class RestConnection(BaseHook):
                     "password", "***", "say how it is meant: set auth_type to bearer, api_key or none, or give a login"
                 )
             return {}, None, set()
+        if kind not in STATIC:
+            return {}, None, {key_text(self.text_option("private_key"))}
         if kind == "basic":
             login, password = login.strip("\r\n"), password.strip("\r\n")
             if not login:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from airflow_async_rest.core.errors import RequestTimeoutError, SendError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.sending.auth import Auth, secrets_of
 from airflow_async_rest.core.transport.client import RestClient
 
 _REQUEST = Request(method="GET", path="", query="", body=None, idempotency_key="connection-test")
@@ -38,25 +39,28 @@ class Finding:
     certificate: bytes | None = None
 
 
-def probe(settings: ClientSettings, patience: Patience = Patience()) -> Finding:
+def probe(settings: ClientSettings, patience: Patience = Patience(), auth: Auth | None = None) -> Finding:
     """Send one GET to the base URL; block until its answer is there, for at most about 40 seconds.
+
+    :param auth: signs it.
 
     It runs on a thread and an event loop of its own, so that it may be called from a coroutine too, and ends in
     time even when a name server keeps the loop's own threads.
 
     :raises ConfigurationError: when the connection's certificate files cannot be read.
+    :raises StoppedError: when there is nothing to sign it with.
     """
     found: Future[Finding] = Future()
-    threading.Thread(target=_run, args=(settings, patience, found), name="connection-test", daemon=True).start()
+    threading.Thread(target=_run, args=(settings, patience, auth, found), name="connection-test", daemon=True).start()
     try:
         return found.result(patience.request_seconds + patience.certificate_seconds + patience.margin_seconds)
     except TimeoutError:
         return Finding(_too_late(patience))
 
 
-def _run(settings: ClientSettings, patience: Patience, found: "Future[Finding]") -> None:
+def _run(settings: ClientSettings, patience: Patience, auth: Auth | None, found: "Future[Finding]") -> None:
     async def main() -> None:
-        found.set_result(await _look(settings, patience))
+        found.set_result(await _look(settings, patience, auth))
 
     try:
         asyncio.run(main())
@@ -65,7 +69,9 @@ def _run(settings: ClientSettings, patience: Patience, found: "Future[Finding]")
             found.set_exception(error)
 
 
-async def _look(settings: ClientSettings, patience: Patience) -> Finding:
+async def _look(settings: ClientSettings, patience: Patience, auth: Auth | None) -> Finding:
+    request = await auth.sign(_REQUEST) if auth else _REQUEST
+    settings.redaction.learn(secrets_of(_REQUEST, request))
     bounded = replace(
         settings,
         connect_timeout_seconds=min(settings.connect_timeout_seconds, patience.request_seconds),
@@ -74,7 +80,7 @@ async def _look(settings: ClientSettings, patience: Patience) -> Finding:
     async with RestClient(bounded, 1) as client:
         try:
             async with asyncio.timeout(patience.request_seconds + patience.margin_seconds):  # of all redirects together
-                return Finding(await client.send(_REQUEST))
+                return Finding(await client.send(request))
         except TimeoutError:
             return Finding(_too_late(patience))
         except SendError as error:

@@ -21,6 +21,9 @@ _PIECE = 8
 _LOOKED_AT = 8_000
 # Where nothing is cut, nobody reads more: undoing the escapes takes a hundred times the memory of a text.
 _LONGEST = 200_000
+# Tokens that a task renews, and signatures of requests that are on their way: what is shown of an answer is made as it
+# comes, and each one more takes its time.
+_MOST_LEARNT = 16
 # JSON in a parameter of a URL in JSON, and that twice.
 _DEEPEST = 5
 _HEX = "[0-9a-fA-F]"
@@ -64,11 +67,21 @@ class Redaction:
         values: Collection[str] = (),
         later: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
-        secrets = {*_readings(secrets)}
+        self._secrets, self._learnt = frozenset(secrets), tuple[str, ...]()
+        self._values, self._later = frozenset(values), later
+        self._prepare_secrets()
+        self._prepare_values(frozenset())
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Take out secrets that have just come into being, too: the last few are known."""
+        if new := [secret for secret in secrets if secret not in self._learnt]:
+            self._learnt, self._is_prepared = (*self._learnt, *new)[-_MOST_LEARNT:], False
+
+    def _prepare_secrets(self) -> None:
+        self._is_prepared = True
+        secrets = {*_readings({*self._secrets, *self._learnt})}
         self._forms = {form for secret in secrets for form in _forms(secret)}
         self._pieces = [_Pieces(self._forms, _PIECE), _Pieces(map(_hexadecimal, secrets), 2 * _PIECE)]
-        self._values, self._later = frozenset(values), later
-        self._prepare_values(frozenset())
 
     def _prepare_values(self, more: frozenset[str]) -> None:
         folded = map(_folded, {*self._forms, *_readings(self._values | more)})
@@ -101,7 +114,9 @@ class Redaction:
 
         :return: places that neither touch nor overlap, in their order.
         """
-        if (more := self._later()) != self._known:
+        if (more := self._later()) != self._known or not self._is_prepared:
+            if not self._is_prepared:
+                self._prepare_secrets()
             self._prepare_values(more)
         found: list[tuple[int, int]] = []
         for start, stop in sorted(self._spans(text[:_LONGEST], _DEEPEST)) if self._whole else ():

@@ -7,6 +7,7 @@ from typing import Any
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
 from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
+from airflow_async_rest.connections.signing import signer_of
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
@@ -215,6 +216,7 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
         conn_id=hook.http_conn_id,
         settings=settings,
         headers=headers,
+        auth=signer_of(hook, settings, {**settings.headers, **headers}),
         response_check=asked.response_check,
         rate_limit=limiting.rate,
         limiter=limiting.make,

@@ -204,7 +204,7 @@ def test_a_wrong_field_is_told_before_anything_is_sent(tested, fields, said):
 
 
 def test_what_nobody_thought_of_is_no_exception_and_shows_no_text(tested, monkeypatch):
-    def broken(settings):
+    def broken(settings, auth):
         raise RuntimeError("s3cret")
 
     monkeypatch.setattr("airflow_async_rest.connections.check.probe", broken)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from airflow_async_rest.core.requests.settings import parse_concurrency
+from airflow_async_rest.provider_info import FIELDS_OF_SIGNING
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,7 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
         "proxy": "http://u:pr0xypass@127.0.0.1:3128",
         "cookies": True,
         "naive_timezone": "Europe/Prague",
+        **dict.fromkeys(FIELDS_OF_SIGNING),
     }
     assert set(stored) == set(form.extra_fields)
     found = hook(stored, password="s3cret")
@@ -99,6 +101,16 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
     assert settings.idempotency_header is None
     assert str(found.naive_timezone()) == "Europe/Prague"
     assert (found.options()["rate_limit"], found.options()["concurrency"]) == ("100/s, 5000/d UTC", 4)
+
+
+def test_airflow_hides_the_private_key_and_the_form_restores_what_it_hides():
+    from airflow._shared.secrets_masker import merge
+    from airflow.sdk.log import redact
+
+    stored = {"private_key": "-----BEGIN", "token_url": "https://login", "scope": "a"}
+    shown = redact(stored)
+    assert shown == {"private_key": "***", "token_url": "***", "scope": "a"}
+    assert merge(shown, stored) == stored
 
 
 def test_airflow_hides_the_proxy_which_may_have_a_password(form):

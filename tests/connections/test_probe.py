@@ -114,7 +114,7 @@ def test_redirects_in_a_circle_that_are_slow_each_are_bounded_together(api):
 def test_a_name_server_that_hangs_does_not_hold_the_test(monkeypatch):
     ended = threading.Event()
 
-    def hang(settings, patience, found):
+    def hang(*_):
         ended.wait(10)
 
     monkeypatch.setattr(module, "_run", hang)

@@ -192,3 +192,13 @@ def test_a_text_without_end_is_cut():
     text = "a\\u0041" * 100_000 + "s3cret-at-the-end"
     redacted = Redaction({"s3cret-at-the-end"}).redact(text)
     assert (len(redacted), redacted) == (200_000, text[:200_000])
+
+
+def test_what_is_learnt_later_is_taken_out_from_then_on_and_the_last_few_are_known():
+    redaction = Redaction(["f1rst-secret"])
+    assert redaction.redact("f1rst-secret t0ken-of-later") == "*** t0ken-of-later"
+    redaction.learn(["t0ken-of-later"])
+    assert redaction.redact("f1rst-secret t0ken-of-later 0ken-of-l") == "*** *** ***"
+    for number in range(20):
+        redaction.learn([f"<{number:08d}>", "t0ken-of-later"])
+    assert redaction.redact("f1rst-secret t0ken-of-later <00000019> <00000000>") == "*** *** *** <00000000>"

@@ -11,7 +11,7 @@ _HOW = "WRITE_MESSAGES=1 python -m pytest tests/docs/test_messages.py -n0, then 
 # A text that says itself what to do has one of these.
 _SAYS_IT = re.compile(
     r"\b(write|give|fill in|use|put|leave|name|say|check|add|install|clear|Clear|return|cast|make|choose|create|remove"
-    r"|delete|restore|correct|replay|retry|load it|set|let)\b"
+    r"|delete|restore|correct|replay|retry|load it|set|let|paste)\b"
 )
 
 if os.environ.get("WRITE_MESSAGES"):

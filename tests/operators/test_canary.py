@@ -1,8 +1,10 @@
 """Whatever a task identifies with, and whatever an API does with it: nothing that the task leaves has a piece of it."""
 
+import base64
 import json
 import logging
 from types import SimpleNamespace
+from urllib.parse import unquote_plus
 
 import canary
 import pytest
@@ -34,12 +36,13 @@ class Recording(Supervisor):
 class Scene:
     """What a task meets, and all that it leaves."""
 
-    def __init__(self, connect, tmp_path, spans, logged, caplog):
+    def __init__(self, connect, tmp_path, spans, logged, caplog, token_url):
         self._connect, self._folder, self._spans, self._logged, self._caplog = connect, tmp_path, spans, logged, caplog
-        self.supervisor = Recording(tmp_path / "airflow.json")
+        self.supervisor, self._token_url = Recording(tmp_path / "airflow.json"), token_url
 
     def connect(self, kind: Kind, host: str) -> None:
-        self._connect("search_api", **{"conn_type": "async_rest", "host": host + kind.query, **kind.connection})
+        fields = json.loads(json.dumps(kind.connection).replace(canary.TOKEN_URL, self._token_url))
+        self._connect("search_api", **{"conn_type": "async_rest", "host": host + kind.query, **fields})
 
     def run(self, task, try_number: int = 1) -> str:
         ran = []
@@ -83,7 +86,19 @@ def spans(monkeypatch):
 
 
 @pytest.fixture
-def scene(places, postgres, connect, tmp_path, spans, logged, caplog, monkeypatch):
+def login():
+    """A server that gives a canary as token, again and again."""
+
+    def answer(seen):
+        assert canary.traces(str(seen.headers) + seen.body.decode(), (SECOND,))
+        return web.json_response({"access_token": SECRET, "expires_in": 3600})
+
+    with running_api(answer) as server:
+        yield server
+
+
+@pytest.fixture
+def scene(places, postgres, connect, tmp_path, spans, logged, caplog, monkeypatch, login):
     """Everything at DEBUG, a connection ``partner`` whose password templates use, and an empty table.
 
     Airflow's masker knows nothing yet: it would go on masking what it has learnt in other tests.
@@ -94,7 +109,7 @@ def scene(places, postgres, connect, tmp_path, spans, logged, caplog, monkeypatc
     connect("partner", conn_type="http", password=SECRET)
     connect("warehouse", **postgres.connection())
     postgres.execute("DROP TABLE IF EXISTS async_rest_loads, locations", "CREATE TABLE locations (id bigint)")
-    return Scene(connect, tmp_path, spans, logged, caplog)
+    return Scene(connect, tmp_path, spans, logged, caplog, f"{login.url}/token")
 
 
 def endpoint_of(kind: Kind, placeholder: str) -> str:
@@ -375,3 +390,40 @@ def test_a_database_that_quotes_it(places, scene):
     left = scene.traces()
     # A row that the database refuses is loaded again by the next try, so that its dead letter has it as it came.
     assert all(name.endswith(".jsonl") for name in left)
+
+
+@pytest.mark.parametrize("kind", ["token of a client", "token of a client, in the body"])
+@pytest.mark.parametrize("make", [delivery, fetch])
+def test_a_token_endpoint_that_echoes_what_it_gets(places, scene, login, kind, make):
+    def answer(seen):
+        proof = base64.b64decode(seen.headers.get("Authorization", "Basic ")[6:]).decode()
+        told = f"{seen.headers} {seen.body.decode()} {proof} {SECOND} {unquote_plus(seen.body.decode())}"
+        return web.json_response({"error": "invalid_client", "error_description": told}, status=400 + len(login.seen))
+
+    login.answer = answer
+    scene.connect(KINDS[kind], places.url)
+    for try_number in range(1, 5):
+        assert scene.run(make(KINDS[kind]), try_number) in {"failed", "up_for_retry"}
+    assert places.seen == []
+    assert len(login.seen) >= 4
+    assert scene.traces() == {}
+
+
+HMAC = Kind({"password": SECRET, "extra": json.dumps({"auth_type": "hmac"})})
+
+
+@pytest.mark.parametrize("make", [delivery, fetch])
+def test_an_api_that_echoes_signatures(places, scene, make):
+    signatures = []
+
+    def answer(seen):
+        signatures.append(seen.headers["X-Signature"])
+        spell = canary.SPELLINGS[canary.row_of(seen) % len(canary.SPELLINGS)]
+        return web.Response(status=422, text=spell(signatures[-1]))
+
+    places.answer = answer
+    scene.connect(HMAC, places.url)
+    scene.run(make(HMAC, 18, max_failures="100%"))
+    assert len(signatures) == 18
+    assert scene.traces() == {}
+    assert canary.traces_in_files(scene._folder, signatures) == {}

@@ -99,6 +99,7 @@ class Delivering:
             transport=transport,
             limiter=self._limiter,
             auth=job.auth,
+            redaction=job.settings.redaction,
             concurrency=self._adaptive,
             retry=job.retry,
             meter=self._standing.recorder.totals.meter,

@@ -18,6 +18,7 @@ from airflow_async_rest.core.reading.source import Expected
 from airflow_async_rest.core.redaction import MASK
 from airflow_async_rest.core.requests.address import Address
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
+from airflow_async_rest.core.sending.auth import secrets_of
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.transport.client import Heads
 
@@ -146,6 +147,7 @@ class Preview:
         try:
             async with job.transport(job.settings, 1, job.headers) as transport:
                 signed = await job.auth.sign(request) if job.auth else request
+                job.settings.redaction.learn(secrets_of(request, signed))
                 response = await self.stop.unless_pulled(transport.send(signed))
         except SendError as error:
             answer: dict[str, Any] = {"status": None, "excerpt": excerpts.text(f"{error.reason}: {error}")}

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders, ToldLimit
 from airflow_async_rest.core.models import NO_VALUES, DeadLetter, Delivered, Item, Outcome, Request, Response, Verdict
+from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.sending.auth import Auth, Signing
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.meter import Meter, Standstill
@@ -40,6 +41,7 @@ class Sender:
     """Sends single requests; any number of workers share it.
 
     :param auth: signs requests; None: the connection's headers say all.
+    :param redaction: is told what is secret in that.
     :param concurrency: finds out how many requests there may be; None: as many as there are workers.
     :param meter: counts requests, retries and latencies.
     :param on_pause: called when everybody begins to wait, with the seconds that the API asks for.
@@ -51,6 +53,7 @@ class Sender:
     transport: Transport
     limiter: Limiter
     auth: Auth | None = None
+    redaction: Redaction = field(default_factory=Redaction)
     concurrency: AdaptiveConcurrency | None = None
     retry: RequestRetry
     meter: Meter
@@ -63,7 +66,7 @@ class Sender:
     def __post_init__(self) -> None:
         send = self.transport.send
         self._transmit = partial(self.concurrency.observe, send) if self.concurrency else send
-        self._signing = Signing(self.auth, self.limiter, self._send) if self.auth else None
+        self._signing = Signing(self.auth, self.limiter, self._send, self.redaction) if self.auth else None
         self._standstill = Standstill(self.retry, self.standstill_seconds)
         self._told_limit = ToldLimit(
             self.limiter,

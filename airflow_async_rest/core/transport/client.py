@@ -154,14 +154,22 @@ class Heads:
         self._folder = self._address.plain_folder
         self._key_header = settings.idempotency_header
         self._frames: dict[tuple[object, ...], _Frame] = {}
+        # Of the last request that had some of its own: a token is the same for many.
+        self._own: Mapping[str, str] = {}
+        self._own_names: tuple[str, ...] = ()
+        self._own_lines = ""
 
     def written(self, request: Request) -> bytes | None:
         """Return what is sent before the body; None for a request that a session must look at."""
         body, key = request.body, request.idempotency_key
         content_type = "" if body is None else request.content_type
         kind: tuple[object, ...] = request.method, content_type, request.verbatim
-        if request.headers:
-            kind += tuple(request.headers)
+        own_lines = ""
+        if own := request.headers:
+            if own != self._own:
+                self._own, self._own_names, self._own_lines = dict(own), tuple(own), _lines(own)
+            kind += self._own_names
+            own_lines = self._own_lines
         frame = self._frames.get(kind)
         if frame is None:
             frame = self._frames[kind] = self._frame(request)
@@ -174,8 +182,7 @@ class Heads:
             return None  # it is no request
         length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
         key_line = f"{frame.key}{key}\r\n" if frame.key else ""
-        own = _lines(request.headers) if request.headers else ""
-        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}{own}\r\n".encode()
+        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}{own_lines}\r\n".encode()
 
     def _frame(self, request: Request) -> _Frame:
         """Write down, as aiohttp would, what all requests of this kind have in common."""

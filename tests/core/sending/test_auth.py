@@ -14,7 +14,7 @@ from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Sender
-from airflow_async_rest.core.sending.auth import REFUSALS
+from airflow_async_rest.core.sending.auth import REFUSALS, secrets_of
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.transport.client import RestClient
@@ -166,6 +166,42 @@ def test_a_header_that_cannot_be_sent_ends_the_run_by_its_name(api, tmp_path):
         run(make_job(api, tmp_path, 20, auth=Broken()))
     assert "s3cret" not in str(raised.value)
     assert api.seen == []
+
+
+LONG = "dGhpcyBpcyBhIHNpZ25hdHVyZQ=="
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "secrets"),
+    [
+        ({"Authorization": "Bearer abc.def"}, "", {"abc.def"}),
+        ({"Authorization": "Bearer abc/+=def&ghi"}, "", {"abc/+=def&ghi"}),
+        ({"Authorization": "short"}, "", {"short"}),
+        ({"Authorization": "Bearer abc"}, "", set()),
+        (
+            {"X-Sign": f"t=1492774577,v1={LONG}", "X-Timestamp": "1492774577", "Date": "2017-04-21T11:36:17Z"},
+            "",
+            {LONG},
+        ),
+        (
+            {
+                "Authorization": f"AWS4-HMAC-SHA256 Credential=A/2026/eu-west-1/es/aws4_request, "
+                f"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={LONG}"
+            },
+            "",
+            {LONG},
+        ),
+        ({"Authorization": f'Signature keyId="me",signature="{LONG}"', "X-Amz-Date": "20260101T000000Z"}, "", {LONG}),
+        ({"X-Kept": "abcdefgh" * 4}, "", set()),
+        ({}, "a=x%20y&sig=abcd-1&b=", {"abcd-1"}),
+        ({}, "a=x%20y&sig=abcd-1&b=&key=efgh-2", {"abcd-1", "efgh-2"}),
+        (None, "b=&a=x%20y", set()),
+    ],
+)
+def test_what_is_secret_of_a_signature_is_found(headers, query, secrets):
+    request = Request("GET", "x", "a=x+y&b", None, "k", headers={"X-Kept": "abcdefgh" * 4})
+    signed = replace(request, headers=headers, query=query or request.query)
+    assert secrets_of(request, signed) == secrets
 
 
 def test_requests_that_wait_for_a_token_do_not_go_out_all_at_once():

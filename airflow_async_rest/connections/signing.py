@@ -1,0 +1,189 @@
+"""The fields of a connection -> what signs its requests, where they are not all signed with the same header."""
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from airflow_async_rest.compat.secrets_masker import mask_in_logs
+from airflow_async_rest.connections.auth_types import OWN_AUTH
+from airflow_async_rest.connections.connection import RestConnection, find_connection
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.sending.auth import Auth
+from airflow_async_rest.core.signing.assertion import Assertion, PrivateKey
+from airflow_async_rest.core.signing.bearer import Bearer
+from airflow_async_rest.core.signing.hmac_signature import Hmac, HmacFields
+from airflow_async_rest.core.signing.oauth2 import CLIENT_AUTHS, Client, TokenEndpoint, token_settings
+from airflow_async_rest.core.signing.sigv4 import SigV4
+
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523, section 2.1
+_OF_GRANT = ("grant_type", "assertion", "client_secret")
+_EXAMPLE_OF_PARAMS = '{"resource": "https://api.example.com"}'
+
+
+def signer_of(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, str]) -> Auth | None:
+    """Return what signs each request; None where the connection's headers, or its query, say all.
+
+    :param settings: of the job.
+    :param headers: that all of its requests have.
+    :raises ConfigurationError: when a field is wrong; names it.
+    """
+    kind = hook.auth_type()
+    try:
+        match kind:
+            case "oauth2_client_credentials" | "oauth2_jwt":
+                return Bearer(token_endpoint(hook, settings), on_token=_mask)
+            case "hmac":
+                return _hmac(hook, settings)
+            case "aws_sigv4":
+                return _sigv4(hook, settings, headers)
+            case _:
+                return _own(hook) if kind == OWN_AUTH else None
+    except ConfigurationError as error:
+        prefix = f"connection {hook.http_conn_id!r}: "
+        text = str(error)
+        raise ConfigurationError(text if text.startswith(prefix) else f"{prefix}{text}") from None
+
+
+def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpoint:
+    """Return what gets tokens for a connection of ``oauth2_client_credentials`` or ``oauth2_jwt``.
+
+    :raises ConfigurationError: when a field is wrong; names it.
+    """
+    options, login = hook.options(), (hook.connection.login or "").strip()
+    url = hook.text_option("token_url")
+    if not url:
+        raise ConfigurationError(
+            f"auth_type={hook.auth_type()!r} needs token_url: write the URL that gives tokens, such as "
+            "https://login.example.com/oauth2/token."
+        )
+    further = _mapping(options, "token_params", _EXAMPLE_OF_PARAMS)
+    if wrong := next((name for name in _OF_GRANT if name in further), None):
+        raise ConfigurationError(f"token_params has {wrong!r}, which auth_type and password say: leave it out.")
+    asked = {"scope": hook.text_option("scope"), "audience": hook.text_option("audience")}
+    if hook.auth_type() == "oauth2_jwt":
+        assertion = _assertion(hook, login, url)
+        grant = lambda: {"grant_type": _JWT_BEARER, "assertion": assertion.make(), "scope": asked["scope"], **further}  # noqa: E731
+        return TokenEndpoint(settings=token_settings(settings, url, Client("")), grant=grant, hidden=("assertion",))
+    client = _client(hook, login)
+    parameters = {"grant_type": "client_credentials", **asked, **client.parameters(), **further}
+    return TokenEndpoint(settings=token_settings(settings, url, client), grant=lambda: parameters)
+
+
+def _client(hook: RestConnection, login: str) -> Client:
+    auth, secret = hook.text_option("client_auth") or "basic", (hook.connection.password or "").strip()
+    if auth not in CLIENT_AUTHS:
+        raise ConfigurationError(f"client_auth={auth!r}: write one of {', '.join(CLIENT_AUTHS)}.")
+    if not login:
+        raise ConfigurationError(f"auth_type={hook.auth_type()!r} takes the client id from the login: fill in Login.")
+    if not secret:
+        raise ConfigurationError(
+            f"auth_type={hook.auth_type()!r} takes the client secret from the password: fill in Password."
+        )
+    return Client(login, secret, auth)
+
+
+def _assertion(hook: RestConnection, login: str, url: str) -> Assertion:
+    options = hook.options()
+    claims = _mapping(options, "jwt_claims", '{"sub": "user@example.com"}')
+    said = {"iss": login, "sub": login, "aud": hook.text_option("audience") or url, "scope": hook.text_option("scope")}
+    claims = {name: value for name, value in {**said, **claims}.items() if value not in (None, "")}
+    if "iss" not in claims:
+        raise ConfigurationError(
+            "auth_type='oauth2_jwt' takes who signs in (the claim iss) from the login: fill it in."
+        )
+    lifetime = claims.get("exp", 1)
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int) or not 1 <= lifetime <= 3600:  # noqa: PLR2004
+        raise ConfigurationError(
+            f"jwt_claims: exp={lifetime!r}: write for how many seconds an assertion holds, from 1 to 3600."
+        )
+    return Assertion(key=PrivateKey(hook.private_key()), claims=claims, key_id=hook.text_option("key_id"))
+
+
+def _hmac(hook: RestConnection, settings: ClientSettings) -> Hmac:
+    key = (hook.connection.password or "").strip("\r\n")
+    if not key:
+        raise ConfigurationError("auth_type='hmac' takes its secret from the password: fill in Password.")
+    fields = HmacFields.of(_mapping(hook.options(), "hmac", '{"headers": {"X-Signature": "{signature}"}}'))
+    return Hmac(fields, key, hook.connection.login or "", settings.address)
+
+
+def _sigv4(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, str]) -> SigV4:
+    service, region, conn_id = map(hook.text_option, ("aws_service", "aws_region", "aws_conn_id"))
+    if not service:
+        raise ConfigurationError(
+            "auth_type='aws_sigv4' needs aws_service: write the service's name in signatures, such as execute-api, es, "
+            "aoss or lambda."
+        )
+    if not region:
+        raise ConfigurationError("auth_type='aws_sigv4' needs aws_region: write the API's region, such as eu-west-1.")
+    find = partial(_credentials_of_airflow(conn_id), region) if conn_id else _credentials_of_machine
+    return SigV4(region=region, service=service, find_credentials=find, address=settings.address, headers=headers)
+
+
+def _credentials_of_airflow(conn_id: str) -> Callable[[str], Any]:
+    if (kind := find_connection("aws_conn_id", conn_id).conn_type) != "aws":  # the provider would take the machine's
+        raise ConfigurationError(f"aws_conn_id={conn_id!r} is a connection of type {kind!r}: use one of type 'aws'.")
+    try:
+        hooks = import_module("airflow.providers.amazon.aws.hooks.base_aws")
+    except ImportError:
+        raise ConfigurationError(
+            f"aws_conn_id={conn_id!r} needs apache-airflow-providers-amazon: install it, or leave aws_conn_id out and "
+            "use the credentials of the machine."
+        ) from None
+    # Made here: a connection is asked for before the event loop runs.
+    hook = hooks.AwsGenericHook(aws_conn_id=conn_id, client_type="sts")
+    _ = hook.conn_config
+
+    def find(region: str) -> Any:
+        return hook.get_session(region_name=region).get_credentials()
+
+    return find
+
+
+def _credentials_of_machine() -> Any:
+    session: Any = import_module("botocore.session").Session()
+    return session.get_credentials()
+
+
+def _own(hook: RestConnection) -> Auth:
+    """Make the author's own class. :raises ConfigurationError: when it cannot be one; says why."""
+    options, name = hook.options(), hook.text_option("auth")
+    module, colon, attribute = name.partition(":")
+    advice = "write module:Class, such as my_company.signing:Kerberos, of a module that the workers can import"
+    if not (colon and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise ConfigurationError(f"auth={name!r}: {advice}.")
+    try:
+        made_of = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"auth={name!r} cannot be imported ({error}): {advice}.") from error
+    is_class = inspect.isclass(made_of)
+    missing = [each for each in ("sign", "refused") if not inspect.iscoroutinefunction(getattr(made_of, each, None))]
+    if not is_class or missing:  # before it is called: it may be anything
+        raise ConfigurationError(
+            f"auth={name!r} is no class with 'async def {(missing or ['sign'])[0]}': write the functions of "
+            "airflow_async_rest.Auth."
+        )
+    try:
+        auth: Auth = made_of(hook.connection, **_mapping(options, "auth_params", '{"realm": "EXAMPLE.COM"}'))
+    except TypeError as error:
+        raise ConfigurationError(
+            f"auth={name!r} cannot be made ({error}): it is called with the connection, and with auth_params by their "
+            "names: check both."
+        ) from None
+    return auth
+
+
+def _mapping(options: Mapping[str, Any], name: str, example: str) -> Mapping[str, Any]:
+    value = options.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} is a {type(value).__name__}: write a JSON object such as {example}.")
+    return value
+
+
+def _mask(token: str) -> None:
+    """Have Airflow mask a token: on a thread of its own, for Airflow tells its supervisor, and may wait for that."""
+    threading.Thread(target=mask_in_logs, args=([token],), name="async-rest-mask", daemon=True).start()

@@ -1,0 +1,119 @@
+"""Requests with a signature of AWS (version 4), by botocore: for API Gateway, OpenSearch, Lambda URLs and others."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, unquote_plus
+
+from airflow_async_rest.core.errors import ConfigurationError, CredentialsError
+from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.requests.address import Address
+
+_UNRESERVED = "-_.~"
+_MOST_READ = 4_000
+# Words of an answer to credentials that have ended; another signature of the same would change nothing.
+_ENDED = ("ExpiredToken", "security token included in the request is expired")
+# What has to be signed of the headers that others set: AWS refuses what is not.
+_SIGNED_PREFIX = "x-amz-"
+
+
+class SigV4:
+    """Signs requests; an :class:`~airflow_async_rest.core.sending.auth.Auth`.
+
+    :param service: as AWS names it in signatures: ``execute-api``, ``es``, ``aoss``, ``lambda``, ``s3``, ...
+    :param find_credentials: finds botocore's credentials; it may block. Called when they are needed, and again where
+        they have ended and do not renew themselves.
+    :param headers: that all requests have; of these, those of AWS are signed.
+    :raises ConfigurationError: when botocore is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        service: str,
+        find_credentials: Callable[[], Any],
+        address: Address,
+        headers: Mapping[str, str],
+    ) -> None:
+        try:
+            from botocore import auth  # noqa: PLC0415  (an extra)
+        except ImportError:
+            raise ConfigurationError(
+                "auth_type='aws_sigv4' needs botocore: install airflow-provider-async-rest[aws]."
+            ) from None
+        # Only S3 takes the path as it stands in the request; all others encode it once more.
+        self._signer = auth.S3SigV4Auth if service == "s3" else auth.SigV4Auth
+        self._region, self._service, self._address = region, service, address
+        self._find = find_credentials
+        self._headers = {name: value for name, value in headers.items() if name.lower().startswith(_SIGNED_PREFIX)}
+        self._credentials: Any = None
+
+    async def sign(self, request: Request) -> Request:
+        """Return the request with its signature, and its query as AWS reads it.
+
+        :raises CredentialsError: when there are no credentials.
+        """
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+
+        frozen = await self._frozen()
+        path, _, query = self._address.target(request.path, request.query).partition("?")
+        query = canonical_query(query)
+        url = f"{self._address.origin}{path}{f'?{query}' if query else ''}"
+        body = request.body or b""
+        # Some services ask for the hash of the body in a header, and none minds it.
+        hashed = {"X-Amz-Content-SHA256": hashlib.sha256(body).hexdigest()}
+        made = AWSRequest(
+            request.method, url, headers={**self._headers, **hashed, **(request.headers or {})}, data=body
+        )
+        self._signer(frozen, self._service, self._region).add_auth(made)
+        return replace(request, query=query, headers=dict(made.headers.items()))
+
+    async def refused(self, response: Response) -> bool:
+        """Find the credentials again, where an answer says that they have ended."""
+        said = f"{response.headers.get('x-amzn-ErrorType', '')} {response.text[:_MOST_READ]}"
+        if not any(word in said for word in _ENDED):
+            return False
+        self._credentials = None
+        sent = response.request.headers if response.request else None
+        frozen = await self._frozen()
+        return frozen.access_key not in str(sent) or frozen.token != (sent or {}).get("X-Amz-Security-Token")
+
+    async def _frozen(self) -> Any:
+        """Return credentials for one signature. To find them, and to renew them, may block for long."""
+        credentials = self._credentials
+        if credentials is None or getattr(credentials, "refresh_needed", bool)():
+            credentials = self._credentials = await asyncio.to_thread(self._found)
+        return credentials.get_frozen_credentials()
+
+    def _found(self) -> Any:
+        try:
+            credentials = self._credentials or self._find()
+            if credentials is not None:
+                credentials.get_frozen_credentials()
+        except (ConfigurationError, CredentialsError):
+            raise
+        except Exception as error:
+            raise CredentialsError(
+                f"the AWS credentials cannot be had ({type(error).__name__}): check aws_conn_id, and whether its role "
+                "may be assumed"
+            ) from error
+        if credentials is None:
+            raise CredentialsError(
+                "there are no AWS credentials: write the id of an Airflow AWS connection as aws_conn_id, or give this "
+                "machine a role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+        return credentials
+
+
+def canonical_query(query: str) -> str:
+    """Spell a query as it is signed: what is sent in another spelling would be read as another one."""
+    pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
+    spelled = [(_spelled(name), _spelled(value)) for name, value in pairs]
+    return "&".join(f"{name}={value}" for name, value in spelled)
+
+
+def _spelled(text: str) -> str:
+    return quote(unquote_plus(text), safe=_UNRESERVED)

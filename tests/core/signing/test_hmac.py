@@ -1,0 +1,159 @@
+"""Signatures of a shared secret, as some APIs document them."""
+
+import base64
+import hashlib
+import hmac
+
+import pytest
+from aiohttp import web
+from engine import counts, make_job, run
+
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.models import Request
+from airflow_async_rest.core.requests.address import Address
+from airflow_async_rest.core.requests.headers import check_headers
+from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.signing.hmac_signature import Hmac, HmacFields
+
+BODY = '{"ä":1}'.encode()
+REQUEST = Request("POST", "x/a%2Fb", "q=1", BODY, "k")
+
+
+async def headers_of(fields, key="s3cret", login="me", request=REQUEST):
+    address = Address("https://api.example.com:8443/v1?t=a")
+    return dict(
+        (await Hmac(HmacFields.of(fields), key, login, address, lambda: 1_492_774_577.25).sign(request)).headers
+    )
+
+
+def digest(text, key=b"s3cret", algorithm="sha256"):
+    return hmac.new(key, text if isinstance(text, bytes) else text.encode(), algorithm)
+
+
+CASES = {
+    "the defaults": (
+        {},
+        {"X-Timestamp": "1492774577", "X-Signature": digest(b"1492774577." + BODY).hexdigest()},
+    ),
+    "as Stripe signs": (
+        {"headers": {"Stripe-Signature": "t={timestamp},v1={signature}"}},
+        {"Stripe-Signature": "t=1492774577,v1=" + digest(b"1492774577." + BODY).hexdigest()},
+    ),
+    "as GitHub signs": (
+        {"signed": "{body}", "headers": {"X-Hub-Signature-256": "sha256={signature}"}},
+        {"X-Hub-Signature-256": "sha256=" + digest(BODY).hexdigest()},
+    ),
+    "as exchanges want it": (
+        {
+            "signed": "{timestamp}{method}{target}{body}", "encoding": "base64", "timestamp": "milliseconds",
+            "headers": {"ACCESS-KEY": "{login}", "ACCESS-SIGN": "{signature}", "ACCESS-TIMESTAMP": "{timestamp}"},
+        },
+        {
+            "ACCESS-KEY": "me", "ACCESS-TIMESTAMP": "1492774577250",
+            "ACCESS-SIGN": base64.b64encode(digest(b"1492774577250POST/v1/x/a%2Fb?t=a&q=1" + BODY).digest()).decode(),
+        },
+    ),
+    "lines, a hash and a date": (
+        {
+            "signed": "{method}\n{host}\n{path}\n{query}\n{body_hash}\n{timestamp}", "timestamp": "http",
+            "algorithm": "sha512", "headers": {"Date": "{timestamp}", "Authorization": "HMAC {login}:{signature}"},
+        },
+        {
+            "Date": "Fri, 21 Apr 2017 11:36:17 GMT",
+            "Authorization": "HMAC me:" + digest(
+                "POST\napi.example.com:8443\n/v1/x/a%2Fb\nt=a&q=1\n"
+                f"{hashlib.sha512(BODY).hexdigest()}\nFri, 21 Apr 2017 11:36:17 GMT", algorithm="sha512").hexdigest(),
+        },
+    ),
+    "a URL and a time": (
+        {"signed": "{url} {timestamp}", "timestamp": "iso", "encoding": "base64url", "headers": {"S": "{signature}"}},
+        {"S": base64.urlsafe_b64encode(digest(
+            "https://api.example.com:8443/v1/x/a%2Fb?t=a&q=1 2017-04-21T11:36:17Z").digest()).decode().rstrip("=")},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("fields", "headers"), CASES.values(), ids=CASES)
+async def test_what_is_signed_and_where_it_stands_is_said_by_the_fields(fields, headers):
+    assert await headers_of(fields) == headers
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("form", "key"), [("text", "s3cret"), ("base64", "czNjcmV0"), ("hex", "733363726574")])
+async def test_a_secret_may_be_written_in_other_forms(form, key):
+    signed = (await headers_of({"secret": form, "signed": "{body}"}, key))["X-Signature"]
+    assert signed == digest(BODY).hexdigest()
+
+
+@pytest.mark.anyio
+async def test_a_login_may_have_any_letter_and_bytes_that_are_no_text_are_no_header():
+    assert (await headers_of({"headers": {"X-Who": "{login} {signature}"}}, login="žofie"))["X-Who"].startswith(
+        "žofie "
+    )
+    echo = {"headers": {"X-Body": "{body}{signature}"}}
+    sent = await headers_of(echo, request=Request("POST", "x", "", b"\xff", "k"))
+    with pytest.raises(ConfigurationError, match="half a surrogate pair"):
+        check_headers(sent, "what signs a request")
+
+
+@pytest.mark.anyio
+async def test_a_request_without_a_body_signs_none_and_each_nonce_is_another_one():
+    get = Request("GET", "x", "", None, "k")
+    fields = {"signed": "{body}", "headers": {"X-Nonce": "{nonce}", "X-Signature": "{signature}"}}
+    first, second = [await headers_of(fields, request=get) for _ in range(2)]
+    assert first["X-Signature"] == digest(b"").hexdigest()
+    assert first["X-Nonce"] != second["X-Nonce"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"signd": "{body}"}, "there is no 'signd': write one of signed, headers"),
+        ({"signed": "{bdy}"}, "signed has {bdy}: write one of {timestamp}, "),
+        ({"signed": "{signature}"}, "signed has {signature}"),
+        ({"signed": 5}, "signed is a int: write a text"),
+        ({"headers": {}}, 'write a JSON object such as {"X-Signature": "{signature}"}'),
+        ({"headers": "X-Signature"}, "write a JSON object"),
+        ({"headers": {"X-Signature": 5}}, "headers: X-Signature is a int"),
+        ({"headers": {"X-Signature": "{timestamp}"}}, "no header has {signature} in it"),
+        ({"headers": {"X Signature": "{signature}"}}, "'X Signature' is not a header name"),
+        ({"algorithm": "sha3"}, "algorithm='sha3': write one of sha256"),
+        ({"encoding": ["hex"]}, "encoding=['hex']: write one of hex"),
+        ({"timestamp": "unix"}, "timestamp='unix': write one of seconds"),
+        ({"secret": "base32"}, "secret='base32': write one of text"),
+    ],
+)
+def test_a_wrong_field_is_named(fields, said):
+    with pytest.raises(ConfigurationError) as raised:
+        HmacFields.of(fields)
+    assert said in str(raised.value)
+    assert str(raised.value).startswith("hmac: ")
+
+
+@pytest.mark.parametrize("form", ["base64", "hex"])
+def test_a_secret_that_is_not_in_that_form_is_told_and_not_shown(form):
+    with pytest.raises(ConfigurationError, match="secret='") as raised:
+        Hmac(HmacFields(secret=form), "n0t-in-that-form!", "", Address("http://a"))
+    assert "n0t-in" not in str(raised.value)
+
+
+def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_none(api, tmp_path):
+    def answer(seen):
+        fields = dict(part.split("=") for part in seen.headers["X-Sign"].split(","))
+        good = fields["v1"] == digest(f"{fields['t']}.{seen.target}.".encode() + seen.body).hexdigest()
+        if good and seen.path.endswith("/3"):
+            return web.Response(status=422, text=f"no {seen.headers['X-Sign']}")
+        return 200 if good else 401
+
+    api.answer = answer
+    settings = ClientSettings(f"{api.url}/v1?t=a")
+    fields = HmacFields(signed="{timestamp}.{target}.{body}", headers={"X-Sign": "t={timestamp},v1={signature}"})
+    job = make_job(
+        api, tmp_path, 50, settings=settings, auth=Hmac(fields, "s3cret", "", settings.address), max_failures=1
+    )
+    assert counts(run(job)) == [50, 49, 1, 0]
+    [sign] = {seen.headers["X-Sign"] for seen in api.seen if seen.path.endswith("/3")}
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert "no t=" in kept
+    assert sign.partition("v1=")[2][:8] not in kept

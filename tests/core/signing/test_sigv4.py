@@ -1,0 +1,212 @@
+"""Signatures of AWS, checked by a server that follows AWS's own description of them, step by step."""
+
+import hashlib
+import hmac
+from urllib.parse import quote, unquote
+
+import pytest
+from engine import Rows, counts, make_job, run
+
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError
+from airflow_async_rest.core.models import Request
+from airflow_async_rest.core.reading.source import RowSource
+from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
+from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.signing.sigv4 import SigV4, canonical_query
+
+pytest.importorskip("botocore", reason="signatures of AWS need botocore")
+KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+
+
+def hashed(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def signature(seen, host, service, secret=KEY):
+    """Make the signature that a request should have (AWS, "Create a signed request", steps 1 to 4)."""
+    fields = dict(part.strip().split("=", 1) for part in seen.headers["Authorization"].split(" ", 1)[1].split(","))
+    _, date, region, of, _ = fields["Credential"].split("/")
+    headers = {name.lower(): value for name, value in seen.headers.items()} | {"host": host}
+    names = fields["SignedHeaders"].split(";")
+    assert {name for name in headers if name.startswith("x-amz-")} | {"host"} <= set(names)
+    path = seen.path if service == "s3" else quote(seen.path, safe="/-_.~")
+    pairs = [
+        [quote(unquote(part), safe="-_.~") for part in pair.split("=")] for pair in seen.raw_query.split("&") if pair
+    ]
+    query = "&".join("=".join(pair) for pair in sorted(pairs))
+    signed = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
+    request = "\n".join([seen.method, path, query, signed, fields["SignedHeaders"], hashed(seen.body)])
+    scope = f"{date}/{region}/{of}/aws4_request"
+    text = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, hashed(request.encode())])
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    assert of == service
+    return fields["Signature"], hmac.new(key, text.encode(), "sha256").hexdigest()
+
+
+class Credentials:
+    """As botocore's: ``ended`` says which of them are no longer taken."""
+
+    def __init__(self):
+        self.found, self.needed = 0, False
+
+    def find(self):
+        from botocore.credentials import Credentials as Plain
+
+        self.found += 1
+        return Plain("AKIDEXAMPLE", KEY, f"session/token+number=={self.found}")
+
+
+def auth_of(settings, credentials, service="execute-api", **headers):
+    return SigV4(
+        region="eu-west-1", service=service, find_credentials=credentials.find, address=settings.address,
+        headers={**settings.headers, **headers},
+    )  # fmt: skip
+
+
+class Values(Rows):
+    def __init__(self, values):
+        super().__init__(len(values))
+        self.values = values
+
+    def __iter__(self):
+        yield [{"id": value} for value in self.values]
+
+
+PATHS = [
+    "x/{id}",
+    "x/{id}:go/a b",
+    "a(1)*/{id}'",
+    "x/{id}/ž",
+    "a=b,c@d/{id}",
+    "x/{id}?q=a b&q=1+1&e=&f&z=ž/:,&a=%7e",
+    "{id}",
+]
+
+
+@pytest.mark.parametrize("service", ["execute-api", "s3"])
+@pytest.mark.parametrize("endpoint", PATHS)
+@pytest.mark.parametrize("base", ["", "/st age/v1", "/v1?k=a:b&Action=Do It"])
+def test_whatever_is_in_path_and_query_the_signature_is_that_of_what_is_sent(api, tmp_path, endpoint, base, service):
+    wrong = []
+
+    def answer(seen):
+        found, expected = signature(seen, api.url.partition("//")[2], service)
+        wrong.extend([seen.target] if found != expected else [])
+        return 200 if found == expected else 403
+
+    api.answer = answer
+    settings = ClientSettings(f"{api.url}{quote(base, safe='/?&=:%')}", headers={"X-Amz-Target": "Kinesis.Put"})
+    builder = RequestBuilder(
+        endpoint=EndpointTemplate(endpoint), method="PUT", encode=json_encoder(), identity=Identity(("d", "t"), ("s", "e")),
+        has_key=True,
+    )  # fmt: skip
+    values = ("a", "a/b", "a b", "ž", "~.-_", "a%2Fb", "x:y", "(!)*'")
+    job = make_job(
+        api,
+        tmp_path,
+        settings=settings,
+        auth=auth_of(settings, Credentials(), service),
+        source=RowSource(Values(values), key=("id",), asked_for={"endpoint": ("id",)}),
+        build=builder.build,
+    )
+    assert counts(run(job)) == [len(values), len(values), 0, 0]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("", ""),
+        ("a=1&b=2", "a=1&b=2"),
+        ("a=x+y&b=%7E", "a=x%20y&b=~"),
+        ("a=:/,@&b", "a=%3A%2F%2C%40&b="),
+        ("b=1&a=2&&", "b=1&a=2"),
+        ("a=1=2", "a=1%3D2"),
+        ("a=%2b", "a=%2B"),
+    ],
+)
+def test_a_query_is_sent_as_it_is_signed(query, canonical):
+    assert canonical_query(query) == canonical
+
+
+def test_credentials_that_have_ended_are_found_again_once(api, tmp_path):
+    def answer(seen):
+        ended = len(api.seen) > 50 and seen.headers["X-Amz-Security-Token"].endswith("1")
+        return (
+            web_response(403, '{"message":"The security token included in the request is expired"}') if ended else 200
+        )
+
+    api.answer, credentials = answer, Credentials()
+    settings = ClientSettings(api.url)
+    job = make_job(api, tmp_path, 200, auth=auth_of(settings, credentials), concurrency=32)
+    assert counts(run(job)) == [200, 200, 0, 0]
+    assert credentials.found == 2
+
+
+def web_response(status, text):
+    from aiohttp import web
+
+    return web.Response(status=status, text=text)
+
+
+def test_a_refusal_for_another_reason_finds_none_again_and_shows_no_signature(api, tmp_path):
+    api.answer = lambda seen: web_response(403, f"not authorized: {seen.headers['Authorization']}")
+    credentials, settings = Credentials(), ClientSettings(api.url)
+    run(make_job(api, tmp_path, 3, auth=auth_of(settings, credentials), max_failures=3, concurrency=1))
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert credentials.found == 1
+    assert "Credential=AKIDEXAMPLE/" in kept
+    assert not any(seen.headers["Authorization"][-30:-20] in kept for seen in api.seen)
+
+
+@pytest.mark.parametrize(
+    ("find", "said"),
+    [(lambda: None, "there are no AWS credentials: write the id of an Airflow AWS connection as aws_conn_id"),
+     (lambda: 1 / 0, "the AWS credentials cannot be had (ZeroDivisionError): check aws_conn_id")],
+)  # fmt: skip
+def test_no_credentials_end_the_run_in_words(api, tmp_path, find, said):
+    credentials = Credentials()
+    credentials.find = find
+    with pytest.raises(AuthenticationError) as raised:
+        run(make_job(api, tmp_path, 3, auth=auth_of(ClientSettings(api.url), credentials)))
+    assert said in str(raised.value)
+    assert api.seen == []
+
+
+@pytest.mark.anyio
+async def test_credentials_that_renew_themselves_are_asked_outside_of_the_event_loop():
+    import asyncio
+    import threading
+
+    asked = []
+
+    class Refreshable:
+        access_key, secret_key, token = "a", KEY, None
+
+        def refresh_needed(self):
+            return len(asked) < 2
+
+        def get_frozen_credentials(self):
+            asked.append(threading.current_thread() is threading.main_thread())
+            return self
+
+    credentials = Refreshable()
+    auth = SigV4(
+        region="eu-west-1", service="es", find_credentials=lambda: credentials, headers={},
+        address=ClientSettings("http://a").address,
+    )  # fmt: skip
+    for _ in range(3):
+        await auth.sign(Request("GET", "x", "", None, "k"))
+    assert asked[0] is False
+    assert asyncio.get_running_loop()
+
+
+def test_without_botocore_it_says_what_to_install(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    with pytest.raises(ConfigurationError, match=r"install airflow-provider-async-rest\[aws\]"):
+        auth_of(ClientSettings("http://a"), Credentials())
