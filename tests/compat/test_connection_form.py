@@ -37,14 +37,14 @@ def drawn(monkeypatch):
 
 def test_all_fields_are_drawn_and_what_may_have_a_password_is_hidden(drawn):
     assert list(drawn) == list(CONNECTION_FIELDS)
-    assert {name for name, field in drawn.items() if field.kind == "password"} == {"proxy"}
+    assert {name for name, field in drawn.items() if field.kind == "password"} == {"proxy", "private_key"}
     assert all(field.label and field.description for field in drawn.values())
 
 
 def test_what_can_be_chosen_are_texts_and_nothing_may_be_chosen(drawn):
     choices = {name: field.validators[1] for name, field in drawn.items() if len(field.validators) > 1}
     assert choices["trust_env"] == ["true", "false"]
-    assert choices["auth_type"] == ["basic", "bearer", "api_key", "api_key_query", "none"]
+    assert choices["auth_type"] == [each for each in CONNECTION_FIELDS["auth_type"]["schema"]["enum"] if each]
     assert all(field.validators[0] is None for field in drawn.values())
 
 
