@@ -19,7 +19,7 @@ from airflow_async_rest.core.limits.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.redis_store import RedisStore
 from airflow_async_rest.core.limits.shared import SharedLimiter
-from airflow_async_rest.core.limits.store import StoreAddress
+from airflow_async_rest.core.stores.address import StoreAddress
 
 _STORES = {"redis": RedisStore, "postgres": PostgresStore}
 

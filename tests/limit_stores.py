@@ -9,15 +9,8 @@ from checkout import skip_or_fail
 
 from airflow_async_rest.core.limits.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.redis_store import RedisStore
-from airflow_async_rest.core.limits.store import (
-    ALWAYS_PLACES,
-    AS_BEFORE,
-    FEWEST_SECONDS,
-    LAG_SECONDS,
-    Grant,
-    StoreAddress,
-    StoreAwayError,
-)
+from airflow_async_rest.core.limits.store import ALWAYS_PLACES, AS_BEFORE, FEWEST_SECONDS, LAG_SECONDS, Grant
+from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
 from benchmarks.redis_server import RedisServer
 
 BLOCK_SECONDS = 0.05

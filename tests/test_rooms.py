@@ -16,7 +16,7 @@ _OTHER_TESTS = {"benchmarks", "contracts", "dags", "demo", "docs", "every_databa
 # From the bottom up: a room imports from those before it. Each file of core/ that is in no room has a place of its own.
 _ROOMS = [
     "core.errors", "core.redaction", "core.spelling", "core.models", "core.worker_thread", "core.bounds", "core.encoding",
-    "core.requests", "core.transport", "core.limits", "core.sending", "core.signing", "core.letters", "core.answers", "core.results", "core.pages",
+    "core.requests", "core.transport", "core.stores", "core.limits", "core.sending", "core.signing", "core.letters", "core.answers", "core.results", "core.pages",
     "core.account", "core.reading", "core.batches", "core.pipeline", "core.watching", "core.replay", "core.keeping",
     "core.fetching", "core.job", "core.phases", "core.run", "provider_info", "compat", "window_zones", "windows", "connections", "databases",
     "load", "tasks", "hooks", "operators", "ui",

@@ -15,7 +15,8 @@ from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
 from airflow_async_rest.core.limits.rate_limit import RateLimiter, parse_rate_limit
 from airflow_async_rest.core.limits.redis_store import RedisStore
 from airflow_async_rest.core.limits.shared import SharedLimiter
-from airflow_async_rest.core.limits.store import LimitStore, StoreAddress
+from airflow_async_rest.core.limits.store import LimitStore
+from airflow_async_rest.core.stores.address import StoreAddress
 from airflow_async_rest.core.watching.log import Log
 
 _STORES: Mapping[str, Callable[..., LimitStore]] = {"redis": RedisStore, "postgres": PostgresStore}

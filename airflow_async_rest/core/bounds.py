@@ -37,6 +37,10 @@ class Bounds:
     :param store_settle_seconds: after it is back, before it is asked: by then what it handed out before is used up.
     :param store_away_seconds: that a task waits for it; then the slot is worth more than the wait.
     :param store_close_seconds: for giving back what was not sent, and again for the goodbye: a stop waits for both.
+    :param token_lock_seconds: that a task waits while another one renews the token they share: a bit more than what an
+        endpoint may take that answers the second time.
+    :param token_lock_expiry_seconds: after which the lock of a process that is gone ends, where the store cannot tell.
+    :param token_write_seconds: that the next refresh token is tried to be written down, once the last one is used up.
     """
 
     grace_seconds: float = 2.0
@@ -63,6 +67,9 @@ class Bounds:
     store_settle_seconds: float = 0.25
     store_away_seconds: float = 600.0
     store_close_seconds: float = 0.25
+    token_lock_seconds: float = 120.0
+    token_lock_expiry_seconds: float = 10.0
+    token_write_seconds: float = 60.0
 
 
 USUAL = Bounds()

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits
 from airflow_async_rest.core.limits.store import (
     ALWAYS_PLACES,
@@ -19,10 +18,10 @@ from airflow_async_rest.core.limits.store import (
     QUARTERS_A_DAY,
     Grant,
     Slow,
-    StoreAddress,
-    StoreAwayError,
     asked,
 )
+from airflow_async_rest.core.stores.address import StoreAddress
+from airflow_async_rest.core.stores.postgres import PostgresTable
 
 TABLE = "async_rest_limits"
 # Room in each page, so that a row is written beside its last version, and no index changes.
@@ -98,8 +97,8 @@ class PostgresStore:
     def __init__(
         self, address: StoreAddress, key: str, limits: Limits, *, block_seconds: float, bounds: Bounds = USUAL
     ) -> None:
-        self._address, self._key, self._limits, self._block_seconds = address, key, limits, block_seconds
-        self._bounds = bounds
+        self._key, self._limits, self._block_seconds = key, limits, block_seconds
+        self._table = PostgresTable(address, TABLE, CREATE, bounds)
         # What is paced need not wait for the disk: it is over soon. A day's count must be there after a crash.
         self._durably = "on" if limits.days else "off"
         self._turn = asyncio.Lock()
@@ -131,88 +130,19 @@ class PostgresStore:
         """Disconnect."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(Exception):
-                await connection.close(timeout=self._bounds.store_close_seconds)
+            await self._table.close(connection)
 
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator[Any]:
         """Yield the connection; one that had an error, or was left in the middle, is not used again."""
         async with self._turn:
-            with self._translated():
+            with self._table.translated():
                 try:
                     if self._connection is None:
-                        self._connection = await self._connect()
+                        self._connection = await self._table.connect()
                     yield self._connection
                 except BaseException:
                     connection, self._connection = self._connection, None
                     if connection is not None:
                         connection.terminate()
                     raise
-
-    async def _connect(self) -> Any:
-        address = self._address
-        connection = await _asyncpg(address).connect(
-            host=address.host,
-            port=address.port or 5432,
-            user=address.user,
-            password=address.password,
-            database=address.database,
-            timeout=self._bounds.store_answer_seconds,
-            **address.options,
-        )
-        try:
-            if await connection.fetchval("SELECT to_regclass($1)", TABLE) is None:
-                await self._create(connection)
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
-
-    async def _create(self, connection: Any) -> None:
-        asyncpg = _asyncpg(self._address)
-        try:
-            await connection.execute(CREATE)
-        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
-            pass  # another task was a little faster
-        except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
-            raise self._denied(f"may not create the table {TABLE} ({error})", "create it") from None
-
-    def _denied(self, what: str, advice: str) -> ConfigurationError:
-        address = self._address
-        return ConfigurationError(
-            f"rate_limit_conn_id={address.conn_id!r}: user {address.user!r} {what}: {advice}, with SELECT, INSERT and "
-            f"UPDATE on it for the user. To create it by hand: {CREATE}"
-        )
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        asyncpg = _asyncpg(self._address)
-        for_good = (
-            asyncpg.InvalidAuthorizationSpecificationError,  # and wrong passwords
-            asyncpg.InvalidCatalogNameError,
-            asyncpg.ClientConfigurationError,
-            asyncpg.InvalidSQLStatementNameError,  # behind a pooler that changes sessions
-            asyncpg.DuplicatePreparedStatementError,
-        )
-        try:
-            yield
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise self._denied(f"may not use the table {TABLE} ({error})", "let its owner allow that") from None
-        except for_good as error:
-            raise ConfigurationError(
-                f"rate_limit_conn_id={self._address.conn_id!r}: {self._address.describe(error)}: correct that "
-                "connection's fields; a pooler has to keep the session."
-            ) from None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            raise StoreAwayError(self._address.describe(error)) from None
-
-
-def _asyncpg(address: StoreAddress) -> Any:
-    try:
-        import asyncpg  # noqa: PLC0415  (only who shares a limit needs it)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"rate_limit_conn_id={address.conn_id!r} is a PostgreSQL, and its client asyncpg is not installed: install "
-            "airflow-provider-async-rest[postgres]."
-        ) from error
-    return asyncpg

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,10 @@ from airflow_async_rest.core.limits.store import (
     QUARTERS_A_DAY,
     Grant,
     Slow,
-    StoreAddress,
-    StoreAwayError,
     asked,
 )
+from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
+from airflow_async_rest.core.stores.redis import redis_client, redis_errors
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -101,8 +101,6 @@ redis.call('HSET', KEYS[1], 'pause', string.format('%.9f', until_))
 redis.call('EXPIRE', KEYS[1], math.ceil(until_ - now) + 3600)
 redis.call('PUBLISH', KEYS[1], string.format('%.9f', until_ - now))
 """
-# Of errors that no waiting helps against, those that have no class of their own.
-_FOR_GOOD = ("DB index", "The user executing the script", "unknown command")
 
 
 class RedisStore:
@@ -123,33 +121,10 @@ class RedisStore:
 
     async def open(self, on_pause: Callable[[float], None]) -> None:
         """Connect; see :class:`~airflow_async_rest.core.limits.store.LimitStore`."""
-        client = self._client = self._connect()
+        client = self._client = redis_client(self._address, self._bounds)
         self._take, self._pause = client.register_script(_TAKE), client.register_script(_PAUSE)
         self._listening = asyncio.create_task(self._listen(client, on_pause))
         await self.take(0, 0)
-
-    def _connect(self) -> "Redis":
-        try:
-            from redis.asyncio import Redis  # noqa: PLC0415  (only who shares a limit needs it)
-            from redis.asyncio.retry import Retry  # noqa: PLC0415
-            from redis.backoff import NoBackoff  # noqa: PLC0415
-        except ImportError as error:
-            raise ConfigurationError(
-                f"rate_limit_conn_id={self._address.conn_id!r} is a Redis, and its client is not installed: install "
-                "airflow-provider-async-rest[redis]."
-            ) from error
-        address, seconds = self._address, self._bounds.store_answer_seconds
-        return Redis(
-            host=address.host,
-            port=address.port or 6379,
-            username=address.user,
-            password=address.password,
-            db=address.database or 0,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=seconds,
-            socket_timeout=seconds,
-            **address.options,
-        )
 
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
@@ -192,18 +167,5 @@ class RedisStore:
                     if message is not None:
                         yield float(message["data"])
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        from redis import exceptions as redis  # noqa: PLC0415
-
-        denied = (redis.AuthenticationError, redis.AuthorizationError, redis.NoPermissionError)
-        try:
-            yield
-        except (redis.RedisError, OSError) as error:
-            said = self._address.describe(error)
-            if isinstance(error, denied) or any(mark in str(error) for mark in _FOR_GOOD):
-                raise ConfigurationError(
-                    f"rate_limit_conn_id={self._address.conn_id!r}: {said}: give login and password of a user who may "
-                    f"use the database, and run scripts that write {self._keys[0]!r} and publish there."
-                ) from None
-            raise StoreAwayError(said) from None
+    def _translated(self) -> contextlib.AbstractContextManager[None]:
+        return redis_errors(self._address, f"run scripts that write {self._keys[0]!r} and publish there")

@@ -11,7 +11,8 @@ from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import LimitStoreError, QuotaExhaustedError
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.limits import PACE, Limits
-from airflow_async_rest.core.limits.store import AS_BEFORE, LimitStore, Slow, StoreAwayError
+from airflow_async_rest.core.limits.store import AS_BEFORE, LimitStore, Slow
+from airflow_async_rest.core.stores.address import StoreAwayError
 
 _SAMPLE_SECONDS = 2.0
 _MOST_PLACES = 1_000  # the store hands out fewer: a moment's

@@ -1,11 +1,10 @@
 """The seam to where a shared limit is kept, by whose clock it goes."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from airflow_async_rest.core.limits.limits import Limits
 
@@ -52,10 +51,6 @@ class Slow(NamedTuple):
 AS_BEFORE = Slow(0.0, -1.0)  # what was told before counts
 
 
-class StoreAwayError(Exception):
-    """The store does not answer, for now. Its text has no secret."""
-
-
 class LimitStore(Protocol):
     """Hands out places in time, one after the other, to all who ask with the same key. One atomic step each."""
 
@@ -81,31 +76,6 @@ class LimitStore(Protocol):
 
     async def close(self) -> None:
         """Disconnect."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreAddress:
-    """Where a store is.
-
-    :param conn_id: of Airflow's connection, for people to read.
-    :param kind: ``redis`` or ``postgres``.
-    :param options: what its client is told beside, by the client's own names.
-    """
-
-    conn_id: str
-    kind: str
-    host: str
-    port: int | None = None
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    database: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    def describe(self, error: BaseException) -> str:
-        """Say what went wrong, without secrets."""
-        said = str(error) or type(error).__name__
-        said = said.replace(self.password, "***") if self.password else said
-        return f"{self.kind} at {self.host}{f':{self.port}' if self.port else ''} (connection {self.conn_id!r}): {said}"
 
 
 class Asked(NamedTuple):

@@ -98,11 +98,13 @@ class TokenEndpoint:
     :param settings: how it is reached; see :func:`token_settings`.
     :param grant: makes the parameters of a request, new ones each time: an assertion has a time in it.
     :param hidden: names of those that are secret.
+    :param invalid_grant: what it means that it answers so; empty for an assertion.
     """
 
     settings: ClientSettings
     grant: Grant
     hidden: tuple[str, ...] = ()
+    invalid_grant: str = ""
     transport: OpenTransport = RestClient
     retry: RequestRetry = _RETRY
     clock: Callable[[], float] = time.monotonic
@@ -117,7 +119,7 @@ class TokenEndpoint:
                 except SendError as error:
                     why, pause = self._no_answer(error), None
                 else:
-                    found = parse_token(response, asked_at)
+                    found = parse_token(response, asked_at, invalid_grant=self.invalid_grant)
                     if isinstance(found, Token):
                         return found
                     why, pause = found, self._pause(response)

@@ -38,6 +38,7 @@ class Token:
     :param asked_at: when that was, by the clock that its end is told by.
     :param scope: what it may do, as the endpoint says; empty where it does not.
     :param skew_seconds: by which the endpoint's clock is ahead of this machine's; None where it does not say.
+    :param refresh_token: by which the next one is had; empty where the endpoint gives none.
     """
 
     value: str = field(repr=False)
@@ -45,6 +46,7 @@ class Token:
     asked_at: float
     scope: str = ""
     skew_seconds: float | None = None
+    refresh_token: str = field(default="", repr=False)
 
     @property
     def ends_at(self) -> float:
@@ -63,21 +65,32 @@ class NoToken(NamedTuple):
     is_for_good: bool
 
 
-def parse_token(response: Response, asked_at: float, now: datetime | None = None) -> Token | NoToken:
+def parse_token(
+    response: Response, asked_at: float, now: datetime | None = None, invalid_grant: str = ""
+) -> Token | NoToken:
     """Read what a token endpoint answers.
 
     :param now: of this machine.
+    :param invalid_grant: what this word of its means, where it was not asked with an assertion.
     """
     said, skew = _said(response), skew_of(response, now or datetime.now(UTC))
     value = said.get("access_token")
     if not (200 <= response.status <= 299) or value is None or said.get("error"):  # noqa: PLR2004
-        return _refusal(response, said, skew)
+        return _refusal(response, said, skew, invalid_grant)
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         return NoToken("its access_token is empty, or is no text that a header can have", is_for_good=True)
     kind = str(said.get("token_type") or "bearer")
     if kind.lower() != "bearer":
         return NoToken(f"its token is one of type {response.excerpt(kind)!r}, and only bearer can be sent", True)
-    return Token(value, _lifetime(said.get("expires_in")), asked_at, _scope(said.get("scope")), skew)
+    refresh_token = said.get("refresh_token")
+    return Token(
+        value,
+        _lifetime(said.get("expires_in")),
+        asked_at,
+        _scope(said.get("scope")),
+        skew,
+        refresh_token if isinstance(refresh_token, str) else "",
+    )
 
 
 def skew_of(response: Response, now: datetime) -> float | None:
@@ -124,7 +137,7 @@ def _scope(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
-def _refusal(response: Response, said: dict[str, Any], skew: float | None) -> NoToken:
+def _refusal(response: Response, said: dict[str, Any], skew: float | None, invalid_grant: str) -> NoToken:
     error, status = said.get("error"), response.status
     word = str(error.get("code") or error.get("status") or "") if isinstance(error, dict) else str(error or "")
     told = said.get("error_description") or (error.get("message") if isinstance(error, dict) else "")
@@ -134,7 +147,7 @@ def _refusal(response: Response, said: dict[str, Any], skew: float | None) -> No
         parts.append(f"it says: {response.excerpt(told)!r}")
     elif not word and response.body:
         parts.append(f"which is no token: {response.excerpt(response.text)!r}")
-    if meaning := _MEANING.get(word):
+    if meaning := (word == "invalid_grant" and invalid_grant) or _MEANING.get(word):
         parts.append(meaning)
     elif 300 <= status <= 399:  # noqa: PLR2004
         parts.append("a request for a token is not redirected: write the URL that it points to as token_url")

