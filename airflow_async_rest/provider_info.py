@@ -31,6 +31,11 @@ _SIGNING: dict[str, dict[str, Any]] = {
     "token_params": _field(
         "Token parameters", 'OAuth2: further ones, as JSON: {"resource": "https://api.example.com"}.', "object"
     ),
+    "refresh_token": _field(
+        "Refresh token",
+        "OAuth2 with a refresh token: the one of the last login. The next ones are in the store of rate_limit_conn_id.",
+        format="password",
+    ),
     "private_key": _field(
         "Private key", "OAuth2 with assertions: a PEM text, where it is not the password.", format="password"
     ),
@@ -73,6 +78,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
             "api_key_query",
             "oauth2_client_credentials",
             "oauth2_jwt",
+            "oauth2_refresh_token",
             "aws_sigv4",
             "hmac",
             "none",
@@ -85,6 +91,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
             "api_key_query": "api_key_query: the password is the key, sent in the query",
             "oauth2_client_credentials": "OAuth2: client id and secret are login and password",
             "oauth2_jwt": "OAuth2: the password is a private key, which signs assertions (JWT bearer)",
+            "oauth2_refresh_token": "OAuth2: a refresh token; client id and secret are login and password",
             "aws_sigv4": "aws_sigv4: signatures of AWS",
             "hmac": "hmac: signatures; the password is the secret",
             "none": "none",

@@ -33,24 +33,27 @@ _BOUNDS = Bounds(token_lock_expiry_seconds=2.0)  # in Redis, of whoever was kill
 
 
 class Login:
-    """A token endpoint and an API; ``refresh`` is the one refresh token that is good, ``reused`` counts others."""
+    """A token endpoint and an API.
+
+    ``refresh`` is the one refresh token that is good, ``reused`` counts others; ``valid`` are the API's tokens.
+    """
 
     def __init__(self, api, refresh="r3fresh-token-0", lifetime=3600.0):
-        self.refresh, self.lifetime, self.given, self.reused, self.faults = refresh, lifetime, [], 0, {}
+        self.refresh, self.lifetime, self.given, self.reused = refresh, lifetime, [], 0
+        self.valid = set()
         api.answer = self.answer
 
     def answer(self, seen):
         if seen.path != "/token":
-            return 200 if seen.headers.get("Authorization", "")[7:] in self.given else 401
+            return 200 if seen.headers.get("Authorization", "")[7:] in self.valid else 401
         form = parse_qs(seen.body.decode())
-        if (fault := self.faults.pop(len(self.given), None)) is not None:
-            return fault
         if form["grant_type"] == ["refresh_token"]:
             if form["refresh_token"] != [self.refresh]:
                 self.reused += 1
                 return web.json_response({"error": "invalid_grant", "error_description": "used up"}, status=400)
             self.refresh = f"r3fresh-token-{len(self.given) + 1}"
         self.given.append(f"acc3ss-token-{len(self.given) + 1}")
+        self.valid.add(self.given[-1])
         said = {"access_token": self.given[-1], "expires_in": self.lifetime}
         return web.json_response(said | ({"refresh_token": self.refresh} if "refresh_token" in form else {}))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.sdk import Asset, BaseHook, BaseOperator, ObjectStoragePath, XComArg, get_current_context
     from airflow.sdk.configuration import conf
+    from airflow.sdk.crypto import get_fernet
     from airflow.sdk.definitions.asset import AssetRef
     from airflow.sdk.exceptions import (
         AirflowException,
@@ -31,6 +32,7 @@ __all__ = [
     "XComArg",
     "conf",
     "get_current_context",
+    "get_fernet",
     "mask_secret",
 ]
 
@@ -50,6 +52,7 @@ _PLACES = {
     "XComArg": ("airflow.sdk", "airflow.models.xcom_arg"),  # 3; 2
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),  # 3.2; 2 to 3.1
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),  # 3; 2
+    "get_fernet": ("airflow.sdk.crypto", "airflow.models.crypto"),  # 3.2; 2 to 3.1
     "mask_secret": ("airflow.sdk.log", "airflow.utils.log.secrets_masker"),  # 3; 2
 }
 

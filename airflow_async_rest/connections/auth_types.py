@@ -10,16 +10,13 @@ from airflow_async_rest.provider_info import FIELDS_OF_SIGNING
 # What a header says, or the query, the same for all requests.
 STATIC = ("none", "basic", "bearer", "api_key", "api_key_query")
 # What is made anew, for each request or from time to time.
-_SIGNED = ("oauth2_client_credentials", "oauth2_jwt", "aws_sigv4", "hmac")
+TOKENS = ("oauth2_client_credentials", "oauth2_jwt", "oauth2_refresh_token")
+_SIGNED = (*TOKENS, "aws_sigv4", "hmac")
 _KINDS = ", ".join((*STATIC, *_SIGNED))
 OWN_AUTH = "auth"  # an author's class, which the field of this name names
 _OWN_CLASS = re.compile(r"\s*[\w.]+:\w+\s*")
 # As some name them in a connection of type http, where Airflow's hook is given a class.
 _HTTP_BASIC = frozenset({"requests.auth.HTTPBasicAuth", "aiohttp.BasicAuth", "aiohttp.helpers.BasicAuth"})
-_ABOUT = {
-    "oauth2_refresh_token": "a refresh token that is used up with each use is kept where all tasks find the next one, "
-    "and there is no such place yet; ",
-}
 _PEM = re.compile(r"-----BEGIN [^-]*-----(.*?)-----END [^-]*-----", re.DOTALL)
 
 
@@ -41,7 +38,7 @@ def auth_type_of(
     if is_http and kind in _HTTP_BASIC:
         return "basic"
     if kind not in (*STATIC, *_SIGNED):
-        raise wrong("auth_type", kind, f"{_ABOUT.get(kind, '')}write one of {_KINDS}, or a class of your own into auth")
+        raise wrong("auth_type", kind, f"write one of {_KINDS}, or a class of your own into auth")
     return str(kind)
 
 

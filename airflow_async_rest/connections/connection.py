@@ -178,7 +178,7 @@ class RestConnection(BaseHook):
                 )
             return {}, None, set()
         if kind not in STATIC:
-            return {}, None, {key_text(self.text_option("private_key"))}
+            return {}, None, {key_text(self.text_option("private_key")), self.text_option("refresh_token")}
         if kind == "basic":
             login, password = login.strip("\r\n"), password.strip("\r\n")
             if not login:

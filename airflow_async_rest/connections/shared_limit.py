@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from airflow_async_rest.compat.names import conf
+from airflow_async_rest.connections.auth_types import TOKENS
 from airflow_async_rest.connections.connection import RestConnection, find_connection
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limiter import Limiter, MakeLimiter
@@ -81,15 +82,21 @@ def limiting_of(hook: RestConnection, own: Any, *, longest_seconds: float, log: 
 
 def _store_of(hook: RestConnection, options: Mapping[str, Any]) -> str | None:
     """Return the id of the store's connection; None where nothing is shared."""
-    conn_id = options.get("rate_limit_conn_id")
-    if conn_id is not None and options.get("rate_limit") is None:
-        raise _wrong(hook, "rate_limit_conn_id", conn_id, "it says where rate_limit is kept: write a rate_limit, too")
-    conn_id = conn_id or conf.get("async_rest", "rate_limit_conn_id", fallback="").strip() or None
+    own = options.get("rate_limit_conn_id")
+    if own is not None and options.get("rate_limit") is None and hook.auth_type() not in TOKENS:
+        raise _wrong(hook, "rate_limit_conn_id", own, "it says where rate_limit is kept: write a rate_limit, too")
+    conn_id = store_id(hook)
     for name in ("rate_limit_key", "rate_limit_fallback"):
         if conn_id is None and options.get(name) is not None:
             advice = "it is about a limit that tasks share: say in rate_limit_conn_id where it is kept"
             raise _wrong(hook, name, options[name], advice)
     return conn_id
+
+
+def store_id(hook: RestConnection) -> str | None:
+    """Return the id of the connection of the store, that of airflow.cfg where there is no other; None without one."""
+    own: str | None = hook.options().get("rate_limit_conn_id")
+    return own or conf.get("async_rest", "rate_limit_conn_id", fallback="").strip() or None
 
 
 def _key_of(hook: RestConnection, options: Mapping[str, Any]) -> str:

@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from airflow_async_rest.compat.secrets_masker import mask_in_logs
-from airflow_async_rest.connections.auth_types import OWN_AUTH
+from airflow_async_rest.connections.auth_types import OWN_AUTH, TOKENS
 from airflow_async_rest.connections.connection import RestConnection, find_connection
+from airflow_async_rest.connections.shared_tokens import REFRESH_TOKEN, token_source
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
@@ -20,7 +21,11 @@ from airflow_async_rest.core.signing.oauth2 import CLIENT_AUTHS, Client, TokenEn
 from airflow_async_rest.core.signing.sigv4 import SigV4
 
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523, section 2.1
-_OF_GRANT = ("grant_type", "assertion", "client_secret")
+_OF_GRANT = ("grant_type", "assertion", "client_secret", "refresh_token")
+_NEEDS_LOGIN = (
+    "it does not take the refresh token: it has ended, was taken back or used elsewhere, or a task was killed between "
+    "the endpoint's answer and keeping the next one: sign in again, and write the new refresh token into refresh_token"
+)
 _EXAMPLE_OF_PARAMS = '{"resource": "https://api.example.com"}'
 
 
@@ -34,8 +39,8 @@ def signer_of(hook: RestConnection, settings: ClientSettings, headers: Mapping[s
     kind = hook.auth_type()
     try:
         match kind:
-            case "oauth2_client_credentials" | "oauth2_jwt":
-                return Bearer(token_endpoint(hook, settings), on_token=_mask)
+            case _ if kind in TOKENS:
+                return Bearer(token_source(hook, token_endpoint(hook, settings), _mask), on_token=_mask)
             case "hmac":
                 return _hmac(hook, settings)
             case "aws_sigv4":
@@ -49,7 +54,7 @@ def signer_of(hook: RestConnection, settings: ClientSettings, headers: Mapping[s
 
 
 def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpoint:
-    """Return what gets tokens for a connection of ``oauth2_client_credentials`` or ``oauth2_jwt``.
+    """Return what gets tokens for a connection whose requests have a token.
 
     :raises ConfigurationError: when a field is wrong; names it.
     """
@@ -69,8 +74,14 @@ def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpo
         grant = lambda: {"grant_type": _JWT_BEARER, "assertion": assertion.make(), "scope": asked["scope"], **further}  # noqa: E731
         return TokenEndpoint(settings=token_settings(settings, url, Client("")), grant=grant, hidden=("assertion",))
     client = _client(hook, login)
-    parameters = {"grant_type": "client_credentials", **asked, **client.parameters(), **further}
-    return TokenEndpoint(settings=token_settings(settings, url, client), grant=lambda: parameters)
+    refreshes = hook.auth_type() == REFRESH_TOKEN
+    grant_type = "refresh_token" if refreshes else "client_credentials"
+    parameters = {"grant_type": grant_type, **asked, **client.parameters(), **further}
+    return TokenEndpoint(
+        settings=token_settings(settings, url, client),
+        grant=lambda: parameters,
+        invalid_grant=_NEEDS_LOGIN if refreshes else "",
+    )
 
 
 def _client(hook: RestConnection, login: str) -> Client:
@@ -79,7 +90,7 @@ def _client(hook: RestConnection, login: str) -> Client:
         raise ConfigurationError(f"client_auth={auth!r}: write one of {', '.join(CLIENT_AUTHS)}.")
     if not login:
         raise ConfigurationError(f"auth_type={hook.auth_type()!r} takes the client id from the login: fill in Login.")
-    if not secret:
+    if not secret and hook.auth_type() != REFRESH_TOKEN:  # public clients have refresh tokens, and no secret
         raise ConfigurationError(
             f"auth_type={hook.auth_type()!r} takes the client secret from the password: fill in Password."
         )

@@ -116,6 +116,7 @@ def test_an_assertion_is_exchanged_for_a_token(hook, api, tmp_path, fields, clai
 JWT = {"auth_type": "oauth2_jwt", "login": "me", "password": PEM, "token_url": "URL"}
 HMAC = {"auth_type": "hmac", "password": SECRET}
 AWS = {"auth_type": "aws_sigv4", "aws_service": "es", "aws_region": "eu-west-1"}
+REFRESH = CLIENT | {"auth_type": "oauth2_refresh_token"}
 WRONG = [
     (CLIENT | {"token_url": ""}, "needs token_url: write the URL that gives tokens"),
     (CLIENT | {"token_url": "/token"}, "token_url cannot be read: write the whole URL"),
@@ -127,7 +128,11 @@ WRONG = [
     (CLIENT | {"token_params": "resource=a"}, "token_params is a str: write a JSON object such as"),
     (CLIENT | {"token_params": {"client_secret": "s3cretpass"}}, "token_params has 'client_secret'"),
     (CLIENT | {"auth_type": "oauth2"}, "auth_type='oauth2': write one of none, basic"),
-    (CLIENT | {"auth_type": "oauth2_refresh_token"}, "a refresh token that is used up with each use"),
+    (CLIENT | {"token_params": {"refresh_token": "s3cretpass"}}, "token_params has 'refresh_token'"),
+    (REFRESH, "needs refresh_token: sign in once"),
+    (REFRESH | {"login": "", "refresh_token": "s3cretpass"}, "takes the client id from the login"),
+    (REFRESH | {"refresh_token": "s3cretpass"}, "needs rate_limit_conn_id: a refresh token may be used up"),
+    (REFRESH | {"refresh_token": "s3cretpass", "rate_limit_conn_id": "none"}, "needs a fernet_key in [core] of airflow.cfg"),
     (JWT | {"login": ""}, "takes who signs in (the claim iss) from the login"),
     (JWT | {"password": "s3cretpass"}, "the private key is none"),
     (JWT | {"jwt_claims": [1]}, "jwt_claims is a list"),
