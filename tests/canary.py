@@ -49,6 +49,7 @@ def _token(**fields) -> dict:
 
 # Stands for the URL of a server that gives SECRET as its token, and knows a client whose secret is SECOND.
 TOKEN_URL = "https://token.invalid"
+# The connection ``tokens`` is a store that tasks share.
 _CLIENT = {"auth_type": "oauth2_client_credentials"}
 KINDS = {
     "basic": Kind({"login": "ann", "password": SECRET}, secrets=(SECRET, _basic("ann", SECRET))),
@@ -58,6 +59,12 @@ KINDS = {
     "bearer": Kind({"password": SECRET, **_extra(auth_type="bearer")}),
     "token of a client": Kind(_token(password=SECOND, extra=_CLIENT)),
     "token of a client, in the body": Kind(_token(password=SECOND, extra={**_CLIENT, "client_auth": "body"})),
+    "refresh token": Kind(
+        _token(
+            password=SECOND,
+            extra={"auth_type": "oauth2_refresh_token", "refresh_token": SECOND, "rate_limit_conn_id": "tokens"},
+        )
+    ),
     "key in a header": Kind({"password": SECRET, **_extra(auth_type="api_key", api_key_header="X-Own")}),
     "key in the query": Kind({"password": SECRET, **_extra(auth_type="api_key_query", api_key_param="own")}),
     "headers": Kind(

@@ -100,5 +100,5 @@ def _decrypted(decrypt: Callable[[bytes], bytes], data: bytes) -> bytes:
 
     try:
         return decrypt(data)
-    except InvalidToken:
-        raise ValueError("encrypted with another key") from None
+    except InvalidToken as error:
+        raise ValueError from error

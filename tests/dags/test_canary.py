@@ -12,7 +12,8 @@ pytestmark = pytest.mark.release
 
 
 def test_airflows_home_and_its_database_have_no_piece_of_a_secret(sensors, run_dag, connect, tmp_path):
-    for day, kind in enumerate((kind for kind in KINDS.values() if not kind.arguments), 1):
+    kinds = (kind for kind in KINDS.values() if not kind.arguments and canary.TOKEN_URL not in str(kind.connection))
+    for day, kind in enumerate(kinds, 1):
         answers = [answer for answer in canary.echoes(kind.secrets) if answer[0] < 500]  # else there are pauses
         sensors.answer = lambda seen, of=answers: canary.response(of[int(seen.path.rpartition("/")[2]) % len(of)])
         connect("search_api", **{"conn_type": "async_rest", "host": sensors.url + kind.query, **kind.connection})

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from canary import KINDS, SECOND, SECRET, Kind
 from certificates import make_certificate
+from cryptography.fernet import Fernet
 from servers import raw_server, running_api
 from task_runner import Supervisor, run_try
 from tasks import READINGS, rest_to_sql, sql_to_rest
@@ -103,13 +104,22 @@ def scene(places, postgres, connect, tmp_path, spans, logged, caplog, monkeypatc
 
     Airflow's masker knows nothing yet: it would go on masking what it has learnt in other tests.
     """
+    from airflow.sdk.crypto import get_fernet
+
     secrets_masker._masker().reset_masker()
     caplog.set_level(logging.DEBUG)
     monkeypatch.delenv("HTTP_PROXY", raising=False)
     connect("partner", conn_type="http", password=SECRET)
     connect("warehouse", **postgres.connection())
-    postgres.execute("DROP TABLE IF EXISTS async_rest_loads, locations", "CREATE TABLE locations (id bigint)")
-    return Scene(connect, tmp_path, spans, logged, caplog, f"{login.url}/token")
+    connect("tokens", **postgres.connection())
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    get_fernet.cache_clear()
+    postgres.execute(
+        "DROP TABLE IF EXISTS async_rest_loads, async_rest_tokens, locations", "CREATE TABLE locations (id bigint)"
+    )
+    yield Scene(connect, tmp_path, spans, logged, caplog, f"{login.url}/token")
+
+    get_fernet.cache_clear()
 
 
 def endpoint_of(kind: Kind, placeholder: str) -> str:

