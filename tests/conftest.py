@@ -1,9 +1,11 @@
 """What all tests share. Nothing here imports Airflow before a test asks for it."""
 
+import base64
 import gc
 import json
 import os
 import signal
+import sys
 import tempfile
 
 import pytest
@@ -98,6 +100,27 @@ def connect(monkeypatch):
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
 
     return make
+
+
+@pytest.fixture
+def fernet_key(monkeypatch):
+    """Have Airflow encrypt; ``fernet_key(key)`` is another key, or none."""
+    from airflow_async_rest.compat.names import get_fernet
+
+    def forget() -> None:
+        if hasattr(get_fernet, "cache_clear"):
+            get_fernet.cache_clear()
+        else:  # before 3.2
+            sys.modules[get_fernet.__module__]._fernet = None
+
+    def use(key: str | None = None) -> None:
+        key = base64.urlsafe_b64encode(os.urandom(32)).decode() if key is None else key
+        monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", key)
+        forget()
+
+    use()
+    yield use
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from canary import traces
-from cryptography.fernet import Fernet
 from limit_stores import running_redis
 from rotating import Login
 
@@ -13,20 +12,6 @@ from airflow_async_rest.core.errors import ConfigurationError
 SECRET, FIRST, SECOND = "cl1ent+s3cret/of=mine", "0ne+of/Anns=logins", "an0ther+of/Anns=logins"
 CLIENT = {"auth_type": "oauth2_client_credentials"}
 REFRESH = {"auth_type": "oauth2_refresh_token", "refresh_token": FIRST}
-
-
-@pytest.fixture
-def fernet_key(monkeypatch):
-    """Have Airflow encrypt; ``fernet_key(key)`` is another key."""
-    from airflow.sdk.crypto import get_fernet
-
-    def use(key: str | None = None) -> None:
-        monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode() if key is None else key)
-        get_fernet.cache_clear()
-
-    use()
-    yield use
-    get_fernet.cache_clear()
 
 
 @pytest.fixture(params=["postgres", "redis"])

@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 from canary import KINDS, SECOND, SECRET, Kind
 from certificates import make_certificate
-from cryptography.fernet import Fernet
 from servers import raw_server, running_api
 from task_runner import Supervisor, run_try
 from tasks import READINGS, rest_to_sql, sql_to_rest
@@ -99,27 +98,21 @@ def login():
 
 
 @pytest.fixture
-def scene(places, postgres, connect, tmp_path, spans, logged, caplog, monkeypatch, login):
+def scene(places, postgres, connect, tmp_path, spans, logged, caplog, monkeypatch, login, fernet_key):
     """Everything at DEBUG, a connection ``partner`` whose password templates use, and an empty table.
 
     Airflow's masker knows nothing yet: it would go on masking what it has learnt in other tests.
     """
-    from airflow.sdk.crypto import get_fernet
-
     secrets_masker._masker().reset_masker()
     caplog.set_level(logging.DEBUG)
     monkeypatch.delenv("HTTP_PROXY", raising=False)
     connect("partner", conn_type="http", password=SECRET)
     connect("warehouse", **postgres.connection())
     connect("tokens", **postgres.connection())
-    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
-    get_fernet.cache_clear()
     postgres.execute(
         "DROP TABLE IF EXISTS async_rest_loads, async_rest_tokens, locations", "CREATE TABLE locations (id bigint)"
     )
-    yield Scene(connect, tmp_path, spans, logged, caplog, f"{login.url}/token")
-
-    get_fernet.cache_clear()
+    return Scene(connect, tmp_path, spans, logged, caplog, f"{login.url}/token")
 
 
 def endpoint_of(kind: Kind, placeholder: str) -> str:

@@ -66,6 +66,8 @@ class SharedTokens:
         """Get another token than the last one: the newest that is kept while it is good, else a new one."""
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._renew_aside())
+            # Nobody may wait for it any longer: its error is none of the loop's then.
+            self._renewing.add_done_callback(lambda done: done.cancelled() or done.exception())
         token = await asyncio.shield(self._renewing)
         self._used = token.value
         return token
@@ -145,9 +147,10 @@ class SharedTokens:
                 "the refresh token in the store was encrypted with another key: give all workers the same fernet_key "
                 "([core] of airflow.cfg), or sign in again, and write the new refresh token into refresh_token."
             ) from None
-        left, lifetime = said.pop("left_seconds"), said["lifetime_seconds"]
+        left, lifetime = said["left_seconds"], said["lifetime_seconds"]
         spent = 0.0 if left is None else lifetime - left + kept.age_seconds
-        return Token(**said, asked_at=self._clock() - spent)
+        asked_at = self._clock() - spent
+        return Token(said["value"], lifetime, asked_at, said["scope"], refresh_token=said["refresh_token"])
 
     async def _keep(self, token: Token, version: int) -> None:
         """Write a token down: for good where it is the only one, else as far as that goes."""

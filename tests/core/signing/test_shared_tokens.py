@@ -222,6 +222,21 @@ def test_a_task_that_is_stopped_while_another_one_renews_does_not_wait_for_it(ap
     assert login.given == []
 
 
+async def test_a_task_that_is_stopped_while_it_waits_for_the_lock_of_another_one_ends(address, api, ends):
+    class Reached:
+        @asynccontextmanager
+        async def locked(self, key):
+            stopped.reach()
+            async with store_of(address).locked(key) as kept:
+                yield kept
+
+    login, stopped = Login(api), Stopped()
+    async with store_of(address).locked("k"):
+        await asyncio.to_thread(stopped.run, tokens_of(api.url, Reached()))
+    async with store_of(address, bounds=Bounds(token_lock_seconds=5.0)).locked("k"):
+        assert login.given == []
+
+
 def test_a_task_that_is_stopped_does_not_wait_for_an_endpoint_that_hangs(api, ends):
     Login(api)
 
