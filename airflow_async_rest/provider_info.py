@@ -119,7 +119,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     ),
     "rate_limit_conn_id": _field(
         "Rate limit: kept in",
-        "Id of a connection of type redis or postgres: there all tasks find the limit that they share. Empty: "
+        "Id of a connection of type redis or postgres: there all tasks find the limit, and the OAuth2 tokens, that "
+        "they share. Empty: "
         "[async_rest] rate_limit_conn_id of airflow.cfg; where that is empty too, each task has its own.",
     ),
     "rate_limit_key": _field(

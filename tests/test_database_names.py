@@ -19,9 +19,12 @@ _ALLOWED = {
     # SQLAlchemy 1.4 lacks a driver of one database, and a type of another one.
     "compat/oracledb.py": {"oracle"},
     "compat/sqlalchemy.py": {"oracle", "postgresql"},
-    # Limits that tasks share may be kept in one of the databases.
+    # Limits and tokens that tasks share may be kept in one of the databases.
     "connections/shared_limit.py": {"postgres", "POSTGRES"},
+    "connections/shared_tokens.py": {"postgres"},
     "core/limits/postgres_store.py": {"postgres"},
+    "core/stores/postgres.py": {"postgres"},
+    "core/stores/postgres_tokens.py": {"postgres"},
     "provider_info.py": {"redis or postgres"},
     # Rows and cursors of Python's own driver are among what an author may give as items.
     "core/reading/given_items.py": {"sqlite3"},

@@ -37,7 +37,8 @@ def drawn(monkeypatch):
 
 def test_all_fields_are_drawn_and_what_may_have_a_password_is_hidden(drawn):
     assert list(drawn) == list(CONNECTION_FIELDS)
-    assert {name for name, field in drawn.items() if field.kind == "password"} == {"proxy", "private_key"}
+    hidden = {name for name, field in drawn.items() if field.kind == "password"}
+    assert hidden == {"proxy", "private_key", "refresh_token"}
     assert all(field.label and field.description for field in drawn.values())
 
 
