@@ -58,8 +58,8 @@ class Table:
         """
         if self._earlier is not None and self._earlier.loaded and self._loader.appends:
             raise ConfigurationError(
-                f"load_mode='append': an earlier try of this task has appended {self._earlier.loaded} rows, and this "
-                f"one would append them again ({how}). Put that right, or delete those rows, and the line of this "
+                f"load_mode='append': an earlier try of this task has appended rows ({self._earlier.loaded:,}), and "
+                f"this one would append them again ({how}). Put that right, or delete those rows, and the line of this "
                 "dag_id, run_id and task_id in async_rest_loads, and clear it; or upsert, or replace_window."
             )
 

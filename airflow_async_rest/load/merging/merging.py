@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.keeping.row_sink import Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.databases.bind_values import bind_value
 from airflow_async_rest.databases.errors import message_of
 from airflow_async_rest.databases.session import tell
@@ -123,7 +124,7 @@ class Merging:
         else:
             why = "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
         return (
-            f"load_mode='replace_window': {deleted} rows that {self._plan.full_name} has in the window would be "
+            f"load_mode='replace_window': {counted(deleted, 'row')} of {self._plan.full_name} in the window would be "
             f"deleted, and none loaded; nothing is changed: {why}"
         )
 
@@ -145,8 +146,9 @@ class Merging:
         # Others who write into the window may have done so in between, but hardly twice.
         if self._count_in_window() and not self._delete_window() and (left := self._count_in_window()):
             raise ConfigurationError(
-                f"load_mode='replace_window': {left} rows that {self._plan.full_name} has in the window are still "
-                "there after they were deleted, and would be beside the new ones; nothing is changed: a trigger, a "
+                f"load_mode='replace_window': after the window's rows of {self._plan.full_name} were deleted, "
+                f"{counted(left, 'row is', 'rows are')} still there, and would be beside the new ones; nothing is "
+                "changed: a trigger, a "
                 "rule or a policy of the table keeps them. Let the connection's user delete them, or load "
                 "a view without them."
             )
