@@ -177,7 +177,7 @@ class TableLoader:
             if resumed and staged and found != staged:
                 self._open.rollback()
                 raise LookupError(
-                    f"{counted(staged, 'row')} should be staged, and {found or 'none'} there: the server crashed"
+                    f"{counted(staged, 'row')} should be staged, and {found or 'none'} are: the server crashed"
                 )
             self._open.commit()
             if not resumed:
@@ -257,11 +257,11 @@ class TableLoader:
             merged = Merging(self._open, self.destination, self._staging).merge(first=first)
             if merged.vanished:
                 self._log.warning(
-                    "%s has taken %s; not in it, without an error: %s. A trigger, a rule or a policy of the table "
-                    "drops such rows, or puts them elsewhere. rows_loaded is what the database says.",
+                    "%s has taken %s, and %s not in it: a trigger, a rule or a policy of the table drops them, or puts "
+                    "them elsewhere. rows_loaded is what the database says.",
                     self._plan.full_name,
                     counted(merged.loaded, "row"),
-                    counted(merged.vanished, "other"),
+                    counted(merged.vanished, "other without an error that is", "others without an error that are"),
                 )
             return merged
 
