@@ -279,7 +279,7 @@ def test_rows_refused_again_do_not_keep_a_retry_or_a_replay_from_the_others(api,
     api.answer = fail_for(refused)
     with pytest.raises(ConnectionError):
         run(make_job(api, tmp_path, rows), store)
-    with pytest.raises(FailuresError, match="251 of 1250"):
+    with pytest.raises(FailuresError, match="251 of 1,250"):
         run(make_job(api, tmp_path, 1250), store)
     api.reset()
     api.answer = fail_for(dict([*list(refused.items())[:230], (5, 403)]))
