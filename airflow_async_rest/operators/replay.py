@@ -10,6 +10,7 @@ from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.operators.job_operator import JobOperator
 from airflow_async_rest.operators.upstream_reports import Reports, find_reports, find_task, leaves_reports, parse_of
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
@@ -80,15 +81,17 @@ class ReplayDeadLettersOperator(JobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(trigger_rule=trigger_rule, **kwargs)
-        if (of is None) is (dead_letters is NOT_GIVEN):
-            raise ConfigurationError(
-                "write of= with the task whose dead letters are sent again, or dead_letters= with their folder's URI."
-            )
-        self.of: list[str] = []
-        if of is not None:
-            self.of, tasks = parse_of(of)
-            if tasks:
-                self.set_upstream(tasks)
+        with self._named_in_errors():
+            if (of is None) is (dead_letters is NOT_GIVEN):
+                raise ConfigurationError(
+                    f"{'none' if of is None else 'both'} of of= and dead_letters= given: write of= with the task whose "
+                    "dead letters are sent again, or dead_letters= with their folder's URI: exactly one of them."
+                )
+            if not isinstance(preview, bool):
+                raise ConfigurationError(f"preview={preview!r}: write True or False; it is not templated.")
+            self.of, tasks = ([], []) if of is None else parse_of(of)
+        if tasks:
+            self.set_upstream(tasks)
         self.dead_letters = None if dead_letters is NOT_GIVEN else dead_letters
         self.http_conn_id = http_conn_id
         self.reasons = reasons
@@ -101,8 +104,6 @@ class ReplayDeadLettersOperator(JobOperator):
         self.request_retry = request_retry
         self.max_failures = max_failures
         self._check_arguments()
-        if not isinstance(preview, bool):
-            raise ConfigurationError(f"preview={preview!r}: write True or False; it is not templated.")
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
@@ -166,5 +167,6 @@ class ReplayDeadLettersOperator(JobOperator):
         for folder in folders.open_dead_letters(*uris):
             counts.update(folder.read().values())
         chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
-        self.log.info("Preview: %d dead letters would be sent: %s.", sum(chosen.values()), chosen or "none")
+        what = counted(sum(chosen.values()), "dead letter")
+        self.log.info("Preview: %s would be sent: %s.", what, chosen or "none")
         return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": uris}

@@ -22,9 +22,14 @@ from airflow_async_rest.core.requests.settings import (
     parse_preview,
 )
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.databases.quotes import read_statement
 from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
-from airflow_async_rest.tasks.checking.query import check_connection, check_parameters, check_reading
+from airflow_async_rest.tasks.checking.query import (
+    check_binds,
+    check_connection,
+    check_parameters,
+    check_reading,
+    check_statement,
+)
 from airflow_async_rest.tasks.checking.schema_file import check_schema
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
 from airflow_async_rest.tasks.storage.paths import storage_uri
@@ -105,7 +110,7 @@ def _unless_left_out(check: Callable[[Any], object]) -> Callable[[Any], object]:
 
 
 _EACH: Mapping[str, Callable[[Any], object]] = {
-    "sql": read_statement,
+    "sql": check_statement,
     "parameters": check_parameters,
     **{name: partial(check_connection, name) for name in ("sql_conn_id", "http_conn_id", "destination_conn_id")},
     "endpoint": EndpointTemplate,
@@ -197,6 +202,7 @@ def _names_of(check: Callable[..., Any]) -> tuple[set[str], set[str]]:
 
 _TOGETHER: Sequence[Callable[..., None]] = (
     check_reading,
+    check_binds,
     check_ends,
     check_mode,
     _path_of_batch,

@@ -11,6 +11,9 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.windows import Window, on_clocks, split_windows
 
+# What a step of the window has for placeholders.
+STEP_NAMES = frozenset({"start", "end", "date"})
+
 
 def given_items(items: Any) -> GivenItems:
     """Read the argument ``items``: a list, or what a template makes of one.

@@ -28,7 +28,7 @@ def read_schema(schema: Any, task: Any) -> Mapping[str, Any] | None:
         return schema  # type: ignore[no-any-return]
     try:
         read: Mapping[str, Any] = json.loads(_text_of(schema, task))
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"schema={schema!r}: the file is not JSON in UTF-8: {error}.") from None
     return read
 
