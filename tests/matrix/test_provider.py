@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import airflow, listed
+from scheduling import VERSION
 
-VERSION = tuple(map(int, version("apache-airflow").split(".")))
 _IMPORT_TIME = """
 import time
 import {first}
@@ -147,12 +147,6 @@ def test_the_tabs_are_drawn():
 
     [plugin] = [one for one in get_plugin_info() if one["name"] == "async_rest"]
     assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag"}
-
-
-def test_the_state_of_a_task_is_kept_over_its_retries():
-    if VERSION < (3, 3):
-        pytest.skip("Airflow keeps no state of a task over its retries before 3.3")
-    assert importlib.util.find_spec("airflow.models.task_state_store")
 
 
 def test_the_event_of_an_outlet_is_told_the_counts():
