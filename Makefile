@@ -1,5 +1,5 @@
 # Two commands do it all on a machine with Python >= 3.11 and make:
-#   make demo   the main job, for real      make test   what a developer runs; CI also runs release-test, databases and pythons
+#   make demo   the main job, for real      make test   what a developer runs; CI also runs what .ci/run says
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -122,8 +123,14 @@ class Scheduled:
         """Let a DAG's task run again."""
         self.command("tasks", "clear", "--yes", dag_id)
 
-    def delete_runs(self, dag_id: str) -> None:
-        """Delete a DAG's runs, with all that goes with them; as the UI does it, for which there is no command."""
+    def delete_runs(self, dag_id: str, tries: int) -> None:
+        """Delete a DAG's runs, with all that goes with them; as the UI does it, for which there is no command.
+
+        The scheduler must have heard of the end of each try: what it hears later it takes for the end of a new one.
+        """
+        told = f"Received executor event.*dag_id='{dag_id}'"
+        log = self._home / "scheduler.log"
+        self.wait_until(lambda: len(re.findall(told, log.read_text())) >= tries)
         self._database.execute(f"DELETE FROM dag_run WHERE dag_id = '{dag_id}'")
 
     def backfill(self, dag_id: str, first: str, last: str) -> None:

@@ -110,7 +110,7 @@ def test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all(airflow, api
     assert airflow.ended("made_again", tries=2) == "failed"
     assert ids(api.seen) == sorted([*WINDOW, 700])
     assert airflow.stored("made_again", "again", "checkpoint")["totals"]["delivered"] == len(WINDOW) - 1
-    airflow.delete_runs("made_again")
+    airflow.delete_runs("made_again", tries=2)
     api.reset()
     api.answer = lambda seen: 200
     airflow.command("dags", "trigger", "made_again", "--run-id", "again")
