@@ -83,7 +83,7 @@ class Scheduled:
 
     def _answers(self) -> bool:
         with suppress(httpx.HTTPError):
-            return self._get("/api/v2/monitor/health").is_success
+            return self._request("GET", "/api/v2/monitor/health").is_success
         return False
 
     def wait_until(self, look: Callable[[], object]) -> Any:
@@ -144,21 +144,23 @@ class Scheduled:
             lambda: not self.select(f"1 FROM dag_run WHERE dag_id = '{dag_id}' AND state IN ('queued', 'running')")
         )
 
-    def stored(self, dag_id: str, run_id: str, key: str) -> object:
+    def stored(self, dag_id: str, run_id: str, key: str) -> Any:
         """What the task keeps for its retries: as the endpoint has it, or where there is none, its file."""
         if VERSION >= (3,):
-            path = f"/async-rest/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/post/state-store/{key}"
-            answer = self._get(path, Authorization=f"Bearer {self._token()}")
+            answer = self.ask("GET", dag_id, run_id, key)
             return answer.json()["value"] if answer.is_success else None
         folder = Path(self._env["AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH"]) / "_state"
         file = folder / dag_id / run_id / "post" / "-1" / f"{key}.json"
         return json.loads(file.read_bytes()) if file.exists() else None
 
-    def _token(self) -> str:
-        return self._get("/auth/token").json()["access_token"]
+    def ask(self, method: str, dag_id: str, run_id: str, key: str, **request: Any) -> httpx.Response:
+        """Ask the endpoint of the task's state, as somebody who may do all, unless other ``headers`` are given."""
+        path = f"/async-rest/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/post/state-store/{key}"
+        token = self._request("GET", "/auth/token").json()["access_token"]
+        return self._request(method, path, **{"headers": {"Authorization": f"Bearer {token}"}, **request})
 
-    def _get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", headers=headers, trust_env=False)
+    def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return httpx.request(method, f"{self.url}{path}", trust_env=False, **request)
 
     def _logs(self) -> str:
         """The ends of all logs, for whoever asks why something has not come."""

@@ -126,4 +126,11 @@ def test_a_backfill_of_a_week_sends_each_day_once(airflow, api):
 def test_the_state_of_a_task_is_served(airflow, api):
     if VERSION < (3,):
         pytest.skip("2.11 has no API server to which a plugin can add an application")
-    assert airflow.stored("made_again", "again", "progress")["delivered"] == len(WINDOW)
+    task, wanted = ("made_again", "again"), {"reasons": ["http_503"], "search": ""}
+    assert airflow.stored(*task, "progress")["delivered"] == len(WINDOW)
+    assert airflow.ask("GET", *task, "progress", headers={}).status_code in {401, 403}
+    assert airflow.ask("PUT", *task, "replay", json={"value": wanted}).status_code == 204
+    assert airflow.stored(*task, "replay") == wanted
+    assert airflow.ask("DELETE", *task, "replay").status_code == 204
+    assert airflow.stored(*task, "replay") is None
+    assert airflow.ask("PUT", "made_again", "never", "replay", json={"value": wanted}).status_code == 404
