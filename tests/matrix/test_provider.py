@@ -14,6 +14,8 @@ import pytest
 from conftest import airflow, listed
 from scheduling import VERSION
 
+# Endpoints are an application of Airflow 3's API server.
+_OF_API_SERVER = tuple(f"airflow_async_rest.{name}" for name in ("ui", "compat.core_api", "compat.task_states"))
 _IMPORT_TIME = """
 import time
 import {first}
@@ -43,8 +45,8 @@ def test_every_module_can_be_imported():
     drivers = {"duckdb", "MySQLdb", "pyarrow", "snowflake"}  # of databases whose extras are not installed
     missing = {}
     for module in pkgutil.walk_packages(airflow_async_rest.__path__, "airflow_async_rest."):
-        if VERSION < (3,) and module.name.startswith(("airflow_async_rest.ui", "airflow_async_rest.compat.core_api")):
-            continue  # endpoints are an application of Airflow 3's API server
+        if VERSION < (3,) and module.name.startswith(_OF_API_SERVER):
+            continue
         if VERSION < (3, 3) and module.name == "airflow_async_rest.ui.windows":
             continue  # the tab reads a table that 3.3 has
         try:
