@@ -43,9 +43,10 @@ FEATURES = {
         "test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all",
     ),
     "a backfill sends each day once": ("test_a_backfill_of_a_week_sends_each_day_once",),
-    "endpoints of dead letters, and of a task's state": (
+    "endpoints of dead letters, states and windows": (
         "test_the_endpoints_are_served",
         "test_the_state_of_a_task_is_served",
+        "test_windows_are_listed_with_what_became_of_them",
     ),
     "the tabs Delivery and Windows": ("test_the_tabs_are_drawn",),
 }

@@ -156,8 +156,14 @@ class Scheduled:
     def ask(self, method: str, dag_id: str, run_id: str, key: str, **request: Any) -> httpx.Response:
         """Ask the endpoint of the task's state, as somebody who may do all, unless other ``headers`` are given."""
         path = f"/async-rest/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/post/state-store/{key}"
-        token = self._request("GET", "/auth/token").json()["access_token"]
-        return self._request(method, path, **{"headers": {"Authorization": f"Bearer {token}"}, **request})
+        return self._request(method, path, **{"headers": self._of_admin(), **request})
+
+    def windows(self, dag_id: str) -> list[dict[str, Any]]:
+        """The windows of a DAG, as the endpoint lists them."""
+        return self._request("GET", f"/async-rest/windows?dag_id={dag_id}", headers=self._of_admin()).json()["windows"]
+
+    def _of_admin(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._request('GET', '/auth/token').json()['access_token']}"}
 
     def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
         return httpx.request(method, f"{self.url}{path}", trust_env=False, **request)

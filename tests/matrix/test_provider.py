@@ -47,8 +47,6 @@ def test_every_module_can_be_imported():
     for module in pkgutil.walk_packages(airflow_async_rest.__path__, "airflow_async_rest."):
         if VERSION < (3,) and module.name.startswith(_OF_API_SERVER):
             continue
-        if VERSION < (3, 3) and module.name == "airflow_async_rest.ui.windows":
-            continue  # the tab reads a table that 3.3 has
         try:
             importlib.import_module(module.name)
         except ModuleNotFoundError as error:

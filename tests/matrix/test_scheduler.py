@@ -80,8 +80,8 @@ def kill_once_kept(airflow, delivered):
 
 def test_a_killed_task_goes_on_and_so_does_a_cleared_one_that_failed(airflow, api):
     """Killed, and retried; killed in its last try, and cleared; cleared once more when all is done."""
-    airflow.command("dags", "trigger", "ends_early", "--run-id", "killed")
     hang_after(api, 200)
+    airflow.command("dags", "trigger", "ends_early", "--run-id", "killed")
     kill_once_kept(airflow, 200)
     hang_after(api, 200)
     if VERSION[:2] == (3, 0):  # a task whose process was killed has failed there, however many retries it has
@@ -121,6 +121,13 @@ def test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all(airflow, api
 def test_a_backfill_of_a_week_sends_each_day_once(airflow, api):
     airflow.backfill("week", *(sorted(DAYS)[end] for end in (0, -1)))
     assert Counter(one.path for one in api.seen) == Counter(f"/{day}/{i}" for day, rows in DAYS.items() for i in rows)
+
+
+def test_windows_are_listed_with_what_became_of_them(airflow, api):
+    if VERSION < (3,):
+        pytest.skip("2.11 has no API server to which a plugin can add an application")
+    found = sorted((one["start"][:10], one["end"][:10], one["report"]["delivered"]) for one in airflow.windows("week"))
+    assert found == [(day, f"{day[:-1]}{int(day[-1]) + 1}", 600) for day in DAYS]
 
 
 def test_the_state_of_a_task_is_served(airflow, api):
