@@ -14,8 +14,11 @@ _NAME = re.compile(
 )
 # Where a database is what the code is about, or an author is told of one. File -> what it may name, and why.
 _ALLOWED = {
-    # An example of what to install.
-    "databases/database.py": {"airflow-provider-async-rest[postgres]"},
+    # Examples of what to install.
+    "databases/database.py": {
+        "airflow-provider-async-rest[postgres]",
+        "airflow-provider-async-rest[sqlite] for sqlite",
+    },
     # SQLAlchemy 1.4 lacks a driver of one database, and a type of another one.
     "compat/oracledb.py": {"oracle"},
     "compat/sqlalchemy.py": {"oracle", "postgresql"},
