@@ -97,3 +97,25 @@ def test_a_replay_keeps_the_order_too(places, supervisor, bulk):
     )
     assert run_try(again, supervisor) == ("success", None)
     assert record.numbers == {key: [n for n in range(key or 3, 301, 3) if n % 2] for key in range(3)}
+
+
+def test_a_replay_goes_by_the_rows_though_some_failed_again_in_a_later_try(places, supervisor):
+    from airflow_async_rest import RequestRetry
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    task = sql_to_rest(sql=CHANGES, order_by_key=True, retries=1, request_retry=RequestRetry(max_attempts=1))
+    places.answer = lambda seen: 503 if seen.json()["number"] % 10 < 8 else 200
+    assert run_try(task, supervisor)[0] == "up_for_retry"
+    places.answer = lambda seen: 503  # the retry is given up, after some of the rows
+    assert run_try(task, supervisor, 2, max_tries=1)[0] != "success"
+    assert supervisor.report["failed"] > 100
+    places.answer = record = Record()
+    again = ReplayDeadLettersOperator(
+        task_id="again",
+        dead_letters=supervisor.report["dead_letters"],
+        http_conn_id="search_api",
+        request_retry=RequestRetry(backoff_base_seconds=0.001),
+    )
+    assert run_try(again, supervisor) == ("success", None)
+    assert sum(map(len, record.numbers.values())) > 100
+    assert all(numbers == sorted(numbers) for numbers in record.numbers.values())
