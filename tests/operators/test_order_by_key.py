@@ -119,3 +119,34 @@ def test_a_replay_goes_by_the_rows_though_some_failed_again_in_a_later_try(place
     assert run_try(again, supervisor) == ("success", None)
     assert sum(map(len, record.numbers.values())) > 100
     assert all(numbers == sorted(numbers) for numbers in record.numbers.values())
+
+
+@pytest.mark.parametrize("how", ["retry", "clear", "replay", "in task"])
+def test_what_failed_by_itself_goes_before_a_later_batch_that_failed_as_a_whole(places, supervisor, how):
+    from airflow_async_rest import Batch, RequestRetry
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    sql = "SELECT * FROM (VALUES (1, 'a'), (2, 'b'), (3, 'a'), (4, 'c')) AS t (number, id) ORDER BY 1"
+    status = 422 if how == "in task" else 503
+
+    def refuse(seen):
+        rows = seen.json()
+        if rows[0]["number"] == 3:
+            return status
+        return web.json_response([{"status": status if row["number"] == 1 else 200} for row in rows])
+
+    places.answer = refuse
+    batches = in_batches(2) | {"batch": Batch(max_items=2, results="list")}
+    arguments = {"order_by_key": True, "concurrency": 1, "request_retry": RequestRetry(max_attempts=1), "retries": 2}
+    arguments |= {"max_failures": 9} if how == "in task" else {}
+    run_try(sql_to_rest(sql=sql, **batches, **arguments), supervisor)
+    places.answer = record = Record()
+    task = sql_to_rest(sql=sql, **batches, **arguments)
+    if how == "replay":
+        folder = supervisor.report["dead_letters"]
+        task = ReplayDeadLettersOperator(task_id="again", dead_letters=folder, http_conn_id="search_api")
+    elif how == "in task":
+        supervisor.data["state"]["replay"] = {"reasons": None, "search": "", "count": 3}
+    tries = {"retry": (2, 3), "clear": (2, 5), "in task": (2, 4), "replay": (1, 3)}[how]
+    assert run_try(task, supervisor, tries[0], max_tries=tries[1])[0] == "success"
+    assert record.numbers["a"] == [1, 3]

@@ -141,7 +141,7 @@ def ordered_batches(api, path, rows: int, keys: int, *, results="list", **settin
     )
     batch = Batch(max_items=10, results=results)
     form = BatchForm(batch, encode=encode, retry=QUICK, key=("id",), request=builder.build_batch)
-    source = BatchSource(RowSource(Keyed(rows, keys), key=("id",)), form, each_key_once=results is not None)
+    source = BatchSource(RowSource(Keyed(rows, keys), key=("id",)), form, by_key=True)
     return ordered(api, path, rows, keys, source=source, **settings)
 
 
