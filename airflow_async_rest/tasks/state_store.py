@@ -21,7 +21,7 @@ from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
-from airflow_async_rest.tasks.storage.states import state_store
+from airflow_async_rest.tasks.storage.states import state_store, was_cleared
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -121,14 +121,14 @@ def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None
     store, ti = state_store(context), context["ti"]
     if store is None or ti.try_number == 1:  # nothing has failed yet
         return None
-    was_cleared = ti.max_tries > (ti.task.retries or 0)
-    seconds = USUAL.patient_load_seconds if was_cleared else USUAL.load_seconds
+    cleared = was_cleared(ti)
+    seconds = USUAL.patient_load_seconds if cleared else USUAL.load_seconds
     try:
         return _within(seconds, lambda: _take_up_request(store, ti.max_tries, payloads=payloads))
     except (ConfigurationError, StoppedError):
         raise
     except Exception as error:
-        if was_cleared:
+        if cleared:
             raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
         return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
 

@@ -44,7 +44,7 @@ def store(request, tmp_path, monkeypatch):
 
 def context_of(dag_id, run_id, task_id, map_index, try_number=1, **more):
     ti = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index, "try_number": try_number}
-    return {"ti": SimpleNamespace(**ti), **more}
+    return {"ti": SimpleNamespace(**ti, max_tries=1, task=SimpleNamespace(retries=1)), **more}
 
 
 @pytest.mark.parametrize(
