@@ -1,5 +1,7 @@
 """``order_by_key=``: rows of one key, one after another."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 from task_runner import run_try
@@ -69,6 +71,35 @@ def test_a_row_without_a_key_is_one_of_its_own(places, supervisor):
     )
     assert run_try(task, supervisor) == ("success", None)
     assert supervisor.report["delivered"] == 50
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "CASE i % 3 WHEN 0 THEN 1::numeric WHEN 1 THEN 1.0 ELSE 1.00 END",
+        "CASE i % 2 WHEN 0 THEN 1e2::numeric ELSE 100.0 END",
+    ],
+)
+def test_equal_numbers_are_one_key(places, supervisor, key):
+    places.answer = one = OneAtATime()
+    sql = f"SELECT {key} AS id, i AS number FROM generate_series(1, 30) AS i ORDER BY i"
+    assert run_try(sql_to_rest(sql=sql, endpoint="x", order_by_key=True), supervisor) == ("success", None)
+    assert (one.numbers, one.most) == (list(range(1, 31)), 1)
+
+
+class OneAtATime:
+    """The numbers in the order in which an API has seen them, and how many were under way at once."""
+
+    def __init__(self) -> None:
+        self.numbers, self.now, self.most = [], 0, 0
+
+    async def __call__(self, seen):
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.numbers.append(seen.json()["number"])
+        self.now -= 1
+        return 200
 
 
 @pytest.mark.parametrize("bulk", [False, True])

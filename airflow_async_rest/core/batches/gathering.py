@@ -1,9 +1,10 @@
 """Items -> batches: those of an earlier try once more, others until one is full."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain
 
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
+from airflow_async_rest.core.encoding.comparing import same_key
 from airflow_async_rest.core.letters.folder import held_bytes
 from airflow_async_rest.core.models import DeadLetter, Item
 
@@ -23,7 +24,7 @@ class Cutter:
     def __init__(self, form: BatchForm, *, each_key_once: bool = False) -> None:
         self.form = form
         self._batch = form.batch
-        self._keys: set[bytes] | None = set() if each_key_once else None
+        self._keys: set[Hashable] | None = set() if each_key_once else None
         self._frame_bytes = self._bytes = form.frame_bytes
         self.items: list[Item] = []
         self._dead_bytes = 0
@@ -38,7 +39,7 @@ class Cutter:
                 if self.to_send and (self._bytes + size > self._batch.max_bytes or self._has_key_of(item)):
                     full.append(self.flush())
                 if self._keys is not None:
-                    self._keys.add(item.identity)
+                    self._keys.add(same_key(item.identity))
                 self._bytes += size
                 self.to_send += 1
             elif isinstance(item.settled, DeadLetter):
@@ -49,7 +50,7 @@ class Cutter:
         return full
 
     def _has_key_of(self, item: Item) -> bool:
-        return self._keys is not None and item.identity in self._keys
+        return self._keys is not None and same_key(item.identity) in self._keys
 
     def _is_full(self) -> bool:
         return (
@@ -108,7 +109,7 @@ class Gathering:
         self._by_key = by_key
         self._reunited: dict[int, Reunited] = {}
         self._cutters: dict[BatchForm, Cutter] = {}
-        self._holders: dict[bytes, Group] = {}
+        self._holders: dict[Hashable, Group] = {}
 
     def knows(self, index: int) -> bool:
         """Return whether an item belongs to an earlier batch."""
@@ -120,7 +121,7 @@ class Gathering:
         group = self._cutter(form) if number is None else self._earlier(form, number)
         made = self.before(item, group) + self._made(group, group.add([item]))
         if self._by_key and item.settled is None and group.items:
-            self._holders[item.identity] = group
+            self._holders[same_key(item.identity)] = group
         return made
 
     def add_new(self, items: Sequence[Item], form: BatchForm) -> list[ItemBatch]:
@@ -135,7 +136,7 @@ class Gathering:
 
     def before(self, item: Item, own: Group | None = None) -> list[ItemBatch]:
         """Return what has to go before an item is added to ``own``, or sent alone."""
-        holder = None if item.settled else self._holders.get(item.identity)
+        holder = None if item.settled else self._holders.get(same_key(item.identity))
         return [] if holder is None or holder is own else self._made(holder, [holder.flush()])
 
     def rest(self) -> list[ItemBatch]:
@@ -157,5 +158,5 @@ class Gathering:
         if self._holders:
             for item in chain.from_iterable(lists):
                 if item.settled is None:
-                    self._holders.pop(item.identity, None)
+                    self._holders.pop(same_key(item.identity), None)
         return [ItemBatch(items, group.form) for items in lists if items]

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass, field
 
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
+from airflow_async_rest.core.encoding.comparing import same_key
 from airflow_async_rest.core.models import Item
 
 Unit = Item | ItemBatch
@@ -24,7 +25,7 @@ class _Turn:
     """
 
     unit: Unit
-    keys: Collection[bytes]
+    keys: Collection[Hashable]
     waits_for: int = 0
     followers: list["_Turn"] = field(default_factory=list)
     begins: asyncio.Future[None] | None = None
@@ -44,7 +45,7 @@ class KeyOrder:
     def __init__(self, deliver: Callable[[Unit], Awaitable[None]], most_aside: int = 1000) -> None:
         self._deliver = deliver
         self._most_aside = most_aside
-        self._last: dict[bytes, _Turn] = {}
+        self._last: dict[Hashable, _Turn] = {}
         self._items_aside = self._bytes_aside = 0
 
     async def deliver(self, unit: Unit) -> None:
@@ -63,7 +64,7 @@ class KeyOrder:
             ready += self._end(one)
 
     def _take(self, unit: Unit) -> _Turn:
-        turn = _Turn(unit, {item.identity for item in _items_of(unit) if item.settled is None})
+        turn = _Turn(unit, {same_key(item.identity) for item in _items_of(unit) if item.settled is None})
         for before in {self._last[key] for key in turn.keys if key in self._last}:
             before.followers.append(turn)
             turn.waits_for += 1

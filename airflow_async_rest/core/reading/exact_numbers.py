@@ -13,6 +13,8 @@ from types import NoneType
 from typing import Any
 from uuid import UUID
 
+from airflow_async_rest.core.encoding.comparing import comparable
+
 # Sixteen digits and more, or an exponent of three: a float may not hold it, or only another number.
 _MAY_BE_LOST = re.compile(rb"[0-9][0-9.]{16}|[0-9]{16}[eE]|[0-9][eE][-+]?[0-9]{3}")
 _HELD = frozenset({float, str, bool, NoneType, datetime, date, time, UUID})
@@ -39,7 +41,7 @@ def _is_held(value: Any) -> bool:
         return bool(-(2**63) <= value < 2**64)
     if kind is Decimal:
         is_short = len(str(value)) <= _FEW_CHARACTERS and abs(value.adjusted()) < _SMALL_EXPONENT
-        return is_short or Decimal(repr(float(value))) == value
+        return bool(is_short or Decimal(repr(float(value))) == value)
     return kind in _HELD or (kind in {list, tuple} and all(map(_is_held, value)))
 
 
@@ -112,14 +114,5 @@ def _unique_items(validator: Any, wanted: Any, instance: Any, _: Any) -> Iterato
     """Check in one pass; the library compares each of what cannot be sorted with each."""
     from jsonschema import ValidationError  # noqa: PLC0415
 
-    if wanted and validator.is_type(instance, "array") and len(set(map(_comparable, instance))) < len(instance):
+    if wanted and validator.is_type(instance, "array") and len(set(map(comparable, instance))) < len(instance):
         yield ValidationError("it has an item twice")
-
-
-def _comparable(value: Any) -> Any:
-    """Return what is equal for equal JSON: 1 and 1.0 are, 1 and true are not."""
-    if isinstance(value, bool):
-        return str, value
-    if isinstance(value, Mapping):
-        return frozenset((name, _comparable(each)) for name, each in value.items())
-    return tuple(map(_comparable, value)) if isinstance(value, list) else value
