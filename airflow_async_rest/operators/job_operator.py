@@ -53,12 +53,19 @@ class JobOperator(TextKeepingOperator):
         """
         if self._is_of_mapped:
             return
-        arguments = vars(self) | instead
         try:
-            check_arguments({name: value for name, value in arguments.items() if not self.is_rendered(name, value)})
+            self._check_known(vars(self) | instead)
         except ConfigurationError as error:  # Airflow shows no line of the DAG file
             error.add_note(f"of {type(self).__name__}, task_id={self.task_id!r}")
             raise
+
+    def _check_known(self, arguments: Mapping[str, Any]) -> None:
+        try:
+            for name, value in vars(self).items():
+                self.check_functions(name, value)
+            check_arguments({name: value for name, value in arguments.items() if not self.is_rendered(name, value)})
+        except RecursionError:
+            raise ConfigurationError("an argument is nested too deep to be checked: write a flatter one.") from None
 
     def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
         from airflow_async_rest.tasks.arguments import Previewing  # noqa: PLC0415  (the engine loads when a task runs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError
 from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.requests.settings import MOST_PREVIEWED, parse_preview
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.operators.job_operator import JobOperator
 from airflow_async_rest.operators.upstream_reports import Reports, find_reports, find_task, leaves_reports, parse_of
@@ -79,6 +80,7 @@ class ReplayDeadLettersOperator(JobOperator):
         trigger_rule: str = "all_done",
         **kwargs: Any,
     ) -> None:
+        of_all = (kwargs.get("default_args") or {}).get("preview", NOT_GIVEN)
         super().__init__(trigger_rule=trigger_rule, **kwargs)
         if (of is None) is (dead_letters is NOT_GIVEN):
             raise ConfigurationError(
@@ -92,7 +94,10 @@ class ReplayDeadLettersOperator(JobOperator):
         self.dead_letters = None if dead_letters is NOT_GIVEN else dead_letters
         self.http_conn_id = http_conn_id
         self.reasons = reasons
+        # In default_args it is the number of requests that the other operators show.
         self.preview = preview
+        if preview is of_all and not isinstance(preview, bool):
+            self.preview = parse_preview("preview", preview, MOST_PREVIEWED) is not None
         self.headers = headers
         self.concurrency = concurrency
         self.rate_limit = rate_limit
@@ -101,7 +106,7 @@ class ReplayDeadLettersOperator(JobOperator):
         self.request_retry = request_retry
         self.max_failures = max_failures
         self._check_arguments()
-        if not isinstance(preview, bool):
+        if not isinstance(self.preview, bool):
             raise ConfigurationError(f"preview={preview!r}: write True or False; it is not templated.")
 
     def execute(self, context: "Context") -> dict[str, Any]:
