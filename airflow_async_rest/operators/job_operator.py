@@ -68,12 +68,9 @@ class JobOperator(TextKeepingOperator):
             raise ConfigurationError("an argument is nested too deep to be checked: write a flatter one.") from None
 
     def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
-        from airflow_async_rest.tasks.arguments import Previewing  # noqa: PLC0415  (the engine loads when a task runs)
-        from airflow_async_rest.tasks.runtime import TaskRun  # noqa: PLC0415
-        from airflow_async_rest.tasks.state_store import begin_state  # noqa: PLC0415
+        from airflow_async_rest.tasks.runtime import TaskRun, begin_try  # noqa: PLC0415  (as a task runs, it loads)
 
-        begin_state(context)
-        self._run = TaskRun(context, preview=Previewing.of(context, preview, preview_send))
+        self._run = TaskRun(context, preview=begin_try(context, preview, preview_send))
         return self._run
 
     def on_kill(self) -> None:

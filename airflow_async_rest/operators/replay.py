@@ -116,7 +116,7 @@ class ReplayDeadLettersOperator(JobOperator):
         from airflow_async_rest.tasks import arguments, jobs, runtime  # noqa: PLC0415
 
         with runtime.airflow_errors():
-            run = self._begin(context)
+            run = self._begin(context, 1 if self.preview else None)
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
             if self.preview or run.preview:

@@ -80,14 +80,16 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
             given_up.set()
 
 
-def begin_state(context: "Context") -> None:
+def begin_state(context: "Context", *, is_preview: bool) -> None:
     """Have a folder forget what another life of the run has left there, before anything can end a first try.
 
-    A try that ends in a wrong argument, or in a preview, has no other use for it; what the next one finds is its own.
+    A try that ends in a wrong argument has no other use for it; what the next one finds is its own.
+
+    :param is_preview: then nothing is left there that was not there before.
     """
     if context["ti"].try_number <= 1 and isinstance(store := state_store(context), TryStore):
         with contextlib.suppress(Exception):  # whoever needs the state says that it fails
-            _within(USUAL.load_seconds, lambda: store.get(_KEY))
+            _within(USUAL.load_seconds, store.forget_other_life if is_preview else lambda: store.get(_KEY))
 
 
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:

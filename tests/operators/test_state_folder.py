@@ -165,6 +165,22 @@ def test_a_run_that_is_made_again_sends_all_whatever_its_first_try_came_to(place
     assert sent(places) == ALL
 
 
+@pytest.mark.parametrize("how", ["argument", "conf", "replay"])
+def test_a_preview_leaves_nothing_and_takes_nothing_away(places, supervisor, state, state_path, how):
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    task = sql_to_rest(sql=TEN, preview=1 if how == "argument" else None)
+    if how == "replay":
+        task = ReplayDeadLettersOperator(task_id="r", dead_letters=[], http_conn_id="search_api", preview=True)
+    run_try(task, supervisor, conf={"preview": 1} if how == "conf" else None)
+    assert [*state_path.rglob("*.json")] == []
+    places.answer = but_for(4)
+    assert tried(supervisor) == "up_for_retry"
+    before = {file: file.read_bytes() for file in state_path.rglob("*") if file.is_file()}
+    run_try(task, supervisor, 2, conf={"preview": 1} if how == "conf" else None)
+    assert {file: file.read_bytes() for file in state_path.rglob("*") if file.is_file()} == before
+
+
 def test_a_try_that_was_rescheduled_goes_on(places, supervisor, state, state_path, monkeypatch):
     places.answer = but_for(4)
     assert tried(supervisor, run_started=NOON) == "up_for_retry"

@@ -114,6 +114,14 @@ class TryStore:
         with self._turn:
             self._taken(to_write=True).delete(key)
 
+    def forget_other_life(self) -> None:
+        """Remove what another life of the run has left, and leave nothing: of a preview, there is nothing to keep."""
+        with self._turn:
+            folder = self._folder = self._folder or self._open_folder()
+            last = Claim.from_json(folder.get(_CLAIM))
+            if last is not None and last.run != self._claim.run and self._turn_after(last, folder) is Turn.BEGINS:
+                folder.wipe()
+
     def reschedule(self) -> None:
         """Have the state stay for the next start of this very try, which has the same number."""
         self.set(_RESCHEDULED, self._this_start)
@@ -127,8 +135,7 @@ class TryStore:
         last = Claim.from_json(folder.get(_CLAIM))
         if last == self._claim:
             return folder
-        is_rescheduled = folder.get(_RESCHEDULED) == self._this_start
-        turn = self._claim.turn_after(last, is_rescheduled=is_rescheduled, was_cleared=self._was_cleared)
+        turn = self._turn_after(last, folder)
         if turn is Turn.IS_OVER:
             raise StoppedError("a later try of this task has taken over its state")
         if turn is Turn.BEGINS:
@@ -136,3 +143,7 @@ class TryStore:
         with suppress(*() if to_write else (Exception,)):
             folder.set(_CLAIM, list(self._claim))
         return folder
+
+    def _turn_after(self, last: Claim | None, folder: FolderStore) -> Turn:
+        is_rescheduled = folder.get(_RESCHEDULED) == self._this_start
+        return self._claim.turn_after(last, is_rescheduled=is_rescheduled, was_cleared=self._was_cleared)

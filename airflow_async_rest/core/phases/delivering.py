@@ -195,4 +195,4 @@ class _Settling:
                 recorder.take_batch(unit.items)
             await go_on(unit)
 
-        return deliver, order and order.finish
+        return deliver, order.finish if order else None
