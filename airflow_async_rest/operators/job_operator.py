@@ -53,9 +53,8 @@ class JobOperator(TextKeepingOperator):
         """
         if self._is_of_mapped:
             return
-        arguments = vars(self) | instead
         with self._named_in_errors():
-            check_arguments({name: value for name, value in arguments.items() if not self.is_rendered(name, value)})
+            self._check_known(vars(self) | instead)
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:
@@ -66,13 +65,18 @@ class JobOperator(TextKeepingOperator):
             error.add_note(f"of {type(self).__name__}, task_id={self.task_id!r}")
             raise
 
-    def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
-        from airflow_async_rest.tasks.arguments import Previewing  # noqa: PLC0415  (the engine loads when a task runs)
-        from airflow_async_rest.tasks.runtime import TaskRun  # noqa: PLC0415
-        from airflow_async_rest.tasks.state_store import begin_state  # noqa: PLC0415
+    def _check_known(self, arguments: Mapping[str, Any]) -> None:
+        try:
+            for name, value in vars(self).items():
+                self.check_functions(name, value)
+            check_arguments({name: value for name, value in arguments.items() if not self.is_rendered(name, value)})
+        except RecursionError:
+            raise ConfigurationError("an argument is nested too deep to be checked: write a flatter one.") from None
 
-        begin_state(context)
-        self._run = TaskRun(context, preview=Previewing.of(context, preview, preview_send))
+    def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
+        from airflow_async_rest.tasks.runtime import TaskRun, begin_try  # noqa: PLC0415  (as a task runs, it loads)
+
+        self._run = TaskRun(context, preview=begin_try(context, preview, preview_send))
         return self._run
 
     def on_kill(self) -> None:

@@ -101,7 +101,7 @@ def row_job(
             request=builder.build_batch,
             redact=settings.redact,
         )
-        source = BatchSource(rows, form, each_key_once=sending.order_by_key and form.needs_body)
+        source = BatchSource(rows, form, by_key=sending.order_by_key)
     can_resume = _can_resume(scope, log, replays=replay is not None)
     uri = scope.folder_uri(sending.dead_letter_path)
     folder, build = open_folder(uri, scope.try_number), builder.build

@@ -55,6 +55,7 @@ def _check(
     ours = set(each).union(*(needed | optional for needed, optional in map(_names_of, together)))
     for name in ours & known.keys():
         _check_lasts(name, known[name])
+        _check_plain(name, known[name])
     for name, check in each.items():
         if name in known:
             check(known[name])
@@ -72,6 +73,19 @@ def _check_lasts(argument: str, value: Any) -> None:
                 f"{argument} {'is' if one is value else 'has'} a {type(one).__name__}, which cannot be copied, or is "
                 "empty once it was read; and tasks are copied, and tried again: write a list or a dict."
             )
+
+
+def _check_plain(argument: str, value: Any, *inside: int) -> None:
+    """Find what checks cannot compare or write: an array, half of a character, a collection that is in itself."""
+    if getattr(value, "ndim", 0):
+        raise ConfigurationError(f"{argument} has a {type(value).__name__}: write a list, as its tolist() gives it.")
+    if isinstance(value, str) and value.encode(errors="replace").decode() != value:
+        raise ConfigurationError(f"{argument} has {value!r}, which is half of a character: write all of it.")
+    if isinstance(value, Mapping | list | tuple) and argument != "items":  # which may be many
+        if id(value) in inside:
+            raise ConfigurationError(f"{argument} has a {type(value).__name__} that contains itself: write a flat one.")
+        for each in (*value, *value.values()) if isinstance(value, Mapping) else value:
+            _check_plain(argument, each, id(value), *inside)
 
 
 def _function(argument: str, value: Any) -> None:

@@ -28,7 +28,7 @@ def given_items(items: Any) -> GivenItems:
     if not isinstance(items, Sequence) or isinstance(items, str | bytes):
         from airflow_async_rest.connections.secrets import excerpt_of_argument  # noqa: PLC0415
 
-        shown = "null: the upstream task returned nothing" if items in (None, "None") else excerpt_of_argument(items)
+        shown = "null: the upstream task returned nothing" if str(items) == "None" else excerpt_of_argument(items)
         raise ConfigurationError(f"items is {shown}; write a list of dicts or values, or the XCom of one.")
     return GivenItems(items)
 
