@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,13 +64,20 @@ class NoPythonError(Exception):
     """This machine has no Python that a version of Airflow is for."""
 
 
-def python_for(version: Version) -> str:
-    """Return this Python, or the newest of the machine's that the version is for."""
-    if sys.version_info[:2] <= version.newest_python:
-        return sys.executable
+def pythons() -> list[tuple[tuple[int, ...], str]]:
+    """Return this Python, and then the machine's others, the newest first."""
     listed = subprocess.run([REPOSITORY / ".ci" / "pythons"], capture_output=True, text=True, check=True).stdout
-    for number, path in (line.split("=", 1) for line in listed.splitlines()):
-        if tuple(map(int, number.split(".")[:2])) <= version.newest_python:
+    others = [line.split("=", 1) for line in listed.splitlines()]
+    return [
+        (sys.version_info[:3], sys.executable),
+        *((tuple(map(int, number.split("."))), path) for number, path in others),
+    ]
+
+
+def python_for(version: Version, found: Iterable[tuple[tuple[int, ...], str]]) -> str:
+    """Return the first Python that a version is for. :raises NoPythonError: when there is none."""
+    for number, path in found:
+        if number[:2] <= version.newest_python:
             return path
     raise NoPythonError("it is for Python up to {}.{}, and here is none".format(*version.newest_python))
 
@@ -86,7 +94,7 @@ def make_environment(version: Version, wheel: Path) -> Path:
 
     Only uv can leave out what came out after a date; pip, with what is newest, would make another environment.
     """
-    of_machine = python_for(version)
+    of_machine = python_for(version, pythons())
     folder = REPOSITORY / ".venv" / "matrix" / version.name
     python = folder / "bin" / "python"
     made = subprocess.run(

@@ -23,6 +23,7 @@ VERSION = tuple(map(int, version("apache-airflow").split(".")))
 _ENDED = {"success", "failed"}
 _AIRFLOW = str(Path(sys.executable).parent / "airflow")
 _PARTS = (("scheduler", "--skip-serve-logs"),) + ((("dag-processor",), ("api-server",)) if VERSION >= (3,) else ())
+_USERS = ("admin", "viewer")  # whose passwords are the same
 _LONGEST_SECONDS, _LOOK_SECONDS = 120, 0.2
 
 
@@ -54,7 +55,8 @@ class Scheduled:
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{name}" for name in _USERS),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": (
                 f"postgresql+psycopg2://postgres@/{database.database}?host={database.socket_folder}"
             ),
@@ -72,6 +74,7 @@ class Scheduled:
     def start(self, dag_ids: Sequence[str]) -> None:
         """Start its parts; return when it has read the DAGs."""
         self.command("db", "migrate")
+        (self._home / "passwords.json").write_text(json.dumps({name: name for name in _USERS}))
         for part in _PARTS:
             with (self._home / f"{part[0]}.log").open("w") as log:
                 self._parts.append(
@@ -153,17 +156,23 @@ class Scheduled:
         file = folder / dag_id / run_id / "post" / "-1" / f"{key}.json"
         return json.loads(file.read_bytes()) if file.exists() else None
 
-    def ask(self, method: str, dag_id: str, run_id: str, key: str, **request: Any) -> httpx.Response:
-        """Ask the endpoint of the task's state, as somebody who may do all, unless other ``headers`` are given."""
+    def ask(
+        self, method: str, dag_id: str, run_id: str, key: str, *, user: str | None = "admin", **request: Any
+    ) -> Any:
+        """Ask the endpoint of the task's state. :return: the response."""
         path = f"/async-rest/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/post/state-store/{key}"
-        return self._request(method, path, **{"headers": self._of_admin(), **request})
+        return self._request(method, path, headers=self._signed_in(user), **request)
 
     def windows(self, dag_id: str) -> list[dict[str, Any]]:
         """The windows of a DAG, as the endpoint lists them."""
-        return self._request("GET", f"/async-rest/windows?dag_id={dag_id}", headers=self._of_admin()).json()["windows"]
+        path = f"/async-rest/windows?dag_id={dag_id}"
+        return self._request("GET", path, headers=self._signed_in("admin")).json()["windows"]
 
-    def _of_admin(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._request('GET', '/auth/token').json()['access_token']}"}
+    def _signed_in(self, user: str | None) -> dict[str, str]:
+        if user is None:
+            return {}
+        answer = self._request("POST", "/auth/token", json={"username": user, "password": user})
+        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
     def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
         return httpx.request(method, f"{self.url}{path}", trust_env=False, **request)
