@@ -10,12 +10,12 @@ from airflow_async_rest.connections.connection import RestConnection, find_conne
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limiter import Limiter, MakeLimiter
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
-from airflow_async_rest.core.limits.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
 from airflow_async_rest.core.limits.rate_limit import RateLimiter, parse_rate_limit
-from airflow_async_rest.core.limits.redis_store import RedisStore
-from airflow_async_rest.core.limits.shared import SharedLimiter
-from airflow_async_rest.core.limits.store import LimitStore, StoreAddress
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
+from airflow_async_rest.core.limits.shared.postgres_store import PostgresStore
+from airflow_async_rest.core.limits.shared.redis_store import RedisStore
+from airflow_async_rest.core.limits.shared.store import LimitStore, StoreAddress
 from airflow_async_rest.core.watching.log import Log
 
 _STORES: Mapping[str, Callable[..., LimitStore]] = {"redis": RedisStore, "postgres": PostgresStore}

@@ -9,7 +9,7 @@ from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of, store_address
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
-from airflow_async_rest.core.limits.shared import SharedLimiter
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 
 SHARED = {"rate_limit": "100/s", "rate_limit_conn_id": "limits"}
 _LOG = logging.getLogger("test")

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits
-from airflow_async_rest.core.limits.store import (
+from airflow_async_rest.core.limits.shared.store import (
     ALWAYS_PLACES,
     AS_BEFORE,
     CLAIM_SECONDS,
@@ -30,6 +30,7 @@ CREATE = f"""CREATE TABLE IF NOT EXISTS {TABLE} (key text PRIMARY KEY, next floa
  pause float8 NOT NULL DEFAULT 0, strictest float8 NOT NULL DEFAULT 0, claimed float8 NOT NULL DEFAULT 0,
  slow float8 NOT NULL DEFAULT 0, slow_until float8 NOT NULL DEFAULT 0, fewest int NOT NULL DEFAULT 0,
  fewest_until float8 NOT NULL DEFAULT 0, granted bigint NOT NULL DEFAULT 0,
+ began float8 NOT NULL DEFAULT extract(epoch FROM clock_timestamp()),
  counts jsonb NOT NULL DEFAULT '{{}}') WITH (fillfactor = 10)"""
 _INSERT = f"INSERT INTO {TABLE} (key) VALUES ($1) ON CONFLICT DO NOTHING"  # noqa: S608
 # Each step goes on from the one before; the row is locked from the first to the last.
@@ -82,7 +83,7 @@ UPDATE {TABLE} AS kept SET next = at + granting * step, strictest = taken.strict
   ) || jsonb_build_object(quarter::text, coalesce((taken.counts ->> quarter::text)::int, 0) + counted) END
 FROM taken WHERE kept.key = taken.key
 RETURNING granting, CASE WHEN granting > 0 THEN at - now ELSE coalesce(wait, 0) END, step, counted,
-  greatest(0, taken.pause - now), kept.granted, extract(epoch FROM clock_timestamp())::float8 - now
+  greatest(0, taken.pause - now), kept.granted, kept.began, extract(epoch FROM clock_timestamp())::float8 - now
 """  # noqa: S608
 _PAUSE = f"""
 UPDATE {TABLE} SET pause = greatest(pause, extract(epoch FROM clock_timestamp()) + $2::float8) WHERE key = $1
@@ -106,7 +107,7 @@ class PostgresStore:
         self._connection: Any = None
 
     async def open(self, on_pause: Callable[[float], None]) -> None:  # noqa: ARG002  (it comes with the next grant)
-        """Connect; see :class:`~airflow_async_rest.core.limits.store.LimitStore`."""
+        """Connect; see :class:`~airflow_async_rest.core.limits.shared.store.LimitStore`."""
         await self.take(0, 0)
 
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
@@ -119,7 +120,7 @@ class PostgresStore:
                 await session.execute(_INSERT, self._key)
                 found = await session.fetchrow(_TAKE, self._key, *told)
         # Of the wait, what the statement itself took is over.
-        return Grant(found[0], found[1] - found[6], *found[2:6])
+        return Grant(found[0], found[1] - found[7], *found[2:7])
 
     async def pause(self, seconds: float) -> None:
         """Hold everybody back."""

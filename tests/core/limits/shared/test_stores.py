@@ -11,7 +11,7 @@ from limit_stores import MemoryServer, MemoryStore, running_redis, store_at
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
-from airflow_async_rest.core.limits.store import Slow, StoreAddress, StoreAwayError
+from airflow_async_rest.core.limits.shared.store import Slow, StoreAddress, StoreAwayError
 
 pytestmark = pytest.mark.anyio
 KINDS = ("memory", "redis", "postgres")
@@ -166,6 +166,19 @@ async def test_a_pause_is_told_at_once(make):
             await other.pause(5)
             await asyncio.sleep(0.01)
     assert 4 < await told.get() <= 5
+
+
+@pytest.mark.parametrize("make", ["redis", "postgres"], indirect=True)
+async def test_whoever_asks_learns_that_the_store_has_forgotten(request, make):
+    one, other = await make("10/s"), await make("10/s")
+    began = (await one.take(1, 0)).began
+    assert (await other.take(1, 0)).began == began
+    if request.node.callspec.params["make"] == "redis":
+        async with one._connect() as client:
+            await client.flushall()
+    else:
+        request.getfixturevalue("postgres").execute("DELETE FROM async_rest_limits")
+    assert (await other.take(1, 0)).began > began
 
 
 async def test_two_keys_are_two_limits(make):
