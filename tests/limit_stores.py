@@ -119,4 +119,4 @@ class MemoryStore:
         kept["next"] = at + places * step
         kept["granted"] += places
         pause = max(0.0, kept["pause"] - now)
-        return Grant(places, at - now if places else wait, step, counted, pause, kept["granted"], kept["began"])
+        return Grant(places, at - now if places else wait, step, counted, pause, kept["granted"], kept["began"], now)

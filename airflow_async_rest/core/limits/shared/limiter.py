@@ -14,6 +14,7 @@ from airflow_async_rest.core.limits.limits import PACE, Limits
 from airflow_async_rest.core.limits.shared.outage import Outage, let_pass
 from airflow_async_rest.core.limits.shared.standing import OTHER_PACE, Samples, SlowPace
 from airflow_async_rest.core.limits.shared.store import Grant, LimitStore, StoreAwayError
+from airflow_async_rest.core.limits.shared.way_back import WayBack
 
 _MOST_PLACES = 1_000  # the store hands out fewer: a moment's
 
@@ -23,13 +24,11 @@ class _Places:
     """Places that were taken, and are not used yet.
 
     :param at: when the first of them is.
-    :param late: by how much the answer that brought them was slower than others: they may be over already.
     """
 
     left: int = 0
     at: float = 0.0
     interval: float = 0.0
-    late: float = 0.0
 
 
 class SharedLimiter:
@@ -68,7 +67,7 @@ class SharedLimiter:
         self._taking: asyncio.Task[None] | None = None
         self._outage: Outage | None = None
         self._pausing: set[asyncio.Task[None]] = set()
-        self._fastest = float("inf")
+        self._way_back = WayBack()
         self._credit = 0  # of what the days' limits were charged with
         self._paused_until = 0.0
         self._slow = SlowPace()
@@ -141,7 +140,7 @@ class SharedLimiter:
         if at - self._answered_at > self._bounds.store_settle_seconds and not await self._is_remembered(at):
             return False
         await self._wait_until(at)
-        if places.interval and self._clock() - at + places.late > self._latest:
+        if places.interval and self._clock() - at > self._latest:
             return False
         self._credit -= 1
         return True
@@ -186,11 +185,15 @@ class SharedLimiter:
         if self._count_began not in {None, grant.began}:
             self._begin_anew(grant)
         elif wanted:
-            self._accept(grant, now, now - asked_at)
+            self._accept(grant, now - self._way_back.excess(asked_at, now, grant.now))
         self._count_began = grant.began
 
-    def _accept(self, grant: Grant, now: float, seconds: float) -> None:
-        """Have the places of a grant that took so many seconds."""
+    def _accept(self, grant: Grant, now: float) -> None:
+        """Have the places of a grant.
+
+        :param now: when its answer would have come if it had been as fast as others: so no place is early, nor late by
+            more than the shortest way back.
+        """
         if not grant.places:
             self._wait_for_a_day(grant.wait_seconds)
         if grant.interval > self._interval * (1 + OTHER_PACE) and not self._slow.holds(now):
@@ -202,10 +205,7 @@ class SharedLimiter:
                 1 / grant.interval,
                 1 / self._interval if self._interval else float("inf"),
             )
-        self._fastest = min(seconds, self._fastest * 1.02)
-        # Counted from the answer, a place may come late by the way back, and never early.
-        late = max(0.0, seconds - self._fastest)
-        self._places = _Places(grant.places, now + grant.wait_seconds, grant.interval, late)
+        self._places = _Places(grant.places, now + grant.wait_seconds, grant.interval)
 
     def _begin_anew(self, grant: Grant) -> None:
         """Wait until the places are used that the store handed out, and has forgotten, as others have some, too."""

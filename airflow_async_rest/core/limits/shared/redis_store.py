@@ -93,7 +93,7 @@ local granted = redis.call('HINCRBY', KEYS[1], 'granted', places)
 redis.call('EXPIRE', KEYS[1], math.ceil(math.max(after, slow_until, number(2)) - now) + 3600)
 if places > 0 then wait = at - now end
 return {{places, text(wait), text(step), counted, text(math.max(0, number(2) - now)), granted,
-  kept[9] or text(now)}}
+  kept[9] or text(now), text(now)}}
 """
 _PAUSE = """
 local time = redis.call('TIME')
@@ -103,8 +103,14 @@ redis.call('HSET', KEYS[1], 'pause', string.format('%.9f', until_))
 redis.call('EXPIRE', KEYS[1], math.ceil(until_ - now) + 3600)
 redis.call('PUBLISH', KEYS[1], string.format('%.9f', until_ - now))
 """
+_CANCEL_SECONDS = 0.02
 # Of errors that no waiting helps against, those that have no class of their own.
-_FOR_GOOD = ("DB index", "The user executing the script", "unknown command")
+_FOR_GOOD = ("DB index", "The user executing the script")
+_ADVICE = {
+    "certificate verify failed": "the extra field ssl_ca_certs names the file of the issuer's certificate",
+    "Error 2 connecting": "a file that the extra names is not on this machine",
+    "unknown command": "write host and port of a Redis; Sentinel is not asked where one is",
+}
 
 
 class RedisStore:
@@ -160,7 +166,7 @@ class RedisStore:
         with self._translated():
             found = await self._take(self._keys, told)
         wait, interval, pause = map(float, (found[1], found[2], found[4]))
-        return Grant(found[0], wait, interval, found[3], pause, found[5], float(found[6]))
+        return Grant(found[0], wait, interval, found[3], pause, found[5], *map(float, found[6:]))
 
     async def pause(self, seconds: float) -> None:
         """Hold everybody back."""
@@ -170,9 +176,9 @@ class RedisStore:
     async def close(self) -> None:
         """Disconnect."""
         client, self._client = self._client, None
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+        while self._listening is not None and not self._listening.done():
+            self._listening.cancel()  # which redis-py may take for an error of the connection, and go on
+            await asyncio.wait({self._listening}, timeout=_CANCEL_SECONDS)
         if client is not None:
             with contextlib.suppress(Exception):
                 await client.aclose()
@@ -202,10 +208,15 @@ class RedisStore:
         try:
             yield
         except (redis.RedisError, OSError) as error:
-            said = self._address.describe(error)
+            said, where = self._address.describe(error), f"rate_limit_conn_id={self._address.conn_id!r}"
+            advice = next((advice for mark, advice in _ADVICE.items() if mark in str(error)), None)
+            if isinstance(error, redis.AskError | redis.ClusterDownError):  # MovedError is one, too
+                advice = "a Redis that is a cluster's cannot keep limits: use one that is not"
+            if advice is not None:
+                raise ConfigurationError(f"{where}: {said}: {advice}.") from None
             if isinstance(error, denied) or any(mark in str(error) for mark in _FOR_GOOD):
                 raise ConfigurationError(
-                    f"rate_limit_conn_id={self._address.conn_id!r}: {said}: give login and password of a user who may "
+                    f"{where}: {said}: give login and password of a user who may "
                     f"use the database, and run scripts that write {self._keys[0]!r} and publish there."
                 ) from None
             raise StoreAwayError(said) from None
