@@ -24,7 +24,7 @@ _ALLOWED = {
     "compat/sqlalchemy.py": {"oracle", "postgresql"},
     # Limits that tasks share may be kept in one of the databases.
     "connections/shared_limit.py": {"postgres", "POSTGRES"},
-    "core/limits/postgres_store.py": {"postgres"},
+    "core/limits/shared/postgres_store.py": {"postgres"},
     "provider_info.py": {"redis or postgres"},
     # Rows and cursors of Python's own driver are among what an author may give as items.
     "core/reading/given_items.py": {"sqlite3"},

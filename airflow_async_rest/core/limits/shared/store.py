@@ -32,6 +32,8 @@ class Grant(NamedTuple):
     :param counted: how many the day's limits have been charged with.
     :param pause_seconds: how long everybody pauses still.
     :param granted: how many places all have taken, since the store remembers.
+    :param began: since when it does, by its clock; another moment: it has forgotten what it handed out.
+    :param now: when it answered, by its clock; 0 where it does not say.
     """
 
     places: int
@@ -40,6 +42,8 @@ class Grant(NamedTuple):
     counted: int
     pause_seconds: float
     granted: int
+    began: float = 0.0
+    now: float = 0.0
 
 
 class Slow(NamedTuple):
@@ -103,7 +107,7 @@ class StoreAddress:
 
     def describe(self, error: BaseException) -> str:
         """Say what went wrong, without secrets."""
-        said = str(error) or type(error).__name__
+        said = str(error).partition("\n")[0] or type(error).__name__  # what follows are hints for programmers
         said = said.replace(self.password, "***") if self.password else said
         return f"{self.kind} at {self.host}{f':{self.port}' if self.port else ''} (connection {self.conn_id!r}): {said}"
 

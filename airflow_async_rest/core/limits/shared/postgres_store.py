@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits
-from airflow_async_rest.core.limits.store import (
+from airflow_async_rest.core.limits.shared.store import (
     ALWAYS_PLACES,
     AS_BEFORE,
     CLAIM_SECONDS,
@@ -30,6 +30,7 @@ CREATE = f"""CREATE TABLE IF NOT EXISTS {TABLE} (key text PRIMARY KEY, next floa
  pause float8 NOT NULL DEFAULT 0, strictest float8 NOT NULL DEFAULT 0, claimed float8 NOT NULL DEFAULT 0,
  slow float8 NOT NULL DEFAULT 0, slow_until float8 NOT NULL DEFAULT 0, fewest int NOT NULL DEFAULT 0,
  fewest_until float8 NOT NULL DEFAULT 0, granted bigint NOT NULL DEFAULT 0,
+ began float8 NOT NULL DEFAULT extract(epoch FROM clock_timestamp()),
  counts jsonb NOT NULL DEFAULT '{{}}') WITH (fillfactor = 10)"""
 _INSERT = f"INSERT INTO {TABLE} (key) VALUES ($1) ON CONFLICT DO NOTHING"  # noqa: S608
 # Each step goes on from the one before; the row is locked from the first to the last.
@@ -82,7 +83,7 @@ UPDATE {TABLE} AS kept SET next = at + granting * step, strictest = taken.strict
   ) || jsonb_build_object(quarter::text, coalesce((taken.counts ->> quarter::text)::int, 0) + counted) END
 FROM taken WHERE kept.key = taken.key
 RETURNING granting, CASE WHEN granting > 0 THEN at - now ELSE coalesce(wait, 0) END, step, counted,
-  greatest(0, taken.pause - now), kept.granted, extract(epoch FROM clock_timestamp())::float8 - now
+  greatest(0, taken.pause - now), kept.granted, kept.began, extract(epoch FROM clock_timestamp())::float8, now
 """  # noqa: S608
 _PAUSE = f"""
 UPDATE {TABLE} SET pause = greatest(pause, extract(epoch FROM clock_timestamp()) + $2::float8) WHERE key = $1
@@ -104,28 +105,36 @@ class PostgresStore:
         self._durably = "on" if limits.days else "off"
         self._turn = asyncio.Lock()
         self._connection: Any = None
+        self._keeps_session = True
 
     async def open(self, on_pause: Callable[[float], None]) -> None:  # noqa: ARG002  (it comes with the next grant)
-        """Connect; see :class:`~airflow_async_rest.core.limits.store.LimitStore`."""
+        """Connect; see :class:`~airflow_async_rest.core.limits.shared.store.LimitStore`."""
         await self.take(0, 0)
 
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
         ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
         told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow, self._durably)
-        async with self._session() as session:
+
+        async def take(session: Any) -> Any:
             found = await session.fetchrow(_TAKE, self._key, *told)
             if found is None:
                 await session.execute(_INSERT, self._key)
                 found = await session.fetchrow(_TAKE, self._key, *told)
+            return found
+
+        found = await self._run(take)
         # Of the wait, what the statement itself took is over.
-        return Grant(found[0], found[1] - found[6], *found[2:6])
+        return Grant(found[0], found[1] - (found[7] - found[8]), *found[2:8])
 
     async def pause(self, seconds: float) -> None:
         """Hold everybody back."""
-        async with self._session() as session:
+
+        async def hold(session: Any) -> None:
             await session.execute(_INSERT, self._key)
             await session.execute(_PAUSE, self._key, seconds)
+
+        await self._run(hold)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -134,20 +143,39 @@ class PostgresStore:
             with contextlib.suppress(Exception):
                 await connection.close(timeout=self._bounds.store_close_seconds)
 
-    @contextlib.asynccontextmanager
-    async def _session(self) -> AsyncIterator[Any]:
-        """Yield the connection; one that had an error, or was left in the middle, is not used again."""
+    async def _run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Do work with the connection: by prepared statements, or where a pooler changes sessions, in a transaction."""
+        asyncpg = _asyncpg(self._address)
+        of_poolers = (
+            asyncpg.InvalidSQLStatementNameError,
+            asyncpg.DuplicatePreparedStatementError,
+            asyncpg.ProtocolViolationError,
+        )
         async with self._turn:
             with self._translated():
                 try:
-                    if self._connection is None:
-                        self._connection = await self._connect()
-                    yield self._connection
-                except BaseException:
-                    connection, self._connection = self._connection, None
-                    if connection is not None:
-                        connection.terminate()
-                    raise
+                    return await self._run_once(work)
+                except of_poolers:
+                    if not self._keeps_session:
+                        raise
+                    self._keeps_session = False
+                return await self._run_once(work)
+
+    async def _run_once(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Do work with a connection; one that had an error, or was left in the middle, is not used again."""
+        try:
+            if self._connection is None:
+                self._connection = await self._connect()
+            async with self._together(self._connection):
+                return await work(self._connection)
+        except BaseException:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.terminate()
+            raise
+
+    def _together(self, connection: Any) -> contextlib.AbstractAsyncContextManager[Any]:
+        return contextlib.nullcontext() if self._keeps_session else connection.transaction()
 
     async def _connect(self) -> Any:
         address = self._address
@@ -158,10 +186,13 @@ class PostgresStore:
             password=address.password,
             database=address.database,
             timeout=self._bounds.store_answer_seconds,
+            statement_cache_size=100 if self._keeps_session else 0,
             **address.options,
         )
         try:
-            if await connection.fetchval("SELECT to_regclass($1)", TABLE) is None:
+            async with self._together(connection):
+                is_there = await connection.fetchval("SELECT to_regclass($1)", TABLE) is not None
+            if not is_there:
                 await self._create(connection)
         except BaseException:
             connection.terminate()
@@ -184,6 +215,13 @@ class PostgresStore:
             f"UPDATE on it for the user. To create it by hand: {CREATE}"
         )
 
+    def _never(self, error: BaseException) -> ConfigurationError:
+        return ConfigurationError(
+            f"rate_limit_conn_id={self._address.conn_id!r}: {self._address.describe(error)}: correct that connection's "
+            "fields; a pooler may keep sessions, or transactions, but not single statements, and a table "
+            f"{TABLE} of somebody else's cannot be used."
+        )
+
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         asyncpg = _asyncpg(self._address)
@@ -191,19 +229,19 @@ class PostgresStore:
             asyncpg.InvalidAuthorizationSpecificationError,  # and wrong passwords
             asyncpg.InvalidCatalogNameError,
             asyncpg.ClientConfigurationError,
-            asyncpg.InvalidSQLStatementNameError,  # behind a pooler that changes sessions
-            asyncpg.DuplicatePreparedStatementError,
+            asyncpg.ProtocolViolationError,  # of a pooler that has no transactions
+            asyncpg.UndefinedColumnError,  # the table is another one's
+            asyncpg.DatatypeMismatchError,
         )
         try:
             yield
         except asyncpg.InsufficientPrivilegeError as error:
             raise self._denied(f"may not use the table {TABLE} ({error})", "let its owner allow that") from None
         except for_good as error:
-            raise ConfigurationError(
-                f"rate_limit_conn_id={self._address.conn_id!r}: {self._address.describe(error)}: correct that "
-                "connection's fields; a pooler has to keep the session."
-            ) from None
+            raise self._never(error) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            if "pooling mode" in str(error):
+                raise self._never(error) from None
             raise StoreAwayError(self._address.describe(error)) from None
 
 
