@@ -14,7 +14,7 @@ FEATURES = {
     "rows into an API, one by one": ("test_the_rows_of_the_window_are_sent",),
     "rows into an API, in batches": ("test_the_rows_of_the_window_are_sent_in_batches",),
     "an API into a table: append, replace_window, upsert": ("test_rows_are_loaded",),
-    "dead letters, and their replay": (
+    "dead letters, on a disk or in object storage, and their replay": (
         "test_what_failed_is_a_dead_letter_and_is_replayed",
         "test_too_many_failures_fail_the_task_and_leave_the_report",
     ),
