@@ -1,5 +1,5 @@
 # Two commands do it all on a machine with Python >= 3.11 and make:
-#   make demo   the main job, for real      make test   what a developer runs; CI also runs release-test, databases and pythons
+#   make demo   the main job, for real      make test   what a developer runs; CI also runs what .ci/run says
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,8 +55,9 @@ $(VENV)/pythons/%/.installed: pyproject.toml constraints.txt | $(INSTALLED)
 	$(BIN)/python -m pip --python $(@D)/bin/python install -q -r $(@D)/requirements.txt -c constraints.txt
 	touch $@
 
-# Each version of Airflow that the package is for, in an environment of its own, as of a day after its release: a minute
-# each, with make matrix ARGS="2.11.2 3.0.6" some of them. What they find is kept in tests/matrix/results.json.
+# Each version of Airflow that the package is for, in an environment of its own, as of a day after its release, and under
+# its scheduler: two or three minutes each, with make matrix ARGS="2.11.2 3.0.6" some of them. What they find is kept in
+# tests/matrix/results.json.
 matrix: $(INSTALLED)
 	$(BIN)/python tests/matrix/run.py $(ARGS)
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import uvloop
 
 from airflow_async_rest.core.limits.limits import parse_limits
-from airflow_async_rest.core.limits.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
-from airflow_async_rest.core.limits.redis_store import RedisStore
-from airflow_async_rest.core.limits.shared import SharedLimiter
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
+from airflow_async_rest.core.limits.shared.postgres_store import PostgresStore
+from airflow_async_rest.core.limits.shared.redis_store import RedisStore
 from airflow_async_rest.core.stores.address import StoreAddress
 
 _STORES = {"redis": RedisStore, "postgres": PostgresStore}

@@ -14,7 +14,7 @@ FEATURES = {
     "rows into an API, one by one": ("test_the_rows_of_the_window_are_sent",),
     "rows into an API, in batches": ("test_the_rows_of_the_window_are_sent_in_batches",),
     "an API into a table: append, replace_window, upsert": ("test_rows_are_loaded",),
-    "dead letters, and their replay": (
+    "dead letters, on a disk or in object storage, and their replay": (
         "test_what_failed_is_a_dead_letter_and_is_replayed",
         "test_too_many_failures_fail_the_task_and_leave_the_report",
     ),
@@ -39,9 +39,15 @@ FEATURES = {
         "test_the_plugin_is_loaded",
     ),
     "a retried delivery, or a cleared one, goes on where it ended": (
-        "test_the_state_of_a_task_is_kept_over_its_retries",
+        "test_a_killed_task_goes_on_and_so_does_a_cleared_one_that_failed",
+        "test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all",
     ),
-    "endpoints of dead letters": ("test_the_endpoints_are_served",),
+    "a backfill sends each day once": ("test_a_backfill_of_a_week_sends_each_day_once",),
+    "endpoints of dead letters, states and windows": (
+        "test_the_endpoints_are_served",
+        "test_the_state_of_a_task_is_served",
+        "test_windows_are_listed_with_what_became_of_them",
+    ),
     "the tabs Delivery and Windows": ("test_the_tabs_are_drawn",),
 }
 

@@ -7,9 +7,15 @@ from math import floor
 import pytest
 from checkout import skip_or_fail
 
-from airflow_async_rest.core.limits.postgres_store import PostgresStore
-from airflow_async_rest.core.limits.redis_store import RedisStore
-from airflow_async_rest.core.limits.store import ALWAYS_PLACES, AS_BEFORE, FEWEST_SECONDS, LAG_SECONDS, Grant
+from airflow_async_rest.core.limits.shared.postgres_store import PostgresStore
+from airflow_async_rest.core.limits.shared.redis_store import RedisStore
+from airflow_async_rest.core.limits.shared.store import (
+    ALWAYS_PLACES,
+    AS_BEFORE,
+    FEWEST_SECONDS,
+    LAG_SECONDS,
+    Grant,
+)
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
 from benchmarks.redis_server import RedisServer
 
@@ -59,7 +65,7 @@ class MemoryServer:
     def of(self, key: str) -> dict:
         names = ("next", "pause", "strictest", "claimed", "slow", "slow_until", "granted")
         nothing = dict.fromkeys((*names, "fewest", "fewest_until"), 0)
-        return self.keys.setdefault(key, nothing | {"counts": {}})
+        return self.keys.setdefault(key, nothing | {"counts": {}, "began": self.clock()})
 
 
 class MemoryStore:
@@ -111,6 +117,5 @@ class MemoryStore:
         places = max(0, places - max(0, wanted - counted))
         kept["next"] = at + places * step
         kept["granted"] += places
-        return Grant(
-            places, at - now if places else wait, step, counted, max(0.0, kept["pause"] - now), kept["granted"]
-        )
+        pause = max(0.0, kept["pause"] - now)
+        return Grant(places, at - now if places else wait, step, counted, pause, kept["granted"], kept["began"], now)

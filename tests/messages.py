@@ -74,16 +74,27 @@ def _texts(node: ast.expr, named: dict[str, ast.expr]) -> list[str]:
         case ast.JoinedStr(values=[ast.FormattedValue(value=ast.Name() as first), *rest]) if first.id in named:
             texts = [one + other for one in _texts(first, named) for other in _texts(ast.JoinedStr(rest), named)]
         case ast.JoinedStr(values=parts):
-            texts = ["".join(part.value if isinstance(part, ast.Constant) else HOLE for part in parts)]
+            texts = ["".join(part.value if isinstance(part, ast.Constant) else _counted(part.value) for part in parts)]
         case ast.BinOp(left=left, right=right):
             texts = [one + other for one in _texts(left, named) for other in _texts(right, named)]
         case ast.IfExp(body=one, orelse=other):
             texts = _texts(one, named) + _texts(other, named)
         case ast.Call(func=ast.Attribute(value=text, attr="format")):
             texts = [re.sub(r"\{\w*\}", HOLE, one) for one in _texts(text, named)]
+        case ast.Call(func=ast.Name(id="counted")):
+            texts = [_counted(node)]
         case ast.Name(id=name) if name in named:
             texts = _texts(named[name], {other: value for other, value in named.items() if other != name})
     return texts
+
+
+def _counted(node: ast.AST) -> str:
+    """What stands for a value: with its noun, where that is a number with one, in the plural."""
+    match node:
+        case ast.Call(func=ast.Name(id="counted"), args=[_, *words]):
+            texts = [ast.literal_eval(word) for word in words]
+            return f"{HOLE} {texts[1] if len(texts) > 1 else f'{texts[0]}s'}"
+    return HOLE
 
 
 def tables() -> list[tuple[str, dict[str, str]]]:

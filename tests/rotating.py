@@ -115,6 +115,8 @@ async def renew(url, store, is_over) -> int:
     try:
         while not is_over():
             await tokens.fetch()
+        for _ in range(2):  # of which one at least asks
+            await tokens.fetch()
     except CredentialsError as error:
         return LOCKED_OUT if "sign in again" in str(error) else 1
     return STILL_GOOD

@@ -112,7 +112,7 @@ def run_try(
 ):
     """Run one try of a task; give Airflow's state for it and the error, if any.
 
-    :param run_started: when its run began; default: now.
+    :param run_started: when its run began; default: when the supervisor's first try did.
 
     As in Airflow, XCom is empty when a try starts and nothing has come of it, and the state store is not empty.
     """
@@ -123,8 +123,8 @@ def run_try(
 
     if not task.has_dag():
         task.dag = DAG("the_dag", schedule=None, template_searchpath=str(Path(__file__).parent / "sql"))
-    supervisor.data |= {"xcom": {}, "outcome": None}
     now = datetime.now(UTC)
+    supervisor.data = {"run_started": now.isoformat(), **supervisor.data, "xcom": {}, "outcome": None}
     start, end = window or (None, None)
     dag_run = DagRun(
         dag_id=task.dag.dag_id,
@@ -133,7 +133,7 @@ def run_try(
         data_interval_start=start,
         data_interval_end=end,
         run_after=now,
-        start_date=run_started or now,
+        start_date=run_started or datetime.fromisoformat(supervisor.data["run_started"]),
         end_date=None,
         run_type=run_type,
         state="running",

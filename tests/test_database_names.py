@@ -14,15 +14,17 @@ _NAME = re.compile(
 )
 # Where a database is what the code is about, or an author is told of one. File -> what it may name, and why.
 _ALLOWED = {
-    # An example of what to install.
-    "databases/database.py": {"airflow-provider-async-rest[postgres]"},
+    # Examples of what to install.
+    "databases/database.py": {
+        "airflow-provider-async-rest[postgres]",
+        "airflow-provider-async-rest[sqlite] for sqlite",
+    },
     # SQLAlchemy 1.4 lacks a driver of one database, and a type of another one.
     "compat/oracledb.py": {"oracle"},
     "compat/sqlalchemy.py": {"oracle", "postgresql"},
     # Limits and tokens that tasks share may be kept in one of the databases.
-    "connections/shared_limit.py": {"postgres", "POSTGRES"},
-    "connections/shared_tokens.py": {"postgres"},
-    "core/limits/postgres_store.py": {"postgres"},
+    "connections/limit_store.py": {"postgres", "POSTGRES"},
+    "core/limits/shared/postgres_store.py": {"postgres"},
     "core/stores/postgres.py": {"postgres"},
     "core/stores/postgres_tokens.py": {"postgres"},
     "provider_info.py": {"redis or postgres"},

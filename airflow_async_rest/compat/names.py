@@ -44,8 +44,8 @@ _PLACES = {
     "AirflowSkipException": _ERRORS,
     "AirflowTaskTimeout": _ERRORS,
     "Asset": ("airflow.sdk", "airflow.datasets:Dataset"),  # 3; 2
-    # 2 has no references: another name of what an outlet is there.
-    "AssetRef": ("airflow.sdk.definitions.asset", "airflow.datasets:Dataset"),  # 3; 2
+    # A reference is not documented, and 2 has none: then another name of what an outlet is there.
+    "AssetRef": ("airflow.sdk.definitions.asset", "airflow.sdk:Asset", "airflow.datasets:Dataset"),  # 3; 3; 2
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),  # 3.1; 2 and 3.0
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),  # 3; 2
     "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),  # 3; 2

@@ -36,7 +36,9 @@ def relevant_map_indexes(ti: Any, upstream: Any) -> Sequence[int] | None:
     :param ti: the task instance that asks.
     """
     relevant = None
-    if hasattr(ti, "get_task_states"):  # 3; before 3.2 it knows of none
+    if hasattr(ti, "get_task_states") and hasattr(
+        ti, "get_relevant_upstream_map_indexes"
+    ):  # 3; before 3.2 it knows none
         relevant = ti.get_relevant_upstream_map_indexes(upstream=upstream, ti_count=None, session=None)
     if relevant is None:  # 2, whose own answer takes a session of the database, to 3.1
         relevant = _own_index(ti, upstream)

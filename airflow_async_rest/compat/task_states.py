@@ -20,9 +20,13 @@ def has_state_store() -> bool:
 
 
 def task_exists(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> bool:
-    """Return whether Airflow knows a task instance."""
-    from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415  (it has all of Airflow's tables)
+    """Return whether Airflow knows a task instance. :raises HTTPException: 501 where it keeps them elsewhere."""
     from sqlalchemy import select  # noqa: PLC0415
+
+    try:
+        from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415  (it has all of Airflow's tables)
+    except ImportError as error:
+        raise HTTPException(501, NOT_KNOWN) from error
 
     place = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
     return session.scalar(select(TaskInstance.task_id).filter_by(**place)) is not None

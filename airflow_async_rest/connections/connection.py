@@ -224,13 +224,13 @@ class RestConnection(BaseHook):
         return number
 
     def _flag(self, options: Mapping[str, Any], name: str, *, default: bool) -> bool:
-        value = _plain_flag(options.get(name, default))
+        value = plain_flag(options.get(name, default))
         if not isinstance(value, bool):
             raise self._wrong(name, value, "write true or false")
         return value
 
     def _verify(self, value: Any) -> bool | str:
-        value = _plain_flag(value)
+        value = plain_flag(value)
         if not isinstance(value, bool | str) and value not in (0, 1):
             raise self._wrong("verify", value, "write true, false, or the path of a file or folder of CA certificates")
         return value if isinstance(value, str) else bool(value)
@@ -291,6 +291,6 @@ def _with_auth(headers: Mapping[str, str], auth: Mapping[str, str]) -> dict[str,
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(auth)
 
 
-def _plain_flag(value: Any) -> Any:
+def plain_flag(value: Any) -> Any:
     """Read true and false written as text, as connections made of a URI have them."""
     return {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value

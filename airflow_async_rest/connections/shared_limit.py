@@ -1,33 +1,23 @@
 """A connection's limits -> what makes a job keep to them: by itself, or together with all who share them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
-from airflow_async_rest.compat.names import conf
 from airflow_async_rest.connections.auth_types import TOKENS
-from airflow_async_rest.connections.connection import RestConnection, find_connection
+from airflow_async_rest.connections.connection import RestConnection
+from airflow_async_rest.connections.limit_store import STORES, store_address, store_id
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limiter import Limiter, MakeLimiter
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
-from airflow_async_rest.core.limits.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
 from airflow_async_rest.core.limits.rate_limit import RateLimiter, parse_rate_limit
-from airflow_async_rest.core.limits.redis_store import RedisStore
-from airflow_async_rest.core.limits.shared import SharedLimiter
-from airflow_async_rest.core.limits.store import LimitStore
-from airflow_async_rest.core.stores.address import StoreAddress
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 from airflow_async_rest.core.watching.log import Log
 
-_STORES: Mapping[str, Callable[..., LimitStore]] = {"redis": RedisStore, "postgres": PostgresStore}
 # How much of the limit is handed out at once, at most.
 _BLOCK_SECONDS = 0.05
 _LONGEST_KEY = 200
-_OF_REDIS = frozenset(
-    {"ssl", "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "ssl_ca_path"}
-)
-_OF_POSTGRES = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +52,7 @@ def limiting_of(hook: RestConnection, own: Any, *, longest_seconds: float, log: 
 
     def share(limits: Limits, of: str, before: Limiter) -> Limiter:
         return SharedLimiter(
-            _STORES[address.kind](address, of, limits, block_seconds=_BLOCK_SECONDS),
+            STORES[address.kind](address, of, limits, block_seconds=_BLOCK_SECONDS),
             limits,
             key=of,
             before=before,
@@ -93,12 +83,6 @@ def _store_of(hook: RestConnection, options: Mapping[str, Any]) -> str | None:
     return conn_id
 
 
-def store_id(hook: RestConnection) -> str | None:
-    """Return the id of the connection of the store, that of airflow.cfg where there is no other; None without one."""
-    own: str | None = hook.options().get("rate_limit_conn_id")
-    return own or conf.get("async_rest", "rate_limit_conn_id", fallback="").strip() or None
-
-
 def _key_of(hook: RestConnection, options: Mapping[str, Any]) -> str:
     key = options.get("rate_limit_key", hook.http_conn_id)
     if not isinstance(key, str) or not 1 <= len(key.strip()) <= _LONGEST_KEY:
@@ -123,36 +107,6 @@ def quota_headers_of(hook: RestConnection) -> tuple[QuotaHeaders, ...]:
         example = '{"remaining": "X-Quota-Left", "reset": "X-Quota-Reset", "limit": "X-Quota"}'
         raise _wrong(hook, "rate_limit_headers", names, f"write a JSON object such as {example}")
     return (QuotaHeaders(**{word: name.strip() for word, name in names.items()}),)
-
-
-def store_address(conn_id: str) -> StoreAddress:
-    """Return where a connection of type ``redis`` or ``postgres`` leads.
-
-    :raises ConfigurationError: when there is none of that name, or it is of another type.
-    """
-    connection = find_connection("rate_limit_conn_id", conn_id)
-    kind, extra = connection.conn_type, connection.extra_dejson
-    if kind not in _STORES:
-        raise ConfigurationError(
-            f"rate_limit_conn_id={conn_id!r} is a connection of type {kind!r}: use one of type redis or postgres."
-        )
-    database = connection.schema
-    if kind == "redis":
-        database = str(extra.get("db") or connection.schema or 0)
-        options = {name: value for name, value in extra.items() if name in _OF_REDIS}
-    else:
-        settings = {name: value for name, value in extra.items() if name in _OF_POSTGRES}
-        options = {"dsn": f"postgresql://?{urlencode(settings)}"} if settings else {}
-    return StoreAddress(
-        conn_id=conn_id,
-        kind=kind,
-        host=connection.host or "localhost",
-        port=connection.port,
-        user=connection.login or None,
-        password=connection.password or None,
-        database=database or None,
-        options=options,
-    )
 
 
 def _wrong(hook: RestConnection, field: str, value: Any, advice: str) -> ConfigurationError:

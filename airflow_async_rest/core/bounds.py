@@ -34,7 +34,8 @@ class Bounds:
     :param most_chunks: that wait.
     :param store_answer_seconds: that the store of a shared limit may take to answer.
     :param store_retry_seconds: between two questions whether a store that was away is back.
-    :param store_settle_seconds: after it is back, before it is asked: by then what it handed out before is used up.
+    :param store_settle_seconds: after it is back, or has forgotten, before it is asked: by then what it handed out
+        before is used up. A place that comes later than this after the store's last answer is asked for once more.
     :param store_away_seconds: that a task waits for it; then the slot is worth more than the wait.
     :param store_close_seconds: for giving back what was not sent, and again for the goodbye: a stop waits for both.
     :param token_lock_seconds: that a task waits while another one renews the token they share: a bit more than what an
@@ -64,7 +65,7 @@ class Bounds:
     most_chunks: int = 10
     store_answer_seconds: float = 1.0
     store_retry_seconds: float = 0.1
-    store_settle_seconds: float = 0.25
+    store_settle_seconds: float = 0.3
     store_away_seconds: float = 600.0
     store_close_seconds: float = 0.25
     token_lock_seconds: float = 120.0

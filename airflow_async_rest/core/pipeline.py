@@ -248,6 +248,7 @@ async def run_pipeline(
     stop: StopSwitch,
     on_stop: Callable[[], Collection[asyncio.Task[Any] | None]],
     grace_seconds: float = USUAL.grace_seconds,
+    finish: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Deliver everything that the source gives, as much at a time as there are workers.
 
@@ -258,6 +259,7 @@ async def run_pipeline(
     :param in_hand: places for what the workers have, where there may be fewer; None: each has its own.
     :param on_stop: sees to it that no more requests begin, and tells which workers have one in flight.
     :param grace_seconds: that these have after a stop.
+    :param finish: what a worker does when there is nothing more to take.
     :raises StoppedError: when the stop was pulled.
     :raises Exception: whatever reading or ``deliver`` raised.
     """
@@ -269,7 +271,7 @@ async def run_pipeline(
                 await in_hand.acquire()
             try:
                 if (unit := await source.next_unit()) is None:
-                    return
+                    return await finish() if finish else None
                 await deliver(unit)
             finally:
                 if in_hand is not None:

@@ -9,7 +9,7 @@ from airflow_async_rest.core.account.checkpoint import Resume
 from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import A_FUNCTION, BatchForm, ItemBatch
-from airflow_async_rest.core.batches.source import Cutter, Reunited
+from airflow_async_rest.core.batches.gathering import Gathering
 from airflow_async_rest.core.encoding.chunk_sizes import CHUNK_BYTES
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.encoding.json_text import comes_back
@@ -100,31 +100,23 @@ class Replay:
 
     def _units(self, folder: DeadLetterFolder, resume: Resume | None) -> Iterator[Item | ItemBatch]:
         """Yield the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""
-        whole, cutters, forms = (
-            Reunited(whole_batches(folder.read_latest())),
-            dict[BatchForm, Cutter](),
-            dict[int, BatchForm](),
-        )
+        gathering = Gathering(whole_batches(folder.read_latest()), by_key=True)
         for record in filter(self.only, folder.iter_records()):
             if resume is not None and not resume.wants(record["index"]):
                 continue
             item = self._item(folder, record)
             batch = record.get("batch")
             if item.request is None or item.settled is not None or not batch:
+                yield from gathering.before(item)
                 yield item
                 continue
             form = self._form(item.request, batch)
             form.prepare([item])
-            cutter = cutters.setdefault(form, Cutter(form, each_key_once=form.needs_body))
-            if whole.knows(record["index"]) and int(batch["items"]) <= form.batch.max_items:
+            whole = gathering.knows(record["index"]) and int(batch["items"]) <= form.batch.max_items
+            if whole:
                 self._whole[item.index] = (str(batch["request"]), int(batch["items"]))
-                forms[item.index] = form
-                made = whole.add(record["index"], item)
-            else:
-                made = cutter.add([item])
-            yield from (ItemBatch(items, form) for items in made)
-        yield from (ItemBatch(items, forms[items[0].index]) for items in whole.rest())
-        yield from (ItemBatch(rest, form) for form, cutter in cutters.items() if (rest := cutter.flush()))
+            yield from gathering.add(item, form, record["index"] if whole else None)
+        yield from gathering.rest()
 
     def _form(self, request: Request, about: Mapping[str, Any]) -> BatchForm:
         """Find the form of the bulk requests that an item was of; those that are alike share one."""

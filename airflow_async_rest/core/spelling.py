@@ -1,4 +1,4 @@
-"""What a misspelt word was most likely meant to be. Pure."""
+"""Words: numbers with their nouns, and what a misspelt one was most likely meant to be. Pure."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -13,3 +13,11 @@ def hint(word: Any, words: Collection[str], alike: float = 0.6) -> str:
     known = {each.lower(): each for each in words}
     [*near] = get_close_matches(word.lower(), known, 1, alike) if isinstance(word, str) else ()
     return f" The nearest is {known[near[0]]!r}." if near else ""
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: "1 row", "2,000 rows".
+
+    :param many: what stands with any number but 1; default: ``one`` with an s.
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

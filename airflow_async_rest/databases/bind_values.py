@@ -4,15 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping, ValuesView
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.encoding.foreign_values import is_missing, plain_value
 from airflow_async_rest.core.encoding.json_encoder import json_encoder, stable_bytes
 from airflow_async_rest.core.errors import EncodeError
-from airflow_async_rest.databases.dialects.dialect import Dialect
+
+if TYPE_CHECKING:  # with it comes SQLAlchemy, which does not load where DAG files are parsed
+    from airflow_async_rest.databases.dialects.dialect import Dialect
 
 
-def bind_value(value: Any, dialect: Dialect) -> Any:
+def bind_value(value: Any, dialect: "Dialect") -> Any:
     """Return a bind's value in the form that a database's columns compare with.
 
     A mapping is JSON, as text, whose type a database takes from what it is compared with; what has many values is a

@@ -7,13 +7,15 @@ SQLAlchemy's ``text()`` knows nothing of quotes: what it is handed has a backsla
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.bind_values import bind_value, json_text
-from airflow_async_rest.databases.dialects.dialect import Dialect
-from airflow_async_rest.databases.quotes import ESCAPES, QUOTE, blank, read_statement
+from airflow_async_rest.databases.quotes import ESCAPES, QUOTE, Quotes, blank, is_read_alike, read_statement
 from airflow_async_rest.databases.styles import WORDS, check_style
+
+if TYPE_CHECKING:  # with it comes SQLAlchemy, which does not load where DAG files are parsed
+    from airflow_async_rest.databases.dialects.dialect import Dialect
 
 # After another word, a quote or a closing bracket there is no operand: "a:b", "'key':value", "f(x):path", "tags[1:n]".
 _BIND = re.compile(rf"(?:(?<![\w:$\\)\]{QUOTE}{ESCAPES}])|(?<![\w.:$]){WORDS}):(?P<name>\w++)(?!\$)", re.IGNORECASE)
@@ -28,6 +30,7 @@ _SELECT = re.compile(r"[\s(]*(select|with|values|table)\b", re.IGNORECASE)
 _CHANGE = re.compile(
     r"\b(insert\s+into|merge\s+into|delete\s+from|(?<!for )(?<!key )update\b.*?\bset)\b", re.IGNORECASE
 )
+_MORE_THAN_ONE = "sql has more than one statement: write one SELECT, and no semicolon in it."
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Bind:
 
 
 @dataclass(frozen=True)
-class Query:
-    """One statement as an author wrote it, read by the rules of one database.
+class Statement:
+    """SQL as an author wrote it.
 
     :param sql: without the semicolon at its end.
     :param bare: the same with quotes and comments blanked.
@@ -57,16 +60,6 @@ class Query:
 
     sql: str
     bare: str
-    dialect: Dialect
-
-    @classmethod
-    def read(cls, sql: Any, dialect: Dialect) -> "Query":
-        """Read SQL. :raises ConfigurationError: when there is none."""
-        statement = read_statement(sql)
-        bare = blank(sql := statement, dialect.quotes_in(statement))
-        tail = len(bare.rstrip().rstrip("; \t\r\n"))
-        end = bare.find(";", tail)
-        return cls(sql, bare, dialect) if end < 0 else cls(sql[:end], bare[:end], dialect)
 
     @property
     def names(self) -> frozenset[str]:
@@ -78,16 +71,13 @@ class Query:
         """Whether it is a SELECT or the like, and has no INSERT, UPDATE, DELETE or MERGE in it."""
         return _SELECT.match(self.bare) is not None and _CHANGE.search(re.sub(r"\s+", " ", self.bare)) is None
 
-    def check(self, names: Iterable[str]) -> None:
-        """Check that it is one statement, that it has its binds in no other style, and that each has a value.
+    def check_binds(self, names: Iterable[str]) -> None:
+        """Check that it has its binds in no other style, and that each has a value.
 
         :param names: of the values that there are.
         :raises ConfigurationError: when not.
         """
         given = set(names)
-        if self.dialect.ends_at_semicolon and ";" in self.bare:
-            raise ConfigurationError("sql has more than one statement: write one SELECT, and no semicolon in it.")
-        self.dialect.check_query(self.bare)
         check_style(self.sql, self.bare, given)
         for name in sorted({bind.name for bind in self.binds() if not bind.may_be_slice} - given):
             raise ConfigurationError(
@@ -113,6 +103,29 @@ class Query:
                 after = None
             word = ("not in" if after["not"] else "in") if after else ""
             yield Bind(name, start, end, word, is_json, may_be_slice)
+
+
+@dataclass(frozen=True)
+class Query(Statement):
+    """One statement, read by the rules of one database."""
+
+    dialect: "Dialect"
+
+    @classmethod
+    def read(cls, sql: Any, dialect: "Dialect") -> "Query":
+        """Read SQL. :raises ConfigurationError: when there is none."""
+        statement = read_statement(sql)
+        return cls(*_without_end(statement, dialect.quotes_in(statement)), dialect)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Check that it is one statement, and its binds; see :meth:`check_binds`.
+
+        :raises ConfigurationError: when not.
+        """
+        if self.dialect.ends_at_semicolon and ";" in self.bare:
+            raise ConfigurationError(_MORE_THAN_ONE)
+        self.dialect.check_query(self.bare)
+        self.check_binds(names)
 
     def fill(self, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the text to hand to SQLAlchemy's ``text()``, and the values of its binds.
@@ -163,6 +176,28 @@ class Query:
         if values:
             return _placed_each(bind.name, values, filled)
         return self.dialect.empty_in[bind.after == "not in"]
+
+
+def read_alike(sql: Any) -> Statement | None:
+    """Return a statement that every database reads alike; None where one may read its quotes in another way.
+
+    :raises ConfigurationError: when there is none, or more than one, of which the second is a SELECT, too.
+    """
+    text = read_statement(sql)
+    if not is_read_alike(text):
+        return None
+    statement = Statement(*_without_end(text, Quotes()))
+    first, _, second = statement.bare.partition(";")
+    if _SELECT.match(first) and _SELECT.match(second):  # whose rows nobody would read
+        raise ConfigurationError(_MORE_THAN_ONE)
+    return statement
+
+
+def _without_end(sql: str, quotes: Quotes) -> tuple[str, str]:
+    """Return SQL without the semicolon at its end, and the same with quotes and comments blanked."""
+    bare = blank(sql, quotes)
+    end = bare.find(";", len(bare.rstrip().rstrip("; \t\r\n")))
+    return (sql, bare) if end < 0 else (sql[:end], bare[:end])
 
 
 def _is_in_brackets(before: str) -> bool:

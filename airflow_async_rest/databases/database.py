@@ -11,6 +11,8 @@ from airflow_async_rest.databases.dialects.engines import PLAIN
 from airflow_async_rest.databases.dialects.table import dialect_named
 from airflow_async_rest.databases.errors import message_of
 
+_OF_NO_PROVIDER = "generic"
+
 
 def database_hook(argument: str, conn_id: str) -> Any:
     """Return the hook of an SQL connection, which asks Airflow nothing any more: it may be used on any thread.
@@ -41,6 +43,11 @@ def _find(argument: str, conn_id: str) -> tuple[Dialect, Any]:
 
 
 def _what_to_install(dialect: Dialect) -> str:
+    if dialect.name == _OF_NO_PROVIDER:
+        return (
+            "Airflow stores this type where the provider of the one that was asked for is missing: install that, such "
+            "as airflow-provider-async-rest[sqlite] for sqlite, and then make the connection anew, with its own type"
+        )
     return f"install airflow-provider-async-rest[{dialect.extra}]" if dialect.extra else "install its provider"
 
 
@@ -64,6 +71,8 @@ class Database:
     def _connect(self) -> Any:
         try:
             raw = self.dialect.connect(self._hook)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._place}: {error}") from error.__cause__
         except Exception as error:
             says = message_of(error).rstrip(".")
             if self.dialect.is_login_refused(error):

@@ -1,6 +1,7 @@
 """Why rows are not read: an SQL that never worked, a row that makes it fail, or a database that is down."""
 
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.databases.dialects.dialect import Dialect
 from airflow_async_rest.databases.errors import is_of_driver, message_of, original_of
 
@@ -25,18 +26,18 @@ def failure_while_reading(error: Exception, rows: int, dialect: Dialect) -> Exce
     :return: the same error where the next try of the task may be right, and there is nothing to say about it.
     """
     if isinstance(error, ConfigurationError):
-        return ConfigurationError(f"after {rows:,} rows: {error}") if rows else error
+        return ConfigurationError(f"after {counted(rows, 'row')}: {error}") if rows else error
     if dialect.is_transient(error):
         if not rows:
             return error
         return StoppedError(
-            f"the database failed after {rows:,} rows of the sql: {_message(error, dialect)}. A retry runs it again, "
-            "and goes on where this try ended"
+            f"the database failed after {counted(rows, 'row')} of the sql: {_message(error, dialect)}. A retry runs it "
+            "again, and goes on where this try ended"
         )
     if not is_of_driver(error):
         return error
     words = _message(error, dialect)
-    why = f"the sql failed after {rows:,} rows: {words}" if rows else f"{refused(error, dialect)}"
+    why = f"the sql failed after {counted(rows, 'row')}: {words}" if rows else f"{refused(error, dialect)}"
     return ConfigurationError(
         f"{why}. It runs, so one of {'the rows after those' if rows else 'its rows'} makes it fail: correct the "
         "value, or cast its column in the SQL so that no value can (NULLIF and CASE leave one out), and clear the task."

@@ -21,6 +21,8 @@ _Q_QUOTE = (
     r"|(?P<delimiter>[^\s\[{(<]).*?(?:(?P=delimiter)'|\Z))"
 )
 _DOLLAR_QUOTE = r"(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"
+# What one database reads as a quote, a comment or an escape, and another does not; a comment within a comment.
+_READ_DIFFERENTLY = re.compile(r"[\\`$#\[]|(?<!\w)[nN]?[qQ]'|--(?!\s)|/\*!|/\*(?:(?!\*/).)*/\*", re.DOTALL)
 _EITHER_END = re.compile(r"/\*|\*/")
 
 
@@ -49,6 +51,11 @@ class Quotes(NamedTuple):
     brackets: str = ""
     line_comment: str = r"--[^\n]*"
     runs_comments: bool = False
+
+
+def is_read_alike(sql: str) -> bool:
+    """Return whether every database finds the same quotes and comments in SQL."""
+    return _READ_DIFFERENTLY.search(sql) is None
 
 
 def blank(sql: str, quotes: Quotes) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError
 from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState, Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.databases.database import Database
 from airflow_async_rest.databases.dialects.table import TRIED
@@ -175,7 +176,9 @@ class TableLoader:
             found = self._staging.open() if resumed and staged else None
             if resumed and staged and found != staged:
                 self._open.rollback()
-                raise LookupError(f"{staged} rows should be staged, and {found or 'none'} are: the server crashed")
+                raise LookupError(
+                    f"{counted(staged, 'row')} should be staged, and {found or 'none'} are: the server crashed"
+                )
             self._open.commit()
             if not resumed:
                 of_what = {"destination": self._plan.full_name, "staging_table": _STAGING + self._load_id}
@@ -254,11 +257,11 @@ class TableLoader:
             merged = Merging(self._open, self.destination, self._staging).merge(first=first)
             if merged.vanished:
                 self._log.warning(
-                    "%s has taken %d rows, and %d others without an error that are not in it: a trigger, a rule or a "
-                    "policy of the table drops them, or puts them elsewhere. rows_loaded is what the database says.",
+                    "%s has taken %s, and %s not in it: a trigger, a rule or a policy of the table drops them, or puts "
+                    "them elsewhere. rows_loaded is what the database says.",
                     self._plan.full_name,
-                    merged.loaded,
-                    merged.vanished,
+                    counted(merged.loaded, "row"),
+                    counted(merged.vanished, "other without an error that is", "others without an error that are"),
                 )
             return merged
 

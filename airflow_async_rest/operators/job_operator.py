@@ -3,8 +3,8 @@
 import inspect
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,8 +35,8 @@ class JobOperator(TextKeepingOperator):
     after_kill: ClassVar[str] = "a retry, or a Clear, goes on where it ended"
 
     def __init__(self, **kwargs: Any) -> None:
-        _check_names(type(self), kwargs)
-        _warn_of_misspelt_defaults(type(self), kwargs.get("default_args") or ())
+        _check_names(type(self), kwargs, kwargs.get("task_id"))
+        _warn_of_misspelt_defaults(type(self), kwargs.get("default_args") or (), kwargs.get("task_id"))
         super().__init__(**kwargs)
         self._run: TaskRun | None = None
 
@@ -53,20 +53,30 @@ class JobOperator(TextKeepingOperator):
         """
         if self._is_of_mapped:
             return
-        arguments = vars(self) | instead
+        with self._named_in_errors():
+            self._check_known(vars(self) | instead)
+
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        """Say of which task an argument is wrong: Airflow shows no line of the DAG file."""
         try:
-            check_arguments({name: value for name, value in arguments.items() if not self.is_rendered(name, value)})
-        except ConfigurationError as error:  # Airflow shows no line of the DAG file
+            yield
+        except ConfigurationError as error:
             error.add_note(f"of {type(self).__name__}, task_id={self.task_id!r}")
             raise
 
-    def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
-        from airflow_async_rest.tasks.arguments import Previewing  # noqa: PLC0415  (the engine loads when a task runs)
-        from airflow_async_rest.tasks.runtime import TaskRun  # noqa: PLC0415
-        from airflow_async_rest.tasks.state_store import begin_state  # noqa: PLC0415
+    def _check_known(self, arguments: Mapping[str, Any]) -> None:
+        try:
+            for name, value in vars(self).items():
+                self.check_functions(name, value)
+            check_arguments({name: value for name, value in arguments.items() if not self.is_rendered(name, value)})
+        except RecursionError:
+            raise ConfigurationError("an argument is nested too deep to be checked: write a flatter one.") from None
 
-        begin_state(context)
-        self._run = TaskRun(context, preview=Previewing.of(context, preview, preview_send))
+    def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
+        from airflow_async_rest.tasks.runtime import TaskRun, begin_try  # noqa: PLC0415  (as a task runs, it loads)
+
+        self._run = TaskRun(context, preview=begin_try(context, preview, preview_send))
         return self._run
 
     def on_kill(self) -> None:
@@ -82,21 +92,22 @@ def _names_of(operator: type[JobOperator]) -> frozenset[str]:
     return frozenset(name for init in inits for name in inspect.signature(init).parameters) - {"self", "kwargs"}
 
 
-def _check_names(operator: type[JobOperator], arguments: Collection[str]) -> None:
+def _check_names(operator: type[JobOperator], arguments: Collection[str], task_id: Any) -> None:
     """Find a misspelt argument. What is like none of the operator's is left to Airflow."""
     known = _names_of(operator)
     for name in arguments:
         if name not in known and (nearest := hint(name, known)):
-            raise TypeError(f"{operator.__name__} has no argument {name!r}.{nearest}")
+            raise TypeError(f"{operator.__name__} has no argument {name!r}.{nearest} The task is {task_id!r}.")
 
 
-def _warn_of_misspelt_defaults(operator: type[JobOperator], default_args: Collection[str]) -> None:
+def _warn_of_misspelt_defaults(operator: type[JobOperator], default_args: Collection[str], task_id: Any) -> None:
     """Warn of what Airflow passes over. What is little like an argument here may be one of another operator."""
     known = _names_of(operator)
     for name in default_args:
         if name not in known and (nearest := hint(name, known, alike=_ALIKE)):
             warnings.warn(
-                f"default_args has {name!r}, which is no argument of {operator.__name__}, and is passed over.{nearest}",
+                f"default_args has {name!r}, which is no argument of {operator.__name__}, task_id={task_id!r}, and is "
+                f"passed over.{nearest}",
                 stacklevel=2,
             )
 

@@ -1,6 +1,7 @@
 """How the operators' templates are rendered."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
-_OF_TEMPLATES = ("{{", "{%", "{#")
+# As Jinja names them in a DAG's jinja_environment_kwargs, and what they are by default.
+_MARKS = {"variable_start_string": "{{", "block_start_string": "{%", "comment_start_string": "{#"}
+_LINE_MARKS = ("line_statement_prefix", "line_comment_prefix")
 _BOM = "\ufeff"
 
 
@@ -34,7 +37,25 @@ class TextKeepingOperator(BaseOperator):
 
     def is_rendered(self, name: str, value: Any) -> bool:
         """Return whether an argument has a value only when the task runs: from a template, a file or another task."""
-        return name in self.template_fields and _is_rendered(value, tuple(self.template_ext))
+        return name in self.template_fields and _is_rendered(value, tuple(self.template_ext), self._marks())
+
+    def check_functions(self, name: str, value: Any) -> None:
+        """Check the functions in an argument that Airflow would call as it renders it.
+
+        :raises ConfigurationError: when it could not.
+        """
+        if name in self.template_fields:
+            for one in filter(callable, _parts(value)):
+                _check_called(name, one)
+
+    def _marks(self) -> tuple[str, ...]:
+        """Return what templates begin with in the operator's DAG, as far as it has one by now."""
+        dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]
+        own = getattr(dag, "jinja_environment_kwargs", None) or {}
+        return (
+            *(own.get(name, usual) for name, usual in _MARKS.items()),
+            *(mark for name in _LINE_MARKS if (mark := own.get(name))),
+        )
 
     def render_template(
         self,
@@ -78,14 +99,38 @@ class TextKeepingOperator(BaseOperator):
         return rendered.lstrip(_BOM) if isinstance(rendered, str) else rendered
 
 
-def _is_rendered(value: Any, extensions: tuple[str, ...]) -> bool:
-    if isinstance(value, str):
-        return any(begin in value for begin in _OF_TEMPLATES) or value.endswith(extensions)
-    if isinstance(value, Mapping):
-        return any(_is_rendered(each, extensions) for each in value.values())
-    if isinstance(value, list | tuple | set):
-        return any(_is_rendered(each, extensions) for each in value)
-    return callable(value) or hasattr(value, "resolve")  # as Airflow tells what another task returns
+def _is_rendered(value: Any, extensions: tuple[str, ...], marks: tuple[str, ...]) -> bool:
+    return any(
+        any(begin in one for begin in marks) or one.endswith(extensions) if isinstance(one, str) else _gives_value(one)
+        for one in _parts(value)
+    )
+
+
+def _gives_value(value: Any) -> bool:
+    """Return whether Airflow asks something for its value: a function, or what another task returns; a path is none."""
+    return callable(value) or (hasattr(value, "resolve") and hasattr(value, "iter_references"))
+
+
+def _parts(value: Any, *inside: int) -> Iterator[Any]:
+    """Yield what Airflow would render in a value. :param inside: collections around it, which it may be itself."""
+    if not isinstance(value, Mapping | list | tuple | set):
+        yield value
+    elif id(value) not in inside:
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _parts(each, id(value), *inside)
+
+
+def _check_called(name: str, function: Any) -> None:
+    called = getattr(function, "__qualname__", type(function).__name__)
+    if getattr(function, "_airflow_is_task_decorator", False) or hasattr(function, "operator_class"):
+        raise ConfigurationError(f"{name} has the task {called} itself, and not what it returns: write {called}().")
+    try:
+        inspect.signature(function).bind(context={}, jinja_env=None)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"{name} has the function {called}, which Airflow calls with context= and jinja_env= as it renders the "
+            f"argument: let it take these two, or write {called}(...) for what it returns."
+        ) from None
 
 
 def _rendered_natively(environment: "jinja2.Environment", text: str, context: "Context") -> Any:

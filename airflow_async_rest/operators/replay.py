@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError
 from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.requests.settings import MOST_PREVIEWED, parse_preview
 from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.operators.job_operator import JobOperator
 from airflow_async_rest.operators.upstream_reports import Reports, find_reports, find_task, leaves_reports, parse_of
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
@@ -79,20 +81,24 @@ class ReplayDeadLettersOperator(JobOperator):
         trigger_rule: str = "all_done",
         **kwargs: Any,
     ) -> None:
+        of_all = (kwargs.get("default_args") or {}).get("preview", NOT_GIVEN)
         super().__init__(trigger_rule=trigger_rule, **kwargs)
-        if (of is None) is (dead_letters is NOT_GIVEN):
-            raise ConfigurationError(
-                "write of= with the task whose dead letters are sent again, or dead_letters= with their folder's URI."
-            )
-        self.of: list[str] = []
-        if of is not None:
-            self.of, tasks = parse_of(of)
-            if tasks:
-                self.set_upstream(tasks)
+        with self._named_in_errors():
+            if (of is None) is (dead_letters is NOT_GIVEN):
+                raise ConfigurationError(
+                    f"{'none' if of is None else 'both'} of of= and dead_letters= given: write of= with the task whose "
+                    "dead letters are sent again, or dead_letters= with their folder's URI: exactly one of them."
+                )
+            self.of, tasks = ([], []) if of is None else parse_of(of)
+        if tasks:
+            self.set_upstream(tasks)
         self.dead_letters = None if dead_letters is NOT_GIVEN else dead_letters
         self.http_conn_id = http_conn_id
         self.reasons = reasons
+        # In default_args it is the number of requests that the other operators show.
         self.preview = preview
+        if preview is of_all and not isinstance(preview, bool):
+            self.preview = parse_preview("preview", preview, MOST_PREVIEWED) is not None
         self.headers = headers
         self.concurrency = concurrency
         self.rate_limit = rate_limit
@@ -101,8 +107,9 @@ class ReplayDeadLettersOperator(JobOperator):
         self.request_retry = request_retry
         self.max_failures = max_failures
         self._check_arguments()
-        if not isinstance(preview, bool):
-            raise ConfigurationError(f"preview={preview!r}: write True or False; it is not templated.")
+        with self._named_in_errors():
+            if not isinstance(self.preview, bool):
+                raise ConfigurationError(f"preview={preview!r}: write True or False; it is not templated.")
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
@@ -111,7 +118,7 @@ class ReplayDeadLettersOperator(JobOperator):
         from airflow_async_rest.tasks import arguments, jobs, runtime  # noqa: PLC0415
 
         with runtime.airflow_errors():
-            run = self._begin(context)
+            run = self._begin(context, 1 if self.preview else None)
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
             if self.preview or run.preview:
@@ -166,5 +173,6 @@ class ReplayDeadLettersOperator(JobOperator):
         for folder in folders.open_dead_letters(*uris):
             counts.update(folder.read().values())
         chosen = {reason: count for reason, count in counts.most_common() if reasons is None or reason in reasons}
-        self.log.info("Preview: %d dead letters would be sent: %s.", sum(chosen.values()), chosen or "none")
+        what = counted(sum(chosen.values()), "dead letter")
+        self.log.info("Preview: %s would be sent: %s.", what, chosen or "none")
         return {"preview": True, "read": sum(chosen.values()), "reasons": chosen, "dead_letters": uris}

@@ -195,7 +195,8 @@ class RestToSqlOperator(WindowOperator):
         self.preview_send = preview_send
         self._check_arguments(body=body)
         if not self._is_of_mapped:
-            self._check_source()
+            with self._named_in_errors():
+                self._check_source()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Fetch and load the window. :return: the report."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_async_rest.compat.task_context import pull_results, relevant_map_indexes, states_of
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.spelling import counted
 
 # Of an earlier expansion that had more windows: no part of the run any more.
 _REMOVED = "removed"
@@ -36,8 +37,8 @@ class Reports:
             yield f"those of task {self.task_id!r} are not among them, in {uris[0]}: write of={self.task_id!r}"
         if stopped := sum(report["complete"] is False and not report.get("preview") for report in self.found):
             yield (
-                f"task {self.task_id!r} stopped before it had read all its rows ({stopped} window"
-                f"{'' if stopped == 1 else 's'}): clear that task, and it goes on there"
+                f"task {self.task_id!r} stopped before it had read all its rows "
+                f"({counted(stopped, 'window')}): clear that task, and it goes on there"
             )
         if self.missing and not self.pushes:
             yield (

@@ -32,6 +32,7 @@ from airflow_async_rest.core.requests.builder import (
 )
 from airflow_async_rest.core.requests.headers import find_header, text_headers
 from airflow_async_rest.core.requests.settings import ClientSettings, parse_concurrency, parse_max_failures
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
 from airflow_async_rest.tasks.checking.schema_file import read_schema
@@ -100,7 +101,7 @@ def row_job(
             request=builder.build_batch,
             redact=settings.redact,
         )
-        source = BatchSource(rows, form, each_key_once=sending.order_by_key and form.needs_body)
+        source = BatchSource(rows, form, by_key=sending.order_by_key)
     can_resume = _can_resume(scope, log, replays=replay is not None)
     uri = scope.folder_uri(sending.dead_letter_path)
     folder, build = open_folder(uri, scope.try_number), builder.build
@@ -245,7 +246,7 @@ def _schema_of(sending: Sending, encode: Callable[[Any], bytes]) -> PayloadSchem
 
 
 def _batches_of(batch: Batch | None) -> str:
-    return f", up to {batch.max_items} items a request," if batch else ""
+    return f", up to {counted(batch.max_items, 'item')} a request," if batch else ""
 
 
 def _first(*values: Any) -> Any:

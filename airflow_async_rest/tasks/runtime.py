@@ -180,6 +180,19 @@ class TaskRun:
             describe_outlets(context, report)
 
 
+def begin_try(context: "Context", preview: Any, preview_send: Any) -> Previewing | None:
+    """Begin the state of a try, and find out whether it is a preview, which leaves none.
+
+    :raises ConfigurationError: when an argument of it, or the run's conf, is wrong.
+    """
+    asked: Previewing | None = None
+    try:
+        asked = Previewing.of(context, preview, preview_send)
+    finally:
+        begin_state(context, is_preview=asked is not None)
+    return asked
+
+
 def begin_call(preview: Any = None, preview_send: Any = None) -> tuple[TaskRun, TaskScope]:
     """Begin a call, and find out which of its task's it is.
 
@@ -189,8 +202,7 @@ def begin_call(preview: Any = None, preview_send: Any = None) -> tuple[TaskRun, 
     if context is None:
         asked = Previewing.of(None, preview, preview_send)
         return TaskRun(None, preview=asked), TaskScope(run_id=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
-    begin_state(context)
-    asked, stop = Previewing.of(context, preview, preview_send), StopSwitch()
+    asked, stop = begin_try(context, preview, preview_send), StopSwitch()
     call = _stop_when_killed(context["ti"].task, stop)
     run = TaskRun(context, call, stop, asked)
     return run, TaskScope.of(context, run.life, call)

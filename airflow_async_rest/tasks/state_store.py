@@ -21,7 +21,7 @@ from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
-from airflow_async_rest.tasks.storage.states import state_store
+from airflow_async_rest.tasks.storage.states import state_store, was_cleared
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,14 +80,16 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
             given_up.set()
 
 
-def begin_state(context: "Context") -> None:
+def begin_state(context: "Context", *, is_preview: bool) -> None:
     """Have a folder forget what another life of the run has left there, before anything can end a first try.
 
-    A try that ends in a wrong argument, or in a preview, has no other use for it; what the next one finds is its own.
+    A try that ends in a wrong argument has no other use for it; what the next one finds is its own.
+
+    :param is_preview: then nothing is left there that was not there before.
     """
     if context["ti"].try_number <= 1 and isinstance(store := state_store(context), TryStore):
         with contextlib.suppress(Exception):  # whoever needs the state says that it fails
-            _within(USUAL.load_seconds, lambda: store.get(_KEY))
+            _within(USUAL.load_seconds, store.forget_other_life if is_preview else lambda: store.get(_KEY))
 
 
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:
@@ -121,14 +123,14 @@ def replay_request(context: "Context", *, payloads: bool) -> LetterFilter | None
     store, ti = state_store(context), context["ti"]
     if store is None or ti.try_number == 1:  # nothing has failed yet
         return None
-    was_cleared = ti.max_tries > (ti.task.retries or 0)
-    seconds = USUAL.patient_load_seconds if was_cleared else USUAL.load_seconds
+    cleared = was_cleared(ti)
+    seconds = USUAL.patient_load_seconds if cleared else USUAL.load_seconds
     try:
         return _within(seconds, lambda: _take_up_request(store, ti.max_tries, payloads=payloads))
     except (ConfigurationError, StoppedError):
         raise
     except Exception as error:
-        if was_cleared:
+        if cleared:
             raise StoppedError(f"the state store, which has requests to replay, fails: {error}") from error
         return None  # nobody can have asked for it; a state store that fails costs resumability, not the delivery
 

@@ -56,7 +56,14 @@ def test_the_states_of_instances_have_the_same_names(task_id, states):
     assert task_context.states_of(instance_of_2(), task_id) == states
 
 
-@pytest.mark.parametrize("ti", [instance_of_2(), instance_of_3_0()], ids=["2.11", "3.0"])
+def instance_of_a_later_version():
+    """A task instance that no longer has what is not documented."""
+    return SimpleNamespace(get_task_states=lambda **_: {}, map_index=1, task=task(GROUP))
+
+
+@pytest.mark.parametrize(
+    "ti", [instance_of_2(), instance_of_3_0(), instance_of_a_later_version()], ids=["2.11", "3.0", "later"]
+)
 @pytest.mark.parametrize(("group", "indexes"), [(GROUP, [1]), (object(), None), (None, None)])
 def test_in_a_mapped_task_group_its_own_instance_is_before_a_task(ti, group, indexes):
     assert task_context.relevant_map_indexes(ti, task(group)) == indexes

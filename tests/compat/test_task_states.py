@@ -26,3 +26,10 @@ def test_functions_that_are_elsewhere_are_told(monkeypatch, call):
     with pytest.raises(HTTPException) as error:
         getattr(store, call)("replay", *([{"reasons": None}] if call == "set" else []))
     assert (error.value.status_code, error.value.detail) == (501, NOT_KNOWN)
+
+
+def test_task_instances_that_are_elsewhere_are_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "airflow.models.taskinstance", None)
+    with pytest.raises(HTTPException) as error:
+        task_states.task_exists(None, "dag", "run", "task", -1)
+    assert (error.value.status_code, error.value.detail) == (501, NOT_KNOWN)

@@ -6,10 +6,11 @@ import logging
 import pytest
 
 from airflow_async_rest.connections.connection import RestConnection
-from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of, store_address
+from airflow_async_rest.connections.limit_store import store_address
+from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
-from airflow_async_rest.core.limits.shared import SharedLimiter
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 
 SHARED = {"rate_limit": "100/s", "rate_limit_conn_id": "limits"}
 _LOG = logging.getLogger("test")
@@ -123,11 +124,49 @@ def test_a_stores_connection_is_read(connect, fields, address):
             {"conn_type": "postgres", "extra": '{"sslmode": "require", "cursor": "x"}'},
             {"dsn": "postgresql://?sslmode=require"},
         ),
+        (
+            {"conn_type": "postgres", "extra": '{"options": "-c search_path=limits"}'},
+            {"dsn": "postgresql://?options=-c+search_path%3Dlimits"},
+        ),
     ],
 )
 def test_how_a_store_is_reached_is_read(connect, fields, options):
     connect("limits", host="h", **fields)
     assert store_address("limits").options == options
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"conn_type": "rediss"}, r"""of type 'rediss': use one of type redis or postgres, with {"ssl": true} in its extra"""),
+        ({"host": "redis://h"}, r"host='redis://h': write the host alone"),
+        ({"host": "h:6379"}, r"host='h:6379': write the host alone"),
+        ({"conn_type": "postgres", "host": "postgresql://h"}, r"host='postgresql://h': write the host alone"),
+        ({"extra": "no json"}, r"extra='\*\*\*': write a JSON object"),
+        ({"extra": "[1]"}, r"extra='\*\*\*': write a JSON object"),
+        ({"extra": '{"db": "search"}'}, r"db='search': write the number"),
+        ({"extra": '{"db": -1}'}, r"db='-1': write the number"),
+        ({"schema": "search"}, r"db='search': write the number"),
+        ({"extra": '{"ssl": "maybe"}'}, r"ssl='maybe': write true or false"),
+        ({"extra": '{"ssl": 1}'}, r"ssl=1: write true or false"),
+        ({"extra": '{"ssl": true, "ssl_cert_reqs": "maybe"}'}, r"ssl_cert_reqs='maybe': write one of none, optional"),
+        ({"extra": '{"sentinel": "h:1"}'}, r"sentinel='\*\*\*': neither Sentinel nor a cluster is asked"),
+        ({"extra": '{"sentinels": ["h:1"]}'}, r"sentinels='\*\*\*': neither Sentinel nor a cluster is asked"),
+        ({"extra": '{"cluster": true}'}, r"cluster='\*\*\*': neither Sentinel nor a cluster is asked"),
+        ({"conn_type": "postgres", "extra": '{"iam": true}'}, r"iam=True: its passwords are over soon"),
+    ],
+)  # fmt: skip
+def test_what_can_never_work_of_a_stores_connection_is_named(connect, fields, said):
+    connect("limits", **{"conn_type": "redis", "host": "h", "password": "s3cret", **fields})
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        store_address("limits")
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("ssl", ["false", "False", False])
+def test_tls_that_is_switched_off_as_a_text_is_off(connect, ssl):
+    connect("limits", conn_type="redis", host="h", extra=json.dumps({"ssl": ssl}))
+    assert store_address("limits").options == {"ssl": False}
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_dead_letters_that_cannot_be_written_fail_the_task_and_are_still_publish
     published = []
     api.answer = lambda seen: 422 if seen.path == "/x/7" else 200
     job = make_job(api, file / "folder", max_failures=10, publish=lambda *what: published.append(what))
-    with pytest.raises(DeadLetterStoreError, match="1 dead letters are not written"):
+    with pytest.raises(DeadLetterStoreError, match="1 dead letter is not written"):
         run(job, Store())
     ((report, sample, error),) = published
     assert report["complete"] is False  # or a replay would take what is in the folder for all
@@ -279,7 +279,7 @@ def test_rows_refused_again_do_not_keep_a_retry_or_a_replay_from_the_others(api,
     api.answer = fail_for(refused)
     with pytest.raises(ConnectionError):
         run(make_job(api, tmp_path, rows), store)
-    with pytest.raises(FailuresError, match="251 of 1250"):
+    with pytest.raises(FailuresError, match="251 of 1,250"):
         run(make_job(api, tmp_path, 1250), store)
     api.reset()
     api.answer = fail_for(dict([*list(refused.items())[:230], (5, 403)]))

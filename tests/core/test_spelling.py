@@ -1,8 +1,8 @@
-"""The nearest word, where one is near."""
+"""The nearest word, where one is near; and numbers with their nouns."""
 
 import pytest
 
-from airflow_async_rest.core.spelling import hint
+from airflow_async_rest.core.spelling import counted, hint
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,19 @@ def test_the_nearest_word_is_named(word, expected):
 )
 def test_how_near_may_be_said(word, alike, found):
     assert bool(hint(word, ("append", "upsert"), alike)) is found
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "expected"),
+    [
+        (0, ("row",), "0 rows"),
+        (1, ("row",), "1 row"),
+        (2, ("row",), "2 rows"),
+        (12_345, ("row",), "12,345 rows"),
+        (1, ("retry", "retries"), "1 retry"),
+        (0, ("retry", "retries"), "0 retries"),
+        (1, ("row was", "rows were"), "1 row was"),
+    ],
+)
+def test_a_number_stands_with_its_noun(count, words, expected):
+    assert counted(count, *words) == expected

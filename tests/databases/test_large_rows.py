@@ -26,7 +26,8 @@ def fetched(monkeypatch):
 
 @pytest.fixture
 def sqlite(connect, tmp_path):
-    connect("source_db", conn_type="sqlite", host=str(tmp_path / "source.db"))
+    (path := tmp_path / "source.db").touch()
+    connect("source_db", conn_type="sqlite", host=str(path))
 
 
 SQL = {

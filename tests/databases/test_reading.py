@@ -91,7 +91,7 @@ def every_postgresql(request, connect, postgres, monkeypatch):
 
 @pytest.fixture
 def sqlite(connect, tmp_path):
-    path = tmp_path / "source.db"
+    (path := tmp_path / "source.db").touch()
     connect("source_db", conn_type="sqlite", host=str(path))
 
     def execute(*statements):

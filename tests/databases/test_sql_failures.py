@@ -118,9 +118,9 @@ class ProgrammingError(Error):
         (ConnectionResetError("reset"), 5_000, StoppedError, "the database failed after 5,000 rows of the sql: reset"),
         (sqlite3.OperationalError("database is locked"), 5, StoppedError, "after 5 rows of the sql: database is locked"),
         (sqlite3.OperationalError("integer overflow"), 5, ConfigurationError, "the sql failed after 5 rows: integer over"),
-        (ProgrammingError("no"), 1, ConfigurationError, "the sql failed after 1 rows: no. It runs, so one of the rows"),
+        (ProgrammingError("no"), 1, ConfigurationError, "the sql failed after 1 row: no. It runs, so one of the rows"),
         (ProgrammingError("no"), 0, ConfigurationError, "the database refuses the sql: no. It runs, so one of its rows"),
-        (ConfigurationError("cannot be read on"), 1, ConfigurationError, "after 1 rows: cannot be read on"),
+        (ConfigurationError("cannot be read on"), 1, ConfigurationError, "after 1 row: cannot be read on"),
         (RuntimeError("a bug"), 5, RuntimeError, "a bug"),
     ],
 )  # fmt: skip

@@ -3,7 +3,8 @@
 import inspect
 import re
 
-from pages import first_cells, page, section
+from checkout import REPOSITORY
+from pages import README, first_cells, page, section
 
 
 def test_every_format_of_answers_is_named_with_what_can_be_said_of_csv():
@@ -32,6 +33,26 @@ def test_the_connection_table_is_the_connection_form():
     from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
     assert first_cells(section(page("connections"), "Fields")) == set(CONNECTION_FIELDS)
+
+
+def test_every_setting_of_airflow_cfg_is_in_one_table():
+    from airflow_async_rest.provider_info import get_provider_info
+
+    options = get_provider_info()["config"]["async_rest"]["options"]
+    table = section(page("reference"), "Settings in `airflow.cfg`")
+    assert first_cells(table) == set(options)
+    for name, option in options.items():
+        default = re.search(rf"^\| `{name}` \| (.*?) \|", table, re.MULTILINE)[1]
+        assert not option["default"] or default == f"`{option['default']}`", name
+
+
+def test_the_extras_that_are_named_are_those_that_there_are():
+    from tomllib import loads
+
+    extras = loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for text in (README.read_text(), page("quickstart")):
+        [line] = re.findall(r"^pip install '\.\[.*$", text, re.MULTILINE)
+        assert set(re.findall(r"\[(\w+)\]", line)) == set(extras)
 
 
 def test_the_ways_to_sign_in_are_those_of_the_connection():

@@ -78,9 +78,7 @@ def test_commands_are_those_that_there_are(path):
             case ["airflow", *arguments] | ["docker", "compose", "exec", "airflow", "airflow", *arguments]:
                 parse_airflow(arguments)
             case ["pip", "install", what]:  # test_wheel.py installs it
-                assert re.fullmatch(
-                    r"airflow-provider-async-rest\[(postgres|oracle|mysql|duckdb|snowflake|redis|aws)\]", what
-                ), line
+                assert re.fullmatch(r"\.\[(postgres|sqlite|oracle|mysql|duckdb|snowflake|redis|aws)\]", what), line
             case ["uv", "pip", "install", "--exclude-newer", date, airflow, _]:  # as make matrix does
                 assert (date, airflow) in {(one.date, f"apache-airflow=={one.airflow}") for one in VERSIONS}
             case ["docker", "compose", "up" | "down", *_]:  # known_limits.md: there was no Docker

@@ -17,7 +17,7 @@ IN_WINDOW = "SELECT id FROM {table} WHERE at >= :window_start AND at < :window_e
 
 @pytest.fixture
 def sqlite(connect, tmp_path):
-    path = tmp_path / "source.db"
+    (path := tmp_path / "source.db").touch()
     connect("source_db", conn_type="sqlite", host=str(path))
 
     def execute(*statements):

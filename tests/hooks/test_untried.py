@@ -104,7 +104,7 @@ ERRORS = {
     "a row that fails": (
         [(1,), ProgrammingError("division")],
         REFUSED,
-        "the sql failed after 1 rows: division. It runs, so one",
+        "the sql failed after 1 row: division. It runs, so one",
     ),
     "a value that fails": ([(1,), ValueError("year 0")], REFUSED, r"cannot be read further \(year 0\)"),
 }

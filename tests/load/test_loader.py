@@ -126,7 +126,7 @@ def test_staged_rows_that_a_crash_of_the_server_lost_are_missed(table, lost):
     )
     again = table.loader()
     again.open()
-    with pytest.raises(LookupError, match="1 rows should be staged, and (0|none) are"):
+    with pytest.raises(LookupError, match="1 row should be staged, and (0|none) are"):
         again.begin(resumed=True, staged=1)
     again.begin(resumed=False, staged=0)  # and so it begins anew
     again.stage(placed([{"id": 5}]))

@@ -260,7 +260,7 @@ def test_what_was_staged_for_one_table_is_not_loaded_into_another(table):
     other.commit({"rows": 1}, LoadState.STAGING, 0)
     again = table.loader()
     assert again.open() == Earlier({"rows": 1}, LoadState.STAGING, 0)
-    with pytest.raises(LookupError, match="1 rows should be staged, and none are"):
+    with pytest.raises(LookupError, match="1 row should be staged, and none are"):
         again.begin(resumed=True, staged=1)
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +32,13 @@ class Version:
     """A version of Airflow.
 
     :param date: no library is newer than this. Its own release, and a few days for what was made for it.
+    :param newest_python: that it is for.
     :param lowest: whether of each requirement the oldest version is taken that ``pyproject.toml`` allows.
     """
 
     airflow: str
     date: str
+    newest_python: tuple[int, int]
     lowest: bool = False
 
     @property
@@ -44,17 +47,39 @@ class Version:
 
 
 VERSIONS = (
-    Version("2.11.0", "2025-09-01", lowest=True),
-    Version("2.11.2", "2026-03-21"),
-    Version("3.0.6", "2025-09-01"),
-    Version("3.1.8", "2026-03-14"),
-    Version("3.2.2", "2026-06-01"),
-    Version("3.3.2", "2026-11-28"),
+    Version("2.11.0", "2025-09-01", (3, 12), lowest=True),
+    Version("2.11.2", "2026-03-21", (3, 12)),
+    Version("3.0.6", "2025-09-01", (3, 12)),
+    Version("3.1.8", "2026-03-14", (3, 13)),
+    Version("3.2.2", "2026-06-01", (3, 14)),
+    Version("3.3.2", "2026-11-28", (3, 14)),
 )
 
 
 class CannotBeInstalledError(Exception):
     """This machine cannot make an environment."""
+
+
+class NoPythonError(Exception):
+    """This machine has no Python that a version of Airflow is for."""
+
+
+def pythons() -> list[tuple[tuple[int, ...], str]]:
+    """Return this Python, and then the machine's others, the newest first."""
+    listed = subprocess.run([REPOSITORY / ".ci" / "pythons"], capture_output=True, text=True, check=True).stdout
+    others = [line.split("=", 1) for line in listed.splitlines()]
+    return [
+        (sys.version_info[:3], sys.executable),
+        *((tuple(map(int, number.split("."))), path) for number, path in others),
+    ]
+
+
+def python_for(version: Version, found: Iterable[tuple[tuple[int, ...], str]]) -> str:
+    """Return the first Python that a version is for. :raises NoPythonError: when there is none."""
+    for number, path in found:
+        if number[:2] <= version.newest_python:
+            return path
+    raise NoPythonError("it is for Python up to {}.{}, and here is none".format(*version.newest_python))
 
 
 def install(python: Path, *wanted: object) -> None:
@@ -69,10 +94,11 @@ def make_environment(version: Version, wheel: Path) -> Path:
 
     Only uv can leave out what came out after a date; pip, with what is newest, would make another environment.
     """
+    of_machine = python_for(version, pythons())
     folder = REPOSITORY / ".venv" / "matrix" / version.name
     python = folder / "bin" / "python"
     made = subprocess.run(
-        [_BIN / "uv", "venv", "-q", "--clear", "--python", sys.executable, folder],
+        [_BIN / "uv", "venv", "-q", "--clear", "--python", of_machine, folder],
         capture_output=True,
         text=True,
         check=False,
@@ -144,23 +170,23 @@ def build_wheel() -> Path:
 
 
 def main() -> int:
-    """Return 1 when a test failed; in CI also when a version could not be installed."""
+    """Return 1 when a test failed; in CI also when a version could not be installed, for which there is a Python."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("versions", nargs="*", help="default: all")
     wanted = parser.parse_args().versions
     chosen = [version for version in VERSIONS if not wanted or version.name in wanted]
-    wheel, results, skipped = build_wheel(), {}, {}
+    wheel, results, skipped, broken = build_wheel(), {}, [], []
     for version in chosen:
         print(f"== Airflow {version.name}", flush=True)
         try:
             results[version.name] = run_tests(version, make_environment(version, wheel))
-        except CannotBeInstalledError as error:
-            skipped[version.name] = str(error)
-            print(f"skipped, because it cannot be installed here: {error}", flush=True)
+        except (NoPythonError, CannotBeInstalledError) as error:
+            (skipped if isinstance(error, NoPythonError) else broken).append(version.name)
+            print(f"skipped: {error}", flush=True)
     record(results)
     failed = [name for name, outcomes in results.items() if "failed" in outcomes.values()]
-    print(f"Airflow: {len(results) - len(failed)} passed, {len(failed)} failed, {len(skipped)} skipped")
-    return int(bool(failed or (skipped and os.environ.get("CI"))))
+    print(f"Airflow: {len(results) - len(failed)} passed, {len(failed)} failed, {len(skipped + broken)} skipped")
+    return int(bool(failed or (broken and os.environ.get("CI"))))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,12 @@ from datetime import date
 
 import pytest
 from aiohttp import web
+from fsspec.implementations.memory import MemoryFileSystem
+
+try:
+    from airflow.sdk.io import attach
+except ImportError:
+    from airflow.io.store import attach  # 2
 
 
 def ids(seen):
@@ -48,11 +54,16 @@ def test_rows_are_loaded(run, api, postgres, mode):
     assert len(postgres.execute("SELECT 1 FROM places WHERE id = 99")) == (mode != "append")
 
 
-def test_what_failed_is_a_dead_letter_and_is_replayed(run, api):
+@pytest.mark.parametrize("where", ["disk", "storage"])
+def test_what_failed_is_a_dead_letter_and_is_replayed(run, api, monkeypatch, where):
+    if where == "storage":
+        attach("memory", fs=MemoryFileSystem())
+        monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", "memory://bucket/dead_letters")
     refused = {4, 7}
     api.answer = lambda seen: 422 if ids([seen])[0] in refused and len(api.seen) <= 10 else 200
-    done = run("replays")
+    done = run(f"replays_from_{where}")
     assert (done.state, done.xcom("post")["failed"]) == ("success", 2)
+    assert done.xcom("post")["dead_letters"].startswith("file://" if where == "disk" else "memory://")
     assert sorted(one["key"] for one in done.xcom("post", "failed_items")) == [4, 7]
     assert (done.xcom("replay")["delivered"], ids(api.seen[10:])) == (2, [4, 7])
     keys = {one.path: one.key for one in api.seen[:10]}

@@ -12,8 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import airflow, listed
+from scheduling import VERSION
 
-VERSION = tuple(map(int, version("apache-airflow").split(".")))
+# Endpoints are an application of Airflow 3's API server.
+_OF_API_SERVER = tuple(f"airflow_async_rest.{name}" for name in ("ui", "compat.core_api", "compat.task_states"))
 _IMPORT_TIME = """
 import time
 import {first}
@@ -43,10 +45,8 @@ def test_every_module_can_be_imported():
     drivers = {"duckdb", "MySQLdb", "pyarrow", "snowflake"}  # of databases whose extras are not installed
     missing = {}
     for module in pkgutil.walk_packages(airflow_async_rest.__path__, "airflow_async_rest."):
-        if VERSION < (3,) and module.name.startswith(("airflow_async_rest.ui", "airflow_async_rest.compat.core_api")):
-            continue  # endpoints are an application of Airflow 3's API server
-        if VERSION < (3, 3) and module.name == "airflow_async_rest.ui.windows":
-            continue  # the tab reads a table that 3.3 has
+        if VERSION < (3,) and module.name.startswith(_OF_API_SERVER):
+            continue
         try:
             importlib.import_module(module.name)
         except ModuleNotFoundError as error:
@@ -147,12 +147,6 @@ def test_the_tabs_are_drawn():
 
     [plugin] = [one for one in get_plugin_info() if one["name"] == "async_rest"]
     assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag"}
-
-
-def test_the_state_of_a_task_is_kept_over_its_retries():
-    if VERSION < (3, 3):
-        pytest.skip("Airflow keeps no state of a task over its retries before 3.3")
-    assert importlib.util.find_spec("airflow.models.task_state_store")
 
 
 def test_the_event_of_an_outlet_is_told_the_counts():

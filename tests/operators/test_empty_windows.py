@@ -50,7 +50,7 @@ def test_a_window_is_not_emptied_and_a_clear_asks_again(places, postgres, daily,
     places.answer = answer
     state, error = run_try(daily(), supervisor)
     assert state == "failed"
-    assert "1 rows that readings has in the window would be deleted, and none loaded; nothing is changed" in str(error)
+    assert "1 row that readings has in the window would be deleted, and none loaded; nothing is changed" in str(error)
     assert "allow_empty_window=True" in str(error)
     assert ids(postgres) == sorted([*OUTSIDE, INSIDE])
     places.reset()

@@ -116,7 +116,7 @@ def test_what_failed_is_listed_where_no_dead_letter_can_be_written(hook, api, tm
     (tmp_path / "file").touch()
     api.answer = fail_of({5})
     chunks = fetch(hook, range(10), dead_letter_path=f"{tmp_path}/file/below", max_failures=5)
-    with pytest.raises(AirflowException, match="1 dead letters are not written"):
+    with pytest.raises(AirflowException, match="1 dead letter is not written"):
         list(chunks)
     assert [letter["row"] for letter in chunks.failed] == [{"item": 5}]
 

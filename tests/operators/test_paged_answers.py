@@ -134,7 +134,7 @@ def test_a_404_in_the_middle_is_no_end(places, warehouse, supervisor):
     places.answer = lambda seen: 404 if "page=3" in seen.query else paged(seen)
     state, error = run_try(task(paginate=NumberedPages(), missing_ok=True), supervisor)
     assert state == "failed"
-    assert "1 of 1 items failed (1 http_404)" in str(error)
+    assert "1 of 1 item failed (1 http_404)" in str(error)
     assert users(warehouse) == []
 
 

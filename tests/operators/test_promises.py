@@ -136,6 +136,15 @@ def test_rows_with_the_same_key_are_counted_and_warned_about_and_null_is_no_key(
     assert logged().count(f"Rows whose key= an earlier row has: {repeated}.") == (1 if repeated else 0)
 
 
+def test_rows_with_the_same_key_are_counted_and_not_warned_about_where_they_are_what_is_asked_for(
+    places, supervisor, logged
+):
+    sql = "SELECT 7 AS k, i AS n FROM generate_series(1, 9) AS i ORDER BY i"
+    run_try(sql_to_rest(sql=sql, endpoint="x", key="k", order_by_key=True), supervisor)
+    assert (supervisor.report["delivered"], supervisor.report["repeated_keys"]) == (9, 8)
+    assert "Rows whose key=" not in logged()
+
+
 def test_without_key_the_position_stands_in_and_a_warning_says_so(places, supervisor, logged):
     run_try(sql_to_rest(key=None, sql="SELECT 1 AS id FROM generate_series(1, 5)"), supervisor)
     assert len({seen.key for seen in places.seen}) == 5

@@ -1,29 +1,29 @@
 """Templates, rendered as DAGs have it: as texts, or as the objects that expressions give."""
 
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import pytest
+from airflow.sdk import DAG, task
 from tasks import rest_to_sql, sql_to_rest
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 CONTEXT = {"number": 5, "text": "1e5", "digits": "[1, 2]", "rows": [{"id": 1}], "at": AT, "nothing": None}
 
 
 def replay(**arguments):
-    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
-
     return ReplayDeadLettersOperator(**{"task_id": "replay", "dead_letters": None} | arguments)
 
 
 def rendered(make, field: str, value, **dag_arguments):
-    from airflow.sdk import DAG
-
-    task = make(**{field: value})
-    DAG("rendered", schedule=None, **dag_arguments).add_task(task)
-    task.render_template_fields(dict(CONTEXT))
-    return getattr(task, field)
+    operator = make(**{field: value})
+    DAG("rendered", schedule=None, **dag_arguments).add_task(operator)
+    operator.render_template_fields(dict(CONTEXT))
+    return getattr(operator, field)
 
 
 NATIVE = [
@@ -94,3 +94,78 @@ def test_an_unknown_name_is_an_error(native):
     for endpoint in ("x/{{id}}", "{{id}}"):
         with pytest.raises(UndefinedError, match="'id' is undefined"):
             rendered(sql_to_rest, "endpoint", endpoint, render_template_as_native_obj=native)
+
+
+@task
+def made() -> str:
+    return "x"
+
+
+class Called:
+    def __call__(self, context, jinja_env):
+        return "x"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda: "x", "rate_limit has the function .*<lambda>, which Airflow calls with context= and jinja_env="),
+        (lambda context: "x", "let it take these two"),
+        (lambda context, env: "x", "let it take these two"),
+        (lambda item, **kwargs: "x", "let it take these two"),
+        (len, "rate_limit has the function len"),
+        (dict.get, "rate_limit has the function dict.get"),
+        (int, "rate_limit has the function int"),
+        (made, r"rate_limit has the task made itself, and not what it returns: write made\(\)"),
+        (task(lambda: "x"), "rate_limit has the task"),
+        ([lambda: "x"], "rate_limit has the function"),
+        (lambda context, jinja_env: "x", None),
+        (lambda *, jinja_env, context, more=1: "x", None),
+        (lambda **kwargs: "x", None),
+        (partial(lambda item, context, jinja_env: item, "x"), None),
+        (Called(), None),
+        (Path("/tmp/x"), "rate_limit"),
+    ],
+)
+def test_a_function_that_airflow_cannot_call_is_refused_as_the_dag_file_is_parsed(value, said):
+    if said is None:
+        sql_to_rest(rate_limit=value)
+    else:
+        with pytest.raises(ConfigurationError, match=said):
+            sql_to_rest(rate_limit=value)
+
+
+def test_so_is_one_within_headers():
+    with pytest.raises(ConfigurationError, match="headers has the function"):
+        sql_to_rest(headers={"X-Day": lambda day: day})
+    sql_to_rest(headers={"X-Day": lambda context, jinja_env: "x"})
+
+
+@pytest.mark.parametrize(
+    ("own", "text", "is_one"),
+    [
+        ({}, "{{ params.rate }}", True),
+        ({"variable_start_string": "[[", "variable_end_string": "]]"}, "[[ params.rate ]]", True),
+        ({"variable_start_string": "[[", "variable_end_string": "]]"}, "{{ params.rate }}", False),
+        ({"variable_start_string": "[[", "variable_end_string": "]]"}, "{% if 1 %}5/s{% endif %}", True),
+        ({"block_start_string": "<%", "block_end_string": "%>"}, "<% if 1 %>5/s<% endif %>", True),
+        ({"line_statement_prefix": "%%"}, "%% if 1\n5/s\n%% endif", True),
+        ({}, "[[ params.rate ]]", False),
+    ],
+)
+def test_a_template_is_what_its_dag_says(own, text, is_one):
+    with DAG("own", schedule=None, jinja_environment_kwargs=own):
+        if is_one:
+            sql_to_rest(rate_limit=text)
+        else:
+            with pytest.raises(ConfigurationError, match="rate_limit"):
+                sql_to_rest(rate_limit=text)
+
+
+@pytest.mark.parametrize(("preview", "previews"), [(3, True), (None, False), (True, True)])
+def test_a_preview_that_all_tasks_have_is_one_of_a_replay_too(preview, previews):
+    with DAG("all", schedule=None, default_args={"preview": preview}):
+        replay = ReplayDeadLettersOperator(task_id="replay", dead_letters="file:///tmp/x")
+    assert replay.preview is previews
+    with pytest.raises(ConfigurationError, match="preview=3: write True or False"):
+        ReplayDeadLettersOperator(task_id="replay", dead_letters="file:///tmp/x", preview=3)

@@ -142,7 +142,8 @@ def test_an_item_that_fails_is_a_dead_letter_and_the_others_are_loaded(places, w
 def test_a_wrong_column_is_named_even_if_there_is_nothing_to_ask_for(
     places, warehouse, connect, supervisor, tmp_path, conn_id, arguments
 ):
-    connect("lite", conn_type="sqlite", host=str(tmp_path / "source.db"))
+    (path := tmp_path / "source.db").touch()
+    connect("lite", conn_type="sqlite", host=str(path))
     task = rest_to_sql(
         sql="SELECT 1 AS id WHERE 1 = 2", sql_conn_id=conn_id, rows=None, **{"columns": ["id"]} | arguments
     )

@@ -60,10 +60,21 @@ def test_a_file_is_found_beside_the_dag_file_and_not_rendered(places, supervisor
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "schema='small.json': there is no such file"),
+        (
+            None,
+            "^schema='small.json': there is no such file, or it cannot be read (TemplateNotFound); write an absolute",
+        ),
         (b"{", "schema='small.json': the file is not JSON in UTF-8"),
         ("{}".encode("utf-16"), "schema='small.json'"),
         (b"[]", "write a JSON Schema as a dict"),
+        (b"null", "schema='small.json': the file has 'None' and no JSON object"),
+        (b'"x"', "write a JSON Schema as a dict"),
+        (b'""', "write a JSON Schema as a dict"),
+        (b"0", "write a JSON Schema as a dict"),
+        (b"true", "write a JSON Schema as a dict"),
+        (b'{"maximum": NaN}', "schema"),
+        (b'{"$ref": "#/$defs/nope"}', "schema refers to '#/$defs/nope', which is not in it"),
+        (b'{"not":' * 100_000 + b"{}" + b"}" * 100_000, "schema='small.json': the file is nested too deep to be read"),
         (b'{"type": "objet"}', "schema is no valid JSON Schema: at $.type"),
     ],
 )
@@ -72,7 +83,8 @@ def test_a_file_that_is_none_is_said_before_the_first_request(places, supervisor
         (tmp_path / "small.json").write_bytes(content)
     state, error = run_try(beside(schema="small.json"), supervisor)
     assert (state, places.seen) == ("failed", [])
-    assert words in str(error)
+    assert words.removeprefix("^") in str(error)
+    assert not words.startswith("^") or str(error).startswith(words[1:])
 
 
 def test_a_plain_call_has_it_too(airflow_db, connect, api, tmp_path):
@@ -86,7 +98,7 @@ def test_a_plain_call_has_it_too(airflow_db, connect, api, tmp_path):
     for schema in (SMALL, str(tmp_path / "small.json")):
         report = hook.deliver(rows, endpoint="x", schema=schema, max_failures=9)
         assert (report["delivered"], report["reasons"]) == (91, {"schema": 9})
-    with pytest.raises(AirflowFailException, match="there is no such file"):
+    with pytest.raises(AirflowFailException, match="^schema=.*none.json': there is no such file"):
         hook.deliver(rows, endpoint="x", schema=str(tmp_path / "none.json"))
 
 
@@ -104,3 +116,31 @@ def test_a_retry_checks_again_and_a_replay_does_not(places, supervisor):
     replay = ReplayDeadLettersOperator(task_id="replay", dead_letters=folder, http_conn_id="search_api", max_failures=2)
     assert run_try(replay, supervisor)[0] == "success"
     assert (supervisor.report["delivered"], supervisor.report["failed"]) == (2, 2)
+
+
+@pytest.mark.parametrize("content", ["null", '"x"', "[]"])
+def test_a_file_without_a_schema_stops_a_plain_call(airflow_db, connect, api, tmp_path, content):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    connect("search_api", conn_type="async_rest", host=api.url)
+    (tmp_path / "small.json").write_text(content)
+    with pytest.raises(AirflowFailException, match="and no JSON object"):
+        AsyncRestHook("search_api").deliver([{"id": 1}], endpoint="x", schema=str(tmp_path / "small.json"))
+    assert api.seen == []
+
+
+def test_a_file_keeps_every_digit(places, supervisor, beside, tmp_path):
+    digits = "0.10000000000000000001"
+    (tmp_path / "exact.json").write_text(f'{{"properties": {{"value": {{"maximum": {digits}}}}}}}')
+    sql = f"SELECT i AS id, {digits}::numeric + i * 1e-20 AS value FROM generate_series(0, 1) AS i"
+    assert run_try(beside(schema="exact.json", sql=sql, max_failures=1), supervisor) == ("success", None)
+    assert (supervisor.report["delivered"], supervisor.report["reasons"]) == (1, {"schema": 1})
+
+
+def test_a_reference_that_leads_nowhere_is_an_import_error():
+    from airflow_async_rest.core.errors import ConfigurationError
+
+    with pytest.raises((ConfigurationError, ValueError), match="schema refers to '#/.defs/nope'"):
+        sql_to_rest(schema={"properties": {"rare": {"$ref": "#/$defs/nope"}}})

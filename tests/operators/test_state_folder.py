@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -115,13 +115,40 @@ def test_a_run_that_is_made_again_sends_all(places, supervisor, state, tmp_path,
     assert sent(places) == [5]
 
 
-def test_a_run_that_is_made_again_sends_all_where_its_first_try_never_came_to_run(places, supervisor, state, tmp_path):
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_a_run_that_is_made_again_sends_all_where_its_first_try_never_came_to_run(
+    places, supervisor, state, tmp_path, last
+):
     places.answer = but_for(4)
-    for number in (1, 2, 3):
-        assert tried(supervisor, number, max_tries=2) != "success"
+    for number in range(1, last + 1):
+        assert tried(supervisor, number, max_tries=2, retries=2) != "success"
     sent(places)
-    assert tried(Supervisor(tmp_path / "again.json"), 2) == "success"
+    assert tried(Supervisor(tmp_path / "again.json"), 2, max_tries=2, retries=2) == "success"
     assert sent(places) == ALL
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_run_that_is_made_again_sends_all_on_a_worker_whose_clock_is_slow(places, supervisor, state, tmp_path, tries):
+    places.answer = but_for(4, 5)
+    for number in range(1, tries + 1):
+        assert tried(supervisor, number) == "up_for_retry"
+    number, _, *rest = state.get("try")
+    state.set("try", [number, "2999-01-01T00:00:00.000000+00:00", *rest])
+    sent(places)
+    again = Supervisor(tmp_path / "again.json")
+    places.answer = but_for(6)
+    assert tried(again) == "up_for_retry"
+    assert sent(places) == ALL
+    assert tried(again, 2) == "success"
+    assert sent(places) == [6]
+
+
+def test_a_clear_of_a_run_that_has_ended_goes_on_though_airflow_says_that_it_began_again(places, supervisor, state):
+    places.answer = but_for(4)
+    assert tried(supervisor, max_tries=1, retries=1, run_started=NOON) == "up_for_retry"
+    sent(places)
+    assert tried(supervisor, 2, max_tries=2, retries=1, run_started=NOON + timedelta(days=1)) == "success"
+    assert sent(places) == [4]
 
 
 @pytest.mark.parametrize(
@@ -138,11 +165,28 @@ def test_a_run_that_is_made_again_sends_all_whatever_its_first_try_came_to(place
     assert sent(places) == ALL
 
 
+@pytest.mark.parametrize("how", ["argument", "conf", "replay"])
+def test_a_preview_leaves_nothing_and_takes_nothing_away(places, supervisor, state, state_path, how):
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    task = sql_to_rest(sql=TEN, preview=1 if how == "argument" else None)
+    if how == "replay":
+        task = ReplayDeadLettersOperator(task_id="r", dead_letters=[], http_conn_id="search_api", preview=True)
+    run_try(task, supervisor, conf={"preview": 1} if how == "conf" else None)
+    assert [*state_path.rglob("*.json")] == []
+    places.answer = but_for(4)
+    assert tried(supervisor) == "up_for_retry"
+    before = {file: file.read_bytes() for file in state_path.rglob("*") if file.is_file()}
+    run_try(task, supervisor, 2, conf={"preview": 1} if how == "conf" else None)
+    assert {file: file.read_bytes() for file in state_path.rglob("*") if file.is_file()} == before
+
+
 def test_a_try_that_was_rescheduled_goes_on(places, supervisor, state, state_path, monkeypatch):
     places.answer = but_for(4)
     assert tried(supervisor, run_started=NOON) == "up_for_retry"
     sent(places)
     ti = SimpleNamespace(dag_id=RUN[0], run_id=RUN[1], task_id=RUN[2], map_index=-1, try_number=1)
+    ti.max_tries, ti.task = 1, SimpleNamespace(retries=1)
     claim = state.get("try")
     state.set("rescheduled", {"try_number": 1, "run_started": "2026-11-01T12:00:00.000000+00:00"})
     assert tried(supervisor, run_started=NOON) == "success"
@@ -257,7 +301,9 @@ def test_a_try_that_a_later_one_has_replaced_writes_nothing_more(places, supervi
         if seen.path.endswith("/60"):
             ids_of = {"dag_id": RUN[0], "run_id": RUN[1], "task_id": RUN[2], "map_index": -1}
             ti = SimpleNamespace(**ids_of, try_number=2, start_date=datetime.now(UTC))
-            store = state_store({"ti": ti, "dag_run": None})
+            ti.max_tries, ti.task = 1, SimpleNamespace(retries=1)
+            run = SimpleNamespace(start_date=datetime.fromisoformat(supervisor.data["run_started"]))
+            store = state_store({"ti": ti, "dag_run": run})
             store.set("checkpoint", "of the later try")
             later.append(store)
         return 200

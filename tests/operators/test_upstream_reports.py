@@ -41,10 +41,15 @@ def test_what_is_no_task_is_refused(of):
         parse_of(of)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"of": "post", "dead_letters": None}, {"of": "post", "dead_letters": "x"}])
-def test_either_tasks_or_folders_are_given(arguments):
-    with pytest.raises(ConfigurationError, match=r"write of= .* or dead_letters="):
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [({}, "none"), ({"of": "post", "dead_letters": None}, "both"), ({"of": "post", "dead_letters": "x"}, "both")],
+)
+def test_either_tasks_or_folders_are_given(arguments, given):
+    match = rf"^{given} of of= and dead_letters= given: write of= .* or dead_letters=.*: exactly one of them"
+    with pytest.raises(ConfigurationError, match=match) as raised:
         replay(**arguments)
+    assert raised.value.__notes__ == ["of ReplayDeadLettersOperator, task_id='replay'"]
 
 
 @pytest.mark.parametrize(

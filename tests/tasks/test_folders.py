@@ -92,7 +92,19 @@ def test_nothing_lands_in_the_working_directory(tmp_path, monkeypatch):
     ]
 
 
-IDS = ["..", ".", "a/../../b", "/etc", "...", "a%2Fb", "a\\b", "manual__2026-11-01T00:00:00+00:00", "group.task"]
+IDS = [
+    "..",
+    ".",
+    "[x]*",
+    "a?b",
+    "a/../../b",
+    "/etc",
+    "...",
+    "a%2Fb",
+    "a\\b",
+    "manual__2026-11-01T00:00:00+00:00",
+    "group.task",
+]
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -38,7 +38,7 @@ def read(*arguments, **only):
 @pytest.mark.parametrize(
     ("reasons", "found"),
     [
-        (None, [(4, "http_503"), (1, "http_400"), (7, "row_refused")]),
+        (None, [(1, "http_400"), (4, "http_503"), (7, "row_refused")]),
         (["http_400", "timeout"], [(1, "http_400")]),
         (("row_refused",), [(7, "row_refused")]),
         ({"http_422"}, []),
@@ -87,7 +87,7 @@ def test_records_of_usual_values_have_a_json_form(folder):
 def test_folders_are_named_as_the_replay_has_them(folder, tmp_path):
     other = tmp_path / "other"
     open_folder(str(other), 1).write([letter(0, "connection")])
-    everything = [(4, "http_503"), (1, "http_400"), (7, "row_refused"), (0, "connection")]
+    everything = [(1, "http_400"), (4, "http_503"), (7, "row_refused"), (0, "connection")]
     assert read([folder, None, str(other), f"{folder}/"]) == everything
     assert read(f" [{folder!r}, None, {str(other)!r}]") == everything
     for nothing in (None, "", "None", [], [None]):

@@ -11,6 +11,7 @@ from airflow_async_rest.ui.states import TaskInstanceId
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 TASK = TaskInstanceId("kept", "scheduled__2026-03-01T00:00:00+00:00", "post")
+UNCLEARED = {"max_tries": 1, "task": SimpleNamespace(retries=1)}
 MAPPED = TASK._replace(task_id="mapped", map_index=2)
 REQUEST = {"reasons": ["http_422"], "search": "", "count": 3}
 
@@ -86,7 +87,7 @@ class Folder:
     """What tasks have stored in a folder."""
 
     def put(self, task, key, value):
-        ti = SimpleNamespace(**task._asdict(), try_number=2, start_date=DAY)
+        ti = SimpleNamespace(**task._asdict(), try_number=2, start_date=DAY, **UNCLEARED)
         state_store({"ti": ti, "dag_run": None}).set(key, value)
 
     def look(self, task, key):
@@ -152,7 +153,9 @@ def test_a_request_of_a_folder_is_the_tasks_next_try_and_a_first_try_knows_of_no
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / "state"))
     Folder().put(TASK, "checkpoint", 1)
     client_of("ann").put(path_of(TASK, "replay"), json={"value": REQUEST})
-    contexts = [{"ti": SimpleNamespace(**TASK._asdict(), try_number=number, start_date=None)} for number in (3, 1)]
+    contexts = [
+        {"ti": SimpleNamespace(**TASK._asdict(), try_number=number, start_date=None, **UNCLEARED)} for number in (3, 1)
+    ]
     assert [state_store(context).get("replay") for context in contexts] == [REQUEST, None]
 
 

@@ -8,15 +8,23 @@ from typing import Any, NamedTuple
 
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.report import Commit
+from airflow_async_rest.core.account.stored import (
+    checked_parts,
+    checked_rows,
+    checked_runs,
+    checked_totals,
+    whole_number,
+)
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.letters.lines import Latest, whole_batches
-from airflow_async_rest.core.letters.part_files import PartId, from_runs, to_runs
+from airflow_async_rest.core.letters.part_files import PartId, to_runs
 from airflow_async_rest.core.models import DeadLetter
 
 _VERSION = 2
 # An earlier version of this package would fetch an open item from its first page, and keep what of it is staged.
 _VERSION_WITH_BOOKMARKS = 3
+_VERSIONS = (_VERSION, _VERSION_WITH_BOOKMARKS)
 # Of unfinished rows, more only where dead letters cannot be written.
 _MOST_SINGLY = 1_000
 # So many dead items a load's checkpoint can name, which is written again with every chunk of rows.
@@ -147,18 +155,18 @@ class Checkpoint:
     @classmethod
     def from_json(cls, value: Any) -> "Checkpoint":
         """Read it back. :raises ValueError: when it is not one of this version."""
-        if not isinstance(value, dict) or value.get("version") not in {_VERSION, _VERSION_WITH_BOOKMARKS}:
+        if not isinstance(value, dict) or value.get("version") not in _VERSIONS:
             raise ValueError("not a checkpoint of this version")
         try:
             writer, report, alone = value.get("written_by"), value.get("report"), value["unfinished"]
             batches = tuple(_numbers(runs) for runs in value["batches"])
             return cls(
                 fingerprint=str(value["fingerprint"]),
-                position=int(value["position"]),
+                position=whole_number(value["position"]),
                 digest=str(value["digest"]),
-                unfinished=frozenset(_numbers(alone) if isinstance(alone, str) else map(int, alone)).union(*batches),
-                totals=dict(value["totals"]),
-                parts=tuple(from_runs(value["parts"])),
+                unfinished=checked_rows(_numbers(alone) if isinstance(alone, str) else alone).union(*batches),
+                totals=checked_totals(value["totals"]),
+                parts=checked_parts(value["parts"]),
                 batches=batches,
                 resolved=frozenset(_numbers(value.get("resolved", ""))),
                 bookmarks={
@@ -169,7 +177,7 @@ class Checkpoint:
                 report=None if report is None else dict(report),
                 failed=_failed_from_json(value.get("failed")),
             )
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
 
 
@@ -190,7 +198,7 @@ def _runs(numbers: Sequence[int]) -> str:
 def _numbers(runs: str) -> tuple[int, ...]:
     numbers: list[int] = []
     end = 0
-    for gap, count in zip(*[map(int, runs.split())] * 2, strict=True):
+    for gap, count in zip(*[iter(checked_runs(runs))] * 2, strict=True):
         numbers += range(end + gap, end + gap + count)
         end += gap + count
     return tuple(numbers)
@@ -221,7 +229,7 @@ def _failed_from_json(reasons: Any) -> dict[int, str] | None:
     """Read them back. :return: None where the checkpoint says nothing of them."""
     if not isinstance(reasons, dict):
         return None
-    return {index: reason for reason, indexes in reasons.items() for index in indexes}
+    return {whole_number(index): reason for reason, indexes in reasons.items() for index in indexes}
 
 
 @dataclass(frozen=True)

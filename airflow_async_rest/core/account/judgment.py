@@ -11,12 +11,14 @@ from airflow_async_rest.core.errors import (
     FailuresError,
     MostlyFailingError,
     ProxyCredentialsError,
+    SchemaError,
     StoppedError,
 )
 from airflow_async_rest.core.letters.folder import ROW_REFUSED, UNREADABLE
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import NEVER_SENT, UNAUTHORIZED, UNMATCHED, is_permanent
+from airflow_async_rest.core.spelling import counted
 
 # What is wrong when an API answers nothing but this, and has accepted nothing.
 _NOTHING_BUT = {
@@ -34,9 +36,17 @@ _OF_THE_ADDRESS = frozenset({"http_301", "http_302", "http_303", "http_307", "ht
 
 # What can be done when all failed for one of these reasons.
 _ADVICE = {
-    NEVER_SENT: (
+    frozenset({SchemaError.reason}): (
+        "Their payloads break schema=, and none was sent; a retry would change nothing: fix the rows, the transform or "
+        "the schema, and clear the task that delivers them. They are listed"
+    ),
+    NEVER_SENT - {SchemaError.reason}: (
         "None of them can be made a request, so a retry would change nothing: fix the rows, or the transform, "
-        "and clear the task. They are listed"
+        "and clear the task that delivers them. They are listed"
+    ),
+    NEVER_SENT: (
+        "None of them can be sent as it is, so a retry would change nothing: fix the rows, the transform or the "
+        "schema, and clear the task that delivers them. They are listed"
     ),
     _NO_REQUESTS: (
         "A retry makes requests of these once more; a replay cannot, for none of them is one. They are listed"
@@ -50,13 +60,13 @@ _ADVICE = {
         "Batch(results=...), look whether the API has them, and replay with that batch=. They are listed"
     ),
     _OF_THE_ADDRESS: (
-        "A retry would change nothing: correct that, and clear the task, which builds the requests again (a replay "
-        "sends them where they went). They are listed"
+        "A retry would change nothing: correct that, and clear the task that delivers them, which builds the requests "
+        "again (a replay sends them where they went). They are listed"
     ),
 }
 _REFUSED_FOR_GOOD = (
-    "All were refused for good, so a retry would change nothing: fix the rows and clear the task, or let the API "
-    "take them and replay the dead letters"
+    "All were refused for good, so a retry would change nothing: fix the rows and clear the task that delivers them, "
+    "or let the API take them and replay the dead letters"
 )
 
 
@@ -110,7 +120,10 @@ def explain(error: BaseException, accepted: int) -> BaseException:
     if not isinstance(error, CredentialsError):
         return error
     if accepted:
-        return CredentialsError(f"{error}. {accepted} items were accepted before: a retry goes on where this try ended")
+        return CredentialsError(
+            f"{error}. {counted(accepted, 'item was', 'items were')} accepted before: a retry goes on where this try "
+            "ended"
+        )
     return AuthenticationError(f"{error}. Nothing was accepted yet")
 
 
@@ -141,7 +154,11 @@ def judge(
     is_taken = totals.commit in {Commit.BEGUN, Commit.DONE} and totals.rows is None
     permanent = is_taken or all(is_permanent(reason, retry) for reason in failures)
     reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
-    refused = f" and {totals.rows.refused} rows were refused" if totals.rows and totals.rows.refused else ""
+    refused = (
+        f" and {counted(totals.rows.refused, 'row was', 'rows were')} refused"
+        if totals.rows and totals.rows.refused
+        else ""
+    )
     if totals.rows is None:
         advice = _advice(failures, permanent)
     else:
@@ -155,7 +172,7 @@ def judge(
     message = totals.last_messages.get(next(iter(failures))) if len(failures) == 1 else None
     quoted = f" The last one: {message[:300]!r}" if message is not None else ""
     return FailuresError(
-        f"{totals.failed} of {totals.read} items failed{refused} ({reasons}); max_failures allows "
+        f"{totals.failed} of {counted(totals.read, 'item')} failed{refused} ({reasons}); max_failures allows "
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}{quoted and '.'}{quoted}",
         permanent=permanent,
     )

@@ -18,6 +18,7 @@ from airflow_async_rest.core.letters.lines import parse_exactly
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.headers import parse_content_type
 from airflow_async_rest.core.sending.verdict import MAY_BE_CUT
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.transport.content_encoding import gunzip
 
 AnswerFormat = str | Csv | Callable[[bytes], Any] | None
@@ -193,8 +194,8 @@ def unpack_file(response: Response, bound: int) -> Response:
         raise AnswerError(f"{error}; it is a .gz file") from error
     except zlib.error as error:
         raise AnswerError(
-            f"the answer, of {len(response.body)} bytes, is called a .gz file by its beginning, or its content type, "
-            "but cannot be unpacked"
+            f"the answer, of {counted(len(response.body), 'byte')}, is called a .gz file by its beginning, or its "
+            "content type, but cannot be unpacked"
         ) from error
 
 
@@ -222,7 +223,8 @@ def parse_payload(response: Response, chosen: Format | None = None, *, exactly: 
     except form.errors as error:
         hint = _WHICH_FORMAT if form.is_json and "json" not in kind else ""
         raise AnswerError(
-            f"the answer, of {len(response.body)} bytes and content type {response.excerpt(kind) or 'unknown'!r}, "
+            f"the answer, of {counted(len(response.body), 'byte')} and content type "
+            f"{response.excerpt(kind) or 'unknown'!r}, "
             f"{response.excerpt(form.complaint(error))}{hint}; it begins {response.excerpt(response.text)!r}"
         ) from error
     if response.may_be_cut and _is_number(payload):

@@ -20,6 +20,7 @@ from airflow_async_rest.core.encoding.paths import MISSING, WHOLE, JsonPath, par
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.sending.verdict import MAY_BE_CUT
+from airflow_async_rest.core.spelling import counted
 
 Row = dict[str, Any]
 Rows = str | Callable[[Any, dict[str, Any]], Any] | None
@@ -114,8 +115,8 @@ class AnswerReader:
             raise AnswerError(MAY_BE_CUT.format("an empty body"))
         if not self._empty_ok:
             raise AnswerError(
-                f"the answer has {len(response.body)} bytes and status {response.status}, which does not say that "
-                "there are no rows, as a 204 would; with empty_ok=True it does"
+                f"the answer has {counted(len(response.body), 'byte')} and status {response.status}, which does not "
+                "say that there are no rows, as a 204 would; with empty_ok=True it does"
             )
         return True
 

@@ -21,6 +21,7 @@ from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome,
 from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.sending.attempts import Exchange, Settled
 from airflow_async_rest.core.sending.verdict import UNAUTHORIZED
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import JobLog
 
 _NOT_FOUND = 404
@@ -240,7 +241,9 @@ class Walk:
         self.rows += answer.rows
         self.size += len(answer.response.body)
         if (rows := self.first + len(self.rows)) > MOST_ROWS_OF_AN_ITEM:
-            raise AnswerError(f"the answers for one item have {rows:,} rows; {MOST_ROWS_OF_AN_ITEM:,} is the most")
+            raise AnswerError(
+                f"the answers for one item have {counted(rows, 'row')}; {MOST_ROWS_OF_AN_ITEM:,} is the most"
+            )
         if request is not None and not leads_here:
             self._check_new(request)
         if request is not None and self.count >= self._plan.max_pages:

@@ -60,12 +60,11 @@ class FetchRequestBuilder:
         self.method = method
         self._query = _Query(query)
         self._body = _Body(body, body_format)
-        texts = {"query": self._query.texts, "body": self._body.texts}
+        texts = _texts_of(self._query, self._body)
         self.in_braces = {
             name: _unique(brace for text in some for brace in text.in_braces) for name, some in texts.items()
         }
-        columns = {name: _unique(column for text in some for _, column in text.parts) for name, some in texts.items()}
-        self.columns = {"endpoint": endpoint.columns, **columns}
+        self.columns = {"endpoint": endpoint.columns, **_columns_in(texts)}
         self._encode = BodyEncoder(encode, body_format, headers).encode
         self._seed = hashlib.blake2b(stable_bytes([*identity.scope, *identity.window, method]), digest_size=16)
         _check_has_body(body, method)
@@ -148,6 +147,19 @@ class _Query:
         pairs = [(name, _render(text, row)) for name, text in self._parameters if name not in page]
         pairs += [(name, text_value(name, page)) for name in page]
         return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+
+
+def columns_in(query: Any, body: Any, body_format: str | None) -> dict[str, tuple[str, ...]]:
+    """Return the columns that each argument asks of an item. :raises ConfigurationError: when one cannot be read."""
+    return _columns_in(_texts_of(_Query(query), _Body(body, body_format)))
+
+
+def _texts_of(query: _Query, body: "_Body") -> dict[str, list[Text]]:
+    return {"query": query.texts, "body": body.texts}
+
+
+def _columns_in(texts: Mapping[str, Iterable[Text]]) -> dict[str, tuple[str, ...]]:
+    return {name: _unique(column for text in some for _, column in text.parts) for name, some in texts.items()}
 
 
 def check_query(query: Any) -> None:

@@ -12,6 +12,7 @@ from airflow_async_rest.core.errors import AsyncRestError, DeadLettersGoneError,
 from airflow_async_rest.core.keeping.keeper import Keeper
 from airflow_async_rest.core.keeping.row_sink import RowBuffer
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import JobLog
 
 
@@ -92,7 +93,9 @@ class Writing:
                 self.stop.pull(error)  # rows wait for them, too
             self._failed_writes = self._failed_writes + 1 if self.recorder.unwritten.are_much else 0
             if self._failed_writes >= self.bounds.most_failed_writes:
-                self.stop.pull(StoppedError(f"{len(self.recorder.unwritten)} dead letters cannot be written: {error}"))
+                self.stop.pull(
+                    StoppedError(f"{counted(len(self.recorder.unwritten), 'dead letter')} cannot be written: {error}")
+                )
             await asyncio.sleep(self.bounds.write_every_seconds)
 
     def _stop_without_writer(self, writer: asyncio.Task[None]) -> None:

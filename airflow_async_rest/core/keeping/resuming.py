@@ -13,6 +13,7 @@ from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreEr
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import Latest, whole_batches
 from airflow_async_rest.core.letters.part_files import PartId
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import JobLog
 
 # The checkpoint of a key of the state store, ``checkpoint`` or ``settled`` (that of the last success); None: nothing.
@@ -213,7 +214,7 @@ class Continuing:
         in_the_middle = sum(bookmark is not None for bookmark in resume.bookmarks.values())
         how = (
             f"resumed at row {before.position}, sending again {len(before.unfinished)} unfinished and "
-            f"{len(resume.dead)} failed ones before it"
+            f"{counted(len(resume.dead), 'failed one')} before it"
         )
         if in_the_middle:
             how += f"; {in_the_middle} of them at the page that it had come to"

@@ -7,6 +7,7 @@ from typing import TypeVar
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.errors import AsyncRestError, ConfigurationError, LoadError, SourceChangedError
 from airflow_async_rest.core.keeping.row_sink import Earlier, Loader, LoadState, Merged, PlacedRow, Staged
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 Result = TypeVar("Result")
@@ -58,9 +59,11 @@ class Table:
         """
         if self._earlier is not None and self._earlier.loaded and self._loader.appends:
             raise ConfigurationError(
-                f"load_mode='append': an earlier try of this task has appended {self._earlier.loaded} rows, and this "
-                f"one would append them again ({how}). Put that right, or delete those rows, and the line of this "
-                "dag_id, run_id and task_id in async_rest_loads, and clear it; or upsert, or replace_window."
+                f"load_mode='append': an earlier try of this task has appended {counted(self._earlier.loaded, 'row')}, "
+                f"and this one would append {'it' if self._earlier.loaded == 1 else 'them'} again ({how}). Put that "
+                "right, or delete those rows, and the line of this dag_id, run_id and task_id in async_rest_loads, and "
+                "clear it; "
+                "or upsert, or replace_window."
             )
 
     async def begin(self, resume: Resume | None, this_try: Try | None) -> None:

@@ -33,39 +33,47 @@ class Turn(Enum):
 class Claim(NamedTuple):
     """Which try has the folder.
 
-    :param started: when, in UTC (ISO 8601); empty where that is not known.
+    :param started: when, in UTC (ISO 8601), by its worker's clock; empty where that is not known.
     :param process: distinguishes two starts of the same try.
+    :param run: when its run began, as Airflow has it: the same in all tries until a Clear of a run that has ended, and
+        in no other life of the run. Empty where that is not known.
     """
 
     try_number: int
     started: str
     process: str
+    run: str = ""
 
     @classmethod
-    def of(cls, try_number: int, started: datetime | None, process: str) -> Self:
+    def of(cls, try_number: int, started: datetime | None, process: str, run_started: datetime | None) -> Self:
         """Return the claim of a try."""
-        return cls(try_number, as_text(started), process)
+        return cls(try_number, as_text(started), process, as_text(run_started))
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
         """Return the claim that was stored, or None where there is none that can be read."""
         try:
-            number, started, process = value
-            return cls(int(number), str(started), str(process))
-        except (TypeError, ValueError):
+            number, *texts = value
+            return cls(int(number), *map(str, texts))
+        except (TypeError, ValueError, OverflowError):
             return None
 
-    def turn_after(self, last: Self | None, *, is_rescheduled: bool) -> Turn:
+    def turn_after(self, last: Self | None, *, is_rescheduled: bool, was_cleared: bool) -> Turn:
         """Decide what this try is after the one that has the folder.
 
         The number of a try grows with each retry and each Clear, and begins with 1 when a run is made again (with 0
         where ``airflow tasks test`` runs the task); only a try that asked to be rescheduled starts twice with one.
+        Clocks of workers decide within one run only: what another life has left would stand for rows of this one.
+
+        :param was_cleared: whether somebody has cleared the task in this life of its run.
         """
         if last == self:
             return Turn.GOES_ON
-        grows = last is None or self.try_number > last.try_number
-        if last is not None and not grows and self.started and self.started < last.started:
-            return Turn.IS_OVER
+        if last is not None and self.run and last.run:
+            if self.run != last.run:
+                return Turn.GOES_ON if was_cleared and self.try_number > last.try_number else Turn.BEGINS
+            if self.try_number <= last.try_number and self.started and self.started < last.started:
+                return Turn.IS_OVER
         if self.try_number > 1:
             return Turn.GOES_ON if last is None or self.try_number >= last.try_number else Turn.BEGINS
         return Turn.GOES_ON if is_rescheduled else Turn.BEGINS
@@ -80,13 +88,14 @@ class TryStore:
     """The state store of one try, in a folder.
 
     :param open_folder: called in the thread of the first call: object storage may ask Airflow for its connection.
-    :param run_started: when the run began, which tells its lives apart.
+    :param was_cleared: whether somebody has cleared the task in this life of its run.
     """
 
-    def __init__(self, open_folder: Callable[[], FolderStore], claim: Claim, run_started: datetime | None) -> None:
+    def __init__(self, open_folder: Callable[[], FolderStore], claim: Claim, *, was_cleared: bool = False) -> None:
         self._open_folder = open_folder
         self._claim = claim
-        self._this_start = {"try_number": claim.try_number, "run_started": as_text(run_started)}
+        self._was_cleared = was_cleared
+        self._this_start = {"try_number": claim.try_number, "run_started": claim.run}
         self._folder: FolderStore | None = None
         self._turn = threading.Lock()
 
@@ -105,6 +114,14 @@ class TryStore:
         with self._turn:
             self._taken(to_write=True).delete(key)
 
+    def forget_other_life(self) -> None:
+        """Remove what another life of the run has left, and leave nothing: of a preview, there is nothing to keep."""
+        with self._turn:
+            folder = self._folder = self._folder or self._open_folder()
+            last = Claim.from_json(folder.get(_CLAIM))
+            if last is not None and last.run != self._claim.run and self._turn_after(last, folder) is Turn.BEGINS:
+                folder.wipe()
+
     def reschedule(self) -> None:
         """Have the state stay for the next start of this very try, which has the same number."""
         self.set(_RESCHEDULED, self._this_start)
@@ -118,7 +135,7 @@ class TryStore:
         last = Claim.from_json(folder.get(_CLAIM))
         if last == self._claim:
             return folder
-        turn = self._claim.turn_after(last, is_rescheduled=folder.get(_RESCHEDULED) == self._this_start)
+        turn = self._turn_after(last, folder)
         if turn is Turn.IS_OVER:
             raise StoppedError("a later try of this task has taken over its state")
         if turn is Turn.BEGINS:
@@ -126,3 +143,7 @@ class TryStore:
         with suppress(*() if to_write else (Exception,)):
             folder.set(_CLAIM, list(self._claim))
         return folder
+
+    def _turn_after(self, last: Claim | None, folder: FolderStore) -> Turn:
+        is_rescheduled = folder.get(_RESCHEDULED) == self._this_start
+        return self._claim.turn_after(last, is_rescheduled=is_rescheduled, was_cleared=self._was_cleared)

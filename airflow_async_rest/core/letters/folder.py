@@ -10,6 +10,7 @@ record with a ``row_number`` is no item, but one of its rows, which the database
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
 from airflow_async_rest.core.letters.lines import Latest, Line, Refused, Reset, Resolved, lines_of, parse_exactly
 from airflow_async_rest.core.letters.part_files import MOST_KEPT_BYTES, PartFiles, PartId
+from airflow_async_rest.core.letters.sorting import SortedLines
 from airflow_async_rest.core.letters.whole_files import FILE_MODE, FolderPath
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.requests.bodies import stored_body
@@ -153,20 +155,17 @@ class DeadLetterFolder:
         return {index: letter.reason for index, letter in self.read_latest(parts).items()}
 
     def iter_records(self, parse: Callable[[bytes], Any] = parse_exactly) -> Iterator[Record]:
-        """Yield the latest records of what is still dead, one by one, in the order they were written.
+        """Yield the latest records of what is still dead, one by one, by their index: in the order of the rows.
 
         :param parse: reads one; see :mod:`~airflow_async_rest.core.letters.lines`.
         :raises DeadLetterStoreError: as :meth:`read`.
         """
-        places: dict[PartId, set[int]] = {}
-        for letter in self.read_latest().values():
-            places.setdefault(letter.place[0], set()).add(letter.place[1])
-        parts = sorted(places)
-        for part, data in zip(parts, self._files.read(parts), strict=True):
-            if isinstance(data, Exception):
-                self._check_read([part], {part: data})
+        places = [letter.place for letter in sorted(self.read_latest().values(), key=attrgetter("item"))]
+        for part, line in SortedLines(self._files, places, MOST_KEPT_BYTES):
+            if isinstance(line, Exception):
+                self._check_read([part], {part: line})
             else:
-                yield from (parse(line) for number, line in enumerate(data.splitlines()) if number in places[part])
+                yield parse(line)
 
     def read_refused(self, parts: Iterable[PartId] | None = None) -> list[Record]:
         """Return the rows that the database refused, and has not taken since.

@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.letters.folder import Record, held_bytes, to_record
@@ -44,6 +44,11 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() or one in _LAID_OUT else ascii(one)[1:-1] for one in text)
+
+
+def shown_key(key: Any) -> str:
+    """Return an item's key as its dead letter has it: times as ISO 8601."""
+    return key if isinstance(key, str) else encode_anything(key).decode(errors="replace")
 
 
 def _shown_fraction(text: str) -> float | str:

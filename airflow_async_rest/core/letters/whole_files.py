@@ -5,9 +5,10 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 FILE_MODE = 0o600
+_LOCAL = type(Path())
 
 
 class FolderPath(Protocol):
@@ -24,12 +25,20 @@ class FolderPath(Protocol):
     def unlink(self) -> None: ...  # noqa: D102
 
 
+def is_local(path: FolderPath) -> TypeGuard[Path]:
+    """Return whether a path is one of this machine's file system.
+
+    Before Airflow 3.2 those of object storage are a ``Path``, too, though not what ``Path`` makes.
+    """
+    return isinstance(path, _LOCAL)
+
+
 def make_folder(path: FolderPath, mode: int = FILE_MODE) -> None:
     """Make a folder and those above it; what is there already stays as it is.
 
     :param mode: of the files in it; who may read these may enter it.
     """
-    if not isinstance(path, Path):
+    if not is_local(path):
         path.mkdir(parents=True, exist_ok=True)
         return
     mode |= (mode & 0o444) >> 2
@@ -54,7 +63,7 @@ def write_whole(
     :param mode: of a file on a local disk, whatever the umask is.
     :param place: puts a local file that is written in its place. :return: what that returns.
     """
-    if not isinstance(file, Path):
+    if not is_local(file):
         file.write_bytes(data)
         return True
     # Not the process id: two containers that share a volume have the same one.

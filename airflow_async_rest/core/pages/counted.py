@@ -9,6 +9,7 @@ from airflow_async_rest.core.encoding.paths import parse_path
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages.page import QUERY, Page, PageAnswer
 from airflow_async_rest.core.pages.style import Style, check_names, is_nothing
+from airflow_async_rest.core.spelling import counted
 
 _EMPTY, _SHORT = "empty", "short"
 
@@ -122,8 +123,8 @@ class NumberedPages(_Counted):
             pages, number = self._find_number("pages", answer), following - self.first
             if answer.count and number > pages:
                 raise AnswerError(
-                    f"page {number} has rows, but {self.pages!r} says that there are {pages} pages: write the path of "
-                    "the number of all pages, or leave pages= out"
+                    f"page {number} has rows, but {self.pages!r} says that there {'is' if pages == 1 else 'are'} "
+                    f"{counted(pages, 'page')}: write the path of the number of all pages, or leave pages= out"
                 )
             more = number < pages
         if more is None:
@@ -182,7 +183,9 @@ class OffsetPages(_Counted):
         offset = page.parameters[self.param] + count
         more = self._has_more(answer)
         if more and count == 0:
-            raise AnswerError(f"a page is empty after {offset} rows, but {self.more!r} says that there are more")
+            raise AnswerError(
+                f"a page is empty after {counted(offset, 'row')}, but {self.more!r} says that there are more"
+            )
         if more is None and self.total is not None and not (page == self.begin() and is_nothing(answer)):
             more = self._is_before_total(offset, count, answer)
         if more is None:
@@ -196,11 +199,13 @@ class OffsetPages(_Counted):
         total = self._find_number("total", answer)
         if count and offset > total:
             raise AnswerError(
-                f"{offset} rows have come, but {self.total!r} says that there are {total}: write the path of the "
-                "number of all rows, or leave total= out"
+                f"{counted(offset, 'row has', 'rows have')} come, but {self.total!r} says that there are {total}: "
+                "write the path of the number of all rows, or leave total= out"
             )
         if offset < total and count == 0:
-            raise AnswerError(f"a page is empty after {offset} of the {total} rows that {self.total!r} counts")
+            raise AnswerError(
+                f"a page is empty after {offset:,} of the {counted(total, 'row')} that {self.total!r} counts"
+            )
         return offset < total
 
     def ahead(self, page: Page, answer: PageAnswer) -> Iterator[Page]:

@@ -23,13 +23,14 @@ def page_style(paginate: Any) -> "Pages | None":
     """
     if paginate is None or type(paginate) in _STYLES:
         return paginate  # type: ignore[no-any-return]
+    if isinstance(paginate, type):
+        name = paginate.__name__
+        raise ConfigurationError(f"paginate={name} is a class: write {name}(...), an instance of it.")
     methods = (getattr(paginate, "begin", None), getattr(paginate, "after", None))
-    if isinstance(paginate, type) or not all(map(callable, methods)):
-        name = paginate.__name__ if isinstance(paginate, type) else None
+    if not all(map(callable, methods)):
         raise ConfigurationError(
-            f"paginate={paginate!r}: write {f'{name}(...), an instance' if name else 'LinkPages(), CursorPages(...)'}"
-            ", NumberedPages(...) or OffsetPages(...), which are imported from airflow_async_rest; or a style of your "
-            "own, with begin() and after(page, answer)."
+            f"paginate={paginate!r}: write LinkPages(), CursorPages(...), NumberedPages(...) or OffsetPages(...), "
+            "which are imported from airflow_async_rest; or a style of your own, with begin() and after(page, answer)."
         )
     return OwnStyle(paginate)
 

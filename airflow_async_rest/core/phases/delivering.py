@@ -28,6 +28,7 @@ from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.watching.progress import Progress
 
 Deliver = Callable[[Item | ItemBatch], Awaitable[None]]
+Finish = Callable[[], Awaitable[None]]
 
 
 class Delivering:
@@ -109,8 +110,10 @@ class Delivering:
             standstill_seconds=job.bounds.standstill_seconds,
         )
         exchange = self._exchange(sender)
-        deliver = (
-            self._fetching(job.fetch, exchange, settling) if job.fetch else settling.delivering(exchange, acceptance)
+        deliver, finish = (
+            (self._fetching(job.fetch, exchange, settling), None)
+            if job.fetch
+            else settling.delivering(exchange, acceptance)
         )
         await run_pipeline(
             source,
@@ -120,6 +123,7 @@ class Delivering:
             stop=self._calls.stop,
             on_stop=sender.stop,
             grace_seconds=job.bounds.grace_seconds,
+            finish=finish,
         )
 
     def _exchange(self, sender: Sender) -> Exchange:
@@ -169,8 +173,8 @@ class _Settling:
             self.can_replay &= can_replay(outcome)
             give_up_when_hopeless(outcome, self._recorder, self._job.conn_id, is_own=is_own)
 
-    def delivering(self, exchange: Exchange, acceptance: Acceptance) -> Deliver:
-        """Make the function that delivers an item, or a batch."""
+    def delivering(self, exchange: Exchange, acceptance: Acceptance) -> tuple[Deliver, Finish | None]:
+        """Make the function that delivers an item, or a batch; and what a worker does that finds no more of them."""
         assert self._job.build is not None  # noqa: S101  (a job delivers or fetches)
         recorder, settle = self._recorder, self.settle
         one_by_one = Delivery(self._job.build, exchange)
@@ -182,7 +186,8 @@ class _Settling:
             else:
                 await in_batches.deliver(unit)
 
-        go_on = KeyOrder(deliver_taken).deliver if self._job.order_by_key else deliver_taken
+        order = KeyOrder(deliver_taken) if self._job.order_by_key else None
+        go_on = order.deliver if order else deliver_taken
 
         async def deliver(unit: Item | ItemBatch) -> None:
             if isinstance(unit, Item):
@@ -191,4 +196,4 @@ class _Settling:
                 recorder.take_batch(unit.items)
             await go_on(unit)
 
-        return deliver
+        return deliver, order.finish if order else None

@@ -7,6 +7,7 @@ from typing import Any
 from airflow_async_rest.core.account.judgment import is_whole
 from airflow_async_rest.core.errors import DeadLetterStoreError, EmptyWindowError, StoppedError
 from airflow_async_rest.core.phases.shared import Shared
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 
@@ -61,7 +62,11 @@ class Ending:
         self._log_last(report, error)
         if lost is not None:
             failures = standing.recorder.totals.failures.total()
-            which = f"{failures} dead letters are" if failures else "what was dead, and is delivered now, is"
+            which = (
+                counted(failures, "dead letter is", "dead letters are")
+                if failures
+                else "what was dead, and is delivered now, is"
+            )
             raise DeadLetterStoreError(f"{which} not written: {lost}") from lost
         return report
 
@@ -78,8 +83,8 @@ class Ending:
                 await self._xcom_thread.call(publish, report, sample, error)
 
     def _log_last(self, report: Mapping[str, Any], error: BaseException | None) -> None:
-        if report["repeated_keys"]:
-            self._log.keys_repeated(report["repeated_keys"], in_order=self._job.order_by_key)
+        if report["repeated_keys"] and not self._job.order_by_key:  # with it, they are what was asked for
+            self._log.keys_repeated(report["repeated_keys"])
         if self._job.fetch is not None and report["complete"]:
             tally = self._standing.recorder.totals.tally
             self._log.paths_not_found(report, tally.unfound.nearest)

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass, field
 
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.encoding.chunk_sizes import bytes_of
+from airflow_async_rest.core.encoding.comparing import same_key
 from airflow_async_rest.core.models import Item
 
 Unit = Item | ItemBatch
@@ -24,7 +25,7 @@ class _Turn:
     """
 
     unit: Unit
-    keys: Collection[bytes]
+    keys: Collection[Hashable]
     waits_for: int = 0
     followers: list["_Turn"] = field(default_factory=list)
     begins: asyncio.Future[None] | None = None
@@ -34,8 +35,8 @@ class _Turn:
 class KeyOrder:
     """Delivers items, or batches, in the order in which they are taken, as far as they have a key in common.
 
-    What waits for another one is put aside, so that no worker is held up by it; the one that delivers what it waits
-    for goes on with it. An item only ever waits for earlier ones: so there is always one that waits for none.
+    What waits for another one is put aside, so that no worker is held up by it; once it waits no more, the first worker
+    that has time goes on with it. An item only ever waits for earlier ones: so there is always one that waits for none.
 
     :param deliver: delivers one.
     :param most_aside: the items that are put aside at most: a checkpoint names each.
@@ -44,8 +45,10 @@ class KeyOrder:
     def __init__(self, deliver: Callable[[Unit], Awaitable[None]], most_aside: int = 1000) -> None:
         self._deliver = deliver
         self._most_aside = most_aside
-        self._last: dict[bytes, _Turn] = {}
-        self._items_aside = self._bytes_aside = 0
+        self._last: dict[Hashable, _Turn] = {}
+        self._items_aside = self._bytes_aside = self._not_done = 0
+        self._ready: deque[_Turn] = deque()
+        self._news = asyncio.Event()
 
     async def deliver(self, unit: Unit) -> None:
         """Deliver one, or put it aside: then it is delivered within another call."""
@@ -56,14 +59,26 @@ class KeyOrder:
             turn.begins = asyncio.get_running_loop().create_future()
             await turn.begins
         await self._deliver(unit)
-        ready = deque(self._end(turn))
-        while ready:
-            one = ready.popleft()
-            await self._deliver(one.unit)
-            ready += self._end(one)
+        self._end(turn)
+        await self._go_on()
+
+    async def finish(self) -> None:
+        """Help with what was put aside, as long as there is any: for a worker that has nothing more to take."""
+        while self._not_done:
+            self._news.clear()
+            await self._go_on()
+            if self._not_done and not self._news.is_set():
+                await self._news.wait()
+
+    async def _go_on(self) -> None:
+        while self._ready:
+            turn = self._ready.popleft()
+            await self._deliver(turn.unit)
+            self._end(turn)
 
     def _take(self, unit: Unit) -> _Turn:
-        turn = _Turn(unit, {item.identity for item in _items_of(unit) if item.settled is None})
+        self._not_done += 1
+        turn = _Turn(unit, {same_key(item.identity) for item in _items_of(unit) if item.settled is None})
         for before in {self._last[key] for key in turn.keys if key in self._last}:
             before.followers.append(turn)
             turn.waits_for += 1
@@ -83,22 +98,23 @@ class KeyOrder:
         self._items_aside += sign * len(_items_of(turn.unit))
         self._bytes_aside += sign * turn.bytes
 
-    def _end(self, turn: _Turn) -> list[_Turn]:
-        """Note that one is done. :return: those put aside that wait for nothing more."""
+    def _end(self, turn: _Turn) -> None:
+        """Note that one is done: what was put aside, and waits for nothing more, is ready."""
+        self._not_done -= 1
         for key in turn.keys:
             if self._last[key] is turn:
                 del self._last[key]
-        freed = []
         for follower in turn.followers:
             follower.waits_for -= 1
             if follower.waits_for:
                 continue
             if follower.begins is None:
                 self._count_aside(follower, -1)
-                freed.append(follower)
+                self._ready.append(follower)
             elif not follower.begins.done():
                 follower.begins.set_result(None)
-        return freed
+        if self._ready or not self._not_done:
+            self._news.set()
 
 
 def _items_of(unit: Unit) -> list[Item]:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.errors import ItemError, SendError, let_go
 from airflow_async_rest.core.job import Job
-from airflow_async_rest.core.letters.shown import SHOWN_PAYLOAD_CHARACTERS, visible
+from airflow_async_rest.core.letters.shown import SHOWN_PAYLOAD_CHARACTERS, shown_key, visible
 from airflow_async_rest.core.models import DeadLetter, Item, Request
 from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.phases.shared import Standing
@@ -20,6 +20,7 @@ from airflow_async_rest.core.requests.address import Address
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.sending.auth import secrets_of
 from airflow_async_rest.core.sending.excerpts import Excerpts
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.transport.client import Heads
 
 # Where transform skips nearly all rows, or batches are large, reading ends all the same.
@@ -112,7 +113,7 @@ class Preview:
 
     def _note_failed(self, item: Item, reason: str, why: str) -> None:
         if len(self.failed) < _MOST_FAILED:
-            key, cause = (self.job.settings.redaction.excerpt(str(each)) for each in (item.key, why))
+            key, cause = map(self.job.settings.redaction.excerpt, (shown_key(item.key), why))
             self.failed.append(visible(f"{key} would be a dead letter: {reason}: {cause}").replace("\n", "\\n"))
 
     @property
@@ -162,7 +163,7 @@ def lines_of(preview: Preview) -> Iterator[str]:
     window = " to ".join(filter(None, job.about.values()))
     rows = "an unknown number of rows"
     if preview.expected is not None:
-        rows = f"{'about ' if preview.expected.how == 'about' else ''}{preview.expected.items} rows"
+        rows = f"{'about ' if preview.expected.how == 'about' else ''}{counted(preview.expected.items, 'row')}"
     limit = "none" if job.rate_limit is None else f"{job.rate_limit[0]} per {job.rate_limit[1]:g} s"
     yield (
         f"Preview: {job.target}: {f'window {window}, ' if window else ''}{rows}, concurrency "

@@ -7,6 +7,7 @@ from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.account.report import Commit
 from airflow_async_rest.core.errors import AsyncRestError, RowsTakenError, SourceChangedError
 from airflow_async_rest.core.models import Item
+from airflow_async_rest.core.spelling import counted
 
 
 class PassedRows:
@@ -57,7 +58,7 @@ class PassedRows:
         """
         position = self._resume.checkpoint.position
         if count < position:
-            raise self._changed(f"the query now returns {count} rows, and {position} had been read before")
+            raise self._changed(f"the query now returns {counted(count, 'row')}, and read before were {position:,}")
 
     def _find_wanted(self, items: Iterable[Item]) -> list[Item]:
         wanted = [item for item in items if self._resume.wants(item.index)]

@@ -10,6 +10,7 @@ from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.encoding.paths import MISSING, Names, compile_path, follow, present
 from airflow_async_rest.core.errors import ResultsError
 from airflow_async_rest.core.models import ItemResult
+from airflow_async_rest.core.spelling import counted
 
 Id = str | None
 
@@ -131,7 +132,7 @@ def _index(value: Any) -> int | None:
 def check_count(entries: Sequence[Any], count: int) -> None:
     """Check that there is an entry for each item. :raises ResultsError: when not."""
     if len(entries) != count:
-        raise ResultsError(f"the answer has {len(entries)} results for {count} items")
+        raise ResultsError(f"the answer has {counted(len(entries), 'result')} for {counted(count, 'item')}")
 
 
 def check_positions(said: Sequence[Id], sent: Sequence[Id]) -> None:

@@ -29,6 +29,6 @@ class StoreAddress:
 
     def describe(self, error: BaseException) -> str:
         """Say what went wrong, without secrets."""
-        said = str(error) or type(error).__name__
+        said = str(error).partition("\n")[0] or type(error).__name__  # what follows are hints for programmers
         said = said.replace(self.password, "***") if self.password else said
         return f"{self.kind} at {self.host}{f':{self.port}' if self.port else ''} (connection {self.conn_id!r}): {said}"

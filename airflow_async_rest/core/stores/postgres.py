@@ -22,20 +22,26 @@ class PostgresTable:
     create: str
     bounds: Bounds = USUAL
 
-    async def connect(self) -> Any:
-        """Open a session. Use it within :meth:`translated`."""
+    async def connect(self, *, keeps_session: bool) -> Any:
+        """Open a session. Use it within :meth:`translated`.
+
+        :param keeps_session: false behind a pooler that does not: see :func:`together`.
+        """
         address = self.address
-        connection = await _asyncpg(address).connect(
+        connection = await asyncpg_for(address).connect(
             host=address.host,
             port=address.port or 5432,
             user=address.user,
             password=address.password,
             database=address.database,
             timeout=self.bounds.store_answer_seconds,
+            statement_cache_size=100 if keeps_session else 0,
             **address.options,
         )
         try:
-            if await connection.fetchval("SELECT to_regclass($1)", self.name) is None:
+            async with together(connection, keeps_session=keeps_session):
+                is_there = await connection.fetchval("SELECT to_regclass($1)", self.name) is not None
+            if not is_there:
                 await self._create(connection)
         except BaseException:
             connection.terminate()
@@ -54,28 +60,35 @@ class PostgresTable:
         :raises ConfigurationError: when it will never work like this; says what to do.
         :raises StoreAwayError: when there is no answer for now.
         """
-        asyncpg = _asyncpg(self.address)
+        asyncpg = asyncpg_for(self.address)
         for_good = (
             asyncpg.InvalidAuthorizationSpecificationError,  # and wrong passwords
             asyncpg.InvalidCatalogNameError,
             asyncpg.ClientConfigurationError,
-            asyncpg.InvalidSQLStatementNameError,  # behind a pooler that changes sessions
-            asyncpg.DuplicatePreparedStatementError,
+            asyncpg.ProtocolViolationError,  # of a pooler that has no transactions
+            asyncpg.UndefinedColumnError,  # the table is another one's
+            asyncpg.DatatypeMismatchError,
         )
         try:
             yield
         except asyncpg.InsufficientPrivilegeError as error:
             raise self._denied(f"may not use the table {self.name} ({error})", "let its owner allow that") from None
         except for_good as error:
-            raise ConfigurationError(
-                f"rate_limit_conn_id={self.address.conn_id!r}: {self.address.describe(error)}: correct that "
-                "connection's fields; a pooler has to keep the session."
-            ) from None
+            raise self._never(error) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            if "pooling mode" in str(error):
+                raise self._never(error) from None
             raise StoreAwayError(self.address.describe(error)) from None
 
+    def _never(self, error: BaseException) -> ConfigurationError:
+        return ConfigurationError(
+            f"rate_limit_conn_id={self.address.conn_id!r}: {self.address.describe(error)}: correct that connection's "
+            "fields; a pooler may keep sessions, or transactions, but not single statements, and a table "
+            f"{self.name} of somebody else's cannot be used."
+        )
+
     async def _create(self, connection: Any) -> None:
-        asyncpg = _asyncpg(self.address)
+        asyncpg = asyncpg_for(self.address)
         try:
             await connection.execute(self.create)
         except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
@@ -91,7 +104,13 @@ class PostgresTable:
         )
 
 
-def _asyncpg(address: StoreAddress) -> Any:
+def together(connection: Any, *, keeps_session: bool) -> contextlib.AbstractAsyncContextManager[Any]:
+    """Return what holds statements together where a pooler changes sessions between transactions."""
+    return contextlib.nullcontext() if keeps_session else connection.transaction(isolation="read_committed")
+
+
+def asyncpg_for(address: StoreAddress) -> Any:
+    """Return the client. :raises ConfigurationError: when it is not installed."""
     try:
         import asyncpg  # noqa: PLC0415  (only who shares something needs it)
     except ImportError as error:

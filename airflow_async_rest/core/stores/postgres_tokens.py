@@ -1,4 +1,4 @@
-"""Tokens that tasks share, in PostgreSQL: a table, and an advisory lock, which ends with its session."""
+"""Tokens that tasks share, in PostgreSQL: a table, and an advisory lock, which ends with its transaction."""
 
 import asyncio
 import hashlib
@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
-from airflow_async_rest.core.stores.postgres import PostgresTable
+from airflow_async_rest.core.stores.postgres import PostgresTable, together
 from airflow_async_rest.core.stores.tokens import Kept
 
 TABLE = "async_rest_tokens"
@@ -17,17 +17,22 @@ CREATE = (
     "written_at timestamptz NOT NULL)"
 )
 # Of a machine that is gone, the server should learn while others still wait for the lock.
-_ALIVE = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
-_LOCK = "SELECT pg_advisory_lock($1)"
+_PATIENT = """
+SET LOCAL tcp_keepalives_idle = 10; SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3;
+SET LOCAL idle_in_transaction_session_timeout = 0
+"""
+_LOCK = "SELECT pg_advisory_xact_lock($1)"
 # What may be read, and not written, is found out before anybody asks for what has to be written.
-_READ = f"""
+_TOUCH = f"""
 INSERT INTO {TABLE} AS kept (key, version, text, written_at) VALUES ($1, 0, '', clock_timestamp())
 ON CONFLICT (key) DO UPDATE SET key = excluded.key
-RETURNING text, version, extract(epoch FROM clock_timestamp() - written_at)::float8
+"""  # noqa: S608
+_READ = f"""
+SELECT text, version, extract(epoch FROM clock_timestamp() - written_at)::float8 FROM {TABLE} WHERE key = $1
 """  # noqa: S608
 # A database may leave commits to the next moment: a token that its crash loses cannot be had again.
 _DURABLY = """
-SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'
 """
 _WRITE = f"""
 INSERT INTO {TABLE} AS kept (key, version, text, written_at) VALUES ($1, $3::bigint + 1, $2, clock_timestamp())
@@ -47,27 +52,35 @@ class PostgresTokens:
     async def locked(self, key: str) -> AsyncIterator[Kept]:
         """Hold a key alone."""
         with self._table.translated():
-            session = await self._table.connect()
+            session = await self._table.connect(keeps_session=False)
         try:
             with self._table.translated():
+                await self._touch(session, key)
+                await together(session, keeps_session=False).__aenter__()  # whose end is that of the session
                 kept = await self._lock(session, key)
             yield kept
         finally:
-            await self._table.close(session)
+            await self._table.close(session)  # and with it the lock
 
     async def write(self, key: str, text: str, version: int) -> bool:
         """Replace what is kept, in a session of its own: the one with the lock may be gone by now."""
         with self._table.translated():
-            session = await self._table.connect()
+            session = await self._table.connect(keeps_session=False)
             try:
                 async with asyncio.timeout(self._bounds.store_answer_seconds):
-                    await session.execute(_DURABLY)
-                    return await session.fetchval(_WRITE, key, text, version) is not None
+                    async with together(session, keeps_session=False):
+                        await session.execute(_DURABLY)
+                        found = await session.fetchval(_WRITE, key, text, version)
+                return found is not None
             finally:
                 await self._table.close(session)
 
+    async def _touch(self, session: Any, key: str) -> None:
+        async with asyncio.timeout(self._bounds.store_answer_seconds), together(session, keeps_session=False):
+            await session.execute(_TOUCH, key)
+
     async def _lock(self, session: Any, key: str) -> Kept:
-        await session.execute(_ALIVE)
+        await session.execute(_PATIENT)
         seconds = self._bounds.token_lock_seconds
         try:
             await session.execute(_LOCK, number_of(key), timeout=seconds)

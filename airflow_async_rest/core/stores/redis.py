@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 # Of errors that no waiting helps against, those that have no class of their own.
-_FOR_GOOD = ("DB index", "The user executing the script", "unknown command")
+_FOR_GOOD = ("DB index", "The user executing the script")
+_ADVICE = {
+    "certificate verify failed": "the extra field ssl_ca_certs names the file of the issuer's certificate",
+    "Error 2 connecting": "a file that the extra names is not on this machine",
+    "unknown command": "write host and port of a Redis; Sentinel is not asked where one is",
+}
 
 
 def redis_client(address: StoreAddress, bounds: Bounds = USUAL) -> "Redis":
@@ -54,10 +59,14 @@ def redis_errors(address: StoreAddress, rights: str) -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        said = address.describe(error)
+        said, where = address.describe(error), f"rate_limit_conn_id={address.conn_id!r}"
+        advice = next((advice for mark, advice in _ADVICE.items() if mark in str(error)), None)
+        if isinstance(error, redis.AskError | redis.ClusterDownError):  # MovedError is one, too
+            advice = "a Redis that is a cluster's cannot keep limits: use one that is not"
+        if advice is not None:
+            raise ConfigurationError(f"{where}: {said}: {advice}.") from None
         if isinstance(error, denied) or any(mark in str(error) for mark in _FOR_GOOD):
             raise ConfigurationError(
-                f"rate_limit_conn_id={address.conn_id!r}: {said}: give login and password of a user who may use the "
-                f"database, and {rights}."
+                f"{where}: {said}: give login and password of a user who may use the database, and {rights}."
             ) from None
         raise StoreAwayError(said) from None

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.letters.folder import ROW_REFUSED
-from airflow_async_rest.core.letters.shown import visible
+from airflow_async_rest.core.letters.shown import shown_key, visible
 from airflow_async_rest.core.models import DeadLetter, Request
+from airflow_async_rest.core.spelling import counted
 
 _FAILURES_PER_REASON = 3
 _PAUSES = 5
@@ -57,21 +58,13 @@ class JobLog:
             "or a retry may give one row another's Idempotency-Key."
         )
 
-    def keys_repeated(self, count: int, *, in_order: bool) -> None:
-        """Warn of rows that an API cannot tell from others.
-
-        :param in_order: whether those of one key go in their order.
-        """
-        advice = (
-            "of others for the same address, any may come last. Name the columns that tell rows apart."
-            if not in_order
-            else "even when another has come between. Let the payload tell them apart, by a version or a time."
-        )
+    def keys_repeated(self, count: int) -> None:
+        """Warn of rows that an API cannot tell from others."""
         self._log.warning(
             "Rows whose key= an earlier row has: %d. Equal ones share an Idempotency-Key, so an API may store them "
-            "once; %s",
+            "once; of others for the same address, any may come last. Name the columns that tell rows apart, or write "
+            "order_by_key=True.",
             count,
-            advice,
         )
 
     def paths_not_found(self, report: Mapping[str, Any], nearest: Callable[[str], str | None]) -> None:
@@ -82,7 +75,8 @@ class JobLog:
         near = {path: nearest(path) for path in report["paths_not_found"]}
         if near:
             self._log.warning(
-                "No row has what columns= asks for: %s. Their columns are empty.",
+                "No row has what columns= asks for: %s. Their columns get no value: they are NULL, or the default, in "
+                "new rows, and an upsert leaves what is there.",
                 ", ".join(
                     f"{path!r}{f' (the nearest key is {self.redact(key)!r})' if key else ''}"
                     for path, key in near.items()
@@ -116,7 +110,7 @@ class JobLog:
             self._log.info(
                 "Item %s: the API does not go on at the page where an earlier try stopped (%s): it starts over from "
                 "the first one.",
-                key,
+                visible(shown_key(key)[:_MOST_OF_KEY]),
                 why,
             )
 
@@ -132,7 +126,7 @@ class JobLog:
         if (count := self._nth("failed", letter.reason)) <= _FAILURES_PER_REASON:
             self._log.warning(
                 "Item %s failed: %s, %s: %s%s",
-                visible(str(letter.key)[:_MOST_OF_KEY]),
+                visible(shown_key(letter.key)[:_MOST_OF_KEY]),
                 letter.reason,
                 _attempts(letter),
                 visible(letter.response_excerpt[:200]),
@@ -147,9 +141,9 @@ class JobLog:
         """
         if (count := self._nth("failed", ROW_REFUSED)) <= _FAILURES_PER_REASON:
             self._log.warning(
-                "Row %d of item %d is not loaded: %s%s",
-                number + 1,
-                index + 1,
+                "Row %d of item %d (both counted from 0, as in the dead letters) is not loaded: %s%s",
+                number,
+                index,
                 self.redact(message)[:300],
                 _FURTHER if count == _FAILURES_PER_REASON else "",
             )
@@ -176,8 +170,7 @@ class JobLog:
         """Say how it goes."""
         share = report["limit_share_used"]
         self._log.info(
-            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d of %d requests in flight, %d items not "
-            "settled%s%s.",
+            "%d done, %d failed%s, %s items/s, latency p50/p99 %s/%s ms, %d of %s in flight, %s not settled%s%s.",
             report["delivered"] + report["skipped"],
             report["failed"],
             _reasons(report),
@@ -185,8 +178,8 @@ class JobLog:
             report["latency_ms"]["p50"],
             report["latency_ms"]["p99"],
             report["in_flight"],
-            report["concurrency"],
-            report["unfinished"],
+            counted(report["concurrency"], "request"),
+            counted(report["unfinished"], "item"),
             "" if share is None else f", {share:.0%} of the rate limit used",
             _shared(report.get("shared_limit")),
         )
@@ -194,8 +187,7 @@ class JobLog:
     def ended(self, report: Mapping[str, Any], error: BaseException | None) -> None:
         """Say how it ended."""
         self._log.info(
-            "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %d requests (%d retries) in %.1f s%s, "
-            "%s items/s%s%s%s.",
+            "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %s (%s) in %.1f s%s, %s items/s%s%s%s.",
             "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed",
             report["read"],
             report["delivered"],
@@ -203,8 +195,8 @@ class JobLog:
             _reasons(report),
             report["skipped"],
             report["unfinished"],
-            report["requests"],
-            report["retries"],
+            counted(report["requests"], "request"),
+            counted(report["retries"], "retry", "retries"),
             report["elapsed_seconds"],
             "" if report["resumed_from"] is None else " of all tries",
             report["items_per_second"],
@@ -245,7 +237,7 @@ def _shared(limit: Mapping[str, Any] | None) -> str:
         return ""
     away = {"closed": ", whose store is away: nothing is sent", "fallback": ", whose store is away"}.get(limit["store"])
     by_all = "" if limit["used_by_all"] is None else f", {limit['used_by_all']:.0%} by all who share it"
-    return f"{by_all}, {limit['waiting']} requests wait for the shared limit{away or ''}"
+    return f"{by_all}, {counted(limit['waiting'], 'request waits', 'requests wait')} for the shared limit{away or ''}"
 
 
 def _rows(report: Mapping[str, Any]) -> str:
@@ -254,9 +246,9 @@ def _rows(report: Mapping[str, Any]) -> str:
     ignored = ", ".join(report["keys_ignored"])
     return "".join(
         (
-            f"; {report['rows_loaded']} rows loaded, {report['rows_refused']} refused by the database",
+            f"; {counted(report['rows_loaded'], 'row')} loaded, {report['rows_refused']:,} refused by the database",
             f", {report['rows_staged']} only staged" if report["rows_staged"] else "",
-            f" (keys that are no columns: {ignored})" if ignored else "",
+            f"; keys of the rows that are no columns of the table, and so not loaded: {ignored}" if ignored else "",
         )
     )
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from sqlalchemy import event, text
@@ -16,7 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.compat.sqlalchemy import QueryResult
-from airflow_async_rest.core.errors import EncodeError
+from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.dialects.dialect import Dialect, Upsert
 from airflow_async_rest.databases.dialects.engines import begin_with
 from airflow_async_rest.databases.errors import classes_of, message_of, original_of
@@ -37,6 +39,7 @@ _SAFE_DIGITS = 18  # of which every whole number has 64 bits or fewer
 # It has one class of errors for a wrong SQL and for a file that is locked.
 _TRANSIENT = ("locked", "unable to open", "interrupted")
 _LATER = ("disk", "malformed")
+_SCHEME = "sqlite:///"
 _NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER})
 
 
@@ -45,6 +48,7 @@ class SQLite(Dialect):
 
     name = "sqlite"
     is_tried = True
+    extra = "sqlite"
     is_one_file = True
     quotes = Quotes(dollars=False, brackets=r"\[[^\]]*+(?:\]|\Z)")
     ends_at_semicolon = True
@@ -56,6 +60,20 @@ class SQLite(Dialect):
     create_index = "CREATE INDEX IF NOT EXISTS {schema}{index} ON {table} ({column})"
     explains = True
     locks_tables = True  # as a transaction that writes is the only one
+
+    def connect(self, hook: Any) -> Any:
+        """Connect to the file, which must be there: of a path that is misspelled SQLite would make an empty one.
+
+        :raises ConfigurationError: when it is not.
+        """
+        place, _, options = hook.get_uri().partition("?")
+        file = unquote(place.removeprefix(_SCHEME).removeprefix("file:"))
+        is_of_file = place.startswith(_SCHEME) and file not in ("", ":memory:") and "mode=memory" not in options
+        if is_of_file and not Path(file).exists():
+            raise ConfigurationError(
+                f"there is no SQLite file {file!r}, which is the connection's host: correct it, or make the file first."
+            )
+        return super().connect(hook)
 
     def prepare_to_load(self, engine: Engine) -> None:
         """Begin transactions ourselves: the driver would begin them late, and not know of savepoints."""

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, EmptyWindowError
 from airflow_async_rest.core.keeping.row_sink import Merged, PlacedRow, RefusedRow
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.databases.bind_values import bind_value
 from airflow_async_rest.databases.errors import message_of
 from airflow_async_rest.databases.session import tell
@@ -123,8 +124,8 @@ class Merging:
         else:
             why = "none came. Where the API really has none, write allow_empty_window=True; a Clear asks it again."
         return (
-            f"load_mode='replace_window': {deleted} rows that {self._plan.full_name} has in the window would be "
-            f"deleted, and none loaded; nothing is changed: {why}"
+            f"load_mode='replace_window': {counted(deleted, 'row')} that {self._plan.full_name} has in the window "
+            f"would be deleted, and none loaded; nothing is changed: {why}"
         )
 
     def _in_window(self) -> tuple[str, dict[str, Any]]:
@@ -145,10 +146,10 @@ class Merging:
         # Others who write into the window may have done so in between, but hardly twice.
         if self._count_in_window() and not self._delete_window() and (left := self._count_in_window()):
             raise ConfigurationError(
-                f"load_mode='replace_window': {left} rows that {self._plan.full_name} has in the window are still "
-                "there after they were deleted, and would be beside the new ones; nothing is changed: a trigger, a "
-                "rule or a policy of the table keeps them. Let the connection's user delete them, or load "
-                "a view without them."
+                f"load_mode='replace_window': {counted(left, 'row')} that {self._plan.full_name} has in the window "
+                f"{'is' if left == 1 else 'are'} still there after the deletion, and would be beside the new ones; "
+                "nothing is changed: a trigger, a rule or a policy of the table keeps them. Let the connection's user "
+                "delete them, or load a view without them."
             )
         return max(there, deleted)
 

@@ -22,9 +22,14 @@ from airflow_async_rest.core.requests.settings import (
     parse_preview,
 )
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.databases.quotes import read_statement
 from airflow_async_rest.load.plan import check_mode, parse_mode, parse_table
-from airflow_async_rest.tasks.checking.query import check_connection, check_parameters, check_reading
+from airflow_async_rest.tasks.checking.query import (
+    check_binds,
+    check_connection,
+    check_parameters,
+    check_reading,
+    check_statement,
+)
 from airflow_async_rest.tasks.checking.schema_file import check_schema
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
 from airflow_async_rest.tasks.storage.paths import storage_uri
@@ -50,6 +55,7 @@ def _check(
     ours = set(each).union(*(needed | optional for needed, optional in map(_names_of, together)))
     for name in ours & known.keys():
         _check_lasts(name, known[name])
+        _check_plain(name, known[name])
     for name, check in each.items():
         if name in known:
             check(known[name])
@@ -67,6 +73,19 @@ def _check_lasts(argument: str, value: Any) -> None:
                 f"{argument} {'is' if one is value else 'has'} a {type(one).__name__}, which cannot be copied, or is "
                 "empty once it was read; and tasks are copied, and tried again: write a list or a dict."
             )
+
+
+def _check_plain(argument: str, value: Any, *inside: int) -> None:
+    """Find what checks cannot compare or write: an array, half of a character, a collection that is in itself."""
+    if getattr(value, "ndim", 0):
+        raise ConfigurationError(f"{argument} has a {type(value).__name__}: write a list, as its tolist() gives it.")
+    if isinstance(value, str) and value.encode(errors="replace").decode() != value:
+        raise ConfigurationError(f"{argument} has {value!r}, which is half of a character: write all of it.")
+    if isinstance(value, Mapping | list | tuple) and argument != "items":  # which may be many
+        if id(value) in inside:
+            raise ConfigurationError(f"{argument} has a {type(value).__name__} that contains itself: write a flat one.")
+        for each in (*value, *value.values()) if isinstance(value, Mapping) else value:
+            _check_plain(argument, each, id(value), *inside)
 
 
 def _function(argument: str, value: Any) -> None:
@@ -105,7 +124,7 @@ def _unless_left_out(check: Callable[[Any], object]) -> Callable[[Any], object]:
 
 
 _EACH: Mapping[str, Callable[[Any], object]] = {
-    "sql": read_statement,
+    "sql": check_statement,
     "parameters": check_parameters,
     **{name: partial(check_connection, name) for name in ("sql_conn_id", "http_conn_id", "destination_conn_id")},
     "endpoint": EndpointTemplate,
@@ -197,6 +216,7 @@ def _names_of(check: Callable[..., Any]) -> tuple[set[str], set[str]]:
 
 _TOGETHER: Sequence[Callable[..., None]] = (
     check_reading,
+    check_binds,
     check_ends,
     check_mode,
     _path_of_batch,

@@ -11,6 +11,9 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.windows import Window, on_clocks, split_windows
 
+# What a step of the window has for placeholders.
+STEP_NAMES = frozenset({"start", "end", "date"})
+
 
 def given_items(items: Any) -> GivenItems:
     """Read the argument ``items``: a list, or what a template makes of one.
@@ -25,7 +28,7 @@ def given_items(items: Any) -> GivenItems:
     if not isinstance(items, Sequence) or isinstance(items, str | bytes):
         from airflow_async_rest.connections.secrets import excerpt_of_argument  # noqa: PLC0415
 
-        shown = "null: the upstream task returned nothing" if items in (None, "None") else excerpt_of_argument(items)
+        shown = "null: the upstream task returned nothing" if str(items) == "None" else excerpt_of_argument(items)
         raise ConfigurationError(f"items is {shown}; write a list of dicts or values, or the XCom of one.")
     return GivenItems(items)
 

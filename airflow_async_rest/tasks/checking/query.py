@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.databases.binds import read_alike
+from airflow_async_rest.databases.styles import WINDOW_BINDS, check_style
 
 _NAME = re.compile(r"\w+")
 
@@ -30,6 +32,21 @@ def check_parameters(parameters: Any) -> dict[str, Any]:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigurationError(f"parameters= has the name {name!r}, which no bind can have: {write}.")
     return dict(parameters)
+
+
+def check_statement(sql: Any) -> None:
+    """Check SQL as far as that takes no database, and no values. :raises ConfigurationError: when it is wrong."""
+    if (statement := read_alike(sql)) is not None:
+        check_style(statement.sql, statement.bare, ())
+
+
+def check_binds(sql: Any, parameters: Any) -> None:
+    """Check that each bind has a value, where all databases read the same ones.
+
+    :raises ConfigurationError: when one has none; names it.
+    """
+    if sql is not None and (statement := read_alike(sql)) is not None:
+        statement.check_binds(WINDOW_BINDS.union(check_parameters(parameters)))
 
 
 def check_reading(chunk_size: Any, count_rows: Any, read_only: Any) -> None:

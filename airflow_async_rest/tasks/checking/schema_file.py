@@ -1,12 +1,14 @@
 """The argument ``schema``: a dict, or a JSON file beside the DAG file."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.letters.lines import parse_to_python
 from airflow_async_rest.core.reading.payload_schema import PayloadSchema
+
+_SHOWN_CHARACTERS = 80
 
 
 def check_schema(schema: Any) -> None:
@@ -27,9 +29,19 @@ def read_schema(schema: Any, task: Any) -> Mapping[str, Any] | None:
     if not isinstance(schema, str):
         return schema  # type: ignore[no-any-return]
     try:
-        read: Mapping[str, Any] = json.loads(_text_of(schema, task))
+        read = parse_to_python(_text_of(schema, task).encode())
+    except ConfigurationError:
+        raise
     except ValueError as error:
         raise ConfigurationError(f"schema={schema!r}: the file is not JSON in UTF-8: {error}.") from None
+    except RecursionError:
+        raise ConfigurationError(f"schema={schema!r}: the file is nested too deep to be read.") from None
+    if not isinstance(read, Mapping):
+        what = str(read)[:_SHOWN_CHARACTERS]
+        raise ConfigurationError(
+            f"schema={schema!r}: the file has {what!r} and no JSON object: write a JSON Schema as a dict would be, "
+            'such as {"required": ["id"]}.'
+        )
     return read
 
 

@@ -22,8 +22,9 @@ def instance_folder(base: str, dag_id: str, run_id: str, task_id: str, map_index
 
 
 def _segment(name: str) -> str:
-    """Return an id as the name of one folder: Airflow lets a run be called ``..``, or have 250 letters."""
-    quoted = re.sub(r"[%/\\\0]", lambda found: f"%{ord(found[0]):02X}", name)
+    """Return an id as the name of one folder: Airflow lets a run be called ``..``, or ``[x]*``, or have 250 letters."""
+    # Some storages take the last ones for a pattern.
+    quoted = re.sub(r"[%/\\\0*?\[]", lambda found: f"%{ord(found[0]):02X}", name)
     quoted = quoted if quoted.strip(".") else quoted.replace(".", "%2E")
     if len(quoted.encode()) <= _LONGEST_NAME_BYTES:
         return quoted

@@ -30,9 +30,15 @@ def state_store(context: "Context") -> "StateStore | None":
         return cast("StateStore | None", context.get(_AIRFLOWS))
     ti: Any = context["ti"]
     folder = state_folder(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+    run_started = getattr(context.get("dag_run"), "start_date", None)
     # A process runs one try; but a test runs several, and a worker's process may be a copy of another.
-    claim = Claim.of(ti.try_number, getattr(ti, "start_date", None), f"{os.getpid()}-{id(ti):x}")
-    return TryStore(lambda: open_state(folder), claim, getattr(context.get("dag_run"), "start_date", None))
+    claim = Claim.of(ti.try_number, getattr(ti, "start_date", None), f"{os.getpid()}-{id(ti):x}", run_started)
+    return TryStore(lambda: open_state(folder), claim, was_cleared=was_cleared(ti))
+
+
+def was_cleared(ti: Any) -> bool:
+    """Return whether somebody has cleared a task instance: a Clear allows it as many tries more."""
+    return bool(ti.max_tries > (ti.task.retries or 0))
 
 
 def chosen_folder() -> str | None:

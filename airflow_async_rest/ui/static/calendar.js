@@ -17,8 +17,8 @@ function lines(cell, zone) {
     found.push(
       `${count(report.delivered)} ${fetched(report) ? "fetched" : "delivered"}, ${count(report.failed)} failed` +
         (report.skipped ? `, ${count(report.skipped)} skipped` : "") +
-        (fetched(report) ? `, ${count(report.rows_loaded)} rows loaded` : "") +
-        (report.rows_refused ? `, ${count(report.rows_refused)} rows refused` : ""),
+        (fetched(report) ? `, ${counted(report.rows_loaded, "row")} loaded` : "") +
+        (report.rows_refused ? `, ${counted(report.rows_refused, "row")} refused` : ""),
       `${duration(report.elapsed_seconds)}`,
     );
   }

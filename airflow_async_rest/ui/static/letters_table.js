@@ -5,10 +5,10 @@ import { C, React, Table, TextBlock, h, narrow, useTimezone } from "./kit.js";
 
 const { Fragment, memo, useCallback, useId, useState } = React;
 
-/** What a reader knows a letter by; one whose key is missing by its place among the items. */
+/** What a reader knows a letter by; one whose key is missing by its place among the items. Both are counted as in the files. */
 function nameOf(letter) {
   const { key, index } = letter;
-  if (letter.row_number != null) return `row ${letter.row_number + 1} of item ${letter.index + 1}`;
+  if (letter.row_number != null) return `row ${letter.row_number} of item ${letter.index}`;
   if (key == null) return index == null ? NONE : `item ${index}`;
   return typeof key === "object" ? JSON.stringify(key) : String(key);
 }
@@ -42,8 +42,8 @@ function Letter({ letter, zone }) {
       { as: "dl", display: "grid", gridTemplateColumns: "auto 1fr", columnGap: 4, rowGap: 1, fontSize: "sm" },
       h(Fact, { name: "Request" }, requestLine(letter)),
       h(Fact, { name: "Idempotency key" }, letter.idempotency_key),
-      h(Fact, { name: "Position" }, letter.index == null ? null : String(letter.index + 1)),
-      h(Fact, { name: "Row of the item" }, letter.row_number == null ? null : String(letter.row_number + 1)),
+      h(Fact, { name: "Index (from 0)" }, letter.index == null ? null : String(letter.index)),
+      h(Fact, { name: "Row of the item (from 0)" }, letter.row_number == null ? null : String(letter.row_number)),
       h(Fact, { name: "Attempts" }, letter.attempts == null ? null : String(letter.attempts)),
       h(Fact, { name: "Failed at" }, letter.failed_at ? dateTime(letter.failed_at, zone) : null),
     ),

@@ -33,7 +33,7 @@ function Bar({ figures, total, running, faded, words }) {
       "aria-valuemin": 0,
       "aria-valuemax": total ?? undefined,
       "aria-valuenow": total === null ? undefined : Math.min(done, total),
-      "aria-valuetext": total === null ? `${count(done)} items` : `${count(done)} of ${count(total)} items`,
+      "aria-valuetext": total === null ? counted(done, "item") : `${count(done)} of ${counted(total, "item")}`,
       height: "0.75rem",
       bg: "bg.emphasized",
       borderRadius: "full",

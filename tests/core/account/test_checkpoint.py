@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, fingerprint
-from airflow_async_rest.core.account.recorder import SourceDigest
+from airflow_async_rest.core.account.recorder import Recorder, SourceDigest
+from airflow_async_rest.core.account.report import Totals
 from airflow_async_rest.core.models import DeadLetter
 
 GOOD = Checkpoint("f", 10, "d", frozenset({3, 7}), {"read": 10}, ((1, 1), (1, 2), (3, 4), (3, 5)))
@@ -210,3 +211,65 @@ def test_a_checkpoint_of_an_earlier_release_is_read(name):
     assert (checkpoint.written_by, checkpoint.report, checkpoint.resolved) == (None, None, frozenset())
     assert checkpoint.to_json() == kept
     assert not checkpoint.is_done_for(Try(2, (3, 3)))
+
+
+WRONG = [
+    None,
+    True,
+    -1,
+    1.5,
+    "x",
+    "5",
+    [],
+    [1],
+    [None],
+    {},
+    {"a": 1},
+    {"a": "x"},
+    {"1": -1},
+    10**400,
+    "0 99999999999999",
+]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=str)
+@pytest.mark.parametrize("name", [*GOOD.to_json(), *(f"totals.{name}" for name in Totals().to_json()), "totals.rows"])
+def test_what_is_no_checkpoint_is_found_when_it_is_read(name, value):
+    """What passes can be counted on with, and written again."""
+    kept = json.loads(json.dumps(GOOD.to_json()))
+    where, _, inside = name.partition(".")
+    if inside:
+        kept["totals"][inside] = value
+    else:
+        kept[where] = value
+    try:
+        found = Checkpoint.from_json(kept)
+    except ValueError:
+        return
+    recorder = Recorder(Resume(found))
+    recorder.totals.read += 1
+    recorder.totals.failed_again("http_503")
+    json.dumps([recorder.report(), replace(found, totals=recorder.totals.to_json()).to_json()])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"parts": [[1, 1, 10**15]]},
+        {"parts": [[1, -5, 10]]},
+        {"unfinished": "0 1000000000000"},
+        {"batches": ["5 99999999999"]},
+        {"resolved": "0 1000000000000"},
+        {"position": 1e400},
+        {"totals": {"elapsed_seconds": "1"}},
+        {"totals": {"latencies": {"x": 1}}},
+        {"totals": {"latencies": {"999999": 1}}},
+        {"totals": {"rows": {"other": 1}}},
+        {"totals": {"commit": "perhaps"}},
+        {"unfinished": ["1"]},
+        {"failed": {"http_503": ["x"]}},
+    ],
+)
+def test_what_would_end_a_try_in_its_middle_is_no_checkpoint(wrong):
+    with pytest.raises(ValueError, match="^"):
+        Checkpoint.from_json({**GOOD.to_json(), **wrong})

@@ -28,6 +28,16 @@ def of_fetch(*reasons, refused=0, read=100) -> Totals:
         (["refused", "unmatched_results"], True, "or let the API take them and replay the dead letters"),
         (["answer_unreadable"], True, "before a replay with reasons=['answer_unreadable'] sends them again"),
         (["encode", "endpoint"], True, "None of them can be made a request"),
+        (
+            ["schema"],
+            True,
+            "Their payloads break schema=, and none was sent; a retry would change nothing: fix the rows",
+        ),
+        (
+            ["schema", "encode"],
+            True,
+            "None of them can be sent as it is, so a retry would change nothing: fix the rows",
+        ),
         (["http_503", "encode"], False, "A retry sends only these again; or replay the dead letters"),
         (["transform"], False, "A retry makes requests of these once more; a replay cannot"),
         (["transform", "encode"], False, "A retry makes requests of these once more; a replay cannot"),
@@ -43,6 +53,25 @@ def test_what_failed_says_what_can_be_done(reasons, permanent, advice):
     assert error.permanent is permanent
     assert str(error).endswith(" in file:///dead")
     assert advice in str(error)
+
+
+@pytest.mark.parametrize("reasons", [["encode"], ["schema"], ["schema", "value"], ["http_308"], ["http_422"]])
+def test_what_is_to_be_cleared_is_the_task_that_delivers_also_where_a_replay_says_it(reasons):
+    said = str(judge(of_delivery(*reasons), 0, RequestRetry(), "file:///dead"))
+    assert "clear the task that delivers them" in said
+
+
+@pytest.mark.parametrize(
+    ("totals", "said"),
+    [
+        (Totals({"read": 1, "reasons": {"timeout": 1}, "failed": 1}), "1 of 1 item failed ("),
+        (Totals({"read": 2, "reasons": {"timeout": 2}, "failed": 2}), "2 of 2 items failed ("),
+        (of_fetch(refused=1), "0 of 100 items failed and 1 row was refused ("),
+        (of_fetch(refused=2), "0 of 100 items failed and 2 rows were refused ("),
+    ],
+)
+def test_numbers_stand_with_their_nouns(totals, said):
+    assert str(judge(totals, 0, RequestRetry(), "x")).startswith(said)
 
 
 @pytest.mark.parametrize("commit", [Commit.BEGUN, Commit.DONE])

@@ -25,13 +25,13 @@ class Chunked:
             yield self.rows[start : start + self.size]
 
 
-def requests_of(rows, batch, *, size=10, resume=None, transform=None):
+def requests_of(rows, batch, *, size=10, resume=None, transform=None, **by):
     """Return the (rows' ids, request) of each batch."""
     builder = RequestBuilder(
         endpoint=EndpointTemplate("x"), method="POST", encode=json_encoder(), identity=Identity(), has_key=True
     )
     form = BatchForm(batch, encode=json_encoder(), retry=RequestRetry(), key=("id",), request=builder.build_batch)
-    source = BatchSource(RowSource(Chunked(rows, size), key=("id",), transform=transform), form)
+    source = BatchSource(RowSource(Chunked(rows, size), key=("id",), transform=transform), form, **by)
     made = []
     for units in source.open(resume, lambda digest: None):
         for unit in units:
@@ -135,3 +135,44 @@ def test_a_row_that_is_skipped_is_settled_and_not_lost():
     )
     [unit] = [unit for units in source.open(None, lambda digest: None) for unit in units]
     assert [item.settled for item in unit.items] == [Skipped(0)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "batches", "made"),
+    [
+        ("abac", [(2, 3)], [[0, 1], [2, 3]]),
+        ("abcb", [(0, 1)], [[0, 1], [2, 3]]),
+        ("aabb", [(0, 2)], [[0], [2], [1, 3]]),  # there is no order of whole batches that is that of the rows
+        ("abba", [(0, 3), (1, 2)], [[1, 2], [0, 3]]),
+        ("abab", [(0, 3), (1, 2)], [[0], [1, 2], [3]]),
+        ("abcd", [(0, 3), (1, 2)], [[1, 2], [0, 3]]),
+    ],
+)
+def test_what_has_a_key_goes_before_the_next_one_of_that_key(keys, batches, made):
+    rows = [{"id": ord(key)} for key in keys]
+    singles = {*range(len(rows))} - {index for batch in batches for index in batch}
+    resume = resume_at(rows, len(rows), *batches, singles=singles)
+    found = requests_of(rows, Batch(max_items=3), resume=resume, by_key=True)
+    assert [indexes for indexes, _ in found] == made
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=30),
+    st.lists(st.integers(0, 9), min_size=30, max_size=30),
+    st.integers(1, 30),
+    st.sampled_from([None, "list"]),
+)
+def test_whatever_goes_again_the_rows_of_a_key_keep_their_order(keys, of, position, results):
+    """Each of the earlier rows was in one of six batches, or alone, or is done."""
+    rows = [{"id": key} for key in keys]
+    position = min(position, len(rows))
+    batches = [tuple(index for index in range(position) if of[index] == number) for number in range(6)]
+    singles = [index for index in range(position) if of[index] in {6, 7}]
+    resume = resume_at(rows, position, *filter(None, batches), singles=singles)
+    batch = Batch(max_items=5, results=results)
+    sent = [indexes for indexes, _ in requests_of(rows, batch, size=7, resume=resume, by_key=True)]
+    order = [index for indexes in sent for index in indexes]
+    assert sorted(order) == sorted({*range(position, len(rows)), *singles, *(i for batch in batches for i in batch)})
+    for key in set(keys):
+        mine = [index for index in order if keys[index] == key]
+        assert mine == sorted(mine)

@@ -75,7 +75,7 @@ def test_an_item_whose_credentials_have_run_out_goes_on_at_its_page(api, tmp_pat
 
     api.answer = lambda seen: 401 if seen.query == "page=3" else fails_at(0, 0)(seen)
     for queries in (["page=1", "page=2", "page=3"], ["page=3"]):
-        with pytest.raises(CredentialsError, match="page 3: .* 1 items were accepted before"):
+        with pytest.raises(CredentialsError, match="page 3: .* 1 item was accepted before"):
             asked()
         assert [seen.query for seen in api.seen] == queries
         assert store["progress"]["unfinished"] == 1

@@ -290,7 +290,7 @@ def test_refused_rows_of_an_item_that_fails_afterwards_are_refused_no_longer(fet
         fetch(2)
     assert (DeadLetterFolder(tmp_path).read_refused(), ids(database)) == ([], expected(1))
     api.answer = answering()
-    with pytest.raises(FailuresError, match="1 rows were refused"):
+    with pytest.raises(FailuresError, match="1 row was refused"):
         fetch(2)
     assert [record["row"]["id"] for record in DeadLetterFolder(tmp_path).read_refused()] == ["0-3"]
 
@@ -311,10 +311,10 @@ def test_refused_rows_of_an_open_item_are_known_to_the_next_try(fetch, database,
     refused = [record["row"]["id"] for record in DeadLetterFolder(tmp_path).read_refused()]
     if then == "it fails":
         assert (refused, ids(database)) == ([], [])
-        assert "1 of 1 items failed (1 http_500)" in str(failed.value)
+        assert "1 of 1 item failed (1 http_500)" in str(failed.value)
     else:
         assert (refused, ids(database)) == (["0-3"], [one for one in expected(0) if one != "0-3"])
-        assert "0 of 1 items failed and 1 rows were refused" in str(failed.value)
+        assert "0 of 1 item failed and 1 row was refused" in str(failed.value)
     database.refused = lambda values: None
     api.answer = answering()
     report = fetch()

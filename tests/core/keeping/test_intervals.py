@@ -110,7 +110,7 @@ def test_a_folder_that_is_away_is_waited_for_a_while_when_there_is_no_room_for_m
 
     error, tried = asyncio.run(main())
     assert tried == writes
-    assert (str(error) == "1 dead letters cannot be written: away") is (size > 1)
+    assert (str(error) == "1 dead letter cannot be written: away") is (size > 1)
 
 
 def test_a_writer_that_fails_stops_the_job_which_would_wait_for_it(begin):

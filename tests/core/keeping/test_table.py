@@ -658,8 +658,8 @@ def test_a_refused_row_is_quoted_in_the_log_and_in_the_error(fetch, database, ca
         fetch(concurrency=1)
     said = [record.getMessage() for record in caplog.records if "is not loaded" in record.getMessage()]
     assert said[:2] == [
-        "Row 1 of item 1 is not loaded: 0-0 is too long",
-        "Row 2 of item 1 is not loaded: 0-1 is too long",
+        "Row 0 of item 0 (both counted from 0, as in the dead letters) is not loaded: 0-0 is too long",
+        "Row 1 of item 0 (both counted from 0, as in the dead letters) is not loaded: 0-1 is too long",
     ]
     assert len(said) == 3
     assert said[2].endswith("(further ones like it are only counted)")

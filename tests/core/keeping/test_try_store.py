@@ -11,8 +11,13 @@ from airflow_async_rest.core.keeping.try_store import Claim, TryStore, Turn, as_
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-def claim(number, minute=0, process="a"):
-    return Claim.of(number, NOON + timedelta(minutes=minute), process)
+def claim(number, minute=0, process="a", run=NOON):
+    return Claim.of(number, NOON + timedelta(minutes=minute), process, run)
+
+
+def again(number, minute, process="c"):
+    """The claim of a try in a run that was made again, or cleared when it had ended."""
+    return claim(number, minute, process, NOON + timedelta(days=1))
 
 
 @pytest.fixture
@@ -20,12 +25,12 @@ def tried(tmp_path):
     """Return the store of a try: ``tried(number, minute of its start, process, run)``."""
 
     def of(number, minute=0, process="a", run=NOON):
-        return TryStore(lambda: FolderStore(tmp_path / "state"), claim(number, minute, process), run)
+        return TryStore(lambda: FolderStore(tmp_path / "state"), claim(number, minute, process, run))
 
     return of
 
 
-UNKNOWN = Claim.of(1, None, "b")
+UNKNOWN = Claim.of(1, None, "b", None)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +52,31 @@ UNKNOWN = Claim.of(1, None, "b")
         (claim(2, 5), claim(1, 0), Turn.IS_OVER),
         (claim(2, 5), claim(2, 0, "b"), Turn.IS_OVER),  # started twice by the executor
         (claim(2, 0), claim(2, 5, "b"), Turn.GOES_ON),
+        (claim(1, 9), again(1, 0), Turn.BEGINS),  # on a machine whose clock is slow
+        (claim(2, 9), again(1, 0), Turn.BEGINS),
+        (claim(2, 9), again(2, 0), Turn.BEGINS),  # and its first try never came to run
+        (claim(1), again(2, 9), Turn.BEGINS),
+        (Claim.of(2, NOON, "a", None), again(1, -5), Turn.BEGINS),  # as earlier versions left it
+        (Claim.of(1, NOON, "a", None), again(2, 5), Turn.GOES_ON),
     ],
 )
 def test_what_a_try_is_to_the_one_before(last, this, turn):
-    assert this.turn_after(last, is_rescheduled=False) is turn
+    assert this.turn_after(last, is_rescheduled=False, was_cleared=False) is turn
+
+
+@pytest.mark.parametrize(
+    ("last", "this", "turn"),
+    [
+        (claim(1), again(2, 5), Turn.GOES_ON),  # the run had ended, and began again with the Clear
+        (claim(1, 9), again(2, 5), Turn.GOES_ON),
+        (claim(1), claim(2, 5), Turn.GOES_ON),
+        (claim(2), again(2, 5), Turn.BEGINS),  # a Clear has a higher number
+        (claim(3), again(2, 5), Turn.BEGINS),
+        (None, again(2, 5), Turn.GOES_ON),
+    ],
+)
+def test_a_try_after_a_clear_goes_on(last, this, turn):
+    assert this.turn_after(last, is_rescheduled=False, was_cleared=True) is turn
 
 
 @pytest.mark.parametrize(
@@ -63,10 +89,12 @@ def test_what_a_try_is_to_the_one_before(last, this, turn):
     ],
 )
 def test_a_try_that_asked_to_be_rescheduled_goes_on(last, this, turn):
-    assert this.turn_after(last, is_rescheduled=True) is turn
+    assert this.turn_after(last, is_rescheduled=True, was_cleared=False) is turn
 
 
-@pytest.mark.parametrize("value", [None, "", "x", 5, [], [1], ["x", "", ""], {"a": 1}, [1, 2, 3, 4], {}])
+@pytest.mark.parametrize(
+    "value", [None, "", "x", 5, [], [1], ["x", "", ""], {"a": 1}, [1, 2, 3, 4, 5], {}, [1e400, "", ""]]
+)
 def test_a_claim_that_cannot_be_read_is_none(value):
     assert Claim.from_json(value) is None
 
@@ -81,9 +109,9 @@ def test_a_retry_finds_what_the_try_before_has_left_and_a_run_that_is_made_again
     first.set("replay", 8)
     assert tried(1).get("checkpoint") == 7
     assert [tried(2, 5).get(key) for key in ("checkpoint", "replay")] == [7, 8]
-    again = tried(1, 10)
-    assert [again.get(key) for key in ("checkpoint", "replay")] == [None, None]
-    again.set("checkpoint", 9)
+    anew = tried(1, 10)
+    assert [anew.get(key) for key in ("checkpoint", "replay")] == [None, None]
+    anew.set("checkpoint", 9)
     assert tried(2, 15).get("checkpoint") == 9
 
 
@@ -145,7 +173,7 @@ class Unwritable(FolderStore):
 
 def test_a_folder_that_cannot_be_written_is_read_by_a_retry_and_by_no_other_life(tried, tmp_path):
     def reading(number, minute):
-        return TryStore(lambda: Unwritable(tmp_path / "state"), claim(number, minute), NOON)
+        return TryStore(lambda: Unwritable(tmp_path / "state"), claim(number, minute))
 
     assert reading(1, 0).get("checkpoint") is None
     tried(1).set("checkpoint", 1)

@@ -124,7 +124,7 @@ def test_a_later_record_wins(folder, letter):
     folder.write([letter(0, "timeout"), letter(1, "timeout")])
     folder.write([letter(0, "http_422")])
     assert folder.read() == {0: "http_422", 1: "timeout"}
-    assert [(record["index"], record["reason"]) for record in read_back(folder)] == [(1, "timeout"), (0, "http_422")]
+    assert [(record["index"], record["reason"]) for record in read_back(folder)] == [(0, "http_422"), (1, "timeout")]
 
 
 def test_what_was_delivered_after_all_is_dead_no_more(folder, letter):

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from engine import Rows, Store, counts, make_job, number_of, replay_folder, run, within
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import DeadLettersGoneError, DeadLetterStoreError, FailuresError
 from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder
 from airflow_async_rest.core.letters.lines import whole_batches
 from airflow_async_rest.core.letters.part_files import PartFiles, from_runs, read_ahead, to_runs
+from airflow_async_rest.core.letters.sorting import SortedLines
 from airflow_async_rest.core.models import DeadLetter
 
 
@@ -283,6 +286,27 @@ def test_what_does_not_fit_into_memory_is_read_again(many):
         range(1, 64, 2)
     )
     assert set(path.reads.values()) == {1, 2}
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 6)), unique=True), st.sampled_from([0, 3, 10, 10_000]))
+def test_lines_come_in_the_order_wanted_and_few_parts_are_read_again(places, most_bytes):
+    objects = {f"1-{seq}.jsonl": b"".join(b"%d %d\n" % (seq, line) for line in range(7)) for seq in range(1, 6)}
+    wanted = [((1, seq), line) for seq, line in places]
+    path = CountedPath(objects)
+    lines = SortedLines(PartFiles(path, most_kept_bytes=0), wanted, most_bytes)
+    assert list(lines) == [(part, b"%d %d" % (part[1], line)) for part, line in wanted]
+    assert lines._bytes == 0
+    assert lines._held == {}
+    if most_bytes == 10_000:
+        assert {*path.reads.values()} <= {1}
+
+
+def test_a_replay_goes_by_the_rows_whichever_try_wrote_their_letters_last(tmp_path, letter):
+    """Those that failed once more are in later parts."""
+    DeadLetterFolder(tmp_path, 1).write([letter(index) for index in (4, 0, 2, 9)])
+    DeadLetterFolder(tmp_path, 2).write([letter(index) for index in (2, 0)])
+    DeadLetterFolder(tmp_path, 2).write([{"index": 4, "resolved": True}, letter(7)])
+    assert [record["index"] for record in DeadLetterFolder(tmp_path).iter_records()] == [0, 2, 7, 9]
 
 
 def test_reads_ahead_keep_their_order_and_raise_what_was_raised():

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
 from engine import Rows, Store, counts, make_job, run, within
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,10 +59,11 @@ def test_units_with_a_key_in_common_never_overlap_and_keep_their_order(batches, 
         async def work() -> None:
             for unit in left:
                 await order.deliver(unit)
+            await order.finish()
 
         async with asyncio.timeout(30):
             await asyncio.gather(*(work() for _ in range(workers)))
-        assert (order._last, order._items_aside, order._bytes_aside) == ({}, 0, 0)
+        assert (order._last, order._items_aside, order._bytes_aside, order._not_done) == ({}, 0, 0, 0)
 
     asyncio.run(everything())
     assert sorted(each.index for each in done) == list(range(sum(map(len, batches))))
@@ -114,8 +116,6 @@ class Overlaps:
             self.under_way.subtract(keys)
 
     def told(self, body, statuses):
-        from aiohttp import web
-
         if isinstance(body, list):
             return web.json_response([{"status": status} for status in statuses])
         return statuses[0]
@@ -141,7 +141,7 @@ def ordered_batches(api, path, rows: int, keys: int, *, results="list", **settin
     )
     batch = Batch(max_items=10, results=results)
     form = BatchForm(batch, encode=encode, retry=QUICK, key=("id",), request=builder.build_batch)
-    source = BatchSource(RowSource(Keyed(rows, keys), key=("id",)), form, each_key_once=results is not None)
+    source = BatchSource(RowSource(Keyed(rows, keys), key=("id",)), form, by_key=True)
     return ordered(api, path, rows, keys, source=source, **settings)
 
 
@@ -183,6 +183,60 @@ def test_others_go_on_while_a_key_waits(api, tmp_path):
 
     api.answer = answer
     assert counts(run(ordered(api, tmp_path, 250, 10, concurrency=2))) == [250, 250, 0, 0]
+
+
+@pytest.mark.parametrize("make", [ordered, ordered_batches])
+def test_what_waited_for_one_goes_out_side_by_side(api, tmp_path, make):
+    """Of 20 keys there are 20 rows, and after them the same keys again: all of these wait for the first answers."""
+    most, first = set(), asyncio.Event()
+
+    async def answer(seen):
+        body = seen.json()
+        rows = body if isinstance(body, list) else [body]
+        if rows[0]["number"] < 20:
+            await asyncio.sleep(0)
+        else:
+            most.add(rows[0]["number"])
+            if len(most) == 2:
+                first.set()
+            async with asyncio.timeout(10):
+                await first.wait()  # until two are under way
+        return web.json_response([{"status": 200} for _ in rows]) if isinstance(body, list) else 200
+
+    api.answer = answer
+    assert counts(run(make(api, tmp_path, 40, 20))) == [40, 40, 0, 0]
+
+
+def test_batches_that_wait_for_one_batch_alone_go_out_side_by_side(api, tmp_path):
+    under_way, most = 0, 0
+    others = asyncio.Event()
+
+    async def answer(seen):
+        nonlocal under_way, most
+        numbers = [row["number"] for row in seen.json()]
+        under_way += 1
+        most = max(most, under_way)
+        if most == 5:
+            others.set()
+        if numbers[0] >= 10:
+            async with asyncio.timeout(10):
+                await others.wait()
+        under_way -= 1
+        return 200
+
+    class WaitingForTheFirst(Rows):
+        def __iter__(self):
+            for chunk in super().__iter__():  # each batch after the first has one key of it
+                yield [
+                    {"id": row["id"] if row["id"] % 10 or row["id"] < 10 else row["id"] // 10 - 1, "number": row["id"]}
+                    for row in chunk
+                ]
+
+    api.answer = answer
+    job = ordered_batches(api, tmp_path, 100, 1000, results=None)
+    job.source._source.chunks = WaitingForTheFirst(100)
+    assert counts(run(job)) == [100, 100, 0, 0]
+    assert most >= 5
 
 
 def test_whole_answers_keep_rows_of_a_key_in_one_batch_in_order(api, tmp_path):

@@ -1,5 +1,6 @@
 """Payloads that break the author's schema are dead letters, and are not sent."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import pytest
 from engine import counts, make_bulk_job, make_job, run
 
 from airflow_async_rest import Batch
+from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, SchemaError
 from airflow_async_rest.core.reading.payload_schema import PayloadSchema
 from airflow_async_rest.core.reading.source import RowSource
@@ -109,28 +111,183 @@ def test_a_schema_that_is_none_is_said(schema, words):
     assert words in str(raised.value)
 
 
+DRAFTS = [
+    *(f"http://json-schema.org/draft-0{number}/schema#" for number in (3, 4, 6, 7)),
+    *(f"https://json-schema.org/draft/{date}/schema" for date in ("2019-09", "2020-12")),
+]
+
+
 @pytest.mark.parametrize(
     "schema",
     [
         {"type": "object", "$ref": "#/type"},
         {"allOf": [{}], "$ref": "#/allOf/x"},
-        {"$schema": "http://json-schema.org/draft-03/schema#", "required": True, "properties": {"a": 5}},
+        {"$schema": DRAFTS[0], "required": True, "properties": {"a": 5}},
+        {"$ref": "http://["},
+        {"$id": "http://[", "$ref": "#/$defs/a", "$defs": {"a": {"$ref": "b"}}},
     ],
 )
-def test_a_schema_that_leads_to_what_is_none_is_said_before_anything_is_sent(schema):
+def test_a_schema_that_leads_to_what_is_none_is_said_at_once(schema):
     with pytest.raises(ConfigurationError, match="^schema "):
-        PayloadSchema(schema).check({})
+        PayloadSchema(schema)
 
 
-@pytest.mark.parametrize("ref", ["#nope", "#/$defs/nope", "https://example.com/sensor.json", "other.json"])
-def test_a_schema_refers_to_nothing_outside_of_it(ref):
-    with pytest.raises(ConfigurationError, match="which is not in it: write it into its"):
-        PayloadSchema({"$ref": ref}).check({})
+@pytest.mark.parametrize("draft", DRAFTS)
+@pytest.mark.parametrize("ref", ["#nope", "#/$defs/nope", "https://example.com/sensor.json", "other.json", "urn:x:y"])
+def test_a_schema_refers_to_nothing_outside_of_it(ref, draft):
+    words = re.escape(f"schema refers to {ref!r}, which is not in it: write it into its")
+    for schema in ({"$ref": ref}, {"properties": {"rare": {"items": {"$ref": ref}}}}):
+        with pytest.raises(ConfigurationError, match=words):
+            PayloadSchema({"$schema": draft, **schema})
 
 
-def test_a_schema_without_an_end_fails_its_payloads():
-    with pytest.raises(SchemaError, match="nested too deep"):
-        PayloadSchema({"$ref": "#"}).check({})
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}},
+        {"$ref": "#a", "$defs": {"b": {"$anchor": "a", "type": "object"}}},
+        {"$ref": "#/$defs/a~1b%20c", "$defs": {"a/b c": {"type": "object"}}},
+        {"$id": "https://example.com/base/a", "$ref": "b", "$defs": {"b": {"$id": "b", "type": "object"}}},
+        {"$schema": DRAFTS[3], "$ref": "#/definitions/a", "definitions": {"a": {"type": "object"}}},
+        {"$ref": DRAFTS[-1]},
+        {"properties": {"child": {"$ref": "#"}}, "type": "object"},
+        {"$schema": DRAFTS[0], "extends": {"$ref": "#/x"}, "x": {"type": "object"}},
+        {"type": "object", "extends": {"$ref": "#"}},  # says nothing there
+        {"type": "object", "then": {"$ref": "#/$defs/a"}, "$defs": {"a": False}},
+        {"items": {"anyOf": [{"$ref": "#"}]}, "allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "object"}}},
+        {"enum": [{"$ref": "#/nope"}, {"v": 1}], "properties": {"$ref": {"type": "string"}}},
+    ],
+)
+def test_what_is_in_it_may_be_referred_to_also_by_itself(schema):
+    PayloadSchema(schema).check({"v": 1} if "enum" in schema else {"type": "object"})
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [
+        ({"$ref": "#"}, "#"),
+        ({"allOf": [{"$ref": "#"}]}, "#"),
+        ({"anyOf": [{"type": "integer"}, {"not": {"$ref": "#"}}]}, "#"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, "#/$defs/"),
+        ({"properties": {"a": {"if": {"$ref": "#/properties/a"}}}}, "#/properties/a"),
+        ({"dependentSchemas": {"a": {"$ref": "#"}}}, "#"),
+        ({"$schema": DRAFTS[0], "extends": {"$ref": "#"}}, "#"),
+        ({"$schema": DRAFTS[0], "type": ["string", {"$ref": "#"}]}, "#"),
+        ({"$dynamicAnchor": "a", "$dynamicRef": "#a"}, "#a"),
+        ({"$schema": DRAFTS[4], "$recursiveRef": "#"}, "#"),
+    ],
+)
+def test_a_check_that_would_have_no_end_is_said_at_once(schema, name):
+    with pytest.raises(ConfigurationError, match=f"schema refers by '{re.escape(name)}.*' to itself about the same"):
+        PayloadSchema(schema)
+
+
+BIG = 10**20 + 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "value", "passes"),
+    [
+        ({"enum": [BIG]}, BIG, True),
+        ({"enum": [10**20]}, BIG, False),
+        ({"const": BIG}, BIG, True),
+        ({"const": 10**20}, BIG, False),
+        ({"const": 2**64}, 2**64, True),
+        ({"const": -(2**63) - 1}, -(2**63) - 1, True),
+        ({"maximum": 10**20}, BIG, False),
+        ({"multipleOf": 3}, 10**20 + 2, True),
+        ({"multipleOf": 3}, BIG, False),
+        ({"uniqueItems": True}, [BIG, BIG + 1], True),
+        ({"uniqueItems": True}, [BIG, BIG], False),
+        ({"uniqueItems": True}, [Decimal("0.1234567890123456789"), Decimal("0.1234567890123456788")], True),
+        ({"maximum": 100}, Decimal("100.00000000000000001"), False),
+        ({"maximum": 0.1}, Decimal("0.10000000000000000001"), False),
+        ({"maximum": 0.1}, Decimal("0.10000000000000000000"), True),
+        ({"exclusiveMaximum": 100}, Decimal("99.999999999999999999"), True),
+        ({"exclusiveMinimum": 0}, Decimal("1E-400"), True),
+        ({"minimum": 0.1, "maximum": 0.1}, Decimal("0.1000000000000000000000"), True),
+        ({"enum": [0.1]}, Decimal("0.1000000000000000000000"), True),
+        ({"const": Decimal("0.1000000000000000000001")}, Decimal("0.1000000000000000000001"), True),
+        ({"const": Decimal("0.1000000000000000000001")}, 0.1, False),
+        ({"type": "integer"}, Decimal("12345678901234567.5"), False),
+        ({"type": "integer"}, Decimal("1.00000000000000000001"), False),
+        ({"type": "integer"}, Decimal("12345678901234567890.0"), True),
+        ({"type": "integer", "$schema": DRAFTS[1]}, Decimal("12345678901234567890.0"), False),
+        ({"type": "integer", "$schema": DRAFTS[1]}, BIG, True),
+        ({"type": "number"}, Decimal("1E+400"), True),
+        ({"type": "integer"}, 10**4200, True),
+        ({"multipleOf": 0.01}, Decimal("12345678901234567.891"), False),
+        ({"multipleOf": 0.01}, Decimal("12345678901234567.89"), True),
+        ({"type": "boolean"}, True, True),
+    ],
+)
+@pytest.mark.parametrize("beside", [{}, {"price": Decimal("1.50"), "float": 0.1234567890123456}])
+def test_numbers_are_checked_as_they_are_sent(rules, value, passes, beside):
+    draft = {"$schema": rules["$schema"]} if "$schema" in rules else {}
+    schema = PayloadSchema({**draft, "properties": {"v": {k: v for k, v in rules.items() if k != "$schema"}}})
+    payload = {"v": value, **beside}
+    for form in (payload, json_encoder()(payload)):
+        if passes:
+            schema.check(form)
+        else:
+            with pytest.raises(SchemaError):
+                schema.check(form)
+
+
+@pytest.mark.parametrize("text", ['{"a":NaN}', "[Infinity]", "-Infinity", "1e99999999999999999999"])
+def test_what_only_python_reads_as_json_is_none(text):
+    with pytest.raises(SchemaError, match="it is a text that is no JSON"):
+        PayloadSchema({}).check(text)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), Decimal("NaN")])
+def test_a_schema_with_a_number_that_json_lacks_is_none(number):
+    with pytest.raises(ConfigurationError, match="schema"):
+        PayloadSchema({"maximum": number})
+
+
+@pytest.mark.parametrize(
+    ("items", "unique"),
+    [
+        ([{"a": 1, "b": 2}, {"b": 2, "a": 1.0}], False),
+        ([{"a": number} for number in range(100_000)], True),
+        ([[number, {"a": number}] for number in range(100_000)] + [[7, {"a": 7}]], False),
+        ([1, True, "1", None, [1], {"1": 1}, 0, False, [], {}, ""], True),
+        ([1, 1.0], False),
+        ([True, True], False),
+        ([[True], [1]], True),
+        ([{"a": False}, {"a": 0}], True),
+    ],
+)
+def test_items_are_told_apart_as_json_is_and_in_one_pass(items, unique):
+    schema = PayloadSchema({"uniqueItems": True})
+    if unique:
+        schema.check(items)
+    else:
+        with pytest.raises(SchemaError, match="uniqueItems"):
+            schema.check(items)
+
+
+def test_a_long_path_leaves_room_for_the_rule():
+    schema = {"additionalProperties": {"additionalProperties": {"type": "integer"}}}
+    with pytest.raises(SchemaError) as raised:
+        PayloadSchema(schema).check({"first": {"x" * 500 + "last": "text"}})
+    assert len(str(raised.value)) < 300
+    assert "$.first.xxx" in str(raised.value)
+    assert str(raised.value).endswith('xlast: "type": "integer".')
+
+
+@pytest.mark.parametrize(("levels", "passes"), [(100, True), (249, False)])
+def test_how_deep_a_schema_that_is_in_itself_may_go(levels, passes):
+    tree = {"anyOf": [{"type": "integer"}, {"properties": {"child": {"$ref": "#"}}, "type": "object"}]}
+    payload = 1
+    for _ in range(levels):
+        payload = {"child": payload}
+    if passes:
+        PayloadSchema(tree).check(payload)
+    else:
+        with pytest.raises(SchemaError, match="nested too deep"):
+            PayloadSchema(tree).check(payload)
 
 
 FEW = {"properties": {"id": {"not": {"multipleOf": 10}}}}
@@ -151,11 +308,3 @@ def test_of_a_batch_only_the_item_is_left_out(api, tmp_path):
     report = run(bulk)
     assert (counts(report)[1:3], report["reasons"]) == ([90, 10], {"schema": 10})
     assert sorted(len(seen.json()) for seen in api.seen) == [10, 20, 20, 20, 20]
-
-
-def test_a_schema_that_refers_to_nothing_stops_before_the_first_request(api, tmp_path):
-    job = make_job(api, tmp_path, 100)
-    source = RowSource(job.source.chunks, key=("id",), schema=PayloadSchema({"$ref": "#/$defs/nope"}))
-    with pytest.raises(ConfigurationError, match="schema refers to"):
-        run(make_job(api, tmp_path, 100, source=source))
-    assert api.seen == []

@@ -220,7 +220,7 @@ def test_a_function_says_it_in_short(read, said, expected):
 
 @pytest.mark.parametrize("said", [[True], [True, None], [True, "x"], [True, 7], "yes", {0: True}, [True, (1, 2, 3)]])
 def test_a_function_that_says_something_else_is_an_error(read, said):
-    with pytest.raises(ResultsError, match=r"function|results for 2 items"):
+    with pytest.raises(ResultsError, match=r"function|result for 2 items"):
         read(lambda response, payloads: said, [])
 
 

@@ -1,8 +1,11 @@
 import asyncio
 from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 
+from airflow_async_rest.core.letters.folder import refused_record
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.watching.log import JobLog
 
@@ -137,3 +140,73 @@ def test_a_pause_is_logged_a_few_times(log, lines):
     assert lines.texts[0] == "INFO The API asks for a pause of 1.5 s: all requests wait."
     assert lines.texts[-1].endswith("(Further pauses are not logged.)")
     assert len(lines.texts) == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (777, "Item 777 failed"),
+        ("a b", "Item a b failed"),
+        (datetime(2026, 3, 1, 12, tzinfo=UTC), 'Item "2026-03-01T12:00:00+00:00" failed'),
+        (
+            [datetime(2026, 3, 1, tzinfo=UTC), date(2026, 3, 1)],
+            'Item ["2026-03-01T00:00:00+00:00","2026-03-01"] failed',
+        ),
+        ([None, Decimal("1.50")], "Item [null,1.50] failed"),
+    ],
+)
+def test_an_item_is_named_as_its_dead_letter_names_it(log, lines, letter, key, shown):
+    log.failed(replace(letter(0), key=key))
+    assert shown in lines.texts[0]
+
+
+def test_a_refused_row_is_counted_as_its_dead_letter_counts_it(log, lines):
+    record = refused_record(2, 0, {}, "too long")
+    log.refused(record["index"], record["row_number"], "too long")
+    assert lines.texts == [
+        "WARNING Row 0 of item 2 (both counted from 0, as in the dead letters) is not loaded: too long"
+    ]
+
+
+def test_paths_that_no_row_has_are_said_to_change_nothing_in_rows_that_are_there(log, lines):
+    log.paths_not_found({"paths_not_found": ["a.b"]}, lambda path: None)
+    [line] = lines.texts
+    assert "an upsert leaves what is there" in line
+    assert "empty" not in line
+
+
+LOADED = REPORT | {"rows_loaded": 1, "rows_refused": 0, "rows_staged": 0, "keys_ignored": ["id"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"requests": 1, "retries": 1}, "1 request (1 retry) in"),
+        ({"requests": 2, "retries": 0}, "2 requests (0 retries) in"),
+        (LOADED, "; 1 row loaded, 0 refused by the database"),
+        (LOADED, "; keys of the rows that are no columns of the table, and so not loaded: id;"),
+        (LOADED | {"rows_loaded": 2}, "; 2 rows loaded"),
+    ],
+)
+def test_numbers_stand_with_their_nouns(log, lines, changes, said):
+    log.ended({**REPORT, **changes}, None)
+    assert said in lines.texts[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"concurrency": 1, "in_flight": 1, "unfinished": 1}, "1 of 1 request in flight, 1 item not settled"),
+        (
+            {"shared_limit": {"used_by_all": None, "waiting": 1, "store": "open"}},
+            "1 request waits for the shared limit",
+        ),
+        (
+            {"shared_limit": {"used_by_all": None, "waiting": 2, "store": "open"}},
+            "2 requests wait for the shared limit",
+        ),
+    ],
+)
+def test_the_progress_has_numbers_with_their_nouns(log, lines, changes, said):
+    log.progress({**REPORT, **changes})
+    assert said in lines.texts[0]

@@ -314,6 +314,7 @@ def test_another_drivers_error_says_what_to_cast(connect, tmp_path, monkeypatch)
         raise ValueError("year 0 is out of range")
 
     monkeypatch.setattr(sqlite, "_fetch", fetch)
-    connect("source_db", conn_type="sqlite", host=str(tmp_path / "any.db"))
+    (path := tmp_path / "any.db").touch()
+    connect("source_db", conn_type="sqlite", host=str(path))
     with pytest.raises(ConfigurationError, match=r"year 0 is out of range.*CAST\(name AS"):
         items_of("SELECT 1 AS id")

@@ -110,7 +110,7 @@ def test_the_window_is_not_emptied_for_nothing_unless_that_is_said(database):
     database.load([{"id": 1, "at": "2026-11-01T12:00:00"}], **REPLACE)
     outside = [{"id": 2, "at": "2026-11-03T12:00:00"}]
     for run, rows in (("nothing", []), ("all of it refused", outside)):
-        with pytest.raises(EmptyWindowError, match="1 rows that things has in the window would be deleted, and none"):
+        with pytest.raises(EmptyWindowError, match="1 row that things has in the window would be deleted, and none"):
             database.load(rows, run=run, **REPLACE)
         database.loaders[-1].rollback()
         assert [id_ for id_, _ in database.rows()] == [1]

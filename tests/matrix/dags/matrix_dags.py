@@ -52,9 +52,10 @@ for mode, more in {
     with dag(f"load_{mode}"):
         RestToSqlOperator(task_id="fetch", load_mode=mode, **more, **DESTINATION)
 
-with dag("replays"):
-    post = SqlToRestOperator(task_id="post", endpoint="readings/{id}", method="PUT", max_failures=3, **SOURCE)
-    ReplayDeadLettersOperator(task_id="replay", of=post, http_conn_id="search_api")
+for where in ("disk", "storage"):
+    with dag(f"replays_from_{where}"):
+        post = SqlToRestOperator(task_id="post", endpoint="readings/{id}", method="PUT", max_failures=3, **SOURCE)
+        ReplayDeadLettersOperator(task_id="replay", of=post, http_conn_id="search_api")
 
 with dag("fails"):
     SqlToRestOperator(task_id="post", endpoint="readings/{id}", method="PUT", **SOURCE)

@@ -3,8 +3,10 @@
 import datetime as dt
 import inspect
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from airflow_async_rest import Batch, Csv, CursorPages, LinkPages, NumberedPages, OffsetPages, RequestRetry, Results
@@ -12,6 +14,13 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
 from airflow_async_rest.operators.rest_to_sql import RestToSqlOperator
 from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
+
+
+def in_itself():
+    value: dict = {"a": []}
+    value["a"].append(value)
+    return value
+
 
 VALUES = {
     "None": lambda: None,
@@ -50,6 +59,15 @@ VALUES = {
     "class": lambda: Batch,
     "object": object,
     "...": lambda: ...,
+    "renders": lambda: lambda context, jinja_env: "x",
+}
+# Of operators, which are asked for them all before a DAG file is there.
+MORE = {
+    "path": lambda: Path("/tmp/x"),
+    "array": lambda: np.array([1, 2]),
+    "['half']": lambda: ["x\ud800"],
+    "'half'": lambda: "x\ud800",
+    "in itself": in_itself,
 }
 GOOD: dict[Any, dict[str, Any]] = {
     SqlToRestOperator: {"sql": "SELECT 1", "sql_conn_id": "db", "endpoint": "x"},
@@ -82,7 +100,7 @@ WITH = {
     "order_by_key": {"key": "id"},
 }
 # Beside the default itself.
-CALLED = "function class"  # a templated field: Airflow calls it, and takes what it returns
+CALLED = "renders"  # a templated field: Airflow calls it, and takes what it returns
 LEFT_OUT = "None ''"  # so templates say that there is nothing
 A_TEXT = "'1' 'x'"  # of which only a connection, a database or an API can say whether it is right
 ALLOWED: dict[str, str] = {
@@ -95,9 +113,9 @@ ALLOWED: dict[str, str] = {
     "parameters": f"None {{}} {{'a': 1}} {CALLED}",
     "headers": f"None {{}} {{'a': 1}} {CALLED}",  # numbers are written as texts
     "query": f"None {{}} {{'a': 1}} {CALLED}",
-    "body": f"None [] [1] ['x'] {{}} {{'a': 1}} {{1: 2}} {CALLED}",  # as JSON has it, whose names are texts
-    "transform": "None function class",
-    "response_check": "None function class",
+    "body": f"None [] [1] ['x'] {{}} {{'a': 1}} {{1: 2}} function class {CALLED}",  # as JSON has it, whose names are texts
+    "transform": "None function class renders",
+    "response_check": "None function class renders",
     "key": f"None {A_TEXT} [] () ['x']",  # of no columns: there is none
     "conflict_key": f"{A_TEXT} ['x']",
     "window_column": f"{A_TEXT} {CALLED}",
@@ -124,10 +142,10 @@ ALLOWED: dict[str, str] = {
     "items": f"[] [1] ['x'] () range [generator] {CALLED}",  # may be none, or so many that none is looked at
     "window_step": "timedelta",
     "paginate": "None",
-    "rows": f"None {A_TEXT} function class",
+    "rows": f"None {A_TEXT} function renders class",
     "columns": "None ['x']",
     "page_rows": f"None '' {A_TEXT}",  # '': the answer itself
-    "answer_format": "None function",
+    "answer_format": "None function renders",
     "load_mode": CALLED,
     "dead_letters": f"{LEFT_OUT} ' ' [] () set() {CALLED}",  # there are none
     "reasons": f"None ['x'] {{'x'}} {CALLED}",
@@ -136,8 +154,8 @@ ALLOWED: dict[str, str] = {
     # Of value objects, whose texts are what an API calls something.
     "Batch.max_items": "1 10**30",
     "Batch.max_bytes": "1 10**30",
-    "Batch.format": "function class",
-    "Batch.results": "None function class",
+    "Batch.format": "function class renders",
+    "Batch.results": "None function class renders",
     "Batch.split_on": "[] () set()",
     "RequestRetry.max_attempts": "1 10**30",
     "RequestRetry.backoff_base_seconds": "0 1 1.5",
@@ -212,6 +230,22 @@ def _refusal(made: Any, name: str, value: Any) -> str | None:
 def test_a_wrong_value_is_refused_by_name(made, name):
     said = {label: _refusal(made, name, value()) for label, value in VALUES.items()}
     assert {label for label, text in said.items() if text is None} == _allowed(made, name)
+    assert [text for text in said.values() if text is not None and name not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [pytest.param(made, each.name) for made in GOOD if hasattr(made, "execute") for each in _parameters(made)],
+)
+def test_a_value_that_checks_cannot_look_at_is_refused_by_name_too(made, name):
+    said = {label: _refusal(made, name, value()) for label, value in MORE.items()}
+    allowed = {label for label, text in said.items() if text is None}
+    may_pass = {
+        "dead_letter_path": {"path"},
+        "items": {"['half']"},
+        "of": {"'half'", "['half']"},
+    }  # these, as the task runs
+    assert allowed <= may_pass.get(name, set())
     assert [text for text in said.values() if text is not None and name not in text] == []
 
 

@@ -62,7 +62,7 @@ ASKING = {
     "body={'id': 5}": r"body: a GET has none; write method='POST'",
     "body=5, method='POST'": r"body=5: write a dict such as",
     "paginate='next'": r"paginate='next': write LinkPages\(\), CursorPages",
-    "paginate=LinkPages": r"write LinkPages\(\.\.\.\), an instance",
+    "paginate=LinkPages": r"paginate=LinkPages is a class: write LinkPages\(\.\.\.\), an instance",
     "paginate=OffsetPages(limit=5), rows=list": r"say with page_rows='data\.items' at which path",
     "rows=5": r"rows=5: write a path such as 'data\.items', or a function",
     "rows='a..b'": r"rows",
@@ -89,7 +89,13 @@ WINDOW = {
     "preview=True": r"preview=True: write how many requests to show",
     "preview='" + "9" * 5000 + "'": r"preview='9+': write how many requests to show",
     "preview_send=2": r"preview_send=2: write 1, which sends one request",
-    "rate_limits='1/s'": r"Operator has no argument 'rate_limits'\. The nearest is 'rate_limit'\.",
+    "rate_limits='1/s'": r"Operator has no argument 'rate_limits'\. The nearest is 'rate_limit'\. The task is 't'\.",
+    "sql='SELECT 1 WHERE id = %s'": r"sql has the bind '%s' without a name: write binds as :name",
+    "sql='SELECT 1 WHERE id = ? AND a = ?'": r"sql has the bind '\?' without a name",
+    "sql='SELECT 1 WHERE id > %(window_start)s'": r"sql has '%\(window_start\)s': write the bind as :window_start",
+    "sql='SELECT 1; SELECT 2;'": r"sql has more than one statement: write one SELECT",
+    "sql='SELECT 1 WHERE id = :customer'": r"sql has the bind :customer, which has no value: add it to parameters=",
+    "sql='SELECT 1 WHERE id = :customer', parameters={'costumer': 5}": r"the bind :customer, which has no value",
     "retrys=3": r"Operator has no argument 'retrys'\. The nearest is 'retries'\.",
 }
 LOADING = {
@@ -98,6 +104,16 @@ LOADING = {
     "sql_conn_id=None": r"sql needs sql_conn_id=: the connection that it is run on",
     "sql=None, items=5": r"items is 5; write a list of dicts or values",
     "sql=None, window_step=timedelta(0)": r"window_step=.*: write a positive length, such as timedelta\(days=1\)",
+    **{
+        f"sql=None, sql_conn_id=None, window_step=timedelta(days=1), {written}": rf"{argument} names 'begin', which a step"
+        for argument, written in (
+            ("endpoint", "endpoint='x/{begin}'"),
+            ("query", "query={'from': '{begin}'}"),
+            ("query", "query={'from': ['{start}', '{begin}']}"),
+            ("body", "body={'a': [{'from': '{begin}'}]}, method='POST'"),
+            ("columns", "columns={'a': 'item.begin', 'b': 'b'}"),
+        )
+    },
     "window_timezone='Mars', window_start='2026-01-01', window_end='2026-01-02'": r"window_timezone='Mars': write a name",
     "destination_conn_id=5": r"destination_conn_id=5: write the id of a connection",
     "destination_table='a..b'": r"destination_table='a\.\.b': write 'table' or 'schema\.table'",
@@ -124,6 +140,27 @@ LATER = {
         "rate_limit='{{ var.value.rate }}'",
         "headers={'X-A': '{% if True %}a\\nb{% endif %}'}",
         "sql='query.sql'",
+        "sql='SELECT :a {# a comment #}'",
+        "sql='SELECT 1 WHERE id = :customer', parameters={'customer': '{{ ds }}'}",
+        # Right, whatever it looks like: in a quote, an operator, of one database only.
+        *(
+            f"sql={sql!r}"
+            for sql in (
+                "SELECT 1 WHERE name LIKE '%s' OR name = '?' AND note <> ':customer'",
+                "SELECT 10 %s, data ? 'key', data ?| ARRAY['a'], 5 % 2 FROM t",
+                "SELECT a::text, tags[:n], '10:30', data->'a:b' FROM t",
+                "SELECT 'it''s; SELECT 2' -- ; SELECT 3",
+                "SELECT 1 /* = %s; SELECT 2 */;\n",
+                r"SELECT 'it\'s = %s; SELECT :x'",
+                "SELECT $a$ = %s; SELECT :x $a$",
+                "SELECT q'[it's :x = ?]' FROM dual",
+                "SELECT [a = %s] FROM t",
+                "SELECT 1 # = %s :x",
+                "SET NOCOUNT ON; SELECT 1",
+                "SELECT 1 WHERE t >= :window_start AND t < :window_end",
+            )
+        ),
+        "sql='SELECT :a', parameters={'a': 1, 'b': 2}",
         "parameters=upstream.output",
         "schema='schemas/sensor.json'",
         "parameters={'a': upstream.output}",
@@ -135,6 +172,10 @@ LATER = {
     ],
     "RestToSqlOperator": [
         "sql=None, items=upstream.output",
+        "sql=None, sql_conn_id=None, window_step=timedelta(days=1), query={'from': '{start}', 'to': '{end}', 'on': '{date}'}",
+        "sql=None, sql_conn_id=None, window_step=timedelta(days=1), query={'q': '{{begin}}', 'from': '{{ ds }}'}",
+        "sql=None, sql_conn_id=None, window_step=timedelta(days=1), body=lambda item: item, method='POST'",
+        "sql=None, sql_conn_id=None, window_step=timedelta(days=1), columns={'day': 'item.date', 'b': 'begin'}",
         "sql=None, items='{{ ti.xcom_pull() }}'",
         "load_mode='{{ params.mode }}', conflict_key='id'",
         "destination_table='{{ params.schema }}.a..b'",

@@ -44,7 +44,7 @@ def store(request, tmp_path, monkeypatch):
 
 def context_of(dag_id, run_id, task_id, map_index, try_number=1, **more):
     ti = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index, "try_number": try_number}
-    return {"ti": SimpleNamespace(**ti), **more}
+    return {"ti": SimpleNamespace(**ti, max_tries=1, task=SimpleNamespace(retries=1)), **more}
 
 
 @pytest.mark.parametrize(
@@ -197,3 +197,13 @@ def test_values_lie_where_the_documentation_says(tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path))
     state_store(context_of("sensors", "..", "post", 7)).set("checkpoint", {"position": 1})
     assert json.loads((tmp_path / "sensors/%2E%2E/post/7/checkpoint.json").read_bytes()) == {"position": 1}
+
+
+@pytest.mark.parametrize("run_id", ["[x]*", "a?b", "{a,b}", "a#b", "**", "a%20b"])
+def test_whatever_a_run_is_called_its_state_can_be_wiped(monkeypatch, run_id):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", f"memory://{uuid4().hex}/state")
+    store, other = (open_state(state_folder("dag", each, "task", -1)) for each in (run_id, "x"))
+    store.set("checkpoint", 1)
+    other.set("checkpoint", 2)
+    store.wipe()
+    assert (store.get("checkpoint"), other.get("checkpoint")) == (None, 2)

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from airflow_async_rest.core.errors import EncodeError
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.databases.values.column_values import CONVERTERS, integer, scalar
 from airflow_async_rest.databases.values.columns import Column, Kind
 
@@ -102,7 +103,7 @@ def _listed(value: Any, members: Collection[str]) -> Any:
 def _short(value: Any, length: int) -> Any:
     """Refuse a text that is too long by spaces, tabs and ends of lines only, which the server would cut off."""
     if isinstance(value, str) and len(value) > length and not value[length:].strip():
-        raise EncodeError(f"the text has {len(value)} characters, and the column holds {length}")
+        raise EncodeError(f"the text has {counted(len(value), 'character')}, and the column holds {length}")
     return value
 
 

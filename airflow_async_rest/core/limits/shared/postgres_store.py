@@ -1,14 +1,13 @@
 """A shared limit in PostgreSQL: one statement, by the server's clock."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.limits.limits import Limits
-from airflow_async_rest.core.limits.store import (
+from airflow_async_rest.core.limits.shared.store import (
     ALWAYS_PLACES,
     AS_BEFORE,
     CLAIM_SECONDS,
@@ -21,7 +20,7 @@ from airflow_async_rest.core.limits.store import (
     asked,
 )
 from airflow_async_rest.core.stores.address import StoreAddress
-from airflow_async_rest.core.stores.postgres import PostgresTable
+from airflow_async_rest.core.stores.postgres import PostgresTable, asyncpg_for, together
 
 TABLE = "async_rest_limits"
 # Room in each page, so that a row is written beside its last version, and no index changes.
@@ -29,6 +28,7 @@ CREATE = f"""CREATE TABLE IF NOT EXISTS {TABLE} (key text PRIMARY KEY, next floa
  pause float8 NOT NULL DEFAULT 0, strictest float8 NOT NULL DEFAULT 0, claimed float8 NOT NULL DEFAULT 0,
  slow float8 NOT NULL DEFAULT 0, slow_until float8 NOT NULL DEFAULT 0, fewest int NOT NULL DEFAULT 0,
  fewest_until float8 NOT NULL DEFAULT 0, granted bigint NOT NULL DEFAULT 0,
+ began float8 NOT NULL DEFAULT extract(epoch FROM clock_timestamp()),
  counts jsonb NOT NULL DEFAULT '{{}}') WITH (fillfactor = 10)"""
 _INSERT = f"INSERT INTO {TABLE} (key) VALUES ($1) ON CONFLICT DO NOTHING"  # noqa: S608
 # Each step goes on from the one before; the row is locked from the first to the last.
@@ -81,7 +81,7 @@ UPDATE {TABLE} AS kept SET next = at + granting * step, strictest = taken.strict
   ) || jsonb_build_object(quarter::text, coalesce((taken.counts ->> quarter::text)::int, 0) + counted) END
 FROM taken WHERE kept.key = taken.key
 RETURNING granting, CASE WHEN granting > 0 THEN at - now ELSE coalesce(wait, 0) END, step, counted,
-  greatest(0, taken.pause - now), kept.granted, extract(epoch FROM clock_timestamp())::float8 - now
+  greatest(0, taken.pause - now), kept.granted, kept.began, extract(epoch FROM clock_timestamp())::float8, now
 """  # noqa: S608
 _PAUSE = f"""
 UPDATE {TABLE} SET pause = greatest(pause, extract(epoch FROM clock_timestamp()) + $2::float8) WHERE key = $1
@@ -97,34 +97,42 @@ class PostgresStore:
     def __init__(
         self, address: StoreAddress, key: str, limits: Limits, *, block_seconds: float, bounds: Bounds = USUAL
     ) -> None:
-        self._key, self._limits, self._block_seconds = key, limits, block_seconds
+        self._address, self._key, self._limits, self._block_seconds = address, key, limits, block_seconds
         self._table = PostgresTable(address, TABLE, CREATE, bounds)
         # What is paced need not wait for the disk: it is over soon. A day's count must be there after a crash.
         self._durably = "on" if limits.days else "off"
         self._turn = asyncio.Lock()
         self._connection: Any = None
+        self._keeps_session = True
 
     async def open(self, on_pause: Callable[[float], None]) -> None:  # noqa: ARG002  (it comes with the next grant)
-        """Connect; see :class:`~airflow_async_rest.core.limits.store.LimitStore`."""
+        """Connect; see :class:`~airflow_async_rest.core.limits.shared.store.LimitStore`."""
         await self.take(0, 0)
 
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
         ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
         told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow, self._durably)
-        async with self._session() as session:
+
+        async def take(session: Any) -> Any:
             found = await session.fetchrow(_TAKE, self._key, *told)
             if found is None:
                 await session.execute(_INSERT, self._key)
                 found = await session.fetchrow(_TAKE, self._key, *told)
+            return found
+
+        found = await self._run(take)
         # Of the wait, what the statement itself took is over.
-        return Grant(found[0], found[1] - found[6], *found[2:6])
+        return Grant(found[0], found[1] - (found[7] - found[8]), *found[2:8])
 
     async def pause(self, seconds: float) -> None:
         """Hold everybody back."""
-        async with self._session() as session:
+
+        async def hold(session: Any) -> None:
             await session.execute(_INSERT, self._key)
             await session.execute(_PAUSE, self._key, seconds)
+
+        await self._run(hold)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -132,17 +140,33 @@ class PostgresStore:
         if connection is not None:
             await self._table.close(connection)
 
-    @contextlib.asynccontextmanager
-    async def _session(self) -> AsyncIterator[Any]:
-        """Yield the connection; one that had an error, or was left in the middle, is not used again."""
+    async def _run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Do work with the connection: by prepared statements, or where a pooler changes sessions, in a transaction."""
+        asyncpg = asyncpg_for(self._address)
+        of_poolers = (
+            asyncpg.InvalidSQLStatementNameError,
+            asyncpg.DuplicatePreparedStatementError,
+            asyncpg.ProtocolViolationError,
+        )
         async with self._turn:
             with self._table.translated():
                 try:
-                    if self._connection is None:
-                        self._connection = await self._table.connect()
-                    yield self._connection
-                except BaseException:
-                    connection, self._connection = self._connection, None
-                    if connection is not None:
-                        connection.terminate()
-                    raise
+                    return await self._run_once(work)
+                except of_poolers:
+                    if not self._keeps_session:
+                        raise
+                    self._keeps_session = False
+                return await self._run_once(work)
+
+    async def _run_once(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Do work with a connection; one that had an error, or was left in the middle, is not used again."""
+        try:
+            if self._connection is None:
+                self._connection = await self._table.connect(keeps_session=self._keeps_session)
+            async with together(self._connection, keeps_session=self._keeps_session):
+                return await work(self._connection)
+        except BaseException:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.terminate()
+            raise

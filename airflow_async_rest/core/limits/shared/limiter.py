@@ -1,4 +1,4 @@
-"""One limit for all tasks that name the same key: places in time, handed out by a store."""
+"""A task's part of a limit that several share: it takes places in time, and grants a request at each."""
 
 import asyncio
 import contextlib
@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.errors import LimitStoreError, QuotaExhaustedError
+from airflow_async_rest.core.errors import QuotaExhaustedError
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.limits import PACE, Limits
-from airflow_async_rest.core.limits.store import AS_BEFORE, LimitStore, Slow
+from airflow_async_rest.core.limits.shared.outage import Outage, let_pass
+from airflow_async_rest.core.limits.shared.standing import OTHER_PACE, Samples, SlowPace
+from airflow_async_rest.core.limits.shared.store import (
+    Grant,
+    LimitStore,
+)
+from airflow_async_rest.core.limits.shared.way_back import WayBack
 from airflow_async_rest.core.stores.address import StoreAwayError
 
-_SAMPLE_SECONDS = 2.0
 _MOST_PLACES = 1_000  # the store hands out fewer: a moment's
-# A pace that the API tells is handed on when it is this much another one.
-_OTHER_PACE = 0.1
 
 
 @dataclass(slots=True)
@@ -25,13 +28,11 @@ class _Places:
     """Places that were taken, and are not used yet.
 
     :param at: when the first of them is.
-    :param late: by how much the answer that brought them was slower than others: they may be over already.
     """
 
     left: int = 0
     at: float = 0.0
     interval: float = 0.0
-    late: float = 0.0
 
 
 class SharedLimiter:
@@ -68,12 +69,14 @@ class SharedLimiter:
         self._turn = asyncio.Lock()
         self._places = _Places()
         self._taking: asyncio.Task[None] | None = None
-        self._outage: asyncio.Task[None] | None = None
+        self._outage: Outage | None = None
         self._pausing: set[asyncio.Task[None]] = set()
-        self._fastest = float("inf")
+        self._way_back = WayBack()
         self._credit = 0  # of what the days' limits were charged with
         self._paused_until = 0.0
-        self._slow, self._slow_until, self._slow_is_told = 0.0, 0.0, True
+        self._slow = SlowPace()
+        self._count_began: float | None = None  # by the store's clock
+        self._answered_at = 0.0
         self._began, self._by_all = clock(), Samples()
         self._has_said: set[str] = set()
         self.granted = self.waiting = 0
@@ -90,14 +93,16 @@ class SharedLimiter:
 
     async def __aexit__(self, *error: object) -> None:
         """Give back what the days' limits were charged with for requests that were not sent, and disconnect."""
-        for task in filter(None, (self._taking, self._outage, *self._pausing)):
+        for task in filter(None, (self._taking, *self._pausing)):
             task.cancel()
-        self._credit += self._places.left
+        if self._outage is not None:
+            self._outage.cancel()
+        self._drop_places()
         if self._credit > 0 and self._counts and self._outage is None:
             with contextlib.suppress(StoreAwayError, TimeoutError):  # else fewer are sent on that day than might be
                 async with asyncio.timeout(self._bounds.store_close_seconds):
                     await self._store.take(0, -self._credit)
-        self._credit, self._places, self._taking, self._outage = 0, _Places(), None, None
+        self._credit, self._taking, self._outage, self._count_began = 0, None, None, None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._bounds.store_close_seconds):
                 await self._store.close()
@@ -122,60 +127,80 @@ class SharedLimiter:
     async def _is_granted(self) -> bool:
         if self._outage is not None:
             if self._fallback is None:
-                await asyncio.shield(self._outage)
-            elif not self._outage.done():
+                await self._outage.over()
+            elif not self._outage.is_over:
                 await self._fallback.acquire()
                 self._credit -= 1  # counted when the store is back
                 return True
-            self._outage = None
+            self._outage, self._count_began = None, None
+            self._drop_places()
         if not self._places.left:
             await self._wait_until(0.0)
-            return await self._take()
+            await self._ask(max(1, min(self.waiting, _MOST_PLACES)))
+            return False
         places = self._places
         at, places.at, places.left = places.at, places.at + places.interval, places.left - 1
         self._credit += 1
+        if at - self._answered_at > self._bounds.store_settle_seconds and not await self._is_remembered(at):
+            return False
         await self._wait_until(at)
-        if places.interval and self._clock() - at + places.late > self._latest:
+        if places.interval and self._clock() - at > self._latest:
             return False
         self._credit -= 1
         return True
+
+    async def _is_remembered(self, at: float) -> bool:
+        """Return whether the store still knows of a place that it handed out long before its time."""
+        places = self._places
+        await self._wait_until(at - self._bounds.store_settle_seconds)
+        await self._ask(0)
+        return self._places is places and self._outage is None
 
     async def _wait_until(self, at: float) -> None:
         while (wait := max(at, self._paused_until) - self._clock()) > 0:
             await asyncio.sleep(wait)
 
-    async def _take(self) -> bool:
-        """Take places, in a task of its own: a worker may be cancelled meanwhile. :return: False: none is used yet."""
+    async def _ask(self, wanted: int) -> None:
+        """Take places, in a task of its own: a worker may be cancelled meanwhile."""
         taking = self._taking
         if taking is None or taking.done():
-            taking = self._taking = asyncio.create_task(self._ask())
-            taking.add_done_callback(_let_pass)
+            taking = self._taking = asyncio.create_task(self._take(wanted))
+            taking.add_done_callback(let_pass)
         try:
             await asyncio.shield(taking)
         except (StoreAwayError, TimeoutError) as error:
             self._lose(error)
-        return False
 
-    async def _ask(self) -> None:
-        slow, self._slow_is_told = AS_BEFORE if self._slow_is_told else self._slower(), True
-        wanted, asked_at = max(1, min(self.waiting, _MOST_PLACES)), self._clock()
+    async def _take(self, wanted: int) -> None:
+        asked_at = self._clock()
+        slow = self._slow.to_tell(asked_at)
         try:
             async with asyncio.timeout(self._bounds.store_answer_seconds):
-                grant = await self._store.take(wanted, wanted - self._credit if self._counts else 0, slow)
+                grant = await self._store.take(wanted, wanted - self._credit if self._counts and wanted else 0, slow)
         except (StoreAwayError, TimeoutError):
-            self._slow_is_told = slow is AS_BEFORE
+            self._slow.is_lost(slow)
             raise
-        now = self._clock()
-        seconds = now - asked_at
-        self._fastest = min(seconds, self._fastest * 1.02)
+        now = self._answered_at = self._clock()
         self._by_all.add(now, grant.granted)
         if grant.pause_seconds > 0:
             self._paused_by_others(grant.pause_seconds)
         if self._counts:
             self._credit += grant.counted - grant.places
+        if self._count_began not in {None, grant.began}:
+            self._begin_anew(grant)
+        elif wanted:
+            self._accept(grant, now - self._way_back.excess(asked_at, now, grant.now))
+        self._count_began = grant.began
+
+    def _accept(self, grant: Grant, now: float) -> None:
+        """Have the places of a grant.
+
+        :param now: when its answer would have come if it had been as fast as others: so no place is early, nor late by
+            more than the shortest way back.
+        """
         if not grant.places:
             self._wait_for_a_day(grant.wait_seconds)
-        if grant.interval > self._interval * (1 + _OTHER_PACE) and not self._slow_until > now:
+        if grant.interval > self._interval * (1 + OTHER_PACE) and not self._slow.holds(now):
             self._say_once(
                 "The shared limit %r is kept to %.3g requests a second, and not to %.3g: another connection with this "
                 "rate_limit_key has a stricter rate_limit, or the API has told another task that little of its limit "
@@ -184,9 +209,18 @@ class SharedLimiter:
                 1 / grant.interval,
                 1 / self._interval if self._interval else float("inf"),
             )
-        # Counted from the answer, a place may come late by the way back, and never early.
-        late = max(0.0, seconds - self._fastest)
-        self._places = _Places(grant.places, now + grant.wait_seconds, grant.interval, late)
+        self._places = _Places(grant.places, now + grant.wait_seconds, grant.interval)
+
+    def _begin_anew(self, grant: Grant) -> None:
+        """Wait until the places are used that the store handed out, and has forgotten, as others have some, too."""
+        self._say_once("The store of the shared limit %r has forgotten it, and begins to count anew.", self._key)
+        self._paused_by_others(self._bounds.store_settle_seconds)
+        self._drop_places()
+        self._credit = min(0, self._credit) + grant.counted
+
+    def _drop_places(self) -> None:
+        self._credit += self._places.left
+        self._places = _Places()
 
     def _wait_for_a_day(self, seconds: float) -> None:
         if seconds > self._longest_seconds:
@@ -200,34 +234,15 @@ class SharedLimiter:
 
     def _lose(self, error: BaseException) -> None:
         """Begin to wait until the store is back."""
-        self._say(
-            "The shared limit %r is away: %s. %s",
+        self._outage = Outage(
+            error,
+            self._store,
             self._key,
-            str(error) or "it does not answer in time",
-            "Nothing is sent until it is back."
-            if self._fallback is None
-            else "Until it is back, this task keeps to rate_limit_fallback, by itself.",
+            for_ever=self._fallback is not None,
+            say=self._say,
+            bounds=self._bounds,
+            clock=self._clock,
         )
-        self._outage = asyncio.create_task(self._until_it_is_back(str(error) or "no answer in time"))
-        self._outage.add_done_callback(_let_pass)
-
-    async def _until_it_is_back(self, why: str) -> None:
-        bounds, since = self._bounds, self._clock()
-        while True:
-            await asyncio.sleep(bounds.store_retry_seconds)
-            try:
-                async with asyncio.timeout(bounds.store_answer_seconds):
-                    await self._store.take(0, 0)
-                break
-            except (StoreAwayError, TimeoutError) as error:
-                why = str(error) or why
-            if self._fallback is None and self._clock() - since >= bounds.store_away_seconds:
-                raise LimitStoreError(
-                    f"the shared limit {self._key!r} has been away for {bounds.store_away_seconds:.0f} s: {why}. A "
-                    "retry goes on where this try ended"
-                )
-        await asyncio.sleep(bounds.store_settle_seconds)
-        self._say("The shared limit %r is back, after %.1f s.", self._key, self._clock() - since)
 
     def _paused_by_others(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, self._clock() + seconds)
@@ -253,15 +268,7 @@ class SharedLimiter:
 
         :return: whether nothing was slowed down before.
         """
-        now = self._clock()
-        was_slow, before = self._slow_until > now, self._slow
-        self._slow, self._slow_until = interval, now + seconds if interval else 0.0
-        if abs(interval - before) > _OTHER_PACE * before or was_slow != bool(interval):
-            self._slow_is_told = False
-        return bool(interval) and not was_slow
-
-    def _slower(self) -> Slow:
-        return Slow(self._slow, max(0.0, self._slow_until - self._clock()))
+        return self._slow.change(interval, seconds, self._clock())
 
     def share_used(self) -> float | None:
         """Return how much of the limit this task's grants have used, 0 to 1; None where nothing is paced."""
@@ -278,39 +285,10 @@ class SharedLimiter:
             "used": None if used is None else round(used, 3),
             "used_by_all": None if by_all is None else round(by_all, 3),
             "waiting": self.waiting,
-            "store": "there" if self._outage is None or self._outage.done() else away,
+            "store": "there" if self._outage is None or self._outage.is_over else away,
         }
 
     def _say_once(self, text: str, *values: Any) -> None:
         if text not in self._has_said:
             self._has_said.add(text)
             self._say(text, *values)
-
-
-def _let_pass(task: asyncio.Task[None]) -> None:
-    """Let an error be raised where the task is awaited, if anybody does that still."""
-    if not task.cancelled():
-        task.exception()
-
-
-class Samples:
-    """How many places all have taken, at a few moments: what they take in a second at present."""
-
-    def __init__(self) -> None:
-        self._earlier = self._later = self._last = (0.0, 0)
-        self._has_begun = False
-
-    def add(self, now: float, granted: int) -> None:
-        """Note how many there are."""
-        if not self._has_begun or granted < self._last[1]:  # a store may forget
-            self._earlier = self._later = (now, granted)
-            self._has_begun = True
-        elif now - self._later[0] >= _SAMPLE_SECONDS:
-            self._earlier, self._later = self._later, (now, granted)
-        self._last = (now, granted)
-
-    @property
-    def rate(self) -> float | None:
-        """Places a second; None where that is not known."""
-        seconds = self._last[0] - self._earlier[0]
-        return (self._last[1] - self._earlier[1]) / seconds if seconds > 0 else None

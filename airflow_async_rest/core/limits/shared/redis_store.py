@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits
-from airflow_async_rest.core.limits.store import (
+from airflow_async_rest.core.limits.shared.store import (
     ALWAYS_PLACES,
     AS_BEFORE,
     CLAIM_SECONDS,
@@ -35,7 +35,7 @@ local places, counted = tonumber(told[1]), tonumber(told[2])
 local interval, block, lag = tonumber(told[3]), tonumber(told[4]), tonumber(told[5])
 local days, slow, slow_for = cjson.decode(told[6]), tonumber(told[7]), tonumber(told[8])
 local kept = redis.call('HMGET', KEYS[1], 'next', 'pause', 'strictest', 'claimed', 'slow', 'slow_until',
-  'fewest', 'fewest_until')
+  'fewest', 'fewest_until', 'began')
 local function number(index) return tonumber(kept[index] or 0) end
 local function text(value) return string.format('%.9f', value) end
 
@@ -87,11 +87,13 @@ places = math.max(0, places - math.max(0, wanted - counted))
 
 local after = at + places * step
 redis.call('HSET', KEYS[1], 'next', text(after), 'strictest', text(strictest), 'claimed', text(claimed),
-  'slow', text(slow), 'slow_until', text(slow_until), 'fewest', fewest, 'fewest_until', text(fewest_until))
+  'slow', text(slow), 'slow_until', text(slow_until), 'fewest', fewest, 'fewest_until', text(fewest_until),
+  'began', kept[9] or text(now))
 local granted = redis.call('HINCRBY', KEYS[1], 'granted', places)
 redis.call('EXPIRE', KEYS[1], math.ceil(math.max(after, slow_until, number(2)) - now) + 3600)
 if places > 0 then wait = at - now end
-return {{places, text(wait), text(step), counted, text(math.max(0, number(2) - now)), granted}}
+return {{places, text(wait), text(step), counted, text(math.max(0, number(2) - now)), granted,
+  kept[9] or text(now), text(now)}}
 """
 _PAUSE = """
 local time = redis.call('TIME')
@@ -101,6 +103,7 @@ redis.call('HSET', KEYS[1], 'pause', string.format('%.9f', until_))
 redis.call('EXPIRE', KEYS[1], math.ceil(until_ - now) + 3600)
 redis.call('PUBLISH', KEYS[1], string.format('%.9f', until_ - now))
 """
+_CANCEL_SECONDS = 0.02
 
 
 class RedisStore:
@@ -120,7 +123,7 @@ class RedisStore:
         self._listening: asyncio.Task[None] | None = None
 
     async def open(self, on_pause: Callable[[float], None]) -> None:
-        """Connect; see :class:`~airflow_async_rest.core.limits.store.LimitStore`."""
+        """Connect; see :class:`~airflow_async_rest.core.limits.shared.store.LimitStore`."""
         client = self._client = redis_client(self._address, self._bounds)
         self._take, self._pause = client.register_script(_TAKE), client.register_script(_PAUSE)
         self._listening = asyncio.create_task(self._listen(client, on_pause))
@@ -133,7 +136,7 @@ class RedisStore:
         with self._translated():
             found = await self._take(self._keys, told)
         wait, interval, pause = map(float, (found[1], found[2], found[4]))
-        return Grant(found[0], wait, interval, found[3], pause, found[5])
+        return Grant(found[0], wait, interval, found[3], pause, found[5], *map(float, found[6:]))
 
     async def pause(self, seconds: float) -> None:
         """Hold everybody back."""
@@ -143,9 +146,9 @@ class RedisStore:
     async def close(self) -> None:
         """Disconnect."""
         client, self._client = self._client, None
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+        while self._listening is not None and not self._listening.done():
+            self._listening.cancel()  # which redis-py may take for an error of the connection, and go on
+            await asyncio.wait({self._listening}, timeout=_CANCEL_SECONDS)
         if client is not None:
             with contextlib.suppress(Exception):
                 await client.aclose()

@@ -31,6 +31,8 @@ class Grant(NamedTuple):
     :param counted: how many the day's limits have been charged with.
     :param pause_seconds: how long everybody pauses still.
     :param granted: how many places all have taken, since the store remembers.
+    :param began: since when it does, by its clock; another moment: it has forgotten what it handed out.
+    :param now: when it answered, by its clock; 0 where it does not say.
     """
 
     places: int
@@ -39,6 +41,8 @@ class Grant(NamedTuple):
     counted: int
     pause_seconds: float
     granted: int
+    began: float = 0.0
+    now: float = 0.0
 
 
 class Slow(NamedTuple):

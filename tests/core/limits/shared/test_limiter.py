@@ -10,7 +10,7 @@ from virtual_time import run_virtually
 from airflow_async_rest.core.errors import LimitStoreError, QuotaExhaustedError
 from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
-from airflow_async_rest.core.limits.shared import SharedLimiter
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 
 
 class Tasks:
@@ -186,6 +186,46 @@ def test_nothing_is_sent_while_the_store_is_away_and_it_goes_on_soon_without_a_b
     assert most <= 100
     assert said[0] == "The shared limit 'api' is away: nobody is there. Nothing is sent until it is back."
     assert said[-1].startswith("The shared limit 'api' is back, after 20.")
+
+
+MANY_TASKS = [("10/s", [4] * 8), ("100/s", [4] * 8), ("400/s", [16] * 8), ("2/s", [2] * 30), ("60/m", [16] * 4)]
+
+
+@pytest.mark.parametrize(("limit", "workers"), MANY_TASKS)
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_store_that_forgets_what_it_handed_out_makes_no_burst(limit, workers, is_away):
+    async def play():
+        tasks = Tasks(limit)
+
+        async def forget():
+            await asyncio.sleep(5)
+            tasks.server.keys.clear()
+            tasks.server.away = is_away
+            await asyncio.sleep(0.05)
+            tasks.server.away = False
+
+        await asyncio.gather(tasks.run(workers, 12), forget())
+        return tasks.most_in_a_second(), [at for at, _ in tasks.sent if 6 + len(workers) / rate < at < 12]
+
+    rate = parse_limits(limit).pace
+    rate = rate.requests / rate.seconds
+    most, later = virtually(play)
+    assert most <= rate
+    assert len(later) >= 0.9 * rate * (5 - len(workers) / rate)
+
+
+def test_that_a_store_has_forgotten_is_said_once():
+    async def play():
+        tasks = Tasks("100/s, 1000/d")
+        async with tasks.limiter() as limiter:
+            for _ in range(2):
+                await limiter.acquire()
+                tasks.server.keys.clear()
+                await asyncio.sleep(0.01)
+            await limiter.acquire()
+        return tasks.said, tasks.server.of("api")["counts"][0]
+
+    assert virtually(play) == (["The store of the shared limit 'api' has forgotten it, and begins to count anew."], 1)
 
 
 def test_a_share_of_its_own_is_kept_to_while_the_store_is_away_where_one_is_set():

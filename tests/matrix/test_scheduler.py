@@ -1,0 +1,145 @@
+"""Tasks under a scheduler: killed, retried, cleared, in runs that are made again, and in a backfill."""
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from scheduling import VERSION, running_airflow
+from servers import running_api
+
+WINDOW = range(601, 1201)  # the rows of 1 March
+DAYS = {f"2026-03-0{day}": range(600 * day + 1, 600 * day + 601) for day in range(1, 8)}
+CONCURRENCY = 4
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running_api() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def airflow(server, postgres, tmp_path_factory):
+    """A table of nine days from 28 February on, 600 rows each, the first of them at midnight."""
+    postgres.execute(
+        "CREATE TABLE measured AS SELECT i AS id, '2026-02-28Z'::timestamptz + (i - 1) * interval '1 day' / 600 "
+        "AS measured_at FROM generate_series(1, 5400) AS i"
+    )
+    with postgres.open(autocommit=True) as connection:
+        connection.execute("CREATE DATABASE airflow")
+    home = tmp_path_factory.mktemp("airflow")
+    settings = {
+        "AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH": str(home / "dead_letters"),
+        "AIRFLOW_CONN_SEARCH_API": json.dumps({"conn_type": "async_rest", "host": server.url}),
+        "AIRFLOW_CONN_SOURCE_DB": json.dumps(postgres.connection()),
+    }
+    database = replace(postgres, database="airflow")
+    with running_airflow(home, database, ["ends_early", "made_again", "week"], settings) as airflow:
+        yield airflow
+
+
+@pytest.fixture
+def api(server):
+    server.reset()
+    server.answer = lambda seen: 200
+    return server
+
+
+def ids(seen):
+    return sorted(int(one.path.rpartition("/")[2]) for one in seen)
+
+
+def keys(seen):
+    return {one.path: one.key for one in seen}
+
+
+def hang_after(api, count):
+    """Have the API answer so many requests more, and none of those after them."""
+    last = len(api.delivered) + count
+
+    async def answer(seen):
+        if len(api.delivered) >= last:
+            await asyncio.Event().wait()
+        return 200
+
+    api.answer = answer
+
+
+def kill_once_kept(airflow, delivered):
+    """Kill the task as soon as it has noted how many rows are delivered."""
+
+    def is_kept():
+        checkpoint = airflow.stored("ends_early", "killed", "checkpoint")
+        return checkpoint and checkpoint["totals"]["delivered"] == delivered
+
+    airflow.wait_until(is_kept)
+    airflow.kill("ends_early")
+
+
+def test_a_killed_task_goes_on_and_so_does_a_cleared_one_that_failed(airflow, api):
+    """Killed, and retried; killed in its last try, and cleared; cleared once more when all is done."""
+    hang_after(api, 200)
+    airflow.command("dags", "trigger", "ends_early", "--run-id", "killed")
+    kill_once_kept(airflow, 200)
+    hang_after(api, 200)
+    if VERSION[:2] == (3, 0):  # a task whose process was killed has failed there, however many retries it has
+        assert airflow.ended("ends_early", tries=1) == "failed"
+        airflow.clear("ends_early")
+    kill_once_kept(airflow, 400)
+    assert airflow.ended("ends_early", tries=2) == "failed"
+    api.answer = lambda seen: 200
+    airflow.clear("ends_early")
+    assert airflow.ended("ends_early", tries=3) == "success"
+    assert ids(api.delivered) == list(WINDOW)  # each once; what was in flight at a kill had no answer
+    assert len(WINDOW) <= len(api.seen) <= len(WINDOW) + 2 * CONCURRENCY
+    of_all = keys(api.delivered)
+    assert len(set(of_all.values())) == len(WINDOW)
+    assert all(of_all[one.path] == one.key for one in api.seen)
+
+    api.reset()
+    airflow.clear("ends_early")
+    assert airflow.ended("ends_early", tries=4) == "success"
+    assert (len(api.seen), keys(api.seen)) == (len(WINDOW), of_all)
+
+
+def test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all(airflow, api):
+    api.answer = lambda seen: 503 if ids([seen]) == [700] else 200
+    airflow.command("dags", "trigger", "made_again", "--run-id", "again")
+    assert airflow.ended("made_again", tries=2) == "failed"
+    assert ids(api.seen) == sorted([*WINDOW, 700])
+    assert airflow.stored("made_again", "again", "checkpoint")["totals"]["delivered"] == len(WINDOW) - 1
+    airflow.delete_runs("made_again", tries=2)
+    api.reset()
+    api.answer = lambda seen: 200
+    airflow.command("dags", "trigger", "made_again", "--run-id", "again")
+    assert airflow.ended("made_again", tries=1) == "success"
+    assert ids(api.seen) == list(WINDOW)
+
+
+def test_a_backfill_of_a_week_sends_each_day_once(airflow, api):
+    airflow.backfill("week", *(sorted(DAYS)[end] for end in (0, -1)))
+    assert Counter(one.path for one in api.seen) == Counter(f"/{day}/{i}" for day, rows in DAYS.items() for i in rows)
+
+
+def test_windows_are_listed_with_what_became_of_them(airflow, api):
+    if VERSION < (3,):
+        pytest.skip("2.11 has no API server to which a plugin can add an application")
+    found = sorted((one["start"][:10], one["end"][:10], one["report"]["delivered"]) for one in airflow.windows("week"))
+    assert found == [(day, f"{day[:-1]}{int(day[-1]) + 1}", 600) for day in DAYS]
+
+
+def test_the_state_of_a_task_is_served(airflow, api):
+    if VERSION < (3,):
+        pytest.skip("2.11 has no API server to which a plugin can add an application")
+    task, wanted = ("made_again", "again"), {"reasons": ["http_503"], "search": ""}
+    assert airflow.stored(*task, "progress")["delivered"] == len(WINDOW)
+    assert airflow.ask("GET", *task, "progress", user="viewer").status_code == 200
+    assert airflow.ask("GET", *task, "progress", user=None).status_code == 401
+    assert airflow.ask("PUT", *task, "replay", user="viewer", json={"value": wanted}).status_code == 403
+    assert airflow.ask("PUT", *task, "replay", json={"value": wanted}).status_code == 204
+    assert airflow.stored(*task, "replay") == wanted
+    assert airflow.ask("DELETE", *task, "replay").status_code == 204
+    assert airflow.stored(*task, "replay") is None
+    assert airflow.ask("PUT", "made_again", "never", "replay", json={"value": wanted}).status_code == 404
