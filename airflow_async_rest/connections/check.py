@@ -5,8 +5,9 @@ import os
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.diagnosis import diagnose
+from airflow_async_rest.connections.limit_check import check_shared_limit
 from airflow_async_rest.connections.probe import probe
-from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
+from airflow_async_rest.connections.shared_limit import SharedLimit, limiting_of, quota_headers_of
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.requests.settings import parse_concurrency
@@ -20,8 +21,10 @@ def check_connection(hook: RestConnection) -> tuple[bool, str]:
     """
     try:
         settings = hook.settings()
-        _check_what_tasks_read_later(hook)
-        return diagnose(probe(settings), settings, _credentials(hook), settings.find_proxy(os.environ))
+        shared = _check_what_tasks_read_later(hook)
+        works, text = diagnose(probe(settings), settings, _credentials(hook), settings.find_proxy(os.environ))
+        limited, about = check_shared_limit(shared, hook.options()) if shared else (True, "")
+        return works and limited, f"{text} {about}".strip()
     except ConfigurationError as error:
         # The one that is tested from the form has an id made up by Airflow.
         return False, str(error).replace(f"connection {hook.http_conn_id!r}", "the connection")
@@ -29,13 +32,14 @@ def check_connection(hook: RestConnection) -> tuple[bool, str]:
         return False, f"the test ended with {type(error).__name__}, which says nothing about the connection."
 
 
-def _check_what_tasks_read_later(hook: RestConnection) -> None:
+def _check_what_tasks_read_later(hook: RestConnection) -> SharedLimit | None:
     options = hook.options()
     hook.naive_timezone()
-    limiting_of(hook, None, longest_seconds=0, log=logging.getLogger(__name__))
+    limiting = limiting_of(hook, None, longest_seconds=0, log=logging.getLogger(__name__))
     quota_headers_of(hook)
     if "concurrency" in options:
         parse_concurrency(options["concurrency"])
+    return limiting.shared
 
 
 def _credentials(hook: RestConnection) -> str:
