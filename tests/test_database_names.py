@@ -20,7 +20,7 @@ _ALLOWED = {
     "compat/oracledb.py": {"oracle"},
     "compat/sqlalchemy.py": {"oracle", "postgresql"},
     # Limits that tasks share may be kept in one of the databases.
-    "connections/shared_limit.py": {"postgres", "POSTGRES"},
+    "connections/limit_store.py": {"postgres", "POSTGRES"},
     "core/limits/shared/postgres_store.py": {"postgres"},
     "provider_info.py": {"redis or postgres"},
     # Rows and cursors of Python's own driver are among what an author may give as items.
