@@ -208,15 +208,15 @@ class RedisStore:
         try:
             yield
         except (redis.RedisError, OSError) as error:
-            said, where = self._address.describe(error), f"rate_limit_conn_id={self._address.conn_id!r}"
+            conn_id, said = self._address.conn_id, self._address.describe(error)
             advice = next((advice for mark, advice in _ADVICE.items() if mark in str(error)), None)
             if isinstance(error, redis.AskError | redis.ClusterDownError):  # MovedError is one, too
                 advice = "a Redis that is a cluster's cannot keep limits: use one that is not"
             if advice is not None:
-                raise ConfigurationError(f"{where}: {said}: {advice}.") from None
+                raise ConfigurationError(f"rate_limit_conn_id={conn_id!r}: {said}: {advice}.") from None
             if isinstance(error, denied) or any(mark in str(error) for mark in _FOR_GOOD):
                 raise ConfigurationError(
-                    f"{where}: {said}: give login and password of a user who may "
+                    f"rate_limit_conn_id={conn_id!r}: {said}: give login and password of a user who may "
                     f"use the database, and run scripts that write {self._keys[0]!r} and publish there."
                 ) from None
             raise StoreAwayError(said) from None
