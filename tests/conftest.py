@@ -164,12 +164,12 @@ def untried(monkeypatch):
     """Let SQLite be a database that nobody has tried, and that SQLAlchemy does not know."""
     from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
-    from airflow_async_rest.databases.dialects import table
+    from airflow_async_rest.databases.dialects import registry
     from airflow_async_rest.hooks import chunked_sql
 
     def no_dialect(self, engine_kwargs=None):
         raise NotImplementedError("no dialect")
 
     monkeypatch.setattr(SqliteHook, "get_sqlalchemy_engine", no_dialect)
-    monkeypatch.delitem(table._CLASSES, "sqlite")
+    monkeypatch.delitem(registry._CLASSES, "sqlite")
     chunked_sql._warn_of_untried.cache_clear()

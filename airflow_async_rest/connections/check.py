@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.diagnosis import diagnose
+from airflow_async_rest.connections.limit_check import check_shared_limit
 from airflow_async_rest.connections.probe import probe
-from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
+from airflow_async_rest.connections.shared_limit import SharedLimit, limiting_of, quota_headers_of
 from airflow_async_rest.connections.signing import signer_of
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
@@ -29,11 +30,13 @@ def check_connection(hook: RestConnection) -> tuple[bool, str]:
     """
     try:
         settings = hook.settings()
-        _check_what_tasks_read_later(hook)
+        shared = _check_what_tasks_read_later(hook)
         patient = replace(settings, request_timeout_seconds=min(settings.request_timeout_seconds, _LONGEST_FOR_TOKEN))
         auth = signer_of(hook, patient, settings.headers)
         finding = probe(settings, auth=auth)
-        return diagnose(finding, settings, _credentials(hook, auth), settings.find_proxy(os.environ))
+        works, text = diagnose(finding, settings, _credentials(hook, auth), settings.find_proxy(os.environ))
+        limited, about = check_shared_limit(shared, hook.options()) if shared else (True, "")
+        return works and limited, f"{text} {about}".strip()
     except StoppedError as error:
         return False, f"{error}."
     except ConfigurationError as error:
@@ -43,13 +46,14 @@ def check_connection(hook: RestConnection) -> tuple[bool, str]:
         return False, f"the test ended with {type(error).__name__}, which says nothing about the connection."
 
 
-def _check_what_tasks_read_later(hook: RestConnection) -> None:
+def _check_what_tasks_read_later(hook: RestConnection) -> SharedLimit | None:
     options = hook.options()
     hook.naive_timezone()
-    limiting_of(hook, None, longest_seconds=0, log=logging.getLogger(__name__))
+    limiting = limiting_of(hook, None, longest_seconds=0, log=logging.getLogger(__name__))
     quota_headers_of(hook)
     if "concurrency" in options:
         parse_concurrency(options["concurrency"])
+    return limiting.shared
 
 
 def _credentials(hook: RestConnection, auth: Auth | None) -> str:

@@ -13,6 +13,7 @@ from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders
 from airflow_async_rest.core.limits.rate_limit import RateLimiter, parse_rate_limit
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
+from airflow_async_rest.core.stores.address import StoreAddress
 from airflow_async_rest.core.watching.log import Log
 
 # How much of the limit is handed out at once, at most.
@@ -21,15 +22,30 @@ _LONGEST_KEY = 200
 
 
 @dataclass(frozen=True, kw_only=True)
+class SharedLimit:
+    """A limit that a connection's tasks share.
+
+    :param address: of its store.
+    :param key: of all who share it.
+    """
+
+    address: StoreAddress
+    key: str
+    limits: Limits
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limiting:
     """How a job is held to its limits.
 
     :param rate: the strictest limit that is paced, for people to see; None without one.
     :param make: makes the limiter of one run.
+    :param shared: the connection's, where tasks share it.
     """
 
     rate: Rate | None
     make: MakeLimiter
+    shared: SharedLimit | None = None
 
 
 def limiting_of(hook: RestConnection, own: Any, *, longest_seconds: float, log: Log) -> Limiting:
@@ -67,7 +83,8 @@ def limiting_of(hook: RestConnection, own: Any, *, longest_seconds: float, log: 
             limiter = share(Limits(days=of_task.days), f"{key}: {own}", limiter)
         return share(shared, key, limiter) if shared else limiter
 
-    return Limiting(rate=Limits(of_task.rates + shared.rates).pace, make=make)
+    of_all = SharedLimit(address=address, key=key, limits=shared) if shared else None
+    return Limiting(rate=Limits(of_task.rates + shared.rates).pace, make=make, shared=of_all)
 
 
 def _store_of(hook: RestConnection, options: Mapping[str, Any]) -> str | None:

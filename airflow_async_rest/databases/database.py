@@ -8,7 +8,7 @@ from airflow_async_rest.connections.connection import find_connection
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.databases.dialects.dialect import Dialect
 from airflow_async_rest.databases.dialects.engines import PLAIN
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 from airflow_async_rest.databases.errors import message_of
 
 _OF_NO_PROVIDER = "generic"

@@ -14,7 +14,7 @@ from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState, Merged,
 from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.databases.database import Database
-from airflow_async_rest.databases.dialects.table import TRIED
+from airflow_async_rest.databases.dialects.registry import TRIED
 from airflow_async_rest.databases.errors import message_of
 from airflow_async_rest.databases.failures import only_reads
 from airflow_async_rest.databases.session import tell

@@ -143,7 +143,7 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.databases.styles import WINDOW_BINDS  # noqa: PLC0415
         from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook  # noqa: PLC0415
-        from airflow_async_rest.tasks import arguments, folders, jobs, runtime, state_store  # noqa: PLC0415
+        from airflow_async_rest.tasks import arguments, folders, jobs, run_life, runtime  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.schema_file import read_schema  # noqa: PLC0415
 
@@ -166,7 +166,7 @@ class SqlToRestOperator(WindowOperator):
                     window=window,
                 ),
                 self.log,
-                replay=None if run.preview else state_store.replay_request(context, payloads=folders.shows_payloads()),
+                replay=None if run.preview else run_life.replay_request(context, payloads=folders.shows_payloads()),
             )
         return run.run(job)
 
@@ -193,7 +193,7 @@ class SqlToRestOperator(WindowOperator):
     @staticmethod
     def _forget(context: "Context") -> None:
         """Remove the checkpoint."""
-        from airflow_async_rest.tasks.state_store import forget_checkpoint  # noqa: PLC0415
+        from airflow_async_rest.tasks.run_life import forget_checkpoint  # noqa: PLC0415
 
         try:
             forget_checkpoint(context)

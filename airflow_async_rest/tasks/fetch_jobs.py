@@ -24,7 +24,7 @@ from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.folders import TaskScope, open_folder
 from airflow_async_rest.tasks.jobs import all_headers, client_settings, complete
-from airflow_async_rest.tasks.state_store import UNMARKED
+from airflow_async_rest.tasks.run_life import UNMARKED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from airflow_async_rest.compat.names import conf
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
-from airflow_async_rest.tasks.state_store import MARK, UNMARKED, Life, life_of
+from airflow_async_rest.tasks.run_life import MARK, UNMARKED, Life, life_of
 from airflow_async_rest.tasks.storage.paths import dead_letter_base, file_mode, instance_folder, open_path, storage_uri
 
 if TYPE_CHECKING:

@@ -37,8 +37,8 @@ from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
-from airflow_async_rest.tasks.state_store import UNMARKED, Life, begin_state
-from airflow_async_rest.tasks.storage.states import state_store
+from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state
+from airflow_async_rest.tasks.storage.state_stores import state_store
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:

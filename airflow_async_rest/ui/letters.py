@@ -17,7 +17,7 @@ from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import parse_exactly, skim
 from airflow_async_rest.core.letters.shown import shown_record
 from airflow_async_rest.tasks.folders import TaskScope, lives_below, open_folder
-from airflow_async_rest.tasks.state_store import MARK
+from airflow_async_rest.tasks.run_life import MARK
 from airflow_async_rest.tasks.storage.paths import dead_letter_base
 
 _LONGEST_PAYLOAD = 20_000

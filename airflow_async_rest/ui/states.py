@@ -7,7 +7,7 @@ from airflow_async_rest.compat import task_states
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.part_files import read_ahead
-from airflow_async_rest.tasks.storage.states import chosen_folder, open_state, state_base, state_folder
+from airflow_async_rest.tasks.storage.state_stores import chosen_folder, open_state, state_base, state_folder
 from airflow_async_rest.ui.letters import check_links
 
 Place = tuple[str, str, int]  # run, task, map index

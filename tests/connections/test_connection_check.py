@@ -1,7 +1,9 @@
 """The connection test against real servers, as the Test button, the CLI and the API call it."""
 
+import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -9,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from certificates import make_certificate
+from limit_stores import running_redis, store_at
 from servers import raw_server, running_api
+
+from airflow_async_rest.core.limits.limits import parse_limits
 
 
 @pytest.fixture
@@ -201,6 +206,41 @@ def test_a_wrong_field_is_told_before_anything_is_sent(tested, fields, said):
     assert not works
     assert said in text
     assert "s3cretpass" not in text
+
+
+LIMITED = {"rate_limit": "100/s", "rate_limit_conn_id": "limits", "rate_limit_key": "search"}
+
+
+async def use(address, key) -> None:
+    store = store_at(address, key, parse_limits("100/s"))
+    await store.open(lambda _: None)
+    await store.take(3, 0)
+    await store.close()
+
+
+def test_the_store_of_a_shared_limit_is_asked(tested, connect, api):
+    with running_redis() as server:
+        connect("limits", conn_type="redis", host="127.0.0.1", port=server.port)
+        works, text = tested(api.url, extra=LIMITED)
+        assert works
+        assert text.endswith(
+            " The limit 100/s is shared under the key 'search': redis (connection 'limits') reached, its clock agrees with "
+            "this machine's."
+        )
+        asyncio.run(use(server.address, "search"))
+        assert re.search(
+            r"this machine's; 3 requests since 20..-..-.. ..:..:.. UTC\.$", tested(api.url, extra=LIMITED)[1]
+        )
+        own = {name: value for name, value in LIMITED.items() if name != "rate_limit_key"}
+        assert "The limit 100/s is shared under the connection's id: redis" in tested(api.url, extra=own)[1]
+        connect("limits", conn_type="redis", host="127.0.0.1", port=server.port, login="nobody", password="wr0ng")
+        works, text = tested(api.url, extra=LIMITED)
+        assert not works
+        assert "give login and password of a user" in text
+    works, text = tested(api.url, extra=LIMITED)
+    assert not works
+    assert f"{api.url}: reached, answers 200" in text
+    assert "shared under the key 'search', but its store cannot be reached: redis at 127.0.0.1" in text
 
 
 def test_what_nobody_thought_of_is_no_exception_and_shows_no_text(tested, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.bind_values import bind_value
 from airflow_async_rest.databases.binds import Query
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 NAIVE = NOON.replace(tzinfo=None)

@@ -407,7 +407,7 @@ TOLD = {
 
 @pytest.mark.parametrize(("connection", "told"), TOLD.values(), ids=TOLD.keys())
 def test_what_a_database_is_told_before_the_query(connection, told):
-    from airflow_async_rest.databases.dialects.table import dialect_named
+    from airflow_async_rest.databases.dialects.registry import dialect_named
     from airflow_async_rest.databases.session import reading
 
     with reading(connection, dialect_named(connection.name), read_only=True):

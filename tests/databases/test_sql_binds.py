@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.binds import Query
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 from airflow_async_rest.tasks.checking.query import check_parameters
 
 ALL = ("postgresql", "oracle", "sqlite", "mysql", "mariadb", "mssql", "snowflake", "default")

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.reading.source import RowSource
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 from airflow_async_rest.databases.failures import failure_while_reading
 
 ROWS = 7_000

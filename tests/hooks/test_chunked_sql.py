@@ -308,7 +308,7 @@ def test_binds_take_the_form_that_the_databases_columns_compare_with():
     import pendulum
 
     from airflow_async_rest.databases.bind_values import bind_value
-    from airflow_async_rest.databases.dialects.table import dialect_named
+    from airflow_async_rest.databases.dialects.registry import dialect_named
 
     prague = timezone(timedelta(hours=2))
     instant = datetime(2026, 7, 1, 2, 0, tzinfo=prague)

@@ -3,7 +3,7 @@
 import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.databases.dialects.table import TRIED, dialect_named
+from airflow_async_rest.databases.dialects.registry import TRIED, dialect_named
 
 
 class Error(Exception):

@@ -14,7 +14,7 @@ from fake_oracle import FakeOracle, error, real_cursor
 from loads import WINDOW, placed
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 from airflow_async_rest.databases.values.columns import Column, Kind
 from airflow_async_rest.load.destination import Destination
 from airflow_async_rest.load.merging.merging import Merging

@@ -14,7 +14,7 @@ from psycopg2 import errors as postgres2
 from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 from airflow_async_rest.databases.errors import message_of
 from airflow_async_rest.load.refusals import find_refused, translate
 

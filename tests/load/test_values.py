@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import types
 from sqlalchemy.dialects import oracle, postgresql, sqlite
 
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 from airflow_async_rest.databases.values.column_values import json_text, naive_utc, text_of
 from airflow_async_rest.databases.values.columns import Kind
 

@@ -15,7 +15,7 @@ from tasks import ids, rest_to_sql, sql_to_rest
 from airflow_async_rest import RequestRetry
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
-from airflow_async_rest.tasks.state_store import MARK, UNMARKED, Life, life_of
+from airflow_async_rest.tasks.run_life import MARK, UNMARKED, Life, life_of
 
 ONCE = RequestRetry(max_attempts=1)
 TEN = "SELECT i AS id FROM generate_series(1, 10) AS i ORDER BY i"

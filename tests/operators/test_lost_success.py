@@ -8,7 +8,7 @@ from task_runner import run_try
 from tasks import rest_to_sql, sql_to_rest
 
 from airflow_async_rest import RequestRetry
-from airflow_async_rest.tasks import state_store
+from airflow_async_rest.tasks import run_life
 
 ONCE = RequestRetry(max_attempts=1)
 
@@ -100,8 +100,8 @@ def test_a_fetch_whose_success_is_lost_fetches_nothing_again(places, supervisor,
 @pytest.fixture
 def slow(supervisor, monkeypatch):
     """A state store that answers nothing until the test ends."""
-    ask = state_store._within
-    monkeypatch.setattr(state_store, "_within", lambda _, call: ask(0.1, call))
+    ask = run_life._within
+    monkeypatch.setattr(run_life, "_within", lambda _, call: ask(0.1, call))
     # XCom has a share of the time at the end.
     run_within(monkeypatch, load_seconds=0.1, patient_load_seconds=0.1, at_end_seconds=3.0)
     supervisor.slow = threading.Event()

@@ -13,7 +13,7 @@ from tasks import READINGS, ids, make_task, sql_to_rest
 
 from airflow_async_rest import RequestRetry
 from airflow_async_rest.core.keeping.folder_store import FolderStore
-from airflow_async_rest.tasks.storage.states import open_state, state_store
+from airflow_async_rest.tasks.storage.state_stores import open_state, state_store
 
 ONCE = RequestRetry(max_attempts=1)
 TEN = "SELECT i AS id FROM generate_series(1, 10) AS i ORDER BY i"

@@ -15,7 +15,7 @@ from airflow_async_rest.tasks.folders import (
     open_folder,
     storage_uri,
 )
-from airflow_async_rest.tasks.state_store import Life
+from airflow_async_rest.tasks.run_life import Life
 
 LETTER = DeadLetter.of(Item(0, 0, {}, {}), "http_422")
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_async_rest.tasks.storage.states import open_state, state_folder, state_store
+from airflow_async_rest.tasks.storage.state_stores import open_state, state_folder, state_store
 from airflow_async_rest.ui.states import TaskInstanceId
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""How far a window has come, and whether the source is still the same."""
+"""How far a window has come, and whether the source is still the same; ``core/keeping/keeper.py`` writes it."""
 
 import hashlib
 from collections import Counter

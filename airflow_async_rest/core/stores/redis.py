@@ -59,14 +59,15 @@ def redis_errors(address: StoreAddress, rights: str) -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        said, where = address.describe(error), f"rate_limit_conn_id={address.conn_id!r}"
+        conn_id, said = address.conn_id, address.describe(error)
         advice = next((advice for mark, advice in _ADVICE.items() if mark in str(error)), None)
         if isinstance(error, redis.AskError | redis.ClusterDownError):  # MovedError is one, too
             advice = "a Redis that is a cluster's cannot keep limits: use one that is not"
         if advice is not None:
-            raise ConfigurationError(f"{where}: {said}: {advice}.") from None
+            raise ConfigurationError(f"rate_limit_conn_id={conn_id!r}: {said}: {advice}.") from None
         if isinstance(error, denied) or any(mark in str(error) for mark in _FOR_GOOD):
             raise ConfigurationError(
-                f"{where}: {said}: give login and password of a user who may use the database, and {rights}."
+                f"rate_limit_conn_id={conn_id!r}: {said}: give login and password of a user who may use "
+                f"the database, and {rights}."
             ) from None
         raise StoreAwayError(said) from None

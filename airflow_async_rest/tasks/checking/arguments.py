@@ -43,9 +43,9 @@ def check_arguments(given: Mapping[str, Any]) -> None:
     """
     each, together = _EACH, _TOGETHER
     if "paginate" in given:  # it loads for those who ask
-        from airflow_async_rest.tasks.checking import asking  # noqa: PLC0415
+        from airflow_async_rest.tasks.checking import fetch_arguments  # noqa: PLC0415
 
-        each, together = {**each, **asking.EACH}, (*together, *asking.TOGETHER)
+        each, together = {**each, **fetch_arguments.EACH}, (*together, *fetch_arguments.TOGETHER)
     _check(given, each, together)
 
 

@@ -7,7 +7,7 @@ import { Failures } from "./failures.js";
 import { Figures } from "./figures.js";
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
-import { failuresOf, isFetch, isLive, isReplaying, isStale, lookAtTask, nextLook } from "./task.js";
+import { failuresOf, isFetch, isLive, isReplaying, isStale, lookAtTask, nextLook } from "./delivery_data.js";
 
 const { useEffect, useMemo, useState } = React;
 

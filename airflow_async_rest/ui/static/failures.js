@@ -6,7 +6,7 @@ import { C, Chip, Empty, Notice, Pager, Panel, React, h } from "./kit.js";
 import { LettersTable } from "./letters_table.js";
 import { useSettled } from "./polling.js";
 import { ReplayButton } from "./replay.js";
-import { failuresOf, isFetch } from "./task.js";
+import { failuresOf, isFetch } from "./delivery_data.js";
 
 const { useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
 

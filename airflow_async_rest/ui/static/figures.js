@@ -3,7 +3,7 @@
 import { NONE, count, duration, milliseconds, percent, rate } from "./format.js";
 import { C, Figure, Figures as Grid, h } from "./kit.js";
 import { recentRate } from "./progress.js";
-import { DELIVERS, FETCHES, isFetch, isLive } from "./task.js";
+import { DELIVERS, FETCHES, isFetch, isLive } from "./delivery_data.js";
 
 const per = { 1: "s", 60: "min", 3600: "h" };
 

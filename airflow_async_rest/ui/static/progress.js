@@ -3,7 +3,7 @@
 import { count, counted, dateTime, duration, percent, rate, span } from "./format.js";
 import { C, React, StateBadge, h, hidden, useTimezone } from "./kit.js";
 import { Sparkline } from "./sparkline.js";
-import { DELIVERS, FETCHES, doneOf, failuresOf, isFetch, isLive, isStale } from "./task.js";
+import { DELIVERS, FETCHES, doneOf, failuresOf, isFetch, isLive, isStale } from "./delivery_data.js";
 
 const RATE_OVER_SECONDS = 30;
 

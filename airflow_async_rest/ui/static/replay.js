@@ -3,7 +3,7 @@
 import { clearTask, requestReplay, withdrawReplay } from "./api.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
-import { failuresOf, refusesRequests } from "./task.js";
+import { failuresOf, refusesRequests } from "./delivery_data.js";
 
 const { useEffect, useRef, useState } = React;
 

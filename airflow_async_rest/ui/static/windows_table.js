@@ -3,7 +3,7 @@
 import { NONE, count, duration, rate, span } from "./format.js";
 import { C, Pager, React, StateBadge, Table, h, isPlain } from "./kit.js";
 import { OUTCOMES } from "./outcomes.js";
-import { hasEnded } from "./task.js";
+import { hasEnded } from "./delivery_data.js";
 
 const { memo, useState } = React;
 

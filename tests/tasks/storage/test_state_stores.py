@@ -15,7 +15,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.keeping.folder_store import MOST_BYTES, FolderStore
 from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.tasks.storage.paths import open_path
-from airflow_async_rest.tasks.storage.states import open_state, state_base, state_folder, state_store
+from airflow_async_rest.tasks.storage.state_stores import open_state, state_base, state_folder, state_store
 
 TASK = ("sensors", "scheduled__2026-11-01", "post", -1)
 

@@ -9,7 +9,7 @@ import pytest
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.databases.dialects.mysql import cells, session
 from airflow_async_rest.databases.dialects.mysql.values import LOADED
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 from airflow_async_rest.databases.quotes import blank
 from airflow_async_rest.databases.values.columns import Column, Kind
 

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.databases.database import Database
-from airflow_async_rest.databases.dialects.table import dialect_named
+from airflow_async_rest.databases.dialects.registry import dialect_named
 
 _WRONG = [
     'FATAL:  password authentication failed for user "me"',

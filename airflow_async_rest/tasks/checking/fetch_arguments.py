@@ -10,7 +10,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.fetching.plan import check_limits, check_pages
 from airflow_async_rest.core.fetching.request import check_body, check_query, columns_in
 from airflow_async_rest.core.pages import page_style
-from airflow_async_rest.core.pages.own import OwnStyle
+from airflow_async_rest.core.pages.custom import OwnStyle
 from airflow_async_rest.core.requests.builder import EndpointTemplate
 from airflow_async_rest.tasks.checking.given_items import STEP_NAMES, check_step, given_items
 from airflow_async_rest.tasks.checking.query import check_connection, check_statement

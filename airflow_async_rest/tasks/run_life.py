@@ -21,7 +21,7 @@ from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
-from airflow_async_rest.tasks.storage.states import state_store, was_cleared
+from airflow_async_rest.tasks.storage.state_stores import state_store, was_cleared
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

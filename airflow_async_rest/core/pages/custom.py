@@ -9,7 +9,7 @@ from typing import Any
 from airflow_async_rest.core.encoding.paths import JsonPath
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages.counted import NumberedPages, OffsetPages
-from airflow_async_rest.core.pages.led import CursorPages, LinkPages, check_link_options
+from airflow_async_rest.core.pages.linked import CursorPages, LinkPages, check_link_options
 from airflow_async_rest.core.pages.page import BODY, QUERY, Page, PageAnswer, PageStyle
 from airflow_async_rest.core.pages.style import check_statuses
 
