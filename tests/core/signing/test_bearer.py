@@ -128,7 +128,7 @@ def test_an_endpoint_that_fails_for_now_is_asked_again_a_few_times(api, tmp_path
     server.answers = {1: fault}
     job = make_job(api, tmp_path, 10, auth=auth_of(api))
     if for_good:
-        with pytest.raises(AuthenticationError, match="which is no token: '<html>'"):
+        with pytest.raises(AuthenticationError, match="which is no JSON object, but 'text/plain"):
             run(job)
     else:
         assert counts(run(job)) == [10, 10, 0, 0]
