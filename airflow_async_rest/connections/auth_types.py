@@ -16,6 +16,23 @@ OWN_AUTH = "auth"  # an author's class, which the field of this name names
 _OWN_CLASS = re.compile(r"\s*[\w.]+:\w+\s*")
 # As some name them in a connection of type http, where Airflow's hook is given a class.
 _HTTP_BASIC = frozenset({"requests.auth.HTTPBasicAuth", "aiohttp.BasicAuth", "aiohttp.helpers.BasicAuth"})
+_OAUTH2 = ("oauth2_client_credentials", "oauth2_jwt")
+# Which kinds have a field of signing in; none of these has the parameters of an author's class.
+_BELONGS_TO: Mapping[str, tuple[str, ...]] = {
+    "token_url": _OAUTH2,
+    "scope": _OAUTH2,
+    "audience": _OAUTH2,
+    "token_params": _OAUTH2,
+    "client_auth": _OAUTH2,
+    "private_key": ("oauth2_jwt",),
+    "key_id": ("oauth2_jwt",),
+    "jwt_claims": ("oauth2_jwt",),
+    "aws_service": ("aws_sigv4",),
+    "aws_region": ("aws_sigv4",),
+    "aws_conn_id": ("aws_sigv4",),
+    "hmac": ("hmac",),
+    "auth_params": (),
+}
 _ABOUT = {
     "oauth2_refresh_token": "a refresh token that is used up with each use is kept where all tasks find the next one, "
     "and there is no such place yet; ",
@@ -37,18 +54,34 @@ def auth_type_of(
         if kind:
             raise wrong("auth_type", kind, "leave it out where auth names a class of your own, or leave auth out")
         return OWN_AUTH
-    kind = kind or ("basic" if has_login else "none")
-    if is_http and kind in _HTTP_BASIC:
+    if kind is None:
+        kind = "basic" if has_login else "none"
+    about = _ABOUT.get(kind, "") if isinstance(kind, str) else ""
+    if is_http and isinstance(kind, str) and kind in _HTTP_BASIC:
         return "basic"
     if kind not in (*STATIC, *_SIGNED):
-        raise wrong("auth_type", kind, f"{_ABOUT.get(kind, '')}write one of {_KINDS}, or a class of your own into auth")
+        raise wrong("auth_type", kind, f"{about}write one of {_KINDS}, or a class of your own into auth")
+    if not is_http:
+        _check_belonging(kind, options, wrong)
     return str(kind)
+
+
+def _check_belonging(
+    kind: str, options: Mapping[str, Any], wrong: Callable[[str, Any, str], ConfigurationError]
+) -> None:
+    """Refuse fields of another kind: the password would be sent to the API as what it is not."""
+    for name, kinds in _BELONGS_TO.items():
+        if name in options and kind not in kinds:
+            means = f"auth_type={' or '.join(map(repr, kinds))}" if kinds else "auth"
+            raise wrong(
+                name, "***", f"it belongs to {means}, and authentication here is {kind}: write that, or leave it out"
+            )
 
 
 def is_header(name: str, extra: Mapping[str, Any]) -> bool:
     """Return whether what stands in the extra of an ``http`` connection is a header, as it always was there."""
     names_class = bool(_OWN_CLASS.fullmatch(str(extra.get(OWN_AUTH))))
-    return name in FIELDS_OF_SIGNING and not names_class and (name == OWN_AUTH or not extra.get("auth_type"))
+    return name in FIELDS_OF_SIGNING and not names_class and (name == OWN_AUTH or extra.get("auth_type") not in _SIGNED)
 
 
 def key_text(password: str) -> str:
