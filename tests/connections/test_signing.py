@@ -317,6 +317,20 @@ def test_parameters_that_an_endpoint_echoes_are_not_shown(hook, api):
     assert "resource=https%3A%2F%2Fapi" in text
 
 
+@pytest.mark.parametrize(
+    "headers", [{"X-A": "a\x01"}, {"X A": "a"}, {"X-A": 5}, {"Content-Length": "5"}, {"X-A": "\ud800"}]
+)
+def test_the_test_refuses_headers_that_tasks_refuse(hook, api, monkeypatch, headers):
+    class Odd(Company):
+        async def sign(self, request):
+            return request.with_headers(headers)
+
+    make_module(monkeypatch, "company_signing", Odd=Odd)
+    works, text = hook(auth="company_signing:Odd").test_connection()
+    assert (works, text.startswith("what signs a request: ")) == (False, True)
+    assert api.seen == []
+
+
 def test_the_class_on_the_page_of_connections_signs_and_counts_on(hook, api, tmp_path, monkeypatch):
     names = {"__name__": "company_signing"}
     for block in samples(page("connections"), "python"):

@@ -14,6 +14,7 @@ from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER, check_headers
 
 # The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
+_WHAT_SIGNS = "what signs a request"  # as errors name it
 _FORBIDDEN = 403
 REFUSALS = frozenset({401, _FORBIDDEN})
 # A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
@@ -122,7 +123,7 @@ class Signing:
         if self._clock() - granted_at > _LONG_SECONDS:
             await self._limiter.acquire()
         if signed.headers != self._known:  # those of a token are the same for all requests
-            check_headers(signed.headers or {}, "what signs a request")
+            check_headers(signed.headers or {}, _WHAT_SIGNS)
         return signed, renewals
 
     async def _until_answered(self) -> None:
@@ -152,6 +153,19 @@ class Signing:
             self._answered.set()
         self._renewals += 1
         return True
+
+
+async def sign_alone(request: Request, auth: Auth | None, redaction: Redaction) -> Request:
+    """Return a request that is sent outside of a run, signed as one in it.
+
+    :raises ConfigurationError: when what signs it is no header.
+    """
+    if auth is None:
+        return request
+    signed = await auth.sign(request)
+    check_headers(signed.headers or {}, _WHAT_SIGNS)
+    redaction.learn(secrets_of(request, signed))
+    return signed
 
 
 def is_of_token(response: Response) -> bool:
