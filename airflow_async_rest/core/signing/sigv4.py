@@ -85,7 +85,8 @@ class SigV4:
         if frozen.access_key in str(sent) and frozen.token == (sent or {}).get("X-Amz-Security-Token"):
             raise CredentialsError(
                 "the AWS credentials have ended, and the same are found again: write new ones where they are kept "
-                "(aws_conn_id, or the machine's environment and files), or use a role, whose credentials renew themselves"
+                "(aws_conn_id, or the machine's environment and files), or use a role, whose credentials renew "
+                "themselves"
             )
         return True
 
