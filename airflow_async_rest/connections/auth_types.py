@@ -17,6 +17,23 @@ OWN_AUTH = "auth"  # an author's class, which the field of this name names
 _OWN_CLASS = re.compile(r"\s*[\w.]+:\w+\s*")
 # As some name them in a connection of type http, where Airflow's hook is given a class.
 _HTTP_BASIC = frozenset({"requests.auth.HTTPBasicAuth", "aiohttp.BasicAuth", "aiohttp.helpers.BasicAuth"})
+# Which kinds have a field of signing in; none of these has the parameters of an author's class.
+_BELONGS_TO: Mapping[str, tuple[str, ...]] = {
+    "token_url": TOKENS,
+    "scope": TOKENS,
+    "audience": TOKENS,
+    "token_params": TOKENS,
+    "client_auth": TOKENS,
+    "private_key": ("oauth2_jwt",),
+    "key_id": ("oauth2_jwt",),
+    "jwt_claims": ("oauth2_jwt",),
+    "refresh_token": ("oauth2_refresh_token",),
+    "aws_service": ("aws_sigv4",),
+    "aws_region": ("aws_sigv4",),
+    "aws_conn_id": ("aws_sigv4",),
+    "hmac": ("hmac",),
+    "auth_params": (),
+}
 _PEM = re.compile(r"-----BEGIN [^-]*-----(.*?)-----END [^-]*-----", re.DOTALL)
 
 
@@ -34,18 +51,33 @@ def auth_type_of(
         if kind:
             raise wrong("auth_type", kind, "leave it out where auth names a class of your own, or leave auth out")
         return OWN_AUTH
-    kind = kind or ("basic" if has_login else "none")
-    if is_http and kind in _HTTP_BASIC:
+    if kind is None:
+        kind = "basic" if has_login else "none"
+    if is_http and isinstance(kind, str) and kind in _HTTP_BASIC:
         return "basic"
     if kind not in (*STATIC, *_SIGNED):
         raise wrong("auth_type", kind, f"write one of {_KINDS}, or a class of your own into auth")
+    if not is_http:
+        _check_belonging(kind, options, wrong)
     return str(kind)
+
+
+def _check_belonging(
+    kind: str, options: Mapping[str, Any], wrong: Callable[[str, Any, str], ConfigurationError]
+) -> None:
+    """Refuse fields of another kind: the password would be sent to the API as what it is not."""
+    for name, kinds in _BELONGS_TO.items():
+        if name in options and kind not in kinds:
+            means = f"auth_type={' or '.join(map(repr, kinds))}" if kinds else "auth"
+            raise wrong(
+                name, "***", f"it belongs to {means}, and authentication here is {kind}: write that, or leave it out"
+            )
 
 
 def is_header(name: str, extra: Mapping[str, Any]) -> bool:
     """Return whether what stands in the extra of an ``http`` connection is a header, as it always was there."""
     names_class = bool(_OWN_CLASS.fullmatch(str(extra.get(OWN_AUTH))))
-    return name in FIELDS_OF_SIGNING and not names_class and (name == OWN_AUTH or not extra.get("auth_type"))
+    return name in FIELDS_OF_SIGNING and not names_class and (name == OWN_AUTH or extra.get("auth_type") not in _SIGNED)
 
 
 def key_text(password: str) -> str:

@@ -85,7 +85,7 @@ class RestConnection(BaseHook):
         connection = self.connection
         try:
             extra = json.loads(connection.extra or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             extra = None
         if not isinstance(extra, dict):
             raise ConfigurationError(f"the extra of connection {self.http_conn_id!r} must be a JSON object.")
@@ -204,9 +204,7 @@ class RestConnection(BaseHook):
         return header, None, {token}
 
     def _mapping(self, value: Any) -> Mapping[str, Any]:
-        if isinstance(value, str):  # as the forms of Airflow before 3.2 store it, and connections made of a URI
-            with contextlib.suppress(ValueError):
-                value = json.loads(value)
+        value = parsed(value)
         if not isinstance(value, Mapping):
             raise self._wrong("headers", "***", 'write a JSON object such as {"Accept": "application/json"}')
         for name, text in value.items():
@@ -247,6 +245,17 @@ class RestConnection(BaseHook):
 
     def _wrong(self, field: str, value: Any, advice: str) -> ConfigurationError:
         return ConfigurationError(f"connection {self.http_conn_id!r}: {field}={value!r}: {advice}.")
+
+
+def parsed(value: Any) -> Any:
+    """Return what a field of JSON says that is a text, and any other value as it is.
+
+    The forms of Airflow before 3.2 store such texts, and so do connections made of a URI.
+    """
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
 
 
 def find_connection(argument: str, conn_id: Any) -> Any:

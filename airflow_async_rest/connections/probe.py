@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from airflow_async_rest.core.errors import RequestTimeoutError, SendError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.sending.auth import Auth, secrets_of
+from airflow_async_rest.core.sending.auth import Auth, sign_alone
 from airflow_async_rest.core.transport.client import RestClient
 
 _REQUEST = Request(method="GET", path="", query="", body=None, idempotency_key="connection-test")
@@ -47,7 +47,7 @@ def probe(settings: ClientSettings, patience: Patience = Patience(), auth: Auth 
     It runs on a thread and an event loop of its own, so that it may be called from a coroutine too, and ends in
     time even when a name server keeps the loop's own threads.
 
-    :raises ConfigurationError: when the connection's certificate files cannot be read.
+    :raises ConfigurationError: when the connection's certificate files cannot be read, or what signs it is no header.
     :raises StoppedError: when there is nothing to sign it with.
     """
     found: Future[Finding] = Future()
@@ -70,8 +70,7 @@ def _run(settings: ClientSettings, patience: Patience, auth: Auth | None, found:
 
 
 async def _look(settings: ClientSettings, patience: Patience, auth: Auth | None) -> Finding:
-    request = await auth.sign(_REQUEST) if auth else _REQUEST
-    settings.redaction.learn(secrets_of(_REQUEST, request))
+    request = await sign_alone(_REQUEST, auth, settings.redaction)
     bounded = replace(
         settings,
         connect_timeout_seconds=min(settings.connect_timeout_seconds, patience.request_seconds),

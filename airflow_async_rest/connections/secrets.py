@@ -25,6 +25,9 @@ _PUBLIC_HEADERS = frozenset(
         "x-requested-with",
     }
 )  # fmt: skip
+_PUBLIC_PARAMETERS = frozenset(
+    {"audience", "client_assertion_type", "realm", "requested_token_type", "resource", "scope", "subject_token_type"}
+)
 _CREDENTIAL = re.compile(r"key|token|secret|sig|password|auth|code", re.IGNORECASE)
 # As "search-platform-v2": each of its words says something elsewhere.
 _OF_WORDS = re.compile(r"(?:[A-Za-z]+\d{0,4}|\d{1,4})(?:[^A-Za-z0-9]+(?:[A-Za-z]+\d{0,4}|\d{1,4}))*[^A-Za-z0-9]*")
@@ -56,6 +59,18 @@ def secrets_in_headers(headers: Mapping[str, str]) -> HeaderSecrets:
     others = {value for value in private.values() if len(value) >= _SHORTEST_VALUE} - credentials
     words = {value for value in others if value in named.values() or _OF_WORDS.fullmatch(value)}
     return HeaderSecrets(_long_enough(credentials), frozenset(others - words), frozenset(words))
+
+
+def secrets_in_parameters(parameters: Mapping[str, Any]) -> frozenset[str]:
+    """Find what is secret in parameters of signing in: any may be, but for a few whose values anybody may know."""
+    texts = {
+        (name, str(value))
+        for name, values in parameters.items()
+        if name.lower() not in _PUBLIC_PARAMETERS
+        for value in (values if isinstance(values, list) else [values])
+    }
+    shortest = {name: _SHORTEST_SECRET if _CREDENTIAL.search(name) else _SHORTEST_VALUE for name in parameters}
+    return frozenset(text for name, text in texts if len(text) >= shortest[name] and text not in {"true", "false"})
 
 
 def _credentials_of(name: str, value: str) -> Iterator[str]:

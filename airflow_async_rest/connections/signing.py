@@ -3,18 +3,20 @@
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 from airflow_async_rest.compat.secrets_masker import mask_in_logs
 from airflow_async_rest.connections.auth_types import OWN_AUTH, TOKENS
-from airflow_async_rest.connections.connection import RestConnection, find_connection
+from airflow_async_rest.connections.connection import RestConnection, find_connection, parsed
 from airflow_async_rest.connections.limit_store import REFRESH_TOKEN, token_source
+from airflow_async_rest.connections.secrets import secrets_in_parameters
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
-from airflow_async_rest.core.signing.assertion import Assertion, PrivateKey
+from airflow_async_rest.core.signing.assertion import LONGEST_SECONDS, Assertion, PrivateKey
 from airflow_async_rest.core.signing.bearer import Bearer
 from airflow_async_rest.core.signing.hmac_signature import Hmac, HmacFields
 from airflow_async_rest.core.signing.oauth2 import CLIENT_AUTHS, Client, TokenEndpoint, token_settings
@@ -46,7 +48,7 @@ def signer_of(hook: RestConnection, settings: ClientSettings, headers: Mapping[s
             case "aws_sigv4":
                 return _sigv4(hook, settings, headers)
             case _:
-                return _own(hook) if kind == OWN_AUTH else None
+                return _own(hook, settings) if kind == OWN_AUTH else None
     except ConfigurationError as error:
         prefix = f"connection {hook.http_conn_id!r}: "
         text = str(error)
@@ -65,9 +67,8 @@ def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpo
             f"auth_type={hook.auth_type()!r} needs token_url: write the URL that gives tokens, such as "
             "https://login.example.com/oauth2/token."
         )
-    further = _mapping(options, "token_params", _EXAMPLE_OF_PARAMS)
-    if wrong := next((name for name in _OF_GRANT if name in further), None):
-        raise ConfigurationError(f"token_params has {wrong!r}, which auth_type and password say: leave it out.")
+    further = _token_params(options)
+    settings = replace(settings, secrets=settings.secrets | secrets_in_parameters(further))
     asked = {"scope": hook.text_option("scope"), "audience": hook.text_option("audience")}
     if hook.auth_type() == "oauth2_jwt":
         assertion = _assertion(hook, login, url)
@@ -81,6 +82,26 @@ def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpo
         settings=token_settings(settings, url, client),
         grant=lambda: parameters,
         invalid_grant=_NEEDS_LOGIN if refreshes else "",
+    )
+
+
+def _token_params(options: Mapping[str, Any]) -> dict[str, Any]:
+    further = _mapping(options, "token_params", _EXAMPLE_OF_PARAMS)
+    if wrong := next((name for name in _OF_GRANT if name in further), None):
+        raise ConfigurationError(f"token_params has {wrong!r}, which auth_type and password say: leave it out.")
+    return {name: _parameter(name, value) for name, value in further.items() if value is not None}
+
+
+def _parameter(name: str, value: Any) -> Any:
+    """Return what a parameter is in a form: several of one name are a list."""
+    if isinstance(value, list) and not any(each is None or isinstance(each, list) for each in value):
+        return [_parameter(name, each) for each in value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ConfigurationError(
+        f"token_params: {name} is a {type(value).__name__}: write a text, a number, true or false, or a list of these."
     )
 
 
@@ -106,12 +127,21 @@ def _assertion(hook: RestConnection, login: str, url: str) -> Assertion:
         raise ConfigurationError(
             "auth_type='oauth2_jwt' takes who signs in (the claim iss) from the login: fill it in."
         )
-    lifetime = claims.get("exp", 1)
-    if isinstance(lifetime, bool) or not isinstance(lifetime, int) or not 1 <= lifetime <= 3600:  # noqa: PLR2004
-        raise ConfigurationError(
-            f"jwt_claims: exp={lifetime!r}: write for how many seconds an assertion holds, from 1 to 3600."
-        )
+    _check_claims(claims)
     return Assertion(key=PrivateKey(hook.private_key()), claims=claims, key_id=hook.text_option("key_id"))
+
+
+def _check_claims(claims: Mapping[str, Any]) -> None:
+    for name in ("iss", "sub", "aud"):
+        value = claims.get(name, "")
+        several = value if name == "aud" and isinstance(value, list) else [value]
+        if not all(isinstance(each, str) for each in several):
+            raise ConfigurationError(f"jwt_claims: {name}={value!r}: write a text.")
+    lifetime = claims.get("exp", 1)
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int) or not 1 <= lifetime <= LONGEST_SECONDS:
+        raise ConfigurationError(
+            f"jwt_claims: exp={lifetime!r}: write for how many seconds an assertion holds, from 1 to {LONGEST_SECONDS}."
+        )
 
 
 def _hmac(hook: RestConnection, settings: ClientSettings) -> Hmac:
@@ -160,7 +190,7 @@ def _credentials_of_machine() -> Any:
     return session.get_credentials()
 
 
-def _own(hook: RestConnection) -> Auth:
+def _own(hook: RestConnection, settings: ClientSettings) -> Auth:
     """Make the author's own class. :raises ConfigurationError: when it cannot be one; says why."""
     options, name = hook.options(), hook.text_option("auth")
     module, colon, attribute = name.partition(":")
@@ -178,18 +208,20 @@ def _own(hook: RestConnection) -> Auth:
             f"auth={name!r} is no class with 'async def {(missing or ['sign'])[0]}': write the functions of "
             "airflow_async_rest.Auth."
         )
+    parameters = _mapping(options, "auth_params", '{"realm": "EXAMPLE.COM"}')
+    redact = replace(settings, secrets=settings.secrets | secrets_in_parameters(parameters)).redact
     try:
-        auth: Auth = made_of(hook.connection, **_mapping(options, "auth_params", '{"realm": "EXAMPLE.COM"}'))
+        auth: Auth = made_of(hook.connection, **parameters)
     except TypeError as error:
         raise ConfigurationError(
-            f"auth={name!r} cannot be made ({error}): it is called with the connection, and with auth_params by their "
-            "names: check both."
+            f"auth={name!r} cannot be made ({redact(str(error))}): it is called with the connection, and with "
+            "auth_params by their names: check both."
         ) from None
     return auth
 
 
 def _mapping(options: Mapping[str, Any], name: str, example: str) -> Mapping[str, Any]:
-    value = options.get(name) or {}
+    value = parsed(options.get(name, {}))
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{name} is a {type(value).__name__}: write a JSON object such as {example}.")
     return value

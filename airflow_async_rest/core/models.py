@@ -49,6 +49,12 @@ class Request:
     verbatim: bool = False
     headers: Mapping[str, str] | None = field(default=None, repr=False)
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether its headers may be of this address alone; a token says who asks, wherever on the host."""
+        headers = self.headers or {}
+        return any((name, value[:7]) != ("Authorization", "Bearer ") for name, value in headers.items())
+
     def with_headers(self, headers: Mapping[str, str]) -> "Request":
         """Return the same request with more headers; it takes an eighth of the time of ``dataclasses.replace``."""
         if self.headers:
@@ -65,7 +71,8 @@ class Response:
     :param elapsed_seconds: from sending to the answer's last byte.
     :param broken: why its headers or its body are not all there; None for an answer that was read completely.
     :param redaction: takes out of it what the request had that is secret, before it is shown.
-    :param request: that it answers, as it was signed; set only for who renews that.
+    :param request: that it answers, as it was signed; set only for who renews that, and of a redirect that is not
+        followed because of its signature.
     :param may_be_cut: whether nothing but the end of the connection says where the body ends, and the connection does
         not trust that (``trust_close``): JSON shows by itself whether it is whole, lines do not.
     """

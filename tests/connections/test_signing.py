@@ -69,6 +69,7 @@ CLIENT = {"auth_type": "oauth2_client_credentials", "login": "me", "password": S
         ({"client_auth": "basic", "scope": "read write", "audience": "https://api"}, {"scope": "read write", "audience": "https://api"}, True),
         ({"client_auth": "body"}, {"client_id": "me", "client_secret": SECRET}, False),
         ({"token_params": {"resource": "https://api", "n": 5, "a": ["b"], "none": None}}, {"resource": "https://api", "n": "5", "a": "b"}, True),
+        ({"token_params": '{"a": true, "b": [false], "c": null}'}, {"a": "true", "b": "false"}, True),
     ],
 )  # fmt: skip
 def test_client_credentials_are_sent_as_the_fields_say(hook, api, tmp_path, fields, parameters, is_basic):
@@ -94,6 +95,7 @@ def test_client_credentials_are_sent_as_the_fields_say(hook, api, tmp_path, fiel
             {"iss": "me", "sub": "ann", "aud": "https://login"},
         ),
         ({"password": PEM, "jwt_claims": {"aud": ["https://login", "x"]}}, {"aud": ["https://login", "x"]}),
+        ({"password": PEM, "jwt_claims": '{"sub": "ann"}'}, {"iss": "me", "sub": "ann"}),
         ({"password": PEM, "scope": "a b"}, {"iss": "me", "sub": "me", "scope": "a b"}),
     ],
 )
@@ -109,7 +111,7 @@ def test_an_assertion_is_exchanged_for_a_token(hook, api, tmp_path, fields, clai
     audience = audience[0] if isinstance(audience, list) else audience
     made = jwt.decode(form["assertion"], KEY.public_key(), algorithms=["ES256"], audience=audience)
     assert claims.items() <= made.items()
-    assert made["exp"] - made["iat"] == fields.get("jwt_claims", {}).get("exp", 300) + 10
+    assert made["exp"] - made["iat"] == (70 if "exp" in str(fields.get("jwt_claims")) else 310)
     assert jwt.get_unverified_header(form["assertion"]).get("kid") == fields.get("key_id")
 
 
@@ -117,6 +119,7 @@ JWT = {"auth_type": "oauth2_jwt", "login": "me", "password": PEM, "token_url": "
 HMAC = {"auth_type": "hmac", "password": SECRET}
 AWS = {"auth_type": "aws_sigv4", "aws_service": "es", "aws_region": "eu-west-1"}
 REFRESH = CLIENT | {"auth_type": "oauth2_refresh_token"}
+LOGIN = {"login": "me", "password": SECRET}
 WRONG = [
     (CLIENT | {"token_url": ""}, "needs token_url: write the URL that gives tokens"),
     (CLIENT | {"token_url": "/token"}, "token_url cannot be read: write the whole URL"),
@@ -140,6 +143,23 @@ WRONG = [
     (HMAC | {"password": ""}, "takes its secret from the password"),
     (HMAC | {"hmac": {"signd": "{body}"}}, "hmac: there is no 'signd'"),
     (HMAC | {"hmac": "{body}"}, "hmac is a str"),
+    (CLIENT | {"token_params": {"a": {"b": 1}}}, "token_params: a is a dict: write a text, a number, true or false"),
+    (CLIENT | {"token_params": {"a": [["b"]]}}, "token_params: a is a list"),
+    (CLIENT | {"token_params": "[1]"}, "token_params is a list: write a JSON object"),
+    (CLIENT | {"token_params": False}, "token_params is a bool"),
+    (CLIENT | {"auth_type": ["basic"]}, "auth_type=['basic']: write one of none, basic"),
+    (CLIENT | {"auth_type": {}}, "auth_type={}: write one of none, basic"),
+    (JWT | {"jwt_claims": '{"exp": 0}'}, "jwt_claims: exp=0"),
+    (JWT | {"jwt_claims": {"iss": 5}}, "jwt_claims: iss=5: write a text"),
+    (JWT | {"jwt_claims": {"aud": ["a", 5]}}, "jwt_claims: aud=['a', 5]: write a text"),
+    (LOGIN | {"token_url": "https://a/s3cretpass"}, "token_url='***': it belongs to auth_type='oauth2_client_credentials' or"),
+    (LOGIN | {"scope": "a", "auth_type": "bearer"}, "scope='***': it belongs to auth_type="),
+    (LOGIN | {"hmac": {"signed": "{body}"}}, "hmac='***': it belongs to auth_type='hmac', and authentication here is basic"),
+    (LOGIN | {"private_key": "s3cretpass"}, "private_key='***': it belongs to auth_type='oauth2_jwt'"),
+    (LOGIN | {"aws_service": "es"}, "aws_service='***': it belongs to auth_type='aws_sigv4'"),
+    (LOGIN | {"auth_params": {"realm": "s3cretpass"}}, "auth_params='***': it belongs to auth, and authentication here"),
+    ({"jwt_claims": {"sub": "ann"}}, "jwt_claims='***': it belongs to auth_type='oauth2_jwt', and authentication here is none"),
+    (HMAC | {"token_url": "https://a"}, "token_url='***': it belongs to auth_type="),
     (AWS | {"aws_service": ""}, "needs aws_service: write the service's name"),
     (AWS | {"aws_region": ""}, "needs aws_region"),
     ({"auth": "kerberos"}, "auth='kerberos': write module:Class"),
@@ -267,6 +287,55 @@ def test_a_class_of_ones_own_signs(hook, api, tmp_path, monkeypatch):
     assert (works, "Sent: a signature (of company_signing:Company)" in text) == (True, True)
 
 
+def test_fields_of_json_may_be_text(hook, api, tmp_path, monkeypatch):
+    make_module(monkeypatch, "company_signing", Company=Company)
+    deliver(hook(auth="company_signing:Company", auth_params='{"realm": "A"}'), 1, dead_letter_path=str(tmp_path / "a"))
+    deliver(hook(**HMAC, hmac='{"headers": {"X-Own": "{signature}"}}'), 1, dead_letter_path=str(tmp_path / "b"))
+    assert api.seen[0].headers["X-Company"].startswith("A ")
+    assert len(api.seen[1].headers["X-Own"]) == 64
+
+
+@pytest.mark.parametrize("shown", ["password", "pin"])
+def test_a_class_that_cannot_be_made_shows_no_secret(hook, monkeypatch, shown):
+    class Strict:
+        sign = refused = Company.refused
+
+        def __init__(self, connection, pin):
+            value = connection.password if shown == "password" else pin
+            raise TypeError(f"no number: {value!r}")
+
+    make_module(monkeypatch, "company_signing", Strict=Strict)
+    found = hook(auth="company_signing:Strict", password=SECRET, auth_params={"pin": "p1n-of-the-test"})
+    works, text = found.test_connection()
+    assert (works, "cannot be made (no number: '***')" in text) == (False, True)
+
+
+def test_parameters_that_an_endpoint_echoes_are_not_shown(hook, api):
+    def refuse(seen):
+        return web.json_response({"error": "invalid_grant", "error_description": seen.body.decode()}, status=400)
+
+    api.answer = refuse
+    params = {"password": "h1d-den", "assertion_of": "another/value+of=it", "resource": "https://api"}
+    _, text = hook(**CLIENT, token_params=params).test_connection()
+    assert "it says: 'grant_type=client_credentials" in text
+    assert not [secret for secret in ("h1d-den", "another", "value%2Bof") if secret in text]
+    assert "resource=https%3A%2F%2Fapi" in text
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-A": "a\x01"}, {"X A": "a"}, {"X-A": 5}, {"Content-Length": "5"}, {"X-A": "\ud800"}]
+)
+def test_the_test_refuses_headers_that_tasks_refuse(hook, api, monkeypatch, headers):
+    class Odd(Company):
+        async def sign(self, request):
+            return request.with_headers(headers)
+
+    make_module(monkeypatch, "company_signing", Odd=Odd)
+    works, text = hook(auth="company_signing:Odd").test_connection()
+    assert (works, text.startswith("what signs a request: ")) == (False, True)
+    assert api.seen == []
+
+
 def test_the_class_on_the_page_of_connections_signs_and_counts_on(hook, api, tmp_path, monkeypatch):
     names = {"__name__": "company_signing"}
     for block in samples(page("connections"), "python"):
@@ -297,6 +366,9 @@ HTTP = [
     ({"auth_type": "aiohttp.BasicAuth"}, {"Authorization": "Basic " + b64encode(f"me:{SECRET}".encode()).decode()}),
     ({"scope": "a", "audience": "b", "auth": "c"}, {"scope": "a", "audience": "b", "auth": "c"}),
     ({"hmac": "a", "key_id": "b"}, {"hmac": "a", "key_id": "b"}),
+    ({"auth_type": "basic", "scope": "a", "token_url": "b"}, {"scope": "a", "token_url": "b"}),
+    ({"auth_type": "bearer", "hmac": "a", "auth": "c"}, {"hmac": "a", "auth": "c"}),
+    ({"auth_type": "aiohttp.BasicAuth", "audience": "a"}, {"audience": "a"}),
 ]  # fmt: skip
 
 
@@ -311,7 +383,7 @@ def test_an_http_connection_signs_in_with_oauth2(hook, api, tmp_path):
     assert deliver(hook("http", **CLIENT), dead_letter_path=str(tmp_path))["delivered"] == 5
 
 
-@pytest.mark.parametrize("kind", ["requests.auth.HTTPDigestAuth", "requests_kerberos.HTTPKerberosAuth"])
+@pytest.mark.parametrize("kind", ["requests.auth.HTTPDigestAuth", "requests_kerberos.HTTPKerberosAuth", ["basic"], {}])
 def test_a_class_of_requests_is_refused_with_what_to_write(hook, kind):
     with pytest.raises(ConfigurationError, match="write one of none, basic, .*, or a class of your own into auth"):
         hook("http", login="me", password="x", auth_type=kind).settings()

@@ -25,7 +25,9 @@ def recipes(api, postgres, connect, tmp_path, monkeypatch):
     connect("warehouse", **postgres.connection())
     for conn_id in ("elasticsearch", "salesforce", "hubspot", "events_api"):
         connect(conn_id, conn_type="async_rest", host=api.url)
-    connect("token_server", conn_type="async_rest", host=api.url, login="client", password="secret-of-the-client")
+    signing = {"auth_type": "oauth2_client_credentials", "token_url": f"{api.url}/oauth/token", "scope": "a"}
+    client = {"login": "my-client", "password": "secret-of-the-client", "extra": json.dumps(signing)}
+    connect("customers_api", conn_type="async_rest", host=api.url, **client)
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
     postgres.execute(*TABLES)
     defined = {}
@@ -133,16 +135,19 @@ def test_contacts_are_upserted_by_their_emails(api, recipes, supervisor):
     assert "Property values were not valid" in json.dumps(letter)
 
 
-def test_a_token_is_fetched_by_the_task_that_needs_it(api, recipes):
+def test_a_token_is_asked_for_and_renewed_where_it_is_refused(api, recipes):
+    given = []
+
     def answer(seen):
         if seen.path == "/oauth/token":
-            assert (seen.body, seen.headers["Authorization"].split()[0]) == (b"grant_type=client_credentials", "Basic")
-            return web.json_response({"access_token": "canary-of-this-try", "expires_in": 3600})
-        return 200 if seen.headers["Authorization"] == "Bearer canary-of-this-try" else 401
+            assert seen.body == b"grant_type=client_credentials&scope=a"
+            given.append(f"canary-{len(given)}-of-this-try")
+            return web.json_response({"access_token": given[-1], "expires_in": 3600})
+        return 200 if seen.headers["Authorization"] == "Bearer canary-1-of-this-try" else 401
 
     api.answer = answer
-    report = recipes["send_changes"].function([{"id": 1}, {"id": 2}])
-    assert (report["delivered"], len(api.seen)) == (2, 3)
+    report = recipes["send_changes"].function([{"id": i} for i in range(30)])
+    assert (report["delivered"], report["failed"], len(given)) == (30, 0, 2)
 
 
 def test_an_outbox_is_emptied_once_its_events_are_delivered(api, postgres, recipes, supervisor):

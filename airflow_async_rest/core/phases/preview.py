@@ -18,7 +18,7 @@ from airflow_async_rest.core.reading.source import Expected
 from airflow_async_rest.core.redaction import MASK
 from airflow_async_rest.core.requests.address import Address
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
-from airflow_async_rest.core.sending.auth import secrets_of
+from airflow_async_rest.core.sending.auth import sign_alone
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.transport.client import Heads
@@ -147,8 +147,7 @@ class Preview:
             await limiter.acquire()
         try:
             async with job.transport(job.settings, 1, job.headers) as transport:
-                signed = await job.auth.sign(request) if job.auth else request
-                job.settings.redaction.learn(secrets_of(request, signed))
+                signed = await sign_alone(request, job.auth, job.settings.redaction)
                 response = await self.stop.unless_pulled(transport.send(signed))
         except SendError as error:
             answer: dict[str, Any] = {"status": None, "excerpt": excerpts.text(f"{error.reason}: {error}")}

@@ -14,7 +14,9 @@ from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER, check_headers
 
 # The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
-REFUSALS = frozenset({401, 403})
+_WHAT_SIGNS = "what signs a request"  # as errors name it
+_FORBIDDEN = 403
+REFUSALS = frozenset({401, _FORBIDDEN})
 # A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
 _LONG_SECONDS = 0.01
 # Between the parts of a header that has several, and what a signature among them is made of.
@@ -70,6 +72,7 @@ class Signing:
         self._is_asking = False
         self._answered = asyncio.Event()
         self._renewals = 0
+        self._is_in_vain = False
         self._known: Mapping[str, str] | None = None
 
     async def send(self, request: Request, attempt: int, reason: str) -> Response:
@@ -84,9 +87,11 @@ class Signing:
             return response
         signed, _ = await self._sign(request)
         try:
-            return await self._send(signed, attempt + 1, f"http_{response.status}")
+            again = await self._send(signed, attempt + 1, f"http_{response.status}")
         finally:
             self._learn(request, signed)
+        self._is_in_vain = self._is_in_vain or (is_of_token(response) and is_of_token(again))
+        return again
 
     def _learn(self, request: Request, signed: Request) -> None:
         """Keep out of texts what a request was signed with, right before anybody says what came of it."""
@@ -118,7 +123,7 @@ class Signing:
         if self._clock() - granted_at > _LONG_SECONDS:
             await self._limiter.acquire()
         if signed.headers != self._known:  # those of a token are the same for all requests
-            check_headers(signed.headers or {}, "what signs a request")
+            check_headers(signed.headers or {}, _WHAT_SIGNS)
         return signed, renewals
 
     async def _until_answered(self) -> None:
@@ -131,6 +136,8 @@ class Signing:
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """
+        if self._is_in_vain and is_of_token(response):
+            return False
         await self._until_answered()
         if renewals != self._renewals:
             return True
@@ -146,6 +153,27 @@ class Signing:
             self._answered.set()
         self._renewals += 1
         return True
+
+
+async def sign_alone(request: Request, auth: Auth | None, redaction: Redaction) -> Request:
+    """Return a request that is sent outside of a run, signed as one in it.
+
+    :raises ConfigurationError: when what signs it is no header.
+    """
+    if auth is None:
+        return request
+    signed = await auth.sign(request)
+    check_headers(signed.headers or {}, _WHAT_SIGNS)
+    redaction.learn(secrets_of(request, signed))
+    return signed
+
+
+def is_of_token(response: Response) -> bool:
+    """Return whether a 403 says that it is about the token (RFC 6750, section 3.1).
+
+    Some APIs say so of rows that the token may not see: where a new one is refused in the same way, it is about these.
+    """
+    return response.status == _FORBIDDEN and "invalid_token" in response.headers.get("WWW-Authenticate", "")
 
 
 def secrets_of(request: Request, signed: Request) -> set[str]:

@@ -60,6 +60,9 @@ class Excerpts:
         if request is None or response is None:
             return []
         location = response.headers.get("Location") if 300 <= response.status <= 399 else None  # noqa: PLR2004
-        about_redirect = redirect_advice(self._address.url(request.path), location, self._redaction) if location else ""
+        about_redirect = ""
+        if location:
+            asked, is_signed = self._address.url(request.path), response.request is not None
+            about_redirect = redirect_advice(asked, location, self._redaction, is_signed=is_signed)
         begins = response.body[:_MOST_BYTES].decode("utf-8", "replace")
         return [about_redirect, str(response.broken or ""), begins]

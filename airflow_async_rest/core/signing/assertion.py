@@ -11,6 +11,7 @@ from typing import Any
 from airflow_async_rest.core.errors import ConfigurationError
 
 _LIFETIME_SECONDS = 300  # of an assertion, which is used once: most servers take up to five minutes, some up to an hour
+LONGEST_SECONDS = 3600  # from iat to exp: servers refuse what would hold for longer
 # Clocks differ a little, and some servers refuse what is not yet true.
 _EARLIER_SECONDS = 10
 _PEM = re.compile(r"\s*-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----\s*", re.DOTALL)
@@ -92,5 +93,6 @@ class Assertion:
         """Return a new one."""
         now = int(self.now())
         lifetime = self.claims.get("exp", _LIFETIME_SECONDS)
-        times = {"iat": now - _EARLIER_SECONDS, "exp": now + int(lifetime), "jti": str(uuid.uuid4())}
-        return self.key.sign({**times, **self.claims, "exp": times["exp"]}, self.key_id)
+        begins = now - _EARLIER_SECONDS
+        ends = min(now + int(lifetime), begins + LONGEST_SECONDS)
+        return self.key.sign({"iat": begins, "jti": str(uuid.uuid4()), **self.claims, "exp": ends}, self.key_id)

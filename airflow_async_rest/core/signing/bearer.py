@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.sending.auth import is_of_token
 from airflow_async_rest.core.signing.oauth2 import TokenSource
 from airflow_async_rest.core.signing.token import Token
 
@@ -58,7 +59,7 @@ class Bearer:
         sent = response.request.headers if response.request else None
         if sent and self._headers and sent.get("Authorization") != self._headers["Authorization"]:
             return True
-        if response.status != _UNAUTHORIZED and "invalid_token" not in response.headers.get("WWW-Authenticate", ""):
+        if response.status != _UNAUTHORIZED and not is_of_token(response):
             return False
         before = self._headers
         if self.token and 0 < self.token.ends_at - self._clock() < _WHOLE_SECOND:

@@ -72,14 +72,23 @@ class SigV4:
         return replace(request, query=query, headers=dict(made.headers.items()))
 
     async def refused(self, response: Response) -> bool:
-        """Find the credentials again, where an answer says that they have ended."""
+        """Find the credentials again, where an answer says that they have ended.
+
+        :raises CredentialsError: when there are none but those: all that follows would be refused for them.
+        """
         said = f"{response.headers.get('x-amzn-ErrorType', '')} {response.text[:_MOST_READ]}"
         if not any(word in said for word in _ENDED):
             return False
         self._credentials = None
         sent = response.request.headers if response.request else None
         frozen = await self._frozen()
-        return frozen.access_key not in str(sent) or frozen.token != (sent or {}).get("X-Amz-Security-Token")
+        if frozen.access_key in str(sent) and frozen.token == (sent or {}).get("X-Amz-Security-Token"):
+            raise CredentialsError(
+                "the AWS credentials have ended, and the same are found again: write new ones where they are kept "
+                "(aws_conn_id, or the machine's environment and files), or use a role, whose credentials renew "
+                "themselves"
+            )
+        return True
 
     async def _frozen(self) -> Any:
         """Return credentials for one signature. To find them, and to renew them, may block for long."""

@@ -25,6 +25,9 @@ _MEANING = {
     "unsupported_grant_type": "it does not have this way to sign in: write another auth_type, or check token_url",
     "access_denied": "the client may not have a token for this: check scope and audience",
 }
+# What a word for an error looks like; a token has digits or capital letters in it.
+_WORD = re.compile(r"[a-z]{1,24}(_[a-z]{1,24}){0,5}")
+_OTHER_TYPES = frozenset({"dpop", "mac", "n_a", "pop"})
 # It may be another time (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5).
 _FOR_NOW = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _MOST_SKEW_SECONDS = 30.0
@@ -73,15 +76,20 @@ def parse_token(
     :param now: of this machine.
     :param invalid_grant: what this word of its means, where it was not asked with an assertion.
     """
+    if response.broken is not None:
+        why = _shown(response.excerpt(response.broken))
+        return NoToken(f"it answers {response.status}, and the rest cannot be read: {why}", is_for_good=False)
     said, skew = _said(response), skew_of(response, now or datetime.now(UTC))
     value = said.get("access_token")
-    if not (200 <= response.status <= 299) or value is None or said.get("error"):  # noqa: PLR2004
+    if not _is_success(response) or value is None or said.get("error"):
         return _refusal(response, said, skew, invalid_grant)
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         return NoToken("its access_token is empty, or is no text that a header can have", is_for_good=True)
-    kind = str(said.get("token_type") or "bearer")
-    if kind.lower() != "bearer":
-        return NoToken(f"its token is one of type {response.excerpt(kind)!r}, and only bearer can be sent", True)
+    kind = said.get("token_type") or "bearer"
+    kind = kind.lower() if isinstance(kind, str) else ""
+    if kind != "bearer":
+        named = repr(kind) if kind in _OTHER_TYPES else "another type"
+        return NoToken(f"its token_type is {named}, and only bearer can be sent", is_for_good=True)
     refresh_token = said.get("refresh_token")
     return Token(
         value,
@@ -97,7 +105,7 @@ def skew_of(response: Response, now: datetime) -> float | None:
     """Return by how many seconds an answer's clock is ahead; None where it does not say."""
     try:
         return (parsedate_to_datetime(response.headers["Date"]) - now).total_seconds()
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -110,7 +118,7 @@ def describe_skew(seconds: float | None) -> str:
 
 def describe_token(token: Token) -> str:
     """Say what a token may do, and when it ends, without it."""
-    scope = f"it may do: {token.scope}" if token.scope else "what it may do is not said"
+    scope = f"it may do: {_shown(token.scope)}" if token.scope else "what it may do is not said"
     seconds = token.lifetime_seconds
     ends = "when it ends is not said" if seconds is None else f"it ends in {seconds:.0f} s"
     return "; ".join(filter(None, (scope, ends, describe_skew(token.skew_seconds))))
@@ -119,7 +127,7 @@ def describe_token(token: Token) -> str:
 def _said(response: Response) -> dict[str, Any]:
     try:
         said = json.loads(response.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -128,25 +136,30 @@ def _lifetime(value: Any) -> float | None:
     """Read a number of seconds, which some write as text; others write 0 for a token without an end."""
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return seconds if 0 < seconds < float("inf") else None
 
 
 def _scope(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+    parts = value if isinstance(value, list) else [value]
+    return " ".join(part for part in parts if isinstance(part, str))
+
+
+def _is_success(response: Response) -> bool:
+    return 200 <= response.status <= 299  # noqa: PLR2004
+
+
+def _shown(text: str) -> str:
+    """Return a text of somebody else's as it may stand in a log: in one line, and of characters that can be written."""
+    return text if text.isprintable() else repr(text)
 
 
 def _refusal(response: Response, said: dict[str, Any], skew: float | None, invalid_grant: str) -> NoToken:
-    error, status = said.get("error"), response.status
-    word = str(error.get("code") or error.get("status") or "") if isinstance(error, dict) else str(error or "")
-    told = said.get("error_description") or (error.get("message") if isinstance(error, dict) else "")
-    is_for_now = word in _FOR_NOW or status >= 500 or status in {408, 425, 429} or response.broken is not None  # noqa: PLR2004
-    parts = [f"it answers {status}{f' {response.excerpt(word)}' if word else ''}"]
-    if told:
-        parts.append(f"it says: {response.excerpt(told)!r}")
-    elif not word and response.body:
-        parts.append(f"which is no token: {response.excerpt(response.text)!r}")
+    status, word = response.status, _word(response, said)
+    is_cut = response.may_be_cut and not said
+    is_for_now = word in _FOR_NOW or status >= 500 or status in {408, 425, 429} or is_cut  # noqa: PLR2004
+    parts = [f"it answers {status}{f' {_shown(response.excerpt(word))}' if word else ''}", _told(response, said, word)]
     if meaning := (word == "invalid_grant" and invalid_grant) or _MEANING.get(word):
         parts.append(meaning)
     elif 300 <= status <= 399:  # noqa: PLR2004
@@ -155,6 +168,31 @@ def _refusal(response: Response, said: dict[str, Any], skew: float | None, inval
         parts.append("check token_url")
     elif not is_for_now and not word:
         parts.append("check token_url, login, password and client_auth")
-    if word in {"invalid_grant", "invalid_client"} and (about := describe_skew(skew)):
-        parts.append(about)
-    return NoToken("; ".join(parts), not is_for_now)
+    if word in {"invalid_grant", "invalid_client"}:
+        parts.append(describe_skew(skew))
+    return NoToken("; ".join(filter(None, parts)), not is_for_now)
+
+
+def _word(response: Response, said: dict[str, Any]) -> str:
+    """Return the endpoint's word for what is wrong; of a success only what can be nothing else."""
+    error = said.get("error")
+    if isinstance(error, dict):
+        error = error.get("code") or error.get("status")
+    word = str(error) if isinstance(error, str | int) and error else ""
+    return word if _WORD.fullmatch(word) or not _is_success(response) else ""
+
+
+def _told(response: Response, said: dict[str, Any], word: str) -> str:
+    """Return what else it says. Where a token may be in that, in whatever field, only the names of its fields."""
+    error, text = said.get("error"), response.text
+    told = said.get("error_description") or (error.get("message") if isinstance(error, dict) else "")
+    may_have_token = _is_success(response) or "access_token" in said
+    if told and isinstance(told, str) and not may_have_token:
+        return f"it says: {response.excerpt(told)!r}"
+    if word or not text:
+        return ""
+    if not may_have_token and "token" not in text.lower():
+        return f"which is no token: {response.excerpt(text)!r}"
+    if said:
+        return f"which has no access_token, but the fields {response.excerpt(', '.join(said))!r}"
+    return f"which is no JSON object, but {response.excerpt(response.headers.get('Content-Type', 'of no type'))!r}"

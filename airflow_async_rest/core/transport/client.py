@@ -67,7 +67,8 @@ class RestClient:
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer.
 
-        A redirect is an answer like any other; only a GET follows it, within the same host.
+        A redirect is an answer like any other; only a GET follows it, within the same host, and none that is signed:
+        its signature is of the first address.
 
         :return: the answer; when nothing but its status could be read, it says why in ``broken``.
         :raises SendError: when there is no answer.
@@ -83,7 +84,8 @@ class RestClient:
                     answer = await self._wire.send(head, request.body, attempt)
                 else:
                     answer = await session.send(request, attempt)
-                if request.method == "GET" and answer.status in STATUSES:
+                is_redirected = request.method == "GET" and answer.status in STATUSES
+                if is_redirected and not request.is_signed:
                     answer = await session.follow(request, attempt, answer)
                 if answer.body and (encoding := answer.headers.get("Content-Encoding")):
                     bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
@@ -99,7 +101,10 @@ class RestClient:
             self._check_proxy(answer.status)
         seconds, settings = time.perf_counter() - started, self._settings
         may_be_cut = answer.ends_by_close and not settings.trust_close
-        return Response(answer.status, answer.headers, answer.body, seconds, None, settings.redaction, may_be_cut)
+        signed = request if is_redirected and request.is_signed else None
+        return Response(
+            answer.status, answer.headers, answer.body, seconds, None, settings.redaction, may_be_cut, signed
+        )
 
     def _check_proxy(self, status: int | None, error: BaseException | None = None) -> None:
         """Raise the error of a proxy that wants to know who asks."""

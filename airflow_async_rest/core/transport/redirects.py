@@ -50,18 +50,22 @@ def shown_target(location: str, redaction: Redaction) -> str:
     return redaction.excerpt(re.sub(r"[^ -~]", "", re.sub(r"//[^/]*@", "//***@", target)))
 
 
-def redirect_advice(asked: URL, location: str, redaction: Redaction = _NO_SECRETS) -> str:
+def redirect_advice(asked: URL, location: str, redaction: Redaction = _NO_SECRETS, *, is_signed: bool = False) -> str:
     """Say where a request is redirected to, and what to change.
 
     :param asked: the address of the request.
     :param location: the answer's header.
+    :param is_signed: whether the request was; then it is followed nowhere.
     """
+    why = ""
     try:
         target = asked.join(URL(location))
         change = _change(asked, target)
+        if is_signed and target.origin() == asked.origin():
+            why = ", for its signature is of the address that was asked"
     except ValueError:
         change = "check the connection's Host and the endpoint"
-    return f"the API redirects to {shown_target(location, redaction)!r}, which is not followed: {change}"
+    return f"the API redirects to {shown_target(location, redaction)!r}, which is not followed{why}: {change}"
 
 
 def _change(asked: URL, target: URL) -> str:

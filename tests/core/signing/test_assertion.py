@@ -80,3 +80,10 @@ def test_each_assertion_is_another_one_and_own_claims_come_first():
     assert first["jti"] != second["jti"]
     assert (first["sub"], first["exp"], first["scope"]) == ("ann@example.com", 2_000_000_060, "api")
     assert "kid" not in jwt.get_unverified_header(assertion.make())
+
+
+@pytest.mark.parametrize(("lifetime", "span"), [(1, 11), (60, 70), (3590, 3600), (3595, 3600), (3600, 3600)])
+def test_an_assertion_holds_for_an_hour_at_most_from_when_it_says_to_begin(lifetime, span):
+    assertion = Assertion(key=PrivateKey(pem_of(KEYS["ES256"])), claims={**CLAIMS, "exp": lifetime}, now=lambda: 2e9)
+    made = jwt.decode(assertion.make(), options={"verify_signature": False})
+    assert made["exp"] - made["iat"] == span

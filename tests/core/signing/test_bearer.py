@@ -128,7 +128,7 @@ def test_an_endpoint_that_fails_for_now_is_asked_again_a_few_times(api, tmp_path
     server.answers = {1: fault}
     job = make_job(api, tmp_path, 10, auth=auth_of(api))
     if for_good:
-        with pytest.raises(AuthenticationError, match="which is no token: '<html>'"):
+        with pytest.raises(AuthenticationError, match="which is no JSON object, but 'text/plain"):
             run(job)
     else:
         assert counts(run(job)) == [10, 10, 0, 0]
@@ -272,6 +272,39 @@ def test_a_refusal_of_the_row_is_none_of_the_token(status, headers, renews):
         return await auth.refused(Response(status, headers, b"", 0.1, request=signed)), len(source.fetched)
 
     assert run_virtually(meet())[0] == (renews, 1 + renews)
+
+
+@pytest.mark.parametrize("concurrency", [1, 16])
+@pytest.mark.parametrize("refused", ["12", "0123456789"])
+def test_rows_that_a_new_token_may_not_see_either_ask_for_no_more_of_them(api, tmp_path, concurrency, refused):
+    server = Server(api)
+    give = server.answer
+
+    def answer(seen):
+        if seen.path.endswith(tuple(refused)) and seen.path != "/token":
+            return web.Response(status=403, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+        return give(seen)
+
+    api.answer = answer
+    job = make_job(api, tmp_path, 100, auth=auth_of(api), max_failures=100, concurrency=concurrency)
+    delivered = 100 - 10 * len(refused)
+    assert counts(run(job)) == [100, delivered, 100 - delivered, 0]
+    assert len(server.asked) <= (2 if concurrency == 1 else 4)
+
+
+def test_tokens_that_are_revoked_with_403_are_renewed_each_time(api, tmp_path):
+    server = Server(api)
+
+    def answer(seen):
+        if len(api.seen) in {50, 100, 150}:
+            server.valid.clear()
+        if seen.path == "/token" or seen.headers["Authorization"].removeprefix("Bearer ") in server.valid:
+            return server.give(seen) if seen.path == "/token" else 200
+        return web.Response(status=403, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+    api.answer = answer
+    assert counts(run(make_job(api, tmp_path, 200, auth=auth_of(api), concurrency=8))) == [200, 200, 0, 0]
+    assert len(server.asked) == 4
 
 
 def test_an_endpoint_that_gives_the_same_token_again_is_no_renewal():

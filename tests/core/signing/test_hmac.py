@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -157,3 +158,16 @@ def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_non
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
     assert "no t=" in kept
     assert sign.partition("v1=")[2][:8] not in kept
+
+
+def test_a_signed_get_that_is_redirected_says_why_it_is_not_followed(api, tmp_path):
+    api.answer = lambda seen: web.Response(status=302, headers={"Location": "/moved"}) if seen.path == "/x/0" else 200
+    settings = ClientSettings(api.url)
+    auth = Hmac(HmacFields(), "s3cret", "", settings.address)
+    job = make_job(api, tmp_path, 1, settings=settings, auth=auth, max_failures=1)
+    put = job.build
+    job = replace(job, build=lambda *row: replace(put(*row), method="GET", body=None))
+    assert counts(run(job)) == [1, 0, 1, 0]
+    assert [seen.path for seen in api.seen] == ["/x/0"]
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert "which is not followed, for its signature is of the address that was asked" in kept

@@ -8,7 +8,7 @@ import pytest
 from engine import Rows, counts, make_job, run
 
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
-from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError
+from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError, CredentialsError
 from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
@@ -144,6 +144,21 @@ def test_credentials_that_have_ended_are_found_again_once(api, tmp_path):
     job = make_job(api, tmp_path, 200, auth=auth_of(settings, credentials), concurrency=32)
     assert counts(run(job)) == [200, 200, 0, 0]
     assert credentials.found == 2
+
+
+@pytest.mark.parametrize("token", ["session/token", None])
+@pytest.mark.parametrize("accepted", [0, 50])
+def test_credentials_that_have_ended_and_are_the_same_again_stop_the_task(api, tmp_path, token, accepted):
+    from botocore.credentials import Credentials as Plain
+
+    ended = '{"message":"The security token included in the request is expired"}'
+    api.answer = lambda seen: 200 if len(api.seen) <= accepted else web_response(403, ended)
+    credentials, settings = Credentials(), ClientSettings(api.url)
+    credentials.find = lambda: Plain("AKIDEXAMPLE", KEY, token)
+    job = make_job(api, tmp_path, 400, auth=auth_of(settings, credentials), concurrency=8, max_failures=400)
+    with pytest.raises(CredentialsError if accepted else AuthenticationError, match="the AWS credentials have ended"):
+        run(job)
+    assert len(api.seen) <= accepted + 8
 
 
 def web_response(status, text):

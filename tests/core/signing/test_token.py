@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict
 
+from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.signing.bearer import renewal_time
-from airflow_async_rest.core.signing.token import NoToken, Token, describe_skew, parse_token
+from airflow_async_rest.core.signing.token import NoToken, Token, describe_skew, describe_token, parse_token
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
-def parse(body, status=200, headers=(), secrets=()):
+def parse(body, status=200, headers=(), secrets=(), **answer):
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    response = Response(status, CIMultiDict(headers), body, 0.1, None, Redaction(secrets))
+    response = Response(status, CIMultiDict(headers), body, 0.1, redaction=Redaction(secrets), **answer)
     return parse_token(response, 100.0, NOW)
 
 
@@ -34,6 +35,8 @@ def parse(body, status=200, headers=(), secrets=()):
         ({"expires_in": -1}, None, ""),
         ({"error": None}, None, ""),
         ({"error": ""}, None, ""),
+        ({"expires_in": 10**400, "scope": {"a": 1}}, None, ""),
+        ({"expires_in": "9" * 400, "scope": ["a", 1, None]}, None, "a"),
     ],
 )
 def test_a_token_has_a_value_and_an_end_where_the_endpoint_says_one(fields, lifetime, scope):
@@ -64,14 +67,14 @@ def test_a_token_has_a_value_and_an_end_where_the_endpoint_says_one(fields, life
         ({}, 429, "answers 429", False),
         ({}, 408, "answers 408", False),
         (b"<html>Bad Gateway", 502, "which is no token: '<html>Bad Gateway'", False),
-        (b"<html>Sign in", 200, "which is no token: '<html>Sign in'", True),
+        (b"<html>Sign in", 200, "which is no JSON object, but 'of no type'; check token_url", True),
         (b"[]", 200, "check token_url", True),
         (b"", 404, "check token_url", True),
         (b"", 302, "write the URL that it points to as token_url", True),
         ({"access_token": ""}, 200, "access_token is empty", True),
         ({"access_token": "a\r\nX-Forged: 1"}, 200, "access_token is empty, or is no text", True),
         ({"access_token": 5}, 200, "access_token is empty, or is no text", True),
-        ({"access_token": "a", "token_type": "mac"}, 200, "type 'mac'", True),
+        ({"access_token": "a", "token_type": "mac"}, 200, "its token_type is 'mac'", True),
         ({"access_token": "a"}, 500, "answers 500", False),
     ],
 )
@@ -81,6 +84,61 @@ def test_what_is_no_token_says_why_and_whether_asking_again_may_help(body, statu
     assert said in why.text
     assert why.is_for_good is is_for_good
     assert "access_token" not in why.text or "X-Forged" not in why.text
+
+
+HIDDEN = "Hidden-t0ken-of-2026"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"accessToken": HIDDEN, "expires_in": 5}, 200, "no access_token, but the fields 'accessToken, expires_in'"),
+        ({"data": {"access_token": HIDDEN}}, 201, "but the fields 'data'; check token_url"),
+        ({"id_token": HIDDEN, "access_token": None}, 200, "but the fields 'id_token, access_token'"),
+        ([{"access_token": HIDDEN}], 200, "which is no JSON object"),
+        (f"access_token={HIDDEN}&token_type=bearer".encode(), 200, "which is no JSON object, but 'of no type'"),
+        (f'"{HIDDEN}"'.encode(), 200, "which is no JSON object"),
+        ({"error": HIDDEN}, 200, "but the fields 'error'"),
+        ({"error": "invalid_client", "error_description": HIDDEN}, 200, "answers 200 invalid_client; it does not know"),
+        ({"error": {"message": HIDDEN}}, 200, "but the fields 'error'"),
+        ({"access_token": "a", "token_type": HIDDEN}, 200, "its token_type is another type"),
+        ({"access_token": "a", "token_type": [HIDDEN]}, 200, "its token_type is another type"),
+        ({"access_token": HIDDEN}, 500, "but the fields 'access_token'"),
+        (f"access_token={HIDDEN}".encode(), 400, "which is no JSON object"),
+    ],
+)
+def test_an_answer_that_may_have_a_token_shows_the_names_of_its_fields_only(body, status, said):
+    why = parse(body, status)
+    assert said in why.text
+    assert HIDDEN not in why.text
+
+
+@pytest.mark.parametrize("error", ["a\nINFO forged", "\x1b[2J", "\ud800", "\u202e"])
+def test_what_cannot_be_written_in_a_log_is_escaped(error):
+    token = parse({"access_token": "a", "scope": error})
+    for text in (parse({"error": error}, 400).text, parse({error: 1}, 200).text, describe_token(token)):
+        assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"access_token": ' * 100_000, b'{"expires_in": ' + b"9" * 5000 + b"}"]
+)
+def test_json_that_cannot_be_read_is_none(body):
+    assert "which is no JSON object" in parse(body).text
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "said"),
+    [
+        (200, {"broken": ConnectionFailedError("the connection broke off")}, "cannot be read: the connection broke off"),
+        (200, {"broken": AnswerUnreadableError("it is no gzip")}, "it answers 200, and the rest cannot be read: it is no"),
+        (401, {"broken": AnswerUnreadableError("too large")}, "it answers 401, and the rest cannot be read: too large"),
+        (200, {"may_be_cut": True}, "which is no JSON object"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_not_all_there_is_explained_and_asked_for_again(status, answer, said):
+    why = parse(b'{"access_to', status, **answer)
+    assert (said in why.text, why.is_for_good) == (True, False)
 
 
 def test_an_endpoint_that_echoes_a_secret_shows_none():

@@ -305,6 +305,23 @@ async def test_a_get_follows_within_the_same_host(api, request_of, status, locat
     ]
 
 
+@pytest.mark.parametrize(
+    ("headers", "asked"),
+    [
+        ({"Authorization": "Bearer t"}, ["/x", "/y"]),
+        ({}, ["/x", "/y"]),
+        ({"X-Signature": "s"}, ["/x"]),
+        ({"Authorization": "AWS4-HMAC-SHA256 Credential=a"}, ["/x"]),
+        ({"Authorization": "Bearer t", "DPoP": "p"}, ["/x"]),
+    ],
+)
+async def test_a_get_whose_signature_is_of_its_address_is_not_redirected(api, request_of, headers, asked):
+    api.answer = redirect(307, "/y")
+    response = await send(api.url, request_of(method="GET", body=None).with_headers(headers))
+    assert [seen.path for seen in api.seen] == asked
+    assert (response.request is not None) is (len(asked) == 1)
+
+
 @pytest.mark.parametrize("location", ["http://127.0.0.2/y", "//other/y", "https://127.0.0.1/y", "ftp://x", "", None])
 async def test_a_get_goes_nowhere_else(api, request_of, location):
     api.answer = lambda seen: web.Response(status=302, headers={} if location is None else {"Location": location})

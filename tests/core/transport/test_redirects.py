@@ -68,3 +68,12 @@ def test_a_redirect_leads_no_further_than_the_host(status, location, target):
 def test_a_page_for_people_is_told_from_an_answer(ended, kind, body, accept, page):
     headers = {"Content-Type": kind} if kind else {}
     assert is_page(URL(ASKED), URL(ASKED).join(URL(ended)), headers, body, accept) is page
+
+
+@pytest.mark.parametrize(
+    ("location", "is_signed", "is_why"),
+    [("/y", True, True), ("/y", False, False), ("https://other.example.com/y", True, False), ("http://[", True, False)],
+)
+def test_a_signature_is_named_where_it_is_why_a_redirect_is_not_followed(location, is_signed, is_why):
+    text = redirect_advice(URL(ASKED), location, is_signed=is_signed)
+    assert ("not followed, for its signature is of the address that was asked: " in text) is is_why
