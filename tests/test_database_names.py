@@ -23,7 +23,7 @@ _ALLOWED = {
     "compat/oracledb.py": {"oracle"},
     "compat/sqlalchemy.py": {"oracle", "postgresql"},
     # Limits and tokens that tasks share may be kept in one of the databases.
-    "connections/limit_store.py": {"postgres", "POSTGRES"},
+    "connections/limits/store.py": {"postgres", "POSTGRES"},
     "core/limits/shared/postgres_store.py": {"postgres"},
     "core/stores/postgres.py": {"postgres"},
     "core/stores/postgres_tokens.py": {"postgres"},

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.diagnosis import diagnose
-from airflow_async_rest.connections.limit_check import check_shared_limit
+from airflow_async_rest.connections.limits.check import check_shared_limit
+from airflow_async_rest.connections.limits.shared_limit import SharedLimit, limiting_of, quota_headers_of
 from airflow_async_rest.connections.probe import probe
-from airflow_async_rest.connections.shared_limit import SharedLimit, limiting_of, quota_headers_of
 from airflow_async_rest.connections.signing import signer_of
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER

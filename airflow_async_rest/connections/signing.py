@@ -11,7 +11,7 @@ from typing import Any
 from airflow_async_rest.compat.secrets_masker import mask_in_logs
 from airflow_async_rest.connections.auth_types import OWN_AUTH, TOKENS
 from airflow_async_rest.connections.connection import RestConnection, find_connection, parsed
-from airflow_async_rest.connections.limit_store import REFRESH_TOKEN, token_source
+from airflow_async_rest.connections.limits.store import REFRESH_TOKEN, token_source
 from airflow_async_rest.connections.secrets import secrets_in_parameters
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.settings import ClientSettings

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_async_rest.connections.connection import RestConnection
+from airflow_async_rest.connections.limits.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
-from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.connections.signing import signer_of
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch

@@ -138,7 +138,7 @@ def test_a_store_for_tokens_needs_no_limit(connect, fernet_key):
     import logging
 
     from airflow_async_rest.connections.connection import RestConnection
-    from airflow_async_rest.connections.shared_limit import limiting_of
+    from airflow_async_rest.connections.limits.shared_limit import limiting_of
     from airflow_async_rest.core.limits.rate_limit import RateLimiter
 
     connect("limits", conn_type="redis", host="r")

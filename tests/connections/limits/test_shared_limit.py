@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from airflow_async_rest.connections.connection import RestConnection
-from airflow_async_rest.connections.limit_store import store_address
-from airflow_async_rest.connections.shared_limit import limiting_of, quota_headers_of
+from airflow_async_rest.connections.limits.shared_limit import limiting_of, quota_headers_of
+from airflow_async_rest.connections.limits.store import store_address
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter

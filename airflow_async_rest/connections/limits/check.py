@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_async_rest.connections.limit_store import STORES
-from airflow_async_rest.connections.shared_limit import SharedLimit
+from airflow_async_rest.connections.limits.shared_limit import SharedLimit
+from airflow_async_rest.connections.limits.store import STORES
 from airflow_async_rest.core.limits.shared.store import Grant
 from airflow_async_rest.core.stores.address import StoreAwayError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_async_rest.connections.auth_types import TOKENS
 from airflow_async_rest.connections.connection import RestConnection
-from airflow_async_rest.connections.limit_store import STORES, store_address, store_id
+from airflow_async_rest.connections.limits.store import STORES, store_address, store_id
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limiter import Limiter, MakeLimiter
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
