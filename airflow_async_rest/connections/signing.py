@@ -14,6 +14,7 @@ from airflow_async_rest.connections.connection import RestConnection, find_conne
 from airflow_async_rest.connections.limits.store import REFRESH_TOKEN, token_source
 from airflow_async_rest.connections.secrets import secrets_in_parameters
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.requests.headers import SURROGATE
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
 from airflow_async_rest.core.signing.assertion import LONGEST_SECONDS, Assertion, PrivateKey
@@ -98,7 +99,7 @@ def _parameter(name: str, value: Any) -> Any:
         return [_parameter(name, each) for each in value]
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | int | float) and not SURROGATE.search(str(value)):
         return str(value)
     raise ConfigurationError(
         f"token_params: {name} is a {type(value).__name__}: write a text, a number, true or false, or a list of these."

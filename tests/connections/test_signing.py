@@ -145,6 +145,7 @@ WRONG = [
     (HMAC | {"hmac": "{body}"}, "hmac is a str"),
     (CLIENT | {"token_params": {"a": {"b": 1}}}, "token_params: a is a dict: write a text, a number, true or false"),
     (CLIENT | {"token_params": {"a": [["b"]]}}, "token_params: a is a list"),
+    (CLIENT | {"token_params": {"a": "\ud800"}}, "token_params: a is a str: write a text"),
     (CLIENT | {"token_params": "[1]"}, "token_params is a list: write a JSON object"),
     (CLIENT | {"token_params": False}, "token_params is a bool"),
     (CLIENT | {"auth_type": ["basic"]}, "auth_type=['basic']: write one of none, basic"),

@@ -11,7 +11,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 # What the name of a header says to be one.
 CREDENTIAL_HEADER = re.compile(r"auth|key|token|secret|cookie|password|session|signature", re.IGNORECASE)
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # What says where a message ends, or what its connection is used for, is for the client to say: a length set by hand
 # cuts bodies, and what is left of them is taken for the next request. With the values that change nothing.
@@ -37,7 +37,7 @@ def check_headers(headers: Mapping[str, str], what: str) -> None:
             raise ConfigurationError(
                 f"{what}: the value of {name!r} is not a text, or has a line break or another control character in it."
             )
-        if _SURROGATE.search(value):
+        if SURROGATE.search(value):
             raise ConfigurationError(
                 f"{what}: the value of {name!r} has half a surrogate pair, which has no UTF-8 form."
             )

@@ -120,6 +120,8 @@ def test_another_secret_stops_the_task_within_the_requests_in_flight(api, tmp_pa
         "reset",
         web.Response(status=200, text="<html>"),
         web.json_response({"error": "server_error"}, status=400),
+        web.Response(body=b"no gzip", headers={"Content-Encoding": "gzip"}),
+        web.Response(body=b"no gzip", headers={"Content-Encoding": "gzip"}, status=401),
     ],
 )
 def test_an_endpoint_that_fails_for_now_is_asked_again_a_few_times(api, tmp_path, fault):
@@ -133,6 +135,14 @@ def test_an_endpoint_that_fails_for_now_is_asked_again_a_few_times(api, tmp_path
     else:
         assert counts(run(job)) == [10, 10, 0, 0]
     assert len(server.asked) == (1 if for_good else 2)
+
+
+def test_an_answer_that_cannot_be_read_says_why(api, tmp_path):
+    server = Server(api)
+    server.answers = {n: web.Response(body=b"no", headers={"Content-Encoding": "gzip"}) for n in range(1, 9)}
+    with pytest.raises(StoppedError, match="asked 5 times: it answers 200, and the rest cannot be read: .*gzip"):
+        run(make_job(api, tmp_path, 3, auth=auth_of(api)))
+    assert not list(tmp_path.rglob("*.jsonl"))
 
 
 def test_an_endpoint_that_stays_away_stops_the_task_for_now_and_makes_no_dead_letters(api, tmp_path):
