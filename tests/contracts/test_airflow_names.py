@@ -37,6 +37,7 @@ WITHOUT = {
     "airflow.sdk._shared.secrets_masker._secrets_masker": _NO_SECRETS,
     f"{_OPERATOR}._BaseOperator__from_mapped": "a wrong argument of a mapped task fails it "
     "before it runs, and is retried",
+    "airflow.sdk.crypto.get_fernet": "no tokens that tasks share: refresh tokens are refused",
     "airflow.sdk.definitions.asset.AssetRef": "no counts on the events of references to assets",
     f"{_RUNNING}.get_relevant_upstream_map_indexes": "of a mapped task group only this one's instance is replayed",
     f"{_RUNNING}.get_task_states": "a replay of mapped tasks fails",

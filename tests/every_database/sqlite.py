@@ -33,6 +33,7 @@ class SQLite(Database):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        path.touch()  # a connection makes no file; an empty one is an empty database
 
     def connection(self) -> dict:
         return {"conn_type": "sqlite", "host": str(self.path)}

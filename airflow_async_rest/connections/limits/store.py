@@ -156,10 +156,10 @@ def _unshared(conn_id: str | None) -> ConfigurationError:
 
 
 def _fernet() -> Any:
-    """Return what Airflow encrypts passwords with; None where it has no key, or one that is none."""
+    """Return what Airflow encrypts passwords with; None where it has no key, one that is none, or this elsewhere."""
     try:
         fernet = names.get_fernet()
-    except names.AirflowException:
+    except (AttributeError, names.AirflowException):
         return None
     return fernet if fernet.is_encrypted else None
 
