@@ -25,7 +25,7 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_itemcollected(item):
-    if item.get_closest_marker("slow") is None:
+    if not any(map(item.get_closest_marker, ("slow", "release"))):
         item.add_marker("fast")
 
 

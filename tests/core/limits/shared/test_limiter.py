@@ -85,7 +85,10 @@ def test_equal_tasks_get_equal_shares(limit, workers):
     assert max(shares) <= 1.1 * min(shares)
 
 
-@pytest.mark.parametrize("limit", ["100/s", "1000/s", "2000/s"])
+_OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
+
+
+@pytest.mark.parametrize("limit", ["100/s", *(pytest.param(each, marks=_OF_MANY) for each in ("1000/s", "2000/s"))])
 @pytest.mark.parametrize("workers", [[64, 8], [64, 8, 8, 8], [64, 64, 8]])
 def test_many_in_flight_get_little_more_than_few(limit, workers):
     shares = shares_of(limit, workers)

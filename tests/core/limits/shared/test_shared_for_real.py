@@ -16,7 +16,7 @@ from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 from airflow_async_rest.core.stores.address import StoreAddress
 from benchmarks.limited import Asking, ask_together
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow("real servers, for seconds")]
 
 
 @contextmanager
