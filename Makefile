@@ -43,7 +43,7 @@ FOUND = $(patsubst $*=%,%,$(filter $*=%,$(PYTHONS)))
 pythons: $(VERSIONS:%=$(VENV)/pythons/%/.installed)
 	@passed=; failed=; for version in $(VERSIONS); do \
 	  $(VENV)/pythons/$$version/bin/python -VV; \
-	  if $(VENV)/pythons/$$version/bin/python -m pytest tests/core $(AT_ONCE); \
+	  if $(VENV)/pythons/$$version/bin/python -m pytest tests/core -m "not release" $(AT_ONCE); \
 	  then passed="$$passed $$version"; else failed="$$failed $$version"; fi; done; \
 	echo "Core tests passed on Python:$${passed:- none}; failed on:$${failed:- none}"; test -n "$$passed" -a -z "$$failed"
 
