@@ -8,6 +8,7 @@ from airflow_async_rest.core.limits.quotas import QuotaHeaders
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 
+@pytest.mark.slow("what an API gives in several of its seconds")
 @pytest.mark.parametrize("concurrency", [64, None])
 @pytest.mark.parametrize("say", [by_family, by_epoch, by_draft])
 def test_a_job_sends_what_the_api_tells_remains_and_nothing_is_refused(tmp_path, api, say, concurrency):

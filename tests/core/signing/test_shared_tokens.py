@@ -37,6 +37,7 @@ def test_tasks_that_are_killed_lock_nobody_out_but_between_the_answer_and_the_wr
     check_deaths(address, api, step, 10 if address.kind == "postgres" else 3)  # a lock in Redis takes its time to end
 
 
+@pytest.mark.slow("several processes, of which one is killed")
 @pytest.mark.parametrize("step", ["answered", "written"])
 @pytest.mark.parametrize("address", ["postgres"], indirect=True)
 def test_a_task_that_is_killed_after_its_write_locks_nobody_out(address, api, step):
