@@ -38,6 +38,12 @@ class Redis(RedisServer):
         return StoreAddress(conn_id="limits", kind="redis", host="127.0.0.1", port=self.port)
 
 
+def address_of(postgres) -> StoreAddress:
+    return StoreAddress(
+        conn_id="limits", kind="postgres", host=postgres.socket_folder, user="postgres", database=postgres.database
+    )
+
+
 @contextmanager
 def running_redis(*options: str):
     if shutil.which("redis-server") is None:

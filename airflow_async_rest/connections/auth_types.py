@@ -9,7 +9,7 @@ from airflow_async_rest.provider_info import FIELDS_OF_SIGNING
 
 # What a header says, or the query, the same for all requests.
 STATIC = ("none", "basic", "bearer", "api_key", "api_key_query")
-# What is made anew, for each request or from time to time.
+# What changes: with each request, or from time to time.
 TOKENS = ("oauth2_client_credentials", "oauth2_jwt", "oauth2_refresh_token")
 _SIGNED = (*TOKENS, "aws_sigv4", "hmac")
 _KINDS = ", ".join((*STATIC, *_SIGNED))

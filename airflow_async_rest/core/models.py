@@ -71,8 +71,8 @@ class Response:
     :param elapsed_seconds: from sending to the answer's last byte.
     :param broken: why its headers or its body are not all there; None for an answer that was read completely.
     :param redaction: takes out of it what the request had that is secret, before it is shown.
-    :param request: that it answers, as it was signed; set only for who renews that, and of a redirect that is not
-        followed because of its signature.
+    :param request: the signed one that it answers; set for ``Auth.refused``, and for a redirect that is not followed
+        because of the signature; else None.
     :param may_be_cut: whether nothing but the end of the connection says where the body ends, and the connection does
         not trust that (``trust_close``): JSON shows by itself whether it is whole, lines do not.
     """

@@ -54,7 +54,8 @@ class StopSwitch:
         """
         self._cancel = cancel
         try:
-            yield
+            if self.error is None:
+                yield
         except Exception:
             if self.error is None:
                 raise
@@ -69,6 +70,7 @@ class StopSwitch:
         await _wait_unless_pulled(task, self)
         if self.error is not None:
             task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             raise self.error
         return await task
 

@@ -74,8 +74,11 @@ class Redaction:
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Take out secrets that have just come into being, too: the last few are known."""
-        if new := [secret for secret in secrets if secret not in self._learnt]:
-            self._learnt, self._is_prepared = (*self._learnt, *new)[-_MOST_LEARNT:], False
+        latest = dict.fromkeys(secrets)
+        if not latest.keys() <= set(self._learnt):
+            self._is_prepared = False
+        # One that is in use still is the latest again: others, of which each is new, do not push it out.
+        self._learnt = (*(each for each in self._learnt if each not in latest), *latest)[-_MOST_LEARNT:]
 
     def _prepare_secrets(self) -> None:
         self._is_prepared = True

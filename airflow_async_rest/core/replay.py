@@ -11,14 +11,13 @@ from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batches.gathering import Gathering
 from airflow_async_rest.core.encoding.chunk_sizes import CHUNK_BYTES
-from airflow_async_rest.core.encoding.json_encoder import stable_bytes
 from airflow_async_rest.core.encoding.json_text import comes_back
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import skim, whole_batches
 from airflow_async_rest.core.letters.origins import Origins
 from airflow_async_rest.core.models import DeadLetter, Item, Request
-from airflow_async_rest.core.reading.source import OnDigest
+from airflow_async_rest.core.reading.source import OnDigest, identity_of
 from airflow_async_rest.core.redaction import MASK, reveal
 from airflow_async_rest.core.requests.bodies import kept_body, kept_payload
 from airflow_async_rest.core.results.results import Results
@@ -249,5 +248,4 @@ def _batch(about: Mapping[str, Any]) -> Batch:
 def _identity(record: Mapping[str, Any]) -> bytes:
     """Return what tells whose order it has a part in: letters of one key go one after another, as they failed."""
     key = record.get("key")
-    has_none = key is None or (isinstance(key, list) and None in key)
-    return stable_bytes([key, record["index"]] if has_none else [key])
+    return identity_of(key if isinstance(key, list) else [key], record["index"])

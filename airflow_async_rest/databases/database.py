@@ -46,7 +46,7 @@ def _what_to_install(dialect: Dialect) -> str:
     if dialect.name == _OF_NO_PROVIDER:
         return (
             "Airflow stores this type where the provider of the one that was asked for is missing: install that, such "
-            "as airflow-provider-async-rest[sqlite] for sqlite, and then make the connection anew, with its own type"
+            "as airflow-provider-async-rest[sqlite] for sqlite, delete the connection, and add it with its own type"
         )
     return f"install airflow-provider-async-rest[{dialect.extra}]" if dialect.extra else "install its provider"
 

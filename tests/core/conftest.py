@@ -92,3 +92,12 @@ def fetch(api, item_of):
     from fetches import fetcher
 
     return fetcher(api, item_of)
+
+
+@pytest.fixture(scope="module")
+def redis():
+    """A Redis that keeps nothing on the disk."""
+    from limit_stores import running_redis
+
+    with running_redis() as server:
+        yield server

@@ -201,4 +201,5 @@ def test_what_is_learnt_later_is_taken_out_from_then_on_and_the_last_few_are_kno
     assert redaction.redact("f1rst-secret t0ken-of-later 0ken-of-l") == "*** *** ***"
     for number in range(20):
         redaction.learn([f"<{number:08d}>", "t0ken-of-later"])
+        assert redaction.redact(f"t0ken-of-later <{number:08d}>") == "*** ***"
     assert redaction.redact("f1rst-secret t0ken-of-later <00000019> <00000000>") == "*** *** *** <00000000>"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from airflow_async_rest.core.account.stored import whole_number
 from airflow_async_rest.core.pages import Page
 
 
@@ -39,8 +40,12 @@ class Bookmark:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Bookmark":
-        """Read it back. :raises TypeError: when it is none."""
-        return cls(**{**value, "page": Page(**value["page"])})
+        """Read it back. :raises TypeError: when it is not one."""
+        page, texts = Page(**value["page"]), (value["after"], value["given"], value.get("opening", ""))
+        if not isinstance(page.parameters, Mapping) or not all(isinstance(text, str) for text in texts):
+            raise TypeError("it is no bookmark")
+        counts = {name: whole_number(value[name]) for name in ("pages", "rows")}
+        return cls(**{**value, **counts, "page": page})
 
 
 class OpenItems:

@@ -1,4 +1,4 @@
-"""What a checkpoint may have: others can change it where it lies, and what is none must not end a try in its middle."""
+"""Checks of a stored checkpoint: others can change it, and a damaged one is refused before a try begins."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _COUNTS = frozenset({"read", "delivered", "already_there", "skipped", "requests"
 
 
 def whole_number(value: Any) -> int:
-    """Return a count. :raises TypeError: when it is none."""
+    """Return a count. :raises TypeError: when it is not one."""
     if type(value) is not int or value < 0:
         raise TypeError(f"{str(value)[:80]!r} is no count")
     return value
@@ -28,17 +28,16 @@ def checked_totals(totals: Any) -> dict[str, Any]:
     for name, value in found.items():
         if name in _COUNTS:
             whole_number(value)
-        elif name in _BY_NAME and not (isinstance(value, Mapping) and all(map(_is_count, value.values()))):
-            raise TypeError(f"{name} has no counts")
+        elif name in _BY_NAME:
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{name} has no counts")
+            for count in value.values():
+                whole_number(count)
     if type(found.get("complete", False)) is not bool or type(found.get("elapsed_seconds", 0)) not in {int, float}:
         raise TypeError("complete, or elapsed_seconds, is something else")
     RowTotals(**found.get("rows", {}))
     Totals(found).report(0)
     return found
-
-
-def _is_count(value: Any) -> bool:
-    return whole_number(value) >= 0
 
 
 def checked_parts(runs: Any) -> tuple[PartId, ...]:
@@ -56,7 +55,7 @@ def checked_runs(runs: str) -> list[int]:
 
 
 def checked_rows(rows: Iterable[Any]) -> frozenset[int]:
-    """Return indexes of rows. :raises TypeError: when one is none."""
+    """Return indexes of rows. :raises TypeError: when one is not an index."""
     return frozenset(map(whole_number, rows))
 
 

@@ -31,15 +31,15 @@ class Cutter:
         self.to_send = 0
 
     def add(self, items: Iterable[Item]) -> list[list[Item]]:
-        """Add items. :return: the batches that are full for that."""
+        """Add items. :return: the batches that this has filled."""
         full = []
         for item in items:
             if item.settled is None:
-                size = len(item.part) + 1
-                if self.to_send and (self._bytes + size > self._batch.max_bytes or self._has_key_of(item)):
+                size, key = len(item.part) + 1, None if self._keys is None else same_key(item.identity)
+                if self.to_send and (self._bytes + size > self._batch.max_bytes or key in (self._keys or ())):
                     full.append(self.flush())
                 if self._keys is not None:
-                    self._keys.add(same_key(item.identity))
+                    self._keys.add(key)
                 self._bytes += size
                 self.to_send += 1
             elif isinstance(item.settled, DeadLetter):
@@ -48,9 +48,6 @@ class Cutter:
             if self._is_full():
                 full.append(self.flush())
         return full
-
-    def _has_key_of(self, item: Item) -> bool:
-        return self._keys is not None and same_key(item.identity) in self._keys
 
     def _is_full(self) -> bool:
         return (
@@ -80,7 +77,7 @@ class Reunited:
         self._missing = size
 
     def add(self, items: Iterable[Item]) -> list[list[Item]]:
-        """Add items. :return: the batch, if it is complete for that."""
+        """Add items. :return: the batch, if this completes it."""
         before = len(self.items)
         self.items += items
         self._missing -= len(self.items) - before
@@ -136,7 +133,9 @@ class Gathering:
 
     def before(self, item: Item, own: Group | None = None) -> list[ItemBatch]:
         """Return what has to go before an item is added to ``own``, or sent alone."""
-        holder = None if item.settled else self._holders.get(same_key(item.identity))
+        if item.settled or not self._holders:
+            return []
+        holder = self._holders.get(same_key(item.identity))
         return [] if holder is None or holder is own else self._made(holder, [holder.flush()])
 
     def rest(self) -> list[ItemBatch]:

@@ -4,12 +4,12 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from airflow_async_rest.core.letters.part_files import LIST_NAME
 from airflow_async_rest.core.letters.whole_files import FILE_MODE, FolderPath, make_folder, write_whole
 
 # The largest value; the usual ones have a few hundred bytes, and they are written again every second.
 MOST_BYTES = 4 << 20
 _SUFFIXES = (".json", ".unfinished")
-_OF_DEAD_LETTERS = "parts.json"  # which may have the same folder
 _SHOWN_CHARACTERS = 80
 
 
@@ -62,7 +62,7 @@ class FolderStore:
                 raise
             return
         for file in files:
-            if file.name.endswith(_SUFFIXES) and file.name != _OF_DEAD_LETTERS:
+            if file.name.endswith(_SUFFIXES) and file.name != LIST_NAME:  # dead letters may have the same folder
                 with suppress(FileNotFoundError):
                     file.unlink()
 

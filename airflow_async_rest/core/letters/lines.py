@@ -104,12 +104,18 @@ def parse_exactly(text: bytes) -> Any:
 
     :raises ValueError: when it is not JSON, or has a number that no Decimal holds.
     """
-    return _parse(text, _AsWritten, _integer)
+    return parse_json(text, _AsWritten, _integer)
 
 
-def _parse(text: bytes, of_fraction: Callable[[str], Any], of_integer: Callable[[str], Any]) -> Any:
+def parse_json(
+    text: bytes | str,
+    of_fraction: Callable[[str], Any],
+    of_integer: Callable[[str], Any],
+    of_constant: Callable[[str], Any] | None = None,
+) -> Any:
+    """Parse JSON with numbers of one's own making. :raises ValueError: when it is not JSON, or none can be made."""
     try:
-        return json.loads(text, parse_float=of_fraction, parse_int=of_integer)
+        return json.loads(text, parse_float=of_fraction, parse_int=of_integer, parse_constant=of_constant)
     except ArithmeticError as error:
         raise ValueError("an exponent of more than 18 digits") from error
 
@@ -129,7 +135,7 @@ def parse_to_python(text: bytes) -> Any:
 
     :raises ValueError: when it is not JSON, or has a number that no Decimal holds.
     """
-    return _parse(text, _float_or_decimal, _int_or_decimal)
+    return parse_json(text, _float_or_decimal, int_or_decimal)
 
 
 def _float_or_decimal(text: str) -> float | Decimal:
@@ -137,7 +143,8 @@ def _float_or_decimal(text: str) -> float | Decimal:
     return number if Decimal(repr(number)) == exact else exact
 
 
-def _int_or_decimal(text: str) -> int | Decimal:
+def int_or_decimal(text: str) -> int | Decimal:
+    """Read an integer; a Decimal where Python does not read so many digits."""
     return int(text) if len(text) < LONGEST_INTEGER else Decimal(text)
 
 

@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 PartId = tuple[int, int]
 
 _PART_NAME = re.compile(r"(\d+)-(\d+)\.jsonl")
-_LIST_NAME = "parts.json"
+LIST_NAME = "parts.json"
 # 4,000 parts at 30 ms each are read in 4 s.
 _READ_AT_ONCE = 32
 # Of parts that are kept in memory, so that their payloads are not read from the storage again.
@@ -65,13 +65,13 @@ class PartFiles:
                 raise
             return set(), None
         there = {(int(match[1]), int(match[2])) for match in map(_PART_NAME.fullmatch, names) if match}
-        if _LIST_NAME not in names:
+        if LIST_NAME not in names:
             return there, None
-        data = (self._path / _LIST_NAME).read_bytes()
+        data = (self._path / LIST_NAME).read_bytes()
         try:
             return there, from_runs(json.loads(data)["parts"])
         except (ValueError, TypeError, LookupError):
-            return there, ValueError(f"{_LIST_NAME} is not what was written: {data[:80]!r}")
+            return there, ValueError(f"{LIST_NAME} is not what was written: {data[:80]!r}")
 
     def read(self, parts: Sequence[PartId]) -> Iterator[bytes | Exception]:
         """Yield the content of parts, in their order; or why a part cannot be read.
@@ -102,7 +102,7 @@ class PartFiles:
 
     def list_parts(self, parts: Iterable[PartId]) -> None:
         """Write ``parts.json``."""
-        self._write_whole(self._path / _LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode(), place=replace_file)
+        self._write_whole(self._path / LIST_NAME, json.dumps({"parts": to_runs(parts)}).encode(), place=replace_file)
 
     def _write_whole(self, file: FolderPath, data: bytes, place: Callable[[Path, Path], bool]) -> bool:
         return write_whole(file, data, self._mode, place)

@@ -63,7 +63,7 @@ class KeyOrder:
         await self._go_on()
 
     async def finish(self) -> None:
-        """Help with what was put aside, as long as there is any: for a worker that has nothing more to take."""
+        """Deliver what was put aside, until nothing is left. Called by a worker that has nothing more to take."""
         while self._not_done:
             self._news.clear()
             await self._go_on()

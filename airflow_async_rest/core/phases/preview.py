@@ -10,7 +10,7 @@ from airflow_async_rest.core.batches.form import ItemBatch
 from airflow_async_rest.core.errors import ItemError, SendError, let_go
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.shown import SHOWN_PAYLOAD_CHARACTERS, shown_key, visible
-from airflow_async_rest.core.models import DeadLetter, Item, Request
+from airflow_async_rest.core.models import DeadLetter, Item, Request, Response
 from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.phases.shared import Standing
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -142,18 +142,21 @@ class Preview:
         """
         if (request := self.first) is None:
             return
-        job, excerpts = self.job, Excerpts(self.job.settings, self.job.hidden)
-        async with job.limiter(job.rate_limit) as limiter:
-            await limiter.acquire()
+        excerpts = Excerpts(self.job.settings, self.job.hidden)
         try:
-            async with job.transport(job.settings, 1, job.headers) as transport:
-                signed = await sign_alone(request, job.auth, job.settings.redaction)
-                response = await self.stop.unless_pulled(transport.send(signed))
+            response = await self.stop.unless_pulled(self._send(request))
         except SendError as error:
             answer: dict[str, Any] = {"status": None, "excerpt": excerpts.text(f"{error.reason}: {error}")}
         else:
             answer = {"status": response.status, "excerpt": excerpts.of(request, response)}
         self.requests[0]["answer"] = answer | {"excerpt": visible(answer["excerpt"])}
+
+    async def _send(self, request: Request) -> Response:
+        job = self.job
+        async with job.limiter(job.rate_limit) as limiter:
+            await limiter.acquire()
+        async with job.transport(job.settings, 1, job.headers) as transport:
+            return await transport.send(await sign_alone(request, job.auth, job.settings.redaction))
 
 
 def lines_of(preview: Preview) -> Iterator[str]:
@@ -191,13 +194,13 @@ def _shown(job: Job, request: Request, *, payloads: bool) -> dict[str, Any]:
     key = settings.query_key and (settings.query_key[0], MASK)
     url = str(Address(settings.base_url, key).url(kept.path, kept.query)).replace("%2A%2A%2A", MASK)
     headers = dict(Heads(settings, job.headers).headers_of(request))
-    shown = {name: _cut(visible(_masked(job, name, value)), len(value)) for name, value in headers.items()}
+    shown = {name: _cut(visible(_masked(job, name, value)), len(value.encode())) for name, value in headers.items()}
     if job.auth is not None:
         shown["(signature)"] = "added to each request as it is sent"
     body = None if request.body is None else _body(job, request.body) if payloads else _LEFT_OUT
     return {
         "method": request.method,
-        "url": _cut(visible(settings.redact(url)), len(url)),
+        "url": _cut(visible(settings.redact(url)), len(url.encode())),
         "headers": shown,
         "body": body and visible(body),
     }

@@ -3,7 +3,6 @@
 Most payloads have only numbers that floats and 64-bit integers hold. They are read five times as fast.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
@@ -14,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from airflow_async_rest.core.encoding.comparing import comparable
+from airflow_async_rest.core.letters.lines import int_or_decimal, parse_json
 
 # Sixteen digits and more, or an exponent of three: a float may not hold it, or only another number.
 _MAY_BE_LOST = re.compile(rb"[0-9][0-9.]{16}|[0-9]{16}[eE]|[0-9][eE][-+]?[0-9]{3}")
@@ -21,7 +21,6 @@ _HELD = frozenset({float, str, bool, NoneType, datetime, date, time, UUID})
 _FEW_CHARACTERS, _SMALL_EXPONENT = 16, 100  # of a fraction that a float holds in any case
 # Of a number whose exponent is larger, there is no fraction that memory holds.
 _LARGEST_EXPONENT = 400
-_MOST_DIGITS = 4_000  # Python refuses to read decimal integers of more than 4300
 
 
 def may_lose_digits(body: bytes, payload: Any, *, is_body: bool) -> bool:
@@ -45,19 +44,12 @@ def _is_held(value: Any) -> bool:
     return kind in _HELD or (kind in {list, tuple} and all(map(_is_held, value)))
 
 
-def parse_exactly(text: bytes | str) -> Any:
+def parse_with_decimals(text: bytes | str) -> Any:
     """Parse JSON; fractions become Decimals, and so do integers that Python does not read.
 
-    :raises ValueError: when it is no JSON.
+    :raises ValueError: when it is not JSON.
     """
-    try:
-        return json.loads(text, parse_float=Decimal, parse_int=_integer, parse_constant=_refuse)
-    except ArithmeticError as error:
-        raise ValueError("an exponent of more than 18 digits") from error
-
-
-def _integer(text: str) -> int | Decimal:
-    return int(text) if len(text) < _MOST_DIGITS else Decimal(text)
+    return parse_json(text, Decimal, int_or_decimal, _refuse)
 
 
 def _refuse(constant: str) -> Any:
@@ -80,7 +72,7 @@ def with_decimals(schema: Any) -> Any:
 
 
 def checking_exactly(draft: Any) -> Any:
-    """Return the validator class of a draft for payloads of :func:`parse_exactly`, too."""
+    """Return the validator class of a draft for payloads of :func:`parse_with_decimals`, too."""
     from jsonschema.validators import extend  # noqa: PLC0415
 
     is_type, fractions_too = draft.TYPE_CHECKER.is_type, draft.TYPE_CHECKER.is_type(1.0, "integer")

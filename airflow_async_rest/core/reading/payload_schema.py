@@ -14,7 +14,7 @@ from airflow_async_rest.core.reading.exact_numbers import (
     checking_exactly,
     has_decimals,
     may_lose_digits,
-    parse_exactly,
+    parse_with_decimals,
     with_decimals,
 )
 from airflow_async_rest.core.reading.schema_references import check_references
@@ -114,7 +114,7 @@ class PayloadSchema:
         except orjson.JSONDecodeError:  # it may be JSON all the same: a number beyond a float's
             pass
         try:
-            return parse_exactly(body), self._exact_validator
+            return parse_with_decimals(body), self._exact_validator
         except ValueError:
             raise SchemaError("the payload breaks the schema: it is a text that is no JSON.") from None
 

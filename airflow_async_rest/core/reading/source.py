@@ -236,11 +236,12 @@ class RowSource:
             keys: list[Any] = [row.get(self.key[0]) for row in chunk]
             # Of a number as stable_bytes writes it, in a third of the time: most keys are numbers.
             identities = [
-                b"[%d]" % key if type(key) is int else _identity([key], index) for index, key in enumerate(keys, first)
+                b"[%d]" % key if type(key) is int else identity_of([key], index)
+                for index, key in enumerate(keys, first)
             ]
         else:
             keys = [[row.get(name) for name in self.key] for row in chunk]
-            identities = [_identity(key, index) for index, key in enumerate(keys, first)]
+            identities = [identity_of(key, index) for index, key in enumerate(keys, first)]
         parts = zip(keys, chunk, identities, strict=True)
         return [Item(index, key, row, row, own, own) for index, (key, row, own) in enumerate(parts, first)]
 
@@ -281,7 +282,7 @@ def _dead_for_missing(item: Item, missing: Mapping[str, str]) -> DeadLetter:
     return DeadLetter.of(item, "value", detail=f"column {column!r} could not be read: {why}; cast it in the SQL.")
 
 
-def _identity(keys: list[Any], index: int) -> bytes:
+def identity_of(keys: list[Any], index: int) -> bytes:
     """Return what tells a row from all others: its key, and its position where a part of that is NULL."""
     return stable_bytes([*keys, index] if any(key is None for key in keys) else keys)
 

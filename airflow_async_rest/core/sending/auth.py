@@ -13,14 +13,15 @@ from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER, check_headers
 
-# The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
 _WHAT_SIGNS = "what signs a request"  # as errors name it
 _FORBIDDEN = 403
+# The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
 REFUSALS = frozenset({401, _FORBIDDEN})
 # A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
 _LONG_SECONDS = 0.01
 # Between the parts of a header that has several, and what a signature among them is made of.
 _SEVERAL = re.compile(r"[\s,;\"]")
+_SCHEME = re.compile(r"[A-Za-z0-9-]{1,20} +(?=\S)")
 _PART = re.compile(r"[A-Za-z0-9+/_.~%-]+=*")
 _SHORTEST = 4  # below this a "secret" would blank out half of every text
 # Characters that a signature has at least, and dates and names of headers have not.
@@ -72,7 +73,7 @@ class Signing:
         self._is_asking = False
         self._answered = asyncio.Event()
         self._renewals = 0
-        self._is_in_vain = False
+        self._in_vain_at = -1
         self._known: Mapping[str, str] | None = None
 
     async def send(self, request: Request, attempt: int, reason: str) -> Response:
@@ -85,12 +86,13 @@ class Signing:
                 self._learn(request, signed)
         if response.status not in REFUSALS or not await self._renews(replace(response, request=signed), renewals):
             return response
-        signed, _ = await self._sign(request)
+        signed, renewals = await self._sign(request)
         try:
             again = await self._send(signed, attempt + 1, f"http_{response.status}")
         finally:
             self._learn(request, signed)
-        self._is_in_vain = self._is_in_vain or (is_of_token(response) and is_of_token(again))
+        if is_of_token(response) and is_of_token(again):
+            self._in_vain_at = renewals
         return again
 
     def _learn(self, request: Request, signed: Request) -> None:
@@ -136,7 +138,7 @@ class Signing:
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """
-        if self._is_in_vain and is_of_token(response):
+        if renewals == self._in_vain_at and is_of_token(response):
             return False
         await self._until_answered()
         if renewals != self._renewals:
@@ -187,7 +189,8 @@ def secrets_of(request: Request, signed: Request) -> set[str]:
 
 
 def _secrets_in(name: str, value: str) -> set[str]:
-    said = value.partition(" ")[2] or value
+    scheme = _SCHEME.match(value)
+    said = value[scheme.end() :] if scheme else value
     parts = [said]
     if _SEVERAL.search(said):
         parts = [part for part in _PART.findall(said) if not part.endswith(_SCOPE)]

@@ -60,13 +60,11 @@ class RequestRetry:
 
 
 def _parse_statuses(statuses: Iterable[int]) -> frozenset[int]:
+    is_list = isinstance(statuses, Iterable) and not isinstance(statuses, str | bytes | bytearray | Mapping)
     try:
-        numbers = frozenset(map(int, statuses))
-        is_whole = not isinstance(statuses, str | bytes | bytearray | Mapping) and all(
-            isinstance(status, int | str) for status in statuses
-        )
-    except (TypeError, ValueError):
-        numbers, is_whole = frozenset(), False
-    if not is_whole or not all(100 <= number <= 599 for number in numbers):  # noqa: PLR2004
+        numbers = frozenset(int(each) if isinstance(each, int | str) else 0 for each in (statuses if is_list else [0]))
+    except ValueError:
+        numbers = frozenset({0})
+    if not all(100 <= number <= 599 for number in numbers):  # noqa: PLR2004
         raise ConfigurationError(f"RequestRetry(statuses={statuses!r}): write HTTP statuses, such as {{429, 503}}.")
     return numbers

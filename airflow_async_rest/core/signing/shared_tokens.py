@@ -66,7 +66,7 @@ class SharedTokens:
         """Get another token than the last one: the newest that is kept while it is good, else a new one."""
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._renew_aside())
-            # Nobody may wait for it any longer: its error is none of the loop's then.
+            # Nobody may be waiting any longer; then the loop need not report its error.
             self._renewing.add_done_callback(lambda done: done.cancelled() or done.exception())
         token = await asyncio.shield(self._renewing)
         self._used = token.value

@@ -192,6 +192,8 @@ LONG = "dGhpcyBpcyBhIHNpZ25hdHVyZQ=="
             {LONG},
         ),
         ({"Authorization": f'Signature keyId="me",signature="{LONG}"', "X-Amz-Date": "20260101T000000Z"}, "", {LONG}),
+        ({"Cookie": f"session={LONG}; theme=dark"}, "", {LONG}),
+        ({"X-Sign": f"v1={LONG}, t=1"}, "", {LONG}),
         ({"X-Kept": "abcdefgh" * 4}, "", set()),
         ({}, "a=x%20y&sig=abcd-1&b=", {"abcd-1"}),
         ({}, "a=x%20y&sig=abcd-1&b=&key=efgh-2", {"abcd-1", "efgh-2"}),

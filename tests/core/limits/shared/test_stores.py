@@ -15,7 +15,7 @@ from pwd import getpwuid
 from tempfile import TemporaryDirectory
 
 import pytest
-from limit_stores import MemoryServer, MemoryStore, running_redis, store_at
+from limit_stores import MemoryServer, MemoryStore, address_of, running_redis, store_at
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
@@ -27,18 +27,6 @@ from airflow_async_rest.core.stores.redis import redis_client
 
 pytestmark = pytest.mark.anyio
 KINDS = ("memory", "redis", "postgres")
-
-
-@pytest.fixture(scope="module")
-def redis():
-    with running_redis() as server:
-        yield server
-
-
-def address_of(postgres) -> StoreAddress:
-    return StoreAddress(
-        conn_id="limits", kind="postgres", host=postgres.socket_folder, user="postgres", database=postgres.database
-    )
 
 
 @pytest.fixture(params=KINDS)
