@@ -16,6 +16,9 @@ from airflow_async_rest.core.signing.token import Token
 from airflow_async_rest.core.stores.address import StoreAwayError
 from airflow_async_rest.core.stores.tokens import Kept, TokenStore
 
+# A client of Redis may swallow one cancellation; long enough to unlock meanwhile.
+_CANCELLED_AGAIN_SECONDS = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sharing:
@@ -87,11 +90,18 @@ class SharedTokens:
         if self._own is not None:
             loop, renewing = self._own
             seconds = self._bounds.grace_seconds + self._bounds.after_stop_seconds
-            loop.call_later(seconds if self._is_asking else 0.0, renewing.cancel)
+            loop.call_later(seconds if self._is_asking else 0.0, self._cancel, loop, renewing)
+
+    def _cancel(self, loop: asyncio.AbstractEventLoop, renewing: asyncio.Task[Any]) -> None:
+        if not renewing.done():
+            renewing.cancel()
+            loop.call_later(_CANCELLED_AGAIN_SECONDS, self._cancel, loop, renewing)
 
     async def _renew(self) -> Token:
         running = asyncio.current_task()
         self._own, self._is_asking = (asyncio.get_running_loop(), running) if running else None, False
+        if self._is_stopped:  # before there was anything that could be cancelled
+            raise asyncio.CancelledError
         try:
             async with self._sharing.store.locked(self._sharing.key) as kept:
                 return await self._newest(kept)
@@ -102,8 +112,8 @@ class SharedTokens:
             if isinstance(error, ConfigurationError):
                 raise
             raise StoppedError(
-                f"the refresh token is not used, for its store is away, or another task renews it for long: {error}. A "
-                "retry goes on"
+                "the refresh token is not used, for its store is away, or another task has been renewing it for too "
+                f"long: {error}. A retry goes on"
             ) from None
 
     def _say_once(self, error: Exception) -> None:
