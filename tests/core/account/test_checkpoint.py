@@ -100,6 +100,21 @@ def test_what_is_no_checkpoint_is_refused(value):
         Checkpoint.from_json(value)
 
 
+BOOKMARK = {"page": {"parameters": {"page": 2}, "into": "query"}, "after": "x", "pages": 1, "rows": 3, "given": "d"}
+
+
+def with_bookmark(**changes):
+    return Checkpoint.from_json({**GOOD.to_json(), "version": 3, "bookmarks": {"1": {**BOOKMARK, **changes}}})
+
+
+def test_a_bookmark_is_checked_like_the_rest():
+    assert with_bookmark().bookmarks[1].page.parameters == {"page": 2}
+    wrong = ({"pages": "x"}, {"rows": None}, {"rows": -1}, {"after": 5}, {"given": None}, {"page": {"parameters": 5}})
+    for changes in (*wrong, {"page": 5}, {"opening": 1}, {"more": 1}):
+        with pytest.raises(ValueError, match=r"not a checkpoint"):
+            with_bookmark(**changes)
+
+
 def test_a_retry_wants_what_is_dead_or_unfinished():
     resume = Resume(GOOD, dead={1: "timeout"}, known_dead=frozenset({1, 2}))
     assert [index for index in range(10) if resume.wants(index)] == [1, 3, 7]

@@ -7,7 +7,9 @@ import pytest
 from engine import Database, Rows, make_bulk_job, make_fetch_job, make_job
 
 from airflow_async_rest import Batch
+from airflow_async_rest.core.errors import KilledError
 from airflow_async_rest.core.phases.preview import Preview, lines_of
+from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.requests.settings import ClientSettings
 
@@ -132,3 +134,41 @@ def test_headers_are_those_of_the_request_without_what_they_identify_with(api, t
         "Content-Type": "application/json",
         "Accept-Encoding": request["headers"]["Accept-Encoding"],
     }
+
+
+@pytest.mark.parametrize("waits", ["limiter", "auth"])
+def test_a_stop_ends_it_wherever_it_waits(api, tmp_path, waits):
+    stop, ended = StopSwitch(), []
+
+    async def wait(*_):
+        stop.pull(KilledError("killed"))
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(waits)
+
+    class Waiting(Auth):
+        sign = wait
+
+    class Full:
+        acquire = wait
+
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *_):
+            pass
+
+    waiting = {"auth": Waiting()} if waits == "auth" else {"limiter": lambda _: Full()}
+    preview = Preview.of(make_job(api, tmp_path, Rows(5), **waiting), 1, stop=stop)
+    with pytest.raises(KilledError):
+        asyncio.run(preview.send_first())
+    assert (ended, api.seen) == ([waits], [])
+
+
+def test_a_stop_before_it_reads_is_heeded(api, tmp_path):
+    stop, rows = StopSwitch(), Rows(5)
+    stop.pull(KilledError("killed"))
+    with pytest.raises(KilledError):
+        Preview.of(make_job(api, tmp_path, rows, transport=never), 1, stop=stop)
+    assert rows.chunks_read == 0
