@@ -72,7 +72,7 @@ def decrypt(data: bytes) -> bytes:
     return bytes.fromhex(data[7:].decode())[::-1]
 
 
-def tokens_of(url, store, key="k", refresh="r3fresh-token-0", grant=None, **how) -> SharedTokens:
+def tokens_of(url, store, key="k", refresh="r3fresh-token-0", grant=None, asked_for="", **how) -> SharedTokens:
     """Make what a task gets its tokens from; without a refresh token it may ask for itself."""
     kind = {"grant_type": "refresh_token" if refresh else "client_credentials"}
     endpoint = TokenEndpoint(
@@ -81,7 +81,7 @@ def tokens_of(url, store, key="k", refresh="r3fresh-token-0", grant=None, **how)
         retry=RequestRetry(backoff_base_seconds=0.001),
         invalid_grant="sign in again" if refresh else "",
     )
-    sharing = Sharing(store=store, key=key, encrypt=encrypt, decrypt=decrypt)
+    sharing = Sharing(store=store, key=key, encrypt=encrypt, decrypt=decrypt, asked_for=asked_for)
     return SharedTokens(endpoint, sharing, refresh_token=refresh, **how)
 
 

@@ -10,7 +10,8 @@ from airflow_async_rest.provider_info import FIELDS_OF_SIGNING
 # What a header says, or the query, the same for all requests.
 STATIC = ("none", "basic", "bearer", "api_key", "api_key_query")
 # What changes: with each request, or from time to time.
-TOKENS = ("oauth2_client_credentials", "oauth2_jwt", "oauth2_refresh_token")
+REFRESH_TOKEN = "oauth2_refresh_token"  # noqa: S105  (a kind of signing in)
+TOKENS = ("oauth2_client_credentials", "oauth2_jwt", REFRESH_TOKEN)
 _SIGNED = (*TOKENS, "aws_sigv4", "hmac")
 _KINDS = ", ".join((*STATIC, *_SIGNED))
 OWN_AUTH = "auth"  # an author's class, which the field of this name names
@@ -27,7 +28,7 @@ _BELONGS_TO: Mapping[str, tuple[str, ...]] = {
     "private_key": ("oauth2_jwt",),
     "key_id": ("oauth2_jwt",),
     "jwt_claims": ("oauth2_jwt",),
-    "refresh_token": ("oauth2_refresh_token",),
+    "refresh_token": (REFRESH_TOKEN,),
     "aws_service": ("aws_sigv4",),
     "aws_region": ("aws_sigv4",),
     "aws_conn_id": ("aws_sigv4",),

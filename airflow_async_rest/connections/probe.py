@@ -3,9 +3,9 @@
 import asyncio
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
-from airflow_async_rest.core.errors import RequestTimeoutError, SendError
+from airflow_async_rest.core.errors import RequestTimeoutError, SendError, StoppedError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth, sign_alone
@@ -21,11 +21,13 @@ class Patience:
     :param request_seconds: for one answer.
     :param certificate_seconds: for the certificate of a server that is not trusted.
     :param margin_seconds: for what comes on top, such as redirects.
+    :param signing_seconds: for what the request is signed with, such as a token, before it is sent.
     """
 
     request_seconds: float = 30.0
     certificate_seconds: float = 5.0
     margin_seconds: float = 2.0
+    signing_seconds: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Finding:
 
 
 def probe(settings: ClientSettings, patience: Patience = Patience(), auth: Auth | None = None) -> Finding:
-    """Send one GET to the base URL; block until its answer is there, for at most about 40 seconds.
+    """Send one GET to the base URL; block until its answer is there, for at most about 50 seconds.
 
     :param auth: signs it.
 
@@ -48,29 +50,28 @@ def probe(settings: ClientSettings, patience: Patience = Patience(), auth: Auth 
     time even when a name server keeps the loop's own threads.
 
     :raises ConfigurationError: when the connection's certificate files cannot be read, or what signs it is no header.
-    :raises StoppedError: when there is nothing to sign it with.
+    :raises StoppedError: when there is nothing to sign it with, or not in time.
     """
     found: Future[Finding] = Future()
     threading.Thread(target=_run, args=(settings, patience, auth, found), name="connection-test", daemon=True).start()
     try:
-        return found.result(patience.request_seconds + patience.certificate_seconds + patience.margin_seconds)
+        return found.result(sum(astuple(patience)))
     except TimeoutError:
         return Finding(_too_late(patience))
 
 
 def _run(settings: ClientSettings, patience: Patience, auth: Auth | None, found: "Future[Finding]") -> None:
     async def main() -> None:
-        found.set_result(await _look(settings, patience, auth))
-
-    try:
-        asyncio.run(main())
-    except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
-        if not found.done():
+        try:  # what it leaves on threads may run on for long: the loop's end waits for that, and nobody else
+            found.set_result(await _look(settings, patience, auth))
+        except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
             found.set_exception(error)
+
+    asyncio.run(main())
 
 
 async def _look(settings: ClientSettings, patience: Patience, auth: Auth | None) -> Finding:
-    request = await sign_alone(_REQUEST, auth, settings.redaction)
+    request = await _signed(settings, patience, auth)
     bounded = replace(
         settings,
         connect_timeout_seconds=min(settings.connect_timeout_seconds, patience.request_seconds),
@@ -84,6 +85,18 @@ async def _look(settings: ClientSettings, patience: Patience, auth: Auth | None)
             return Finding(_too_late(patience))
         except SendError as error:
             return Finding(error, await _certificate(client, error, patience.certificate_seconds))
+
+
+async def _signed(settings: ClientSettings, patience: Patience, auth: Auth | None) -> Request:
+    try:
+        async with asyncio.timeout(patience.signing_seconds):
+            return await sign_alone(_REQUEST, auth, settings.redaction)
+    except TimeoutError:
+        raise StoppedError(
+            f"there is nothing to sign requests with within {patience.signing_seconds:g} s, and the API was not asked: "
+            "what auth_type or auth names is slow (the token endpoint of token_url, the credentials of AWS, the store of "
+            "rate_limit_conn_id, or a class of your own)"
+        ) from None
 
 
 async def _certificate(client: RestClient, error: SendError, longest_seconds: float) -> bytes | None:

@@ -4,15 +4,14 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from typing import Any
 
 from airflow_async_rest.compat.secrets_masker import mask_in_logs
-from airflow_async_rest.connections.auth_types import OWN_AUTH, TOKENS
+from airflow_async_rest.connections.auth_types import OWN_AUTH, REFRESH_TOKEN, TOKENS
 from airflow_async_rest.connections.connection import RestConnection, find_connection, parsed
-from airflow_async_rest.connections.limits.store import REFRESH_TOKEN, token_source
 from airflow_async_rest.connections.secrets import secrets_in_parameters
+from airflow_async_rest.connections.shared_tokens import token_source
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.headers import SURROGATE
 from airflow_async_rest.core.requests.settings import ClientSettings
@@ -162,11 +161,11 @@ def _sigv4(hook: RestConnection, settings: ClientSettings, headers: Mapping[str,
         )
     if not region:
         raise ConfigurationError("auth_type='aws_sigv4' needs aws_region: write the API's region, such as eu-west-1.")
-    find = partial(_credentials_of_airflow(conn_id), region) if conn_id else _credentials_of_machine
+    find = _credentials_of_airflow(conn_id, region) if conn_id else _credentials_of_machine
     return SigV4(region=region, service=service, find_credentials=find, address=settings.address, headers=headers)
 
 
-def _credentials_of_airflow(conn_id: str) -> Callable[[str], Any]:
+def _credentials_of_airflow(conn_id: str, region: str) -> Callable[[], Any]:
     if (kind := find_connection("aws_conn_id", conn_id).conn_type) != "aws":  # the provider would take the machine's
         raise ConfigurationError(f"aws_conn_id={conn_id!r} is a connection of type {kind!r}: use one of type 'aws'.")
     try:
@@ -180,10 +179,7 @@ def _credentials_of_airflow(conn_id: str) -> Callable[[str], Any]:
     hook = hooks.AwsGenericHook(aws_conn_id=conn_id, client_type="sts")
     _ = hook.conn_config
 
-    def find(region: str) -> Any:
-        return hook.get_session(region_name=region).get_credentials()
-
-    return find
+    return lambda: hook.get_session(region_name=region).get_credentials()
 
 
 def _credentials_of_machine() -> Any:

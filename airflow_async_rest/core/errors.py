@@ -169,7 +169,7 @@ class LimitStoreError(StoppedError):
 
 
 class CredentialsError(StoppedError):
-    """The API refuses the credentials (401), or a proxy does (407)."""
+    """The credentials are refused, by the API (401), a proxy (407) or a token endpoint, or those of AWS cannot be had."""
 
 
 class LoadError(StoppedError):

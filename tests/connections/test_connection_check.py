@@ -211,11 +211,12 @@ def test_a_wrong_field_is_told_before_anything_is_sent(tested, fields, said):
 LIMITED = {"rate_limit": "100/s", "rate_limit_conn_id": "limits", "rate_limit_key": "search"}
 
 
-async def use(address, key) -> None:
+async def use(address, key):
     store = store_at(address, key, parse_limits("100/s"))
     await store.open(lambda _: None)
-    await store.take(3, 0)
+    grant = await store.take(3, 0)
     await store.close()
+    return grant
 
 
 def test_the_store_of_a_shared_limit_is_asked(tested, connect, api):
@@ -231,6 +232,8 @@ def test_the_store_of_a_shared_limit_is_asked(tested, connect, api):
         assert re.search(
             r"this machine's; 3 requests since 20..-..-.. ..:..:.. UTC\.$", tested(api.url, extra=LIMITED)[1]
         )
+        assert tested(api.url, extra=LIMITED | {"rate_limit": "1/s, 500/d"})[0]
+        assert asyncio.run(use(server.address, "search")).interval < 0.011  # of those who send
         own = {name: value for name, value in LIMITED.items() if name != "rate_limit_key"}
         assert "The limit 100/s is shared under the connection's id: redis" in tested(api.url, extra=own)[1]
         connect("limits", conn_type="redis", host="127.0.0.1", port=server.port, login="nobody", password="wr0ng")

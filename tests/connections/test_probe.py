@@ -8,7 +8,7 @@ from servers import running_api
 
 from airflow_async_rest.connections import probe as module
 from airflow_async_rest.connections.probe import Patience, probe
-from airflow_async_rest.core.errors import ConfigurationError, RequestTimeoutError, SendError, TlsError
+from airflow_async_rest.core.errors import ConfigurationError, RequestTimeoutError, SendError, StoppedError, TlsError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 
@@ -111,6 +111,32 @@ def test_redirects_in_a_circle_that_are_slow_each_are_bounded_together(api):
     assert isinstance(probe(ClientSettings(api.url), patience).outcome, RequestTimeoutError)
 
 
+class Slow:
+    """Signs too late: its coroutine waits, or a thread that it has begun."""
+
+    def __init__(self, on_thread):
+        self.ended, self.on_thread = threading.Event(), on_thread
+
+    async def sign(self, request):
+        await (asyncio.to_thread(self.ended.wait, 10) if self.on_thread else asyncio.sleep(10))
+        return request
+
+    async def refused(self, response):
+        return False
+
+
+@pytest.mark.parametrize("on_thread", [False, True])
+def test_what_signs_too_slowly_is_told_apart_from_the_api(api, on_thread):
+    auth = Slow(on_thread)
+    try:
+        with pytest.raises(StoppedError, match=r"nothing to sign .* within 0\.05 s, and the API was not asked"):
+            probe(ClientSettings(api.url), Patience(request_seconds=5, signing_seconds=0.05), auth)
+        assert not auth.ended.is_set()
+        assert api.seen == []
+    finally:
+        auth.ended.set()
+
+
 def test_a_name_server_that_hangs_does_not_hold_the_test(monkeypatch):
     ended = threading.Event()
 
@@ -120,7 +146,7 @@ def test_a_name_server_that_hangs_does_not_hold_the_test(monkeypatch):
     monkeypatch.setattr(module, "_run", hang)
     try:
         assert isinstance(
-            probe(ClientSettings("http://127.0.0.1"), Patience(0.01, 0.01, 0.01)).outcome, RequestTimeoutError
+            probe(ClientSettings("http://127.0.0.1"), Patience(0.01, 0.01, 0.01, 0.01)).outcome, RequestTimeoutError
         )
     finally:
         ended.set()

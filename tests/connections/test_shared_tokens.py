@@ -76,6 +76,13 @@ def test_a_new_login_wins_and_others_have_tokens_of_their_own(kept, fernet_key, 
     assert (len(login.given), len(kept())) == (5, 5)
 
 
+def test_one_login_is_asked_for_each_scope_and_keeps_one_refresh_token(kept, fernet_key, deliver, api):
+    login = Login(api, refresh=FIRST)
+    for asked in ({}, {"scope": "write"}, {"audience": "https://api"}, {"token_params": {"resource": "a"}}):
+        assert [deliver(**REFRESH, **asked)["delivered"] for _ in range(2)] == [3, 3]
+    assert (len(login.given), login.reused, len(kept())) == (4, 0, 1)
+
+
 def test_a_public_client_has_no_secret(kept, fernet_key, deliver, api):
     login = Login(api, refresh=FIRST)
     assert deliver(**REFRESH, password=None)["delivered"] == 3

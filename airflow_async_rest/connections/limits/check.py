@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_async_rest.connections.limits.shared_limit import SharedLimit
 from airflow_async_rest.connections.limits.store import STORES
+from airflow_async_rest.core.limits.limits import Limits
 from airflow_async_rest.core.limits.shared.store import Grant
 from airflow_async_rest.core.stores.address import StoreAwayError
 
@@ -53,7 +54,8 @@ def _run(shared: SharedLimit, found: "Future[tuple[Grant, float]]") -> None:
 
 
 async def _look(shared: SharedLimit) -> tuple[Grant, float]:
-    store = STORES[shared.address.kind](shared.address, shared.key, shared.limits, block_seconds=0.0)
+    unpaced = Limits(days=shared.limits.days)  # the form's pace would hold for all tasks, for a while
+    store = STORES[shared.address.kind](shared.address, shared.key, unpaced, block_seconds=0.0)
     try:
         async with asyncio.timeout(_LONGEST_SECONDS):
             await store.open(lambda _: None)

@@ -100,7 +100,7 @@ class RateLimiter:
         return begins
 
     def standing(self) -> None:
-        """Nothing is shared."""
+        """Return None: nothing is shared."""
 
     def share_used(self) -> float | None:
         """Return how much of the limit the grants so far have used, 0 to 1; None without a limit."""

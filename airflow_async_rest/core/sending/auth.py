@@ -138,14 +138,16 @@ class Signing:
 
         :param renewals: with which it was signed: of many that are refused at once, the first one renews.
         """
+        await self._until_answered()
         if renewals == self._in_vain_at and is_of_token(response):
             return False
-        await self._until_answered()
         if renewals != self._renewals:
             return True
         self._is_asking = True
         try:
             if not await self._auth.refused(response):
+                if is_of_token(response):
+                    self._in_vain_at = renewals
                 return False
         except SendError as error:
             error.sent = False

@@ -117,6 +117,8 @@ class Hmac:
     ) -> None:
         self._fields, self._login, self._address, self._now = fields, login, address, now
         self._host = urlsplit(address.origin).netloc
+        templates = (fields.signed, *fields.headers.values())
+        self._used = {hole for template in templates for hole in _HOLE.findall(template)}
         try:
             self._key = _SECRETS[fields.secret](key)
         except (ValueError, NotBase64):
@@ -138,22 +140,23 @@ class Hmac:
         return False
 
     def _parts(self, request: Request) -> dict[str, bytes]:
+        """Return what the templates have holes for, and the body."""
         fields, body = self._fields, request.body or b""
         target = self._address.target(request.path, request.query)
         path, _, query = target.partition("?")
-        texts = {
-            "timestamp": _TIMES[fields.timestamp](self._now()),
-            "nonce": secrets.token_hex(16),
-            "login": self._login,
-            "method": request.method,
-            "host": self._host,
-            "path": path,
-            "query": query,
-            "target": target,
-            "url": self._address.origin + target,
-            "body_hash": _ENCODINGS[fields.encoding](hashlib.new(fields.algorithm, body).digest()),
+        texts: dict[str, Callable[[], str]] = {
+            "timestamp": lambda: _TIMES[fields.timestamp](self._now()),
+            "nonce": lambda: secrets.token_hex(16),
+            "login": lambda: self._login,
+            "method": lambda: request.method,
+            "host": lambda: self._host,
+            "path": lambda: path,
+            "query": lambda: query,
+            "target": lambda: target,
+            "url": lambda: self._address.origin + target,
+            "body_hash": lambda: _ENCODINGS[fields.encoding](hashlib.new(fields.algorithm, body).digest()),
         }
-        return {name: text.encode() for name, text in texts.items()} | {"body": body}
+        return {name: texts[name]().encode() for name in self._used & texts.keys()} | {"body": body}
 
 
 def _fill(template: str, parts: Mapping[str, bytes]) -> bytes:

@@ -25,6 +25,7 @@ class Sharing:
     """Where tasks share a token, and how it is kept there.
 
     :param key: of all who have the same credentials; nobody can tell them from it.
+    :param asked_for: what they ask for with these: another one's access token is not taken.
     :param decrypt: :raises ValueError: when it was encrypted with another key.
     """
 
@@ -32,6 +33,7 @@ class Sharing:
     key: str
     encrypt: Callable[[bytes], bytes]
     decrypt: Callable[[bytes], bytes]
+    asked_for: str = ""
 
 
 class SharedTokens:
@@ -123,13 +125,15 @@ class SharedTokens:
 
     async def _newest(self, kept: Kept) -> Token:
         """Return the token that is kept where it is another one and good, else ask for the next one, and keep that."""
-        token = self._token_of(kept)
-        if token is not None and token.value != self._used and self._clock() < renewal_time(token, 1.0):
-            return token
+        said = self._said_by(kept)
+        if said and said.get("asked_for", "") == self._sharing.asked_for:
+            token = self._token_of(said, kept.age_seconds)
+            if token.value != self._used and self._clock() < renewal_time(token, 1.0):
+                return token
         if self._is_stopped:
             raise asyncio.CancelledError
         self._is_asking = True
-        refresh_token = (token.refresh_token if token else "") or self._refresh_token
+        refresh_token = said.get("refresh_token") or self._refresh_token
         found = await self._endpoint_for(refresh_token).fetch()
         found = replace(found, refresh_token=found.refresh_token or refresh_token)
         await self._keep(found, kept.version)
@@ -144,21 +148,24 @@ class SharedTokens:
             self._endpoint, grant=lambda: {**grant(), "refresh_token": refresh_token}, hidden=("refresh_token",)
         )
 
-    def _token_of(self, kept: Kept) -> Token | None:
+    def _said_by(self, kept: Kept) -> dict[str, Any]:
         """Read what is kept. :raises ConfigurationError: when it cannot be, and cannot be done without."""
         if not kept.text:
-            return None
+            return {}
         try:
-            said = json.loads(self._sharing.decrypt(kept.text.encode()))
+            said: dict[str, Any] = json.loads(self._sharing.decrypt(kept.text.encode()))
         except ValueError:
             if not self._refresh_token:
-                return None
+                return {}
             raise ConfigurationError(
                 "the refresh token in the store was encrypted with another key: give all workers the same fernet_key "
                 "([core] of airflow.cfg), or sign in again, and write the new refresh token into refresh_token."
             ) from None
+        return said
+
+    def _token_of(self, said: dict[str, Any], age_seconds: float) -> Token:
         left, lifetime = said["left_seconds"], said["lifetime_seconds"]
-        spent = 0.0 if left is None else lifetime - left + kept.age_seconds
+        spent = 0.0 if left is None else lifetime - left + age_seconds
         asked_at = self._clock() - spent
         return Token(said["value"], lifetime, asked_at, said["scope"], refresh_token=said["refresh_token"])
 
@@ -170,6 +177,7 @@ class SharedTokens:
             "left_seconds": None if token.lifetime_seconds is None else token.ends_at - self._clock(),
             "scope": token.scope,
             "refresh_token": token.refresh_token,
+            "asked_for": self._sharing.asked_for,
         }
         text = self._sharing.encrypt(json.dumps(said).encode()).decode()
         until = self._clock() + (self._bounds.token_write_seconds if self._refresh_token else 0.0)

@@ -2,10 +2,11 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote_to_bytes
 
 from airflow_async_rest.core.errors import ConfigurationError, CredentialsError
 from airflow_async_rest.core.models import Request, Response
@@ -13,6 +14,8 @@ from airflow_async_rest.core.requests.address import Address
 
 _UNRESERVED = "-_.~"
 _MOST_READ = 4_000
+# Credentials renew themselves minutes before their end; to look whether they have may ask another server each time.
+_LOOK_AGAIN_SECONDS = 30.0
 # Words of an answer to credentials that have ended; another signature of the same would change nothing.
 _ENDED = ("ExpiredToken", "security token included in the request is expired")
 # What has to be signed of the headers that others set: AWS refuses what is not.
@@ -26,6 +29,7 @@ class SigV4:
     :param find_credentials: finds botocore's credentials; it may block. Called when they are needed, and again where
         they have ended and do not renew themselves.
     :param headers: that all requests have; of these, those of AWS are signed.
+    :param clock: in seconds, by which credentials are looked at again.
     :raises ConfigurationError: when botocore is not installed.
     """
 
@@ -37,6 +41,7 @@ class SigV4:
         find_credentials: Callable[[], Any],
         address: Address,
         headers: Mapping[str, str],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         try:
             from botocore import auth  # noqa: PLC0415  (an extra)
@@ -50,6 +55,8 @@ class SigV4:
         self._find = find_credentials
         self._headers = {name: value for name, value in headers.items() if name.lower().startswith(_SIGNED_PREFIX)}
         self._credentials: Any = None
+        self._in_use: Any = None
+        self._clock, self._look_again_at = clock, 0.0
 
     async def sign(self, request: Request) -> Request:
         """Return the request with its signature, and its query as AWS reads it.
@@ -79,7 +86,7 @@ class SigV4:
         said = f"{response.headers.get('x-amzn-ErrorType', '')} {response.text[:_MOST_READ]}"
         if not any(word in said for word in _ENDED):
             return False
-        self._credentials = None
+        self._credentials = self._in_use = None
         sent = response.request.headers if response.request else None
         frozen = await self._frozen()
         if frozen.access_key in str(sent) and frozen.token == (sent or {}).get("X-Amz-Security-Token"):
@@ -92,16 +99,15 @@ class SigV4:
 
     async def _frozen(self) -> Any:
         """Return credentials for one signature. To find them, and to renew them, may block for long."""
-        credentials = self._credentials
-        if credentials is None or getattr(credentials, "refresh_needed", bool)():
-            credentials = self._credentials = await asyncio.to_thread(self._found)
-        return credentials.get_frozen_credentials()
+        if self._in_use is None or self._clock() >= self._look_again_at:
+            self._in_use = await asyncio.to_thread(self._found)
+            self._look_again_at = self._clock() + _LOOK_AGAIN_SECONDS
+        return self._in_use
 
     def _found(self) -> Any:
         try:
-            credentials = self._credentials or self._find()
-            if credentials is not None:
-                credentials.get_frozen_credentials()
+            self._credentials = self._credentials or self._find()
+            frozen = self._credentials and self._credentials.get_frozen_credentials()
         except (ConfigurationError, CredentialsError):
             raise
         except Exception as error:
@@ -109,12 +115,12 @@ class SigV4:
                 f"the AWS credentials cannot be had ({type(error).__name__}): check aws_conn_id, and whether its role "
                 "may be assumed"
             ) from error
-        if credentials is None:
+        if frozen is None:
             raise CredentialsError(
                 "there are no AWS credentials: write the id of an Airflow AWS connection as aws_conn_id, or give this "
                 "machine a role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
-        return credentials
+        return frozen
 
 
 def canonical_query(query: str) -> str:
@@ -125,4 +131,4 @@ def canonical_query(query: str) -> str:
 
 
 def _spelled(text: str) -> str:
-    return quote(unquote_plus(text), safe=_UNRESERVED)
+    return quote(unquote_to_bytes(text.replace("+", " ")), safe=_UNRESERVED)

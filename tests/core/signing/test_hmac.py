@@ -171,3 +171,15 @@ def test_a_signed_get_that_is_redirected_says_why_it_is_not_followed(api, tmp_pa
     assert [seen.path for seen in api.seen] == ["/x/0"]
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
     assert "which is not followed, for its signature is of the address that was asked" in kept
+
+
+@pytest.mark.anyio
+async def test_only_what_a_template_uses_is_made(monkeypatch):
+    def unused(*_):
+        raise AssertionError
+
+    address = Address("https://api.example.com")
+    auth = Hmac(HmacFields.of({"signed": "{body}", "headers": {"X": "{signature}"}}), "s3cret", "me", address, unused)
+    monkeypatch.setattr("secrets.token_hex", unused)
+    monkeypatch.setattr("hashlib.new", unused)
+    assert dict((await auth.sign(REQUEST)).headers) == {"X": digest(BODY).hexdigest()}

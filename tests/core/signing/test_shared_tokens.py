@@ -107,6 +107,16 @@ async def test_a_new_login_wins_and_the_one_before_is_not_used(address, api):
     assert login.reused == 0
 
 
+async def test_an_access_token_that_was_asked_for_something_else_is_not_taken_and_the_refresh_token_is(address, api):
+    login = Login(api)
+    values = [
+        (await tokens_of(api.url, store_of(address), asked_for=asked_for).fetch()).value
+        for asked_for in ("read", "write", "write", "read")
+    ]
+    assert values == [f"acc3ss-token-{number}" for number in (1, 2, 2, 3)]
+    assert login.reused == 0
+
+
 async def test_nothing_is_readable_in_the_store(address, api):
     Login(api)
     store = store_of(address)

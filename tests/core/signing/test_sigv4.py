@@ -126,6 +126,8 @@ def test_whatever_is_in_path_and_query_the_signature_is_that_of_what_is_sent(api
         ("b=1&a=2&&", "b=1&a=2"),
         ("a=1=2", "a=1%3D2"),
         ("a=%2b", "a=%2B"),
+        ("a=%FF", "a=%FF"),
+        ("a=ž", "a=%C5%BE"),
     ],
 )
 def test_a_query_is_sent_as_it_is_signed(query, canonical):
@@ -192,17 +194,16 @@ def test_no_credentials_end_the_run_in_words(api, tmp_path, find, said):
 
 
 @pytest.mark.anyio
-async def test_credentials_that_renew_themselves_are_asked_outside_of_the_event_loop():
-    import asyncio
+async def test_credentials_that_renew_themselves_are_asked_now_and_then_and_never_on_the_loops_thread():
     import threading
 
-    asked = []
+    asked, now = [], [0.0]
 
     class Refreshable:
         access_key, secret_key, token = "a", KEY, None
 
         def refresh_needed(self):
-            return len(asked) < 2
+            return True
 
         def get_frozen_credentials(self):
             asked.append(threading.current_thread() is threading.main_thread())
@@ -211,12 +212,11 @@ async def test_credentials_that_renew_themselves_are_asked_outside_of_the_event_
     credentials = Refreshable()
     auth = SigV4(
         region="eu-west-1", service="es", find_credentials=lambda: credentials, headers={},
-        address=ClientSettings("http://a").address,
+        address=ClientSettings("http://a").address, clock=lambda: now[0],
     )  # fmt: skip
-    for _ in range(3):
+    for now[0] in (0.0, 1.0, 29.0, 30.0, 31.0, 90.0):
         await auth.sign(Request("GET", "x", "", None, "k"))
-    assert asked[0] is False
-    assert asyncio.get_running_loop()
+    assert asked == [False] * 3
 
 
 def test_without_botocore_it_says_what_to_install(monkeypatch):

@@ -3,24 +3,23 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.errors import QuotaExhaustedError
+from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedError
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.limits import PACE, Limits
 from airflow_async_rest.core.limits.shared.outage import Outage, let_pass
 from airflow_async_rest.core.limits.shared.standing import OTHER_PACE, Samples, SlowPace
-from airflow_async_rest.core.limits.shared.store import (
-    Grant,
-    LimitStore,
-)
+from airflow_async_rest.core.limits.shared.store import Grant, LimitStore
 from airflow_async_rest.core.limits.shared.way_back import WayBack
 from airflow_async_rest.core.stores.address import StoreAwayError
 
 _MOST_PLACES = 1_000  # the store hands out fewer: a moment's
+_NEWS_SECONDS = 0.1  # a pause that ends so much later than the store knows is told
 
 
 @dataclass(slots=True)
@@ -73,7 +72,7 @@ class SharedLimiter:
         self._pausing: set[asyncio.Task[None]] = set()
         self._way_back = WayBack()
         self._credit = 0  # of what the days' limits were charged with
-        self._paused_until = 0.0
+        self._paused_until = self._told_until = 0.0
         self._slow = SlowPace()
         self._count_began: float | None = None  # by the store's clock
         self._answered_at = 0.0
@@ -82,13 +81,19 @@ class SharedLimiter:
         self.granted = self.waiting = 0
 
     async def __aenter__(self) -> Self:
-        """Open the store; where it is away, wait for it with the first request."""
+        """Open the store; where it is away, wait for it with the first request.
+
+        :raises ConfigurationError: when it will never work like this; then all is closed again.
+        """
         await self._before.__aenter__()
         try:
             async with asyncio.timeout(self._bounds.store_answer_seconds * 2):
                 await self._store.open(self._paused_by_others)
         except (StoreAwayError, TimeoutError) as error:
             self._lose(error)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -98,15 +103,19 @@ class SharedLimiter:
         if self._outage is not None:
             self._outage.cancel()
         self._drop_places()
-        if self._credit > 0 and self._counts and self._outage is None:
-            with contextlib.suppress(StoreAwayError, TimeoutError):  # else fewer are sent on that day than might be
-                async with asyncio.timeout(self._bounds.store_close_seconds):
-                    await self._store.take(0, -self._credit)
+        unused = self._credit if self._counts and self._outage is None else 0
         self._credit, self._taking, self._outage, self._count_began = 0, None, None, None
-        with contextlib.suppress(TimeoutError):
+        async with contextlib.AsyncExitStack() as closing:
+            closing.push_async_callback(self._before.__aexit__, *error)
+            closing.push_async_callback(self._end, self._store.close)
+            if unused > 0:  # else fewer are sent on that day than might be
+                await self._end(partial(self._store.take, 0, -unused))
+
+    async def _end(self, ask: Callable[[], Awaitable[object]]) -> None:
+        """Ask the store for the last time, as far as that goes: nothing hangs on its answer."""
+        with contextlib.suppress(StoreAwayError, ConfigurationError, TimeoutError):
             async with asyncio.timeout(self._bounds.store_close_seconds):
-                await self._store.close()
-        await self._before.__aexit__(*error)
+                await ask()
 
     async def acquire(self) -> None:
         """Return when one more request may be sent, now.
@@ -184,8 +193,6 @@ class SharedLimiter:
         self._by_all.add(now, grant.granted)
         if grant.pause_seconds > 0:
             self._paused_by_others(grant.pause_seconds)
-        if self._counts:
-            self._credit += grant.counted - grant.places
         if self._count_began not in {None, grant.began}:
             self._start_over(grant)
         elif wanted:
@@ -198,6 +205,8 @@ class SharedLimiter:
         :param now: when its answer would have come if it had been as fast as others: so no place is early, nor late by
             more than the shortest way back.
         """
+        if self._counts:
+            self._credit += grant.counted - grant.places
         if not grant.places:
             self._wait_for_a_day(grant.wait_seconds)
         if grant.interval > self._interval * (1 + OTHER_PACE) and not self._slow.holds(now):
@@ -214,8 +223,9 @@ class SharedLimiter:
     def _start_over(self, grant: Grant) -> None:
         """Wait until the places are used that the store handed out, and has forgotten, as others have some, too."""
         self._say_once("The store of the shared limit %r has forgotten it, and counts from zero again.", self._key)
-        self._paused_by_others(self._bounds.store_settle_seconds)
-        self._drop_places()
+        self._hold(self._bounds.store_settle_seconds)
+        self._told_until, self._places = 0.0, _Places()
+        # What was charged before is forgotten, too; what went out uncounted is charged now, with the places.
         self._credit = min(0, self._credit) + grant.counted
 
     def _drop_places(self) -> None:
@@ -230,7 +240,7 @@ class SharedLimiter:
                 f"RequestRetry(max_retry_after_seconds={self._longest_seconds:g}). A retry goes on where this try ended"
             )
         self._say_once("The day's limit of %r is used up: all requests wait for %.0f s.", self._key, seconds)
-        self._paused_by_others(seconds)
+        self._hold(seconds)
 
     def _lose(self, error: BaseException) -> None:
         """Begin to wait until the store is back."""
@@ -245,6 +255,10 @@ class SharedLimiter:
         )
 
     def _paused_by_others(self, seconds: float) -> None:
+        self._told_until = max(self._told_until, self._clock() + seconds)
+        self._hold(seconds)
+
+    def _hold(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def pause(self, seconds: float) -> bool:
@@ -252,16 +266,23 @@ class SharedLimiter:
 
         :return: whether there was none under way.
         """
-        begins = self._paused_until <= self._clock()
-        self._paused_by_others(seconds)
-        telling = asyncio.create_task(self._tell(seconds))
-        self._pausing.add(telling)
-        telling.add_done_callback(self._pausing.discard)
+        now = self._clock()
+        begins = self._paused_until <= now
+        self._hold(seconds)
+        if now + seconds > self._told_until + _NEWS_SECONDS:
+            self._told_until = now + seconds
+            telling = asyncio.create_task(self._tell(seconds))
+            self._pausing.add(telling)
+            telling.add_done_callback(self._pausing.discard)
         return begins
 
     async def _tell(self, seconds: float) -> None:
-        with contextlib.suppress(StoreAwayError):  # who asks for places next finds that out
+        try:
             await self._store.pause(seconds)
+        except StoreAwayError:  # who asks for places next finds that out
+            self._told_until = 0.0
+        except ConfigurationError as error:
+            self._say_once("Pauses of the shared limit %r are not told to all at once: %s", self._key, error)
 
     def slow_down(self, interval: float, seconds: float) -> bool:
         """Keep everybody, in all tasks, to this pace; with the next places.

@@ -5,9 +5,7 @@ from collections.abc import Callable
 
 from airflow_async_rest.core.bounds import Bounds
 from airflow_async_rest.core.errors import LimitStoreError
-from airflow_async_rest.core.limits.shared.store import (
-    LimitStore,
-)
+from airflow_async_rest.core.limits.shared.store import LimitStore
 from airflow_async_rest.core.stores.address import StoreAwayError
 
 

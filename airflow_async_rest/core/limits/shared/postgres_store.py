@@ -84,7 +84,8 @@ RETURNING granting, CASE WHEN granting > 0 THEN at - now ELSE coalesce(wait, 0) 
   greatest(0, taken.pause - now), kept.granted, kept.began, extract(epoch FROM clock_timestamp())::float8, now
 """  # noqa: S608
 _PAUSE = f"""
-UPDATE {TABLE} SET pause = greatest(pause, extract(epoch FROM clock_timestamp()) + $2::float8) WHERE key = $1
+WITH asked AS MATERIALIZED (SELECT set_config('synchronous_commit', $3, true))
+UPDATE {TABLE} SET pause = greatest(pause, extract(epoch FROM clock_timestamp()) + $2::float8) FROM asked WHERE key = $1
 """  # noqa: S608
 
 
@@ -130,7 +131,7 @@ class PostgresStore:
 
         async def hold(session: Any) -> None:
             await session.execute(_INSERT, self._key)
-            await session.execute(_PAUSE, self._key, seconds)
+            await session.execute(_PAUSE, self._key, seconds, self._durably)
 
         await self._run(hold)
 

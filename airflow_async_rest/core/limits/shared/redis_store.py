@@ -154,12 +154,16 @@ class RedisStore:
                 await client.aclose()
 
     async def _listen(self, client: "Redis", on_pause: Callable[[float], None]) -> None:
-        """Hand on pauses as they come, until the store is closed; a connection that ends is made again."""
-        while self._client is client:  # redis-py may take a cancellation for an error of the connection
-            with contextlib.suppress(StoreAwayError, ConfigurationError):
-                async for seconds in self._pauses(client):
-                    on_pause(seconds)
-            await asyncio.sleep(self._bounds.store_retry_seconds)
+        """Report pauses as they come, until the store is closed; a connection that ends is made again.
+
+        Who may not subscribe learns of them with the next places.
+        """
+        with contextlib.suppress(ConfigurationError):
+            while self._client is client:  # redis-py may take a cancellation for an error of the connection
+                with contextlib.suppress(StoreAwayError):
+                    async for seconds in self._pauses(client):
+                        on_pause(seconds)
+                await asyncio.sleep(self._bounds.store_retry_seconds)
 
     async def _pauses(self, client: "Redis") -> AsyncIterator[float]:
         with self._translated():

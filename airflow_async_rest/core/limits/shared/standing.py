@@ -3,7 +3,7 @@
 from airflow_async_rest.core.limits.shared.store import AS_BEFORE, Slow
 
 _SAMPLE_SECONDS = 2.0
-# A pace is handed on when it is this much another one.
+# A pace is told when it differs by this share from the one before.
 OTHER_PACE = 0.1
 
 

@@ -19,9 +19,7 @@ from limit_stores import MemoryServer, MemoryStore, address_of, running_redis, s
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
-from airflow_async_rest.core.limits.shared.store import (
-    Slow,
-)
+from airflow_async_rest.core.limits.shared.store import Slow
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
 from airflow_async_rest.core.stores.redis import redis_client
 
@@ -242,6 +240,20 @@ async def test_a_user_with_the_rights_that_the_page_on_limits_names_may_use_redi
             while told.empty():
                 await store.pause(5)
                 await asyncio.sleep(0.01)
+        await store.close()
+
+
+async def test_who_may_not_subscribe_asks_once_and_who_may_not_publish_is_told():
+    rights = ("~*", "+@all", "-subscribe", "-publish")
+    with running_redis("--user", "limited", "on", ">limits", *rights) as server:
+        address = replace(server.address, user="limited", password="limits")
+        store = store_at(address, "k", parse_limits("10/s"))
+        await store.open(lambda _: None)
+        async with asyncio.timeout(10):
+            await asyncio.wait({store._listening})
+        with pytest.raises(ConfigurationError, match="publish there"):
+            await store.pause(5)
+        assert 4 < (await store.take(1, 0)).pause_seconds <= 5
         await store.close()
 
 
