@@ -120,8 +120,8 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "rate_limit_conn_id": _field(
         "Rate limit: kept in",
         "Id of a connection of type redis or postgres: there all tasks find the limit, and the OAuth2 tokens, that "
-        "they share. Empty: "
-        "[async_rest] rate_limit_conn_id of airflow.cfg; where that is empty too, each task has its own.",
+        "they share. "
+        "Empty: [async_rest] rate_limit_conn_id of airflow.cfg; where that is empty too, each task has its own.",
     ),
     "rate_limit_key": _field(
         "Rate limit: key", "Connections with the same key share one limit. Default: the id of this connection."
@@ -273,8 +273,9 @@ def get_provider_info() -> dict[str, Any]:
                         example="0640",
                     ),
                     "rate_limit_conn_id": _option(
-                        "Id of a connection of type redis or postgres, in which tasks keep the limits that "
-                        "they share: those of all connections that have a rate_limit, and name no other store.",
+                        "Id of a connection of type redis or postgres, in which tasks keep what they share, where "
+                        "the API's connection names no other store: the limits of connections that have a rate_limit, "
+                        "and the OAuth2 tokens of all that sign in with these.",
                         default="",
                         example="limits",
                     ),

@@ -17,16 +17,20 @@ def current_context() -> "Context | None":
         return None
 
 
+def _is_of_3(ti: Any) -> bool:
+    return hasattr(ti, "get_task_states")
+
+
 def states_of(ti: Any, task_id: str) -> Mapping[str, str | None]:
     """Return the states of a task's instances in this run, by the names that 3 has for them: ``post``, ``post_3``.
 
     :param ti: the task instance that asks.
     """
-    if hasattr(ti, "get_task_states"):  # 3
+    if _is_of_3(ti):
         states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])
         of_run: Mapping[str, str | None] = states.get(ti.run_id, {})
         return of_run
-    instances = [one for one in ti.get_dagrun().get_task_instances() if one.task_id == task_id]  # 2
+    instances = [one for one in ti.get_dagrun().get_task_instances() if one.task_id == task_id]
     return {f"{task_id}_{one.map_index}" if one.map_index >= 0 else task_id: one.state for one in instances}
 
 
@@ -35,12 +39,10 @@ def relevant_map_indexes(ti: Any, upstream: Any) -> Sequence[int] | None:
 
     :param ti: the task instance that asks.
     """
-    relevant = None
-    if hasattr(ti, "get_task_states") and hasattr(
-        ti, "get_relevant_upstream_map_indexes"
-    ):  # 3; before 3.2 it knows none
-        relevant = ti.get_relevant_upstream_map_indexes(upstream=upstream, ti_count=None, session=None)
-    if relevant is None:  # 2, whose own answer takes a session of the database, to 3.1
+    # 2's own answer takes a session of the database; before 3.2, it is None; and no documentation names it.
+    ask = getattr(ti, "get_relevant_upstream_map_indexes", None) if _is_of_3(ti) else None
+    relevant = None if ask is None else ask(upstream=upstream, ti_count=None, session=None)
+    if relevant is None:
         relevant = _own_index(ti, upstream)
     return [relevant] if isinstance(relevant, int) else relevant
 
@@ -60,7 +62,7 @@ def pull_results(ti: Any, task_id: str, indexes: Sequence[int], *, are_all: bool
     """
     if not indexes:
         return []
-    if not hasattr(ti, "get_task_states"):  # 2 leaves out what is not there; its answers come from the database itself
+    if not _is_of_3(ti):  # 2 leaves out what is not there; its answers come from the database itself
         return [ti.xcom_pull(task_ids=task_id, map_indexes=index) for index in indexes]
     if are_all and len(values := ti.xcom_pull(task_ids=[task_id])) == len(indexes):
         return values  # type: ignore[no-any-return]

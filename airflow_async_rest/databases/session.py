@@ -51,7 +51,8 @@ def reading(connection: Connection, dialect: Dialect, *, read_only: bool) -> Ite
                 f"the database refuses the sql: {str(error.orig).strip().rstrip('.')}. {_WAY_OUT[read_only]}"
             ) from error.orig
         except ConfigurationError:
-            _check_not_ended(connection, dialect, read_only=read_only)
+            with contextlib.suppress(DBAPIError):  # the connection may be broken by now, which is no news
+                _check_not_ended(connection, dialect, read_only=read_only)
             raise
         if not read_only:
             _check_not_ended(connection, dialect, read_only=read_only)
@@ -59,7 +60,7 @@ def reading(connection: Connection, dialect: Dialect, *, read_only: bool) -> Ite
 
 
 def _check_not_ended(connection: Connection, dialect: Dialect, *, read_only: bool) -> None:
-    """Check that nothing was committed behind our back. :raises ConfigurationError: when something was."""
+    """Check that the transaction is still the one that was begun. :raises ConfigurationError: when it is not."""
     try:
         tell(connection, "" if read_only else dialect.find_beginning)
     except DBAPIError as error:

@@ -1,7 +1,7 @@
 """The table that is loaded, as the database describes it."""
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,7 +100,9 @@ def describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Destin
 def _describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Destination:
     inspector = sqlalchemy.inspect(connection)
     table, schema, described = _find(connection, dialect, inspector, plan)
-    is_view = table in inspector.get_view_names(schema=schema)
+    is_view = described[0].get("is_view")
+    if is_view is None:
+        is_view = table in inspector.get_view_names(schema=schema)
     if is_view and not dialect.loads_views:
         raise ConfigurationError(
             f"destination_table={plan.full_name!r} is a view, which takes no rows in {dialect.title}: write the table "
@@ -127,7 +129,7 @@ def _describe(connection: Connection, dialect: Dialect, plan: LoadPlan) -> Desti
 
 def _find(
     connection: Connection, dialect: Dialect, inspector: Any, plan: LoadPlan
-) -> tuple[str, str | None, Iterable[Any]]:
+) -> tuple[str, str | None, Sequence[Any]]:
     """Find the table: its name, its schema's, its columns."""
     for table, schema in ((plan.table, plan.schema), (plan.table.lower(), plan.schema and plan.schema.lower())):
         try:

@@ -67,11 +67,16 @@ class JobOperator(TextKeepingOperator):
 
     def _check_known(self, arguments: Mapping[str, Any]) -> None:
         try:
-            for name, value in vars(self).items():
-                self.check_functions(name, value)
-            check_arguments({name: value for name, value in arguments.items() if not self.is_rendered(name, value)})
+            check_arguments({name: value for name, value in arguments.items() if self._is_known(name, value)})
         except RecursionError:
             raise ConfigurationError("an argument is nested too deep to be checked: write a flatter one.") from None
+
+    def _is_known(self, name: str, value: Any) -> bool:
+        """Return whether an argument has its value by now; if not, check that it can be rendered."""
+        is_rendered = self.is_rendered(name, value)
+        if is_rendered:
+            self.check_functions(name, vars(self)[name])  # as Airflow sees it, which renders it
+        return not is_rendered
 
     def _begin(self, context: "Context", preview: Any = None, preview_send: Any = None) -> "TaskRun":
         from airflow_async_rest.tasks.runtime import TaskRun, begin_try  # noqa: PLC0415  (as a task runs, it loads)

@@ -29,6 +29,19 @@ class _NotGiven(Enum):
 NOT_GIVEN = _NotGiven.NOT_GIVEN
 
 
+def _is_preview(preview: Any, of_all: Any) -> bool:
+    """Return whether dead letters are only counted.
+
+    :param of_all: the same argument in default_args: how many requests the other operators show.
+    :raises ConfigurationError: when it is something else.
+    """
+    if isinstance(preview, bool):
+        return preview
+    if preview is not of_all:
+        raise ConfigurationError(f"preview={preview!r}: write True or False; it is not templated.")
+    return parse_preview("preview", preview, MOST_PREVIEWED) is not None
+
+
 class ReplayDeadLettersOperator(JobOperator):
     """Sends dead letters again: the same requests, with the same idempotency keys.
 
@@ -81,24 +94,21 @@ class ReplayDeadLettersOperator(JobOperator):
         trigger_rule: str = "all_done",
         **kwargs: Any,
     ) -> None:
-        of_all = (kwargs.get("default_args") or {}).get("preview", NOT_GIVEN)
         super().__init__(trigger_rule=trigger_rule, **kwargs)
         with self._named_in_errors():
             if (of is None) is (dead_letters is NOT_GIVEN):
+                given, end = ("neither of= nor", "") if of is None else ("both of= and", ", not both")
                 raise ConfigurationError(
-                    f"{'none' if of is None else 'both'} of of= and dead_letters= given: write of= with the task whose "
-                    "dead letters are sent again, or dead_letters= with their folder's URI: exactly one of them."
+                    f"{given} dead_letters= given: write either of= with the task whose dead letters are sent again, "
+                    f"or dead_letters= with their folder's URI{end}."
                 )
             self.of, tasks = ([], []) if of is None else parse_of(of)
+            self.preview = _is_preview(preview, (kwargs.get("default_args") or {}).get("preview", NOT_GIVEN))
         if tasks:
             self.set_upstream(tasks)
         self.dead_letters = None if dead_letters is NOT_GIVEN else dead_letters
         self.http_conn_id = http_conn_id
         self.reasons = reasons
-        # In default_args it is the number of requests that the other operators show.
-        self.preview = preview
-        if preview is of_all and not isinstance(preview, bool):
-            self.preview = parse_preview("preview", preview, MOST_PREVIEWED) is not None
         self.headers = headers
         self.concurrency = concurrency
         self.rate_limit = rate_limit
@@ -107,9 +117,6 @@ class ReplayDeadLettersOperator(JobOperator):
         self.request_retry = request_retry
         self.max_failures = max_failures
         self._check_arguments()
-        with self._named_in_errors():
-            if not isinstance(self.preview, bool):
-                raise ConfigurationError(f"preview={preview!r}: write True or False; it is not templated.")
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
@@ -121,7 +128,7 @@ class ReplayDeadLettersOperator(JobOperator):
             run = self._begin(context, 1 if self.preview else None)
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
-            if self.preview or run.preview:
+            if run.preview:
                 report = self._preview(uris, reasons)
                 self._check(context, report, reports, uris)
                 return report

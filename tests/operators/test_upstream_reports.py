@@ -43,10 +43,15 @@ def test_what_is_no_task_is_refused(of):
 
 @pytest.mark.parametrize(
     ("arguments", "given"),
-    [({}, "none"), ({"of": "post", "dead_letters": None}, "both"), ({"of": "post", "dead_letters": "x"}, "both")],
+    [
+        ({}, ("neither of= nor", "")),
+        ({"of": "post", "dead_letters": None}, ("both of= and", ", not both")),
+        ({"of": "post", "dead_letters": "x"}, ("both of= and", ", not both")),
+    ],
 )
 def test_either_tasks_or_folders_are_given(arguments, given):
-    match = rf"^{given} of of= and dead_letters= given: write of= .* or dead_letters=.*: exactly one of them"
+    begin, end = given
+    match = rf"^{begin} dead_letters= given: write either of= .*, or dead_letters= with their folder's URI{end}\.\n"
     with pytest.raises(ConfigurationError, match=match) as raised:
         replay(**arguments)
     assert raised.value.__notes__ == ["of ReplayDeadLettersOperator, task_id='replay'"]

@@ -9,7 +9,7 @@ from checkout import REPOSITORY, skip_or_fail
 
 OUTCOMES = REPOSITORY / "airflow_async_rest" / "ui" / "static" / "outcomes.js"
 WINDOW = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "map_index": -1}
-PREVIEW = {"complete": False, "read": 0, "delivered": 0, "failed": 0, "elapsed_seconds": 0.0}
+PREVIEW = {"preview": True, "complete": False, "read": 0, "delivered": 0, "failed": 0, "elapsed_seconds": 0.0}
 DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0, "elapsed_seconds": 1.5}
 
 
@@ -28,6 +28,8 @@ def ran(expression: str):
         ("skipped", PREVIEW, "preview"),
         ("skipped", None, "unknown"),
         ("skipped", {**DONE, "complete": False}, "unknown"),
+        ("skipped", {**PREVIEW, "elapsed_seconds": 0.2}, "preview"),
+        ("skipped", {**DONE, "complete": False, "elapsed_seconds": 0.0}, "unknown"),
         ("success", DONE, "delivered"),
         ("failed", PREVIEW, "failed"),
         ("running", PREVIEW, "running"),

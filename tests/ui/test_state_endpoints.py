@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_async_rest.tasks.storage.state_stores import open_state, state_folder, state_store
-from airflow_async_rest.ui.states import TaskInstanceId
+from airflow_async_rest.ui.states import TaskInstanceId, progress_of
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 TASK = TaskInstanceId("kept", "scheduled__2026-03-01T00:00:00+00:00", "post")
@@ -251,6 +251,25 @@ def test_files_of_another_user_name_the_setting_and_the_windows_are_shown_withou
         answer = client.get(path)
         assert (answer.status_code, "[async_rest] file_mode = 0640" in answer.json()["detail"]) == (503, True)
     assert len(client.get("/async-rest/windows", params={"dag_id": TASK.dag_id}).json()["windows"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "most"),
+    [(TimeoutError("away"), 32), (ConnectionError("away"), 32), (PermissionError("private"), 100)],
+    ids=lambda value: type(value).__name__,
+)
+def test_storage_that_is_away_is_not_asked_for_each_task_instance(folder, monkeypatch, error, most):
+    asked = []
+
+    def away(path):
+        asked.append(path)
+        raise error
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", away)
+    places = [(f"run{n}", "post", -1) for n in range(100)]
+    assert [value for _, value in progress_of(None, TASK.dag_id, places) if value is not None] == []
+    assert 1 <= len(asked) <= most
+    assert len(asked) > 32 or most == 32
 
 
 @pytest.mark.parametrize("path", ["relative", "nowhere://bucket/state"])

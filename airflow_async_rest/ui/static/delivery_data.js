@@ -1,4 +1,4 @@
-/** What is known of a task instance, from Airflow's three places for it; and which words fit it. */
+/** What is known of a task instance, from Airflow, its XCom and the store of its state; and which words fit it. */
 
 import { pushedValues, storedValue, storedValues, taskInstance } from "./api.js";
 

@@ -31,7 +31,7 @@ const MOST_CELLS_OF_A_GAP = 400;
 export function outcomeOf({ state, report }) {
   if (RUNNING.has(state)) return "running";
   if (WAITING.has(state)) return "waiting";
-  if (state === "skipped" && report?.elapsed_seconds === 0) return "preview"; // what else is skipped leaves no such report
+  if (state === "skipped" && report?.preview) return "preview";
   const isComplete = report?.complete === true;
   const failures = (report?.failed ?? 0) + (report?.rows_refused ?? 0);
   if (isComplete && failures > 0) return "some";

@@ -60,6 +60,20 @@ def test_a_view_is_no_table_to_upsert_into(database):
         database.loader("shown", **UPSERT)
 
 
+def test_a_materialized_view_is_named_as_a_view(postgresql):
+    postgresql.create("id {int} PRIMARY KEY, v {text}")
+    postgresql.execute(
+        "DROP MATERIALIZED VIEW IF EXISTS stored", "CREATE MATERIALIZED VIEW stored AS SELECT * FROM things"
+    )
+    try:
+        with pytest.raises(ConfigurationError, match="destination_table='stored' is a view, which does not take"):
+            postgresql.load([{"id": 1, "v": "a"}], "stored")
+        with pytest.raises(ConfigurationError, match="destination_table='stored' is a view, which has no unique index"):
+            postgresql.loader("stored", **UPSERT)
+    finally:
+        postgresql.execute("DROP MATERIALIZED VIEW stored")
+
+
 ONE_KEY = {
     "the same columns": ([{"id": "b", "v": "1"}, {"id": "B", "v": "2"}], ("2", "w")),
     "other columns": ([{"id": "B", "v": "1"}, {"id": "b", "w": "2"}], ("1", "2")),

@@ -54,6 +54,7 @@ def columns_of(connection: Connection, table: str, schema: str | None) -> Sequen
             "type": types.JSON() if column["name"] in of_json else column["type"],
             # A view's columns have the defaults of its table's.
             **({"default": ""} if is_view else {}),
+            "is_view": is_view,
         }
         for column in described
     ]

@@ -101,9 +101,11 @@ def connect(hook: Any, *, local_infile: bool) -> Any:
         if not errors.is_of_certificates(code_of(error), str(error)):
             raise
         raise _without_tls(message_of(error)) from error
-    if session.needs_tls(settings) and not _has_tls(raw):
-        raw.close()
-        raise _without_tls("the server does not support it")
+    with contextlib.ExitStack() as unless_good:
+        unless_good.callback(raw.close)
+        if session.needs_tls(settings) and not _has_tls(raw):
+            raise _without_tls("the server does not support it")
+        unless_good.pop_all()
     return raw
 
 
@@ -116,8 +118,8 @@ def _has_tls(raw: Any) -> bool:
 
 def _without_tls(says: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the SQL connection's extra asks for TLS (ssl, ssl_mode), which does not come about: {says.rstrip('.')}. "
-        "Correct the ca there, or the server's certificate."
+        f"the SQL connection's extra asks for TLS (ssl, ssl_mode), and there is none: {says.rstrip('.')}. Correct the "
+        "ca there, or the server's certificate; where the server has no TLS, turn it on there, or leave these two out."
     )
 
 

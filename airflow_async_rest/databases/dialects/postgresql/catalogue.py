@@ -97,6 +97,7 @@ def columns_of(connection: Connection, name: str, schema: str | None) -> list[di
             "identity": {"always": column.attidentity == "a"} if column.attidentity.strip() else None,
             "computed": bool(column.attgenerated.strip()),
             "staged_as": _staged_as(column),
+            "is_view": column.relkind in _VIEWS,
         }
         for column in found
     ]

@@ -197,5 +197,5 @@ def _bytes(value: Any, length: int) -> bytes:
     if not isinstance(read, bytes | bytearray | memoryview):
         raise EncodeError(f"{text_of(value)!r:.100} is not bytes")
     if len(read) > length:
-        raise EncodeError(f"{counted(len(read), 'byte is', 'bytes are')} more than the column holds ({length})")
+        raise EncodeError(f"the value has {counted(len(read), 'byte')}, and the column holds {length}")
     return bytes(read)
