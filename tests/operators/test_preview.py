@@ -90,11 +90,13 @@ def test_a_fetch_shows_the_first_page_of_each_item_and_touches_no_table(
 ):
     from airflow_async_rest import NumberedPages
 
+    own_tables = "SELECT relname FROM pg_class WHERE relname LIKE 'async_rest%' ORDER BY 1"
+    before = warehouse.execute(own_tables)  # other tests may have left some
     pages = NumberedPages(param="page", size=50, size_param="per_page")
     task = rest_to_sql(query={"of": "{id}"}, paginate=pages, preview=argument)
     assert run_try(task, supervisor, conf=conf)[0] == "skipped"
     check_nothing_happened(places, supervisor, tmp_path)
-    assert warehouse.execute("SELECT relname FROM pg_class WHERE relname LIKE 'async_rest%'") == []
+    assert warehouse.execute(own_tables) == before
     first, *others = preview_of(supervisor)["requests"]
     assert (first["method"], first["body"], len(others)) == ("GET", None, 2)
     assert first["url"] == f"{places.url}/locations/1?of=1&page=1&per_page=50"
