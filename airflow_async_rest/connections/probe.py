@@ -94,8 +94,8 @@ async def _signed(settings: ClientSettings, patience: Patience, auth: Auth | Non
     except TimeoutError:
         raise StoppedError(
             f"there is nothing to sign requests with within {patience.signing_seconds:g} s, and the API was not asked: "
-            "what auth_type or auth names is slow (the token endpoint of token_url, the credentials of AWS, the store of "
-            "rate_limit_conn_id, or a class of your own)"
+            "what auth_type or auth names is slow (the token endpoint of token_url, the credentials of AWS, the store "
+            "of rate_limit_conn_id, or a class of your own)"
         ) from None
 
 

@@ -169,7 +169,7 @@ class LimitStoreError(StoppedError):
 
 
 class CredentialsError(StoppedError):
-    """The credentials are refused, by the API (401), a proxy (407) or a token endpoint, or those of AWS cannot be had."""
+    """The credentials are refused by the API (401), a proxy (407) or a token endpoint, or there are none of AWS."""
 
 
 class LoadError(StoppedError):
