@@ -175,7 +175,8 @@ class Scheduled:
         return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
     def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
-        return httpx.request(method, f"{self.url}{path}", trust_env=False, **request)
+        # On a busy machine Airflow's own server takes longer than the five seconds that httpx waits.
+        return httpx.request(method, f"{self.url}{path}", trust_env=False, timeout=60, **request)
 
     def _logs(self) -> str:
         """The ends of all logs, for whoever asks why something has not come."""
