@@ -251,8 +251,8 @@ def test_a_schema_with_a_number_that_json_lacks_is_none(number):
     ("items", "unique"),
     [
         ([{"a": 1, "b": 2}, {"b": 2, "a": 1.0}], False),
-        ([{"a": number} for number in range(100_000)], True),
-        ([[number, {"a": number}] for number in range(100_000)] + [[7, {"a": 7}]], False),
+        ([{"a": number} for number in range(20_000)], True),
+        ([[number, {"a": number}] for number in range(20_000)] + [[7, {"a": 7}]], False),
         ([1, True, "1", None, [1], {"1": 1}, 0, False, [], {}, ""], True),
         ([1, 1.0], False),
         ([True, True], False),
