@@ -42,8 +42,13 @@ def pytest_configure(config):
         config.pluginmanager.register(Recording())
 
 
+def pytest_collection():
+    gc.disable()  # what is collected are thousands of tests, which stay to the end: no need to go through them
+
+
 def pytest_collection_finish():
-    gc.freeze()  # thousands of tests that stay to the end need not be gone through again and again
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):

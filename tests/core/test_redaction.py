@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tables import every_row
 
 from airflow_async_rest.core.redaction import Redaction
 
@@ -79,15 +80,17 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
-def test_a_secret_is_found_however_it_is_spelled(spell):
+@every_row("spelling", SPELLINGS)
+def test_a_secret_is_found_however_it_is_spelled(spelling):
+    spell = SPELLINGS[spelling]
     text = Redaction({SECRET}).redact(f"[{spell(SECRET)}]")
     assert "***" in text
     assert len(text) <= len(f"[{spell('')}]***") + len("abcd")  # of base64, its ends have some bits of its neighbours
 
 
-@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
-def test_what_another_has_cut_off_a_secret_is_found_too(spell):
+@every_row("spelling", SPELLINGS)
+def test_what_another_has_cut_off_a_secret_is_found_too(spelling):
+    spell = SPELLINGS[spelling]
     secret = "the first half of it is kept, and " + SECRET
     redaction = Redaction({secret})
     whole = spell(secret)
@@ -121,10 +124,10 @@ def test_of_a_value_that_may_be_a_word_only_the_whole_is_taken_out(text, redacte
     assert Redaction(secrets, {"search-platform-production"}).redact(text) == redacted
 
 
-@pytest.mark.parametrize(
+@every_row(
     "secret", ["k%41b=2Fc&amp;d\\u0041/é", "ab%2541cd&#65;\\n/ef", "a <b> c\td\nef/ghi\\jk", "12345678901234567/8"]
 )
-@pytest.mark.parametrize("spell", [str, json.dumps, quote, html.escape, lambda text: json.dumps(quote(text, safe=""))])
+@every_row("spell", [str, json.dumps, quote, html.escape, lambda text: json.dumps(quote(text, safe=""))])
 def test_a_secret_that_looks_like_an_escape_or_a_tag_is_found(secret, spell):
     redacted = Redaction({secret}).redact(f"[{spell(secret)}]")
     assert redacted in {"[***]", '["***"]', '["***\\""]'}
@@ -168,7 +171,7 @@ def test_a_short_secret_is_taken_out_whole():
     assert Redaction({"pa55"}).redact("pa55, pa5") == "***, pa5"
 
 
-@pytest.mark.parametrize("before", range(180, 202))
+@every_row("before", range(180, 202))
 def test_an_excerpt_is_cut_when_the_secrets_are_out(before):
     secret = "q7Zk-3vLw9-Xp2mN8-Rt5yB4"
     for characters in (200, 500):

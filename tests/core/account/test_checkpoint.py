@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import every_row
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, fingerprint
 from airflow_async_rest.core.account.recorder import Recorder, SourceDigest
@@ -74,7 +75,7 @@ def test_ten_thousand_rows_whose_dead_letters_a_full_disk_refuses_fit_the_state_
     assert through_json(worst) == worst
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value",
     [
         None, [], "x", 5, {}, {"version": 2}, {"version": 99},
@@ -247,8 +248,8 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("value", WRONG, ids=str)
-@pytest.mark.parametrize("name", [*GOOD.to_json(), *(f"totals.{name}" for name in Totals().to_json()), "totals.rows"])
+@every_row("value", WRONG)
+@every_row("name", [*GOOD.to_json(), *(f"totals.{name}" for name in Totals().to_json()), "totals.rows"])
 def test_what_is_no_checkpoint_is_found_when_it_is_read(name, value):
     """What passes can be counted on with, and written again."""
     kept = json.loads(json.dumps(GOOD.to_json()))

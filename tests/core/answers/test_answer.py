@@ -2,6 +2,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.formats import parse_json, parse_payload
@@ -62,9 +63,9 @@ def test_an_answer_without_content_has_no_rows(status, rows):
     assert answer_of(b"", rows=rows, status=status).count == 0
 
 
-@pytest.mark.parametrize("kind", [JSON, NDJSON, CSV, ""])
-@pytest.mark.parametrize("rows", ["data.items", None, lambda payload, item: payload["items"]])
-@pytest.mark.parametrize("body", [b"", b" \n"])
+@every_row("kind", [JSON, NDJSON, CSV, ""])
+@every_row("rows", ["data.items", None, lambda payload, item: payload["items"]])
+@every_row("body", [b"", b" \n"])
 def test_an_empty_body_says_nothing_unless_that_is_said(body, rows, kind):
     with pytest.raises(AnswerError, match=r"has \d bytes and status 200, which does not say .* empty_ok=True it does"):
         rows_of(body, rows, kind)
@@ -95,8 +96,8 @@ def test_null_where_the_rows_should_be_says_nothing_unless_that_is_said(body, ro
 GRAPHQL = b'{"data": {"items": null}, "errors": [{"message": "quota exceeded"}, {"message": "try later"}]}'
 
 
-@pytest.mark.parametrize("empty_ok", [True, False])
-@pytest.mark.parametrize(
+@every_row("empty_ok", [True, False])
+@every_row(
     ("body", "rows", "words"),
     [
         (GRAPHQL, "data.items", "errors and without data: 'quota exceeded; try later'"),

@@ -8,6 +8,7 @@ import pytest
 from batches import read_batch
 from certificates import make_certificate
 from servers import raw_server, reading
+from tables import every_row
 
 from airflow_async_rest import Results
 from airflow_async_rest.core.answers.columns import RowShape
@@ -67,7 +68,7 @@ CUT, UNREADABLE = (b"", ConnectionFailedError, False), (b"", AnswerUnreadableErr
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
+@every_row(
     ("answer", "closed", "reset"),
     [
         (OLD + b"\r\n" + ROWS, DOUBTED, CUT),
@@ -100,9 +101,8 @@ CUT, UNREADABLE = (b"", ConnectionFailedError, False), (b"", AnswerUnreadableErr
         (NEW + b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(ROWS)[:-1], CUT, CUT),
         (NEW + b"Content-Encoding: gzip\r\n\r\n" + ROWS, UNREADABLE, CUT),
     ],
-    ids=range(29),
 )
-@pytest.mark.parametrize("end", ["close", "reset"])
+@every_row("end", ["close", "reset"])
 async def test_a_body_is_whole_only_where_something_says_so(request_of, way, answer, closed, reset, end):
     request = request_of(method="GET", body=None)
     assert await received(request, answer, way, end) == (closed if end == "close" else reset)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from batches import read_batch
+from tables import every_row
 
 from airflow_async_rest import Results
 from airflow_async_rest.core.errors import ResultsError
@@ -21,7 +22,7 @@ def read(results, answer, status=200, payloads=PAYLOADS, key=("id",), **batch):
     return read_batch(Response(status, {}, body, 0.01), results, payloads, key, **batch)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("results", "answer"),
     [
         ("multi_status", b'{"status":201}\n{"status":422}\n'),

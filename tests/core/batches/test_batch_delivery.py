@@ -238,10 +238,10 @@ def test_a_server_error_is_not_split_where_nobody_asks_for_it(api, tmp_path):
 @pytest.mark.parametrize("lost", ["reset", 502, 504])
 @pytest.mark.parametrize("status", [400, 409, 422])
 def test_a_batch_whose_answer_was_lost_is_never_split(api, tmp_path, lost, status):
-    answers = [200, lost, status]
+    batch, answers = Batch(format="ndjson", max_items=50), [200, lost, status]
     api.answer = lambda seen: answers.pop(0)
-    report = run(make_bulk_job(api, tmp_path, LINES, 1_000, concurrency=1, max_failures=500))
-    assert counts(report) == [1_000, 500, 500, 0]
+    report = run(make_bulk_job(api, tmp_path, batch, 100, concurrency=1, max_failures=50))
+    assert counts(report) == [100, 50, 50, 0]
     assert (
         api.seen[1].key
         == api.seen[2].key

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import orjson
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.encoding.chunk_sizes import (
     CHUNK_BYTES,
@@ -100,7 +101,7 @@ def test_of_no_rows_there_is_no_chunk():
 LONG = "x" * 100_000
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "least", "most"),
     [
         (LONG, 100_000, 101_000),
@@ -119,7 +120,7 @@ LONG = "x" * 100_000
         (Decimal("1.5"), 50, 200),
     ],
 )
-@pytest.mark.parametrize("beside", [None, "short"])
+@every_row("beside", [None, "short"])
 def test_the_bytes_of_rows_are_about_what_their_values_take(value, least, most, beside):
     rows = [(n, value, beside) for n in range(50)]
     assert 50 * least <= bytes_of(zip(*rows, strict=True)) <= 50 * (most + 100)

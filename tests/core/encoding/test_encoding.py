@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
+from tables import every_row
 
 from airflow_async_rest.core.encoding.durations import CalendarDuration, format_duration, iso_of_interval
 from airflow_async_rest.core.encoding.json_encoder import encode_anything, json_encoder, stable_bytes
@@ -101,7 +102,7 @@ def self_containing() -> list:
     return value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("payload", "body"),
     [
         (Decimal("0.10"), b"0.10"),
@@ -178,7 +179,7 @@ def test_what_databases_return_is_encoded_exactly(payload, body):
     json.loads(body)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "payload",
     [
         NAN,
@@ -203,7 +204,7 @@ def test_what_databases_return_is_encoded_exactly(payload, body):
         [10**5000],
         nested(300),
         self_containing(),
-        pytest.param({"a": 2**64, "b": Foreign()}, id="two reasons"),
+        {"a": 2**64, "b": Foreign()},
         Months(1),
         {"a": 2**64, "b": Months(1)},
         NAT,
@@ -225,7 +226,7 @@ def test_what_databases_return_is_encoded_exactly(payload, body):
         np.longdouble(1),
     ],
 )
-@pytest.mark.parametrize("naive_timezone", [None, ZoneInfo("Europe/Prague")])
+@every_row("naive_timezone", [None, ZoneInfo("Europe/Prague")])
 def test_what_json_cannot_carry_is_refused(payload, naive_timezone):
     with pytest.raises(EncodeError):
         json_encoder(naive_timezone)(payload)

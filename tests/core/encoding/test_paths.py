@@ -1,6 +1,7 @@
 from types import MappingProxyType
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.tally import Tally
@@ -22,7 +23,7 @@ ROW = {
 }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "found"),
     [
         ("a", 1),
@@ -60,7 +61,7 @@ ROW = {
         ("none || missing", None),
     ],
 )
-@pytest.mark.parametrize("kind", [dict, MappingProxyType])
+@every_row("kind", [dict, MappingProxyType])
 def test_a_path_leads_into_json(path, found, kind):
     assert parse_path("rows", path).find(kind(ROW)) == found
 
@@ -90,8 +91,8 @@ def test_what_is_no_path_is_refused_by_the_name_of_its_argument(path):
 WRONG = ["items[", "items[?a", "a | ", "{a", "price (EUR)", "a & b", '"a', "size(items)", "[?size(a)].b"]
 
 
-@pytest.mark.parametrize("path", WRONG)
-@pytest.mark.parametrize(
+@every_row("path", WRONG)
+@every_row(
     ("make", "argument"),
     [
         (lambda path: parse_path("rows", path), "rows"),

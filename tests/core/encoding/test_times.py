@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.encoding.times import parse_time
 
@@ -41,7 +42,7 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize("text", SAME)
+@every_row("text", SAME)
 def test_a_time_with_a_zone_is_a_moment(text):
     found = parse_time(text)
     assert found is not None

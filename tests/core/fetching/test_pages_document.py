@@ -6,6 +6,7 @@ import re
 import pytest
 from aiohttp import web
 from checkout import REPOSITORY
+from tables import every_row
 
 import airflow_async_rest
 from airflow_async_rest import CursorPages, LinkPages, NumberedPages, OffsetPages, PageStyle
@@ -23,7 +24,7 @@ def made_of(code: str):
     )
 
 
-@pytest.mark.parametrize("code", re.findall(r"`((?:Link|Cursor|Numbered|Offset)Pages\(.*?\))`", DOCUMENT))
+@every_row("code", re.findall(r"`((?:Link|Cursor|Numbered|Offset)Pages\(.*?\))`", DOCUMENT))
 def test_every_style_in_it_can_be_made(code):
     assert page_style(made_of(code)).begin()
 

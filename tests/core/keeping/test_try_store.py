@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.keeping.folder_store import FolderStore
@@ -33,7 +34,7 @@ def tried(tmp_path):
 UNKNOWN = Claim.of(1, None, "b", None)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("last", "this", "turn"),
     [
         (None, claim(1), Turn.BEGINS),

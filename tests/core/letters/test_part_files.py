@@ -181,7 +181,7 @@ def test_where_the_list_of_parts_is_broken_a_replay_fails_and_a_retry_begins_aga
     store = Store()
     api.answer = fail_for(range(5))
     with pytest.raises(FailuresError):
-        run(make_job(api, tmp_path), store)
+        run(make_job(api, tmp_path, 30), store)
     (tmp_path / "parts.json").write_text(content)
     api.seen.clear()
     with pytest.raises(DeadLetterStoreError, match=r"parts\.json is not what was written"):
@@ -189,8 +189,8 @@ def test_where_the_list_of_parts_is_broken_a_replay_fails_and_a_retry_begins_aga
     assert api.seen == []
     api.answer = fail_for([7])
     with pytest.raises(FailuresError):
-        run(make_job(api, tmp_path, folder=DeadLetterFolder(tmp_path, 2)), store)
-    assert len(api.seen) == 250
+        run(make_job(api, tmp_path, 30, folder=DeadLetterFolder(tmp_path, 2)), store)
+    assert len(api.seen) == 30
     assert DeadLetterFolder(tmp_path).read() == {7: "http_422"}
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
+from tables import every_row
 
 from airflow_async_rest.core.limits.pauses import requested_pause
 
@@ -19,7 +20,7 @@ def pause(status=429, body=b"", /, **headers):
     return requested_pause(status, named, body, NOW)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("header", "seconds"),
     [
         ("0", 0.0),
@@ -67,7 +68,7 @@ def pause(status=429, body=b"", /, **headers):
         ("12:" + "9" * 5000, None),
     ],
 )
-@pytest.mark.parametrize("status", [200, 403, 409, 429, 503])
+@every_row("status", [200, 403, 409, 429, 503])
 def test_retry_after_is_read_in_all_its_forms_beside_any_status(status, header, seconds):
     assert pause(status, Retry_After=header) == seconds
 
@@ -115,7 +116,7 @@ RESETS = [
 ]
 
 
-@pytest.mark.parametrize(("headers", "seconds"), RESETS)
+@every_row(("headers", "seconds"), RESETS)
 def test_a_429_waits_until_the_limit_starts_anew(headers, seconds):
     assert requested_pause(429, headers, b"", NOW) == seconds
 
@@ -127,8 +128,8 @@ def test_a_429_beside_a_limit_that_is_not_used_up_is_for_another_one(remaining, 
     assert requested_pause(429, headers, b"", NOW) == pause
 
 
-@pytest.mark.parametrize(("headers", "seconds"), RESETS)
-@pytest.mark.parametrize("remaining", ["X-RateLimit-Remaining", "x-rate-limit-remaining", "RateLimit-Remaining"])
+@every_row(("headers", "seconds"), RESETS)
+@every_row("remaining", ["X-RateLimit-Remaining", "x-rate-limit-remaining", "RateLimit-Remaining"])
 def test_so_does_a_403_with_nothing_remaining(headers, seconds, remaining):
     assert requested_pause(403, {remaining: "0", **headers}, b"", NOW) == seconds
 
@@ -161,7 +162,7 @@ def test_a_policy_says_itself_what_remains(status, header, seconds):
     assert pause(status, RateLimit=header) == seconds
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "seconds"),
     [
         ({"message": "You are being rate limited.", "retry_after": 64.57, "global": False}, 64.57),  # Discord

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from multidict import CIMultiDict
+from tables import every_row
 
 from airflow_async_rest.core.limits.quotas import COMMON, Quota, QuotaHeaders, ToldLimit, iter_quotas
 
@@ -15,7 +16,7 @@ def told(headers, families=COMMON) -> list[Quota]:
     return list(iter_quotas(CIMultiDict(headers), families, NOW))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("headers", "quotas"),
     [
         ({}, []),

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 from multidict import CIMultiDict
+from tables import every_row
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.pages import CursorPages, LinkPages, NumberedPages, OffsetPages, Page
@@ -59,7 +60,7 @@ def test_a_link_that_is_no_url_is_an_error():
         LinkPages("next").after(Page(), answer({"next": 7}))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("payload", "cursor"),
     [
         ({"meta": {"next": "abc="}}, "abc="),
@@ -76,7 +77,7 @@ def test_a_link_that_is_no_url_is_an_error():
         (None, None),
     ],
 )
-@pytest.mark.parametrize("into", ["query", "body"])
+@every_row("into", ["query", "body"])
 def test_a_cursor_is_given_back(payload, cursor, into):
     pages = CursorPages("meta.next", "after", into=into)
     assert pages.begin() == Page(into=into)
@@ -154,7 +155,7 @@ def test_pages_are_asked_for_as_many_as_the_api_says_there_are(pages, payloads, 
         page = after
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pages", "payload", "count", "text"),
     [
         (NumberedPages(pages="n"), {}, 2, "NumberedPages(pages): the answer has nothing at 'n'"),
@@ -208,7 +209,7 @@ def test_an_answer_that_does_not_tell_is_an_error(pages, payload, count, text):
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("make", "text"),
     [
         (lambda: LinkPages(""), "LinkPages(path): '' is not a path"),
@@ -266,11 +267,11 @@ def test_a_wrong_page_style_is_said_where_it_is_made(make, text):
 # Flags, and what stands in headers.
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("flag", "goes_on"),
     [(True, True), (False, False), ("true", True), ("False", False), (1, True), (0, False), ("1", True), ("no", False)],
 )
-@pytest.mark.parametrize(
+@every_row(
     ("pages", "following"),
     [
         (LinkPages("next", more="has_more"), Page(link="n")),
@@ -280,7 +281,6 @@ def test_a_wrong_page_style_is_said_where_it_is_made(make, text):
         (OffsetPages(5, total="total", more="has_more"), Page({"offset": 2, "limit": 5})),
         (OffsetPages(5, until="short", more="has_more"), Page({"offset": 2, "limit": 5})),
     ],
-    ids=str,
 )
 def test_a_flag_comes_before_all_else_that_tells_the_end(pages, following, flag, goes_on):
     says = {"next": "n", "pages": 1, "total": 2, "has_more": flag}

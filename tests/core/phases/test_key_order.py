@@ -154,10 +154,10 @@ def some_are_put_off(number: int, sent: int) -> int:
 @pytest.mark.parametrize("answer", [lambda number, sent: 200, some_are_put_off])
 def test_the_api_sees_each_key_in_order_and_one_at_a_time(api, tmp_path, make, keys, answer):
     api.answer = overlaps = Overlaps(answer)
-    report = run(make(api, tmp_path, 250, keys, max_failures=250))
+    report = run(make(api, tmp_path, 110, keys, max_failures=110))
     overlaps.assert_in_order()
-    dead = sum(answer(number, 9) == 422 for number in range(250))
-    assert counts(report) == [250, 250 - dead, dead, 0]
+    dead = sum(answer(number, 9) == 422 for number in range(110))
+    assert counts(report) == [110, 110 - dead, dead, 0]
 
 
 def test_without_it_they_do_not(api, tmp_path):

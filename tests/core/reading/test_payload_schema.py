@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from engine import counts, make_bulk_job, make_job, run
+from tables import every_row
 
 from airflow_async_rest import Batch
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
@@ -132,8 +133,8 @@ def test_a_schema_that_leads_to_what_is_none_is_said_at_once(schema):
         PayloadSchema(schema)
 
 
-@pytest.mark.parametrize("draft", DRAFTS)
-@pytest.mark.parametrize("ref", ["#nope", "#/$defs/nope", "https://example.com/sensor.json", "other.json", "urn:x:y"])
+@every_row("draft", DRAFTS)
+@every_row("ref", ["#nope", "#/$defs/nope", "https://example.com/sensor.json", "other.json", "urn:x:y"])
 def test_a_schema_refers_to_nothing_outside_of_it(ref, draft):
     words = re.escape(f"schema refers to {ref!r}, which is not in it: write it into its")
     for schema in ({"$ref": ref}, {"properties": {"rare": {"items": {"$ref": ref}}}}):
@@ -185,7 +186,7 @@ def test_a_check_that_would_have_no_end_is_said_at_once(schema, name):
 BIG = 10**20 + 1
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("rules", "value", "passes"),
     [
         ({"enum": [BIG]}, BIG, True),
@@ -221,7 +222,7 @@ BIG = 10**20 + 1
         ({"type": "boolean"}, True, True),
     ],
 )
-@pytest.mark.parametrize("beside", [{}, {"price": Decimal("1.50"), "float": 0.1234567890123456}])
+@every_row("beside", [{}, {"price": Decimal("1.50"), "float": 0.1234567890123456}])
 def test_numbers_are_checked_as_they_are_sent(rules, value, passes, beside):
     draft = {"$schema": rules["$schema"]} if "$schema" in rules else {}
     schema = PayloadSchema({**draft, "properties": {"v": {k: v for k, v in rules.items() if k != "$schema"}}})
@@ -250,8 +251,8 @@ def test_a_schema_with_a_number_that_json_lacks_is_none(number):
     ("items", "unique"),
     [
         ([{"a": 1, "b": 2}, {"b": 2, "a": 1.0}], False),
-        ([{"a": number} for number in range(100_000)], True),
-        ([[number, {"a": number}] for number in range(100_000)] + [[7, {"a": 7}]], False),
+        ([{"a": number} for number in range(20_000)], True),
+        ([[number, {"a": number}] for number in range(20_000)] + [[7, {"a": 7}]], False),
         ([1, True, "1", None, [1], {"1": 1}, 0, False, [], {}, ""], True),
         ([1, 1.0], False),
         ([True, True], False),

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import orjson
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
@@ -24,7 +25,7 @@ def body_of(payload, body_format=None, content_type=None) -> Body:
     return BodyEncoder(json_encoder(), body_format, headers).encode(payload)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("payload", "content_type", "sent", "sent_type"),
     [
         ({"a": 1}, None, b'{"a":1}', JSON),
@@ -85,7 +86,7 @@ AS_FORM = (
 )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body_format", "payload", "content_type", "sent", "sent_type"),
     [
         ("json", {"a": 1}, None, b'{"a":1}', JSON),

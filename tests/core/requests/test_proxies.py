@@ -1,6 +1,7 @@
 import base64
 
 import pytest
+from tables import every_row
 from yarl import URL
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -84,7 +85,7 @@ def test_the_environment_names_the_proxy(url, variables, place, name):
     assert (found and found.place, found and found.origin) == (place, name and f"the environment's {name}")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("no_proxy", "url", "exempt"),
     [
         ("*", "http://x", True),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from orjson import Fragment
+from tables import every_row
 
 from airflow_async_rest.core.encoding.durations import CalendarDuration
 from airflow_async_rest.core.encoding.foreign_values import ValueText
@@ -30,7 +31,7 @@ class Colour(str, Enum):  # noqa: UP042  (what str() writes of it differs)
     RED = "red"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("endpoint", "row", "path", "query"),
     [
         ("sensors/_doc/{id}", {"id": 5}, "sensors/_doc/5", ""),
@@ -102,14 +103,13 @@ def test_a_value_that_makes_no_path_fails_its_item(value):
         EndpointTemplate("x/{id}/y").render({"id": value})
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value",
     [
         {"a": 1}, [1], (1,), {1}, timedelta(days=1), CalendarDuration.of(timedelta(days=30), "P1M"), Fragment("{}"), ValueText("infinity"),
         np.timedelta64(1, "D"), np.timedelta64(1, "Y"), np.timedelta64(1, "ns"), np.longdouble(1), np.bytes_(b"a"),
         np.array([1]), np.datetime64("NaT"), np.float32("nan"), Decimal("sNaN"), Decimal("Infinity"), object(), 1j, 10**5000,
     ],
-    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_a_value_of_many_forms_fails_its_item_and_is_named(value):
     with pytest.raises(EndpointError, match="column 'id' is "):
@@ -131,14 +131,13 @@ def test_a_value_never_leaves_its_place_in_the_path(value):
     assert not set(middle) & set("?#\r\n \\")
 
 
-@pytest.mark.parametrize(
+@every_row(
     "endpoint",
     [
         "https://evil/x", "//evil/x", "{id", "id}", "{}", "{id!r}", "{id:>5}", "{row[id]}", "{row.id}",
         "x/{{id}}", "x/{{ id }}?a=1", "x/{{id}}/{kind}", "x/{kind}?a={{ id }}", "x/{id}\n", "x\0", "{{ds}}", "x/{{ params.region }}/y", "{:id}", "{a:b}",
         "..", "../admin", "a/../b", "./a", "a/{id}/..", "../{id}?x=1", None, 5, b"x",
     ],
-    ids=repr,
 )  # fmt: skip
 def test_a_wrong_endpoint_is_refused_by_name(endpoint):
     with pytest.raises(ConfigurationError, match="endpoint="):

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.templates import parse_template, parse_text
@@ -15,7 +16,7 @@ def filled(text: str) -> str:
     )
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "{ users { id } }",
@@ -59,7 +60,7 @@ def test_json_and_graphql_are_sent_as_they_are(text):
     assert filled(text) == text
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "sent"),
     [
         ("{id}", "7"),

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from batches import read_batch
+from tables import every_row
 
 from airflow_async_rest import RESULTS, Batch, Results
 from airflow_async_rest.core.encoding.json_encoder import json_encoder
@@ -24,7 +25,7 @@ def read(response_of):
     return make
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("arguments", "text"),
     [
         ({"lists": "some"}, "Results(lists='some'): write one of 'all', 'failures'"),

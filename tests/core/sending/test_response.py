@@ -1,4 +1,5 @@
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError
 from airflow_async_rest.core.models import Response, Verdict
@@ -8,7 +9,7 @@ from airflow_async_rest.core.sending.verdict import classify_response, classify_
 DELIVERED, RETRY, REFUSED = Verdict.DELIVERED, Verdict.RETRY, Verdict.REFUSED
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("status", "verdict"),
     [(200, DELIVERED), (201, DELIVERED), (204, DELIVERED), (299, DELIVERED), (199, REFUSED), (301, REFUSED), (302, REFUSED),
      (304, REFUSED), (400, REFUSED), (401, REFUSED), (404, REFUSED), (408, RETRY), (409, REFUSED), (422, REFUSED), (425, RETRY),
@@ -27,7 +28,7 @@ async def asynchronous(response) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("status", "check", "verdict", "reason"),
     [
         (200, None, DELIVERED, ""),

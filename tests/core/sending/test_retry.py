@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.sending.retry import RequestRetry
@@ -26,8 +27,8 @@ def test_wrong_attempts_are_refused(value):
         RequestRetry(max_attempts=value)
 
 
-@pytest.mark.parametrize("name", ["backoff_base_seconds", "backoff_max_seconds", "max_retry_after_seconds"])
-@pytest.mark.parametrize("value", [-1, "3", True, None, math.nan, math.inf, 10**400])
+@every_row("name", ["backoff_base_seconds", "backoff_max_seconds", "max_retry_after_seconds"])
+@every_row("value", [-1, "3", True, None, math.nan, math.inf, 10**400])
 def test_wrong_seconds_are_refused(name, value):
     with pytest.raises(ConfigurationError, match=f"{name}="):
         RequestRetry(**{name: value})

@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 from engine import Database, Store, make_bulk_job, make_fetch_job, make_job, rows_of, run
+from tables import every_row
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.account.judgment import give_up_when_hopeless
@@ -117,8 +118,8 @@ def asking(status, pause):
 
 
 # Before: 66 minutes; 5 hours; with one worker, 17 hours and more.
-@pytest.mark.parametrize("concurrency", [16, 64, 4, 1, None])
-@pytest.mark.parametrize(
+@every_row("concurrency", [16, 64, 4, 1, None])
+@every_row(
     ("api", "error"),
     [
         (hanging(), "MostlyFailingError"),

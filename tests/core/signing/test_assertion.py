@@ -14,6 +14,7 @@ KEYS = {
     "ES384": ec.generate_private_key(ec.SECP384R1()),
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
 }
+SHORT = rsa.generate_private_key(65537, 1024)  # is read in a fifth of the time
 FORMATS = {"PKCS8": serialization.PrivateFormat.PKCS8, "traditional": serialization.PrivateFormat.TraditionalOpenSSL}
 CLAIMS = {"iss": "me", "sub": "me", "aud": "https://login.example.com/token"}
 
@@ -49,7 +50,8 @@ PASTED = {
     ("algorithm", "form"), [("RS256", "PKCS8"), ("RS256", "traditional"), ("ES256", "traditional")]
 )
 def test_a_key_is_read_as_people_paste_it(paste, algorithm, form):
-    assert PrivateKey(paste(pem_of(KEYS[algorithm], form))).algorithm == algorithm
+    key = SHORT if algorithm == "RS256" else KEYS[algorithm]
+    assert PrivateKey(paste(pem_of(key, form))).algorithm == algorithm
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from multidict import CIMultiDict
+from tables import every_row
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError
 from airflow_async_rest.core.models import Response
@@ -47,7 +48,7 @@ def test_a_token_has_a_value_and_an_end_where_the_endpoint_says_one(fields, life
     assert "tok.en-1" not in repr(token)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "status", "said", "is_for_good"),
     [
         ({"error": "invalid_client"}, 401, "answers 401 invalid_client; it does not know the client", True),

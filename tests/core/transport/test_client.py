@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from servers import raw_server, running_api
+from tables import every_row
 
 from airflow_async_rest.core.errors import (
     AnswerUnreadableError,
@@ -539,7 +540,7 @@ async def test_any_status_is_an_answer(mocked, request_of, status):
     assert (response.status, response.json()) == (status, {"a": 1})
 
 
-@pytest.mark.parametrize(
+@every_row(
     "url",
     ["", "api.example.com", "https://", "ftp://x", "file:///etc", "http://x:port", "http://x:99999", "http://[::1",
      "https://x#y", "https://x/?a=1#y", "https://user:pass@x", "https://:s3cret@x:port", "https://user:s3cret/pass@x",
@@ -553,7 +554,7 @@ def test_a_wrong_base_url_names_what_to_fill_in(url):
     assert "s3cret" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "value"),
     [("X-A", "a\r\nX-B: b"), ("X-A", "token\n"), ("X-A", "a\0"), ("X-A", None), ("X-A", 5), ("X A", "a"), ("", "a"), ("X:", "a"), ("X\r\nY", "a"), (5, "a")],
 )  # fmt: skip
@@ -584,8 +585,8 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("base", "path", "query", "target"), ADDRESSES)
-@pytest.mark.parametrize("method", ["POST", "GET"])
+@every_row(("base", "path", "query", "target"), ADDRESSES)
+@every_row("method", ["POST", "GET"])
 async def test_the_address_is_that_of_the_connection_and_of_the_request(request_of, method, base, path, query, target):
     first_lines = []
 
@@ -630,7 +631,7 @@ def test_an_idempotency_header_is_a_headers_name():
         ClientSettings("http://x", idempotency_header="Idempotency Key")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("secrets", "text", "redacted"),
     [
         ({"s3cret"}, "no s3cret, s3cret!", "no ***, ***!"),

@@ -79,13 +79,16 @@ def shares_of(limit, workers) -> list[int]:
     return virtually(play)
 
 
-@pytest.mark.parametrize(("limit", "workers"), [("100/s", [16] * 8), ("1000/s", [16] * 8), ("400/s", [64, 64, 64])])
+_OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers"),
+    [("100/s", [16] * 8), pytest.param("1000/s", [16] * 8, marks=_OF_MANY), ("400/s", [64, 64, 64])],
+)
 def test_equal_tasks_get_equal_shares(limit, workers):
     shares = shares_of(limit, workers)
     assert max(shares) <= 1.1 * min(shares)
-
-
-_OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
 
 
 @pytest.mark.parametrize("limit", ["100/s", *(pytest.param(each, marks=_OF_MANY) for each in ("1000/s", "2000/s"))])
