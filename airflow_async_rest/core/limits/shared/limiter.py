@@ -27,11 +27,13 @@ class _Places:
     """Places that were taken, and are not used yet.
 
     :param at: when the first of them is.
+    :param is_remembered: whether the store knows of them, as late as that has to be asked.
     """
 
     left: int = 0
     at: float = 0.0
     interval: float = 0.0
+    is_remembered: bool = False
 
 
 class SharedLimiter:
@@ -150,7 +152,7 @@ class SharedLimiter:
         places = self._places
         at, places.at, places.left = places.at, places.at + places.interval, places.left - 1
         self._credit += 1
-        if at - self._answered_at > self._bounds.store_settle_seconds and not await self._is_remembered(at):
+        if not (places.is_remembered or await self._is_remembered(at + places.left * places.interval)):
             return False
         await self._wait_until(at)
         if places.interval and self._clock() - at > self._latest:
@@ -158,12 +160,14 @@ class SharedLimiter:
         self._credit -= 1
         return True
 
-    async def _is_remembered(self, at: float) -> bool:
-        """Return whether the store still knows of a place that it handed out long before its time."""
-        places = self._places
-        await self._wait_until(at - self._bounds.store_settle_seconds)
-        await self._ask(0)
-        return self._places is places and self._outage is None
+    async def _is_remembered(self, last: float) -> bool:
+        """Return whether the store still knows of places: those that it handed out long before their last one."""
+        places, asked_from = self._places, last - self._bounds.store_settle_seconds
+        if self._answered_at < asked_from:
+            await self._wait_until(asked_from)
+            await self._ask(0)
+        places.is_remembered = self._places is places and self._outage is None
+        return places.is_remembered
 
     async def _wait_until(self, at: float) -> None:
         while (wait := max(at, self._paused_until) - self._clock()) > 0:
