@@ -1,7 +1,9 @@
 """Where a shared limit is kept in tests: a Redis of one's own, a PostgreSQL, or this process's memory."""
 
+import asyncio
 import shutil
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from math import floor
 
 import pytest
@@ -61,11 +63,43 @@ def store_at(address: StoreAddress, key: str, limits, **how):
     return make(address, key, limits, **{"block_seconds": BLOCK_SECONDS, **how})
 
 
+@asynccontextmanager
+async def far_away(address: StoreAddress, seconds: float):
+    """The address of a store that is so far away, there and back together."""
+    loop, connections = asyncio.get_running_loop(), set()
+
+    async def pass_on(reader, writer):
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                loop.call_later(seconds / 2, writer.write, data)
+
+    async def connected(reader, writer):
+        connections.add(asyncio.current_task())
+        if address.kind == "redis":
+            there, back = await asyncio.open_connection(address.host, address.port)
+        else:
+            there, back = await asyncio.open_unix_connection(f"{address.host}/.s.PGSQL.5432")
+        with suppress(asyncio.CancelledError):  # at the end
+            ways = [asyncio.create_task(pass_on(reader, back)), asyncio.create_task(pass_on(there, writer))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for end in (writer, back):
+            end.transport.abort()
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as proxy:
+        yield replace(address, host="127.0.0.1", port=proxy.sockets[0].getsockname()[1])
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
 class MemoryServer:
-    """What stores do, in plain words, by a clock of the test's. ``away``: it does not answer."""
+    """What stores do, in plain words, by a clock of the test's.
+
+    ``away``: it does not answer; ``way``: the seconds that an answer takes, there and back.
+    """
 
     def __init__(self, clock) -> None:
-        self.clock, self.keys, self.away, self.takes = clock, {}, False, 0
+        self.clock, self.keys, self.away, self.takes, self.way = clock, {}, False, 0, 0.0
         self.listeners = []
 
     def of(self, key: str) -> dict:
@@ -99,6 +133,14 @@ class MemoryStore:
         return self.server.of(self.key)
 
     async def take(self, places, counted, slow=AS_BEFORE) -> Grant:
+        if self.server.way:
+            await asyncio.sleep(self.server.way / 2)
+        grant = self._take(places, counted, slow)
+        if self.server.way:
+            await asyncio.sleep(self.server.way / 2)
+        return grant
+
+    def _take(self, places, counted, slow) -> Grant:
         kept, now = self._kept(), self.server.clock()
         self.server.takes += 1
         interval = self.limits.pace.interval if self.limits.pace else 0.0
@@ -110,7 +152,7 @@ class MemoryStore:
         step = max(kept["strictest"], kept["slow"]) if at < kept["slow_until"] else kept["strictest"]
         if places > 0 and (now > kept["fewest_until"] or places < kept["fewest"]):
             kept.update(fewest=min(places, 2 * kept["fewest"] or places), fewest_until=now + FEWEST_SECONDS)
-        most = max(ALWAYS_PLACES, kept["fewest"])
+        most = places if step and at <= now else max(ALWAYS_PLACES, kept["fewest"])
         fewer = max(0, places - (min(most, max(1, floor(self.block_seconds / step))) if step else most))
         places, counted, wait = places - fewer, counted - fewer, 0.0
         wanted = counted

@@ -48,10 +48,11 @@ local fewest, fewest_until = number(7), number(8)
 if places > 0 and (now > fewest_until or places < fewest) then
   fewest, fewest_until = math.min(places, fewest > 0 and 2 * fewest or places), now + {FEWEST_SECONDS}
 end
-local most = math.max({ALWAYS_PLACES}, fewest)
 local at = math.max(number(1), number(2), now - lag)
 local step = strictest
 if at < slow_until then step = math.max(step, slow) end
+local most = math.max({ALWAYS_PLACES}, fewest)
+if step > 0 and at <= now then most = places end
 if step > 0 then most = math.min(most, math.max(1, math.floor(block / step))) end
 local fewer = math.max(0, places - most)
 places, counted = places - fewer, counted - fewer
@@ -116,7 +117,7 @@ class RedisStore:
     def __init__(
         self, address: StoreAddress, key: str, limits: Limits, *, block_seconds: float, bounds: Bounds = USUAL
     ) -> None:
-        self._address, self._limits, self._block_seconds = address, limits, block_seconds
+        self._address, self._limits, self.block_seconds = address, limits, block_seconds
         self._bounds = bounds
         # The braces keep both on one node of a cluster.
         self._keys = [f"async_rest:limit:{{{key}}}", f"async_rest:limit:{{{key}}}:days"]
@@ -132,8 +133,8 @@ class RedisStore:
 
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
-        ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
-        told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow)
+        ask = asked(self._limits, datetime.now(UTC).date())
+        told = (places, counted, ask.interval, self.block_seconds, LAG_SECONDS, ask.days, *slow)
         with self._translated():
             found = await self._take(self._keys, told)
         granting, wait, interval, charged, pause, granted, began, now = map(float, found.split())

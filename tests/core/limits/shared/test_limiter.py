@@ -116,7 +116,7 @@ def test_a_place_whose_time_is_over_is_given_up():
         async with tasks.limiter() as limiter:
             waiting = [asyncio.create_task(limiter.acquire()) for _ in range(8)]
             await asyncio.sleep(0.015)
-            limiter._places.at -= 5  # as after a stall of this process
+            limiter._places._blocks[0].at -= 5  # as after a stall of this process
             await asyncio.gather(*waiting)
         return tasks.clock(), tasks.server.of("api")["granted"]
 
