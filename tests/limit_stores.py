@@ -2,9 +2,13 @@
 
 import asyncio
 import shutil
+import socket
+import subprocess
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from math import floor
+from pathlib import Path
+from pwd import getpwuid
 
 import pytest
 from checkout import skip_or_fail
@@ -61,6 +65,37 @@ def running_redis(*options: str):
 def store_at(address: StoreAddress, key: str, limits, **how):
     make = RedisStore if address.kind == "redis" else PostgresStore
     return make(address, key, limits, **{"block_seconds": BLOCK_SECONDS, **how})
+
+
+@contextmanager
+def pooled(postgres, folder: Path, **tls):
+    """A PgBouncer before the database, with fewer sessions than have limits.
+
+    :param tls: its settings of TLS.
+    """
+    if shutil.which("pgbouncer") is None:
+        pytest.skip("pgbouncer is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (folder / "users").write_text('"postgres" ""')
+    settings = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "trust"}
+    settings |= {"auth_file": folder / "users", "pool_mode": "transaction", "default_pool_size": 2}
+    settings |= tls
+    lines = [
+        f"* = host={postgres.socket_folder}",
+        "[pgbouncer]",
+        *(f"{name} = {is_}" for name, is_ in settings.items()),
+    ]
+    (folder / "pgbouncer.ini").write_text("\n".join(["[databases]", *lines]))
+    owner = getpwuid(Path(postgres.socket_folder).stat().st_uid).pw_name
+    shutil.chown(folder, owner)
+    command = ["pgbouncer", "-u", owner, str(folder / "pgbouncer.ini")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield replace(address_of(postgres), host="127.0.0.1", port=port)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @asynccontextmanager
