@@ -1,8 +1,14 @@
 """Where a shared limit is kept in tests: a Redis of one's own, a PostgreSQL, or this process's memory."""
 
+import asyncio
 import shutil
-from contextlib import contextmanager
+import socket
+import subprocess
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from math import floor
+from pathlib import Path
+from pwd import getpwuid
 
 import pytest
 from checkout import skip_or_fail
@@ -61,11 +67,74 @@ def store_at(address: StoreAddress, key: str, limits, **how):
     return make(address, key, limits, **{"block_seconds": BLOCK_SECONDS, **how})
 
 
+@contextmanager
+def pooled(postgres, folder: Path, **tls):
+    """A PgBouncer before the database, with fewer sessions than have limits.
+
+    :param tls: its settings of TLS.
+    """
+    if shutil.which("pgbouncer") is None:
+        pytest.skip("pgbouncer is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (folder / "users").write_text('"postgres" ""')
+    settings = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "trust"}
+    settings |= {"auth_file": folder / "users", "pool_mode": "transaction", "default_pool_size": 2}
+    settings |= tls
+    lines = [
+        f"* = host={postgres.socket_folder}",
+        "[pgbouncer]",
+        *(f"{name} = {is_}" for name, is_ in settings.items()),
+    ]
+    (folder / "pgbouncer.ini").write_text("\n".join(["[databases]", *lines]))
+    owner = getpwuid(Path(postgres.socket_folder).stat().st_uid).pw_name
+    shutil.chown(folder, owner)
+    command = ["pgbouncer", "-u", owner, str(folder / "pgbouncer.ini")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield replace(address_of(postgres), host="127.0.0.1", port=port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
+async def far_away(address: StoreAddress, seconds: float):
+    """The address of a store that is so far away, there and back together."""
+    loop, connections = asyncio.get_running_loop(), set()
+
+    async def pass_on(reader, writer):
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                loop.call_later(seconds / 2, writer.write, data)
+
+    async def connected(reader, writer):
+        connections.add(asyncio.current_task())
+        if address.kind == "redis":
+            there, back = await asyncio.open_connection(address.host, address.port)
+        else:
+            there, back = await asyncio.open_unix_connection(f"{address.host}/.s.PGSQL.5432")
+        with suppress(asyncio.CancelledError):  # at the end
+            ways = [asyncio.create_task(pass_on(reader, back)), asyncio.create_task(pass_on(there, writer))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for end in (writer, back):
+            end.transport.abort()
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as proxy:
+        yield replace(address, host="127.0.0.1", port=proxy.sockets[0].getsockname()[1])
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
 class MemoryServer:
-    """What stores do, in plain words, by a clock of the test's. ``away``: it does not answer."""
+    """What stores do, in plain words, by a clock of the test's.
+
+    ``away``: it does not answer; ``way``: the seconds that an answer takes, there and back.
+    """
 
     def __init__(self, clock) -> None:
-        self.clock, self.keys, self.away, self.takes = clock, {}, False, 0
+        self.clock, self.keys, self.away, self.takes, self.way = clock, {}, False, 0, 0.0
         self.listeners = []
 
     def of(self, key: str) -> dict:
@@ -99,6 +168,14 @@ class MemoryStore:
         return self.server.of(self.key)
 
     async def take(self, places, counted, slow=AS_BEFORE) -> Grant:
+        if self.server.way:
+            await asyncio.sleep(self.server.way / 2)
+        grant = self._take(places, counted, slow)
+        if self.server.way:
+            await asyncio.sleep(self.server.way / 2)
+        return grant
+
+    def _take(self, places, counted, slow) -> Grant:
         kept, now = self._kept(), self.server.clock()
         self.server.takes += 1
         interval = self.limits.pace.interval if self.limits.pace else 0.0
@@ -110,7 +187,7 @@ class MemoryStore:
         step = max(kept["strictest"], kept["slow"]) if at < kept["slow_until"] else kept["strictest"]
         if places > 0 and (now > kept["fewest_until"] or places < kept["fewest"]):
             kept.update(fewest=min(places, 2 * kept["fewest"] or places), fewest_until=now + FEWEST_SECONDS)
-        most = max(ALWAYS_PLACES, kept["fewest"])
+        most = places if step and at <= now else max(ALWAYS_PLACES, kept["fewest"])
         fewer = max(0, places - (min(most, max(1, floor(self.block_seconds / step))) if step else most))
         places, counted, wait = places - fewer, counted - fewer, 0.0
         wanted = counted

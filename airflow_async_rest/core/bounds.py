@@ -32,12 +32,15 @@ class Bounds:
         it gets the larger ones the slower it is; and at the end there is little left to be staged.
     :param chunk_bytes: of large rows, fewer are.
     :param most_chunks: that wait.
-    :param store_answer_seconds: that the store of a shared limit may take to answer.
+    :param store_open_seconds: that the store of a shared limit may take until it is connected and has answered: ten
+        times there and back, of which each may take a quarter of a second.
+    :param store_answer_seconds: that it may take to answer.
     :param store_retry_seconds: between two questions whether a store that was away is back.
     :param store_settle_seconds: after it is back, or has forgotten, before it is asked: by then what it handed out
         before is used up. A place that comes later than this after the store's last answer is asked for once more.
     :param store_away_seconds: that a task waits for it; then the slot is worth more than the wait.
-    :param store_close_seconds: for giving back what was not sent, and again for the goodbye: a stop waits for both.
+    :param store_close_seconds: for an answer that says what a day was charged with, for giving back what was not sent,
+        and for the goodbye, each: a stop waits for them.
     :param token_lock_seconds: that a task waits while another one renews the token they share: a bit more than what an
         endpoint may take that answers the second time.
     :param token_lock_expiry_seconds: after which the lock of a process that is gone ends, where the store cannot tell.
@@ -63,6 +66,7 @@ class Bounds:
     chunk_rows: int = 1_000
     chunk_bytes: int = 4 << 20
     most_chunks: int = 10
+    store_open_seconds: float = 4.0
     store_answer_seconds: float = 1.0
     store_retry_seconds: float = 0.1
     store_settle_seconds: float = 0.3

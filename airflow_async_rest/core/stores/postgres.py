@@ -9,6 +9,9 @@ from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.stores.address import StoreAddress, StoreAwayError
 
+# Of errors that no waiting helps against, those that have no class of their own.
+_FOR_GOOD = ("pooling mode", "rejected SSL upgrade", "certificate verify failed", "PEM lib", "no certificate or crl")
+
 
 @dataclass(frozen=True)
 class PostgresTable:
@@ -76,15 +79,18 @@ class PostgresTable:
         except for_good as error:
             raise self._never(error) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            if "pooling mode" in str(error):
+            is_no_file = isinstance(error, FileNotFoundError) and not self.address.host.startswith(
+                "/"
+            )  # not its socket
+            if is_no_file or any(mark in str(error) for mark in _FOR_GOOD):
                 raise self._never(error) from None
             raise StoreAwayError(self.address.describe(error)) from None
 
     def _never(self, error: BaseException) -> ConfigurationError:
         return ConfigurationError(
             f"rate_limit_conn_id={self.address.conn_id!r}: {self.address.describe(error)}: correct that connection's "
-            "fields; a pooler may keep sessions, or transactions, but not single statements, and a table "
-            f"{self.name} of somebody else's cannot be used."
+            "fields, or the files of certificates that its extra names; a pooler may keep sessions, or transactions, "
+            f"but not single statements, and a table {self.name} of somebody else's cannot be used."
         )
 
     async def _create(self, connection: Any) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _FOR_GOOD = ("DB index", "The user executing the script")
 _ADVICE = {
     "certificate verify failed": "the extra field ssl_ca_certs names the file of the issuer's certificate",
+    "PEM lib": "a file that the extra names holds no certificate, or not its key",
+    "no certificate or crl": "a file that the extra names holds no certificate",
     "Error 2 connecting": "a file that the extra names is not on this machine",
     "unknown command": "write host and port of a Redis; Sentinel is not asked where one is",
 }

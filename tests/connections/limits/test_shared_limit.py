@@ -153,7 +153,7 @@ def test_how_a_store_is_reached_is_read(connect, fields, options):
         ({"extra": '{"sentinel": "h:1"}'}, r"sentinel='\*\*\*': neither Sentinel nor a cluster is asked"),
         ({"extra": '{"sentinels": ["h:1"]}'}, r"sentinels='\*\*\*': neither Sentinel nor a cluster is asked"),
         ({"extra": '{"cluster": true}'}, r"cluster='\*\*\*': neither Sentinel nor a cluster is asked"),
-        ({"conn_type": "postgres", "extra": '{"iam": true}'}, r"iam=True: its passwords are over soon"),
+        ({"conn_type": "postgres", "extra": '{"iam": true}'}, r"iam=True: its passwords expire soon"),
     ],
 )  # fmt: skip
 def test_what_can_never_work_of_a_stores_connection_is_named(connect, fields, said):

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedErr
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.limits import PACE, Limits
 from airflow_async_rest.core.limits.shared.outage import Outage, let_pass
+from airflow_async_rest.core.limits.shared.places import Ahead, Block, Places, block_seconds, is_time
 from airflow_async_rest.core.limits.shared.standing import OTHER_PACE, Samples, SlowPace
 from airflow_async_rest.core.limits.shared.store import Grant, LimitStore
 from airflow_async_rest.core.limits.shared.way_back import WayBack
@@ -20,18 +20,6 @@ from airflow_async_rest.core.stores.address import StoreAwayError
 
 _MOST_PLACES = 1_000  # the store hands out fewer: a moment's
 _NEWS_SECONDS = 0.1  # a pause that ends so much later than the store knows is told
-
-
-@dataclass(slots=True)
-class _Places:
-    """Places that were taken, and are not used yet.
-
-    :param at: when the first of them is.
-    """
-
-    left: int = 0
-    at: float = 0.0
-    interval: float = 0.0
 
 
 class SharedLimiter:
@@ -62,11 +50,12 @@ class SharedLimiter:
     ) -> None:
         self._store, self._key, self._before, self._fallback = store, key, before, fallback
         self._say, self._longest_seconds, self._bounds, self._clock = say, longest_seconds, bounds, clock
+        self._block_seconds = store.block_seconds
         pace = limits.pace
         self._interval = pace.interval if pace else 0.0
         self._latest, self._counts = limits.latest_seconds, bool(limits.days)
         self._turn = asyncio.Lock()
-        self._places = _Places()
+        self._places, self._ahead = Places(), Ahead()
         self._taking: asyncio.Task[None] | None = None
         self._outage: Outage | None = None
         self._pausing: set[asyncio.Task[None]] = set()
@@ -87,7 +76,7 @@ class SharedLimiter:
         """
         await self._before.__aenter__()
         try:
-            async with asyncio.timeout(self._bounds.store_answer_seconds * 2):
+            async with asyncio.timeout(self._bounds.store_open_seconds):
                 await self._store.open(self._paused_by_others)
         except (StoreAwayError, TimeoutError) as error:
             self._lose(error)
@@ -98,6 +87,8 @@ class SharedLimiter:
 
     async def __aexit__(self, *error: object) -> None:
         """Return the places of a day that were taken and not used, and disconnect."""
+        if self._counts and self._taking is not None:  # its answer says what was charged
+            await asyncio.wait({self._taking}, timeout=self._bounds.store_close_seconds)
         for task in filter(None, (self._taking, *self._pausing)):
             task.cancel()
         if self._outage is not None:
@@ -143,52 +134,72 @@ class SharedLimiter:
                 return True
             self._outage, self._count_began = None, None
             self._drop_places()
-        if not self._places.left:
+        if not self._places:
+            self._ahead.ran_dry()
             await self._wait_until(0.0)
-            await self._ask(max(1, min(self.waiting, _MOST_PLACES)))
+            await self._ask()
             return False
-        places = self._places
-        at, places.at, places.left = places.at, places.at + places.interval, places.left - 1
-        self._credit += 1
-        if at - self._answered_at > self._bounds.store_settle_seconds and not await self._is_remembered(at):
+        at, block = self._places.take()
+        if is_time(self._clock(), self._places.ends, self._way_back.seconds):
+            self._begin_to_take()
+        is_used = False
+        try:
+            is_used = await self._has_come(at, block)
+        finally:
+            self._credit += not is_used
+        return is_used
+
+    async def _has_come(self, at: float, block: Block) -> bool:
+        """Return at the time of a place; whether it is one still."""
+        if self._is_over(at, block):
+            self._ahead.lapsed()
+            return False
+        if not (block.is_remembered or await self._is_remembered(at, block)):
             return False
         await self._wait_until(at)
-        if places.interval and self._clock() - at > self._latest:
-            return False
-        self._credit -= 1
-        return True
+        return not self._is_over(at, block)
 
-    async def _is_remembered(self, at: float) -> bool:
-        """Return whether the store still knows of a place that it handed out long before its time."""
-        places = self._places
-        await self._wait_until(at - self._bounds.store_settle_seconds)
-        await self._ask(0)
-        return self._places is places and self._outage is None
+    def _is_over(self, at: float, block: Block) -> bool:
+        return bool(block.interval) and self._clock() - at > self._latest
+
+    async def _is_remembered(self, at: float, block: Block) -> bool:
+        """Return whether the store still knows of places: those that it handed out long before their last one."""
+        places, asked_from = self._places, block.ends - self._bounds.store_settle_seconds
+        if self._answered_at < asked_from:
+            way = self._way_back.seconds
+            await self._wait_until(min(asked_from, at - way))
+            await self._ask(0)
+        block.is_remembered = self._places is places and self._outage is None
+        return block.is_remembered
 
     async def _wait_until(self, at: float) -> None:
         while (wait := max(at, self._paused_until) - self._clock()) > 0:
             await asyncio.sleep(wait)
 
-    async def _ask(self, wanted: int) -> None:
-        """Take places, in a task of its own: a worker may be cancelled meanwhile."""
-        taking = self._taking
-        if taking is None or taking.done():
-            taking = self._taking = asyncio.create_task(self._take(wanted))
-            taking.add_done_callback(let_pass)
-        try:
-            await asyncio.shield(taking)
-        except (StoreAwayError, TimeoutError) as error:
-            self._lose(error)
+    async def _ask(self, wanted: int | None = None) -> None:
+        """Take places. :param wanted: how many; None: as many as there are requests for."""
+        await asyncio.shield(self._begin_to_take(wanted))
 
-    async def _take(self, wanted: int) -> None:
+    def _begin_to_take(self, wanted: int | None = None) -> asyncio.Task[None]:
+        """Take places in a task of its own: a worker may be cancelled meanwhile, or need none yet."""
+        if self._taking is None or self._taking.done():
+            self._taking = asyncio.create_task(self._take(wanted))
+            self._taking.add_done_callback(let_pass)
+        return self._taking
+
+    async def _take(self, wanted: int | None) -> None:
         asked_at = self._clock()
+        if wanted is None:
+            wanted = self._ahead.wanted(self.waiting, len(self._places), self._way_back.seconds)
+            wanted = min(max(wanted, 1), _MOST_PLACES)
         slow = self._slow.to_tell(asked_at)
         try:
             async with asyncio.timeout(self._bounds.store_answer_seconds):
                 grant = await self._store.take(wanted, wanted - self._credit if self._counts and wanted else 0, slow)
-        except (StoreAwayError, TimeoutError):
+        except (StoreAwayError, TimeoutError) as error:
             self._slow.is_lost(slow)
-            raise
+            self._lose(error)
+            return
         now = self._answered_at = self._clock()
         self._by_all.add(now, grant.granted)
         if grant.pause_seconds > 0:
@@ -207,7 +218,8 @@ class SharedLimiter:
         """
         if self._counts:
             self._credit += grant.counted - grant.places
-        if not grant.places:
+        self._ahead.got(grant.places, grant.wait_seconds, self._way_back.seconds)
+        if not grant.places and not self._places:
             self._wait_for_a_day(grant.wait_seconds)
         if grant.interval > self._interval * (1 + OTHER_PACE) and not self._slow.holds(now):
             self._say_once(
@@ -218,19 +230,20 @@ class SharedLimiter:
                 1 / grant.interval,
                 1 / self._interval if self._interval else float("inf"),
             )
-        self._places = _Places(grant.places, now + grant.wait_seconds, grant.interval)
+        self._places.add(Block(grant.places, now + grant.wait_seconds, grant.interval))
+        self._store.block_seconds = max(self._block_seconds, block_seconds(self._way_back.seconds))
 
     def _start_over(self, grant: Grant) -> None:
         """Wait until the places are used that the store handed out, and has forgotten, as others have some, too."""
         self._say_once("The store of the shared limit %r has forgotten it, and counts from zero again.", self._key)
         self._hold(self._bounds.store_settle_seconds)
-        self._told_until, self._places = 0.0, _Places()
+        self._told_until, self._places = 0.0, Places()
         # What was charged before is forgotten, too; what went out uncounted is charged now, with the places.
         self._credit = min(0, self._credit) + grant.counted
 
     def _drop_places(self) -> None:
-        self._credit += self._places.left
-        self._places = _Places()
+        self._credit += len(self._places)
+        self._places = Places()
 
     def _wait_for_a_day(self, seconds: float) -> None:
         if seconds > self._longest_seconds:

@@ -55,7 +55,7 @@ class Outage:
         while True:
             await asyncio.sleep(bounds.store_retry_seconds)
             try:
-                async with asyncio.timeout(bounds.store_answer_seconds):
+                async with asyncio.timeout(bounds.store_open_seconds):
                     await self._store.take(0, 0)
                 break
             except (StoreAwayError, TimeoutError) as error:

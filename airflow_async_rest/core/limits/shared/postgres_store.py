@@ -48,7 +48,8 @@ WITH held AS MATERIALIZED (
 ), paced AS (
   SELECT *, CASE WHEN at < slow_until THEN greatest(strictest, slow) ELSE strictest END AS step FROM told
 ), cut AS (
-  SELECT *, greatest(0, $2::int - least(greatest({ALWAYS_PLACES}, fewest),
+  SELECT *, greatest(0, $2::int - least(
+      CASE WHEN step > 0 AND at <= now THEN $2::int ELSE greatest({ALWAYS_PLACES}, fewest) END,
       CASE WHEN step > 0 THEN greatest(1, floor($5::float8 / step)) END))::int AS fewer,
     floor(now / {QUARTER_SECONDS})::bigint AS quarter FROM paced
 ), counted AS (
@@ -98,7 +99,7 @@ class PostgresStore:
     def __init__(
         self, address: StoreAddress, key: str, limits: Limits, *, block_seconds: float, bounds: Bounds = USUAL
     ) -> None:
-        self._address, self._key, self._limits, self._block_seconds = address, key, limits, block_seconds
+        self._address, self._key, self._limits, self.block_seconds = address, key, limits, block_seconds
         self._table = PostgresTable(address, TABLE, CREATE, bounds)
         # What is paced need not wait for the disk: it is over soon. A day's count must be there after a crash.
         self._durably = "on" if limits.days else "off"
@@ -112,8 +113,8 @@ class PostgresStore:
 
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
-        ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
-        told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow, self._durably)
+        ask = asked(self._limits, datetime.now(UTC).date())
+        told = (places, counted, ask.interval, self.block_seconds, LAG_SECONDS, ask.days, *slow, self._durably)
 
         async def take(session: Any) -> Any:
             found = await session.fetchrow(_TAKE, self._key, *told)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 # Redis writes numbers of Lua with 14 digits: too few for microseconds since 1970, and for the interval of a fast limit.
+# All answers are one text: its client takes as long for each number of a list as for the whole of it.
 _TAKE = f"""
 local told, time = ARGV, redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -47,10 +48,11 @@ local fewest, fewest_until = number(7), number(8)
 if places > 0 and (now > fewest_until or places < fewest) then
   fewest, fewest_until = math.min(places, fewest > 0 and 2 * fewest or places), now + {FEWEST_SECONDS}
 end
-local most = math.max({ALWAYS_PLACES}, fewest)
 local at = math.max(number(1), number(2), now - lag)
 local step = strictest
 if at < slow_until then step = math.max(step, slow) end
+local most = math.max({ALWAYS_PLACES}, fewest)
+if step > 0 and at <= now then most = places end
 if step > 0 then most = math.min(most, math.max(1, math.floor(block / step))) end
 local fewer = math.max(0, places - most)
 places, counted = places - fewer, counted - fewer
@@ -92,8 +94,8 @@ redis.call('HSET', KEYS[1], 'next', text(after), 'strictest', text(strictest), '
 local granted = redis.call('HINCRBY', KEYS[1], 'granted', places)
 redis.call('EXPIRE', KEYS[1], math.ceil(math.max(after, slow_until, number(2)) - now) + 3600)
 if places > 0 then wait = at - now end
-return {{places, text(wait), text(step), counted, text(math.max(0, number(2) - now)), granted,
-  kept[9] or text(now), text(now)}}
+return table.concat({{places, text(wait), text(step), counted, text(math.max(0, number(2) - now)), granted,
+  kept[9] or text(now), text(now)}}, ' ')
 """
 _PAUSE = """
 local time = redis.call('TIME')
@@ -115,7 +117,7 @@ class RedisStore:
     def __init__(
         self, address: StoreAddress, key: str, limits: Limits, *, block_seconds: float, bounds: Bounds = USUAL
     ) -> None:
-        self._address, self._limits, self._block_seconds = address, limits, block_seconds
+        self._address, self._limits, self.block_seconds = address, limits, block_seconds
         self._bounds = bounds
         # The braces keep both on one node of a cluster.
         self._keys = [f"async_rest:limit:{{{key}}}", f"async_rest:limit:{{{key}}}:days"]
@@ -131,12 +133,12 @@ class RedisStore:
 
     async def take(self, places: int, counted: int, slow: Slow = AS_BEFORE) -> Grant:
         """Take the next places."""
-        ask = asked(self._limits, self._block_seconds, datetime.now(UTC).date())
-        told = (places, counted, ask.interval, ask.block_seconds, LAG_SECONDS, ask.days, *slow)
+        ask = asked(self._limits, datetime.now(UTC).date())
+        told = (places, counted, ask.interval, self.block_seconds, LAG_SECONDS, ask.days, *slow)
         with self._translated():
             found = await self._take(self._keys, told)
-        wait, interval, pause = map(float, (found[1], found[2], found[4]))
-        return Grant(found[0], wait, interval, found[3], pause, found[5], *map(float, found[6:]))
+        granting, wait, interval, charged, pause, granted, began, now = map(float, found.split())
+        return Grant(int(granting), wait, interval, int(charged), pause, int(granted), began, now)
 
     async def pause(self, seconds: float) -> None:
         """Hold everybody back."""

@@ -15,7 +15,8 @@ QUARTERS_A_DAY = 96
 # Who has a stricter limit for the same key, or a slower pace, is remembered for so long after it was last said.
 CLAIM_SECONDS = 60.0
 # Who has many requests waiting gets no more places at once than who has the fewest, who is remembered for a moment: so
-# all tasks get equal shares. Where all have many, they get many at once, which costs the least.
+# all tasks get equal shares. Where all have many, they get many at once, which costs the least. Where no place of
+# anybody's is still to come, nobody is held back for others.
 ALWAYS_PLACES, FEWEST_SECONDS = 5, 0.5
 # How far the places may lag behind the clock, which makes up for the way to the store.
 LAG_SECONDS = 0.005
@@ -56,7 +57,12 @@ AS_BEFORE = Slow(0.0, -1.0)  # what was told before counts
 
 
 class LimitStore(Protocol):
-    """Hands out places in time, one after the other, to all who ask with the same key. One atomic step each."""
+    """Hands out places in time, one after the other, to all who ask with the same key. One atomic step each.
+
+    :ivar block_seconds: how much of the limit this task takes at once, at most; one place in any case.
+    """
+
+    block_seconds: float
 
     async def open(self, on_pause: Callable[[float], None]) -> None:
         """Connect, and make what is missing there.
@@ -86,21 +92,19 @@ class Asked(NamedTuple):
     """A limit, as a store is told it with each question.
 
     :param interval: seconds from one place to the next; 0 where nothing is paced.
-    :param block_seconds: how much of the limit is handed out at once, at most; one place in any case.
     :param days: the limits that are counted, as JSON.
     """
 
     interval: float
-    block_seconds: float
     days: str
 
 
 @lru_cache(maxsize=16)
-def asked(limits: Limits, block_seconds: float, today: date) -> Asked:
+def asked(limits: Limits, today: date) -> Asked:
     """Return what a store is told. The days' bounds are told, not chosen: the store knows what time it is.
 
     :param today: in UTC, give or take a day.
     """
     pace = limits.pace
     days = [{"requests": day.requests, "starts": day.starts(today)} for day in limits.days]
-    return Asked(pace.interval if pace else 0.0, block_seconds, json.dumps(days))
+    return Asked(pace.interval if pace else 0.0, json.dumps(days))

@@ -12,6 +12,11 @@ class WayBack:
         self._fastest = self._offset = float("inf")
         self._at = 0.0
 
+    @property
+    def seconds(self) -> float:
+        """How long the fastest of late took, there and back; 0 before the first."""
+        return self._fastest if self._at else 0.0
+
     def excess(self, asked_at: float, now: float, store_now: float) -> float:
         """Return how many seconds longer than the fastest an answer that came now was on its way back.
 

