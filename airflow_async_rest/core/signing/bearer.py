@@ -45,6 +45,10 @@ class Bearer:
         self._renew_at, self._earlier = float("-inf"), 0.0
         self._failure: StoppedError | None = None
 
+    def headers_now(self) -> Mapping[str, str] | None:
+        """Return what requests are signed with, the same mapping until it is another one; None: it is to be renewed."""
+        return self._headers if self._clock() < self._renew_at else None
+
     async def sign(self, request: Request) -> Request:
         """Return the request with the token.
 

@@ -72,6 +72,30 @@ def test_a_token_is_asked_for_once_before_the_first_request(api, tmp_path):
     assert told == ["t0ken-number-1"]
 
 
+def test_a_request_with_a_token_that_is_good_costs_one_look_at_the_clock(api, tmp_path):
+    asked = []
+
+    def clock():
+        asked.append(1)
+        return 0.0
+
+    class Once(Bearer):
+        async def sign(self, request):
+            signed.append(request)
+            return await super().sign(request)
+
+    Server(api, 3600)
+    signed, endpoint = [], auth_of(api)._source
+    assert counts(run(make_job(api, tmp_path, 200, auth=Once(endpoint, clock=clock), concurrency=16))) == [
+        200,
+        200,
+        0,
+        0,
+    ]
+    assert len(signed) == 1
+    assert len(asked) <= 205
+
+
 def test_a_token_that_is_revoked_is_renewed_once_and_no_attempt_is_lost(api, tmp_path):
     server = Server(api)
     give = server.answer
