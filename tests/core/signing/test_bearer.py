@@ -245,6 +245,14 @@ def test_tokens_of_five_seconds_are_renewed_once_a_lifetime_and_no_row_is_refuse
     assert 6 <= len(source.fetched) <= 8
 
 
+@pytest.mark.parametrize("lifetime", [1e-9, 0.001, 0.1])
+def test_tokens_that_end_at_once_are_asked_for_twice_a_second_at_most(lifetime):
+    source = Clocked(lifetime=lifetime)
+    answers, _ = run_virtually(rows_for(5.0, source, ends=lambda _: math.inf))
+    assert {status for _, status in answers} == {200}
+    assert len(source.fetched) <= 12
+
+
 def test_a_server_that_counts_whole_seconds_refuses_one_token_at_most():
     class Late(Clocked):
         async def fetch(self):
