@@ -220,7 +220,7 @@ def _own(hook: RestConnection, settings: ClientSettings) -> Auth:
     redact = replace(settings, secrets=settings.secrets | secrets_in_parameters(parameters)).redact
     try:
         auth: Auth = made_of(hook.connection, **parameters)
-    except TypeError as error:
+    except (TypeError, ValueError, LookupError, AttributeError) as error:  # others may pass by themselves
         raise ConfigurationError(
             f"auth={name!r} cannot be made ({redact(str(error))}): it is called with the connection, and with "
             "auth_params by their names: check both."

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pages import page, samples
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, ConnectionFailedError
 
 SECRET = "cl1ent+s3cret/of=mine"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -308,19 +308,34 @@ def test_fields_of_json_may_be_text(hook, api, tmp_path, monkeypatch):
     assert len(api.seen[1].headers["X-Own"]) == 64
 
 
+@pytest.mark.parametrize("error", [ValueError, KeyError, TimeoutError, ConnectionFailedError, StopAsyncIteration])
+def test_the_test_says_that_it_is_the_class_that_fails(hook, api, monkeypatch, error):
+    class Failing(Company):
+        async def sign(self, request):
+            raise error(SECRET)
+
+    make_module(monkeypatch, "company_signing", Failing=Failing)
+    works, text = hook(auth="company_signing:Failing", password=SECRET).test_connection()
+    said = f"what signs requests has ended with {error.__name__}: if that is a class of your own, check its function 'sign'"
+    assert (works, said in text, SECRET in text) == (False, True, False)
+    assert api.seen == []
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, KeyError])
 @pytest.mark.parametrize("shown", ["password", "pin"])
-def test_a_class_that_cannot_be_made_shows_no_secret(hook, monkeypatch, shown):
+def test_a_class_that_cannot_be_made_shows_no_secret(hook, monkeypatch, shown, error):
     class Strict:
         sign = refused = Company.refused
 
         def __init__(self, connection, pin):
             value = connection.password if shown == "password" else pin
-            raise TypeError(f"no number: {value!r}")
+            raise error(f"no number: {value!r}")
 
     make_module(monkeypatch, "company_signing", Strict=Strict)
     found = hook(auth="company_signing:Strict", password=SECRET, auth_params={"pin": "p1n-of-the-test"})
     works, text = found.test_connection()
-    assert (works, "cannot be made (no number: '***')" in text) == (False, True)
+    assert (works, "no number: '***'" in text) == (False, True)
+    assert "cannot be made (" in text
 
 
 def test_parameters_that_an_endpoint_echoes_are_not_shown(hook, api):
