@@ -35,7 +35,7 @@ _BELONGS_TO: Mapping[str, tuple[str, ...]] = {
     "hmac": ("hmac",),
     "auth_params": (),
 }
-_PEM = re.compile(r"-----BEGIN [^-]*-----(.*?)-----END [^-]*-----", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN [^-]*PRIVATE KEY-----(.*?)-----END [^-]*-----", re.DOTALL)
 
 
 def auth_type_of(

@@ -1,7 +1,6 @@
 """An Airflow connection -> what the REST client needs."""
 
 import base64
-import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,10 +10,12 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_async_rest.compat.names import BaseHook
-from airflow_async_rest.connections.auth_types import STATIC, auth_type_of, is_header, key_text
+from airflow_async_rest.connections.auth_types import STATIC, auth_type_of, key_text
 from airflow_async_rest.connections.base_url import build_base_url
+from airflow_async_rest.connections.extra import fields_of_http, parsed
 from airflow_async_rest.connections.secrets import collect_secrets, proxies_of_environment, secrets_in_headers
 from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.requests.headers import SURROGATE
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
@@ -22,9 +23,6 @@ CONNECTION_TYPES = ("async_rest", "http")
 _BEARER = re.compile(r"(?:authorization:\s*)?bearer(?:\s+|$)", re.IGNORECASE)  # as some write it before their token
 _SHORTEST_PASSWORD = 4
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]+")
-# Airflow's http type keeps options under these names; whatever else its extra holds is a header.
-_HTTP_NAMES = {"timeout": "request_timeout_seconds", "verify_ssl": "verify", "proxies": "proxy"}
-_HTTP_IGNORED = frozenset({"stream", "allow_redirects", "max_redirects", "check_response", "srv_lookup"})
 
 
 class RestConnection(BaseHook):
@@ -59,24 +57,19 @@ class RestConnection(BaseHook):
 
         :raises ConfigurationError: when the extra is not JSON, or has a field that is not known.
         """
-        extra = self._extra()
-        options: dict[str, Any] = {}
-        headers: dict[str, Any] = {}
-        for name, value in extra.items():
-            if self.connection.conn_type == "http":
-                if name in _HTTP_IGNORED:
-                    continue
-                known = _HTTP_NAMES.get(name, name)
-                if known not in CONNECTION_FIELDS or is_header(known, extra):
-                    headers[name] = value
-                    continue
-            elif (known := name) not in CONNECTION_FIELDS:
-                raise ConfigurationError(
-                    f"the extra of connection {self.http_conn_id!r} has an unknown field {name!r}; known are: "
-                    f"{', '.join(CONNECTION_FIELDS)}."
-                )
-            if value is not None and (value != "" or known == "idempotency_header"):
-                options[known] = value
+        fields, headers = self._extra(), dict[str, Any]()
+        if self.connection.conn_type == "http":
+            fields, headers = fields_of_http(fields, self._wrong)
+        elif unknown := next((name for name in fields if name not in CONNECTION_FIELDS), None):
+            raise ConfigurationError(
+                f"the extra of connection {self.http_conn_id!r} has an unknown field {unknown!r}; known are: "
+                f"{', '.join(CONNECTION_FIELDS)}."
+            )
+        options = {
+            name: value
+            for name, value in fields.items()
+            if value is not None and (value != "" or name == "idempotency_header")
+        }
         if headers:
             options["headers"] = {**headers, **self._mapping(options.get("headers") or {})}
         return options
@@ -90,6 +83,11 @@ class RestConnection(BaseHook):
         if not isinstance(extra, dict):
             raise ConfigurationError(f"the extra of connection {self.http_conn_id!r} must be a JSON object.")
         _ = connection.extra_dejson  # Airflow masks what is sensitive in it as it reads it
+        named = {name: getattr(connection, name) for name in ("host", "schema", "login", "password")}
+        for name, value in {**named, **extra}.items():
+            if SURROGATE.search(json.dumps(parsed(value), ensure_ascii=False)):
+                advice = "it has half a surrogate pair in it, which has no UTF-8 form: write the character itself"
+                raise self._wrong(name, "***", advice)
         return extra
 
     def settings(self) -> ClientSettings:
@@ -104,7 +102,7 @@ class RestConnection(BaseHook):
         headers = {str(name): str(value).strip() for name, value in self._mapping(options.get("headers", {})).items()}
         auth, query_key, secrets = self._authentication(options)
         base_url = self._base_url()
-        proxy = _proxy(options.get("proxy"), base_url)
+        proxy = proxy_for(base_url, options.get("proxy"))
         trust_env = self._flag(options, "trust_env", default=True)
         proxies = _proxies(options.get("proxy")) + (proxies_of_environment() if trust_env else [])
         return ClientSettings(
@@ -183,6 +181,9 @@ class RestConnection(BaseHook):
             login, password = login.strip("\r\n"), password.strip("\r\n")
             if not login:
                 raise self._wrong("login", "", "authentication basic needs a login")
+            if ":" in login:  # RFC 7617, section 2
+                advice = "with authentication basic what follows a ':' is the password: write it there"
+                raise self._wrong("login", "***", advice)
             token = base64.b64encode(f"{login}:{password}".encode()).decode()
             # Where there is hardly a password, the login is the key.
             key = login if len(password) < _SHORTEST_PASSWORD <= len(login) - _SHORTEST_PASSWORD else ""
@@ -208,8 +209,9 @@ class RestConnection(BaseHook):
         if not isinstance(value, Mapping):
             raise self._wrong("headers", "***", 'write a JSON object such as {"Accept": "application/json"}')
         for name, text in value.items():
-            if text is None:
-                raise self._wrong("headers", {name: None}, "write a text, or leave the header out")
+            if text is None or isinstance(text, dict | list):
+                shown = {name: None if text is None else "***"}
+                raise self._wrong("headers", shown, "write a text, or leave the header out")
         return value
 
     def _number(self, options: Mapping[str, Any], name: str, default: float, unit: str = "seconds") -> float:
@@ -247,17 +249,6 @@ class RestConnection(BaseHook):
         return ConfigurationError(f"connection {self.http_conn_id!r}: {field}={value!r}: {advice}.")
 
 
-def parsed(value: Any) -> Any:
-    """Return what a field of JSON says that is a text, and any other value as it is.
-
-    The forms of Airflow before 3.2 store such texts, and so do connections made of a URI.
-    """
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(value)
-    return value
-
-
 def find_connection(argument: str, conn_id: Any) -> Any:
     """Return an Airflow connection by its id.
 
@@ -276,12 +267,12 @@ def find_connection(argument: str, conn_id: Any) -> Any:
         ) from error
 
 
-def _proxy(value: Any, base_url: str) -> Any:
-    """Choose the proxy for the base URL, where there is one for each scheme."""
+def proxy_for(url: str, value: Any) -> Any:
+    """Choose the proxy for a URL, where a connection has one for each scheme."""
     if not isinstance(value, Mapping):
         return value
-    of_schemes = {str(scheme).lower().removesuffix("://"): url for scheme, url in value.items()}
-    return of_schemes.get(base_url.partition("://")[0]) or of_schemes.get("all")
+    of_schemes = {str(scheme).lower().removesuffix("://"): proxy for scheme, proxy in value.items()}
+    return of_schemes.get(url.partition("://")[0].lower()) or of_schemes.get("all")
 
 
 def _proxies(value: Any) -> list[Any]:

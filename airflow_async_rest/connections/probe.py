@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, replace
 
-from airflow_async_rest.core.errors import RequestTimeoutError, SendError, StoppedError
+from airflow_async_rest.core.errors import ConfigurationError, RequestTimeoutError, SendError, StoppedError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth, sign_alone
@@ -89,9 +89,16 @@ async def _look(settings: ClientSettings, patience: Patience, auth: Auth | None)
 
 async def _signed(settings: ClientSettings, patience: Patience, auth: Auth | None) -> Request:
     try:
-        async with asyncio.timeout(patience.signing_seconds):
+        async with asyncio.timeout(patience.signing_seconds) as limit:
             return await sign_alone(_REQUEST, auth, settings.redaction)
-    except TimeoutError:
+    except (ConfigurationError, StoppedError):
+        raise
+    except Exception as error:  # whose text may hold anything: only its kind is told
+        if not limit.expired():
+            raise StoppedError(
+                f"the API was not asked, for what signs requests has ended with {type(error).__name__}: if that is a "
+                "class of your own, check its function 'sign'"
+            ) from error
         raise StoppedError(
             f"there is nothing to sign requests with within {patience.signing_seconds:g} s, and the API was not asked: "
             "what auth_type or auth names is slow (the token endpoint of token_url, the credentials of AWS, the store "

@@ -95,7 +95,7 @@ def collect_secrets(
     """
     of_proxies = {secret for url in proxies for secret in _secrets_in_proxy(url)}
     of_headers = secrets_in_headers(headers)
-    secrets = _long_enough({*of_headers.credentials, *of_proxies, *_secrets_in_query(base_url), *others})
+    secrets = _long_enough({*of_headers.credentials, *of_proxies, *secrets_in_query(base_url), *others})
     mask_in_logs(secrets)
     return secrets | of_headers.others
 
@@ -196,8 +196,8 @@ def _secrets_in_proxy(url: Any) -> set[str]:
     return {password, unquote(password), key, unquote(key), sent} if password or key else set()
 
 
-def _secrets_in_query(url: str) -> set[str]:
-    """Return what a base URL's query identifies with, such as ``?code=...``: as it is written, and decoded."""
+def secrets_in_query(url: str) -> set[str]:
+    """Return what a URL's query identifies with, such as ``?code=...``: as it is written, and decoded."""
     pairs = [pair.partition("=") for pair in url.partition("?")[2].split("&")]
     values = {value for name, _, value in pairs if _CREDENTIAL.search(unquote(name))}
     return {form for value in values for form in (value, unquote(value)) if len(form) >= _SHORTEST_VALUE}

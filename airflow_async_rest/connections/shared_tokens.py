@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow_async_rest.compat import names
 from airflow_async_rest.connections.auth_types import REFRESH_TOKEN
-from airflow_async_rest.connections.connection import RestConnection, parsed
+from airflow_async_rest.connections.connection import RestConnection
+from airflow_async_rest.connections.extra import parsed
 from airflow_async_rest.connections.limits.store import store_address, store_id
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.signing.oauth2 import TokenEndpoint, TokenSource

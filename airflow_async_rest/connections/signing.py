@@ -1,6 +1,7 @@
 """The fields of a connection -> what signs its requests, where they are not all signed with the same header."""
 
 import inspect
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,11 +10,11 @@ from typing import Any
 
 from airflow_async_rest.compat.secrets_masker import mask_in_logs
 from airflow_async_rest.connections.auth_types import OWN_AUTH, REFRESH_TOKEN, TOKENS
-from airflow_async_rest.connections.connection import RestConnection, find_connection, parsed
-from airflow_async_rest.connections.secrets import secrets_in_parameters
+from airflow_async_rest.connections.connection import RestConnection, find_connection, proxy_for
+from airflow_async_rest.connections.extra import parsed
+from airflow_async_rest.connections.secrets import secrets_in_parameters, secrets_in_query
 from airflow_async_rest.connections.shared_tokens import token_source
 from airflow_async_rest.core.errors import ConfigurationError
-from airflow_async_rest.core.requests.headers import SURROGATE
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.auth import Auth
 from airflow_async_rest.core.signing.assertion import LONGEST_SECONDS, Assertion, PrivateKey
@@ -28,6 +29,7 @@ _NEEDS_LOGIN = (
     "it does not take the refresh token: it has ended, was taken back or used elsewhere, or a task was killed between "
     "the endpoint's answer and keeping the next one: sign in again, and write the new refresh token into refresh_token"
 )
+_OF_SCOPE = re.compile(r"[a-z0-9-]+")
 _EXAMPLE_OF_PARAMS = '{"resource": "https://api.example.com"}'
 
 
@@ -68,7 +70,11 @@ def token_endpoint(hook: RestConnection, settings: ClientSettings) -> TokenEndpo
             "https://login.example.com/oauth2/token."
         )
     further = _token_params(options)
-    settings = replace(settings, secrets=settings.secrets | secrets_in_parameters(further))
+    settings = replace(
+        settings,
+        secrets=settings.secrets | secrets_in_parameters(further) | secrets_in_query(url),
+        proxy=proxy_for(url, options.get("proxy")),
+    )
     asked = {"scope": hook.text_option("scope"), "audience": hook.text_option("audience")}
     if hook.auth_type() == "oauth2_jwt":
         assertion = _assertion(hook, login, url)
@@ -98,7 +104,7 @@ def _parameter(name: str, value: Any) -> Any:
         return [_parameter(name, each) for each in value]
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str | int | float) and not SURROGATE.search(str(value)):
+    if isinstance(value, str | int | float):
         return str(value)
     raise ConfigurationError(
         f"token_params: {name} is a {type(value).__name__}: write a text, a number, true or false, or a list of these."
@@ -134,9 +140,11 @@ def _assertion(hook: RestConnection, login: str, url: str) -> Assertion:
 def _check_claims(claims: Mapping[str, Any]) -> None:
     for name in ("iss", "sub", "aud"):
         value = claims.get(name, "")
-        several = value if name == "aud" and isinstance(value, list) else [value]
+        several = value if name == "aud" and isinstance(value, list) and value else [value]
         if not all(isinstance(each, str) for each in several):
             raise ConfigurationError(f"jwt_claims: {name}={value!r}: write a text.")
+    if of_each := next((name for name in ("iat", "jti") if name in claims), None):
+        raise ConfigurationError(f"jwt_claims has {of_each!r}, which is another one in each assertion: leave it out.")
     lifetime = claims.get("exp", 1)
     if isinstance(lifetime, bool) or not isinstance(lifetime, int) or not 1 <= lifetime <= LONGEST_SECONDS:
         raise ConfigurationError(
@@ -161,6 +169,9 @@ def _sigv4(hook: RestConnection, settings: ClientSettings, headers: Mapping[str,
         )
     if not region:
         raise ConfigurationError("auth_type='aws_sigv4' needs aws_region: write the API's region, such as eu-west-1.")
+    for name, value, example in (("aws_service", service, "execute-api"), ("aws_region", region, "eu-west-1")):
+        if not _OF_SCOPE.fullmatch(value):
+            raise ConfigurationError(f"{name}={value!r}: write it as it stands in signatures, such as {example}.")
     find = _credentials_of_airflow(conn_id, region) if conn_id else _credentials_of_machine
     return SigV4(region=region, service=service, find_credentials=find, address=settings.address, headers=headers)
 
@@ -209,7 +220,7 @@ def _own(hook: RestConnection, settings: ClientSettings) -> Auth:
     redact = replace(settings, secrets=settings.secrets | secrets_in_parameters(parameters)).redact
     try:
         auth: Auth = made_of(hook.connection, **parameters)
-    except TypeError as error:
+    except (TypeError, ValueError, LookupError, AttributeError) as error:  # others may pass by themselves
         raise ConfigurationError(
             f"auth={name!r} cannot be made ({redact(str(error))}): it is called with the connection, and with "
             "auth_params by their names: check both."

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pages import page, samples
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, ConnectionFailedError
 
 SECRET = "cl1ent+s3cret/of=mine"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -145,7 +145,19 @@ WRONG = [
     (HMAC | {"hmac": "{body}"}, "hmac is a str"),
     (CLIENT | {"token_params": {"a": {"b": 1}}}, "token_params: a is a dict: write a text, a number, true or false"),
     (CLIENT | {"token_params": {"a": [["b"]]}}, "token_params: a is a list"),
-    (CLIENT | {"token_params": {"a": "\ud800"}}, "token_params: a is a str: write a text"),
+    (CLIENT | {"token_params": {"a": "\ud800"}}, "token_params='***': it has half a surrogate pair in it"),
+    (CLIENT | {"token_params": {"\udfff": "s3cretpass"}}, "token_params='***': it has half a surrogate pair in it"),
+    (CLIENT | {"token_params": '{"a": "\\ud800"}'}, "token_params='***': it has half a surrogate pair in it"),
+    (HMAC | {"hmac": {"signed": "{body}\ud800"}}, "hmac='***': it has half a surrogate pair in it"),
+    (JWT | {"jwt_claims": {"a": ["\ud800"]}}, "jwt_claims='***': it has half a surrogate pair in it"),
+    (JWT | {"jwt_claims": {"aud": []}}, "jwt_claims: aud=[]: write a text"),
+    (JWT | {"jwt_claims": {"iat": 5}}, "jwt_claims has 'iat', which is another one in each assertion: leave it out"),
+    (JWT | {"jwt_claims": {"jti": "a"}}, "jwt_claims has 'jti'"),
+    (AWS | {"aws_region": "Europe (Ireland)"}, "aws_region='Europe (Ireland)': write it as it stands in signatures, such as eu-west-1"),
+    (AWS | {"aws_service": "API Gateway"}, "aws_service='API Gateway': write it as it stands in signatures, such as execute-api"),
+    (LOGIN | {"login": "me:s3cretpass"}, "login='***': with authentication basic what follows a ':' is the password"),
+    (LOGIN | {"headers": {"X-A": {"s3cretpass": 1}}}, "headers={'X-A': '***'}: write a text"),
+    (LOGIN | {"headers": {"X-A": ["s3cretpass"]}}, "headers={'X-A': '***'}: write a text"),
     (CLIENT | {"token_params": "[1]"}, "token_params is a list: write a JSON object"),
     (CLIENT | {"token_params": False}, "token_params is a bool"),
     (CLIENT | {"auth_type": ["basic"]}, "auth_type=['basic']: write one of none, basic"),
@@ -296,19 +308,34 @@ def test_fields_of_json_may_be_text(hook, api, tmp_path, monkeypatch):
     assert len(api.seen[1].headers["X-Own"]) == 64
 
 
+@pytest.mark.parametrize("error", [ValueError, KeyError, TimeoutError, ConnectionFailedError, StopAsyncIteration])
+def test_the_test_says_that_it_is_the_class_that_fails(hook, api, monkeypatch, error):
+    class Failing(Company):
+        async def sign(self, request):
+            raise error(SECRET)
+
+    make_module(monkeypatch, "company_signing", Failing=Failing)
+    works, text = hook(auth="company_signing:Failing", password=SECRET).test_connection()
+    said = f"what signs requests has ended with {error.__name__}: if that is a class of your own, check its function 'sign'"
+    assert (works, said in text, SECRET in text) == (False, True, False)
+    assert api.seen == []
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, KeyError])
 @pytest.mark.parametrize("shown", ["password", "pin"])
-def test_a_class_that_cannot_be_made_shows_no_secret(hook, monkeypatch, shown):
+def test_a_class_that_cannot_be_made_shows_no_secret(hook, monkeypatch, shown, error):
     class Strict:
         sign = refused = Company.refused
 
         def __init__(self, connection, pin):
             value = connection.password if shown == "password" else pin
-            raise TypeError(f"no number: {value!r}")
+            raise error(f"no number: {value!r}")
 
     make_module(monkeypatch, "company_signing", Strict=Strict)
     found = hook(auth="company_signing:Strict", password=SECRET, auth_params={"pin": "p1n-of-the-test"})
     works, text = found.test_connection()
-    assert (works, "cannot be made (no number: '***')" in text) == (False, True)
+    assert (works, "no number: '***'" in text) == (False, True)
+    assert "cannot be made (" in text
 
 
 def test_parameters_that_an_endpoint_echoes_are_not_shown(hook, api):
@@ -321,6 +348,31 @@ def test_parameters_that_an_endpoint_echoes_are_not_shown(hook, api):
     assert "it says: 'grant_type=client_credentials" in text
     assert not [secret for secret in ("h1d-den", "another", "value%2Bof") if secret in text]
     assert "resource=https%3A%2F%2Fapi" in text
+
+
+def test_a_key_in_the_query_of_the_token_endpoint_is_not_shown(hook, api):
+    api.answer = lambda seen: web.json_response(
+        {"error": "invalid_client", "error_description": seen.target}, status=400
+    )
+    _, text = hook(**CLIENT | {"token_url": f"{api.url}/token?v=1&code=h1dden-key"}).test_connection()
+    assert "it says: '/token?v=1&code=***'" in text
+
+
+@pytest.mark.parametrize(
+    ("proxy", "of_api", "of_endpoint"),
+    [
+        ({"https": "http://proxy:1"}, None, "http://proxy:1"),
+        ({"http": "http://proxy:2"}, "http://proxy:2", None),
+        ({"all": "http://proxy:3"}, "http://proxy:3", "http://proxy:3"),
+        ("http://proxy:4", "http://proxy:4", "http://proxy:4"),
+    ],
+)
+def test_a_token_endpoint_is_reached_by_the_proxy_of_its_own_scheme(hook, proxy, of_api, of_endpoint):
+    from airflow_async_rest.connections.signing import token_endpoint
+
+    found = hook(**CLIENT | {"token_url": "HTTPS://login.example.com/token", "proxy": proxy})
+    settings = found.settings()
+    assert (settings.proxy, token_endpoint(found, settings).settings.proxy) == (of_api, of_endpoint)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +422,18 @@ HTTP = [
     ({"auth_type": "basic", "scope": "a", "token_url": "b"}, {"scope": "a", "token_url": "b"}),
     ({"auth_type": "bearer", "hmac": "a", "auth": "c"}, {"hmac": "a", "auth": "c"}),
     ({"auth_type": "aiohttp.BasicAuth", "audience": "a"}, {"audience": "a"}),
+    ({"auth_type": "aiohttp.helpers.BasicAuth", "headers": {"X-A": "a"}}, {"X-A": "a"}),
+    ({"auth_type": "", "headers": '{"X-A": 5}'}, {"X-A": "5", "Authorization": "Basic " + b64encode(f"me:{SECRET}".encode()).decode()}),
+    ({"auth_type": "none", "headers": {"Authorization": "Bearer a"}}, {"Authorization": "Bearer a"}),
+    ({"X-A": "a", "headers": {"X-B": "b"}, "srv_lookup": False, "stream": True}, {"X-A": "a", "X-B": "b"}),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "extra", [{"auth_kwargs": {}}, {"auth_kwargs": ""}, {"auth_kwargs": None}, {"srv_lookup": "false"}]
+)
+def test_what_an_http_connection_leaves_empty_is_no_header(hook, extra):
+    assert list(hook("http", login="me", password="x", **extra).settings().headers) == ["Authorization"]
 
 
 @pytest.mark.parametrize(("extra", "headers"), HTTP)
@@ -384,6 +447,33 @@ def test_an_http_connection_signs_in_with_oauth2(hook, api, tmp_path):
     assert deliver(hook("http", **CLIENT), dead_letter_path=str(tmp_path))["delivered"] == 5
 
 
+BASIC = {"auth_type": "requests.auth.HTTPBasicAuth"}
+REFUSED_OF_HTTP = [
+    (BASIC | {"auth_kwargs": {"username": "me", "password": "s3cretpass"}}, "auth_kwargs='***': it is for a class of requests"),
+    (BASIC | {"auth_kwargs": '{"password": "s3cretpass"}'}, "auth_kwargs='***': it is for a class of requests"),
+    ({"auth_kwargs": {"password": "s3cretpass"}}, "auth_kwargs='***'"),
+    ({"auth_type": "requests_ntlm.HttpNtlmAuth", "auth_kwargs": {"a": "s3cretpass"}}, "auth_kwargs='***'"),
+    ({"auth_type": "requests_ntlm.HttpNtlmAuth"}, "auth_type='requests_ntlm.HttpNtlmAuth': write one of none, basic"),
+    ({"auth_type": "requests.auth.HTTPProxyAuth"}, "auth_type='requests.auth.HTTPProxyAuth': write one of none, basic"),
+    ({"auth_type": "airflow.providers.http.hooks.http.HTTPBasicAuth"}, "write one of none, basic"),
+    (BASIC | {"login": ""}, "login='': authentication basic needs a login"),
+    ({"X-A": {"a": "s3cretpass"}}, "headers={'X-A': '***'}: write a text"),
+    ({"headers": '{"X-A": ["s3cretpass"]}'}, "headers={'X-A': '***'}: write a text"),
+    ({"headers": "X-A: s3cretpass"}, "headers='***': write a JSON object such as"),
+    ({"headers": [{"X-A": "s3cretpass"}]}, "headers='***': write a JSON object such as"),
+    ({"srv_lookup": True}, "srv_lookup='***': servers are not looked up by SRV records here: write the server's own name"),
+    ({"srv_lookup": "true"}, "srv_lookup='***'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("extra", "said"), REFUSED_OF_HTTP)
+def test_an_http_connection_that_would_sign_in_otherwise_is_refused_with_what_to_write(hook, extra, said):
+    with pytest.raises(ConfigurationError) as raised:
+        hook("http", **{"login": "me", "password": "x", **extra}).settings()
+    assert said in str(raised.value)
+    assert "s3cretpass" not in str(raised.value)
+
+
 @pytest.mark.parametrize("kind", ["requests.auth.HTTPDigestAuth", "requests_kerberos.HTTPKerberosAuth", ["basic"], {}])
 def test_a_class_of_requests_is_refused_with_what_to_write(hook, kind):
     with pytest.raises(ConfigurationError, match="write one of none, basic, .*, or a class of your own into auth"):
@@ -395,6 +485,11 @@ def test_a_class_of_requests_is_refused_with_what_to_write(hook, kind):
     [
         (JWT, ["".join(PEM.split("\n")[1:-2])[10:40], PEM.split("\n")[1]]),
         (JWT | {"private_key": PEM, "password": ""}, [PEM.split("\n")[1]]),
+        (
+            JWT | {"password": f"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n{PEM}"},
+            [PEM.split("\n")[1]],
+        ),
+        (JWT | {"password": json.dumps({"private_key": PEM})}, [PEM.split("\n")[1]]),
         (CLIENT, [SECRET]),
         (HMAC, [SECRET]),
     ],

@@ -5,29 +5,26 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
-from urllib.parse import parse_qsl
 
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.redaction import Redaction
-from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER, check_headers
+from airflow_async_rest.core.sending.signed import check_signed, secrets_of
 
-_WHAT_SIGNS = "what signs a request"  # as errors name it
 _FORBIDDEN = 403
 # The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
 REFUSALS = frozenset({401, _FORBIDDEN})
+_BAD_REQUEST = 400
+# Words of AWS for credentials that have ended, or for a time that is not now. S3, and services that speak JSON, answer
+# 400 with them: there only the field of an error's code counts, for a row's own text may stand in another one.
+_AWS_CODE = re.compile(
+    r"""(?:^|<Code>|"(?:__type|[cC]ode)"\s*:\s*"(?:[^"\\]*#)?)"""
+    r"(?:ExpiredToken|TokenRefreshRequired|RequestTimeTooSkewed|RequestExpired|InvalidSignature)"
+)
+_MOST_READ = 4_000
 # A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
 _LONG_SECONDS = 0.01
-# Between the parts of a header that has several, and what a signature among them is made of.
-_SEVERAL = re.compile(r"[\s,;\"]")
-_SCHEME = re.compile(r"[A-Za-z0-9-]{1,20} +(?=\S)")
-_PART = re.compile(r"[A-Za-z0-9+/_.~%-]+=*")
-_SHORTEST = 4  # below this a "secret" would blank out half of every text
-# Characters that a signature has at least, and dates and names of headers have not.
-_LONG = 21
-# Ends what AWS says a signature is for, and what its errors name.
-_SCOPE = "/aws4_request"
 
 
 class Auth(Protocol):
@@ -41,12 +38,15 @@ class Auth(Protocol):
     async def sign(self, request: Request) -> Request:
         """Return the request with its signature or token, in its ``headers`` or its query.
 
-        :param request: stays as it is: it may be sent again, and is kept where it fails. Its path is relative;
+        :param request: a copy, whose ``headers`` are there to be added to: without them it may be sent again, and is
+            kept where it fails. Its path is relative;
             :meth:`~airflow_async_rest.core.requests.address.Address.target` is what stands in the first line.
         """
 
     async def refused(self, response: Response) -> bool:
         """Renew the token or key that requests are signed with, where that is why one was answered 401 or 403.
+
+        AWS answers 400 as well, with ``ExpiredToken``.
 
         :param response: its ``request`` is the one that was answered, as ``sign`` has returned it.
         :return: whether the request is to be signed and sent once more; if not, the answer is judged as it is.
@@ -75,46 +75,62 @@ class Signing:
         self._renewals = 0
         self._in_vain_at = -1
         self._known: Mapping[str, str] | None = None
+        self._headers_now: Callable[[], Mapping[str, str] | None] = getattr(auth, "headers_now", _none)
 
     async def send(self, request: Request, attempt: int, reason: str) -> Response:
         """Send a request with what identifies it, and once more when it was refused for that, and that is renewed."""
-        signed, renewals = await self._sign(request)
-        try:
+        if self._is_asking:
+            await self._until_answered()
+        await self._limiter.acquire()
+        is_granted = not self._is_asking
+        headers = self._headers_now() if is_granted else None
+        if headers is None:
+            response, signed, renewals = await self._send_signed(request, attempt, reason, is_granted=is_granted)
+        else:
+            signed, renewals = request.with_headers(headers), self._renewals
+            if headers is not self._known:
+                self._learn(request, signed, headers)
             response = await self._send(signed, attempt, reason)
-        finally:
-            if signed.headers != self._known or signed.query != request.query:
-                self._learn(request, signed)
-        if response.status not in REFUSALS or not await self._renews(replace(response, request=signed), renewals):
+        if response.status < _BAD_REQUEST:
             return response
-        signed, renewals = await self._sign(request)
-        try:
-            again = await self._send(signed, attempt + 1, f"http_{response.status}")
-        finally:
-            self._learn(request, signed)
+        if not is_refusal(response) or not await self._renews(replace(response, request=signed), renewals):
+            return response
+        again, _, renewals = await self._send_signed(request, attempt + 1, f"http_{response.status}")
         if is_of_token(response) and is_of_token(again):
             self._in_vain_at = renewals
         return again
 
-    def _learn(self, request: Request, signed: Request) -> None:
-        """Keep out of texts what a request was signed with, right before anybody says what came of it."""
-        self._redaction.learn(secrets_of(request, signed))
-        self._known = dict(signed.headers or {})
+    async def _send_signed(
+        self, request: Request, attempt: int, reason: str, *, is_granted: bool = False
+    ) -> tuple[Response, Request, int]:
+        """Sign a request, and send it. :return: the answer, the request as it was sent, and with which renewal."""
+        signed, renewals = await self._sign(request, is_granted=is_granted)
+        try:
+            return await self._send(signed, attempt, reason), signed, renewals
+        finally:
+            if signed.headers != self._known or signed.query != request.query:
+                self._learn(request, signed, dict(signed.headers or {}))
 
-    async def _sign(self, request: Request) -> tuple[Request, int]:
+    def _learn(self, request: Request, signed: Request, headers: Mapping[str, str]) -> None:
+        """Keep out of texts what a request was signed with, before anybody says what came of it."""
+        self._redaction.learn(secrets_of(request, signed))
+        self._known = headers
+
+    async def _sign(self, request: Request, *, is_granted: bool) -> tuple[Request, int]:
         """Return a request that is to be sent now, signed, and with which renewal.
 
-        What was granted while one waits for a token is given up: all of them would go out at once.
+        :param is_granted: whether one may be sent now. What was granted while one waits for a token is given up: all of
+            them would go out at once.
         """
-        while True:
-            if self._is_asking:
-                await self._until_answered()
+        while not is_granted:
+            await self._until_answered()
             await self._limiter.acquire()
-            if not self._is_asking:
-                break
+            is_granted = not self._is_asking
         granted_at = self._clock()
         self._is_asking = True
         try:
-            signed = await self._auth.sign(request)
+            # Of its own: who writes into it what it is signed with would do so once more at each retry.
+            signed = await self._auth.sign(request.with_headers({}))
         except SendError as error:
             error.sent = False  # what was, if anything, is a request for a token
             raise
@@ -124,8 +140,7 @@ class Signing:
         renewals = self._renewals
         if self._clock() - granted_at > _LONG_SECONDS:
             await self._limiter.acquire()
-        if signed.headers != self._known:  # those of a token are the same for all requests
-            check_headers(signed.headers or {}, _WHAT_SIGNS)
+        check_signed(signed, self._known)
         return signed, renewals
 
     async def _until_answered(self) -> None:
@@ -166,10 +181,22 @@ async def sign_alone(request: Request, auth: Auth | None, redaction: Redaction) 
     """
     if auth is None:
         return request
-    signed = await auth.sign(request)
-    check_headers(signed.headers or {}, _WHAT_SIGNS)
+    signed = await auth.sign(request.with_headers({}))
+    check_signed(signed)
     redaction.learn(secrets_of(request, signed))
     return signed
+
+
+def _none() -> None:
+    """Return None: nothing but ``sign`` says what a request is signed with."""
+
+
+def is_refusal(response: Response) -> bool:
+    """Return whether an answer may be about what the request identifies with."""
+    if response.status != _BAD_REQUEST:
+        return response.status in REFUSALS
+    said = response.headers.get("x-amzn-ErrorType", ""), response.text[:_MOST_READ]
+    return any(map(_AWS_CODE.search, said))
 
 
 def is_of_token(response: Response) -> bool:
@@ -178,23 +205,3 @@ def is_of_token(response: Response) -> bool:
     Some APIs say so of rows that the token may not see: where a new one is refused in the same way, it is about these.
     """
     return response.status == _FORBIDDEN and "invalid_token" in response.headers.get("WWW-Authenticate", "")
-
-
-def secrets_of(request: Request, signed: Request) -> set[str]:
-    """Find what is secret of what a request was signed with."""
-    before = request.headers or {}
-    new = [(name, value) for name, value in (signed.headers or {}).items() if before.get(name) != value]
-    if signed.query != request.query:
-        known = parse_qsl(request.query, keep_blank_values=True)
-        new += [("key", value) for name, value in parse_qsl(signed.query) if (name, value) not in known]
-    return {secret for name, value in new for secret in _secrets_in(name, value)}
-
-
-def _secrets_in(name: str, value: str) -> set[str]:
-    scheme = _SCHEME.match(value)
-    said = value[scheme.end() :] if scheme else value
-    parts = [said]
-    if _SEVERAL.search(said):
-        parts = [part for part in _PART.findall(said) if not part.endswith(_SCOPE)]
-    longest = {max(parts, key=len, default="")} if CREDENTIAL_HEADER.search(name) else set()
-    return {part for part in {*longest, *(part for part in parts if len(part) >= _LONG)} if len(part) >= _SHORTEST}

@@ -14,7 +14,8 @@ _LIFETIME_SECONDS = 300  # of an assertion, which is used once: most servers tak
 LONGEST_SECONDS = 3600  # from iat to exp: servers refuse what would hold for longer
 # Clocks differ a little, and some servers refuse what is not yet true.
 _EARLIER_SECONDS = 10
-_PEM = re.compile(r"\s*-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----\s*", re.DOTALL)
+# Beside it there may be the parameters of its curve, a certificate, and what OpenSSL says of them.
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 _ALGORITHM_OF_CURVE = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -36,8 +37,8 @@ class PrivateKey:
         from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
         from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415  (when it is used)
 
-        found = _PEM.fullmatch(self.pem.replace("\\n", "\n"))
-        if found is None or "PRIVATE KEY" not in found[1]:
+        found = _PEM.search(self.pem.replace("\\r", "").replace("\\n", "\n"))
+        if found is None:
             raise ConfigurationError(
                 "the private key is none: paste the PEM text, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE "
                 "KEY-----, into password or the extra field private_key."

@@ -20,6 +20,8 @@ _JITTER = 0.5
 # Servers that count whole seconds end a token up to one earlier than they say. That is more than the margin only where
 # tokens are short-lived, so it is learnt when one is refused in its last second.
 _WHOLE_SECOND = 1.0
+# An endpoint whose tokens end at once, or before they are here, would be asked for each request.
+_LEAST_SECONDS = 0.5
 # What a token that is still good waits for the next one, and until it asks again.
 _PATIENCE_SECONDS = 10.0
 
@@ -44,6 +46,10 @@ class Bearer:
         self._headers: Mapping[str, str] = {}
         self._renew_at, self._earlier = float("-inf"), 0.0
         self._failure: StoppedError | None = None
+
+    def headers_now(self) -> Mapping[str, str] | None:
+        """Return what requests are signed with, the same mapping until it is another one; None: it is to be renewed."""
+        return self._headers if self._clock() < self._renew_at else None
 
     async def sign(self, request: Request) -> Request:
         """Return the request with the token.
@@ -100,7 +106,8 @@ class Bearer:
         if token.value != (self.token and self.token.value):
             self._headers = {"Authorization": f"Bearer {token.value}"}
         self.token = token
-        self._renew_at = renewal_time(token, random.random(), self._earlier)  # noqa: S311  (no secret)
+        renew_at = renewal_time(token, random.random(), self._earlier)  # noqa: S311  (no secret)
+        self._renew_at = max(renew_at, self._clock() + _LEAST_SECONDS)
 
 
 def renewal_time(token: Token, chance: float, earlier: float = 0.0) -> float:

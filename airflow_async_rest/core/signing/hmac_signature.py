@@ -21,6 +21,8 @@ from airflow_async_rest.core.requests.headers import check_headers
 from airflow_async_rest.core.spelling import hint
 
 _HOLE = re.compile(r"\{(\w+)\}")
+# What is meant as one: with spaces, as in a format string, or as in a template of Airflow.
+_NO_HOLE = re.compile(r"\{\{\s*\w+\s*\}\}|\{(?!\w+\})[\s\w!.:-]{0,40}\}")
 _PARTS = ("timestamp", "nonce", "login", "method", "host", "path", "query", "target", "url", "body", "body_hash")
 _SIGNATURE = "signature"
 _ALGORITHMS = ("sha256", "sha512", "sha384", "sha1", "md5")
@@ -37,9 +39,15 @@ _TIMES: Mapping[str, Callable[[float], str]] = {
 }
 _SECRETS: Mapping[str, Callable[[str], bytes]] = {
     "text": str.encode,
-    "base64": lambda text: base64.b64decode(text.encode(), validate=True),
-    "hex": bytes.fromhex,
+    "base64": lambda text: _from_base64(text.strip()),
+    "hex": lambda text: bytes.fromhex(text.strip()),
 }
+
+
+def _from_base64(text: str) -> bytes:
+    """Read either alphabet, with or without the signs at the end."""
+    text = text.translate(str.maketrans("-_", "+/")).rstrip("=")
+    return base64.b64decode(text.encode() + b"=" * (-len(text) % 4), validate=True)
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,10 @@ class HmacFields:
             if (value := getattr(self, name)) not in tuple(choices):
                 raise ConfigurationError(f"hmac: {name}={value!r}: write one of {', '.join(choices)}.")
         _check_template("signed", self.signed, _PARTS)
+        if not _HOLE.search(self.signed):
+            raise ConfigurationError(
+                "hmac: signed has nothing of the request in it: write a template such as {timestamp}.{body}."
+            )
         if not isinstance(self.headers, Mapping) or not self.headers:
             raise ConfigurationError('hmac: headers: write a JSON object such as {"X-Signature": "{signature}"}.')
         for name, template in self.headers.items():
@@ -79,6 +91,8 @@ class HmacFields:
         if not any("{signature}" in template for template in self.headers.values()):
             raise ConfigurationError("hmac: headers: no header has {signature} in it: put it where the API looks.")
         check_headers(self.headers, "hmac: headers")
+        if len({name.lower() for name in self.headers}) < len(self.headers):
+            raise ConfigurationError("hmac: headers: one is there twice, and only one of them is sent: leave one out.")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "HmacFields":
@@ -95,12 +109,17 @@ class HmacFields:
 def _check_template(name: str, template: Any, known: tuple[str, ...]) -> None:
     if not isinstance(template, str):
         raise ConfigurationError(f"hmac: {name} is a {type(template).__name__}: write a text.")
+    if found := _NO_HOLE.search(template):
+        raise ConfigurationError(
+            f"hmac: {name} has {found[0]!r}, which would be taken for text: write one of {_listed(known)}."
+        )
     for hole in _HOLE.findall(template):
         if hole not in known:
-            raise ConfigurationError(
-                f"hmac: {name} has {{{hole}}}: write one of {', '.join(f'{{{each}}}' for each in known)}."
-                f"{hint(hole, known)}"
-            )
+            raise ConfigurationError(f"hmac: {name} has {{{hole}}}: write one of {_listed(known)}.{hint(hole, known)}")
+
+
+def _listed(known: tuple[str, ...]) -> str:
+    return ", ".join(f"{{{each}}}" for each in known)
 
 
 class Hmac:
@@ -125,6 +144,8 @@ class Hmac:
             raise ConfigurationError(
                 f"hmac: secret={fields.secret!r}, and the password is not: write text, or the password in that form."
             ) from None
+        if not self._key.strip():
+            raise ConfigurationError("hmac: the secret is empty: write it into password.")
 
     async def sign(self, request: Request) -> Request:
         """Return the request with its signature."""

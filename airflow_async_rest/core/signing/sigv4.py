@@ -5,19 +5,25 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from airflow_async_rest.core.errors import ConfigurationError, CredentialsError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.address import Address
+from airflow_async_rest.core.signing.token import describe_skew, skew_of
 
 _UNRESERVED = "-_.~"
 _MOST_READ = 4_000
+# By so much AWS lets clocks differ; whole seconds are told, and an answer takes its time.
+_MOST_SKEW_SECONDS = 240.0
+# Words of an answer to a signature of another time: its request has waited, or the clock is wrong.
+_NOT_NOW = ("RequestTimeTooSkewed", "RequestExpired", "Signature expired", "Signature not yet current")
 # Credentials renew themselves minutes before their end; to look whether they have may ask another server each time.
 _LOOK_AGAIN_SECONDS = 30.0
 # Words of an answer to credentials that have ended; another signature of the same would change nothing.
-_ENDED = ("ExpiredToken", "security token included in the request is expired")
+_ENDED = ("ExpiredToken", "TokenRefreshRequired", "security token included in the request is expired")
 # What has to be signed of the headers that others set: AWS refuses what is not.
 _SIGNED_PREFIX = "x-amz-"
 
@@ -81,9 +87,13 @@ class SigV4:
     async def refused(self, response: Response) -> bool:
         """Find the credentials again, where an answer says that they have ended.
 
-        :raises CredentialsError: when there are none but those: all that follows would be refused for them.
+        :return: also True for a signature that is too old: the next one is of now.
+        :raises CredentialsError: when there are none but those, or the clock is wrong: all others would be refused.
         """
         said = f"{response.headers.get('x-amzn-ErrorType', '')} {response.text[:_MOST_READ]}"
+        if any(word in said for word in _NOT_NOW):
+            _check_clock(response)
+            return True
         if not any(word in said for word in _ENDED):
             return False
         self._credentials = self._in_use = None
@@ -121,6 +131,15 @@ class SigV4:
                 "machine a role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
         return frozen
+
+
+def _check_clock(response: Response) -> None:
+    skew = skew_of(response, datetime.now(UTC))
+    if skew is not None and abs(skew) > _MOST_SKEW_SECONDS:
+        raise CredentialsError(
+            f"AWS does not take the time of this machine, which is in every signature: {describe_skew(skew)}: set its "
+            "clock"
+        )
 
 
 def canonical_query(query: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from airflow_async_rest.core.models import Response
 
-_TOKEN = re.compile(r"[\x21-\x7e]+")  # RFC 6750, section 2.1, and what others have besides
+# RFC 6750, section 2.1, and what others have besides; no server takes a header of more.
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 # What an endpoint's word means (RFC 6749, section 5.2; RFC 8707, section 2), and which fields to look at.
 _MEANING = {
     "invalid_client": "it does not know the client, or another secret: check login (the client id), password (its "
@@ -27,6 +28,7 @@ _MEANING = {
 }
 # What a word for an error looks like; a token has digits or capital letters in it.
 _WORD = re.compile(r"[a-z]{1,24}(_[a-z]{1,24}){0,5}")
+_BEARER_TYPES = frozenset({"bearer", "bearertoken"})  # the latter is Apigee's
 _OTHER_TYPES = frozenset({"dpop", "mac", "n_a", "pop"})
 # It may be another time (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5).
 _FOR_NOW = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
@@ -83,11 +85,11 @@ def parse_token(
     value = said.get("access_token")
     if not _is_success(response) or value is None or said.get("error"):
         return _refusal(response, said, skew, invalid_grant)
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value := value.strip()):
         return NoToken("its access_token is empty, or is no text that a header can have", is_for_good=True)
     kind = said.get("token_type") or "bearer"
-    kind = kind.lower() if isinstance(kind, str) else ""
-    if kind != "bearer":
+    kind = kind.strip().lower() if isinstance(kind, str) else ""
+    if kind not in _BEARER_TYPES:
         named = repr(kind) if kind in _OTHER_TYPES else "another type"
         return NoToken(f"its token_type is {named}, and only bearer can be sent", is_for_good=True)
     refresh_token = said.get("refresh_token")
@@ -135,7 +137,7 @@ def _said(response: Response) -> dict[str, Any]:
 def _lifetime(value: Any) -> float | None:
     """Read a number of seconds, which some write as text; others write 0 for a token without an end."""
     try:
-        seconds = float(value)
+        seconds = float("nan" if isinstance(value, bool) else value)
     except (TypeError, ValueError, OverflowError):
         return None
     return seconds if 0 < seconds < float("inf") else None

@@ -6,6 +6,7 @@ import hmac
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 from engine import Store, counts, make_job, run
 from virtual_time import run_virtually
 
@@ -14,9 +15,10 @@ from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Sender
-from airflow_async_rest.core.sending.auth import REFUSALS, secrets_of
+from airflow_async_rest.core.sending.auth import REFUSALS
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
+from airflow_async_rest.core.sending.signed import secrets_of
 from airflow_async_rest.core.transport.client import RestClient
 
 
@@ -166,6 +168,52 @@ def test_a_header_that_cannot_be_sent_ends_the_run_by_its_name(api, tmp_path):
         run(make_job(api, tmp_path, 20, auth=Broken()))
     assert "s3cret" not in str(raised.value)
     assert api.seen == []
+
+
+RETURNED = [
+    (lambda request: None, "'sign' has returned a NoneType: return the request with more headers"),
+    (lambda request: {"X-Signature": "s3cret-1"}, "'sign' has returned a dict"),
+    (
+        lambda request: replace(request, headers=[("X-Signature", "s3cret-1")]),
+        "'sign' has returned a request whose headers is a list",
+    ),
+    (lambda request: replace(request, headers="s3cret-1"), "headers is a str"),
+    (lambda request: replace(request, path=None), "path is a NoneType"),
+    (lambda request: replace(request, query={"sig": "s3cret-1"}), "query is a dict"),
+    (lambda request: replace(request, body="s3cret-1"), "body is a str"),
+]
+
+
+@pytest.mark.parametrize(("returned", "said"), RETURNED)
+def test_what_is_no_signed_request_ends_the_run_in_words(api, tmp_path, returned, said):
+    class Odd(Token):
+        async def sign(self, request):
+            return returned(request)
+
+    with pytest.raises(ConfigurationError, match="what signs a request: ") as raised:
+        run(make_job(api, tmp_path, 20, auth=Odd()))
+    assert said in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+    assert api.seen == []
+
+
+def test_who_writes_a_signature_into_the_request_itself_does_so_once_and_it_is_secret(api, tmp_path):
+    class InPlace(Token):
+        async def sign(self, request):
+            request.headers["X-Signature"] = f"s3cret-signature-of-{request.path}"
+            request.path += "/signed"
+            return request
+
+    def answer(seen):
+        first = sum(each.path == seen.path for each in api.seen) == 1
+        return web.Response(status=503 if first else 422, text=f"not {seen.headers['X-Signature']}")
+
+    api.answer, retry = answer, RequestRetry(max_attempts=2, backoff_base_seconds=0.001)
+    run(make_job(api, tmp_path, 1, auth=InPlace(), retry=retry, max_failures=1))
+    assert [seen.path for seen in api.seen] == ["/x/0/signed"] * 2
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert "not ***" in kept
+    assert "signed" not in kept
 
 
 LONG = "dGhpcyBpcyBhIHNpZ25hdHVyZQ=="

@@ -1,5 +1,7 @@
 """Assertions that servers can check: of keys as people paste them."""
 
+import json
+
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -42,6 +44,14 @@ PASTED = {
     "as in JSON": lambda pem: pem.replace("\n", "\\n"),
     "of Windows": lambda pem: pem.replace("\n", "\r\n"),
     "with space around": lambda pem: f"\n  {pem}\n ",
+    "of Windows, as in JSON": lambda pem: pem.replace("\n", "\\r\\n"),
+    "as openssl ecparam writes it": lambda pem: (
+        f"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{pem}"
+    ),
+    "as openssl pkcs12 writes it": lambda pem: (
+        f"Bag Attributes\n    localKeyID: 01\nKey Attributes: <No Attributes>\n{pem}"
+    ),
+    "as a service account's file": lambda pem: json.dumps({"type": "service_account", "private_key": pem}),
 }
 
 

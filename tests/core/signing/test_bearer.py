@@ -72,6 +72,30 @@ def test_a_token_is_asked_for_once_before_the_first_request(api, tmp_path):
     assert told == ["t0ken-number-1"]
 
 
+def test_a_request_with_a_token_that_is_good_costs_one_look_at_the_clock(api, tmp_path):
+    asked = []
+
+    def clock():
+        asked.append(1)
+        return 0.0
+
+    class Once(Bearer):
+        async def sign(self, request):
+            signed.append(request)
+            return await super().sign(request)
+
+    Server(api, 3600)
+    signed, endpoint = [], auth_of(api)._source
+    assert counts(run(make_job(api, tmp_path, 200, auth=Once(endpoint, clock=clock), concurrency=16))) == [
+        200,
+        200,
+        0,
+        0,
+    ]
+    assert len(signed) == 1
+    assert len(asked) <= 205
+
+
 def test_a_token_that_is_revoked_is_renewed_once_and_no_attempt_is_lost(api, tmp_path):
     server = Server(api)
     give = server.answer
@@ -219,6 +243,14 @@ def test_tokens_of_five_seconds_are_renewed_once_a_lifetime_and_no_row_is_refuse
     assert len(answers) > 1800
     assert {status for _, status in answers} == {200}
     assert 6 <= len(source.fetched) <= 8
+
+
+@pytest.mark.parametrize("lifetime", [1e-9, 0.001, 0.1])
+def test_tokens_that_end_at_once_are_asked_for_twice_a_second_at_most(lifetime):
+    source = Clocked(lifetime=lifetime)
+    answers, _ = run_virtually(rows_for(5.0, source, ends=lambda _: math.inf))
+    assert {status for _, status in answers} == {200}
+    assert len(source.fetched) <= 12
 
 
 def test_a_server_that_counts_whole_seconds_refuses_one_token_at_most():

@@ -81,10 +81,30 @@ async def test_what_is_signed_and_where_it_stands_is_said_by_the_fields(fields, 
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("form", "key"), [("text", "s3cret"), ("base64", "czNjcmV0"), ("hex", "733363726574")])
-async def test_a_secret_may_be_written_in_other_forms(form, key):
-    signed = (await headers_of({"secret": form, "signed": "{body}"}, key))["X-Signature"]
-    assert signed == digest(BODY).hexdigest()
+@pytest.mark.parametrize(
+    ("form", "written", "key"),
+    [
+        ("text", "s3cret", b"s3cret"),
+        ("text", " s3cret ", b" s3cret "),
+        ("base64", "czNjcmV0", b"s3cret"),
+        ("base64", " czNjcmV0\t", b"s3cret"),
+        ("base64", "+/8=", b"\xfb\xff"),
+        ("base64", "-_8", b"\xfb\xff"),
+        ("base64", "czNjcmV0MQ", b"s3cret1"),
+        ("hex", "733363726574", b"s3cret"),
+        ("hex", " 73 33 63 72 65 74 ", b"s3cret"),
+    ],
+)
+async def test_a_secret_may_be_written_in_other_forms(form, written, key):
+    signed = (await headers_of({"secret": form, "signed": "{body}"}, written))["X-Signature"]
+    assert signed == digest(BODY, key).hexdigest()
+
+
+@pytest.mark.anyio
+async def test_braces_that_are_no_holes_are_text():
+    fields = {"signed": '{"at":"{timestamp}","of":{"who":"{login}"}}', "headers": {"X-Signature": "{signature}"}}
+    signed = digest('{"at":"1492774577","of":{"who":"me"}}').hexdigest()
+    assert await headers_of(fields) == {"X-Signature": signed}
 
 
 @pytest.mark.anyio
@@ -114,6 +134,16 @@ async def test_a_request_without_a_body_signs_none_and_each_nonce_is_another_one
         ({"signed": "{bdy}"}, "signed has {bdy}: write one of {timestamp}, "),
         ({"signed": "{signature}"}, "signed has {signature}"),
         ({"signed": 5}, "signed is a int: write a text"),
+        ({"signed": "{}"}, "signed has '{}', which would be taken for text: write one of {timestamp}, "),
+        ({"signed": "{{body}}"}, "signed has '{{body}}', which"),
+        ({"signed": "{{ body }}"}, "signed has '{{ body }}', which"),
+        ({"signed": "{ body }"}, "signed has '{ body }', which"),
+        ({"signed": "{body!r}"}, "signed has '{body!r}', which"),
+        ({"signed": "{time-stamp}.{body}"}, "signed has '{time-stamp}', which"),
+        ({"headers": {"X": "{signature}{ nonce }"}}, "headers: X has '{ nonce }', which"),
+        ({"signed": ""}, "signed has nothing of the request in it: write a template such as {timestamp}.{body}"),
+        ({"signed": "constant"}, "signed has nothing of the request in it"),
+        ({"headers": {"X-Sign": "{signature}", "x-sign": "{timestamp}"}}, "headers: one is there twice"),
         ({"headers": {}}, 'write a JSON object such as {"X-Signature": "{signature}"}'),
         ({"headers": "X-Signature"}, "write a JSON object"),
         ({"headers": {"X-Signature": 5}}, "headers: X-Signature is a int"),
@@ -137,6 +167,12 @@ def test_a_secret_that_is_not_in_that_form_is_told_and_not_shown(form):
     with pytest.raises(ConfigurationError, match="secret='") as raised:
         Hmac(HmacFields(secret=form), "n0t-in-that-form!", "", Address("http://a"))
     assert "n0t-in" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("form", "key"), [("base64", " "), ("base64", "=="), ("hex", " "), ("text", "  ")])
+def test_a_secret_that_is_empty_signs_nothing(form, key):
+    with pytest.raises(ConfigurationError, match="hmac: the secret is empty: write it into password"):
+        Hmac(HmacFields(secret=form), key, "", Address("http://a"))
 
 
 def test_an_api_that_checks_signatures_takes_what_is_sent_and_its_echo_shows_none(api, tmp_path):

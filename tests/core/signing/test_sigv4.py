@@ -134,18 +134,71 @@ def test_a_query_is_sent_as_it_is_signed(query, canonical):
     assert canonical_query(query) == canonical
 
 
-def test_credentials_that_have_ended_are_found_again_once(api, tmp_path):
+ENDED = [
+    (403, '{"message":"The security token included in the request is expired"}'),
+    (403, '{"__type":"ExpiredTokenException"}'),
+    (400, "<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"),
+    (400, "<Error><Code>TokenRefreshRequired</Code><Message>The provided token must be refreshed.</Message></Error>"),
+    (400, '{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}'),
+    (400, '{ "__type" : "com.amazon.coral.service#ExpiredTokenException"}'),
+    (400, '{"Error": {"Code": "ExpiredToken"}}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "text"), ENDED)
+def test_credentials_that_have_ended_are_found_again_once(api, tmp_path, status, text):
     def answer(seen):
         ended = len(api.seen) > 50 and seen.headers["X-Amz-Security-Token"].endswith("1")
-        return (
-            web_response(403, '{"message":"The security token included in the request is expired"}') if ended else 200
-        )
+        return web_response(status, text) if ended else 200
 
     api.answer, credentials = answer, Credentials()
     settings = ClientSettings(api.url)
     job = make_job(api, tmp_path, 200, auth=auth_of(settings, credentials), concurrency=32)
     assert counts(run(job)) == [200, 200, 0, 0]
     assert credentials.found == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (400, '{"message": "ExpiredToken is no name of a sensor"}'),
+        (400, r'{"message": "no name: \"__type\":\"ExpiredTokenException\""}'),
+        (400, "<Error><Code>InvalidArgument</Code><Message>ExpiredToken</Message></Error>"),
+        (400, '{"__type":"InvalidSignatureException","message":"The signature does not match"}'),
+        (422, "<Code>ExpiredToken</Code>"),
+    ],
+)
+def test_a_row_that_is_refused_with_a_word_of_its_own_is_not_about_credentials(api, tmp_path, status, text):
+    api.answer = lambda seen: web_response(status, text)
+    auth = auth_of(ClientSettings(api.url), Credentials())
+    assert counts(run(make_job(api, tmp_path, 3, auth=auth, max_failures=3))) == [3, 0, 3, 0]
+    assert len(api.seen) == 3
+
+
+TOO_OLD = [
+    (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"),
+    (403, '{"message":"Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z"}'),
+    (400, '{"__type":"InvalidSignatureException","message":"Signature not yet current: 2026"}'),
+    (400, "<Error><Code>RequestExpired</Code></Error>"),
+]
+
+
+@pytest.mark.parametrize(("status", "text"), TOO_OLD)
+def test_a_signature_that_is_too_old_is_made_once_more(api, tmp_path, status, text):
+    api.answer = lambda seen: web_response(status, text) if len(api.seen) == 1 else 200
+    credentials = Credentials()
+    job = make_job(api, tmp_path, 3, auth=auth_of(ClientSettings(api.url), credentials), concurrency=1)
+    assert counts(run(job)) == [3, 3, 0, 0]
+    assert (len(api.seen), credentials.found) == (4, 1)
+
+
+@pytest.mark.parametrize(("status", "text"), TOO_OLD)
+def test_a_clock_that_is_wrong_stops_the_task_and_says_by_how_much(api, tmp_path, status, text):
+    api.answer = lambda seen: web_response(status, text, Date="Thu, 01 Jan 2026 12:00:00 GMT")
+    job = make_job(api, tmp_path, 90, auth=auth_of(ClientSettings(api.url), Credentials()), concurrency=4)
+    with pytest.raises(AuthenticationError, match=r"time of this machine.*: its clock is \d+ s behind this machine's"):
+        run(job)
+    assert len(api.seen) <= 4
 
 
 @pytest.mark.parametrize("token", ["session/token", None])
@@ -163,10 +216,10 @@ def test_credentials_that_have_ended_and_are_the_same_again_stop_the_task(api, t
     assert len(api.seen) <= accepted + 8
 
 
-def web_response(status, text):
+def web_response(status, text, **headers):
     from aiohttp import web
 
-    return web.Response(status=status, text=text)
+    return web.Response(status=status, text=text, headers=headers)
 
 
 def test_a_refusal_for_another_reason_finds_none_again_and_shows_no_signature(api, tmp_path):

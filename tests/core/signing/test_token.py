@@ -30,6 +30,10 @@ def parse(body, status=200, headers=(), secrets=(), **answer):
         ({"expires_in": 5.5, "scope": ["a", "b"]}, 5.5, "a b"),
         ({}, None, ""),  # Salesforce says no end
         ({"expires_in": 0}, None, ""),
+        ({"expires_in": True}, None, ""),
+        ({"expires_in": [5], "token_type": "Bearer "}, None, ""),
+        ({"expires_in": " 3600 ", "token_type": "BearerToken"}, 3600.0, ""),  # as Apigee calls it
+        ({"access_token": " tok.en-1\n"}, None, ""),
         ({"expires_in": None, "token_type": None}, None, ""),
         ({"expires_in": "soon"}, None, ""),
         ({"expires_in": 1e400}, None, ""),
@@ -74,6 +78,9 @@ def test_a_token_has_a_value_and_an_end_where_the_endpoint_says_one(fields, life
         (b"", 302, "write the URL that it points to as token_url", True),
         ({"access_token": ""}, 200, "access_token is empty", True),
         ({"access_token": "a\r\nX-Forged: 1"}, 200, "access_token is empty, or is no text", True),
+        ({"access_token": " \n"}, 200, "access_token is empty, or is no text", True),
+        ({"access_token": "Bearer a"}, 200, "access_token is empty, or is no text", True),
+        ({"access_token": "a" * 5_000_000}, 200, "access_token is empty, or is no text that a header can have", True),
         ({"access_token": 5}, 200, "access_token is empty, or is no text", True),
         ({"access_token": "a", "token_type": "mac"}, 200, "its token_type is 'mac'", True),
         ({"access_token": "a"}, 500, "answers 500", False),
