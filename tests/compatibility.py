@@ -18,7 +18,11 @@ FEATURES = {
         "test_what_failed_is_a_dead_letter_and_is_replayed",
         "test_too_many_failures_fail_the_task_and_leave_the_report",
     ),
-    "mapped tasks, and their replay": ("test_what_failed_in_mapped_tasks_is_replayed",),
+    "mapped tasks, and their replay": (
+        "test_what_failed_in_mapped_tasks_is_replayed",
+        "test_a_mapped_task_without_windows_leaves_nothing_to_replay",
+        "test_what_mapped_tasks_return_is_delivered_and_asked_for",
+    ),
     "`deliver` and `fetch` in a `@task`": ("test_plain_tasks_deliver_and_fetch",),
     "the connection's type, test and settings": (
         "test_the_provider_is_listed",

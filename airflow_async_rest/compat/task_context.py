@@ -1,5 +1,6 @@
 """What a task can ask Airflow about itself, and about the tasks before it."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -67,3 +68,18 @@ def pull_results(ti: Any, task_id: str, indexes: Sequence[int], *, are_all: bool
     if are_all and len(values := ti.xcom_pull(task_ids=[task_id])) == len(indexes):
         return values  # type: ignore[no-any-return]
     return ti.xcom_pull(task_ids=[task_id], map_indexes=indexes)  # type: ignore[no-any-return]
+
+
+def what_is_mapped(task: Any) -> Sequence[Any]:
+    """Return the task itself, if it is mapped, else the mapped task groups that it is in.
+
+    Each of them knows the tasks of whose lists it is made.
+    """
+    # What says so by name, is_mapped, is 3's.
+    return [task] if hasattr(task, "iter_mapped_dependencies") else list(task.iter_mapped_task_groups())
+
+
+def read_by_any_thread(items: Any) -> Any:
+    """Return items that another thread may read: what a mapped task has returned, 2 reads by this thread's session."""
+    lazy = getattr(sys.modules.get("airflow.utils.db"), "LazySelectSequence", ())
+    return list(items) if isinstance(items, lazy) else items

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_async_rest.compat.task_context import pull_results, relevant_map_indexes, states_of
+from airflow_async_rest.compat.task_context import pull_results, relevant_map_indexes, states_of, what_is_mapped
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.spelling import counted
 
@@ -137,7 +137,7 @@ def _has_no_windows(ti: Any, task: Any, states: Mapping[int, str | None]) -> boo
     """Return whether a mapped task has an empty list, and was not skipped: the task that made the list succeeded."""
     if states != {_UNMAPPED: "skipped"}:
         return False
-    mapped = [task] if task.is_mapped else list(task.iter_mapped_task_groups())
+    mapped = what_is_mapped(task)
     listing = {operator.task_id for one in mapped for operator in one.iter_mapped_dependencies()}
     made = [state for task_id in listing for state in instances_of(task_id, states_of(ti, task_id)).values()]
     return bool(mapped) and set(made) <= {"success"}

@@ -11,6 +11,7 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Self
 
 from airflow_async_rest.compat.names import AirflowException
+from airflow_async_rest.compat.task_context import read_by_any_thread
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.errors import KilledError, LoadError
@@ -38,9 +39,8 @@ def fetch_rows(
     with airflow_errors():
         (run, scope), chunks = begin_call(**preview), ChunkQueue()
         asking = Asking.of(arguments)
-        job = fetch_job(
-            hook, asking, scope, Given.of(GivenItems(items)), log, shape=RowShape(asking.columns), rows=chunks
-        )
+        given = Given.of(GivenItems(read_by_any_thread(items)))
+        job = fetch_job(hook, asking, scope, given, log, shape=RowShape(asking.columns), rows=chunks)
     if run.preview is not None:
         run.run(job)
     return FetchedChunks(run, job, chunks)

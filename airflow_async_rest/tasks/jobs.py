@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from airflow_async_rest.compat.task_context import read_by_any_thread
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.limits.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
@@ -49,7 +50,8 @@ def deliver_items(
     with airflow_errors():
         run, scope = begin_call(**preview)
         schema = read_schema(arguments["schema"], run.context and run.context["task"])
-        job = row_job(hook, Sending.of({**arguments, "schema": schema}), scope, Given.of(GivenItems(items)), log)
+        given = Given.of(GivenItems(read_by_any_thread(items)))
+        job = row_job(hook, Sending.of({**arguments, "schema": schema}), scope, given, log)
     return run.run(job)
 
 

@@ -1,6 +1,8 @@
 """What older versions of Airflow say of a task, and of those before it, is what 3.3 says."""
 
-from types import SimpleNamespace
+import sys
+import threading
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -79,3 +81,37 @@ def test_an_instance_that_has_returned_nothing_has_a_place():
     ti = instance_of_2(post_1={"read": 1})
     assert list(task_context.pull_results(ti, "post", [0, 1], are_all=True)) == [None, {"read": 1}]
     assert list(task_context.pull_results(ti, "post", [], are_all=True)) == []
+
+
+def test_what_is_mapped_is_found_without_the_name_that_2_does_not_have():
+    groups = [object()]
+
+    class Operator:
+        def iter_mapped_task_groups(self):
+            yield from groups
+
+    class Mapped(Operator):
+        def iter_mapped_dependencies(self):
+            return iter(())
+
+    mapped = Mapped()
+    assert task_context.what_is_mapped(mapped) == [mapped]
+    assert task_context.what_is_mapped(Operator()) == groups
+
+
+def test_what_2_reads_by_the_session_of_a_thread_is_read_in_that_thread(monkeypatch):
+    class LazySelectSequence(list):
+        def __iter__(self):
+            threads.append(threading.current_thread())
+            return super().__iter__()
+
+    threads, module = [], ModuleType("airflow.utils.db")
+    module.LazySelectSequence = LazySelectSequence
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    items = task_context.read_by_any_thread(LazySelectSequence([1, 2]))
+    assert (type(items), items, threads) == (list, [1, 2], [threading.current_thread()])
+
+
+@pytest.mark.parametrize("items", [[1], (1, 2), iter(()), None])
+def test_other_items_are_left_as_they_are(items):
+    assert task_context.read_by_any_thread(items) is items

@@ -77,6 +77,18 @@ def test_what_failed_in_mapped_tasks_is_replayed(run, api):
     assert ids(api.seen[20:]) == [3, 13]
 
 
+def test_a_mapped_task_without_windows_leaves_nothing_to_replay(run):
+    done = run("no_windows")
+    assert (done.states("post"), done.states("replay")) == (["skipped"], ["success"])
+
+
+def test_what_mapped_tasks_return_is_delivered_and_asked_for(run, api):
+    api.answer = lambda seen: places(seen) if seen.method == "GET" else 200
+    done = run("items_of_mapped")
+    assert (done.state, done.xcom("push_numbers")["delivered"]) == ("success", 3)
+    assert done.xcom("fetch")["rows_loaded"] == 3
+
+
 def test_too_many_failures_fail_the_task_and_leave_the_report(run, api):
     api.answer = lambda seen: 422 if ids([seen])[0] == 5 else 200
     done = run("fails")

@@ -60,6 +60,7 @@ WRONG = [
         "C:/x",
         "file://C:/x",
         "~nobody-of-this-name/x",
+        *("/", "//", "file:///", "s3://conn@", "s3://conn@/x"),
         "/x\0y",
         "$HOME/x",
     ),
@@ -80,6 +81,13 @@ def test_any_other_way_is_refused_with_words(path, monkeypatch):
         monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", path)
         with pytest.raises(ConfigurationError, match=r"^\[async_rest\] dead_letter_path="):
             dead_letter_base()
+
+
+@pytest.mark.parametrize("uri", ["s3://user:s3cret@bucket/x", "gs://:s3cret@bucket", "sftp://user:s3cret@host:22/x"])
+def test_a_password_in_a_folders_uri_is_refused_and_not_shown(uri):
+    with pytest.raises(ConfigurationError, match=r"^dead_letter_path has a password in its URI.*://conn_id@") as error:
+        dead_letter_base(uri)
+    assert "s3cret" not in str(error.value)
 
 
 def test_nothing_lands_in_the_working_directory(tmp_path, monkeypatch):
@@ -104,6 +112,7 @@ IDS = [
     "a\\b",
     "manual__2026-11-01T00:00:00+00:00",
     "group.task",
+    *("a::b", "a:%3Ab", "a:::b", "ab", "a\tb", "a\nb", "a\r\x7fb"),
 ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_async_rest.compat.task_context import read_by_any_thread
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.reading.given_items import GivenItems
 from airflow_async_rest.windows import Window, on_clocks, split_windows
@@ -30,7 +31,7 @@ def given_items(items: Any) -> GivenItems:
 
         shown = "null: the upstream task returned nothing" if str(items) == "None" else excerpt_of_argument(items)
         raise ConfigurationError(f"items is {shown}; write a list of dicts or values, or the XCom of one.")
-    return GivenItems(items)
+    return GivenItems(read_by_any_thread(items))
 
 
 def check_step(step: Any) -> None:

@@ -12,6 +12,8 @@ from airflow_async_rest.core.letters.whole_files import FolderPath
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(.*)", re.DOTALL)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/)|(?!//))(/.*)", re.DOTALL | re.IGNORECASE)
+# In an id: what leads elsewhere, what some storages take for a pattern, and what their URIs lose, or are split at.
+_NOT_IN_NAMES = re.compile(r"[%/\\*?\[\x00-\x1f\x7f]|(?<=:):")
 _LONGEST_NAME_BYTES = 255  # of a file, on nearly every file system
 _OWNERS_MODE, _WIDEST_MODE = 0o600, 0o666
 
@@ -23,8 +25,7 @@ def instance_folder(base: str, dag_id: str, run_id: str, task_id: str, map_index
 
 def _segment(name: str) -> str:
     """Return an id as the name of one folder: Airflow lets a run be called ``..``, or ``[x]*``, or have 250 letters."""
-    # Some storages take the last ones for a pattern.
-    quoted = re.sub(r"[%/\\\0*?\[]", lambda found: f"%{ord(found[0]):02X}", name)
+    quoted = _NOT_IN_NAMES.sub(lambda found: f"%{ord(found[0]):02X}", name)
     quoted = quoted if quoted.strip(".") else quoted.replace(".", "%2E")
     if len(quoted.encode()) <= _LONGEST_NAME_BYTES:
         return quoted
@@ -73,9 +74,15 @@ def storage_uri(argument: str, path: Any) -> str:
     if not isinstance(text, str) or "\0" in text:
         raise ConfigurationError(f"{hint}.")
     if local := _FILE.fullmatch(text):
-        return f"file://{local[1]}"
+        text = local[1]
     if (uri := _URI.fullmatch(text)) and uri[1].lower() != "file":
-        if "://" not in text or not uri[2].strip("/") or uri[2].startswith("/"):
+        user, _, bucket = uri[2].partition("/")[0].rpartition("@")
+        if ":" in user:
+            raise ConfigurationError(
+                f"{argument} has a password in its URI, which logs and reports would show: write the id of a "
+                f"connection instead, such as '{uri[1]}://conn_id@bucket/dead_letters'."
+            )
+        if "://" not in text or not bucket:
             raise ConfigurationError(f"{hint}; after {uri[1]}:// comes the bucket.")
         return text
     try:
@@ -86,6 +93,8 @@ def storage_uri(argument: str, path: Any) -> str:
         raise ConfigurationError(
             f"{hint}. This one depends on the working directory, or on another machine, and each process has its own."
         )
+    if not local_path.name:
+        raise ConfigurationError(f"{hint}. This one is the whole file system.")
     return f"file://{local_path}"
 
 

@@ -196,6 +196,12 @@ def test_rows_that_are_not_streamed_are_loaded_the_same_way(driver):
     assert [[row["v"] for row in chunk] for chunk in chunks] == [["infinity"] * 2, ["infinity"] * 2, ["infinity"]]
 
 
+def test_bytes_are_bytes_whatever_reads_them(driver):
+    (row,) = read(r"SELECT '\x00ff'::bytea AS a, ARRAY['\x00ff', NULL]::bytea[] AS b, NULL::bytea AS c, ''::bytea AS d")
+    assert row == {"a": b"\x00\xff", "b": [b"\x00\xff", None], "c": None, "d": b""}
+    assert (type(row["a"]), type(row["b"][0])) == (bytes, bytes)
+
+
 def test_an_error_of_the_server_stays_an_error(driver):
     with pytest.raises(ConfigurationError, match=r"division by zero.*cast its column"):
         read("SELECT 1 / (3 - i) AS v FROM generate_series(1, 5) i")

@@ -90,3 +90,34 @@ with dag("mapped"):
             {"window_start": "2026-03-02", "window_end": "2026-03-03"},
         ]
     ) >> ReplayDeadLettersOperator(task_id="replay", of="post", http_conn_id="search_api")
+
+with dag("no_windows"):
+
+    @task
+    def no_windows():
+        return []
+
+    post = SqlToRestOperator.partial(task_id="post", endpoint="readings/{id}", method="PUT", **SOURCE).expand(
+        window_start=no_windows()
+    )
+    ReplayDeadLettersOperator(task_id="replay", of=post, http_conn_id="search_api")
+
+with dag("items_of_mapped"):
+
+    @task
+    def number(i):
+        return {"id": i}
+
+    @task
+    def push_numbers(numbers):
+        from airflow_async_rest.hooks.rest import AsyncRestHook
+
+        return AsyncRestHook("search_api").deliver(numbers, endpoint="readings/{id}", method="PUT")
+
+    numbers = number.expand(i=[1, 2, 3])
+    push_numbers(numbers)
+    RestToSqlOperator(
+        task_id="fetch",
+        items=numbers,
+        **{name: value for name, value in DESTINATION.items() if not name.startswith("sql")},
+    )

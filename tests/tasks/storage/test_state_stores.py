@@ -199,7 +199,7 @@ def test_values_lie_where_the_documentation_says(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "sensors/%2E%2E/post/7/checkpoint.json").read_bytes()) == {"position": 1}
 
 
-@pytest.mark.parametrize("run_id", ["[x]*", "a?b", "{a,b}", "a#b", "**", "a%20b"])
+@pytest.mark.parametrize("run_id", ["[x]*", "a?b", "{a,b}", "a#b", "**", "a%20b", "x::y", "x\n", "x\t"])
 def test_whatever_a_run_is_called_its_state_can_be_wiped(monkeypatch, run_id):
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", f"memory://{uuid4().hex}/state")
     store, other = (open_state(state_folder("dag", each, "task", -1)) for each in (run_id, "x"))
@@ -207,3 +207,11 @@ def test_whatever_a_run_is_called_its_state_can_be_wiped(monkeypatch, run_id):
     other.set("checkpoint", 2)
     store.wipe()
     assert (store.get("checkpoint"), other.get("checkpoint")) == (None, 2)
+
+
+@pytest.mark.parametrize("run_id", ["a::b", "a:::b"])
+def test_in_object_storage_two_tasks_of_a_run_have_two_folders_whatever_it_is_called(monkeypatch, run_id):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", f"memory://{uuid4().hex}/state")
+    one, other = (open_state(state_folder("dag", run_id, task_id, -1)) for task_id in ("one", "other"))
+    one.set("checkpoint", 1)
+    assert other.get("checkpoint") is None

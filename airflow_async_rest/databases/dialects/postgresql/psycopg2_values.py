@@ -20,6 +20,7 @@ _TIMES = (
     (extensions.PYDATETIMETZ, 1184, 1185),
 )
 _INTERVAL = (1186, 1187)
+_BYTES = (17, 1001)
 _JSON = ((114, 199), (3802, 3807))
 
 _OURS, _OUR_ARRAYS = "ASYNC_REST", "ASYNC_REST_ARRAY"
@@ -36,6 +37,7 @@ def prepare(raw: Any, *, embed_json: bool) -> None:
     for load, *of_times in _TIMES:
         _register(raw, of_times, _text_where_it_fails(load))
     _register(raw, _INTERVAL, lambda text, cursor: read_interval(text, lambda: extensions.PYINTERVAL(text, cursor)))
+    _register(raw, _BYTES, lambda text, cursor: bytes(psycopg2.BINARY(text, cursor)))  # else memory, as no other driver
     read_json = json_reader(embed=embed_json)
     for oids in _JSON:
         _register(raw, oids, lambda text, _: read_json(text))
