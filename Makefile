@@ -27,7 +27,7 @@ test: lint fast peers
 release-test: peers
 	$(BIN)/python -m pytest -m release $(AT_ONCE)
 
-# The engine alone, without Airflow, and without what is slow by nature: half a minute on two cores. Here few
+# The engine alone, without Airflow, and without what is slow by nature: less than half a minute on two cores. Here few
 # tests wait, and each process has to collect all of them first: three are faster than four.
 fast: PROCESSES := 3
 fast: $(INSTALLED)

@@ -163,14 +163,14 @@ def test_a_job_whose_letters_are_removed_while_it_runs_fails_and_is_sent_again(a
             yield from chunks
 
     api.answer = fail_for(range(5))
-    job = make_job(api, path, Removed(250), max_failures=max_failures, this_try=Try(1, (3, 3)), bounds=often)
+    job = make_job(api, path, Removed(110), max_failures=max_failures, this_try=Try(1, (3, 3)), bounds=often)
     with pytest.raises(DeadLetterStoreError, match=r"1-1\.jsonl cannot be read: missing"):
         run(job, store)
     api.seen.clear()
     api.answer = lambda seen: 200
-    again = make_job(api, path, 250, folder=DeadLetterFolder(path, 2), this_try=Try(2, (3, 3)), bounds=often)
-    assert counts(run(again, store)) == [250, 250, 0, 0]
-    assert len(api.seen) == 250
+    again = make_job(api, path, 110, folder=DeadLetterFolder(path, 2), this_try=Try(2, (3, 3)), bounds=often)
+    assert counts(run(again, store)) == [110, 110, 0, 0]
+    assert len(api.seen) == 110
     assert DeadLetterFolder(path).read() == {}
 
 
