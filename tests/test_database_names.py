@@ -24,6 +24,7 @@ _ALLOWED = {
     "compat/sqlalchemy.py": {"oracle", "postgresql"},
     # Limits and tokens that tasks share may be kept in one of the databases.
     "connections/limits/store.py": {"postgres", "POSTGRES"},
+    "connections/shared_tokens.py": {"postgres"},
     "core/limits/shared/postgres_store.py": {"postgres"},
     "core/stores/postgres.py": {"postgres"},
     "core/stores/postgres_tokens.py": {"postgres"},

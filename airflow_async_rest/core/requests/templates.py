@@ -20,6 +20,7 @@ _BRACKETS = re.compile(r"[\[\]{},\s]*")
 _LIST_WITH_EMPTY_OBJECT = re.compile(r"\s*\[(?:.*[\[,])?\s*\{\s*\}\s*[\],]", re.DOTALL)
 # What str.format reads and neither JSON nor GraphQL has: an attribute, an element, a conversion, a format.
 _FORMAT = re.compile(r"\s*\w+\s*(?:\.\w|!|\[|:\s*[<>^=%.])")
+_DOUBLE = str.maketrans({"{": "{{", "}": "}}"})
 _DOUBLED = " Literal braces may all be doubled: {{ and }}."
 
 
@@ -63,7 +64,8 @@ def parse_template(argument: str, text: str) -> Parts:
         raise ConfigurationError(
             f"{argument}={text!r}: {error}; write placeholders as {{column}}, a literal brace as {{{{."
         ) from None
-    if any(name is not None and (spec or conversion or not _is_name(name)) for _, name, spec, conversion in parts):
+    read = [literal.translate(_DOUBLE) + ("" if name is None else f"{{{name}}}") for literal, name, _, _ in parts]
+    if "".join(read) != text or not all(name is None or _is_name(name) for _, name, _, _ in parts):
         raise _no_name(argument, text)
     return [(literal, name) for literal, name, _, _ in parts]
 

@@ -134,7 +134,7 @@ def test_a_value_never_leaves_its_place_in_the_path(value):
 @every_row(
     "endpoint",
     [
-        "https://evil/x", "//evil/x", "{id", "id}", "{}", "{id!r}", "{id:>5}", "{row[id]}", "{row.id}",
+        "https://evil/x", "//evil/x", "{id", "id}", "{}", "{id!r}", "{id:>5}", "{id:}", "{row[id]}", "{row.id}",
         "x/{{id}}", "x/{{ id }}?a=1", "x/{{id}}/{kind}", "x/{kind}?a={{ id }}", "x/{id}\n", "x\0", "{{ds}}", "x/{{ params.region }}/y", "{:id}", "{a:b}",
         "..", "../admin", "a/../b", "./a", "a/{id}/..", "../{id}?x=1", None, 5, b"x",
     ],

@@ -137,7 +137,7 @@ def test_a_name_in_braces_right_after_a_name_or_arguments_may_mean_either(text, 
     "text",
     [
         "{", "}", "{{id}", "{id}}", "{ users { id }", '{"a": "}"}',
-        "{id.x}", "{id!r}", "{id:>5}", "{row[id]}", "{ id.x }", "{a:1}", "{'a': 1}", "x {}", '{"a": "x {}"}',
+        "{id.x}", "{id!r}", "{id:>5}", "{id:}", "{row[id]}", "{ id.x }", "{a:1}", "{'a': 1}", "x {}", '{"a": "x {}"}',
         '{"where": {id.x}}', '{"day": "{at:%Y}"}', '{"a": "of {id:05}"}', "{ users(id: {id!r}) { id } }",
     ],
 )  # fmt: skip
