@@ -84,4 +84,4 @@ def is_header(name: str, extra: Mapping[str, Any]) -> bool:
 def key_text(password: str) -> str:
     """Return what is secret of a password: of a key in PEM the lines between those that anybody knows."""
     found = _PEM.search(password)
-    return "".join(found[1].replace("\\n", "").split()) if found else password
+    return "".join(found[1].replace("\\n", "").replace("\\r", "").split()) if found else password

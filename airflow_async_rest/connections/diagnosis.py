@@ -1,6 +1,7 @@
-"""The outcome of a request to the base URL -> a message: what is wrong, and what to fill in. Pure."""
+"""The outcome of a request to the base URL -> a message: what is wrong, and what to fill in."""
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from airflow_async_rest.connections.probe import Finding, Patience
@@ -8,6 +9,8 @@ from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Response
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.sending.auth import is_refusal
+from airflow_async_rest.core.signing.token import describe_skew, skew_of
 from airflow_async_rest.core.transport.redirects import shown_target
 from airflow_async_rest.core.transport.tls import describe_certificate
 
@@ -94,10 +97,12 @@ def _advice(error: SendError, settings: ClientSettings) -> str | None:
 def _failure(response: Response, settings: ClientSettings, credentials: str) -> str | None:
     """Say why a task could not work with such an answer; None when it could."""
     match response.status:
-        case 401 | 403 as status:
-            refused, hint = _REFUSED[status]
+        case status if is_refusal(response):
+            refused, hint = _REFUSED.get(status, _REFUSED[401])
+            clocks = describe_skew(skew_of(response, datetime.now(UTC)))  # a signature has a time in it
+            found = f"{refused}, and {clocks}" if clocks else refused
             return (
-                f"{refused}. Sent: {credentials}. What to do: check Login, Password and the extra field auth_type{hint}"
+                f"{found}. Sent: {credentials}. What to do: check Login, Password and the extra field auth_type{hint}"
             )
         case 407:
             return f"a proxy wants to know who asks. What to do: {_ADVICE['proxy_credentials']}"

@@ -57,6 +57,17 @@ def test_an_answer_is_put_into_words(status, works, text):
     assert text in said
 
 
+def test_aws_says_with_a_400_that_credentials_have_ended():
+    works, said = answer(400, "<Error><Code>ExpiredToken</Code></Error>")
+    assert (works, "answers 400: the credentials are refused. Sent: basic" in said) == (False, True)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_says_that_the_clocks_differ(status):
+    _, said = answer(status, Date="Thu, 01 Jan 2026 12:00:00 GMT")
+    assert re.search(r"refused, and its clock is \d+ s behind this machine's\. Sent: basic", said)
+
+
 def test_a_redirect_says_what_to_put_into_host_without_its_query():
     works, text = answer(302, Location="https://login.example.com/x?state=abc")
     assert works

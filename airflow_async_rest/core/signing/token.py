@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.requests.headers import parse_content_type
 
 # RFC 6750, section 2.1, and what others have besides; no server takes a header of more.
 _TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
@@ -33,6 +35,8 @@ _OTHER_TYPES = frozenset({"dpop", "mac", "n_a", "pop"})
 # It may be another time (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5).
 _FOR_NOW = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _MOST_SKEW_SECONDS = 30.0
+_LONGEST_SECONDS = 1e9  # what is more is a date, or no end; a 401 says when it has come
+_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,12 @@ def describe_token(token: Token) -> str:
 
 
 def _said(response: Response) -> dict[str, Any]:
+    """Return what it says: in JSON, as the standard has it, or as a form, as some older ones write it.
+
+    A form does not show that it is cut.
+    """
+    if parse_content_type(response.headers.get("Content-Type", ""))[0] == _FORM and not response.may_be_cut:
+        return dict(parse_qsl(response.text))
     try:
         said = json.loads(response.body)
     except (ValueError, RecursionError):
@@ -140,7 +150,7 @@ def _lifetime(value: Any) -> float | None:
         seconds = float("nan" if isinstance(value, bool) else value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return seconds if 0 < seconds < float("inf") else None
+    return seconds if 0 < seconds < _LONGEST_SECONDS else None
 
 
 def _scope(value: Any) -> str:

@@ -159,25 +159,23 @@ class Heads:
         self._folder = self._address.plain_folder
         self._key_header = settings.idempotency_header
         self._frames: dict[tuple[object, ...], _Frame] = {}
-        # Of the last request that had some of its own: a token is the same for many.
+        # Of the last request that had headers of its own, and these in them: a token is the same for many.
         self._own: Mapping[str, str] = {}
-        self._own_names: tuple[str, ...] = ()
-        self._own_lines = ""
+        self._own_frames: dict[tuple[object, ...], _Frame] = {}
 
     def written(self, request: Request) -> bytes | None:
         """Return what is sent before the body; None for a request that a session must look at."""
         body, key = request.body, request.idempotency_key
         content_type = "" if body is None else request.content_type
         kind: tuple[object, ...] = request.method, content_type, request.verbatim
-        own_lines = ""
+        frames = self._frames
         if own := request.headers:
             if own != self._own:
-                self._own, self._own_names, self._own_lines = dict(own), tuple(own), _lines(own)
-            kind += self._own_names
-            own_lines = self._own_lines
-        frame = self._frames.get(kind)
+                self._own, self._own_frames = dict(own), {}
+            frames = self._own_frames
+        frame = frames.get(kind)
         if frame is None:
-            frame = self._frames[kind] = self._frame(request)
+            frame = frames[kind] = self._with_own(kind, request) if own else self._frame(request)
         path, query = request.path, request.query
         if self._folder and path and path[0] not in "./":  # as nearly all are
             target = f"{self._folder}{path}?{query}" if query else self._folder + path
@@ -187,7 +185,16 @@ class Heads:
             return None  # it is no request
         length_line = "" if body is None and request.method == "GET" else f"Content-Length: {len(body or b'')}\r\n"
         key_line = f"{frame.key}{key}\r\n" if frame.key else ""
-        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}{own_lines}\r\n".encode()
+        return f"{frame.start}{target}{frame.headers}{length_line}{key_line}\r\n".encode()
+
+    def _with_own(self, kind: tuple[object, ...], request: Request) -> _Frame:
+        """Write a request's own headers into the frame of all that have some of these names."""
+        own = request.headers or {}
+        kind += tuple(own)
+        frame = self._frames.get(kind)
+        if frame is None:
+            frame = self._frames[kind] = self._frame(request)
+        return _Frame(frame.start, frame.headers + _lines(own), frame.key)
 
     def _frame(self, request: Request) -> _Frame:
         """Write down, as aiohttp would, what all requests of this kind have in common."""

@@ -37,6 +37,8 @@ def parse(body, status=200, headers=(), secrets=(), **answer):
         ({"expires_in": None, "token_type": None}, None, ""),
         ({"expires_in": "soon"}, None, ""),
         ({"expires_in": 1e400}, None, ""),
+        ({"expires_in": 1e300}, None, ""),
+        ({"expires_in": 1_795_936_901}, None, ""),  # a date
         ({"expires_in": -1}, None, ""),
         ({"error": None}, None, ""),
         ({"error": ""}, None, ""),
@@ -119,6 +121,20 @@ def test_an_answer_that_may_have_a_token_shows_the_names_of_its_fields_only(body
     why = parse(body, status)
     assert said in why.text
     assert HIDDEN not in why.text
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+
+
+def test_an_answer_may_be_a_form():
+    token = parse(b"access_token=t0k%2Fen&token_type=bearer&scope=a+b&expires_in=3600&refresh_token=", headers=FORM)
+    assert (token.value, token.lifetime_seconds, token.scope, token.refresh_token) == ("t0k/en", 3600.0, "a b", "")
+    why = parse(b"error=invalid_client&error_description=no+such+one", 400, FORM)
+    assert "answers 400 invalid_client; it says: 'no such one'; it does not know the client" in why.text
+    cut = parse(b"access_token=t0k", headers=FORM, may_be_cut=True)
+    assert (isinstance(cut, NoToken), cut.is_for_good) == (True, False)
+    hidden = parse(f"token={HIDDEN}".encode(), 200, FORM)
+    assert "which has no access_token, but the fields 'token'" in hidden.text
 
 
 @pytest.mark.parametrize("error", ["a\nINFO forged", "\x1b[2J", "\ud800", "\u202e"])
