@@ -17,8 +17,9 @@ _WHAT_SIGNS = "what signs a request"  # as errors name it
 _FORBIDDEN = 403
 # The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
 REFUSALS = frozenset({401, _FORBIDDEN})
-# A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
-_LONG_SECONDS = 0.01
+# A request that is signed for longer than this has missed its turn: the next one would come too soon after it. It is
+# what a limit of requests a second leaves, where the place in a shared one was as late as it may be.
+_LONG_SECONDS = 0.005
 # Between the parts of a header that has several, and what a signature among them is made of.
 _SEVERAL = re.compile(r"[\s,;\"]")
 _SCHEME = re.compile(r"[A-Za-z0-9-]{1,20} +(?=\S)")
