@@ -18,6 +18,7 @@ from airflow_async_rest.core.limits.shared.redis_store import RedisStore
 from airflow_async_rest.core.limits.shared.store import (
     ALWAYS_PLACES,
     AS_BEFORE,
+    CLAIM_SECONDS,
     FEWEST_SECONDS,
     LAG_SECONDS,
     Grant,
@@ -179,8 +180,11 @@ class MemoryStore:
         kept, now = self._kept(), self.server.clock()
         self.server.takes += 1
         interval = self.limits.pace.interval if self.limits.pace else 0.0
+        back = max(0.0, kept["claimed"] - now - CLAIM_SECONDS)  # by so much the clock was set back
+        for name in ("next", "pause", "claimed", "slow_until", "fewest_until"):
+            kept[name] -= back
         if not (kept["claimed"] > now and kept["strictest"] > interval):
-            kept.update(strictest=interval, claimed=now + 60)
+            kept.update(strictest=interval, claimed=now + CLAIM_SECONDS)
         if slow.seconds >= 0:
             kept.update(slow=slow.interval, slow_until=now + slow.seconds)
         at = max(kept["next"], kept["pause"], now - LAG_SECONDS)

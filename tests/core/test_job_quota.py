@@ -1,10 +1,17 @@
 """A whole job against an API that counts, and tells what remains."""
 
+import time
+
 import pytest
 from counting import Counting, by_draft, by_epoch, by_family, without_limit
 from engine import Store, counts, make_job, run
+from limit_stores import MemoryServer, MemoryStore
 
+from airflow_async_rest.core.errors import FailuresError
+from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.quotas import QuotaHeaders
+from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 
@@ -44,3 +51,37 @@ def test_a_refusal_that_says_for_how_long_is_taken_at_its_word(tmp_path, api, li
     job = make_job(api, tmp_path, 20, log=lines.log, retry=RequestRetry(max_attempts=2))
     assert counts(run(job, Store())) == [20, 20, 0, 0]
     assert "INFO The API asks for a pause of 0.2 s: all requests wait." in lines.texts
+
+
+LIES = {
+    "plenty, and a reset soon": {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "100", "X-RateLimit-Reset": "0"},
+    "plenty, and a reset late": {
+        "X-RateLimit-Limit": "100",
+        "X-RateLimit-Remaining": "100",
+        "X-RateLimit-Reset": "900",
+    },
+    "plenty, as the draft says it": {"RateLimit-Policy": '"d";q=100;w=60', "RateLimit": '"d";r=100;t=0.05'},
+    "nothing, and a reset now": {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "0"},
+}
+
+
+@pytest.mark.usefixtures("ends")
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("lie", LIES)
+def test_an_api_that_refuses_in_spite_of_what_it_tells_is_sent_no_more_than_all_attempts(tmp_path, api, lie, shared):
+    from aiohttp import web
+
+    api.answer = lambda seen: web.Response(status=429, headers=LIES[lie])
+    settings = {"limiter": shared_limiter} if shared else {}
+    job = make_job(api, tmp_path, 40, retry=RequestRetry(max_attempts=3, backoff_base_seconds=0.01), **settings)
+    with pytest.raises(FailuresError):
+        run(job, store := Store())
+    assert len(api.seen) == 40 * 3
+    assert store["progress"]["failed"] == 40
+
+
+def shared_limiter(_):
+    server, limits = MemoryServer(time.monotonic), parse_limits("1000/s")
+    store = MemoryStore(server, "api", limits)
+    how = {"key": "api", "before": RateLimiter(None), "say": lambda *_: None, "longest_seconds": 300.0}
+    return SharedLimiter(store, limits, **how)

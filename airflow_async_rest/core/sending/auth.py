@@ -23,8 +23,9 @@ _AWS_CODE = re.compile(
     r"(?:ExpiredToken|TokenRefreshRequired|RequestTimeTooSkewed|RequestExpired|InvalidSignature)"
 )
 _MOST_READ = 4_000
-# A request that is signed for longer than this has missed its turn: the next one would come too soon after it.
-_LONG_SECONDS = 0.01
+# A request that is signed for longer than this has missed its turn: the next one would come too soon after it. It is
+# what a limit of requests a second leaves, where the place in a shared one was as late as it may be.
+_LONG_SECONDS = 0.005
 
 
 class Auth(Protocol):

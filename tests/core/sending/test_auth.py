@@ -279,3 +279,27 @@ def test_requests_that_wait_for_a_token_do_not_go_out_all_at_once():
     run_virtually(send_all())
     assert len(times) == 40
     assert max(sum(start <= each < start + 1 for each in times) for start in times) <= 10
+
+
+@pytest.mark.parametrize(("seconds", "turns"), [(0.0, 40), (0.004, 40), (0.007, 80), (0.02, 80)])
+def test_what_is_signed_for_too_long_takes_another_turn(seconds, turns):
+    class Slow(Token):
+        async def sign(self, request):
+            await asyncio.sleep(seconds)
+            return request
+
+    class Transport:
+        async def send(self, request):
+            return Response(200, {}, b"", 0.0)
+
+    async def send_all():
+        clock = asyncio.get_running_loop().time
+        limiter = RateLimiter((1000, 1.0), clock)
+        sender = Sender(
+            transport=Transport(), limiter=limiter, auth=Slow(), retry=RequestRetry(), meter=Meter(), clock=clock
+        )
+        for _ in range(40):
+            await sender.send(Request("GET", "x", "", None, "k"), 1)
+        return limiter.granted
+
+    assert run_virtually(send_all())[0] == turns

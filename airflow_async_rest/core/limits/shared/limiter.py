@@ -78,6 +78,7 @@ class SharedLimiter:
         try:
             async with asyncio.timeout(self._bounds.store_open_seconds):
                 await self._store.open(self._paused_by_others)
+                await self._take(0)  # from then on it is known how fast an answer is, so that no first place is late
         except (StoreAwayError, TimeoutError) as error:
             self._lose(error)
         except BaseException as error:
@@ -201,13 +202,14 @@ class SharedLimiter:
             self._lose(error)
             return
         now = self._answered_at = self._clock()
+        longer = self._way_back.excess(asked_at, now, grant.now)
         self._by_all.add(now, grant.granted)
         if grant.pause_seconds > 0:
             self._paused_by_others(grant.pause_seconds)
         if self._count_began not in {None, grant.began}:
             self._start_over(grant)
         elif wanted:
-            self._accept(grant, now - self._way_back.excess(asked_at, now, grant.now))
+            self._accept(grant, now - longer)
         self._count_began = grant.began
 
     def _accept(self, grant: Grant, now: float) -> None:

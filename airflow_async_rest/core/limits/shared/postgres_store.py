@@ -31,11 +31,16 @@ CREATE = f"""CREATE TABLE IF NOT EXISTS {TABLE} (key text PRIMARY KEY, next floa
  began float8 NOT NULL DEFAULT extract(epoch FROM clock_timestamp()),
  counts jsonb NOT NULL DEFAULT '{{}}') WITH (fillfactor = 10)"""
 _INSERT = f"INSERT INTO {TABLE} (key) VALUES ($1) ON CONFLICT DO NOTHING"  # noqa: S608
-# Each step goes on from the one before; the row is locked from the first to the last.
+# Each step goes on from the one before; the row is locked from the first to the last. No claim is longer than one that
+# was made now: the clock was set back since.
 _TAKE = f"""
 WITH held AS MATERIALIZED (
   SELECT *, extract(epoch FROM clock_timestamp())::float8 AS now, set_config('synchronous_commit', $10, true)
   FROM {TABLE} WHERE key = $1 FOR UPDATE
+), moved AS (
+  SELECT key, now, counts, strictest, slow, fewest, next - back AS next, pause - back AS pause,
+    claimed - back AS claimed, slow_until - back AS slow_until, fewest_until - back AS fewest_until
+  FROM held CROSS JOIN LATERAL (SELECT greatest(0, claimed - now - {CLAIM_SECONDS}) AS back) AS clock
 ), told AS (
   SELECT key, now, pause, counts, greatest(next, pause, now - $6::float8) AS at,
     CASE WHEN claimed > now AND strictest > $4::float8 THEN strictest ELSE $4::float8 END AS strictest,
@@ -44,7 +49,7 @@ WITH held AS MATERIALIZED (
     CASE WHEN $9::float8 < 0 THEN slow_until ELSE now + $9::float8 END AS slow_until,
     CASE WHEN NOT is_new THEN fewest WHEN fewest > 0 THEN least($2::int, 2 * fewest) ELSE $2::int END AS fewest,
     CASE WHEN is_new THEN now + {FEWEST_SECONDS} ELSE fewest_until END AS fewest_until
-  FROM held CROSS JOIN LATERAL (SELECT $2::int > 0 AND (now > fewest_until OR $2::int < fewest) AS is_new) AS asking
+  FROM moved CROSS JOIN LATERAL (SELECT $2::int > 0 AND (now > fewest_until OR $2::int < fewest) AS is_new) AS asking
 ), paced AS (
   SELECT *, CASE WHEN at < slow_until THEN greatest(strictest, slow) ELSE strictest END AS step FROM told
 ), cut AS (
@@ -73,8 +78,9 @@ WITH held AS MATERIALIZED (
 ), taken AS (
   SELECT *, greatest(0, places - greatest(0, wanted - counted)) AS granting FROM counted
 )
-UPDATE {TABLE} AS kept SET next = at + granting * step, strictest = taken.strictest, claimed = taken.claimed,
-  slow = taken.slow, slow_until = taken.slow_until, fewest = taken.fewest, fewest_until = taken.fewest_until,
+UPDATE {TABLE} AS kept SET next = at + granting * step, pause = taken.pause, strictest = taken.strictest,
+  claimed = taken.claimed, slow = taken.slow, slow_until = taken.slow_until,
+  fewest = taken.fewest, fewest_until = taken.fewest_until,
   granted = kept.granted + granting,
   counts = CASE WHEN $7 = '[]' OR counted = 0 THEN kept.counts ELSE (
     SELECT coalesce(jsonb_object_agg(each.key, each.value), '{{}}') FROM jsonb_each(taken.counts) AS each

@@ -39,16 +39,19 @@ local kept = redis.call('HMGET', KEYS[1], 'next', 'pause', 'strictest', 'claimed
   'fewest', 'fewest_until', 'began')
 local function number(index) return tonumber(kept[index] or 0) end
 local function text(value) return string.format('%.9f', value) end
+-- No claim is longer than one that was made now: the clock was set back since.
+local back = math.max(0, number(4) - now - {CLAIM_SECONDS})
+local function moment(index) return number(index) - back end
 
 local strictest, claimed = interval, now + {CLAIM_SECONDS}
-if number(4) > now and number(3) > interval then strictest, claimed = number(3), number(4) end
+if moment(4) > now and number(3) > interval then strictest, claimed = number(3), moment(4) end
 local slow_until = now + slow_for
-if slow_for < 0 then slow, slow_until = number(5), number(6) end
-local fewest, fewest_until = number(7), number(8)
+if slow_for < 0 then slow, slow_until = number(5), moment(6) end
+local fewest, fewest_until = number(7), moment(8)
 if places > 0 and (now > fewest_until or places < fewest) then
   fewest, fewest_until = math.min(places, fewest > 0 and 2 * fewest or places), now + {FEWEST_SECONDS}
 end
-local at = math.max(number(1), number(2), now - lag)
+local at = math.max(moment(1), moment(2), now - lag)
 local step = strictest
 if at < slow_until then step = math.max(step, slow) end
 local most = math.max({ALWAYS_PLACES}, fewest)
@@ -88,13 +91,13 @@ end
 places = math.max(0, places - math.max(0, wanted - counted))
 
 local after = at + places * step
-redis.call('HSET', KEYS[1], 'next', text(after), 'strictest', text(strictest), 'claimed', text(claimed),
-  'slow', text(slow), 'slow_until', text(slow_until), 'fewest', fewest, 'fewest_until', text(fewest_until),
-  'began', kept[9] or text(now))
+redis.call('HSET', KEYS[1], 'next', text(after), 'pause', text(moment(2)), 'strictest', text(strictest),
+  'claimed', text(claimed), 'slow', text(slow), 'slow_until', text(slow_until),
+  'fewest', fewest, 'fewest_until', text(fewest_until), 'began', kept[9] or text(now))
 local granted = redis.call('HINCRBY', KEYS[1], 'granted', places)
-redis.call('EXPIRE', KEYS[1], math.ceil(math.max(after, slow_until, number(2)) - now) + 3600)
+redis.call('EXPIRE', KEYS[1], math.ceil(math.max(after, slow_until, moment(2)) - now) + 3600)
 if places > 0 then wait = at - now end
-return table.concat({{places, text(wait), text(step), counted, text(math.max(0, number(2) - now)), granted,
+return table.concat({{places, text(wait), text(step), counted, text(math.max(0, moment(2) - now)), granted,
   kept[9] or text(now), text(now)}}, ' ')
 """
 _PAUSE = """

@@ -81,6 +81,14 @@ def test_the_limit_is_used_and_kept_wherever_the_store_is(way, limit, workers):
     assert most_in_a_second(at for at, _ in sending.sent) <= rate
 
 
+@pytest.mark.parametrize(
+    ("limit", "questions"), [("100/s", 2 / 4), ("200/s", 2 / 9), ("400/s", 2 / 16), ("1000/s", 1 / 8)]
+)
+def test_places_that_come_late_are_asked_for_once_more_all_together(limit, questions):
+    sending, server = virtually(limit, [16] * 8, NEAR, latency=0.02)
+    assert server.takes / len(sending.sent) <= questions * 1.1
+
+
 @pytest.mark.parametrize("workers", [[16] * 4, [8] * 8])
 def test_shares_are_about_equal_far_away(workers):
     sending, _ = virtually("1000/s", workers, FAR)
@@ -91,6 +99,25 @@ def test_shares_are_about_equal_far_away(workers):
 def test_who_cannot_use_more_asks_for_little_more():
     sending, server = virtually("1000/s", [16], FAR, latency=0.5)
     assert server.of("api")["granted"] <= 2 * len(sending.sent)
+
+
+def test_the_first_place_is_no_later_than_others_though_its_answer_is_slow():
+    async def play():
+        clock = asyncio.get_running_loop().time
+        server = MemoryServer(clock)
+        server.way = NEAR
+
+        def be_near_again():
+            server.way = NEAR
+
+        limits = parse_limits("10/s")
+        async with Sending(clock, 0.0)._limiter(MemoryStore(server, "api", limits), "10/s") as limiter:
+            server.way = 0.05
+            asyncio.get_running_loop().call_later(0.04, be_near_again)
+            await limiter.acquire()
+        return clock() - (server.of("api")["next"] - limits.pace.interval)
+
+    assert run_virtually(play())[0] <= 0.02
 
 
 @pytest.mark.parametrize(

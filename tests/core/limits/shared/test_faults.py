@@ -160,3 +160,35 @@ def test_what_went_out_uncounted_is_charged_once_by_a_store_that_has_forgotten()
         return charged, server.of("api")["counts"][0]
 
     assert virtually(play) == (10, 3 + 5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "while_both", "later"),
+    [
+        ("100/s", "20/s", 20, 20),  # lowered: at once, for the old tasks, too
+        ("20/s", "100/s", 20, 100),  # raised: as soon as the last old task has been gone for a minute
+    ],
+)
+def test_of_a_limit_that_is_changed_the_strictest_holds_while_tasks_run_with_the_old_one(
+    before, after, while_both, later
+):
+    async def play():
+        clock = asyncio.get_running_loop().time
+        server, sent = MemoryServer(clock), []
+
+        async def task(limit, begins, ends):
+            async def work():
+                while clock() < ends:
+                    await limiter.acquire()
+                    sent.append(clock())
+
+            await asyncio.sleep(begins)
+            async with limiter_of(server, limit) as limiter:
+                await asyncio.gather(*(work() for _ in range(8)))
+
+        await asyncio.gather(task(before, 0, 20), task(before, 0, 20), task(after, 10, 100))
+        return [sum(a <= at < a + 5 for at in sent) / 5 for a in (12, 90)]
+
+    both, alone = virtually(play)
+    assert 0.9 * while_both <= both <= while_both
+    assert 0.9 * later <= alone <= later

@@ -194,18 +194,6 @@ def test_nothing_is_sent_while_the_store_is_away_and_it_goes_on_soon_without_a_b
     assert said[-1].startswith("The shared limit 'api' is back, after 20.")
 
 
-@pytest.mark.parametrize(
-    ("limit", "questions"), [("100/s", 2 / 4), ("200/s", 2 / 9), ("400/s", 2 / 16), ("1000/s", 1 / 8)]
-)
-def test_places_that_come_late_are_asked_for_once_more_all_together(limit, questions):
-    async def play():
-        tasks = Tasks(limit)
-        sent = sum(await tasks.run([16] * 8, latency=0.02))
-        return tasks.server.takes / sent
-
-    assert virtually(play) <= questions * 1.1
-
-
 MANY_TASKS = [("10/s", [4] * 8), ("100/s", [4] * 8), ("400/s", [16] * 8), ("2/s", [2] * 30), ("60/m", [16] * 4)]
 
 

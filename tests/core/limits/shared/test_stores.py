@@ -174,6 +174,29 @@ async def test_whoever_asks_learns_that_the_store_has_forgotten(request, make):
     assert (await other.take(1, 0)).began > began
 
 
+@pytest.mark.parametrize("make", ["redis", "postgres"], indirect=True)
+@pytest.mark.parametrize("ahead", [10, 3600])
+async def test_nobody_waits_for_a_clock_that_was_set_back(request, make, ahead):
+    one, other = await make("10/s"), await make("10/s")
+    await one.take(1, 0, Slow(0.2, 5.0))
+    await one.pause(0.5)
+    await one.take(1, 0)
+    # What was written by a clock that was so much ahead is what a clock that was set back finds.
+    moments = ("next", "pause", "claimed", "slow_until", "fewest_until")
+    if request.node.callspec.params["make"] == "redis":
+        async with redis_client(one._address) as client:
+            for name in moments:
+                await client.hincrbyfloat(one._keys[0], name, ahead)
+    else:
+        changes = ", ".join(f"{name} = {name} + {ahead}" for name in moments)
+        request.getfixturevalue("postgres").execute(f"UPDATE async_rest_limits SET {changes} WHERE key = '{one._key}'")
+    for _ in range(2):
+        grant = await other.take(1, 0)
+        assert 0 < grant.wait_seconds < 1.2
+        assert grant.pause_seconds <= 0.5  # as long as before
+        assert grant.interval == pytest.approx(0.2)
+
+
 async def test_two_keys_are_two_limits(make):
     one, other = await make("1/h", "one"), await make("1/h", "other")
     await one.take(1, 0)
