@@ -121,7 +121,8 @@ def _parts(value: Any, *inside: int) -> Iterator[Any]:
 
 
 def _check_called(name: str, function: Any) -> None:
-    called = getattr(function, "__qualname__", type(function).__name__)
+    # A task of 2 has no name itself: what it runs has.
+    called = getattr(getattr(function, "function", function), "__qualname__", type(function).__name__)
     if getattr(function, "_airflow_is_task_decorator", False) or hasattr(function, "operator_class"):
         raise ConfigurationError(f"{name} has the task {called} itself, and not what it returns: write {called}().")
     try:

@@ -277,10 +277,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def push_report(ti: Any, report: dict[str, Any]) -> None:
-    """Push the report of a task that fails, as Airflow pushes what a task returns that succeeds."""
-    for key, value in report.items() if ti.task.multiple_outputs else ():
-        ti.xcom_push(key=key, value=value)
+    """Push the report of a task that fails, as Airflow pushes what a task returns that succeeds.
+
+    In 3.0 no value can be None; what is not there is pulled as None, too.
+    """
     ti.xcom_push(key="return_value", value=report)
+    for key, value in report.items() if ti.task.multiple_outputs else ():
+        with contextlib.suppress(*(Exception,) if value is None else ()):
+            ti.xcom_push(key=key, value=value)
 
 
 @contextlib.contextmanager

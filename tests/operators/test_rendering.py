@@ -135,6 +135,19 @@ def test_a_function_that_airflow_cannot_call_is_refused_as_the_dag_file_is_parse
             sql_to_rest(rate_limit=value)
 
 
+def test_a_task_that_has_no_name_itself_is_called_as_what_it_runs():
+    """As 2 has them."""
+    nameless = type(
+        "_TaskDecorator", (), {"__call__": str, "operator_class": None, "function": staticmethod(daily_rate)}
+    )
+    with pytest.raises(ConfigurationError, match=r"has the task daily_rate itself.*write daily_rate\(\)"):
+        sql_to_rest(rate_limit=nameless())
+
+
+def daily_rate():
+    return "5/s"
+
+
 def test_so_is_one_within_headers():
     with pytest.raises(ConfigurationError, match="headers has the function"):
         sql_to_rest(headers={"X-Day": lambda day: day})
