@@ -198,13 +198,21 @@ class Scheduled:
     def end(self) -> None:
         """End it, with all that runs for it: a task has a process group of its own, but the same session."""
         parts = [*self._parts, *self._killed]
-        ours = {part.pid for part in parts}
-        for process in psutil.process_iter():
-            with suppress(OSError, psutil.Error):
-                if os.getsid(process.pid) in ours:
-                    process.kill()
+        for process in processes_of(parts):
+            with suppress(psutil.Error):
+                process.kill()
         for part in parts:
             part.wait()
+
+
+def processes_of(parts: Sequence[subprocess.Popen]) -> list[psutil.Process]:
+    """What runs in the sessions of parts, but for what has ended and is waited for."""
+    sessions, found = {part.pid for part in parts}, []
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 @contextmanager
