@@ -172,8 +172,7 @@ def test_places_are_used_in_their_order():
 
 @pytest.mark.anyio
 @pytest.mark.slow("real stores, for seconds")
-@pytest.mark.parametrize("rate", [100, 1000])
-@pytest.mark.parametrize("kind", ["redis", "postgres"])
+@pytest.mark.parametrize(("kind", "rate"), [("redis", 100), ("postgres", 1000)])
 async def test_a_real_store_far_away_is_asked_in_time(request, kind, rate):
     async with AsyncExitStack() as stack:
         if kind == "redis":
@@ -183,6 +182,6 @@ async def test_a_real_store_far_away_is_asked_in_time(request, kind, rate):
             address = address_of(request.getfixturevalue("postgres"))
         far = await stack.enter_async_context(far_away(address, FAR))
         sending, limits = Sending(time.monotonic, 0.0), parse_limits(f"{rate}/s")
-        await sending.run(lambda: store_at(far, request.node.name, limits), f"{rate}/s", [8] * 4, 6.0)
+        await sending.run(lambda: store_at(far, request.node.name, limits), f"{rate}/s", [8] * 4, 5.0)
     assert most_in_a_second(at for at, _ in sending.sent) <= rate
-    assert sending.share_used(rate, 3, 5) >= 0.6  # a busy machine gives places up
+    assert sending.share_used(rate, 3, 4.5) >= 0.6  # a busy machine gives places up
