@@ -8,6 +8,7 @@ import pytest
 from limit_stores import MemoryServer, MemoryStore, address_of, far_away, most_in_a_second, running_redis, store_at
 from virtual_time import run_virtually
 
+from airflow_async_rest.core.errors import LimitStoreError
 from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
@@ -94,6 +95,21 @@ def test_shares_are_about_equal_far_away(workers):
     sending, _ = virtually("1000/s", workers, FAR)
     shares = [sum(who == number for _, who in sending.sent) for number in range(len(workers))]
     assert max(shares) <= 1.5 * min(shares)
+
+
+@pytest.mark.parametrize("first", [0.001, 1.5])
+def test_a_store_that_is_too_far_away_is_away_for_good(first):
+    async def play():
+        clock = asyncio.get_running_loop().time
+        server, limits = MemoryServer(clock), parse_limits("10/s")
+        server.way = first
+        async with Sending(clock, 0.0)._limiter(MemoryStore(server, "api", limits), "10/s") as limiter:
+            server.way = 1.5  # more than an answer may take, and less than a connection may
+            with pytest.raises(LimitStoreError, match="has been away for 600 s"):
+                await limiter.acquire()
+        return clock()
+
+    assert 600 < run_virtually(play())[0] < 610
 
 
 def test_who_cannot_use_more_asks_for_little_more():
