@@ -97,6 +97,49 @@ def test_shares_are_about_equal_far_away(workers):
     assert max(shares) <= 1.5 * min(shares)
 
 
+def test_places_of_a_slow_limit_are_asked_for_once_more_early_enough():
+    async def play():
+        clock = asyncio.get_running_loop().time
+        server, limits, sent = MemoryServer(clock), parse_limits("2/s"), []
+        server.way = NEAR
+        async with Sending(clock, 0.0)._limiter(MemoryStore(server, "api", limits), "2/s") as limiter:
+            for _ in range(20):
+                await limiter.acquire()
+                sent.append(clock())
+                server.way = 0.05  # slower than before
+        return sent[-1] - sent[0]
+
+    assert run_virtually(play())[0] < 19 / 2 / 0.95
+
+
+@pytest.mark.parametrize("way", [NEAR, FAR])
+def test_of_a_day_nothing_is_lost_that_was_asked_for_ahead(way):
+    async def play():
+        clock = asyncio.get_running_loop().time
+        server, limits, sent = MemoryServer(clock), parse_limits("1000/s, 2000/d"), []
+        server.way = way
+
+        async def task(begins):
+            await asyncio.sleep(begins)
+            async with Sending(clock, 0.0)._limiter(MemoryStore(server, "api", limits), "1000/s, 2000/d") as limiter:
+                workers = [asyncio.create_task(work(limiter)) for _ in range(8)]
+                await asyncio.wait(workers, timeout=1.0)  # some end while places are on their way
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
+
+        async def work(limiter):
+            while True:
+                await limiter.acquire()
+                sent.append(clock())
+
+        await asyncio.gather(*(task(begins) for begins in range(8)))
+        return len(sent), sum(server.of("api")["counts"].values())
+
+    sent, charged = run_virtually(play())[0]
+    assert 500 < sent == charged <= 2000
+
+
 @pytest.mark.parametrize("first", [0.001, 1.5])
 def test_a_store_that_is_too_far_away_is_away_for_good(first):
     async def play():
