@@ -165,7 +165,7 @@ class SharedLimiter:
 
     async def _is_remembered(self, at: float, block: Block) -> bool:
         """Return whether the store still knows of places: those that it handed out long before their last one."""
-        places, asked_from = self._places, block.ends - self._bounds.store_settle_seconds
+        places, asked_from = self._places, at + block.left * block.interval - self._bounds.store_settle_seconds
         if self._answered_at < asked_from:
             way = self._way_back.seconds
             await self._wait_until(min(asked_from, at - way))
