@@ -63,13 +63,28 @@ class Scheduled:
             **settings,
         }
 
-    def command(self, *words: str) -> str:
-        """Run Airflow's command line; return what it prints."""
+    def command(self, *words: str, fails: bool = False, **settings: str) -> str:
+        """Run Airflow's command line; return what it prints. :param fails: whether it is to fail."""
         done = subprocess.run(
-            [_AIRFLOW, *words], env=self._env, capture_output=True, text=True, check=False, timeout=_LONGEST_SECONDS
+            [_AIRFLOW, *words],
+            env=self._env | settings,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_SECONDS,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert (done.returncode != 0) is fails, done.stdout + done.stderr
         return done.stdout
+
+    def interrupt(self, *words: str, once: Callable[[], object], **settings: str) -> None:
+        """Press Ctrl-C as soon as something is so."""
+        with (self._home / "interrupted.log").open("w") as log:
+            running = subprocess.Popen([_AIRFLOW, *words], env=self._env | settings, stdout=log, stderr=log)
+            try:
+                self.wait_until(once)
+            finally:
+                running.send_signal(signal.SIGINT)
+                running.wait(_LONGEST_SECONDS)
 
     def start(self, dag_ids: Sequence[str]) -> None:
         """Start its parts; return when it has read the DAGs."""
@@ -126,10 +141,11 @@ class Scheduled:
         """Let a DAG's task run again."""
         self.command("tasks", "clear", "--yes", dag_id)
 
-    def delete_runs(self, dag_id: str, tries: int) -> None:
+    def delete_runs(self, dag_id: str, tries: int = 0) -> None:
         """Delete a DAG's runs, with all that goes with them; as the UI does it, for which there is no command.
 
-        The scheduler must have heard of the end of each try: what it hears later it takes for the end of a new one.
+        :param tries: which the scheduler has run. It must have heard of the end of each: what it hears later it takes
+            for the end of a new one.
         """
         told = f"Received executor event.*dag_id='{dag_id}'"
         log = self._home / "scheduler.log"
