@@ -123,28 +123,25 @@ def test_a_backfill_of_a_week_sends_each_day_once(airflow, api):
     assert Counter(one.path for one in api.seen) == Counter(f"/{day}/{i}" for day, rows in DAYS.items() for i in rows)
 
 
-@pytest.mark.skipif(VERSION >= (3,), reason="airflow dags backfill is of 2")
-@pytest.mark.parametrize("ends", ["failed", "interrupted"])
+@pytest.mark.parametrize("ends", ["failed", "interrupted"] if VERSION < (3,) else ["failed"])
 def test_a_second_backfill_sends_what_the_first_has_not(airflow, api, ends):
-    """It gives a run that is there another start_date, as if the run had been made again."""
-    airflow.delete_runs("days")
+    """2 gives a run that is there another start_date then, as if the run had been made again."""
     day, refused = ("2026-03-02", 1300) if ends == "failed" else ("2026-03-03", 1900)
+    airflow.delete_runs("days")
     api.answer = lambda seen: 503 if ids([seen]) == [refused] else 200
-    # LocalExecutor's processes now and then end the connection of a backfill's own: "server closed the connection".
-    alone = {"AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"}
-    first = ("dags", "backfill", "--start-date", day, "--end-date", day, "days")
     if ends == "failed":
-        airflow.command(*first, fails=True, **alone)
+        airflow.backfill("days", day, day, fails=True)
         assert len(api.seen) == 601  # and a retry sends one row
     else:
-        airflow.interrupt(*first, once=lambda: airflow.task("days")[0] == "up_for_retry", **alone)
+        is_to_be_retried = lambda: airflow.task("days")[0] == "up_for_retry"  # noqa: E731
+        airflow.interrupt(*airflow.backfill_of_2("days", day, day), once=is_to_be_retried, **airflow.alone)
         assert len(api.seen) == 600
     api.reset()
     api.answer = lambda seen: 200
-    airflow.command(*first[:2], "--rerun-failed-tasks", *first[2:], **alone)
+    airflow.backfill("days", day, day, again=True)
     assert ids(api.seen) == [refused]
-    airflow.delete_runs("days")
-    airflow.command(*first, **alone)
+    airflow.delete_runs("days", tries=0 if VERSION < (3,) else 3)
+    airflow.backfill("days", day, day)
     assert ids(api.seen) == sorted([*DAYS[day], refused])
 
 
