@@ -66,8 +66,10 @@ def test_importing_the_operators_takes_no_longer_than_a_tenth_of_a_second():
 def test_the_provider_is_listed(airflow_db):
     found = [one for one in listed("providers", "list") if one["package_name"] == "airflow-provider-async-rest"]
     assert len(found) == 1
-    hooks = [one for one in listed("providers", "hooks") if one["connection_type"] == "async_rest"]
-    assert [one["class"] for one in hooks] == ["airflow_async_rest.hooks.rest.AsyncRestHook"]
+    classes = {one["connection_type"]: one["class"] for one in listed("providers", "hooks")}
+    assert classes["async_rest"] == "airflow_async_rest.hooks.rest.AsyncRestHook"
+    # Without what it imports, Airflow would store a connection of type http as generic.
+    assert ("http" in classes) == (importlib.util.find_spec("airflow.providers.http") is not None)
 
 
 def test_the_form_has_the_connections_own_fields(airflow_db):
