@@ -22,6 +22,16 @@ def _is_of_3(ti: Any) -> bool:
     return hasattr(ti, "get_task_states")
 
 
+def row_of_run(dag_run: Any) -> str | None:
+    """Return which row of Airflow's database a run is, which is another when a run is made again; None in 3.
+
+    2 needs it, where ``airflow dags backfill`` gives a run that is there another ``start_date``. SQLite alone may give
+    the number of a row that was deleted to the next.
+    """
+    row = getattr(dag_run, "id", None)
+    return None if row is None else f"dag_run.id={row}"
+
+
 def states_of(ti: Any, task_id: str) -> Mapping[str, str | None]:
     """Return the states of a task's instances in this run, by the names that 3 has for them: ``post``, ``post_3``.
 

@@ -32,14 +32,14 @@ class AsyncRestHook(RestConnection):
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
         """Return the fields that Airflow before 3.2 draws; from then on it reads ``conn-fields`` of the provider."""
-        from airflow_async_rest.compat.connection_form import form_widgets  # noqa: PLC0415  (loads Flask)
+        from airflow_async_rest.compat.ui import form_widgets  # noqa: PLC0415  (loads Flask)
 
         return form_widgets()
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
         """Return what the standard fields are called, for Airflow before 3.2."""
-        from airflow_async_rest.compat.connection_form import field_behaviour  # noqa: PLC0415
+        from airflow_async_rest.compat.ui import field_behaviour  # noqa: PLC0415
 
         return field_behaviour()
 

@@ -106,7 +106,7 @@ class Register:
         line = connection.execute(query).one()
         connection.commit()
         checkpoint = _parsed(line.checkpoint)
-        its_life = checkpoint.pop("life", None) if isinstance(checkpoint, dict) else None
+        its_life = _life_in(checkpoint)
         if self._life and its_life and its_life != self._life:
             return None
         try:
@@ -117,6 +117,12 @@ class Register:
                 "not know: go on with the version that has begun it, or delete its line, and it starts over."
             ) from None
         return Earlier(checkpoint, state, line.rows_loaded)
+
+    def find_life(self, connection: Connection) -> str:
+        """Return the life that our line has, and be of it from then on; empty where there is none."""
+        checkpoint = connection.execute(select(self._table.c.checkpoint).where(self._ours)).scalar()
+        self._life = _life_in(_parsed(checkpoint))
+        return self._life or ""
 
     def put_aside(self, connection: Connection) -> str | None:
         """Keep the line that a task has of a table it loaded before, and take out that of the one it loads now.
@@ -207,6 +213,12 @@ def _parsed(checkpoint: str | None) -> Any:
         return json.loads(checkpoint) if checkpoint else None
     except ValueError:
         return checkpoint
+
+
+def _life_in(checkpoint: Any) -> str | None:
+    """Take the life out of what a line has as its checkpoint."""
+    life = checkpoint.pop("life", None) if isinstance(checkpoint, dict) else None
+    return life if isinstance(life, str) else None
 
 
 def _now() -> datetime:

@@ -4,6 +4,7 @@ Airflow's own store goes with the run, and refuses a try that another has replac
 try leaves a claim in the folder, and looks at it before it writes.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple, Self
 
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.keeping.folder_store import FolderStore
+
+log = logging.getLogger(__name__)
 
 _CLAIM = "try"
 # "rescheduled": {"try_number": 1, "run_started": "2026-11-01T00:00:00.000000+00:00"} -- this try starts once more.
@@ -35,8 +38,8 @@ class Claim(NamedTuple):
 
     :param started: when, in UTC (ISO 8601), by its worker's clock; empty where that is not known.
     :param process: distinguishes two starts of the same try.
-    :param run: when its run began, as Airflow has it: the same in all tries until a Clear of a run that has ended, and
-        in no other life of the run. Empty where that is not known.
+    :param run: tells one life of its run from another: the row that Airflow 2 has of it; for 3, when it began, which is
+        the same in all tries until a Clear of a run that has ended. Empty where that is not known.
     """
 
     try_number: int
@@ -45,9 +48,9 @@ class Claim(NamedTuple):
     run: str = ""
 
     @classmethod
-    def of(cls, try_number: int, started: datetime | None, process: str, run_started: datetime | None) -> Self:
+    def of(cls, try_number: int, started: datetime | None, process: str, run: datetime | str | None) -> Self:
         """Return the claim of a try."""
-        return cls(try_number, as_text(started), process, as_text(run_started))
+        return cls(try_number, as_text(started), process, run if isinstance(run, str) else as_text(run))
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
@@ -58,6 +61,10 @@ class Claim(NamedTuple):
         except (TypeError, ValueError, OverflowError):
             return None
 
+    def __str__(self) -> str:
+        """Return which try of which run it is, for people to read."""
+        return f"try {self.try_number} of the run {self.run or 'that is not known'}"
+
     def turn_after(self, last: Self | None, *, is_rescheduled: bool, was_cleared: bool) -> Turn:
         """Decide what this try is after the one that has the folder.
 
@@ -65,7 +72,8 @@ class Claim(NamedTuple):
         where ``airflow tasks test`` runs the task); only a try that asked to be rescheduled starts twice with one.
         Clocks of workers decide within one run only: what another life has left would stand for rows of this one.
 
-        :param was_cleared: whether somebody has cleared the task in this life of its run.
+        :param was_cleared: whether somebody has cleared the task in this life of its run, with which the run may have
+            begun once more.
         """
         if last == self:
             return Turn.GOES_ON
@@ -88,7 +96,7 @@ class TryStore:
     """The state store of one try, in a folder.
 
     :param open_folder: called in the thread of the first call: object storage may ask Airflow for its connection.
-    :param was_cleared: whether somebody has cleared the task in this life of its run.
+    :param was_cleared: see :meth:`Claim.turn_after`.
     """
 
     def __init__(self, open_folder: Callable[[], FolderStore], claim: Claim, *, was_cleared: bool = False) -> None:
@@ -120,7 +128,7 @@ class TryStore:
             folder = self._folder = self._folder or self._open_folder()
             last = Claim.from_json(folder.get(_CLAIM))
             if last is not None and last.run != self._claim.run and self._turn_after(last, folder) is Turn.BEGINS:
-                folder.wipe()
+                self._forget(last, folder)
 
     def reschedule(self) -> None:
         """Have the state stay for the next start of this very try, which has the same number."""
@@ -139,10 +147,19 @@ class TryStore:
         if turn is Turn.IS_OVER:
             raise StoppedError("a later try of this task has taken over its state")
         if turn is Turn.BEGINS:
-            folder.wipe()
+            self._forget(last, folder)
         with suppress(*() if to_write else (Exception,)):
             folder.set(_CLAIM, list(self._claim))
         return folder
+
+    def _forget(self, last: Claim | None, folder: FolderStore) -> None:
+        """Empty the folder, and say so where that costs a checkpoint."""
+        if folder.get("checkpoint") is not None:
+            whose = "a try that left no claim" if last is None else str(last)
+            log.info(
+                "Starting over without the checkpoint in the state folder: it is of %s; this is %s", whose, self._claim
+            )
+        folder.wipe()
 
     def _turn_after(self, last: Claim | None, folder: FolderStore) -> Turn:
         is_rescheduled = folder.get(_RESCHEDULED) == self._this_start

@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_async_rest.compat.task_context import row_of_run
 from airflow_async_rest.core.keeping.folder_store import FolderStore
 from airflow_async_rest.core.keeping.try_store import Claim, TryStore
 from airflow_async_rest.tasks.storage.paths import (
@@ -30,10 +31,14 @@ def state_store(context: "Context") -> "StateStore | None":
         return cast("StateStore | None", context.get(_AIRFLOWS))
     ti: Any = context["ti"]
     folder = state_folder(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-    run_started = getattr(context.get("dag_run"), "start_date", None)
+    dag_run = context.get("dag_run")
+    row = row_of_run(dag_run)
     # A process runs one try; but a test runs several, and a worker's process may be a copy of another.
-    claim = Claim.of(ti.try_number, getattr(ti, "start_date", None), f"{os.getpid()}-{id(ti):x}", run_started)
-    return TryStore(lambda: open_state(folder), claim, was_cleared=was_cleared(ti))
+    process = f"{os.getpid()}-{id(ti):x}"
+    run = getattr(dag_run, "start_date", None) if row is None else row
+    claim = Claim.of(ti.try_number, getattr(ti, "start_date", None), process, run)
+    # A Clear makes another row of no run.
+    return TryStore(lambda: open_state(folder), claim, was_cleared=row is None and was_cleared(ti))
 
 
 def was_cleared(ti: Any) -> bool:
