@@ -36,6 +36,7 @@ class ClientSettings:
         certificates to trust from ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``.
     :param max_response_bytes: the largest answer to read.
     :param trust_close: whether a body without a length is whole when the server has closed the connection.
+    :param transport: ``own``, or ``aiohttp``, whose session sends then.
     :param private_values: values of headers that may be anything: kept out of texts where they stand whole.
     :param later_values: asked for more of them, for each text.
     """
@@ -53,6 +54,7 @@ class ClientSettings:
     cookies: bool = False
     max_response_bytes: int = 10_000_000
     trust_close: bool = False
+    transport: str = "own"
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     private_values: frozenset[str] = field(default=frozenset(), repr=False)
     later_values: Callable[[], frozenset[str]] = field(default=frozenset, repr=False)

@@ -1,4 +1,4 @@
-"""What the way past aiohttp's session must do as the session does; test_client.py asks both ways for the rest."""
+"""What our own connections must do as aiohttp's session does; test_client.py asks both for the rest."""
 
 import asyncio
 import contextlib
@@ -97,7 +97,7 @@ async def test_the_bytes_are_those_that_a_session_sends(request_of, monkeypatch,
 
 
 @pytest.mark.parametrize("parts", [{}, {"method": "DELETE", "body": None}, {"method": "PUT", "query": "a=1"}])
-async def test_a_plain_request_goes_past_the_session(api, request_of, sessions_requests, parts):
+async def test_a_plain_request_needs_no_session(api, request_of, sessions_requests, parts):
     async with RestClient(ClientSettings(api.url), 1) as client:
         assert (await client.send(request_of(**parts))).status == 200
     assert sessions_requests == []
@@ -128,14 +128,10 @@ async def test_what_a_session_does_something_to_goes_by_it(
     assert len(sessions_requests) == 1
 
 
-@pytest.mark.parametrize(("version", "by_session"), [("3.14.99", 0), ("3.15.0", 1), ("4.0.0", 1), ("3.1.4", 1)])
-async def test_a_version_of_aiohttp_that_was_not_tried_goes_by_the_session(
-    api, request_of, sessions_requests, monkeypatch, version, by_session
-):
-    monkeypatch.setattr(aiohttp, "__version__", version)
-    async with RestClient(ClientSettings(api.url), 1) as client:
+async def test_a_connection_may_want_aiohttp(api, request_of, sessions_requests):
+    async with RestClient(ClientSettings(api.url, transport="aiohttp"), 1) as client:
         assert (await client.send(request_of())).status == 200
-    assert len(sessions_requests) == by_session
+    assert len(sessions_requests) == 1
 
 
 async def test_whoever_traces_requests_sees_them(api, request_of, monkeypatch):
