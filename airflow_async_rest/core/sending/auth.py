@@ -116,7 +116,7 @@ class Signing:
         try:
             signed = await self._auth.sign(request)
         except SendError as error:
-            error.sent = False  # what was, if anything, is a request for a token
+            error.sent = error.stale = False  # what was, if anything, is a request for a token
             raise
         finally:
             self._is_asking = False
@@ -150,7 +150,7 @@ class Signing:
                     self._in_vain_at = renewals
                 return False
         except SendError as error:
-            error.sent = False
+            error.sent = error.stale = False
             raise
         finally:
             self._is_asking = False

@@ -10,7 +10,6 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from airflow_async_rest import __version__
 from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.headers import check_headers
@@ -21,15 +20,10 @@ from airflow_async_rest.core.transport.redirects import STATUSES
 from airflow_async_rest.core.transport.send_errors import proxy_credentials_error, send_error, was_sent
 from airflow_async_rest.core.transport.session import Session
 from airflow_async_rest.core.transport.tls import tls_context
-from airflow_async_rest.core.transport.transport import Attempt
+from airflow_async_rest.core.transport.transport import USER_AGENT, Attempt
 
 # Sent twice, they do no more than once (RFC 9110, section 9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-_DEFAULT_HEADERS = {
-    "Accept": "*/*",
-    "Accept-Encoding": ACCEPTED,
-    "User-Agent": f"airflow-async-rest/{__version__}",
-}
 
 
 class RestClient:
@@ -197,7 +191,7 @@ class Heads:
 
     def _frame(self, request: Request) -> _Frame:
         """Write down what all requests of this kind have in common."""
-        headers = CIMultiDict({"Host": self._host})
+        headers = CIMultiDict({"Host": self._host, "Accept": "*/*", "User-Agent": USER_AGENT})
         headers.update(self.headers_of(request))
         own = CIMultiDict(request.headers or {})
         for name in filter(None, (self._key_header, *own)):
@@ -213,8 +207,7 @@ class Heads:
             if request.verbatim:
                 headers["Content-Type"] = request.content_type
             headers.setdefault("Content-Type", request.content_type)
-        for name, value in _DEFAULT_HEADERS.items():
-            headers.setdefault(name, value)
+        headers.setdefault("Accept-Encoding", ACCEPTED)
         if self._key_header:
             headers[self._key_header] = request.idempotency_key
         headers.update(request.headers or {})

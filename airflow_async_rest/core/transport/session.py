@@ -19,7 +19,7 @@ from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
 from airflow_async_rest.core.transport.tls import unfinished_tls
-from airflow_async_rest.core.transport.transport import Answer, Attempt, has_no_end
+from airflow_async_rest.core.transport.transport import USER_AGENT, Answer, Attempt, has_no_end
 
 _MAX_REDIRECTS = 5
 # aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
@@ -144,6 +144,7 @@ class Session:
             # to send one when the file knows the host and the connection has credentials too.
             trust_env=False,
             auto_decompress=False,
+            headers={"User-Agent": USER_AGENT},
             middlewares=(_send_once,),
             **_HEADER_BOUNDS,
         )

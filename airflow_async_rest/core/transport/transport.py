@@ -5,9 +5,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from airflow_async_rest import __version__
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 
+USER_AGENT = f"airflow-async-rest/{__version__}"
 WITHOUT_BODY = frozenset({204, 304})
 
 

@@ -100,7 +100,7 @@ async def test_an_item_is_sent_until_it_is_accepted(api, bench, item_of, answers
         ((503,), "http_503", 503, 5),
         ((500, 400), "http_400", 400, 2),
         (("reset",), "connection", None, 5),
-        ((503, 503, 503, 503, "reset"), "connection", None, 5),
+        ((503, 503, 503, 503, "reset"), "connection", None, 6),
     ],
 )
 async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, answers, reason, status, attempts):
@@ -109,6 +109,33 @@ async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, a
     assert (letter.index, letter.reason, letter.status, letter.attempts) == (3, reason, status, attempts)
     assert letter.request.idempotency_key == "k3"
     assert len(api.seen) == attempts
+
+
+@pytest.mark.parametrize(
+    ("answers", "settings", "method", "delivered"),
+    [
+        ((503, "reset", 200), {}, "POST", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "PUT", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "DELETE", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "GET", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "POST", False),
+        ((503, "reset", 200), {"idempotency_header": None}, "PATCH", False),
+        (("reset", 503, 200), {}, "POST", False),
+        ((503, "hang", 200), {}, "POST", False),
+        ((503, "reset", "reset", 200), {}, "POST", False),
+    ],
+)
+@pytest.mark.parametrize("transport", ["own", "aiohttp"])
+async def test_a_kept_connection_that_is_closed_costs_no_attempt(
+    api, bench, item_of, request_of, answers, settings, method, delivered, transport
+):
+    api.answer = statuses(*answers)
+    made = bench(retry={"max_attempts": 2}, build=lambda item: request_of(method=method), timeout=0.5)
+    made.settings = replace(made.settings, transport=transport, **settings)
+    [outcome] = await made.deliver(item_of())
+    assert isinstance(outcome, Delivered) is delivered
+    assert (made.meter.requests, made.meter.retries) == (len(api.seen), len(api.seen) - 1)
+    assert not delivered or len(made.uncertain) == 1
 
 
 async def test_a_timeout_is_tried_again(api, bench, item_of):
