@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import io
 import logging
 import re
 import ssl
@@ -19,7 +20,15 @@ from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
 from airflow_async_rest.core.transport.tls import unfinished_tls
-from airflow_async_rest.core.transport.transport import USER_AGENT, Answer, Attempt, has_no_end
+from airflow_async_rest.core.transport.transport import (
+    USER_AGENT,
+    WITHOUT_BODY,
+    Answer,
+    Attempt,
+    announces_body,
+    has_no_end,
+)
+from airflow_async_rest.core.transport.writing import PIECE_BYTES
 
 _MAX_REDIRECTS = 5
 # aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
@@ -37,6 +46,7 @@ _LOGS = tuple(map(logging.getLogger, ("aiohttp.client", "aiohttp.internal")))
 class Watch(asyncio.Protocol):
     """Stands before the protocol of a connection of aiohttp's, and notes what that tells nobody.
 
+    :ivar is_idle: whether there is no request on its way: what comes then is an answer to none.
     :ivar begins: what came first of the answer to the last request.
     :ivar uses: requests that were sent over the connection.
     :ivar cause: why the connection ended before the server said so; empty when it did, or has not ended.
@@ -45,12 +55,16 @@ class Watch(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._protocol = cast("asyncio.Protocol", transport.get_protocol())
+        self.is_idle = False
         self.begins = b""
         self.uses = 0
         self.cause = ""
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
+        if self.is_idle:
+            self.abort()
+            return
         if len(self.begins) < _MOST_INTERIM_BYTES:
             self.begins += data[:_MOST_INTERIM_BYTES]
         self._protocol.data_received(data)
@@ -71,6 +85,10 @@ class Watch(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on."""
         self._protocol.resume_writing()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
 
     @property
     def status(self) -> int | None:
@@ -94,7 +112,7 @@ class _WatchedConnector(aiohttp.TCPConnector):
             if not isinstance(watch, Watch):
                 watch = Watch(transport)
                 transport.set_protocol(watch)
-            watch.uses, watch.begins = watch.uses + 1, b""
+            watch.uses, watch.begins, watch.is_idle = watch.uses + 1, b"", False
             _watched.set(watch)
         return connection
 
@@ -102,13 +120,17 @@ class _WatchedConnector(aiohttp.TCPConnector):
 class _EndedError(Exception):
     """What ended a connection, kept from aiohttp, which would send the request a second time by itself."""
 
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     # That request would pass the rate limiter unseen; ours repeats it, counted.
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _EndedError from error
+        raise _EndedError(error) from None
 
 
 class Session:
@@ -197,30 +219,40 @@ class Session:
 
     async def _ask(self, url: URL, request: Request, attempt: Attempt) -> Answer:
         attempt.sent, attempt.status = True, None
-        headers = self._headers_of(request)
-        headers.update(self._for_proxy)
         _watched.set(None)
         try:
-            async with (
-                asyncio.timeout(self._settings.request_timeout_seconds),
-                self._session.request(
-                    request.method, url, data=request.body, headers=headers, allow_redirects=False
-                ) as came,
-            ):
-                attempt.status, attempt.headers = came.status, came.headers
-                body = await _read_within(self._settings.max_response_bytes, came.content)
-        except BaseException as error:
-            if watch := _watched.get():
-                attempt.status = attempt.status or watch.status
-                attempt.stale = isinstance(error, _EndedError) and watch.uses > 1 and not watch.begins
-            if isinstance(error, _EndedError) and error.__cause__ is not None:
-                raise error.__cause__ from None
-            raise
-        if (watch := _watched.get()) is None or not has_no_end(came.status, came.headers):
-            return Answer(came.status, came.headers, body)
+            return await self._exchange(url, request, attempt)
+        except _EndedError as ended:
+            failure: BaseException = ended.error
+        except BaseException as error:  # noqa: BLE001  (raised again, as the other is)
+            failure = error
+        if watch := _watched.get():
+            attempt.status = attempt.status or watch.status
+            is_end = isinstance(failure, aiohttp.ClientConnectionError)
+            attempt.stale = is_end and watch.uses > 1 and not watch.begins
+        raise failure
+
+    async def _exchange(self, url: URL, request: Request, attempt: Attempt) -> Answer:
+        headers = self._headers_of(request)
+        headers.update(self._for_proxy)
+        # Of a large one aiohttp would write all at once.
+        body = io.BytesIO(request.body) if request.body and len(request.body) > PIECE_BYTES else request.body
+        async with (
+            asyncio.timeout(self._settings.request_timeout_seconds),
+            self._session.request(request.method, url, data=body, headers=headers, allow_redirects=False) as came,
+        ):
+            attempt.status, attempt.headers = came.status, came.headers
+            read = await _read_within(self._settings.max_response_bytes, came.content)
+        if (watch := _watched.get()) is None:  # somebody else answers
+            return Answer(came.status, came.headers, read)
+        watch.is_idle = True
+        if came.status in WITHOUT_BODY and announces_body(came.headers):
+            watch.abort()
+        if not has_no_end(came.status, came.headers):
+            return Answer(came.status, came.headers, read)
         if watch.cause:
             raise aiohttp.ClientConnectionError(watch.cause)
-        return Answer(came.status, came.headers, body, ends_by_close=True)
+        return Answer(came.status, came.headers, read, ends_by_close=True)
 
     async def read_certificate(self) -> bytes | None:
         """Return the certificate of a server that is not trusted, as DER: no request is sent to it.

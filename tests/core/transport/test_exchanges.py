@@ -1,0 +1,165 @@
+"""What comes over a connection, and when: the same for both transports."""
+
+import asyncio
+import contextlib
+import socket
+from contextlib import suppress
+
+import pytest
+from exchanges import OK, answering, read_request, serving
+
+from airflow_async_rest.core.errors import ConnectionFailedError, RequestTimeoutError
+from airflow_async_rest.core.transport.client import ClientSettings, RestClient
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_transport")]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"path": "a HTTP/1.1\r\nX-Forged: 1\r\n"},
+        {"query": "a HTTP/1.1\nX-Forged: 1\n"},
+        {"idempotency_key": "k\r\nX-Forged: 1"},
+    ],
+)
+async def test_nothing_forges_a_header(api, request_of, parts):
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        with suppress(ConnectionFailedError):
+            await client.send(request_of(**parts))
+        await client.send(request_of())
+    assert not any("X-Forged" in seen.headers for seen in api.seen)
+
+
+async def test_a_header_that_was_not_checked_before_forges_none_either(api, request_of):
+    async with RestClient(ClientSettings(api.url), 1, {"X-Job": "a\r\nX-Forged: 1"}) as client:
+        with pytest.raises(ConnectionFailedError):
+            await client.send(request_of())
+    assert api.seen == []
+
+
+async def test_a_connection_is_used_again(request_of):
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(1)
+        await answering(OK, OK, OK)(reader, writer)
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        for _ in range(3):
+            await client.send(request_of())
+    assert connections == [1]
+
+
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 2]
+)
+async def test_interim_answers_are_passed_over(request_of, interim):
+    async with serving(answering(interim + OK, OK)) as url, RestClient(ClientSettings(url), 1) as client:
+        assert [(await client.send(request_of())).status for _ in range(2)] == [200, 200]
+
+
+async def test_an_answer_in_pieces_is_read_to_its_end(request_of):
+    async def serve(reader, writer):
+        await read_request(reader)
+        for piece in (
+            b"HTTP/1.1 200 OK\r\nTransfer-",
+            b'Encoding: chunked\r\n\r\n3\r\n{"a',
+            b'\r\n3\r\n":1\r\n1\r\n}',
+            b"\r\n0\r\n\r\n",
+        ):
+            writer.write(piece)
+            await asyncio.sleep(0.01)
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        assert (await client.send(request_of())).json() == {"a": 1}
+
+
+async def test_a_late_answer_is_no_answer_to_the_next_request(request_of):
+    async def serve(reader, writer):
+        _, body = await read_request(reader)
+        await asyncio.sleep(0.2 if body == b"slow" else 0)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" + body)
+
+    settings = {"request_timeout_seconds": 0.1}
+    async with serving(serve) as url, RestClient(ClientSettings(url, **settings), 1) as client:
+        with pytest.raises(RequestTimeoutError):
+            await client.send(request_of(body=b"slow"))
+        assert (await client.send(request_of(body=b"fast"))).body == b"fast"
+
+
+@pytest.mark.parametrize("stray", [OK.replace(b"{}", b"xx"), b"x", b"\r\n"])
+async def test_an_answer_to_no_request_ends_its_connection(request_of, stray):
+    """It comes while the connection waits for its next request."""
+    ended, goes_on = asyncio.Queue(), asyncio.Queue()
+
+    async def serve(reader, writer):
+        await read_request(reader)
+        writer.write(OK)
+        await goes_on.get()
+        writer.write(stray)
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        ended.put_nowait(1)
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client, asyncio.timeout(20):
+        for _ in range(3):
+            assert (await client.send(request_of())).body == b"{}"
+            goes_on.put_nowait(1)
+            await ended.get()
+
+
+@pytest.mark.parametrize(
+    ("framing", "again"), [(b"Content-Length: 2", False), (b"Content-Length: 0", True), (b"X: y", True)]
+)
+async def test_a_body_that_an_answer_without_one_announces_does_not_come_before_the_next(request_of, framing, again):
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(1)
+        with contextlib.suppress(asyncio.IncompleteReadError):  # the connection has ended
+            while True:
+                await read_request(reader)
+                writer.write(b"HTTP/1.1 204 No Content\r\n" + framing + b"\r\n\r\n")
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        assert [(await client.send(request_of())).status for _ in range(3)] == [204] * 3
+    assert len(connections) == (1 if again else 3)
+
+
+async def test_a_status_below_100_is_no_interim_answer(request_of):
+    answer = OK.replace(b"200", b"099")
+    async with serving(answering(answer)) as url, RestClient(ClientSettings(url), 1) as client:
+        assert (await client.send(request_of())).status == 99
+
+
+async def test_a_worker_that_is_cancelled_leaves_no_connection_behind(api, request_of):
+    api.answer = lambda seen: "hang" if len(api.seen) == 1 else 200
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        sending = asyncio.create_task(client.send(request_of()))
+        while not api.seen:
+            await asyncio.sleep(0.01)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert (await client.send(request_of())).status == 200
+
+
+async def test_an_answer_before_the_end_of_a_body_ends_the_connection(request_of):
+    """The rest of the body would be taken for the next request."""
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(1)
+        if len(connections) > 1:
+            await answering(OK)(reader, writer)
+            return
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await asyncio.sleep(5)
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        assert (await client.send(request_of(body=b"x" * 30_000_000))).status == 413
+        assert (await client.send(request_of())).status == 200
+    assert len(connections) == 2
