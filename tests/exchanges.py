@@ -1,7 +1,7 @@
 """Servers that answer by hand, on the test's own loop: whatever can come over a connection, in whatever pieces."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -13,7 +13,8 @@ async def serving(serve):
 
     async def accept(reader, writer):
         writers.append(writer)
-        await serve(reader, writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):  # the client has ended it
+            await serve(reader, writer)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
