@@ -200,7 +200,7 @@ class BatchDelivery:
         except SendError as error:
             if error.sent:
                 self._note_lost(group, request)
-            if error.stale and not group.stale:
+            if not group.stale and self._retry.repeats(error, request.method):
                 group.stale, group.reason = 1, error.reason
                 return await self._send(group)
             return alike(group.items, ItemResult(*judge_error(error)))

@@ -221,8 +221,6 @@ class Exchange:
     async def settle(self, request: Request, *, uncertain: bool = False) -> Settled:
         """Send a request until it is delivered or refused, or its attempts are used up.
 
-        A connection that turns out to be closed costs no attempt, once: the next request gets a new one.
-
         :param uncertain: whether an earlier try may have sent it, and its answer was lost.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
@@ -234,8 +232,7 @@ class Exchange:
                 response = await self.sender.send(request, attempts, judgment.reason)
             except SendError as error:
                 judgment, lost = judge_error(error), error.sent
-                is_stale = error.stale and most == self.retry.max_attempts
-                most += is_stale
+                most += (is_stale := most == self.retry.max_attempts and self.retry.repeats(error, request.method))
             else:
                 judgment = classify_response(response, self.retry, self.response_check, needs_body=self.needs_body)
                 self.sender.judged(response, judgment.verdict)

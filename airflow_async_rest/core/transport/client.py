@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from airflow_async_rest.core.errors import SendError
-from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.models import IDEMPOTENT, Request, Response
 from airflow_async_rest.core.requests.headers import check_headers
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import ACCEPTED, decode_body
@@ -21,9 +21,6 @@ from airflow_async_rest.core.transport.send_errors import proxy_credentials_erro
 from airflow_async_rest.core.transport.session import Session
 from airflow_async_rest.core.transport.tls import tls_context
 from airflow_async_rest.core.transport.transport import USER_AGENT, Attempt
-
-# Sent twice, they do no more than once (RFC 9110, section 9.2.2).
-_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
 class RestClient:
@@ -120,7 +117,7 @@ class RestClient:
         if status is None:
             failure.sent = attempt.sent and was_sent(error, failure)
             has_key = bool(self._settings.idempotency_header)
-            failure.stale = attempt.stale and failure.sent and (has_key or request.method in _IDEMPOTENT)
+            failure.stale = attempt.stale and failure.sent and (has_key or request.method in IDEMPOTENT)
             raise failure from (None if failure is error else error)
         return Response(status, attempt.headers or {}, b"", seconds, failure, self._settings.redaction)
 

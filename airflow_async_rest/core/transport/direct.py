@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -12,10 +13,9 @@ from airflow_async_rest.core.errors import AnswerUnreadableError, SendError
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.connecting import Opener
 from airflow_async_rest.core.transport.content_encoding import too_large
+from airflow_async_rest.core.transport.link import PIECE_BYTES, Link
 from airflow_async_rest.core.transport.send_errors import broken_off, no_answer, no_http, request_timeout, unreadable
-from airflow_async_rest.core.transport.tls import tls_error, unfinished_tls
 from airflow_async_rest.core.transport.transport import WITHOUT_BODY, Answer, Attempt, announces_body, has_no_end
-from airflow_async_rest.core.transport.writing import PIECE_BYTES, BodyWriter
 
 # Servers and balancers close what nobody uses, most of them later than this.
 _KEPT_SECONDS = 15.0
@@ -41,7 +41,8 @@ class Direct:
     def __init__(self, settings: ClientSettings, connections: int, tls: ssl.SSLContext | bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
-        self._places = asyncio.Semaphore(connections)
+        self._free = connections
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._opener = Opener(settings, tls, self._make)
         self._open: set[Connection] = set()
         self._kept: list[Connection] = []
@@ -58,7 +59,10 @@ class Direct:
         :param attempt: is told how far it has come.
         :raises SendError: when there is no answer, or none that can be read.
         """
-        await self._places.acquire()
+        if self._free:  # what asyncio's semaphore does takes longer
+            self._free -= 1
+        else:
+            await self._wait()
         connection = outcome = None
         try:
             connection = self._take_kept() or await self._opener.open()
@@ -71,7 +75,10 @@ class Direct:
                 await connection.write_rest()
             outcome = await coming
         finally:
-            self._places.release()
+            if self._waiting:
+                self._leave()
+            else:
+                self._free += 1
             if connection is not None:
                 self._due.pop(connection, None)
                 if not isinstance(outcome, Answer):
@@ -101,6 +108,24 @@ class Direct:
             connection.abort()
         return None
 
+    async def _wait(self) -> None:
+        place: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
     def _end_late(self) -> None:
         self._timer, now = None, self._loop.time()
         for connection, due in self._due.items():
@@ -118,12 +143,10 @@ class Direct:
             self._kept.clear()
 
 
-class Connection(BodyWriter):
+class Connection(Link):
     """Sends one request at a time, and knows of each how its answer ended. Made inside the running event loop.
 
     :param most_bytes: of an answer's body.
-    :param on_made: called when it is there, and ``on_lost`` when it is gone.
-    :ivar is_open: whether another request may be sent over it.
     :ivar kept_since: when its last answer had come, by the loop's clock; 0 before there was one.
     :ivar headers: of the answer, once all of them have come.
     """
@@ -131,13 +154,10 @@ class Connection(BodyWriter):
     def __init__(
         self, most_bytes: int, on_made: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]
     ) -> None:
-        super().__init__()
+        super().__init__(on_made, on_lost)
         self._most_bytes = most_bytes
-        self._on_made, self._on_lost = on_made, on_lost
         self._coming: asyncio.Future[Answer | SendError] | None = None
-        self._end: Answer | SendError | None = None
         self._is_long = False
-        self.is_open = True
         self.kept_since = 0.0
         self._expect(is_head=False)
 
@@ -180,11 +200,6 @@ class Connection(BodyWriter):
             self.abort()
         return self.is_open
 
-    def abort(self) -> None:
-        """End it at once: what is still to be written is not."""
-        self.is_open = False
-        self._transport.abort()
-
     @property
     def status(self) -> int | None:
         """Of the answer that has begun; None while that is not known."""
@@ -195,13 +210,6 @@ class Connection(BodyWriter):
     def was_stale(self) -> bool:
         """Whether it was kept from an earlier request, and has ended before anything of the answer came."""
         return bool(self.kept_since and self._end is not None and not self._has_begun)
-
-    # What the event loop calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        super().connection_made(transport)
-        self._on_made(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
@@ -225,25 +233,8 @@ class Connection(BodyWriter):
             if self._silent > _MOST_HEAD_BYTES:
                 self.settle(_too_many_headers())
 
-    def eof_received(self) -> None:
-        """Take the end of what comes, while there may still be something to write."""
-        self._take_end(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of the connection."""
-        self._take_end(exc)
-        self._on_lost(self)
-
-    def _take_end(self, exc: Exception | None) -> None:
-        self.is_open = False
-        if self._end is None:
-            self._end = self._outcome_of_end(exc)
-            self.settle(self._end)
-
-    def _outcome_of_end(self, exc: Exception | None) -> Answer | SendError:
-        if isinstance(exc, ssl.SSLError):
-            return tls_error(exc)
-        cause = unfinished_tls(self._transport) if exc is None else str(exc) or type(exc).__name__
+    def outcome_of_end(self, cause: str) -> Answer | SendError:
+        """Return what an answer is that ends with the connection; see :meth:`Link.outcome_of_end`."""
         if not self._has_begun:
             return broken_off(cause) if cause else no_answer()
         status = self._parser.get_status_code()

@@ -18,6 +18,7 @@ from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
+from airflow_async_rest.core.transport.link import PIECE_BYTES
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
 from airflow_async_rest.core.transport.tls import unfinished_tls
 from airflow_async_rest.core.transport.transport import (
@@ -28,7 +29,6 @@ from airflow_async_rest.core.transport.transport import (
     announces_body,
     has_no_end,
 )
-from airflow_async_rest.core.transport.writing import PIECE_BYTES
 
 _MAX_REDIRECTS = 5
 # aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.

@@ -138,6 +138,28 @@ async def test_a_kept_connection_that_is_closed_costs_no_attempt(
     assert not delivered or len(made.uncertain) == 1
 
 
+@pytest.mark.parametrize(("method", "delivered"), [("PUT", True), ("GET", True), ("POST", False), ("PATCH", False)])
+async def test_with_one_attempt_nothing_is_sent_twice_that_might_be_done_twice(
+    api, bench, item_of, request_of, method, delivered
+):
+    api.answer = statuses(200, "reset", 200)
+    made = bench(retry={"max_attempts": 1}, build=lambda item: request_of(method=method))
+    async with RestClient(made.settings, 1) as client:
+        sender = Sender(transport=client, limiter=made.limiter, retry=made.parts["retry"], meter=made.meter)
+        delivery = Delivery(
+            made.parts["build"],
+            Exchange(
+                sender=sender,
+                excerpts=Excerpts(made.settings),
+                on_uncertain=made.uncertain.append,
+                retry=made.parts["retry"],
+                response_check=None,
+            ),
+        )
+        outcomes = [await delivery.deliver(item_of(number)) for number in range(2)]
+    assert [isinstance(outcome, Delivered) for outcome in outcomes] == [True, delivered]
+
+
 async def test_a_timeout_is_tried_again(api, bench, item_of):
     api.answer = statuses("hang", 200)
     made = bench(timeout=0.05)
