@@ -163,7 +163,11 @@ class Connection(Link):
 
     def _expect(self, *, is_head: bool) -> None:
         # A new parser for each answer: it takes less time than to keep what it knows of the last one out of this one.
-        self._parser = HttpResponseParser(self)
+        self._parser = parser = HttpResponseParser(self)
+        # What servers write that is not quite HTTP, and means one thing all the same; aiohttp allows no more either.
+        parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
         self._is_head = is_head
         self._has_begun = self._may_go_on = False
         self._lines: list[tuple[bytes, bytes]] = []

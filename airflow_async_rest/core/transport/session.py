@@ -104,7 +104,7 @@ _watched: ContextVar[Watch | None] = ContextVar("_watched", default=None)
 class _WatchedConnector(aiohttp.TCPConnector):
     """aiohttp's own, whose connections know how an answer begins and ends."""
 
-    async def connect(self, *args: Any, **more: Any) -> aiohttp.connector.Connection:
+    async def connect(self, *args: Any, **more: Any) -> Any:
         """Return a connection for a request."""
         connection = await super().connect(*args, **more)
         if (transport := connection.transport) is not None:
@@ -125,7 +125,7 @@ class _EndedError(Exception):
         self.error = error
 
 
-async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _send_once(request: aiohttp.ClientRequest, handler: "aiohttp.ClientHandlerType") -> aiohttp.ClientResponse:
     # That request would pass the rate limiter unseen; ours repeats it, counted.
     try:
         return await handler(request)

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from exchanges import OK, answering, read_request, serving
 
-from airflow_async_rest.core.errors import ConnectionFailedError, RequestTimeoutError, SendError
+from airflow_async_rest.core.errors import AnswerUnreadableError, ConnectionFailedError, RequestTimeoutError, SendError
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_transport")]
@@ -316,3 +316,40 @@ async def test_what_follows_an_answer_is_none_to_the_next_request(request_of, ea
             assert (response.status, response.body) == (201, BODY)
     # The parser of aiohttp keeps half an answer to itself: only a whole one ends the connection.
     assert len(connections) == len(lengths) or each_transport == "aiohttp"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 201 Created\nContent-Length: 11\n\n" + BODY,
+        b"HTTP/1.1 201\r\nContent-Length: 11\r\n\r\n" + BODY,
+        b"HTTP/1.0 201 Created\r\nConnection: keep-alive\r\nContent-Length: 11\r\n\r\n" + BODY,
+        HEAD + b"X: a\r\n b\r\nContent-Length: 11\r\n\r\n" + BODY,
+        HEAD + b"X: a\x01b\r\nContent-Length: 11\r\n\r\n" + BODY,
+        HEAD + b"X: caf\xe9\r\nX: caf\xc3\xa9\r\nContent-Length: 11\r\n\r\n" + BODY,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nb \r\n" + BODY + b"\r\n0\r\n\r\n",
+        HEAD + b"Connection: close\r\nContent-Length: 11\r\n\r\n" + BODY + b"\r\n",
+        HEAD + b"Upgrade: h2c\r\nContent-Length: 11\r\n\r\n" + BODY,
+    ],
+    ids=range(9),
+)
+async def test_what_is_not_quite_http_is_read(request_of, answer):
+    async with serving(answering(answer)) as url, RestClient(ClientSettings(url), 1) as client:
+        response = await client.send(request_of())
+    assert (response.status, response.body, response.broken) == (201, BODY, None)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 11\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: 11\r\nContent-Length: 12\r\n",
+        b"Content-Length: +11\r\n",
+        b"Content-Length: -1\r\n",
+        b"Transfer-Encoding : chunked\r\n",
+    ],
+)
+async def test_what_says_two_things_is_not_read(request_of, head):
+    async with serving(answering(HEAD + head + b"\r\n" + BODY)) as url, RestClient(ClientSettings(url), 1) as client:
+        response = await client.send(request_of())
+    assert (response.status, type(response.broken)) == (201, AnswerUnreadableError)
