@@ -108,6 +108,8 @@ class SendError(AsyncRestError):
 
     :param cause: a word for what exactly it was, where that is known: the connection test advises by it.
     :ivar sent: whether a part of the request was written, so that the API may have acted on it.
+    :ivar stale: whether it is only that a connection kept from an earlier request had ended meanwhile, and the request
+        is one that may be sent again: no attempt at it was used up.
     """
 
     reason = "send"
@@ -115,7 +117,7 @@ class SendError(AsyncRestError):
     def __init__(self, text: str, cause: str = "") -> None:
         super().__init__(text)
         self.cause = cause
-        self.sent = False
+        self.sent = self.stale = False
 
 
 class ConnectionFailedError(SendError):

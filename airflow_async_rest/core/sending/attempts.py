@@ -224,13 +224,15 @@ class Exchange:
         :param uncertain: whether an earlier try may have sent it, and its answer was lost.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
-        judgment = _NOT_SENT
-        for attempts in range(1, self.retry.max_attempts + 1):
-            response: Response | None = None
+        judgment, attempts, most = _NOT_SENT, 0, self.retry.max_attempts
+        while attempts < most:
+            attempts += 1
+            response, is_stale = None, False
             try:
                 response = await self.sender.send(request, attempts, judgment.reason)
             except SendError as error:
                 judgment, lost = judge_error(error), error.sent
+                most += (is_stale := most == self.retry.max_attempts and self.retry.repeats(error, request.method))
             else:
                 judgment = classify_response(response, self.retry, self.response_check, needs_body=self.needs_body)
                 self.sender.judged(response, judgment.verdict)
@@ -242,12 +244,13 @@ class Exchange:
             uncertain |= lost
             if judgment.verdict is not Verdict.RETRY:
                 break
-            if attempts == self.retry.max_attempts:
+            if attempts == most:
                 self.sender.heed_pause(response)
                 break
             if lost:
                 self.on_uncertain(request)
-            await self.sender.pause(response, attempts)
+            if not is_stale:
+                await self.sender.pause(response, attempts)
         return Settled(judgment, response, attempts, uncertain)
 
     def _is_there_already(self, request: Request, response: Response, judgment: Judgment) -> bool:

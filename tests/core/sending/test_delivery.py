@@ -100,7 +100,7 @@ async def test_an_item_is_sent_until_it_is_accepted(api, bench, item_of, answers
         ((503,), "http_503", 503, 5),
         ((500, 400), "http_400", 400, 2),
         (("reset",), "connection", None, 5),
-        ((503, 503, 503, 503, "reset"), "connection", None, 5),
+        ((503, 503, 503, 503, "reset"), "connection", None, 6),
     ],
 )
 async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, answers, reason, status, attempts):
@@ -109,6 +109,55 @@ async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, a
     assert (letter.index, letter.reason, letter.status, letter.attempts) == (3, reason, status, attempts)
     assert letter.request.idempotency_key == "k3"
     assert len(api.seen) == attempts
+
+
+@pytest.mark.parametrize(
+    ("answers", "settings", "method", "delivered"),
+    [
+        ((503, "reset", 200), {}, "POST", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "PUT", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "DELETE", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "GET", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "POST", False),
+        ((503, "reset", 200), {"idempotency_header": None}, "PATCH", False),
+        (("reset", 503, 200), {}, "POST", False),
+        ((503, "hang", 200), {}, "POST", False),
+        ((503, "reset", "reset", 200), {}, "POST", False),
+    ],
+)
+@pytest.mark.parametrize("transport", ["own", "aiohttp"])
+async def test_a_kept_connection_that_is_closed_costs_no_attempt(
+    api, bench, item_of, request_of, answers, settings, method, delivered, transport
+):
+    api.answer = statuses(*answers)
+    made = bench(retry={"max_attempts": 2}, build=lambda item: request_of(method=method), timeout=0.5)
+    made.settings = replace(made.settings, transport=transport, **settings)
+    [outcome] = await made.deliver(item_of())
+    assert isinstance(outcome, Delivered) is delivered
+    assert (made.meter.requests, made.meter.retries) == (len(api.seen), len(api.seen) - 1)
+    assert not delivered or len(made.uncertain) == 1
+
+
+@pytest.mark.parametrize(("method", "delivered"), [("PUT", True), ("GET", True), ("POST", False), ("PATCH", False)])
+async def test_with_one_attempt_nothing_is_sent_twice_that_might_be_done_twice(
+    api, bench, item_of, request_of, method, delivered
+):
+    api.answer = statuses(200, "reset", 200)
+    made = bench(retry={"max_attempts": 1}, build=lambda item: request_of(method=method))
+    async with RestClient(made.settings, 1) as client:
+        sender = Sender(transport=client, limiter=made.limiter, retry=made.parts["retry"], meter=made.meter)
+        delivery = Delivery(
+            made.parts["build"],
+            Exchange(
+                sender=sender,
+                excerpts=Excerpts(made.settings),
+                on_uncertain=made.uncertain.append,
+                retry=made.parts["retry"],
+                response_check=None,
+            ),
+        )
+        outcomes = [await delivery.deliver(item_of(number)) for number in range(2)]
+    assert [isinstance(outcome, Delivered) for outcome in outcomes] == [True, delivered]
 
 
 async def test_a_timeout_is_tried_again(api, bench, item_of):
