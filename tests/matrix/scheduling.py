@@ -24,7 +24,7 @@ _ENDED = {"success", "failed"}
 _AIRFLOW = str(Path(sys.executable).parent / "airflow")
 _PARTS = (("scheduler", "--skip-serve-logs"),) + ((("dag-processor",), ("api-server",)) if VERSION >= (3,) else ())
 _USERS = ("admin", "viewer")  # whose passwords are the same
-_LONGEST_SECONDS, _LOOK_SECONDS = 120, 0.2
+_LONGEST_SECONDS, _LOOK_SECONDS = 240, 0.2
 
 
 def _free_port() -> int:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from conftest import dags_of
 from scheduling import VERSION
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -21,17 +22,6 @@ def for_this_version(code: str) -> str:
     if VERSION >= (3,):
         return code
     return _OF_3.sub(block_after("docs/compatibility.md", "## Airflow 2.11"), code)
-
-
-def dags_of(folder) -> dict:
-    try:
-        from airflow.dag_processing.dagbag import DagBag  # 3.2
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-
-    bag = DagBag(folder, include_examples=False)
-    assert bag.import_errors == {}
-    return bag.dags
 
 
 def test_the_ten_lines_are_a_dag(airflow_db, tmp_path):
