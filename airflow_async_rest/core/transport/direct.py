@@ -200,6 +200,8 @@ class Connection(Link):
         # Else the answer did not wait for the end of the request's body, or is not the last thing that has come.
         is_written = not self.rest and self._can_write and not self._transport.get_write_buffer_size()
         self.is_open &= self._may_go_on and is_written
+        # A connection is kept for long; what was said over it is not.
+        self._answer, self._pieces, self.headers, self.rest = None, [], None, None
         if not self.is_open:
             self.abort()
         return self.is_open
