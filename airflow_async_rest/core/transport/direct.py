@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -19,6 +20,7 @@ from airflow_async_rest.core.transport.transport import WITHOUT_BODY, Answer, At
 
 # Servers and balancers close what nobody uses, most of them later than this.
 _KEPT_SECONDS = 15.0
+_CLOSE_SECONDS = 1.0
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 _MOST_HEADERS = 1_024
@@ -97,8 +99,10 @@ class Direct:
             self._timer.cancel()
         for connection in list(self._open):
             connection.abort()
-        while self._open:
-            await asyncio.sleep(0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while self._open:
+                    await asyncio.sleep(0)
 
     def _take_kept(self) -> "Connection | None":
         while self._kept:
