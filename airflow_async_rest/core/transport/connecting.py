@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import aiohappyeyeballs
-from aiohappyeyeballs import AddrInfoType, remove_addr_infos
+from aiohappyeyeballs import AddrInfoType
 from yarl import URL
 
 from airflow_async_rest.core.requests.settings import ClientSettings
@@ -71,9 +71,10 @@ class Opener(Generic[Opened]):
                 connected.close()
                 if not isinstance(error, OSError):
                     raise
-                remove_addr_infos(addresses, address)
-                if not addresses:
+                others = [one for one in addresses if one[4][:2] != address[:2]]
+                if not 0 < len(others) < len(addresses):
                     raise
+                addresses = others
 
     async def _open_over(self, connected: socket.socket) -> Opened:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

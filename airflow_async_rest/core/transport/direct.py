@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -19,6 +20,7 @@ from airflow_async_rest.core.transport.transport import WITHOUT_BODY, Answer, At
 
 # Servers and balancers close what nobody uses, most of them later than this.
 _KEPT_SECONDS = 15.0
+_CLOSE_SECONDS = 1.0
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 _MOST_HEADERS = 1_024
@@ -97,8 +99,10 @@ class Direct:
             self._timer.cancel()
         for connection in list(self._open):
             connection.abort()
-        while self._open:
-            await asyncio.sleep(0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while self._open:
+                    await asyncio.sleep(0)
 
     def _take_kept(self) -> "Connection | None":
         while self._kept:
@@ -200,6 +204,8 @@ class Connection(Link):
         # Else the answer did not wait for the end of the request's body, or is not the last thing that has come.
         is_written = not self.rest and self._can_write and not self._transport.get_write_buffer_size()
         self.is_open &= self._may_go_on and is_written
+        # A connection is kept for long; what was said over it is not.
+        self._answer, self._pieces, self.headers, self.rest = None, [], None, None
         if not self.is_open:
             self.abort()
         return self.is_open

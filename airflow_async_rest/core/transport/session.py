@@ -38,8 +38,6 @@ _HEADER_BOUNDS: dict[str, Any] = {
 }
 _STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
 _MOST_INTERIM_BYTES = 8_192
-# What those replace who want to see the requests of a test, such as aioresponses.
-_REQUEST = aiohttp.ClientSession._request  # noqa: SLF001
 _LOGS = tuple(map(logging.getLogger, ("aiohttp.client", "aiohttp.internal")))
 
 
@@ -187,7 +185,10 @@ class Session:
     @property
     def is_watched(self) -> bool:
         """Whether somebody wants to see the requests that a session sends."""
-        return bool(self._session.trace_configs or aiohttp.ClientSession._request is not _REQUEST)  # noqa: SLF001
+        # Which those replace who want to see the requests of a test, as aioresponses: maybe before this is imported.
+        sends = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001
+        is_replaced = sends is None or sends.co_filename != aiohttp.ClientSession.close.__code__.co_filename
+        return is_replaced or bool(self._session.trace_configs)
 
     async def send(self, request: Request, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.

@@ -13,6 +13,7 @@ from airflow_async_rest.core.errors import (
     ConnectionFailedError,
     RequestTimeoutError,
     SendError,
+    TlsError,
 )
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
@@ -62,6 +63,36 @@ async def test_an_address_that_speaks_no_tls_is_not_the_last_one(request_of, add
         settings = ClientSettings("https://api.example.com", trust_env=False, verify=False)
         async with RestClient(settings, 1) as client:
             assert (await client.send(request_of())).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "certified", "cause"),
+    [
+        ("api.example.com", "api.example.com", None),
+        ("API.example.com", "api.example.com", None),
+        ("api.example.com.", "api.example.com", None),
+        ("b\u00fccher.example.com", "xn--bcher-kva.example.com", None),
+        ("api.example.com", "other.example.com", "certificate_name"),
+    ],
+)
+async def test_a_server_is_asked_for_its_name_and_shows_a_certificate_of_it(
+    request_of, addresses, tmp_path, host, certified, cause
+):
+    found, _ = addresses
+    made = make_certificate(tmp_path, "api", addresses=(), hosts=[certified])
+    context, asked = made.server(), []
+    context.sni_callback = lambda tls, name, its: asked.append(name)
+    with running_api(ssl_context=context) as api:
+        found[:] = [("127.0.0.1", port_of(api.url))]
+        settings = ClientSettings(f"https://{host}:{port_of(api.url)}", trust_env=False, verify=made.path)
+        async with RestClient(settings, 1) as client:
+            if cause:
+                with pytest.raises(TlsError) as raised:
+                    await client.send(request_of())
+                assert raised.value.cause == cause
+            else:
+                assert (await client.send(request_of())).status == 200
+                assert asked == [certified]
 
 
 async def test_a_server_none_of_whose_addresses_answers_is_named(request_of, addresses):

@@ -1,5 +1,8 @@
 """What our own connections must do as aiohttp's session does; test_client.py asks both for the rest."""
 
+import subprocess
+import sys
+
 import aiohttp
 import pytest
 from aiohttp import web
@@ -102,3 +105,32 @@ async def test_whoever_traces_requests_sees_them(api, request_of, monkeypatch):
     async with RestClient(ClientSettings(api.url), 1) as client:
         await client.send(request_of())
     assert started == [1]
+
+
+def test_what_is_replaced_before_the_first_import_is_seen():
+    """A test that runs a task in the scope of aioresponses imports this package there."""
+    code = """if True:
+        import asyncio
+        from aioresponses import aioresponses
+
+        async def send():
+            from airflow_async_rest.core.models import Request
+            from airflow_async_rest.core.transport.client import ClientSettings, RestClient
+
+            async with RestClient(ClientSettings("http://api.invalid"), 1) as client:
+                print("by a session:", client._direct is None)
+
+        with aioresponses():
+            asyncio.run(send())
+        asyncio.run(send())
+    """
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["by a session: True", "by a session: False"], done.stderr
+
+
+async def test_a_kept_connection_keeps_nothing_of_what_was_said(request_of):
+    async with serving(answering(OK)) as url, RestClient(ClientSettings(url), 1) as client:
+        response = await client.send(request_of(body=b"x" * 1_000_000))
+        [kept] = client._direct._kept
+        assert response.body == b"{}"
+        assert not any((kept._answer, kept._pieces, kept.headers, kept.rest, kept._coming))

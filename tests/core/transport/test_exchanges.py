@@ -13,6 +13,11 @@ from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_transport")]
 
 
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request):
+    return "asyncio", {"use_uvloop": request.param}
+
+
 @pytest.mark.parametrize(
     "parts",
     [
