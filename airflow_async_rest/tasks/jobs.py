@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from airflow_async_rest.compat.task_context import current_context
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.limits.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
@@ -37,7 +38,7 @@ from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
 from airflow_async_rest.tasks.checking.schema_file import read_schema
 from airflow_async_rest.tasks.folders import TaskScope, open_dead_letters, open_folder
-from airflow_async_rest.tasks.runtime import airflow_errors, begin_call
+from airflow_async_rest.tasks.runtime import begin_call, explained
 
 _DEFAULT_CONCURRENCY = 16
 
@@ -46,7 +47,7 @@ def deliver_items(
     hook: RestConnection, items: Iterable[Any], arguments: Mapping[str, Any], log: Log, **preview: Any
 ) -> dict[str, Any]:
     """Deliver given items; see :meth:`AsyncRestHook.deliver`, and :meth:`AsyncRestHook.preview`."""
-    with airflow_errors():
+    with explained(current_context(), log):
         run, scope = begin_call(**preview)
         schema = read_schema(arguments["schema"], run.context and run.context["task"])
         job = row_job(hook, Sending.of({**arguments, "schema": schema}), scope, Given.of(GivenItems(items)), log)

@@ -58,6 +58,7 @@ class Totals:
         self.read: int = earlier.get("read", 0)
         self.delivered: int = earlier.get("delivered", 0)
         self.already_there: int = earlier.get("already_there", 0)  # part of the delivered
+        self.delivered_later: int = earlier.get("delivered_later", 0)  # of the delivered, what was a dead letter before
         self.skipped: int = earlier.get("skipped", 0)
         self.complete: bool = earlier.get("complete", False)
         self.commit = Commit(earlier.get("commit", Commit.NONE))
@@ -109,6 +110,7 @@ class Totals:
             "read": self.read,
             "delivered": self.delivered,
             "already_there": self.already_there,
+            **({"delivered_later": self.delivered_later} if self.delivered_later else {}),
             "skipped": self.skipped,
             "complete": self.complete,
             **({"commit": self.commit} if self.commit else {}),
@@ -127,6 +129,7 @@ class Totals:
             "read": self.read,
             "delivered": self.delivered,
             "already_there": self.already_there,
+            "delivered_later": self.delivered_later,
             "failed": self.failed,
             "skipped": self.skipped,
             "unfinished": unfinished,
