@@ -133,7 +133,9 @@ class ReplayDeadLettersOperator(JobOperator):
                 self._check(context, report, reports, uris)
                 return report
             sending = arguments.Sending.of({**vars(self), "endpoint": ""})
-            job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log)
+            ti = context["ti"]
+            by = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index", "try_number")}
+            job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log, by=by)
         report = run.run(job)
         if reasons is not None and not report["read"]:
             self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))

@@ -154,12 +154,19 @@ def _own_letters(origins: Origins, only: LetterFilter, sending: Sending, hidden:
 
 
 def replay_job(
-    hook: RestConnection, sending: Sending, uris: list[str], reasons: Collection[str] | None, log: Log
+    hook: RestConnection,
+    sending: Sending,
+    uris: list[str],
+    reasons: Collection[str] | None,
+    log: Log,
+    *,
+    by: Mapping[str, Any],
 ) -> Job:
     """Make the job that sends dead letters again.
 
     :param uris: their folders.
     :param reasons: only those that failed for one of these; default: all.
+    :param by: what names the task instance that sends them, and its try: noted beside them.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     only = LetterFilter(reasons)
@@ -184,8 +191,17 @@ def replay_job(
         folder=origins,
         folder_uri=uris[0] if len(uris) == 1 else uris,
         order_by_key=True,  # no dead letter tells whether its task had it so
+        publish=lambda *_: _note_replay(origins, by, log),
     )
     return complete(job, hook, sending)
+
+
+def _note_replay(origins: Origins, by: Mapping[str, Any], log: Log) -> None:
+    """Note who has sent dead letters again; they are resolved whether this can be written or not."""
+    try:
+        origins.add_replay(by)
+    except Exception as error:  # noqa: BLE001  (whatever the storage raises)
+        log.warning("Could not note this replay beside the dead letters: %s", error)
 
 
 def all_headers(settings: ClientSettings, asked: Requesting) -> dict[str, str]:

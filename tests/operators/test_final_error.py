@@ -81,3 +81,14 @@ def test_a_secret_is_in_no_sentence(places, connect, supervisor, logged):
     run_try(given_later(sql_to_rest(), endpoint="x/{hidden-word-9}"), supervisor, 2)
     assert "hidden-word-9" not in supervisor.data["state"]["progress"]["error"]
     assert "hidden-word-9" not in logged()
+
+
+@pytest.mark.parametrize(("retries", "later"), [(0, 1), (3, 0)])
+def test_what_a_clear_delivers_is_delivered_later_and_what_a_retry_does_is_not(places, supervisor, retries, later):
+    task = sql_to_rest(retries=retries)  # it has 3 tries more: by a Clear, where it had no retries
+    places.answer = lambda seen: 422 if seen.path.endswith("/3") else 200
+    run_try(task, supervisor)
+    assert (supervisor.report["failed"], supervisor.report["delivered_later"]) == (1, 0)
+    places.answer = lambda seen: 200
+    run_try(task, supervisor, 2)
+    assert (supervisor.report["failed"], supervisor.report["delivered_later"]) == (0, later)

@@ -216,7 +216,7 @@ class Recorder:
 
     def _resolve(self, index: int) -> None:
         self._known_dead.discard(index)
-        self.totals.delivered_later += 1
+        self.totals.resolve()
         self.unwritten.hold({"index": index, "resolved": True})
 
     def refused_again(self, letter: DeadLetter) -> bool:
@@ -292,7 +292,7 @@ class Recorder:
 
     def confirm(self, snapshot: Snapshot) -> None:
         """Count the items as delivered whose rows are kept now."""
-        self.totals.delivered_later += len(self._known_dead.intersection(snapshot.fetched))
+        self.totals.resolve(len(self._known_dead.intersection(snapshot.fetched)))
         for index in snapshot.fetched:
             del self._pending[index]
             self._known_dead.discard(index)

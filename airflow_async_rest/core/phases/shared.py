@@ -37,6 +37,7 @@ class Standing:
         self.recorder = Recorder(
             resume, sample_payloads=job.sample_payloads, retry=job.retry, tally=tally, bounds=job.bounds
         )
+        self.recorder.totals.is_after_clear = job.this_try is not None and job.this_try.is_after_clear
         job.resuming.begin(self.recorder.totals)
         return self.recorder
 
