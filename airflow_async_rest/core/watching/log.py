@@ -1,6 +1,7 @@
 """The log of a job, as a person follows it: how it starts, goes and ends, and what fails (not a thousand times)."""
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ from airflow_async_rest.core.spelling import counted, in_short
 _FAILURES_PER_REASON = 3
 _PAUSES = 5
 _MOST_OF_KEY = 200  # characters
+# Where PostgreSQL points at in the SQL; in one line it points at nothing.
+_POINTER = re.compile(r"\s*^LINE \d+:.*\n\s*\^$", re.MULTILINE)
 _FURTHER = " (further ones like it are only counted)"
 
 
@@ -35,7 +38,7 @@ def sentence_of(error: BaseException, redact: Callable[[str], str]) -> str:
 
     :param redact: takes secrets out of it, before anything is cut off.
     """
-    text = getattr(error, "summary", "") or str(error)
+    text = _POINTER.sub("", getattr(error, "summary", "") or str(error))
     if not isinstance(error, AsyncRestError):  # some say nothing but a name, such as a KeyError
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return in_short(visible(redact(text)))

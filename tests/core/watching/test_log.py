@@ -111,7 +111,8 @@ def test_the_last_line_has_all_the_numbers(log, lines, error, changes, start, en
     ("error", "sentence"),
     [
         (ConfigurationError("rate_limit='5 a day': write '100/s'."), "rate_limit='5 a day': write '100/s'."),
-        (ConfigurationError("column x does not exist\nLINE 1: SELECT x\n          ^"), "column x does not exist LINE 1: SELECT x ^"),
+        (ConfigurationError("column x does not exist\nLINE 1: SELECT x\n          ^"), "column x does not exist"),
+        (ConfigurationError("no x\nLINE 2: ...x\n   ^\nHINT: x^2\n^ is all"), "no x HINT: x^2 ^ is all"),
         (ConfigurationError("It is wrong. " + "And more of it. " * 20), "It is wrong. " + "And more of it. " * 11),
         (StoppedError("a" + " word" * 100), "a" + " word" * 39 + " …"),
         (FailuresError("3 of 3 failed; and so on", permanent=True, summary="3 of 3 failed: no"), "3 of 3 failed: no"),
