@@ -33,7 +33,7 @@ from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun, collecting_new_garbage_only
-from airflow_async_rest.core.watching.log import Log, sentence_of
+from airflow_async_rest.core.watching.log import Log, say_why, sentence_of
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
@@ -297,7 +297,7 @@ def explained(
 
 
 def _tell(context: "Context | None", log: Log, sentence: str, *, is_preview: bool) -> None:
-    log.error("%s", sentence)
+    say_why(log, sentence)
     if context is not None and not is_preview:
         leave_error(context, sentence)
     elif context is not None and context["ti"].task.do_xcom_push:

@@ -55,6 +55,8 @@ def test_where_nothing_can_be_done_nothing_is_offered(state, figures):
         ("failed", {**SOME, "failed": 1}, {}, 1, "Reads the window again, and sends only 1, made anew of its row."),
         ("success", SOME, {}, 100, "Reads the window from its first row, and delivers all of it: 100 rows."),
         ("failed", SOME, {"differs": ["the SQL"]}, 100, "Reads the window from its first row, and delivers all of it: 100 rows."),
+        ("failed", SOME, {"differs": ["the API's connection"]}, 3, "Reads the window again, and sends only 3, made anew of their rows."),
+        ("failed", STOPPED, {"differs": ["the SQL"]}, None, "Reads the window from its first row, and delivers all of it."),
         ("failed", STOPPED, {}, 10, "Sends 10 again, and goes on after row 60, to the end of the window."),
         ("failed", {**STOPPED, "failed": 0, "unfinished": 0}, {}, None, "Goes on after row 60, to the end of the window."),
         ("failed", {**STOPPED, "read": 0, "failed": 0, "unfinished": 0}, {}, None, "Begins with the first row."),

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from airflow_async_rest.core.spelling import counted, in_short
 _FAILURES_PER_REASON = 3
 _PAUSES = 5
 _MOST_OF_KEY = 200  # characters
+_READABLE = 80  # characters: what a window of 1280 pixels has room for, beside the grid
 # Where PostgreSQL points at in the SQL; in one line it points at nothing.
 _POINTER = re.compile(r"\s*^LINE \d+:.*\n\s*\^$", re.MULTILINE)
 _FURTHER = " (further ones like it are only counted)"
@@ -42,6 +44,12 @@ def sentence_of(error: BaseException, redact: Callable[[str], str]) -> str:
     if not isinstance(error, AsyncRestError):  # some say nothing but a name, such as a KeyError
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return in_short(visible(redact(text)))
+
+
+def say_why(log: Log, sentence: str) -> None:
+    """Log why a task fails, in lines that Airflow's page shows whole in a small window: it breaks none."""
+    for line in textwrap.wrap(sentence, _READABLE, break_on_hyphens=False):
+        log.error("%s", line)
 
 
 class JobLog:
@@ -222,7 +230,7 @@ class JobLog:
             f"; dead letters in {report['dead_letters']}" if report["dead_letters"] else "",
         )
         if report["error"]:
-            self._log.error("%s", report["error"])
+            say_why(self._log, report["error"])
 
     @contextlib.contextmanager
     def complaining(self, doing: str) -> Iterator[None]:

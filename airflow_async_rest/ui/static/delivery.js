@@ -122,7 +122,8 @@ function Task({ scope, task, refresh }) {
     (signal) => deadLetters(scope, null, NO_FILTER, { offset: 0, limit: 1 }, signal),
     ended && figures && failuresOf(figures) === 0 && (figures.delivered_later ?? 0) > 0 ? `letters ${end}` : null,
   );
-  const page = letters ?? few;
+  const page = failuresOf(figures) > 0 ? letters : few;
+  const isGone = ended && failuresOf(figures) > 0 && page?.total === 0;
   // A request is answered by the next end of the task: of another try, or at another time.
   const isOver = asked && task.ended && task.instance.end_date !== asked.endedBefore;
   const open = isOver ? null : asked;
@@ -134,11 +135,11 @@ function Task({ scope, task, refresh }) {
 
   if (task.preview) return h(Preview, { preview: task.preview });
   if (figures === null) return h(NotYet, { task });
-  const replay = lastReplay(page?.replays, task.instance.end_date);
+  const replay = lastReplay(page?.replays, task.instance.end_date) ?? (isGone ? { left: 0 } : null);
   const isLater = task.ended && isDeliveredLater(task.report ?? figures, replay);
   const step = nextStep({ state: task.instance.state, figures, refuses: refusesRequests(task) });
   // Beside the dead letters, where there are some.
-  const actions = failuresOf(figures) === 0 && step && !open && h(Actions, { scope, task, step, onAsked });
+  const actions = (failuresOf(figures) === 0 || isGone) && step && !open && h(Actions, { scope, task, step, onAsked });
   return h(
     React.Fragment,
     null,
@@ -146,7 +147,7 @@ function Task({ scope, task, refresh }) {
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),
     isOver && h(Around),
-    h(Panel, null, h(Progress, { task, isLater }), h(Figures, { task })),
+    h(Panel, null, h(Progress, { task, isLater }), h(Figures, { task, isLater })),
     failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, changes, onAsked, onPage: setLetters }),
     h(History, { scope, task, page }),
   );

@@ -66,9 +66,12 @@ function resuming({ state, figures, differs, refuses }) {
   if (refuses) return { count: null, does: refuses };
   const { complete, read = 0, unfinished = 0 } = figures;
   const missing = failures(figures) + unfinished;
-  if (complete === true && (state === "success" || differs.length)) {
+  // With these it is another job, which goes on with nothing that the one before has left.
+  const isOther = differs.some((name) => name === NAMES.sql || name === NAMES.endpoint);
+  if (complete === true && (state === "success" || isOther)) {
     return { count: read, does: `Reads the window from its first row, and delivers all of it: ${counted(read, "row")}.` };
   }
+  if (isOther && read) return { count: null, does: "Reads the window from its first row, and delivers all of it." };
   if (complete === true) {
     const does = missing
       ? `Reads the window again, and sends only ${number(missing)}, made anew of ${missing === 1 ? "its row" : "their rows"}.`

@@ -212,7 +212,7 @@ function Confirmation({ scope, chosen, open, fetches, onClose, onAsked, ...words
 }
 
 /** A way on: the button, and below it what it does, or why it cannot be pressed. */
-const Offer = ({ offer, isPrimary, isAsking, onClick }) =>
+const Offer = ({ offer, isPrimary, isAsking, color, onClick }) =>
   h(
     C.VStack,
     { align: "flex-start", gap: 1, flex: "0 1 19rem" },
@@ -231,7 +231,7 @@ const Offer = ({ offer, isPrimary, isAsking, onClick }) =>
     ),
     h(
       C.Text,
-      { fontSize: "xs", color: "fg.muted" },
+      { fontSize: "xs", color },
       offer.blocked ?? offer.does,
       offer.blocked === null && offer.without > 0 && ` ${withoutRequest(offer.without)}`,
     ),
@@ -259,6 +259,7 @@ export function Actions({ scope, task, step, isLoaded = true, waits = null, onAs
         offer,
         isPrimary: offer === primary,
         isAsking: mayClear === "asking",
+        color: letters.filter ? "fg.muted" : "inherit", // of the notice that it is in
         onClick: () => {
           setAsked(offer.kind);
           setOpen(true);

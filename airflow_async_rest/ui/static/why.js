@@ -6,6 +6,8 @@ import { taskPath } from "./paths.js";
 
 const { useHref, useNavigate } = globalThis.ReactRouterDOM;
 
+const BEFORE = "The task's state, and its figures below, are of before.";
+
 /** A link to a page of Airflow, which need not be loaded anew. */
 export function Inner({ path, children }) {
   const navigate = useNavigate();
@@ -46,11 +48,12 @@ export function Later({ task, replay }) {
     return task.figures.replay ? null : h(Notice, { status: "success", title: "Delivered later" }, "Since the task was cleared, no dead letter is left.");
   }
   const { by } = replay;
+  if (!by) return h(Notice, { status: "success", title: "Delivered later" }, `Another task has delivered what failed. ${BEFORE}`);
   return h(
     Notice,
     { status: "success", title: "Delivered later" },
     "A replay by another task has delivered what failed: ",
     h(Inner, { path: taskPath(by) }, `${by.dag_id}, ${by.run_id}`),
-    ". The task's state, and its figures below, are of before.",
+    `. ${BEFORE}`,
   );
 }

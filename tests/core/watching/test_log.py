@@ -134,6 +134,14 @@ def test_why_it_failed_is_a_line_of_its_own_after_the_counts(log, lines):
     assert lines.texts[1:] == ["ERROR column x does not exist"]
 
 
+def test_a_long_reason_is_told_in_lines_that_a_small_window_shows(log, lines):
+    sentence = "rate_limit='often': write a count and a unit, " * 4 + "x" * 90
+    log.ended({**REPORT, "error": sentence}, ConfigurationError("it"))
+    said = [line.removeprefix("ERROR ") for line in lines.texts[1:]]
+    assert max(map(len, said)) <= 80
+    assert "".join(said).replace(" ", "") == sentence.replace(" ", "")
+
+
 def test_the_last_line_of_a_retry_says_that_it_counts_all_tries(log, lines):
     log.ended({**REPORT, "resumed_from": 4}, None)
     assert "12 requests (2 retries) in 1.2 s of all tries, " in lines.texts[0]
