@@ -123,7 +123,7 @@ class TaskRun:
             self._show(job, self.preview)
         try:
             return self._deliver(job)
-        except Exception as error:
+        except (Exception, AirflowTaskTimeout) as error:
             if self.context is not None and not self.report:
                 leave_error(self.context, sentence_of(error, job.settings.redact))
             raise
@@ -290,7 +290,7 @@ def explained(
             yield
         except AirflowSkipException:
             raise
-        except Exception as error:
+        except (Exception, AirflowTaskTimeout) as error:
             sentence = sentence_of(error, lambda text: without_known_secrets(redact(text)))
             _tell(context, log, sentence, is_preview=is_preview)
             raise

@@ -8,6 +8,8 @@ from task_runner import run_try
 from tasks import given_later, sql_to_rest
 
 from airflow_async_rest import RequestRetry
+from airflow_async_rest.hooks.rest import AsyncRestHook
+from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
 
 
 @pytest.fixture
@@ -41,6 +43,19 @@ def test_what_never_began_says_why(places, supervisor, logged, arguments, words)
     assert report["error"] == progress["error"]
     log = logged()
     assert log.index(progress["error"][:40]) < log.index("Traceback")
+
+
+def test_a_timeout_before_the_job_says_so(places, supervisor, monkeypatch):
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+
+    from airflow_async_rest.tasks import runtime
+
+    def interrupt(*_):
+        raise AirflowTaskTimeout("Timeout, PID: 7")
+
+    monkeypatch.setattr(runtime.Previewing, "of", interrupt)  # Airflow's alarm may come anywhere
+    run_try(sql_to_rest(), supervisor)
+    assert supervisor.data["state"]["progress"]["error"] == "AirflowTaskTimeout: Timeout, PID: 7"
 
 
 def test_what_earlier_tries_have_done_stays_in_the_progress_beside_the_error(places, supervisor):
@@ -92,3 +107,19 @@ def test_what_a_clear_delivers_is_delivered_later_and_what_a_retry_does_is_not(p
     places.answer = lambda seen: 200
     run_try(task, supervisor, 2)
     assert (supervisor.report["failed"], supervisor.report["delivered_later"]) == (0, later)
+
+
+@pytest.mark.parametrize("call", ["deliver", "fetch"])
+def test_a_function_whose_call_never_began_says_so_too(places, supervisor, call):
+    from airflow.providers.standard.operators.python import PythonOperator
+
+    def work():
+        getattr(AsyncRestHook("search_api"), call)([{"id": 1}], endpoint="x/{id}", rate_limit="often")
+
+    run_try(PythonOperator(task_id="push", python_callable=work), supervisor)
+    assert supervisor.data["state"]["progress"]["error"].startswith("rate_limit='often'")
+
+
+def test_a_replay_that_never_began_says_so(places, supervisor):
+    run_try(ReplayDeadLettersOperator(task_id="replay", dead_letters="file:///nowhere"), supervisor)
+    assert "there is no folder 'file:///nowhere'" in supervisor.data["state"]["progress"]["error"]
