@@ -56,6 +56,18 @@ def rendered_fields(session: Any, dag_id: str, run_id: str, task_id: str, map_in
         return {}
 
 
+def kept_connection(session: Any, conn_id: str) -> Any:
+    """Return a connection that Airflow keeps in its own database; None of another, which only workers may reach."""
+    from sqlalchemy import select  # noqa: PLC0415
+
+    try:
+        from airflow.models.connection import Connection  # noqa: PLC0415
+
+        return session.scalar(select(Connection).filter_by(conn_id=conn_id))
+    except (ImportError, AttributeError, TypeError):
+        return None
+
+
 class AirflowsStore:
     """The state of one task instance; see :class:`~airflow_async_rest.core.keeping.stores.StateStore`."""
 

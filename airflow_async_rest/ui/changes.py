@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_async_rest.connections.base_url import build_base_url
+from airflow_async_rest.core.errors import ConfigurationError
+
 # The others say how requests are sent, which is no reason to build them again.
 _FIELDS = ("sql", "endpoint", "sql_conn_id", "http_conn_id")
 _JINJA = ("{{", "{%", "{#")
@@ -39,3 +42,19 @@ def endpoint_of(defined: Mapping[str, str]) -> str | None:
     """Return the endpoint with its placeholders, by which a dead letter of another one is known; None: not known."""
     endpoint = defined.get("endpoint")
     return None if endpoint is None or any(mark in endpoint for mark in _JINJA) else endpoint
+
+
+def has_moved(api: Any, connection: Any) -> bool:
+    """Return whether a connection leads to another place than where the requests went.
+
+    :param api: that place, as the report has it; only what is known whole is compared.
+    :param connection: as it is now, with ``host``, ``schema``, ``port`` and ``conn_type``; None: not known.
+    """
+    if connection is None or not isinstance(api, str) or _NOT_WHOLE[1] in api:
+        return False
+    scheme = "https" if connection.conn_type == "async_rest" else "http"
+    try:
+        now = build_base_url(connection.host or "", connection.schema or "", connection.port, scheme)
+    except ConfigurationError:  # it is being changed
+        return True
+    return now.partition("?")[0].rstrip("/") != api.rstrip("/")

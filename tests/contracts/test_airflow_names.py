@@ -29,6 +29,7 @@ WITHOUT = {
     f"{_STATE_ROUTES}.TaskStateStoreBody": _NOBODY,
     f"{_STATE_ROUTES}.delete_task_state_store": _NOBODY,
     f"{_STATE_ROUTES}.set_task_state_store": _NOBODY,
+    "airflow.models.connection.Connection": _NO_CHANGES,
     "airflow.models.dagrun.DagRun": _NO_WINDOWS,
     "airflow.models.dagrun.DagRun._state": _NO_WINDOWS,
     "airflow.models.renderedtifields.RenderedTaskInstanceFields": _NO_CHANGES,

@@ -9,6 +9,7 @@ _READ = {
     "dagrun.DagRun": "id dag_id run_id run_after data_interval_start data_interval_end",
     "renderedtifields.RenderedTaskInstanceFields": "dag_id run_id task_id map_index rendered_fields",
     "serialized_dag.SerializedDagModel": "dag_id",
+    "connection.Connection": "conn_id conn_type host schema port",
     "xcom.XComModel": "dag_id run_id task_id map_index key value",
     "task_state_store.TaskStateStoreModel": "dag_id run_id task_id map_index key value",
 }

@@ -122,7 +122,8 @@ def test_failed_items_appear_with_their_reasons(stage, page, worked):
     assert page.get_by_text("sensors/13579").first.is_visible()
     assert page.get_by_text('"id": 13579').first.is_visible()
     assert page.get_by_text("is of a sensor that was withdrawn").first.is_visible()
-    photograph(page, "delivery-failed", 1500)
+    page.locator("[data-primary]:enabled").wait_for()
+    photograph(page, "delivery-failed", 1700)
     with page.expect_download() as downloading:
         page.get_by_role("link", name="CSV").click()
     assert len(Path(downloading.value.path()).read_text().splitlines()) == 4
@@ -214,6 +215,7 @@ def test_why_it_failed_comes_first_and_the_window_is_resumed_when_that_is_mended
     alert = page.get_by_role("alert")
     alert.get_by_text("at least 90 % of the last 200 items failed, the last one with http_404").wait_for()
     assert alert.get_by_text("Next: resume the window.").is_visible()
+    page.locator("[data-primary]:enabled").wait_for()
     photograph(page, "delivery-why", 1100)
     alert.get_by_role("link", name="Open the log").click()
     page.wait_for_url(re.compile(f"/tasks/{TASK}$"))
@@ -222,6 +224,7 @@ def test_why_it_failed_comes_first_and_the_window_is_resumed_when_that_is_mended
     page.goto(worked.path(run_id))
     ways = page.get_by_role("group", name="What can be done").get_by_role("button")
     ways.nth(1).wait_for()
+    page.get_by_text("The API's connection changed since").first.wait_for()
     assert ways.nth(0).inner_text().startswith("Resume the window")
     assert ways.nth(1).inner_text().startswith(SEND_AGAIN)
     ways.nth(0).click()

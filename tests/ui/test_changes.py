@@ -1,8 +1,10 @@
 """What of a task has changed since it ran: pure decisions, and the endpoint that gives them."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from airflow_async_rest.ui.changes import changed_fields, defined_fields, endpoint_of
+from airflow_async_rest.ui.changes import changed_fields, defined_fields, endpoint_of, has_moved
 
 NOW = {"sql": "SELECT 1", "endpoint": "x/{id}", "http_conn_id": "api", "sql_conn_id": "db"}
 
@@ -44,6 +46,27 @@ def test_a_serialized_dag_has_the_arguments(task, fields):
 )
 def test_the_endpoint_is_known_where_no_template_makes_it(defined, endpoint):
     assert endpoint_of(defined) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("api", "now", "moved"),
+    [
+        ("https://a.example", {"host": "a.example"}, False),
+        ("https://a.example/", {"host": "https://a.example"}, False),
+        ("https://a.example", {"host": "b.example"}, True),
+        ("https://a.example", {"host": "a.example/v2"}, True),
+        ("https://a.example", {"host": "a.example", "port": 8443}, True),
+        ("https://a.example", {"host": "a.example?code=s3cret"}, False),
+        ("http://a.example", {"host": "a.example", "conn_type": "http"}, False),
+        ("https://a.example/***", {"host": "b.example"}, False),
+        ("https://a.example", {"host": "x@b.example"}, True),
+        (None, {"host": "b.example"}, False),
+        ("https://a.example", None, False),
+    ],
+)
+def test_a_connection_that_leads_elsewhere_is_another(api, now, moved):
+    usual = {"conn_type": "async_rest", "schema": None, "port": None}
+    assert has_moved(api, now and SimpleNamespace(**(usual | now))) is moved
 
 
 def test_who_may_see_xcom_is_told(client_of, airflow_db):

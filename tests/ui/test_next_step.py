@@ -101,6 +101,7 @@ def test_what_differs_is_named_once():
     [
         ("failed", SOME, "error", "3 of 100 items failed", "send the same requests again"),
         ("failed", STOPPED, "error", "3 of 100 items failed", "resume the window"),
+        ("failed", {**SOME, "differs": ["the SQL"]}, "error", "3 of 100 items failed", "Next: resume the window"),
         ("failed", only("connection", error="144 of 144 items failed (144 connection): refused"), "error",
          "144 of 144 items failed (144 connection): refused", "whether the API is up"),
         ("failed", {**STOPPED, "read": 0, "error": "no column 'x'"}, "error", "no column 'x'", "Correct that"),
@@ -112,7 +113,8 @@ def test_what_differs_is_named_once():
     ],
 )  # fmt: skip
 def test_why_it_failed_comes_with_what_to_do(state, figures, status, title, words):
-    trouble = ran(STEP, "troubleOf", {"state": state, "figures": figures})
+    differs = (figures or {}).get("differs", [])
+    trouble = ran(STEP, "troubleOf", {"state": state, "figures": figures, "differs": differs})
     assert (trouble["status"], trouble["title"]) == (status, title)
     assert words in trouble["next"]
 

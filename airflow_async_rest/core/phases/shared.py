@@ -66,7 +66,8 @@ class Standing:
         report = {**job.about, **recorder.report()}
         report["dead_letters"] = job.folder_uri if recorder.totals.failures else None
         report["repeated_keys"] = job.repeated.count if job.repeated is not None else 0
-        report |= {"complete": recorder.totals.complete, "error": None}
+        place = job.settings.redact(job.settings.place)
+        report |= {"complete": recorder.totals.complete, "error": None, "api": place}
         return report | job.resuming.report(recorder)
 
 

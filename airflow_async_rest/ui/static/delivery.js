@@ -7,7 +7,7 @@ import { usePolling } from "./polling.js";
 import { Failures } from "./failures.js";
 import { Figures } from "./figures.js";
 import { History, useExtra } from "./history.js";
-import { isDeliveredLater, lastReplay, nextStep } from "./next_step.js";
+import { differences, isDeliveredLater, lastReplay, nextStep } from "./next_step.js";
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
 import { Actions } from "./replay.js";
@@ -137,18 +137,19 @@ function Task({ scope, task, refresh }) {
   if (figures === null) return h(NotYet, { task });
   const replay = lastReplay(page?.replays, task.instance.end_date) ?? (isGone ? { left: 0 } : null);
   const isLater = task.ended && isDeliveredLater(task.report ?? figures, replay);
-  const step = nextStep({ state: task.instance.state, figures, refuses: refusesRequests(task) });
+  const differs = differences(changes, page?.records);
+  const step = nextStep({ state: task.instance.state, figures, differs, refuses: refusesRequests(task) });
   // Beside the dead letters, where there are some.
   const actions = (failuresOf(figures) === 0 || isGone) && step && !open && h(Actions, { scope, task, step, onAsked });
   return h(
     React.Fragment,
     null,
-    !open && h(Why, { task, replay, actions }),
+    !open && h(Why, { task, differs, replay, actions }),
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),
     isOver && h(Around),
     h(Panel, null, h(Progress, { task, isLater }), h(Figures, { task, isLater })),
-    failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, changes, onAsked, onPage: setLetters }),
+    failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, differs, onAsked, onPage: setLetters }),
     h(History, { scope, task, page }),
   );
 }

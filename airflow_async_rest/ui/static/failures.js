@@ -5,7 +5,7 @@ import { count } from "./format.js";
 import { C, Chip, Empty, Notice, Pager, Panel, React, h } from "./kit.js";
 import { LettersTable } from "./letters_table.js";
 import { useSettled } from "./polling.js";
-import { differences, nextStep } from "./next_step.js";
+import { nextStep } from "./next_step.js";
 import { Actions } from "./replay.js";
 import { failuresOf, refusesRequests } from "./delivery_data.js";
 
@@ -111,8 +111,8 @@ function Search({ value, onChange }) {
   });
 }
 
-/** @param changes what of the task has changed since; @param onPage told of each page, which also knows of replays. */
-export function Failures({ scope, task, asked, changes, onAsked, onPage }) {
+/** @param differs what is another than when they were sent; @param onPage told of each page, which also knows of replays. */
+export function Failures({ scope, task, asked, differs, onAsked, onPage }) {
   const [reasons, setReasons] = useState([]);
   const [typed, setTyped] = useState("");
   const [offset, setOffset] = useState(0);
@@ -151,7 +151,7 @@ export function Failures({ scope, task, asked, changes, onAsked, onPage }) {
   const step = nextStep({
     state: task.instance.state,
     figures,
-    differs: differences(changes, page?.records),
+    differs,
     replayable: page?.replayable ?? total,
     refuses: refusesRequests(task),
   });

@@ -113,7 +113,7 @@ export const isHalfDone = (figures) =>
  *
  * @returns null, or `status` of a notice ("error", "warning"), `title`, the error's sentence, and `next`, what to do.
  */
-export function troubleOf({ state, figures, isDeliveredLater = false }) {
+export function troubleOf({ state, figures, differs = [], isDeliveredLater = false }) {
   if (state === "up_for_retry" && figures?.error) {
     return { status: "warning", title: figures.error, next: "Airflow tries it again by itself; it goes on where it stopped." };
   }
@@ -127,7 +127,7 @@ export function troubleOf({ state, figures, isDeliveredLater = false }) {
   }
   const title = figures?.error ?? (figures?.read ? "It failed; its log says why" : "It failed before it started");
   if (!figures) return { status: "error", title, next: "It has read no rows and sent no request. Its log says why." };
-  const step = nextStep({ state, figures });
+  const step = nextStep({ state, figures, differs });
   const todo = { resume: "resume the window.", replay: "send the same requests again." }[step.primary];
   const isBegun = figures.read > 0;
   return { status: "error", title, next: isBegun ? `${step.why} Next: ${todo}` : "Correct that, and resume the window. Nothing was sent." };

@@ -20,12 +20,13 @@ export function Inner({ path, children }) {
   return h(C.Link, { href, onClick: open, color: "inherit", textDecoration: "underline", fontWeight: "medium" }, children);
 }
 
-/** @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */
-export function Why({ task, replay, actions }) {
+/** @param differs what is another than when it ran; @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */
+export function Why({ task, differs, replay, actions }) {
   const { instance, figures, report } = task;
   const trouble = troubleOf({
     state: instance.state,
     figures,
+    differs,
     isDeliveredLater: isDeliveredLater(report ?? figures, replay),
   });
   if (trouble === null) return null;
