@@ -186,11 +186,13 @@ class FailuresError(AsyncRestError):
     """Everything was tried, and more items failed than ``max_failures`` allows.
 
     :param permanent: whether all of them were refused for good, so that a retry would change nothing.
+    :param summary: what a person wants to know first, where the text begins with something else.
     """
 
-    def __init__(self, text: str, *, permanent: bool) -> None:
+    def __init__(self, text: str, *, permanent: bool, summary: str = "") -> None:
         super().__init__(text)
         self.permanent = permanent
+        self.summary = summary
 
 
 class SourceChangedError(AsyncRestError):

@@ -205,7 +205,7 @@ class RestToSqlOperator(WindowOperator):
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, fetch_jobs, folders, runtime  # noqa: PLC0415
 
-        with runtime.airflow_errors():
+        with runtime.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
             self._check_source()
             window = self._window(context)

@@ -147,7 +147,7 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.schema_file import read_schema  # noqa: PLC0415
 
-        with runtime.airflow_errors():
+        with runtime.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
             hook, binds = ChunkedSqlHook(self.sql_conn_id), check_parameters(self.parameters)
             window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))

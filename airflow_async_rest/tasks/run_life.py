@@ -14,8 +14,9 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from airflow_async_rest.core.account.report import Totals
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.keeping.try_store import TryStore
@@ -90,6 +91,28 @@ def begin_state(context: "Context", *, is_preview: bool) -> None:
     if context["ti"].try_number <= 1 and isinstance(store := state_store(context), TryStore):
         with contextlib.suppress(Exception):  # whoever needs the state says that it fails
             _within(USUAL.load_seconds, store.forget_other_life if is_preview else lambda: store.get(_KEY))
+
+
+def nothing_done() -> dict[str, Any]:
+    """Return the report of a try that has come to nothing."""
+    return Totals().report(0) | {"elapsed_seconds": 0.0, "complete": False, "dead_letters": None}
+
+
+def leave_error(context: "Context", sentence: str) -> None:
+    """Leave why a try has ended that has come to no report, in the progress: what that says of the tries before stays.
+
+    A state store that fails costs no more than that.
+    """
+
+    def leave(store: "StateStore") -> None:
+        before = store.get("progress")
+        progress = before if isinstance(before, dict) and "read" in before else nothing_done()
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        store.set("progress", {**progress, "error": sentence, "updated_at": now})
+
+    with contextlib.suppress(Exception):
+        if (store := state_store(context)) is not None:
+            _within(USUAL.load_seconds, lambda: leave(store))
 
 
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:

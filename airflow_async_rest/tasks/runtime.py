@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +32,12 @@ from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.folder import Record
 from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.run import JobRun
+from airflow_async_rest.core.run import JobRun, collecting_new_garbage_only
+from airflow_async_rest.core.watching.log import Log, say_why, sentence_of
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
-from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state
+from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state, leave_error, nothing_done
 from airflow_async_rest.tasks.storage.state_stores import state_store
 from airflow_async_rest.tasks.telemetry import observed
 
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 Publish = Callable[[dict[str, Any], list[Record], BaseException | None], None]  # see Job
 # From the stop to the last write it takes up to 4 s.
 _DEADLINE_MARGIN_SECONDS = 5.0
-# A few chunks of rows; Python's own default is 700.
-_NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
 _PREVIEWED = (
     "a preview: the log and XCom 'preview' have the requests; without preview, in the run's conf too, they are sent"
 )
@@ -109,7 +107,7 @@ class TaskRun:
 
     def _show(self, job: Job, asked: Previewing) -> NoReturn:
         """Show what the job would send, and end the task."""
-        with airflow_errors(job.settings.redact), self._ending_in_time():
+        with explained(self.context, job.log, job.settings.redact, is_preview=True), self._ending_in_time():
             preview = Preview.of(job, asked.requests, payloads=shows_payloads(), stop=self.stop)
             if asked.sends:
                 asyncio.run(preview.send_first())
@@ -123,6 +121,14 @@ class TaskRun:
     def _run(self, job: Job) -> dict[str, Any]:
         if self.preview is not None:
             self._show(job, self.preview)
+        try:
+            return self._deliver(job)
+        except (Exception, AirflowTaskTimeout) as error:
+            if self.context is not None and not self.report:
+                leave_error(self.context, sentence_of(error, job.settings.redact))
+            raise
+
+    def _deliver(self, job: Job) -> dict[str, Any]:
         observing: contextlib.AbstractContextManager[Job] = contextlib.nullcontext(job)
         if self.context is not None:
             publish = functools.partial(self._publish, self.context, job.publish)
@@ -131,7 +137,7 @@ class TaskRun:
         with (
             observing as observed_job,  # outside: a span keeps the text of an error
             airflow_errors(job.settings.redact),
-            _collecting_new_garbage_only(),
+            collecting_new_garbage_only(),
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
             return runner.run(self._until_deadline(observed_job))
@@ -233,41 +239,6 @@ def _stop_when_killed(task: Any, stop: StopSwitch) -> int:
     return 1 + int(stops.index(stop))
 
 
-@contextlib.contextmanager
-def _collecting_new_garbage_only() -> Iterator[None]:
-    """Have the garbage collector ignore what is there already, and run less often.
-
-    Airflow has some hundred thousand objects, and rows are made so fast that it would look through all of them again
-    and again: half the time of a bulk delivery. Rows need no collection: their memory is freed with the last reference.
-    """
-    with _collector.lock:
-        if not _collector.jobs:
-            _collector.thresholds = gc.get_threshold()
-            gc.freeze()
-            gc.set_threshold(_NEW_OBJECTS_BEFORE_A_COLLECTION, *_collector.thresholds[1:])
-        _collector.jobs += 1
-    try:
-        yield
-    finally:
-        with _collector.lock:
-            _collector.jobs -= 1
-            if not _collector.jobs:
-                gc.set_threshold(*_collector.thresholds)
-                gc.unfreeze()
-
-
-@dataclass
-class _Collector:
-    """The garbage collector is the process's: the first of several jobs at once sets it, the last one puts it back."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    jobs: int = 0
-    thresholds: tuple[int, int, int] = (0, 0, 0)
-
-
-_collector = _Collector()
-
-
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop  # noqa: PLC0415  (not on every platform)
@@ -305,6 +276,36 @@ def airflow_errors(redact: Callable[[str], str] = str) -> Iterator[None]:
         if (shown := _shown(error, redact)) == str(error):
             raise
         raise AirflowException(f"{type(error).__name__}: {shown}") from None
+
+
+@contextlib.contextmanager
+def explained(
+    context: "Context | None", log: Log, redact: Callable[[str], str] = str, *, is_preview: bool = False
+) -> Iterator[None]:
+    """Turn errors as :func:`airflow_errors` does, and leave a line of them in the log, and in the task's progress.
+
+    It is for what comes before, or after, a job's run, which leaves a report.
+
+    :param context: None outside a task.
+    :param is_preview: which leaves no progress: its report has the error.
+    """
+    with airflow_errors(redact):
+        try:
+            yield
+        except AirflowSkipException:
+            raise
+        except (Exception, AirflowTaskTimeout) as error:
+            sentence = sentence_of(error, lambda text: without_known_secrets(redact(text)))
+            _tell(context, log, sentence, is_preview=is_preview)
+            raise
+
+
+def _tell(context: "Context | None", log: Log, sentence: str, *, is_preview: bool) -> None:
+    say_why(log, sentence)
+    if context is not None and not is_preview:
+        leave_error(context, sentence)
+    elif context is not None and context["ti"].task.do_xcom_push:
+        push_report(context["ti"], nothing_done() | {"preview": True, "error": sentence})
 
 
 def _shown(error: Exception, redact: Callable[[str], str]) -> str:

@@ -41,6 +41,11 @@ class Try(NamedTuple):
     number: int
     series: tuple[int, ...]
 
+    @property
+    def is_after_clear(self) -> bool:
+        """Whether somebody has cleared the task, which allows it more tries than its retries: the last number."""
+        return len(self.series) > 1 and self.series[0] > self.series[-1]
+
 
 @dataclass(frozen=True)
 class Checkpoint:

@@ -8,6 +8,7 @@ from airflow_async_rest.core.account.judgment import is_whole
 from airflow_async_rest.core.errors import DeadLetterStoreError, EmptyWindowError, StoppedError
 from airflow_async_rest.core.phases.shared import Shared
 from airflow_async_rest.core.spelling import counted
+from airflow_async_rest.core.watching.log import sentence_of
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 
@@ -47,11 +48,13 @@ class Ending:
         seconds = bounds.after_stop_seconds if isinstance(error, StoppedError) else bounds.at_end_seconds
         end = asyncio.get_running_loop().time() + seconds
         done = standing.report() if error is None else None
+        progress = {**self._progress(), "error": self._sentence(error)}
         lost = await self._keeper.write_last(
-            standing.recorder, self._progress(), report=done, until=end - seconds * bounds.share_for_xcom
+            standing.recorder, progress, report=done, until=end - seconds * bounds.share_for_xcom
         )
-        report = done or standing.report()
-        if lost is not None:  # what is in no file can only come of the rows, once more
+        unwritten = None if lost is None else self._unwritten(lost)
+        report = (done or standing.report()) | {"error": self._sentence(unwritten or error)}
+        if unwritten is not None:  # what is in no file can only come of the rows, once more
             report["complete"] = False
         self._observing.end()
         if done or self._keeper.has_begun or self._job.resuming.publishes_unbegun:
@@ -59,16 +62,22 @@ class Ending:
         await self._observing.close(bounds.observer_seconds)
         self._keeper.close()
         self._xcom_thread.close()
-        self._log_last(report, error)
-        if lost is not None:
-            failures = standing.recorder.totals.failures.total()
-            which = (
-                counted(failures, "dead letter is", "dead letters are")
-                if failures
-                else "what was dead, and is delivered now, is"
-            )
-            raise DeadLetterStoreError(f"{which} not written: {lost}") from lost
+        self._log_last(report, unwritten or error)
+        if unwritten is not None:
+            raise unwritten from lost
         return report
+
+    def _sentence(self, error: BaseException | None) -> str | None:
+        return None if error is None else sentence_of(error, self._log.redact)
+
+    def _unwritten(self, why: Exception) -> DeadLetterStoreError:
+        failures = self._standing.recorder.totals.failures.total()
+        which = (
+            counted(failures, "dead letter is", "dead letters are")
+            if failures
+            else "what was dead, and is delivered now, is"
+        )
+        return DeadLetterStoreError(f"{which} not written: {why}")
 
     async def _publish(self, report: dict[str, Any], error: BaseException | None, until: float) -> None:
         """Publish the report; a failure to is only logged.

@@ -37,6 +37,7 @@ class Standing:
         self.recorder = Recorder(
             resume, sample_payloads=job.sample_payloads, retry=job.retry, tally=tally, bounds=job.bounds
         )
+        self.recorder.totals.is_after_clear = job.this_try is not None and job.this_try.is_after_clear
         job.resuming.begin(self.recorder.totals)
         return self.recorder
 
@@ -65,7 +66,8 @@ class Standing:
         report = {**job.about, **recorder.report()}
         report["dead_letters"] = job.folder_uri if recorder.totals.failures else None
         report["repeated_keys"] = job.repeated.count if job.repeated is not None else 0
-        report["complete"] = recorder.totals.complete
+        place = job.settings.redact(job.settings.place)
+        report |= {"complete": recorder.totals.complete, "error": None, "api": place}
         return report | job.resuming.report(recorder)
 
 
