@@ -6,14 +6,18 @@ import re
 import shlex
 import shutil
 import subprocess
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from checkout import REPOSITORY, skip_or_fail
+from cryptography.fernet import Fernet
 
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
+WITH_CELERY = {name for name, service in SERVICES.items() if service.get("profiles") == ["celery"]}
+PARTS = [name for name in SERVICES if name in WITH_CELERY and "command" in SERVICES[name]]
 DOCKERFILE = COMPOSE["x-image"]["build"]["dockerfile_inline"]
 CONNECTIONS = {
     name.removeprefix("AIRFLOW_CONN_").lower(): json.loads(fields)
@@ -75,7 +79,52 @@ def test_a_service_waits_only_for_what_will_happen(name):
 
 
 def test_every_service_that_stays_has_a_health_check():
-    assert {name for name, service in SERVICES.items() if "healthcheck" not in service} == {"fill"}
+    assert {name for name, service in SERVICES.items() if "healthcheck" not in service} == {"fill", "migrate"}
+
+
+def started_with(name: str) -> set[str]:
+    return {name}.union(*map(started_with, SERVICES[name].get("depends_on", ())))
+
+
+def test_airflow_is_started_either_alone_or_with_all_that_celery_needs():
+    assert started_with("airflow").isdisjoint(WITH_CELERY)
+    assert started_with("worker") == set(SERVICES) - {"airflow"}
+    assert SERVICES["worker"]["deploy"]["replicas"] == 2
+
+
+def test_the_parts_of_airflow_with_celery_agree_and_find_each_other():
+    settings = SERVICES["scheduler"]["environment"]
+    assert all(settings.items() <= SERVICES[name]["environment"].items() for name in PARTS)
+    Fernet(settings["AIRFLOW__CORE__FERNET_KEY"])
+    of_one = dict(SERVICES["airflow"]["environment"]) | {"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}
+    assert of_one.items() <= settings.items()
+    assert urlsplit(settings["AIRFLOW__CELERY__BROKER_URL"]).hostname == "redis"
+    results, metadata = settings["AIRFLOW__CELERY__RESULT_BACKEND"], settings["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    assert results == f"db+{metadata}"
+    api = urlsplit(settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"])
+    assert (SERVICES[api.hostname]["command"], api.path) == ("api-server", "/execution/")
+    assert SERVICES[api.hostname]["ports"][0].endswith(f":{api.port}")
+
+
+def test_dead_letters_are_where_all_parts_find_them():
+    for name in PARTS:
+        service = SERVICES[name]
+        [(volume, folder)] = [volume.split(":") for volume in service["volumes"]]
+        assert volume in COMPOSE["volumes"]
+        assert f"mkdir {folder} " in DOCKERFILE  # else the volume were root's
+        assert service["environment"]["AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH"].startswith(f"{folder}/")
+
+
+@pytest.mark.parametrize("name", ["airflow", *PARTS])
+def test_airflow_has_the_commands_that_are_started(name):
+    from airflow.cli.cli_parser import get_parser
+
+    if find_spec("airflow.providers.celery") is None:
+        skip_or_fail("apache-airflow-providers-celery is not installed")
+    check = SERVICES[name].get("healthcheck", {"test": [""]})["test"][-1]
+    commands = [shlex.split(SERVICES[name]["command"]), *([shlex.split(check)[1:]] if "airflow jobs" in check else [])]
+    for command in commands:
+        assert callable(get_parser().parse_args(command).func)
 
 
 @pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "ports" in service])
@@ -117,7 +166,8 @@ def test_compose_accepts_it(tmp_path):
         for service in copy["services"].values():
             service.get("build", {}).pop("dockerfile_inline", None)
     (tmp_path / "compose.json").write_text(json.dumps(copy))
-    command = [*client, "--project-directory", str(REPOSITORY), "--file", str(tmp_path / "compose.json"), "config"]
+    file = ["--file", str(tmp_path / "compose.json"), "--profile", "celery"]
+    command = [*client, "--project-directory", str(REPOSITORY), *file, "config"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert set(yaml.safe_load(result.stdout)["services"]) == set(SERVICES)

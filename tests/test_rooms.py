@@ -12,7 +12,18 @@ from checkout import REPOSITORY
 PACKAGE = REPOSITORY / "airflow_async_rest"
 _MOST_FILES = 10
 # What is no part of the package, what is relied on in others' code, and jobs as users write them.
-_OTHER_TESTS = {"benchmarks", "contracts", "dags", "demo", "docs", "every_database", "jobs", "matrix", "peers"}
+_OTHER_TESTS = {
+    "benchmarks",
+    "contracts",
+    "dags",
+    "demo",
+    "docs",
+    "every_database",
+    "jobs",
+    "matrix",
+    "peers",
+    "workers",
+}
 # From the bottom up: a room imports from those before it. Each file of core/ that is in no room has a place of its own.
 _ROOMS = [
     "core.errors", "core.redaction", "core.spelling", "core.models", "core.worker_thread", "core.bounds", "core.encoding",

@@ -47,6 +47,7 @@ class Scheduled:
         self._home, self._database = home, database
         self.url = f"http://127.0.0.1:{_free_port()}"
         self._parts: list[subprocess.Popen] = []
+        self._killed: list[subprocess.Popen] = []
         self._env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "AIRFLOW_HOME": str(home),
@@ -94,22 +95,34 @@ class Scheduled:
         self.command("db", "migrate")
         (self._home / "passwords.json").write_text(json.dumps({name: name for name in _USERS}))
         for part in _PARTS:
-            with (self._home / f"{part[0]}.log").open("w") as log:
-                self._parts.append(
-                    subprocess.Popen([_AIRFLOW, *part], env=self._env, stdout=log, stderr=log, start_new_session=True)
-                )
+            self.run(part[0], *part)
         self.wait_until(lambda: set(dag_ids) <= {dag_id for (dag_id,) in self.select("dag_id FROM serialized_dag")})
         if VERSION >= (3,):
             self.wait_until(self._answers)
+
+    def run(self, name: str, *command: str, **env: str) -> subprocess.Popen:
+        """Run a part, in a session of its own, until the end. :param name: of its log."""
+        with (self._home / f"{name}.log").open("w") as log:
+            part = subprocess.Popen(
+                [_AIRFLOW, *command], env=self._env | env, stdout=log, stderr=log, start_new_session=True
+            )
+        self._parts.append(part)
+        return part
+
+    def kill_group(self, part: subprocess.Popen) -> None:
+        """End a part's process group without asking it; what it has put into other groups lives on."""
+        self._parts.remove(part)
+        self._killed.append(part)  # which nobody waits for before the end: its number must not become another's
+        os.killpg(part.pid, signal.SIGKILL)
 
     def _answers(self) -> bool:
         with suppress(httpx.HTTPError):
             return self._request("GET", "/api/v2/monitor/health").is_success
         return False
 
-    def wait_until(self, look: Callable[[], object]) -> Any:
+    def wait_until(self, look: Callable[[], object], longest_seconds: float = _LONGEST_SECONDS) -> Any:
         """Look until something is there: Airflow tells nobody when a state changes."""
-        until = time.monotonic() + _LONGEST_SECONDS
+        until = time.monotonic() + longest_seconds
         while not (found := look()):
             if time.monotonic() > until or any(part.poll() is not None for part in self._parts):
                 raise AssertionError(self._logs())
@@ -215,13 +228,22 @@ class Scheduled:
 
     def end(self) -> None:
         """End it, with all that runs for it: a task has a process group of its own, but the same session."""
-        ours = {part.pid for part in self._parts}
-        for process in psutil.process_iter():
-            with suppress(OSError, psutil.Error):
-                if os.getsid(process.pid) in ours:
-                    process.kill()
-        for part in self._parts:
+        parts = [*self._parts, *self._killed]
+        for process in processes_of(parts):
+            with suppress(psutil.Error):
+                process.kill()
+        for part in parts:
             part.wait()
+
+
+def processes_of(parts: Sequence[subprocess.Popen]) -> list[psutil.Process]:
+    """What runs in the sessions of parts, but for what has ended and is waited for."""
+    sessions, found = {part.pid for part in parts}, []
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 @contextmanager
