@@ -73,6 +73,9 @@ class Supervisor:
                 self.data["outcome"] = "up_for_retry"
             case comms.TaskState(state=state):
                 self.data["outcome"] = str(state.value)
+            case comms.RescheduleTask(reschedule_date=date):
+                self.data["outcome"] = "up_for_reschedule"
+                self.data["starts_at"] = date.isoformat()
             case comms.GetConnection():
                 return comms.ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
             case comms.GetVariable():

@@ -1,5 +1,6 @@
-"""What a task can ask Airflow about itself, and about the tasks before it."""
+"""What a task can ask Airflow about itself, who runs it, and about the tasks before it."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,37 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+_RUNNER = "airflow.sdk.execution_time.task_runner"  # 3
+# Where ``dag.test()`` and ``airflow tasks test`` have theirs: it is in the same process, and starts nothing again.
+_IN_PROCESS = "airflow.sdk.execution_time.supervisor"
+# Of the task SDK: with Airflow 3.1 it starts an ordinary operator at the time that it asks for; before, at once.
+_HEEDS_DATES = (1, 1)
+
+
 def current_context() -> "Context | None":
     """Return the context of the task that runs; None outside a task."""
     try:
         return get_current_context()
     except (RuntimeError, AirflowException):  # as 3 says it, and 2
         return None
+
+
+def is_supervised() -> bool:
+    """Return whether a process of Airflow's has started this one, which runs a task and nothing else.
+
+    In 2 that is not known, and counts as no.
+    """
+    supervisor: Any = getattr(sys.modules.get(_RUNNER), "SUPERVISOR_COMMS", None)
+    return supervisor is not None and type(supervisor).__module__ != _IN_PROCESS
+
+
+def can_be_rescheduled() -> bool:
+    """Return whether a task that asks to be started again at a certain time is, and not before."""
+    if not is_supervised():
+        return False
+    from airflow.sdk import __version__  # noqa: PLC0415
+
+    return tuple(map(int, __version__.split(".")[:2])) >= _HEEDS_DATES
 
 
 def _is_of_3(ti: Any) -> bool:

@@ -37,7 +37,8 @@ class Bounds:
     :param store_settle_seconds: after it is back, or has forgotten, before it is asked: by then what it handed out
         before is used up. A place that comes later than this after the store's last answer is asked for once more.
     :param store_away_seconds: that a task waits for it; then the slot is worth more than the wait.
-    :param store_close_seconds: for giving back what was not sent, and again for the goodbye: a stop waits for both.
+    :param store_close_seconds: for a pause that is still to be told, then for giving back what was not sent, and again
+        for the goodbye: a stop waits for all of it.
     :param token_lock_seconds: that a task waits while another one renews the token they share: a bit more than what an
         endpoint may take that answers the second time.
     :param token_lock_expiry_seconds: after which the lock of a process that is gone ends, where the store cannot tell.

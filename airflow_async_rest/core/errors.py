@@ -23,6 +23,7 @@
     │   ├── KilledError                   from outside
     │   ├── DeadlineError                 the task's own deadline
     │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
+    │   ├── QuotaWaitError                and it is waited for: the task starts again by itself
     │   ├── LimitStoreError               the store of a shared limit has been away for too long
     │   ├── CredentialsError              the API answers 401, or a proxy 407
     │   ├── LoadError                     the database does not take the rows
@@ -33,6 +34,12 @@
     └── DeadLetterStoreError              the dead-letter folder cannot be written or read
         └── DeadLettersGoneError          parts of it were removed: what they had is nowhere else
 """
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class AsyncRestError(Exception):
@@ -161,7 +168,25 @@ class DeadlineError(StoppedError):
 
 
 class QuotaExhaustedError(StoppedError):
-    """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile."""
+    """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile.
+
+    :param seconds: until it takes requests again, as far as it says.
+    """
+
+    def __init__(self, text: str, seconds: float = math.inf) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+
+
+class QuotaWaitError(StoppedError):
+    """The quota is gone, and the task ends to be started again by itself.
+
+    :param until: when.
+    """
+
+    def __init__(self, text: str, until: "datetime") -> None:
+        super().__init__(text)
+        self.until = until
 
 
 class LimitStoreError(StoppedError):

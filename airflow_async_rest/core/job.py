@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from airflow_async_rest.core.account.checkpoint import Try
@@ -65,6 +66,8 @@ class Job:
     :param auth: signs each request; None: the connection's headers, and its query, say all.
     :param concurrency: requests in flight; None: as many as the API can handle.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
+    :param max_quota_wait: how long the task may be started again by itself while its quota is gone; see
+        :class:`~airflow_async_rest.core.errors.QuotaWaitError`. 0 where it cannot be.
     :param bounds: how long a try waits for what, and how much may wait.
     :param conn_id: of the API's connection.
     :param observe: called with what this try has done, at the interval of the progress and at the end; it may block,
@@ -93,6 +96,7 @@ class Job:
     auth: Auth | None = None
     concurrency: int | None = 16
     max_failures: int | float = 0
+    max_quota_wait: timedelta = timedelta(0)
     target: str = ""
     about: Mapping[str, Any]
     folder: LetterSink

@@ -224,6 +224,7 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
         quota_headers=quota_headers_of(hook),
         concurrency=parse_concurrency(_first(asked.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(asked.max_failures),
+        max_quota_wait=asked.max_quota_wait,
         target=settings.redact(f"{job.target} {settings.place}"),
     )
 

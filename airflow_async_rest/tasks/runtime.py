@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_async_rest.compat.names import (
     AirflowException,
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSkipException,
     AirflowTaskTimeout,
 )
-from airflow_async_rest.compat.task_context import current_context
+from airflow_async_rest.compat.task_context import can_be_rescheduled, current_context
 from airflow_async_rest.connections.secrets import without_known_secrets
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import (
@@ -28,6 +29,7 @@ from airflow_async_rest.core.errors import (
     DeadlineError,
     FailuresError,
     KilledError,
+    QuotaWaitError,
 )
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.folder import Record
@@ -38,7 +40,7 @@ from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
 from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state
-from airflow_async_rest.tasks.storage.state_stores import state_store
+from airflow_async_rest.tasks.storage.state_stores import keep_for_next_start, state_store
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:
@@ -128,6 +130,8 @@ class TaskRun:
             publish = functools.partial(self._publish, self.context, job.publish)
             job = replace(job, this_try=this_try(self.context), publish=publish, sample_payloads=shows_payloads())
             observing = observed(job, self.context)
+        if self.context is None or not can_be_rescheduled():
+            job = replace(job, max_quota_wait=timedelta(0))
         with (
             observing as observed_job,  # outside: a span keeps the text of an error
             airflow_errors(job.settings.redact),
@@ -139,7 +143,11 @@ class TaskRun:
     async def _until_deadline(self, job: Job) -> dict[str, Any]:
         store = state_store(self.context) if self.context else None
         with self._ending_in_time():
-            return await JobRun(job, self.stop, store).run()
+            try:
+                return await JobRun(job, self.stop, store).run()
+            except QuotaWaitError:
+                await keep_for_next_start(store)
+                raise
 
     @contextlib.contextmanager
     def _ending_in_time(self) -> Iterator[None]:
@@ -293,6 +301,8 @@ def airflow_errors(redact: Callable[[str], str] = str) -> Iterator[None]:
     """
     try:
         yield
+    except QuotaWaitError as wait:
+        raise AirflowRescheduleException(wait.until) from None  # type: ignore[no-untyped-call]
     except AsyncRestError as error:
         raise _kind_for_airflow(error)(_shown(error, redact)) from None  # the text says it all
     except AirflowException:

@@ -237,7 +237,8 @@ class Resume:
     """What a retry knows of the tries before.
 
     :param dead: index -> reason of the dead letters that the totals count and that are sent again.
-    :param left: those that the totals count, and that stay dead: the API took them, and its answer cannot be read.
+    :param left: those that the totals count, and that stay dead: the API took them, and its answer cannot be read; or
+        they have failed in this very try, which had to wait.
     :param resolved: index -> reason of those that the totals count and a replay has delivered since.
     :param delivered: those that were being sent again, and that a replay has delivered since.
     :param known_dead: all indexes that some part calls dead; a delivery is noted for each.
@@ -251,7 +252,7 @@ class Resume:
 
     checkpoint: Checkpoint
     dead: Mapping[int, str] = field(default_factory=dict)
-    left: frozenset[int] = frozenset()
+    left: Mapping[int, str] = field(default_factory=dict)
     resolved: Mapping[int, str] = field(default_factory=dict)
     delivered: frozenset[int] = frozenset()
     known_dead: frozenset[int] = frozenset()
@@ -265,7 +266,7 @@ class Resume:
     @property
     def counted(self) -> frozenset[int]:
         """Rows that are dead letters, and count as that."""
-        return self.left.union(self.dead)
+        return frozenset(self.left).union(self.dead)
 
     @property
     def bookmarks(self) -> dict[int, Bookmark]:
@@ -283,6 +284,10 @@ class Resume:
         """What goes in one request again, so that it has the same idempotency key."""
         dead = (batch for batch in self.dead_batches if all(index in self.dead for index in batch))
         return (*self.checkpoint.batches, *dead)
+
+    def within_its_try(self) -> "Resume":
+        """Return it as the same try goes on, after a wait: what has failed in it had its attempts, and stays dead."""
+        return replace(self, left={**self.left, **self.dead}, dead={})
 
     def stands_for(self, this_try: Try | None) -> bool:
         """Return whether an account of rows that cannot be read again is that of this try; else there are new rows.

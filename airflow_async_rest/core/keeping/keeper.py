@@ -80,11 +80,12 @@ class Keeper:
             return await self._parts.read_history(lambda folder: resume_done(folder, checkpoint, self.log))
         fetches = self.rows is not None
         try:
-            return await self._parts.read_history(
+            resume = await self._parts.read_history(
                 lambda folder: self.resuming.resume(folder, checkpoint, fetches=fetches)
             )
         except (ValueError, DeadLetterStoreError) as error:
-            return resume_without_letters(checkpoint, error)
+            resume = resume_without_letters(checkpoint, error)
+        return resume and self.resuming.within(resume, self.this_try)
 
     async def begin(self, resume: Resume | None, how: str) -> None:
         """Begin where ``resume`` ends; without it, what earlier tries have left becomes void.
@@ -102,7 +103,7 @@ class Keeper:
             await self._parts.begin(resume)
             if resume is not None:  # of a replay, whatever the arguments are now
                 self.fingerprint = resume.checkpoint.fingerprint
-            self._failed = resume.dead if resume else {}
+            self._failed = {**resume.left, **resume.dead} if resume else {}
             await self.checkpoints.begin(resume, self.this_try)
             self.has_begun, self._over = True, False
             if self.rows is not None:

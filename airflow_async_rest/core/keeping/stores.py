@@ -89,6 +89,12 @@ class State:
         """Return a value, or None."""
         return None if self._store is None else await self._thread.call(self._store.get, key)
 
+    async def set(self, key: str, value: Any) -> None:
+        """Keep a value. :raises LookupError: when there is no store."""
+        if self._store is None:
+            raise LookupError("there is no state store")
+        await self._thread.call(self._store.set, key, value)
+
     def delete(self, key: str, doing: str) -> None:
         """Have a key forgotten; nobody waits for it. :param doing: what that is, for the log."""
         if self._store is not None:

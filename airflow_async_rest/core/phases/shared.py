@@ -7,6 +7,7 @@ from typing import Any, Self
 from airflow_async_rest.core.account.checkpoint import Resume
 from airflow_async_rest.core.account.judgment import judge
 from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.account.waits import Waits
 from airflow_async_rest.core.errors import FailuresError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.keeper import Keeper
@@ -22,12 +23,14 @@ class Standing:
 
     :ivar recorder: the account.
     :ivar earlier_report: that of an earlier try which has done everything; None where there is something left to do.
+    :ivar waits: for the quota.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self.recorder = self.begin(None)
         self.earlier_report: Mapping[str, Any] | None = None
+        self.waits = Waits()
 
     def begin(self, resume: Resume | None) -> Recorder:
         """Begin the account where ``resume`` ends."""
@@ -66,6 +69,7 @@ class Standing:
         report["dead_letters"] = job.folder_uri if recorder.totals.failures else None
         report["repeated_keys"] = job.repeated.count if job.repeated is not None else 0
         report["complete"] = recorder.totals.complete
+        report["waits"] = self.waits.report()
         return report | job.resuming.report(recorder)
 
 

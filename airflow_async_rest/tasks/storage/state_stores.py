@@ -3,8 +3,11 @@
 import os
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_async_rest.core.bounds import USUAL
+from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.keeping.folder_store import FolderStore
 from airflow_async_rest.core.keeping.try_store import Claim, TryStore
+from airflow_async_rest.core.worker_thread import WorkerThread
 from airflow_async_rest.tasks.storage.paths import (
     configured_folder,
     dead_letter_base,
@@ -34,6 +37,22 @@ def state_store(context: "Context") -> "StateStore | None":
     # A process runs one try; but a test runs several, and a worker's process may be a copy of another.
     claim = Claim.of(ti.try_number, getattr(ti, "start_date", None), f"{os.getpid()}-{id(ti):x}", run_started)
     return TryStore(lambda: open_state(folder), claim, was_cleared=was_cleared(ti))
+
+
+async def keep_for_next_start(store: "StateStore | None") -> None:
+    """Have state in a folder stay, though this very try starts once more, and may be a first one.
+
+    :raises StoppedError: when that cannot be written down: then a retry goes on.
+    """
+    if not isinstance(store, TryStore):
+        return
+    thread = WorkerThread("async-rest-state")
+    try:
+        await thread.call(store.reschedule, timeout_seconds=USUAL.load_seconds)
+    except Exception as error:
+        raise StoppedError(f"the state in its folder cannot be kept until the quota is back: {error}") from error
+    finally:
+        thread.close()
 
 
 def was_cleared(ti: Any) -> bool:

@@ -1,0 +1,206 @@
+"""A quota that is gone is waited for without a slot and without a retry, and the report comes back whole."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from task_runner import Supervisor, run_try
+from tasks import READINGS, ids, rest_to_sql, sql_to_rest
+
+from airflow_async_rest import RequestRetry
+
+HOUR = 3600
+
+
+class Quota:
+    """So many requests, and then ``Retry-After`` until :meth:`renew`: the hour passes when a test says so."""
+
+    def __init__(self, each: int, answer=lambda seen: 200, seconds: float = HOUR) -> None:
+        self.each, self.answer, self.seconds = each, answer, seconds
+        self.left = each
+
+    def renew(self) -> None:
+        self.left = self.each
+
+    def __call__(self, seen):
+        self.left -= 1
+        if self.left < 0:
+            return web.Response(status=429, headers={"Retry-After": f"{self.seconds:g}"})
+        return self.answer(seen)
+
+
+@pytest.fixture
+def warehouse(places, postgres, connect):
+    connect("warehouse", **postgres.connection())
+    postgres.execute(
+        "DROP TABLE IF EXISTS async_rest_loads",
+        "DROP TABLE IF EXISTS locations",
+        "CREATE TABLE locations (id bigint, geo_label text, detail jsonb)",
+    )
+    return postgres
+
+
+def sittings(task, supervisor, quota, number=1, most=10, **of_try):
+    """Start a try again as often as it asks for that. :return: how often it ran, and what came of it at last."""
+    for count in range(1, most + 1):
+        quota.renew()
+        outcome, _ = run_try(task(), supervisor, number, **of_try)
+        if outcome != "up_for_reschedule":
+            return count, outcome
+    raise AssertionError("it never ends")
+
+
+def test_2000_rows_at_500_an_hour_take_four_sittings_and_no_retry(places, supervisor, tmp_path):
+    places.answer = quota = Quota(500)
+    count, outcome = sittings(lambda: sql_to_rest(sql=READINGS.format(rows=2000)), supervisor, quota)
+    assert (count, outcome) == (4, "success")
+    assert sorted(ids(places.delivered)) == list(range(1, 2001))
+    report = supervisor.report
+    assert [report[name] for name in ("read", "delivered", "failed", "unfinished")] == [2000, 2000, 0, 0]
+    assert (report["complete"], report["dead_letters"], report["retries"]) == (True, None, 0)
+    assert report["requests"] == len(places.seen)
+    assert len(report["waits"]) == 3
+    for wait in report["waits"]:
+        since, until = map(datetime.fromisoformat, (wait["since"], wait["until"]))
+        assert timedelta(0) <= until - since - timedelta(hours=1) <= timedelta(minutes=1)
+        assert wait["why"].startswith("the API asks for a pause of 3600 s")
+
+
+def test_the_task_starts_again_when_the_api_says_and_the_log_says_so(places, supervisor, logged):
+    places.answer = Quota(30)
+    before = datetime.now(UTC)
+    outcome, _ = run_try(sql_to_rest(), supervisor)
+    assert outcome == supervisor.data["outcome"] == "up_for_reschedule"
+    waits = (datetime.fromisoformat(supervisor.data["starts_at"]) - before).total_seconds()
+    assert HOUR <= waits < HOUR + 70
+    [wait] = supervisor.report["waits"]
+    assert supervisor.data["state"]["progress"]["waits"] == [wait]
+    text = logged()
+    assert f"The quota is gone since {wait['since']}: {wait['why']}" in text
+    assert f"starts again by itself at {wait['until']}; no retry is used" in text
+
+
+def test_dead_letters_of_each_sitting_stay_and_are_numbered_on(places, supervisor, tmp_path):
+    places.answer = quota = Quota(40, lambda seen: 422 if seen.json()["id"] % 10 == 0 else 200)
+    count, outcome = sittings(lambda: sql_to_rest(max_failures=10), supervisor, quota)
+    assert (count, outcome) == (3, "success")
+    assert [supervisor.report[name] for name in ("read", "delivered", "failed")] == [100, 90, 10]
+    assert len(supervisor.data["xcom"]["failed_items"]) == 10
+    folder = supervisor.report["dead_letters"].removeprefix("file://")
+    assert Counter(ids(places.seen))[10] == 1  # refused for good: not once more in each sitting
+    parts = sorted(path.name for path in Path(folder).glob("*.jsonl"))
+    assert parts == ["1-1.jsonl", "1-2.jsonl", "1-3.jsonl"]
+
+
+def test_after_max_quota_wait_it_is_retried_as_before(places, supervisor):
+    places.answer = quota = Quota(20)
+
+    def task():
+        return sql_to_rest(max_quota_wait=timedelta(hours=1, minutes=1))
+
+    assert run_try(task(), supervisor)[0] == "up_for_reschedule"
+    supervisor.data["state"]["waits"]["began"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    outcome, error = run_try(task(), supervisor)
+    assert outcome == "up_for_retry"
+    assert "max_quota_wait allows 1:01:00, and the first wait began at" in str(error)
+    assert run_try(task(), supervisor, 2)[0] == "up_for_retry"
+    quota.each = 1000
+    quota.renew()
+    assert run_try(task(), supervisor, 3)[0] == "success"
+    assert supervisor.report["delivered"] == 100
+    assert len(supervisor.report["waits"]) == 1
+
+
+@pytest.mark.parametrize("most", [timedelta(0), timedelta(minutes=59)])
+def test_what_may_not_be_waited_for_is_retried(places, supervisor, most):
+    places.answer = Quota(20)
+    outcome, error = run_try(sql_to_rest(max_quota_wait=most), supervisor)
+    assert outcome == "up_for_retry"
+    assert "the API asks for a pause of 3600 s" in str(error)
+    assert supervisor.report["waits"] == []
+
+
+def test_a_clear_while_it_waits_goes_on_at_once_and_may_wait_anew(places, supervisor):
+    places.answer = quota = Quota(60)
+    assert run_try(sql_to_rest(), supervisor, 1)[0] == "up_for_reschedule"
+    supervisor.data["state"]["waits"]["began"] = (datetime.now(UTC) - timedelta(days=2)).isoformat()
+    assert run_try(sql_to_rest(), supervisor, 2, max_tries=4)[0] == "up_for_reschedule"
+    quota.renew()
+    assert run_try(sql_to_rest(), supervisor, 2, max_tries=4)[0] == "success"
+    assert sorted(ids(places.delivered)) == list(range(1, 101))
+    assert len(supervisor.report["waits"]) == 2
+
+
+def test_a_clear_after_the_success_reports_no_earlier_waits(places, supervisor):
+    places.answer = quota = Quota(60)
+    assert sittings(sql_to_rest, supervisor, quota) == (2, "success")
+    quota.each = 1000
+    assert sittings(sql_to_rest, supervisor, quota, 2, max_tries=4) == (1, "success")
+    assert (supervisor.report["delivered"], supervisor.report["waits"]) == (100, [])
+
+
+def test_rows_that_are_others_now_start_over_and_the_bound_stays(places, supervisor):
+    places.answer = Quota(20)
+    assert run_try(sql_to_rest(), supervisor)[0] == "up_for_reschedule"
+    began = supervisor.data["state"]["waits"]["began"]
+    assert run_try(sql_to_rest(sql=READINGS.format(rows=99)), supervisor)[0] == "up_for_reschedule"
+    assert supervisor.data["state"]["waits"]["began"] == began
+
+
+def test_a_wait_that_cannot_be_written_down_is_a_retry(places, supervisor):
+    def answer(seen):
+        supervisor.failing = True
+        return web.Response(status=429, headers={"Retry-After": "3600"})
+
+    places.answer = answer
+    outcome, error = run_try(sql_to_rest(), supervisor)
+    assert outcome == "up_for_retry"
+    assert "its quota is gone" in str(error)
+
+
+def test_pauses_in_which_nothing_is_taken_are_waited_for_as_well(places, supervisor, monkeypatch):
+    from engine import run_within
+
+    run_within(monkeypatch, standstill_seconds=0.3)
+    places.answer = Quota(50, seconds=0.2)
+    task = sql_to_rest(request_retry=RequestRetry(max_retry_after_seconds=0.3))
+    assert run_try(task, supervisor)[0] == "up_for_reschedule"
+    assert "more after pauses of" in supervisor.report["waits"][0]["why"]
+
+
+def test_a_load_waits_and_its_checkpoint_is_in_the_destination(places, supervisor, warehouse):
+    places.answer = quota = Quota(
+        40, lambda seen: web.json_response({"data": {"items": [{"location": {"geoLabel": "x"}}]}})
+    )
+    assert sittings(rest_to_sql, supervisor, quota) == (3, "success")
+    report = supervisor.report
+    assert [report[name] for name in ("read", "delivered", "rows_loaded", "unfinished")] == [100, 100, 100, 0]
+    assert len(report["waits"]) == 2
+    assert len(places.delivered) == 100
+    assert warehouse.execute("SELECT count(*), count(DISTINCT id) FROM locations") == [(100, 100)]
+
+
+def test_a_try_with_its_state_in_a_folder_goes_on_though_it_is_a_first_one(places, supervisor, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / "state"))
+    places.answer = quota = Quota(40, lambda seen: 422 if seen.json()["id"] % 10 == 0 else 200)
+    assert sittings(lambda: sql_to_rest(max_failures=10), supervisor, quota) == (3, "success")
+    assert [supervisor.report[name] for name in ("read", "delivered", "failed")] == [100, 90, 10]
+    assert sorted(ids(places.delivered)) == [i for i in range(1, 101) if i % 10]
+    assert len(supervisor.report["waits"]) == 2
+    assert supervisor.data["state"] == {}
+
+
+def test_instances_of_a_mapped_task_wait_each_for_itself(places, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / "state"))
+    places.answer = quota = Quota(60)
+    several = [Supervisor(tmp_path / f"{index}.json") for index in range(2)]
+    outcomes = [run_try(sql_to_rest(), one, map_index=index)[0] for index, one in enumerate(several)]
+    assert outcomes == ["up_for_reschedule"] * 2
+    quota.each = 1000
+    assert [sittings(sql_to_rest, one, quota, map_index=index) for index, one in enumerate(several)] == [
+        (1, "success")
+    ] * 2
+    assert [one.report["delivered"] for one in several] == [100, 100]
+    assert [len(one.report["waits"]) for one in several] == [1, 1]
