@@ -112,9 +112,11 @@ def run_try(
     run_type="scheduled",
     map_index=-1,
     run_started=None,
+    reschedules=0,
 ):
     """Run one try of a task; give Airflow's state for it and the error, if any.
 
+    :param reschedules: how often it has been, as Airflow counts.
     :param run_started: when its run began; default: when the supervisor's first try did.
 
     As in Airflow, XCom is empty when a try starts and nothing has come of it, and the state store is not empty.
@@ -153,7 +155,9 @@ def run_try(
         map_index=map_index,
         dag_version_id=uuid.UUID(int=2),
         task=task,
-        _ti_context_from_server=TIRunContext(dag_run=dag_run, max_tries=max_tries, should_retry=True),
+        _ti_context_from_server=TIRunContext(
+            dag_run=dag_run, max_tries=max_tries, should_retry=True, task_reschedule_count=reschedules
+        ),
         max_tries=max_tries,
         start_date=now,
         state="running",

@@ -43,6 +43,11 @@ def can_be_rescheduled() -> bool:
     return tuple(map(int, __version__.split(".")[:2])) >= _HEEDS_DATES
 
 
+def is_first_start(context: "Context") -> bool:
+    """Return whether nothing of this task instance has run before: neither a try, nor this one before a wait."""
+    return context["ti"].try_number <= 1 and not context.get("task_reschedule_count")  # there is none in 2
+
+
 def _is_of_3(ti: Any) -> bool:
     return hasattr(ti, "get_task_states")
 

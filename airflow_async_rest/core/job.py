@@ -57,6 +57,7 @@ class Job:
     :param has_key: whether items have a key of their own; else the log warns.
     :param order_by_key: whether of the items of one key one is sent at a time, in their order.
     :param repeated: counts the rows whose key an earlier row has; None where keys are not looked at.
+    :param reads_what_is_left: whether the source itself no longer has what was settled, as that of dead letters.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param this_try: of the task; None where it cannot be told from others.
@@ -86,6 +87,7 @@ class Job:
     has_key: bool = True
     order_by_key: bool = False
     repeated: RepeatedKeys | None = None
+    reads_what_is_left: bool = False
     headers: Mapping[str, str] | None = None
     transport: OpenTransport = RestClient
     retry: RequestRetry

@@ -135,7 +135,7 @@ def _can_resume(scope: TaskScope, log: Log, *, replays: bool) -> bool:
     Where the state store does not answer, parts in the folder may have the numbers of those that a checkpoint counts,
     and be of another life of the run.
     """
-    if scope.life.is_known or scope.try_number == 1:
+    if scope.life.is_known or scope.is_first:
         return True
     if replays:
         raise StoppedError("the task state store does not answer, and only it knows where the dead letters are")
@@ -183,6 +183,7 @@ def replay_job(
         folder=origins,
         folder_uri=uris[0] if len(uris) == 1 else uris,
         order_by_key=True,  # no dead letter tells whether its task had it so
+        reads_what_is_left=True,
     )
     return complete(job, hook, sending)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from airflow_async_rest.compat.task_context import is_first_start
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.keeping.try_store import TryStore
@@ -70,7 +71,7 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
     if store is None:
         return UNMARKED
     given_up, try_number = threading.Event(), context["ti"].try_number
-    seconds = bounds.load_seconds if try_number == 1 else bounds.patient_load_seconds
+    seconds = bounds.load_seconds if is_first_start(context) else bounds.patient_load_seconds
     with _turn:
         try:
             return Life(_within(seconds, lambda: _find_mark(store, try_number, given_up)))

@@ -20,7 +20,7 @@ from airflow_async_rest.compat.names import (
     AirflowSkipException,
     AirflowTaskTimeout,
 )
-from airflow_async_rest.compat.task_context import can_be_rescheduled, current_context
+from airflow_async_rest.compat.task_context import can_be_rescheduled, current_context, is_first_start
 from airflow_async_rest.connections.secrets import without_known_secrets
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import (
@@ -129,6 +129,8 @@ class TaskRun:
         if self.context is not None:
             publish = functools.partial(self._publish, self.context, job.publish)
             job = replace(job, this_try=this_try(self.context), publish=publish, sample_payloads=shows_payloads())
+            if not is_first_start(self.context):
+                job = replace(job, bounds=replace(job.bounds, load_seconds=job.bounds.patient_load_seconds))
             observing = observed(job, self.context)
         if self.context is None or not can_be_rescheduled():
             job = replace(job, max_quota_wait=timedelta(0))

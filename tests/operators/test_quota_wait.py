@@ -204,3 +204,73 @@ def test_instances_of_a_mapped_task_wait_each_for_itself(places, tmp_path, monke
     ] * 2
     assert [one.report["delivered"] for one in several] == [100, 100]
     assert [len(one.report["waits"]) for one in several] == [1, 1]
+
+
+def test_a_replay_goes_on_with_what_is_left_and_reports_all_of_it(places, supervisor, tmp_path):
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    places.answer = lambda seen: 503
+    assert (
+        run_try(sql_to_rest(request_retry=RequestRetry(max_attempts=1), max_failures=100), supervisor)[0] == "success"
+    )
+    of, replaying = supervisor.report["dead_letters"], Supervisor(tmp_path / "replay.json")
+    places.reset()
+    places.answer = quota = Quota(40, lambda seen: 422 if seen.json()["id"] == 7 else 200)
+
+    def task():
+        return ReplayDeadLettersOperator(task_id="replay", dead_letters=of, http_conn_id="search_api", max_failures=1)
+
+    assert sittings(task, replaying, quota) == (3, "success")
+    assert sorted(ids(places.delivered)) == [i for i in range(1, 101) if i != 7]
+    report = replaying.report
+    assert [report[name] for name in ("read", "delivered", "failed", "unfinished")] == [100, 99, 1, 0]
+    assert (len(report["waits"]), report["requests"]) == (2, len(places.seen))
+
+
+def test_a_plain_task_starts_again_from_its_first_line(places, supervisor):
+    from airflow.sdk import task
+
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    @task(task_id="push")
+    def push():
+        items = [{"id": i} for i in range(50)]
+        return AsyncRestHook("search_api").deliver(items, endpoint="readings/{id}", method="PUT", key="id")
+
+    places.answer = quota = Quota(40)
+    operator = push().operator
+    assert run_try(operator, supervisor)[0] == "up_for_reschedule"
+    quota.each = 1000
+    assert sittings(lambda: operator, supervisor, quota) == (1, "success")
+    assert (supervisor.report["delivered"], len(supervisor.report["waits"])) == (50, 1)
+    keys = {seen.path: {one.key for one in places.seen if one.path == seen.path} for seen in places.seen}
+    assert all(len(of_path) == 1 for of_path in keys.values())
+
+
+def test_a_loop_over_fetch_is_started_again(places, supervisor):
+    from airflow.sdk import task
+
+    from airflow_async_rest.hooks.rest import AsyncRestHook
+
+    @task(task_id="pull")
+    def pull():
+        chunks = AsyncRestHook("search_api").fetch(range(50), endpoint="x/{item}", rows="data", columns=["a"])
+        taken = sum(len(chunk) for chunk in chunks)
+        return {**chunks.report, "taken": taken}
+
+    places.answer = quota = Quota(40, lambda seen: web.json_response({"data": [{"a": 1}]}))
+    operator = pull().operator
+    assert run_try(operator, supervisor)[0] == "up_for_reschedule"
+    quota.each = 1000
+    assert sittings(lambda: operator, supervisor, quota) == (1, "success")
+    assert (supervisor.report["taken"], len(supervisor.report["waits"])) == (50, 1)
+
+
+def test_a_later_start_of_a_first_try_does_not_send_all_when_the_state_store_is_away(places, supervisor, monkeypatch):
+    """Nor does it append to a table: only the state store knows which life of the run its rows are of."""
+    places.answer = Quota(40)
+    assert run_try(sql_to_rest(), supervisor)[0] == "up_for_reschedule"
+    supervisor.failing = True
+    outcome, error = run_try(rest_to_sql(destination_conn_id="source_db"), supervisor, reschedules=1)
+    assert outcome == "up_for_retry"
+    assert "the task state store does not answer" in str(error)

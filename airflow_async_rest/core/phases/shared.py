@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.judgment import judge
 from airflow_async_rest.core.account.recorder import Recorder
 from airflow_async_rest.core.account.waits import Waits
@@ -28,12 +28,14 @@ class Standing:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self.recorder = self.begin(None)
         self.earlier_report: Mapping[str, Any] | None = None
         self.waits = Waits()
+        self.recorder = self.begin(None)
 
     def begin(self, resume: Resume | None) -> Recorder:
-        """Begin the account where ``resume`` ends."""
+        """Begin the account where ``resume`` ends, or with what an earlier sitting has settled."""
+        if resume is None and self.waits.counts:
+            resume = Resume(Checkpoint("", 0, "", frozenset(), self.waits.counts, ()))
         job, totals = self._job, resume.checkpoint.totals if resume else {}
         counts = {"ignored": totals.get("keys_ignored"), "unfound": totals.get("paths_not_found")}
         tally = job.fetch.plan.tally(**counts, shown=job.settings.redact) if job.fetch else None

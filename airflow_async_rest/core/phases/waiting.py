@@ -36,9 +36,8 @@ class Waiting:
             start, waits = await opening, await reading
         finally:
             reading.cancel()
-        this_try = self._shared.job.this_try
         resumes = start is not None and start.resume is not None
-        self._shared.standing.waits = waits.of_series(this_try.series if this_try else (), resumes=resumes)
+        self._shared.standing.waits = waits.of(self._shared.job.this_try, resumes=resumes)
         return start
 
     async def _read(self) -> Waits:
@@ -62,7 +61,8 @@ class Waiting:
         until = standing.waits.end_of(error.seconds, random.uniform(0, jitter), job.max_quota_wait, now)  # noqa: S311
         if until is None:
             return _too_long(error, standing.waits, job.max_quota_wait)
-        waits = standing.waits.and_then(now, until, job.settings.redact(str(error)))
+        counts = standing.recorder.totals.settled() if job.reads_what_is_left else {}
+        waits = standing.waits.and_then(now, until, job.settings.redact(str(error)), counts)
         try:
             async with asyncio.timeout(job.bounds.load_seconds):
                 await self._shared.keeper.state.set("waits", waits.to_json())
