@@ -125,6 +125,8 @@ class TaskRun:
     def _run(self, job: Job) -> dict[str, Any]:
         if self.preview is not None:
             self._show(job, self.preview)
+        if self.context is None or not can_be_rescheduled():
+            job = replace(job, max_quota_wait=timedelta(0))
         observing: contextlib.AbstractContextManager[Job] = contextlib.nullcontext(job)
         if self.context is not None:
             publish = functools.partial(self._publish, self.context, job.publish)
@@ -132,8 +134,6 @@ class TaskRun:
             if not is_first_start(self.context):
                 job = replace(job, bounds=replace(job.bounds, load_seconds=job.bounds.patient_load_seconds))
             observing = observed(job, self.context)
-        if self.context is None or not can_be_rescheduled():
-            job = replace(job, max_quota_wait=timedelta(0))
         with (
             observing as observed_job,  # outside: a span keeps the text of an error
             airflow_errors(job.settings.redact),
