@@ -19,6 +19,7 @@ class Bounds:
     :param observer_seconds: after which an observer that hangs is given up, at the end.
     :param load_seconds: of a state store, in all, before a first try sends.
     :param patient_load_seconds: and before a later one: what that would send again costs more.
+    :param replaced_seconds: that a state store may take to say whether a later try has taken over.
     :param write_every_seconds: what is done after the last checkpoint is sent again after a SIGKILL; a call of the
         state store takes about 10 ms.
     :param progress_every_seconds: between two writes of the progress.
@@ -53,6 +54,7 @@ class Bounds:
     observer_seconds: float = 0.5
     load_seconds: float = 10.0
     patient_load_seconds: float = 60.0
+    replaced_seconds: float = 0.3
     write_every_seconds: float = 1.0
     progress_every_seconds: float = 2.0
     most_moments: int = 150

@@ -24,6 +24,7 @@
     │   ├── DeadlineError                 the task's own deadline
     │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
     │   ├── QuotaWaitError                and it is waited for: the task starts again by itself
+    │   ├── ReplacedError                 a later start of the task has taken over
     │   ├── LimitStoreError               the store of a shared limit has been away for too long
     │   ├── CredentialsError              the API answers 401, or a proxy 407
     │   ├── LoadError                     the database does not take the rows
@@ -187,6 +188,10 @@ class QuotaWaitError(StoppedError):
     def __init__(self, text: str, until: "datetime") -> None:
         super().__init__(text)
         self.until = until
+
+
+class ReplacedError(StoppedError):
+    """A later try of the task, or a later start of this one, has taken over: this one writes nothing more."""
 
 
 class LimitStoreError(StoppedError):

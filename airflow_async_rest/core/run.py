@@ -43,7 +43,8 @@ class JobRun:
             self._standing.end()
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = explain(failure, self._standing.recorder.accepted)
-        error = await self._waiting.instead_of(error or self._standing.judge())
+        error = await self._ending.unless_replaced(error or self._standing.judge())
+        error = await self._waiting.instead_of(error)
         report = await self._ending.close(error)
         if error is not None:
             raise error

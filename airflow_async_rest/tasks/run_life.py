@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from airflow_async_rest.compat.task_context import is_first_start
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.errors import ConfigurationError, ReplacedError, StoppedError
 from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
@@ -66,6 +66,8 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
 
     A state store that fails costs a first try 10 s at most; a later one a minute, because without the mark it does not
     find what the tries before have left.
+
+    :raises ReplacedError: when a later try has taken over.
     """
     store = state_store(context)
     if store is None:
@@ -75,6 +77,8 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
     with _turn:
         try:
             return Life(_within(seconds, lambda: _find_mark(store, try_number, given_up)))
+        except ReplacedError:
+            raise
         except Exception:  # noqa: BLE001  (it costs resumability, not the delivery)
             return Life(is_known=False)
         finally:

@@ -40,7 +40,7 @@ from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
 from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state
-from airflow_async_rest.tasks.storage.state_stores import keep_for_next_start, state_store
+from airflow_async_rest.tasks.storage.state_stores import keep_for_next_start, sitting_store
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class TaskRun:
             return runner.run(self._until_deadline(observed_job))
 
     async def _until_deadline(self, job: Job) -> dict[str, Any]:
-        store = state_store(self.context) if self.context else None
+        store = sitting_store(self.context) if self.context else None
         with self._ending_in_time():
             try:
                 return await JobRun(job, self.stop, store).run()

@@ -56,6 +56,7 @@ class Checkpoint:
     :param resolved: rows that are dead letters in these parts and nowhere else: no part could be written to say so.
     :param bookmarks: of items whose first pages are staged, where they have come to; None where they cannot go on.
     :param written_by: None where that is not known.
+    :param waits: whether that try ended in a wait for its quota, and goes on itself.
     :param report: that of the try which has written it, once that has succeeded; None before.
     :param failed: index -> reason of what is dead, where it must be known without its letters; None: it is not.
     """
@@ -70,6 +71,7 @@ class Checkpoint:
     resolved: frozenset[int] = frozenset()
     bookmarks: Mapping[int, Bookmark | None] = field(default_factory=dict)
     written_by: Try | None = None
+    waits: bool = False
     report: Mapping[str, Any] | None = None
     failed: Mapping[int, str] | None = None
 
@@ -148,6 +150,7 @@ class Checkpoint:
                 else {}
             ),
             **({"written_by": [self.written_by.number, *self.written_by.series]} if self.written_by else {}),
+            **({"waits": True} if self.waits else {}),
             **({"report": dict(self.report)} if self.report is not None else {}),
             **(_failed_to_json(self.failed) if self.failed is not None else {}),
         }
@@ -174,6 +177,7 @@ class Checkpoint:
                     for index, bookmark in value.get("bookmarks", {}).items()
                 },
                 written_by=Try(int(writer[0]), tuple(map(int, writer[1:]))) if writer else None,
+                waits=value.get("waits") is True,
                 report=None if report is None else dict(report),
                 failed=_failed_from_json(value.get("failed")),
             )

@@ -10,7 +10,8 @@ from typing import Any
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, failed_after
 from airflow_async_rest.core.account.recorder import Recorder, Snapshot
-from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError
+from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, ReplacedError
 from airflow_async_rest.core.keeping.parts import LetterSink, Parts
 from airflow_async_rest.core.keeping.refusals import Effect, Refusals
 from airflow_async_rest.core.keeping.resuming import Continuing, resume_done, resume_without_letters
@@ -33,6 +34,7 @@ class Keeper:
     :param this_try: None where a try cannot be told from others.
     :param resuming: how the account of earlier tries is taken on.
     :param buffer: rows that wait to be staged.
+    :ivar waits: whether the try ends in a wait for its quota.
     :ivar has_begun: whether there is an account to be written: before that, an earlier one stays as it is.
     """
 
@@ -46,7 +48,9 @@ class Keeper:
     this_try: Try | None = None
     resuming: Continuing
     buffer: RowBuffer
+    bounds: Bounds = USUAL
     has_begun: bool = field(default=False, init=False)
+    waits: bool = field(default=False, init=False)
     # No checkpoint is written any more: all is merged, or nobody knows whether the last one was.
     _over: bool = field(default=False, init=False)
 
@@ -65,6 +69,8 @@ class Keeper:
         await self.checkpoints.open()
         try:
             resume = await self._load()
+        except ReplacedError:
+            raise
         except Exception as error:  # noqa: BLE001  (whatever the state store, the folder or their clients raise)
             return None, self.resuming.without_account(error)
         if resume is None:
@@ -140,6 +146,7 @@ class Keeper:
         :raises DeadLetterStoreError: when the dead letters cannot be written; the recorder keeps them, and the
             checkpoint does not count them.
         :raises LoadError: when rows cannot be staged.
+        :raises ReplacedError: when a later try has taken over.
         """
         if not self.has_begun:
             return
@@ -214,7 +221,10 @@ class Keeper:
         letters, resolved = effect.letters(self.log.redact), effect.resolved()
         if recorder.totals.rows is not None:
             recorder.totals.rows.refused += len(effect.refused) - len(effect.again)
-        failure = await self._parts.write([*snapshot.records, *letters, *resolved])
+        records = [*snapshot.records, *letters, *resolved]
+        if records:  # a part has a number, which a later try may give to another
+            await self.state.check_not_replaced(self.bounds.replaced_seconds)
+        failure = await self._parts.write(records)
         checkpoint = self._checkpoint(recorder, snapshot)
         if failure is None:
             checkpoint = replace(checkpoint, report=report)
@@ -245,6 +255,7 @@ class Keeper:
             snapshot.batches,
             bookmarks={index: self._kept(bookmark) for index, bookmark in snapshot.bookmarks.items()},
             written_by=self.this_try,
+            waits=self.waits,
             failed=failed_after(self._failed, snapshot.records) if rows else None,
         )
         return checkpoint.before(snapshot.held) if snapshot.held else checkpoint

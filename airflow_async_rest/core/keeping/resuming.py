@@ -199,7 +199,8 @@ class Continuing:
 
     def within(self, resume: Resume, this_try: Try | None) -> Resume:
         """Return what is left for a try that may have left it itself, before it waited for its quota."""
-        is_own = this_try is not None and resume.checkpoint.written_by == this_try
+        before = resume.checkpoint
+        is_own = before.waits and this_try is not None and before.written_by == this_try
         return resume.within_its_try() if is_own else resume
 
     def without_account(self, why: Exception | None) -> str:

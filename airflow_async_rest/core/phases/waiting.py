@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_async_rest.core.account.waits import Waits
-from airflow_async_rest.core.errors import QuotaExhaustedError, QuotaWaitError
+from airflow_async_rest.core.errors import QuotaExhaustedError, QuotaWaitError, ReplacedError
 from airflow_async_rest.core.phases.opening import Start
 from airflow_async_rest.core.phases.shared import Shared
 
@@ -48,6 +48,8 @@ class Waiting:
         try:
             async with asyncio.timeout(job.bounds.load_seconds if is_first else job.bounds.patient_load_seconds):
                 return Waits.from_json(await self._shared.keeper.state.get("waits"))
+        except ReplacedError:
+            raise
         except Exception:  # noqa: BLE001  (whatever the store raises: nobody knows how long the task may wait still)
             self._is_known = False
             return Waits()
@@ -69,7 +71,7 @@ class Waiting:
         except Exception as failure:  # noqa: BLE001  (whatever the store raises)
             self._shared.log.complain("write down that the quota is waited for, so the task ends instead", failure)
             return error
-        standing.waits = waits
+        standing.waits, self._shared.keeper.waits = waits, True
         self._shared.log.waits(waits.latest[-1])
         return QuotaWaitError(str(error), until)
 
