@@ -202,6 +202,11 @@ def spawn_try(task_module: str, supervisor_path: Path, try_number: int) -> multi
 def _run_spawned(task_module: str, supervisor_path: Path, try_number: int, environment: dict) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    if "PARENT" in environment:  # as Airflow has it: a supervisor, and the task in a process group of its own
+        if child := os.fork():
+            os.waitpid(child, 0)
+            os._exit(0)
+        os.setpgid(0, 0)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         os.dup2(nowhere, output)

@@ -1,7 +1,11 @@
 """What a task can ask Airflow about itself, who runs it, and about the tasks before it."""
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.compat.names import AirflowException, get_current_context
@@ -15,6 +19,8 @@ _RUNNER = "airflow.sdk.execution_time.task_runner"  # 3
 _IN_PROCESS = "airflow.sdk.execution_time.supervisor"
 # Of the task SDK: with Airflow 3.1 it starts an ordinary operator at the time that it asks for; before, at once.
 _HEEDS_DATES = (1, 1)
+# All of it within 2 s of the loss: then the scheduler may have begun the next try.
+_LOOK_SECONDS, _LAST_SECONDS = 0.25, 1.25
 
 
 def current_context() -> "Context | None":
@@ -32,6 +38,41 @@ def is_supervised() -> bool:
     """
     supervisor: Any = getattr(sys.modules.get(_RUNNER), "SUPERVISOR_COMMS", None)
     return supervisor is not None and type(supervisor).__module__ != _IN_PROCESS
+
+
+@cache
+def _parent_of(pid: int) -> int:  # noqa: ARG001  (a copy of a process has another parent)
+    """Return which process has started this one, as it was when it was first asked."""
+    return os.getppid()
+
+
+@contextmanager
+def watching_supervisor(on_loss: Callable[[], None]) -> Iterator[None]:
+    """Watch, while the block runs, whether Airflow's process that supervises this one is still there.
+
+    A task has a process group of its own, and lives on when its supervisor, or its worker, is killed. Where there is no
+    supervisor nothing is watched: what somebody runs by hand may outlive who started it.
+
+    :param on_loss: called in a thread of its own. Where the block does not end soon after, the process does.
+    """
+    if not is_supervised():
+        yield
+        return
+    parent, ended = _parent_of(os.getpid()), threading.Event()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            if ended.wait(_LOOK_SECONDS):
+                return
+        on_loss()
+        if not ended.wait(_LAST_SECONDS):
+            os._exit(1)
+
+    threading.Thread(target=watch, name="async-rest-supervisor", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def can_be_rescheduled() -> bool:

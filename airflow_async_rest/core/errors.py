@@ -24,7 +24,9 @@
     │   ├── DeadlineError                 the task's own deadline
     │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
     │   ├── QuotaWaitError                and it is waited for: the task starts again by itself
-    │   ├── ReplacedError                 a later start of the task has taken over
+    │   ├── AbandonedError                nobody wants to know any more what this try does: it writes nothing
+    │   │   ├── ReplacedError             a later start of the task has taken over
+    │   │   └── OrphanedError             the process of Airflow that started it is gone
     │   ├── LimitStoreError               the store of a shared limit has been away for too long
     │   ├── CredentialsError              the API answers 401, or a proxy 407
     │   ├── LoadError                     the database does not take the rows
@@ -190,8 +192,16 @@ class QuotaWaitError(StoppedError):
         self.until = until
 
 
-class ReplacedError(StoppedError):
-    """A later try of the task, or a later start of this one, has taken over: this one writes nothing more."""
+class AbandonedError(StoppedError):
+    """Nobody wants to know any more what this try does: it sends nothing more, and writes nothing more."""
+
+
+class ReplacedError(AbandonedError):
+    """A later try of the task, or a later start of this one, has taken over."""
+
+
+class OrphanedError(AbandonedError):
+    """The process of Airflow that started the task is gone: a retry may run already, or soon will."""
 
 
 class LimitStoreError(StoppedError):

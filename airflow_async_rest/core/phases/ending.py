@@ -5,7 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_async_rest.core.account.judgment import is_whole
-from airflow_async_rest.core.errors import DeadLetterStoreError, EmptyWindowError, ReplacedError, StoppedError
+from airflow_async_rest.core.errors import (
+    AbandonedError,
+    DeadLetterStoreError,
+    EmptyWindowError,
+    ReplacedError,
+    StoppedError,
+)
 from airflow_async_rest.core.phases.shared import Shared
 from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.worker_thread import WorkerThread
@@ -39,7 +45,7 @@ class Ending:
 
     async def unless_replaced(self, error: BaseException | None) -> BaseException | None:
         """Return what a try ends with: another one may do its work by now, and nothing that this one did is news."""
-        if not isinstance(error, ReplacedError):
+        if not isinstance(error, AbandonedError):
             try:
                 await self._keeper.state.check_not_replaced(self._job.bounds.replaced_seconds)
             except ReplacedError as replaced:
@@ -49,7 +55,7 @@ class Ending:
     async def close(self, error: BaseException | None) -> dict[str, Any]:
         """Write what is left to write, publish the report, and log the last line.
 
-        A try that another one has replaced only logs it.
+        A try that nobody wants to know of only logs it.
 
         :return: the report.
         :raises DeadLetterStoreError: when dead letters could not be written.
@@ -58,15 +64,15 @@ class Ending:
         seconds = bounds.after_stop_seconds if isinstance(error, StoppedError) else bounds.at_end_seconds
         end = asyncio.get_running_loop().time() + seconds
         done = standing.report() if error is None else None
-        is_replaced, lost = isinstance(error, ReplacedError), None
-        if not is_replaced:
+        is_wanted, lost = not isinstance(error, AbandonedError), None
+        if is_wanted:
             until = end - seconds * bounds.share_for_xcom
             lost = await self._keeper.write_last(standing.recorder, self._progress(), report=done, until=until)
         report = done or standing.report()
         if lost is not None:  # what is in no file can only come of the rows, once more
             report["complete"] = False
         self._observing.end()
-        if not is_replaced and (done or self._keeper.has_begun or self._job.resuming.publishes_unbegun):
+        if is_wanted and (done or self._keeper.has_begun or self._job.resuming.publishes_unbegun):
             await self._publish(report, error or lost, end)
         await self._observing.close(bounds.observer_seconds)
         self._keeper.close()
