@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import math
 from collections import Counter
 from dataclasses import replace
 
 import pytest
-from aiohttp import web
 from scheduling import VERSION, running_airflow
 from servers import running_api
 
@@ -38,7 +36,7 @@ def airflow(server, postgres, tmp_path_factory):
         "AIRFLOW_CONN_SOURCE_DB": json.dumps(postgres.connection()),
     }
     database = replace(postgres, database="airflow")
-    with running_airflow(home, database, ["ends_early", "made_again", "quota", "week"], settings) as airflow:
+    with running_airflow(home, database, ["ends_early", "made_again", "week"], settings) as airflow:
         yield airflow
 
 
@@ -118,39 +116,6 @@ def test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all(airflow, api
     airflow.command("dags", "trigger", "made_again", "--run-id", "again")
     assert airflow.ended("made_again", tries=1) == "success"
     assert ids(api.seen) == list(WINDOW)
-
-
-class Quota:
-    """500 requests in so many seconds; the others are told when there are more."""
-
-    each, seconds = 500, 8.0
-
-    def __init__(self):
-        self.ends, self.left = 0.0, 0
-
-    def __call__(self, seen):
-        if seen.at >= self.ends:
-            self.ends, self.left = seen.at + self.seconds, self.each
-        self.left -= 1
-        if self.left >= 0:
-            return 200
-        return web.Response(status=429, headers={"Retry-After": f"{math.ceil(self.ends - seen.at)}"})
-
-
-def test_a_window_beyond_the_quota_waits_without_a_slot_and_without_a_retry(airflow, api):
-    if VERSION < (3, 1):
-        pytest.skip("a task that asks for it is started again at once there, so it is retried instead")
-    api.answer = Quota()
-    airflow.command("dags", "trigger", "quota", "--run-id", "beyond")
-    airflow.wait_until(lambda: airflow.task("quota")[0] == "up_for_reschedule")
-    assert airflow.stored("quota", "beyond", "progress")["waits"]
-    assert airflow.ended("quota", tries=1) == "success"
-    assert ids(api.delivered) == list(range(601, 2601))
-    [(report,)] = airflow.select("value FROM xcom WHERE dag_id = 'quota' AND key = 'return_value'")
-    report = json.loads(report) if isinstance(report, str) else report
-    assert [report[name] for name in ("read", "delivered", "failed", "dead_letters")] == [2000, 2000, 0, None]
-    assert (report["complete"], report["requests"], len(report["waits"])) == (True, len(api.seen), 3)
-    assert airflow.select("count(*) FROM task_reschedule") == [(3,)]
 
 
 def test_a_backfill_of_a_week_sends_each_day_once(airflow, api):

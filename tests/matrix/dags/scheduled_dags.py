@@ -1,4 +1,4 @@
-"""What runs under a scheduler: windows of 600 rows that end in the middle, a week of these, and one beyond a quota."""
+"""What runs under a scheduler: a window of 600 rows that ends in the middle, and a week of such windows."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,15 +33,6 @@ for dag_id in ("ends_early", "made_again"):
             retry_delay=timedelta(0),
             **SOURCE,
         )
-
-with DAG("quota", schedule=None, start_date=START, is_paused_upon_creation=False):
-    SqlToRestOperator(
-        task_id="post",
-        endpoint="measured/{id}",
-        window_start="2026-03-01",
-        window_end="2026-03-04T08:00",  # 2,000 rows
-        **{**SOURCE, "request_retry": RequestRetry(max_attempts=1, max_retry_after_seconds=1)},
-    )
 
 with DAG("week", schedule=DAILY, start_date=START, end_date=END, catchup=False, is_paused_upon_creation=False):
     SqlToRestOperator(task_id="post", endpoint="{{ ds }}/{id}", **SOURCE)
