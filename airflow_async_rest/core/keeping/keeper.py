@@ -10,7 +10,6 @@ from typing import Any
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, failed_after
 from airflow_async_rest.core.account.recorder import Recorder, Snapshot
-from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, ReplacedError
 from airflow_async_rest.core.keeping.parts import LetterSink, Parts
 from airflow_async_rest.core.keeping.refusals import Effect, Refusals
@@ -48,7 +47,6 @@ class Keeper:
     this_try: Try | None = None
     resuming: Continuing
     buffer: RowBuffer
-    bounds: Bounds = USUAL
     has_begun: bool = field(default=False, init=False)
     waits: bool = field(default=False, init=False)
     # No checkpoint is written any more: all is merged, or nobody knows whether the last one was.
@@ -171,6 +169,7 @@ class Keeper:
         """
         rows = self.buffer.take()
         with self._transaction(recorder, rows, letters=last or recorder.unwritten.are_due) as snapshot:
+            snapshot = await self._parts.resolve_strays(snapshot) if last else snapshot  # noqa: PLW2901
             effect = Effect()
             if self.rows is not None:
                 refused, removed = await self.rows.stage(rows, snapshot.removed)
@@ -223,7 +222,7 @@ class Keeper:
             recorder.totals.rows.refused += len(effect.refused) - len(effect.again)
         records = [*snapshot.records, *letters, *resolved]
         if records:  # a part has a number, which a later try may give to another
-            await self.state.check_not_replaced(self.bounds.replaced_seconds)
+            await self.state.check_not_replaced()
         failure = await self._parts.write(records)
         checkpoint = self._checkpoint(recorder, snapshot)
         if failure is None:

@@ -81,9 +81,14 @@ class State:
     """
 
     def __init__(
-        self, store: StateStore | None, log: JobLog, on_replaced: Callable[[ReplacedError], None] = lambda _: None
+        self,
+        store: StateStore | None,
+        log: JobLog,
+        on_replaced: Callable[[ReplacedError], None] = lambda _: None,
+        bounds: Bounds = USUAL,
     ) -> None:
         self._store = store
+        self._bounds = bounds
         self._on_replaced = on_replaced
         self._log = log
         self._thread = WorkerThread("async-rest-state")
@@ -94,13 +99,13 @@ class State:
         """Return a value, or None."""
         return None if self._store is None else await self._thread.call(self._store.get, key)
 
-    async def check_not_replaced(self, seconds: float) -> None:
+    async def check_not_replaced(self) -> None:
         """Ask whether a later try has taken over; a store that does not say so in time says no.
 
         :raises ReplacedError: when it has.
         """
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._bounds.replaced_seconds):
                 await self.get("life")  # whatever it is: before it reads, the store looks whose turn it is
         except ReplacedError:
             raise

@@ -47,7 +47,7 @@ class Ending:
         """Return what a try ends with: another one may do its work by now, and nothing that this one did is news."""
         if not isinstance(error, AbandonedError):
             try:
-                await self._keeper.state.check_not_replaced(self._job.bounds.replaced_seconds)
+                await self._keeper.state.check_not_replaced()
             except ReplacedError as replaced:
                 return replaced
         return error

@@ -94,7 +94,7 @@ class Shared:
     def of(cls, job: Job, stop: StopSwitch, store: StateStore | None) -> Self:
         """Make it for a job. :param store: the state that survives a retry; None when there is none."""
         log = JobLog(job.log, job.settings.redact)
-        state = State(store, log, stop.pull)
+        state = State(store, log, stop.pull, job.bounds)
         fetch = job.fetch
         keeper = Keeper(
             job.folder,
@@ -106,7 +106,6 @@ class Shared:
             this_try=job.this_try,
             resuming=job.resuming,
             buffer=RowBuffer(job.bounds),
-            bounds=job.bounds,
         )
         return cls(
             job=job,

@@ -10,6 +10,8 @@ from engine import Store, make_job, within
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import ReplacedError
 from airflow_async_rest.core.keeping.try_store import Claim, TryStore
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.core.models import DeadLetter, Item
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun
 
@@ -168,3 +170,31 @@ def test_a_state_store_that_is_away_does_not_stop_anybody(api, tmp_path):
     job = Beside(job_of(api, tmp_path), TryStore(Away, claim(0, "a"), outlives_run=False))
     job.join()
     assert (job.error, job.published[0]["delivered"]) == (None, 200)
+
+
+def test_dead_letters_that_land_while_a_later_one_runs_do_not_count_at_its_end(api, tmp_path):
+    """The worst order of steps: the earlier one has looked, and writes its file when the later one has begun."""
+    late = threading.Event()
+
+    async def answer(seen):
+        if seen.json()["id"] == 199:
+            while not late.is_set():
+                await asyncio.sleep(0.01)
+        return 422 if seen.json()["id"] in {7, 199} else 200
+
+    api.answer = answer
+    folder = DeadLetterFolder(tmp_path, 1)
+    folder.write([letter(3)])  # what an earlier try has left is not of one beside this one
+    store = Store()
+    running = Beside(job_of(api, tmp_path, max_failures=2), sitting(store, 5, "b"))
+    api.wait_for(lambda api: len(api.delivered) == 198)
+    DeadLetterFolder(tmp_path, 1).write([letter(i) for i in (7, 50, 199)])
+    late.set()
+    running.join()
+    assert running.error is None
+    assert DeadLetterFolder(tmp_path).read() == {7: "http_422", 199: "http_422"}
+    assert running.published[0]["failed"] == 2
+
+
+def letter(index):
+    return DeadLetter.of(Item(index, index, {"id": index}, None), "timeout", attempts=1)
