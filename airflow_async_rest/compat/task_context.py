@@ -1,6 +1,7 @@
 """What a task can ask Airflow about itself, who runs it, and about the tasks before it."""
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,7 +82,7 @@ def can_be_rescheduled() -> bool:
         return False
     from airflow.sdk import __version__  # noqa: PLC0415
 
-    return tuple(map(int, __version__.split(".")[:2])) >= _HEEDS_DATES
+    return tuple(map(int, re.findall(r"\d+", __version__)[:2])) >= _HEEDS_DATES  # "1.3.2", "1.4.0rc1"
 
 
 def is_first_start(context: "Context") -> bool:

@@ -1,13 +1,13 @@
 /** The tab "Delivery" of a task instance: how far it is, or what became of it; what failed; and sending that again. */
 
-import { count, counted } from "./format.js";
-import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h } from "./kit.js";
+import { count, counted, dateTime } from "./format.js";
+import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h, useTimezone } from "./kit.js";
 import { usePolling } from "./polling.js";
 import { Failures } from "./failures.js";
 import { Figures } from "./figures.js";
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
-import { failuresOf, isFetch, isLive, isReplaying, isStale, lookAtTask, nextLook } from "./delivery_data.js";
+import { failuresOf, isFetch, isLive, isReplaying, isStale, lookAtTask, nextLook, waitOf } from "./delivery_data.js";
 
 const { useEffect, useMemo, useState } = React;
 
@@ -38,6 +38,18 @@ function Replaying({ task, asked }) {
     Notice,
     { status: replay.failed ? "warning" : "success", title: `Sent again: ${count(sent)}` },
     `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again.`,
+  );
+}
+
+/** Since when the quota is gone, until when the task does not run, and why. */
+function Waiting({ task }) {
+  const zone = useTimezone();
+  const wait = waitOf(task);
+  if (!wait) return null;
+  return h(
+    Notice,
+    { title: `The quota is gone: the task starts again at ${dateTime(wait.until, zone)}` },
+    `Since ${dateTime(wait.since, zone)}: ${wait.why}. It holds no slot, and no retry is used.`,
   );
 }
 
@@ -115,6 +127,7 @@ function Task({ scope, task, refresh }) {
   return h(
     React.Fragment,
     null,
+    h(Waiting, { task }),
     h(Replaying, { task, asked: open }),
     isOver && h(Around),
     h(Panel, null, h(Progress, { task }), h(Figures, { task })),
