@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from task_runner import Supervisor, run_try
-from tasks import READINGS, ids, rest_to_sql, sql_to_rest
+from tasks import READINGS, ids, in_batches, rest_to_sql, sql_to_rest
 
-from airflow_async_rest import RequestRetry
+from airflow_async_rest import NumberedPages, RequestRetry
 
 HOUR = 3600
 
@@ -274,3 +274,53 @@ def test_a_later_start_of_a_first_try_does_not_send_all_when_the_state_store_is_
     outcome, error = run_try(rest_to_sql(destination_conn_id="source_db"), supervisor, reschedules=1)
     assert outcome == "up_for_retry"
     assert "the task state store does not answer" in str(error)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"order_by_key": True}, {"concurrency": "adaptive"}, {"concurrency": 1}, {"key": None}, {"chunk_size": 7}],
+)
+def test_however_rows_are_sent_each_is_sent_once(places, supervisor, arguments):
+    places.answer = quota = Quota(40)
+    assert sittings(lambda: sql_to_rest(**arguments), supervisor, quota) == (3, "success")
+    assert sorted(ids(places.delivered)) == list(range(1, 101))
+    assert len({seen.key for seen in places.delivered}) == 100
+
+
+def test_bulk_requests_are_made_again_as_they_were(places, supervisor):
+    def answer(seen):
+        return web.json_response([{"status": 200} for _ in seen.body.splitlines()])
+
+    places.answer = quota = Quota(3, answer)
+    assert sittings(lambda: sql_to_rest(**in_batches(10)), supervisor, quota) == (4, "success")
+    assert sum(len(seen.body.splitlines()) for seen in places.delivered) == 100
+    assert len({seen.key for seen in places.delivered}) == len(places.delivered) == 10
+
+
+def test_rows_that_are_taken_wait_in_their_table(places, supervisor, postgres):
+    postgres.execute("DROP TABLE IF EXISTS outbox", "CREATE TABLE outbox AS SELECT generate_series(1, 100) AS id")
+    places.answer = quota = Quota(40)
+    taking = "WITH gone AS (DELETE FROM outbox RETURNING id) SELECT id FROM gone ORDER BY id"
+    assert sittings(lambda: sql_to_rest(sql=taking, read_only=False), supervisor, quota) == (3, "success")
+    assert sorted(ids(places.delivered)) == list(range(1, 101))
+    assert postgres.execute("SELECT count(*) FROM outbox") == [(0,)]
+    assert [supervisor.report[name] for name in ("read", "delivered", "complete")] == [100, 100, True]
+
+
+def test_a_load_of_pages_goes_on_at_the_page_where_it_waited(places, supervisor, warehouse):
+    def answer(seen):
+        page = int(dict(part.split("=") for part in seen.query.split("&"))["page"])
+        rows = [{"location": {"geoLabel": f"{page}-{i}"}} for i in range(2)]
+        return web.json_response({"data": {"items": rows if page <= 5 else []}})
+
+    places.answer = quota = Quota(25, answer)
+
+    def task():
+        pages = {"paginate": NumberedPages(), "concurrency": 4, "load_mode": "append"}
+        return rest_to_sql(
+            sql="SELECT i AS id FROM generate_series(1, 20) AS i ORDER BY i", sql_conn_id="source_db", **pages
+        )
+
+    assert sittings(task, supervisor, quota)[1] == "success"
+    assert warehouse.execute("SELECT count(*), count(DISTINCT (id, geo_label)) FROM locations") == [(200, 200)]
+    assert supervisor.report["rows_loaded"] == 200
