@@ -316,7 +316,7 @@ class Keeper:
                 lost = failure
             else:
                 self.log.complain(_STAGING, LoadError("it takes too long"))
-        except DeadLetterStoreError as failure:
+        except (DeadLetterStoreError, ReplacedError) as failure:
             lost = failure
         await self.state.wait(until)
         return lost

@@ -9,6 +9,7 @@ from airflow_async_rest.core.errors import (
     AbandonedError,
     DeadLetterStoreError,
     EmptyWindowError,
+    QuotaWaitError,
     ReplacedError,
     StoppedError,
 )
@@ -59,25 +60,30 @@ class Ending:
 
         :return: the report.
         :raises DeadLetterStoreError: when dead letters could not be written.
+        :raises AbandonedError: when nobody wants to know of this try.
         """
         bounds, standing = self._job.bounds, self._standing
-        seconds = bounds.after_stop_seconds if isinstance(error, StoppedError) else bounds.at_end_seconds
+        is_hurried = isinstance(error, StoppedError) and not isinstance(error, QuotaWaitError)
+        seconds = bounds.after_stop_seconds if is_hurried else bounds.at_end_seconds
         end = asyncio.get_running_loop().time() + seconds
         done = standing.report() if error is None else None
-        is_wanted, lost = not isinstance(error, AbandonedError), None
-        if is_wanted:
+        lost: Exception | None = error if isinstance(error, AbandonedError) else None
+        if lost is None:
             until = end - seconds * bounds.share_for_xcom
             lost = await self._keeper.write_last(standing.recorder, self._progress(), report=done, until=until)
         report = done or standing.report()
         if lost is not None:  # what is in no file can only come of the rows, once more
             report["complete"] = False
         self._observing.end()
-        if is_wanted and (done or self._keeper.has_begun or self._job.resuming.publishes_unbegun):
+        has_news = done or self._keeper.has_begun or self._job.resuming.publishes_unbegun
+        if has_news and not isinstance(lost, AbandonedError):
             await self._publish(report, error or lost, end)
         await self._observing.close(bounds.observer_seconds)
         self._keeper.close()
         self._xcom_thread.close()
         self._log_last(report, error)
+        if isinstance(lost, AbandonedError):
+            raise lost
         if lost is not None:
             failures = standing.recorder.totals.failures.total()
             which = (

@@ -32,6 +32,7 @@ class Waiting:
         :return: what opening returns.
         """
         reading = asyncio.create_task(self._read())
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # opening may say the same
         try:
             start, waits = await opening, await reading
         finally:

@@ -198,3 +198,20 @@ def test_dead_letters_that_land_while_a_later_one_runs_do_not_count_at_its_end(a
 
 def letter(index):
     return DeadLetter.of(Item(index, index, {"id": index}, None), "timeout", attempts=1)
+
+
+def test_one_that_is_replaced_between_its_last_look_and_its_last_write_writes_nothing(api, tmp_path):
+    class Overtaken(Store):
+        """Somebody takes it over right after it was asked who has it."""
+
+        def get(self, key):
+            found = super().get(key)
+            if key == "life":
+                self.set("try", list(claim(5, "b")))
+            return found
+
+    api.answer = lambda seen: 422 if seen.json()["id"] == 7 else 200
+    first = Beside(job_of(api, tmp_path, 50, max_failures=1), sitting(Overtaken(), 0, "a"))
+    first.join()
+    assert isinstance(first.error, ReplacedError)
+    assert (first.published, list(tmp_path.glob("*.jsonl"))) == ([], [])
