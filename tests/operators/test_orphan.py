@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import signal
 import threading
 import time
 
@@ -70,6 +71,34 @@ def test_one_that_cannot_stop_is_ended(places, supervisor, orphaned):
     places.answer = lambda seen: 200
     lived, _ = orphaned(lambda api: len(api.delivered) >= 1, ROWS="100000", BLOCKS="1")
     assert lived < SOON_SECONDS
+
+
+def test_one_that_was_suspended_while_its_retry_did_all_stops_when_it_goes_on(
+    places, supervisor, tmp_path, monkeypatch
+):
+    """A machine that is gone for a while: its supervisor is as late as the task, and has not noticed anything, either."""
+    state = tmp_path / "state"
+    for name, value in {"ROWS": "2000", "CONCURRENCY": "8", "AIRFLOW__ASYNC_REST__STATE_PATH": str(state)}.items():
+        monkeypatch.setenv(name, value)
+
+    async def answer(seen):
+        await asyncio.sleep(0.005)
+        return 200
+
+    places.answer = answer
+    first = spawn_try("tasks", supervisor.path, 1)
+    places.wait_for(lambda api: len(api.delivered) > 300)
+    os.kill(first.pid, signal.SIGSTOP)
+    retry = Supervisor(tmp_path / "retry.json")
+    assert run_try(make_task(), retry, 2)[0] == "success"
+    kept = {file: file.read_bytes() for file in state.rglob("*") if file.is_file()}
+    before = len(places.seen)
+    os.kill(first.pid, signal.SIGCONT)
+    first.join(5)
+    assert first.exitcode == 1
+    assert len(places.seen) - before < 500  # of 1,700: what it sent until it wrote, or looked, once more
+    assert {file: file.read_bytes() for file in state.rglob("*") if file.is_file()} == kept
+    assert [retry.report[name] for name in ("read", "delivered", "failed", "unfinished")] == [2000, 2000, 0, 0]
 
 
 def test_a_run_by_hand_is_not_watched():

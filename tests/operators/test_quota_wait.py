@@ -324,3 +324,38 @@ def test_a_load_of_pages_goes_on_at_the_page_where_it_waited(places, supervisor,
     assert sittings(task, supervisor, quota)[1] == "success"
     assert warehouse.execute("SELECT count(*), count(DISTINCT (id, geo_label)) FROM locations") == [(200, 200)]
     assert supervisor.report["rows_loaded"] == 200
+
+
+@pytest.fixture
+def of_a_day(places, postgres, connect):
+    """Return what makes the connection's limit one that is counted in a store."""
+
+    def limit(written):
+        postgres.execute("DROP TABLE IF EXISTS async_rest_limits")
+        connect("limits", **postgres.connection())
+        options = {"rate_limit": written, "rate_limit_conn_id": "limits"}
+        connect("search_api", conn_type="async_rest", host=places.url, extra=options)
+
+    return limit
+
+
+def test_a_days_limit_that_is_used_up_is_waited_for_until_midnight(places, supervisor, of_a_day):
+    of_a_day("40/d UTC")
+    at_once = RequestRetry(max_retry_after_seconds=0)
+    assert run_try(sql_to_rest(request_retry=at_once), supervisor)[0] == "up_for_reschedule"
+    assert len(places.seen) == 40
+    [wait] = supervisor.report["waits"]
+    assert "the day's limit of 'search_api' is used up" in wait["why"]
+    until = datetime.fromisoformat(wait["until"])
+    midnight = until.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert until - midnight <= timedelta(seconds=70)
+    assert run_try(sql_to_rest(request_retry=at_once), supervisor)[0] == "up_for_reschedule"
+    assert len(places.seen) == 40  # before its time: nothing is sent
+
+
+def test_any_24_hours_may_need_a_quarter_of_an_hour_more_than_a_day(places, supervisor, of_a_day):
+    of_a_day("40/d")
+    outcome, error = run_try(sql_to_rest(), supervisor)
+    assert (outcome, "max_quota_wait allows 1 day" in str(error)) == ("up_for_retry", True)
+    outcome, _ = run_try(sql_to_rest(max_quota_wait=timedelta(days=2)), supervisor, 2)
+    assert (outcome, len(places.seen)) == ("up_for_reschedule", 40)
