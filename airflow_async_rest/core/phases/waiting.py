@@ -30,11 +30,13 @@ class Waiting:
         """Find out what was waited for, while a try opens: a state store that hangs costs that time once.
 
         :return: what opening returns.
+        :raises StoppedError: when the stop was pulled.
         """
         reading = asyncio.create_task(self._read())
         reading.add_done_callback(lambda done: done.cancelled() or done.exception())  # opening may say the same
         try:
-            start, waits = await opening, await reading
+            start = await opening
+            waits = await self._shared.calls.wait_for(asyncio.wait_for(reading, None))
         finally:
             reading.cancel()
         resumes = start is not None and start.resume is not None
