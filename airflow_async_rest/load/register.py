@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from airflow_async_rest.core.errors import ConfigurationError, LoadError
 from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState
@@ -147,7 +147,7 @@ class Register:
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
     def begin(self, connection: Connection, about: Mapping[str, Any]) -> None:
-        """Start a load over: with a line that has no checkpoint; committed.
+        """Start a load over: with a line that has no checkpoint; committed. Of two that saw none, the last one has it.
 
         :param about: whose load it is, and of what.
         :raises LoadError: when another try has taken over since :meth:`take_over`.
@@ -156,11 +156,8 @@ class Register:
         values["updated_at"] = _now()
         if self._is_there:
             self.check(connection, values)
-        else:
-            try:
-                connection.execute(insert(self._table).values(load_id=self._load_id, **values))
-            except IntegrityError:
-                raise LoadError(_TAKEN_OVER) from None
+        elif connection.execute(update(self._table).where(self._ours).values(**values)).rowcount == 0:
+            connection.execute(insert(self._table).values(load_id=self._load_id, **values))
         self._is_there = True
         connection.commit()
 

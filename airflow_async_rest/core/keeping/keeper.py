@@ -98,9 +98,11 @@ class Keeper:
         :raises ConfigurationError: when starting over would append rows a second time.
         :raises DeadLetterStoreError: when the folder cannot be read or written.
         :raises SourceChangedError: when what should be staged is not there any more.
+        :raises ReplacedError: when a later try has taken over.
         """
         if resume is None:
             self.checkpoints.check_start_over(how)
+        await self.state.check_not_replaced()  # since it was read what there is to go on with
         async with self._turn:  # a write that is still under way is of rows that are not wanted any more
             self.buffer.take()
             self.has_begun = False
