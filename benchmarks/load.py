@@ -125,7 +125,7 @@ def _with_hook(way: _Way) -> Callable[[list[Row]], None]:
 
 
 def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
-    from airflow_async_rest.core.run import collecting_new_garbage_only  # noqa: PLC0415  (the engine loads here)
+    from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only  # noqa: PLC0415  (as others load)
 
     def load(rows: list[Row]) -> None:
         with collecting_new_garbage_only():  # in it a task runs

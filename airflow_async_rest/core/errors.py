@@ -23,6 +23,10 @@
     │   ├── KilledError                   from outside
     │   ├── DeadlineError                 the task's own deadline
     │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
+    │   ├── QuotaWaitError                and it is waited for: the task starts again by itself
+    │   ├── AbandonedError                nobody wants to know any more what this try does: it writes nothing
+    │   │   ├── ReplacedError             a later start of the task has taken over
+    │   │   └── OrphanedError             the process of Airflow that started it is gone
     │   ├── LimitStoreError               the store of a shared limit has been away for too long
     │   ├── CredentialsError              the API answers 401, or a proxy 407
     │   ├── LoadError                     the database does not take the rows
@@ -33,6 +37,12 @@
     └── DeadLetterStoreError              the dead-letter folder cannot be written or read
         └── DeadLettersGoneError          parts of it were removed: what they had is nowhere else
 """
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class AsyncRestError(Exception):
@@ -163,7 +173,37 @@ class DeadlineError(StoppedError):
 
 
 class QuotaExhaustedError(StoppedError):
-    """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile."""
+    """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile.
+
+    :param seconds: until it takes requests again, as far as it says.
+    """
+
+    def __init__(self, text: str, seconds: float = math.inf) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+
+
+class QuotaWaitError(StoppedError):
+    """The quota is gone, and the task ends to be started again by itself.
+
+    :param until: when.
+    """
+
+    def __init__(self, text: str, until: "datetime") -> None:
+        super().__init__(text)
+        self.until = until
+
+
+class AbandonedError(StoppedError):
+    """Nobody wants to know any more what this try does: it sends nothing more, and writes nothing more."""
+
+
+class ReplacedError(AbandonedError):
+    """A later try of the task, or a later start of this one, has taken over."""
+
+
+class OrphanedError(AbandonedError):
+    """The process of Airflow that started the task is gone: a retry may run already, or soon will."""
 
 
 class LimitStoreError(StoppedError):

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.connections.connection import RestConnection
@@ -69,6 +70,7 @@ class AsyncRestHook(RestConnection):
         response_check: ResponseCheck | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
+        max_quota_wait: timedelta = timedelta(days=1),
         dead_letter_path: str | None = None,
         body_format: str | None = None,
     ) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class AsyncRestHook(RestConnection):
         response_check: ResponseCheck | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
+        max_quota_wait: timedelta = timedelta(days=1),
         dead_letter_path: str | None = None,
         body_format: str | None = None,
     ) -> "FetchedChunks":

@@ -184,6 +184,8 @@ class TableLoader:
         with self._translated():
             if not self._is_registered:
                 self._register.create(self._open)
+            elif resumed:
+                self._register.check(self._open)
             found = self._staging.open() if resumed and staged else None
             if resumed and staged and found != staged:
                 self._open.rollback()

@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     delete,
     insert,
     inspect,
@@ -35,6 +36,7 @@ from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState
 NAME = "async_rest_loads"
 # Nobody goes on with a load after so long; a Clear would start over.
 ABANDONED_AFTER = timedelta(days=7)
+_TAKEN_OVER = "another try of this task has taken over the load, or its line in the register is gone"
 
 
 class Register:
@@ -72,6 +74,8 @@ class Register:
             Column("updated_at", DateTime, nullable=False),
         )
         self._ours = self._table.c.load_id == load_id
+        self._owned = and_(self._ours, self._table.c.owner == mark)
+        self._is_there = False  # as far as we have seen it
 
     def exists(self, connection: Connection) -> bool:
         """Return whether there is a register."""
@@ -98,7 +102,8 @@ class Register:
         """
         # As of now, lest it be taken for abandoned while it goes on.
         ours = update(self._table).where(self._ours).values(owner=self._mark, updated_at=_now())
-        if connection.execute(ours).rowcount == 0:
+        self._is_there = connection.execute(ours).rowcount > 0
+        if not self._is_there:
             connection.commit()
             return None
         columns = self._table.c
@@ -148,15 +153,29 @@ class Register:
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
     def begin(self, connection: Connection, about: Mapping[str, Any]) -> None:
-        """Start a load over: with a line that has no checkpoint; committed.
+        """Start a load over: with a line that has no checkpoint; committed. Of two that saw none, the last one has it.
 
         :param about: whose load it is, and of what.
+        :raises LoadError: when another try has taken over since :meth:`take_over`.
         """
         values = {**about, "state": LoadState.STAGING.value, "rows_loaded": 0, "owner": self._mark, "checkpoint": None}
         values["updated_at"] = _now()
-        if connection.execute(update(self._table).where(self._ours).values(**values)).rowcount == 0:
+        if self._is_there:
+            self.check(connection, values)
+        elif connection.execute(update(self._table).where(self._ours).values(**values)).rowcount == 0:
             connection.execute(insert(self._table).values(load_id=self._load_id, **values))
+        self._is_there = True
         connection.commit()
+
+    def check(self, connection: Connection, values: Mapping[str, Any] | None = None) -> None:
+        """Check that the load is still ours; the transaction is the caller's to end.
+
+        :param values: that are written to its line meanwhile.
+        :raises LoadError: when another try has taken over.
+        """
+        values = values or {"updated_at": _now()}
+        if connection.execute(update(self._table).where(self._owned).values(**values)).rowcount != 1:
+            raise LoadError(_TAKEN_OVER)
 
     def save(self, connection: Connection, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
         """Write how far the load has come; the transaction is the caller's to commit.
@@ -170,9 +189,8 @@ class Register:
             "rows_loaded": loaded,
             "updated_at": _now(),
         }
-        ours = update(self._table).where(self._ours, self._table.c.owner == self._mark)
-        if connection.execute(ours.values(**values)).rowcount != 1:
-            raise LoadError("another try of this task has taken over the load, or its line in the register is gone")
+        if connection.execute(update(self._table).where(self._owned).values(**values)).rowcount != 1:
+            raise LoadError(_TAKEN_OVER)
 
     def lock(self, connection: Connection, destination: str) -> None:
         """Wait until no other load of a table has changed its lines in this way, and let none before we commit."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ class ReplayDeadLettersOperator(JobOperator):
     :param response_check: as in ``SqlToRestOperator``.
     :param request_retry: as in ``SqlToRestOperator``.
     :param max_failures: as in ``SqlToRestOperator``, of the dead letters read.
+    :param max_quota_wait: as in ``SqlToRestOperator``.
     :param trigger_rule: default ``"all_done"``: a replay has most to do when the task before it failed.
     """
 
@@ -91,6 +93,7 @@ class ReplayDeadLettersOperator(JobOperator):
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
+        max_quota_wait: timedelta = timedelta(days=1),
         trigger_rule: str = "all_done",
         **kwargs: Any,
     ) -> None:
@@ -116,6 +119,7 @@ class ReplayDeadLettersOperator(JobOperator):
         self.response_check = response_check
         self.request_retry = request_retry
         self.max_failures = max_failures
+        self.max_quota_wait = max_quota_wait
         self._check_arguments()
 
     def execute(self, context: "Context") -> dict[str, Any]:

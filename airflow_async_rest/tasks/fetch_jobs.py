@@ -43,7 +43,7 @@ def table_job(
     :raises StoppedError: when the state store fails in a retry: it might go on with rows of another life of the run.
     """
     (conn_id, plan), window = destination, given.window
-    if not scope.life.is_known and scope.try_number > 1:
+    if not scope.life.is_known and not scope.is_first:
         raise StoppedError(
             "the task state store does not answer, and only it knows which run the staged rows belong to"
         )

@@ -137,7 +137,7 @@ def _can_resume(scope: TaskScope, log: Log, *, replays: bool) -> bool:
     Where the state store does not answer, parts in the folder may have the numbers of those that a checkpoint counts,
     and be of another life of the run.
     """
-    if scope.life.is_known or scope.try_number == 1:
+    if scope.life.is_known or scope.is_first:
         return True
     if replays:
         raise StoppedError("the task state store does not answer, and only it knows where the dead letters are")
@@ -193,6 +193,7 @@ def replay_job(
         folder_uri=uris[0] if len(uris) == 1 else uris,
         order_by_key=True,  # no dead letter tells whether its task had it so
         publish=lambda *_: _note_replay(origins, by, log),
+        reads_what_is_left=True,
     )
     return complete(job, hook, sending)
 
@@ -242,6 +243,7 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
         quota_headers=quota_headers_of(hook),
         concurrency=parse_concurrency(_first(asked.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(asked.max_failures),
+        max_quota_wait=asked.max_quota_wait,
         target=settings.redact(f"{job.target} {settings.place}"),
     )
 

@@ -16,13 +16,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from airflow_async_rest.compat.task_context import is_first_start
 from airflow_async_rest.core.account.report import Totals
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.errors import ConfigurationError, ReplacedError, StoppedError
 from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
-from airflow_async_rest.tasks.storage.state_stores import state_store, was_cleared
+from airflow_async_rest.tasks.storage.state_stores import sitting_store, state_store, was_cleared
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -66,15 +67,19 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
 
     A state store that fails costs a first try 10 s at most; a later one a minute, because without the mark it does not
     find what the tries before have left.
+
+    :raises ReplacedError: when a later try has taken over.
     """
     store = state_store(context)
     if store is None:
         return UNMARKED
     given_up, try_number = threading.Event(), context["ti"].try_number
-    seconds = bounds.load_seconds if try_number == 1 else bounds.patient_load_seconds
+    seconds = bounds.load_seconds if is_first_start(context) else bounds.patient_load_seconds
     with _turn:
         try:
             return Life(_within(seconds, lambda: _find_mark(store, try_number, given_up)))
+        except ReplacedError:
+            raise
         except Exception:  # noqa: BLE001  (it costs resumability, not the delivery)
             return Life(is_known=False)
         finally:
@@ -111,7 +116,7 @@ def leave_error(context: "Context", sentence: str) -> None:
         store.set("progress", {**progress, "error": sentence, "updated_at": now})
 
     with contextlib.suppress(Exception):
-        if (store := state_store(context)) is not None:
+        if (store := sitting_store(context)) is not None:  # which refuses one that another has replaced
             _within(USUAL.load_seconds, lambda: leave(store))
 
 

@@ -9,36 +9,46 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_async_rest.compat.names import (
     AirflowException,
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSkipException,
     AirflowTaskTimeout,
 )
-from airflow_async_rest.compat.task_context import current_context
+from airflow_async_rest.compat.task_context import (
+    can_be_rescheduled,
+    current_context,
+    is_first_start,
+    watching_supervisor,
+)
 from airflow_async_rest.connections.secrets import without_known_secrets
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import (
+    AbandonedError,
     AsyncRestError,
     ConfigurationError,
     DeadlineError,
     FailuresError,
     KilledError,
+    OrphanedError,
+    QuotaWaitError,
 )
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.folder import Record
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
-from airflow_async_rest.core.run import JobRun, collecting_new_garbage_only
+from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.core.watching.log import Log, say_why, sentence_of
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
 from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state, leave_error, nothing_done
-from airflow_async_rest.tasks.storage.state_stores import state_store
+from airflow_async_rest.tasks.storage.state_stores import keep_for_next_start, sitting_store
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:
@@ -121,10 +131,15 @@ class TaskRun:
     def _run(self, job: Job) -> dict[str, Any]:
         if self.preview is not None:
             self._show(job, self.preview)
+        if self.context is None or not can_be_rescheduled():
+            job = replace(job, max_quota_wait=timedelta(0))
         try:
             return self._deliver(job)
+        except AirflowRescheduleException:
+            raise
         except (Exception, AirflowTaskTimeout) as error:
-            if self.context is not None and not self.report:
+            is_wanted = not (self.report or isinstance(self.stop.error, AbandonedError))
+            if self.context is not None and is_wanted:
                 leave_error(self.context, sentence_of(error, job.settings.redact))
             raise
 
@@ -133,6 +148,8 @@ class TaskRun:
         if self.context is not None:
             publish = functools.partial(self._publish, self.context, job.publish)
             job = replace(job, this_try=this_try(self.context), publish=publish, sample_payloads=shows_payloads())
+            if not is_first_start(self.context):
+                job = replace(job, bounds=replace(job.bounds, load_seconds=job.bounds.patient_load_seconds))
             observing = observed(job, self.context)
         with (
             observing as observed_job,  # outside: a span keeps the text of an error
@@ -143,9 +160,16 @@ class TaskRun:
             return runner.run(self._until_deadline(observed_job))
 
     async def _until_deadline(self, job: Job) -> dict[str, Any]:
-        store = state_store(self.context) if self.context else None
-        with self._ending_in_time():
-            return await JobRun(job, self.stop, store).run()
+        store = sitting_store(self.context) if self.context else None
+        with self._ending_in_time(), watching_supervisor(self._orphaned):
+            try:
+                return await JobRun(job, self.stop, store).run()
+            except QuotaWaitError:
+                await keep_for_next_start(store)
+                raise
+
+    def _orphaned(self) -> None:
+        self.stop.pull(OrphanedError("Airflow's process that supervises this task is gone: a retry goes on"))
 
     @contextlib.contextmanager
     def _ending_in_time(self) -> Iterator[None]:
@@ -268,6 +292,8 @@ def airflow_errors(redact: Callable[[str], str] = str) -> Iterator[None]:
     """
     try:
         yield
+    except QuotaWaitError as wait:
+        raise AirflowRescheduleException(wait.until) from None  # type: ignore[no-untyped-call]
     except AsyncRestError as error:
         raise _kind_for_airflow(error)(_shown(error, redact)) from None  # the text says it all
     except AirflowException:

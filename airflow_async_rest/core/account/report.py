@@ -128,6 +128,11 @@ class Totals:
             **(self._of_rows() if self.rows else {}),
         }
 
+    def settled(self) -> dict[str, Any]:
+        """Return the counts without what is dead, or on its way: of a source that will have that once more."""
+        done = self.delivered + self.skipped
+        return {**self.to_json(), "read": done, "reasons": {}, "complete": False}
+
     def report(self, unfinished: int) -> dict[str, Any]:
         """Return the counts as people read them."""
         elapsed = self.elapsed_seconds

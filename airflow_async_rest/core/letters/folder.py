@@ -59,6 +59,7 @@ class DeadLetterFolder:
         self._files = PartFiles(path, mode, most_kept_bytes)
         self._try_number = try_number
         self._known: set[PartId] = set()  # parts that this object has read or written, and that count
+        self._own: set[PartId] = set()  # of these, not those that somebody else has written since
         self._lines: dict[PartId, tuple[Line, ...]] = {}
 
     @property
@@ -102,7 +103,21 @@ class DeadLetterFolder:
                 break
         self._check_read(live, failures)
         self._known.update(live)
+        self._own.update(live)
         return live[::-1]
+
+    def find_strays(self, counted: Iterable[PartId]) -> frozenset[int]:
+        """Find what is dead only by parts that somebody else has written since this object has read.
+
+        :param counted: the parts by which it is known what is dead.
+        :raises DeadLetterStoreError: as :meth:`read`.
+        """
+        since = set(self._look()[1]) - self._own
+        if not since:
+            return frozenset()
+        known = self.read(counted)
+        latest = self.read_latest().items()
+        return frozenset(index for index, letter in latest if letter.place[0] in since and index not in known)
 
     def check(self, parts: Iterable[PartId] = ()) -> None:
         """Check that what was read and written is still there.
@@ -141,6 +156,7 @@ class DeadLetterFolder:
         except Exception as error:
             raise DeadLetterStoreError(f"{self._named([part])} cannot be written: {error}") from error
         self._known = (known & there) | {part}
+        self._own.add(part)
         return part
 
     def _next_part(self, parts: Collection[PartId]) -> PartId:

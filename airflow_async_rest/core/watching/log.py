@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from airflow_async_rest.core.errors import AsyncRestError, StoppedError
+from airflow_async_rest.core.account.waits import Wait
+from airflow_async_rest.core.errors import AsyncRestError, QuotaWaitError, StoppedError
 from airflow_async_rest.core.letters.folder import ROW_REFUSED
 from airflow_async_rest.core.letters.shown import shown_key, visible
 from airflow_async_rest.core.models import DeadLetter, Request
@@ -191,6 +192,15 @@ class JobLog:
                 " (Further pauses are not logged.)" if count == _PAUSES else "",
             )
 
+    def waits(self, wait: Wait) -> None:
+        """Say since when the task does not run, until when, and why."""
+        self._log.warning(
+            "The quota is gone since %s: %s. The task ends here, and starts again by itself at %s; no retry is used.",
+            wait.since,
+            wait.why,
+            wait.until,
+        )
+
     def progress(self, report: Mapping[str, Any]) -> None:
         """Say how it goes."""
         share = report["limit_share_used"]
@@ -213,7 +223,7 @@ class JobLog:
         """Say how it ended, and in a line of its own, before all that Airflow writes, why it failed."""
         self._log.info(
             "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %s (%s) in %.1f s%s, %s items/s%s%s%s.",
-            "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed",
+            _how_ended(error),
             report["read"],
             report["delivered"],
             report["failed"],
@@ -249,6 +259,12 @@ class JobLog:
         """Count something that is said a few times only. :return: how often it has come."""
         self._times[what] += 1
         return self._times[what]
+
+
+def _how_ended(error: BaseException | None) -> str:
+    if isinstance(error, QuotaWaitError):
+        return "Waiting"
+    return "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed"
 
 
 def _attempts(letter: DeadLetter) -> str:

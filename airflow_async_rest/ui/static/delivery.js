@@ -1,7 +1,7 @@
 /** The tab "Delivery" of a task instance: how far it is, or what became of it; what failed; and sending that again. */
 
-import { count, counted } from "./format.js";
-import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h } from "./kit.js";
+import { count, counted, dateTime } from "./format.js";
+import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h, useTimezone } from "./kit.js";
 import { changesOf, deadLetters } from "./api.js";
 import { usePolling } from "./polling.js";
 import { Failures } from "./failures.js";
@@ -21,6 +21,7 @@ import {
   lookAtTask,
   nextLook,
   refusesRequests,
+  waitOf,
 } from "./delivery_data.js";
 
 const { useEffect, useMemo, useState } = React;
@@ -53,6 +54,18 @@ function Replaying({ task, asked }) {
     Notice,
     { status: replay.failed ? "warning" : "success", title: `Sent again: ${count(sent)}` },
     `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again.`,
+  );
+}
+
+/** Since when the quota is gone, until when the task does not run, and why. */
+function Waiting({ task }) {
+  const zone = useTimezone();
+  const wait = waitOf(task);
+  if (!wait) return null;
+  return h(
+    Notice,
+    { title: `The quota is gone: the task starts again at ${dateTime(wait.until, zone)}` },
+    `Since ${dateTime(wait.since, zone)}: ${wait.why}. It holds no slot, and no retry is used.`,
   );
 }
 
@@ -145,6 +158,7 @@ function Task({ scope, task, refresh }) {
     React.Fragment,
     null,
     !open && h(Why, { task, differs, replay, actions }),
+    h(Waiting, { task }),
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),
     isOver && h(Around),

@@ -80,6 +80,10 @@ function whileRunning(figures) {
   ];
 }
 
+/** How often the quota was gone, so that the task did not run. */
+const waits = ({ waits: found }) =>
+  found?.length ? [h(Figure, { key: "waits", label: "Waits", value: found.length, hint: "for the quota" })] : [];
+
 function ofAll(figures) {
   return [
     figures.unfinished > 0 &&
@@ -127,6 +131,7 @@ export function Figures({ task, isLater = false }) {
       ...rows(figures),
       h(Figure, { key: "read", label: "Read", value: figures.read }),
       ...(isLive(task) ? whileRunning(figures) : ofAll(figures)),
+      ...waits(figures),
       h(Figure, {
         key: "requests",
         label: "Requests",
