@@ -170,6 +170,12 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "boolean",
         default=False,
     ),
+    "transport": _field(
+        "Transport",
+        "What sends requests: own, or aiohttp, where something between here and the API needs it.",
+        enum=[None, "own", "aiohttp"],
+        values_display={"null": "default: own", "own": "own: faster", "aiohttp": "aiohttp: its client session"},
+    ),
     "verify": _field(
         "TLS verification",
         "true; or the path of a PEM file with the CA certificates to trust, or of a directory of them; "

@@ -125,10 +125,10 @@ def _with_hook(way: _Way) -> Callable[[list[Row]], None]:
 
 
 def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
-    from airflow_async_rest.tasks import runtime  # noqa: PLC0415  (it imports Airflow)
+    from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only  # noqa: PLC0415  (as others load)
 
     def load(rows: list[Row]) -> None:
-        with runtime._collecting_new_garbage_only():  # noqa: SLF001  (in it a task runs)
+        with collecting_new_garbage_only():  # in it a task runs
             loaded = _load(way, rows)
         if loaded != len(rows):
             raise RuntimeError(f"{loaded} of {len(rows)} rows were loaded")

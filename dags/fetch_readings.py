@@ -11,7 +11,8 @@ which the table is there beforehand.
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_async_rest import CursorPages
 from airflow_async_rest.operators.rest_to_sql import RestToSqlOperator

@@ -10,7 +10,8 @@ It needs three connections: ``source_db`` and ``warehouse`` (type ``snowflake``;
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_async_rest.operators.rest_to_sql import RestToSqlOperator
 

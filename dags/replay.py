@@ -7,7 +7,12 @@ Trigger it with the folder that a report names under ``dead_letters``, or with a
 
 from datetime import UTC, datetime
 
-from airflow.sdk import DAG, Param, task
+try:
+    from airflow.sdk import DAG, Param, task
+except ImportError:  # Airflow 2.11
+    from airflow import DAG
+    from airflow.decorators import task
+    from airflow.models.param import Param
 
 from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
 

@@ -9,7 +9,8 @@ It needs two connections: ``source_db`` (any SQL database) and ``search_api`` (t
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
 

@@ -6,7 +6,8 @@ extra) and ``search_api`` (type ``async_rest`` or ``http``).
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
 

@@ -129,7 +129,7 @@ def show_places(airflow_url: str, api_url: str, failed: DayRun, console: Console
     console.print(
         f"\nOpen this address: {task}/plugin/delivery\n"
         f"Of {failed.day} (a run is named by its window's end), {len(failed.failed)} rows were refused. "
-        "The API takes them now: press Replay.",
+        "The API takes them now: press Send the same requests again.",
         markup=False,
         soft_wrap=True,
     )

@@ -30,8 +30,10 @@ class Made:
         return context
 
 
-def make_certificate(folder: Path, name: str, *, addresses=("127.0.0.1",), days=(-1, 1), issuer: Made | None = None):
-    """Make a certificate for addresses; without an issuer it is signed by itself.
+def make_certificate(
+    folder: Path, name: str, *, addresses=("127.0.0.1",), hosts=(), days=(-1, 1), issuer: Made | None = None
+):
+    """Make a certificate for addresses and hosts; without an issuer it is signed by itself.
 
     :param days: from now, when it begins and ends to be valid.
     """
@@ -45,9 +47,9 @@ def make_certificate(folder: Path, name: str, *, addresses=("127.0.0.1",), days=
         now + timedelta(days=days[0]),
         now + timedelta(days=days[1]),
     ).add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    if addresses:
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address)) for address in addresses])
-        builder = builder.add_extension(names, critical=False)
+    names = [*(x509.IPAddress(ip_address(address)) for address in addresses), *map(x509.DNSName, hosts)]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     certificate = builder.sign(issuer.key if issuer else key, hashes.SHA256())
     path = folder / f"{name}.pem"
     path.write_bytes(

@@ -47,6 +47,11 @@ FEATURES = {
         "test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all",
     ),
     "a backfill sends each day once": ("test_a_backfill_of_a_week_sends_each_day_once",),
+    "a backfill over a run that failed sends what is missing": ("test_a_second_backfill_sends_what_the_first_has_not",),
+    "the examples are DAGs (2.11: with other imports)": (
+        "test_the_ten_lines_are_a_dag",
+        "test_the_examples_are_dags",
+    ),
     "endpoints of dead letters, states and windows": (
         "test_the_endpoints_are_served",
         "test_the_state_of_a_task_is_served",

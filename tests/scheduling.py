@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import psutil
@@ -24,7 +24,7 @@ _ENDED = {"success", "failed"}
 _AIRFLOW = str(Path(sys.executable).parent / "airflow")
 _PARTS = (("scheduler", "--skip-serve-logs"),) + ((("dag-processor",), ("api-server",)) if VERSION >= (3,) else ())
 _USERS = ("admin", "viewer")  # whose passwords are the same
-_LONGEST_SECONDS, _LOOK_SECONDS = 120, 0.2
+_LONGEST_SECONDS, _LOOK_SECONDS = 240, 0.2
 
 
 def _free_port() -> int:
@@ -38,7 +38,10 @@ class Scheduled:
 
     :param home: its folder.
     :param database: its own, in which states are looked up: the commands for it take seconds.
+    :cvar alone: settings of a backfill of 2, whose connection to the database the processes of a LocalExecutor may end.
     """
+
+    alone: ClassVar = {"AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"}
 
     def __init__(self, home: Path, database: Postgres, settings: Mapping[str, str]) -> None:
         self._home, self._database = home, database
@@ -64,13 +67,28 @@ class Scheduled:
             **settings,
         }
 
-    def command(self, *words: str) -> str:
-        """Run Airflow's command line; return what it prints."""
+    def command(self, *words: str, fails: bool = False, **settings: str) -> str:
+        """Run Airflow's command line; return what it prints. :param fails: whether it is to fail."""
         done = subprocess.run(
-            [_AIRFLOW, *words], env=self._env, capture_output=True, text=True, check=False, timeout=_LONGEST_SECONDS
+            [_AIRFLOW, *words],
+            env=self._env | settings,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_SECONDS,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert (done.returncode != 0) is fails, done.stdout + done.stderr
         return done.stdout
+
+    def interrupt(self, *words: str, once: Callable[[], object], **settings: str) -> None:
+        """Press Ctrl-C as soon as something is so."""
+        with (self._home / "interrupted.log").open("w") as log:
+            running = subprocess.Popen([_AIRFLOW, *words], env=self._env | settings, stdout=log, stderr=log)
+            try:
+                self.wait_until(once)
+            finally:
+                running.send_signal(signal.SIGINT)
+                running.wait(_LONGEST_SECONDS)
 
     def start(self, dag_ids: Sequence[str]) -> None:
         """Start its parts; return when it has read the DAGs."""
@@ -139,26 +157,39 @@ class Scheduled:
         """Let a DAG's task run again."""
         self.command("tasks", "clear", "--yes", dag_id)
 
-    def delete_runs(self, dag_id: str, tries: int) -> None:
+    def delete_runs(self, dag_id: str, tries: int = 0) -> None:
         """Delete a DAG's runs, with all that goes with them; as the UI does it, for which there is no command.
 
-        The scheduler must have heard of the end of each try: what it hears later it takes for the end of a new one.
+        :param tries: which the scheduler has run. It must have heard of the end of each: what it hears later it takes
+            for the end of a new one.
         """
         told = f"Received executor event.*dag_id='{dag_id}'"
         log = self._home / "scheduler.log"
         self.wait_until(lambda: len(re.findall(told, log.read_text())) >= tries)
         self._database.execute(f"DELETE FROM dag_run WHERE dag_id = '{dag_id}'")
 
-    def backfill(self, dag_id: str, first: str, last: str) -> None:
-        """Run a DAG for a span of days; return when all of its runs have ended."""
+    def backfill(self, dag_id: str, first: str, last: str, *, again: bool = False, fails: bool = False) -> None:
+        """Run a DAG for a span of days; return when all of its runs have ended.
+
+        :param again: whether those that failed are run once more.
+        :param fails: whether one is to fail.
+        """
         if VERSION < (3,):
-            self.command("dags", "backfill", "--start-date", first, "--end-date", last, dag_id)
+            self.command(*self.backfill_of_2(dag_id, first, last, again=again), fails=fails, **self.alone)
             return
-        self.command("backfill", "create", "--dag-id", dag_id, "--from-date", first, "--to-date", last)
+        options = ("--reprocess-behavior", "failed") if again else ()
+        # A DAG has one backfill at a time, and the scheduler looks every 30 s whether it is over.
+        self.wait_until(lambda: not self.select("1 FROM backfill WHERE completed_at IS NULL"))
+        self.command("backfill", "create", "--dag-id", dag_id, "--from-date", first, "--to-date", last, *options)
         self.wait_until(lambda: self.select(f"1 FROM dag_run WHERE dag_id = '{dag_id}'"))
         self.wait_until(
             lambda: not self.select(f"1 FROM dag_run WHERE dag_id = '{dag_id}' AND state IN ('queued', 'running')")
         )
+
+    def backfill_of_2(self, dag_id: str, first: str, last: str, *, again: bool = False) -> tuple[str, ...]:
+        """Return the command."""
+        options = ("--rerun-failed-tasks",) if again else ()
+        return ("dags", "backfill", *options, "--start-date", first, "--end-date", last, dag_id)
 
     def stored(self, dag_id: str, run_id: str, key: str) -> Any:
         """What the task keeps for its retries: as the endpoint has it, or where there is none, its file."""

@@ -210,16 +210,21 @@ def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=No
 @contextmanager
 def reading(count):
     """Return an event that is set when the client has read so many bytes."""
-    from airflow_async_rest.core.transport.wire import Protocol
+    from airflow_async_rest.core.transport.direct import Connection
+    from airflow_async_rest.core.transport.session import Watch
 
-    was_read, take, pieces = threading.Event(), Protocol.data_received, []
+    was_read, pieces = threading.Event(), []
 
-    def note(self, data):
-        take(self, data)
-        pieces.append(len(data))
-        if sum(pieces) >= count:
-            was_read.set()
+    def noting(take):
+        def note(self, data):
+            take(self, data)
+            pieces.append(len(data))
+            if sum(pieces) >= count:
+                was_read.set()
+
+        return note
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Protocol, "data_received", note)
+        for protocol in (Connection, Watch):
+            patch.setattr(protocol, "data_received", noting(protocol.data_received))
         yield was_read

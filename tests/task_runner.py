@@ -73,6 +73,9 @@ class Supervisor:
                 self.data["outcome"] = "up_for_retry"
             case comms.TaskState(state=state):
                 self.data["outcome"] = str(state.value)
+            case comms.RescheduleTask(reschedule_date=date):
+                self.data["outcome"] = "up_for_reschedule"
+                self.data["starts_at"] = date.isoformat()
             case comms.GetConnection():
                 return comms.ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
             case comms.GetVariable():
@@ -109,9 +112,11 @@ def run_try(
     run_type="scheduled",
     map_index=-1,
     run_started=None,
+    reschedules=0,
 ):
     """Run one try of a task; give Airflow's state for it and the error, if any.
 
+    :param reschedules: how often it has been, as Airflow counts.
     :param run_started: when its run began; default: when the supervisor's first try did.
 
     As in Airflow, XCom is empty when a try starts and nothing has come of it, and the state store is not empty.
@@ -150,7 +155,9 @@ def run_try(
         map_index=map_index,
         dag_version_id=uuid.UUID(int=2),
         task=task,
-        _ti_context_from_server=TIRunContext(dag_run=dag_run, max_tries=max_tries, should_retry=True),
+        _ti_context_from_server=TIRunContext(
+            dag_run=dag_run, max_tries=max_tries, should_retry=True, task_reschedule_count=reschedules
+        ),
         max_tries=max_tries,
         start_date=now,
         state="running",
@@ -195,6 +202,11 @@ def spawn_try(task_module: str, supervisor_path: Path, try_number: int) -> multi
 def _run_spawned(task_module: str, supervisor_path: Path, try_number: int, environment: dict) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    if "PARENT" in environment:  # as Airflow has it: a supervisor, and the task in a process group of its own
+        if child := os.fork():
+            os.waitpid(child, 0)
+            os._exit(0)
+        os.setpgid(0, 0)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         os.dup2(nowhere, output)

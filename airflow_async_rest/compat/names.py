@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
+        AirflowRescheduleException,
         AirflowSkipException,
         AirflowTaskTimeout,
     )
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AirflowException",
     "AirflowFailException",
+    "AirflowRescheduleException",
     "AirflowSkipException",
     "AirflowTaskTimeout",
     "Asset",
@@ -41,6 +43,7 @@ _ERRORS = ("airflow.sdk.exceptions", "airflow.exceptions")  # 3.2; 2 to 3.1
 _PLACES = {
     "AirflowException": _ERRORS,
     "AirflowFailException": _ERRORS,
+    "AirflowRescheduleException": _ERRORS,
     "AirflowSkipException": _ERRORS,
     "AirflowTaskTimeout": _ERRORS,
     "Asset": ("airflow.sdk", "airflow.datasets:Dataset"),  # 3; 2

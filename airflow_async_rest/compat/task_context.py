@@ -1,13 +1,27 @@
-"""What a task can ask Airflow about itself, and about the tasks before it."""
+"""What a task can ask Airflow about itself, who runs it, and about the tasks before it."""
 
+import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.compat.names import AirflowException, get_current_context
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+_RUNNER = "airflow.sdk.execution_time.task_runner"  # 3
+# Where ``dag.test()`` and ``airflow tasks test`` have theirs: it is in the same process, and starts nothing again.
+_IN_PROCESS = "airflow.sdk.execution_time.supervisor"
+# Of the task SDK: with Airflow 3.1 it starts an ordinary operator at the time that it asks for; before, at once.
+_HEEDS_DATES = (1, 1)
+# All of it within 2 s of the loss: then the scheduler may have begun the next try.
+_LOOK_SECONDS, _LAST_SECONDS = 0.25, 1.25
 
 
 def current_context() -> "Context | None":
@@ -18,8 +32,76 @@ def current_context() -> "Context | None":
         return None
 
 
+def is_supervised() -> bool:
+    """Return whether a process of Airflow's has started this one, which runs a task and nothing else.
+
+    In 2 that is not known, and counts as no.
+    """
+    supervisor: Any = getattr(sys.modules.get(_RUNNER), "SUPERVISOR_COMMS", None)
+    return supervisor is not None and type(supervisor).__module__ != _IN_PROCESS
+
+
+@cache
+def _parent_of(pid: int) -> int:  # noqa: ARG001  (a copy of a process has another parent)
+    """Return which process has started this one, as it was when it was first asked."""
+    return os.getppid()
+
+
+@contextmanager
+def watching_supervisor(on_loss: Callable[[], None]) -> Iterator[None]:
+    """Watch, while the block runs, whether Airflow's process that supervises this one is still there.
+
+    A task has a process group of its own, and lives on when its supervisor, or its worker, is killed. Where there is no
+    supervisor nothing is watched: what somebody runs by hand may outlive who started it.
+
+    :param on_loss: called in a thread of its own. Where the block does not end soon after, the process does.
+    """
+    if not is_supervised():
+        yield
+        return
+    parent, ended = _parent_of(os.getpid()), threading.Event()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            if ended.wait(_LOOK_SECONDS):
+                return
+        on_loss()
+        if not ended.wait(_LAST_SECONDS):
+            os._exit(1)
+
+    threading.Thread(target=watch, name="async-rest-supervisor", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def can_be_rescheduled() -> bool:
+    """Return whether a task that asks to be started again at a certain time is, and not before."""
+    if not is_supervised():
+        return False
+    from airflow.sdk import __version__  # noqa: PLC0415
+
+    return tuple(map(int, re.findall(r"\d+", __version__)[:2])) >= _HEEDS_DATES  # "1.3.2", "1.4.0rc1"
+
+
+def is_first_start(context: "Context") -> bool:
+    """Return whether nothing of this task instance has run before: neither a try, nor this one before a wait."""
+    return context["ti"].try_number <= 1 and not context.get("task_reschedule_count")  # there is none in 2
+
+
 def _is_of_3(ti: Any) -> bool:
     return hasattr(ti, "get_task_states")
+
+
+def row_of_run(dag_run: Any) -> str | None:
+    """Return which row of Airflow's database a run is, which is another when a run is made again; None in 3.
+
+    2 needs it, where ``airflow dags backfill`` gives a run that is there another ``start_date``. SQLite alone may give
+    the number of a row that was deleted to the next.
+    """
+    row = getattr(dag_run, "id", None)
+    return None if row is None else f"dag_run.id={row}"
 
 
 def states_of(ti: Any, task_id: str) -> Mapping[str, str | None]:

@@ -1,4 +1,4 @@
-"""Airflow's own task state store, in its API server: there is one from 3.3 on. None of this is documented."""
+"""What Airflow's API server knows of a task instance: its state store, from 3.3 on, and its arguments, undocumented."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -30,6 +30,42 @@ def task_exists(session: Any, dag_id: str, run_id: str, task_id: str, map_index:
 
     place = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
     return session.scalar(select(TaskInstance.task_id).filter_by(**place)) is not None
+
+
+def serialized_dag(session: Any, dag_id: str) -> dict[str, Any]:
+    """Return a DAG as it is now, as Airflow keeps it; empty where it does not, or elsewhere."""
+    try:
+        from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415
+
+        found = SerializedDagModel.get(dag_id, session=session)
+        return {} if found is None else dict(found.data or {})
+    except (ImportError, AttributeError, TypeError):
+        return {}
+
+
+def rendered_fields(session: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> dict[str, Any]:
+    """Return the arguments with which a task instance has run; empty where Airflow does not keep them."""
+    from sqlalchemy import select  # noqa: PLC0415
+
+    try:
+        from airflow.models.renderedtifields import RenderedTaskInstanceFields as Fields  # noqa: PLC0415
+
+        place = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+        return dict(session.scalar(select(Fields.rendered_fields).filter_by(**place)) or {})
+    except (ImportError, AttributeError, TypeError):
+        return {}
+
+
+def kept_connection(session: Any, conn_id: str) -> Any:
+    """Return a connection that Airflow keeps in its own database; None of another, which only workers may reach."""
+    from sqlalchemy import select  # noqa: PLC0415
+
+    try:
+        from airflow.models.connection import Connection  # noqa: PLC0415
+
+        return session.scalar(select(Connection).filter_by(conn_id=conn_id))
+    except (ImportError, AttributeError, TypeError):
+        return None
 
 
 class AirflowsStore:

@@ -16,7 +16,7 @@ from airflow_async_rest.connections.extra import fields_of_http, parsed
 from airflow_async_rest.connections.secrets import collect_secrets, proxies_of_environment, secrets_in_headers
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.headers import SURROGATE
-from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.requests.settings import TRANSPORTS, ClientSettings
 from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
 CONNECTION_TYPES = ("async_rest", "http")
@@ -114,6 +114,7 @@ class RestConnection(BaseHook):
             request_timeout_seconds=self._number(options, "request_timeout_seconds", 60.0),
             max_response_bytes=int(self._number(options, "max_response_mb", 10.0, "megabytes") * 1_000_000),
             trust_close=self._flag(options, "trust_close", default=False),
+            transport=self._transport(options.get("transport", "own")),
             verify=self._verify(options.get("verify", True)),
             client_certificate=self._certificate(options.get("cert")),
             trust_env=trust_env,
@@ -228,6 +229,11 @@ class RestConnection(BaseHook):
         if not isinstance(value, bool):
             raise self._wrong(name, value, "write true or false")
         return value
+
+    def _transport(self, value: Any) -> str:
+        if value not in TRANSPORTS:
+            raise self._wrong("transport", value, f"write {' or '.join(TRANSPORTS)}")
+        return str(value)
 
     def _verify(self, value: Any) -> bool | str:
         value = plain_flag(value)

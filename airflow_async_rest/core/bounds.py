@@ -19,6 +19,7 @@ class Bounds:
     :param observer_seconds: after which an observer that hangs is given up, at the end.
     :param load_seconds: of a state store, in all, before a first try sends.
     :param patient_load_seconds: and before a later one: what that would send again costs more.
+    :param replaced_seconds: that a state store may take to say whether a later try has taken over.
     :param write_every_seconds: what is done after the last checkpoint is sent again after a SIGKILL; a call of the
         state store takes about 10 ms.
     :param progress_every_seconds: between two writes of the progress.
@@ -39,8 +40,8 @@ class Bounds:
     :param store_settle_seconds: after it is back, or has forgotten, before it is asked: by then what it handed out
         before is used up. A place that comes later than this after the store's last answer is asked for once more.
     :param store_away_seconds: that a task waits for it; then the slot is worth more than the wait.
-    :param store_close_seconds: for an answer that says what a day was charged with, for giving back what was not sent,
-        and for the goodbye, each: a stop waits for them.
+    :param store_close_seconds: for a pause that is still to be told, for an answer that says what a day was charged
+        with, for giving back what was not sent, and for the goodbye, each: a stop waits for them.
     :param token_lock_seconds: that a task waits while another one renews the token they share: a bit more than what an
         endpoint may take that answers the second time.
     :param token_lock_expiry_seconds: after which the lock of a process that is gone ends, where the store cannot tell.
@@ -55,6 +56,7 @@ class Bounds:
     observer_seconds: float = 0.5
     load_seconds: float = 10.0
     patient_load_seconds: float = 60.0
+    replaced_seconds: float = 0.3
     write_every_seconds: float = 1.0
     progress_every_seconds: float = 2.0
     most_moments: int = 150

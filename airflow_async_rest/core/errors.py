@@ -23,6 +23,10 @@
     │   ├── KilledError                   from outside
     │   ├── DeadlineError                 the task's own deadline
     │   ├── QuotaExhaustedError           the API asks for a longer pause than we honour
+    │   ├── QuotaWaitError                and it is waited for: the task starts again by itself
+    │   ├── AbandonedError                nobody wants to know any more what this try does: it writes nothing
+    │   │   ├── ReplacedError             a later start of the task has taken over
+    │   │   └── OrphanedError             the process of Airflow that started it is gone
     │   ├── LimitStoreError               the store of a shared limit has been away for too long
     │   ├── CredentialsError              the API answers 401, or a proxy 407
     │   ├── LoadError                     the database does not take the rows
@@ -33,6 +37,12 @@
     └── DeadLetterStoreError              the dead-letter folder cannot be written or read
         └── DeadLettersGoneError          parts of it were removed: what they had is nowhere else
 """
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class AsyncRestError(Exception):
@@ -108,6 +118,8 @@ class SendError(AsyncRestError):
 
     :param cause: a word for what exactly it was, where that is known: the connection test advises by it.
     :ivar sent: whether a part of the request was written, so that the API may have acted on it.
+    :ivar stale: whether it is only that a connection kept from an earlier request had ended meanwhile, and the request
+        is one that may be sent again: no attempt at it was used up.
     """
 
     reason = "send"
@@ -115,7 +127,7 @@ class SendError(AsyncRestError):
     def __init__(self, text: str, cause: str = "") -> None:
         super().__init__(text)
         self.cause = cause
-        self.sent = False
+        self.sent = self.stale = False
 
 
 class ConnectionFailedError(SendError):
@@ -161,7 +173,37 @@ class DeadlineError(StoppedError):
 
 
 class QuotaExhaustedError(StoppedError):
-    """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile."""
+    """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile.
+
+    :param seconds: until it takes requests again, as far as it says.
+    """
+
+    def __init__(self, text: str, seconds: float = math.inf) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+
+
+class QuotaWaitError(StoppedError):
+    """The quota is gone, and the task ends to be started again by itself.
+
+    :param until: when.
+    """
+
+    def __init__(self, text: str, until: "datetime") -> None:
+        super().__init__(text)
+        self.until = until
+
+
+class AbandonedError(StoppedError):
+    """Nobody wants to know any more what this try does: it sends nothing more, and writes nothing more."""
+
+
+class ReplacedError(AbandonedError):
+    """A later try of the task, or a later start of this one, has taken over."""
+
+
+class OrphanedError(AbandonedError):
+    """The process of Airflow that started the task is gone: a retry may run already, or soon will."""
 
 
 class LimitStoreError(StoppedError):
@@ -184,11 +226,13 @@ class FailuresError(AsyncRestError):
     """Everything was tried, and more items failed than ``max_failures`` allows.
 
     :param permanent: whether all of them were refused for good, so that a retry would change nothing.
+    :param summary: what a person wants to know first, where the text begins with something else.
     """
 
-    def __init__(self, text: str, *, permanent: bool) -> None:
+    def __init__(self, text: str, *, permanent: bool, summary: str = "") -> None:
         super().__init__(text)
         self.permanent = permanent
+        self.summary = summary
 
 
 class SourceChangedError(AsyncRestError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from airflow_async_rest.core.account.checkpoint import Try
@@ -56,6 +57,7 @@ class Job:
     :param has_key: whether items have a key of their own; else the log warns.
     :param order_by_key: whether of the items of one key one is sent at a time, in their order.
     :param repeated: counts the rows whose key an earlier row has; None where keys are not looked at.
+    :param reads_what_is_left: whether the source itself no longer has what was settled, as that of dead letters.
     :param folder_uri: the dead-letter folder as the report names it (a replay: one or several).
     :param fingerprint: tells whether a checkpoint is this job's; None for a job that cannot resume.
     :param this_try: of the task; None where it cannot be told from others.
@@ -65,6 +67,8 @@ class Job:
     :param auth: signs each request; None: the connection's headers, and its query, say all.
     :param concurrency: requests in flight; None: as many as the API can handle.
     :param max_failures: see :func:`~airflow_async_rest.core.requests.settings.parse_max_failures`.
+    :param max_quota_wait: how long the task may be started again by itself while its quota is gone; see
+        :class:`~airflow_async_rest.core.errors.QuotaWaitError`. 0 where it cannot be.
     :param bounds: how long a try waits for what, and how much may wait.
     :param conn_id: of the API's connection.
     :param observe: called with what this try has done, at the interval of the progress and at the end; it may block,
@@ -83,6 +87,7 @@ class Job:
     has_key: bool = True
     order_by_key: bool = False
     repeated: RepeatedKeys | None = None
+    reads_what_is_left: bool = False
     headers: Mapping[str, str] | None = None
     transport: OpenTransport = RestClient
     retry: RequestRetry
@@ -93,6 +98,7 @@ class Job:
     auth: Auth | None = None
     concurrency: int | None = 16
     max_failures: int | float = 0
+    max_quota_wait: timedelta = timedelta(0)
     target: str = ""
     about: Mapping[str, Any]
     folder: LetterSink

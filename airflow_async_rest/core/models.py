@@ -15,6 +15,8 @@ EXCERPT_CHARACTERS = 500
 _NO_SECRETS = Redaction()
 # In the place of a row that is let go.
 NO_VALUES: Mapping[str, Any] = MappingProxyType({})
+# Methods of requests that, sent twice, do no more than once (RFC 9110, section 9.2.2).
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 # A success of the request that says nothing of its items.
 MULTI_STATUS = 207
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from airflow_async_rest.core.account.checkpoint import Resume
 from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.errors import AsyncRestError, KilledError
+from airflow_async_rest.core.errors import AbandonedError, AsyncRestError, KilledError
 from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.reading.source import OnDigest, Source
 
@@ -288,7 +288,8 @@ async def run_pipeline(
         return
     everything.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, not logged
     source.stop()
-    await _end(working, on_stop(), grace_seconds)
+    is_wanted = not isinstance(stop.error, AbandonedError)
+    await _end(working, on_stop(), grace_seconds if is_wanted else 0.0)
     if stop.error is not None:
         raise stop.error
     everything.result()

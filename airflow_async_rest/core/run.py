@@ -10,6 +10,7 @@ from airflow_async_rest.core.phases.delivering import Delivering
 from airflow_async_rest.core.phases.ending import Ending
 from airflow_async_rest.core.phases.opening import Opening
 from airflow_async_rest.core.phases.shared import Shared
+from airflow_async_rest.core.phases.waiting import Waiting
 from airflow_async_rest.core.pipeline import StopSwitch
 
 
@@ -23,6 +24,7 @@ class JobRun:
         shared = Shared.of(job, stop, store)
         self._standing = shared.standing
         self._opening = Opening(shared)
+        self._waiting = Waiting(shared)
         self._delivering = Delivering(shared)
         self._ending = Ending(shared, self._delivering.progress)
 
@@ -31,7 +33,7 @@ class JobRun:
 
         On every way out the dead letters, the checkpoint and what ``publish`` does are written first.
 
-        :raises StoppedError: with rows left.
+        :raises StoppedError: with rows left; of them :class:`~...core.errors.QuotaWaitError`, to be started again.
         :raises ConfigurationError: nothing can go on like this.
         :raises FailuresError: everything was tried, and more failed than ``max_failures``.
         """
@@ -41,14 +43,15 @@ class JobRun:
             self._standing.end()
         except BaseException as failure:  # noqa: BLE001  (raised again below, once everything is written)
             error = explain(failure, self._standing.recorder.accepted)
-        error = error or self._standing.judge()
+        error = await self._ending.unless_replaced(error or self._standing.judge())
+        error = await self._waiting.instead_of(error)
         report = await self._ending.close(error)
         if error is not None:
             raise error
         return report
 
     async def _deliver_all(self) -> None:
-        if (start := await self._opening.open()) is None:
+        if (start := await self._waiting.beside(self._opening.open())) is None:
             return
         try:
             await self._delivering.deliver(start)

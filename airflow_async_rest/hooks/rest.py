@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.connections.connection import RestConnection
@@ -32,14 +33,14 @@ class AsyncRestHook(RestConnection):
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
         """Return the fields that Airflow before 3.2 draws; from then on it reads ``conn-fields`` of the provider."""
-        from airflow_async_rest.compat.connection_form import form_widgets  # noqa: PLC0415  (loads Flask)
+        from airflow_async_rest.compat.ui import form_widgets  # noqa: PLC0415  (loads Flask)
 
         return form_widgets()
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
         """Return what the standard fields are called, for Airflow before 3.2."""
-        from airflow_async_rest.compat.connection_form import field_behaviour  # noqa: PLC0415
+        from airflow_async_rest.compat.ui import field_behaviour  # noqa: PLC0415
 
         return field_behaviour()
 
@@ -69,6 +70,7 @@ class AsyncRestHook(RestConnection):
         response_check: ResponseCheck | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
+        max_quota_wait: timedelta = timedelta(days=1),
         dead_letter_path: str | None = None,
         body_format: str | None = None,
     ) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class AsyncRestHook(RestConnection):
         response_check: ResponseCheck | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
+        max_quota_wait: timedelta = timedelta(days=1),
         dead_letter_path: str | None = None,
         body_format: str | None = None,
     ) -> "FetchedChunks":

@@ -96,6 +96,17 @@ class TableLoader:
         self.chunk_rows = self._dialect.chunk_rows
         self.can_remove = True
 
+    def find_life(self) -> str:
+        """Return the life of the run that an earlier try has noted beside its rows, and go on in it; empty: none has.
+
+        What the state store forgets, the destination knows: without it, that try's dead letters would not be found.
+        """
+        with self._translated(), self._engine.connect() as connection:
+            life = self._register.find_life(connection) if self._register.exists(connection) else ""
+        if self._dialect.is_one_file:  # whose connections stay with their thread
+            self._engine.dispose()
+        return life
+
     def choose_columns(self, names: Sequence[str] | None) -> None:
         """Say which columns are loaded; None: all that the rows have.
 
@@ -173,6 +184,8 @@ class TableLoader:
         with self._translated():
             if not self._is_registered:
                 self._register.create(self._open)
+            elif resumed:
+                self._register.check(self._open)
             found = self._staging.open() if resumed and staged else None
             if resumed and staged and found != staged:
                 self._open.rollback()

@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     delete,
     insert,
     inspect,
@@ -35,6 +36,7 @@ from airflow_async_rest.core.keeping.row_sink import Earlier, LoadState
 NAME = "async_rest_loads"
 # Nobody goes on with a load after so long; a Clear would start over.
 ABANDONED_AFTER = timedelta(days=7)
+_TAKEN_OVER = "another try of this task has taken over the load, or its line in the register is gone"
 
 
 class Register:
@@ -72,6 +74,8 @@ class Register:
             Column("updated_at", DateTime, nullable=False),
         )
         self._ours = self._table.c.load_id == load_id
+        self._owned = and_(self._ours, self._table.c.owner == mark)
+        self._is_there = False  # as far as we have seen it
 
     def exists(self, connection: Connection) -> bool:
         """Return whether there is a register."""
@@ -98,7 +102,8 @@ class Register:
         """
         # As of now, lest it be taken for abandoned while it goes on.
         ours = update(self._table).where(self._ours).values(owner=self._mark, updated_at=_now())
-        if connection.execute(ours).rowcount == 0:
+        self._is_there = connection.execute(ours).rowcount > 0
+        if not self._is_there:
             connection.commit()
             return None
         columns = self._table.c
@@ -106,7 +111,7 @@ class Register:
         line = connection.execute(query).one()
         connection.commit()
         checkpoint = _parsed(line.checkpoint)
-        its_life = checkpoint.pop("life", None) if isinstance(checkpoint, dict) else None
+        its_life = _life_in(checkpoint)
         if self._life and its_life and its_life != self._life:
             return None
         try:
@@ -117,6 +122,12 @@ class Register:
                 "not know: go on with the version that has begun it, or delete its line, and it starts over."
             ) from None
         return Earlier(checkpoint, state, line.rows_loaded)
+
+    def find_life(self, connection: Connection) -> str:
+        """Return the life that our line has, and be of it from then on; empty where there is none."""
+        checkpoint = connection.execute(select(self._table.c.checkpoint).where(self._ours)).scalar()
+        self._life = _life_in(_parsed(checkpoint))
+        return self._life or ""
 
     def put_aside(self, connection: Connection) -> str | None:
         """Keep the line that a task has of a table it loaded before, and take out that of the one it loads now.
@@ -142,15 +153,29 @@ class Register:
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
     def begin(self, connection: Connection, about: Mapping[str, Any]) -> None:
-        """Start a load over: with a line that has no checkpoint; committed.
+        """Start a load over: with a line that has no checkpoint; committed. Of two that saw none, the last one has it.
 
         :param about: whose load it is, and of what.
+        :raises LoadError: when another try has taken over since :meth:`take_over`.
         """
         values = {**about, "state": LoadState.STAGING.value, "rows_loaded": 0, "owner": self._mark, "checkpoint": None}
         values["updated_at"] = _now()
-        if connection.execute(update(self._table).where(self._ours).values(**values)).rowcount == 0:
+        if self._is_there:
+            self.check(connection, values)
+        elif connection.execute(update(self._table).where(self._ours).values(**values)).rowcount == 0:
             connection.execute(insert(self._table).values(load_id=self._load_id, **values))
+        self._is_there = True
         connection.commit()
+
+    def check(self, connection: Connection, values: Mapping[str, Any] | None = None) -> None:
+        """Check that the load is still ours; the transaction is the caller's to end.
+
+        :param values: that are written to its line meanwhile.
+        :raises LoadError: when another try has taken over.
+        """
+        values = values or {"updated_at": _now()}
+        if connection.execute(update(self._table).where(self._owned).values(**values)).rowcount != 1:
+            raise LoadError(_TAKEN_OVER)
 
     def save(self, connection: Connection, checkpoint: Mapping[str, Any], state: LoadState, loaded: int) -> None:
         """Write how far the load has come; the transaction is the caller's to commit.
@@ -164,9 +189,8 @@ class Register:
             "rows_loaded": loaded,
             "updated_at": _now(),
         }
-        ours = update(self._table).where(self._ours, self._table.c.owner == self._mark)
-        if connection.execute(ours.values(**values)).rowcount != 1:
-            raise LoadError("another try of this task has taken over the load, or its line in the register is gone")
+        if connection.execute(update(self._table).where(self._owned).values(**values)).rowcount != 1:
+            raise LoadError(_TAKEN_OVER)
 
     def lock(self, connection: Connection, destination: str) -> None:
         """Wait until no other load of a table has changed its lines in this way, and let none before we commit."""
@@ -207,6 +231,12 @@ def _parsed(checkpoint: str | None) -> Any:
         return json.loads(checkpoint) if checkpoint else None
     except ValueError:
         return checkpoint
+
+
+def _life_in(checkpoint: Any) -> str | None:
+    """Take the life out of what a line has as its checkpoint."""
+    life = checkpoint.pop("life", None) if isinstance(checkpoint, dict) else None
+    return life if isinstance(life, str) else None
 
 
 def _now() -> datetime:

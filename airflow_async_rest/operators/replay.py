@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from airflow_async_rest.core.errors import ConfigurationError, FailuresError
 from airflow_async_rest.core.models import Response, Verdict
 from airflow_async_rest.core.requests.settings import MOST_PREVIEWED, parse_preview
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.spelling import counted
+from airflow_async_rest.core.spelling import counted, in_short
 from airflow_async_rest.operators.job_operator import JobOperator
 from airflow_async_rest.operators.upstream_reports import Reports, find_reports, find_task, leaves_reports, parse_of
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
@@ -69,6 +70,7 @@ class ReplayDeadLettersOperator(JobOperator):
     :param response_check: as in ``SqlToRestOperator``.
     :param request_retry: as in ``SqlToRestOperator``.
     :param max_failures: as in ``SqlToRestOperator``, of the dead letters read.
+    :param max_quota_wait: as in ``SqlToRestOperator``.
     :param trigger_rule: default ``"all_done"``: a replay has most to do when the task before it failed.
     """
 
@@ -91,6 +93,7 @@ class ReplayDeadLettersOperator(JobOperator):
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
+        max_quota_wait: timedelta = timedelta(days=1),
         trigger_rule: str = "all_done",
         **kwargs: Any,
     ) -> None:
@@ -116,6 +119,7 @@ class ReplayDeadLettersOperator(JobOperator):
         self.response_check = response_check
         self.request_retry = request_retry
         self.max_failures = max_failures
+        self.max_quota_wait = max_quota_wait
         self._check_arguments()
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -124,7 +128,7 @@ class ReplayDeadLettersOperator(JobOperator):
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, jobs, runtime  # noqa: PLC0415
 
-        with runtime.airflow_errors():
+        with runtime.explained(context, self.log):
             run = self._begin(context, 1 if self.preview else None)
             reports = self._reports(context)
             uris, reasons = self._folders(reports), chosen_reasons(self.reasons)
@@ -133,11 +137,13 @@ class ReplayDeadLettersOperator(JobOperator):
                 self._check(context, report, reports, uris)
                 return report
             sending = arguments.Sending.of({**vars(self), "endpoint": ""})
-            job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log)
+            ti = context["ti"]
+            by = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index", "try_number")}
+            job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log, by=by)
         report = run.run(job)
         if reasons is not None and not report["read"]:
             self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))
-        with runtime.airflow_errors():
+        with runtime.explained(context, self.log):
             self._check(context, report, reports + self._reports_right_before(context), uris)
         return report
 
@@ -168,10 +174,11 @@ class ReplayDeadLettersOperator(JobOperator):
         from airflow_async_rest.tasks import runtime  # noqa: PLC0415
 
         if wrong := [text for each in reports for text in each.wrong(found_none=not uris)]:
-            if self.do_xcom_push:  # Airflow does so for a task that succeeds only
-                runtime.push_report(context["ti"], report)
             done = "nothing is sent yet" if report.get("preview") else "the dead letters are sent"
-            raise FailuresError(f"{done}, but {'; '.join(wrong)}", permanent=True)
+            error = FailuresError(f"{done}, but {'; '.join(wrong)}", permanent=True)
+            if self.do_xcom_push:  # Airflow does so for a task that succeeds only
+                runtime.push_report(context["ti"], {**report, "error": in_short(str(error))})
+            raise error
 
     def _preview(self, uris: list[str], reasons: frozenset[str] | None) -> dict[str, Any]:
         from airflow_async_rest.tasks import folders  # noqa: PLC0415

@@ -93,6 +93,7 @@ class RestToSqlOperator(WindowOperator):
     :param request_retry: as in ``SqlToRestOperator``.
     :param max_failures: failed items, and refused rows, that the task accepts: a number, or a share of the items such
         as ``"1%"``. Default 0: rows are given up only if you say so.
+    :param max_quota_wait: as in ``SqlToRestOperator``.
     :param dead_letter_path: as in ``SqlToRestOperator``. (templated)
     :param body_format: of ``body``, as in ``SqlToRestOperator``.
     :param preview: as in ``SqlToRestOperator``.
@@ -146,6 +147,7 @@ class RestToSqlOperator(WindowOperator):
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
+        max_quota_wait: timedelta = timedelta(days=1),
         dead_letter_path: str | None = None,
         body_format: str | None = None,
         preview: int | None = None,
@@ -189,6 +191,7 @@ class RestToSqlOperator(WindowOperator):
         self.response_check = response_check
         self.request_retry = request_retry
         self.max_failures = max_failures
+        self.max_quota_wait = max_quota_wait
         self.dead_letter_path = dead_letter_path
         self.body_format = body_format
         self.preview = preview
@@ -205,7 +208,7 @@ class RestToSqlOperator(WindowOperator):
         from airflow_async_rest.load.plan import make_plan  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, fetch_jobs, folders, runtime  # noqa: PLC0415
 
-        with runtime.airflow_errors():
+        with runtime.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
             self._check_source()
             window = self._window(context)

@@ -1,6 +1,7 @@
 """SqlToRestOperator: the rows of a window, out of a database, into a REST API."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.batches.batch import Batch
@@ -63,6 +64,9 @@ class SqlToRestOperator(WindowOperator):
     :param request_retry: which requests are sent again, and when. Default: five attempts, see ``RequestRetry``.
     :param max_failures: failed items the task accepts, judged at the end: a number, or a share of the rows read
         such as ``"1%"``. Default 0: rows are given up only if you say so.
+    :param max_quota_wait: when the API's quota, or a day's limit, is gone, the task ends, and starts again by itself
+        when the API takes requests again, without using up a retry; from the first such wait on for as long as this.
+        Default a day, because most quotas are back by then; ``timedelta(0)``: it is retried instead.
     :param dead_letter_path: folder or object-storage URI. Default: ``[async_rest] dead_letter_path`` of
         airflow.cfg, else a folder in AIRFLOW_HOME. (templated)
     :param body_format: what bodies are: ``"json"``, a text too; ``"form"``: a flat dict, urlencoded, without its NULLs;
@@ -102,6 +106,7 @@ class SqlToRestOperator(WindowOperator):
         response_check: Callable[[Response], bool | Verdict | None] | None = None,
         request_retry: RequestRetry | None = None,
         max_failures: int | str = 0,
+        max_quota_wait: timedelta = timedelta(days=1),
         dead_letter_path: str | None = None,
         body_format: str | None = None,
         preview: int | None = None,
@@ -131,6 +136,7 @@ class SqlToRestOperator(WindowOperator):
         self.response_check = response_check
         self.request_retry = request_retry
         self.max_failures = max_failures
+        self.max_quota_wait = max_quota_wait
         self.dead_letter_path = dead_letter_path
         self.body_format = body_format
         self.preview = preview
@@ -147,7 +153,7 @@ class SqlToRestOperator(WindowOperator):
         from airflow_async_rest.tasks.checking.query import check_parameters  # noqa: PLC0415
         from airflow_async_rest.tasks.checking.schema_file import read_schema  # noqa: PLC0415
 
-        with runtime.airflow_errors():
+        with runtime.explained(context, self.log):
             run = self._begin(context, self.preview, self.preview_send)
             hook, binds = ChunkedSqlHook(self.sql_conn_id), check_parameters(self.parameters)
             window = self._window(context, asked_for=not WINDOW_BINDS.isdisjoint(hook.binds(self.sql)))

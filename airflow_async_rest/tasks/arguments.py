@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -42,6 +43,7 @@ class Requesting:
     response_check: ResponseCheck | None = None
     request_retry: RequestRetry | None = None
     max_failures: int | str = 0
+    max_quota_wait: timedelta = timedelta(days=1)
     dead_letter_path: str | None = None
     body_format: str | None = None
 

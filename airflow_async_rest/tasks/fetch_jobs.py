@@ -24,7 +24,7 @@ from airflow_async_rest.load.plan import LoadPlan
 from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.folders import TaskScope, open_folder
 from airflow_async_rest.tasks.jobs import all_headers, client_settings, complete
-from airflow_async_rest.tasks.run_life import UNMARKED
+from airflow_async_rest.tasks.run_life import MARK, UNMARKED, Life
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,12 +43,14 @@ def table_job(
     :raises StoppedError: when the state store fails in a retry: it might go on with rows of another life of the run.
     """
     (conn_id, plan), window = destination, given.window
-    if not scope.life.is_known and scope.try_number > 1:
+    if not scope.life.is_known and not scope.is_first:
         raise StoppedError(
             "the task state store does not answer, and only it knows which run the staged rows belong to"
         )
     loader = TableLoader(open_destination(conn_id), plan, _about(scope), log, scope.life.mark or None)
     known = loader.destination.names
+    if not scope.life.mark and scope.try_number > 1 and MARK.fullmatch(mark := loader.find_life()):
+        scope = replace(scope, life=Life(mark))
     # In its zone, which decides what date a column of dates has of them.
     bounds = {name: getattr(window, name).astimezone(window.zone) for name in ("start", "end")} if window else None
     shape = RowShape(asking.columns, known=known, window=bounds, texts=loader.destination.texts)

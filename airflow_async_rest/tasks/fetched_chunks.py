@@ -11,7 +11,7 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Self
 
 from airflow_async_rest.compat.names import AirflowException
-from airflow_async_rest.compat.task_context import read_by_any_thread
+from airflow_async_rest.compat.task_context import current_context, read_by_any_thread
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.errors import KilledError, LoadError
@@ -24,7 +24,7 @@ from airflow_async_rest.tasks.arguments import Asking, Given
 from airflow_async_rest.tasks.dead_letters import iter_letters
 from airflow_async_rest.tasks.fetch_jobs import fetch_job
 from airflow_async_rest.tasks.folders import open_folder
-from airflow_async_rest.tasks.runtime import TaskRun, airflow_errors, begin_call
+from airflow_async_rest.tasks.runtime import TaskRun, airflow_errors, begin_call, explained
 
 Chunk = list[dict[str, Any]]
 Report = dict[str, Any]
@@ -36,7 +36,7 @@ def fetch_rows(
     hook: RestConnection, items: Iterable[Any], arguments: Mapping[str, Any], log: Log, **preview: Any
 ) -> "FetchedChunks":
     """Fetch rows from a plain task; see :meth:`AsyncRestHook.fetch`, and :meth:`AsyncRestHook.preview`."""
-    with airflow_errors():
+    with explained(current_context(), log):
         (run, scope), chunks = begin_call(**preview), ChunkQueue()
         asking = Asking.of(arguments)
         given = Given.of(GivenItems(read_by_any_thread(items)))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_async_rest.compat.names import conf
+from airflow_async_rest.compat.task_context import is_first_start
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.tasks.run_life import MARK, UNMARKED, Life, life_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 class TaskScope:
     """Which task instance this is; outside a task, one made up for this run.
 
+    :param is_first: whether nothing of it has run before.
     :param call: which call of ``deliver`` or ``fetch`` in it: the dead letters of one must not replace another's.
     """
 
@@ -25,6 +27,7 @@ class TaskScope:
     task_id: str = "no_task"
     map_index: int = -1
     try_number: int = 1
+    is_first: bool = True
     life: Life = UNMARKED
     call: int = 1
 
@@ -34,7 +37,7 @@ class TaskScope:
         ti = context["ti"]
         map_index = ti.map_index if ti.map_index is not None else -1
         life = life_of(context) if life is None else life
-        return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number, life, call)
+        return cls(ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number, is_first_start(context), life, call)
 
     def folder_uri(self, base: str | None) -> str:
         """Return the URI of this task instance's dead-letter folder, in this life of its run.

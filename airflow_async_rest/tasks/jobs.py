@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_async_rest.compat.task_context import read_by_any_thread
+from airflow_async_rest.compat.task_context import current_context, read_by_any_thread
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.limits.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
@@ -38,7 +38,7 @@ from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
 from airflow_async_rest.tasks.checking.schema_file import read_schema
 from airflow_async_rest.tasks.folders import TaskScope, open_dead_letters, open_folder
-from airflow_async_rest.tasks.runtime import airflow_errors, begin_call
+from airflow_async_rest.tasks.runtime import begin_call, explained
 
 _DEFAULT_CONCURRENCY = 16
 
@@ -47,7 +47,7 @@ def deliver_items(
     hook: RestConnection, items: Iterable[Any], arguments: Mapping[str, Any], log: Log, **preview: Any
 ) -> dict[str, Any]:
     """Deliver given items; see :meth:`AsyncRestHook.deliver`, and :meth:`AsyncRestHook.preview`."""
-    with airflow_errors():
+    with explained(current_context(), log):
         run, scope = begin_call(**preview)
         schema = read_schema(arguments["schema"], run.context and run.context["task"])
         given = Given.of(GivenItems(read_by_any_thread(items)))
@@ -137,7 +137,7 @@ def _can_resume(scope: TaskScope, log: Log, *, replays: bool) -> bool:
     Where the state store does not answer, parts in the folder may have the numbers of those that a checkpoint counts,
     and be of another life of the run.
     """
-    if scope.life.is_known or scope.try_number == 1:
+    if scope.life.is_known or scope.is_first:
         return True
     if replays:
         raise StoppedError("the task state store does not answer, and only it knows where the dead letters are")
@@ -155,12 +155,19 @@ def _own_letters(origins: Origins, only: LetterFilter, sending: Sending, hidden:
 
 
 def replay_job(
-    hook: RestConnection, sending: Sending, uris: list[str], reasons: Collection[str] | None, log: Log
+    hook: RestConnection,
+    sending: Sending,
+    uris: list[str],
+    reasons: Collection[str] | None,
+    log: Log,
+    *,
+    by: Mapping[str, Any],
 ) -> Job:
     """Make the job that sends dead letters again.
 
     :param uris: their folders.
     :param reasons: only those that failed for one of these; default: all.
+    :param by: what names the task instance that sends them, and its try: noted beside them.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     only = LetterFilter(reasons)
@@ -185,8 +192,18 @@ def replay_job(
         folder=origins,
         folder_uri=uris[0] if len(uris) == 1 else uris,
         order_by_key=True,  # no dead letter tells whether its task had it so
+        publish=lambda *_: _note_replay(origins, by, log),
+        reads_what_is_left=True,
     )
     return complete(job, hook, sending)
+
+
+def _note_replay(origins: Origins, by: Mapping[str, Any], log: Log) -> None:
+    """Note who has sent dead letters again; they are resolved whether this can be written or not."""
+    try:
+        origins.add_replay(by)
+    except Exception as error:  # noqa: BLE001  (whatever the storage raises)
+        log.warning("Could not note this replay beside the dead letters: %s", error)
 
 
 def all_headers(settings: ClientSettings, asked: Requesting) -> dict[str, str]:
@@ -226,6 +243,7 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
         quota_headers=quota_headers_of(hook),
         concurrency=parse_concurrency(_first(asked.concurrency, options.get("concurrency"), _DEFAULT_CONCURRENCY)),
         max_failures=parse_max_failures(asked.max_failures),
+        max_quota_wait=asked.max_quota_wait,
         target=settings.redact(f"{job.target} {settings.place}"),
     )
 

@@ -14,14 +14,16 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from airflow_async_rest.compat.task_context import is_first_start
+from airflow_async_rest.core.account.report import Totals
 from airflow_async_rest.core.bounds import USUAL, Bounds
-from airflow_async_rest.core.errors import ConfigurationError, StoppedError
+from airflow_async_rest.core.errors import ConfigurationError, ReplacedError, StoppedError
 from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.worker_thread import WorkerThread
-from airflow_async_rest.tasks.storage.state_stores import state_store, was_cleared
+from airflow_async_rest.tasks.storage.state_stores import sitting_store, state_store, was_cleared
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -65,15 +67,19 @@ def life_of(context: "Context", bounds: Bounds = USUAL) -> Life:
 
     A state store that fails costs a first try 10 s at most; a later one a minute, because without the mark it does not
     find what the tries before have left.
+
+    :raises ReplacedError: when a later try has taken over.
     """
     store = state_store(context)
     if store is None:
         return UNMARKED
     given_up, try_number = threading.Event(), context["ti"].try_number
-    seconds = bounds.load_seconds if try_number == 1 else bounds.patient_load_seconds
+    seconds = bounds.load_seconds if is_first_start(context) else bounds.patient_load_seconds
     with _turn:
         try:
             return Life(_within(seconds, lambda: _find_mark(store, try_number, given_up)))
+        except ReplacedError:
+            raise
         except Exception:  # noqa: BLE001  (it costs resumability, not the delivery)
             return Life(is_known=False)
         finally:
@@ -90,6 +96,28 @@ def begin_state(context: "Context", *, is_preview: bool) -> None:
     if context["ti"].try_number <= 1 and isinstance(store := state_store(context), TryStore):
         with contextlib.suppress(Exception):  # whoever needs the state says that it fails
             _within(USUAL.load_seconds, store.forget_other_life if is_preview else lambda: store.get(_KEY))
+
+
+def nothing_done() -> dict[str, Any]:
+    """Return the report of a try that has come to nothing."""
+    return Totals().report(0) | {"elapsed_seconds": 0.0, "complete": False, "dead_letters": None}
+
+
+def leave_error(context: "Context", sentence: str) -> None:
+    """Leave why a try has ended that has come to no report, in the progress: what that says of the tries before stays.
+
+    A state store that fails costs no more than that.
+    """
+
+    def leave(store: "StateStore") -> None:
+        before = store.get("progress")
+        progress = before if isinstance(before, dict) and "read" in before else nothing_done()
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        store.set("progress", {**progress, "error": sentence, "updated_at": now})
+
+    with contextlib.suppress(Exception):
+        if (store := sitting_store(context)) is not None:  # which refuses one that another has replaced
+            _within(USUAL.load_seconds, lambda: leave(store))
 
 
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:

@@ -3,42 +3,52 @@
 import asyncio
 import contextlib
 import functools
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_async_rest.compat.names import (
     AirflowException,
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSkipException,
     AirflowTaskTimeout,
 )
-from airflow_async_rest.compat.task_context import current_context
+from airflow_async_rest.compat.task_context import (
+    can_be_rescheduled,
+    current_context,
+    is_first_start,
+    watching_supervisor,
+)
 from airflow_async_rest.connections.secrets import without_known_secrets
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import (
+    AbandonedError,
     AsyncRestError,
     ConfigurationError,
     DeadlineError,
     FailuresError,
     KilledError,
+    OrphanedError,
+    QuotaWaitError,
 )
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.folder import Record
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun
+from airflow_async_rest.core.watching.log import Log, say_why, sentence_of
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
-from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state
-from airflow_async_rest.tasks.storage.state_stores import state_store
+from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state, leave_error, nothing_done
+from airflow_async_rest.tasks.storage.state_stores import keep_for_next_start, sitting_store
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:
@@ -47,8 +57,6 @@ if TYPE_CHECKING:
 Publish = Callable[[dict[str, Any], list[Record], BaseException | None], None]  # see Job
 # From the stop to the last write it takes up to 4 s.
 _DEADLINE_MARGIN_SECONDS = 5.0
-# A few chunks of rows; Python's own default is 700.
-_NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
 _PREVIEWED = (
     "a preview: the log and XCom 'preview' have the requests; without preview, in the run's conf too, they are sent"
 )
@@ -109,7 +117,7 @@ class TaskRun:
 
     def _show(self, job: Job, asked: Previewing) -> NoReturn:
         """Show what the job would send, and end the task."""
-        with airflow_errors(job.settings.redact), self._ending_in_time():
+        with explained(self.context, job.log, job.settings.redact, is_preview=True), self._ending_in_time():
             preview = Preview.of(job, asked.requests, payloads=shows_payloads(), stop=self.stop)
             if asked.sends:
                 asyncio.run(preview.send_first())
@@ -123,23 +131,45 @@ class TaskRun:
     def _run(self, job: Job) -> dict[str, Any]:
         if self.preview is not None:
             self._show(job, self.preview)
+        if self.context is None or not can_be_rescheduled():
+            job = replace(job, max_quota_wait=timedelta(0))
+        try:
+            return self._deliver(job)
+        except AirflowRescheduleException:
+            raise
+        except (Exception, AirflowTaskTimeout) as error:
+            is_wanted = not (self.report or isinstance(self.stop.error, AbandonedError))
+            if self.context is not None and is_wanted:
+                leave_error(self.context, sentence_of(error, job.settings.redact))
+            raise
+
+    def _deliver(self, job: Job) -> dict[str, Any]:
         observing: contextlib.AbstractContextManager[Job] = contextlib.nullcontext(job)
         if self.context is not None:
             publish = functools.partial(self._publish, self.context, job.publish)
             job = replace(job, this_try=this_try(self.context), publish=publish, sample_payloads=shows_payloads())
+            if not is_first_start(self.context):
+                job = replace(job, bounds=replace(job.bounds, load_seconds=job.bounds.patient_load_seconds))
             observing = observed(job, self.context)
         with (
             observing as observed_job,  # outside: a span keeps the text of an error
             airflow_errors(job.settings.redact),
-            _collecting_new_garbage_only(),
+            collecting_new_garbage_only(),
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
             return runner.run(self._until_deadline(observed_job))
 
     async def _until_deadline(self, job: Job) -> dict[str, Any]:
-        store = state_store(self.context) if self.context else None
-        with self._ending_in_time():
-            return await JobRun(job, self.stop, store).run()
+        store = sitting_store(self.context) if self.context else None
+        with self._ending_in_time(), watching_supervisor(self._orphaned):
+            try:
+                return await JobRun(job, self.stop, store).run()
+            except QuotaWaitError:
+                await keep_for_next_start(store)
+                raise
+
+    def _orphaned(self) -> None:
+        self.stop.pull(OrphanedError("Airflow's process that supervises this task is gone: a retry goes on"))
 
     @contextlib.contextmanager
     def _ending_in_time(self) -> Iterator[None]:
@@ -233,41 +263,6 @@ def _stop_when_killed(task: Any, stop: StopSwitch) -> int:
     return 1 + int(stops.index(stop))
 
 
-@contextlib.contextmanager
-def _collecting_new_garbage_only() -> Iterator[None]:
-    """Have the garbage collector ignore what is there already, and run less often.
-
-    Airflow has some hundred thousand objects, and rows are made so fast that it would look through all of them again
-    and again: half the time of a bulk delivery. Rows need no collection: their memory is freed with the last reference.
-    """
-    with _collector.lock:
-        if not _collector.jobs:
-            _collector.thresholds = gc.get_threshold()
-            gc.freeze()
-            gc.set_threshold(_NEW_OBJECTS_BEFORE_A_COLLECTION, *_collector.thresholds[1:])
-        _collector.jobs += 1
-    try:
-        yield
-    finally:
-        with _collector.lock:
-            _collector.jobs -= 1
-            if not _collector.jobs:
-                gc.set_threshold(*_collector.thresholds)
-                gc.unfreeze()
-
-
-@dataclass
-class _Collector:
-    """The garbage collector is the process's: the first of several jobs at once sets it, the last one puts it back."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    jobs: int = 0
-    thresholds: tuple[int, int, int] = (0, 0, 0)
-
-
-_collector = _Collector()
-
-
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop  # noqa: PLC0415  (not on every platform)
@@ -297,6 +292,8 @@ def airflow_errors(redact: Callable[[str], str] = str) -> Iterator[None]:
     """
     try:
         yield
+    except QuotaWaitError as wait:
+        raise AirflowRescheduleException(wait.until) from None  # type: ignore[no-untyped-call]
     except AsyncRestError as error:
         raise _kind_for_airflow(error)(_shown(error, redact)) from None  # the text says it all
     except AirflowException:
@@ -305,6 +302,36 @@ def airflow_errors(redact: Callable[[str], str] = str) -> Iterator[None]:
         if (shown := _shown(error, redact)) == str(error):
             raise
         raise AirflowException(f"{type(error).__name__}: {shown}") from None
+
+
+@contextlib.contextmanager
+def explained(
+    context: "Context | None", log: Log, redact: Callable[[str], str] = str, *, is_preview: bool = False
+) -> Iterator[None]:
+    """Turn errors as :func:`airflow_errors` does, and leave a line of them in the log, and in the task's progress.
+
+    It is for what comes before, or after, a job's run, which leaves a report.
+
+    :param context: None outside a task.
+    :param is_preview: which leaves no progress: its report has the error.
+    """
+    with airflow_errors(redact):
+        try:
+            yield
+        except AirflowSkipException:
+            raise
+        except (Exception, AirflowTaskTimeout) as error:
+            sentence = sentence_of(error, lambda text: without_known_secrets(redact(text)))
+            _tell(context, log, sentence, is_preview=is_preview)
+            raise
+
+
+def _tell(context: "Context | None", log: Log, sentence: str, *, is_preview: bool) -> None:
+    say_why(log, sentence)
+    if context is not None and not is_preview:
+        leave_error(context, sentence)
+    elif context is not None and context["ti"].task.do_xcom_push:
+        push_report(context["ti"], nothing_done() | {"preview": True, "error": sentence})
 
 
 def _shown(error: Exception, redact: Callable[[str], str]) -> str:

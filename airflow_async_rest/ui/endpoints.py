@@ -46,20 +46,26 @@ def _only(reason: Annotated[list[str] | None, Query()] = None, search: str = "")
     return LetterFilter(reason, search, shows_payloads())
 
 
+Offset = Annotated[int, Query(ge=0)]
+Limit = Annotated[int, Query(ge=1, le=_LONGEST_PAGE)]
 Folder = Annotated[DeadLetterFolder, Depends(_folder)]
 Only = Annotated[LetterFilter, Depends(_only)]
 
 
 @app.get("/dead-letters", dependencies=MAY_SEE_XCOM)
-def dead_letters(
-    folder: Folder,
-    only: Only,
-    offset: Annotated[int, Query(ge=0)] = 0,
-    limit: Annotated[int, Query(ge=1, le=_LONGEST_PAGE)] = 50,
-) -> dict[str, Any]:
+def dead_letters(folder: Folder, only: Only, offset: Offset = 0, limit: Limit = 50) -> dict[str, Any]:
     """Return a page of a task instance's dead letters; see :func:`airflow_async_rest.ui.letters.page`."""
     try:
         return letters.page(folder, only, offset, limit)
+    except DeadLetterStoreError as error:
+        raise HTTPException(503, letters.why_away(error)) from error
+
+
+@app.get("/dead-letters/resolved", dependencies=MAY_SEE_XCOM)
+def resolved_letters(folder: Folder, offset: Offset = 0, limit: Limit = 50) -> dict[str, Any]:
+    """Return a page of what was dead, and is delivered; see :func:`airflow_async_rest.ui.letters.resolved_page`."""
+    try:
+        return letters.resolved_page(folder, offset, limit)
     except DeadLetterStoreError as error:
         raise HTTPException(503, letters.why_away(error)) from error
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import parse_exactly, skim
+from airflow_async_rest.core.letters.replays import read_replays
 from airflow_async_rest.core.letters.shown import shown_record
-from airflow_async_rest.tasks.folders import TaskScope, lives_below, open_folder
+from airflow_async_rest.tasks.folders import TaskScope, lives_below, open_folder, shows_payloads
 from airflow_async_rest.tasks.run_life import MARK
-from airflow_async_rest.tasks.storage.paths import dead_letter_base
+from airflow_async_rest.tasks.storage.paths import dead_letter_base, open_path
 
 _LONGEST_PAYLOAD = 20_000
 _ROWS_A_CHUNK = 500
@@ -48,6 +49,31 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
     :raises FolderRefusedError: when it names another place.
     :raises FolderAwayError: when nothing is there, or it cannot be reached.
     """
+    uri = _own_folder(scope, uri)
+    try:
+        folder = open_folder(uri)
+        found = bool(folder.parts())
+    except AsyncRestError as error:
+        raise FolderAwayError(why_away(error)) from error
+    if not found:
+        raise FolderAwayError(
+            "The API server finds no dead-letter files there. When workers run on other machines, "
+            "[async_rest] dead_letter_path must be storage that the API server reaches, too."
+        )
+    return folder
+
+
+def last_replay(scope: TaskScope, uri: str) -> Record | None:
+    """Return the last replay of a task instance's dead letters by another task; None where there was none.
+
+    :param uri: the folder as the task's report names it.
+    :raises FolderRefusedError: when it names another place.
+    """
+    return next(reversed(read_replays(open_path(_own_folder(scope, uri)))), None)
+
+
+def _own_folder(scope: TaskScope, uri: str | None) -> str:
+    """Return the URI of a task instance's own folder; see :func:`open_letters`."""
     if any(part in {"", ".", ".."} or set(part) & {"/", "\0"} for part in (scope.dag_id, scope.run_id, scope.task_id)):
         raise FolderRefusedError("There is no such task instance.")
     try:
@@ -61,17 +87,7 @@ def open_letters(scope: TaskScope, uri: str | None) -> DeadLetterFolder:
             "instance keeps them, as the API server reads it; only files there are shown."
         )
     check_links(uri, dead_letter_base(), "dead-letter folder")
-    try:
-        folder = open_folder(uri)
-        found = bool(folder.parts())
-    except AsyncRestError as error:
-        raise FolderAwayError(why_away(error)) from error
-    if not found:
-        raise FolderAwayError(
-            "The API server finds no dead-letter files there. When workers run on other machines, "
-            "[async_rest] dead_letter_path must be storage that the API server reaches, too."
-        )
-    return folder
+    return uri
 
 
 def why_away(error: BaseException, doing: str = "read the dead letters", mode: str = "0640") -> str:
@@ -112,7 +128,8 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
     """Return a page of the dead letters that match the filter, and how many there are.
 
     :return: ``total``, ``matching``, ``replayable`` (those of them that a replay sends again), ``reasons``
-        (reason -> how many of all), ``records`` (payloads cut at 20,000 characters), ``offset``, ``limit``.
+        (reason -> how many of all), ``records`` (payloads cut at 20,000 characters), ``offset``, ``limit``;
+        ``resolved`` (how many were dead, and are delivered), and ``replays`` by other tasks.
     """
     reasons: Counter[str] = Counter()
     records: list[Record] = []
@@ -133,7 +150,19 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
         "records": records,
         "offset": offset,
         "limit": limit,
+        "resolved": folder.count_resolved(),
+        "replays": folder.replays(),
     }
+
+
+def resolved_page(folder: DeadLetterFolder, offset: int, limit: int) -> dict[str, Any]:
+    """Return a page of the items that were dead letters, and are delivered, as they failed last.
+
+    :return: ``total``, ``records``, ``offset``, ``limit``.
+    """
+    records = islice(folder.iter_records(skim, resolved=True), offset, offset + limit)
+    shown = [shown_record(record, payloads=shows_payloads(), longest=_LONGEST_PAYLOAD) for record in records]
+    return {"total": folder.count_resolved(), "records": shown, "offset": offset, "limit": limit}
 
 
 def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:

@@ -5,9 +5,16 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_async_rest import __version__
+from airflow_async_rest.compat.ui import bundle_url
 
 # The version is part of the path, so that no browser shows the files of another one.
 _STATIC = f"async-rest/static/{__version__}"
+_URLS = {name: bundle_url(f"{_STATIC}/{name.lower()}.js") for name in ("Delivery", "Windows")}
+_TABS = [
+    {"name": name, "url_route": name.lower(), "bundle_url": url, "destination": where}
+    for (name, url), where in zip(_URLS.items(), ("task_instance", "dag"), strict=True)
+    if url is not None
+]
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
@@ -22,7 +29,4 @@ class AsyncRestPlugin(AirflowPlugin):
 
     name = "async_rest"
     fastapi_apps = [{"app": _app, "url_prefix": "/async-rest", "name": "Async REST"}]  # noqa: RUF012
-    react_apps = [  # noqa: RUF012
-        {"name": name, "url_route": name.lower(), "bundle_url": f"{_STATIC}/{name.lower()}.js", "destination": where}
-        for name, where in (("Delivery", "task_instance"), ("Windows", "dag"))
-    ]
+    react_apps = _TABS

@@ -10,14 +10,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, HTTPException
 
 from airflow_async_rest.compat.core_api import MAY_CHANGE_TASK, MAY_SEE_XCOM, SessionDep
-from airflow_async_rest.compat.task_states import task_exists
+from airflow_async_rest.compat.task_states import kept_connection, rendered_fields, serialized_dag, task_exists
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.keeping.stores import StateStore
 from airflow_async_rest.core.letters.filter import LetterFilter
+from airflow_async_rest.ui.changes import changed_fields, defined_fields, endpoint_of, has_moved
 from airflow_async_rest.ui.letters import FolderRefusedError, why_away
 from airflow_async_rest.ui.states import KEYS, TaskInstanceId, store_of
 
-_PATH = "/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/state-store"
+_TASK = "/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+_PATH = f"{_TASK}/state-store"
+_CHANGES = f"{_TASK}/changes"
 _REPLAY = f"{_PATH}/replay"
 _TO_WRITE = "0660"
 
@@ -54,6 +57,20 @@ def stored_values(task: Task, session: SessionDep) -> dict[str, Any]:
     with _stored(task, session) as store:
         found = [{"key": key, "value": value} for key in KEYS if (value := store.get(key)) is not None]
     return {"task_state_store": found, "total_entries": len(found)}
+
+
+@router.get(_CHANGES, dependencies=MAY_SEE_XCOM)
+def changes(task: Task, session: SessionDep) -> dict[str, Any]:
+    """Return what of the task has changed in its DAG since it ran, by name, and its endpoint as it is now."""
+    defined = defined_fields(serialized_dag(session, task.dag_id), task.task_id)
+    rendered = rendered_fields(session, *task)
+    changed = changed_fields(defined, rendered)
+    with _stored(task, session) as store:
+        progress = store.get("progress")
+    api = progress.get("api") if isinstance(progress, dict) else None
+    if isinstance(conn_id := rendered.get("http_conn_id"), str) and has_moved(api, kept_connection(session, conn_id)):
+        changed = [*changed, *(["http_conn_id"] if "http_conn_id" not in changed else [])]
+    return {"changed": changed, "endpoint": endpoint_of(defined)}
 
 
 @router.get(_PATH + "/{key}", dependencies=MAY_SEE_XCOM)

@@ -4,6 +4,7 @@ The list of XCom entries in Airflow's REST API has no values, and thousands of r
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,9 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import Text, cast, func, select, union
 from sqlalchemy.orm import Session
 
+from airflow_async_rest.core.letters.part_files import read_ahead
+from airflow_async_rest.tasks.folders import TaskScope
+from airflow_async_rest.ui.letters import FolderAwayError, FolderRefusedError, last_replay
 from airflow_async_rest.ui.states import Place, progress_of
 
 _RUN_STATE = DagRun._state.label("run_state")  # noqa: SLF001  (its public name is no column)
@@ -22,15 +26,18 @@ _LONGEST_REPORT = 100_000  # characters; a real one has about a thousand
 _LEFT_BY_ALL = "failed_items"
 _COUNTS = (
     *("read", "delivered", "failed", "skipped", "unfinished", "elapsed_seconds", "items_per_second", "complete"),
-    *("rows_loaded", "rows_refused", "preview"),
+    *("rows_loaded", "rows_refused", "preview", "delivered_later", "error"),
 )
+_MOST_WITH_FAILURES = 1_000
+_READ_AT_ONCE = 32  # from object storage, each takes 30 ms
 
 
 def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
     """Return the windows of a DAG's tasks that deliver or fetch, the newest runs' first.
 
     :param limit: most task instances that are given.
-    :return: ``tasks`` (ids), ``windows`` (one for each task instance), ``truncated`` (whether there are more).
+    :return: ``tasks`` (ids), ``windows`` (one for each task instance; ``replay`` is the last one of its dead letters by
+        another task, since it has ended), ``truncated`` (whether there are more).
     """
     tasks = _task_ids(session, dag_id)
     found = session.execute(
@@ -54,7 +61,8 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
     ).all()
     reports = _reports(session, dag_id, tasks, {line.run_id for line in found})
     reports = {**_progress(session, dag_id, [line for line in found if _place(line) not in reports]), **reports}
-    windows = [_window(line, reports.get(_place(line))) for line in found[:limit]]
+    replays = _replays(dag_id, [line for line in found[:limit] if _has_failures(reports.get(_place(line)))], reports)
+    windows = [_window(line, reports.get(_place(line)), replays.get(_place(line))) for line in found[:limit]]
     return {"tasks": tasks, "windows": windows, "truncated": len(found) > limit}
 
 
@@ -81,6 +89,43 @@ def _progress(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[Place
     return _only_reports(progress_of(session, dag_id, begun))
 
 
+def _has_failures(report: Mapping[str, Any] | None) -> bool:
+    return report is not None and bool(report.get("failed") or report.get("rows_refused"))
+
+
+def _replays(
+    dag_id: str, lines: Sequence[Any], reports: Mapping[Place, Mapping[str, Any]]
+) -> dict[Place, Mapping[str, Any]]:
+    """Find who has sent dead letters again that a task has left: of the newest 1,000 windows that have some.
+
+    They are in a file beside the dead letters; where that storage cannot be reached, no more of them are asked for.
+    """
+
+    def read(line: Any) -> Mapping[str, Any] | None:
+        uri = reports[_place(line)].get("dead_letters")
+        if not isinstance(uri, str) or line.ended_at is None:
+            return None
+        with suppress(FolderRefusedError, FolderAwayError, PermissionError):
+            found = last_replay(TaskScope(dag_id, line.run_id, line.task_id, line.map_index), uri)
+            return found if found and _is_after(found["at"], line.ended_at) else None
+        return None
+
+    replays: dict[Place, Mapping[str, Any]] = {}
+    lines = lines[:_MOST_WITH_FAILURES]
+    with suppress(Exception):  # whatever the storage raises
+        for line, found in zip(lines, read_ahead(read, lines, min(_READ_AT_ONCE, len(lines))), strict=True):
+            replays |= {_place(line): found} if found else {}
+    return replays
+
+
+def _is_after(at: str, ended: datetime) -> bool:
+    """Return whether a replay came after a task's end: before that, the task's own report knows of it."""
+    try:
+        return datetime.fromisoformat(at) > ended
+    except (ValueError, TypeError):
+        return False
+
+
 def _only_reports(values: Iterable[tuple[Sequence[Any], Any]]) -> dict[Place, Mapping[str, Any]]:
     return {
         (run_id, task_id, map_index): value
@@ -93,10 +138,11 @@ def _place(line: Any) -> Place:
     return line.run_id, line.task_id, line.map_index
 
 
-def _window(line: Any, report: Mapping[str, Any] | None) -> dict[str, Any]:
+def _window(line: Any, report: Mapping[str, Any] | None, replay: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return one task instance; its window is the report's, and until there is one its run's."""
     shown = dict(line._mapping)  # noqa: SLF001  (SQLAlchemy's documented name)
     if report is not None and report.get("window_start") and report.get("window_end"):
         shown |= {"start": report["window_start"], "end": report["window_end"]}
     shown["report"] = None if report is None else {name: report[name] for name in _COUNTS if name in report}
+    shown["replay"] = replay
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in shown.items()}

@@ -115,3 +115,45 @@ def test_what_2_reads_by_the_session_of_a_thread_is_read_in_that_thread(monkeypa
 @pytest.mark.parametrize("items", [[1], (1, 2), iter(()), None])
 def test_other_items_are_left_as_they_are(items):
     assert task_context.read_by_any_thread(items) is items
+
+
+@pytest.fixture
+def supervised(monkeypatch):
+    """Have a supervisor, of this kind, or none."""
+
+    def by(supervisor):
+        monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", supervisor, raising=False)
+
+    return by
+
+
+@pytest.mark.parametrize(
+    ("version", "can"), [("1.0.6", False), ("1.1.0", True), ("1.3.2", True), ("1.4.0rc1", True), ("1.10.0", True)]
+)
+def test_a_task_is_rescheduled_from_3_1_on(supervised, monkeypatch, version, can):
+    supervised(object())
+    monkeypatch.setattr("airflow.sdk.__version__", version)
+    assert task_context.can_be_rescheduled() is can
+
+
+def test_who_has_no_supervisor_or_one_in_its_own_process_is_not_rescheduled(supervised):
+    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
+
+    supervised(None)
+    assert not task_context.can_be_rescheduled()
+    supervised(InProcessSupervisorComms(supervisor=None))
+    assert not task_context.can_be_rescheduled()
+
+
+@pytest.mark.parametrize(
+    ("number", "context", "first"),
+    [
+        (1, {}, True),
+        (0, {}, True),
+        (1, {"task_reschedule_count": 0}, True),
+        (1, {"task_reschedule_count": 1}, False),
+        (2, {}, False),
+    ],
+)
+def test_what_has_run_before_is_no_first_start(number, context, first):
+    assert task_context.is_first_start({"ti": SimpleNamespace(try_number=number), **context}) is first

@@ -82,6 +82,7 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
         "request_timeout_seconds": 30,
         "max_response_mb": 0.5,
         "trust_close": True,
+        "transport": "aiohttp",
         "verify": "false",
         "cert": "/c.pem, /k.pem",
         "trust_env": False,
@@ -95,7 +96,7 @@ def test_the_hook_understands_what_a_filled_form_stores(form, hook):
     settings = found.settings()
     assert settings.headers == {"Accept": "application/json", "X-Key": "s3cret"}
     assert (settings.connect_timeout_seconds, settings.request_timeout_seconds) == (2.5, 30.0)
-    assert (settings.max_response_bytes, settings.trust_close) == (500_000, True)
+    assert (settings.max_response_bytes, settings.trust_close, settings.transport) == (500_000, True, "aiohttp")
     assert (settings.verify, settings.client_certificate) == (False, ("/c.pem", "/k.pem"))
     assert (settings.trust_env, settings.proxy, settings.cookies) == (False, stored["proxy"], True)
     assert settings.idempotency_header is None

@@ -1,30 +1,15 @@
-"""What is relied on of aiohttp beyond its documentation: its connections, used without the session around them."""
+"""What is relied on of aiohttp and httptools beyond their documentation."""
 
 import asyncio
 import inspect
 
 import aiohttp
+import httptools
 import pytest
-from aiohttp import client_proto
+from checkout import REPOSITORY
 from servers import running_api
-from yarl import URL
 
-from airflow_async_rest.core.transport import wire
-
-
-def test_this_version_is_one_that_the_way_past_the_session_was_tried_with():
-    """Another one sends by its session, at a third of the speed: try it, and name it there."""
-    assert wire.is_possible()
-
-
-@pytest.mark.parametrize("version", ["3.11.18", "3.15.0", "4.0.0"])
-def test_other_versions_send_by_their_session(version, monkeypatch):
-    monkeypatch.setattr(aiohttp, "__version__", version)
-    assert not wire.is_possible()
-
-
-def test_a_session_sends_no_request_again_by_itself_when_told_so():
-    assert "self._retry_connection" in inspect.getsource(aiohttp.ClientSession)
+from airflow_async_rest.core.transport.session import Watch
 
 
 def test_what_replaces_a_sessions_request_is_seen():
@@ -32,53 +17,47 @@ def test_what_replaces_a_sessions_request_is_seen():
     assert inspect.iscoroutinefunction(aiohttp.ClientSession._request)
 
 
-def test_a_connector_makes_its_protocols_with_a_factory():
-    async def factory():
-        async with aiohttp.TCPConnector() as connector:
-            return connector._factory()
-
-    assert isinstance(asyncio.run(factory()), client_proto.ResponseHandler)
+def test_a_middleware_stands_inside_what_sends_a_request_again():
+    source = inspect.getsource(aiohttp.ClientSession._request)
+    assert source.index("handler(req)") < source.index("except (ClientOSError, ServerDisconnectedError)")
 
 
-def test_a_connector_connects_for_a_request_and_a_protocol_reads_its_answer():
-    async def exchange(url: URL):
-        async with aiohttp.TCPConnector() as connector:
-            request = aiohttp.ClientRequest("POST", url, headers={"X-A": "b"})
-            assert request.headers["X-A"] == "b"
-            assert request.request_info.url == url
-            connection = await connector.connect(request, [], aiohttp.ClientTimeout(sock_connect=10))
-            protocol = connection.protocol
-            assert (len(protocol), protocol.writing_paused) == (0, False)
-            protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-            assert protocol.transport.get_write_buffer_size() == 0
-            protocol.transport.writelines((b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n", b"{}"))
-            message, content = await protocol.read()
-            body = b""
-            while piece := await content.readany():
-                body += piece
-            connection.release()
-            assert content.is_eof()
-            return message.code, message.headers["Content-Type"], body, content._protocol is protocol
+def test_a_connector_is_asked_for_the_connection_of_each_request():
+    class Connector(aiohttp.TCPConnector):
+        async def connect(self, *args, **more):
+            connection = await super().connect(*args, **more)
+            asked.append(connection.transport.get_protocol())
+            return connection
 
+    async def exchange(url):
+        async with aiohttp.ClientSession(connector=Connector()) as session:
+            for _ in range(2):
+                async with session.post(url, data=b"{}") as answer:
+                    assert await answer.read() == b"{}"
+
+    asked = []
     with running_api() as api:
-        found = asyncio.run(exchange(URL(api.url)))
-        [seen] = api.seen
-    assert found == (200, "application/json; charset=utf-8", b"{}", True)
-    assert seen.body == b"{}"
+        asyncio.run(exchange(api.url))
+    assert asked[0] is asked[1]
 
 
-def test_a_body_that_has_not_ended_is_known_to_its_protocol():
-    async def unfinished():
-        protocol = client_proto.ResponseHandler(asyncio.get_running_loop())
-        protocol.connection_made(asyncio.Transport())
-        protocol.set_response_params(read_until_eof=True, auto_decompress=False)
-        protocol.data_received(b"HTTP/1.1 200 OK\r\n\r\nhalf")
-        _, content = await protocol.read()
-        return protocol._payload is content, content.is_eof(), content.read_nowait()
-
-    assert asyncio.run(unfinished()) == (True, False, b"half")
+@pytest.mark.parametrize(
+    "name", [name for name in vars(asyncio.Protocol) | vars(asyncio.BaseProtocol) if name[0] != "_"]
+)
+def test_what_the_loop_calls_is_passed_on(name):
+    assert name in vars(Watch) or name == "connection_made"  # which has been called when it begins
 
 
-@pytest.mark.parametrize("name", ["data_received", "set_response_params", "set_exception", "connection_lost"])
-def test_the_protocol_calls_what_is_added_to_it(name):
-    assert name in vars(client_proto.ResponseHandler)
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 299 Own\r\nX: y\r\nContent-Length: 0\r\n\r\n"]
+)
+def test_the_parser_knows_the_status_as_soon_as_it_has_come(answer):
+    parser = httptools.HttpResponseParser(object())
+    assert parser.get_status_code() == 0
+    parser.feed_data(answer[:12])
+    assert parser.get_status_code() == int(answer[9:12])
+
+
+def test_no_private_name_of_aiohttp_is_used_but_that():
+    texts = [path.read_text() for path in (REPOSITORY / "airflow_async_rest").rglob("*.py")]
+    assert sum(text.count("SLF001") for text in texts if "import aiohttp" in text) == 1

@@ -14,6 +14,7 @@ from airflow_async_rest.compat import names, secrets_masker
 
 _NOBODY = "endpoints answer 501, and say why"
 _NO_WINDOWS = f"the tab Windows: its {_NOBODY}"
+_NO_CHANGES = "the tab Delivery does not see that the DAG has changed"
 _NO_TICKS = "the windows of CronPartitionTimetable: the run fails, and says how to give one"
 _NO_SECRETS = "only the connection's own secrets are taken out of logs"
 _STATE_ROUTES = "airflow.api_fastapi.core_api.routes.public.task_state_store"
@@ -28,8 +29,11 @@ WITHOUT = {
     f"{_STATE_ROUTES}.TaskStateStoreBody": _NOBODY,
     f"{_STATE_ROUTES}.delete_task_state_store": _NOBODY,
     f"{_STATE_ROUTES}.set_task_state_store": _NOBODY,
+    "airflow.models.connection.Connection": _NO_CHANGES,
     "airflow.models.dagrun.DagRun": _NO_WINDOWS,
     "airflow.models.dagrun.DagRun._state": _NO_WINDOWS,
+    "airflow.models.renderedtifields.RenderedTaskInstanceFields": _NO_CHANGES,
+    "airflow.models.serialized_dag.SerializedDagModel": _NO_CHANGES,
     "airflow.models.task_state_store.TaskStateStoreModel": "as on a version that has none: the state is in a folder",
     "airflow.models.taskinstance.TaskInstance": _NO_WINDOWS,
     "airflow.models.xcom.XComModel": _NO_WINDOWS,

@@ -7,6 +7,9 @@ import pytest
 _READ = {
     "taskinstance.TaskInstance": "dag_id run_id task_id map_index operator state start_date end_date try_number",
     "dagrun.DagRun": "id dag_id run_id run_after data_interval_start data_interval_end",
+    "renderedtifields.RenderedTaskInstanceFields": "dag_id run_id task_id map_index rendered_fields",
+    "serialized_dag.SerializedDagModel": "dag_id",
+    "connection.Connection": "conn_id conn_type host schema port",
     "xcom.XComModel": "dag_id run_id task_id map_index key value",
     "task_state_store.TaskStateStoreModel": "dag_id run_id task_id map_index key value",
 }
@@ -31,6 +34,27 @@ def test_a_runs_state_is_a_column_by_its_private_name():
 
     assert DagRun._state.label("run_state").name == "run_state"
     assert "state" in DagRun.__table__.columns
+
+
+def test_a_dag_is_serialized_with_the_arguments_of_its_tasks(airflow_db):
+    from datetime import UTC, datetime
+
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from airflow_async_rest.operators.sql_to_rest import SqlToRestOperator
+    from airflow_async_rest.ui.changes import defined_fields
+
+    given = {"sql": "SELECT 1 AS id", "sql_conn_id": "db", "http_conn_id": "api"}
+    with DAG("of_changes", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        SqlToRestOperator(task_id="post", endpoint="x/{id}", **given)
+        SqlToRestOperator.partial(task_id="mapped", **given).expand(endpoint=["x", "y"])
+    serialized = DagSerialization.to_dict(dag)
+    assert defined_fields(serialized, "post") == {**given, "endpoint": "x/{id}"}
+    assert defined_fields(serialized, "mapped") == given
+    assert SerializedDagModel.get("no_such_dag") is None
+    assert isinstance(SerializedDagModel.data, property)
 
 
 def test_what_is_in_xcom_is_read_by_the_models_own_function():

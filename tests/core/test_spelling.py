@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_async_rest.core.spelling import counted, hint
+from airflow_async_rest.core.spelling import counted, hint, in_short
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,17 @@ def test_how_near_may_be_said(word, alike, found):
 )
 def test_a_number_stands_with_its_noun(count, words, expected):
     assert counted(count, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("as it is", "as it is"),
+        ("  several\n lines\t", "several lines"),
+        ("One sentence. Another one. A third.", "One sentence. Another one."),
+        ("one sentence that is too long to be shown", "one sentence that is too …"),
+        ("x" * 40, "x" * 28 + " …"),
+    ],
+)
+def test_a_long_text_is_cut_where_a_reader_would(text, expected):
+    assert in_short(text, 30) == expected

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from datetime import timedelta
 
 import pytest
 from pages import first_cells, page, section
@@ -31,6 +32,8 @@ def test_the_argument_tables_defaults_are_the_operators(operators, operator):
             name, written = re.match(r"\| `(\w+)`.*? \| `?([^`|]+)`? \|", line).groups()
             if isinstance(defaults[name], int | str):
                 assert written == str(defaults[name]), name
+            elif isinstance(defaults[name], timedelta):
+                assert written == f"timedelta(days={defaults[name].days})", name
             elif written == "required":
                 assert defaults[name] is inspect.Parameter.empty, name
             else:

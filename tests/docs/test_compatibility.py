@@ -26,6 +26,16 @@ def test_every_test_of_the_matrix_is_in_one_row_and_was_run_with_every_version()
         assert {name.partition("[")[0] for name in outcomes} == _TESTS, version
 
 
+def test_the_days_to_install_older_versions_as_of_are_those_of_the_matrix():
+    """All but the newest, for which none is needed."""
+    run = (REPOSITORY / "tests" / "matrix" / "run.py").read_text()
+    *older, _ = re.findall(r'Version\("([\d.]+)", "([\d-]+)", \(3, (\d+)\)\)', run)
+    assert older
+    assert (
+        re.findall(r"^\| ([\d.]+) \| ([\d-]+) \| 3\.(\d+) \|$", compatibility.PAGE.read_text(), re.MULTILINE) == older
+    )
+
+
 def test_nothing_failed():
     failed = [
         (version, name) for version, of_it in read_results().items() for name, one in of_it.items() if one == "failed"

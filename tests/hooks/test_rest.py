@@ -123,6 +123,9 @@ def test_authentication_and_headers_come_from_the_connection(settings, fields, h
         ({"extra": {"trust_env": "perhaps"}}, "trust_env='perhaps'"),
         ({"extra": {"cookies": 5}}, "cookies=5"),
         ({"extra": {"trust_close": "always"}}, "trust_close='always': write true or false"),
+        ({"extra": {"transport": "httpx"}}, "transport='httpx': write own or aiohttp"),
+        ({"extra": {"transport": True}}, "transport=True: write own or aiohttp"),
+        ({"extra": {"transport": ["own"]}}, "transport=\\['own'\\]: write own or aiohttp"),
         ({"extra": {"cert": ["a", "b", "c"]}}, "cert="),
         ({"extra": {"cert": {"a": 1}}}, "cert="),
         ({"extra": {"cert": []}}, "cert="),
@@ -197,6 +200,8 @@ def test_without_extra_the_defaults_hold(settings):
         ({"cookies": "TRUE"}, "cookies", True),
         ({}, "trust_close", False),
         ({"trust_close": "true"}, "trust_close", True),
+        ({"transport": None}, "transport", "own"),
+        ({"transport": "aiohttp"}, "transport", "aiohttp"),
         ({"proxy": "http://p:1"}, "proxy", "http://p:1"),
     ],
 )

@@ -73,16 +73,21 @@ def api(monkeypatch, postgres, tmp_path):
         yield server
 
 
-@pytest.fixture(scope="session")
-def dags(airflow_db):
+def dags_of(folder) -> dict:
+    """The DAGs of a folder, all of whose files can be imported."""
     try:
         from airflow.dag_processing.dagbag import DagBag  # 3.2
     except ImportError:
         from airflow.models.dagbag import DagBag
 
-    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    bag = DagBag(folder)
     assert bag.import_errors == {}
     return bag.dags
+
+
+@pytest.fixture(scope="session")
+def dags(airflow_db):
+    return dags_of(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 
 
 class Run:

@@ -66,8 +66,10 @@ def test_importing_the_operators_takes_no_longer_than_a_tenth_of_a_second():
 def test_the_provider_is_listed(airflow_db):
     found = [one for one in listed("providers", "list") if one["package_name"] == "airflow-provider-async-rest"]
     assert len(found) == 1
-    hooks = [one for one in listed("providers", "hooks") if one["connection_type"] == "async_rest"]
-    assert [one["class"] for one in hooks] == ["airflow_async_rest.hooks.rest.AsyncRestHook"]
+    classes = {one["connection_type"]: one["class"] for one in listed("providers", "hooks")}
+    assert classes["async_rest"] == "airflow_async_rest.hooks.rest.AsyncRestHook"
+    # Without what it imports, Airflow would store a connection of type http as generic.
+    assert ("http" in classes) == (importlib.util.find_spec("airflow.providers.http") is not None)
 
 
 def test_the_form_has_the_connections_own_fields(airflow_db):
@@ -140,12 +142,14 @@ def test_the_endpoints_are_served(airflow_db):
 def test_the_tabs_are_drawn():
     if VERSION < (3, 1):
         pytest.skip("the UI takes no pages of plugins before 3.1")
-    if VERSION < (3, 3):
-        pytest.skip("3.1 and 3.2 load the pages of plugins in another way")
     from airflow.plugins_manager import get_plugin_info
 
     [plugin] = [one for one in get_plugin_info() if one["name"] == "async_rest"]
+    if VERSION < (3, 2):
+        assert plugin["react_apps"] == []
+        pytest.skip("3.1 gives the pages of plugins none of the components that these are made of")
     assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag"}
+    assert {one["bundle_url"].startswith("/") for one in plugin["react_apps"]} == {VERSION < (3, 3)}
 
 
 def test_the_event_of_an_outlet_is_told_the_counts():

@@ -36,7 +36,7 @@ def airflow(server, postgres, tmp_path_factory):
         "AIRFLOW_CONN_SOURCE_DB": json.dumps(postgres.connection()),
     }
     database = replace(postgres, database="airflow")
-    with running_airflow(home, database, ["ends_early", "made_again", "week"], settings) as airflow:
+    with running_airflow(home, database, ["ends_early", "made_again", "week", "days"], settings) as airflow:
         yield airflow
 
 
@@ -121,6 +121,28 @@ def test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all(airflow, api
 def test_a_backfill_of_a_week_sends_each_day_once(airflow, api):
     airflow.backfill("week", *(sorted(DAYS)[end] for end in (0, -1)))
     assert Counter(one.path for one in api.seen) == Counter(f"/{day}/{i}" for day, rows in DAYS.items() for i in rows)
+
+
+@pytest.mark.parametrize("ends", ["failed", "interrupted"] if VERSION < (3,) else ["failed"])
+def test_a_second_backfill_sends_what_the_first_has_not(airflow, api, ends):
+    """2 gives a run that is there another start_date then, as if the run had been made again."""
+    day, refused = ("2026-03-02", 1300) if ends == "failed" else ("2026-03-03", 1900)
+    airflow.delete_runs("days")
+    api.answer = lambda seen: 503 if ids([seen]) == [refused] else 200
+    if ends == "failed":
+        airflow.backfill("days", day, day, fails=True)
+        assert len(api.seen) == 601  # and a retry sends one row
+    else:
+        is_to_be_retried = lambda: airflow.task("days")[0] == "up_for_retry"  # noqa: E731
+        airflow.interrupt(*airflow.backfill_of_2("days", day, day), once=is_to_be_retried, **airflow.alone)
+        assert len(api.seen) == 600
+    api.reset()
+    api.answer = lambda seen: 200
+    airflow.backfill("days", day, day, again=True)
+    assert ids(api.seen) == [refused]
+    airflow.delete_runs("days", tries=0 if VERSION < (3,) else 3)
+    airflow.backfill("days", day, day)
+    assert ids(api.seen) == sorted([*DAYS[day], refused])
 
 
 def test_windows_are_listed_with_what_became_of_them(airflow, api):

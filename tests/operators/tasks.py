@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from datetime import timedelta
 
 READINGS = "SELECT i AS id, i * 1.5 AS value FROM generate_series(1, {rows}) AS i ORDER BY i"
@@ -43,8 +44,14 @@ def make_task():
         concurrency=int(os.environ.get("CONCURRENCY", "16")),
         chunk_size=1000,
         execution_timeout=timedelta(minutes=10),
+        response_check=block if "BLOCKS" in os.environ else None,
         **(in_batches(int(os.environ["BATCH"])) if "BATCH" in os.environ else {}),
     )
+
+
+def block(response):
+    """Hold the event loop up for ever."""
+    threading.Event().wait()
 
 
 def full_disk(*_, **__):

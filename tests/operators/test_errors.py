@@ -109,6 +109,7 @@ ARGUMENTS = {
     ),
     "max_failures": ({"max_failures": "some"}, r"max_failures='some': write a number of items, such as 25, or a share"),
     "max_failures: negative": ({"max_failures": -1}, r"max_failures=-1"),
+    "max_quota_wait": ({"max_quota_wait": "1 day"}, r"max_quota_wait='1 day': write a timedelta, such as"),
     "dead_letter_path": ({"dead_letter_path": "nosuch://bucket/x"}, r"dead_letter_path 'nosuch://bucket/x/.*cannot be"),
     "dead_letter_path: relative": ({"dead_letter_path": "x"}, r"dead_letter_path='x': write an absolute path such as"),
     "preview": ({"preview": True}, r"preview=True: write how many requests to show, from 1 to 100; to send all, leave"),

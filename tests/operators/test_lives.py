@@ -145,6 +145,32 @@ def test_a_load_that_was_unfinished_does_not_go_on_in_another_life(places, postg
     assert postgres.execute("SELECT count(*) FROM locations") == [(10,)]
 
 
+@pytest.mark.parametrize("mode", ["append", "upsert"])
+def test_a_load_whose_state_is_gone_finds_the_dead_letters_of_the_rows_that_were_refused(
+    places, postgres, connect, tmp_path, mode
+):
+    connect("warehouse", **postgres.connection())
+    postgres.execute(
+        "DROP TABLE IF EXISTS async_rest_loads, locations",
+        "CREATE TABLE locations (id bigint UNIQUE CHECK (id <> 4))",
+    )
+    key = {"conflict_key": "id"} if mode == "upsert" else {}
+    task = rest_to_sql(
+        sql=TEN, sql_conn_id="source_db", columns={"id": "item.id"}, rows=None, load_mode=mode, retries=3, **key
+    )
+    airflow = Supervisor(tmp_path / "airflow.json")
+    assert run_try(task, airflow)[0] != "success"
+    letters = airflow.report["dead_letters"]
+    airflow.data["state"].clear()  # the task state store has forgotten it
+    assert run_try(task, airflow, 2)[0] != "success"
+    assert airflow.report["dead_letters"] == letters
+    postgres.execute("ALTER TABLE locations DROP CONSTRAINT locations_id_check")
+    airflow.data["state"].clear()
+    assert run_try(task, airflow, 3)[0] == "success"
+    assert postgres.execute("SELECT count(*) FROM locations") == [(10,)]
+    assert [airflow.report[name] for name in ("read", "delivered", "failed")] == [10, 10, 0]
+
+
 def test_a_retry_of_a_load_waits_for_the_store_that_knows_its_life(places, postgres, connect, tmp_path):
     connect("warehouse", **postgres.connection())
     postgres.execute("DROP TABLE IF EXISTS locations", "CREATE TABLE locations (id bigint)")

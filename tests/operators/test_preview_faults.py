@@ -67,6 +67,7 @@ def test_a_source_that_fails_fails_the_task(places, supervisor, sql, words):
     state, error = run_try(sql_to_rest(sql=sql, preview=10), supervisor)
     assert (state, places.seen, supervisor.data["state"]) == ("failed", [], {})
     assert words in str(error)
+    assert words in supervisor.report["error"]
     assert "preview" not in supervisor.data["xcom"]
 
 
@@ -171,8 +172,9 @@ def test_a_kill_ends_a_read_that_takes_long(places, supervisor, postgres):
     thread = kill_once(begun)
     state, error = run_try(task, supervisor)
     thread.join()
-    assert (state, supervisor.data["xcom"]) == ("up_for_retry", {})
+    assert (state, set(supervisor.data["xcom"])) == ("up_for_retry", {"return_value"})
     assert "the task was killed" in str(error)
+    assert "the task was killed" in supervisor.report["error"]
 
 
 def test_a_kill_ends_the_request_that_is_sent(places, supervisor):

@@ -165,7 +165,7 @@ def test_the_task_stops_early_and_retriably_when_nearly_everything_fails(places,
 
 def test_the_task_stops_retriably_when_the_quota_is_gone(places, supervisor):
     places.answer = lambda seen: web.Response(status=429, headers={"Retry-After": "3600"})
-    state, error = run_try(sql_to_rest(), supervisor)
+    state, error = run_try(sql_to_rest(max_quota_wait=timedelta(0)), supervisor)
     assert state == "up_for_retry"
     assert "a pause of 3600 s" in str(error)
     assert len(places.seen) <= 16

@@ -41,9 +41,19 @@ def test_a_replay_resends_the_very_requests_and_marks_them_resolved(places, fold
         assert (seen.method, seen.path, seen.key) == (record["method"], "/" + record["path"], record["idempotency_key"])
     report = supervisor.report
     assert [report[name] for name in ("read", "delivered", "failed", "dead_letters")] == [20, 20, 0, None]
+    [note] = open_folder(folder).replays()
+    assert note["by"] == {
+        "dag_id": "the_dag",
+        "run_id": "scheduled__2026-11-01",
+        "task_id": "replay",
+        "map_index": -1,
+        "try_number": 1,
+    }
+    assert [note[name] for name in ("delivered", "failed", "left")] == [20, 0, 0]
     places.reset()
     run_try(replay(folder), supervisor)
     assert (places.seen, supervisor.report["read"]) == ([], 0)
+    assert len(open_folder(folder).replays()) == 1  # what sends nothing is none
 
 
 def test_what_fails_again_stays_dead_with_its_new_reason(places, folder, supervisor):
@@ -54,6 +64,7 @@ def test_what_fails_again_stays_dead_with_its_new_reason(places, folder, supervi
     assert state == "up_for_retry"
     assert supervisor.report["dead_letters"] == folder
     assert open_folder(folder).read() == {32: "http_500"}
+    assert [open_folder(folder).replays()[0][name] for name in ("delivered", "failed", "left")] == [19, 1, 1]
     assert [item["key"] for item in supervisor.data["xcom"]["failed_items"]] == [33]
     places.reset()
     places.answer = lambda seen: 200

@@ -1,8 +1,12 @@
 """Airflow's own web application with the plugin in it, and users of several roles."""
 
+import json
 import warnings
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +45,66 @@ def client_of(application):
         return client
 
     return make
+
+
+@pytest.fixture
+def dag_runs(airflow_db):
+    """Make runs of a DAG in Airflow's database: ``make(dag_id, [(state, report or None), ...])``."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.dagrun import DagRun
+    from airflow.models.task_state_store import TaskStateStoreModel
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, insert
+    from uuid6 import uuid7
+
+    made = []
+
+    def make(
+        dag_id: str,
+        *days,
+        task_id: str = "post",
+        operator: str = "SqlToRestOperator",
+        key: str = "failed_items",
+        ended=None,
+    ):
+        """:param days: of each run, the task's state, its report, and what its state store has as progress, if any."""
+        made.append(dag_id)
+        with create_session() as session:
+            if session.get(DagBundleModel, "tests") is None:
+                session.add(DagBundleModel(name="tests"))
+                session.flush()
+            session.merge(DagModel(dag_id=dag_id, bundle_name="tests"))
+            session.flush()
+            for number, (state, report, *progress) in enumerate(days):
+                start, run_id = DAY + timedelta(days=number), f"run{number}"
+                run = {"dag_id": dag_id, "run_id": run_id, "run_type": "backfill", "state": "success"}
+                run |= {"data_interval_start": start, "data_interval_end": start + timedelta(days=1)}
+                times = {"run_after": start + timedelta(days=1), "logical_date": start}
+                id_ = session.execute(insert(DagRun.__table__).values(**run, **times)).inserted_primary_key[0]
+                which = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": -1}
+                task = {
+                    "state": state,
+                    "operator": operator,
+                    "pool": "default_pool",
+                    "try_number": 1,
+                    "end_date": ended,
+                }
+                session.execute(insert(TaskInstance.__table__).values(id=uuid7(), **which, **task))
+                for name, value in (("return_value", report), (key, [])):
+                    if report is not None:
+                        session.execute(
+                            insert(XComModel.__table__).values(dag_run_id=id_, **which, key=name, value=value)
+                        )
+                for value in progress:
+                    stored = {"dag_run_id": id_, **which, "key": "progress", "value": json.dumps(value)}
+                    session.execute(insert(TaskStateStoreModel.__table__).values(**stored))
+        return dag_id
+
+    yield make
+    with create_session() as session:
+        for dag_id in made:
+            for model in (TaskStateStoreModel, XComModel, TaskInstance, DagRun, DagModel):
+                session.execute(delete(model).where(model.dag_id == dag_id))

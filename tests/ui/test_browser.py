@@ -23,7 +23,8 @@ from demo.stage import children, set_up
 
 DAG, TASK = "sensors", "post_sensors"
 REFUSED = {13_000, 13_001, 13_579}  # Saturday's
-MONDAY, THURSDAY = "2026-03-02", "2026-03-05"
+MONDAY, TUESDAY, THURSDAY = "2026-03-02", "2026-03-03", "2026-03-05"
+SEND_AGAIN = "Send the same requests again"
 
 
 @pytest.fixture(scope="module", params=["airflow", pytest.param("folder", marks=pytest.mark.release)])
@@ -90,6 +91,12 @@ def wait_for_end(stage, day: str) -> None:
             return
 
 
+def lead_to(stage, host: str) -> None:
+    """Change the connection of the API."""
+    fields = {"connection_id": "search_api", "conn_type": "async_rest", "host": host, "extra": '{"trust_env": false}'}
+    stage.airflow.insist("PATCH", "connections", "search_api", json=fields)
+
+
 def photograph(page, name: str, height: int = 1100) -> None:
     """Keep a picture, where SCREENSHOTS names a folder: those of the README are made with SCREENSHOTS=docs."""
     if folder := os.environ.get("SCREENSHOTS"):
@@ -115,13 +122,14 @@ def test_failed_items_appear_with_their_reasons(stage, page, worked):
     assert page.get_by_text("sensors/13579").first.is_visible()
     assert page.get_by_text('"id": 13579').first.is_visible()
     assert page.get_by_text("is of a sensor that was withdrawn").first.is_visible()
-    photograph(page, "delivery-failed", 1500)
+    page.locator("[data-primary]:enabled").wait_for()
+    photograph(page, "delivery-failed", 1700)
     with page.expect_download() as downloading:
         page.get_by_role("link", name="CSV").click()
     assert len(Path(downloading.value.path()).read_text().splitlines()) == 4
     page.get_by_role("searchbox").fill("13579")
     page.wait_for_function("() => document.querySelectorAll('button.key').length === 1")
-    page.get_by_role("button", name="Replay these 1 (filtered)").wait_for()
+    page.get_by_role("button", name="Send these 1 again (filtered)").wait_for()
     assert page.complaints == []
 
 
@@ -129,9 +137,9 @@ def test_a_viewer_sees_it_all_and_can_send_nothing(stage, browser, viewer, worke
     page = open_page(browser, stage.airflow_url, viewer.token)
     page.goto(worked.path())
     page.get_by_role("table", name="Dead letters").wait_for()
-    button = page.get_by_role("button", name="Replay all 3")
-    page.get_by_text("You may not clear this task").wait_for()
-    assert button.is_disabled()
+    buttons = [page.get_by_role("button", name=name) for name in (SEND_AGAIN, "Resume the window")]
+    page.get_by_text("You may not clear this task").first.wait_for()
+    assert [button.is_disabled() for button in buttons] == [True, True]
     run_id = worked.saturday.run_id
     with httpx.Client(base_url=stage.airflow_url, trust_env=False, timeout=60) as anybody:
         headers = {"Authorization": f"Bearer {viewer.token}"}
@@ -151,7 +159,7 @@ def test_a_viewer_sees_it_all_and_can_send_nothing(stage, browser, viewer, worke
 def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page, worked):
     before = stage.api.get("/_stats").json()["requests"]
     page.goto(worked.path())
-    page.get_by_role("button", name="Replay all 3").click()
+    page.get_by_role("button", name=f"{SEND_AGAIN} (3)").click()
     dialog = page.get_by_role("alertdialog")
     dialog.get_by_text("Send 3 dead letters again?").wait_for()
     dialog.get_by_role("button", name="Send 3 again").click()
@@ -159,6 +167,10 @@ def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page,
     assert page.get_by_role("table", name="Dead letters").count() == 0
     assert page.get_by_role("button", name="Reload the page").is_visible()  # Airflow's header shows the try before
     assert page.get_by_role("heading", name=re.compile(r"^All [\d,]+ items delivered$")).is_visible()
+    assert page.get_by_text("3 of them later").is_visible()
+    history = page.get_by_role("table", name="History")
+    assert history.get_by_text("sent again 3: 3 delivered, 0 failed again").is_visible()
+    page.get_by_role("table", name="Delivered later").locator("tr.resolved").nth(2).wait_for()
     report = TaskRuns(stage.airflow, DAG, worked.saturday.run_id).xcom(TASK)
     day = ids_by_day(stage.socket_folder)[worked.saturday.day]
     assert (report["read"], report["delivered"], report["failed"]) == (len(day), len(day), 0)
@@ -166,6 +178,59 @@ def test_the_rejected_handful_is_replayed_now_that_the_api_takes_it(stage, page,
     stored = stage.api.get("/_ids").json()["times_stored"]
     assert {stored.get(str(number)) for number in day} == {1}
     assert stage.api.get("/_stats").json()["requests"] - before < 20  # these three, and what the flaky API made again
+    assert page.complaints == []
+
+
+def test_what_another_dag_has_delivered_later_says_by_whom_in_both_tabs(stage, page, worked):
+    page.goto(f"/dags/{DAG}/plugin/windows")
+    calendar = page.get_by_label("Windows over time")
+    calendar.wait_for()
+    labels = [cell.get_attribute("aria-label") for cell in calendar.locator("[data-outcome=later]").all()]
+    assert {label[:10] for label in labels} >= {TUESDAY, THURSDAY}
+    assert any("delivered later by replay" in label for label in labels)
+    row = page.get_by_role("table", name="Windows").get_by_role("row").filter(has_text=TUESDAY).first
+    row.get_by_role("link", name=re.compile("^replay, ")).click()
+    page.wait_for_url("**/dags/replay/runs/**/plugin/delivery")
+    page.goto(worked.path(run_of(stage, TUESDAY)["dag_run_id"]))
+    page.get_by_text("A replay by another task has delivered what failed").wait_for()
+    assert page.get_by_role("heading", name=re.compile(r"^All [\d,]+ items delivered$")).is_visible()
+    assert (
+        page.get_by_role("table", name="History").get_by_role("link", name=re.compile("^Replay: replay, ")).is_visible()
+    )
+    page.get_by_role("table", name="Delivered later").locator("tr.resolved").nth(1).wait_for()
+    assert page.get_by_role("button", name=SEND_AGAIN).count() == 0
+    assert page.get_by_role("alert").count() == 0
+    assert page.complaints == []
+
+
+def test_why_it_failed_comes_first_and_the_window_is_resumed_when_that_is_mended(stage, page, worked):
+    run_id = run_of(stage, MONDAY)["dag_run_id"]
+    lead_to(stage, f"{stage.api_url}/nowhere")
+    run = TaskRuns(stage.airflow, DAG, run_id)
+    run.clear(TASK)
+    for _ in stage.looks():
+        if run.task(TASK)["state"] in ENDED:
+            break
+    page.goto(worked.path(run_id))
+    alert = page.get_by_role("alert")
+    alert.get_by_text("at least 90 % of the last 200 items failed, the last one with http_404").wait_for()
+    assert alert.get_by_text("Next: resume the window.").is_visible()
+    page.locator("[data-primary]:enabled").wait_for()
+    photograph(page, "delivery-why", 1100)
+    alert.get_by_role("link", name="Open the log").click()
+    page.wait_for_url(re.compile(f"/tasks/{TASK}$"))
+    page.get_by_text("at least 90 % of the last 200 items failed").first.wait_for()
+    lead_to(stage, stage.api_url)
+    page.goto(worked.path(run_id))
+    ways = page.get_by_role("group", name="What can be done").get_by_role("button")
+    ways.nth(1).wait_for()
+    page.get_by_text("The API's connection changed since").first.wait_for()
+    assert ways.nth(0).inner_text().startswith("Resume the window")
+    assert ways.nth(1).inner_text().startswith(SEND_AGAIN)
+    ways.nth(0).click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Resume").click()
+    page.get_by_role("heading", name=re.compile(r"^All [\d,]+ items delivered$")).wait_for()
+    assert page.get_by_role("alert").count() == 0
     assert page.complaints == []
 
 

@@ -1,25 +1,11 @@
 """What became of a window, as the tab Windows calls it: pure decisions, run by Node.js."""
 
-import json
-import shutil
-import subprocess
-
 import pytest
-from checkout import REPOSITORY, skip_or_fail
+from ui.node import ran
 
-OUTCOMES = REPOSITORY / "airflow_async_rest" / "ui" / "static" / "outcomes.js"
 WINDOW = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "map_index": -1}
 PREVIEW = {"preview": True, "complete": False, "read": 0, "delivered": 0, "failed": 0, "elapsed_seconds": 0.0}
 DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0, "elapsed_seconds": 1.5}
-
-
-def ran(expression: str):
-    if shutil.which("node") is None:
-        skip_or_fail("needs Node.js")
-    script = f"{OUTCOMES.read_text()}\nconsole.log(JSON.stringify({expression}))"
-    command = ["node", "--input-type=module", "-"]
-    done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=60, check=True)
-    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +22,7 @@ def ran(expression: str):
     ],
 )
 def test_a_preview_is_called_one(state, report, outcome):
-    assert ran(f"outcomeOf({json.dumps({'state': state, 'report': report})})") == outcome
+    assert ran("outcomes.js", "outcomeOf", {"state": state, "report": report}) == outcome
 
 
 @pytest.mark.parametrize(
@@ -53,5 +39,27 @@ def test_a_later_preview_does_not_hide_what_was_done(first, second, outcome):
         {**WINDOW, **run, "run_after": f"2026-03-0{day}T00:00:00Z", "started_at": None}
         for day, run in ((3, first), (4, second))
     ]
-    [cell] = ran(f"arrange({json.dumps(windows)}).cells")
+    [cell] = ran("outcomes.js", "arrange", windows)["cells"]
     assert (cell["outcome"], cell["runs"]) == (outcome, 2)
+
+
+FAILED = {**DONE, "delivered": 3, "failed": 2}
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "replay", "outcome"),
+    [
+        ("failed", FAILED, None, "some"),
+        ("failed", FAILED, {"left": 1, "delivered": 1}, "some"),
+        ("failed", FAILED, {"left": 0, "delivered": 2}, "later"),
+        ("success", FAILED, {"left": 0, "delivered": 2}, "later"),  # max_failures allowed them
+        ("failed", {**FAILED, "complete": False}, {"left": 0, "delivered": 2}, "failed"),  # rows were never read
+        ("running", FAILED, {"left": 0, "delivered": 2}, "running"),
+        ("success", {**DONE, "delivered_later": 2}, None, "later"),
+        ("failed", {**DONE, "delivered_later": 2}, None, "failed"),
+        ("success", {**DONE, "delivered_later": 0}, None, "delivered"),
+        ("success", {**FAILED, "delivered_later": 2}, None, "some"),
+    ],
+)
+def test_what_was_delivered_later_is_called_that(state, report, replay, outcome):
+    assert ran("outcomes.js", "outcomeOf", {"state": state, "report": report, "replay": replay}) == outcome

@@ -41,6 +41,11 @@ class Try(NamedTuple):
     number: int
     series: tuple[int, ...]
 
+    @property
+    def is_after_clear(self) -> bool:
+        """Whether somebody has cleared the task, which allows it more tries than its retries: the last number."""
+        return len(self.series) > 1 and self.series[0] > self.series[-1]
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -56,6 +61,7 @@ class Checkpoint:
     :param resolved: rows that are dead letters in these parts and nowhere else: no part could be written to say so.
     :param bookmarks: of items whose first pages are staged, where they have come to; None where they cannot go on.
     :param written_by: None where that is not known.
+    :param waits: whether that try ended in a wait for its quota, and goes on itself.
     :param report: that of the try which has written it, once that has succeeded; None before.
     :param failed: index -> reason of what is dead, where it must be known without its letters; None: it is not.
     """
@@ -70,6 +76,7 @@ class Checkpoint:
     resolved: frozenset[int] = frozenset()
     bookmarks: Mapping[int, Bookmark | None] = field(default_factory=dict)
     written_by: Try | None = None
+    waits: bool = False
     report: Mapping[str, Any] | None = None
     failed: Mapping[int, str] | None = None
 
@@ -148,6 +155,7 @@ class Checkpoint:
                 else {}
             ),
             **({"written_by": [self.written_by.number, *self.written_by.series]} if self.written_by else {}),
+            **({"waits": True} if self.waits else {}),
             **({"report": dict(self.report)} if self.report is not None else {}),
             **(_failed_to_json(self.failed) if self.failed is not None else {}),
         }
@@ -174,6 +182,7 @@ class Checkpoint:
                     for index, bookmark in value.get("bookmarks", {}).items()
                 },
                 written_by=Try(int(writer[0]), tuple(map(int, writer[1:]))) if writer else None,
+                waits=value.get("waits") is True,
                 report=None if report is None else dict(report),
                 failed=_failed_from_json(value.get("failed")),
             )
@@ -237,7 +246,8 @@ class Resume:
     """What a retry knows of the tries before.
 
     :param dead: index -> reason of the dead letters that the totals count and that are sent again.
-    :param left: those that the totals count, and that stay dead: the API took them, and its answer cannot be read.
+    :param left: those that the totals count, and that stay dead: the API took them, and its answer cannot be read; or
+        they have failed in this very try, which had to wait.
     :param resolved: index -> reason of those that the totals count and a replay has delivered since.
     :param delivered: those that were being sent again, and that a replay has delivered since.
     :param known_dead: all indexes that some part calls dead; a delivery is noted for each.
@@ -251,7 +261,7 @@ class Resume:
 
     checkpoint: Checkpoint
     dead: Mapping[int, str] = field(default_factory=dict)
-    left: frozenset[int] = frozenset()
+    left: Mapping[int, str] = field(default_factory=dict)
     resolved: Mapping[int, str] = field(default_factory=dict)
     delivered: frozenset[int] = frozenset()
     known_dead: frozenset[int] = frozenset()
@@ -265,7 +275,7 @@ class Resume:
     @property
     def counted(self) -> frozenset[int]:
         """Rows that are dead letters, and count as that."""
-        return self.left.union(self.dead)
+        return frozenset(self.left).union(self.dead)
 
     @property
     def bookmarks(self) -> dict[int, Bookmark]:
@@ -283,6 +293,10 @@ class Resume:
         """What goes in one request again, so that it has the same idempotency key."""
         dead = (batch for batch in self.dead_batches if all(index in self.dead for index in batch))
         return (*self.checkpoint.batches, *dead)
+
+    def within_its_try(self) -> "Resume":
+        """Return it as the same try goes on, after a wait: what has failed in it had its attempts, and stays dead."""
+        return replace(self, left={**self.left, **self.dead}, dead={})
 
     def stands_for(self, this_try: Try | None) -> bool:
         """Return whether an account of rows that cannot be read again is that of this try; else there are new rows.

@@ -171,10 +171,12 @@ def judge(
         advice = f"{hint} {advice}"
     message = totals.last_messages.get(next(iter(failures))) if len(failures) == 1 else None
     quoted = f" The last one: {message[:300]!r}" if message is not None else ""
+    summary = f"{totals.failed} of {counted(totals.read, 'item')} failed{refused} ({reasons})"
     return FailuresError(
         f"{totals.failed} of {counted(totals.read, 'item')} failed{refused} ({reasons}); max_failures allows "
         f"{_limit(totals, max_failures):g}. {advice} in {folder_uri}{quoted and '.'}{quoted}",
         permanent=permanent,
+        summary=f"{summary}: {message}" if message else summary,
     )
 
 

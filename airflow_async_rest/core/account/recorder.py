@@ -113,7 +113,8 @@ class Recorder:
         """Bring the account to what the dead letters' folder says now: a replay may have delivered some."""
         for reason in resume.resolved.values():
             self.totals.no_longer_failed(reason)
-        self.totals.delivered += len(resume.resolved) + len(resume.delivered)
+        self.totals.delivered += (later := len(resume.resolved) + len(resume.delivered))
+        self.totals.delivered_later += later
         for index in (*resume.resolved, *resume.delivered, *resume.unsaid):
             # Said again in a part of this try: the part that says it, if any, belongs to no checkpoint.
             self.unwritten.hold({"index": index, "resolved": True})
@@ -215,6 +216,7 @@ class Recorder:
 
     def _resolve(self, index: int) -> None:
         self._known_dead.discard(index)
+        self.totals.resolve()
         self.unwritten.hold({"index": index, "resolved": True})
 
     def refused_again(self, letter: DeadLetter) -> bool:
@@ -290,6 +292,7 @@ class Recorder:
 
     def confirm(self, snapshot: Snapshot) -> None:
         """Count the items as delivered whose rows are kept now."""
+        self.totals.resolve(len(self._known_dead.intersection(snapshot.fetched)))
         for index in snapshot.fetched:
             del self._pending[index]
             self._known_dead.discard(index)

@@ -49,6 +49,7 @@ class Totals:
     :param tally: of a job that loads rows: what goes on counting what of the answers leads nowhere.
     :ivar complete: whether every row was read, and is delivered, skipped or dead.
     :ivar commit: of what reading them has changed.
+    :ivar is_after_clear: whether what is no longer dead is delivered later than the task itself would have done it.
     :ivar broken_off: items that failed in this try after a page of theirs was read.
     :ivar last_messages: reason -> what was said of the last item, or row, that failed for it.
     """
@@ -58,11 +59,13 @@ class Totals:
         self.read: int = earlier.get("read", 0)
         self.delivered: int = earlier.get("delivered", 0)
         self.already_there: int = earlier.get("already_there", 0)  # part of the delivered
+        self.delivered_later: int = earlier.get("delivered_later", 0)  # of the delivered, what was a dead letter before
         self.skipped: int = earlier.get("skipped", 0)
         self.complete: bool = earlier.get("complete", False)
         self.commit = Commit(earlier.get("commit", Commit.NONE))
         self.reasons: Counter[str] = Counter(earlier.get("reasons", {}))
         self.failed_now: Counter[str] = Counter()
+        self.is_after_clear = False
         self.broken_off = 0
         self.last_messages: dict[str, str] = {}
         self.meter = Meter(earlier.get("requests", 0), earlier.get("retries", 0), earlier.get("latencies"))
@@ -103,12 +106,17 @@ class Totals:
         self.reasons[reason] -= 1
         self.reasons += Counter()  # drops a reason that nobody has any more
 
+    def resolve(self, count: int = 1) -> None:
+        """Count dead letters that are delivered after all."""
+        self.delivered_later += count if self.is_after_clear else 0
+
     def to_json(self) -> dict[str, Any]:
         """Return the counts as a checkpoint keeps them."""
         return {
             "read": self.read,
             "delivered": self.delivered,
             "already_there": self.already_there,
+            **({"delivered_later": self.delivered_later} if self.delivered_later else {}),
             "skipped": self.skipped,
             "complete": self.complete,
             **({"commit": self.commit} if self.commit else {}),
@@ -120,6 +128,11 @@ class Totals:
             **(self._of_rows() if self.rows else {}),
         }
 
+    def settled(self) -> dict[str, Any]:
+        """Return the counts without what is dead, or on its way: of a source that will have that once more."""
+        done = self.delivered + self.skipped
+        return {**self.to_json(), "read": done, "reasons": {}, "complete": False}
+
     def report(self, unfinished: int) -> dict[str, Any]:
         """Return the counts as people read them."""
         elapsed = self.elapsed_seconds
@@ -127,6 +140,7 @@ class Totals:
             "read": self.read,
             "delivered": self.delivered,
             "already_there": self.already_there,
+            "delivered_later": self.delivered_later,
             "failed": self.failed,
             "skipped": self.skipped,
             "unfinished": unfinished,

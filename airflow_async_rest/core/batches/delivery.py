@@ -32,6 +32,7 @@ class _Group:
     :param reason: why it is sent again, of its first item.
     :param key: the idempotency key of their request.
     :param lost: whether an attempt of it may have been acted on, and its answer was lost.
+    :param stale: requests whose connection turned out to be closed, which are no attempts.
     :param probe: what halving a larger one, of which this is a part, may cost; None: as much as it takes.
     :param refusal: what that was refused with.
     """
@@ -43,6 +44,7 @@ class _Group:
     reason: str = ""
     key: str | None = None
     lost: bool = False
+    stale: int = 0
     probe: Probe | None = None
     refusal: ItemResult | None = None
 
@@ -194,10 +196,13 @@ class BatchDelivery:
         group.requests += 1
         group.key = request.idempotency_key
         try:
-            response = await self._sender.send(request, group.failures + 1, group.reason)
+            response = await self._sender.send(request, group.failures + group.stale + 1, group.reason)
         except SendError as error:
             if error.sent:
                 self._note_lost(group, request)
+            if not group.stale and self._retry.repeats(error, request.method):
+                group.stale, group.reason = 1, error.reason
+                return await self._send(group)
             return alike(group.items, ItemResult(*judge_error(error)))
         answer = read_answer(self._exchange, group.form, group.items, request, response)
         settling = next((one.verdict for one in answer.results if one.verdict is not Verdict.RETRY), Verdict.RETRY)

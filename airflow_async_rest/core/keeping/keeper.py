@@ -10,7 +10,7 @@ from typing import Any
 from airflow_async_rest.core.account.bookmarks import Bookmark
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try, failed_after
 from airflow_async_rest.core.account.recorder import Recorder, Snapshot
-from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError
+from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, LoadError, ReplacedError
 from airflow_async_rest.core.keeping.parts import LetterSink, Parts
 from airflow_async_rest.core.keeping.refusals import Effect, Refusals
 from airflow_async_rest.core.keeping.resuming import Continuing, resume_done, resume_without_letters
@@ -33,6 +33,7 @@ class Keeper:
     :param this_try: None where a try cannot be told from others.
     :param resuming: how the account of earlier tries is taken on.
     :param buffer: rows that wait to be staged.
+    :ivar waits: whether the try ends in a wait for its quota.
     :ivar has_begun: whether there is an account to be written: before that, an earlier one stays as it is.
     """
 
@@ -47,6 +48,7 @@ class Keeper:
     resuming: Continuing
     buffer: RowBuffer
     has_begun: bool = field(default=False, init=False)
+    waits: bool = field(default=False, init=False)
     # No checkpoint is written any more: all is merged, or nobody knows whether the last one was.
     _over: bool = field(default=False, init=False)
 
@@ -65,6 +67,8 @@ class Keeper:
         await self.checkpoints.open()
         try:
             resume = await self._load()
+        except ReplacedError:
+            raise
         except Exception as error:  # noqa: BLE001  (whatever the state store, the folder or their clients raise)
             return None, self.resuming.without_account(error)
         if resume is None:
@@ -80,11 +84,12 @@ class Keeper:
             return await self._parts.read_history(lambda folder: resume_done(folder, checkpoint, self.log))
         fetches = self.rows is not None
         try:
-            return await self._parts.read_history(
+            resume = await self._parts.read_history(
                 lambda folder: self.resuming.resume(folder, checkpoint, fetches=fetches)
             )
         except (ValueError, DeadLetterStoreError) as error:
-            return resume_without_letters(checkpoint, error)
+            resume = resume_without_letters(checkpoint, error)
+        return resume and self.resuming.within(resume, self.this_try)
 
     async def begin(self, resume: Resume | None, how: str) -> None:
         """Begin where ``resume`` ends; without it, what earlier tries have left becomes void.
@@ -93,16 +98,18 @@ class Keeper:
         :raises ConfigurationError: when starting over would append rows a second time.
         :raises DeadLetterStoreError: when the folder cannot be read or written.
         :raises SourceChangedError: when what should be staged is not there any more.
+        :raises ReplacedError: when a later try has taken over.
         """
         if resume is None:
             self.checkpoints.check_start_over(how)
+        await self.state.check_not_replaced()  # since it was read what there is to go on with
         async with self._turn:  # a write that is still under way is of rows that are not wanted any more
             self.buffer.take()
             self.has_begun = False
             await self._parts.begin(resume)
             if resume is not None:  # of a replay, whatever the arguments are now
                 self.fingerprint = resume.checkpoint.fingerprint
-            self._failed = resume.dead if resume else {}
+            self._failed = {**resume.left, **resume.dead} if resume else {}
             await self.checkpoints.begin(resume, self.this_try)
             self.has_begun, self._over = True, False
             if self.rows is not None:
@@ -139,6 +146,7 @@ class Keeper:
         :raises DeadLetterStoreError: when the dead letters cannot be written; the recorder keeps them, and the
             checkpoint does not count them.
         :raises LoadError: when rows cannot be staged.
+        :raises ReplacedError: when a later try has taken over.
         """
         if not self.has_begun:
             return
@@ -163,6 +171,7 @@ class Keeper:
         """
         rows = self.buffer.take()
         with self._transaction(recorder, rows, letters=last or recorder.unwritten.are_due) as snapshot:
+            snapshot = await self._parts.resolve_strays(snapshot) if last else snapshot  # noqa: PLW2901
             effect = Effect()
             if self.rows is not None:
                 refused, removed = await self.rows.stage(rows, snapshot.removed)
@@ -213,7 +222,10 @@ class Keeper:
         letters, resolved = effect.letters(self.log.redact), effect.resolved()
         if recorder.totals.rows is not None:
             recorder.totals.rows.refused += len(effect.refused) - len(effect.again)
-        failure = await self._parts.write([*snapshot.records, *letters, *resolved])
+        records = [*snapshot.records, *letters, *resolved]
+        if records:  # a part has a number, which a later try may give to another
+            await self.state.check_not_replaced()
+        failure = await self._parts.write(records)
         checkpoint = self._checkpoint(recorder, snapshot)
         if failure is None:
             checkpoint = replace(checkpoint, report=report)
@@ -244,6 +256,7 @@ class Keeper:
             snapshot.batches,
             bookmarks={index: self._kept(bookmark) for index, bookmark in snapshot.bookmarks.items()},
             written_by=self.this_try,
+            waits=self.waits,
             failed=failed_after(self._failed, snapshot.records) if rows else None,
         )
         return checkpoint.before(snapshot.held) if snapshot.held else checkpoint
@@ -305,7 +318,7 @@ class Keeper:
                 lost = failure
             else:
                 self.log.complain(_STAGING, LoadError("it takes too long"))
-        except DeadLetterStoreError as failure:
+        except (DeadLetterStoreError, ReplacedError) as failure:
             lost = failure
         await self.state.wait(until)
         return lost

@@ -1,9 +1,11 @@
 """The dead-letter parts of a try, and those of earlier tries that count."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.recorder import Snapshot
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.folder import RESET, DeadLetterFolder, Record
 from airflow_async_rest.core.letters.part_files import PartId
@@ -74,6 +76,18 @@ class Parts:
         except DeadLetterStoreError as failure:
             return failure
         return None
+
+    async def resolve_strays(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot that says, too, which items are not dead that only a try beside this one calls dead."""
+        if not (counted := list(self.counted)) and not snapshot.records:  # the report names no folder
+            return snapshot
+        try:
+            strays = await self.read_history(lambda folder: folder.find_strays(counted)) or frozenset()
+        except DeadLetterStoreError:  # whoever reads them next says so
+            return snapshot
+        dead = {one.index for one in (*snapshot.records, *snapshot.held) if isinstance(one, DeadLetter)}
+        settled = sorted(index for index in strays - snapshot.unfinished - dead if index < snapshot.position)
+        return replace(snapshot, records=[*snapshot.records, *({"index": i, "resolved": True} for i in settled)])
 
     async def read_history(self, read: Callable[[DeadLetterFolder], Result]) -> Result | None:
         """Read what earlier tries have left. :return: what ``read`` does; None where there is nothing.

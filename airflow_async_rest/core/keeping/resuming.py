@@ -93,7 +93,7 @@ def _resume(
     checkpoint = checkpoint.with_dead(letters.counted[index] for index in again).without(again)
     counted |= {index: letters.counted[index] for index in again}
     # By the latest reason, which may be that of a replay.
-    left = frozenset(i for i in counted if leaves_unreadable and known.get(i) == UNREADABLE)
+    left = {i: reason for i, reason in counted.items() if leaves_unreadable and known.get(i) == UNREADABLE}
     delivered = checkpoint.unfinished & (letters.counted.keys() - known.keys())
     return Resume(
         checkpoint.without(delivered),
@@ -137,7 +137,10 @@ def resume_done(folder: DeadLetterFolder, checkpoint: Checkpoint, log: JobLog) -
         sample = tuple(islice(folder.iter_records(), _SAMPLE))
     _check_not_void(checkpoint, live)
     return Resume(
-        checkpoint, left=frozenset(record["index"] for record in sample), sample=sample, report=checkpoint.report
+        checkpoint,
+        left={record["index"]: record.get("reason", "") for record in sample},
+        sample=sample,
+        report=checkpoint.report,
     )
 
 
@@ -194,6 +197,12 @@ class Continuing:
         """Find out what is left of a window; see :func:`resume_from`."""
         return resume_from(folder, checkpoint, fetches=fetches)
 
+    def within(self, resume: Resume, this_try: Try | None) -> Resume:
+        """Return what is left for a try that may have left it itself, before it waited for its quota."""
+        before = resume.checkpoint
+        is_own = before.waits and this_try is not None and before.written_by == this_try
+        return resume.within_its_try() if is_own else resume
+
     def without_account(self, why: Exception | None) -> str:
         """Return how a try begins that has no account to go on with, for people to read.
 
@@ -218,8 +227,11 @@ class Continuing:
         )
         if in_the_middle:
             how += f"; {in_the_middle} of them at the page that it had come to"
-        if resume.left:
-            how += f", and not the {len(resume.left)} whose answers could not be read"
+        unreadable = sum(reason == UNREADABLE for reason in resume.left.values())
+        if unreadable:
+            how += f", and not the {unreadable} whose answers could not be read"
+        if of_this_try := len(resume.left) - unreadable:
+            how += f", and not the {of_this_try} that failed in this try before it waited"
         if is_done:
             how += "; all is loaded already (for all of it once more, delete this run's line in async_rest_loads)"
         if resume.letters_are_lost:
@@ -265,6 +277,11 @@ class Replaying(Continuing):
         """Find out what is dead; see :func:`resume_replaying`."""
         del fetches  # nobody replays what was fetched
         return resume_replaying(folder, checkpoint)
+
+    def within(self, resume: Resume, this_try: Try | None) -> Resume:
+        """Return it as it is: who asks for dead letters chooses which."""
+        del this_try
+        return resume
 
     def without_account(self, why: Exception | None) -> str:
         """Refuse to go on. :raises ConfigurationError: then. :raises StoppedError: when the store does not answer."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.bounds import USUAL, Bounds
+from airflow_async_rest.core.errors import ReplacedError
 from airflow_async_rest.core.keeping.resuming import Continuing
 from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.worker_thread import WorkerThread
@@ -76,10 +77,19 @@ class State:
     """The state store of a task, on a thread of its own: one that fails or hangs never holds the delivery up.
 
     :param store: None when there is none.
+    :param on_replaced: called with the error, when the store says that a later try has taken over.
     """
 
-    def __init__(self, store: StateStore | None, log: JobLog) -> None:
+    def __init__(
+        self,
+        store: StateStore | None,
+        log: JobLog,
+        on_replaced: Callable[[ReplacedError], None] = lambda _: None,
+        bounds: Bounds = USUAL,
+    ) -> None:
         self._store = store
+        self._bounds = bounds
+        self._on_replaced = on_replaced
         self._log = log
         self._thread = WorkerThread("async-rest-state")
         self._next: dict[str, Any] = {}
@@ -88,6 +98,25 @@ class State:
     async def get(self, key: str) -> Any:
         """Return a value, or None."""
         return None if self._store is None else await self._thread.call(self._store.get, key)
+
+    async def check_not_replaced(self) -> None:
+        """Ask whether a later try has taken over; a store that does not say so in time says no.
+
+        :raises ReplacedError: when it has.
+        """
+        try:
+            async with asyncio.timeout(self._bounds.replaced_seconds):
+                await self.get("life")  # whatever it is: before it reads, the store looks whose turn it is
+        except ReplacedError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever the store raises)
+            self._log.complain("ask whether a later try has taken over", error)
+
+    async def set(self, key: str, value: Any) -> None:
+        """Keep a value. :raises LookupError: when there is no store."""
+        if self._store is None:
+            raise LookupError("there is no state store")
+        await self._thread.call(self._store.set, key, value)
 
     def delete(self, key: str, doing: str) -> None:
         """Have a key forgotten; nobody waits for it. :param doing: what that is, for the log."""
@@ -116,6 +145,8 @@ class State:
         def complain(stored: "asyncio.Future[None]") -> None:
             if not stored.cancelled() and (error := stored.exception()) is not None:
                 self._log.complain(doing, error)
+                if isinstance(error, ReplacedError):
+                    self._on_replaced(error)
 
         return complain
 

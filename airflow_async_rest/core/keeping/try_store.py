@@ -1,9 +1,10 @@
-"""The state in a folder as one try sees it: of this life of its run only, and not once a later try has taken over.
+"""The state as one sitting of a try sees it: of this life of its run only, and not once a later one has taken over.
 
-Airflow's own store goes with the run, and refuses a try that another has replaced. Files know nothing of that. So each
-try leaves a claim in the folder, and looks at it before it writes.
+Airflow's own store goes with the run, and refuses a try that another has replaced, but not an earlier start of the same
+try. Files know nothing of either. So each sitting leaves a claim there, and looks at it before it writes.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,8 +12,9 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, NamedTuple, Self
 
-from airflow_async_rest.core.errors import StoppedError
-from airflow_async_rest.core.keeping.folder_store import FolderStore
+from airflow_async_rest.core.errors import ReplacedError
+
+log = logging.getLogger(__name__)
 
 _CLAIM = "try"
 # "rescheduled": {"try_number": 1, "run_started": "2026-11-01T00:00:00.000000+00:00"} -- this try starts once more.
@@ -20,7 +22,7 @@ _RESCHEDULED = "rescheduled"
 
 
 class Turn(Enum):
-    """What a try is to what lies in the folder."""
+    """What a try is to the state that is there."""
 
     GOES_ON = auto()
     """It is of the same life of the run."""
@@ -31,12 +33,12 @@ class Turn(Enum):
 
 
 class Claim(NamedTuple):
-    """Which try has the folder.
+    """Which sitting of which try has the state.
 
     :param started: when, in UTC (ISO 8601), by its worker's clock; empty where that is not known.
-    :param process: distinguishes two starts of the same try.
-    :param run: when its run began, as Airflow has it: the same in all tries until a Clear of a run that has ended, and
-        in no other life of the run. Empty where that is not known.
+    :param process: distinguishes two starts of the same try: the sitting's owner, at random.
+    :param run: tells one life of its run from another: the row that Airflow 2 has of it; for 3, when it began, which is
+        the same in all tries until a Clear of a run that has ended. Empty where that is not known.
     """
 
     try_number: int
@@ -45,9 +47,9 @@ class Claim(NamedTuple):
     run: str = ""
 
     @classmethod
-    def of(cls, try_number: int, started: datetime | None, process: str, run_started: datetime | None) -> Self:
+    def of(cls, try_number: int, started: datetime | None, process: str, run: datetime | str | None) -> Self:
         """Return the claim of a try."""
-        return cls(try_number, as_text(started), process, as_text(run_started))
+        return cls(try_number, as_text(started), process, run if isinstance(run, str) else as_text(run))
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
@@ -58,6 +60,10 @@ class Claim(NamedTuple):
         except (TypeError, ValueError, OverflowError):
             return None
 
+    def __str__(self) -> str:
+        """Return which try of which run it is, for people to read."""
+        return f"try {self.try_number} of the run {self.run or 'that is not known'}"
+
     def turn_after(self, last: Self | None, *, is_rescheduled: bool, was_cleared: bool) -> Turn:
         """Decide what this try is after the one that has the folder.
 
@@ -65,7 +71,8 @@ class Claim(NamedTuple):
         where ``airflow tasks test`` runs the task); only a try that asked to be rescheduled starts twice with one.
         Clocks of workers decide within one run only: what another life has left would stand for rows of this one.
 
-        :param was_cleared: whether somebody has cleared the task in this life of its run.
+        :param was_cleared: whether somebody has cleared the task in this life of its run, with which the run may have
+            begun once more.
         """
         if last == self:
             return Turn.GOES_ON
@@ -84,66 +91,105 @@ def as_text(instant: datetime | None) -> str:
     return "" if instant is None else instant.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-class TryStore:
-    """The state store of one try, in a folder.
+class Sitting:
+    """A stretch of a try between two waits, or all of it: what one process does of it.
 
-    :param open_folder: called in the thread of the first call: object storage may ask Airflow for its connection.
-    :param was_cleared: whether somebody has cleared the task in this life of its run.
+    :param claim: by which others know it.
+    :ivar has_begun: whether it has taken the state: then nobody takes it from a later one again.
+    :ivar lock: of all calls for its state.
     """
 
-    def __init__(self, open_folder: Callable[[], FolderStore], claim: Claim, *, was_cleared: bool = False) -> None:
-        self._open_folder = open_folder
-        self._claim = claim
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.has_begun = False
+        self.lock = threading.Lock()
+
+
+class TryStore:
+    """The state store of one sitting.
+
+    :param open_store: called in the thread of the first call: object storage may ask Airflow for its connection.
+    :param sitting: or its claim.
+    :param was_cleared: whether somebody has cleared the task in this life of its run.
+    :param outlives_run: whether the store may have what another life of the run has left, as a folder has.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], Any],
+        sitting: Sitting | Claim,
+        *,
+        was_cleared: bool = False,
+        outlives_run: bool = True,
+    ) -> None:
+        self._open_store = open_store
+        self._sitting = Sitting(sitting) if isinstance(sitting, Claim) else sitting
+        self._claim = self._sitting.claim
         self._was_cleared = was_cleared
-        self._this_start = {"try_number": claim.try_number, "run_started": claim.run}
-        self._folder: FolderStore | None = None
-        self._turn = threading.Lock()
+        self.outlives_run = outlives_run
+        self._this_start = {"try_number": self._claim.try_number, "run_started": self._claim.run}
+        self._store: Any = None
 
     def get(self, key: str) -> Any:
-        """Return a value of this life of the run, or None. :raises StoppedError: when a later try has taken over."""
-        with self._turn:
+        """Return a value of this life of the run, or None. :raises ReplacedError: when a later one has taken over."""
+        with self._sitting.lock:
             return self._taken(to_write=False).get(key)
 
     def set(self, key: str, value: Any) -> None:
-        """Keep a value. :raises StoppedError: when a later try has taken over."""
-        with self._turn:
+        """Keep a value. :raises ReplacedError: when a later one has taken over."""
+        with self._sitting.lock:
             self._taken(to_write=True).set(key, value)
 
     def delete(self, key: str) -> None:
-        """Forget a key. :raises StoppedError: when a later try has taken over."""
-        with self._turn:
+        """Forget a key. :raises ReplacedError: when a later one has taken over."""
+        with self._sitting.lock:
             self._taken(to_write=True).delete(key)
 
     def forget_other_life(self) -> None:
         """Remove what another life of the run has left, and leave nothing: of a preview, there is nothing to keep."""
-        with self._turn:
-            folder = self._folder = self._folder or self._open_folder()
-            last = Claim.from_json(folder.get(_CLAIM))
-            if last is not None and last.run != self._claim.run and self._turn_after(last, folder) is Turn.BEGINS:
-                folder.wipe()
+        with self._sitting.lock:
+            store = self._store = self._store or self._open_store()
+            last = Claim.from_json(store.get(_CLAIM))
+            if last is not None and last.run != self._claim.run and self._turn_after(last, store) is Turn.BEGINS:
+                self._forget(last, store)
 
     def reschedule(self) -> None:
         """Have the state stay for the next start of this very try, which has the same number."""
-        self.set(_RESCHEDULED, self._this_start)
+        if self.outlives_run:
+            self.set(_RESCHEDULED, self._this_start)
 
-    def _taken(self, *, to_write: bool) -> FolderStore:
-        """Take the folder over, without what another life of the run has left.
+    def _taken(self, *, to_write: bool) -> Any:
+        """Take the store over, without what another life of the run has left.
+
+        Between the look and the write that follows, another one may take over: stores have no compare-and-set. Each
+        looks before each write, so of those who have begun, only the last one goes on.
 
         :param to_write: else a folder that cannot be written is read all the same.
         """
-        folder = self._folder = self._folder or self._open_folder()
-        last = Claim.from_json(folder.get(_CLAIM))
+        store = self._store = self._store or self._open_store()
+        last = Claim.from_json(store.get(_CLAIM))
         if last == self._claim:
-            return folder
-        turn = self._turn_after(last, folder)
+            self._sitting.has_begun = True
+            return store
+        turn = Turn.IS_OVER if last is not None and self._sitting.has_begun else self._turn_after(last, store)
         if turn is Turn.IS_OVER:
-            raise StoppedError("a later try of this task has taken over its state")
-        if turn is Turn.BEGINS:
-            folder.wipe()
+            raise ReplacedError("a later try of this task has taken over its state")
+        if turn is Turn.BEGINS and self.outlives_run:
+            self._forget(last, store)
         with suppress(*() if to_write else (Exception,)):
-            folder.set(_CLAIM, list(self._claim))
-        return folder
+            store.set(_CLAIM, list(self._claim))
+            self._sitting.has_begun = True
+        return store
 
-    def _turn_after(self, last: Claim | None, folder: FolderStore) -> Turn:
-        is_rescheduled = folder.get(_RESCHEDULED) == self._this_start
+    def _forget(self, last: Claim | None, store: Any) -> None:
+        """Empty the folder, and say so where that costs a checkpoint."""
+        if store.get("checkpoint") is not None:
+            whose = "a try that left no claim" if last is None else str(last)
+            log.info(
+                "Starting over without the checkpoint in the state folder: it is of %s; this is %s", whose, self._claim
+            )
+        store.wipe()
+
+    def _turn_after(self, last: Claim | None, store: Any) -> Turn:
+        is_rescheduled = self.outlives_run and store.get(_RESCHEDULED) == self._this_start
         return self._claim.turn_after(last, is_rescheduled=is_rescheduled, was_cleared=self._was_cleared)

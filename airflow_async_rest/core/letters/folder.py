@@ -20,6 +20,7 @@ from airflow_async_rest.core.encoding.json_encoder import encode_anything
 from airflow_async_rest.core.errors import AnswerUnreadableError, DeadLettersGoneError, DeadLetterStoreError
 from airflow_async_rest.core.letters.lines import Latest, Line, Refused, Reset, Resolved, lines_of, parse_exactly
 from airflow_async_rest.core.letters.part_files import MOST_KEPT_BYTES, PartFiles, PartId
+from airflow_async_rest.core.letters.replays import add_replay, read_replays
 from airflow_async_rest.core.letters.sorting import SortedLines
 from airflow_async_rest.core.letters.whole_files import FILE_MODE, FolderPath
 from airflow_async_rest.core.models import DeadLetter
@@ -54,10 +55,11 @@ class DeadLetterFolder:
         *,
         most_kept_bytes: int = MOST_KEPT_BYTES,
     ) -> None:
-        self._path = path
+        self._path, self._mode = path, mode
         self._files = PartFiles(path, mode, most_kept_bytes)
         self._try_number = try_number
         self._known: set[PartId] = set()  # parts that this object has read or written, and that count
+        self._own: set[PartId] = set()  # of these, not those that somebody else has written since
         self._lines: dict[PartId, tuple[Line, ...]] = {}
 
     @property
@@ -101,7 +103,21 @@ class DeadLetterFolder:
                 break
         self._check_read(live, failures)
         self._known.update(live)
+        self._own.update(live)
         return live[::-1]
+
+    def find_strays(self, counted: Iterable[PartId]) -> frozenset[int]:
+        """Find what is dead only by parts that somebody else has written since this object has read.
+
+        :param counted: the parts by which it is known what is dead.
+        :raises DeadLetterStoreError: as :meth:`read`.
+        """
+        since = set(self._look()[1]) - self._own
+        if not since:
+            return frozenset()
+        known = self.read(counted)
+        latest = self.read_latest().items()
+        return frozenset(index for index, letter in latest if letter.place[0] in since and index not in known)
 
     def check(self, parts: Iterable[PartId] = ()) -> None:
         """Check that what was read and written is still there.
@@ -140,6 +156,7 @@ class DeadLetterFolder:
         except Exception as error:
             raise DeadLetterStoreError(f"{self._named([part])} cannot be written: {error}") from error
         self._known = (known & there) | {part}
+        self._own.add(part)
         return part
 
     def _next_part(self, parts: Collection[PartId]) -> PartId:
@@ -154,13 +171,17 @@ class DeadLetterFolder:
         """
         return {index: letter.reason for index, letter in self.read_latest(parts).items()}
 
-    def iter_records(self, parse: Callable[[bytes], Any] = parse_exactly) -> Iterator[Record]:
+    def iter_records(
+        self, parse: Callable[[bytes], Any] = parse_exactly, *, resolved: bool = False
+    ) -> Iterator[Record]:
         """Yield the latest records of what is still dead, one by one, by their index: in the order of the rows.
 
         :param parse: reads one; see :mod:`~airflow_async_rest.core.letters.lines`.
+        :param resolved: those of what was dead, and is delivered, instead.
         :raises DeadLetterStoreError: as :meth:`read`.
         """
-        places = [letter.place for letter in sorted(self.read_latest().values(), key=attrgetter("item"))]
+        letters = self._fold()[resolved].values()
+        places = [letter.place for letter in sorted(letters, key=attrgetter("item"))]
         for part, line in SortedLines(self._files, places, MOST_KEPT_BYTES):
             if isinstance(line, Exception):
                 self._check_read([part], {part: line})
@@ -187,15 +208,36 @@ class DeadLetterFolder:
 
         :raises DeadLetterStoreError: as :meth:`read`.
         """
+        return self._fold(parts)[0]
+
+    def count_resolved(self) -> int:
+        """Return how many items were dead, and are delivered. :raises DeadLetterStoreError: as :meth:`read`."""
+        return len(self._fold()[1])
+
+    def _fold(self, parts: Iterable[PartId] | None = None) -> tuple[dict[int, Latest], dict[int, Latest]]:
+        """Return what is still dead, and what was dead and is delivered: index -> its latest record."""
         dead: dict[int, Latest] = {}
+        resolved: dict[int, Latest] = {}
         for line in self._iter_lines(parts):
             if isinstance(line, Latest):
                 dead[line.item] = line
-            elif isinstance(line, Resolved):
-                dead.pop(line.item, None)
+                resolved.pop(line.item, None)
+            elif isinstance(line, Resolved) and line.item in dead:
+                resolved[line.item] = dead.pop(line.item)
             elif isinstance(line, Reset):
                 dead.clear()
-        return dead
+                resolved.clear()
+        return dead, resolved
+
+    def replays(self) -> list[Record]:
+        """Return what other tasks have sent again; see :mod:`~airflow_async_rest.core.letters.replays`."""
+        return read_replays(self._path)
+
+    def add_replay(self, by: Mapping[str, Any], delivered: int, failed: int) -> None:
+        """Note that another task has sent dead letters again. :raises DeadLetterStoreError: as :meth:`read`."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        counts = {"delivered": delivered, "failed": failed, "left": len(self.read())}
+        add_replay(self._path, self._mode, {"at": now, "by": dict(by), **counts})
 
     def _iter_lines(self, parts: Iterable[PartId] | None) -> Iterator[Line]:
         if parts is None:

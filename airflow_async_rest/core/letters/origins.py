@@ -1,6 +1,7 @@
 """The folders that dead letters are sent again from: what becomes of each is written where it lies."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record, to_record
 from airflow_async_rest.core.letters.part_files import PartId
@@ -20,6 +21,7 @@ class Origins:
     def __init__(self, folders: Iterable[DeadLetterFolder]) -> None:
         self.folders = list(folders)
         self._places: dict[int, tuple[DeadLetterFolder, int]] = {}
+        self._delivered: dict[DeadLetterFolder, dict[int, bool]] = {}
 
     def number(self, folder: DeadLetterFolder, index: int) -> int:
         """Return the number of a dead letter among those of all folders.
@@ -48,6 +50,16 @@ class Origins:
             folder, index = self._places[number]
             plain = to_record(record) if isinstance(record, DeadLetter) else record
             of_folder.setdefault(folder, []).append({**plain, "index": index})
+            self._delivered.setdefault(folder, {})[index] = bool(plain.get("resolved"))
         for folder, its_records in of_folder.items():
             folder.write(its_records)
         return (0, 0)
+
+    def add_replay(self, by: Mapping[str, Any]) -> None:
+        """Note in each folder what became of its dead letters, for people to see who has sent them.
+
+        :param by: what names the task instance, and its try.
+        """
+        for folder, delivered in self._delivered.items():
+            done = sum(delivered.values())
+            folder.add_replay(by, done, len(delivered) - done)

@@ -212,8 +212,8 @@ class AdaptiveConcurrency:
         sent_at, success, pressure = self._clock(), False, False
         try:
             response = await send(request)
-        except SendError:
-            pressure = True
+        except SendError as error:
+            pressure = not error.stale
             raise
         else:
             success = response.status < _FIRST_FAILURE

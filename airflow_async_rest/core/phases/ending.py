@@ -5,9 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_async_rest.core.account.judgment import is_whole
-from airflow_async_rest.core.errors import DeadLetterStoreError, EmptyWindowError, StoppedError
+from airflow_async_rest.core.errors import (
+    AbandonedError,
+    DeadLetterStoreError,
+    EmptyWindowError,
+    QuotaWaitError,
+    ReplacedError,
+    StoppedError,
+)
 from airflow_async_rest.core.phases.shared import Shared
 from airflow_async_rest.core.spelling import counted
+from airflow_async_rest.core.watching.log import sentence_of
 from airflow_async_rest.core.worker_thread import WorkerThread
 
 
@@ -37,38 +45,65 @@ class Ending:
             totals.complete = True
             raise
 
+    async def unless_replaced(self, error: BaseException | None) -> BaseException | None:
+        """Return what a try ends with: another one may do its work by now, and nothing that this one did is news."""
+        if not isinstance(error, AbandonedError):
+            try:
+                await self._keeper.state.check_not_replaced()
+            except ReplacedError as replaced:
+                return replaced
+        return error
+
     async def close(self, error: BaseException | None) -> dict[str, Any]:
         """Write what is left to write, publish the report, and log the last line.
 
+        A try that nobody wants to know of only logs it.
+
         :return: the report.
         :raises DeadLetterStoreError: when dead letters could not be written.
+        :raises AbandonedError: when nobody wants to know of this try.
         """
         bounds, standing = self._job.bounds, self._standing
-        seconds = bounds.after_stop_seconds if isinstance(error, StoppedError) else bounds.at_end_seconds
+        is_hurried = isinstance(error, StoppedError) and not isinstance(error, QuotaWaitError)
+        seconds = bounds.after_stop_seconds if is_hurried else bounds.at_end_seconds
         end = asyncio.get_running_loop().time() + seconds
         done = standing.report() if error is None else None
-        lost = await self._keeper.write_last(
-            standing.recorder, self._progress(), report=done, until=end - seconds * bounds.share_for_xcom
-        )
-        report = done or standing.report()
+        lost: Exception | None = error if isinstance(error, AbandonedError) else None
+        if lost is None:
+            progress = {**self._progress(), "error": self._sentence(error)}
+            until = end - seconds * bounds.share_for_xcom
+            lost = await self._keeper.write_last(standing.recorder, progress, report=done, until=until)
+        unwritten = None if lost is None or isinstance(lost, AbandonedError) else self._unwritten(lost)
+        report = (done or standing.report()) | {"error": self._sentence(unwritten or error)}
         if lost is not None:  # what is in no file can only come of the rows, once more
             report["complete"] = False
         self._observing.end()
-        if done or self._keeper.has_begun or self._job.resuming.publishes_unbegun:
+        has_news = done or self._keeper.has_begun or self._job.resuming.publishes_unbegun
+        if has_news and not isinstance(lost, AbandonedError):
             await self._publish(report, error or lost, end)
         await self._observing.close(bounds.observer_seconds)
         self._keeper.close()
         self._xcom_thread.close()
-        self._log_last(report, error)
-        if lost is not None:
-            failures = standing.recorder.totals.failures.total()
-            which = (
-                counted(failures, "dead letter is", "dead letters are")
-                if failures
-                else "what was dead, and is delivered now, is"
-            )
-            raise DeadLetterStoreError(f"{which} not written: {lost}") from lost
+        self._log_last(report, unwritten or error)
+        if isinstance(lost, AbandonedError):
+            raise lost
+        if unwritten is not None:
+            raise unwritten from lost
         return report
+
+    def _sentence(self, error: BaseException | None) -> str | None:
+        if error is None or isinstance(error, QuotaWaitError):  # it goes on by itself
+            return None
+        return sentence_of(error, self._log.redact)
+
+    def _unwritten(self, why: Exception) -> DeadLetterStoreError:
+        failures = self._standing.recorder.totals.failures.total()
+        which = (
+            counted(failures, "dead letter is", "dead letters are")
+            if failures
+            else "what was dead, and is delivered now, is"
+        )
+        return DeadLetterStoreError(f"{which} not written: {why}")
 
     async def _publish(self, report: dict[str, Any], error: BaseException | None, until: float) -> None:
         """Publish the report; a failure to is only logged.

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from airflow_async_rest.core.account.checkpoint import Resume
+from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.judgment import judge
 from airflow_async_rest.core.account.recorder import Recorder
+from airflow_async_rest.core.account.waits import Waits
 from airflow_async_rest.core.errors import FailuresError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.keeper import Keeper
@@ -22,21 +23,26 @@ class Standing:
 
     :ivar recorder: the account.
     :ivar earlier_report: that of an earlier try which has done everything; None where there is something left to do.
+    :ivar waits: for the quota.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self.recorder = self.begin(None)
         self.earlier_report: Mapping[str, Any] | None = None
+        self.waits = Waits()
+        self.recorder = self.begin(None)
 
     def begin(self, resume: Resume | None) -> Recorder:
-        """Begin the account where ``resume`` ends."""
+        """Begin the account where ``resume`` ends, or with what an earlier sitting has settled."""
+        if resume is None and self.waits.counts:
+            resume = Resume(Checkpoint("", 0, "", frozenset(), self.waits.counts, ()))
         job, totals = self._job, resume.checkpoint.totals if resume else {}
         counts = {"ignored": totals.get("keys_ignored"), "unfound": totals.get("paths_not_found")}
         tally = job.fetch.plan.tally(**counts, shown=job.settings.redact) if job.fetch else None
         self.recorder = Recorder(
             resume, sample_payloads=job.sample_payloads, retry=job.retry, tally=tally, bounds=job.bounds
         )
+        self.recorder.totals.is_after_clear = job.this_try is not None and job.this_try.is_after_clear
         job.resuming.begin(self.recorder.totals)
         return self.recorder
 
@@ -65,7 +71,8 @@ class Standing:
         report = {**job.about, **recorder.report()}
         report["dead_letters"] = job.folder_uri if recorder.totals.failures else None
         report["repeated_keys"] = job.repeated.count if job.repeated is not None else 0
-        report["complete"] = recorder.totals.complete
+        place = job.settings.redact(job.settings.place)
+        report |= {"complete": recorder.totals.complete, "error": None, "waits": self.waits.report(), "api": place}
         return report | job.resuming.report(recorder)
 
 
@@ -88,7 +95,7 @@ class Shared:
     def of(cls, job: Job, stop: StopSwitch, store: StateStore | None) -> Self:
         """Make it for a job. :param store: the state that survives a retry; None when there is none."""
         log = JobLog(job.log, job.settings.redact)
-        state = State(store, log)
+        state = State(store, log, stop.pull, job.bounds)
         fetch = job.fetch
         keeper = Keeper(
             job.folder,

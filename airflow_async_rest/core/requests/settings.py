@@ -14,6 +14,7 @@ from airflow_async_rest.core.requests.headers import check_content_encoding, che
 from airflow_async_rest.core.requests.proxies import Proxy, parse_proxy, proxy_of_environment
 
 ADAPTIVE = "adaptive"
+TRANSPORTS = ("own", "aiohttp")
 _LARGEST_CONCURRENCY = 1000
 MOST_PREVIEWED = 100  # requests: XCom takes as many
 _PROXY_FIELD = "the connection's proxy"
@@ -36,6 +37,7 @@ class ClientSettings:
         certificates to trust from ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``.
     :param max_response_bytes: the largest answer to read.
     :param trust_close: whether a body without a length is whole when the server has closed the connection.
+    :param transport: what sends, one of ``TRANSPORTS``: our own connections, or aiohttp's session.
     :param private_values: values of headers that may be anything: kept out of texts where they stand whole.
     :param later_values: asked for more of them, for each text.
     """
@@ -53,6 +55,7 @@ class ClientSettings:
     cookies: bool = False
     max_response_bytes: int = 10_000_000
     trust_close: bool = False
+    transport: str = "own"
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     private_values: frozenset[str] = field(default=frozenset(), repr=False)
     later_values: Callable[[], frozenset[str]] = field(default=frozenset, repr=False)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.errors import ItemError, QuotaExhaustedError, SendError, let_go
+from airflow_async_rest.core.errors import ItemError, SendError, let_go
 from airflow_async_rest.core.limits.adaptive import AdaptiveConcurrency
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.quotas import COMMON, QuotaHeaders, ToldLimit
@@ -34,6 +34,8 @@ _FIRST_SERVER_ERROR = 500
 # Refusals that say themselves for how long, in headers that are more exact.
 _FOR_NOW = frozenset({403, 429, 503})
 _NOT_SENT = Judgment(Verdict.RETRY)
+# One answer that says something wrong must not hold all tasks for ever.
+_MOST_SHARED_SECONDS = 86_400.0
 
 
 @dataclass(kw_only=True)
@@ -162,17 +164,10 @@ class Sender:
         pause = pause_of(response) if response else None
         if response is None or not pause:  # none, or "now": then backing off is wiser
             return False
-        if pause > self.retry.max_retry_after_seconds:
-            raise QuotaExhaustedError(
-                f"the API asks for a pause of {pause:.0f} s, which is longer than "
-                f"RequestRetry(max_retry_after_seconds={self.retry.max_retry_after_seconds:g}): its quota is gone"
-            )
         now = self.clock()
-        if waited := self._standstill.paused(now, now - response.elapsed_seconds, pause):
-            raise QuotaExhaustedError(
-                f"the API asks for {pause:.0f} s more after pauses of {waited:.0f} s in which it took nothing: its "
-                "quota is gone, or it is away. A retry goes on where this try ended"
-            )
+        if error := self._standstill.quota_error(now, now - response.elapsed_seconds, pause):
+            self.limiter.pause(min(pause, _MOST_SHARED_SECONDS))  # all who share the limit wait, or end, as this task
+            raise error
         if self.limiter.pause(pause):
             self.on_pause(pause)
         return True
@@ -224,13 +219,15 @@ class Exchange:
         :param uncertain: whether an earlier try may have sent it, and its answer was lost.
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
-        judgment = _NOT_SENT
-        for attempts in range(1, self.retry.max_attempts + 1):
-            response: Response | None = None
+        judgment, attempts, most = _NOT_SENT, 0, self.retry.max_attempts
+        while attempts < most:
+            attempts += 1
+            response, is_stale = None, False
             try:
                 response = await self.sender.send(request, attempts, judgment.reason)
             except SendError as error:
                 judgment, lost = judge_error(error), error.sent
+                most += (is_stale := most == self.retry.max_attempts and self.retry.repeats(error, request.method))
             else:
                 judgment = classify_response(response, self.retry, self.response_check, needs_body=self.needs_body)
                 self.sender.judged(response, judgment.verdict)
@@ -242,12 +239,13 @@ class Exchange:
             uncertain |= lost
             if judgment.verdict is not Verdict.RETRY:
                 break
-            if attempts == self.retry.max_attempts:
+            if attempts == most:
                 self.sender.heed_pause(response)
                 break
             if lost:
                 self.on_uncertain(request)
-            await self.sender.pause(response, attempts)
+            if not is_stale:
+                await self.sender.pause(response, attempts)
         return Settled(judgment, response, attempts, uncertain)
 
     def _is_there_already(self, request: Request, response: Response, judgment: Judgment) -> bool:

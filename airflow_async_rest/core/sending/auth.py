@@ -133,7 +133,7 @@ class Signing:
             # Of its own: who writes into it what it is signed with would do so once more at each retry.
             signed = await self._auth.sign(request.with_headers({}))
         except SendError as error:
-            error.sent = False  # what was, if anything, is a request for a token
+            error.sent = error.stale = False  # what was, if anything, is a request for a token
             raise
         finally:
             self._is_asking = False
@@ -166,7 +166,7 @@ class Signing:
                     self._in_vain_at = renewals
                 return False
         except SendError as error:
-            error.sent = False
+            error.sent = error.stale = False
             raise
         finally:
             self._is_asking = False

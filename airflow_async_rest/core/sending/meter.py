@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.errors import MostlyFailingError
+from airflow_async_rest.core.errors import MostlyFailingError, QuotaExhaustedError
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 # 5 % wide buckets from 0.1 ms: a percentile is right to 2.5 %, and 300 counters reach ten minutes.
@@ -109,7 +109,8 @@ class Standstill:
     def __init__(self, retry: RequestRetry, most_seconds: float = USUAL.standstill_seconds) -> None:
         self._most_seconds = most_seconds
         self._fewest_failures = max(_FEWEST_FAILURES, retry.max_attempts + 1)
-        self._most_paused = max(most_seconds, retry.max_retry_after_seconds)
+        self._longest_pause = retry.max_retry_after_seconds
+        self._most_paused = max(most_seconds, self._longest_pause)
         self._progressed_at = self._failing_since = -math.inf
         self._paused_at: float | None = None
         self._pausing_since = -math.inf
@@ -157,3 +158,22 @@ class Standstill:
             self._paused_at, self._pausing_since = now, max(sent_at, self._progressed_at)
         waited = sent_at - self._pausing_since if sent_at > self._paused_at else 0.0
         return waited if waited + seconds > self._most_paused else 0.0
+
+    def quota_error(self, now: float, sent_at: float, seconds: float) -> QuotaExhaustedError | None:
+        """Return why a pause is longer than we honour, by itself or with those before it; None where it is not.
+
+        :param sent_at: when the request was sent that is answered by asking for it.
+        """
+        if seconds > self._longest_pause:
+            return QuotaExhaustedError(
+                f"the API asks for a pause of {seconds:.0f} s, which is longer than "
+                f"RequestRetry(max_retry_after_seconds={self._longest_pause:g}): its quota is gone",
+                seconds,
+            )
+        if not (waited := self.paused(now, sent_at, seconds)):
+            return None
+        return QuotaExhaustedError(
+            f"the API asks for {seconds:.0f} s more after pauses of {waited:.0f} s in which it took nothing: its quota "
+            "is gone, or it is away",
+            seconds,
+        )

@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from airflow_async_rest.core.errors import ConfigurationError
+from airflow_async_rest.core.errors import ConfigurationError, SendError
+from airflow_async_rest.core.models import IDEMPOTENT
 
 _MOST_SECONDS = 1e9  # thirty years
 _RETRIABLE_4XX = frozenset({408, 425, 429})
@@ -52,6 +53,13 @@ class RequestRetry:
         if self.statuses is not None:
             return status in self.statuses
         return status in _RETRIABLE_4XX or (500 <= status <= 599 and status != 501)  # noqa: PLR2004
+
+    def repeats(self, error: SendError, method: str) -> bool:
+        """Return whether a request goes again at once, as no attempt: a connection kept for it turned out to be closed.
+
+        Where there is one attempt, nothing that might be done twice is to be sent twice, whatever key it has.
+        """
+        return error.stale and (self.max_attempts > 1 or method in IDEMPOTENT)
 
     def backoff_seconds(self, attempts: int) -> float:
         """Draw the delay after ``attempts`` requests (1 after the first failure)."""

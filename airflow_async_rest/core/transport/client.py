@@ -1,32 +1,33 @@
-"""RestClient.send(Request) -> Response: over aiohttp's connections, in one of two ways."""
+"""RestClient.send(Request) -> Response: over connections of our own, or by aiohttp's session."""
 
-import asyncio
 import os
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import aiohttp
 from multidict import CIMultiDict
+from yarl import URL
 
 from airflow_async_rest.core.errors import SendError
-from airflow_async_rest.core.models import Request, Response
+from airflow_async_rest.core.models import IDEMPOTENT, Request, Response
 from airflow_async_rest.core.requests.headers import check_headers
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import ACCEPTED, decode_body
+from airflow_async_rest.core.transport.direct import Direct
 from airflow_async_rest.core.transport.redirects import STATUSES
-from airflow_async_rest.core.transport.send_errors import proxy_credentials_error, send_error, status_seen, was_sent
+from airflow_async_rest.core.transport.send_errors import proxy_credentials_error, send_error, was_sent
 from airflow_async_rest.core.transport.session import Session
 from airflow_async_rest.core.transport.tls import tls_context
-from airflow_async_rest.core.transport.wire import Attempt, Wire, connector_of, is_possible
+from airflow_async_rest.core.transport.transport import USER_AGENT, Attempt
 
 
 class RestClient:
     """The transport of one task; an asynchronous context manager, made inside the running event loop.
 
-    It bounds a request's time, says what went wrong, and follows redirects. What sends is a session of aiohttp's, or
-    where that would do nothing more the shorter way past it: both say ``send(Request, Attempt) -> Answer``.
+    It says what went wrong, and follows redirects. What sends is :class:`Direct`, or a session
+    of aiohttp's where that does something more, or where the connection wants it.
 
     :param connections: sockets open at most.
     :param headers: of this job, added to the connection's; where both name one, the job's is sent.
@@ -43,21 +44,21 @@ class RestClient:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        connector = connector_of(self._connections, tls_context(settings))
-        self._session = session = Session(connector, settings, self._proxy, self._heads.headers_of)
-        self._limit = TimeLimit(settings.request_timeout_seconds)
-        self._wire = None if self._needs_session(session) else Wire(connector, settings)
+        tls = tls_context(settings)
+        self._session = session = Session(settings, self._connections, tls, self._proxy, self._heads.headers_of)
+        self._direct = None if self._needs_session(session) else Direct(settings, self._connections, tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
-            self._limit.close()
+            if self._direct is not None:
+                await self._direct.close()
             await self._session.close()
 
     def _needs_session(self, session: Session) -> bool:
         """Return whether a session does something to requests that has to be done."""
         return bool(
-            not is_possible()
+            self._settings.transport == "aiohttp"
             or self._settings.cookies
             or self._proxy
             or "Expect" in self._heads.headers
@@ -75,28 +76,22 @@ class RestClient:
         """
         if (session := self._session) is None:
             raise RuntimeError("RestClient is used outside its 'async with' block")
-        late, attempt = False, Attempt()
+        attempt = Attempt()
         started = time.perf_counter()
-        task = self._limit.begin(started)
         try:
-            try:
-                if self._wire is not None and (head := self._heads.written(request)) is not None:
-                    answer = await self._wire.send(head, request.body, attempt)
-                else:
-                    answer = await session.send(request, attempt)
-                is_redirected = request.method == "GET" and answer.status in STATUSES
-                if is_redirected and not request.is_signed:
-                    answer = await session.follow(request, attempt, answer)
-                if answer.body and (encoding := answer.headers.get("Content-Encoding")):
-                    bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
-                    body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
-                    answer = answer._replace(body=body)
-            finally:
-                late = self._limit.end(task)
-        except (asyncio.CancelledError, aiohttp.ClientError, OSError, ValueError, SendError) as error:
-            if isinstance(error, asyncio.CancelledError) and not late:
-                raise
-            return self._broken(attempt, error, time.perf_counter() - started)
+            if self._direct is not None and (head := self._heads.written(request)) is not None:
+                answer = await self._direct.send(head, request.body, attempt)
+            else:
+                answer = await session.send(request, attempt)
+            is_redirected = request.method == "GET" and answer.status in STATUSES
+            if is_redirected and not request.is_signed:
+                answer = await session.follow(request, attempt, answer)
+            if answer.body and (encoding := answer.headers.get("Content-Encoding")):
+                bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
+                body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
+                answer = answer._replace(body=body)
+        except (aiohttp.ClientError, OSError, ValueError, SendError) as error:
+            return self._broken(request, attempt, error, time.perf_counter() - started)
         if self._proxy is not None:
             self._check_proxy(answer.status)
         seconds, settings = time.perf_counter() - started, self._settings
@@ -111,18 +106,19 @@ class RestClient:
         if self._proxy is not None and not self._is_tunnelled and status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             raise proxy_credentials_error() from error
 
-    def _broken(self, attempt: Attempt, error: BaseException, seconds: float) -> Response:
+    def _broken(self, request: Request, attempt: Attempt, error: BaseException, seconds: float) -> Response:
         """Make what there is of an answer that an error has ended.
 
         :raises SendError: when there is nothing.
         """
-        # What begins before there is a tunnel is the proxy's answer, not the API's.
-        status = attempt.status or (None if self._is_tunnelled else status_seen(error))
+        status = attempt.status
         self._check_proxy(status, error)
         failure = send_error(error, self._settings, self._proxy, answered=status is not None)
         if status is None:
             failure.sent = attempt.sent and was_sent(error, failure)
-            raise failure from error
+            has_key = bool(self._settings.idempotency_header)
+            failure.stale = attempt.stale and failure.sent and (has_key or request.method in IDEMPOTENT)
+            raise failure from (None if failure is error else error)
         return Response(status, attempt.headers or {}, b"", seconds, failure, self._settings.redaction)
 
     async def read_certificate(self) -> bytes | None:
@@ -157,6 +153,7 @@ class Heads:
         self.headers.update(headers or {})
         self._address = settings.address
         self._folder = self._address.plain_folder
+        self._host = (URL(self._address.origin, encoded=True).host_port_subcomponent or "").rstrip(".")
         self._key_header = settings.idempotency_header
         self._frames: dict[tuple[object, ...], _Frame] = {}
         # Of the last request that had headers of its own, and these in them: a token is the same for many.
@@ -197,14 +194,15 @@ class Heads:
         return _Frame(frame.start, frame.headers + _lines(own), frame.key)
 
     def _frame(self, request: Request) -> _Frame:
-        """Write down, as aiohttp would, what all requests of this kind have in common."""
-        model = aiohttp.ClientRequest(request.method, self._address.url(), headers=self.headers_of(request))
+        """Write down what all requests of this kind have in common."""
+        headers = CIMultiDict({"Host": self._host, "Accept": "*/*", "User-Agent": USER_AGENT})
+        headers.update(self.headers_of(request))
         own = CIMultiDict(request.headers or {})
-        for name in filter(None, ("Content-Length", self._key_header, *own)):
-            model.headers.pop(name, None)
-        check_headers(model.headers, "the headers")
+        for name in filter(None, (self._key_header, *own)):
+            headers.pop(name, None)
+        check_headers(headers, "the headers")
         key = f"{self._key_header}: " if self._key_header and self._key_header not in own else ""
-        return _Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(model.headers)}", key)
+        return _Frame(f"{request.method} ", f" HTTP/1.1\r\n{_lines(headers)}", key)
 
     def headers_of(self, request: Request) -> CIMultiDict[str]:
         """Return all headers of a request that are the caller's to say."""
@@ -222,56 +220,3 @@ class Heads:
 
 def _lines(headers: Mapping[str, str]) -> str:
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-
-
-class TimeLimit:
-    """Cancels tasks that take too long. Made and used inside one event loop.
-
-    A timer for each request, as :func:`asyncio.timeout` has it, would cost as much as writing the request. All have
-    the same time, so whoever began first is due first: one timer, for the first of them, is enough.
-
-    :param seconds: from :meth:`begin` to :meth:`end`.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._began: dict[asyncio.Task[Any], tuple[float, int]] = {}
-        self._late: set[asyncio.Task[Any]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, now: float) -> asyncio.Task[Any]:
-        """Watch the task that calls this, from now (``time.perf_counter()``) on."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  (a coroutine always runs in one)
-        self._began[task] = now, task.cancelling()
-        if self._timer is None:
-            self._wake_in(self._seconds)
-        return task
-
-    def end(self, task: asyncio.Task[Any]) -> bool:
-        """Watch it no longer. :return: whether the limit, and nobody else, has cancelled it."""
-        _, cancelled_before = self._began.pop(task)
-        if task not in self._late:
-            return False
-        self._late.discard(task)
-        return task.uncancel() <= cancelled_before
-
-    def close(self) -> None:
-        """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _wake_in(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._cancel_late)
-
-    def _cancel_late(self) -> None:
-        self._timer = None
-        now = time.perf_counter()
-        for task, (began, _) in self._began.items():
-            left = began + self._seconds - now
-            if left > 0:
-                self._wake_in(left)
-                return
-            if task not in self._late:
-                self._late.add(task)
-                task.cancel()

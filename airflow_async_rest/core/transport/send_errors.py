@@ -1,6 +1,5 @@
-"""What aiohttp and the sockets raise -> this package's errors."""
+"""What goes wrong on the way -> this package's errors: what the sockets raise, and aiohttp."""
 
-import asyncio
 import re
 import ssl
 from http import HTTPStatus
@@ -31,16 +30,16 @@ def send_error(
 ) -> SendError:
     """Say what one attempt failed of, and its cause.
 
-    :param error: what was raised; of a request that took too long, that it was cancelled.
+    :param error: what was raised.
     :param proxy: that requests go through.
     :param answered: whether the status of an answer has come.
     """
     if isinstance(error, SendError):
         return error
-    if isinstance(error, TimeoutError | asyncio.CancelledError):
+    if isinstance(error, TimeoutError):
         return _timeout(error, settings)
     if answered and (detail := _unreadable(error, settings.redaction)):
-        return AnswerUnreadableError(f"the answer cannot be read: {detail}")
+        return unreadable(detail)
     if (tls := _tls_part(error)) is not None:
         return tls_error(tls)
     return _connection_error(error, proxy)
@@ -52,7 +51,9 @@ def _connection_error(error: BaseException, proxy: Proxy | None) -> SendError:
             return proxy_credentials_error()
         return ConnectionFailedError(f"the proxy answers {error.status} {error.message}", "proxy")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _no_connection(error, proxy)
+        of_proxy = proxy is not None and (error.host, error.port) == (proxy.url.host, proxy.url.port)
+        not_found = isinstance(error, aiohttp.ClientConnectorDNSError)
+        return no_connection(error.os_error, error.host, error.port, not_found=not_found, of_proxy=of_proxy)
     return _broken_answer(error)
 
 
@@ -69,15 +70,6 @@ def was_sent(error: BaseException, failure: SendError) -> bool:
     """
     never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
     return not isinstance(error, never) and not isinstance(failure, TlsError)
-
-
-def status_seen(error: BaseException | None) -> int | None:
-    """Find the status of the answer that an error has ended."""
-    while error is not None:
-        if (status := getattr(error, "async_rest_status", None)) is not None:
-            return int(status)
-        error = error.__cause__
-    return None
 
 
 def _unreadable(error: BaseException, redaction: Redaction) -> str:
@@ -99,20 +91,34 @@ def _tls_part(error: BaseException) -> ssl.SSLError | None:
 
 def _timeout(error: BaseException, settings: ClientSettings) -> RequestTimeoutError:
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        seconds = settings.connect_timeout_seconds
-        return RequestTimeoutError(f"no connection within {seconds:g} s (connect_timeout_seconds)", "connect_timeout")
+        return connect_timeout(settings)
+    return request_timeout(settings)
+
+
+def connect_timeout(settings: ClientSettings) -> RequestTimeoutError:
+    """Return the error of a connection that is not made in time."""
+    seconds = settings.connect_timeout_seconds
+    return RequestTimeoutError(f"no connection within {seconds:g} s (connect_timeout_seconds)", "connect_timeout")
+
+
+def request_timeout(settings: ClientSettings) -> RequestTimeoutError:
+    """Return the error of an answer that is not complete in time."""
     seconds = settings.request_timeout_seconds
     return RequestTimeoutError(f"no complete answer within {seconds:g} s (request_timeout_seconds)", "request_timeout")
 
 
-def _no_connection(error: aiohttp.ClientConnectorError, proxy: Proxy | None) -> ConnectionFailedError:
-    """Say why there is no connection. With a proxy it is the proxy that was not reached."""
-    reason = error.os_error
-    of_proxy = proxy is not None and (error.host, error.port) == (proxy.url.host, proxy.url.port)
-    where = f"{'the proxy ' if of_proxy else ''}{error.host}:{error.port}"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+def no_connection(
+    reason: OSError, host: str, port: int | None, *, not_found: bool, of_proxy: bool = False
+) -> ConnectionFailedError:
+    """Say why there is no connection.
+
+    :param not_found: whether it is the host's name that is not found.
+    :param of_proxy: whether it is one to the proxy.
+    """
+    where = f"{'the proxy ' if of_proxy else ''}{host}:{port}"
+    if not_found:
         text, cause = (
-            f"the host name {error.host}{' of the proxy' if of_proxy else ''} is not found ({reason.strerror})",
+            f"the host name {host}{' of the proxy' if of_proxy else ''} is not found ({reason.strerror})",
             "name_not_found",
         )
     elif isinstance(reason, ConnectionRefusedError):
@@ -124,14 +130,38 @@ def _no_connection(error: aiohttp.ClientConnectorError, proxy: Proxy | None) -> 
     return ConnectionFailedError(text, "proxy" if of_proxy else cause)
 
 
+def no_answer() -> ConnectionFailedError:
+    """Return the error of a connection that the server closes instead of an answer."""
+    return ConnectionFailedError("the server closed the connection without an answer", "disconnected")
+
+
+def broken_off(how: str) -> ConnectionFailedError:
+    """Return the error of a connection that ends in the middle of something."""
+    return ConnectionFailedError(f"the connection broke off ({how})", "disconnected")
+
+
+def no_http(shown: str) -> ConnectionFailedError:
+    """Return the error of something else than an answer.
+
+    :param shown: how it begins, as Python writes bytes.
+    """
+    return ConnectionFailedError(f"what came is no HTTP: {shown}", "only_tls" if _TLS_ALERT.match(shown) else "no_http")
+
+
+def unreadable(how: str) -> AnswerUnreadableError:
+    """Return the error of an answer that has begun, and goes on as none can."""
+    return AnswerUnreadableError(f"the answer cannot be read: {how}")
+
+
 def _broken_answer(error: BaseException) -> ConnectionFailedError:
     """Say what came where an answer should have, or that the connection ended first."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return ConnectionFailedError("the server closed the connection without an answer", "disconnected")
+        return no_answer()
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return broken_off("the answer is not complete")
     text = " ".join(_USER_IN_URL.sub("//***@", str(error)).split())  # of a proxy
     if isinstance(error, aiohttp.ClientConnectionError | ConnectionError):
-        return ConnectionFailedError(f"the connection broke off ({text})", "disconnected")
+        return broken_off(text)
     if found := _NO_STATUS_LINE.search(text):
-        cause = "only_tls" if _TLS_ALERT.match(found[2]) else "no_http"
-        return ConnectionFailedError(f"what came is no HTTP: {found[2]}", cause)
+        return no_http(found[2])
     return ConnectionFailedError(f"{type(error).__name__}: {text}")

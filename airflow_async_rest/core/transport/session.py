@@ -1,8 +1,14 @@
-"""aiohttp's session: sends what the way past it cannot, and follows redirects."""
+"""aiohttp's session: sends what our own connections do not: by proxies, with cookies, and where GETs are redirected."""
 
 import asyncio
+import inspect
+import io
 import logging
+import re
+import ssl
 from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, cast
 
 import aiohttp
 from multidict import CIMultiDict
@@ -11,27 +17,134 @@ from yarl import URL
 from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
-from airflow_async_rest.core.transport.content_encoding import decode_body
+from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
+from airflow_async_rest.core.transport.link import PIECE_BYTES
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
-from airflow_async_rest.core.transport.wire import HEADER_BOUNDS, Answer, Attempt, ends_by_close, read_within
+from airflow_async_rest.core.transport.tls import unfinished_tls
+from airflow_async_rest.core.transport.transport import (
+    USER_AGENT,
+    WITHOUT_BODY,
+    Answer,
+    Attempt,
+    announces_body,
+    has_no_end,
+)
 
 _MAX_REDIRECTS = 5
-# What those replace who want to see the requests of a test, such as aioresponses.
-_REQUEST = aiohttp.ClientSession._request  # noqa: SLF001
+# aiohttp's own bounds are 8,190 bytes a header, and 128 of them where its version bounds their number at all.
+_BOUNDS = {"max_line_size": 65_536, "max_field_size": 65_536, "max_headers": 1_024}
+_HEADER_BOUNDS: dict[str, Any] = {
+    name: bound for name, bound in _BOUNDS.items() if name in inspect.signature(aiohttp.ClientSession).parameters
+}
+_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
+_MOST_INTERIM_BYTES = 8_192
 _LOGS = tuple(map(logging.getLogger, ("aiohttp.client", "aiohttp.internal")))
+
+
+class Watch(asyncio.Protocol):
+    """Stands before the protocol of a connection of aiohttp's, and notes what that tells nobody.
+
+    :ivar is_idle: whether there is no request on its way: what comes then is an answer to none.
+    :ivar begins: what came first of the answer to the last request.
+    :ivar uses: requests that were sent over the connection.
+    :ivar cause: why the connection ended before the server said so; empty when it did, or has not ended.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._protocol = cast("asyncio.Protocol", transport.get_protocol())
+        self.is_idle = False
+        self.begins = b""
+        self.uses = 0
+        self.cause = ""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if self.is_idle:
+            self.abort()
+            return
+        if len(self.begins) < _MOST_INTERIM_BYTES:
+            self.begins += data[:_MOST_INTERIM_BYTES]
+        self._protocol.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note what ended the connection before a body ends by it: for aiohttp any end is a good one."""
+        self.cause = unfinished_tls(self._transport) if exc is None else str(exc) or type(exc).__name__
+        self._protocol.connection_lost(exc)
+
+    def eof_received(self) -> bool | None:
+        """Take the end of what comes."""
+        return self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        """Wait: the server takes less than comes."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._protocol.resume_writing()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    @property
+    def status(self) -> int | None:
+        """Of the answer that has begun; None while that is not known."""
+        match = _STATUS_LINE.search(self.begins)
+        return int(match[1]) if match else None
+
+
+# The connection that a request has got, for the task that sends it.
+_watched: ContextVar[Watch | None] = ContextVar("_watched", default=None)
+
+
+class _WatchedConnector(aiohttp.TCPConnector):
+    """aiohttp's own, whose connections know how an answer begins and ends."""
+
+    async def connect(self, *args: Any, **more: Any) -> Any:
+        """Return a connection for a request."""
+        connection = await super().connect(*args, **more)
+        if (transport := connection.transport) is not None:
+            watch = transport.get_protocol()
+            if not isinstance(watch, Watch):
+                watch = Watch(transport)
+                transport.set_protocol(watch)
+            watch.uses, watch.begins, watch.is_idle = watch.uses + 1, b"", False
+            _watched.set(watch)
+        return connection
+
+
+class _EndedError(Exception):
+    """What ended a connection, kept from aiohttp, which would send the request a second time by itself."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: "aiohttp.ClientHandlerType") -> aiohttp.ClientResponse:
+    # That request would pass the rate limiter unseen; ours repeats it, counted.
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _EndedError(error) from None
 
 
 class Session:
     """One of aiohttp's sessions, closed by its owner. Made inside the running event loop.
 
+    :param connections: open at most.
+    :param tls: of connections to https; True stands for the defaults.
     :param proxy: that requests go through.
     :param headers_of: gives all headers of a request that are the caller's to say.
     """
 
     def __init__(
         self,
-        connector: aiohttp.BaseConnector,
         settings: ClientSettings,
+        connections: int,
+        tls: ssl.SSLContext | bool,
         proxy: Proxy | None,
         headers_of: Callable[[Request], CIMultiDict[str]],
     ) -> None:
@@ -40,7 +153,7 @@ class Session:
         self._headers_of = headers_of
         self._for_proxy = proxy.headers_of_request(URL(self._address.origin).scheme) if proxy else {}
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=_WatchedConnector(limit=connections, ssl=tls),
             # The request's time is the limit's. No sum of waiting and sending: the connector has a socket for
             # every worker, so that the time starts when the request is really being sent.
             timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds),
@@ -51,11 +164,10 @@ class Session:
             # to send one when the file knows the host and the connection has credentials too.
             trust_env=False,
             auto_decompress=False,
-            **HEADER_BOUNDS,
+            headers={"User-Agent": USER_AGENT},
+            middlewares=(_send_once,),
+            **_HEADER_BOUNDS,
         )
-        # aiohttp sends an idempotent request a second time by itself when a kept-alive connection turns out
-        # to be closed. That request would pass the rate limiter unseen; ours repeats it, counted.
-        self._session._retry_connection = False  # noqa: SLF001
         for log in _LOGS:
             log.addFilter(self._without_secrets)
 
@@ -73,7 +185,10 @@ class Session:
     @property
     def is_watched(self) -> bool:
         """Whether somebody wants to see the requests that a session sends."""
-        return bool(self._session.trace_configs or aiohttp.ClientSession._request is not _REQUEST)  # noqa: SLF001
+        # Which those replace who want to see the requests of a test, as aioresponses: maybe before this is imported.
+        sends = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001
+        is_replaced = sends is None or sends.co_filename != aiohttp.ClientSession.close.__code__.co_filename
+        return is_replaced or bool(self._session.trace_configs)
 
     async def send(self, request: Request, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
@@ -105,14 +220,40 @@ class Session:
 
     async def _ask(self, url: URL, request: Request, attempt: Attempt) -> Answer:
         attempt.sent, attempt.status = True, None
+        _watched.set(None)
+        try:
+            return await self._exchange(url, request, attempt)
+        except _EndedError as ended:
+            failure: BaseException = ended.error
+        except BaseException as error:  # noqa: BLE001  (raised again, as the other is)
+            failure = error
+        if watch := _watched.get():
+            attempt.status = attempt.status or watch.status
+            is_end = isinstance(failure, aiohttp.ClientConnectionError)
+            attempt.stale = is_end and watch.uses > 1 and not watch.begins
+        raise failure
+
+    async def _exchange(self, url: URL, request: Request, attempt: Attempt) -> Answer:
         headers = self._headers_of(request)
         headers.update(self._for_proxy)
-        async with self._session.request(
-            request.method, url, data=request.body, headers=headers, allow_redirects=False
-        ) as came:
+        # Of a large one aiohttp would write all at once.
+        body = io.BytesIO(request.body) if request.body and len(request.body) > PIECE_BYTES else request.body
+        async with (
+            asyncio.timeout(self._settings.request_timeout_seconds),
+            self._session.request(request.method, url, data=body, headers=headers, allow_redirects=False) as came,
+        ):
             attempt.status, attempt.headers = came.status, came.headers
-            body = await read_within(self._settings.max_response_bytes, came.content)
-            return Answer(came.status, came.headers, body, ends_by_close(came.content, came.headers))
+            read = await _read_within(self._settings.max_response_bytes, came.content)
+        if (watch := _watched.get()) is None:  # somebody else answers
+            return Answer(came.status, came.headers, read)
+        watch.is_idle = True
+        if came.status in WITHOUT_BODY and announces_body(came.headers):
+            watch.abort()
+        if not has_no_end(came.status, came.headers):
+            return Answer(came.status, came.headers, read)
+        if watch.cause:
+            raise aiohttp.ClientConnectionError(watch.cause)
+        return Answer(came.status, came.headers, read, ends_by_close=True)
 
     async def read_certificate(self) -> bytes | None:
         """Return the certificate of a server that is not trusted, as DER: no request is sent to it.
@@ -128,6 +269,16 @@ class Session:
             return read.got
         except (aiohttp.ClientError, OSError, ValueError):
             return None
+
+
+async def _read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
+    """Read an answer's body. :raises AnswerUnreadableError: when it has more bytes than the bound."""
+    pieces = bytearray()
+    while len(pieces) <= bound and (piece := await content.readany()):
+        pieces += piece
+    if len(pieces) > bound:
+        raise too_large(bound)
+    return bytes(pieces)
 
 
 class _CertificateReader(aiohttp.Fingerprint):

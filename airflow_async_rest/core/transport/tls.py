@@ -5,6 +5,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from airflow_async_rest.core.errors import ConfigurationError, TlsError
@@ -54,6 +55,12 @@ def tls_context(settings: ClientSettings, variables: Mapping[str, str] = os.envi
             f"{', '.join(path for path in paths if isinstance(path, str))}."
         ) from error
     return context
+
+
+@cache
+def default_context() -> ssl.SSLContext:
+    """Return the context of connections without settings of their own: it takes a while to make, so all share it."""
+    return ssl.create_default_context()
 
 
 def _trusted(settings: ClientSettings, variables: Mapping[str, str]) -> tuple[str | None, str]:

@@ -1,11 +1,16 @@
-"""The seam to the network: what sends a request, whatever is below it."""
+"""The seam to the network: what sends a request, whatever is below it; and what passes between the ways to send."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
+from airflow_async_rest import __version__
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
+
+USER_AGENT = f"airflow-async-rest/{__version__}"
+WITHOUT_BODY = frozenset({204, 304})
 
 
 class Transport(Protocol):
@@ -21,3 +26,44 @@ class Transport(Protocol):
 
 # Settings, connections at most, and the job's headers -> the transport of one run; opened inside its event loop.
 OpenTransport = Callable[[ClientSettings, int, Mapping[str, str] | None], AbstractAsyncContextManager[Transport]]
+
+
+class Answer(NamedTuple):
+    """What came back, read completely.
+
+    :param ends_by_close: whether nothing but the end of the connection says where the body ends.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    ends_by_close: bool = False
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How far one request has come: what is known of it when it ends in an error.
+
+    :param sent: whether a part of it was written.
+    :param status: of the answer that has begun.
+    :param stale: whether a connection that was kept from an earlier request ended before anything of the answer came.
+    """
+
+    sent: bool = False
+    status: int | None = None
+    headers: Mapping[str, str] | None = None
+    stale: bool = False
+
+
+def has_no_end(status: int, headers: Mapping[str, str]) -> bool:
+    """Return whether an answer does not say where its body ends, so that only the end of its connection does."""
+    return (
+        status not in WITHOUT_BODY
+        and "Content-Length" not in headers
+        and headers.get("Transfer-Encoding", "").rpartition(",")[2].strip().lower() != "chunked"
+    )
+
+
+def announces_body(headers: Mapping[str, str]) -> bool:
+    """Return whether an answer that has no body says that one follows, which may come before the next answer."""
+    return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers

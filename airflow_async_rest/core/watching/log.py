@@ -1,19 +1,25 @@
 """The log of a job, as a person follows it: how it starts, goes and ends, and what fails (not a thousand times)."""
 
 import contextlib
+import re
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from airflow_async_rest.core.errors import StoppedError
+from airflow_async_rest.core.account.waits import Wait
+from airflow_async_rest.core.errors import AsyncRestError, QuotaWaitError, StoppedError
 from airflow_async_rest.core.letters.folder import ROW_REFUSED
 from airflow_async_rest.core.letters.shown import shown_key, visible
 from airflow_async_rest.core.models import DeadLetter, Request
-from airflow_async_rest.core.spelling import counted
+from airflow_async_rest.core.spelling import counted, in_short
 
 _FAILURES_PER_REASON = 3
 _PAUSES = 5
 _MOST_OF_KEY = 200  # characters
+_READABLE = 80  # characters: what a window of 1280 pixels has room for, beside the grid
+# Where PostgreSQL points at in the SQL; in one line it points at nothing.
+_POINTER = re.compile(r"\s*^LINE \d+:.*\n\s*\^$", re.MULTILINE)
 _FURTHER = " (further ones like it are only counted)"
 
 
@@ -25,6 +31,26 @@ class Log(Protocol):
 
     def warning(self, message: str, /, *args: Any) -> Any:
         """Log what somebody may have to act on."""
+
+    def error(self, message: str, /, *args: Any) -> Any:
+        """Log why it failed."""
+
+
+def sentence_of(error: BaseException, redact: Callable[[str], str]) -> str:
+    """Return an error as one line for people: what a report says of it, and the log's last line.
+
+    :param redact: takes secrets out of it, before anything is cut off.
+    """
+    text = _POINTER.sub("", getattr(error, "summary", "") or str(error))
+    if not isinstance(error, AsyncRestError):  # some say nothing but a name, such as a KeyError
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return in_short(visible(redact(text)))
+
+
+def say_why(log: Log, sentence: str) -> None:
+    """Log why a task fails, in lines that Airflow's page shows whole in a small window: it breaks none."""
+    for line in textwrap.wrap(sentence, _READABLE, break_on_hyphens=False):
+        log.error("%s", line)
 
 
 class JobLog:
@@ -166,6 +192,15 @@ class JobLog:
                 " (Further pauses are not logged.)" if count == _PAUSES else "",
             )
 
+    def waits(self, wait: Wait) -> None:
+        """Say since when the task does not run, until when, and why."""
+        self._log.warning(
+            "The quota is gone since %s: %s. The task ends here, and starts again by itself at %s; no retry is used.",
+            wait.since,
+            wait.why,
+            wait.until,
+        )
+
     def progress(self, report: Mapping[str, Any]) -> None:
         """Say how it goes."""
         share = report["limit_share_used"]
@@ -185,10 +220,10 @@ class JobLog:
         )
 
     def ended(self, report: Mapping[str, Any], error: BaseException | None) -> None:
-        """Say how it ended."""
+        """Say how it ended, and in a line of its own, before all that Airflow writes, why it failed."""
         self._log.info(
             "%s: %d read, %d delivered, %d failed%s, %d skipped, %d unfinished; %s (%s) in %.1f s%s, %s items/s%s%s%s.",
-            "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed",
+            _how_ended(error),
             report["read"],
             report["delivered"],
             report["failed"],
@@ -204,6 +239,8 @@ class JobLog:
             _rows(report),
             f"; dead letters in {report['dead_letters']}" if report["dead_letters"] else "",
         )
+        if report["error"]:
+            say_why(self._log, report["error"])
 
     @contextlib.contextmanager
     def complaining(self, doing: str) -> Iterator[None]:
@@ -222,6 +259,12 @@ class JobLog:
         """Count something that is said a few times only. :return: how often it has come."""
         self._times[what] += 1
         return self._times[what]
+
+
+def _how_ended(error: BaseException | None) -> str:
+    if isinstance(error, QuotaWaitError):
+        return "Waiting"
+    return "Done" if error is None else "Stopped" if isinstance(error, StoppedError) else "Failed"
 
 
 def _attempts(letter: DeadLetter) -> str:

@@ -6,6 +6,7 @@ the checks that need it are left out until the task runs.
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence
+from datetime import timedelta
 from functools import cache, partial
 from typing import Any
 
@@ -34,6 +35,8 @@ from airflow_async_rest.tasks.checking.schema_file import check_schema
 from airflow_async_rest.tasks.dead_letters import chosen_reasons, folder_uris
 from airflow_async_rest.tasks.storage.paths import storage_uri
 from airflow_async_rest.windows import check_ends
+
+_LONGEST_QUOTA_WAIT = timedelta(days=366)
 
 
 def check_arguments(given: Mapping[str, Any]) -> None:
@@ -101,6 +104,14 @@ def _retry(request_retry: Any) -> None:
         )
 
 
+def _quota_wait(most: Any) -> None:
+    if not isinstance(most, timedelta) or not timedelta(0) <= most <= _LONGEST_QUOTA_WAIT:
+        raise ConfigurationError(
+            f"max_quota_wait={most!r}: write a timedelta, such as timedelta(hours=6), of a year at most; timedelta(0) "
+            "waits for no quota."
+        )
+
+
 def _batch(batch: Any) -> None:
     if batch is not None and not isinstance(batch, Batch):
         raise ConfigurationError(
@@ -139,6 +150,7 @@ _EACH: Mapping[str, Callable[[Any], object]] = {
     "batch": _batch,
     "request_retry": _retry,
     "max_failures": parse_max_failures,
+    "max_quota_wait": _quota_wait,
     "dead_letter_path": partial(_folder, "dead_letter_path"),
     "body_format": check_body_format,
     "destination_table": parse_table,

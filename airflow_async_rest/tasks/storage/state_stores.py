@@ -1,10 +1,16 @@
 """Which state store a task has: Airflow's own, or a folder where airflow.cfg names one, or Airflow has none."""
 
 import os
+import secrets
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_async_rest.compat.task_context import row_of_run
+from airflow_async_rest.core.bounds import USUAL
+from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.keeping.folder_store import FolderStore
-from airflow_async_rest.core.keeping.try_store import Claim, TryStore
+from airflow_async_rest.core.keeping.try_store import Claim, Sitting, TryStore
+from airflow_async_rest.core.worker_thread import WorkerThread
 from airflow_async_rest.tasks.storage.paths import (
     configured_folder,
     dead_letter_base,
@@ -30,10 +36,60 @@ def state_store(context: "Context") -> "StateStore | None":
         return cast("StateStore | None", context.get(_AIRFLOWS))
     ti: Any = context["ti"]
     folder = state_folder(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-    run_started = getattr(context.get("dag_run"), "start_date", None)
-    # A process runs one try; but a test runs several, and a worker's process may be a copy of another.
-    claim = Claim.of(ti.try_number, getattr(ti, "start_date", None), f"{os.getpid()}-{id(ti):x}", run_started)
-    return TryStore(lambda: open_state(folder), claim, was_cleared=was_cleared(ti))
+    # A Clear makes another row of no run.
+    cleared = row_of_run(context.get("dag_run")) is None and was_cleared(ti)
+    return TryStore(lambda: open_state(folder), _sitting(_claim(context), folder), was_cleared=cleared)
+
+
+def sitting_store(context: "Context") -> "TryStore | None":
+    """Return the same, as this sitting of the try has it until a later one takes over.
+
+    :raises ConfigurationError: see :func:`state_store`.
+    """
+    store = state_store(context)
+    if store is None or isinstance(store, TryStore):
+        return store
+    return TryStore(lambda: store, _sitting(_claim(context), ""), outlives_run=False)
+
+
+def _claim(context: "Context") -> Claim:
+    ti: Any = context["ti"]
+    dag_run = context.get("dag_run")
+    row = row_of_run(dag_run)
+    run = getattr(dag_run, "start_date", None) if row is None else row
+    return Claim.of(ti.try_number, getattr(ti, "start_date", None), _owner(ti), run)
+
+
+def _owner(ti: Any) -> str:
+    """Return who runs a task instance: a process runs one, but a test several, and a process may be another's copy."""
+    return f"{_process(os.getpid())}-{id(ti):x}"
+
+
+@cache
+def _process(pid: int) -> str:  # noqa: ARG001  (a copy of a process has what that has found out, and another number)
+    return secrets.token_hex(8)
+
+
+@lru_cache(maxsize=64)
+def _sitting(claim: Claim, place: str) -> Sitting:  # noqa: ARG001
+    """Return the same sitting for all who ask for its state. :param place: where that is."""
+    return Sitting(claim)
+
+
+async def keep_for_next_start(store: TryStore | None) -> None:
+    """Have state in a folder stay, though this very try starts once more, and may be a first one.
+
+    :raises StoppedError: when that cannot be written down: then a retry goes on.
+    """
+    if store is None or not store.outlives_run:
+        return
+    thread = WorkerThread("async-rest-state")
+    try:
+        await thread.call(store.reschedule, timeout_seconds=USUAL.load_seconds)
+    except Exception as error:
+        raise StoppedError(f"the state in its folder cannot be kept until the quota is back: {error}") from error
+    finally:
+        thread.close()
 
 
 def was_cleared(ti: Any) -> bool:

@@ -110,6 +110,20 @@ export const deadLetters = (scope, folder, filter, { offset, limit }, signal) =>
 export const downloadUrl = (scope, folder, filter, format) =>
   urlOf(["async-rest", "dead-letters", "download"], { ...lettersQuery(scope, folder, filter), format });
 
+/** A page of what was dead, and is delivered: `{total, records}`. */
+export const resolvedLetters = (scope, folder, { offset, limit }, signal) =>
+  call(urlOf(["async-rest", "dead-letters", "resolved"], { ...lettersQuery(scope, folder, {}), offset, limit }), { signal });
+
+/** What of the task has changed in its DAG since it ran: `{changed, endpoint}`. */
+export const changesOf = (scope, signal) =>
+  call(urlOf(["async-rest", ...taskParts(scope), "changes"], mapped(scope)), { signal });
+
+/** The tries of a task instance, as Airflow remembers them. */
+export async function triesOf(scope, signal) {
+  const place = [...taskParts(scope), ...(scope.mapIndex < 0 ? [] : [scope.mapIndex]), "tries"];
+  return (await call(urlOf(place), { signal })).task_instances;
+}
+
 /** The windows of a DAG: `{tasks, windows, truncated}`. */
 export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
 

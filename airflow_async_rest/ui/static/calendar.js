@@ -22,6 +22,9 @@ function lines(cell, zone) {
       `${duration(report.elapsed_seconds)}`,
     );
   }
+  const { replay } = cell;
+  if (report?.error && outcome !== "later") found.push(report.error);
+  if (replay) found.push(`${count(replay.delivered)} delivered later by ${replay.by.dag_id}, ${count(replay.left)} left`);
   if (runs > 1) found.push(`the latest of ${runs} runs`);
   return found;
 }

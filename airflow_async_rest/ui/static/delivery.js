@@ -1,13 +1,28 @@
 /** The tab "Delivery" of a task instance: how far it is, or what became of it; what failed; and sending that again. */
 
-import { count, counted } from "./format.js";
-import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h } from "./kit.js";
+import { count, counted, dateTime } from "./format.js";
+import { C, Empty, Loading, Notice, Page, Panel, React, Trouble, h, useTimezone } from "./kit.js";
+import { changesOf, deadLetters } from "./api.js";
 import { usePolling } from "./polling.js";
 import { Failures } from "./failures.js";
 import { Figures } from "./figures.js";
+import { History, useExtra } from "./history.js";
+import { differences, isDeliveredLater, lastReplay, nextStep } from "./next_step.js";
 import { Preview } from "./preview.js";
 import { Progress } from "./progress.js";
-import { failuresOf, isFetch, isLive, isReplaying, isStale, lookAtTask, nextLook } from "./delivery_data.js";
+import { Actions } from "./replay.js";
+import { Later, Why } from "./why.js";
+import {
+  failuresOf,
+  isFetch,
+  isLive,
+  isReplaying,
+  isStale,
+  lookAtTask,
+  nextLook,
+  refusesRequests,
+  waitOf,
+} from "./delivery_data.js";
 
 const { useEffect, useMemo, useState } = React;
 
@@ -20,6 +35,7 @@ const OTHERS =
 /** What came of the last replay, or that one is under way. */
 function Replaying({ task, asked }) {
   const replay = task.figures?.replay;
+  if (asked?.kind === "resume") return task.ended ? null : h(Notice, { title: "The window is resumed" }, "The task is cleared, and goes on.");
   if (isReplaying(task, asked)) {
     const number = asked?.count ?? task.request?.count;
     const fetches = isFetch(task);
@@ -41,6 +57,18 @@ function Replaying({ task, asked }) {
   );
 }
 
+/** Since when the quota is gone, until when the task does not run, and why. */
+function Waiting({ task }) {
+  const zone = useTimezone();
+  const wait = waitOf(task);
+  if (!wait) return null;
+  return h(
+    Notice,
+    { title: `The quota is gone: the task starts again at ${dateTime(wait.until, zone)}` },
+    `Since ${dateTime(wait.since, zone)}: ${wait.why}. It holds no slot, and no retry is used.`,
+  );
+}
+
 /** Airflow asks no more for a task that has ended, so the page around this tab still shows the try before. */
 const Around = () =>
   h(
@@ -49,17 +77,15 @@ const Around = () =>
     "It does not refresh by itself.",
   );
 
+const NO_FILTER = { reasons: [], search: "" };
 const RELOAD = { size: "xs", variant: "outline", onClick: () => globalThis.location.reload() };
 
 function NotYet({ task }) {
   const state = task.instance.state;
+  if (state === "failed") return h(Why, { task });
   if (task.ended) {
-    const title = state === "failed" ? "It failed before it started" : "There is no report";
-    const text =
-      state === "failed"
-        ? "It has read no rows and sent no request. Its log says why."
-        : `The task is ${state.replaceAll("_", " ")}, and has left no report and no progress.`;
-    return h(Empty, { title }, text);
+    const text = `The task is ${state.replaceAll("_", " ")}, and has left no report and no progress.`;
+    return h(Empty, { title: "There is no report" }, text);
   }
   return h(
     Empty,
@@ -100,25 +126,45 @@ function useOtherButtons(ended, refresh) {
 function Task({ scope, task, refresh }) {
   useOtherButtons(task.ended, refresh);
   const [asked, setAsked] = useState(null);
+  const [letters, setLetters] = useState(null);
+  const { ended, figures } = task;
+  const end = ended ? task.instance.end_date : null;
+  const changes = useExtra((signal) => changesOf(scope, signal), failuresOf(figures) > 0 && ended ? `changes ${end}` : null);
+  // Where no dead letter is left, there may have been some.
+  const few = useExtra(
+    (signal) => deadLetters(scope, null, NO_FILTER, { offset: 0, limit: 1 }, signal),
+    ended && figures && failuresOf(figures) === 0 && (figures.delivered_later ?? 0) > 0 ? `letters ${end}` : null,
+  );
+  const page = failuresOf(figures) > 0 ? letters : few;
+  const isGone = ended && failuresOf(figures) > 0 && page?.total === 0;
   // A request is answered by the next end of the task: of another try, or at another time.
   const isOver = asked && task.ended && task.instance.end_date !== asked.endedBefore;
   const open = isOver ? null : asked;
 
-  function onAsked(number) {
-    setAsked({ count: number, endedBefore: task.instance.end_date });
+  function onAsked(number, kind) {
+    setAsked({ count: number, kind, endedBefore: task.instance.end_date });
     refresh();
   }
 
   if (task.preview) return h(Preview, { preview: task.preview });
-  const figures = task.figures;
   if (figures === null) return h(NotYet, { task });
+  const replay = lastReplay(page?.replays, task.instance.end_date) ?? (isGone ? { left: 0 } : null);
+  const isLater = task.ended && isDeliveredLater(task.report ?? figures, replay);
+  const differs = differences(changes, page?.records);
+  const step = nextStep({ state: task.instance.state, figures, differs, refuses: refusesRequests(task) });
+  // Beside the dead letters, where there are some.
+  const actions = (failuresOf(figures) === 0 || isGone) && step && !open && h(Actions, { scope, task, step, onAsked });
   return h(
     React.Fragment,
     null,
+    !open && h(Why, { task, differs, replay, actions }),
+    h(Waiting, { task }),
     h(Replaying, { task, asked: open }),
+    h(Later, { task, replay }),
     isOver && h(Around),
-    h(Panel, null, h(Progress, { task }), h(Figures, { task })),
-    failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, onAsked }),
+    h(Panel, null, h(Progress, { task, isLater }), h(Figures, { task, isLater })),
+    failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, differs, onAsked, onPage: setLetters }),
+    h(History, { scope, task, page }),
   );
 }
 

@@ -4,6 +4,7 @@ import { pushedValues, storedValue, storedValues, taskInstance } from "./api.js"
 
 const OPERATORS = new Set(["SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator"]);
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
+const WAITS = "up_for_reschedule";
 const LOOKS_AFTER_THE_END = 5;
 
 export const hasEnded = (state) => ENDED.has(state);
@@ -69,9 +70,12 @@ export const isFetch = (task) =>
 export function isStale({ instance, report, progress }) {
   if (report !== null || progress === null) return false;
   const { state, start_date: began } = instance;
-  if (!hasEnded(state) && state !== "running") return true;
+  if (!hasEnded(state) && state !== "running" && state !== WAITS) return true;
   return Boolean(began && progress.updated_at && Date.parse(progress.updated_at) < Date.parse(began));
 }
+
+/** What the task waits for, as it is started again by itself, or null. */
+export const waitOf = ({ instance, figures }) => (instance.state === WAITS && figures?.waits?.at(-1)) || null;
 
 /** Whether the figures are of this moment. */
 export const isLive = (task) => task.instance.state === "running" && !isStale(task);

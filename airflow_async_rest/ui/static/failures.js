@@ -5,8 +5,9 @@ import { count } from "./format.js";
 import { C, Chip, Empty, Notice, Pager, Panel, React, h } from "./kit.js";
 import { LettersTable } from "./letters_table.js";
 import { useSettled } from "./polling.js";
-import { ReplayButton } from "./replay.js";
-import { failuresOf, isFetch } from "./delivery_data.js";
+import { nextStep } from "./next_step.js";
+import { Actions } from "./replay.js";
+import { failuresOf, refusesRequests } from "./delivery_data.js";
 
 const { useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
 
@@ -110,7 +111,8 @@ function Search({ value, onChange }) {
   });
 }
 
-export function Failures({ scope, task, asked, onAsked }) {
+/** @param differs what is another than when they were sent; @param onPage told of each page, which also knows of replays. */
+export function Failures({ scope, task, asked, differs, onAsked, onPage }) {
   const [reasons, setReasons] = useState([]);
   const [typed, setTyped] = useState("");
   const [offset, setOffset] = useState(0);
@@ -127,6 +129,7 @@ export function Failures({ scope, task, asked, onAsked }) {
     [fromSample, sample, filter, offset, view.page],
   );
   const isFiltered = reasons.length > 0 || search !== "";
+  useEffect(() => onPage(view.page), [view.page]);
 
   const sending = Boolean(asked);
   useEffect(() => {
@@ -144,27 +147,38 @@ export function Failures({ scope, task, asked, onAsked }) {
     setOffset(0);
   };
 
-  if (page?.total === 0 && task.ended) return h(Gone, { total });
+  if (page?.total === 0 && task.ended) return null;
+  const step = nextStep({
+    state: task.instance.state,
+    figures,
+    differs,
+    replayable: page?.replayable ?? total,
+    refuses: refusesRequests(task),
+  });
   return h(
     Panel,
-    {
-      title: `What failed (${count(page?.total ?? total)})`,
-      aside: h(ReplayButton, {
-        scope,
-        task,
-        filter,
-        isFiltered,
-        // Of a sample nobody knows how many it stands for.
-        page: fromSample ? null : page,
-        // What people look for comes first, then whether they may do something about it.
-        isLoaded: page !== null,
-        // While somebody types, or the answer is on its way, the number is that of the filter before.
-        isCurrent: typed.trim() === search && (fromSample || view.of === JSON.stringify(filter)),
-        sending,
-        fetches: isFetch(task),
-        onAsked,
-      }),
-    },
+    { title: `What failed (${count(page?.total ?? total)})` },
+    step &&
+      h(
+        C.Box,
+        { mb: 4 },
+        h(C.Text, { fontSize: "sm", mb: 2 }, step.why),
+        h(Actions, {
+          scope,
+          task,
+          step,
+          filter,
+          isFiltered,
+          // Of a sample nobody knows how many it stands for.
+          page: fromSample ? null : page,
+          // What people look for comes first, then whether they may do something about it.
+          isLoaded: page !== null,
+          // While somebody types, or the answer is on its way, the number is that of the filter before.
+          isCurrent: typed.trim() === search && (fromSample || view.of === JSON.stringify(filter)),
+          waits: sending ? "The task is being cleared." : null,
+          onAsked,
+        }),
+      ),
     h(
       C.Flex,
       { role: "group", "aria-label": "Reasons", gap: 2, wrap: "wrap", mb: 3 },
@@ -206,19 +220,6 @@ export function Failures({ scope, task, asked, onAsked }) {
       h(Pager, { offset, limit: PAGE, total: page.matching, label: "Pages of dead letters", onMove: setOffset }),
   );
 }
-
-/** The report is of the task; another task, that replays, does not change it. */
-const Gone = ({ total }) =>
-  h(
-    Panel,
-    { title: `What failed (${count(total)}): all delivered since` },
-    h(
-      Empty,
-      { title: "No dead letter is left" },
-      "A replay by another task has since delivered all of them; the figures above are from before. Clearing the task " +
-        "sends nothing, and marks it as done.",
-    ),
-  );
 
 function Found({ page, isFiltered, loading }) {
   if (page.records.length === 0) {

@@ -33,10 +33,18 @@ const latency = ({ latency_ms: found }) =>
         h(Figure, { key: "p99", label: "Latency p99", value: milliseconds(found.p99) }),
       ];
 
-function outcomes(figures, words) {
+function outcomes(figures, words, isLater) {
+  const later = isLater && figures.failed > 0;
+
   return [
     h(Figure, { key: "done", label: words.Done, value: figures.delivered, tone: "success" }),
-    h(Figure, { key: "failed", label: "Failed", value: figures.failed, tone: "failed" }),
+    h(Figure, {
+      key: "failed",
+      label: "Failed",
+      value: figures.failed,
+      tone: later ? "success" : "failed",
+      hint: later ? "delivered later" : undefined,
+    }),
     h(Figure, { key: "skipped", label: "Skipped", value: figures.skipped, tone: "skipped" }),
   ];
 }
@@ -71,6 +79,10 @@ function whileRunning(figures) {
     h(Figure, { key: "rate", label: "Items a second", value: rate(recentRate(figures)) }),
   ];
 }
+
+/** How often the quota was gone, so that the task did not run. */
+const waits = ({ waits: found }) =>
+  found?.length ? [h(Figure, { key: "waits", label: "Waits", value: found.length, hint: "for the quota" })] : [];
 
 function ofAll(figures) {
   return [
@@ -107,17 +119,19 @@ function Folder({ uri }) {
   );
 }
 
-export function Figures({ task }) {
+/** @param isLater whether what failed was delivered after the task had ended. */
+export function Figures({ task, isLater = false }) {
   const { figures } = task;
   const words = isFetch(task) ? FETCHES : DELIVERS;
   return h(
     C.Box,
     { mt: 4, pt: 4, borderTopWidth: "1px" },
     h(Grid, { label: "Figures" }, [
-      ...outcomes(figures, words),
+      ...outcomes(figures, words, isLater),
       ...rows(figures),
       h(Figure, { key: "read", label: "Read", value: figures.read }),
       ...(isLive(task) ? whileRunning(figures) : ofAll(figures)),
+      ...waits(figures),
       h(Figure, {
         key: "requests",
         label: "Requests",

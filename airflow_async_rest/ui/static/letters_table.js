@@ -81,6 +81,7 @@ const STYLES = {
   "& .key > :first-of-type": { color: "fg.muted", transition: "transform 0.15s" },
   "& .key[aria-expanded=true] > :first-of-type": { transform: "rotate(90deg)" },
   "& .key > :last-of-type": { overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" },
+  "& tr.resolved > td": { color: "fg.muted", textDecoration: "line-through" },
   "& .reason": {
     bg: "failed.subtle",
     color: "failed.fg",
@@ -92,14 +93,14 @@ const STYLES = {
   },
 };
 
-const Row = memo(function Row({ letter, id, isOpen, onToggle, zone }) {
+const Row = memo(function Row({ letter, id, isOpen, onToggle, zone, isResolved }) {
   const details = useId();
   return h(
     Fragment,
     null,
     h(
       "tr",
-      { onClick: () => onToggle(id), className: isOpen ? "open" : undefined },
+      { onClick: () => onToggle(id), className: [isOpen && "open", isResolved && "resolved"].filter(Boolean).join(" ") || undefined },
       h(
         "td",
         null,
@@ -124,7 +125,8 @@ const Row = memo(function Row({ letter, id, isOpen, onToggle, zone }) {
   );
 });
 
-export const LettersTable = memo(function LettersTable({ letters }) {
+/** @param isResolved whether they were delivered after all: then they are crossed out. */
+export const LettersTable = memo(function LettersTable({ letters, label = "Dead letters", isResolved = false }) {
   const zone = useTimezone();
   const [open, setOpen] = useState(() => new Set());
   const toggle = useCallback(
@@ -138,10 +140,10 @@ export const LettersTable = memo(function LettersTable({ letters }) {
   );
   return h(
     Table,
-    { label: "Dead letters", columns: COLUMNS, css: STYLES },
+    { label, columns: COLUMNS, css: STYLES },
     letters.map((letter, place) => {
       const id = idOf(letter, place);
-      return h(Row, { key: id, id, letter, zone, isOpen: open.has(id), onToggle: toggle });
+      return h(Row, { key: id, id, letter, zone, isResolved, isOpen: open.has(id), onToggle: toggle });
     }),
   );
 });

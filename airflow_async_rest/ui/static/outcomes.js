@@ -6,6 +6,7 @@
  */
 export const OUTCOMES = {
   delivered: { name: "all delivered", color: "success", sign: "", ink: "white" },
+  later: { name: "delivered later", color: "success", sign: "↻", ink: "white" },
   empty: { name: "nothing to do", color: "success", sign: "0" },
   some: { name: "some failed", color: "up_for_retry", sign: "!", ink: "black" },
   failed: { name: "failed", color: "failed", sign: "×", ink: "white" },
@@ -27,16 +28,17 @@ const WAITING = new Set([null, undefined, "none", "queued", "scheduled", "up_for
 // More cells than these in one gap say nothing that a number does not.
 const MOST_CELLS_OF_A_GAP = 400;
 
-/** What became of one window. */
-export function outcomeOf({ state, report }) {
+/** What became of one window; `replay` is the last one of its dead letters by another task, since it has ended. */
+export function outcomeOf({ state, report, replay }) {
   if (RUNNING.has(state)) return "running";
   if (WAITING.has(state)) return "waiting";
   if (state === "skipped" && report?.preview) return "preview";
   const isComplete = report?.complete === true;
   const failures = (report?.failed ?? 0) + (report?.rows_refused ?? 0);
-  if (isComplete && failures > 0) return "some";
+  if (isComplete && failures > 0) return replay?.left === 0 ? "later" : "some";
   if (state === "failed" || state === "upstream_failed") return "failed";
   if (!isComplete || state !== "success") return "unknown";
+  if (report.delivered_later > 0) return "later"; // by a Clear, or a replay in the task itself
   return report.read === 0 ? "empty" : "delivered"; // a source that was not filled yet looks like this
 }
 

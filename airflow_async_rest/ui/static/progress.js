@@ -2,10 +2,13 @@
 
 import { count, counted, dateTime, duration, percent, rate, span } from "./format.js";
 import { C, React, StateBadge, h, hidden, useTimezone } from "./kit.js";
+import { isHalfDone } from "./next_step.js";
 import { Sparkline } from "./sparkline.js";
 import { DELIVERS, FETCHES, doneOf, failuresOf, isFetch, isLive, isStale } from "./delivery_data.js";
 
 const RATE_OVER_SECONDS = 30;
+const UNREAD_SHARE = 0.25;
+const UNREAD = "repeating-linear-gradient(135deg, currentColor 0 1px, transparent 1px 6px)";
 
 const PARTS = [
   ["delivered", "success.solid"],
@@ -22,9 +25,11 @@ export function recentRate({ history, items_per_second: overall }) {
 }
 
 /** What is done of what there is, as a bar of its parts. Without a total it is full while it runs: no share. */
-function Bar({ figures, total, running, faded, words }) {
+function Bar({ figures, total, running, faded, words, isLater, isCut }) {
   const done = doneOf(figures);
-  const whole = Math.max(total ?? done, done, 1);
+  // Of rows that were never read nobody knows how many they are; that they are there is seen.
+  const unread = isCut ? Math.max(figures.unfinished ?? 0, done * UNREAD_SHARE, 1) : 0;
+  const whole = Math.max(total ?? done, done + unread, 1);
   return h(
     C.Flex,
     {
@@ -45,14 +50,15 @@ function Bar({ figures, total, running, faded, words }) {
     PARTS.filter(([name]) => figures[name] > 0).map(([name, bg]) =>
       h(C.Box, {
         key: name,
-        bg,
+        bg: isLater && name === "failed" ? "success.emphasized" : bg,
         // A single failure among a million is still seen.
         minW: "4px",
         width: `${(figures[name] / whole) * 100}%`,
         transition: "width 0.6s ease-out",
-        title: `${count(figures[name])} ${name === "delivered" ? words.done : name}`,
+        title: `${count(figures[name])} ${name === "delivered" ? words.done : isLater && name === "failed" ? "delivered later" : name}`,
       }),
     ),
+    isCut && h(C.Box, { flex: 1, title: "never read", backgroundImage: UNREAD, opacity: 0.6 }),
     running &&
       h(C.Box, {
         "aria-hidden": true,
@@ -102,17 +108,25 @@ function soFar(figures, total, isRunning) {
 }
 
 /** The verdict, in a sentence. */
-function ended(task, words) {
+function ended(task, words, isLater) {
   const { figures, report, instance } = task;
   const took = figures.elapsed_seconds == null ? "" : `in ${duration(figures.elapsed_seconds)}`;
   const bad = failuresOf(figures);
   if (!(report ?? figures).complete) {
+    if (!figures.read) return { headline: "Nothing was read", detail: "" };
+    if (isHalfDone(figures)) {
+      return { headline: `${count(figures.delivered)} ${words.done} so far`, detail: "the rest of the window was never read" };
+    }
     return {
       headline: `Stopped after ${counted(figures.read, "item")}`,
       detail:
-        "It had not read all of them. A retry, or a Clear, goes on where it stopped" +
-        (figures.unfinished ? `, and sends the ${count(figures.unfinished)} that were in flight.` : "."),
+        "the rest of the window was never read" +
+        (figures.unfinished ? `; ${count(figures.unfinished)} were in flight` : ""),
     };
+  }
+  if (isLater) {
+    const later = bad || figures.delivered_later;
+    return { headline: `All ${counted(figures.read, "item")} ${words.done}`, detail: `${count(later)} of them later` };
   }
   if (bad === 0) {
     const all = `All ${counted(figures.read, "item")} ${words.done}`;
@@ -129,13 +143,15 @@ function ended(task, words) {
   };
 }
 
-export function Progress({ task }) {
+/** @param isLater whether what failed was delivered after the task had ended. */
+export function Progress({ task, isLater = false }) {
   const zone = useTimezone();
   const { figures, instance } = task;
   const isRunning = isLive(task);
   const words = isFetch(task) ? FETCHES : DELIVERS;
   const total = isRunning ? totalOf(figures) : null;
-  const { headline, detail } = task.ended && !isStale(task) ? ended(task, words) : soFar(figures, total, isRunning);
+  const { headline, detail } = task.ended && !isStale(task) ? ended(task, words, isLater) : soFar(figures, total, isRunning);
+  const isCut = task.ended && !isStale(task) && !(task.report ?? figures).complete && figures.read > 0;
   const retry = instance.try_number > 1 ? `try ${instance.try_number}` : null;
   const stale = isStale(task) ? `figures of the try before${task.ended ? "; this one has left none" : ""}` : null;
   const at = isRunning && figures.updated_at ? `as of ${dateTime(figures.updated_at, zone).slice(11)}` : null;
@@ -165,7 +181,7 @@ export function Progress({ task }) {
       h(C.Heading, { as: "h2", size: "xl", fontVariantNumeric: "tabular-nums" }, headline),
       h(C.Text, { fontSize: "sm", color: "fg.muted", fontVariantNumeric: "tabular-nums" }, detail),
     ),
-    h(Bar, { figures, total, running: isRunning, faded: isStale(task), words }),
+    h(Bar, { figures, total, running: isRunning, faded: isStale(task), words, isLater, isCut }),
     isRunning && hidden(`${words.doing}, ${rate(recentRate(figures))} items a second`),
     figures.history?.length > 2 && h(Sparkline, { history: figures.history, now: recentRate(figures), isRunning }),
   );

@@ -1,9 +1,9 @@
-/** Sending dead letters again, for those who may: the request, the confirmation, and what is done when it fails. */
+/** The ways on, for those who may: resuming the window, or sending dead letters again; and what is done when it fails. */
 
 import { clearTask, requestReplay, withdrawReplay } from "./api.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
-import { failuresOf, refusesRequests } from "./delivery_data.js";
+import { failuresOf, isFetch, refusesRequests } from "./delivery_data.js";
 
 const { useEffect, useRef, useState } = React;
 
@@ -35,6 +35,12 @@ function useMayClear(scope, when) {
   return answer;
 }
 
+/** Let the task go on; a request that was left to it, and not taken up, would make that a replay. */
+async function resume(scope) {
+  await withdrawReplay(scope);
+  await clearTask(scope, { dryRun: false });
+}
+
 /** Ask the task to send dead letters again, and let it run. Both, or neither. */
 async function sendAgain(scope, request) {
   await requestReplay(scope, request);
@@ -58,50 +64,60 @@ async function sendAgain(scope, request) {
   }
 }
 
-/** What the button would do. `blocked` says why it cannot. */
-function offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, sending }) {
-  const waits = task.ended ? null : "The task is not done yet.";
-  const right = mayClear === "yes" || mayClear === "asking" ? null : mayClear;
-  if (fetches) {
-    const number = failuresOf(task.figures);
-    return {
-      number,
-      label: `Try all ${count(number)} again`,
-      blocked:
-        (sending ? "It is being cleared." : null) ??
-        waits ??
-        (task.instance.state === "failed"
-          ? null
-          : "The task has succeeded, so a Clear would fetch everything again, not only what failed.") ??
-        right,
-    };
-  }
-  const number = page?.replayable ?? failuresOf(task.figures);
-  return {
-    number,
-    label: isFiltered ? `Replay these ${count(number)} (filtered)` : number ? `Replay all ${count(number)}` : "Replay",
-    request: { reasons: filter.reasons.length ? filter.reasons : null, search: filter.search, count: number },
-    without: page ? page.matching - page.replayable : 0,
-    blocked:
-      refusesRequests(task) ??
-      (sending ? "They are being sent again." : null) ??
-      waits ??
-      (isCurrent ? null : "Looking for what matches the filter …") ??
-      (isFiltered && !page ? "Only a sample is shown: how many match the filter is not known." : null) ??
-      (page?.matching === 0 ? "No match." : null) ??
-      (number === 0 ? "These never were requests. Fix the rows, and clear the task." : null) ??
-      right,
-  };
+/** Why dead letters cannot be sent again; null when they can. */
+function whyNotSent({ task, page, filter, isFiltered, isCurrent, number }) {
+  const isAll = !filter.reasons.length && !filter.search;
+  return (
+    refusesRequests(task) ??
+    (isCurrent ? null : "Looking for what matches the filter …") ??
+    (isFiltered && !page ? "Only a sample is shown: how many match the filter is not known." : null) ??
+    (page?.matching === 0 && !isAll ? "No match." : null) ??
+    (number === 0 ? "These never were requests. Fix the rows, and clear the task." : null)
+  );
 }
 
-function Words({ chosen, filter, isFiltered, fetches }) {
-  if (fetches) {
-    return h(
-      C.Text,
-      null,
-      "The task is cleared. It fetches the failed items once more, loads the rows that the database had refused, and " +
-        "goes on where it stopped if it had not read everything. What is loaded stays.",
-    );
+const withNumber = (label, number) => (number == null ? label : `${label} (${count(number)})`);
+
+/** The two ways on, with why one cannot be gone: `{resume, replay}`; a task that fetches has the first alone. */
+function offers({ task, step, waits, mayClear, ...rest }) {
+  const right = mayClear === "yes" || mayClear === "asking" ? null : mayClear;
+  if (isFetch(task)) {
+    const number = failuresOf(task.figures);
+    const is = task.instance.state === "failed" || !task.ended;
+    const never = "The task has succeeded, so a Clear would fetch everything again, not only what failed.";
+    const label = number ? `Try all ${count(number)} again` : "Resume the window";
+    return { resume: { kind: "resume", number, label, does: FETCHES_AGAIN, blocked: waits ?? (is ? null : never) ?? right } };
+  }
+  const resume = {
+    ...step.resume,
+    kind: "resume",
+    number: step.resume.count,
+    label: refusesRequests(task) ? "Clear the task" : withNumber("Resume the window", step.resume.count),
+    blocked: waits ?? right,
+  };
+  const { page, filter, isFiltered } = rest;
+  if (!filter) return { resume };
+  const number = step.replay.count;
+  const request = { reasons: filter.reasons.length ? filter.reasons : null, search: filter.search, count: number };
+  const replay = {
+    ...step.replay,
+    kind: "replay",
+    number,
+    request,
+    label: isFiltered ? `Send these ${count(number)} again (filtered)` : withNumber("Send the same requests again", number),
+    without: page ? page.matching - page.replayable : 0,
+    blocked: waits ?? whyNotSent({ task, number, ...rest }) ?? right,
+  };
+  return { resume, replay };
+}
+
+const FETCHES_AGAIN =
+  "The task is cleared. It fetches the failed items once more, loads the rows that the database had refused, and " +
+  "goes on where it stopped if it had not read everything. What is loaded stays.";
+
+function Words({ chosen, filter, isFiltered }) {
+  if (chosen.kind === "resume") {
+    return h(C.Text, null, chosen.does === FETCHES_AGAIN ? chosen.does : `The task is cleared. ${chosen.does}`);
   }
   return h(
     C.VStack,
@@ -128,7 +144,14 @@ const withoutRequest = (number) =>
   "needs a Clear of the task, which builds it; what the API took, with an answer that could not be read, is sent again " +
   "only when you filter by answer_unreadable.";
 
-function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
+/** What is asked before it is done, and what the button for it says. */
+function question({ kind, number }, fetches) {
+  if (kind === "replay") return [`Send ${counted(number, "dead letter")} again?`, `Send ${count(number)} again`];
+  if (fetches && number) return [`Try ${counted(number, "dead letter")} again?`, `Try ${count(number)} again`];
+  return ["Resume the window?", "Resume"];
+}
+
+function Confirmation({ scope, chosen, open, fetches, onClose, onAsked, ...words }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const cancel = useRef(null);
@@ -137,9 +160,9 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
     setBusy(true);
     setError(null);
     try {
-      await (words.fetches ? clearTask(scope, { dryRun: false }) : sendAgain(scope, chosen.request));
+      await (chosen.kind === "resume" ? resume(scope) : sendAgain(scope, chosen.request));
       onClose();
-      onAsked(chosen.number);
+      onAsked(chosen.number, chosen.kind);
     } catch (failure) {
       setError(failure);
     } finally {
@@ -147,7 +170,7 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
     }
   }
 
-    const title = `${words.fetches ? "Try" : "Send"} ${counted(chosen.number, "dead letter")} again?`;
+  const [title, label] = question(chosen, fetches);
   return h(
     C.Dialog.Root,
     {
@@ -180,11 +203,7 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
             C.Dialog.Footer,
             null,
             h(C.Button, { variant: "outline", onClick: onClose, disabled: busy, ref: cancel }, "Cancel"),
-            h(
-              C.Button,
-              { colorPalette: "brand", onClick: confirm, loading: busy },
-              `${words.fetches ? "Try" : "Send"} ${count(chosen.number)} again`,
-            ),
+            h(C.Button, { colorPalette: "brand", onClick: confirm, loading: busy }, label),
           ),
         ),
       ),
@@ -192,40 +211,69 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
   );
 }
 
-export function ReplayButton({ scope, task, page, isLoaded, filter, isFiltered, isCurrent, sending, fetches, onAsked }) {
-  const mayClear = useMayClear(scope, isLoaded);
-  const [isOpen, setOpen] = useState(false);
-  if (fetches && isFiltered) return null;
-  const chosen = offer({ task, page, filter, isFiltered, isCurrent, fetches, mayClear, sending });
-  return h(
+/** A way on: the button, and below it what it does, or why it cannot be pressed. */
+const Offer = ({ offer, isPrimary, isAsking, color, onClick }) =>
+  h(
     C.VStack,
-    { align: "flex-end", gap: 1, maxW: "full" },
+    { align: "flex-start", gap: 1, flex: "0 1 19rem" },
     h(
       C.Button,
       {
         size: "sm",
         colorPalette: "brand",
-        disabled: chosen.blocked !== null || mayClear === "asking",
-        title: chosen.blocked ?? undefined,
-        onClick: () => setOpen(true),
+        variant: isPrimary ? "solid" : "outline",
+        "data-primary": isPrimary ? "" : undefined,
+        disabled: offer.blocked !== null || isAsking,
+        title: offer.blocked ?? undefined,
+        onClick,
       },
-      chosen.label,
+      offer.label,
     ),
-    (chosen.blocked || chosen.without > 0) &&
-      h(
-        C.Text,
-        { fontSize: "xs", color: "fg.muted", textAlign: "end", maxW: "24rem", textWrap: "balance" },
-        chosen.blocked ?? withoutRequest(chosen.without),
-      ),
+    h(
+      C.Text,
+      { fontSize: "xs", color },
+      offer.blocked ?? offer.does,
+      offer.blocked === null && offer.without > 0 && ` ${withoutRequest(offer.without)}`,
+    ),
+  );
+
+/**
+ * What can be done, side by side. The one that is better is filled, and comes first.
+ *
+ * @param step as `nextStep` gives it; with `filter` and `page` there are dead letters to send again.
+ */
+export function Actions({ scope, task, step, isLoaded = true, waits = null, onAsked, ...letters }) {
+  const mayClear = useMayClear(scope, isLoaded);
+  const [asked, setAsked] = useState(null);
+  const [isOpen, setOpen] = useState(false);
+  const { resume: first, replay } = offers({ task, step, waits, mayClear, ...letters });
+  const all = [first, replay].filter(Boolean);
+  const primary = all.length === 1 ? first : step.primary === "resume" && !letters.isFiltered ? first : replay;
+  const shown = [primary, ...all.filter((offer) => offer !== primary)];
+  return h(
+    C.Flex,
+    { role: "group", "aria-label": "What can be done", gap: 4, wrap: "wrap", align: "flex-start" },
+    shown.map((offer) =>
+      h(Offer, {
+        key: offer.kind,
+        offer,
+        isPrimary: offer === primary,
+        isAsking: mayClear === "asking",
+        color: letters.filter ? "fg.muted" : "inherit", // of the notice that it is in
+        onClick: () => {
+          setAsked(offer.kind);
+          setOpen(true);
+        },
+      }),
+    ),
     h(Confirmation, {
       scope,
-      chosen,
+      chosen: all.find(({ kind }) => kind === asked) ?? primary,
       open: isOpen,
+      fetches: isFetch(task),
       onClose: () => setOpen(false),
       onAsked,
-      filter,
-      isFiltered,
-      fetches,
+      ...letters,
     }),
   );
 }

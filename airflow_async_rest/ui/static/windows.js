@@ -5,6 +5,7 @@ import { Calendar } from "./calendar.js";
 import { count, counted } from "./format.js";
 import { C, Chip, Empty, Loading, Notice, Page, Panel, React, Trouble, h, useTimezone } from "./kit.js";
 import { arrange, fetched, nameOf, tally } from "./outcomes.js";
+import { deliveryPath } from "./paths.js";
 import { usePolling } from "./polling.js";
 import { Swatch, WindowsTable } from "./windows_table.js";
 
@@ -24,17 +25,12 @@ async function lookAtWindows(dagId, signal, before) {
   return before && JSON.stringify(found) === JSON.stringify(before) ? before : found;
 }
 
-/** A part of a path as Airflow's own links have it, with ":" and "+": else its tabs do not know theirs. */
-const part = (text) => encodeURIComponent(text).replace(/%(?:2B|3A|40|2C|3D)/g, decodeURIComponent);
-
-/** Where the tab "Delivery" of a window's task instance is, within Airflow's pages. */
-const pathOf = (dagId, { task_id: taskId, run_id: runId, map_index: index }) =>
-  `/dags/${part(dagId)}/runs/${part(runId)}/tasks/${part(taskId)}` +
-  `${index >= 0 ? `/mapped/${index}` : ""}/plugin/delivery`;
+/** Where the tab "Delivery" of a window's task instance is, or of another DAG's, within Airflow's pages. */
+const pathOf = (dagId, window) => deliveryPath({ dag_id: dagId, ...window });
 
 function verdict(counts, isFetch) {
   const found = Object.fromEntries(counts);
-  const good = (found.delivered ?? 0) + (found.empty ?? 0);
+  const good = (found.delivered ?? 0) + (found.later ?? 0) + (found.empty ?? 0);
   const total = counts.reduce((sum, [, number]) => sum + number, 0);
   if (total === 0) return "No run has a window yet";
   const all = counted(total, "window");

@@ -27,9 +27,24 @@ function spanInParts({ start, end }, zone) {
   return [h("span", { key: "from" }, `${from} →`), " ", h("span", { key: "to" }, to)];
 }
 
-const Row = memo(function Row({ row, zone, link, onOpen }) {
+/** What of the dead letters was delivered later, with a link to the run that did it, where it was another one. */
+function Later({ row, linkOf, onOpen }) {
+  const { replay, report, outcome } = row;
+  if (!replay) return outcome === "later" ? h("div", { className: "quiet" }, `${count(report.delivered_later)} delivered later`) : null;
+  function open(event) {
+    event.stopPropagation();
+    if (!isPlain(event)) return;
+    event.preventDefault();
+    onOpen(replay.by);
+  }
+  const link = h("a", { href: linkOf(replay.by), onClick: open }, `${replay.by.dag_id}, ${replay.by.run_id}`);
+  return h("div", { className: "quiet" }, `${count(replay.delivered)} delivered later by `, link);
+}
+
+const Row = memo(function Row({ row, zone, linkOf, onOpen }) {
   const { report } = row;
   const failures = report ? report.failed + (report.rows_refused ?? 0) : 0;
+  const link = linkOf(row);
   function open(event) {
     if (!isPlain(event)) return;
     event.preventDefault();
@@ -50,11 +65,16 @@ const Row = memo(function Row({ row, zone, link, onOpen }) {
           null,
           h("a", { href: link }, row.to > row.from ? spanInParts(row, zone) : hasEnded(row.state) ? "No window" : "Window not known yet"),
           h("div", { className: "quiet wide" }, row.run_id + (row.map_index >= 0 ? ` [${row.map_index}]` : "")),
+          h(Later, { row, linkOf, onOpen }),
         ),
       ),
     ),
     h("td", { className: "number wide" }, report ? count(report.rows_loaded ?? report.delivered) : NONE),
-    h("td", { className: failures ? "number bad" : "number" }, report ? count(failures) : NONE),
+    h(
+      "td",
+      { className: failures ? `number ${row.outcome === "later" ? "resolved" : "bad"}` : "number" },
+      report ? count(failures) : NONE,
+    ),
     h("td", { className: "number wide" }, report ? duration(report.elapsed_seconds) : NONE),
     h("td", { className: "number wide" }, report ? rate(speedOf(report)) : NONE),
     h("td", { className: "number" }, h(StateBadge, { state: row.state })),
@@ -64,6 +84,7 @@ const Row = memo(function Row({ row, zone, link, onOpen }) {
 const STYLES = {
   "& .window": { display: "flex", alignItems: "center", gap: 2 },
   "& a": { color: "fg.info" },
+  "& .resolved": { color: "fg.muted", textDecoration: "line-through" },
   "& a span": { whiteSpace: "nowrap" },
   "& a:hover": { textDecoration: "underline" },
 };
@@ -87,7 +108,7 @@ export function WindowsTable({ rows, isFetch, zone, linkOf, onOpen }) {
       { label: "Windows", columns, css: STYLES },
       rows
         .slice(start, start + PAGE)
-        .map((row) => h(Row, { key: `${row.run_id} ${row.map_index}`, row, zone, link: linkOf(row), onOpen })),
+        .map((row) => h(Row, { key: `${row.run_id} ${row.map_index}`, row, zone, linkOf, onOpen })),
     ),
     h(Pager, { offset: start, limit: PAGE, total: rows.length, label: "Pages of windows", onMove: setOffset }),
   );

@@ -39,10 +39,10 @@ def chunked(*bodies):
     return b"".join(b"%x\r\n%s\r\n" % (len(body), body) for body in bodies)
 
 
-@pytest.fixture(params=["past the session", "by the session", "by a proxy"])
+@pytest.fixture(params=["own", "aiohttp", "by a proxy"])
 def way(request, monkeypatch):
     """Whatever is said of the client is true of all its ways to send."""
-    if request.param == "by the session":
+    if request.param == "aiohttp":
         monkeypatch.setattr(RestClient, "_needs_session", lambda *_: True)
     return request.param
 
@@ -121,7 +121,7 @@ async def test_a_connection_may_trust_a_close_but_no_error(request_of, way, end,
 async def test_tls_that_ends_without_its_goodbye_is_cut_off(request_of, way, tmp_path, end, whole, body):
     made = make_certificate(tmp_path, "server")
     about = {"ssl_context": made.server(), "verify": made.path, "trust_close": True}
-    way = "by the session" if way == "by a proxy" else way  # which would only pass it on
+    way = "aiohttp" if way == "by a proxy" else way  # which would only pass it on
     request = request_of(method="GET", body=None)
     found = await received(request, OLD + b"\r\n" + body, way, end, **about)
     assert found == ((body, None, False) if whole else CUT)

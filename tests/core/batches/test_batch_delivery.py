@@ -143,6 +143,17 @@ def test_a_batch_that_fails_for_a_while_goes_again_with_the_same_key(api, tmp_pa
     assert len({(seen.key, seen.body) for seen in api.seen}) == 1
 
 
+@pytest.mark.parametrize(("answers", "delivered"), [((503, "reset", 200), 100), ((503, "reset", "reset"), 0)])
+def test_a_kept_connection_that_is_closed_costs_a_batch_no_attempt(api, tmp_path, answers, delivered):
+    left = list(answers)
+    api.answer = lambda seen: left.pop(0)
+    retry = RequestRetry(backoff_base_seconds=0.001, max_attempts=2)
+    report = run(make_bulk_job(api, tmp_path, LINES, 100, concurrency=1, retry=retry, max_failures=100))
+    assert (report["delivered"], report["requests"], report["retries"]) == (delivered, 3, 2)
+    assert len({seen.key for seen in api.seen}) == 1
+    assert all(record["uncertain"] for record in letters(tmp_path).values())
+
+
 def test_a_wrong_path_costs_one_request_a_batch_and_the_cause_is_named(api, tmp_path):
     api.answer = lambda seen: 404
     with pytest.raises(FailuresError, match="Is the path right") as raised:

@@ -22,10 +22,10 @@ from airflow_async_rest.core.sending.signed import secrets_of
 from airflow_async_rest.core.transport.client import RestClient
 
 
-@pytest.fixture(params=["past the session", "by the session"])
+@pytest.fixture(params=["own", "aiohttp"])
 def way(request, monkeypatch):
     """Whatever is said of signed requests is true of both ways to send."""
-    if request.param == "by the session":
+    if request.param == "aiohttp":
         monkeypatch.setattr(RestClient, "_needs_session", lambda *_: True)
 
 

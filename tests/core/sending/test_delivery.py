@@ -100,7 +100,7 @@ async def test_an_item_is_sent_until_it_is_accepted(api, bench, item_of, answers
         ((503,), "http_503", 503, 5),
         ((500, 400), "http_400", 400, 2),
         (("reset",), "connection", None, 5),
-        ((503, 503, 503, 503, "reset"), "connection", None, 5),
+        ((503, 503, 503, 503, "reset"), "connection", None, 6),
     ],
 )
 async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, answers, reason, status, attempts):
@@ -109,6 +109,55 @@ async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, a
     assert (letter.index, letter.reason, letter.status, letter.attempts) == (3, reason, status, attempts)
     assert letter.request.idempotency_key == "k3"
     assert len(api.seen) == attempts
+
+
+@pytest.mark.parametrize(
+    ("answers", "settings", "method", "delivered"),
+    [
+        ((503, "reset", 200), {}, "POST", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "PUT", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "DELETE", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "GET", True),
+        ((503, "reset", 200), {"idempotency_header": None}, "POST", False),
+        ((503, "reset", 200), {"idempotency_header": None}, "PATCH", False),
+        (("reset", 503, 200), {}, "POST", False),
+        ((503, "hang", 200), {}, "POST", False),
+        ((503, "reset", "reset", 200), {}, "POST", False),
+    ],
+)
+@pytest.mark.parametrize("transport", ["own", "aiohttp"])
+async def test_a_kept_connection_that_is_closed_costs_no_attempt(
+    api, bench, item_of, request_of, answers, settings, method, delivered, transport
+):
+    api.answer = statuses(*answers)
+    made = bench(retry={"max_attempts": 2}, build=lambda item: request_of(method=method), timeout=0.5)
+    made.settings = replace(made.settings, transport=transport, **settings)
+    [outcome] = await made.deliver(item_of())
+    assert isinstance(outcome, Delivered) is delivered
+    assert (made.meter.requests, made.meter.retries) == (len(api.seen), len(api.seen) - 1)
+    assert not delivered or len(made.uncertain) == 1
+
+
+@pytest.mark.parametrize(("method", "delivered"), [("PUT", True), ("GET", True), ("POST", False), ("PATCH", False)])
+async def test_with_one_attempt_nothing_is_sent_twice_that_might_be_done_twice(
+    api, bench, item_of, request_of, method, delivered
+):
+    api.answer = statuses(200, "reset", 200)
+    made = bench(retry={"max_attempts": 1}, build=lambda item: request_of(method=method))
+    async with RestClient(made.settings, 1) as client:
+        sender = Sender(transport=client, limiter=made.limiter, retry=made.parts["retry"], meter=made.meter)
+        delivery = Delivery(
+            made.parts["build"],
+            Exchange(
+                sender=sender,
+                excerpts=Excerpts(made.settings),
+                on_uncertain=made.uncertain.append,
+                retry=made.parts["retry"],
+                response_check=None,
+            ),
+        )
+        outcomes = [await delivery.deliver(item_of(number)) for number in range(2)]
+    assert [isinstance(outcome, Delivered) for outcome in outcomes] == [True, delivered]
 
 
 async def test_a_timeout_is_tried_again(api, bench, item_of):
@@ -188,11 +237,16 @@ async def test_a_retry_after_that_says_now_or_cannot_be_read_leaves_it_at_the_ba
     assert (made.limiter.pauses, drawn) == ([], [1, 2, 3])
 
 
-@pytest.mark.parametrize("asked", ["301", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
-async def test_a_pause_longer_than_we_honour_means_that_the_quota_is_gone(api, bench, item_of, asked):
+@pytest.mark.parametrize(
+    ("asked", "told"), [("301", 301.0), ("9" * 5000, 86_400.0), ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400.0)]
+)
+async def test_a_pause_longer_than_we_honour_means_that_the_quota_is_gone(api, bench, item_of, asked, told):
     api.answer = lambda seen: web.Response(status=429, headers={"Retry-After": asked})
-    with pytest.raises(QuotaExhaustedError, match=r"max_retry_after_seconds=300"):
-        await bench().deliver(item_of())
+    made = bench()
+    with pytest.raises(QuotaExhaustedError, match=r"max_retry_after_seconds=300") as error:
+        await made.deliver(item_of())
+    assert error.value.seconds >= 301
+    assert made.limiter.pauses == [told]  # to all who share the limit; a wrong one does not hold them for ever
 
 
 async def test_whoever_follows_is_told_once_that_all_wait(api, request_of, item_of):

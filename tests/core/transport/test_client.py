@@ -26,15 +26,7 @@ from airflow_async_rest.core.errors import (
 )
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["past the session", "by the session"], autouse=True)
-def way(request, monkeypatch):
-    """Whatever is said of the client is true of both its ways to send."""
-    if request.param == "by the session":
-        monkeypatch.setattr(RestClient, "_needs_session", lambda *_: True)
-    return request.param
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_transport")]
 
 
 async def connected(base_url, job_headers, request, **settings):

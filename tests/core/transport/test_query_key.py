@@ -60,10 +60,8 @@ def test_a_link_to_the_next_page_is_asked_for_with_it_once(link, query):
 
 
 @pytest.mark.parametrize("location", ["/y?a=1", "/y?a=1#part", f"/y?{SENT}&a=1", "/y?api+key=old&a=1"])
-@pytest.mark.parametrize("by_session", [False, True])
 @pytest.mark.anyio
-async def test_a_redirect_is_followed_with_it(api, monkeypatch, location, by_session):
-    monkeypatch.setattr(RestClient, "_needs_session", lambda *_: by_session)
+async def test_a_redirect_is_followed_with_it(api, each_transport, location):
     api.answer = lambda seen: web.Response(status=302, headers={"Location": location}) if seen.path == "/x" else 200
     async with RestClient(ClientSettings(api.url, query_key=KEY), 1) as client:
         assert (await client.send(REQUEST)).status == 200

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def failure(request_of):
+def failure(request_of, each_transport):
     """Send one request, and give the error that it ends with."""
 
     async def send(base_url, **settings) -> SendError:

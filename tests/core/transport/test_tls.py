@@ -52,7 +52,7 @@ BUNDLES = [
 @pytest.mark.anyio
 @pytest.mark.parametrize(("environment", "settings", "is_trusted"), BUNDLES)
 async def test_certificates_are_trusted_by_field_or_environment(
-    trusted, request_of, monkeypatch, environment, settings, is_trusted
+    trusted, request_of, each_transport, monkeypatch, environment, settings, is_trusted
 ):
     for name, value in environment.items():
         monkeypatch.setenv(name, value.format(**vars(trusted)))

@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import pytest
 
+from airflow_async_rest.core.errors import ConfigurationError, FailuresError, StoppedError
 from airflow_async_rest.core.letters.folder import refused_record
 from airflow_async_rest.core.models import DeadLetter
-from airflow_async_rest.core.watching.log import JobLog
+from airflow_async_rest.core.watching.log import JobLog, sentence_of
 
 REPORT = {
     "read": 10,
@@ -26,6 +27,7 @@ REPORT = {
     "in_flight": 4,
     "concurrency": 16,
     "limit_share_used": 0.5,
+    "error": None,
 }
 
 
@@ -103,6 +105,41 @@ def test_the_last_line_has_all_the_numbers(log, lines, error, changes, start, en
     assert line.startswith(start)
     assert line.endswith(end)
     assert "12 requests (2 retries) in 1.2 s, " in line
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ConfigurationError("rate_limit='5 a day': write '100/s'."), "rate_limit='5 a day': write '100/s'."),
+        (ConfigurationError("column x does not exist\nLINE 1: SELECT x\n          ^"), "column x does not exist"),
+        (ConfigurationError("no x\nLINE 2: ...x\n   ^\nHINT: x^2\n^ is all"), "no x HINT: x^2 ^ is all"),
+        (ConfigurationError("It is wrong. " + "And more of it. " * 20), "It is wrong. " + "And more of it. " * 11),
+        (StoppedError("a" + " word" * 100), "a" + " word" * 39 + " …"),
+        (FailuresError("3 of 3 failed; and so on", permanent=True, summary="3 of 3 failed: no"), "3 of 3 failed: no"),
+        (ConfigurationError("x" * 193 + "s3cret" + "y" * 100), "x" * 193 + "***" + "yy …"),
+        (ConfigurationError("an \x1b[31manswer"), "an \\x1b[31manswer"),
+        (KeyError("name"), "KeyError: 'name'"),
+        (OSError(), "OSError"),
+    ],
+)  # fmt: skip
+def test_an_error_is_told_in_one_line_without_secrets(error, sentence):
+    told = sentence_of(error, lambda text: text.replace("s3cret", "***"))
+    assert told == sentence.rstrip()
+    assert len(told) <= 200
+
+
+def test_why_it_failed_is_a_line_of_its_own_after_the_counts(log, lines):
+    log.ended({**REPORT, "error": "column x does not exist"}, ConfigurationError("column x does not exist, and more"))
+    assert lines.texts[0].startswith("INFO Failed: 10 read")
+    assert lines.texts[1:] == ["ERROR column x does not exist"]
+
+
+def test_a_long_reason_is_told_in_lines_that_a_small_window_shows(log, lines):
+    sentence = "rate_limit='often': write a count and a unit, " * 4 + "x" * 90
+    log.ended({**REPORT, "error": sentence}, ConfigurationError("it"))
+    said = [line.removeprefix("ERROR ") for line in lines.texts[1:]]
+    assert max(map(len, said)) <= 80
+    assert "".join(said).replace(" ", "") == sentence.replace(" ", "")
 
 
 def test_the_last_line_of_a_retry_says_that_it_counts_all_tries(log, lines):

@@ -36,3 +36,6 @@ for dag_id in ("ends_early", "made_again"):
 
 with DAG("week", schedule=DAILY, start_date=START, end_date=END, catchup=False, is_paused_upon_creation=False):
     SqlToRestOperator(task_id="post", endpoint="{{ ds }}/{id}", **SOURCE)
+
+with DAG("days", schedule=DAILY, start_date=START, end_date=END, catchup=False, is_paused_upon_creation=False):
+    SqlToRestOperator(task_id="post", endpoint="days/{id}", retries=1, retry_delay=timedelta(seconds=5), **SOURCE)

@@ -104,6 +104,7 @@ CALLED = "renders"  # a templated field: Airflow calls it, and takes what it ret
 LEFT_OUT = "None ''"  # so templates say that there is nothing
 A_TEXT = "'1' 'x'"  # of which only a connection, a database or an API can say whether it is right
 ALLOWED: dict[str, str] = {
+    "max_quota_wait": "timedelta",
     "sql": f"{A_TEXT} {CALLED}",
     "sql_conn_id": f"{A_TEXT} {CALLED}",
     "http_conn_id": f"{A_TEXT} {CALLED}",

@@ -33,6 +33,7 @@ SHARED = {
     "request_retry=5": r"request_retry=5: write RequestRetry\(max_attempts=\.\.\.\)",
     "max_failures='one'": r"max_failures='one': write a number of items, such as 25, or a share, such as '1%'",
     "max_failures=0.01": r"max_failures=0\.01: write a number",
+    "max_quota_wait=3600": r"max_quota_wait=3600: write a timedelta, such as timedelta\(hours=6\), of a year at most",
     "dead_letter_path='letters'": r"dead_letter_path='letters': write an absolute path such as",
     "http_conn_id=5": r"http_conn_id=5: write the id of a connection",
     "body_format='jsn'": r"body_format='jsn': write one of 'json', 'form', 'text'.* The nearest is 'json'\.",
@@ -211,7 +212,9 @@ GOOD = {
 OF_REPLAYS = {
     written: message
     for written, message in (SHARED | SENDING).items()
-    if re.match(r"http_conn_id|headers|concurrency|rate_limit|response_check|request_retry|max_failures", written)
+    if re.match(
+        r"http_conn_id|headers|concurrency|rate_limit|response_check|request_retry|max_failures|max_quota", written
+    )
 }
 WRONG = {
     "SqlToRestOperator": SHARED | SENDING | WINDOW,

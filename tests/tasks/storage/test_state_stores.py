@@ -3,12 +3,14 @@
 import json
 import os
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 from engine import Store
+from tables import every_row
 from task_runner import Supervisor
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -17,6 +19,7 @@ from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.tasks.storage.paths import open_path
 from airflow_async_rest.tasks.storage.state_stores import open_state, state_base, state_folder, state_store
 
+NOON, LATER = datetime(2026, 11, 1, 12, tzinfo=UTC), datetime(2026, 11, 1, 13, tzinfo=UTC)
 TASK = ("sensors", "scheduled__2026-11-01", "post", -1)
 
 
@@ -215,3 +218,46 @@ def test_in_object_storage_two_tasks_of_a_run_have_two_folders_whatever_it_is_ca
     one, other = (open_state(state_folder("dag", run_id, task_id, -1)) for task_id in ("one", "other"))
     one.set("checkpoint", 1)
     assert other.get("checkpoint") is None
+
+
+@every_row(
+    ("run", "again", "number", "max_tries", "kept"),
+    [
+        # dag_run of 2: `airflow dags backfill` gives it another start_date, a run that is made again is another row
+        ({"id": 7, "start_date": NOON}, {"id": 7, "start_date": LATER}, 2, 1, True),
+        ({"id": 7, "start_date": NOON}, {"id": 7, "start_date": LATER}, 3, 1, True),
+        ({"id": 7, "start_date": NOON}, {"id": 7, "start_date": LATER}, 2, 2, True),  # cleared, too
+        ({"id": 7, "start_date": NOON}, {"id": 8, "start_date": LATER}, 2, 1, False),
+        ({"id": 7, "start_date": NOON}, {"id": 8, "start_date": NOON}, 2, 1, False),
+        ({"id": 7, "start_date": NOON}, {"id": 8, "start_date": LATER}, 2, 2, False),  # made again, and cleared
+        ({"id": 7, "start_date": NOON}, {"id": 7, "start_date": LATER}, 1, 1, False),  # SQLite has the number again
+        # of 3, which has no number for it: only a Clear has a run begin once more
+        ({"start_date": NOON}, {"start_date": NOON}, 2, 1, True),
+        ({"start_date": NOON}, {"start_date": LATER}, 2, 1, False),
+        ({"start_date": NOON}, {"start_date": LATER}, 2, 2, True),
+    ],
+)
+def test_what_is_left_in_the_folder_is_used_by_the_same_run_only_and_the_log_says_so(
+    tmp_path, monkeypatch, caplog, run, again, number, max_tries, kept
+):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / uuid4().hex))
+    caplog.set_level("INFO")
+    caplog.clear()
+
+    def store_of(dag_run, try_number, most=1):
+        context = context_of(*TASK, try_number, dag_run=SimpleNamespace(**dag_run))
+        context["ti"].max_tries, context["ti"].start_date = most, dag_run["start_date"]
+        return state_store(context)
+
+    store_of(run, 1).set("checkpoint", 3)
+    assert store_of(again, number, max_tries).get("checkpoint") == (3 if kept else None)
+    assert ("Starting over without the checkpoint in the state folder: it is of try 1 of " in caplog.text) is not kept
+
+
+def test_a_try_that_was_rescheduled_goes_on_in_a_second_backfill_of_2(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path))
+    runs = (SimpleNamespace(id=number, start_date=date) for number, date in ((7, NOON), (7, LATER), (8, LATER)))
+    first, second, made_again = (state_store(context_of(*TASK, dag_run=run)) for run in runs)
+    first.set("checkpoint", 3)
+    first.reschedule()
+    assert [store.get("checkpoint") for store in (second, made_again)] == [3, None]

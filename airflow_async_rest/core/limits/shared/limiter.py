@@ -32,7 +32,7 @@ class SharedLimiter:
     :param before: whose grant each request needs first: the task's own limit.
     :param fallback: grants while the store is away; None: nothing is sent then.
     :param say: logs what somebody should know.
-    :param longest_seconds: that a day's limit which is used up is waited for.
+    :param longest_seconds: that a day's limit which is used up is waited for, or a pause of all.
     """
 
     def __init__(
@@ -87,7 +87,9 @@ class SharedLimiter:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Return the places of a day that were taken and not used, and disconnect."""
+        """Tell the pause that is news, return the places of a day that were taken and not used, and disconnect."""
+        if self._pausing and self._outage is None:
+            await asyncio.wait(self._pausing, timeout=self._bounds.store_close_seconds)
         if self._counts and self._taking is not None:  # its answer says what was charged
             await asyncio.wait({self._taking}, timeout=self._bounds.store_close_seconds)
         for task in filter(None, (self._taking, *self._pausing)):
@@ -113,7 +115,7 @@ class SharedLimiter:
         """Return when one more request may be sent, now.
 
         :raises LimitStoreError: when the store has been away for too long.
-        :raises QuotaExhaustedError: when a day's limit is used up, for longer than we wait.
+        :raises QuotaExhaustedError: when a day's limit is used up, or all pause, for longer than we wait.
         """
         await self._before.acquire()
         self.waiting += 1
@@ -165,7 +167,7 @@ class SharedLimiter:
 
     async def _is_remembered(self, at: float, block: Block) -> bool:
         """Return whether the store still knows of places: those that it handed out long before their last one."""
-        places, asked_from = self._places, block.ends - self._bounds.store_settle_seconds
+        places, asked_from = self._places, at + block.left * block.interval - self._bounds.store_settle_seconds
         if self._answered_at < asked_from:
             way = self._way_back.seconds
             await self._wait_until(min(asked_from, at - way))
@@ -175,6 +177,13 @@ class SharedLimiter:
 
     async def _wait_until(self, at: float) -> None:
         while (wait := max(at, self._paused_until) - self._clock()) > 0:
+            if at < self._paused_until and wait > self._longest_seconds + _NEWS_SECONDS:
+                raise QuotaExhaustedError(
+                    f"the API has asked another task for a pause, and all who share the limit {self._key!r} wait for "
+                    f"{wait:.0f} s more, which is longer than "
+                    f"RequestRetry(max_retry_after_seconds={self._longest_seconds:g}): its quota is gone",
+                    wait,
+                )
             await asyncio.sleep(wait)
 
     async def _ask(self, wanted: int | None = None) -> None:
@@ -252,7 +261,8 @@ class SharedLimiter:
             raise QuotaExhaustedError(
                 f"the day's limit of {self._key!r} is used up, by all who share it: the next request may go out in "
                 f"{seconds:.0f} s, which is longer than "
-                f"RequestRetry(max_retry_after_seconds={self._longest_seconds:g}). A retry goes on where this try ended"
+                f"RequestRetry(max_retry_after_seconds={self._longest_seconds:g})",
+                seconds,
             )
         self._say_once("The day's limit of %r is used up: all requests wait for %.0f s.", self._key, seconds)
         self._hold(seconds)

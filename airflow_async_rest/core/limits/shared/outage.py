@@ -55,8 +55,12 @@ class Outage:
         while True:
             await asyncio.sleep(bounds.store_retry_seconds)
             try:
-                async with asyncio.timeout(bounds.store_open_seconds):
-                    await self._store.take(0, 0)
+                for patience in (
+                    bounds.store_open_seconds,
+                    bounds.store_answer_seconds,
+                ):  # connected, and as it goes on
+                    async with asyncio.timeout(patience):
+                        await self._store.take(0, 0)
                 break
             except (StoreAwayError, TimeoutError) as error:
                 why = str(error) or why

@@ -113,6 +113,57 @@ def test_a_pause_reaches_everybody_at_once():
     assert min(virtually(play)) > 30.4
 
 
+def test_a_pause_that_is_too_long_for_others_ends_them_and_those_that_come_later_and_none_sends_meanwhile():
+    async def play():
+        tasks, ended = Tasks("100/s", longest_seconds=300.0), []
+
+        async def work(number):
+            async with tasks.limiter() as limiter:
+                try:
+                    await tasks.send(number, limiter, 1000, 4, 0.01)
+                except QuotaExhaustedError as error:
+                    ended.append((tasks.clock(), error.seconds, str(error)))
+
+        others = asyncio.gather(work(0), work(1))
+        await asyncio.sleep(1)
+        async with tasks.limiter() as first:
+            first.pause(3600)  # and it ends at once
+        await others
+        await asyncio.sleep(60)
+        await work(2)
+        return [at for at, _ in tasks.sent], ended
+
+    sent, ended = virtually(play)
+    assert max(sent) < 1.1
+    assert [round(seconds, -1) for _, seconds, _ in ended] == [3600, 3600, 3540]
+    assert max(at for at, _, _ in ended[:2]) < 1.1
+    assert "all who share the limit 'api' wait for 3600 s more, which is longer than" in ended[0][2]
+
+
+def test_a_pause_that_some_can_wait_for_is_waited_for_by_these():
+    async def play():
+        tasks = Tasks("100/s")
+        async with tasks.limiter(longest_seconds=4000.0) as patient, tasks.limiter() as other:
+            other.pause(3600)
+            with pytest.raises(QuotaExhaustedError):
+                await other.acquire()
+            await patient.acquire()
+        return tasks.clock()
+
+    assert 3600 <= virtually(play) < 3601
+
+
+def test_a_slow_limit_is_no_pause():
+    async def play():
+        tasks = Tasks("1/h", longest_seconds=300.0)
+        async with tasks.limiter() as limiter:
+            await limiter.acquire()
+            await limiter.acquire()
+        return tasks.clock()
+
+    assert 3600 <= virtually(play) < 3700
+
+
 def test_a_place_whose_time_is_over_is_given_up():
     async def play():
         tasks = Tasks("100/s")

@@ -120,6 +120,20 @@ async def test_a_pause_of_one_reaches_another_at_once():
 
 
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_a_pause_of_one_that_ends_with_it_is_known_to_all_who_come_later(request, kind):
+    with running(kind, request) as address:
+        if kind == "postgres":
+            request.getfixturevalue("postgres").execute("DROP TABLE IF EXISTS async_rest_limits")
+        async with limiter_at(address, "100/s") as first:
+            await first.acquire()
+            first.pause(3600)
+        async with limiter_at(address, "100/s") as later:
+            with pytest.raises(QuotaExhaustedError) as ended:
+                await later.acquire()
+    assert 3590 < ended.value.seconds <= 3600
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
 async def test_a_days_budget_outlives_the_restart_of_its_store(request, tmp_path, kind):
     sent: list[float] = []
 

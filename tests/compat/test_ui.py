@@ -1,11 +1,13 @@
-"""The form that Airflow before 3.2 draws has the same fields, and stores what the connection reads."""
+"""The form of Airflow before 3.2 has the same fields, and stores what is read; tabs have addresses that each version loads."""
 
 import json
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from tables import every_row
 
+from airflow_async_rest.compat.ui import bundle_url
 from airflow_async_rest.provider_info import CONNECTION_FIELDS
 
 
@@ -73,3 +75,23 @@ def test_the_standard_fields_are_called_the_same():
     behaviour = AsyncRestHook.get_ui_field_behaviour()
     assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
     assert behaviour["relabeling"]["password"] == "Password, token or API key"
+
+
+@every_row(
+    ("version", "base_url", "url"),
+    [
+        ((2, 11), "", None),
+        ((3, 0), "", None),
+        ((3, 1), "http://localhost:8080", None),
+        ((3, 2), "", "/async-rest/x.js"),
+        ((3, 2), "http://localhost:8080", "/async-rest/x.js"),
+        ((3, 2), "http://localhost:8080/", "/async-rest/x.js"),
+        ((3, 2), "https://example.com/team/airflow", "/team/airflow/async-rest/x.js"),
+        ((3, 2), "https://example.com/team/airflow/?x", "/team/airflow/async-rest/x.js"),
+        ((3, 2), "/airflow", "/airflow/async-rest/x.js"),
+        ((3, 3), "https://example.com/team/airflow", "async-rest/x.js"),
+        ((4, 0), "", "async-rest/x.js"),
+    ],
+)
+def test_the_address_of_a_tab(version, base_url, url):
+    assert bundle_url("async-rest/x.js", version, base_url) == url

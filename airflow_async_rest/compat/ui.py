@@ -1,9 +1,17 @@
-"""The connection form before Airflow 3.2, drawn from the fields that the provider info has for later versions."""
+"""What the UIs of older versions ask for in another way than 3.3's does: the connection form, and the tabs.
+
+Before 3.2 the form is drawn from the fields that the provider info has for later versions.
+"""
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
+
+import airflow
 
 from airflow_async_rest.provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+
+_VERSION = tuple(map(int, airflow.__version__.split(".")[:2]))
 
 
 def form_widgets() -> dict[str, Any]:
@@ -36,3 +44,19 @@ def form_widgets() -> dict[str, Any]:
 def field_behaviour() -> dict[str, Any]:
     """Return the names and examples of the standard fields, as hooks spell it."""
     return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
+
+
+def bundle_url(path: str, version: tuple[int, ...] = _VERSION, base_url: str | None = None) -> str | None:
+    """Return the address that a tab's script is registered with; None where no tab can be drawn.
+
+    :param path: of the script, below the address of Airflow's UI.
+    :param base_url: of the UI; default: as ``[api] base_url`` has it.
+    """
+    if version < (3, 2):  # 3.1 gives tabs no components to be made of, and before it there are no tabs
+        return None
+    if version < (3, 3):  # 3.2 takes a relative address for the name of a module
+        from airflow_async_rest.compat.names import conf  # noqa: PLC0415  (every process loads plugins)
+
+        base_url = conf.get("api", "base_url", fallback="") if base_url is None else base_url
+        return f"{urlsplit(base_url).path.rstrip('/')}/{path}"
+    return path

@@ -1,0 +1,326 @@
+"""Requests over connections of our own. What parses their answers is llhttp, which httptools brings along."""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from multidict import CIMultiDict, istr
+
+from airflow_async_rest.core.errors import AnswerUnreadableError, SendError
+from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.transport.connecting import Opener
+from airflow_async_rest.core.transport.content_encoding import too_large
+from airflow_async_rest.core.transport.link import PIECE_BYTES, Link
+from airflow_async_rest.core.transport.send_errors import broken_off, no_answer, no_http, request_timeout, unreadable
+from airflow_async_rest.core.transport.transport import WITHOUT_BODY, Answer, Attempt, announces_body, has_no_end
+
+# Servers and balancers close what nobody uses, most of them later than this.
+_KEPT_SECONDS = 15.0
+_CLOSE_SECONDS = 1.0
+_SWITCHING_PROTOCOLS = 101
+_FIRST_FINAL_STATUS = 200
+_MOST_HEADERS = 1_024
+_LONGEST_HEADER = 65_536
+# Of what comes without a byte of a body in it: headers, interim answers, trailers.
+_MOST_HEAD_BYTES = 1_048_576
+_SHOWN_BYTES = 200
+
+
+class Direct:
+    """Sends requests to one server, over connections that are kept. Made inside the running event loop.
+
+    A timer for each request would cost as much as writing it. All have the same time, so whoever was sent first is due
+    first: one timer, for the first of them, is enough.
+
+    :param connections: open at most.
+    :param tls: of connections to https; True stands for the defaults.
+    """
+
+    def __init__(self, settings: ClientSettings, connections: int, tls: ssl.SSLContext | bool) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._free = connections
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._opener = Opener(settings, tls, self._make)
+        self._open: set[Connection] = set()
+        self._kept: list[Connection] = []
+        self._due: dict[Connection, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def _make(self) -> "Connection":
+        return Connection(self._settings.max_response_bytes, self._open.add, self._open.discard)
+
+    async def send(self, head: bytes, body: bytes | None, attempt: Attempt) -> Answer:
+        """Send one request and read its answer completely.
+
+        :param head: all that stands before the body.
+        :param attempt: is told how far it has come.
+        :raises SendError: when there is no answer, or none that can be read.
+        """
+        if self._free:  # what asyncio's semaphore does takes longer
+            self._free -= 1
+        else:
+            await self._wait()
+        connection = outcome = None
+        try:
+            connection = self._take_kept() or await self._opener.open()
+            attempt.sent = connection.is_open
+            coming = connection.begin(head, body)
+            self._due[connection] = due = self._loop.time() + self._settings.request_timeout_seconds
+            if self._timer is None:
+                self._timer = self._loop.call_at(due, self._end_late)
+            if connection.rest:
+                await connection.write_rest()
+            outcome = await coming
+        finally:
+            if self._waiting:
+                self._leave()
+            else:
+                self._free += 1
+            if connection is not None:
+                self._due.pop(connection, None)
+                if not isinstance(outcome, Answer):
+                    self._give_up(connection, attempt)
+        if isinstance(outcome, SendError):
+            raise outcome
+        attempt.status, attempt.headers = outcome.status, outcome.headers
+        if connection.end():
+            self._kept.append(connection)
+        return outcome
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._opener.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in list(self._open):
+            connection.abort()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while self._open:
+                    await asyncio.sleep(0)
+
+    def _take_kept(self) -> "Connection | None":
+        while self._kept:
+            connection = self._kept.pop()
+            if connection.is_open and self._loop.time() - connection.kept_since < _KEPT_SECONDS:
+                return connection
+            connection.abort()
+        return None
+
+    async def _wait(self) -> None:
+        place: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
+    def _end_late(self) -> None:
+        self._timer, now = None, self._loop.time()
+        for connection, due in self._due.items():
+            if due > now:
+                self._timer = self._loop.call_at(due, self._end_late)
+                return
+            connection.settle(request_timeout(self._settings))
+
+    def _give_up(self, connection: "Connection", attempt: Attempt) -> None:
+        connection.abort()
+        attempt.status, attempt.headers, attempt.stale = connection.status, connection.headers, connection.was_stale
+        if attempt.stale:  # the others have waited for as long
+            for kept in self._kept:
+                kept.abort()
+            self._kept.clear()
+
+
+class Connection(Link):
+    """Sends one request at a time, and knows of each how its answer ended. Made inside the running event loop.
+
+    :param most_bytes: of an answer's body.
+    :ivar kept_since: when its last answer had come, by the loop's clock; 0 before there was one.
+    :ivar headers: of the answer, once all of them have come.
+    """
+
+    def __init__(
+        self, most_bytes: int, on_made: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]
+    ) -> None:
+        super().__init__(on_made, on_lost)
+        self._most_bytes = most_bytes
+        self._coming: asyncio.Future[Answer | SendError] | None = None
+        self._is_long = False
+        self.kept_since = 0.0
+        self._expect(is_head=False)
+
+    def _expect(self, *, is_head: bool) -> None:
+        # A new parser for each answer: it takes less time than to keep what it knows of the last one out of this one.
+        self._parser = parser = HttpResponseParser(self)
+        # What servers write that is not quite HTTP, and means one thing all the same; aiohttp allows no more either.
+        parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        self._is_head = is_head
+        self._has_begun = self._may_go_on = False
+        self._lines: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._size = self._silent = 0
+        self._shown = b""
+        self._answer: Answer | None = None
+        self._failure: SendError | None = None
+        self.headers: CIMultiDict[str] | None = None
+        self.rest = None
+        self._is_answered = False
+
+    def begin(self, head: bytes, body: bytes | None) -> "asyncio.Future[Answer | SendError]":
+        """Send a request. :return: what its answer will be, or why there is none."""
+        self._coming = coming = self._loop.create_future()
+        if self._end is not None:  # as soon as it was made
+            self.settle(self._end)
+            return coming
+        self._expect(is_head=head.startswith(b"HEAD "))
+        if body is None or len(body) <= PIECE_BYTES:
+            self._transport.write(head + body if body else head)
+        else:
+            self._transport.write(head)
+            self.rest = memoryview(body)
+        return coming
+
+    def end(self) -> bool:
+        """Take the answer as read. :return: whether another request may be sent."""
+        self.kept_since = self._loop.time()
+        # Else the answer did not wait for the end of the request's body, or is not the last thing that has come.
+        is_written = not self.rest and self._can_write and not self._transport.get_write_buffer_size()
+        self.is_open &= self._may_go_on and is_written
+        # A connection is kept for long; what was said over it is not.
+        self._answer, self._pieces, self.headers, self.rest = None, [], None, None
+        if not self.is_open:
+            self.abort()
+        return self.is_open
+
+    @property
+    def status(self) -> int | None:
+        """Of the answer that has begun; None while that is not known."""
+        status = int(self._parser.get_status_code())
+        return status if status >= _FIRST_FINAL_STATUS else None
+
+    @property
+    def was_stale(self) -> bool:
+        """Whether it was kept from an earlier request, and has ended before anything of the answer came."""
+        return bool(self.kept_since and self._end is not None and not self._has_begun)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if self._coming is None:
+            self.abort()  # it is an answer to no request
+            return
+        size, self._has_begun = self._size, True
+        self._is_long = self._silent > 0 or len(data) > _LONGEST_HEADER
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._may_go_on = False
+        except HttpParserError as error:
+            self._take_error(error, data)
+        if (outcome := self._failure or self._answer) is not None:
+            self.settle(outcome)
+            return
+        self._shown += data[: _SHOWN_BYTES - len(self._shown)]
+        if self._size == size:
+            self._silent += len(data)
+            if self._silent > _MOST_HEAD_BYTES:
+                self.settle(_too_many_headers())
+
+    def outcome_of_end(self, cause: str) -> Answer | SendError:
+        """Return what an answer is that ends with the connection; see :meth:`Link.outcome_of_end`."""
+        if not self._has_begun:
+            return broken_off(cause) if cause else no_answer()
+        status = self._parser.get_status_code()
+        if cause or self.headers is None or not has_no_end(status, self.headers):
+            return broken_off(cause or "the answer is not complete")
+        return Answer(status, self.headers, b"".join(self._pieces), ends_by_close=True)
+
+    def settle(self, outcome: Answer | SendError) -> None:
+        """Take what the answer is, or why there is none."""
+        coming, self._coming = self._coming, None
+        if coming is not None and not coming.done():
+            coming.set_result(outcome)
+            if self.rest:
+                self.stop_writing()
+
+    # What the parser calls, of the answer, and of what follows it in the same piece, which may belong to it.
+
+    def on_message_begin(self) -> None:
+        """Begin with the headers."""
+        self._lines = []
+        if self._answer is not None:
+            self._may_go_on = False  # it is an answer to no request
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer."""
+        self._lines.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Make the headers, unless they are those of an interim answer."""
+        status = self._parser.get_status_code()
+        is_interim = 100 <= status < _FIRST_FINAL_STATUS and status != _SWITCHING_PROTOCOLS  # noqa: PLR2004
+        if self._answer is not None or is_interim:
+            return
+        lines = self._lines
+        if len(lines) > _MOST_HEADERS or (self._is_long and any(len(value) > _LONGEST_HEADER for _, value in lines)):
+            self._failure = _too_many_headers()
+        self.headers = CIMultiDict([(_name(name), value.decode("utf-8", "surrogateescape")) for name, value in lines])
+        if self._is_head or status in WITHOUT_BODY:
+            self._complete(status, self.headers)
+            # The body of an answer to a HEAD never comes; another one that is announced may.
+            self._may_go_on &= self._is_head or not announces_body(self.headers)
+
+    def on_body(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        if self._answer is not None:
+            self._may_go_on = False
+            return
+        self._size += len(piece)
+        self._pieces.append(piece)
+        if self._size > self._most_bytes:
+            self._pieces.clear()
+            self._failure = too_large(self._most_bytes)
+
+    def on_message_complete(self) -> None:
+        """Make the answer."""
+        if self._answer is None and self.headers is not None:
+            self._complete(self._parser.get_status_code(), self.headers)
+
+    def _complete(self, status: int, headers: CIMultiDict[str]) -> None:
+        pieces = self._pieces
+        self._answer = Answer(status, headers, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        self._may_go_on = self._parser.should_keep_alive()
+
+    def _take_error(self, error: HttpParserError, data: bytes) -> None:
+        self._may_go_on = False
+        if self._answer is not None and (self._is_head or self._answer.status in WITHOUT_BODY):
+            return  # what came after it is none of it
+        if self._failure is None:
+            shown = repr((self._shown + data)[:_SHOWN_BYTES])[2:-1]
+            self._failure = no_http(shown) if self.status is None else unreadable(str(error))
+
+
+@lru_cache(maxsize=256)  # an API has few
+def _name(name: bytes) -> istr:
+    return istr(name.decode("utf-8", "surrogateescape"))
+
+
+def _too_many_headers() -> AnswerUnreadableError:
+    return unreadable(f"it has more than {_MOST_HEADERS:,} headers, or one of more than {_LONGEST_HEADER:,} bytes")

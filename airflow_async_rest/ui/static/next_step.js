@@ -1,0 +1,171 @@
+/** Why a task has failed, what to do next, and what has become of it since: pure decisions over what is known of it. */
+
+const number = (value) => (value ?? 0).toLocaleString("en-US");
+const counted = (value, one, many = `${one}s`) => `${number(value)} ${value === 1 ? one : many}`;
+const failures = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);
+
+/** Whether a path was made of an endpoint with placeholders; what a secret was cut out of says nothing. */
+export function fits(endpoint, path) {
+  if (path.includes("***")) return true;
+  const [wanted, found] = [endpoint, path].map((text) => text.split("?")[0].replace(/^\/+/, ""));
+  const fixed = wanted.split(/\{[^{}]*\}/).map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+  return new RegExp(`^${fixed.join("[^/]+")}$`).test(found);
+}
+
+const NAMES = {
+  sql: "the SQL",
+  endpoint: "the endpoint",
+  http_conn_id: "the API's connection",
+  sql_conn_id: "the database's connection",
+};
+
+/** What is another than when the dead letters were sent, as people call it; `changes` is what the endpoint gives. */
+export function differences(changes, records = []) {
+  const { changed = [], endpoint = null } = changes ?? {};
+  const isOther = endpoint !== null && records.some(({ path }) => path != null && !fits(endpoint, path));
+  const all = new Set([...changed, ...(isOther ? ["endpoint"] : [])]);
+  return Object.keys(NAMES).filter((name) => all.has(name)).map((name) => NAMES[name]);
+}
+
+/** What to look at where all failed for one reason: no row is to blame. */
+const CAUSES = {
+  http_401: "the credentials",
+  http_403: "the credentials, or what they may do",
+  http_404: "the path, in the endpoint and in the connection's Host",
+  http_405: "the method, and the path",
+  http_410: "the path, and the version of the API in it",
+  proxy: "the proxy's credentials",
+  tls: "the connection's schema (http or https), and its verify",
+  connection: "whether the API is up, and the connection's Host and Port",
+};
+
+/** The one reason for which all failed, where nothing was delivered; else null. */
+export function oneCause({ delivered = 0, skipped = 0, unfinished = 0, reasons = {} }) {
+  const names = Object.keys(reasons);
+  return delivered + skipped + unfinished === 0 && names.length === 1 ? names[0] : null;
+}
+
+const credentialsIn = (error) => /\b(401|407)\b/.test(error ?? "");
+
+/** Why a Clear is better than sending the same requests again; null where it is not. */
+function whyResume({ state, figures, differs, replayable, refuses }) {
+  const { complete, error, read = 0 } = figures;
+  const cause = oneCause(figures);
+  const them = differs.join(" and ");
+  if (refuses) return refuses;
+  if (differs.length) return `${them[0].toUpperCase()}${them.slice(1)} changed since: the same requests go as it was.`;
+  if (complete !== true && credentialsIn(error)) return "The credentials were refused: correct them.";
+  if (complete !== true) return read ? "The window was not read to its end." : "Nothing of the window was read.";
+  if (cause) return `All failed for one cause, ${cause}: look at ${CAUSES[cause] ?? "what the API says"}.`;
+  if (failures(figures) && replayable === 0) return "These never were requests: correct the rows or the transform.";
+  return state === "failed" && failures(figures) === 0 ? "No dead letter is left." : null;
+}
+
+/** What a Clear does, and to how many. */
+function resuming({ state, figures, differs, refuses }) {
+  if (refuses) return { count: null, does: refuses };
+  const { complete, read = 0, unfinished = 0 } = figures;
+  const missing = failures(figures) + unfinished;
+  // With these it is another job, which goes on with nothing that the one before has left.
+  const isOther = differs.some((name) => name === NAMES.sql || name === NAMES.endpoint);
+  if (complete === true && (state === "success" || isOther)) {
+    return { count: read, does: `Reads the window from its first row, and delivers all of it: ${counted(read, "row")}.` };
+  }
+  if (isOther && read) return { count: null, does: "Reads the window from its first row, and delivers all of it." };
+  if (complete === true) {
+    const does = missing
+      ? `Reads the window again, and sends only ${number(missing)}, made anew of ${missing === 1 ? "its row" : "their rows"}.`
+      : "Sends nothing, and marks the task as done.";
+    return { count: missing, does };
+  }
+  if (!read) return { count: null, does: "Begins with the first row." };
+  const first = missing ? `Sends ${number(missing)} again, and goes` : "Goes";
+  return { count: missing || null, does: `${first} on after row ${number(read)}, to the end of the window.` };
+}
+
+/**
+ * What can be done about a task that has ended.
+ *
+ * @param known `state` and `figures` of the task, `differs` as `differences` gives it, `replayable`: how many dead
+ *   letters are requests that can be sent again, `refuses`: why such a task sends none again, or null.
+ * @returns null where there is nothing to do; else `primary`, "resume" or "replay", `why`, and of both `count` and what
+ *   it `does`.
+ */
+export function nextStep({ state, figures, differs = [], replayable = failures(figures), refuses = null }) {
+  if (state !== "failed" && !(state === "success" && failures(figures) > 0)) return null;
+  const known = { state, figures, differs, replayable, refuses };
+  const why = whyResume(known);
+  const what = replayable === 1 ? "this request as it was, with the same key" : "these requests as they were, with the same keys";
+  return {
+    primary: why === null ? "replay" : "resume",
+    why: why ?? "Once the API takes them, the same requests can go again; were the rows wrong, resume.",
+    resume: resuming(known),
+    replay: { count: replayable, does: `Sends ${what}; nothing else of the window.` },
+  };
+}
+
+/** Whether a replay has delivered all dead letters of a window of which rows were never read. */
+export const isHalfDone = (figures) =>
+  figures?.complete === false && figures.read > 0 && failures(figures) === 0 && (figures.replay?.delivered ?? 0) > 0;
+
+/**
+ * What a reader must know first.
+ *
+ * @returns null, or `status` of a notice ("error", "warning"), `title`, the error's sentence, and `next`, what to do.
+ */
+export function troubleOf({ state, figures, differs = [], isDeliveredLater = false }) {
+  if (state === "up_for_retry" && figures?.error) {
+    return { status: "warning", title: figures.error, next: "Airflow tries it again by itself; it goes on where it stopped." };
+  }
+  if (state !== "failed" || isDeliveredLater) return null;
+  if (isHalfDone(figures)) {
+    return {
+      status: "warning",
+      title: `The dead letters are delivered; the window is not read to its end`,
+      next: `Resume the window: it goes on after row ${number(figures.read)}.`,
+    };
+  }
+  const title = figures?.error ?? (figures?.read ? "It failed; its log says why" : "It failed before it started");
+  if (!figures) return { status: "error", title, next: "It has read no rows and sent no request. Its log says why." };
+  const step = nextStep({ state, figures, differs });
+  const todo = { resume: "resume the window.", replay: "send the same requests again." }[step.primary];
+  const isBegun = figures.read > 0;
+  return { status: "error", title, next: isBegun ? `${step.why} Next: ${todo}` : "Correct that, and resume the window. Nothing was sent." };
+}
+
+/** Whether all dead letters of a window were delivered after its task had ended with them. */
+export function isDeliveredLater(report, replay) {
+  if (report?.complete !== true) return false;
+  return failures(report) > 0 ? replay?.left === 0 : (report.delivered_later ?? 0) > 0;
+}
+
+/** The last replay by another task that came after a task's end; before that, the task's own report knows of it. */
+export const lastReplay = (replays, ended) =>
+  (replays ?? []).filter(({ at }) => !ended || Date.parse(at) > Date.parse(ended)).at(-1) ?? null;
+
+/**
+ * What has happened to a window, the latest first.
+ *
+ * @param tries of Airflow; @param replays by other tasks; @param replay what the last try has sent again, if anything.
+ * @returns of each `at`, `name`, `state`, `text`, and `by`, the task instance of another task.
+ */
+export function historyOf(tries, replays, replay) {
+  const last = Math.max(...tries.map(({ try_number: which }) => which));
+  const own = tries.map(({ try_number: which, state, start_date: at, end_date: end }) => ({
+    at: end ?? at,
+    name: `Try ${which}`,
+    state,
+    text: replay && which === last ? `sent again ${number(replay.sent)}: ${delivered(replay)}` : "",
+    by: null,
+  }));
+  const others = (replays ?? []).map(({ at, by, left, ...counts }) => ({
+    at,
+    name: "Replay",
+    state: left === 0 ? "success" : "up_for_retry",
+    text: `${delivered(counts)}, ${number(left)} left`,
+    by,
+  }));
+  return [...own, ...others].filter(({ at }) => at).sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
+}
+
+const delivered = ({ delivered: done, failed }) => `${number(done)} delivered, ${number(failed)} failed again`;

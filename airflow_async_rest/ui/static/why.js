@@ -1,0 +1,60 @@
+/** Why a task has failed, first: the sentence that its log has, what to do next, and the way to the log. */
+
+import { C, Notice, React, h, isPlain } from "./kit.js";
+import { isDeliveredLater, troubleOf } from "./next_step.js";
+import { taskPath } from "./paths.js";
+
+const { useHref, useNavigate } = globalThis.ReactRouterDOM;
+
+const BEFORE = "The task's state, and its figures below, are of before.";
+
+/** A link to a page of Airflow, which need not be loaded anew. */
+export function Inner({ path, children }) {
+  const navigate = useNavigate();
+  const href = useHref("/").replace(/\/$/, "") + path;
+  function open(event) {
+    if (!isPlain(event)) return;
+    event.preventDefault();
+    navigate(path);
+  }
+  return h(C.Link, { href, onClick: open, color: "inherit", textDecoration: "underline", fontWeight: "medium" }, children);
+}
+
+/** @param differs what is another than when it ran; @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */
+export function Why({ task, differs, replay, actions }) {
+  const { instance, figures, report } = task;
+  const trouble = troubleOf({
+    state: instance.state,
+    figures,
+    differs,
+    isDeliveredLater: isDeliveredLater(report ?? figures, replay),
+  });
+  if (trouble === null) return null;
+  return h(
+    Notice,
+    { status: trouble.status, title: trouble.title },
+    trouble.next,
+    " ",
+    h(Inner, { path: taskPath({ ...instance, run_id: instance.dag_run_id }) }, "Open the log"),
+    actions && h(C.Box, { mt: 3 }, actions),
+  );
+}
+
+/** That all dead letters were delivered after the task had ended with them, and by whom. */
+export function Later({ task, replay }) {
+  const report = task.report ?? task.figures;
+  if (!task.ended || !isDeliveredLater(report, replay)) return null;
+  if (!replay || !report.failed) {
+    // The notice of the replay in this tab says as much.
+    return task.figures.replay ? null : h(Notice, { status: "success", title: "Delivered later" }, "Since the task was cleared, no dead letter is left.");
+  }
+  const { by } = replay;
+  if (!by) return h(Notice, { status: "success", title: "Delivered later" }, `Another task has delivered what failed. ${BEFORE}`);
+  return h(
+    Notice,
+    { status: "success", title: "Delivered later" },
+    "A replay by another task has delivered what failed: ",
+    h(Inner, { path: taskPath(by) }, `${by.dag_id}, ${by.run_id}`),
+    `. ${BEFORE}`,
+  );
+}

@@ -1,0 +1,64 @@
+"""A try whose quota is gone, and a state store that does not say what was waited for."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+from engine import Store, make_job, run
+
+from airflow_async_rest.core.account.checkpoint import Try
+from airflow_async_rest.core.errors import KilledError, QuotaExhaustedError, QuotaWaitError
+from airflow_async_rest.core.pipeline import StopSwitch
+
+
+def job_of(api, tmp_path, **settings):
+    api.answer = lambda seen: web.Response(status=429, headers={"Retry-After": "3600"})
+    return make_job(api, tmp_path, 50, max_quota_wait=timedelta(days=1), this_try=Try(1, (3, 3)), **settings)
+
+
+def test_a_wait_is_written_down_before_the_try_ends(api, tmp_path):
+    store, published = Store(), []
+    with pytest.raises(QuotaWaitError, match="a pause of 3600 s") as ended:
+        run(job_of(api, tmp_path, publish=lambda report, *_: published.append(report)), store)
+    [[since, until, _]] = store["waits"]["waits"]
+    assert until == ended.value.until.isoformat(timespec="milliseconds")
+    assert (store["waits"]["try"], store["waits"]["began"]) == ([1, 3, 3], since)
+    assert (store["checkpoint"]["waits"], published[0]["waits"][0]["until"]) == (True, until)
+
+
+@pytest.mark.parametrize("fails_at", ["get", "set"])
+def test_what_nobody_can_bound_is_not_waited_for(api, tmp_path, fails_at, lines):
+    class Failing(Store):
+        def at(self, call, key):
+            if (call, key) == (fails_at, "waits"):
+                raise ConnectionError("away")
+
+        def get(self, key):
+            self.at("get", key)
+            return super().get(key)
+
+        def set(self, key, value):
+            self.at("set", key)
+            super().set(key, value)
+
+    with pytest.raises(QuotaExhaustedError):
+        run(job_of(api, tmp_path, log=lines.log), Failing())
+    with pytest.raises(QuotaExhaustedError):
+        run(job_of(api, tmp_path), None)
+
+
+def test_a_kill_while_the_store_hangs_ends_the_try(api, tmp_path):
+    go, stop = threading.Event(), StopSwitch()
+
+    class Hanging(Store):
+        def get(self, key):
+            if key == "waits":
+                stop.pull(KilledError("killed"))
+                go.wait(30)
+            return super().get(key)
+
+    with pytest.raises(KilledError):
+        run(job_of(api, tmp_path), Hanging(), stop)
+    go.set()
+    assert api.seen == []

@@ -1,0 +1,136 @@
+"""What our own connections must do as aiohttp's session does; test_client.py asks both for the rest."""
+
+import subprocess
+import sys
+
+import aiohttp
+import pytest
+from aiohttp import web
+from exchanges import OK, answering, serving
+
+from airflow_async_rest.core.transport.client import ClientSettings, RestClient
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def sessions_requests(monkeypatch):
+    """What was sent by a session."""
+    sent, request = [], aiohttp.ClientSession.request
+    monkeypatch.setattr(
+        aiohttp.ClientSession, "request", lambda self, *args, **more: sent.append(args) or request(self, *args, **more)
+    )
+    return sent
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"method": "PUT", "path": "a%2Fb", "query": "c=%20", "body": "č".encode()},
+        {"method": "PATCH", "body": b"x" * 300_000, "content_type": "application/x-ndjson"},
+        {"method": "DELETE", "body": None},
+        {"method": "GET", "body": None, "query": "a=b"},
+        {"method": "GET", "body": b"{}"},
+        {"body": b""},
+        {"path": "ž", "idempotency_key": "č"},
+        {"headers": {"X-Signature": "a=b; č", "user-agent": "own", "x-job": "own"}},
+        {"headers": {"Content-Type": "text/x", "idempotency-key": "own", "Host": "own:1"}},
+        {"method": "GET", "body": None, "headers": {"Authorization": "own", "Accept-Encoding": "br"}},
+    ],
+)
+async def test_the_bytes_are_those_that_a_session_sends(request_of, monkeypatch, parts):
+    seen = []
+    async with serving(answering(OK, seen=seen)) as url:
+        settings = ClientSettings(url + "/base", headers={"X-C": "žluť\t1", "User-Agent": "me"})
+        for _ in range(2):
+            async with RestClient(settings, 1, {"X-Job": "j"}) as client:
+                assert (await client.send(request_of(**parts))).body == b"{}"
+            monkeypatch.setattr(RestClient, "_needs_session", lambda *_: True)
+    (short, short_body), (long, long_body) = seen
+    first, *headers = short.split(b"\r\n")
+    assert (first, sorted(headers)) == (long.split(b"\r\n")[0], sorted(long.split(b"\r\n")[1:]))
+    assert short_body == long_body
+
+
+@pytest.mark.parametrize("parts", [{}, {"method": "DELETE", "body": None}, {"method": "PUT", "query": "a=1"}])
+async def test_a_plain_request_needs_no_session(api, request_of, sessions_requests, parts):
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        assert (await client.send(request_of(**parts))).status == 200
+    assert sessions_requests == []
+
+
+async def test_a_redirected_get_is_sent_once_and_then_by_a_session(api, request_of, sessions_requests):
+    moved = web.Response(status=302, headers={"Location": "/there"})
+    api.answer = lambda seen: moved if seen.path == "/x" else 200
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        assert (await client.send(request_of(method="GET", body=None))).status == 200
+    assert [seen.path for seen in api.seen] == ["/x", "/there"]
+    assert len(sessions_requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "settings", "headers"),
+    [
+        ({"path": "a#b"}, {}, {}),
+        ({}, {"cookies": True}, {}),
+        ({}, {"headers": {"expect": "100-continue"}}, {}),
+    ],
+)
+async def test_what_a_session_does_something_to_goes_by_it(
+    api, request_of, sessions_requests, parts, settings, headers
+):
+    async with RestClient(ClientSettings(api.url, **settings), 1, headers) as client:
+        assert (await client.send(request_of(**parts))).status == 200
+    assert len(sessions_requests) == 1
+
+
+async def test_a_connection_may_want_aiohttp(api, request_of, sessions_requests):
+    async with RestClient(ClientSettings(api.url, transport="aiohttp"), 1) as client:
+        assert (await client.send(request_of())).status == 200
+    assert len(sessions_requests) == 1
+
+
+async def test_whoever_traces_requests_sees_them(api, request_of, monkeypatch):
+    traced, make = aiohttp.TraceConfig(), aiohttp.ClientSession.__init__
+    started = []
+
+    async def note(*_):
+        started.append(1)
+
+    traced.on_request_start.append(note)
+    monkeypatch.setattr(
+        aiohttp.ClientSession, "__init__", lambda self, **more: make(self, **more, trace_configs=[traced])
+    )
+    async with RestClient(ClientSettings(api.url), 1) as client:
+        await client.send(request_of())
+    assert started == [1]
+
+
+def test_what_is_replaced_before_the_first_import_is_seen():
+    """A test that runs a task in the scope of aioresponses imports this package there."""
+    code = """if True:
+        import asyncio
+        from aioresponses import aioresponses
+
+        async def send():
+            from airflow_async_rest.core.models import Request
+            from airflow_async_rest.core.transport.client import ClientSettings, RestClient
+
+            async with RestClient(ClientSettings("http://api.invalid"), 1) as client:
+                print("by a session:", client._direct is None)
+
+        with aioresponses():
+            asyncio.run(send())
+        asyncio.run(send())
+    """
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["by a session: True", "by a session: False"], done.stderr
+
+
+async def test_a_kept_connection_keeps_nothing_of_what_was_said(request_of):
+    async with serving(answering(OK)) as url, RestClient(ClientSettings(url), 1) as client:
+        response = await client.send(request_of(body=b"x" * 1_000_000))
+        [kept] = client._direct._kept
+        assert response.body == b"{}"
+        assert not any((kept._answer, kept._pieces, kept.headers, kept.rest, kept._coming))

@@ -1,0 +1,125 @@
+"""Why a task has failed, in a sentence: in its report, its progress and its log, wherever it ended."""
+
+import socket
+
+import pytest
+from aiohttp import web
+from task_runner import run_try
+from tasks import given_later, sql_to_rest
+
+from airflow_async_rest import RequestRetry
+from airflow_async_rest.hooks.rest import AsyncRestHook
+from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+
+@pytest.fixture
+def refusing(places, connect):
+    """The connection ``search_api``, to where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        connect("search_api", conn_type="async_rest", host=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        yield
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"rate_limit": "25 per second"}, "rate_limit='25 per second'"),
+        ({"http_conn_id": "nobody"}, "http_conn_id='nobody': there is no such connection"),
+        ({"sql_conn_id": "nobody"}, "sql_conn_id='nobody': there is no such connection"),
+        ({"sql": "SELECT nothere AS id"}, 'the database refuses the sql: column "nothere" does not exist'),
+        ({"endpoint": "x/{idd}"}, "endpoint names the column 'idd'"),
+    ],
+)
+def test_what_never_began_says_why(places, supervisor, logged, arguments, words):
+    state, _ = run_try(given_later(sql_to_rest(), **arguments), supervisor)
+    progress = supervisor.data["state"]["progress"]
+    assert (state, places.seen) == ("failed", [])
+    assert progress["error"].startswith(words)
+    assert len(progress["error"]) <= 200
+    assert (progress["read"], progress["delivered"], progress["complete"]) == (0, 0, False)
+    assert progress["updated_at"]
+    report = supervisor.data["xcom"].get("return_value", progress)
+    assert report["error"] == progress["error"]
+    log = logged()
+    assert log.index(progress["error"][:40]) < log.index("Traceback")
+
+
+def test_a_timeout_before_the_job_says_so(places, supervisor, monkeypatch):
+    from airflow.sdk.exceptions import AirflowTaskTimeout
+
+    from airflow_async_rest.tasks import runtime
+
+    def interrupt(*_):
+        raise AirflowTaskTimeout("Timeout, PID: 7")
+
+    monkeypatch.setattr(runtime.Previewing, "of", interrupt)  # Airflow's alarm may come anywhere
+    run_try(sql_to_rest(), supervisor)
+    assert supervisor.data["state"]["progress"]["error"] == "AirflowTaskTimeout: Timeout, PID: 7"
+
+
+def test_what_earlier_tries_have_done_stays_in_the_progress_beside_the_error(places, supervisor):
+    places.answer = lambda seen: 503 if seen.path.endswith("/3") else 200
+    retry = RequestRetry(max_attempts=1)
+    run_try(sql_to_rest(request_retry=retry), supervisor)
+    assert supervisor.data["state"]["progress"]["delivered"] == 99
+    run_try(given_later(sql_to_rest(request_retry=retry), rate_limit="often"), supervisor, 2)
+    progress = supervisor.data["state"]["progress"]
+    assert (progress["delivered"], progress["failed"], progress["complete"]) == (99, 1, True)
+    assert progress["error"].startswith("rate_limit='often'")
+
+
+def test_the_end_of_a_window_that_failed_is_in_report_and_progress(places, supervisor, logged):
+    places.answer = lambda seen: web.Response(status=422, text="no such sensor") if seen.path.endswith("/3") else 200
+    run_try(sql_to_rest(), supervisor)
+    said = "1 of 100 items failed (1 http_422): no such sensor"
+    assert (supervisor.report["error"], supervisor.data["state"]["progress"]["error"]) == (said, said)
+    assert logged().index(f" {said}") < logged().index("Traceback")
+    places.answer = lambda seen: 200
+    run_try(sql_to_rest(), supervisor, 2)
+    assert (supervisor.report["error"], supervisor.data["state"]["progress"]["error"]) == (None, None)
+    assert supervisor.report["delivered_later"] == 1
+
+
+def test_all_that_failed_by_refused_connections_says_so(refusing, supervisor):
+    run_try(sql_to_rest(request_retry=RequestRetry(max_attempts=1)), supervisor)
+    assert supervisor.report["error"].startswith("100 of 100 items failed (100 connection): ")
+    assert "refuses the connection" in supervisor.report["error"]
+
+
+def test_a_secret_is_in_no_sentence(places, connect, supervisor, logged):
+    connect("search_api", conn_type="async_rest", host=places.url, password="hidden-word-9", login="x")
+    places.answer = lambda seen: web.Response(status=422, text="never heard of hidden-word-9")
+    run_try(sql_to_rest(), supervisor)
+    assert supervisor.report["error"].endswith("never heard of ***")
+    assert supervisor.data["state"]["progress"]["error"] == supervisor.report["error"]
+    run_try(given_later(sql_to_rest(), endpoint="x/{hidden-word-9}"), supervisor, 2)
+    assert "hidden-word-9" not in supervisor.data["state"]["progress"]["error"]
+    assert "hidden-word-9" not in logged()
+
+
+@pytest.mark.parametrize(("retries", "later"), [(0, 1), (3, 0)])
+def test_what_a_clear_delivers_is_delivered_later_and_what_a_retry_does_is_not(places, supervisor, retries, later):
+    task = sql_to_rest(retries=retries)  # it has 3 tries more: by a Clear, where it had no retries
+    places.answer = lambda seen: 422 if seen.path.endswith("/3") else 200
+    run_try(task, supervisor)
+    assert (supervisor.report["failed"], supervisor.report["delivered_later"]) == (1, 0)
+    places.answer = lambda seen: 200
+    run_try(task, supervisor, 2)
+    assert (supervisor.report["failed"], supervisor.report["delivered_later"]) == (0, later)
+
+
+@pytest.mark.parametrize("call", ["deliver", "fetch"])
+def test_a_function_whose_call_never_began_says_so_too(places, supervisor, call):
+    from airflow.providers.standard.operators.python import PythonOperator
+
+    def work():
+        getattr(AsyncRestHook("search_api"), call)([{"id": 1}], endpoint="x/{id}", rate_limit="often")
+
+    run_try(PythonOperator(task_id="push", python_callable=work), supervisor)
+    assert supervisor.data["state"]["progress"]["error"].startswith("rate_limit='often'")
+
+
+def test_a_replay_that_never_began_says_so(places, supervisor):
+    run_try(ReplayDeadLettersOperator(task_id="replay", dead_letters="file:///nowhere"), supervisor)
+    assert "there is no folder 'file:///nowhere'" in supervisor.data["state"]["progress"]["error"]

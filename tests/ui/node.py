@@ -1,0 +1,20 @@
+"""The pure decisions of the tabs' JavaScript, run by Node.js."""
+
+import json
+import shutil
+import subprocess
+
+from checkout import REPOSITORY, skip_or_fail
+
+_STATIC = REPOSITORY / "airflow_async_rest" / "ui" / "static"
+
+
+def ran(file: str, function: str, *arguments):
+    """Return what a function of a file gives for arguments that are JSON."""
+    if shutil.which("node") is None:
+        skip_or_fail("needs Node.js")
+    given = ", ".join(json.dumps(argument) for argument in arguments)
+    script = f"{(_STATIC / file).read_text()}\nconsole.log(JSON.stringify({function}({given}) ?? null))"
+    command = ["node", "--input-type=module", "-"]
+    done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout)
