@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from checkout import skip_or_fail
 from limit_stores import running_redis
-from scheduling import running_airflow
+from scheduling import processes_of, running_airflow
 
 from airflow_async_rest.tasks.folders import open_folder
 
@@ -35,6 +35,7 @@ SETTINGS = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
 }
 WORKER = ("celery", "worker", "--concurrency", str(SLOTS), "--skip-serve-logs")
+ORPHANS_END_WITHIN_SECONDS = 10  # it takes two where the machine is not busy
 LONGEST_SECONDS = 600  # on a busy machine; usually half of that for the whole test
 
 
@@ -123,6 +124,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_backfill_costs_no_row(worker
     tasks = airflow.wait_until(lambda: all_are_held(airflow, api), LONGEST_SECONDS)
     lost = {day for day, pid in tasks.items() if os.getsid(pid) == one.pid}
     airflow.kill_group(one)
+    airflow.wait_until(lambda: not processes_of([one]), ORPHANS_END_WITHIN_SECONDS)
     rows.let_go()
     assert len(lost) == SLOTS
 
@@ -147,7 +149,7 @@ def assert_the_books_are_right(airflow, api, lost) -> None:
 
 
 def assert_little_was_sent_twice(api, lost) -> None:
-    """What a killed task had in flight, or done after its checkpoint; by its key the API could tell."""
+    """What killed tasks had in flight, and no more; by its key the API could tell."""
     keys = {seen.path: seen.key for seen in api.seen}
     assert len(set(keys.values())) == len(keys) == ROWS * len(DAYS)
     assert all(keys[seen.path] == seen.key for seen in api.seen)
@@ -158,4 +160,4 @@ def assert_little_was_sent_twice(api, lost) -> None:
     )
     print(f"sent twice, of {ROWS} rows in each of {sorted(lost)}: {dict(again)}")
     assert set(again) <= lost
-    assert max(again.values(), default=0) <= ROWS - HALF
+    assert max(again.values(), default=0) <= CONCURRENCY
