@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from benchmarks.database import connected, execute
 from benchmarks.measuring import Figure, Plan, Rival, compare
 from benchmarks.surroundings import running_ends
@@ -150,10 +151,8 @@ def _by_hand(way: _Way, postgres: dict[str, Any]) -> Callable[[list[Row]], None]
 
 
 def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
-    from airflow_async_rest.tasks import runtime  # noqa: PLC0415  (it imports Airflow)
-
     def load(rows: list[Row]) -> None:
-        with runtime._collecting_new_garbage_only():  # noqa: SLF001  (in it a task runs)
+        with collecting_new_garbage_only():  # as a task does
             loaded = _load(way, rows)
         if loaded != len(rows):
             raise RuntimeError(f"{loaded} of {len(rows)} rows were loaded")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError
 from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from airflow_async_rest.core.requests.settings import MOST_PREVIEWED, parse_preview
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.spelling import counted
@@ -118,6 +119,7 @@ class ReplayDeadLettersOperator(JobOperator):
         self.max_failures = max_failures
         self._check_arguments()
 
+    @collecting_new_garbage_only()
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
         # The engine loads here, not where DAG files are parsed.

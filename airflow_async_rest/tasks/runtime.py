@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,7 @@ from airflow_async_rest.core.errors import (
 )
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.folder import Record
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 Publish = Callable[[dict[str, Any], list[Record], BaseException | None], None]  # see Job
 # From the stop to the last write it takes up to 4 s.
 _DEADLINE_MARGIN_SECONDS = 5.0
-# A few chunks of rows; Python's own default is 700.
-_NEW_OBJECTS_BEFORE_A_COLLECTION = 50_000
 _PREVIEWED = (
     "a preview: the log and XCom 'preview' have the requests; without preview, in the run's conf too, they are sent"
 )
@@ -131,7 +129,7 @@ class TaskRun:
         with (
             observing as observed_job,  # outside: a span keeps the text of an error
             airflow_errors(job.settings.redact),
-            _collecting_new_garbage_only(),
+            collecting_new_garbage_only(),
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
             return runner.run(self._until_deadline(observed_job))
@@ -231,41 +229,6 @@ def _stop_when_killed(task: Any, stop: StopSwitch) -> int:
     stops = task.on_kill.stops
     stops.append(stop)
     return 1 + int(stops.index(stop))
-
-
-@contextlib.contextmanager
-def _collecting_new_garbage_only() -> Iterator[None]:
-    """Have the garbage collector ignore what is there already, and run less often.
-
-    Airflow has some hundred thousand objects, and rows are made so fast that it would look through all of them again
-    and again: half the time of a bulk delivery. Rows need no collection: their memory is freed with the last reference.
-    """
-    with _collector.lock:
-        if not _collector.jobs:
-            _collector.thresholds = gc.get_threshold()
-            gc.freeze()
-            gc.set_threshold(_NEW_OBJECTS_BEFORE_A_COLLECTION, *_collector.thresholds[1:])
-        _collector.jobs += 1
-    try:
-        yield
-    finally:
-        with _collector.lock:
-            _collector.jobs -= 1
-            if not _collector.jobs:
-                gc.set_threshold(*_collector.thresholds)
-                gc.unfreeze()
-
-
-@dataclass
-class _Collector:
-    """The garbage collector is the process's: the first of several jobs at once sets it, the last one puts it back."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    jobs: int = 0
-    thresholds: tuple[int, int, int] = (0, 0, 0)
-
-
-_collector = _Collector()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
