@@ -37,8 +37,9 @@ class JsonEncoder:
 
     def __init__(self, naive_timezone: tzinfo | None) -> None:
         def default(value: Any) -> Any:
-            if type(value) is Decimal:  # first, because numeric columns are what comes here most
-                return _encode_decimal(value)
+            # First, and with no call that is not needed, because numeric columns are what comes here most.
+            if type(value) is Decimal and value.is_finite():
+                return orjson.Fragment(str(value))
             if isinstance(value, datetime):
                 return _encode_datetime(value, naive_timezone or UTC)
             if isinstance(value, date | time):
