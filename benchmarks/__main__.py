@@ -18,6 +18,7 @@ from benchmarks import (
     bulk,
     checked,
     fetch,
+    first_request,
     ids,
     import_time,
     latency,
@@ -38,6 +39,7 @@ from benchmarks.surroundings import airflow_home, api_name
 
 MEASURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "import": import_time.measure,
+    "first_request": first_request.measure,
     "single": single.measure,
     "bulk": bulk.measure,
     "checked": checked.measure,

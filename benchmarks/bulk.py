@@ -21,7 +21,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
         rivals = [
             Rival("requests, one batch after another", _recipe(ends, rows // 5)),
             Rival("this package, single items", _operator(rows // 15, concurrency=64), at_least=12),
-            Rival("reading and encoding alone", lambda: per_second(lambda: _read_and_encode(rows)), at_least=0.6),
+            Rival("reading and encoding alone", lambda: per_second(lambda: _read_and_encode(rows)), at_least=0.72),
         ]
         yield from compare("bulk", f"{_CASE}: rows/s", plan.rounds, _operator(rows, **in_bulk()), rivals)
     with running_ends(plan, _LATENCY_SECONDS) as ends:

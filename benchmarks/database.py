@@ -46,9 +46,14 @@ def rows_in_memory(count: int) -> list[dict[str, Any]]:
     ]
 
 
+def connected(postgres: dict[str, Any]) -> "psycopg.Connection[Any]":
+    """Connect; as a context manager, it commits and closes."""
+    return psycopg.connect(host=postgres["host"], user=postgres["login"], dbname=postgres["schema"])
+
+
 def execute(postgres: dict[str, Any], *statements: str) -> None:
     """Execute statements, in one transaction."""
-    with psycopg.connect(host=postgres["host"], user=postgres["login"], dbname=postgres["schema"]) as connection:
+    with connected(postgres) as connection:
         for statement in statements:
             connection.execute(statement)
 

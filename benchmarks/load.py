@@ -1,4 +1,8 @@
-"""Rows that are in memory already into PostgreSQL: by our loader, with all that a task does, and by Airflow's hook."""
+"""Rows that are in memory already into PostgreSQL: by our loader, with all that a task does, and by other ways.
+
+These are Airflow's hook, and what the database needs in any case, written by hand: COPY into a table beside, and one
+statement that moves the rows.
+"""
 
 import logging
 import time
@@ -8,14 +12,19 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from benchmarks.database import execute
-from benchmarks.measuring import Figure, Plan, figure, in_turns
+import orjson
+
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
+from benchmarks.database import connected, execute
+from benchmarks.measuring import Figure, Plan, Rival, compare
 from benchmarks.surroundings import running_ends
 
 _TABLE = "loaded"
 _COLUMNS = ("id", "name", "value", "measured_at", "detail")
 _FIRST, _DAYS = datetime(2026, 11, 1, tzinfo=UTC), timedelta(days=30)
+_NAMES = ", ".join(_COLUMNS)
 _TIMES_FASTER = 5
+_OF_BY_HAND = 0.8
 # What the buffer holds, as when rows come faster than they are staged.
 _ROWS_AT_A_TIME = 10_000
 _runs = count(1)
@@ -28,8 +37,9 @@ class _Way:
     """A mode, and the hook's way to the same end.
 
     :param of_mode: the arguments that the mode needs.
-    :param before: what the hook runs first.
+    :param before: what the hook, and who writes it by hand, runs first.
     :param how: arguments of ``insert_rows``.
+    :param conflict: the end of the INSERT that is written by hand.
     """
 
     mode: str
@@ -37,6 +47,7 @@ class _Way:
     called: str
     before: str = ""
     how: dict[str, Any] = field(default_factory=dict)
+    conflict: str = ""
     target: float | None = None
 
 
@@ -47,6 +58,7 @@ _WAYS = (
         {"conflict_key": "id"},
         "PostgresHook.insert_rows, replace=True",
         how={"replace": True, "replace_index": "id"},
+        conflict=f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}",
     ),
     _Way(
         "replace_window",
@@ -58,23 +70,21 @@ _WAYS = (
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Compare with ``insert_rows`` of the Postgres hook, in each mode; the same rows, the table empty before."""
+    """Compare with the other ways, in each mode; the same rows, the table empty before."""
     rows = _rows(500 if plan.smoke else 100_000)
     with running_ends(plan) as ends:
         for way in _WAYS:
             _create_table(ends.postgres, unique=way.mode == "upsert")
-            both = _with_hook(way), _with_loader(way)
-            for load in both:
+            ways = _with_loader(way), _with_hook(way), _by_hand(way, ends.postgres)
+            for load in ways:
                 load(rows[:10])  # Airflow's imports are not part of it
-            found = in_turns(plan.rounds, *(_per_second(ends.postgres, rows, load) for load in both))
-            yield figure(
-                "load",
-                f"{len(rows):,} rows of {len(_COLUMNS)} columns, {way.mode}: rows/s",
-                found,
-                way.called,
-                target=f">= {way.target}" if way.target else "",
-                meets=(lambda line, least=way.target: line.ratio.median >= least) if way.target else None,
-            )
+            ours, hook, hand = (_per_second(ends.postgres, rows, load) for load in ways)
+            case = f"{len(rows):,} rows of {len(_COLUMNS)} columns, {way.mode}: rows/s"
+            rivals = [
+                Rival(way.called, hook, at_least=way.target),
+                Rival("COPY and the same merge, by hand", hand, at_least=_OF_BY_HAND),
+            ]
+            yield from compare("load", case, plan.rounds, ours, rivals)
 
 
 def _rows(number: int) -> list[Row]:
@@ -124,11 +134,25 @@ def _with_hook(way: _Way) -> Callable[[list[Row]], None]:
     return load
 
 
-def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
-    from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only  # noqa: PLC0415  (as others load)
+def _by_hand(way: _Way, postgres: dict[str, Any]) -> Callable[[list[Row]], None]:
+    staging = f"CREATE TEMP TABLE staged (LIKE {_TABLE}) ON COMMIT DROP"
+    merge = f"INSERT INTO {_TABLE} ({_NAMES}) SELECT {_NAMES} FROM staged {way.conflict}"
 
     def load(rows: list[Row]) -> None:
-        with collecting_new_garbage_only():  # in it a task runs
+        with connected(postgres) as connection, connection.cursor() as cursor:
+            cursor.execute(staging)
+            with cursor.copy(f"COPY staged ({_NAMES}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row([*list(row.values())[:-1], orjson.dumps(row["detail"]).decode()])
+            for statement in filter(None, [way.before, merge]):
+                cursor.execute(statement)
+
+    return load
+
+
+def _with_loader(way: _Way) -> Callable[[list[Row]], None]:
+    def load(rows: list[Row]) -> None:
+        with collecting_new_garbage_only():  # as a task does
             loaded = _load(way, rows)
         if loaded != len(rows):
             raise RuntimeError(f"{loaded} of {len(rows)} rows were loaded")

@@ -11,6 +11,7 @@ from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import A_FUNCTION, BatchForm, ItemBatch
 from airflow_async_rest.core.batches.gathering import Gathering
 from airflow_async_rest.core.encoding.chunk_sizes import CHUNK_BYTES
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.encoding.json_text import comes_back
 from airflow_async_rest.core.errors import ConfigurationError, EndpointError
 from airflow_async_rest.core.letters.folder import UNREADABLE, DeadLetterFolder, Record
@@ -51,7 +52,7 @@ class Replay:
 
     origins: Origins
     only: Callable[[Record], Any]
-    encode: Callable[[Any], bytes]
+    encode: JsonEncoder
     retry: RequestRetry
     batch: Batch | None = None
     _: KW_ONLY

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError
 from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from airflow_async_rest.core.requests.settings import MOST_PREVIEWED, parse_preview
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.spelling import counted, in_short
@@ -122,6 +123,7 @@ class ReplayDeadLettersOperator(JobOperator):
         self.max_quota_wait = max_quota_wait
         self._check_arguments()
 
+    @collecting_new_garbage_only()
     def execute(self, context: "Context") -> dict[str, Any]:
         """Send the dead letters. :return: the report."""
         # The engine loads here, not where DAG files are parsed.

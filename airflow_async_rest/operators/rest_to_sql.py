@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.operators.job_operator import WindowOperator
 from airflow_async_rest.operators.rendering import KeptFunction
@@ -201,6 +202,7 @@ class RestToSqlOperator(WindowOperator):
             with self._named_in_errors():
                 self._check_source()
 
+    @collecting_new_garbage_only()
     def execute(self, context: "Context") -> dict[str, Any]:
         """Fetch and load the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Response, Verdict
+from airflow_async_rest.core.phases.garbage import collecting_new_garbage_only
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.operators.job_operator import WindowOperator
 from airflow_async_rest.windows import Window, find_window
@@ -143,6 +144,7 @@ class SqlToRestOperator(WindowOperator):
         self.preview_send = preview_send
         self._check_arguments()
 
+    @collecting_new_garbage_only()
     def execute(self, context: "Context") -> dict[str, Any]:
         """Deliver the window. :return: the report."""
         # The engine loads here, not where DAG files are parsed.

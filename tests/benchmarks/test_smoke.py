@@ -15,6 +15,7 @@ def test_a_smoke_run_has_figures_for_every_measure_that_is_quick_to_start_and_a_
     measured = {figure["measure"] for figure in json.loads(figures.read_text())["figures"]}
     quick = {
         "import",
+        "first_request",
         "single",
         "bulk",
         "checked",

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Protocol
 
 from airflow_async_rest.core.account.recorder import Recorder
@@ -14,6 +15,7 @@ from airflow_async_rest.core.models import DELIVERED, DeadLetter, Item, ItemResu
 from airflow_async_rest.core.sending.attempts import Exchange
 from airflow_async_rest.core.sending.verdict import NEVER_SENT, UNMATCHED, classify_status, is_fate_unknown, judge_error
 
+_settled_of = attrgetter("settled")
 _TOO_LARGE = 413
 # Of a body that was too large, this much is sent from then on: its half, and room for rows of uneven sizes.
 _SHARE_AFTER_TOO_LARGE = 2 / 3
@@ -103,11 +105,13 @@ class BatchDelivery:
         :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         unsent = 0
-        for item in batch.items:
-            if item.settled is not None:
-                unsent += isinstance(item.settled, DeadLetter) and not self._recorder.refused_again(item.settled)
-                self._settle(item.settled, is_news=False)
-        batch.items = items = [item for item in batch.items if item.settled is None]
+        settled = list(filter(None, map(_settled_of, batch.items)))
+        for outcome in settled:
+            unsent += isinstance(outcome, DeadLetter) and not self._recorder.refused_again(outcome)
+            self._settle(outcome, is_news=False)
+        if settled:
+            batch.items = [item for item in batch.items if item.settled is None]
+        items = batch.items
         if items:
             with self._acceptance.delivering():
                 await self._deliver(_Group(items, batch.form))

@@ -1,15 +1,14 @@
 """Items -> the body of a bulk request. No I/O."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import orjson
 
-from airflow_async_rest.core.encoding.json_encoder import encode_anything
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder, encode_anything
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.core.models import Item
-
-Encode = Callable[[Any], bytes]
 
 _JSON, _LINES = "application/json", "application/x-ndjson"
 _ACTIONS = ("index", "create", "update", "delete")
@@ -34,15 +33,15 @@ class BatchFormat(Protocol):
     content_type: str
     frame_bytes: int  # of a body, besides its parts and a byte for each
 
-    def part(self, item: Item) -> bytes:
-        """Return an item's part of the body. :raises EncodeError: when it has none."""
+    def parts(self, items: Sequence[Item]) -> list[bytes]:
+        """Return each item's part of the body. :raises EncodeError: when one of them has none."""
 
     def join(self, items: Sequence[Item]) -> bytes:
         """Make the body. :raises EncodeError: when it cannot be made."""
 
 
 def batch_format(
-    name: str | Mapping[str, str] | Callable[[list[Any]], Any], encode: Encode, *, has_key: bool
+    name: str | Mapping[str, str] | Callable[[list[Any]], Any], encode: JsonEncoder, *, has_key: bool
 ) -> BatchFormat:
     """Return the format that :class:`~airflow_async_rest.core.batches.batch.Batch` names.
 
@@ -62,15 +61,15 @@ class _Format:
     content_type = _JSON
     frame_bytes = 0
 
-    def __init__(self, encode: Encode) -> None:
+    def __init__(self, encode: JsonEncoder) -> None:
         self._encode = encode
 
-    def part(self, item: Item) -> bytes:
-        return self._encode(item.payload)
+    def parts(self, items: Sequence[Item]) -> list[bytes]:
+        return self._encode.each([item.payload for item in items])
 
 
 class _Array(_Format):
-    def __init__(self, encode: Encode, key: str | None = None) -> None:
+    def __init__(self, encode: JsonEncoder, key: str | None = None) -> None:
         super().__init__(encode)
         self._begin, self._end = (b"[", b"]") if key is None else (b"{%s:[" % orjson.dumps(key), b"]}")
         self.frame_bytes = len(self._begin) + len(self._end) - 1  # one comma less than there are parts
@@ -89,11 +88,16 @@ class _Lines(_Format):
 class _Actions(_Lines):
     """A line for the action and, but for a delete, one for the document."""
 
-    def __init__(self, encode: Encode, *, has_key: bool) -> None:
+    def __init__(self, encode: JsonEncoder, *, has_key: bool) -> None:
         super().__init__(encode)
         self._has_key = has_key
 
-    def part(self, item: Item) -> bytes:
+    def parts(self, items: Sequence[Item]) -> list[bytes]:
+        lines = [self._lines(item) for item in items]
+        texts = iter(self._encode.each(list(chain.from_iterable(lines))))
+        return [b"\n".join(islice(texts, len(own))) for own in lines]
+
+    def _lines(self, item: Item) -> list[dict[str, Any]]:
         if not isinstance(item.payload, Mapping):
             raise EncodeError(f"format='bulk' takes a dict for each item, not a {type(item.payload).__name__}.")
         if self._has_key and "_id" not in item.payload:
@@ -108,8 +112,7 @@ class _Actions(_Lines):
                 about[_ACTION_FIELDS[name]] = value
             elif name != "_op_type":
                 document[name] = value
-        line = self._encode({action: about})
-        return line if action == "delete" else line + b"\n" + self._encode(document)
+        return [{action: about}] if action == "delete" else [{action: about}, document]
 
 
 def _document_id(key: Any) -> str:
@@ -123,7 +126,7 @@ def _document_id(key: Any) -> str:
 class _Function(_Format):
     """The author's function. Parts only say how large the batch gets, and what a dead letter keeps."""
 
-    def __init__(self, encode: Encode, function: Callable[[list[Any]], Any]) -> None:
+    def __init__(self, encode: JsonEncoder, function: Callable[[list[Any]], Any]) -> None:
         super().__init__(encode)
         self._function = function
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain
+from operator import attrgetter
 
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.encoding.comparing import same_key
@@ -12,6 +13,7 @@ from airflow_async_rest.core.models import DeadLetter, Item
 # in memory until it is full.
 _MOST_ROWS = 10_000
 _MOST_DEAD_BYTES = 1 << 20
+_part_of, _settled_of = attrgetter("part"), attrgetter("settled")
 
 
 class Cutter:
@@ -30,8 +32,31 @@ class Cutter:
         self._dead_bytes = 0
         self.to_send = 0
 
-    def add(self, items: Iterable[Item]) -> list[list[Item]]:
+    def add(self, items: Sequence[Item]) -> list[list[Item]]:
         """Add items. :return: the batches that this has filled."""
+        full: list[list[Item]] = []
+        start = 0
+        while start < len(items):
+            some = items[start : start + self._batch.max_items - self.to_send]
+            start += len(some)
+            if not self._has_taken_all(some):
+                full += self._add_singly(some)
+            elif self._is_full():
+                full.append(self.flush())
+        return full
+
+    def _has_taken_all(self, items: Sequence[Item]) -> bool:
+        """Add items that are as usual: all to be sent, and small enough. :return: whether they are."""
+        if self._keys is not None or any(map(_settled_of, items)) or len(self.items) + len(items) > _MOST_ROWS:
+            return False
+        size = self._bytes + sum(map(len, map(_part_of, items))) + len(items)
+        if size > self._batch.max_bytes:
+            return False
+        self.items += items
+        self._bytes, self.to_send = size, self.to_send + len(items)
+        return True
+
+    def _add_singly(self, items: Sequence[Item]) -> list[list[Item]]:
         full = []
         for item in items:
             if item.settled is None:

@@ -7,7 +7,7 @@ and it refuses integers above 64 bits.
 import base64
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -30,41 +30,77 @@ _DEEPEST_READABLE = 100
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
-def json_encoder(naive_timezone: tzinfo | None = None) -> Callable[[Any], bytes]:
-    """Make the function that encodes a payload.
+class JsonEncoder:
+    """Encodes payloads. :param naive_timezone: see :func:`json_encoder`."""
+
+    __slots__ = ("_default", "_options", "_tells_apart")
+
+    def __init__(self, naive_timezone: tzinfo | None) -> None:
+        def default(value: Any) -> Any:
+            # First, and with no call that is not needed, because numeric columns are what comes here most.
+            if type(value) is Decimal and value.is_finite():
+                return orjson.Fragment(str(value))
+            if isinstance(value, datetime):
+                return _encode_datetime(value, naive_timezone or UTC)
+            if isinstance(value, date | time):
+                return value.isoformat()
+            return _encode_other(value, naive_timezone)
+
+        self._default = default
+        self._options = orjson.OPT_NAIVE_UTC if naive_timezone is None else orjson.OPT_PASSTHROUGH_DATETIME
+        self._tells_apart = True
+
+    def __call__(self, payload: Any) -> bytes:
+        """Encode a payload. :raises EncodeError: for a value that JSON cannot carry."""
+        try:
+            body = _trimmed(orjson.dumps(payload, self._default, self._options))
+            if b"null" in body:
+                _refuse_non_finite(payload)
+        except (orjson.JSONEncodeError, EncodeError):
+            body = _encode_or_name(payload, self._encode_carefully)
+        return body
+
+    def each(self, payloads: Sequence[Any]) -> list[bytes]:
+        """Encode many payloads, by one call of orjson where that can be told apart: in half the time.
+
+        :raises EncodeError: for a value of one of them that JSON cannot carry.
+        """
+        if self._tells_apart and set(map(type, payloads)) == {dict}:
+            try:
+                texts = self._together(payloads)
+            except (orjson.JSONEncodeError, EncodeError):
+                return list(map(self, payloads))
+            if len(texts) == len(payloads):
+                return texts
+            self._tells_apart = False  # of payloads like these, some always contain what is between two of them
+        return list(map(self, payloads))
+
+    def _together(self, payloads: Sequence[Any]) -> list[bytes]:
+        """Encode dicts as a list. :return: what is between its commas: as many texts, or more, with parts of one."""
+        whole = orjson.dumps(payloads, self._default, self._options)
+        texts = whole[1:-1].replace(b"},{", b"}\n{").split(b"\n")
+        if b"null" in whole and len(texts) == len(payloads):
+            for payload, text in zip(payloads, texts, strict=True):
+                if b"null" in text:
+                    _refuse_non_finite(payload)
+        return texts
+
+    def _encode_carefully(self, payload: Any) -> bytes:
+        try:
+            body = orjson.dumps(payload, self._default, self._options)
+        except orjson.JSONEncodeError as error:
+            body = _encode_rare(payload, self._default, self._options, error)
+        _refuse_non_finite(payload)
+        return body
+
+
+def json_encoder(naive_timezone: tzinfo | None = None) -> JsonEncoder:
+    """Make what encodes a payload.
 
     :param naive_timezone: what a datetime without an offset is taken to be in; default: UTC.
     :return: payload -> JSON bytes; raises :class:`EncodeError` for a value that JSON cannot carry.
     """
-    options = orjson.OPT_NAIVE_UTC if naive_timezone is None else orjson.OPT_PASSTHROUGH_DATETIME
-
-    def default(value: Any) -> Any:
-        if type(value) is Decimal:  # first, because numeric columns are what comes here most
-            return _encode_decimal(value)
-        if isinstance(value, datetime):
-            return _encode_datetime(value, naive_timezone or UTC)
-        if isinstance(value, date | time):
-            return value.isoformat()
-        return _encode_other(value, naive_timezone)
-
-    def encode_carefully(payload: Any) -> bytes:
-        try:
-            body = orjson.dumps(payload, default, options)
-        except orjson.JSONEncodeError as error:
-            body = _encode_rare(payload, default, options, error)
-        _refuse_non_finite(payload)
-        return body
-
-    def encode(payload: Any) -> bytes:
-        try:
-            body = _trimmed(orjson.dumps(payload, default, options))
-            if b"null" in body:
-                _refuse_non_finite(payload)
-        except (orjson.JSONEncodeError, EncodeError):
-            body = _encode_or_name(payload, encode_carefully)
-        return body
-
-    return encode
+    return JsonEncoder(naive_timezone)
 
 
 def _encode_or_name(payload: Any, encode: Callable[[Any], bytes]) -> bytes:

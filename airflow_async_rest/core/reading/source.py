@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import count
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -19,7 +20,7 @@ Row = Mapping[str, Any]
 OnDigest = Callable[[SourceDigest], None]
 # Of chunks of keys after those that are kept. To look at all would make rows that go in batches 10 % slower.
 _EVERY = 16
-_identity_of = attrgetter("identity")
+_identity_of, _row_of = attrgetter("identity"), attrgetter("row")
 
 
 @dataclass(frozen=True)
@@ -242,10 +243,11 @@ class RowSource:
         else:
             keys = [[row.get(name) for name in self.key] for row in chunk]
             identities = [identity_of(key, index) for index, key in enumerate(keys, first)]
-        parts = zip(keys, chunk, identities, strict=True)
-        return [Item(index, key, row, row, own, own) for index, (key, row, own) in enumerate(parts, first)]
+        return list(map(Item, count(first), keys, chunk, chunk, identities, identities))
 
-    def _transform_items(self, items: Iterable[Item]) -> None:
+    def _transform_items(self, items: Sequence[Item]) -> None:
+        if self.transform is None and PartialRow not in set(map(type, map(_row_of, items))):
+            return
         for item in items:
             if type(item.row) is PartialRow:
                 item.settled = _dead_for_missing(item, item.row.missing)

@@ -19,8 +19,8 @@ def body_of(item_of):
             item_of(index, payload, payload=payload, key=(keys or range(100))[index])
             for index, payload in enumerate(payloads)
         ]
-        for item in items:
-            item.part = form.part(item)
+        for item, part in zip(items, form.parts(items), strict=True):
+            item.part = part
         return form.join(items)
 
     return make

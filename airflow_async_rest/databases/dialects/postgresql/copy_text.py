@@ -46,14 +46,14 @@ def copy_text(columns: Sequence[tuple[Kind, Sequence[Any]]]) -> bytes:
 
 def _column(kind: Kind, values: Sequence[Any]) -> Sequence[str]:
     if kind is Kind.OURS:  # needs no escape
-        return values if type(values[0]) is str else list(map(str, values))
+        return values if type(values[0]) is str else _numbers(values)
     if kind is Kind.JSON:
         texts = _json_texts(values)
         return _texts(texts, has_null=None in texts)
     types = set(map(type, values))
     if kind in _PLAIN:
         if types == {int} or (types <= {int, float} and kind not in _LOOK_AT_FLOATS):
-            return list(map(str, values))
+            return list(map(str, values)) if kind is Kind.OTHER else _numbers(values)
         if types <= {str, _NONE}:
             return _texts(values, has_null=_NONE in types)
     if kind in _MOMENTS and types <= {str, _NONE}:
@@ -61,11 +61,20 @@ def _column(kind: Kind, values: Sequence[Any]) -> Sequence[str]:
     return _texts([None if value is None else _text(kind, value) for value in values])
 
 
+def _numbers(values: Sequence[float]) -> list[str]:
+    """Write numbers as JSON has them: in a fifth of the time, and the exponent of a float in another form."""
+    try:
+        text = dumps(values).decode()
+    except JSONEncodeError:  # an integer of more than 64 bits
+        return list(map(str, values))
+    return list(map(str, values)) if "null" in text else text[1:-1].split(",")  # null: NaN, or infinite
+
+
 def _moments(values: Sequence[str | None]) -> Sequence[str | None]:
     """Write times with odd zones as ISO 8601: the server takes GMT+0200 for west of Greenwich."""
     text = " ".join(filter(None, values))
     is_odd = _has_odd_zone(text) or FINER_THAN_MICROSECONDS.search(text)
-    if is_odd or any(value and value.isdecimal() for value in values):
+    if is_odd or any(map(str.isdecimal, filter(None, values))):
         return [None if value is None else _moment(value) for value in values]
     return values
 
