@@ -78,7 +78,8 @@ def test_a_server_that_fails_30_percent_of_requests_loses_no_row(places, supervi
     report = supervisor.report
     stored, dead = set(ids(places.delivered)), {item["key"] for item in supervisor.data["xcom"]["failed_items"]}
     assert stored | dead == set(range(1, rows + 1))
-    assert all(item["attempts"] == 5 for item in supervisor.data["xcom"]["failed_items"])
+    # A reset of a kept connection, before a byte of the answer, costs no attempt once.
+    assert all(item["attempts"] in (5, 6) for item in supervisor.data["xcom"]["failed_items"])
     assert (report["read"], report["failed"]) == (rows, len(dead))
     # An API may have stored what it was too slow to answer, and a request may be lost before it sees it.
     assert rows - len(dead) == report["delivered"] <= len(stored)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from aiohttp import web
 from checkout import REPOSITORY
-from matrix.scheduling import running_airflow
+from scheduling import running_airflow
 from servers import running_api
 from tasks import ids
 
