@@ -12,6 +12,7 @@ from aiohappyeyeballs import AddrInfoType
 from yarl import URL
 
 from airflow_async_rest.core.requests.settings import ClientSettings
+from airflow_async_rest.core.transport.link import Link
 from airflow_async_rest.core.transport.send_errors import connect_timeout, no_connection
 from airflow_async_rest.core.transport.tls import default_context, tls_error
 
@@ -19,7 +20,7 @@ _KNOWN_SECONDS = 10.0
 # Until the next address is tried beside one that does not answer (RFC 8305, section 5).
 _NEXT_ADDRESS_SECONDS = 0.25
 
-Opened = TypeVar("Opened", bound=asyncio.Protocol)
+Opened = TypeVar("Opened", bound=Link)
 
 
 class Opener(Generic[Opened]):
@@ -64,26 +65,31 @@ class Opener(Generic[Opened]):
             connected = await aiohappyeyeballs.start_connection(
                 addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1
             )
-            address = connected.getpeername()
+            address: tuple[Any, ...] = ()
+            with suppress(OSError):  # it may be gone already
+                address = connected.getpeername()
             try:
                 return await self._open_over(connected)
-            except BaseException as error:
-                connected.close()
-                if not isinstance(error, OSError):
-                    raise
+            except OSError:
                 others = [one for one in addresses if one[4][:2] != address[:2]]
                 if not 0 < len(others) < len(addresses):
                     raise
                 addresses = others
 
     async def _open_over(self, connected: socket.socket) -> Opened:
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        name = self._host.rstrip(".") if self._tls else None
-        _, connection = await self._loop.create_connection(
-            self._make, sock=connected, ssl=self._tls, server_hostname=name
-        )
-        if self._tls:
-            await asyncio.sleep(0)  # in TLS 1.3 a refusal may be on its way; a write would fail of it, unread
+        connection, name = self._make(), self._host.rstrip(".") if self._tls else None
+        try:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            await self._loop.create_connection(lambda: connection, sock=connected, ssl=self._tls, server_hostname=name)
+            if self._tls:
+                await asyncio.sleep(0)  # in TLS 1.3 a refusal may be on its way; a write would fail of it, unread
+        except BaseException:
+            # The socket of one that was made is the event loop's: closed here, its number would be given to another.
+            if connection.is_made:
+                connection.abort()
+            else:
+                connected.close()
+            raise
         return connection
 
     async def _addresses(self) -> list[AddrInfoType]:

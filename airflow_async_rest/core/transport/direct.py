@@ -16,6 +16,7 @@ from airflow_async_rest.core.transport.connecting import Opener
 from airflow_async_rest.core.transport.content_encoding import too_large
 from airflow_async_rest.core.transport.link import PIECE_BYTES, Link
 from airflow_async_rest.core.transport.send_errors import broken_off, no_answer, no_http, request_timeout, unreadable
+from airflow_async_rest.core.transport.tls import tls_error
 from airflow_async_rest.core.transport.transport import WITHOUT_BODY, Answer, Attempt, announces_body, has_no_end
 
 # Servers and balancers close what nobody uses, most of them later than this.
@@ -23,6 +24,7 @@ _KEPT_SECONDS = 15.0
 _CLOSE_SECONDS = 1.0
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
+_FIRST_REFUSAL = 400
 _MOST_HEADERS = 1_024
 _LONGEST_HEADER = 65_536
 # Of what comes without a byte of a body in it: headers, interim answers, trailers.
@@ -203,6 +205,8 @@ class Connection(Link):
         self.kept_since = self._loop.time()
         # Else the answer did not wait for the end of the request's body, or is not the last thing that has come.
         is_written = not self.rest and self._can_write and not self._transport.get_write_buffer_size()
+        if self.rest is not None and self._answer is not None and self._answer.status >= _FIRST_REFUSAL:
+            is_written = False  # below TLS there may be more of a large body, where nobody can see it
         self.is_open &= self._may_go_on and is_written
         # A connection is kept for long; what was said over it is not.
         self._answer, self._pieces, self.headers, self.rest = None, [], None, None
@@ -243,8 +247,10 @@ class Connection(Link):
             if self._silent > _MOST_HEAD_BYTES:
                 self.settle(_too_many_headers())
 
-    def outcome_of_end(self, cause: str) -> Answer | SendError:
+    def outcome_of_end(self, cause: str, error: Exception | None) -> Answer | SendError:
         """Return what an answer is that ends with the connection; see :meth:`Link.outcome_of_end`."""
+        if isinstance(error, ssl.SSLError) and not (self._has_begun or self.kept_since):
+            return tls_error(error)  # else the two have understood each other before
         if not self._has_begun:
             return broken_off(cause) if cause else no_answer()
         status = self._parser.get_status_code()
@@ -257,7 +263,7 @@ class Connection(Link):
         coming, self._coming = self._coming, None
         if coming is not None and not coming.done():
             coming.set_result(outcome)
-            if self.rest:
+            if self.rest is not None:  # even if all of it is written: it may wait for the server to take that
                 self.stop_writing()
 
     # What the parser calls, of the answer, and of what follows it in the same piece, which may belong to it.
@@ -310,9 +316,7 @@ class Connection(Link):
 
     def _take_error(self, error: HttpParserError, data: bytes) -> None:
         self._may_go_on = False
-        if self._answer is not None and (self._is_head or self._answer.status in WITHOUT_BODY):
-            return  # what came after it is none of it
-        if self._failure is None:
+        if self._answer is None and self._failure is None:  # else it is of what came after the answer
             shown = repr((self._shown + data)[:_SHOWN_BYTES])[2:-1]
             self._failure = no_http(shown) if self.status is None else unreadable(str(error))
 

@@ -1,13 +1,12 @@
 """A connection apart from what is said over it: bodies are written as fast as the server takes them, and it ends."""
 
 import asyncio
-import ssl
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, cast
 
 from airflow_async_rest.core.errors import SendError
-from airflow_async_rest.core.transport.tls import tls_error, unfinished_tls
+from airflow_async_rest.core.transport.tls import unfinished_tls
 from airflow_async_rest.core.transport.transport import Answer
 
 PIECE_BYTES = 262_144
@@ -17,6 +16,7 @@ class Link(asyncio.Protocol):
     """A connection. Made inside the running event loop.
 
     :param on_made: called when it is there, and ``on_lost`` when it is gone.
+    :ivar is_made: whether there is, or was, one: its socket is closed by what made it.
     :ivar is_open: whether another request may be sent over it.
     :ivar rest: of a body that is still to be written.
     """
@@ -28,6 +28,7 @@ class Link(asyncio.Protocol):
         self._is_answered = False
         self._written: asyncio.Future[None] | None = None
         self._end: Answer | SendError | None = None
+        self.is_made = False
         self.is_open = True
         self.rest: memoryview | None = None
 
@@ -36,10 +37,11 @@ class Link(asyncio.Protocol):
         """Take what the answer is, or why there is none."""
 
     @abstractmethod
-    def outcome_of_end(self, cause: str) -> Answer | SendError:
+    def outcome_of_end(self, cause: str, error: Exception | None) -> Answer | SendError:
         """Return what an answer is that ends with the connection.
 
         :param cause: what ended it; empty for the server, in the way that says so.
+        :param error: that the event loop has for it.
         """
 
     async def write_rest(self) -> None:
@@ -65,6 +67,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self.is_made = True
         self._on_made(self)
 
     def pause_writing(self) -> None:
@@ -89,11 +92,8 @@ class Link(asyncio.Protocol):
         self.is_open = False
         if self._end is not None:
             return
-        if isinstance(exc, ssl.SSLError):
-            self._end = tls_error(exc)
-        else:
-            cause = unfinished_tls(self._transport) if exc is None else str(exc) or type(exc).__name__
-            self._end = self.outcome_of_end(cause)
+        cause = unfinished_tls(self._transport) if exc is None else str(exc) or type(exc).__name__
+        self._end = self.outcome_of_end(cause, exc)
         self.settle(self._end)
 
     def _go_on(self) -> None:

@@ -69,7 +69,8 @@ def was_sent(error: BaseException, failure: SendError) -> bool:
     :param failure: what :func:`send_error` made of it.
     """
     never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-    return not isinstance(error, never) and not isinstance(failure, TlsError)
+    is_handshake = isinstance(failure, TlsError) and failure.cause != "tls"  # other alerts come at any time
+    return not isinstance(error, never) and not is_handshake
 
 
 def _unreadable(error: BaseException, redaction: Redaction) -> str:

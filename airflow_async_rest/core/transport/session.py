@@ -219,7 +219,7 @@ class Session:
         return answer
 
     async def _ask(self, url: URL, request: Request, attempt: Attempt) -> Answer:
-        attempt.sent, attempt.status = True, None
+        attempt.sent, attempt.status, attempt.headers = True, None, None
         _watched.set(None)
         try:
             return await self._exchange(url, request, attempt)

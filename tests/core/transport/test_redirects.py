@@ -1,6 +1,8 @@
 import pytest
+from exchanges import answering, serving
 from yarl import URL
 
+from airflow_async_rest.core.transport.client import ClientSettings, RestClient
 from airflow_async_rest.core.transport.redirects import is_page, redirect_advice, redirect_target
 
 ASKED = "http://api.example.com/v1/items"
@@ -77,3 +79,14 @@ def test_a_page_for_people_is_told_from_an_answer(ended, kind, body, accept, pag
 def test_a_signature_is_named_where_it_is_why_a_redirect_is_not_followed(location, is_signed, is_why):
     text = redirect_advice(URL(ASKED), location, is_signed=is_signed)
     assert ("not followed, for its signature is of the address that was asked: " in text) is is_why
+
+
+@pytest.mark.anyio
+async def test_the_headers_of_a_redirect_are_not_those_of_the_answer_after_it(request_of):
+    redirect = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nRetry-After: 100\r\nContent-Length: 0\r\n\r\n"
+    async with (
+        serving(answering(redirect, b"HTTP/1.1 503 Busy\r\nno header\r\n\r\n")) as url,
+        RestClient(ClientSettings(url), 1) as client,
+    ):
+        response = await client.send(request_of(method="GET", body=None))
+    assert (response.status, dict(response.headers), response.broken is None) == (503, {}, False)

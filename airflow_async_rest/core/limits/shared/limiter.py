@@ -268,7 +268,9 @@ class SharedLimiter:
         self._hold(seconds)
 
     def _lose(self, error: BaseException) -> None:
-        """Begin to wait until the store is back."""
+        """Begin to wait until the store is back, unless somebody else has noticed before."""
+        if self._outage is not None and not self._outage.is_over:
+            return
         self._outage = Outage(
             error,
             self._store,
