@@ -22,6 +22,8 @@ _LONG = 21
 # Ends what AWS says a signature is for, and what its errors name.
 _SCOPE = "/aws4_request"
 
+_NO_TARGET = re.compile(r"[\x00-\x20\x7f#]")
+
 
 def check_signed(signed: Any, known: Mapping[str, str] | None = None) -> None:
     """Check what a function ``sign`` has returned.
@@ -34,6 +36,9 @@ def check_signed(signed: Any, known: Mapping[str, str] | None = None) -> None:
     for name, kind in _PARTS.items():
         if not isinstance(value := getattr(signed, name), kind):
             raise _no_request(f"a request whose {name} is a {type(value).__name__}")
+    for name in ("path", "query"):
+        if _NO_TARGET.search(getattr(signed, name)):
+            raise _no_request(f"a request whose {name} has a space, a control character or a '#' that is not encoded")
     if signed.headers != known:
         check_headers(signed.headers or {}, _WHAT_SIGNS)
 

@@ -181,6 +181,9 @@ RETURNED = [
     (lambda request: replace(request, path=None), "path is a NoneType"),
     (lambda request: replace(request, query={"sig": "s3cret-1"}), "query is a dict"),
     (lambda request: replace(request, body="s3cret-1"), "body is a str"),
+    (lambda request: replace(request, query="sig=s3cret-1\r\nX-Other: 1"), "query has a space, a control character or"),
+    (lambda request: replace(request, query="sig=s3cret-1#a"), "a '#' that is not encoded"),
+    (lambda request: replace(request, path="a b"), "path has a space"),
 ]
 
 
