@@ -176,11 +176,13 @@ class QuotaExhaustedError(StoppedError):
     """The API asks for longer pauses than ``RequestRetry.max_retry_after_seconds``, and takes nothing meanwhile.
 
     :param seconds: until it takes requests again, as far as it says.
+    :param summary: what a person wants to know first, where the text begins with something else.
     """
 
-    def __init__(self, text: str, seconds: float = math.inf) -> None:
+    def __init__(self, text: str, seconds: float = math.inf, *, summary: str = "") -> None:
         super().__init__(text)
         self.seconds = seconds
+        self.summary = summary
 
 
 class QuotaWaitError(StoppedError):

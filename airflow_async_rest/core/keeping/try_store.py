@@ -76,14 +76,32 @@ class Claim(NamedTuple):
         """
         if last == self:
             return Turn.GOES_ON
-        if last is not None and self.run and last.run:
-            if self.run != last.run:
+        if last is not None and (order := self._after_run_of(last)) is not None:
+            if order < 0:  # it was suspended while its run was made again, or cleared
+                return Turn.IS_OVER
+            if order > 0:
                 return Turn.GOES_ON if was_cleared and self.try_number > last.try_number else Turn.BEGINS
             if self.try_number <= last.try_number and self.started and self.started < last.started:
                 return Turn.IS_OVER
         if self.try_number > 1:
             return Turn.GOES_ON if last is None or self.try_number >= last.try_number else Turn.BEGINS
         return Turn.GOES_ON if is_rescheduled else Turn.BEGINS
+
+    def _after_run_of(self, last: Self) -> int | None:
+        """Return 0 where both are of one life of the run, 1 where this one's is later, -1 where it is earlier.
+
+        :return: None where that cannot be told: an upgrade of Airflow tells lives in another way.
+        """
+        ours, theirs = _life(self.run), _life(last.run)
+        if not (self.run and last.run) or len(ours) != len(theirs):
+            return None
+        return (ours > theirs) - (ours < theirs)
+
+
+def _life(run: str) -> tuple[int | str, ...]:
+    """Return the life of a run so that a later one is more: of Airflow 2 the number of its row, of 3 when it began."""
+    name, _, row = run.partition("dag_run.id=")
+    return (name, int(row)) if row.isdecimal() else (run,)
 
 
 def as_text(instant: datetime | None) -> str:

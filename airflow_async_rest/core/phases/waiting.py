@@ -81,4 +81,5 @@ class Waiting:
 
 def _too_long(error: QuotaExhaustedError, waits: Waits, most: timedelta) -> QuotaExhaustedError:
     since = f", and the first wait began at {waits.began.isoformat(timespec='seconds')}" if waits.began else ""
-    return QuotaExhaustedError(f"{error}. max_quota_wait allows {most}{since}: it is not waited for", error.seconds)
+    summary = f"the quota is gone, and is not waited for: max_quota_wait allows {most}{since}"
+    return QuotaExhaustedError(f"{error}. {summary}", error.seconds, summary=summary)

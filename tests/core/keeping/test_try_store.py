@@ -21,6 +21,11 @@ def again(number, minute, process="c"):
     return claim(number, minute, process, NOON + timedelta(days=1))
 
 
+def of_row(number, row, process="a"):
+    """The claim of a try on Airflow 2, whose runs have rows."""
+    return Claim.of(number, NOON, process, f"dag_run.id={row}")
+
+
 @pytest.fixture
 def tried(tmp_path):
     """Return the store of a try: ``tried(number, minute of its start, process, run)``."""
@@ -59,6 +64,12 @@ UNKNOWN = Claim.of(1, None, "b", None)
         (claim(1), again(2, 9), Turn.BEGINS),
         (Claim.of(2, NOON, "a", None), again(1, -5), Turn.BEGINS),  # as earlier versions left it
         (Claim.of(1, NOON, "a", None), again(2, 5), Turn.GOES_ON),
+        (again(3, 9), claim(2, 0), Turn.IS_OVER),  # suspended, while its run was cleared
+        (of_row(1, 9), of_row(1, 10), Turn.BEGINS),  # by Airflow 2
+        (of_row(2, 10), of_row(2, 10, "b"), Turn.GOES_ON),
+        (of_row(1, 10), of_row(2, 9), Turn.IS_OVER),
+        (claim(1), of_row(2, 7), Turn.GOES_ON),  # as earlier versions left it
+        (of_row(1, 7), claim(2, 5), Turn.GOES_ON),  # Airflow was upgraded between
     ],
 )
 def test_what_a_try_is_to_the_one_before(last, this, turn):
