@@ -186,6 +186,7 @@ class TableLoader:
                 self._register.create(self._open)
             elif resumed:
                 self._register.check(self._open)
+                self._open.commit()  # nobody waits for a lock of one that is killed meanwhile
             found = self._staging.open() if resumed and staged else None
             if resumed and staged and found != staged:
                 self._open.rollback()

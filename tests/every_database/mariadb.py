@@ -76,7 +76,7 @@ def running_server() -> Iterator[MariaDB]:
     install, serve = program("mariadb-install-db", "mariadb-server"), program("mariadbd", "mariadb-server")
     with owned_folder() as folder:
         as_owner = as_user(folder.stat().st_uid)
-        about = ["--no-defaults", f"--datadir={folder}/data"]
+        about = ["--no-defaults", f"--datadir={folder}/data", f"--tmpdir={folder}"]  # two may be installed at once
         run_once([*as_owner, install, *about, "--auth-root-authentication-method=normal", "--skip-test-db"], folder)
         found = MariaDB(folder, free_port())
         where = [f"--socket={folder}/socket", f"--pid-file={folder}/pid", f"--port={found.port}"]
