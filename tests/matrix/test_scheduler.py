@@ -135,7 +135,8 @@ def test_a_second_backfill_sends_what_the_first_has_not(airflow, api, ends):
     else:
         is_to_be_retried = lambda: airflow.task("days")[0] == "up_for_retry"  # noqa: E731
         airflow.interrupt(*airflow.backfill_of_2("days", day, day), once=is_to_be_retried, **airflow.alone)
-        assert len(api.seen) == 600
+        sent = list(DAYS[day])
+        assert ids(api.seen) in (sent, sorted([*sent, refused]))  # on a busy machine the retry may have begun
     api.reset()
     api.answer = lambda seen: 200
     airflow.backfill("days", day, day, again=True)
