@@ -316,7 +316,10 @@ class Connection(Link):
 
     def _take_error(self, error: HttpParserError, data: bytes) -> None:
         self._may_go_on = False
-        if self._answer is None and self._failure is None:  # else it is of what came after the answer
+        has_none = self._is_head or (self._answer is not None and self._answer.status in WITHOUT_BODY)
+        if self._answer is not None and (has_none or self.status is None):
+            return  # it is of what came after the answer: another one has begun, or it is none of it
+        if self._failure is None:
             shown = repr((self._shown + data)[:_SHOWN_BYTES])[2:-1]
             self._failure = no_http(shown) if self.status is None else unreadable(str(error))
 

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from airflow_async_rest.core.errors import RequestTimeoutError, TlsError
+from airflow_async_rest.core.errors import AnswerUnreadableError, RequestTimeoutError, TlsError
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.connecting import Opener
 from airflow_async_rest.core.transport.direct import Connection
@@ -82,13 +82,20 @@ async def test_a_connection_over_which_a_large_request_was_refused_is_not_kept()
         assert wire.connection.end() is is_kept
 
 
-@pytest.mark.parametrize("after", [b"HTTP/1.1 x", b"extra", b"\0", b"HTTP/1.1 200 OK\r\n"])
-async def test_an_answer_is_whole_whatever_follows_it_in_the_same_piece(after):
+@pytest.mark.parametrize(
+    ("after", "is_whole"),
+    [(b"HTTP/1.1 x", True), (b"HTTP/1.1 200 OK\r\n", True), (b"HTT", True), (b"extra", False), (b"\0", False)],
+)
+async def test_an_answer_is_whole_where_another_one_follows_it_and_not_where_its_length_is_wrong(after, is_whole):
     wire = Wire()
     coming = wire.connection.begin(HEAD, b"{}")
     wire.connection.data_received(OK + after)
-    assert (coming.result().status, coming.result().body) == (201, b"{}")
-    assert not wire.connection.end()
+    if is_whole:
+        assert (coming.result().status, coming.result().body) == (201, b"{}")
+        assert not wire.connection.end()
+    else:
+        assert isinstance(coming.result(), AnswerUnreadableError)
+        assert wire.connection.status == 201
 
 
 @pytest.mark.parametrize("answers", [0, 1])
