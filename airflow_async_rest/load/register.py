@@ -189,8 +189,7 @@ class Register:
             "rows_loaded": loaded,
             "updated_at": _now(),
         }
-        if connection.execute(update(self._table).where(self._owned).values(**values)).rowcount != 1:
-            raise LoadError(_TAKEN_OVER)
+        self.check(connection, values)
 
     def lock(self, connection: Connection, destination: str) -> None:
         """Wait until no other load of a table has changed its lines in this way, and let none before we commit."""
