@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 from aiohttp import web
 
 
@@ -152,7 +153,7 @@ def running_api(answer=None, ssl_context=None):
         await runner.cleanup()
 
     def run():
-        asyncio.run(serve())
+        uvloop.run(serve())
         ended.set()
 
     thread = threading.Thread(target=run, daemon=True)

@@ -57,6 +57,14 @@ def test_the_engine_never_imports_airflow():
     assert done.returncode == 0, done.stderr
 
 
+def test_no_test_of_the_engine_imports_airflow_as_it_is_collected():
+    """That would take each process as long as to collect all the others."""
+    files = list(Path(__file__).parent.rglob("*.py"))
+    others = re.compile(r"^(?:from|import) airflow(?!_async_rest(?:\s|\.core\b))", re.MULTILINE)
+    assert len(files) > 100
+    assert [file.name for file in files if others.search(file.read_text())] == []
+
+
 def test_value_objects_of_dag_authors_load_neither_aiohttp_nor_airflow():
     program = (
         "import sys, airflow_async_rest as package\n"

@@ -25,6 +25,7 @@ def test_a_job_sends_what_the_api_tells_remains_and_nothing_is_refused(tmp_path,
     assert counting.used[1] >= 50  # of 100
 
 
+@pytest.mark.slow("what an API gives in several of its half seconds")
 def test_an_apis_own_names_are_heeded(tmp_path, api):
     api.answer = counting = Counting(50, 0.5, without_limit)
     names = (QuotaHeaders("X-Quota-Left", "X-Quota-Reset"),)
@@ -60,7 +61,7 @@ LIES = {
         "X-RateLimit-Remaining": "100",
         "X-RateLimit-Reset": "900",
     },
-    "plenty, as the draft says it": {"RateLimit-Policy": '"d";q=100;w=60', "RateLimit": '"d";r=100;t=0.05'},
+    "plenty, as the draft says it": {"RateLimit-Policy": '"d";q=100;w=60', "RateLimit": '"d";r=100;t=0.01'},
     "nothing, and a reset now": {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "0"},
 }
 

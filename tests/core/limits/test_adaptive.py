@@ -200,7 +200,7 @@ def test_a_job_sends_as_much_as_the_api_takes(api, tmp_path):
     async def answer(seen):
         if api.in_flight > 20:
             return 503
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.01)
         return 200
 
     api.answer = answer

@@ -121,7 +121,7 @@ async def test_what_is_not_accepted_becomes_a_dead_letter(api, bench, item_of, a
         ((503, "reset", 200), {"idempotency_header": None}, "POST", False),
         ((503, "reset", 200), {"idempotency_header": None}, "PATCH", False),
         (("reset", 503, 200), {}, "POST", False),
-        ((503, "hang", 200), {}, "POST", False),
+        ((503, "hang", 200), {"request_timeout_seconds": 0.1}, "POST", False),
         ((503, "reset", "reset", 200), {}, "POST", False),
     ],
 )
@@ -130,7 +130,7 @@ async def test_a_kept_connection_that_is_closed_costs_no_attempt(
     api, bench, item_of, request_of, answers, settings, method, delivered, transport
 ):
     api.answer = statuses(*answers)
-    made = bench(retry={"max_attempts": 2}, build=lambda item: request_of(method=method), timeout=0.5)
+    made = bench(retry={"max_attempts": 2}, build=lambda item: request_of(method=method))
     made.settings = replace(made.settings, transport=transport, **settings)
     [outcome] = await made.deliver(item_of())
     assert isinstance(outcome, Delivered) is delivered

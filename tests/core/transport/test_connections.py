@@ -186,12 +186,12 @@ async def test_one_timer_is_enough_for_any_number(request_of, monkeypatch):
 
 async def test_time_begins_when_a_request_is_sent(request_of):
     """Not while it waits for another one to be answered."""
-    settings = {"request_timeout_seconds": 0.4}
+    settings = {"request_timeout_seconds": 0.25}
 
     async def serve(reader, writer):
         for _ in range(3):
             await read_request(reader)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
             writer.write(OK)
 
     async with serving(serve) as url, RestClient(ClientSettings(url, **settings), 1) as client:

@@ -25,22 +25,22 @@ async def slowly(seen):
 def test_it_tells_the_total_the_limit_and_the_last_minutes(api, tmp_path):
     api.answer = slowly
     store = Store()
-    about = {"expected": lambda: Expected(260, "about"), "rate_limit": (500, 1.0), "bounds": OFTEN}
-    run(make_job(api, tmp_path, 250, concurrency=4, **about), store)
+    about = {"expected": lambda: Expected(160, "about"), "rate_limit": (500, 1.0), "bounds": OFTEN}
+    run(make_job(api, tmp_path, 150, concurrency=4, **about), store)
     *running, last = progress_of(store)
     assert running, "it ended before anything was written"
     assert all(one["rate_limit"] == {"count": 500, "seconds": 1.0} for one in running)
-    assert running[-1]["expected"] == {"items": 260, "how": "about"}
+    assert running[-1]["expected"] == {"items": 160, "how": "about"}
     times, done = zip(*last["history"], strict=True)
     assert (list(times), list(done)) == (sorted(times), sorted(done))
-    assert done[-1] == last["delivered"] == 250
+    assert done[-1] == last["delivered"] == 150
     assert datetime.fromisoformat(last["updated_at"]).timestamp() == pytest.approx(times[-1], abs=0.1)
 
 
 def test_it_is_written_no_more_often_than_its_interval(api, tmp_path):
     api.answer = slowly
     store = Store()
-    run(make_job(api, tmp_path, 400, concurrency=4, bounds=OFTEN), store)
+    run(make_job(api, tmp_path, 200, concurrency=4, bounds=OFTEN), store)
     *running, _ = [datetime.fromisoformat(one["updated_at"]) for one in progress_of(store)]
     assert len(running) > 1
     assert all((after - before).total_seconds() >= 0.049 for before, after in pairwise(running))
@@ -51,5 +51,5 @@ def test_it_stays_small_however_long_it_takes(api, tmp_path):
     few = within(most_moments=5, write_every_seconds=0.001, progress_every_seconds=0.001)
     api.answer = slowly
     store = Store()
-    run(make_job(api, tmp_path, 250, concurrency=4, bounds=few), store)
+    run(make_job(api, tmp_path, 100, concurrency=4, bounds=few), store)
     assert max(len(one["history"]) for one in progress_of(store)) == 5 < len(progress_of(store))
