@@ -96,10 +96,12 @@ def _timeout(error: BaseException, settings: ClientSettings) -> RequestTimeoutEr
     return request_timeout(settings)
 
 
-def connect_timeout(settings: ClientSettings) -> RequestTimeoutError:
-    """Return the error of a connection that is not made in time."""
-    seconds = settings.connect_timeout_seconds
-    return RequestTimeoutError(f"no connection within {seconds:g} s (connect_timeout_seconds)", "connect_timeout")
+def connect_timeout(settings: ClientSettings, bound: str = "connect_timeout_seconds") -> RequestTimeoutError:
+    """Return the error of a connection that is not made in time.
+
+    :param bound: the field that says the time.
+    """
+    return RequestTimeoutError(f"no connection within {getattr(settings, bound):g} s ({bound})", "connect_timeout")
 
 
 def request_timeout(settings: ClientSettings) -> RequestTimeoutError:

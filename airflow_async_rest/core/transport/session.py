@@ -20,6 +20,7 @@ from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
 from airflow_async_rest.core.transport.link import PIECE_BYTES
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
+from airflow_async_rest.core.transport.send_errors import connect_timeout
 from airflow_async_rest.core.transport.tls import unfinished_tls
 from airflow_async_rest.core.transport.transport import (
     USER_AGENT,
@@ -95,6 +96,12 @@ class Watch(asyncio.Protocol):
         return int(match[1]) if match else None
 
 
+def _is_replaced() -> bool:
+    """Return whether somebody else sends what a session is to send, as aioresponses: maybe before this is imported."""
+    sends = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001
+    return sends is None or sends.co_filename != aiohttp.ClientSession.close.__code__.co_filename
+
+
 # The connection that a request has got, for the task that sends it.
 _watched: ContextVar[Watch | None] = ContextVar("_watched", default=None)
 
@@ -154,9 +161,8 @@ class Session:
         self._for_proxy = proxy.headers_of_request(URL(self._address.origin).scheme) if proxy else {}
         self._session = aiohttp.ClientSession(
             connector=_WatchedConnector(limit=connections, ssl=tls),
-            # The request's time is the limit's. No sum of waiting and sending: the connector has a socket for
-            # every worker, so that the time starts when the request is really being sent.
-            timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds),
+            # With all that is waited for before there is a connection: a place in the pool, the name server, TLS.
+            timeout=aiohttp.ClientTimeout(connect=settings.connect_timeout_seconds),
             # unsafe: of a host that is an IP address, too
             cookie_jar=aiohttp.CookieJar(unsafe=True) if settings.cookies else aiohttp.DummyCookieJar(),
             proxy=proxy.url if proxy else None,
@@ -185,10 +191,7 @@ class Session:
     @property
     def is_watched(self) -> bool:
         """Whether somebody wants to see the requests that a session sends."""
-        # Which those replace who want to see the requests of a test, as aioresponses: maybe before this is imported.
-        sends = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001
-        is_replaced = sends is None or sends.co_filename != aiohttp.ClientSession.close.__code__.co_filename
-        return is_replaced or bool(self._session.trace_configs)
+        return _is_replaced() or bool(self._session.trace_configs)
 
     async def send(self, request: Request, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
@@ -219,7 +222,7 @@ class Session:
         return answer
 
     async def _ask(self, url: URL, request: Request, attempt: Attempt) -> Answer:
-        attempt.sent, attempt.status, attempt.headers = True, None, None
+        attempt.sent, attempt.status, attempt.headers = _is_replaced(), None, None
         _watched.set(None)
         try:
             return await self._exchange(url, request, attempt)
@@ -228,9 +231,11 @@ class Session:
         except BaseException as error:  # noqa: BLE001  (raised again, as the other is)
             failure = error
         if watch := _watched.get():
-            attempt.status = attempt.status or watch.status
+            attempt.sent, attempt.status = True, attempt.status or watch.status
             is_end = isinstance(failure, aiohttp.ClientConnectionError)
             attempt.stale = is_end and watch.uses > 1 and not watch.begins
+        elif type(failure) is TimeoutError and not attempt.sent:  # the request's time is shorter than the connection's
+            raise connect_timeout(self._settings, "request_timeout_seconds") from failure
         raise failure
 
     async def _exchange(self, url: URL, request: Request, attempt: Attempt) -> Answer:

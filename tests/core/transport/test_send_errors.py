@@ -1,6 +1,8 @@
 """What real sockets do -> the cause and the text of the error."""
 
+import asyncio
 import socket
+import threading
 from types import SimpleNamespace
 
 import aiohttp
@@ -106,6 +108,47 @@ async def test_a_handshake_that_does_not_end_is_a_connect_timeout(failure):
         error = await failure(f"https://127.0.0.1:{silent.getsockname()[1]}", connect_timeout_seconds=0.05)
     assert shape(error) == (RequestTimeoutError, "connect_timeout")
     assert str(error) == "no connection within 0.05 s (connect_timeout_seconds)"
+
+
+@pytest.fixture
+def silent_name_server(monkeypatch):
+    """No name is found, nor not found."""
+    ends = threading.Event()
+
+    def getaddrinfo(*args, flags=0, **more):
+        if not flags & socket.AI_NUMERICHOST:
+            ends.wait(20)
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield
+    ends.set()
+
+
+@pytest.mark.usefixtures("silent_name_server")
+async def test_a_name_server_that_hangs_is_a_connect_timeout(failure):
+    error = await failure("http://api.example.com", connect_timeout_seconds=0.05, request_timeout_seconds=5)
+    assert (*shape(error), error.sent) == (RequestTimeoutError, "connect_timeout", False)
+    assert str(error) == "no connection within 0.05 s (connect_timeout_seconds)"
+
+
+@pytest.mark.usefixtures("silent_name_server")
+@pytest.mark.parametrize("each_transport", ["aiohttp"], indirect=True)
+async def test_a_time_for_requests_that_is_shorter_than_that_for_connections_is_named(failure):
+    error = await failure("http://api.example.com", request_timeout_seconds=0.05)
+    assert (*shape(error), error.sent) == (RequestTimeoutError, "connect_timeout", False)
+    assert str(error) == "no connection within 0.05 s (request_timeout_seconds)"
+
+
+@pytest.mark.parametrize("each_transport", ["aiohttp"], indirect=True)
+async def test_who_waits_for_a_place_among_the_connections_has_sent_nothing(api, request_of, each_transport):
+    api.answer = lambda seen: "hang"
+    settings = ClientSettings(api.url, connect_timeout_seconds=0.1, request_timeout_seconds=0.3)
+    async with RestClient(settings, 1) as client:
+        errors = await asyncio.gather(*(client.send(request_of()) for _ in range(2)), return_exceptions=True)
+    found = [(error.cause, error.sent) for error in errors]
+    assert found == [("request_timeout", True), ("connect_timeout", False)]
+    assert len(api.seen) == 1
 
 
 async def test_https_to_a_server_of_http_is_told_apart(api, failure):
