@@ -28,6 +28,7 @@ from airflow_async_rest.core.sending.verdict import (
     judge_error,
     pause_of,
 )
+from airflow_async_rest.core.transport.client import RestClient
 from airflow_async_rest.core.transport.transport import Transport
 
 _FIRST_SERVER_ERROR = 500
@@ -79,6 +80,8 @@ class Sender:
         )
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped = False
+        if isinstance(self.transport, RestClient):
+            self.transport.before_redirect = self._before_redirect
 
     def stop(self) -> set[asyncio.Task[Any] | None]:
         """Begin no more requests: a worker that is about to is cancelled. :return: the workers with one in flight."""
@@ -128,6 +131,13 @@ class Sender:
         finally:
             self._in_flight.discard(worker)
             self.meter.sent(seconds)
+
+    async def _before_redirect(self) -> None:
+        """Wait until one request more may be sent, and count it: it is none of the item's attempts."""
+        await self.limiter.acquire()
+        if self._stopped:
+            raise asyncio.CancelledError
+        self.meter.requests += 1
 
     def judged(self, response: Response, verdict: Verdict) -> None:
         """Note what an answer means: whether the API goes on, or stands still.

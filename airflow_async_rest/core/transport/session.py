@@ -6,7 +6,8 @@ import io
 import logging
 import re
 import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -201,9 +202,12 @@ class Session:
         """
         return await self._ask(self._address.url(request.path, request.query), request, attempt)
 
-    async def follow(self, request: Request, attempt: Attempt, answer: Answer) -> Answer:
+    async def follow(
+        self, request: Request, attempt: Attempt, answer: Answer, before: Callable[[], Awaitable[None]] | None
+    ) -> Answer:
         """Send a GET again where its answer redirects to, within the same host.
 
+        :param before: awaited before each further request.
         :return: the last answer; of a request that ends on a page for people, the redirect that led there.
         """
         first = url = self._address.url(request.path, request.query)
@@ -213,6 +217,10 @@ class Session:
             if target is None:
                 break
             url, redirect = self._address.with_key(target), answer
+            if before is not None:
+                began = time.perf_counter()
+                await before()
+                attempt.waited_seconds += time.perf_counter() - began
             answer = await self._ask(url, request, attempt)
         if redirect is not None and 200 <= answer.status <= 299:  # noqa: PLR2004
             encoding, accepted = answer.headers.get("Content-Encoding", ""), self._headers_of(request).get("Accept", "")
