@@ -108,10 +108,8 @@ class Sender:
                 self.concurrency.requests.release()
 
     async def _send(self, request: Request, attempt: int, reason: str) -> Response:
-        if self._stopped:
-            raise asyncio.CancelledError
-        if self._standstill.is_too_long:
-            raise self._standstill.error()
+        if self._stopped or self._standstill.is_too_long:
+            raise self._end()
         worker = asyncio.current_task()
         self._in_flight.add(worker)
         self.meter.sending(attempt, reason)
@@ -135,9 +133,14 @@ class Sender:
     async def _before_redirect(self) -> None:
         """Wait until one request more may be sent, and count it: it is none of the item's attempts."""
         await self.limiter.acquire()
-        if self._stopped:
-            raise asyncio.CancelledError
+        if self._stopped or self._standstill.is_too_long:
+            raise self._end()
         self.meter.requests += 1
+
+    def _end(self) -> BaseException:
+        """Give back what was granted. :return: why nothing more is sent."""
+        self.limiter.give_back()
+        return asyncio.CancelledError() if self._stopped else self._standstill.error()
 
     def judged(self, response: Response, verdict: Verdict) -> None:
         """Note what an answer means: whether the API goes on, or stands still.
