@@ -108,7 +108,19 @@ _watched: ContextVar[Watch | None] = ContextVar("_watched", default=None)
 
 
 class _WatchedConnector(aiohttp.TCPConnector):
-    """aiohttp's own, whose connections know how an answer begins and ends."""
+    """aiohttp's own, whose connections know how an answer begins and ends.
+
+    :param handshake_seconds: for TLS at most, instead of the event loop's own 60.
+    """
+
+    def __init__(self, *, handshake_seconds: float, **how: Any) -> None:
+        super().__init__(**how)
+        self._handshake_seconds = handshake_seconds
+
+    async def _wrap_create_connection(self, *args: Any, **more: Any) -> Any:
+        if more.get("ssl"):
+            more["ssl_handshake_timeout"] = self._handshake_seconds
+        return await super()._wrap_create_connection(*args, **more)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
         """Return a connection for a request."""
@@ -161,7 +173,7 @@ class Session:
         self._headers_of = headers_of
         self._for_proxy = proxy.headers_of_request(URL(self._address.origin).scheme) if proxy else {}
         self._session = aiohttp.ClientSession(
-            connector=_WatchedConnector(limit=connections, ssl=tls),
+            connector=_WatchedConnector(handshake_seconds=settings.connect_timeout_seconds, limit=connections, ssl=tls),
             # With all that is waited for before there is a connection: a place in the pool, the name server, TLS.
             timeout=aiohttp.ClientTimeout(connect=settings.connect_timeout_seconds),
             # unsafe: of a host that is an IP address, too
