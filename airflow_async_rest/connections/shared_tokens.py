@@ -21,9 +21,8 @@ from airflow_async_rest.core.stores.tokens import TokenStore
 _TOKEN_STORES: Mapping[str, Callable[..., TokenStore]] = {"redis": RedisTokens, "postgres": PostgresTokens}
 # Who has other ones gets other tokens. A new secret of the client goes on with the same refresh token.
 _OF_REFRESH = ("token_url", "refresh_token")
-_OF_TOKEN = (
-    "auth_type", "token_url", "scope", "audience", "client_auth", "token_params", "private_key", "key_id", "jwt_claims",
-)  # fmt: skip
+_OF_TOKEN = ("auth_type", "token_url", "scope", "audience", "client_auth", "private_key", "key_id")
+_OF_TOKEN_AS_JSON = ("token_params", "jwt_claims")
 _ROUNDS = 100_000  # so that nobody who sees the store finds out a short secret by trying: about 30 ms
 
 
@@ -42,8 +41,8 @@ def token_source(hook: RestConnection, endpoint: TokenEndpoint, on_secret: Calla
     address = store_address(conn_id)
     sharing = Sharing(
         store=_TOKEN_STORES[address.kind](address),
-        key=_key_of(hook, refresh_token),
-        asked_for=_asked_for(hook),
+        key=_key_of(hook, refresh_token, endpoint),
+        asked_for=_asked_for(hook, endpoint),
         encrypt=fernet.encrypt,
         decrypt=lambda data: _decrypted(fernet.decrypt, data),
     )
@@ -89,18 +88,29 @@ def refresh_token_of(hook: RestConnection) -> str:
     return token
 
 
-def _key_of(hook: RestConnection, refresh_token: str) -> str:
-    """Return a hash of what tokens are given for: the same for all connections with the same credentials."""
-    options, connection = hook.options(), hook.connection
-    fields = [options.get(name) for name in (_OF_REFRESH if refresh_token else _OF_TOKEN)]
-    told = json.dumps([fields, connection.login, None if refresh_token else connection.password], sort_keys=True)
+def _key_of(hook: RestConnection, refresh_token: str, endpoint: TokenEndpoint) -> str:
+    """Return a hash of what tokens are given for: the same for all connections with the same credentials.
+
+    It is made of what the endpoint is told, which has no spaces around it as a field may have. An access token may be
+    bound to the client's certificate (RFC 8705); another certificate goes on with the same refresh token.
+    """
+    connection = hook.connection
+    login, password = ((text or "").strip() for text in (connection.login, connection.password))
+    fields: list[Any] = [hook.text_option(name) for name in (_OF_REFRESH if refresh_token else _OF_TOKEN)]
+    if not refresh_token:
+        fields += [parsed(hook.options().get(name)) for name in _OF_TOKEN_AS_JSON]
+        fields.append(endpoint.settings.client_certificate)
+    told = json.dumps([fields, login, None if refresh_token else password], sort_keys=True)
     return hashlib.pbkdf2_hmac("sha256", told.encode(), b"async_rest", _ROUNDS).hex()
 
 
-def _asked_for(hook: RestConnection) -> str:
+def _asked_for(hook: RestConnection, endpoint: TokenEndpoint) -> str:
     """Return a hash of what one refresh token may be asked for: others get another access token by it."""
     further = parsed(hook.options().get("token_params")) or {}
-    told = json.dumps([hook.text_option("scope"), hook.text_option("audience"), further], sort_keys=True)
+    asked: list[Any] = [hook.text_option("scope"), hook.text_option("audience"), further]
+    if certificate := endpoint.settings.client_certificate:
+        asked.append(certificate)
+    told = json.dumps(asked, sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from canary import traces
+from certificates import make_certificate
 from limit_stores import running_redis
 from rotating import Login
 
@@ -38,9 +39,9 @@ def deliver(connect, api, tmp_path):
     """Send three rows as a task does, with a connection of these fields."""
     from airflow_async_rest.hooks.rest import AsyncRestHook
 
-    def send(test: bool = False, password: str | None = SECRET, **extra):
+    def send(test: bool = False, login: str = "me", password: str | None = SECRET, **extra):
         extra = {"token_url": f"{api.url}/token", "rate_limit_conn_id": "limits", **extra}
-        connect("crm", conn_type="async_rest", host=api.url, login="me", password=password, extra=json.dumps(extra))
+        connect("crm", conn_type="async_rest", host=api.url, login=login, password=password, extra=json.dumps(extra))
         if test:
             return AsyncRestHook("crm").test_connection()
         rows = [{"id": number} for number in range(3)]
@@ -81,6 +82,26 @@ def test_one_login_is_asked_for_each_scope_and_keeps_one_refresh_token(kept, fer
     for asked in ({}, {"scope": "write"}, {"audience": "https://api"}, {"token_params": {"resource": "a"}}):
         assert [deliver(**REFRESH, **asked)["delivered"] for _ in range(2)] == [3, 3]
     assert (len(login.given), login.reused, len(kept())) == (4, 0, 1)
+
+
+@pytest.mark.parametrize("field", ["refresh_token", "token_url", "login", "password", "scope", "token_params"])
+@pytest.mark.parametrize("extra", [CLIENT, REFRESH], ids=["client credentials", "refresh token"])
+def test_a_field_says_the_same_with_spaces_around_it(kept, fernet_key, deliver, api, extra, field):
+    login = Login(api, refresh=FIRST)
+    written = {"token_url": f"{api.url}/token", "login": "me", "password": SECRET, "scope": "read", **extra}
+    written["token_params"] = '{"resource": "a"}'
+    deliver(**written)
+    if field in written:
+        assert deliver(**{**written, field: f" {written[field]}\n"})["delivered"] == 3
+    assert (len(login.given), login.reused, len(kept())) == (1, 0, 1)
+
+
+@pytest.mark.parametrize(("extra", "rows"), [(CLIENT, 2), (REFRESH, 1)], ids=["client credentials", "refresh token"])
+def test_a_client_certificate_has_a_token_of_its_own(kept, fernet_key, deliver, api, tmp_path, extra, rows):
+    login = Login(api, refresh=FIRST)
+    path = make_certificate(tmp_path, "client").path
+    assert [deliver(**extra, **how)["delivered"] for how in ({}, {"cert": path}, {"cert": f" {path}"})] == [3, 3, 3]
+    assert (len(login.given), login.reused, len(kept())) == (2, 0, rows)
 
 
 def test_a_public_client_has_no_secret(kept, fernet_key, deliver, api):

@@ -56,6 +56,9 @@ class Shared:
     async def acquire(self):
         self.granted += 1
 
+    def give_back(self):
+        self.granted -= 1
+
     def slow_down(self, interval, seconds):
         return False
 

@@ -19,6 +19,9 @@ class Limiter(Protocol):
         :raises StoppedError: when none may be for so long that a retry of the task is wiser.
         """
 
+    def give_back(self) -> None:
+        """Take back what :meth:`acquire` has granted: it was not used, and its time is over."""
+
     def pause(self, seconds: float) -> bool:
         """Hold back everybody for this long from now; a longer pause under way stays as it is.
 

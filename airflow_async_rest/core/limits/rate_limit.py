@@ -77,6 +77,9 @@ class RateLimiter:
         """Return how long to sleep: the API may tell of another pace meanwhile, or no longer of one."""
         return min(wait, _LOOK_SECONDS, self._slow_until - now) if now < self._slow_until else wait
 
+    def give_back(self) -> None:
+        """Do nothing: the pace goes on from the last one that was due."""
+
     def pause(self, seconds: float) -> bool:
         """Hold back everybody for this long from now; a longer pause under way stays as it is.
 

@@ -21,7 +21,7 @@ from airflow_async_rest.core.requests.headers import CREDENTIAL_HEADER
 from airflow_async_rest.core.sending.auth import sign_alone
 from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.spelling import counted
-from airflow_async_rest.core.transport.client import Heads
+from airflow_async_rest.core.transport.client import Heads, RestClient
 
 # Where transform skips nearly all rows, or batches are large, reading ends all the same.
 _MOST_ROWS = 100_000
@@ -153,9 +153,13 @@ class Preview:
 
     async def _send(self, request: Request) -> Response:
         job = self.job
-        async with job.limiter(job.rate_limit) as limiter:
+        async with (
+            job.limiter(job.rate_limit) as limiter,
+            job.transport(job.settings, 1, job.headers) as transport,
+        ):
+            if isinstance(transport, RestClient):
+                transport.before_redirect = limiter.acquire
             await limiter.acquire()
-        async with job.transport(job.settings, 1, job.headers) as transport:
             return await transport.send(await sign_alone(request, job.auth, job.settings.redaction))
 
 

@@ -28,6 +28,7 @@ from airflow_async_rest.core.sending.verdict import (
     judge_error,
     pause_of,
 )
+from airflow_async_rest.core.transport.client import RestClient
 from airflow_async_rest.core.transport.transport import Transport
 
 _FIRST_SERVER_ERROR = 500
@@ -79,6 +80,8 @@ class Sender:
         )
         self._in_flight: set[asyncio.Task[Any] | None] = set()
         self._stopped = False
+        if isinstance(self.transport, RestClient):
+            self.transport.before_redirect = self._before_redirect
 
     def stop(self) -> set[asyncio.Task[Any] | None]:
         """Begin no more requests: a worker that is about to is cancelled. :return: the workers with one in flight."""
@@ -105,10 +108,8 @@ class Sender:
                 self.concurrency.requests.release()
 
     async def _send(self, request: Request, attempt: int, reason: str) -> Response:
-        if self._stopped:
-            raise asyncio.CancelledError
-        if self._standstill.is_too_long:
-            raise self._standstill.error()
+        if self._stopped or self._standstill.is_too_long:
+            raise self._end()
         worker = asyncio.current_task()
         self._in_flight.add(worker)
         self.meter.sending(attempt, reason)
@@ -128,6 +129,18 @@ class Sender:
         finally:
             self._in_flight.discard(worker)
             self.meter.sent(seconds)
+
+    async def _before_redirect(self) -> None:
+        """Wait until one request more may be sent, and count it: it is none of the item's attempts."""
+        await self.limiter.acquire()
+        if self._stopped or self._standstill.is_too_long:
+            raise self._end()
+        self.meter.requests += 1
+
+    def _end(self) -> BaseException:
+        """Give back what was granted. :return: why nothing more is sent."""
+        self.limiter.give_back()
+        return asyncio.CancelledError() if self._stopped else self._standstill.error()
 
     def judged(self, response: Response, verdict: Verdict) -> None:
         """Note what an answer means: whether the API goes on, or stands still.

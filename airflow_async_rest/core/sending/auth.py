@@ -83,7 +83,7 @@ class Signing:
         if self._is_asking:
             await self._until_answered()
         await self._limiter.acquire()
-        is_granted = not self._is_asking
+        is_granted = self._is_usable()
         headers = self._headers_now() if is_granted else None
         if headers is None:
             response, signed, renewals = await self._send_signed(request, attempt, reason, is_granted=is_granted)
@@ -120,29 +120,38 @@ class Signing:
     async def _sign(self, request: Request, *, is_granted: bool) -> tuple[Request, int]:
         """Return a request that is to be sent now, signed, and with which renewal.
 
-        :param is_granted: whether one may be sent now. What was granted while one waits for a token is given up: all of
-            them would go out at once.
+        :param is_granted: whether one may be sent now. What was granted while one waits for a token is given back: all
+            of them would go out at once.
         """
         while not is_granted:
             await self._until_answered()
             await self._limiter.acquire()
-            is_granted = not self._is_asking
+            is_granted = self._is_usable()
         granted_at = self._clock()
         self._is_asking = True
         try:
             # Of its own: who writes into it what it is signed with would do so once more at each retry.
             signed = await self._auth.sign(request.with_headers({}))
-        except SendError as error:
-            error.sent = error.stale = False  # what was, if anything, is a request for a token
+            check_signed(signed, self._known)
+        except BaseException as error:
+            self._limiter.give_back()
+            if isinstance(error, SendError):
+                error.sent = error.stale = False  # what was, if anything, is a request for a token
             raise
         finally:
             self._is_asking = False
             self._answered.set()
         renewals = self._renewals
         if self._clock() - granted_at > _LONG_SECONDS:
+            self._limiter.give_back()
             await self._limiter.acquire()
-        check_signed(signed, self._known)
         return signed, renewals
+
+    def _is_usable(self) -> bool:
+        """Return whether what was granted can be used now; it is given back where somebody waits for a token."""
+        if self._is_asking:
+            self._limiter.give_back()
+        return not self._is_asking
 
     async def _until_answered(self) -> None:
         while self._is_asking:

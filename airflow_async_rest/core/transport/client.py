@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple, Self
 
@@ -31,6 +31,8 @@ class RestClient:
 
     :param connections: sockets open at most.
     :param headers: of this job, added to the connection's; where both name one, the job's is sent.
+    :ivar before_redirect: awaited before each request that a redirect leads to: for whoever limits requests it is one
+        more.
     """
 
     def __init__(self, settings: ClientSettings, connections: int, headers: Mapping[str, str] | None = None) -> None:
@@ -41,6 +43,7 @@ class RestClient:
         # A proxy only passes on what it cannot read: in a tunnel, all that is said comes from the API.
         self._is_tunnelled = self._proxy is not None and settings.address.origin.startswith("https:")
         self._session: Session | None = None
+        self.before_redirect: Callable[[], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -85,16 +88,16 @@ class RestClient:
                 answer = await session.send(request, attempt)
             is_redirected = request.method == "GET" and answer.status in STATUSES
             if is_redirected and not request.is_signed:
-                answer = await session.follow(request, attempt, answer)
+                answer = await session.follow(request, attempt, answer, self.before_redirect)
             if answer.body and (encoding := answer.headers.get("Content-Encoding")):
                 bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
                 body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
                 answer = answer._replace(body=body)
         except (aiohttp.ClientError, OSError, ValueError, SendError) as error:
-            return self._broken(request, attempt, error, time.perf_counter() - started)
+            return self._broken(request, attempt, error, time.perf_counter() - started - attempt.waited_seconds)
         if self._proxy is not None:
             self._check_proxy(answer.status)
-        seconds, settings = time.perf_counter() - started, self._settings
+        seconds, settings = time.perf_counter() - started - attempt.waited_seconds, self._settings
         may_be_cut = answer.ends_by_close and not settings.trust_close
         signed = request if is_redirected and request.is_signed else None
         return Response(

@@ -80,7 +80,14 @@ class Opener(Generic[Opened]):
         connection, name = self._make(), self._host.rstrip(".") if self._tls else None
         try:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            await self._loop.create_connection(lambda: connection, sock=connected, ssl=self._tls, server_hostname=name)
+            await self._loop.create_connection(
+                lambda: connection,
+                sock=connected,
+                ssl=self._tls,
+                server_hostname=name,
+                # The event loop's own bound is 60 s, and ends as if the server had gone.
+                ssl_handshake_timeout=self._settings.connect_timeout_seconds if self._tls else None,
+            )
             if self._tls:
                 await asyncio.sleep(0)  # in TLS 1.3 a refusal may be on its way; a write would fail of it, unread
         except BaseException:

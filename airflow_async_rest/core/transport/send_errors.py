@@ -1,5 +1,6 @@
 """What goes wrong on the way -> this package's errors: what the sockets raise, and aiohttp."""
 
+import errno
 import re
 import ssl
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from airflow_async_rest.core.transport.tls import tls_error
 # As aiohttp quotes what it cannot read; the words after "Bad status line" are all that it says before 3.14.
 _NO_STATUS_LINE = re.compile(r"""(?:Bad status line|Expected HTTP/).*? b(['"])(.*?)\1""")
 _TLS_ALERT = re.compile(r"\\+x15\\+x03")  # of a server that speaks TLS only
+_REFUSED = f"[Errno {errno.ECONNREFUSED}]"  # of one address of several, of which aiohappyeyeballs tells in a text
 _USER_IN_URL = re.compile(r"//[^/\s]*@")
 
 
@@ -96,10 +98,12 @@ def _timeout(error: BaseException, settings: ClientSettings) -> RequestTimeoutEr
     return request_timeout(settings)
 
 
-def connect_timeout(settings: ClientSettings) -> RequestTimeoutError:
-    """Return the error of a connection that is not made in time."""
-    seconds = settings.connect_timeout_seconds
-    return RequestTimeoutError(f"no connection within {seconds:g} s (connect_timeout_seconds)", "connect_timeout")
+def connect_timeout(settings: ClientSettings, bound: str = "connect_timeout_seconds") -> RequestTimeoutError:
+    """Return the error of a connection that is not made in time.
+
+    :param bound: the field that says the time.
+    """
+    return RequestTimeoutError(f"no connection within {getattr(settings, bound):g} s ({bound})", "connect_timeout")
 
 
 def request_timeout(settings: ClientSettings) -> RequestTimeoutError:
@@ -122,12 +126,15 @@ def no_connection(
             f"the host name {host}{' of the proxy' if of_proxy else ''} is not found ({reason.strerror})",
             "name_not_found",
         )
-    elif isinstance(reason, ConnectionRefusedError):
+    elif isinstance(reason, ConnectionRefusedError) or _REFUSED in str(reason):
         text, cause = f"{where} refuses the connection", "refused"
     elif isinstance(reason, ConnectionError):
         text, cause = f"{where} closes the connection", "disconnected"
     else:
-        text, cause = f"{where} cannot be reached ({reason.strerror or type(reason).__name__})", "unreachable"
+        text, cause = (
+            f"{where} cannot be reached ({reason.strerror or str(reason) or type(reason).__name__})",
+            "unreachable",
+        )
     return ConnectionFailedError(text, "proxy" if of_proxy else cause)
 
 

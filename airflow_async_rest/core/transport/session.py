@@ -6,7 +6,8 @@ import io
 import logging
 import re
 import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
 from airflow_async_rest.core.transport.link import PIECE_BYTES
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
+from airflow_async_rest.core.transport.send_errors import connect_timeout
 from airflow_async_rest.core.transport.tls import unfinished_tls
 from airflow_async_rest.core.transport.transport import (
     USER_AGENT,
@@ -95,12 +97,30 @@ class Watch(asyncio.Protocol):
         return int(match[1]) if match else None
 
 
+def _is_replaced() -> bool:
+    """Return whether somebody else sends what a session is to send, as aioresponses: maybe before this is imported."""
+    sends = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001
+    return sends is None or sends.co_filename != aiohttp.ClientSession.close.__code__.co_filename
+
+
 # The connection that a request has got, for the task that sends it.
 _watched: ContextVar[Watch | None] = ContextVar("_watched", default=None)
 
 
 class _WatchedConnector(aiohttp.TCPConnector):
-    """aiohttp's own, whose connections know how an answer begins and ends."""
+    """aiohttp's own, whose connections know how an answer begins and ends.
+
+    :param handshake_seconds: for TLS at most, instead of the event loop's own 60.
+    """
+
+    def __init__(self, *, handshake_seconds: float, **how: Any) -> None:
+        super().__init__(**how)
+        self._handshake_seconds = handshake_seconds
+
+    async def _wrap_create_connection(self, *args: Any, **more: Any) -> Any:
+        if more.get("ssl"):
+            more["ssl_handshake_timeout"] = self._handshake_seconds
+        return await super()._wrap_create_connection(*args, **more)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
         """Return a connection for a request."""
@@ -153,10 +173,9 @@ class Session:
         self._headers_of = headers_of
         self._for_proxy = proxy.headers_of_request(URL(self._address.origin).scheme) if proxy else {}
         self._session = aiohttp.ClientSession(
-            connector=_WatchedConnector(limit=connections, ssl=tls),
-            # The request's time is the limit's. No sum of waiting and sending: the connector has a socket for
-            # every worker, so that the time starts when the request is really being sent.
-            timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_seconds),
+            connector=_WatchedConnector(handshake_seconds=settings.connect_timeout_seconds, limit=connections, ssl=tls),
+            # With all that is waited for before there is a connection: a place in the pool, the name server, TLS.
+            timeout=aiohttp.ClientTimeout(connect=settings.connect_timeout_seconds),
             # unsafe: of a host that is an IP address, too
             cookie_jar=aiohttp.CookieJar(unsafe=True) if settings.cookies else aiohttp.DummyCookieJar(),
             proxy=proxy.url if proxy else None,
@@ -185,10 +204,7 @@ class Session:
     @property
     def is_watched(self) -> bool:
         """Whether somebody wants to see the requests that a session sends."""
-        # Which those replace who want to see the requests of a test, as aioresponses: maybe before this is imported.
-        sends = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001
-        is_replaced = sends is None or sends.co_filename != aiohttp.ClientSession.close.__code__.co_filename
-        return is_replaced or bool(self._session.trace_configs)
+        return _is_replaced() or bool(self._session.trace_configs)
 
     async def send(self, request: Request, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
@@ -198,9 +214,12 @@ class Session:
         """
         return await self._ask(self._address.url(request.path, request.query), request, attempt)
 
-    async def follow(self, request: Request, attempt: Attempt, answer: Answer) -> Answer:
+    async def follow(
+        self, request: Request, attempt: Attempt, answer: Answer, before: Callable[[], Awaitable[None]] | None
+    ) -> Answer:
         """Send a GET again where its answer redirects to, within the same host.
 
+        :param before: awaited before each further request.
         :return: the last answer; of a request that ends on a page for people, the redirect that led there.
         """
         first = url = self._address.url(request.path, request.query)
@@ -210,6 +229,10 @@ class Session:
             if target is None:
                 break
             url, redirect = self._address.with_key(target), answer
+            if before is not None:
+                began = time.perf_counter()
+                await before()
+                attempt.waited_seconds += time.perf_counter() - began
             answer = await self._ask(url, request, attempt)
         if redirect is not None and 200 <= answer.status <= 299:  # noqa: PLR2004
             encoding, accepted = answer.headers.get("Content-Encoding", ""), self._headers_of(request).get("Accept", "")
@@ -219,7 +242,7 @@ class Session:
         return answer
 
     async def _ask(self, url: URL, request: Request, attempt: Attempt) -> Answer:
-        attempt.sent, attempt.status, attempt.headers = True, None, None
+        attempt.sent, attempt.status, attempt.headers = _is_replaced(), None, None
         _watched.set(None)
         try:
             return await self._exchange(url, request, attempt)
@@ -228,9 +251,11 @@ class Session:
         except BaseException as error:  # noqa: BLE001  (raised again, as the other is)
             failure = error
         if watch := _watched.get():
-            attempt.status = attempt.status or watch.status
+            attempt.sent, attempt.status = True, attempt.status or watch.status
             is_end = isinstance(failure, aiohttp.ClientConnectionError)
             attempt.stale = is_end and watch.uses > 1 and not watch.begins
+        elif type(failure) is TimeoutError and not attempt.sent:  # the request's time is shorter than the connection's
+            raise connect_timeout(self._settings, "request_timeout_seconds") from failure
         raise failure
 
     async def _exchange(self, url: URL, request: Request, attempt: Attempt) -> Answer:

@@ -44,15 +44,18 @@ class Answer(NamedTuple):
 class Attempt:
     """How far one request has come: what is known of it when it ends in an error.
 
-    :param sent: whether a part of it was written.
+    :param sent: whether a part of it may have been written: it had a connection.
     :param status: of the answer that has begun.
+    :param headers: of that answer, once all of them have come.
     :param stale: whether a connection that was kept from an earlier request ended before anything of the answer came.
+    :param waited_seconds: until the requests that redirects led to were allowed.
     """
 
     sent: bool = False
     status: int | None = None
     headers: Mapping[str, str] | None = None
     stale: bool = False
+    waited_seconds: float = 0.0
 
 
 def has_no_end(status: int, headers: Mapping[str, str]) -> bool:

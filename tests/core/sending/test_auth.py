@@ -8,10 +8,13 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 from engine import Store, counts, make_job, run
+from limit_stores import MemoryServer, MemoryStore
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError, ConnectionFailedError
+from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
+from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Sender
@@ -306,3 +309,78 @@ def test_what_is_signed_for_too_long_takes_another_turn(seconds, turns):
         return limiter.granted
 
     assert run_virtually(send_all())[0] == turns
+
+
+def _first_token():
+    class Slow(Token):
+        async def sign(self, request):
+            self.asked += 1
+            if self.asked == 1:
+                await asyncio.sleep(60)
+            return request
+
+    return Slow()
+
+
+def _long_signatures():
+    class Slow(Token):
+        async def sign(self, request):
+            await asyncio.sleep(0.02)
+            return request
+
+    return Slow()
+
+
+def _no_token_at_first():
+    class Away(Token):
+        async def sign(self, request):
+            self.asked += 1
+            if self.asked <= 10:
+                raise ConnectionFailedError("no token")
+            return request
+
+    return Away()
+
+
+def _no_request():
+    class Odd(Token):
+        async def sign(self, request):
+            self.asked += 1
+            return request if self.asked > 10 else None
+
+    return Odd()
+
+
+@pytest.mark.parametrize("make", [_first_token, _long_signatures, _no_token_at_first, _no_request])
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_day_is_charged_with_what_was_sent_and_not_with_what_waited_for_a_signature(make, is_away):
+    sent = []
+
+    class Transport:
+        async def send(self, request):
+            sent.append(request)
+            return Response(200, {}, b"", 0.0)
+
+    async def send_all():
+        clock, limits = asyncio.get_running_loop().time, parse_limits("1000/s, 1000/d")
+        server = MemoryServer(clock)
+        server.away = is_away
+        limiter = SharedLimiter(
+            MemoryStore(server, "api", limits), limits, key="api", before=RateLimiter(None, clock),
+            fallback=RateLimiter((100, 1.0), clock), say=lambda *_: None, longest_seconds=300.0, clock=clock,
+        )  # fmt: skip
+        async with limiter:
+            sender = Sender(
+                transport=Transport(), limiter=limiter, auth=make(), retry=RequestRetry(), meter=Meter(), clock=clock
+            )
+            sending = [sender.send(Request("GET", "x", "", None, "k"), 1) for _ in range(40)]
+            await asyncio.gather(*sending, return_exceptions=True)
+            assert limiter.granted == len(sent)
+            if is_away:
+                server.away = False
+                await asyncio.sleep(60)
+                await limiter.acquire()
+                sent.append(None)
+        return sum(server.of("api")["counts"].values())
+
+    assert run_virtually(send_all())[0] == len(sent) >= 30

@@ -68,6 +68,52 @@ def bench(api, request_of):
     return lambda **parts: Bench(api.url, request_of, **parts)
 
 
+@pytest.mark.parametrize(("hops", "requests"), [(0, 1), (1, 2), (3, 4), (9, 6)])
+async def test_each_request_that_a_redirect_leads_to_waits_for_the_limit_and_counts(
+    api, request_of, item_of, hops, requests
+):
+    def answer(seen):
+        asked.append(bench.limiter.granted)
+        left = int(seen.path.strip("/"))
+        return web.Response(status=307, headers={"Location": f"/{left - 1}"}) if left else 200
+
+    api.answer, asked = answer, []
+    bench = Bench(api.url, request_of, build=lambda item: request_of(method="GET", path=str(hops), body=None))
+    [outcome] = await bench.deliver(item_of())
+    assert asked == [*range(1, requests + 1)]
+    assert (bench.meter.requests, bench.meter.retries, bench.meter.in_flight) == (requests, 0, 0)
+    assert isinstance(outcome, Delivered) is (hops < 6)
+
+
+async def test_a_wait_for_the_limit_is_no_time_of_the_api(api, request_of, item_of):
+    class Slow(CountingLimiter):
+        async def acquire(self):
+            await asyncio.sleep(0.3 * self.granted)
+            await super().acquire()
+
+    api.answer = lambda seen: web.Response(status=302, headers={"Location": "/y"}) if seen.path == "/x" else 200
+    bench = Bench(api.url, request_of, build=lambda item: request_of(method="GET", body=None))
+    bench.limiter = Slow()
+    await bench.deliver(item_of())
+    assert bench.limiter.granted == 2
+    assert bench.meter.latencies.percentiles_ms()["p99"] < 300
+
+
+async def test_a_limit_that_is_used_up_follows_no_redirect(api, request_of, item_of):
+    class UsedUp(CountingLimiter):
+        async def acquire(self):
+            if self.granted:
+                raise QuotaExhaustedError("the day's limit is used up", 3600.0)
+            await super().acquire()
+
+    api.answer = lambda seen: web.Response(status=302, headers={"Location": "/y"})
+    bench = Bench(api.url, request_of, build=lambda item: request_of(method="GET", body=None))
+    bench.limiter = UsedUp()
+    with pytest.raises(QuotaExhaustedError):
+        await bench.deliver(item_of())
+    assert len(api.seen) == 1
+
+
 def statuses(*answers):
     """Answer with one after the other, the last one for good; a dict is headers of a 429."""
     left = list(answers)

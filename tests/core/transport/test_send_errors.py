@@ -1,6 +1,9 @@
 """What real sockets do -> the cause and the text of the error."""
 
+import asyncio
+import errno
 import socket
+import threading
 from types import SimpleNamespace
 
 import aiohttp
@@ -20,6 +23,7 @@ from airflow_async_rest.core.transport.client import RestClient
 from airflow_async_rest.core.transport.send_errors import send_error
 
 pytestmark = pytest.mark.anyio
+REFUSED = f"[Errno {errno.ECONNREFUSED}] Connect call failed ('127.0.0.1', 9)"
 
 
 @pytest.fixture
@@ -55,6 +59,43 @@ async def test_a_refused_connection_names_host_and_port(failure, closed_port):
     error = await failure(f"http://127.0.0.1:{closed_port}")
     assert shape(error) == (ConnectionFailedError, "refused")
     assert str(error) == f"127.0.0.1:{closed_port} refuses the connection"
+
+
+@pytest.mark.parametrize(
+    ("told", "cause", "text"),
+    [
+        (("[Errno 101] Network is unreachable", REFUSED), "refused", "refuses the connection"),
+        ((REFUSED, "[Errno 113] No route to host"), "refused", "refuses the connection"),
+        (
+            ("[Errno 101] Network is unreachable", "[Errno 113] No route to host"),
+            "unreachable",
+            "cannot be reached (Multiple exceptions: [Errno 101] Network is unreachable, [Errno 113] No route to host)",
+        ),
+        ((), "unreachable", "cannot be reached (OSError)"),
+    ],
+)
+async def test_of_several_addresses_it_is_said_what_they_do(failure, monkeypatch, told, cause, text):
+    async def none(*args, **kwargs):
+        raise OSError(*filter(None, (told and f"Multiple exceptions: {', '.join(told)}",)))
+
+    monkeypatch.setattr("aiohappyeyeballs.start_connection", none)
+    error = await failure("http://127.0.0.1:9")
+    assert (*shape(error), str(error)) == (ConnectionFailedError, cause, f"127.0.0.1:9 {text}")
+
+
+@pytest.mark.parametrize("each_transport", ["own"], indirect=True)
+async def test_an_address_without_a_way_does_not_hide_that_another_one_refuses(failure, monkeypatch, closed_port):
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host, port, *args, flags=0, **more):
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        no_way = (socket.AF_UNIX, socket.SOCK_STREAM, 0, "", "/nothing/is/here")  # fails at once, and never goes out
+        return [no_way, *look_up("127.0.0.1", port, type=socket.SOCK_STREAM)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    error = await failure(f"http://api.example.com:{closed_port}")
+    assert str(error) == f"api.example.com:{closed_port} refuses the connection"
 
 
 async def test_what_the_network_says_is_told(failure, monkeypatch):
@@ -106,6 +147,60 @@ async def test_a_handshake_that_does_not_end_is_a_connect_timeout(failure):
         error = await failure(f"https://127.0.0.1:{silent.getsockname()[1]}", connect_timeout_seconds=0.05)
     assert shape(error) == (RequestTimeoutError, "connect_timeout")
     assert str(error) == "no connection within 0.05 s (connect_timeout_seconds)"
+
+
+@pytest.fixture
+def silent_name_server(monkeypatch):
+    """No name is found, nor not found."""
+    ends = threading.Event()
+
+    def getaddrinfo(*args, flags=0, **more):
+        if not flags & socket.AI_NUMERICHOST:
+            ends.wait(20)
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield
+    ends.set()
+
+
+@pytest.mark.usefixtures("silent_name_server")
+async def test_a_name_server_that_hangs_is_a_connect_timeout(failure):
+    error = await failure("http://api.example.com", connect_timeout_seconds=0.05, request_timeout_seconds=5)
+    assert (*shape(error), error.sent) == (RequestTimeoutError, "connect_timeout", False)
+    assert str(error) == "no connection within 0.05 s (connect_timeout_seconds)"
+
+
+@pytest.mark.usefixtures("silent_name_server")
+@pytest.mark.parametrize("each_transport", ["aiohttp"], indirect=True)
+async def test_a_time_for_requests_that_is_shorter_than_that_for_connections_is_named(failure):
+    error = await failure("http://api.example.com", request_timeout_seconds=0.05)
+    assert (*shape(error), error.sent) == (RequestTimeoutError, "connect_timeout", False)
+    assert str(error) == "no connection within 0.05 s (request_timeout_seconds)"
+
+
+@pytest.mark.parametrize("each_transport", ["aiohttp"], indirect=True)
+async def test_who_waits_for_a_place_among_the_connections_has_sent_nothing(api, request_of, each_transport):
+    api.answer = lambda seen: "hang"
+    settings = ClientSettings(api.url, connect_timeout_seconds=0.1, request_timeout_seconds=0.3)
+    async with RestClient(settings, 1) as client:
+        errors = await asyncio.gather(*(client.send(request_of()) for _ in range(2)), return_exceptions=True)
+    found = [(error.cause, error.sent) for error in errors]
+    assert found == [("request_timeout", True), ("connect_timeout", False)]
+    assert len(api.seen) == 1
+
+
+async def test_a_handshake_has_as_long_as_the_connection(failure, monkeypatch):
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+
+    def create_connection(*args, ssl_handshake_timeout=None, **more):
+        return connect(*args, ssl_handshake_timeout=ssl_handshake_timeout or 0.05, **more)  # 60 s else
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(loop, "create_connection", create_connection)
+        error = await failure(f"https://127.0.0.1:{silent.getsockname()[1]}", connect_timeout_seconds=0.3)
+    assert (*shape(error), error.sent) == (RequestTimeoutError, "connect_timeout", False)
 
 
 async def test_https_to_a_server_of_http_is_told_apart(api, failure):

@@ -127,6 +127,12 @@ class SharedLimiter:
         finally:
             self.waiting -= 1
 
+    def give_back(self) -> None:
+        """Take back what was granted: a day's limit is not charged with it."""
+        self._before.give_back()
+        self._credit += 1
+        self.granted -= 1
+
     async def _is_granted(self) -> bool:
         if self._outage is not None:
             if self._fallback is None:
