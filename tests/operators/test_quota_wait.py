@@ -31,17 +31,6 @@ class Quota:
         return self.answer(seen)
 
 
-@pytest.fixture
-def warehouse(places, postgres, connect):
-    connect("warehouse", **postgres.connection())
-    postgres.execute(
-        "DROP TABLE IF EXISTS async_rest_loads",
-        "DROP TABLE IF EXISTS locations",
-        "CREATE TABLE locations (id bigint, geo_label text, detail jsonb)",
-    )
-    return postgres
-
-
 def sittings(task, supervisor, quota, number=1, most=10, **of_try):
     """Start a try again as often as it asks for that. :return: how often it ran, and what came of it at last."""
     for count in range(1, most + 1):

@@ -57,7 +57,8 @@ class Ending:
     async def close(self, error: BaseException | None) -> dict[str, Any]:
         """Write what is left to write, publish the report, and log the last line.
 
-        A try that nobody wants to know of only logs it.
+        A try that nobody wants to know of only logs it. So does one that could not begin: it has no account, and that
+        of the tries before stands.
 
         :return: the report.
         :raises DeadLetterStoreError: when dead letters could not be written.
@@ -78,8 +79,7 @@ class Ending:
         if lost is not None:  # what is in no file can only come of the rows, once more
             report["complete"] = False
         self._observing.end()
-        has_news = done or self._keeper.has_begun or self._job.resuming.publishes_unbegun
-        if has_news and not isinstance(lost, AbandonedError):
+        if (done or self._keeper.has_begun) and not isinstance(lost, AbandonedError):
             await self._publish(report, error or lost, end)
         await self._observing.close(bounds.observer_seconds)
         self._keeper.close()
