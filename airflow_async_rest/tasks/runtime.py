@@ -49,7 +49,7 @@ from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
 from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state, leave_error, nothing_done
-from airflow_async_rest.tasks.storage.state_stores import keep_for_next_start, sitting_store
+from airflow_async_rest.tasks.storage.state_stores import sitting_store
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:
@@ -180,11 +180,7 @@ class TaskRun:
     async def _until_deadline(self, job: Job) -> dict[str, Any]:
         store = sitting_store(self.context) if self.context else None
         with self._ending_in_time(), watching_supervisor(self._orphaned):
-            try:
-                return await JobRun(job, self.stop, store).run()
-            except QuotaWaitError:
-                await keep_for_next_start(store)
-                raise
+            return await JobRun(job, self.stop, store).run()
 
     def _orphaned(self) -> None:
         self.stop.pull(OrphanedError("Airflow's process that supervises this task is gone: a retry goes on"))

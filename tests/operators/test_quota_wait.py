@@ -181,6 +181,28 @@ def test_a_try_with_its_state_in_a_folder_goes_on_though_it_is_a_first_one(place
     assert supervisor.data["state"] == {}
 
 
+def test_a_folder_that_does_not_keep_the_state_makes_it_a_retry(places, supervisor, tmp_path, monkeypatch, logged):
+    from airflow_async_rest.core.keeping.folder_store import FolderStore
+
+    keep = FolderStore.set
+
+    def refuse(store, key, value):
+        if key == "rescheduled":
+            raise OSError("no space left")
+        keep(store, key, value)
+
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / "state"))
+    monkeypatch.setattr(FolderStore, "set", refuse)
+    places.answer = Quota(40)
+    outcome, error = run_try(sql_to_rest(), supervisor)
+    assert outcome == "up_for_retry"
+    assert "a pause of 3600 s" in str(error)
+    assert (supervisor.report["error"][:30], supervisor.report["waits"]) == (str(error)[:30], [])
+    text = logged()
+    assert "starts again by itself" not in text
+    assert "Could not write down that the quota is waited for, so the task ends instead: no space left" in text
+
+
 def test_instances_of_a_mapped_task_wait_each_for_itself(places, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / "state"))
     places.answer = quota = Quota(60)

@@ -179,7 +179,7 @@ class TryStore:
                 self._forget(last, store)
 
     def reschedule(self) -> None:
-        """Have the state stay for the next start of this very try, which has the same number."""
+        """Have state in a folder stay for the next start of this very try, which has the same number."""
         if self.outlives_run:
             self.set(_RESCHEDULED, self._this_start)
 
