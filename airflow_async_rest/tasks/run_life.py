@@ -151,6 +151,8 @@ def _is_to_replay(store: "StateStore", max_tries: int) -> bool:
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:
     """Return the mark, which a first try makes; empty where that left none.
 
+    That has one for all its sittings: where an earlier one has left something, and no mark, it goes on without.
+
     :param given_up: set when the mark is no longer waited for: this try then goes without one.
     """
     mark, now = store.get(_KEY), datetime.now(UTC)
@@ -159,10 +161,14 @@ def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) 
             with contextlib.suppress(Exception):
                 store.set(_KEY, mark)
         return mark
-    if mark is None and (try_number > 1 or given_up.is_set()):
+    if mark is None and (try_number > 1 or any(store.get(key) is not None for key in ("waits", "checkpoint"))):
+        return ""
+    if mark is None and given_up.is_set():
         return ""
     mark = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     store.set(_KEY, mark)
+    if given_up.is_set():  # kept too late: the next sitting would look for this one's letters below it
+        store.delete(_KEY)
     return mark
 
 
