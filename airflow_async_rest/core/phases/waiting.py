@@ -67,7 +67,7 @@ class Waiting:
         if until is None:
             return _too_long(error, standing.waits, job.max_quota_wait)
         counts = standing.recorder.totals.settled() if job.reads_what_is_left else {}
-        waits = standing.waits.and_then(now, until, job.settings.redact(str(error)), counts)
+        waits = standing.waits.and_then(now, until, job.settings.redact(error.why), counts)
         writing = self._shared.keeper.state.keep_waits(waits.to_json())
         try:
             await self._shared.calls.stop.unless_pulled(asyncio.wait_for(writing, job.bounds.wait_write_seconds))
