@@ -184,6 +184,11 @@ class QuotaExhaustedError(StoppedError):
         self.seconds = seconds
         self.summary = summary
 
+    @property
+    def why(self) -> str:
+        """What the API asks for, where it is said already that the quota is gone."""
+        return str(self).partition(": its quota is gone")[0]
+
 
 class QuotaWaitError(StoppedError):
     """The quota is gone, and the task ends to be started again by itself.

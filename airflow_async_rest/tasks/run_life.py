@@ -103,25 +103,55 @@ def nothing_done() -> dict[str, Any]:
     return Totals().report(0) | {"elapsed_seconds": 0.0, "complete": False, "dead_letters": None}
 
 
-def leave_error(context: "Context", sentence: str) -> None:
-    """Leave why a try has ended that has come to no report, in the progress: what that says of the tries before stays.
+def leave_error(context: "Context", sentence: str, within_seconds: float = USUAL.load_seconds) -> dict[str, Any] | None:
+    """Leave why a try has ended that has come to no report, in the progress.
 
-    A state store that fails costs no more than that.
+    What that says of the tries before stays, where the next one goes on with it. A state store that fails costs no more
+    than that.
+
+    :return: the progress; None where the state store does not say what that was.
     """
+    left: dict[str, Any] | None = None
 
-    def leave(store: "StateStore") -> None:
+    def leave(store: TryStore) -> None:
+        nonlocal left
         before = store.get("progress")
-        progress = before if isinstance(before, dict) and "read" in before else nothing_done()
+        progress = before if _goes_on(before, store, context["ti"].max_tries) else nothing_done()
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        store.set("progress", {**progress, "error": sentence, "updated_at": now})
+        left = {**progress, "error": sentence, "updated_at": now}
+        store.set("progress", left)
 
     with contextlib.suppress(Exception):
-        if (store := sitting_store(context)) is not None:  # which refuses one that another has replaced
-            _within(USUAL.load_seconds, lambda: leave(store))
+        if (store := sitting_store(context)) is None:
+            return nothing_done() | {"error": sentence}
+        _within(within_seconds, lambda: leave(store))  # which refuses a sitting that another has replaced
+    return left
+
+
+def _goes_on(progress: Any, store: TryStore, max_tries: int) -> bool:
+    """Return whether a progress is of an account that goes on, or of this very sitting.
+
+    One that has succeeded leaves no checkpoint; a replay goes on with it all the same. The checkpoint of a load is in
+    its destination, and a task without one may go on after a wait: whether these are over, the progress says.
+    """
+    if not isinstance(progress, dict) or "read" not in progress:
+        return False
+    if store.has_written("progress") or store.get("checkpoint") is not None or _is_to_replay(store, max_tries):
+        return True
+    is_complete, has_failed = progress.get("complete") is True, bool(progress.get("error"))
+    return not (is_complete or has_failed) or ("rows_loaded" in progress and has_failed)
+
+
+def _is_to_replay(store: "StateStore", max_tries: int) -> bool:
+    """Return whether dead letters of the window were asked for, by the latest Clear."""
+    accepted = store.get("replaying")
+    return store.get("replay") is not None or (isinstance(accepted, dict) and accepted.get("accepted") == max_tries)
 
 
 def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) -> str:
     """Return the mark, which a first try makes; empty where that left none.
+
+    That has one for all its sittings: where an earlier one has left something, and no mark, it goes on without.
 
     :param given_up: set when the mark is no longer waited for: this try then goes without one.
     """
@@ -131,10 +161,14 @@ def _find_mark(store: "StateStore", try_number: int, given_up: threading.Event) 
             with contextlib.suppress(Exception):
                 store.set(_KEY, mark)
         return mark
-    if mark is None and (try_number > 1 or given_up.is_set()):
+    if mark is None and (try_number > 1 or any(store.get(key) is not None for key in ("waits", "checkpoint"))):
+        return ""
+    if mark is None and given_up.is_set():
         return ""
     mark = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     store.set(_KEY, mark)
+    if given_up.is_set():  # kept too late: the next sitting would look for this one's letters below it
+        store.delete(_KEY)
     return mark
 
 

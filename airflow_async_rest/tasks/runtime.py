@@ -44,11 +44,12 @@ from airflow_async_rest.core.phases.preview import Preview, lines_of
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.run import JobRun
 from airflow_async_rest.core.watching.log import Log, say_why, sentence_of
+from airflow_async_rest.core.watching.progress import report_of
 from airflow_async_rest.tasks.arguments import Previewing
 from airflow_async_rest.tasks.folders import TaskScope, shows_payloads
 from airflow_async_rest.tasks.lineage import describe_outlets
 from airflow_async_rest.tasks.run_life import UNMARKED, Life, begin_state, leave_error, nothing_done
-from airflow_async_rest.tasks.storage.state_stores import keep_for_next_start, sitting_store
+from airflow_async_rest.tasks.storage.state_stores import sitting_store
 from airflow_async_rest.tasks.telemetry import observed
 
 if TYPE_CHECKING:
@@ -133,15 +134,31 @@ class TaskRun:
             self._show(job, self.preview)
         if self.context is None or not can_be_rescheduled():
             job = replace(job, max_quota_wait=timedelta(0))
+        return self._deliver(job)
+
+    @contextlib.contextmanager
+    def _telling_unbegun(self, job: Job) -> Iterator[None]:
+        """Leave why a try has ended that has come to no report."""
         try:
-            return self._deliver(job)
-        except AirflowRescheduleException:
+            yield
+        except QuotaWaitError:
             raise
         except (Exception, AirflowTaskTimeout) as error:
             is_wanted = not (self.report or isinstance(self.stop.error, AbandonedError))
             if self.context is not None and is_wanted:
-                leave_error(self.context, sentence_of(error, job.settings.redact))
+                sentence = sentence_of(error, lambda text: without_known_secrets(job.settings.redact(text)))
+                self._tell_unbegun(self.context, job, sentence)
             raise
+
+    def _tell_unbegun(self, context: "Context", job: Job, sentence: str) -> None:
+        """Leave why a try has ended that could not begin, beside what those before it have done."""
+        bounds = job.bounds
+        figures = leave_error(context, sentence, bounds.after_stop_seconds if self.stop.error else bounds.load_seconds)
+        if figures is None and is_first_start(context):  # whatever the state store says
+            figures = nothing_done() | {"error": sentence}
+        ti = context["ti"]
+        if figures is not None and job.resuming.publishes_unbegun and ti.task.do_xcom_push:
+            push_report(ti, {**job.about, **report_of(figures)})
 
     def _deliver(self, job: Job) -> dict[str, Any]:
         observing: contextlib.AbstractContextManager[Job] = contextlib.nullcontext(job)
@@ -154,6 +171,7 @@ class TaskRun:
         with (
             observing as observed_job,  # outside: a span keeps the text of an error
             airflow_errors(job.settings.redact),
+            self._telling_unbegun(job),
             collecting_new_garbage_only(),
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
@@ -162,11 +180,7 @@ class TaskRun:
     async def _until_deadline(self, job: Job) -> dict[str, Any]:
         store = sitting_store(self.context) if self.context else None
         with self._ending_in_time(), watching_supervisor(self._orphaned):
-            try:
-                return await JobRun(job, self.stop, store).run()
-            except QuotaWaitError:
-                await keep_for_next_start(store)
-                raise
+            return await JobRun(job, self.stop, store).run()
 
     def _orphaned(self) -> None:
         self.stop.pull(OrphanedError("Airflow's process that supervises this task is gone: a retry goes on"))

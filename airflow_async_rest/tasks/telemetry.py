@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
+from airflow_async_rest.compat.names import AirflowRescheduleException
 from airflow_async_rest.compat.observability import stats
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.watching.observing import Activity
@@ -63,11 +64,18 @@ def observed(job: Job, context: "Context") -> Iterator[Job]:
     tags = {"conn_id": job.conn_id, "dag_id": ti.dag_id, "task_id": ti.task_id}
     metrics = Metrics(tags)
     tracer = trace.get_tracer("airflow_async_rest")
-    with tracer.start_as_current_span(PREFIX + ("fetch" if job.fetch else "deliver")) as span:
+    name = PREFIX + ("fetch" if job.fetch else "deliver")
+    with tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as span:
         about = {**tags, **job.about}
         span.set_attributes({PREFIX + name: value for name, value in about.items() if value is not None})
         try:
             yield replace(job, observe=metrics)
+        except AirflowRescheduleException:  # a wait, which is no error
+            raise
+        except BaseException as error:
+            span.record_exception(error)
+            span.set_status(trace.Status(trace.StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            raise
         finally:
             counts = dict.fromkeys((name for name in COUNTERS if job.fetch or not name.startswith("rows_")), 0)
             for (name, _), count in metrics.activity.counts.items():

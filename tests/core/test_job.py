@@ -88,11 +88,42 @@ def test_dead_letters_that_cannot_be_written_fail_the_task_and_are_still_publish
     api.answer = lambda seen: 422 if seen.path == "/x/7" else 200
     job = make_job(api, file / "folder", max_failures=10, publish=lambda *what: published.append(what))
     with pytest.raises(DeadLetterStoreError, match="1 dead letter is not written"):
-        run(job, Store())
+        run(job, store := Store())
     ((report, sample, error),) = published
     assert report["complete"] is False  # or a replay would take what is in the folder for all
+    assert (store["progress"]["error"], store["progress"]["complete"]) == (report["error"], False)
+    assert report["error"].startswith("1 dead letter is not written")
     assert [item["key"] for item in sample] == [7]
     assert isinstance(error, DeadLetterStoreError)
+
+
+@pytest.mark.parametrize(
+    ("kills", "fails"), [(True, OSError("no space left")), (False, OSError("no space left")), (False, None)]
+)
+def test_what_is_known_after_the_last_write_is_in_the_progress_too(api, tmp_path, monkeypatch, kills, fails):
+    """A part that cannot be written, of a try that is killed or not; and one that is gone by then."""
+    from airflow_async_rest.core.letters.part_files import PartFiles
+
+    stop = StopSwitch()
+
+    def answer(seen):
+        if kills and seen.path == "/x/9":
+            stop.pull(KilledError("killed"))
+        return 422 if seen.path == "/x/7" else 200
+
+    def write(files, part, data):
+        if fails:
+            raise fails
+        return True  # and there is no file
+
+    api.answer = answer
+    monkeypatch.setattr(PartFiles, "write", write)
+    with pytest.raises(DeadLetterStoreError):
+        run(make_job(api, tmp_path, max_failures=10, concurrency=1), store := Store(), stop)
+    progress = store["progress"]
+    assert "dead letter is not written" in progress["error"]
+    assert progress["complete"] is False
+    assert store.history[-1][0] == "progress"
 
 
 def test_an_error_while_reading_keeps_what_is_done_and_the_retry_goes_on(api, tmp_path):

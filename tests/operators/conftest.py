@@ -22,3 +22,14 @@ def logged(capfd):
         return "".join(texts)
 
     return read
+
+
+@pytest.fixture
+def warehouse(places, postgres, connect):
+    connect("warehouse", **postgres.connection())
+    postgres.execute(
+        "DROP TABLE IF EXISTS async_rest_loads",
+        "DROP TABLE IF EXISTS locations",
+        "CREATE TABLE locations (id bigint, geo_label text, detail jsonb)",
+    )
+    return postgres

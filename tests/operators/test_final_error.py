@@ -5,11 +5,13 @@ import socket
 import pytest
 from aiohttp import web
 from task_runner import run_try
-from tasks import given_later, sql_to_rest
+from tasks import READINGS, given_later, rest_to_sql, sql_to_rest
 
 from airflow_async_rest import RequestRetry
 from airflow_async_rest.hooks.rest import AsyncRestHook
 from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+LOCATION = {"data": {"items": [{"location": {"geoLabel": "x"}}]}}
 
 
 @pytest.fixture
@@ -123,3 +125,89 @@ def test_a_function_whose_call_never_began_says_so_too(places, supervisor, call)
 def test_a_replay_that_never_began_says_so(places, supervisor):
     run_try(ReplayDeadLettersOperator(task_id="replay", dead_letters="file:///nowhere"), supervisor)
     assert "there is no folder 'file:///nowhere'" in supervisor.data["state"]["progress"]["error"]
+
+
+def wrong(task):
+    return given_later(task, http_conn_id="nobody")
+
+
+def test_after_a_success_a_try_that_never_began_has_done_nothing(places, supervisor):
+    assert run_try(sql_to_rest(), supervisor)[0] == "success"
+    run_try(wrong(sql_to_rest()), supervisor, 2, max_tries=4)
+    progress = supervisor.data["state"]["progress"]
+    assert [progress[name] for name in ("read", "delivered", "complete")] == [0, 0, False]
+    assert progress["error"].startswith("http_conn_id='nobody'")
+    run_try(wrong(sql_to_rest()), supervisor, 3, max_tries=4)
+    assert supervisor.data["state"]["progress"]["read"] == 0
+
+
+def test_a_person_who_deletes_the_checkpoint_takes_the_figures_with_it(places, supervisor):
+    places.answer = lambda seen: 422 if seen.path.endswith("/3") else 200
+    assert run_try(sql_to_rest(), supervisor)[0] == "failed"
+    del supervisor.data["state"]["checkpoint"]
+    run_try(wrong(sql_to_rest()), supervisor, 2, max_tries=4)
+    assert supervisor.data["state"]["progress"]["read"] == 0
+
+
+def test_a_replay_of_a_success_that_never_began_goes_on_with_its_figures(places, supervisor):
+    places.answer = lambda seen: 422 if seen.path.endswith("/3") else 200
+    assert run_try(sql_to_rest(max_failures=1), supervisor)[0] == "success"
+    supervisor.data["state"]["replay"] = {"reasons": None, "search": "", "count": 1}
+    run_try(wrong(sql_to_rest()), supervisor, 2, max_tries=4)
+    progress = supervisor.data["state"]["progress"]
+    assert (progress["delivered"], progress["failed"], progress["error"][:12]) == (99, 1, "http_conn_id")
+
+
+@pytest.mark.parametrize(("refused", "read"), [(False, 0), (True, 100)])
+def test_the_figures_of_a_load_stay_unless_it_has_succeeded(places, supervisor, warehouse, refused, read):
+    places.answer = lambda seen: 422 if refused and seen.path.endswith("/3") else web.json_response(LOCATION)
+    assert run_try(rest_to_sql(), supervisor)[0] == ("failed" if refused else "success")
+    run_try(wrong(rest_to_sql()), supervisor, 2, max_tries=4)
+    progress = supervisor.data["state"]["progress"]
+    assert (progress["read"], progress["error"][:12]) == (read, "http_conn_id")
+
+
+def test_a_load_that_may_not_start_over_reports_what_is_done(places, supervisor, warehouse):
+    places.answer = lambda seen: 503 if seen.path.endswith("/3") else web.json_response(LOCATION)
+    retry = RequestRetry(max_attempts=1)
+    assert run_try(rest_to_sql(request_retry=retry), supervisor)[0] == "up_for_retry"
+    others = rest_to_sql(request_retry=retry, items=[{"id": 1}], sql=None, sql_conn_id=None)
+    assert run_try(others, supervisor, 2)[0] == "failed"
+    for figures in (supervisor.report, supervisor.data["state"]["progress"]):
+        assert (figures["read"], figures["delivered"], figures["failed"]) == (100, 99, 1)
+        assert figures["error"].startswith("load_mode='append': an earlier try of this task has appended 99 rows")
+    assert "history" not in supervisor.report
+
+
+def test_a_folder_of_dead_letters_that_cannot_be_written_leaves_what_is_done(places, supervisor, tmp_path, monkeypatch):
+    from airflow_async_rest.core.letters.part_files import PartFiles
+
+    def full(*_):
+        raise OSError("no space left")
+
+    places.answer = lambda seen: 503 if seen.path.endswith("/3") else 200
+    retry = RequestRetry(max_attempts=1)
+    run_try(sql_to_rest(request_retry=retry), supervisor)
+    with monkeypatch.context() as disk:
+        disk.setattr(PartFiles, "write", full)
+        run_try(sql_to_rest(request_retry=retry, sql=READINGS.format(rows=99)), supervisor, 2)
+    for figures in (supervisor.report, supervisor.data["state"]["progress"]):
+        assert (figures["delivered"], figures["failed"], figures["complete"]) == (99, 1, True)
+        assert "the dead-letter part" in figures["error"]
+
+
+def test_what_fails_after_a_job_has_succeeded_leaves_its_figures(places, supervisor, monkeypatch):
+    from airflow_async_rest.core.errors import FailuresError
+
+    def refuse(*_):
+        raise FailuresError("the dead letters are sent, but rows are missing", permanent=True)
+
+    places.answer = lambda seen: 422
+    run_try(sql_to_rest(max_failures=100), supervisor)
+    of = supervisor.report["dead_letters"]
+    places.answer = lambda seen: 200
+    supervisor.data["state"] = {}
+    monkeypatch.setattr(ReplayDeadLettersOperator, "_check", refuse)
+    run_try(ReplayDeadLettersOperator(task_id="replay", dead_letters=of, http_conn_id="search_api"), supervisor)
+    progress = supervisor.data["state"]["progress"]
+    assert (progress["delivered"], progress["error"]) == (100, "the dead letters are sent, but rows are missing")

@@ -200,6 +200,10 @@ class Store(dict):
         self.at("set")
         self[key] = value
 
+    def delete(self, key):
+        self.at("delete")
+        self.pop(key, None)
+
 
 def life(store, try_number=1, bounds=USUAL):
     return life_of({"task_state_store": store, "ti": SimpleNamespace(try_number=try_number)}, bounds)
@@ -226,6 +230,24 @@ def test_a_life_is_marked_once_and_known_from_then_on():
 )
 def test_a_life_without_a_mark_is_that_of_earlier_versions(store, try_number, expected):
     assert life(store, try_number, Bounds(load_seconds=0.05, patient_load_seconds=0.05)) == expected
+
+
+@pytest.mark.parametrize("left", ["waits", "checkpoint"])
+def test_a_later_sitting_makes_no_mark_that_the_first_one_did_not_have(left):
+    store = Store()
+    store[left] = {"version": 2}
+    assert life(store) == UNMARKED
+    assert "life" not in store
+
+
+def test_a_mark_that_is_kept_too_late_is_removed():
+    store, go, before = Store(), threading.Event(), set(threading.enumerate())
+    store.at = lambda call: go.wait(30) if call == "set" else None
+    assert life(store, 1, Bounds(load_seconds=0.05)) == Life(is_known=False)
+    [thread] = set(threading.enumerate()) - before
+    go.set()
+    thread.join(30)
+    assert store == {}
 
 
 @pytest.mark.parametrize("try_number", [1, 2])

@@ -31,17 +31,6 @@ class Quota:
         return self.answer(seen)
 
 
-@pytest.fixture
-def warehouse(places, postgres, connect):
-    connect("warehouse", **postgres.connection())
-    postgres.execute(
-        "DROP TABLE IF EXISTS async_rest_loads",
-        "DROP TABLE IF EXISTS locations",
-        "CREATE TABLE locations (id bigint, geo_label text, detail jsonb)",
-    )
-    return postgres
-
-
 def sittings(task, supervisor, quota, number=1, most=10, **of_try):
     """Start a try again as often as it asks for that. :return: how often it ran, and what came of it at last."""
     for count in range(1, most + 1):
@@ -78,7 +67,8 @@ def test_the_task_starts_again_when_the_api_says_and_the_log_says_so(places, sup
     [wait] = supervisor.report["waits"]
     assert supervisor.data["state"]["progress"]["waits"] == [wait]
     text = logged()
-    assert f"The quota is gone since {wait['since']}: {wait['why']}" in text
+    assert f"The quota is gone since {wait['since']}: {wait['why']}. The task ends here" in text
+    assert (text + wait["why"]).count("quota is gone") == text.count("The quota is gone since") > 0
     assert f"starts again by itself at {wait['until']}; no retry is used" in text
 
 
@@ -190,6 +180,28 @@ def test_a_try_with_its_state_in_a_folder_goes_on_though_it_is_a_first_one(place
     assert sorted(ids(places.delivered)) == [i for i in range(1, 101) if i % 10]
     assert len(supervisor.report["waits"]) == 2
     assert supervisor.data["state"] == {}
+
+
+def test_a_folder_that_does_not_keep_the_state_makes_it_a_retry(places, supervisor, tmp_path, monkeypatch, logged):
+    from airflow_async_rest.core.keeping.folder_store import FolderStore
+
+    keep = FolderStore.set
+
+    def refuse(store, key, value):
+        if key == "rescheduled":
+            raise OSError("no space left")
+        keep(store, key, value)
+
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / "state"))
+    monkeypatch.setattr(FolderStore, "set", refuse)
+    places.answer = Quota(40)
+    outcome, error = run_try(sql_to_rest(), supervisor)
+    assert outcome == "up_for_retry"
+    assert "a pause of 3600 s" in str(error)
+    assert (supervisor.report["error"][:30], supervisor.report["waits"]) == (str(error)[:30], [])
+    text = logged()
+    assert "starts again by itself" not in text
+    assert "Could not write down that the quota is waited for, so the task ends instead: no space left" in text
 
 
 def test_instances_of_a_mapped_task_wait_each_for_itself(places, tmp_path, monkeypatch):

@@ -356,6 +356,14 @@ def test_the_span_of_a_failure_says_so(places, supervisor, tracing):
     assert not span.status.is_ok
     assert "1 of 100 items failed" in span.status.description
     assert (span.attributes["async_rest.delivered"], span.attributes["async_rest.failed"]) == (99, 1)
+    assert [event.name for event in span.events] == ["exception"]
+
+
+def test_the_span_of_a_wait_is_no_error(places, supervisor, tracing):
+    places.answer = lambda seen: web.Response(status=429, headers={"Retry-After": "3600"})
+    assert run_try(sql_to_rest(), supervisor)[0] == "up_for_reschedule"
+    span = tracing()["async_rest.deliver"]
+    assert (span.status.is_unset, span.events) == (True, ())
 
 
 def test_a_fetch_on_a_thread_of_its_own_is_a_child_too(places, supervisor, tracing):

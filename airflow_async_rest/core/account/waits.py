@@ -37,7 +37,7 @@ class Waits:
     counts: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, this_try: Try | None, *, resumes: bool) -> Self:
-        """Return what counts for a try: a Clear may wait anew, and reports what was before if it goes on with that.
+        """Return what counts for a try: a Clear may wait again, and reports what was before if it goes on with that.
 
         :param resumes: whether the try goes on with the account of those before it.
         """

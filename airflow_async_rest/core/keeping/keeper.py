@@ -273,11 +273,13 @@ class Keeper:
         :raises LoadError: when the database does not do it; then it has done nothing, unless only the answer to its
             commit was lost, which the next try finds out.
         :raises DeadLetterStoreError: when parts are missing: the next try starts over, so nothing may be loaded yet.
+        :raises ReplacedError: when a later try has taken over.
         """
         assert self.rows is not None  # noqa: S101  (a job that delivers has nothing to merge)
         await self.write(recorder, None, last=True)
         if missing := await self._parts.find_missing():
             raise missing
+        await self.state.check_not_replaced()  # that of a load without dead letters was not looked at since it began
         async with self._turn:
             if self._over or recorder.unfinished:
                 raise LoadError("not all rows could be staged; a retry goes on from those that are")

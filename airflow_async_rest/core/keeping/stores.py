@@ -8,6 +8,7 @@ from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
 from airflow_async_rest.core.bounds import USUAL, Bounds
 from airflow_async_rest.core.errors import ReplacedError
 from airflow_async_rest.core.keeping.resuming import Continuing
+from airflow_async_rest.core.keeping.try_store import TryStore
 from airflow_async_rest.core.watching.log import JobLog
 from airflow_async_rest.core.worker_thread import WorkerThread
 
@@ -112,11 +113,16 @@ class State:
         except Exception as error:  # noqa: BLE001  (whatever the store raises)
             self._log.complain("ask whether a later try has taken over", error)
 
-    async def set(self, key: str, value: Any) -> None:
-        """Keep a value. :raises LookupError: when there is no store."""
+    async def keep_waits(self, waits: Any) -> None:
+        """Keep what a try waits for, and whatever it will need as it starts once more.
+
+        :raises LookupError: when there is no store.
+        """
         if self._store is None:
             raise LookupError("there is no state store")
-        await self._thread.call(self._store.set, key, value)
+        if isinstance(self._store, TryStore):
+            await self._thread.call(self._store.reschedule)
+        await self._thread.call(self._store.set, "waits", waits)
 
     def delete(self, key: str, doing: str) -> None:
         """Have a key forgotten; nobody waits for it. :param doing: what that is, for the log."""

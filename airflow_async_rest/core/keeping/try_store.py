@@ -114,12 +114,14 @@ class Sitting:
 
     :param claim: by which others know it.
     :ivar has_begun: whether it has taken the state: then nobody takes it from a later one again.
+    :ivar written: the keys that it has set.
     :ivar lock: of all calls for its state.
     """
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.has_begun = False
+        self.written: set[str] = set()
         self.lock = threading.Lock()
 
 
@@ -157,6 +159,11 @@ class TryStore:
         """Keep a value. :raises ReplacedError: when a later one has taken over."""
         with self._sitting.lock:
             self._taken(to_write=True).set(key, value)
+            self._sitting.written.add(key)
+
+    def has_written(self, key: str) -> bool:
+        """Return whether this sitting has set a key."""
+        return key in self._sitting.written
 
     def delete(self, key: str) -> None:
         """Forget a key. :raises ReplacedError: when a later one has taken over."""
@@ -172,7 +179,7 @@ class TryStore:
                 self._forget(last, store)
 
     def reschedule(self) -> None:
-        """Have the state stay for the next start of this very try, which has the same number."""
+        """Have state in a folder stay for the next start of this very try, which has the same number."""
         if self.outlives_run:
             self.set(_RESCHEDULED, self._this_start)
 

@@ -57,7 +57,8 @@ class Ending:
     async def close(self, error: BaseException | None) -> dict[str, Any]:
         """Write what is left to write, publish the report, and log the last line.
 
-        A try that nobody wants to know of only logs it.
+        A try that nobody wants to know of only logs it. So does one that could not begin: it has no account, and that
+        of the tries before stands.
 
         :return: the report.
         :raises DeadLetterStoreError: when dead letters could not be written.
@@ -69,18 +70,21 @@ class Ending:
         end = asyncio.get_running_loop().time() + seconds
         done = standing.report() if error is None else None
         lost: Exception | None = error if isinstance(error, AbandonedError) else None
+        progress = {**self._progress(), "error": self._sentence(error)}
         if lost is None:
-            progress = {**self._progress(), "error": self._sentence(error)}
             until = end - seconds * bounds.share_for_xcom
             lost = await self._keeper.write_last(standing.recorder, progress, report=done, until=until)
         unwritten = None if lost is None or isinstance(lost, AbandonedError) else self._unwritten(lost)
         report = (done or standing.report()) | {"error": self._sentence(unwritten or error)}
         if lost is not None:  # what is in no file can only come of the rows, once more
             report["complete"] = False
+        if unwritten is not None:
+            self._tell(progress | {"error": report["error"], "complete": False})
         self._observing.end()
-        has_news = done or self._keeper.has_begun or self._job.resuming.publishes_unbegun
-        if has_news and not isinstance(lost, AbandonedError):
+        if (done or self._keeper.has_begun) and not isinstance(lost, AbandonedError):
             await self._publish(report, error or lost, end)
+        if unwritten is not None:
+            await self._keeper.state.wait(end)
         await self._observing.close(bounds.observer_seconds)
         self._keeper.close()
         self._xcom_thread.close()
@@ -90,6 +94,11 @@ class Ending:
         if unwritten is not None:
             raise unwritten from lost
         return report
+
+    def _tell(self, progress: Mapping[str, Any]) -> None:
+        """Have the progress say what became known once it was written."""
+        self._keeper.state.put("progress", progress)
+        self._keeper.state.write(last=True)
 
     def _sentence(self, error: BaseException | None) -> str | None:
         if error is None or isinstance(error, QuotaWaitError):  # it goes on by itself

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_async_rest.core.account.waits import Waits
-from airflow_async_rest.core.errors import QuotaExhaustedError, QuotaWaitError, ReplacedError
+from airflow_async_rest.core.errors import QuotaExhaustedError, QuotaWaitError, ReplacedError, StoppedError
 from airflow_async_rest.core.phases.opening import Start
 from airflow_async_rest.core.phases.shared import Shared
 
@@ -67,10 +67,12 @@ class Waiting:
         if until is None:
             return _too_long(error, standing.waits, job.max_quota_wait)
         counts = standing.recorder.totals.settled() if job.reads_what_is_left else {}
-        waits = standing.waits.and_then(now, until, job.settings.redact(str(error)), counts)
+        waits = standing.waits.and_then(now, until, job.settings.redact(error.why), counts)
+        writing = self._shared.keeper.state.keep_waits(waits.to_json())
         try:
-            async with asyncio.timeout(job.bounds.load_seconds):
-                await self._shared.keeper.state.set("waits", waits.to_json())
+            await self._shared.calls.stop.unless_pulled(asyncio.wait_for(writing, job.bounds.wait_write_seconds))
+        except StoppedError as stopped:  # pulled meanwhile; or another one has taken over, and this writes nothing more
+            return stopped
         except Exception as failure:  # noqa: BLE001  (whatever the store raises)
             self._shared.log.complain("write down that the quota is waited for, so the task ends instead", failure)
             return error

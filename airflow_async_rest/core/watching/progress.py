@@ -10,6 +10,15 @@ from typing import Any
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.reading.source import Expected
 
+_MEANWHILE = frozenset(
+    ("in_flight", "concurrency", "limit_share_used", "rate_limit", "shared_limit", "expected", "history", "updated_at")
+)
+
+
+def report_of(progress: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report in a progress, without what is of interest only while the job runs."""
+    return {name: value for name, value in progress.items() if name not in _MEANWHILE}
+
 
 @dataclass(eq=False)
 class Progress:

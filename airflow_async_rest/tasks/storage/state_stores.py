@@ -6,11 +6,8 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_async_rest.compat.task_context import row_of_run
-from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.keeping.folder_store import FolderStore
 from airflow_async_rest.core.keeping.try_store import Claim, Sitting, TryStore
-from airflow_async_rest.core.worker_thread import WorkerThread
 from airflow_async_rest.tasks.storage.paths import (
     configured_folder,
     dead_letter_base,
@@ -74,22 +71,6 @@ def _process(pid: int) -> str:  # noqa: ARG001  (a copy of a process has what th
 def _sitting(claim: Claim, place: str) -> Sitting:  # noqa: ARG001
     """Return the same sitting for all who ask for its state. :param place: where that is."""
     return Sitting(claim)
-
-
-async def keep_for_next_start(store: TryStore | None) -> None:
-    """Have state in a folder stay, though this very try starts once more, and may be a first one.
-
-    :raises StoppedError: when that cannot be written down: then a retry goes on.
-    """
-    if store is None or not store.outlives_run:
-        return
-    thread = WorkerThread("async-rest-state")
-    try:
-        await thread.call(store.reschedule, timeout_seconds=USUAL.load_seconds)
-    except Exception as error:
-        raise StoppedError(f"the state in its folder cannot be kept until the quota is back: {error}") from error
-    finally:
-        thread.close()
 
 
 def was_cleared(ti: Any) -> bool:

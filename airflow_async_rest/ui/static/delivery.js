@@ -65,7 +65,7 @@ function Waiting({ task }) {
   return h(
     Notice,
     { title: `The quota is gone: the task starts again at ${dateTime(wait.until, zone)}` },
-    `Since ${dateTime(wait.since, zone)}: ${wait.why}. It holds no slot, and no retry is used.`,
+    `Since ${dateTime(wait.since, zone)}: ${wait.why}. The task holds no slot, and no retry is used.`,
   );
 }
 

@@ -5,7 +5,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from engine import Store, make_job, within
+from engine import Database, Store, make_fetch_job, make_job, rows_of, run, within
 
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import ReplacedError
@@ -215,3 +215,19 @@ def test_one_that_is_replaced_between_its_last_look_and_its_last_write_writes_no
     first.join()
     assert isinstance(first.error, ReplacedError)
     assert (first.published, list(tmp_path.glob("*.jsonl"))) == ([], [])
+
+
+def test_a_load_that_is_replaced_before_it_merges_does_not(api, tmp_path):
+    looks, database = [], Database()
+
+    class Replaced(Store):
+        def get(self, key):
+            if key == "life" and looks:
+                raise ReplacedError("a later one")
+            looks.extend([key] * (key == "life"))
+            return super().get(key)
+
+    api.answer = rows_of
+    with pytest.raises(ReplacedError):
+        run(make_fetch_job(api, tmp_path, database, 5), Replaced())
+    assert ("stage" in database.calls, "merge" in database.calls, database.rows) == (True, False, [])

@@ -1,14 +1,16 @@
 """A try whose quota is gone, and a state store that does not say what was waited for."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
 from aiohttp import web
-from engine import Store, make_job, run
+from engine import Store, make_job, run, within
 
 from airflow_async_rest.core.account.checkpoint import Try
-from airflow_async_rest.core.errors import KilledError, QuotaExhaustedError, QuotaWaitError
+from airflow_async_rest.core.errors import KilledError, QuotaExhaustedError, QuotaWaitError, ReplacedError
+from airflow_async_rest.core.keeping.try_store import Claim, TryStore
 from airflow_async_rest.core.pipeline import StopSwitch
 
 
@@ -48,6 +50,60 @@ def test_what_nobody_can_bound_is_not_waited_for(api, tmp_path, fails_at, lines)
         run(job_of(api, tmp_path), None)
 
 
+@pytest.mark.parametrize("held", ["rescheduled", "waits"])
+def test_a_stop_ends_a_store_that_hangs_as_the_wait_is_written_down(api, tmp_path, held):
+    go, stop, published = threading.Event(), StopSwitch(), []
+
+    class Hanging(Store):
+        def set(self, key, value):
+            if key == held:
+                stop.pull(KilledError("killed"))
+                go.wait(30)
+            super().set(key, value)
+
+        def wipe(self):
+            self.clear()
+
+    bounds = within(grace_seconds=20.0, after_stop_seconds=0.1)  # no request is in flight
+    job = job_of(api, tmp_path, bounds=bounds, publish=lambda *of: published.append(of))
+    began = time.monotonic()
+    with pytest.raises(KilledError):
+        run(job, TryStore(Hanging, Claim(1, "", "one")), stop)
+    took = time.monotonic() - began
+    go.set()
+    assert took < 10
+    [(report, _, error)] = published
+    assert (report["waits"], report["error"], type(error)) == ([], "killed", KilledError)
+
+
+def test_a_store_that_hangs_is_given_up_and_the_try_is_retried(api, tmp_path):
+    go = threading.Event()
+
+    class Hanging(Store):
+        def set(self, key, value):
+            if key == "waits":
+                go.wait(30)
+
+    bounds = within(load_seconds=60.0, wait_write_seconds=0.05, at_end_seconds=0.1)  # a later start may wait a minute
+    with pytest.raises(QuotaExhaustedError):
+        run(job_of(api, tmp_path, bounds=bounds), Hanging())
+    go.set()
+
+
+def test_a_sitting_that_is_replaced_as_it_writes_its_wait_down_writes_nothing_more(api, tmp_path):
+    published = []
+
+    class Replaced(Store):
+        def set(self, key, value):
+            if key == "waits":
+                raise ReplacedError("a later one")
+            super().set(key, value)
+
+    with pytest.raises(ReplacedError):
+        run(job_of(api, tmp_path, publish=lambda *of: published.append(of)), store := Replaced())
+    assert (published, "progress" in store) == ([], False)
+
+
 def test_a_kill_while_the_store_hangs_ends_the_try(api, tmp_path):
     go, stop = threading.Event(), StopSwitch()
 
@@ -58,7 +114,8 @@ def test_a_kill_while_the_store_hangs_ends_the_try(api, tmp_path):
                 go.wait(30)
             return super().get(key)
 
+    published = []
     with pytest.raises(KilledError):
-        run(job_of(api, tmp_path), Hanging(), stop)
+        run(job_of(api, tmp_path, publish=lambda *of: published.append(of)), Hanging(), stop)
     go.set()
-    assert api.seen == []
+    assert (api.seen, published) == ([], [])  # it has no account to tell of
