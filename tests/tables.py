@@ -8,27 +8,38 @@ from typing import Any
 
 import pytest
 
+# What a row may end by: what pytest raises, and a group of that, is no Exception.
+_OF_ROWS = (Exception, BaseExceptionGroup, pytest.fail.Exception, pytest.skip.Exception)
+
 
 class _Table:
-    """The rows of one test, and which of them were wrong in this run of it."""
+    """The rows of one test, by the names of its arguments."""
 
     def __init__(self, names: Sequence[str], rows: Iterable[Any]) -> None:
+        rows = list(rows)
+        assert not any(isinstance(row, type(pytest.param())) for row in rows), "marks and ids are for parametrize"
         self.names = names
         self.rows = [dict(zip(names, [row] if len(names) == 1 else row, strict=True)) for row in rows]
         assert self.rows, f"a table of {names} has rows"
 
     @contextmanager
-    def judging(self, number: int, wrong: list[BaseException]) -> Iterator[None]:
-        """Collect the error of a row, instead of ending there."""
+    def judging(self, number: int, raised: list[BaseException]) -> Iterator[None]:
+        """Collect the error, or the skip, of a row, instead of ending there."""
         try:
             yield
-        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  (whatever a test may fail by)
+        except pytest.exit.Exception:  # the run's end, which is one
+            raise
+        except _OF_ROWS as error:
             error.add_note(f"in row {number}: {_shown(self.rows[number])}")
-            wrong.append(error)
+            raised.append(error)
 
-    def end(self, wrong: list[BaseException]) -> None:
+    def end(self, raised: list[BaseException]) -> None:
+        """Fail when a row was wrong; else skip when one was skipped."""
+        wrong = [error for error in raised if not isinstance(error, pytest.skip.Exception)]
         if wrong:
             raise BaseExceptionGroup(f"{len(wrong)} of {len(self.rows)} rows are wrong", wrong)
+        if raised:
+            raise raised[0]
 
 
 def every_row(names: str | Sequence[str], rows: Iterable[Any]) -> Callable[[Callable], Callable]:
@@ -36,8 +47,10 @@ def every_row(names: str | Sequence[str], rows: Iterable[Any]) -> Callable[[Call
 
     It is for values: what fixtures a test has, its rows share.
 
-    :param names: of the arguments; they and the rows are written as for ``pytest.mark.parametrize``.
+    :param names: of the arguments, as for ``pytest.mark.parametrize``.
+    :param rows: tuples, or values for one name.
     :raises BaseExceptionGroup: as the test fails: the error of each wrong row, with the row in its notes.
+    :raises pytest.skip.Exception: when rows were skipped, and none was wrong.
     """
     table = _Table(names.replace(" ", "").split(",") if isinstance(names, str) else names, rows)
 
@@ -54,22 +67,22 @@ def every_row(names: str | Sequence[str], rows: Iterable[Any]) -> Callable[[Call
 
 def _synchronous(test: Callable, table: _Table) -> Callable:
     def run(**fixtures: Any) -> None:
-        wrong = []
+        raised = []
         for number, row in enumerate(table.rows):
-            with table.judging(number, wrong):
+            with table.judging(number, raised):
                 test(**row, **fixtures)
-        table.end(wrong)
+        table.end(raised)
 
     return run
 
 
 def _asynchronous(test: Callable, table: _Table) -> Callable:
     async def run(**fixtures: Any) -> None:
-        wrong = []
+        raised = []
         for number, row in enumerate(table.rows):
-            with table.judging(number, wrong):
+            with table.judging(number, raised):
                 await test(**row, **fixtures)
-        table.end(wrong)
+        table.end(raised)
 
     return run
 

@@ -51,13 +51,69 @@ def test_a_row_that_fails_by_pytests_own_word_is_wrong_too():
         test()
 
 
-def test_one_that_is_skipped_is_skipped():
-    @every_row("text", ["1", "x"])
-    def test(text):
-        pytest.skip("not here")
+def skipping(ran):
+    @every_row("factor", [1, 2])
+    @every_row("number", [1, 2, 3, 4])
+    def test(number, factor):
+        ran.append((number, factor))
+        if number % 2:
+            pytest.skip("odd")
+        assert (number, factor) != (2, 1)
 
-    with pytest.raises(pytest.skip.Exception):
+    return test
+
+
+def test_a_row_that_is_skipped_hides_none_that_is_wrong():
+    ran = []
+    with pytest.raises(BaseExceptionGroup, match="1 of 2 rows are wrong") as raised:
+        skipping(ran)()
+    assert [error.__notes__ for error in raised.value.exceptions] == [["in row 0: {'factor': 1}"]]
+    assert [error.__notes__ for error in leaves(raised.value)] == [["in row 1: {'number': 2}"]]
+    assert len(ran) == 8
+
+
+@pytest.mark.parametrize("rows", [["1", "x"], ["x", 1], ["1", 1]])
+def test_one_that_is_skipped_is_skipped(rows):
+    ran = []
+
+    @every_row("text", rows)
+    def test(text):
+        ran.append(text)
+        if isinstance(text, str):
+            pytest.skip("not here")
+
+    with pytest.raises(pytest.skip.Exception, match="not here"):
         test()
+    assert ran == rows
+
+
+def test_one_below_another_that_fails_by_pytests_own_word_does_not_end_the_other():
+    @every_row("base", [10, 2, 16])
+    @every_row("text", ["1", "x", "f"])
+    def test(text, base):
+        with pytest.raises(ValueError, match="invalid"):
+            int(text, base)
+
+    with pytest.raises(BaseExceptionGroup, match="3 of 3 rows are wrong") as raised:
+        test()
+    assert [error.__notes__ for error in raised.value.exceptions] == [
+        [f"in row {row}: {{'base': {base}}}"] for row, base in enumerate((10, 2, 16))
+    ]
+    assert len(list(leaves(raised.value))) == 4
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, pytest.exit.Exception])
+def test_the_end_of_the_run_is_the_end_of_the_table(end):
+    ran = []
+
+    @every_row("number", [1, 2])
+    def test(number):
+        ran.append(number)
+        raise end
+
+    with pytest.raises(end):
+        test()
+    assert ran == [1]
 
 
 def test_one_that_awaits_is_the_same():
@@ -90,3 +146,6 @@ def test_a_table_without_rows_and_a_row_without_a_value_are_said_at_once():
         every_row("number", [])
     with pytest.raises(ValueError, match="argument 2"):
         every_row("number, square", [(1, 1), (2,)])
+    for marked in (pytest.param(1, id="one"), pytest.param(1, marks=pytest.mark.skip)):
+        with pytest.raises(AssertionError, match="for parametrize"):
+            every_row("number", [2, marked])

@@ -1,8 +1,12 @@
 """Which Python the matrix takes for a version of Airflow, and when it fails because of what a machine lacks."""
 
+import functools
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from checkout import REPOSITORY
@@ -88,20 +92,63 @@ def test_tests_that_did_not_run_have_failed(matrix, tmp_path, report, outcomes):
 
 
 def test_tests_that_take_too_long_have_failed_and_the_next_version_is_tried(matrix, tmp_path, monkeypatch, capsys):
-    done = []
-
-    def run(command, **arguments):
-        done.append("tried")
-        raise subprocess.TimeoutExpired(command, arguments["timeout"])
-
+    recorded, python = [], environment(tmp_path, "exec sleep 600")
     monkeypatch.setattr("sys.argv", ["run.py", "2.11.2", "3.0.6"])
-    monkeypatch.setattr(matrix, "record", lambda results: done.append(dict(results)))
+    monkeypatch.setattr(matrix, "record", lambda results: recorded.append(dict(results)))
     monkeypatch.setattr(matrix, "build_wheel", lambda: None)
-    monkeypatch.setattr(matrix, "make_environment", lambda version, wheel: tmp_path / "bin" / "python")
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(matrix, "make_environment", lambda version, wheel: python)
+    monkeypatch.setattr(matrix, "run_tests", functools.partial(matrix.run_tests, longest_seconds=0))
     assert matrix.main() == 1
-    assert done == ["tried", {"2.11.2": FAILED}, "tried", {"2.11.2": FAILED, "3.0.6": FAILED}]
+    assert recorded == [{"2.11.2": FAILED}, {"2.11.2": FAILED, "3.0.6": FAILED}]
     assert "Airflow: 0 passed, 2 failed, 0 skipped" in capsys.readouterr().out
+
+
+_WITH_A_PART = """
+import subprocess
+part = subprocess.Popen(["sleep", "600"], start_new_session=True)
+try:
+    print(part.pid, flush=True)
+    part.wait()
+finally:
+    part.kill()
+    part.wait()
+"""
+_STUBBORN = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize(("program", "end_seconds"), [(_WITH_A_PART, 60), (_STUBBORN, 0.1)])
+def test_tests_that_take_too_long_stop_what_they_have_started_and_end_at_any_rate(matrix, program, end_seconds):
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as running:
+        started = int(running.stdout.readline())
+        try:
+            assert not matrix.ended(running, 0, end_seconds)
+            with pytest.raises(ProcessLookupError):
+                os.kill(started, 0)
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(started, signal.SIGKILL)
+
+
+def test_tests_that_are_interrupted_with_this_may_stop_what_they_have_started(matrix, monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", _WITH_A_PART], stdout=subprocess.PIPE) as running:
+        running.stdout.readline()
+        waits = iter([KeyboardInterrupt])
+
+        def wait(seconds=None):
+            for interrupt in waits:
+                running.send_signal(signal.SIGINT)
+                raise interrupt
+            return subprocess.Popen.wait(running, seconds)
+
+        monkeypatch.setattr(running, "wait", wait)
+        with pytest.raises(KeyboardInterrupt):
+            matrix.ended(running, 60, 60)
+    assert running.returncode == -signal.SIGINT
 
 
 def test_the_pythons_of_this_machine_begin_with_this_one(matrix):

