@@ -97,6 +97,12 @@ export function refusesRequests({ instance: { operator } }) {
 /** Everything that is a dead letter: items, and rows that the database refused. */
 export const failuresOf = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);
 
+/** What is known of all dead letters, once a page is there: of those that a filter leaves, only what is said of all. */
+export function ofAll(before, page) {
+  if (!page || page.matching === page.total) return page;
+  return { ...page, records: before?.records ?? [], replayable: before?.replayable };
+}
+
 /** Items that are done with, one way or the other. */
 export const doneOf = (figures) => (figures.delivered ?? 0) + (figures.failed ?? 0) + (figures.skipped ?? 0);
 
