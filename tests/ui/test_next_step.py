@@ -137,7 +137,7 @@ FILTERED = {"total": 2, "matching": 1, "replayable": 0, "records": [{"path": Non
     ],
 )
 def test_a_filter_says_nothing_of_all(before, page, known):
-    assert ran("delivery_data.js", "ofAll", before, page) == known
+    assert ran("delivery_data.js", "knownOfAll", before, page) == known
 
 
 @pytest.mark.parametrize(

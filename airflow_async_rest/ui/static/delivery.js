@@ -20,7 +20,7 @@ import {
   isStale,
   lookAtTask,
   nextLook,
-  ofAll,
+  knownOfAll,
   refusesRequests,
   waitOf,
 } from "./delivery_data.js";
@@ -49,11 +49,10 @@ function Replaying({ task, asked }) {
     return h(Notice, { title: `${fetches ? "Trying" : "Sending"} again: ${what}` }, text.filter(Boolean).join(" "));
   }
   if (!task.ended || !replay || isStale(task)) return null;
-  const sent = replay.sent ?? replay.delivered + replay.failed;
-  if (sent === 0) return h(Notice, { title: "Nothing was sent again" }, "No dead letter was left to send.");
+  if (replay.sent === 0) return h(Notice, { title: "Nothing was sent again" }, "No dead letter was left to send.");
   return h(
     Notice,
-    { status: replay.failed ? "warning" : "success", title: `Sent again: ${count(sent)}` },
+    { status: replay.failed ? "warning" : "success", title: `Sent again: ${count(replay.sent)}` },
     `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again.`,
   );
 }
@@ -147,7 +146,7 @@ function Task({ scope, task, refresh }) {
     refresh();
   }
 
-  const onPage = (found) => setLetters((before) => ofAll(before, found));
+  const onPage = (found) => setLetters((before) => knownOfAll(before, found));
 
   if (task.preview) return h(Preview, { preview: task.preview });
   if (figures === null) return h(NotYet, { task });

@@ -7,7 +7,7 @@ import { LettersTable } from "./letters_table.js";
 import { useSettled } from "./polling.js";
 import { replaying } from "./next_step.js";
 import { Actions } from "./replay.js";
-import { failuresOf } from "./delivery_data.js";
+import { UNREADABLE, failuresOf } from "./delivery_data.js";
 
 const { useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
 
@@ -16,9 +16,6 @@ const TYPING_MS = 300;
 const FRESH_MS = 5_000;
 // Not allowed, not there, not reachable: XCom has a sample in all three cases.
 const SAMPLE_INSTEAD = new Set([0, 403, 404, 503]);
-
-// The API took these: they are sent again only by the name of their reason.
-const UNREADABLE = "answer_unreadable";
 
 /** The page that the endpoint would give of so many dead letters, of the sample of them that is in XCom. */
 function pageOfSample(sample, total, { reasons, search }, offset) {

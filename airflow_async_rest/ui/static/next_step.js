@@ -1,8 +1,7 @@
 /** Why a task has failed, what to do next, and what has become of it since: pure decisions over what is known of it. */
 
-const number = (value) => (value ?? 0).toLocaleString("en-US");
-const counted = (value, one, many = `${one}s`) => `${number(value)} ${value === 1 ? one : many}`;
-const failures = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);
+import { UNREADABLE, failuresOf } from "./delivery_data.js";
+import { count, counted } from "./format.js";
 
 /** Whether a path was made of an endpoint with placeholders; what a secret was cut out of says nothing. */
 export function fits(endpoint, path) {
@@ -40,13 +39,10 @@ const CAUSES = {
 };
 
 /** The one reason for which all failed, where nothing was delivered; else null. */
-export function oneCause({ delivered = 0, skipped = 0, unfinished = 0, reasons = {} }) {
+function oneCause({ delivered = 0, skipped = 0, unfinished = 0, reasons = {} }) {
   const names = Object.keys(reasons);
   return delivered + skipped + unfinished === 0 && names.length === 1 ? names[0] : null;
 }
-
-// The API took these: they are sent again only by the name of their reason.
-const TAKEN = "answer_unreadable";
 
 const credentialsIn = (error) => /\b(401|407)\b/.test(error ?? "");
 
@@ -61,21 +57,21 @@ function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
   }
   if (complete !== true && credentialsIn(error)) return "The credentials were refused: correct them.";
   if (complete !== true) return read ? "The window was not read to its end." : "Nothing of the window was read.";
-  if (!fetches && failures(figures) && replayable === 0) {
-    const taken = figures.reasons?.[TAKEN] ?? 0;
-    if (taken === failures(figures)) return "The API has taken these, and its answers cannot be read: look there what it has.";
+  if (!fetches && failuresOf(figures) && replayable === 0) {
+    const taken = figures.reasons?.[UNREADABLE] ?? 0;
+    if (taken === failuresOf(figures)) return "The API has taken these, and its answers cannot be read: look there what it has.";
     return taken ? "None of these is sent again as it was." : "These never were requests: correct the rows or the transform.";
   }
   if (cause) return `All failed for one cause, ${cause}: look at ${CAUSES[cause] ?? "what the API says"}.`;
-  if (fetches && failures(figures)) return "Once the cause is gone, what failed can be tried again.";
-  return state === "failed" && failures(figures) === 0 ? "No dead letter is left." : null;
+  if (fetches && failuresOf(figures)) return "Once the cause is gone, what failed can be tried again.";
+  return state === "failed" && failuresOf(figures) === 0 ? "No dead letter is left." : null;
 }
 
 /** What a Clear is called, what it does, and to how many. */
 function resuming({ refuses, fetches, ...known }) {
   if (refuses) return { name: "Clear the task", count: null, does: "Runs all of the task again." };
   if (!fetches) return { name: RESUME, ...reading(known) };
-  const failed = failures(known.figures);
+  const failed = failuresOf(known.figures);
   return { name: failed ? "Try all again" : RESUME, count: failed || null, does: FETCHES_AGAIN };
 }
 
@@ -87,8 +83,8 @@ const FETCHES_AGAIN =
 /** What a task that delivers does when it is resumed. */
 function reading({ state, figures, differs }) {
   const { complete, read = 0, unfinished = 0, reasons } = figures;
-  const taken = reasons?.[TAKEN] ?? 0;
-  const missing = failures(figures) + unfinished - taken;
+  const taken = reasons?.[UNREADABLE] ?? 0;
+  const missing = failuresOf(figures) + unfinished - taken;
   // With these it is another job, which goes on with nothing that the one before has left.
   const isOther = differs.some((name) => name === NAMES.sql || name === NAMES.endpoint);
   if (complete === true && (state === "success" || isOther)) {
@@ -97,15 +93,15 @@ function reading({ state, figures, differs }) {
   if (isOther && read) return { count: null, does: "Reads the window from its first row, and delivers all of it." };
   if (complete === true) {
     const does = missing
-      ? `Reads the window again, and sends only ${number(missing)}, made again from ${missing === 1 ? "its row" : "their rows"}.`
+      ? `Reads the window again, and sends only ${count(missing)}, made again from ${missing === 1 ? "its row" : "their rows"}.`
       : taken
         ? "Sends nothing: the API has taken them."
         : "Sends nothing, and marks the task as done.";
     return { count: missing, does };
   }
   if (!read) return { count: null, does: "Begins with the first row." };
-  const first = missing ? `Sends ${number(missing)} again, and goes` : "Goes";
-  return { count: missing || null, does: `${first} on after row ${number(read)}, to the end of the window.` };
+  const first = missing ? `Sends ${count(missing)} again, and goes` : "Goes";
+  return { count: missing || null, does: `${first} on after row ${count(read)}, to the end of the window.` };
 }
 
 /** What a replay is called, and what it does to so many. */
@@ -123,8 +119,8 @@ export function replaying(replayable) {
  * @returns null where there is nothing to do; else `primary`, "resume" or "replay", `why`, and of both its `name`,
  *   `count`, and what it `does`.
  */
-export function nextStep({ state, figures, differs = [], replayable = failures(figures), refuses = null, fetches = false }) {
-  if (state !== "failed" && !(state === "success" && failures(figures) > 0)) return null;
+export function nextStep({ state, figures, differs = [], replayable = failuresOf(figures), refuses = null, fetches = false }) {
+  if (state !== "failed" && !(state === "success" && failuresOf(figures) > 0)) return null;
   const known = { state, figures, differs, replayable, refuses, fetches };
   const why = whyResume(known);
   return {
@@ -143,7 +139,7 @@ export function titleOfFailure(kind, isUnsure) {
 
 /** Whether a replay has delivered all dead letters of a window of which rows were never read. */
 export const isHalfDone = (figures) =>
-  figures?.complete === false && figures.read > 0 && failures(figures) === 0 && (figures.replay?.delivered ?? 0) > 0;
+  figures?.complete === false && figures.read > 0 && failuresOf(figures) === 0 && (figures.replay?.delivered ?? 0) > 0;
 
 /**
  * What a reader must know first.
@@ -160,7 +156,7 @@ export function troubleOf({ state, figures, step, isDeliveredLater = false }) {
     return {
       status: "warning",
       title: "The dead letters are delivered; the window is not read to its end",
-      next: `Resume the window: it goes on after row ${number(figures.read)}.`,
+      next: `Resume the window: it goes on after row ${count(figures.read)}.`,
     };
   }
   const title = figures?.error ?? (figures?.read ? "It failed; its log says why" : "It failed before it started");
@@ -174,7 +170,7 @@ export function troubleOf({ state, figures, step, isDeliveredLater = false }) {
 /** Whether all dead letters of a window were delivered after its task had ended with them. */
 export function isDeliveredLater(report, replay) {
   if (report?.complete !== true) return false;
-  return failures(report) > 0 ? replay?.left === 0 : (report.delivered_later ?? 0) > 0;
+  return failuresOf(report) > 0 ? replay?.left === 0 : (report.delivered_later ?? 0) > 0;
 }
 
 /** The last replay by another task that came after a task's end; before that, the task's own report knows of it. */
@@ -193,17 +189,17 @@ export function historyOf(tries, replays, replay) {
     at: end ?? at,
     name: `Try ${which}`,
     state,
-    text: replay && which === last ? `sent again ${number(replay.sent)}: ${delivered(replay)}` : "",
+    text: replay && which === last ? `sent again ${count(replay.sent)}: ${delivered(replay)}` : "",
     by: null,
   }));
   const others = (replays ?? []).map(({ at, by, left, ...counts }) => ({
     at,
     name: "Replay",
     state: left === 0 ? "success" : "up_for_retry",
-    text: `${delivered(counts)}, ${number(left)} left`,
+    text: `${delivered(counts)}, ${count(left)} left`,
     by,
   }));
   return [...own, ...others].filter(({ at }) => at).sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
 }
 
-const delivered = ({ delivered: done, failed }) => `${number(done)} delivered, ${number(failed)} failed again`;
+const delivered = ({ delivered: done, failed }) => `${count(done)} delivered, ${count(failed)} failed again`;
