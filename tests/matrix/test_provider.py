@@ -147,7 +147,7 @@ def test_the_tabs_are_drawn():
     [plugin] = [one for one in get_plugin_info() if one["name"] == "async_rest"]
     if VERSION < (3, 2):
         assert plugin["react_apps"] == []
-        pytest.skip("3.1 gives the pages of plugins none of the components that these are made of")
+        pytest.skip("3.1 hands a plugin's page none of the components that the tabs are made of")
     assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag"}
     assert {one["bundle_url"].startswith("/") for one in plugin["react_apps"]} == {VERSION < (3, 3)}
 

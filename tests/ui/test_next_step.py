@@ -51,11 +51,11 @@ def test_where_nothing_can_be_done_nothing_is_offered(state, figures):
 @pytest.mark.parametrize(
     ("state", "figures", "more", "count", "does"),
     [
-        ("failed", SOME, {}, 3, "Reads the window again, and sends only 3, made anew of their rows."),
-        ("failed", {**SOME, "failed": 1}, {}, 1, "Reads the window again, and sends only 1, made anew of its row."),
+        ("failed", SOME, {}, 3, "Reads the window again, and sends only 3, made again from their rows."),
+        ("failed", {**SOME, "failed": 1}, {}, 1, "Reads the window again, and sends only 1, made again from its row."),
         ("success", SOME, {}, 100, "Reads the window from its first row, and delivers all of it: 100 rows."),
         ("failed", SOME, {"differs": ["the SQL"]}, 100, "Reads the window from its first row, and delivers all of it: 100 rows."),
-        ("failed", SOME, {"differs": ["the API's connection"]}, 3, "Reads the window again, and sends only 3, made anew of their rows."),
+        ("failed", SOME, {"differs": ["the API's connection"]}, 3, "Reads the window again, and sends only 3, made again from their rows."),
         ("failed", STOPPED, {"differs": ["the SQL"]}, None, "Reads the window from its first row, and delivers all of it."),
         ("failed", STOPPED, {}, 10, "Sends 10 again, and goes on after row 60, to the end of the window."),
         ("failed", {**STOPPED, "failed": 0, "unfinished": 0}, {}, None, "Goes on after row 60, to the end of the window."),
@@ -65,7 +65,92 @@ def test_where_nothing_can_be_done_nothing_is_offered(state, figures):
 )  # fmt: skip
 def test_resuming_says_what_it_does_and_to_how_many(state, figures, more, count, does):
     step = ran(STEP, "nextStep", {"state": state, "figures": figures, **more})
-    assert step["resume"] == {"count": count, "does": does}
+    assert step["resume"] == {"name": "Resume the window", "count": count, "does": does}
+
+
+FUNCTION = "This task is a function: clear it."
+
+
+@pytest.mark.parametrize(
+    ("figures", "more", "name"),
+    [
+        (SOME, {}, "Send the same requests again"),
+        (SOME, {"replayable": 0}, "Resume the window"),
+        (SOME, {"replayable": 1}, "Send the same requests again"),
+        (SOME, {"differs": ["the SQL"]}, "Resume the window"),
+        (SOME, {"refuses": FUNCTION}, "Clear the task"),
+        (STOPPED, {"refuses": FUNCTION}, "Clear the task"),
+        ({**STOPPED, "read": 0, "failed": 0}, {"refuses": FUNCTION}, "Clear the task"),
+        (STOPPED, {}, "Resume the window"),
+        (SOME, {"fetches": True}, "Try all again"),
+        (STOPPED, {"fetches": True}, "Try all again"),
+        (only("http_404"), {"fetches": True}, "Try all again"),
+        (DONE, {"fetches": True}, "Resume the window"),
+    ],
+)
+def test_the_box_says_what_the_filled_button_does(figures, more, name):
+    step = ran(STEP, "nextStep", {"state": "failed", "figures": figures, **more})
+    trouble = ran(STEP, "troubleOf", {"state": "failed", "figures": figures, "step": step})
+    assert step[step["primary"]]["name"] == name
+    assert f"{name[0].lower()}{name[1:]}." in trouble["next"]
+
+
+def test_a_task_that_is_no_operator_is_cleared_and_runs_again():
+    step = ran(STEP, "nextStep", {"state": "failed", "figures": SOME, "refuses": FUNCTION})
+    assert step["why"] == FUNCTION
+    assert step["resume"] == {"name": "Clear the task", "count": None, "does": "Runs all of the task again."}
+
+
+UNREADABLE = {**SOME, "reasons": {"answer_unreadable": 3}}
+MIXED = {**SOME, "reasons": {"answer_unreadable": 1, "schema": 2}}
+
+
+@pytest.mark.parametrize(
+    ("figures", "why", "count", "does"),
+    [
+        (UNREADABLE, "The API has taken these", 0, "Sends nothing: the API has taken them."),
+        (MIXED, "None of these is sent again as it was.", 2, "sends only 2, made again from their rows."),
+        ({**SOME, "reasons": {"schema": 3}}, "These never were requests", 3, "sends only 3,"),
+        (only("schema"), "These never were requests", 144, "sends only 144,"),  # not "look at what the API says"
+    ],
+)
+def test_where_a_replay_sends_nothing_it_says_why_and_what_a_clear_does(figures, why, count, does):
+    step = ran(STEP, "nextStep", {"state": "failed", "figures": figures, "replayable": 0})
+    assert step["primary"] == "resume"
+    assert why in step["why"]
+    assert (step["resume"]["count"], does in step["resume"]["does"]) == (count, True)
+
+
+LETTERS = [{"path": "x/1"}]
+ALL_OF_THEM = {"total": 3, "matching": 3, "replayable": 2, "records": LETTERS, "resolved": 1}
+FILTERED = {"total": 2, "matching": 1, "replayable": 0, "records": [{"path": None}], "resolved": 2}
+
+
+@pytest.mark.parametrize(
+    ("before", "page", "known"),
+    [
+        (None, ALL_OF_THEM, ALL_OF_THEM),
+        (ALL_OF_THEM, FILTERED, {**FILTERED, "records": LETTERS, "replayable": 2}),
+        (None, {**FILTERED, "matching": 0}, {"total": 2, "matching": 0, "records": [], "resolved": 2}),
+        (FILTERED, ALL_OF_THEM, ALL_OF_THEM),
+        (ALL_OF_THEM, None, None),
+    ],
+)
+def test_a_filter_says_nothing_of_all(before, page, known):
+    assert ran("delivery_data.js", "knownOfAll", before, page) == known
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_unsure", "title"),
+    [
+        ("replay", False, "Nothing is sent again"),
+        ("resume", False, "The task is not cleared"),
+        ("replay", True, "Whether the task is cleared is not known"),
+        ("resume", True, "Whether the task is cleared is not known"),
+    ],
+)
+def test_an_error_is_titled_by_what_is_known(kind, is_unsure, title):
+    assert ran(STEP, "titleOfFailure", kind, is_unsure) == title
 
 
 @pytest.mark.parametrize(
@@ -114,7 +199,8 @@ def test_what_differs_is_named_once():
 )  # fmt: skip
 def test_why_it_failed_comes_with_what_to_do(state, figures, status, title, words):
     differs = (figures or {}).get("differs", [])
-    trouble = ran(STEP, "troubleOf", {"state": state, "figures": figures, "differs": differs})
+    step = figures and ran(STEP, "nextStep", {"state": state, "figures": figures, "differs": differs})
+    trouble = ran(STEP, "troubleOf", {"state": state, "figures": figures, "step": step})
     assert (trouble["status"], trouble["title"]) == (status, title)
     assert words in trouble["next"]
 

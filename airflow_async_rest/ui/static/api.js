@@ -16,7 +16,7 @@ export class ApiError extends Error {
 }
 
 /** Build a URL below the one that Airflow is served from, which may have a path. */
-export function urlOf(parts, query = {}) {
+function urlOf(parts, query = {}) {
   const url = new URL(parts.map(encodeURIComponent).join("/"), document.baseURI);
   for (const [name, value] of Object.entries(query)) {
     for (const one of Array.isArray(value) ? value : [value]) {

@@ -3,7 +3,8 @@
 import { CELLS } from "./calendar_styles.js";
 import { count, counted, dateTime, duration, span } from "./format.js";
 import { C, React, h, isPlain } from "./kit.js";
-import { OUTCOMES, fetched, inRows, layoutFor, nameOf } from "./outcomes.js";
+import { fetched } from "./delivery_data.js";
+import { OUTCOMES, inRows, layoutFor, nameOf } from "./outcomes.js";
 
 const { Fragment, memo, startTransition, useEffect, useMemo, useRef, useState } = React;
 

@@ -20,6 +20,7 @@ import {
   isStale,
   lookAtTask,
   nextLook,
+  knownOfAll,
   refusesRequests,
   waitOf,
 } from "./delivery_data.js";
@@ -48,11 +49,10 @@ function Replaying({ task, asked }) {
     return h(Notice, { title: `${fetches ? "Trying" : "Sending"} again: ${what}` }, text.filter(Boolean).join(" "));
   }
   if (!task.ended || !replay || isStale(task)) return null;
-  const sent = replay.sent ?? replay.delivered + replay.failed;
-  if (sent === 0) return h(Notice, { title: "Nothing was sent again" }, "No dead letter was left to send.");
+  if (replay.sent === 0) return h(Notice, { title: "Nothing was sent again" }, "No dead letter was left to send.");
   return h(
     Notice,
-    { status: replay.failed ? "warning" : "success", title: `Sent again: ${count(sent)}` },
+    { status: replay.failed ? "warning" : "success", title: `Sent again: ${count(replay.sent)}` },
     `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again.`,
   );
 }
@@ -146,24 +146,32 @@ function Task({ scope, task, refresh }) {
     refresh();
   }
 
+  const onPage = (found) => setLetters((before) => knownOfAll(before, found));
+
   if (task.preview) return h(Preview, { preview: task.preview });
   if (figures === null) return h(NotYet, { task });
   const replay = lastReplay(page?.replays, task.instance.end_date) ?? (isGone ? { left: 0 } : null);
   const isLater = task.ended && isDeliveredLater(task.report ?? figures, replay);
-  const differs = differences(changes, page?.records);
-  const step = nextStep({ state: task.instance.state, figures, differs, refuses: refusesRequests(task) });
+  const step = nextStep({
+    state: task.instance.state,
+    figures,
+    differs: differences(changes, page?.records),
+    replayable: page?.replayable,
+    refuses: refusesRequests(task),
+    fetches: isFetch(task),
+  });
   // Beside the dead letters, where there are some.
   const actions = (failuresOf(figures) === 0 || isGone) && step && !open && h(Actions, { scope, task, step, onAsked });
   return h(
     React.Fragment,
     null,
-    !open && h(Why, { task, differs, replay, actions }),
+    !open && h(Why, { task, step, replay, actions }),
     h(Waiting, { task }),
     h(Replaying, { task, asked: open }),
     h(Later, { task, replay }),
     isOver && h(Around),
     h(Panel, null, h(Progress, { task, isLater }), h(Figures, { task, isLater })),
-    failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, differs, onAsked, onPage: setLetters }),
+    failuresOf(figures) > 0 && h(Failures, { scope, task, asked: open, step, onAsked, onPage }),
     h(History, { scope, task, page }),
   );
 }

@@ -7,6 +7,9 @@ const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "remov
 const WAITS = "up_for_reschedule";
 const LOOKS_AFTER_THE_END = 5;
 
+// The API took these: they are sent again only by the name of their reason.
+export const UNREADABLE = "answer_unreadable";
+
 export const hasEnded = (state) => ENDED.has(state);
 
 /** A task that delivers and one that fetches do the same work the other way round. */
@@ -63,8 +66,11 @@ export function nextLook({ instance, ended, report, isOurs, looksAfterEnd }) {
   return isOurs && instance.state ? 2_000 : 5_000;
 }
 
+/** Whether a report, or figures, are of a task that fetches. */
+export const fetched = (figures) => "rows_loaded" in figures;
+
 export const isFetch = (task) =>
-  task.instance.operator === "RestToSqlOperator" || (task.figures !== null && "rows_loaded" in task.figures);
+  task.instance.operator === "RestToSqlOperator" || (task.figures !== null && fetched(task.figures));
 
 /** Whether the figures are of an earlier try than the task instance's last: this one has not written any yet. */
 export function isStale({ instance, report, progress }) {
@@ -96,6 +102,12 @@ export function refusesRequests({ instance: { operator } }) {
 
 /** Everything that is a dead letter: items, and rows that the database refused. */
 export const failuresOf = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);
+
+/** What is known of all dead letters, once a page is there: of those that a filter leaves, only what is said of all. */
+export function knownOfAll(before, page) {
+  if (!page || page.matching === page.total) return page;
+  return { ...page, records: before?.records ?? [], replayable: before?.replayable };
+}
 
 /** Items that are done with, one way or the other. */
 export const doneOf = (figures) => (figures.delivered ?? 0) + (figures.failed ?? 0) + (figures.skipped ?? 0);

@@ -5,9 +5,9 @@ import { count } from "./format.js";
 import { C, Chip, Empty, Notice, Pager, Panel, React, h } from "./kit.js";
 import { LettersTable } from "./letters_table.js";
 import { useSettled } from "./polling.js";
-import { nextStep } from "./next_step.js";
+import { replaying } from "./next_step.js";
 import { Actions } from "./replay.js";
-import { failuresOf, refusesRequests } from "./delivery_data.js";
+import { UNREADABLE, failuresOf } from "./delivery_data.js";
 
 const { useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
 
@@ -17,22 +17,22 @@ const FRESH_MS = 5_000;
 // Not allowed, not there, not reachable: XCom has a sample in all three cases.
 const SAMPLE_INSTEAD = new Set([0, 403, 404, 503]);
 
-// The API took these: they are sent again only by the name of their reason.
-const UNREADABLE = "answer_unreadable";
-
-/** The page that the endpoint would give, of the sample that is in XCom. */
-function pageOfSample(sample, { reasons, search }, offset) {
+/** The page that the endpoint would give of so many dead letters, of the sample of them that is in XCom. */
+function pageOfSample(sample, total, { reasons, search }, offset) {
   const wanted = search.toLowerCase();
   const matching = sample.filter(
     (letter) =>
       (reasons.length === 0 || reasons.includes(letter.reason)) &&
       (!wanted || JSON.stringify(letter).toLowerCase().includes(wanted)),
   );
+  const replayable = matching.filter(
+    (letter) => letter.method && (letter.reason !== UNREADABLE || reasons.includes(UNREADABLE)),
+  );
   return {
+    total,
     matching: matching.length,
-    replayable: matching.filter(
-      (letter) => letter.method && (letter.reason !== UNREADABLE || reasons.includes(UNREADABLE)),
-    ).length,
+    // Of more than the sample has, it is not known.
+    replayable: sample.length < total ? undefined : replayable.length,
     records: matching.slice(offset, offset + PAGE),
   };
 }
@@ -111,8 +111,8 @@ function Search({ value, onChange }) {
   });
 }
 
-/** @param differs what is another than when they were sent; @param onPage told of each page, which also knows of replays. */
-export function Failures({ scope, task, asked, differs, onAsked, onPage }) {
+/** @param step as `nextStep` gives it, for all of them; @param onPage told of each page, which also knows of replays. */
+export function Failures({ scope, task, asked, step, onAsked, onPage }) {
   const [reasons, setReasons] = useState([]);
   const [typed, setTyped] = useState("");
   const [offset, setOffset] = useState(0);
@@ -125,11 +125,11 @@ export function Failures({ scope, task, asked, differs, onAsked, onPage }) {
   const view = useLetters(scope, folder, filter, offset, version);
   const fromSample = view.error !== null && SAMPLE_INSTEAD.has(view.error.status);
   const page = useMemo(
-    () => (fromSample ? pageOfSample(sample, filter, offset) : view.page),
-    [fromSample, sample, filter, offset, view.page],
+    () => (fromSample ? pageOfSample(sample, total, filter, offset) : view.page),
+    [fromSample, sample, total, filter, offset, view.page],
   );
   const isFiltered = reasons.length > 0 || search !== "";
-  useEffect(() => onPage(view.page), [view.page]);
+  useEffect(() => onPage(page), [page]);
 
   const sending = Boolean(asked);
   useEffect(() => {
@@ -148,13 +148,6 @@ export function Failures({ scope, task, asked, differs, onAsked, onPage }) {
   };
 
   if (page?.total === 0 && task.ended) return null;
-  const step = nextStep({
-    state: task.instance.state,
-    figures,
-    differs,
-    replayable: page?.replayable ?? total,
-    refuses: refusesRequests(task),
-  });
   return h(
     Panel,
     { title: `What failed (${count(page?.total ?? total)})` },
@@ -166,7 +159,7 @@ export function Failures({ scope, task, asked, differs, onAsked, onPage }) {
         h(Actions, {
           scope,
           task,
-          step,
+          step: isFiltered ? { ...step, replay: replaying(page?.replayable ?? null) } : step,
           filter,
           isFiltered,
           // Of a sample nobody knows how many it stands for.

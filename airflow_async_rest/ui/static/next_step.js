@@ -1,8 +1,7 @@
 /** Why a task has failed, what to do next, and what has become of it since: pure decisions over what is known of it. */
 
-const number = (value) => (value ?? 0).toLocaleString("en-US");
-const counted = (value, one, many = `${one}s`) => `${number(value)} ${value === 1 ? one : many}`;
-const failures = (figures) => (figures?.failed ?? 0) + (figures?.rows_refused ?? 0);
+import { UNREADABLE, failuresOf } from "./delivery_data.js";
+import { count, counted } from "./format.js";
 
 /** Whether a path was made of an endpoint with placeholders; what a secret was cut out of says nothing. */
 export function fits(endpoint, path) {
@@ -40,32 +39,52 @@ const CAUSES = {
 };
 
 /** The one reason for which all failed, where nothing was delivered; else null. */
-export function oneCause({ delivered = 0, skipped = 0, unfinished = 0, reasons = {} }) {
+function oneCause({ delivered = 0, skipped = 0, unfinished = 0, reasons = {} }) {
   const names = Object.keys(reasons);
   return delivered + skipped + unfinished === 0 && names.length === 1 ? names[0] : null;
 }
 
 const credentialsIn = (error) => /\b(401|407)\b/.test(error ?? "");
 
-/** Why a Clear is better than sending the same requests again; null where it is not. */
-function whyResume({ state, figures, differs, replayable, refuses }) {
+/** Why a Clear is better than sending the same requests again, or all that there is; null where it is not. */
+function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
   const { complete, error, read = 0 } = figures;
   const cause = oneCause(figures);
   const them = differs.join(" and ");
   if (refuses) return refuses;
-  if (differs.length) return `${them[0].toUpperCase()}${them.slice(1)} changed since: the same requests go as it was.`;
+  if (differs.length) {
+    return `${them[0].toUpperCase()}${them.slice(1)} changed since${fetches ? "." : ": the same requests go as it was."}`;
+  }
   if (complete !== true && credentialsIn(error)) return "The credentials were refused: correct them.";
   if (complete !== true) return read ? "The window was not read to its end." : "Nothing of the window was read.";
+  if (!fetches && failuresOf(figures) && replayable === 0) {
+    const taken = figures.reasons?.[UNREADABLE] ?? 0;
+    if (taken === failuresOf(figures)) return "The API has taken these, and its answers cannot be read: look there what it has.";
+    return taken ? "None of these is sent again as it was." : "These never were requests: correct the rows or the transform.";
+  }
   if (cause) return `All failed for one cause, ${cause}: look at ${CAUSES[cause] ?? "what the API says"}.`;
-  if (failures(figures) && replayable === 0) return "These never were requests: correct the rows or the transform.";
-  return state === "failed" && failures(figures) === 0 ? "No dead letter is left." : null;
+  if (fetches && failuresOf(figures)) return "Once the cause is gone, what failed can be tried again.";
+  return state === "failed" && failuresOf(figures) === 0 ? "No dead letter is left." : null;
 }
 
-/** What a Clear does, and to how many. */
-function resuming({ state, figures, differs, refuses }) {
-  if (refuses) return { count: null, does: refuses };
-  const { complete, read = 0, unfinished = 0 } = figures;
-  const missing = failures(figures) + unfinished;
+/** What a Clear is called, what it does, and to how many. */
+function resuming({ refuses, fetches, ...known }) {
+  if (refuses) return { name: "Clear the task", count: null, does: "Runs all of the task again." };
+  if (!fetches) return { name: RESUME, ...reading(known) };
+  const failed = failuresOf(known.figures);
+  return { name: failed ? "Try all again" : RESUME, count: failed || null, does: FETCHES_AGAIN };
+}
+
+const RESUME = "Resume the window";
+const FETCHES_AGAIN =
+  "Fetches the failed items once more, loads the rows that the database had refused, and goes on where it stopped if " +
+  "it had not read everything. What is loaded stays.";
+
+/** What a task that delivers does when it is resumed. */
+function reading({ state, figures, differs }) {
+  const { complete, read = 0, unfinished = 0, reasons } = figures;
+  const taken = reasons?.[UNREADABLE] ?? 0;
+  const missing = failuresOf(figures) + unfinished - taken;
   // With these it is another job, which goes on with nothing that the one before has left.
   const isOther = differs.some((name) => name === NAMES.sql || name === NAMES.endpoint);
   if (complete === true && (state === "success" || isOther)) {
@@ -74,46 +93,61 @@ function resuming({ state, figures, differs, refuses }) {
   if (isOther && read) return { count: null, does: "Reads the window from its first row, and delivers all of it." };
   if (complete === true) {
     const does = missing
-      ? `Reads the window again, and sends only ${number(missing)}, made anew of ${missing === 1 ? "its row" : "their rows"}.`
-      : "Sends nothing, and marks the task as done.";
+      ? `Reads the window again, and sends only ${count(missing)}, made again from ${missing === 1 ? "its row" : "their rows"}.`
+      : taken
+        ? "Sends nothing: the API has taken them."
+        : "Sends nothing, and marks the task as done.";
     return { count: missing, does };
   }
   if (!read) return { count: null, does: "Begins with the first row." };
-  const first = missing ? `Sends ${number(missing)} again, and goes` : "Goes";
-  return { count: missing || null, does: `${first} on after row ${number(read)}, to the end of the window.` };
+  const first = missing ? `Sends ${count(missing)} again, and goes` : "Goes";
+  return { count: missing || null, does: `${first} on after row ${count(read)}, to the end of the window.` };
+}
+
+/** What a replay is called, and what it does to so many. */
+export function replaying(replayable) {
+  const what = replayable === 1 ? "this request as it was, with the same key" : "these requests as they were, with the same keys";
+  return { name: "Send the same requests again", count: replayable, does: `Sends ${what}; nothing else of the window.` };
 }
 
 /**
  * What can be done about a task that has ended.
  *
  * @param known `state` and `figures` of the task, `differs` as `differences` gives it, `replayable`: how many dead
- *   letters are requests that can be sent again, `refuses`: why such a task sends none again, or null.
- * @returns null where there is nothing to do; else `primary`, "resume" or "replay", `why`, and of both `count` and what
- *   it `does`.
+ *   letters are requests that can be sent again, `refuses`: why such a task sends none again, or null, `fetches`: whether
+ *   it is one that fetches, which is resumed only.
+ * @returns null where there is nothing to do; else `primary`, "resume" or "replay", `why`, and of both its `name`,
+ *   `count`, and what it `does`.
  */
-export function nextStep({ state, figures, differs = [], replayable = failures(figures), refuses = null }) {
-  if (state !== "failed" && !(state === "success" && failures(figures) > 0)) return null;
-  const known = { state, figures, differs, replayable, refuses };
+export function nextStep({ state, figures, differs = [], replayable = failuresOf(figures), refuses = null, fetches = false }) {
+  if (state !== "failed" && !(state === "success" && failuresOf(figures) > 0)) return null;
+  const known = { state, figures, differs, replayable, refuses, fetches };
   const why = whyResume(known);
-  const what = replayable === 1 ? "this request as it was, with the same key" : "these requests as they were, with the same keys";
   return {
     primary: why === null ? "replay" : "resume",
     why: why ?? "Once the API takes them, the same requests can go again; were the rows wrong, resume.",
     resume: resuming(known),
-    replay: { count: replayable, does: `Sends ${what}; nothing else of the window.` },
+    replay: replaying(replayable),
   };
+}
+
+/** The title of the error where a way on could not be gone; `isUnsure`: nobody knows whether the task was cleared. */
+export function titleOfFailure(kind, isUnsure) {
+  if (isUnsure) return "Whether the task is cleared is not known";
+  return kind === "replay" ? "Nothing is sent again" : "The task is not cleared";
 }
 
 /** Whether a replay has delivered all dead letters of a window of which rows were never read. */
 export const isHalfDone = (figures) =>
-  figures?.complete === false && figures.read > 0 && failures(figures) === 0 && (figures.replay?.delivered ?? 0) > 0;
+  figures?.complete === false && figures.read > 0 && failuresOf(figures) === 0 && (figures.replay?.delivered ?? 0) > 0;
 
 /**
  * What a reader must know first.
  *
+ * @param known `state` and `figures` of the task, the `step` that `nextStep` gives, `isDeliveredLater`.
  * @returns null, or `status` of a notice ("error", "warning"), `title`, the error's sentence, and `next`, what to do.
  */
-export function troubleOf({ state, figures, differs = [], isDeliveredLater = false }) {
+export function troubleOf({ state, figures, step, isDeliveredLater = false }) {
   if (state === "up_for_retry" && figures?.error) {
     return { status: "warning", title: figures.error, next: "Airflow tries it again by itself; it goes on where it stopped." };
   }
@@ -121,22 +155,22 @@ export function troubleOf({ state, figures, differs = [], isDeliveredLater = fal
   if (isHalfDone(figures)) {
     return {
       status: "warning",
-      title: `The dead letters are delivered; the window is not read to its end`,
-      next: `Resume the window: it goes on after row ${number(figures.read)}.`,
+      title: "The dead letters are delivered; the window is not read to its end",
+      next: `Resume the window: it goes on after row ${count(figures.read)}.`,
     };
   }
   const title = figures?.error ?? (figures?.read ? "It failed; its log says why" : "It failed before it started");
   if (!figures) return { status: "error", title, next: "It has read no rows and sent no request. Its log says why." };
-  const step = nextStep({ state, figures, differs });
-  const todo = { resume: "resume the window.", replay: "send the same requests again." }[step.primary];
-  const isBegun = figures.read > 0;
-  return { status: "error", title, next: isBegun ? `${step.why} Next: ${todo}` : "Correct that, and resume the window. Nothing was sent." };
+  const { name } = step[step.primary];
+  const todo = `${name[0].toLowerCase()}${name.slice(1)}.`;
+  const next = figures.read > 0 ? `${step.why} Next: ${todo}` : `Correct that, and ${todo} Nothing was sent.`;
+  return { status: "error", title, next };
 }
 
 /** Whether all dead letters of a window were delivered after its task had ended with them. */
 export function isDeliveredLater(report, replay) {
   if (report?.complete !== true) return false;
-  return failures(report) > 0 ? replay?.left === 0 : (report.delivered_later ?? 0) > 0;
+  return failuresOf(report) > 0 ? replay?.left === 0 : (report.delivered_later ?? 0) > 0;
 }
 
 /** The last replay by another task that came after a task's end; before that, the task's own report knows of it. */
@@ -155,17 +189,17 @@ export function historyOf(tries, replays, replay) {
     at: end ?? at,
     name: `Try ${which}`,
     state,
-    text: replay && which === last ? `sent again ${number(replay.sent)}: ${delivered(replay)}` : "",
+    text: replay && which === last ? `sent again ${count(replay.sent)}: ${delivered(replay)}` : "",
     by: null,
   }));
   const others = (replays ?? []).map(({ at, by, left, ...counts }) => ({
     at,
     name: "Replay",
     state: left === 0 ? "success" : "up_for_retry",
-    text: `${delivered(counts)}, ${number(left)} left`,
+    text: `${delivered(counts)}, ${count(left)} left`,
     by,
   }));
   return [...own, ...others].filter(({ at }) => at).sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
 }
 
-const delivered = ({ delivered: done, failed }) => `${number(done)} delivered, ${number(failed)} failed again`;
+const delivered = ({ delivered: done, failed }) => `${count(done)} delivered, ${count(failed)} failed again`;

@@ -1,5 +1,8 @@
 /** What became of each window, and which windows never ran: pure decisions over what the endpoint gives. */
 
+import { failuresOf } from "./delivery_data.js";
+import { isDeliveredLater } from "./next_step.js";
+
 /**
  * The outcomes: how they are called, which of Airflow's colours they have, and which sign a cell carries besides.
  * `ink` is what is readable on the filled colour; those without are not filled.
@@ -17,9 +20,6 @@ export const OUTCOMES = {
   never: { name: "never run", color: "none", sign: "" },
 };
 
-/** Whether a report is of a task that fetches. */
-export const fetched = (report) => "rows_loaded" in report;
-
 export const nameOf = (outcome, isFetch) =>
   isFetch && outcome === "delivered" ? "all fetched" : OUTCOMES[outcome].name;
 
@@ -34,11 +34,11 @@ export function outcomeOf({ state, report, replay }) {
   if (WAITING.has(state)) return "waiting";
   if (state === "skipped" && report?.preview) return "preview";
   const isComplete = report?.complete === true;
-  const failures = (report?.failed ?? 0) + (report?.rows_refused ?? 0);
-  if (isComplete && failures > 0) return replay?.left === 0 ? "later" : "some";
+  const isLater = isDeliveredLater(report, replay);
+  if (isComplete && failuresOf(report) > 0) return isLater ? "later" : "some";
   if (state === "failed" || state === "upstream_failed") return "failed";
   if (!isComplete || state !== "success") return "unknown";
-  if (report.delivered_later > 0) return "later"; // by a Clear, or a replay in the task itself
+  if (isLater) return "later"; // by a Clear, or a replay in the task itself
   return report.read === 0 ? "empty" : "delivered"; // a source that was not filled yet looks like this
 }
 

@@ -3,7 +3,8 @@
 import { clearTask, requestReplay, withdrawReplay } from "./api.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
-import { failuresOf, isFetch, refusesRequests } from "./delivery_data.js";
+import { isFetch, refusesRequests } from "./delivery_data.js";
+import { titleOfFailure } from "./next_step.js";
 
 const { useEffect, useRef, useState } = React;
 
@@ -35,34 +36,37 @@ function useMayClear(scope, when) {
   return answer;
 }
 
+/** Clear the task. Without an answer, or with a proxy's, it may be cleared all the same: then an error is `isUnsure`. */
+async function clear(scope) {
+  try {
+    await clearTask(scope, { dryRun: false });
+  } catch (error) {
+    throw Object.assign(error, { isUnsure: error.isPassing });
+  }
+}
+
 /** Let the task go on; a request that was left to it, and not taken up, would make that a replay. */
 async function resume(scope) {
   await withdrawReplay(scope);
-  await clearTask(scope, { dryRun: false });
+  await clear(scope);
 }
 
 /** Ask the task to send dead letters again, and let it run. Both, or neither. */
 async function sendAgain(scope, request) {
   await requestReplay(scope, request);
   try {
-    await clearTask(scope, { dryRun: false });
+    await clear(scope);
   } catch (error) {
-    // Without an answer, or with a proxy's, the task may be cleared all the same, and would send everything then.
-    let why = error.isPassing ? "Whether the task is cleared is not known." : null;
-    if (why === null) {
-      try {
-        await withdrawReplay(scope);
-      } catch {
-        why = "";
-      }
-    }
-    if (why === null) throw error;
-    throw new Error(
-      `${error.message} ${why} The request is still in the task's state store (key "replay"), and the next run takes ` +
-        "it up: clear the task, or delete the key.",
-    );
+    // A task that may be cleared would send everything without the request.
+    if (!error.isUnsure && (await isWithdrawn(scope))) throw error;
+    const message =
+      `${error.message} The request is still in the task's state store (key "replay"), and the next run takes it up: ` +
+      "clear the task, or delete the key.";
+    throw Object.assign(new Error(message), { isUnsure: error.isUnsure });
   }
 }
+
+const isWithdrawn = (scope) => withdrawReplay(scope).then(() => true, () => false);
 
 /** Why dead letters cannot be sent again; null when they can. */
 function whyNotSent({ task, page, filter, isFiltered, isCurrent, number }) {
@@ -72,7 +76,7 @@ function whyNotSent({ task, page, filter, isFiltered, isCurrent, number }) {
     (isCurrent ? null : "Looking for what matches the filter …") ??
     (isFiltered && !page ? "Only a sample is shown: how many match the filter is not known." : null) ??
     (page?.matching === 0 && !isAll ? "No match." : null) ??
-    (number === 0 ? "These never were requests. Fix the rows, and clear the task." : null)
+    (number === 0 ? (page ? withoutRequest(page.matching) : "These never were requests.") : null)
   );
 }
 
@@ -81,43 +85,34 @@ const withNumber = (label, number) => (number == null ? label : `${label} (${cou
 /** The two ways on, with why one cannot be gone: `{resume, replay}`; a task that fetches has the first alone. */
 function offers({ task, step, waits, mayClear, ...rest }) {
   const right = mayClear === "yes" || mayClear === "asking" ? null : mayClear;
-  if (isFetch(task)) {
-    const number = failuresOf(task.figures);
-    const is = task.instance.state === "failed" || !task.ended;
-    const never = "The task has succeeded, so a Clear would fetch everything again, not only what failed.";
-    const label = number ? `Try all ${count(number)} again` : "Resume the window";
-    return { resume: { kind: "resume", number, label, does: FETCHES_AGAIN, blocked: waits ?? (is ? null : never) ?? right } };
-  }
+  const fetches = isFetch(task);
+  const never = fetches && task.instance.state === "success" ? FETCHES_ALL : null;
   const resume = {
     ...step.resume,
     kind: "resume",
-    number: step.resume.count,
-    label: refusesRequests(task) ? "Clear the task" : withNumber("Resume the window", step.resume.count),
-    blocked: waits ?? right,
+    label: withNumber(step.resume.name, step.resume.count),
+    blocked: waits ?? never ?? right,
   };
   const { page, filter, isFiltered } = rest;
-  if (!filter) return { resume };
+  if (!filter || fetches) return { resume };
   const number = step.replay.count;
   const request = { reasons: filter.reasons.length ? filter.reasons : null, search: filter.search, count: number };
   const replay = {
     ...step.replay,
     kind: "replay",
-    number,
     request,
-    label: isFiltered ? `Send these ${count(number)} again (filtered)` : withNumber("Send the same requests again", number),
+    label: isFiltered ? `Send these ${count(number)} again (filtered)` : withNumber(step.replay.name, number),
     without: page ? page.matching - page.replayable : 0,
     blocked: waits ?? whyNotSent({ task, number, ...rest }) ?? right,
   };
   return { resume, replay };
 }
 
-const FETCHES_AGAIN =
-  "The task is cleared. It fetches the failed items once more, loads the rows that the database had refused, and " +
-  "goes on where it stopped if it had not read everything. What is loaded stays.";
+const FETCHES_ALL = "The task has succeeded, so a Clear would fetch everything again, not only what failed.";
 
 function Words({ chosen, filter, isFiltered }) {
   if (chosen.kind === "resume") {
-    return h(C.Text, null, chosen.does === FETCHES_AGAIN ? chosen.does : `The task is cleared. ${chosen.does}`);
+    return h(C.Text, null, `The task is cleared. ${chosen.does}`);
   }
   return h(
     C.VStack,
@@ -145,13 +140,12 @@ const withoutRequest = (number) =>
   "only when you filter by answer_unreadable.";
 
 /** What is asked before it is done, and what the button for it says. */
-function question({ kind, number }, fetches) {
-  if (kind === "replay") return [`Send ${counted(number, "dead letter")} again?`, `Send ${count(number)} again`];
-  if (fetches && number) return [`Try ${counted(number, "dead letter")} again?`, `Try ${count(number)} again`];
-  return ["Resume the window?", "Resume"];
+function question({ kind, name, count: number }) {
+  if (kind === "resume") return [`${name}?`, name.split(" ")[0]];
+  return [`Send ${counted(number, "dead letter")} again?`, `Send ${count(number)} again`];
 }
 
-function Confirmation({ scope, chosen, open, fetches, onClose, onAsked, ...words }) {
+function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const cancel = useRef(null);
@@ -162,7 +156,7 @@ function Confirmation({ scope, chosen, open, fetches, onClose, onAsked, ...words
     try {
       await (chosen.kind === "resume" ? resume(scope) : sendAgain(scope, chosen.request));
       onClose();
-      onAsked(chosen.number, chosen.kind);
+      onAsked(chosen.count, chosen.kind);
     } catch (failure) {
       setError(failure);
     } finally {
@@ -170,7 +164,7 @@ function Confirmation({ scope, chosen, open, fetches, onClose, onAsked, ...words
     }
   }
 
-  const [title, label] = question(chosen, fetches);
+  const [title, label] = question(chosen);
   return h(
     C.Dialog.Root,
     {
@@ -197,7 +191,7 @@ function Confirmation({ scope, chosen, open, fetches, onClose, onAsked, ...words
             C.Dialog.Body,
             null,
             h(Words, { chosen, ...words }),
-            error && h(C.Box, { mt: 3 }, h(Notice, { status: "error", title: "Nothing is sent again" }, error.message)),
+            error && h(C.Box, { mt: 3 }, h(Notice, { status: "error", title: titleOfFailure(chosen.kind, error.isUnsure) }, error.message)),
           ),
           h(
             C.Dialog.Footer,
@@ -270,7 +264,6 @@ export function Actions({ scope, task, step, isLoaded = true, waits = null, onAs
       scope,
       chosen: all.find(({ kind }) => kind === asked) ?? primary,
       open: isOpen,
-      fetches: isFetch(task),
       onClose: () => setOpen(false),
       onAsked,
       ...letters,

@@ -9,7 +9,7 @@ const MOST_POINTS = 120;
 const SHORTEST_SECONDS = 1;
 
 /** `[[seconds, items done], ...]` -> `[[seconds, items a second], ...]`, few enough for a line. */
-export function speeds(history) {
+function speeds(history) {
   const step = Math.max(1, Math.ceil(history.length / MOST_POINTS));
   const kept = history.filter((_, index) => index % step === 0 || index === history.length - 1);
   const found = [];

@@ -1,6 +1,6 @@
 /** Why a task has failed, first: the sentence that its log has, what to do next, and the way to the log. */
 
-import { C, Notice, React, h, isPlain } from "./kit.js";
+import { C, Notice, h, isPlain } from "./kit.js";
 import { isDeliveredLater, troubleOf } from "./next_step.js";
 import { taskPath } from "./paths.js";
 
@@ -8,7 +8,7 @@ const { useHref, useNavigate } = globalThis.ReactRouterDOM;
 
 const BEFORE = "The task's state, and its figures below, are of before.";
 
-/** A link to a page of Airflow, which need not be loaded anew. */
+/** A link to another page of Airflow, opened without loading Airflow again. */
 export function Inner({ path, children }) {
   const navigate = useNavigate();
   const href = useHref("/").replace(/\/$/, "") + path;
@@ -20,13 +20,13 @@ export function Inner({ path, children }) {
   return h(C.Link, { href, onClick: open, color: "inherit", textDecoration: "underline", fontWeight: "medium" }, children);
 }
 
-/** @param differs what is another than when it ran; @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */
-export function Why({ task, differs, replay, actions }) {
+/** @param step as `nextStep` gives it; @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */
+export function Why({ task, step, replay, actions }) {
   const { instance, figures, report } = task;
   const trouble = troubleOf({
     state: instance.state,
     figures,
-    differs,
+    step,
     isDeliveredLater: isDeliveredLater(report ?? figures, replay),
   });
   if (trouble === null) return null;

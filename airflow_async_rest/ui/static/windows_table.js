@@ -3,7 +3,7 @@
 import { NONE, count, duration, rate, span } from "./format.js";
 import { C, Pager, React, StateBadge, Table, h, isPlain } from "./kit.js";
 import { OUTCOMES } from "./outcomes.js";
-import { hasEnded } from "./delivery_data.js";
+import { failuresOf, hasEnded } from "./delivery_data.js";
 
 const { memo, useState } = React;
 
@@ -43,7 +43,7 @@ function Later({ row, linkOf, onOpen }) {
 
 const Row = memo(function Row({ row, zone, linkOf, onOpen }) {
   const { report } = row;
-  const failures = report ? report.failed + (report.rows_refused ?? 0) : 0;
+  const failures = failuresOf(report);
   const link = linkOf(row);
   function open(event) {
     if (!isPlain(event)) return;
