@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 import uvloop
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.limits.rate_limit import parse_rate_limit
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 CHUNK_SIZE = 5000
 BATCH_ITEMS = 500
-encode = json_encoder()
+encode = JsonEncoder()
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:

@@ -14,7 +14,7 @@ from airflow_async_rest.core.answers.reader import AnswerReader
 from airflow_async_rest.core.batches.form import BatchForm
 from airflow_async_rest.core.batches.source import BatchSource
 from airflow_async_rest.core.bounds import Bounds
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import LoadError
 from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
@@ -73,7 +73,7 @@ def make_job(api, path, rows=250, **settings) -> Job:
     builder = RequestBuilder(
         endpoint=EndpointTemplate("x/{id}"),
         method="PUT",
-        encode=json_encoder(),
+        encode=JsonEncoder(),
         identity=Identity(("dag", "task"), ("start", "end")),
         has_key=True,
     )
@@ -119,11 +119,11 @@ def make_bulk_job(api, path, batch, rows=250, *, transform=None, **settings) -> 
     builder = RequestBuilder(
         endpoint=EndpointTemplate("x/_bulk"),
         method="POST",
-        encode=json_encoder(),
+        encode=JsonEncoder(),
         identity=Identity(("dag", "task"), ("start", "end")),
         has_key=True,
     )
-    form = BatchForm(batch, encode=json_encoder(), retry=retry, key=("id",), request=builder.build_batch)
+    form = BatchForm(batch, encode=JsonEncoder(), retry=retry, key=("id",), request=builder.build_batch)
     chunks = Rows(rows) if isinstance(rows, int) else rows
     source = BatchSource(RowSource(chunks, key=("id",), transform=transform), form)
     return make_job(api, path, **{"source": source, "concurrency": 4, **settings})
@@ -136,7 +136,7 @@ def counts(report):
 def replay_folder(api, path, batch=None, reasons=None, **settings):
     """Replay what lies in a folder."""
     only = LetterFilter(reasons)
-    how = (json_encoder(), RequestRetry(), batch)
+    how = (JsonEncoder(), RequestRetry(), batch)
     origins = Origins([DeadLetterFolder(path)])
     replay = Replay(origins, only.matches, *how, unreadable_too=only.unreadable_too)
     parts = {"source": replay, "build": replay.build, "folder": origins, "fingerprint": None, "max_failures": 1000}
@@ -295,7 +295,7 @@ def make_fetch_job(
             method=method,
             query=None,
             body=None,
-            encode=json_encoder(),
+            encode=JsonEncoder(),
             identity=Identity(("dag", "task"), ("start", "end")),
         ),
         pages=pages,

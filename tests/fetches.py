@@ -4,7 +4,7 @@ from aiohttp import web
 
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.fetching.fetching import Walk
 from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
@@ -43,7 +43,7 @@ def fetcher(api, item_of):
         plan = FetchPlan(
             builder=FetchRequestBuilder(
                 base_url=connection.base_url,
-                encode=json_encoder(),
+                encode=JsonEncoder(),
                 identity=Identity(),
                 **{**builder, "endpoint": EndpointTemplate(builder["endpoint"])},
             ),

@@ -1,8 +1,8 @@
 """What is read of a query, and what is sent of it."""
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 
-encode = json_encoder()
+encode = JsonEncoder()
 
 
 def read(sql, *, embed_json=False):

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_async_rest.core.encoding.foreign_values import is_missing, plain_value
-from airflow_async_rest.core.encoding.json_encoder import json_encoder, stable_bytes
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder, stable_bytes
 from airflow_async_rest.core.errors import EncodeError
 
 if TYPE_CHECKING:  # with it comes SQLAlchemy, which does not load where DAG files are parsed
@@ -40,7 +40,7 @@ def bind_value(value: Any, dialect: "Dialect") -> Any:
 def json_text(value: Any) -> str:
     """Return a dict or a list as JSON. :raises EncodeError: when it has no such form."""
     try:
-        return json_encoder()(value).decode()
+        return JsonEncoder()(value).decode()
     except EncodeError as error:
         why = str(error).partition(";")[0]  # the rest is advice for payloads
         raise EncodeError(f"a {type(value).__name__} that has no JSON form ({why}).") from error

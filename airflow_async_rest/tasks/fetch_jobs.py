@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.reader import AnswerReader
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.core.fetching.plan import FetchPlan
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
@@ -98,7 +98,7 @@ def fetch_job(
         method=method,
         query=asking.query,
         body=asking.body,
-        encode=json_encoder(hook.naive_timezone()),
+        encode=JsonEncoder(hook.naive_timezone()),
         identity=Identity((scope.dag_id, scope.task_id), given.span(scope)),
         body_format=asking.body_format,
         headers=all_headers(settings, asking),

@@ -12,7 +12,7 @@ from airflow_async_rest.connections.signing import signer_of
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.job import Job
 from airflow_async_rest.core.keeping.resuming import CONTINUING, REPLAYING
@@ -72,7 +72,7 @@ def row_job(
     """
     endpoint, method, key = EndpointTemplate(sending.endpoint), check_method(sending.method), key_columns(sending.key)
     settings = client_settings(hook, sending, given.depends_on)
-    encode, hidden = json_encoder(hook.naive_timezone()), secrets_in_target(settings, endpoint.literals)
+    encode, hidden = JsonEncoder(hook.naive_timezone()), secrets_in_target(settings, endpoint.literals)
     builder = RequestBuilder(
         endpoint=endpoint,
         method=method,
@@ -150,7 +150,7 @@ def _own_letters(origins: Origins, only: LetterFilter, sending: Sending, hidden:
     batch = sending.batch
     if batch is not None and not (callable(batch.format) or callable(batch.results)):
         batch = None
-    how = (only.can_replay, json_encoder(), sending.retry, batch)
+    how = (only.can_replay, JsonEncoder(), sending.retry, batch)
     return Replay(origins, *how, unreadable_too=True, hidden=hidden)
 
 
@@ -175,7 +175,7 @@ def replay_job(
     replay = Replay(
         origins,
         only.matches,
-        json_encoder(),
+        JsonEncoder(),
         sending.retry,
         sending.batch,
         unreadable_too=only.unreadable_too,

@@ -11,7 +11,7 @@ from engine import counts, make_bulk_job, make_job, number_of, replay_folder, ru
 
 from airflow_async_rest import Batch, RequestRetry
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Try
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import AsyncRestError, KilledError
 from airflow_async_rest.core.keeping.resuming import REPLAYING
 from airflow_async_rest.core.letters.filter import LetterFilter
@@ -124,7 +124,7 @@ class Story:
         }
         how |= {"retry": retry, "concurrency": self.chance.choice([1, 4])}
         if only is not None:
-            replay = Replay(Origins([folder]), only.can_replay, json_encoder(), retry, unreadable_too=True)
+            replay = Replay(Origins([folder]), only.can_replay, JsonEncoder(), retry, unreadable_too=True)
             how |= {"source": replay, "build": replay.build, "resuming": REPLAYING}
         if self.batch is None or only is not None:
             return make_job(self.api, self.disk.path, ROWS, response_check=lambda response: None, **how)

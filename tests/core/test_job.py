@@ -11,7 +11,7 @@ import pytest
 from engine import Rows, Store, counts, make_job, replay_folder, run, within
 
 from airflow_async_rest.core.bounds import USUAL
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import (
     DeadLetterStoreError,
     FailuresError,
@@ -375,7 +375,7 @@ def test_a_part_that_another_writer_has_written_is_not_overwritten(tmp_path):
 
 def test_a_replay_sends_numbers_as_they_were_written(api, tmp_path):
     values = [1e-7, 1e22, 0.1, 10**30, 10**4000, -0.0]
-    bodies = json_encoder()(values)
+    bodies = JsonEncoder()(values)
     api.answer = lambda seen: 500
     source = RowSource(Rows(1), key=("id",), transform=lambda row: values)
     run(make_job(api, tmp_path, source=source, max_failures=1))

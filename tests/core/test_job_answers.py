@@ -20,7 +20,7 @@ from engine import (
 )
 
 from airflow_async_rest.core.batches.batch import Batch
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import AuthenticationError, CredentialsError, FailuresError, KilledError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
@@ -121,7 +121,7 @@ def deletes(api, path, **settings):
     builder = RequestBuilder(
         endpoint=EndpointTemplate("x/{id}"),
         method="DELETE",
-        encode=json_encoder(),
+        encode=JsonEncoder(),
         identity=Identity(("dag", "task"), ("start", "end")),
         has_key=True,
     )

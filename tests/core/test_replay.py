@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, DeadLetterStoreError, EndpointError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder, refused_record
@@ -31,7 +31,7 @@ def replay_of(folders, reasons=None) -> Replay:
 
 
 def replay_from(origins, reasons=None) -> Replay:
-    return Replay(origins, LetterFilter(reasons).matches, json_encoder(), RequestRetry())
+    return Replay(origins, LetterFilter(reasons).matches, JsonEncoder(), RequestRetry())
 
 
 def items_of(replay: Replay) -> list:

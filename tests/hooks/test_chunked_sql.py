@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError
 
 WINDOW = {"window_start": datetime(2026, 11, 1, tzinfo=UTC), "window_end": datetime(2026, 11, 2, tzinfo=UTC)}
@@ -229,7 +229,7 @@ def test_values_of_every_type_and_nulls_are_read_exactly(database):
     }
     assert [type(rows[0][f"c{i}"]) for i in range(len(kinds))] == [type(value) for _, value in kinds.values()]
     assert rows[1] == {"id": 2} | {f"c{i}": None for i in range(len(kinds))}
-    json_encoder()(rows[0])
+    JsonEncoder()(rows[0])
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,14 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class JsonEncoder:
-    """Encodes payloads. :param naive_timezone: see :func:`json_encoder`."""
+    """Encodes payloads: payload -> JSON bytes; raises :class:`EncodeError` for a value that JSON cannot carry.
+
+    :param naive_timezone: what a datetime without an offset is taken to be in; default: UTC.
+    """
 
     __slots__ = ("_default", "_options")
 
-    def __init__(self, naive_timezone: tzinfo | None) -> None:
+    def __init__(self, naive_timezone: tzinfo | None = None) -> None:
         def default(value: Any) -> Any:
             # First, and with no call that is not needed, because numeric columns are what comes here most.
             if type(value) is Decimal and value.is_finite():
@@ -93,15 +96,6 @@ class JsonEncoder:
             body = _encode_rare(payload, self._default, self._options, error)
         _refuse_non_finite(payload)
         return body
-
-
-def json_encoder(naive_timezone: tzinfo | None = None) -> JsonEncoder:
-    """Make what encodes a payload.
-
-    :param naive_timezone: what a datetime without an offset is taken to be in; default: UTC.
-    :return: payload -> JSON bytes; raises :class:`EncodeError` for a value that JSON cannot carry.
-    """
-    return JsonEncoder(naive_timezone)
 
 
 def _encode_or_name(payload: Any, encode: Callable[[Any], bytes]) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError, SchemaError
 from airflow_async_rest.core.reading.exact_numbers import (
     checking_exactly,
@@ -48,7 +48,7 @@ class PayloadSchema:
                 "JSON file."
             )
         self._schema = dict(schema)
-        self._encode = encode or json_encoder()
+        self._encode = encode or JsonEncoder()
         self._bodies = _TEXTS if texts_are_bodies else ()
         try:
             draft = validator_for(self._schema, default=Draft202012Validator)

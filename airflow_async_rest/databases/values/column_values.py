@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import types
 
 from airflow_async_rest.core.encoding.durations import format_duration
-from airflow_async_rest.core.encoding.json_encoder import encode_anything, json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder, encode_anything
 from airflow_async_rest.core.encoding.times import parse_time as read_time
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.databases.values.columns import Kind
@@ -38,7 +38,7 @@ _MOST_DIGITS = 40  # of an integer, in any database
 _DATE_LENGTH = len("2026-07-01")
 _DIGITS_OF_DATES = (len("260701"), len("20260701"))
 FINER_THAN_MICROSECONDS = re.compile(r"(:\d\d[.,]\d{6})\d+")
-_encode = json_encoder()
+_encode = JsonEncoder()
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _NEGATIVE_PARTS = str.maketrans({"P": "P-", "T": "T-"})

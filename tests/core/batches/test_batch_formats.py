@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_async_rest.core.batches.formats import batch_format
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import EncodeError
 
 
@@ -14,7 +14,7 @@ def body_of(item_of):
     """Make the body of some payloads."""
 
     def make(name, *payloads, has_key=True, keys=None):
-        form = batch_format(name, json_encoder(), has_key=has_key)
+        form = batch_format(name, JsonEncoder(), has_key=has_key)
         items = [
             item_of(index, payload, payload=payload, key=(keys or range(100))[index])
             for index, payload in enumerate(payloads)

@@ -9,7 +9,7 @@ from airflow_async_rest.core.account.recorder import SourceDigest
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm
 from airflow_async_rest.core.batches.source import BatchSource
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.models import Skipped
 from airflow_async_rest.core.reading.source import RowSource
 from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
@@ -28,9 +28,9 @@ class Chunked:
 def requests_of(rows, batch, *, size=10, resume=None, transform=None, **by):
     """Return the (rows' ids, request) of each batch."""
     builder = RequestBuilder(
-        endpoint=EndpointTemplate("x"), method="POST", encode=json_encoder(), identity=Identity(), has_key=True
+        endpoint=EndpointTemplate("x"), method="POST", encode=JsonEncoder(), identity=Identity(), has_key=True
     )
-    form = BatchForm(batch, encode=json_encoder(), retry=RequestRetry(), key=("id",), request=builder.build_batch)
+    form = BatchForm(batch, encode=JsonEncoder(), retry=RequestRetry(), key=("id",), request=builder.build_batch)
     source = BatchSource(RowSource(Chunked(rows, size), key=("id",), transform=transform), form, **by)
     made = []
     for units in source.open(resume, lambda digest: None):
@@ -131,7 +131,7 @@ def test_a_batch_does_not_wait_for_ever_for_rows_that_transform_leaves():
 def test_a_row_that_is_skipped_is_settled_and_not_lost():
     source = BatchSource(
         RowSource(Chunked(rows_of(0), 1), key=("id",), transform=lambda row: None),
-        BatchForm(Batch(), encode=json_encoder(), retry=RequestRetry(), key=("id",), request=None),
+        BatchForm(Batch(), encode=JsonEncoder(), retry=RequestRetry(), key=("id",), request=None),
     )
     [unit] = [unit for units in source.open(None, lambda digest: None) for unit in units]
     assert [item.settled for item in unit.items] == [Skipped(0)]

@@ -24,11 +24,11 @@ from psycopg.types.range import Range
 from tables import every_row
 
 from airflow_async_rest.core.encoding.durations import CalendarDuration, format_duration, iso_of_interval
-from airflow_async_rest.core.encoding.json_encoder import encode_anything, json_encoder, stable_bytes
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder, encode_anything, stable_bytes
 from airflow_async_rest.core.errors import EncodeError
 
 NAN = float("nan")
-encode = json_encoder()
+encode = JsonEncoder()
 
 
 class Colour(IntEnum):
@@ -229,7 +229,7 @@ def test_what_databases_return_is_encoded_exactly(payload, body):
 @every_row("naive_timezone", [None, ZoneInfo("Europe/Prague")])
 def test_what_json_cannot_carry_is_refused(payload, naive_timezone):
     with pytest.raises(EncodeError):
-        json_encoder(naive_timezone)(payload)
+        JsonEncoder(naive_timezone)(payload)
 
 
 def test_the_refusal_names_the_type_and_what_to_do():
@@ -262,7 +262,7 @@ def test_the_refusal_names_the_column(value, beside):
 )
 @pytest.mark.parametrize("beside", [0, 2**70])
 def test_a_naive_time_gets_the_offset_of_its_zone(value, text, beside):
-    body = json_encoder(ZoneInfo("Europe/Prague"))({"at": value, "n": beside})
+    body = JsonEncoder(ZoneInfo("Europe/Prague"))({"at": value, "n": beside})
     assert json.loads(body) == {"at": text, "n": beside}
 
 

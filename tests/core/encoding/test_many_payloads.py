@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import EncodeError
 
 _ROW = {"id": 1, "value": Decimal("2.50"), "at": datetime(2026, 11, 1, tzinfo=UTC), "name": "a\nb"}
@@ -33,7 +33,7 @@ _ROW = {"id": 1, "value": Decimal("2.50"), "at": datetime(2026, 11, 1, tzinfo=UT
     ],
 )
 def test_each_is_encoded_as_it_would_be_alone(payloads):
-    encode = json_encoder()
+    encode = JsonEncoder()
     assert encode.each(payloads) == list(map(encode, payloads))
     assert encode.each([_ROW, _ROW]) == [encode(_ROW)] * 2
 
@@ -52,11 +52,11 @@ _VALUES = st.recursive(
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), _VALUES, max_size=3)))
 def test_whatever_they_are_each_is_encoded_as_alone(payloads):
-    encode = json_encoder()
+    encode = JsonEncoder()
     assert encode.each(payloads) == list(map(encode, payloads))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf"), Decimal("NaN")])
 def test_what_has_no_form_is_refused_with_its_column(value):
     with pytest.raises(EncodeError, match="column 'b'"):
-        json_encoder().each([{"a": None}, {"b": value}, {"c": 1}])
+        JsonEncoder().each([{"a": None}, {"b": value}, {"c": 1}])

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 from yarl import URL
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError, EncodeError, EndpointError, ItemError
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.pages import Page
@@ -29,7 +29,7 @@ def builder(endpoint="things/{id}", base_url="https://host/api/v1", **parts) -> 
             "method": "GET",
             "query": None,
             "body": None,
-            "encode": json_encoder(),
+            "encode": JsonEncoder(),
             "identity": Identity(("dag", "task"), ("start", "end")),
             **parts,
         }

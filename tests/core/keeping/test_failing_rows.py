@@ -7,7 +7,7 @@ import pytest
 from engine import Rows, Store, counts, make_bulk_job, make_job, run
 
 from airflow_async_rest.core.batches.batch import Batch
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import EncodeError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.reading.source import PartialRow, RowSource
@@ -123,7 +123,7 @@ def test_so_are_those_whose_values_make_no_address(api, tmp_path):
         return {**row, "v": None if is_bad(row) else row["id"]}
 
     builder = RequestBuilder(
-        endpoint=EndpointTemplate("x/{v}"), method="PUT", encode=json_encoder(), identity=Identity(), has_key=True
+        endpoint=EndpointTemplate("x/{v}"), method="PUT", encode=JsonEncoder(), identity=Identity(), has_key=True
     )
     source = RowSource(LargeRows(with_gap), key=("id",), transform=lambda row: {"id": row["id"]})
     job = make_job(api, tmp_path, source=source, build=builder.build, max_failures=ROWS)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_async_rest import Batch, RequestRetry
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import KilledError
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.phases.key_order import KeyOrder
@@ -135,7 +135,7 @@ def ordered(api, path, rows: int, keys: int, **settings):
 
 
 def ordered_batches(api, path, rows: int, keys: int, *, results="list", **settings):
-    encode = json_encoder()
+    encode = JsonEncoder()
     builder = RequestBuilder(
         endpoint=EndpointTemplate("x/_bulk"), method="POST", encode=encode, identity=Identity(), has_key=True
     )

@@ -9,7 +9,7 @@ from engine import counts, make_bulk_job, make_job, run
 from tables import every_row
 
 from airflow_async_rest import Batch
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, SchemaError
 from airflow_async_rest.core.reading.payload_schema import PayloadSchema
 from airflow_async_rest.core.reading.source import RowSource
@@ -227,7 +227,7 @@ def test_numbers_are_checked_as_they_are_sent(rules, value, passes, beside):
     draft = {"$schema": rules["$schema"]} if "$schema" in rules else {}
     schema = PayloadSchema({**draft, "properties": {"v": {k: v for k, v in rules.items() if k != "$schema"}}})
     payload = {"v": value, **beside}
-    for form in (payload, json_encoder()(payload)):
+    for form in (payload, JsonEncoder()(payload)):
         if passes:
             schema.check(form)
         else:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from tables import every_row
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.models import DeadLetter, Item, Request
@@ -22,7 +22,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 def body_of(payload, body_format=None, content_type=None) -> Body:
     headers = {"Accept": "*/*"} | ({"content-type": content_type} if content_type else {})
-    return BodyEncoder(json_encoder(), body_format, headers).encode(payload)
+    return BodyEncoder(JsonEncoder(), body_format, headers).encode(payload)
 
 
 @every_row(
@@ -187,7 +187,7 @@ def test_a_dead_letter_keeps_the_very_body_and_its_content_type(tmp_path, body_f
     build = RequestBuilder(
         endpoint=EndpointTemplate("x"),
         method="POST",
-        encode=json_encoder(),
+        encode=JsonEncoder(),
         identity=Identity(),
         has_key=True,
         body_format=body_format,
@@ -198,21 +198,21 @@ def test_a_dead_letter_keeps_the_very_body_and_its_content_type(tmp_path, body_f
     folder = DeadLetterFolder(tmp_path, 1)
     folder.write([DeadLetter.of(item, "http_422", request=request)])
     [record] = folder.iter_records()
-    assert kept_body(record, json_encoder()) == Body(request.body, request.content_type, request.verbatim)
+    assert kept_body(record, JsonEncoder()) == Body(request.body, request.content_type, request.verbatim)
     if request.verbatim and isinstance(payload, bytes):
         assert kept_payload(record) == (payload if record["body"] == "base64" else payload.decode())
 
 
 def test_a_dead_letter_of_before_is_the_json_that_it_holds():
     record = {"payload": "text"}
-    assert kept_body(record, json_encoder()) == Body(b'"text"', JSON, verbatim=False)
-    assert kept_body({"payload": None}, json_encoder()) is None
+    assert kept_body(record, JsonEncoder()) == Body(b'"text"', JSON, verbatim=False)
+    assert kept_body({"payload": None}, JsonEncoder()) is None
 
 
 def test_the_key_of_a_request_is_of_the_body_alone():
     def key_of(payload, **how):
         item = Item(0, 7, {}, payload, b"7")
-        settings = {"endpoint": EndpointTemplate("x"), "method": "POST", "encode": json_encoder(), "has_key": True}
+        settings = {"endpoint": EndpointTemplate("x"), "method": "POST", "encode": JsonEncoder(), "has_key": True}
         return RequestBuilder(**settings, identity=Identity(), **how).build(item).idempotency_key
 
     assert key_of({"a": 1}) == key_of('{"a":1}') == key_of({"a": 1}, headers={"Content-Type": API})

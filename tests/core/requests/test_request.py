@@ -14,7 +14,7 @@ from tables import every_row
 
 from airflow_async_rest.core.encoding.durations import CalendarDuration
 from airflow_async_rest.core.encoding.foreign_values import ValueText
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError, EndpointError
 from airflow_async_rest.core.models import Item
 from airflow_async_rest.core.requests.builder import (
@@ -86,7 +86,7 @@ def test_keys_are_those_of_earlier_versions(item_of, endpoint, key):
     builder = RequestBuilder(
         endpoint=EndpointTemplate(endpoint),
         method="POST",
-        encode=json_encoder(),
+        encode=JsonEncoder(),
         identity=Identity(("d", "t"), ("a", "b")),
         has_key=True,
     )
@@ -153,7 +153,7 @@ def builder(**parts) -> RequestBuilder:
         **{
             "endpoint": EndpointTemplate(parts.pop("path", "x/{id}")),
             "method": "PUT",
-            "encode": json_encoder(),
+            "encode": JsonEncoder(),
             "identity": Identity(("dag", "task"), ("2026-01-01", "2026-01-02")),
             "has_key": True,
             **parts,

@@ -8,7 +8,7 @@ from batches import read_batch
 from tables import every_row
 
 from airflow_async_rest import RESULTS, Batch, Results
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, ResultsError
 from airflow_async_rest.core.models import Verdict
 
@@ -154,7 +154,7 @@ BIG, SMALL = 12345678901234567890123456789012345, Decimal("0.1234567890123456789
     ],
 )
 def test_ids_are_compared_as_they_were_sent(response_of, first, second):
-    encode = json_encoder()
+    encode = JsonEncoder()
     body = b'[{"id":%s,"status":422},{"id":%s,"status":201}]' % (encode(second), encode(first))
     results = read_batch(response_of(200, body), "list", ({"id": first}, {"id": second}), ("id",))
     assert [result.verdict for result in results] == [OK, NO]

@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.results.matching import SentIds
 
 EMBEDDED = orjson.Fragment('{"id":7,"deep":{"id":1.50}}')
@@ -24,4 +24,4 @@ DEEP = orjson.Fragment("[" * 200_000 + "]" * 200_000)
     ],
 )
 def test_ids_are_found_in_json_that_is_embedded_as_it_is(payload, path, sent):
-    assert SentIds((tuple(path.split(".")),), json_encoder()).take(payload) == (sent,)
+    assert SentIds((tuple(path.split(".")),), JsonEncoder()).take(payload) == (sent,)

@@ -10,7 +10,7 @@ from tables import every_row
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.formats import parse_payload
 from airflow_async_rest.core.answers.reader import AnswerReader
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import AsyncRestError
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.models import Item, Request, Response
@@ -34,7 +34,7 @@ BUILDER = FetchRequestBuilder(
     method="GET",
     query=None,
     body=None,
-    encode=json_encoder(),
+    encode=JsonEncoder(),
     identity=Identity(),
 )
 

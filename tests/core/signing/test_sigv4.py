@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 import pytest
 from engine import Rows, counts, make_job, run
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError, CredentialsError
 from airflow_async_rest.core.models import Request
 from airflow_async_rest.core.reading.source import RowSource
@@ -100,7 +100,7 @@ def test_whatever_is_in_path_and_query_the_signature_is_that_of_what_is_sent(api
     api.answer = answer
     settings = ClientSettings(f"{api.url}{quote(base, safe='/?&=:%')}", headers={"X-Amz-Target": "Kinesis.Put"})
     builder = RequestBuilder(
-        endpoint=EndpointTemplate(endpoint), method="PUT", encode=json_encoder(), identity=Identity(("d", "t"), ("s", "e")),
+        endpoint=EndpointTemplate(endpoint), method="PUT", encode=JsonEncoder(), identity=Identity(("d", "t"), ("s", "e")),
         has_key=True,
     )  # fmt: skip
     values = ("a", "a/b", "a b", "ž", "~.-_", "a%2Fb", "x:y", "(!)*'")

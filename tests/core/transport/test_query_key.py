@@ -7,7 +7,7 @@ from aiohttp import web
 from servers import running_api
 from yarl import URL
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.fetching.request import FetchRequestBuilder
 from airflow_async_rest.core.models import Item, Request
 from airflow_async_rest.core.pages import Page
@@ -47,7 +47,7 @@ def test_it_is_the_last_parameter_of_every_request(base_url, query, target):
 )
 def test_a_link_to_the_next_page_is_asked_for_with_it_once(link, query):
     def build(query_key):
-        how = {"query": None, "body": None, "encode": json_encoder(), "identity": Identity()}
+        how = {"query": None, "body": None, "encode": JsonEncoder(), "identity": Identity()}
         builder = FetchRequestBuilder(
             base_url="http://api/v1", endpoint=EndpointTemplate("x"), method="GET", query_key=query_key, **how
         )

@@ -8,13 +8,13 @@ from unittest.mock import create_autospec
 import pytest
 from fake_oracle import FakeOracle, Stored, column
 
-from airflow_async_rest.core.encoding.json_encoder import encode_anything, json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder, encode_anything
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.reading.source import RowSource
 
 ROWS = 12_000
 PLACES = [1, 2, 5_000, 5_001, 6_000, ROWS]
-encode = json_encoder()
+encode = JsonEncoder()
 
 
 def items_of(sql, **parts):

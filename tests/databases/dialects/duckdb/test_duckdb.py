@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from loads import Database
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, StoppedError
 from airflow_async_rest.hooks.chunked_sql import ChunkedSqlHook
 from airflow_async_rest.load.loader import open_destination
@@ -93,7 +93,7 @@ def test_a_value_is_sent_as_what_it_is(file, name, embed_json):
     chunks = ChunkedSqlHook("source_db").chunks(f"SELECT {sql} AS value")
     chunks.embed_json = embed_json
     [[row]] = list(chunks)
-    assert json.loads(json_encoder()(row), parse_float=Decimal) == {"value": expected}
+    assert json.loads(JsonEncoder()(row), parse_float=Decimal) == {"value": expected}
 
 
 # Type -> value of an answer, as it is there then; or the words of the refusal.

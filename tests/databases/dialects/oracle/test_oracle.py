@@ -16,7 +16,7 @@ from fake_oracle import FakeOracle, column, driver_error, error, fetched_as
 from oracledb import errors
 from sqlalchemy.exc import DBAPIError
 
-from airflow_async_rest.core.encoding.json_encoder import json_encoder
+from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import ConfigurationError, EncodeError
 
 ID = column("ID", oracledb.DB_TYPE_NUMBER, 10, 0)
@@ -226,14 +226,14 @@ DIGITS = "12345678901234567890123456789012345678"
 def test_a_value_is_sent_exactly(oracle, case, value, body):
     oracle.columns, oracle.rows = [TYPES[case][0]], [(value,)]
     (row,) = read()
-    assert json_encoder()(row).decode() == f'{{"c":{body}}}'
+    assert JsonEncoder()(row).decode() == f'{{"c":{body}}}'
     json.loads(body)
 
 
 def test_a_time_with_a_zone_is_sent_as_its_instant_whatever_the_connection_says_of_naive_ones(oracle):
     oracle.columns, oracle.rows = [column("AT", oracledb.DB_TYPE_TIMESTAMP_TZ, 0, 6)], [(NOON,)]
     (row,) = read("SELECT at FROM t")
-    assert json_encoder(timezone(timedelta(hours=5)))(row) == b'{"at":"2026-07-01T12:00:00+00:00"}'
+    assert JsonEncoder(timezone(timedelta(hours=5)))(row) == b'{"at":"2026-07-01T12:00:00+00:00"}'
 
 
 @pytest.mark.parametrize("beside", [0, 2**70])
@@ -250,7 +250,7 @@ def test_a_time_with_a_zone_is_sent_as_its_instant_whatever_the_connection_says_
 )
 def test_what_has_no_json_form_is_refused_by_name(value, beside):
     with pytest.raises(EncodeError, match="return (a number|something else).* from transform"):
-        json_encoder()({"n": beside, "c": value})
+        JsonEncoder()({"n": beside, "c": value})
 
 
 @pytest.mark.parametrize("code", [904, 936, 942, 1008, 1031, 1722, 1858])
