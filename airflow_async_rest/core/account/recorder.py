@@ -175,6 +175,10 @@ class Recorder:
         :param is_news: whether a failure says anything about the API that others do not say.
         """
         self._pending.pop(outcome.index, None)
+        if isinstance(outcome, DeadLetter) and outcome.is_kept:
+            self.totals.reasons[outcome.reason] += 1
+            self._sample.add_letter(outcome)
+            return
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
             self.totals.last_messages[outcome.reason] = outcome.response_excerpt
