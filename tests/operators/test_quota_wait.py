@@ -204,6 +204,22 @@ def test_a_folder_that_does_not_keep_the_state_makes_it_a_retry(places, supervis
     assert "Could not write down that the quota is waited for, so the task ends instead: no space left" in text
 
 
+def test_dead_letters_that_cannot_be_written_make_it_a_retry_and_no_start_is_promised(
+    places, supervisor, monkeypatch, logged
+):
+    from airflow_async_rest.core.letters.part_files import PartFiles
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(PartFiles, "write", full)
+    places.answer = Refusing(40)
+    outcome, error = run_try(sql_to_rest(), supervisor)
+    assert (outcome, "no space left" in str(error)) == ("up_for_retry", True)
+    assert "dead letters are not written" in supervisor.report["error"]
+    assert "starts again by itself" not in logged()
+
+
 def test_instances_of_a_mapped_task_wait_each_for_itself(places, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW__ASYNC_REST__STATE_PATH", str(tmp_path / "state"))
     places.answer = quota = Quota(60)

@@ -76,7 +76,6 @@ class Waiting:
             self._shared.log.complain("write down that the quota is waited for, so the task ends instead", failure)
             return error
         standing.waits, self._shared.keeper.waits = waits, True
-        self._shared.log.waits(waits.latest[-1])
         return QuotaWaitError(str(error), until)
 
 
