@@ -112,6 +112,21 @@ def test_what_may_not_be_waited_for_is_retried(places, supervisor, most):
     assert supervisor.report["waits"] == []
 
 
+@pytest.mark.parametrize(
+    ("version", "outcome", "tries"), [("1.0.6", "up_for_retry", 2), ("1.1.8", "up_for_reschedule", 1)]
+)
+def test_where_airflow_would_start_it_again_at_once_it_stops_retriably(
+    places, supervisor, monkeypatch, version, outcome, tries
+):
+    monkeypatch.setattr("airflow.sdk.__version__", version)
+    places.answer = quota = Quota(60)
+    assert run_try(sql_to_rest(), supervisor)[0] == outcome
+    assert len(supervisor.report["waits"]) == 2 - tries
+    quota.renew()
+    assert run_try(sql_to_rest(), supervisor, tries)[0] == "success"
+    assert sorted(ids(places.delivered)) == list(range(1, 101))
+
+
 def test_a_clear_while_it_waits_goes_on_at_once_and_may_wait_as_long_again(places, supervisor):
     places.answer = quota = Quota(60)
     assert run_try(sql_to_rest(), supervisor, 1)[0] == "up_for_reschedule"
