@@ -193,8 +193,12 @@ class SharedLimiter:
             await asyncio.sleep(wait)
 
     async def _ask(self, wanted: int | None = None) -> None:
-        """Take places. :param wanted: how many; None: as many as there are requests for."""
-        await asyncio.shield(self._begin_to_take(wanted))
+        """Take places, unless the store was lost meanwhile.
+
+        :param wanted: how many; None: as many as there are requests for.
+        """
+        if self._outage is None:
+            await asyncio.shield(self._begin_to_take(wanted))
 
     def _begin_to_take(self, wanted: int | None = None) -> asyncio.Task[None]:
         """Take places in a task of its own: a worker may be cancelled meanwhile, or need none yet."""
@@ -274,9 +278,7 @@ class SharedLimiter:
         self._hold(seconds)
 
     def _lose(self, error: BaseException) -> None:
-        """Begin to wait until the store is back, unless somebody else has noticed before."""
-        if self._outage is not None and not self._outage.is_over:
-            return
+        """Begin to wait until the store is back."""
         self._outage = Outage(
             error,
             self._store,
