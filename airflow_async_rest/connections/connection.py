@@ -40,7 +40,7 @@ class RestConnection(BaseHook):
     def connection(self) -> Any:
         """The Airflow connection, asked for once.
 
-        :raises ConfigurationError: when there is none of that name, or it is of another type.
+        :raises ConfigurationError: when no connection has that name, or it is of another type.
         """
         if self._connection is None:
             connection = find_connection("http_conn_id", self.http_conn_id)
@@ -258,7 +258,7 @@ class RestConnection(BaseHook):
 def find_connection(argument: str, conn_id: Any) -> Any:
     """Return an Airflow connection by its id.
 
-    :raises ConfigurationError: when there is none; names the argument.
+    :raises ConfigurationError: when no connection has that name; names the argument.
     """
     if not isinstance(conn_id, str) or not conn_id:
         raise ConfigurationError(f"{argument}={conn_id!r}: write the id of an Airflow connection.")

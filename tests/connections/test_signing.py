@@ -137,7 +137,7 @@ WRONG = [
     (REFRESH | {"refresh_token": "s3cretpass"}, "needs rate_limit_conn_id: a refresh token may be used up"),
     (REFRESH | {"refresh_token": "s3cretpass", "rate_limit_conn_id": "none"}, "needs a fernet_key in [core] of airflow.cfg"),
     (JWT | {"login": ""}, "takes who signs in (the claim iss) from the login"),
-    (JWT | {"password": "s3cretpass"}, "the private key is none"),
+    (JWT | {"password": "s3cretpass"}, "the private key is no PEM text"),
     (JWT | {"jwt_claims": [1]}, "jwt_claims is a list"),
     (JWT | {"jwt_claims": {"exp": 86_400}}, "jwt_claims: exp=86400: write for how many seconds"),
     (HMAC | {"password": ""}, "takes its secret from the password"),

@@ -29,7 +29,7 @@ def store_id(hook: RestConnection) -> str | None:
 def store_address(conn_id: str) -> StoreAddress:
     """Return where a connection of type ``redis`` or ``postgres`` leads.
 
-    :raises ConfigurationError: when there is none of that name, it is of another type, or has a field that is wrong.
+    :raises ConfigurationError: when no connection has that name, or it is of another type or has a wrong field.
     """
     connection = find_connection("rate_limit_conn_id", conn_id)
     kind = connection.conn_type

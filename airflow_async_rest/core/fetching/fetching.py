@@ -263,7 +263,7 @@ class Walk:
         return (self._plan.builder.build(self.item, following, path) for _, following in numbered)
 
     def _is_none(self, answer: Answer, given: str, *, leads_here: bool) -> bool:
-        """Tell a page that is none: it has no new rows, and nothing else that is new.
+        """Return whether a page does not count as one: it has no new rows, and nothing else that is new.
 
         :param given: digest of what the API gave with it.
         :param leads_here: whether its cursor, or link, is its own.

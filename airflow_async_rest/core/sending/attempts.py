@@ -132,7 +132,7 @@ class Sender:
             self.meter.sent(seconds)
 
     async def _before_redirect(self) -> None:
-        """Wait until one request more may be sent, and count it: it is none of the item's attempts."""
+        """Wait until one request more may be sent, and count it, though not as an attempt of the item's."""
         await self.limiter.acquire()
         if self._stopped or self._standstill.is_too_long:
             raise self._end()

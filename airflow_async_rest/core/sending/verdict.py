@@ -69,7 +69,7 @@ def classify_response(
     by_status = _by_status(response, retry)
     if response.broken is None:
         return by_status if check is None else _by_check(check, response, by_status)
-    # Of what is not delivered, the status says why. A success that nobody can read is none yet, if it matters.
+    # Of what is not delivered, the status says why. A success that nobody can read is not one yet, if it matters.
     if by_status.verdict is not Verdict.DELIVERED or (check is None and not needs_body):
         return by_status
     verdict = Verdict.REFUSED if isinstance(response.broken, AnswerUnreadableError) else Verdict.RETRY
