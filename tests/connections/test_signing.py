@@ -430,7 +430,11 @@ HTTP = [
 
 
 @pytest.mark.parametrize(
-    "extra", [{"auth_kwargs": {}}, {"auth_kwargs": ""}, {"auth_kwargs": None}, {"srv_lookup": "false"}]
+    "extra",
+    [
+        *({"auth_kwargs": value} for value in ({}, "", None, "{}", "null")),
+        *({"srv_lookup": value} for value in (False, "false", "False", "no", "0", 0, "")),
+    ],
 )
 def test_what_an_http_connection_leaves_empty_is_no_header(hook, extra):
     assert list(hook("http", login="me", password="x", **extra).settings().headers) == ["Authorization"]

@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from airflow_async_rest.compat.names import conf
-from airflow_async_rest.connections.connection import RestConnection, find_connection, plain_flag
+from airflow_async_rest.connections.connection import RestConnection, find_connection
+from airflow_async_rest.connections.extra import plain_flag
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.shared.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.shared.redis_store import RedisStore
