@@ -78,7 +78,7 @@ class RestClient:
         :raises SendError: when there is no answer.
         """
         if (session := self._session) is None:
-            raise RuntimeError("RestClient is used outside its 'async with' block")
+            raise _not_open()
         attempt = Attempt()
         started = time.perf_counter()
         try:
@@ -130,8 +130,12 @@ class RestClient:
         :return: None where it cannot be had.
         """
         if self._session is None:
-            raise RuntimeError("RestClient is used outside its 'async with' block")
+            raise _not_open()
         return await self._session.read_certificate()
+
+
+def _not_open() -> RuntimeError:
+    return RuntimeError("RestClient is used outside its 'async with' block")
 
 
 class _Frame(NamedTuple):

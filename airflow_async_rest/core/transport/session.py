@@ -15,7 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from airflow_async_rest.core.models import Request
+from airflow_async_rest.core.models import SUCCESSES, Request
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
@@ -38,7 +38,7 @@ _BOUNDS = {"max_line_size": 65_536, "max_field_size": 65_536, "max_headers": 1_0
 _HEADER_BOUNDS: dict[str, Any] = {
     name: bound for name, bound in _BOUNDS.items() if name in inspect.signature(aiohttp.ClientSession).parameters
 }
-_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
+_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-9]\d\d)")
 _MOST_INTERIM_BYTES = 8_192
 _LOGS = tuple(map(logging.getLogger, ("aiohttp.client", "aiohttp.internal")))
 
@@ -234,7 +234,7 @@ class Session:
                 await before()
                 attempt.waited_seconds += time.perf_counter() - began
             answer = await self._ask(url, request, attempt)
-        if redirect is not None and 200 <= answer.status <= 299:  # noqa: PLR2004
+        if redirect is not None and answer.status in SUCCESSES:
             encoding, accepted = answer.headers.get("Content-Encoding", ""), self._headers_of(request).get("Accept", "")
             body = decode_body(encoding, answer.body, self._settings.max_response_bytes)
             if is_page(first, url, answer.headers, body, accepted):
