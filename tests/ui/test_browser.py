@@ -280,7 +280,7 @@ def test_the_dags_tab_shows_the_week_and_a_gap_in_it(stage, page, worked):
     photograph(page, "windows-gap", 960)
     again = {name: thursday[name] for name in ("logical_date", "data_interval_start", "data_interval_end")}
     stage.airflow.insist("POST", "dags", DAG, "dagRuns", json=again)
-    page.wait_for_function("() => !document.body.innerText.includes(": never run")")
+    page.wait_for_function("() => !document.body.innerText.includes(': never run')")
     wait_for_end(stage, THURSDAY)
     page.reload()
     calendar.wait_for()
