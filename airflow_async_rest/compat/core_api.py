@@ -4,6 +4,7 @@ None of it is documented. Where it is not found, nobody may see anything, and th
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException
@@ -13,6 +14,14 @@ NOT_KNOWN = "This version of Airflow keeps elsewhere what airflow-async-rest ask
 
 def _nobody() -> None:
     raise HTTPException(501, NOT_KNOWN)
+
+
+def of_airflows_tables(module: str) -> Any:
+    """Import a module that reads Airflow's own tables. :raises HTTPException: 501 where they are others."""
+    try:
+        return import_module(module)
+    except (ImportError, AttributeError) as error:  # other modules, or other columns
+        raise HTTPException(501, NOT_KNOWN) from error
 
 
 try:

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from airflow_async_rest import __version__
-from airflow_async_rest.compat.core_api import MAY_SEE_XCOM, NOT_KNOWN, SessionDep
+from airflow_async_rest.compat.core_api import MAY_SEE_XCOM, SessionDep, of_airflows_tables
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
@@ -91,8 +91,5 @@ def windows(
     dag_id: str, session: SessionDep, limit: Annotated[int, Query(ge=1, le=_MOST_WINDOWS)] = _MOST_WINDOWS
 ) -> dict[str, Any]:
     """Return the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
-    try:
-        from airflow_async_rest.ui.windows import list_windows  # noqa: PLC0415  (of Airflow's own tables)
-    except (ImportError, AttributeError) as error:  # other modules, or other columns
-        raise HTTPException(501, NOT_KNOWN) from error
-    return list_windows(session, dag_id, limit)
+    found: dict[str, Any] = of_airflows_tables("airflow_async_rest.ui.windows").list_windows(session, dag_id, limit)
+    return found

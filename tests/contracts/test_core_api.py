@@ -10,7 +10,7 @@ _READ = {
     "renderedtifields.RenderedTaskInstanceFields": "dag_id run_id task_id map_index rendered_fields",
     "serialized_dag.SerializedDagModel": "dag_id",
     "connection.Connection": "conn_id conn_type host schema port",
-    "xcom.XComModel": "dag_id run_id task_id map_index key value",
+    "xcom.XComModel": "dag_run_id dag_id run_id task_id map_index key value",
     "task_state_store.TaskStateStoreModel": "dag_id run_id task_id map_index key value",
 }
 
@@ -63,6 +63,17 @@ def test_what_is_in_xcom_is_read_by_the_models_own_function():
     from airflow.models.xcom import XComModel
 
     assert XComModel.deserialize_value(SimpleNamespace(value='{"delivered": 1}')) == {"delivered": 1}
+
+
+def test_the_backend_of_object_storage_knows_the_file_of_a_reference(monkeypatch, tmp_path):
+    from airflow.providers.common.io.xcom import backend
+
+    monkeypatch.setattr(backend, "_get_base_path", lambda: backend.ObjectStoragePath(f"file://{tmp_path}"))
+    file = tmp_path / "value.json"
+    file.write_text("{}")
+    assert backend.XComObjectStorageBackend._get_full_path(f"file://{file}").stat().st_size == 2
+    with pytest.raises(ValueError, match="Invalid key"):
+        backend.XComObjectStorageBackend._get_full_path("file:///elsewhere/value.json")
 
 
 def test_access_to_a_dags_xcom_can_be_asked_for(core_api):
