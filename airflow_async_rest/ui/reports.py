@@ -39,10 +39,15 @@ def reports_of(session: Session, *where: Any, most: int | None = None) -> dict[T
     # A function of the author's that delivers may return anything, of any size.
     its = (XComModel.key == _REPORT, func.length(cast(XComModel.value, Text)) < _LONGEST)
     asked = select(*of_place, XComModel.value).where(*its, *where).order_by(XComModel.dag_run_id.desc()).limit(most)
-    values = {TaskInstanceId(*line[:4]): XComModel.deserialize_value(line) for line in session.execute(asked)}
+    values = {TaskInstanceId(*line[:4]): _value_of(line) for line in session.execute(asked)}
     references = [(place, value) for place, value in values.items() if isinstance(value, str)][:_MOST_KEPT_ELSEWHERE]
     values |= dict(_read_each(references, kept_elsewhere))
     return {place: value for place, value in values.items() if is_report(value)}
+
+
+def _value_of(line: Any) -> Any:
+    """Return a line's value; that of a task is JSON already, which Airflow's own function tries to parse, slowly."""
+    return line.value if isinstance(line.value, dict | list) else XComModel.deserialize_value(line)
 
 
 def is_report(value: Any) -> bool:
@@ -57,7 +62,7 @@ def pushed_values(session: Session, task: TaskInstanceId) -> dict[str, Any]:
         .where(XComModel.key.in_(PUSHED), func.length(cast(XComModel.value, Text)) < _LONGEST)
         .filter_by(**task._asdict())
     )
-    found = {line.key: XComModel.deserialize_value(line) for line in lines}
+    found = {line.key: _value_of(line) for line in lines}
     for key, value in found.items():
         if isinstance(value, str):
             with suppress(Exception):  # whatever the storage raises
@@ -102,7 +107,8 @@ def failures_in(report: Mapping[str, Any] | None) -> int:
     """Return how many dead letters a report tells of: items, and rows that the database refused."""
     if report is None:
         return 0
-    return sum(count for name in ("failed", "rows_refused") if isinstance(count := report.get(name), int))
+    failed, refused = report.get("failed"), report.get("rows_refused")
+    return (failed if isinstance(failed, int) else 0) + (refused if isinstance(refused, int) else 0)
 
 
 def replays_of(ended: Sequence[Failed]) -> dict[TaskInstanceId, Mapping[str, Any]]:

@@ -5,8 +5,9 @@ import importlib
 import pytest
 
 _READ = {
+    "dag.DagModel": "dag_id is_paused is_stale next_dagrun_create_after dag_display_name",
     "taskinstance.TaskInstance": "dag_id run_id task_id map_index operator state start_date end_date try_number",
-    "dagrun.DagRun": "id dag_id run_id run_after data_interval_start data_interval_end",
+    "dagrun.DagRun": "id dag_id run_id run_type run_after data_interval_start data_interval_end",
     "renderedtifields.RenderedTaskInstanceFields": "dag_id run_id task_id map_index rendered_fields",
     "serialized_dag.SerializedDagModel": "dag_id",
     "connection.Connection": "conn_id conn_type host schema port",
@@ -82,6 +83,22 @@ def test_access_to_a_dags_xcom_can_be_asked_for(core_api):
 
     assert callable(requires_access_dag("GET", DagAccessEntity.XCOM))
     assert core_api.MAY_SEE_XCOM[0].dependency is not core_api._nobody
+
+
+def test_it_can_be_asked_which_dags_a_user_may_read_and_whose_xcom():
+    import inspect
+
+    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+
+    names = {
+        "get_authorized_dag_ids": {"user"},
+        "batch_is_authorized_dag": {"requests", "user"},
+        "is_authorized_dag": {"method", "user", "access_entity", "details"},
+    }
+    for name, arguments in names.items():
+        assert arguments <= set(inspect.signature(getattr(BaseAuthManager, name)).parameters)
+    assert DagDetails("a", "team").id == "a"
 
 
 def test_the_right_to_clear_a_task_can_be_asked_for(core_api):

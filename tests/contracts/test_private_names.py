@@ -14,7 +14,7 @@ _PLACES = {
     r"psycopg\.adapt import .*Transformer": ("databases/dialects/postgresql/psycopg_values.py",),
     r"_BaseOperator__": ("operators/job_operator.py",),
     r"\bairflow\.models\b": (
-        *("compat/names.py", "compat/task_states.py"),
+        *("compat/core_api.py", "compat/names.py", "compat/task_states.py"),
         *("ui/reports.py", "ui/windows.py", "ui/deliveries.py"),
     ),
     r"\bairflow\.api_fastapi\b": ("compat/core_api.py", "compat/task_states.py"),
