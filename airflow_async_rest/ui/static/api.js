@@ -83,16 +83,9 @@ export async function storedValues(scope, signal) {
 export const storedValue = async (scope, key, signal) =>
   (await call(stateUrl(scope, key), { signal })).value;
 
-/** The values that the task has pushed, of these keys. */
-export async function pushedValues(scope, keys, signal) {
-  const { xcom_entries: entries } = await call(urlOf([...taskParts(scope), "xcomEntries"], mapped(scope)), { signal });
-  const there = keys.filter((key) => entries.some((entry) => entry.key === key));
-  const query = { ...mapped(scope), deserialize: true };
-  const found = await Promise.all(
-    there.map((key) => call(urlOf([...taskParts(scope), "xcomEntries", key], query), { signal })),
-  );
-  return Object.fromEntries(found.map(({ key, value }) => [key, value]));
-}
+/** What the task has pushed, wherever an XCom backend keeps it: `return_value`, `failed_items`, `preview`. */
+export const pushedValues = (scope, signal) =>
+  call(urlOf(["async-rest", ...taskParts(scope), "pushed"], mapped(scope)), { signal });
 
 const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, search }) => ({
   dag_id: dagId,
