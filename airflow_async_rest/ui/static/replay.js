@@ -2,11 +2,12 @@
 
 import { clearTask, requestReplay, withdrawReplay } from "./api.js";
 import { count, counted } from "./format.js";
+import { Dialog } from "./controls.js";
 import { C, Notice, React, h } from "./kit.js";
 import { isFetch, refusesRequests } from "./delivery_data.js";
 import { titleOfFailure } from "./next_step.js";
 
-const { useEffect, useRef, useState } = React;
+const { useEffect, useState } = React;
 
 const ASK_AGAIN_MS = 5_000;
 
@@ -148,7 +149,8 @@ function question({ kind, name, count: number }) {
 function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
-  const cancel = useRef(null);
+
+  useEffect(() => setError(null), [open]);
 
   async function confirm() {
     setBusy(true);
@@ -166,42 +168,18 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
 
   const [title, label] = question(chosen);
   return h(
-    C.Dialog.Root,
+    Dialog,
     {
       open,
-      role: "alertdialog",
-      onOpenChange: (event) => !event.open && !busy && onClose(),
-      initialFocusEl: () => cancel.current,
-      onExitComplete: () => setError(null),
-      lazyMount: true,
-      unmountOnExit: true,
+      title,
+      onClose: () => !busy && onClose(),
+      actions: [
+        h(C.Button, { key: "no", variant: "outline", onClick: onClose, disabled: busy, autoFocus: true }, "Cancel"),
+        h(C.Button, { key: "yes", colorPalette: "brand", onClick: confirm, loading: busy }, label),
+      ],
     },
-    h(
-      C.Portal,
-      null,
-      h(C.Dialog.Backdrop),
-      h(
-        C.Dialog.Positioner,
-        { px: 4 },
-        h(
-          C.Dialog.Content,
-          null,
-          h(C.Dialog.Header, null, h(C.Dialog.Title, null, title)),
-          h(
-            C.Dialog.Body,
-            null,
-            h(Words, { chosen, ...words }),
-            error && h(C.Box, { mt: 3 }, h(Notice, { status: "error", title: titleOfFailure(chosen.kind, error.isUnsure) }, error.message)),
-          ),
-          h(
-            C.Dialog.Footer,
-            null,
-            h(C.Button, { variant: "outline", onClick: onClose, disabled: busy, ref: cancel }, "Cancel"),
-            h(C.Button, { colorPalette: "brand", onClick: confirm, loading: busy }, label),
-          ),
-        ),
-      ),
-    ),
+    h(Words, { chosen, ...words }),
+    error && h(C.Box, { mt: 3 }, h(Notice, { status: "error", title: titleOfFailure(chosen.kind, error.isUnsure) }, error.message)),
   );
 }
 
