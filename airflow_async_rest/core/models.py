@@ -17,6 +17,7 @@ _NO_SECRETS = Redaction()
 NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 # Methods of requests that, sent twice, do no more than once (RFC 9110, section 9.2.2).
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+SUCCESSES = frozenset(range(200, 300))
 # A success of the request that says nothing of its items.
 MULTI_STATUS = 207
 

@@ -71,7 +71,7 @@ class Recorder:
     :param sample_payloads: whether the sample of failed items shows their payloads.
     :param retry: tells which failures are for good.
     :param tally: see :class:`~airflow_async_rest.core.account.report.Totals`.
-    :ivar unwritten: dead letters, and what says that some are none any more, that are in no part yet.
+    :ivar unwritten: dead letters, and what says that some are resolved, that are in no part yet.
     :ivar open_items: items that are fetched page by page.
     """
 

@@ -48,7 +48,7 @@ def checked_parts(runs: Any) -> tuple[PartId, ...]:
 
 
 def checked_runs(runs: str) -> list[int]:
-    """Return the numbers that say which rows. :raises ValueError: when they are none, or TypeError: too many."""
+    """Return the numbers that say which rows. :raises ValueError: when they are no numbers, or TypeError: too many."""
     numbers = [whole_number(number) for number in map(int, runs.split())]
     _check_range(sum(numbers[1::2]))
     return numbers

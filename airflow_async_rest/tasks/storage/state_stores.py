@@ -90,7 +90,7 @@ def was_cleared(ti: Any) -> bool:
 
 
 def chosen_folder() -> str | None:
-    """Return the URI of ``[async_rest] state_path``, or None. :raises ConfigurationError: when it is none."""
+    """Return the URI of ``[async_rest] state_path``, or None. :raises ConfigurationError: when it is no URI."""
     return configured_folder("state_path")
 
 
