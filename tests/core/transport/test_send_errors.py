@@ -147,8 +147,8 @@ async def test_a_handshake_that_does_not_end_is_a_connect_timeout(failure):
 
 
 @pytest.fixture
-def silent_name_server(monkeypatch):
-    """No name is found, nor not found."""
+async def silent_name_server(monkeypatch):
+    """No name is found, nor not found; it ends before the loop, which waits for its threads."""
     ends = threading.Event()
 
     def getaddrinfo(*args, flags=0, **more):

@@ -9,7 +9,7 @@ import aiohttp
 
 from airflow_async_rest.core.transport.tls import unfinished_tls
 
-_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
+_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-9]\d\d)")
 _MOST_INTERIM_BYTES = 8_192
 
 
