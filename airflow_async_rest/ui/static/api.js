@@ -120,6 +120,10 @@ export async function triesOf(scope, signal) {
 /** The windows of a DAG: `{tasks, windows, truncated}`. */
 export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
 
+/** A page of all DAGs' tasks, after a DAG's id: `{rows, next, truncated}`. */
+export const deliveriesAfter = ({ after, limit }, signal) =>
+  call(urlOf(["async-rest", "deliveries"], { after, limit }), { signal });
+
 /** Let the task run again; a dry run only tells whether the user may. */
 export const clearTask = ({ dagId, runId, taskId, mapIndex }, { dryRun }, signal) =>
   call(urlOf(["api", "v2", "dags", dagId, "clearTaskInstances"]), {
