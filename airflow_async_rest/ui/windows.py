@@ -13,6 +13,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
+from airflow_async_rest.compat.task_states import serialized_dag
 from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of
 from airflow_async_rest.ui.states import Place, TaskInstanceId, progress_of
 
@@ -21,9 +22,10 @@ _OPERATORS = ("SqlToRestOperator", "RestToSqlOperator")
 _MOST_IN_PROGRESS = 1_000
 _COUNTS = (
     *("read", "delivered", "failed", "skipped", "unfinished", "elapsed_seconds", "items_per_second", "complete"),
-    *("rows_loaded", "rows_refused", "preview", "delivered_later", "error"),
+    *("rows_loaded", "rows_refused", "preview", "delivered_later", "error", "reasons", "requests", "latency_ms"),
 )
 _MOST_WITH_FAILURES = 1_000
+_MOST_TASKS_WITH_LIMITS = 50
 
 
 def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
@@ -31,7 +33,9 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
 
     :param limit: most task instances that are given.
     :return: ``tasks`` (ids), ``windows`` (one for each task instance; ``replay`` is the last one of its dead letters by
-        another task, since it has ended), ``truncated`` (whether there are more).
+        another task, since it has ended; ``run_start`` and ``run_end`` are the run's own data interval), ``truncated``
+        (whether there are more), ``timetable`` (its class and its zone, or None), ``limits`` (task -> the rate limit
+        of its newest run, where it had one).
     """
     tasks = _task_ids(session, dag_id)
     found = session.execute(
@@ -40,7 +44,9 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
             TaskInstance.run_id,
             TaskInstance.map_index,
             TaskInstance.state,
+            TaskInstance.operator,
             _RUN_STATE,
+            DagRun.run_type,
             DagRun.data_interval_start.label("start"),
             DagRun.data_interval_end.label("end"),
             DagRun.run_after,
@@ -57,7 +63,24 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
     reports = {**_progress(session, dag_id, [line for line in found if _place(line) not in reports]), **reports}
     replays = _replays(dag_id, found[:limit], reports)
     windows = [_window(line, reports.get(_place(line)), replays.get(_place(line))) for line in found[:limit]]
-    return {"tasks": tasks, "windows": windows, "truncated": len(found) > limit}
+    return {
+        "tasks": tasks,
+        "windows": windows,
+        "truncated": len(found) > limit,
+        "timetable": timetable_of(serialized_dag(session, dag_id)) if tasks else None,
+        "limits": _limits(session, dag_id, found),
+    }
+
+
+def timetable_of(dag: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return a serialized DAG's timetable as its class and the zone of its dates; None where that is not known."""
+    timetable = dag.get("dag", {}).get("timetable")
+    if not isinstance(timetable, Mapping):
+        return None
+    fields = timetable.get("__var")
+    zone = fields.get("timezone") if isinstance(fields, Mapping) else None
+    name = str(timetable.get("__type", "")).rpartition(".")[2]
+    return {"type": name, "zone": zone if isinstance(zone, str) else "UTC"}
 
 
 def _task_ids(session: Session, dag_id: str) -> list[str]:
@@ -77,6 +100,14 @@ def _progress(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[Place
     """Find how far task instances are that have no report: the newest 1,000 of those that have begun."""
     begun = [_place(line) for line in lines if line.try_number][:_MOST_IN_PROGRESS]
     return _only_reports(progress_of(session, dag_id, begun))
+
+
+def _limits(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[str, Any]:
+    """Find the rate limit of each task's newest run that has begun: only what shows while it runs has it."""
+    newest = {line.task_id: _place(line) for line in reversed(lines) if line.try_number}
+    places = list(newest.values())[:_MOST_TASKS_WITH_LIMITS]
+    found = _only_reports(progress_of(session, dag_id, places))
+    return {task: report["rate_limit"] for (_, task, _), report in found.items() if report.get("rate_limit")}
 
 
 def _replays(
@@ -102,6 +133,7 @@ def _place(line: Any) -> Place:
 def _window(line: Any, report: Mapping[str, Any] | None, replay: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return one task instance; its window is the report's, and until there is one its run's."""
     shown = dict(line._mapping)  # noqa: SLF001  (SQLAlchemy's documented name)
+    shown |= {"run_start": line.start, "run_end": line.end}
     if report is not None and report.get("window_start") and report.get("window_end"):
         shown |= {"start": report["window_start"], "end": report["window_end"]}
     shown["report"] = None if report is None else {name: report[name] for name in _COUNTS if name in report}

@@ -20,11 +20,11 @@ _PLACES = {
     r"\bairflow\.api_fastapi\b": ("compat/core_api.py", "compat/task_states.py"),
     r"\bairflow\.(serialization|timetables)\b": ("compat/timetables.py",),
     r"\b_secrets_masker\(|\bairflow\.sdk\._": ("compat/secrets_masker.py",),
-    r"\bClientSession\._request\b": ("core/transport/session.py",),
+    r"\bClientSession\._request\b": ("core/transport/session/session.py",),
     # What ruff sees by itself.
     r"noqa: .*SLF001": (
         "compat/secrets_masker.py",
-        "core/transport/session.py",
+        "core/transport/session/session.py",
         "databases/dialects/mysql/driver.py",
         "databases/dialects/snowflake/snowflake.py",
         "ui/reports.py",

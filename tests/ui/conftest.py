@@ -49,7 +49,8 @@ def client_of(application):
 
 @pytest.fixture
 def dag_runs(airflow_db):
-    """Make runs of a DAG in Airflow's database: ``make(dag_id, [(state, report or None), ...])``."""
+    """Make runs of a DAG in Airflow's database: ``make(dag_id, (state, report or None), ...)``."""
+    from airflow.models.backfill import Backfill
     from airflow.models.dag import DagModel
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.dagrun import DagRun
@@ -64,7 +65,8 @@ def dag_runs(airflow_db):
 
     def make(
         dag_id: str,
-        *days,
+        *runs,
+        days=None,
         task_id: str = "post",
         operator: str = "SqlToRestOperator",
         key: str = "failed_items",
@@ -73,8 +75,9 @@ def dag_runs(airflow_db):
         run_type="backfill",
         **dag,
     ):
-        """:param days: of each run, the task's state, its report, and what its state store has as progress, if any.
+        """Make a run for each day, or of those days whose numbers are given.
 
+        :param runs: of each, the task's state, its report, and what its state store has as progress, if any.
         :param first: the first day; :param dag: columns of the DAG.
         """
         made.append(dag_id)
@@ -86,7 +89,7 @@ def dag_runs(airflow_db):
                 DagModel(dag_id=dag_id, bundle_name="tests", **{"is_stale": False, "is_paused": False, **dag})
             )
             session.flush()
-            for number, (state, report, *progress) in enumerate(days):
+            for number, (state, report, *progress) in zip(days or range(len(runs)), runs, strict=True):
                 start, run_id = first + timedelta(days=number), f"run{number}"
                 run = {"dag_id": dag_id, "run_id": run_id, "run_type": run_type, "state": "success"}
                 run |= {"data_interval_start": start, "data_interval_end": start + timedelta(days=1)}
@@ -114,5 +117,5 @@ def dag_runs(airflow_db):
     yield make
     with create_session() as session:
         for dag_id in made:
-            for model in (TaskStateStoreModel, XComModel, TaskInstance, DagRun, DagModel):
+            for model in (TaskStateStoreModel, XComModel, TaskInstance, DagRun, Backfill, DagModel):
                 session.execute(delete(model).where(model.dag_id == dag_id))
