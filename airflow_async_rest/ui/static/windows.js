@@ -4,7 +4,8 @@ import { windowsOf } from "./api.js";
 import { Calendar } from "./calendar.js";
 import { count, counted } from "./format.js";
 import { Stretches } from "./backfill.js";
-import { C, Chip, Empty, Loading, Page, Panel, React, Trouble, h, useTimezone } from "./kit.js";
+import { Choice } from "./controls.js";
+import { C, Chip, Empty, Loading, Page, Panel, React, Trouble, h, usePages, useTimezone } from "./kit.js";
 import { fetched } from "./delivery_data.js";
 import { arrange, nameOf, tally } from "./outcomes.js";
 import { deliveryPath } from "./paths.js";
@@ -12,7 +13,6 @@ import { usePolling } from "./polling.js";
 import { Swatch, WindowsTable } from "./windows_table.js";
 
 const { useCallback, useMemo, useState } = React;
-const { useHref, useNavigate } = globalThis.ReactRouterDOM;
 
 const BUSY_MS = 5_000;
 const IDLE_MS = 30_000;
@@ -59,28 +59,15 @@ function Legend({ counts, isFetch, chosen, onChoose }) {
   );
 }
 
-const TaskChoice = ({ tasks, value, onChange }) =>
-  h(
-    C.NativeSelect.Root,
-    { size: "sm", width: "auto", maxW: "full" },
-    h(
-      C.NativeSelect.Field,
-      { value, onChange: (event) => onChange(event.target.value), "aria-label": "Task" },
-      tasks.map((task) => h("option", { key: task, value: task }, task)),
-    ),
-    h(C.NativeSelect.Indicator),
-  );
-
 function Task({ dagId, windows, timetable, choice, truncated, refresh }) {
   const zone = useTimezone();
-  const navigate = useNavigate();
-  const base = useHref("/").replace(/\/$/, "");
+  const { hrefOf, go } = usePages();
   const [chosen, setChosen] = useState(null);
   const { rows, cells, width, stretches } = useMemo(() => arrange(windows), [windows]);
   const counts = useMemo(() => tally(cells), [cells]);
   const isFetch = useMemo(() => windows.some(({ report }) => report && fetched(report)), [windows]);
-  const linkOf = useCallback((window) => base + pathOf(dagId, window), [base, dagId]);
-  const onOpen = useCallback((window) => navigate(pathOf(dagId, window)), [navigate, dagId]);
+  const linkOf = useCallback((window) => hrefOf(pathOf(dagId, window)), [hrefOf, dagId]);
+  const onOpen = useCallback((window) => go(pathOf(dagId, window)), [go, dagId]);
   const shown = useMemo(
     () => (chosen === null ? rows : rows.filter(({ outcome }) => outcome === chosen)),
     [rows, chosen],
@@ -116,7 +103,7 @@ function Tasks({ dagId, found, refresh }) {
   const { tasks, windows, truncated, timetable } = found;
   const task = tasks.includes(wanted) ? wanted : tasks[0];
   const its = useMemo(() => windows.filter(({ task_id: id }) => id === task), [windows, task]);
-  const choice = tasks.length > 1 && h(TaskChoice, { tasks, value: task, onChange: setWanted });
+  const choice = tasks.length > 1 && h(Choice, { label: "Task", options: tasks, value: task, onChange: setWanted });
   return h(Task, { key: task, dagId, windows: its, timetable, choice, truncated, refresh });
 }
 
