@@ -49,7 +49,8 @@ def client_of(application):
 
 @pytest.fixture
 def dag_runs(airflow_db):
-    """Make runs of a DAG in Airflow's database: ``make(dag_id, [(state, report or None), ...])``."""
+    """Make runs of a DAG in Airflow's database: ``make(dag_id, (state, report or None), ...)``."""
+    from airflow.models.backfill import Backfill
     from airflow.models.dag import DagModel
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.dagrun import DagRun
@@ -64,23 +65,33 @@ def dag_runs(airflow_db):
 
     def make(
         dag_id: str,
-        *days,
+        *runs,
+        days=None,
         task_id: str = "post",
         operator: str = "SqlToRestOperator",
         key: str = "failed_items",
         ended=None,
+        first=DAY,
+        run_type="backfill",
+        **dag,
     ):
-        """:param days: of each run, the task's state, its report, and what its state store has as progress, if any."""
+        """Make a run for each day, or of those days whose numbers are given.
+
+        :param runs: of each, the task's state, its report, and what its state store has as progress, if any.
+        :param first: the first day; :param dag: columns of the DAG.
+        """
         made.append(dag_id)
         with create_session() as session:
             if session.get(DagBundleModel, "tests") is None:
                 session.add(DagBundleModel(name="tests"))
                 session.flush()
-            session.merge(DagModel(dag_id=dag_id, bundle_name="tests"))
+            session.merge(
+                DagModel(dag_id=dag_id, bundle_name="tests", **{"is_stale": False, "is_paused": False, **dag})
+            )
             session.flush()
-            for number, (state, report, *progress) in enumerate(days):
-                start, run_id = DAY + timedelta(days=number), f"run{number}"
-                run = {"dag_id": dag_id, "run_id": run_id, "run_type": "backfill", "state": "success"}
+            for number, (state, report, *progress) in zip(days or range(len(runs)), runs, strict=True):
+                start, run_id = first + timedelta(days=number), f"run{number}"
+                run = {"dag_id": dag_id, "run_id": run_id, "run_type": run_type, "state": "success"}
                 run |= {"data_interval_start": start, "data_interval_end": start + timedelta(days=1)}
                 times = {"run_after": start + timedelta(days=1), "logical_date": start}
                 id_ = session.execute(insert(DagRun.__table__).values(**run, **times)).inserted_primary_key[0]
@@ -106,5 +117,5 @@ def dag_runs(airflow_db):
     yield make
     with create_session() as session:
         for dag_id in made:
-            for model in (TaskStateStoreModel, XComModel, TaskInstance, DagRun, DagModel):
+            for model in (TaskStateStoreModel, XComModel, TaskInstance, DagRun, Backfill, DagModel):
                 session.execute(delete(model).where(model.dag_id == dag_id))

@@ -361,7 +361,11 @@ def test_windows_tell_what_became_of_each(client_of, dag_runs):
         "run_id": "run2",
         "map_index": -1,
         "state": "running",
+        "operator": "SqlToRestOperator",
         "run_state": "success",
+        "run_type": "backfill",
+        "run_start": "2026-03-03T00:00:00+00:00",
+        "run_end": "2026-03-04T00:00:00+00:00",
         "start": "2026-03-03T00:00:00+00:00",
         "end": "2026-03-04T00:00:00+00:00",
         "run_after": "2026-03-04T00:00:00+00:00",
@@ -381,6 +385,7 @@ def test_windows_tell_what_became_of_each(client_of, dag_runs):
         "elapsed_seconds": 2.0,
         "items_per_second": 5.0,
         "complete": True,
+        "reasons": {},
     }
     assert done["state"] == "success"
 
@@ -402,9 +407,50 @@ def test_a_running_task_has_the_window_and_the_counts_of_its_progress(client_of,
     assert done["report"]["delivered"] == 10
 
 
+def test_the_limit_is_that_of_the_newest_run_that_has_begun(client_of, dag_runs):
+    old, new = ({"count": number, "seconds": 1.0} for number in (50, 100))
+    limited = [("success", report(3), report(3, rate_limit=limit)) for limit in (old, new)]
+    dag_runs("limited", *limited)
+    dag_runs("not_limited", ("success", report(3), report(3, rate_limit=None)))
+    assert windows(client_of("vic"), "limited")["limits"] == {"post": new}
+    assert windows(client_of("vic"), "not_limited")["limits"] == {}
+
+
+def test_windows_have_what_charts_show(client_of, dag_runs):
+    shown = {"reasons": {"http_422": 2}, "requests": 12, "latency_ms": {"p50": 4.0, "p95": 9.0, "p99": 9.5}}
+    dag_runs("charts", ("failed", report(8, 2, **shown)))
+    [window] = windows(client_of("vic"), "charts")["windows"]
+    assert {name: window["report"][name] for name in shown} == shown
+    assert (window["run_start"], window["run_end"]) == (window["start"], window["end"])
+
+
+@pytest.mark.parametrize(
+    ("dag", "found"),
+    [
+        ({}, None),
+        ({"dag": {}}, None),
+        ({"dag": {"timetable": "daily"}}, None),
+        (
+            {"dag": {"timetable": {"__type": "a.CronTriggerTimetable", "__var": {"timezone": "Europe/Berlin"}}}},
+            {"type": "CronTriggerTimetable", "zone": "Europe/Berlin"},
+        ),
+        (
+            {"dag": {"timetable": {"__type": "a.NullTimetable", "__var": {}}}},
+            {"type": "NullTimetable", "zone": "UTC"},
+        ),
+        ({"dag": {"timetable": {"__type": "own.T", "__var": {"timezone": 3600}}}}, {"type": "T", "zone": "UTC"}),
+    ],
+)
+def test_the_timetable_is_told_by_its_class_and_its_zone(dag, found):
+    from airflow_async_rest.ui.windows import timetable_of
+
+    assert timetable_of(dag) == found
+
+
 def test_tasks_of_others_are_left_out_and_subclasses_are_found_by_what_they_leave(client_of, dag_runs):
     dag_runs("of_others", ("success", {"delivered": "a parcel"}), operator="PythonOperator", key="something")
-    assert windows(client_of("vic"), "of_others") == {"tasks": [], "windows": [], "truncated": False}
+    nothing = {"tasks": [], "windows": [], "truncated": False, "timetable": None, "limits": {}}
+    assert windows(client_of("vic"), "of_others") == nothing
     dag_runs("of_ours", ("success", report(3)), operator="MyOwnOperator")
     [window] = windows(client_of("vic"), "of_ours")["windows"]
     assert window["report"]["delivered"] == 3

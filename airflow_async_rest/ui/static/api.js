@@ -1,6 +1,8 @@
 /** Every call that the tabs make: Airflow's public API, and the endpoints beside it. All of the same origin. */
 
 const PATIENCE_MS = 20_000;
+// Airflow makes hundreds of runs before it answers.
+const BACKFILL_PATIENCE_MS = 120_000;
 
 /** An answer that is none, or an error. `status` is 0 when there was no answer at all. */
 export class ApiError extends Error {
@@ -38,8 +40,8 @@ function detailOf(answer, text) {
   return `Airflow answers with ${answer.status} ${answer.statusText}`.trim();
 }
 
-async function call(url, { method = "GET", body, signal } = {}) {
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+async function call(url, { method = "GET", body, signal, patience: most = PATIENCE_MS } = {}) {
+  const patience = AbortSignal.timeout(most);
   let answer, text;
   try {
     answer = await fetch(url, {
@@ -81,16 +83,9 @@ export async function storedValues(scope, signal) {
 export const storedValue = async (scope, key, signal) =>
   (await call(stateUrl(scope, key), { signal })).value;
 
-/** The values that the task has pushed, of these keys. */
-export async function pushedValues(scope, keys, signal) {
-  const { xcom_entries: entries } = await call(urlOf([...taskParts(scope), "xcomEntries"], mapped(scope)), { signal });
-  const there = keys.filter((key) => entries.some((entry) => entry.key === key));
-  const query = { ...mapped(scope), deserialize: true };
-  const found = await Promise.all(
-    there.map((key) => call(urlOf([...taskParts(scope), "xcomEntries", key], query), { signal })),
-  );
-  return Object.fromEntries(found.map(({ key, value }) => [key, value]));
-}
+/** What the task has pushed, wherever an XCom backend keeps it: `return_value`, `failed_items`, `preview`. */
+export const pushedValues = (scope, signal) =>
+  call(urlOf(["async-rest", ...taskParts(scope), "pushed"], mapped(scope)), { signal });
 
 const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, search }) => ({
   dag_id: dagId,
@@ -128,7 +123,7 @@ export async function triesOf(scope, signal) {
   return (await call(urlOf(place), { signal })).task_instances;
 }
 
-/** The windows of a DAG: `{tasks, windows, truncated}`. */
+/** The windows of a DAG: `{tasks, windows, truncated, timetable, limits}`. */
 export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
 
 /** What a Clear is asked by; a version of Airflow refuses what it does not know. */
@@ -168,3 +163,14 @@ export const requestReplay = (scope, request) =>
   call(stateUrl(scope, "replay"), { method: "PUT", body: { value: request } });
 
 export const withdrawReplay = (scope) => call(stateUrl(scope, "replay"), { method: "DELETE" });
+
+/** A DAG, as Airflow shows it: whether it is paused. */
+export const dagOf = (dagId, signal) => call(urlOf(["api", "v2", "dags", dagId]), { signal });
+
+const backfill = (body, parts, signal) =>
+  call(urlOf(["api", "v2", "backfills", ...parts]), { method: "POST", body, signal, patience: BACKFILL_PATIENCE_MS });
+
+/** Which runs a backfill would make: `{backfills, total_entries}`. */
+export const dryRunOfBackfill = (body, signal) => backfill(body, ["dry_run"], signal);
+
+export const createBackfill = (body) => backfill(body, []);

@@ -2,47 +2,7 @@
 
 import { C, React, h } from "./kit.js";
 
-const { useEffect, useRef, useState } = React;
-
-const DIALOG = {
-  width: "32rem",
-  maxW: "calc(100vw - 2rem)",
-  margin: "4rem auto auto",
-  p: 6,
-  bg: "bg",
-  color: "fg",
-  borderRadius: "lg",
-  boxShadow: "lg",
-  fontSize: "sm",
-  "&::backdrop": { background: "rgb(0 0 0 / 0.5)" },
-};
-
-/** A question before something is done. The browser keeps the focus in it, and gives it back to where it was. */
-export function Dialog({ open, title, onClose, children, actions }) {
-  const element = useRef(null);
-  useEffect(() => {
-    if (open) element.current.showModal();
-    else element.current.close();
-  }, [open]);
-  return h(
-    C.Box,
-    {
-      as: "dialog",
-      ref: element,
-      role: "alertdialog",
-      "aria-label": title,
-      // Escape: whether it may be closed now is for whoever has opened it to say.
-      onCancel: (event) => {
-        event.preventDefault();
-        onClose();
-      },
-      css: DIALOG,
-    },
-    open && h(C.Heading, { as: "h2", size: "lg", mb: 4 }, title),
-    open && children,
-    open && h(C.Flex, { justify: "flex-end", gap: 3, mt: 6 }, actions),
-  );
-}
+const { useEffect, useState } = React;
 
 const COPIED_MS = 2_000;
 

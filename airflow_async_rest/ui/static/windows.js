@@ -3,8 +3,9 @@
 import { windowsOf } from "./api.js";
 import { Calendar } from "./calendar.js";
 import { count, counted } from "./format.js";
+import { Stretches } from "./backfill.js";
 import { Choice } from "./controls.js";
-import { C, Chip, Empty, Loading, Notice, Page, Panel, React, Trouble, h, usePages, useTimezone } from "./kit.js";
+import { C, Chip, Empty, Loading, Page, Panel, React, Trouble, h, usePages, useTimezone } from "./kit.js";
 import { fetched } from "./delivery_data.js";
 import { arrange, nameOf, tally } from "./outcomes.js";
 import { deliveryPath } from "./paths.js";
@@ -58,11 +59,11 @@ function Legend({ counts, isFetch, chosen, onChoose }) {
   );
 }
 
-function Task({ dagId, windows, choice, truncated }) {
+function Task({ dagId, windows, timetable, choice, truncated, refresh }) {
   const zone = useTimezone();
   const { hrefOf, go } = usePages();
   const [chosen, setChosen] = useState(null);
-  const { rows, cells, width, missing } = useMemo(() => arrange(windows), [windows]);
+  const { rows, cells, width, stretches } = useMemo(() => arrange(windows), [windows]);
   const counts = useMemo(() => tally(cells), [cells]);
   const isFetch = useMemo(() => windows.some(({ report }) => report && fetched(report)), [windows]);
   const linkOf = useCallback((window) => hrefOf(pathOf(dagId, window)), [hrefOf, dagId]);
@@ -78,19 +79,7 @@ function Task({ dagId, windows, choice, truncated }) {
       Panel,
       { title: verdict(counts, isFetch), aside: choice },
       h(C.Box, { mb: 4 }, h(Legend, { counts, isFetch, chosen, onChoose: setChosen })),
-      missing > 0 &&
-        h(
-          C.Box,
-          { mb: 4 },
-          h(
-            Notice,
-            {
-              status: "warning",
-              title: `${counted(missing, "window")} between the others ${missing === 1 ? "was" : "were"} never run`,
-            },
-            `${missing === 1 ? "It is the dashed cell" : "They are the dashed cells"}. A backfill over these dates runs only the missing ones.`,
-          ),
-        ),
+      h(Stretches, { dagId, stretches, windows, timetable, zone, onMade: refresh }),
       h(
         C.Box,
         { maxH: "33rem", overflowY: "auto", p: 1, m: -1 },
@@ -109,13 +98,13 @@ function Task({ dagId, windows, choice, truncated }) {
   );
 }
 
-function Tasks({ dagId, found }) {
+function Tasks({ dagId, found, refresh }) {
   const [wanted, setWanted] = useState(null);
-  const { tasks, windows, truncated } = found;
+  const { tasks, windows, truncated, timetable } = found;
   const task = tasks.includes(wanted) ? wanted : tasks[0];
   const its = useMemo(() => windows.filter(({ task_id: id }) => id === task), [windows, task]);
   const choice = tasks.length > 1 && h(Choice, { label: "Task", options: tasks, value: task, onChange: setWanted });
-  return h(Task, { key: task, dagId, windows: its, choice, truncated });
+  return h(Task, { key: task, dagId, windows: its, timetable, choice, truncated, refresh });
 }
 
 export default function Windows({ dagId }) {
@@ -130,7 +119,7 @@ export default function Windows({ dagId }) {
     data &&
       data.tasks.length === 0 &&
       h(Empty, { key: "none", title: "No windows yet" }, "No task of this DAG has delivered or fetched anything."),
-    data && data.tasks.length > 0 && h(Tasks, { key: dagId, dagId, found: data }),
+    data && data.tasks.length > 0 && h(Tasks, { key: dagId, dagId, found: data, refresh }),
   ]);
 }
 
