@@ -186,11 +186,11 @@ def groups(folder: DeadLetterFolder, only: LetterFilter) -> dict[str, Any]:
     counts: Counter[tuple[str, tuple[str, str]]] = Counter()
     for record in filter(only.matches, _letters(folder, parse_exactly if only.search else skim)):
         counts[str(record.get("reason")), kind_of(_answer_of(record))] += 1
+    most = counts.most_common(_MOST_GROUPS)
     kinds = [
-        {"reason": reason, "text": text, "count": count, "search": search}
-        for (reason, (text, search)), count in counts.most_common(_MOST_GROUPS)
+        {"reason": reason, "text": text, "count": count, "search": search} for (reason, (text, search)), count in most
     ]
-    return {"kinds": kinds, "others": counts.total() - sum(kind["count"] for kind in kinds)}
+    return {"kinds": kinds, "others": counts.total() - sum(count for _, count in most)}
 
 
 def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:
