@@ -70,6 +70,15 @@ def dead_letters(folder: Folder, only: Only, offset: Offset = 0, limit: Limit = 
         raise HTTPException(503, letters.why_away(error)) from error
 
 
+@app.get("/dead-letters/groups", dependencies=MAY_SEE_XCOM)
+def grouped_letters(folder: Folder, only: Only) -> dict[str, Any]:
+    """Return the dead letters by what the API said; see :func:`airflow_async_rest.ui.letters.groups`."""
+    try:
+        return letters.groups(folder, only)
+    except DeadLetterStoreError as error:
+        raise HTTPException(503, letters.why_away(error)) from error
+
+
 @app.get("/dead-letters/resolved", dependencies=MAY_SEE_XCOM)
 def resolved_letters(folder: Folder, offset: Offset = 0, limit: Limit = 50) -> dict[str, Any]:
     """Return a page of what was dead, and is delivered; see :func:`airflow_async_rest.ui.letters.resolved_page`."""

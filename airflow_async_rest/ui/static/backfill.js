@@ -1,6 +1,7 @@
 /** The stretches of windows that never ran, a line for each, and a backfill of them by Airflow itself. */
 
 import { createBackfill, dagOf, dryRunOfBackfill } from "./api.js";
+import { Choice } from "./controls.js";
 import { Question } from "./dialog.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
@@ -77,16 +78,7 @@ const Reprocess = ({ value, onChange }) =>
     "label",
     null,
     "Run again what is there",
-    h(
-      C.NativeSelect.Root,
-      { size: "sm", width: "auto" },
-      h(
-        C.NativeSelect.Field,
-        { value, onChange: (event) => onChange(event.target.value) },
-        REPROCESS.map(([name, text]) => h("option", { key: name, value: name }, text)),
-      ),
-      h(C.NativeSelect.Indicator),
-    ),
+    h(Choice, { label: "Run again what is there", options: REPROCESS, value, onChange }),
   );
 
 /** What Airflow says: how many runs it would make, or why it makes none. */

@@ -18,10 +18,10 @@ export function Copy({ text, label }) {
   return h(C.Button, { size: "2xs", variant: "outline", "aria-label": label, onClick }, copied ? "Copied" : "Copy");
 }
 
-/** One of several; `options` are texts. */
+/** One of several; an option is a text, or `[value, text]`. */
 export const Choice = ({ label, value, options, onChange }) =>
   h(
     C.Input,
     { as: "select", size: "sm", width: "auto", maxW: "full", appearance: "auto", value, onChange: (event) => onChange(event.target.value), "aria-label": label },
-    options.map((each) => h("option", { key: each, value: each }, each)),
+    options.map((option) => [option].flat()).map(([each, text = each]) => h("option", { key: each, value: each }, text)),
   );

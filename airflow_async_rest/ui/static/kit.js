@@ -32,11 +32,13 @@ export const hidden = (text) => h(C.VisuallyHidden, null, text);
 /** The panel that a tab is in may be narrow on a wide screen, so styles ask for its width, not the screen's. */
 export const narrow = (style) => ({ "@container async-rest (max-width: 640px)": style });
 
+const SMALL = { display: "none", fontSize: "sm", color: "fg.muted", "@media (max-width: 40rem)": { display: "block" } };
+
 export const Page = ({ label, children }) =>
   h(
     C.Box,
     { as: "section", "aria-label": label, containerType: "inline-size", containerName: "async-rest", w: "full" },
-    h(C.VStack, { align: "stretch", gap: 5, py: 3, px: 1, pb: 8, maxW: "1200px" }, children),
+    h(C.VStack, { align: "stretch", gap: 5, py: 3, px: 1, pb: 8, maxW: "1800px" }, h(C.Text, { key: "small", css: SMALL }, "This is made for desktops: on a phone, columns are left out."), children),
   );
 
 /** A part of the page: heading, what belongs to it at the right, content. */
