@@ -81,7 +81,7 @@ def dag_runs(airflow_db):
             if session.get(DagBundleModel, "tests") is None:
                 session.add(DagBundleModel(name="tests"))
                 session.flush()
-            session.merge(DagModel(dag_id=dag_id, bundle_name="tests"))
+            session.merge(DagModel(dag_id=dag_id, bundle_name="tests", fileloc="/dags/tests.py"))
             session.flush()
             for number, (state, report, *progress) in zip(days or range(len(runs)), runs, strict=True):
                 start, run_id = DAY + timedelta(days=number), f"run{number}"
