@@ -118,6 +118,15 @@ def test_the_sum_line_has_all_of_them():
         "speed": 6,
         "p95": 20,
     }
+    later = [row(outcome="later"), row()]
+    assert [ran("selection.js", "sumOf", later)[name] for name in ("done", "failed", "reasons")] == [
+        6,
+        2,
+        [["http_422", 2]],
+    ]
+    assert [
+        bar["failed"] for bar in ran("chart_data.js", "chartOf", [{**one, "from": 1, "to": 2} for one in later])["bars"]
+    ] == [[0, 0], [2, 0]]
     assert ran("selection.js", "sumOf", []) == {
         "done": 0,
         "failed": 0,
@@ -189,7 +198,7 @@ FOLLOW = """(async () => {
     pushedValues: async () => ({ return_value: REPORT }),
     pause: async () => {},
   };
-  try { return await found.workOn({}, { kind: KIND }, () => false, calls); } catch (error) { return error.message; }
+  try { return await found.workOn({}, { kind: KIND }, calls); } catch (error) { return error.message; }
 })()"""
 
 
@@ -235,6 +244,34 @@ DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
 )
 def test_what_happened_to_each_is_told(found, result):
     assert followed(**found) == result
+
+
+def test_the_work_of_a_dag_is_there_for_who_comes_back_and_nothing_more_begins_once_it_is_stopped():
+    rows = [{"run_id": f"run{n}", "task_id": "post", "map_index": -1, "report": FAILED} for n in range(6)]
+    script = """(async () => {
+      const asked = [], told = [];
+      found.onWork(() => told.push(found.workOf("a")));
+      const work = async (scope, way) => {
+        asked.push([scope.dagId, scope.runId, way.request.reasons]);
+        if (asked.length === 2) found.stop("a");
+        return { status: "done", text: "" };
+      };
+      await found.begin("a", "replay", ROWS, "http_422", 2, work);
+      const { results, isStopped, isOver } = found.workOf("a");
+      const other = found.workOf("b");
+      found.close("a");
+      return { asked, isStopped, isOver, first: told[1].results.length, other, after: found.workOf("a"),
+               statuses: results.map(({ status }) => status) };
+    })()""".replace("ROWS", json.dumps(rows))
+    assert evaluated("together.js", script) == {
+        "asked": [["a", f"run{n}", ["http_422"]] for n in range(2)],
+        "isStopped": True,
+        "isOver": True,
+        "first": 6,
+        "other": None,
+        "after": None,
+        "statuses": ["done", "done", *["left"] * 4],
+    }
 
 
 def test_progress_is_told_in_words():

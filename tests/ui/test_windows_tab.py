@@ -202,7 +202,7 @@ def test_all_amber_windows_are_sent_again_four_at_a_time_and_one_that_fails_stop
         "http_422 12, timeout 1",
     ]
     assert page.get_by_role("img", name="Failed rows of each window: highest 2; http_422 12, timeout 1").is_visible()
-    page.get_by_role("group", name="Reasons").get_by_role("button", name="http_422").click()
+    page.get_by_role("group", name="Failed rows").get_by_role("button", name="http_422").click()
     page.get_by_label("All that can go on (6)").press("Space")
     page.get_by_text("6 chosen").wait_for()
     page.get_by_role("button", name="Send the same requests again (6)", disabled=False).press("Enter")
@@ -247,6 +247,10 @@ def test_windows_are_resumed_by_days_and_a_viewer_may_not(page_of, defined, dag_
     page.get_by_role("button", name="Resume the windows (2)", disabled=False).press("Enter")
     page.get_by_role("alertdialog").get_by_role("button", name="Resume 2").press("Enter")
     page.get_by_text("2 at work").wait_for()
+    page.get_by_role("table", name="Windows together").get_by_role("link").first.click()
+    page.wait_for_url("**/plugin/delivery")
+    page.go_back()
+    page.get_by_text("2 at work").wait_for()  # it goes on meanwhile
     while len(cleared("stopped")) < 2:
         pass
     assert cleared("stopped") == ["run1", "run2"]

@@ -20,9 +20,10 @@ export function chartOf(rows, limit = null) {
   const shown = counted.toSorted((one, other) => one.from - other.from).slice(-MOST_BARS);
   const { reasons: found } = sumOf(shown);
   const named = found.slice(0, MOST_REASONS).map(([reason]) => reason);
-  const bars = shown.map(({ from, to, report }) => {
-    const known = named.map((reason) => report.reasons?.[reason] ?? 0);
-    const rest = failuresOf(report) - known.reduce((sum, number) => sum + number, 0);
+  const bars = shown.map(({ from, to, report, outcome }) => {
+    const isLater = outcome === "later";
+    const known = named.map((reason) => (isLater ? 0 : (report.reasons?.[reason] ?? 0)));
+    const rest = (isLater ? 0 : failuresOf(report)) - known.reduce((sum, number) => sum + number, 0);
     return { from, to, done: doneOf(report), failed: [...known, Math.max(0, rest)], p95: report.latency_ms?.p95 ?? null, speed: speedOf(report) };
   });
   return { bars, reasons: [...named, "others"], most: mostOf(shown, limit), all: counted.length };

@@ -10,7 +10,8 @@ const MOST_REASONS = 8;
 const Chips = ({ label, all, chosen, onChoose }) =>
   h(
     C.Flex,
-    { role: "group", "aria-label": label, gap: 2, wrap: "wrap" },
+    { role: "group", "aria-label": label, gap: 2, wrap: "wrap", align: "center" },
+    h(C.Text, { key: "label", fontSize: "sm", color: "fg.muted", minW: "6.5rem" }, label),
     all.map(({ key, name, number, mark }) =>
       h(
         Chip,
@@ -36,14 +37,14 @@ export function Filters({ counts, reasons, isFetch, filter, onFilter }) {
     C.VStack,
     { align: "stretch", gap: 2, mb: 4 },
     h(Chips, {
-      label: "Outcomes",
+      label: "Windows",
       all: counts.map(([key, number]) => ({ key, number, name: nameOf(key, isFetch), mark: h(Swatch, { outcome: key }) })),
       chosen: filter.outcome,
       onChoose: set("outcome"),
     }),
     reasons.length > 0 &&
       h(Chips, {
-        label: "Reasons",
+        label: "Failed rows",
         all: reasons.slice(0, MOST_REASONS).map(([key, number]) => ({ key, number, name: key })),
         chosen: filter.reason,
         onChoose: set("reason"),
@@ -51,6 +52,7 @@ export function Filters({ counts, reasons, isFetch, filter, onFilter }) {
     h(
       C.Flex,
       { role: "group", "aria-label": "Days", gap: 4, wrap: "wrap", align: "center" },
+      h(C.Text, { fontSize: "sm", color: "fg.muted", minW: "6.5rem", me: -2 }, "Days"),
       h(Day, { label: "From", value: filter.from, onChange: set("from") }),
       h(Day, { label: "to", value: filter.to, onChange: set("to") }),
       isFiltered && h(C.Button, { size: "xs", variant: "ghost", onClick: () => onFilter(NO_FILTER) }, "Show all windows"),

@@ -16,8 +16,7 @@ export function topReasons(reasons, most = 2) {
   return [...named, ...(reasons.length > most ? [`${count(reasons.length - most)} more`] : [])].join(", ");
 }
 
-const NO_FILTER = { outcome: null, reason: null, from: "", to: "" };
-export { NO_FILTER };
+export const NO_FILTER = { outcome: null, reason: null, from: "", to: "" };
 
 const dayOf = (time, zone) => dateTime(new Date(time), zone).slice(0, 10);
 
@@ -45,17 +44,22 @@ export function speedOf({ items_per_second: items, rows_loaded: rows, elapsed_se
 /** What a window has delivered, or loaded. */
 export const doneOf = (report) => report.rows_loaded ?? report.delivered ?? 0;
 
-/** What windows come to: `{done, failed, reasons, seconds, speed, p95}`; p95 is that of the slowest. */
+/**
+ * What windows come to: `{done, failed, reasons, seconds, speed, p95}`; p95 is that of the slowest.
+ *
+ * What failed, and was delivered later, has not failed any more.
+ */
 export function sumOf(rows) {
-  const reports = rows.map(({ report }) => report).filter(Boolean);
-  const total = (of) => reports.reduce((sum, report) => sum + (of(report) ?? 0), 0);
+  const all = rows.filter(({ report }) => report);
+  const [reports, open] = [all, all.filter(({ outcome }) => outcome !== "later")].map((some) => some.map(({ report }) => report));
+  const total = (of, some = reports) => some.reduce((sum, report) => sum + (of(report) ?? 0), 0);
   const reasons = {};
-  for (const [reason, number] of reports.flatMap(reasonsOf)) reasons[reason] = (reasons[reason] ?? 0) + number;
+  for (const [reason, number] of open.flatMap(reasonsOf)) reasons[reason] = (reasons[reason] ?? 0) + number;
   const [done, seconds] = [total(doneOf), total((report) => report.elapsed_seconds)];
   const latencies = reports.map((report) => report.latency_ms?.p95).filter((p95) => p95 != null);
   return {
     done,
-    failed: total(failuresOf),
+    failed: total(failuresOf, open),
     reasons: reasonsOf({ reasons }),
     seconds,
     speed: seconds > 0 ? done / seconds : null,

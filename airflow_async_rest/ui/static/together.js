@@ -5,6 +5,7 @@ import { goOn } from "./clearing.js";
 import { failuresOf, fetched, hasEnded } from "./delivery_data.js";
 import { count } from "./format.js";
 import { titleOfFailure } from "./next_step.js";
+import { wayOf } from "./selection.js";
 
 export const AT_ONCE = 4;
 const LOOK_AGAIN_MS = 3_000;
@@ -63,15 +64,14 @@ const CALLS = { goOn, taskInstance, pushedValues, pause };
  * Let one window go on, and wait for its end, however long the server is away meanwhile.
  *
  * @param way as `goOn` takes it.
- * @param isGone whether nobody looks any more.
  */
-export async function workOn(scope, way, isGone = () => false, calls = CALLS) {
+export async function workOn(scope, way, calls = CALLS) {
   try {
     await calls.goOn(scope, way);
   } catch (error) {
     throw whyNot(error, way.kind);
   }
-  while (!isGone()) {
+  for (;;) {
     try {
       const { state } = await calls.taskInstance(scope);
       if (hasEnded(state)) {
@@ -83,8 +83,50 @@ export async function workOn(scope, way, isGone = () => false, calls = CALLS) {
     }
     await calls.pause(LOOK_AGAIN_MS);
   }
-  return { status: "left", text: "It goes on by itself." };
 }
+
+/** The work on the windows of a DAG, one at a time; it goes on while other pages of Airflow are looked at. */
+const works = new Map();
+const listeners = new Set();
+
+function show(dagId, work) {
+  works.set(dagId, work);
+  listeners.forEach((listener) => listener());
+}
+
+/** @returns null, or `{kind, rows, results, isStopped, isOver}`. */
+export const workOf = (dagId) => works.get(dagId) ?? null;
+
+export function onWork(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+const isBusy = () => [...works.values()].some((work) => work && !work.isOver);
+
+// With the page, what has not begun would be lost.
+globalThis.addEventListener?.("beforeunload", (event) => isBusy() && event.preventDefault());
+
+/** Let windows go on, so many at a time, and only what failed for the reason, if there is one. */
+export async function begin(dagId, kind, rows, reason, atOnce, work = workOn) {
+  const results = rows.map(() => ({ status: "waiting", text: "" }));
+  const update = (more) => show(dagId, { kind, rows, isStopped: false, isOver: false, ...workOf(dagId), ...more, results: [...results] });
+  const note = (place, result) => {
+    results[place] = result;
+    update();
+  };
+  show(dagId, null);
+  update();
+  const one = ({ run_id: runId, task_id: taskId, map_index: mapIndex }, place) =>
+    work({ dagId, runId, taskId, mapIndex }, wayOf(rows[place], kind, reason));
+  await workThrough(rows, one, atOnce, note, () => workOf(dagId).isStopped);
+  update({ isOver: true });
+}
+
+/** Begin with no more windows; those at work go on. */
+export const stop = (dagId) => show(dagId, { ...workOf(dagId), isStopped: true });
+
+export const close = (dagId) => show(dagId, null);
 
 /** "5 done, 1 failed, 4 at work, 2 to come", of what `note` was told. */
 export function sayProgress(results) {

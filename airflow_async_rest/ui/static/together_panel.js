@@ -3,55 +3,26 @@
 import { Question } from "./dialog.js";
 import { NONE, count, counted, span } from "./format.js";
 import { C, Notice, React, Table, h, hidden } from "./kit.js";
+import { deliveryPath } from "./paths.js";
 import { useMayClear } from "./replay.js";
-import { idOf, lettersOf, thoseThatCan, wayOf } from "./selection.js";
-import { AT_ONCE, sayProgress, workOn, workThrough } from "./together.js";
+import { idOf, lettersOf, thoseThatCan } from "./selection.js";
+import { Inner } from "./why.js";
+import { AT_ONCE, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
 
-const { useEffect, useMemo, useRef, useState } = React;
+const { useEffect, useMemo, useState, useSyncExternalStore } = React;
 
 const MOST_AT_ONCE = 16;
 
 const scopeOf = (dagId, { run_id: runId, task_id: taskId, map_index: mapIndex }) => ({ dagId, runId, taskId, mapIndex });
 
-/**
- * Work on windows together. Only one such work at a time; it ends with the tab.
- *
- * @returns `work`, null or `{kind, rows, results, isOver}`; `begin(kind, rows, reason, atOnce)`, `stop()` and `close()`.
- */
-export function useTogether(dagId, refresh) {
-  const [work, setWork] = useState(null);
-  const stopped = useRef(false);
-  const gone = useRef(false);
+/** The work on the DAG's windows, or null; once it is over, what is shown is looked at again. */
+export function useWork(dagId, refresh) {
+  const work = useSyncExternalStore(onWork, () => workOf(dagId));
+  const isOver = work?.isOver ?? false;
   useEffect(() => {
-    gone.current = false;
-    return () => {
-      gone.current = true;
-    };
-  }, []);
-
-  async function begin(kind, rows, reason, atOnce) {
-    stopped.current = false;
-    const results = rows.map(() => ({ status: "waiting", text: "" }));
-    const show = (isOver) => setWork({ kind, rows, results: [...results], isStopped: stopped.current, isOver });
-    function note(place, result) {
-      results[place] = result;
-      if (!gone.current) show(false);
-    }
-    show(false);
-    const isGone = () => gone.current;
-    const one = (row) => workOn(scopeOf(dagId, row), wayOf(row, kind, reason), isGone);
-    await workThrough(rows, one, atOnce, note, () => stopped.current || gone.current);
-    if (gone.current) return;
-    show(true);
-    refresh();
-  }
-
-  function stop() {
-    stopped.current = true;
-    setWork((before) => before && { ...before, isStopped: true });
-  }
-
-  return { work, begin, stop, close: () => setWork(null) };
+    if (isOver) refresh();
+  }, [isOver]);
+  return work;
 }
 
 const NAMES = { resume: "Resume the windows", replay: "Send the same requests again" };
@@ -60,14 +31,14 @@ const MARKS = { done: "✓", failed: "×", working: "▸", waiting: "…", left:
 const WORDS = { done: "done", failed: "failed", working: "at work", waiting: "to come", left: "not begun" };
 
 /** How far a work is, and what happened to each of its windows. */
-export function Together({ together: { work, stop, close }, zone, linkOf }) {
+export function Together({ dagId, work, zone }) {
   if (!work) return null;
   const { kind, rows, results, isOver, isStopped } = work;
   const over = results.filter(({ status }) => status !== "waiting" && status !== "working").length;
   const failed = results.some(({ status }) => status === "failed");
   const action = isOver
-    ? h(C.Button, { size: "xs", variant: "outline", onClick: close }, "Close")
-    : h(C.Button, { size: "xs", variant: "outline", disabled: isStopped, onClick: stop }, "Begin no more");
+    ? h(C.Button, { size: "xs", variant: "outline", onClick: () => close(dagId) }, "Close")
+    : h(C.Button, { size: "xs", variant: "outline", disabled: isStopped, onClick: () => stop(dagId) }, "Begin no more");
   return h(
     C.Box,
     { as: "section", "aria-label": "Windows together", mb: 4 },
@@ -75,7 +46,7 @@ export function Together({ together: { work, stop, close }, zone, linkOf }) {
       Notice,
       { status: !isOver ? "info" : failed ? "warning" : "success", title: `${isOver ? "Ended:" : AT_WORK[kind]} ${counted(rows.length, "window")}`, action },
       sayProgress(results),
-      !isOver && (isStopped ? ". Nothing more is begun." : ". Keep this page open: as one ends, the next one begins."),
+      !isOver && (isStopped ? ". Nothing more is begun." : ". As one ends, the next one begins, as long as Airflow stays open in this browser."),
     ),
     h(C.Box, {
       role: "progressbar",
@@ -101,7 +72,7 @@ export function Together({ together: { work, stop, close }, zone, linkOf }) {
           return h(
             "tr",
             { key: idOf(row) },
-            h("td", null, h("a", { href: linkOf(row) }, nameOfRow(row, zone))),
+            h("td", null, h(Inner, { path: deliveryPath({ dag_id: dagId, ...row }) }, nameOfRow(row, zone))),
             h("td", { className: status === "failed" ? "bad" : undefined }, h("span", { "aria-hidden": true }, `${MARKS[status]} `), WORDS[status]),
             h("td", null, text || NONE),
           );
@@ -112,7 +83,7 @@ export function Together({ together: { work, stop, close }, zone, linkOf }) {
 }
 
 /** A window by its ends; by its run where it has none. */
-export const nameOfRow = ({ from, to, start, end, run_id: run }, zone) => (to > from ? span(start, end, zone) : run);
+const nameOfRow = ({ from, to, start, end, run_id: run }, zone) => (to > from ? span(start, end, zone) : run);
 
 /** What a way does to so many windows. */
 function words(kind, rows, reason) {
@@ -130,7 +101,7 @@ function Ask({ asked, rows, reason, onClose, onBegin }) {
     {
       open,
       title: kind === "resume" ? `Resume ${counted(rows.length, "window")}?` : `Send the requests of ${counted(rows.length, "window")} again?`,
-      label: kind === "resume" ? `Resume ${count(rows.length)}` : `Send again`,
+      label: kind === "resume" ? `Resume ${count(rows.length)}` : "Send again",
       onClose,
       onConfirm: () => {
         onClose();
@@ -147,7 +118,7 @@ function Ask({ asked, rows, reason, onClose, onBegin }) {
         "Windows at a time",
         h(C.Input, { type: "number", size: "sm", width: "5rem", min: 1, max: MOST_AT_ONCE, value: atOnce, onChange: (event) => setAtOnce(event.target.value) }),
       ),
-      h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep the page open meanwhile. One that fails stops no other."),
+      h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. One that fails stops no other."),
     ),
   );
 }
@@ -157,7 +128,7 @@ function Ask({ asked, rows, reason, onClose, onBegin }) {
  *
  * @param rows that are shown; @param chosen ids of those that are chosen; @param reason of the filter, or null.
  */
-export function Chosen({ dagId, rows, chosen, reason, together, onChoose }) {
+export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
   const [asked, setAsked] = useState({ kind: "replay", open: false });
   const able = useMemo(() => ["resume", "replay"].map((kind) => thoseThatCan(rows, kind, reason)), [rows, reason]);
   const any = useMemo(() => [...new Set(able.flat().map(idOf))], [able]);
@@ -166,7 +137,7 @@ export function Chosen({ dagId, rows, chosen, reason, together, onChoose }) {
   const first = picked[0] ?? null;
   const scope = useMemo(() => first && scopeOf(dagId, first), [dagId, first && idOf(first)]);
   const mayClear = useMayClear(scope, first !== null);
-  const isBusy = together.work !== null && !together.work.isOver;
+  const isBusy = work !== null && !work.isOver;
   const right = mayClear === "yes" || mayClear === "asking" ? null : mayClear;
   const isAll = any.length > 0 && any.every((id) => chosen.has(id));
   if (any.length === 0) return null;
@@ -202,7 +173,7 @@ export function Chosen({ dagId, rows, chosen, reason, together, onChoose }) {
       rows: ways[asked.kind],
       reason,
       onClose: () => setAsked({ ...asked, open: false }),
-      onBegin: (atOnce) => together.begin(asked.kind, ways[asked.kind], reason, atOnce),
+      onBegin: (atOnce) => begin(dagId, asked.kind, ways[asked.kind], reason, atOnce),
     }),
   );
 }

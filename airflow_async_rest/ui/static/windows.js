@@ -12,7 +12,7 @@ import { arrange, nameOf, tally } from "./outcomes.js";
 import { deliveryPath } from "./paths.js";
 import { usePolling } from "./polling.js";
 import { NO_FILTER, idOf, shownOf, sumOf } from "./selection.js";
-import { Chosen, Together, useTogether } from "./together_panel.js";
+import { Chosen, Together, useWork } from "./together_panel.js";
 import { WindowsTable } from "./windows_table.js";
 
 const { useCallback, useMemo, useState } = React;
@@ -71,7 +71,7 @@ function useChosen(shown) {
   return [there, setChosen, toggle];
 }
 
-function Task({ dagId, windows, found: { timetable, limits, truncated }, choice, together, refresh }) {
+function Task({ dagId, windows, found: { timetable, limits, truncated }, choice, work, refresh }) {
   const zone = useTimezone();
   const navigate = useNavigate();
   const base = useHref("/").replace(/\/$/, "");
@@ -82,7 +82,7 @@ function Task({ dagId, windows, found: { timetable, limits, truncated }, choice,
   const linkOf = useCallback((window) => base + pathOf(dagId, window), [base, dagId]);
   const onOpen = useCallback((window) => navigate(pathOf(dagId, window)), [navigate, dagId]);
   const shown = useMemo(() => shownOf(rows, filter, zone), [rows, filter, zone]);
-  const reasons = useMemo(() => sumOf(rows).reasons, [rows]);
+  const reasons = useMemo(() => sumOf(rows.filter(({ isSuperseded }) => !isSuperseded)).reasons, [rows]);
   const [chosen, setChosen, toggle] = useChosen(shown);
   const { outcome, reason } = filter;
   const limit = limits?.[windows[0]?.task_id] ?? null;
@@ -106,8 +106,8 @@ function Task({ dagId, windows, found: { timetable, limits, truncated }, choice,
       Panel,
       { title: `Runs${outcome === null ? "" : `: ${nameOf(outcome, isFetch)}`} (${count(shown.length)})` },
       h(Charts, { rows: shown, limit, isFetch, zone }),
-      h(Together, { together, zone, linkOf }),
-      h(Chosen, { dagId, rows: shown, chosen, reason, together, onChoose: setChosen }),
+      h(Together, { dagId, work, zone }),
+      h(Chosen, { dagId, rows: shown, chosen, reason, work, onChoose: setChosen }),
       shown.length
         ? h(WindowsTable, { rows: shown, isFetch, zone, linkOf, onOpen, chosen, onToggle: toggle })
         : h(Empty, { title: "No run" }, "No run of this task is like that."),
@@ -117,13 +117,12 @@ function Task({ dagId, windows, found: { timetable, limits, truncated }, choice,
 
 function Tasks({ dagId, found, refresh }) {
   const [wanted, setWanted] = useState(null);
-  // Here, so that it goes on while another task is looked at.
-  const together = useTogether(dagId, refresh);
+  const work = useWork(dagId, refresh);
   const { tasks, windows } = found;
   const task = tasks.includes(wanted) ? wanted : tasks[0];
   const its = useMemo(() => windows.filter(({ task_id: id }) => id === task), [windows, task]);
   const choice = tasks.length > 1 && h(TaskChoice, { tasks, value: task, onChange: setWanted });
-  return h(Task, { key: task, dagId, windows: its, found, choice, together, refresh });
+  return h(Task, { key: task, dagId, windows: its, found, choice, work, refresh });
 }
 
 export default function Windows({ dagId }) {
