@@ -162,16 +162,18 @@ def replay_job(
     log: Log,
     *,
     by: Mapping[str, Any],
+    mark: str,
 ) -> Job:
     """Make the job that sends dead letters again.
 
     :param uris: their folders.
     :param reasons: only those that failed for one of these; default: all.
     :param by: what names the task instance that sends them, and its try: noted beside them.
+    :param mark: see :class:`~airflow_async_rest.core.letters.origins.Origins`.
     :raises ConfigurationError: when an argument or the connection is wrong; names it.
     """
     only = LetterFilter(reasons)
-    origins = Origins(open_dead_letters(*uris))
+    origins = Origins(open_dead_letters(*uris), mark)
     replay = Replay(
         origins,
         only.matches,

@@ -71,21 +71,26 @@ def dag_runs(airflow_db):
         operator: str = "SqlToRestOperator",
         key: str = "failed_items",
         ended=None,
+        first=DAY,
+        run_type="backfill",
+        **dag,
     ):
         """Make a run for each day, or of those days whose numbers are given.
 
         :param runs: of each, the task's state, its report, and what its state store has as progress, if any.
+        :param first: the first day; :param dag: columns of the DAG.
         """
         made.append(dag_id)
         with create_session() as session:
             if session.get(DagBundleModel, "tests") is None:
                 session.add(DagBundleModel(name="tests"))
                 session.flush()
-            session.merge(DagModel(dag_id=dag_id, bundle_name="tests", fileloc="/dags/tests.py"))
+            known = {"bundle_name": "tests", "fileloc": "/dags/tests.py", "is_stale": False, "is_paused": False}
+            session.merge(DagModel(dag_id=dag_id, **{**known, **dag}))
             session.flush()
             for number, (state, report, *progress) in zip(days or range(len(runs)), runs, strict=True):
-                start, run_id = DAY + timedelta(days=number), f"run{number}"
-                run = {"dag_id": dag_id, "run_id": run_id, "run_type": "backfill", "state": "success"}
+                start, run_id = first + timedelta(days=number), f"run{number}"
+                run = {"dag_id": dag_id, "run_id": run_id, "run_type": run_type, "state": "success"}
                 run |= {"data_interval_start": start, "data_interval_end": start + timedelta(days=1)}
                 times = {"run_after": start + timedelta(days=1), "logical_date": start}
                 id_ = session.execute(insert(DagRun.__table__).values(**run, **times)).inserted_primary_key[0]

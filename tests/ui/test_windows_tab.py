@@ -124,8 +124,9 @@ def test_a_long_stretch_is_one_line_and_is_backfilled_by_keyboard(page_of, defin
     dialog.get_by_text("Airflow would make 38 runs, from 2026-03-03 to 2026-04-09.").wait_for()
     dialog.get_by_label("Windows").fill("2")
     dialog.get_by_text("Airflow would make 2 runs, from 2026-04-08 to 2026-04-09.").wait_for()
+    dialog.get_by_label("Run again what is there").select_option("failed")
     dialog.get_by_label("Runs at a time").fill("1")
-    dialog.get_by_role("button", name="Backfill").press("Enter")
+    dialog.get_by_role("button", name="Backfill", disabled=False).press("Enter")
     page.get_by_text("Backfill of 3 March to 9 April 2026: 2 runs").wait_for()
     assert sorted(runs_of("old_days"))[2:4] == [DAY + timedelta(days=days) for days in (38, 39)]
     page.get_by_text("3 March to 7 April 2026: never run").first.wait_for()

@@ -71,7 +71,7 @@ class Recorder:
     :param sample_payloads: whether the sample of failed items shows their payloads.
     :param retry: tells which failures are for good.
     :param tally: see :class:`~airflow_async_rest.core.account.report.Totals`.
-    :ivar unwritten: dead letters, and what says that some are none any more, that are in no part yet.
+    :ivar unwritten: dead letters, and what says that some are resolved, that are in no part yet.
     :ivar open_items: items that are fetched page by page.
     """
 
@@ -175,6 +175,10 @@ class Recorder:
         :param is_news: whether a failure says anything about the API that others do not say.
         """
         self._pending.pop(outcome.index, None)
+        if isinstance(outcome, DeadLetter) and outcome.is_kept:
+            self.totals.reasons[outcome.reason] += 1
+            self._sample.add_letter(outcome)
+            return
         if isinstance(outcome, DeadLetter):
             self.totals.failed_again(outcome.reason)
             self.totals.last_messages[outcome.reason] = outcome.response_excerpt

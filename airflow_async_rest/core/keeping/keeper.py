@@ -85,11 +85,11 @@ class Keeper:
         fetches = self.rows is not None
         try:
             resume = await self._parts.read_history(
-                lambda folder: self.resuming.resume(folder, checkpoint, fetches=fetches)
+                lambda folder: self.resuming.resume(folder, checkpoint, self.this_try, fetches=fetches)
             )
         except (ValueError, DeadLetterStoreError) as error:
             resume = resume_without_letters(checkpoint, error)
-        return resume and self.resuming.within(resume, self.this_try)
+        return resume
 
     async def begin(self, resume: Resume | None, how: str) -> None:
         """Begin where ``resume`` ends; without it, what earlier tries have left becomes void.

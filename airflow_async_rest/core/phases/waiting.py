@@ -66,8 +66,7 @@ class Waiting:
         until = standing.waits.end_of(error.seconds, random.uniform(0, jitter), job.max_quota_wait, now)  # noqa: S311
         if until is None:
             return _too_long(error, standing.waits, job.max_quota_wait)
-        counts = standing.recorder.totals.settled() if job.reads_what_is_left else {}
-        waits = standing.waits.and_then(now, until, job.settings.redact(error.why), counts)
+        waits = standing.waits.and_then(now, until, job.settings.redact(error.why), standing.settled())
         writing = self._shared.keeper.state.keep_waits(waits.to_json())
         try:
             await self._shared.calls.stop.unless_pulled(asyncio.wait_for(writing, job.bounds.wait_write_seconds))
@@ -77,7 +76,6 @@ class Waiting:
             self._shared.log.complain("write down that the quota is waited for, so the task ends instead", failure)
             return error
         standing.waits, self._shared.keeper.waits = waits, True
-        self._shared.log.waits(waits.latest[-1])
         return QuotaWaitError(str(error), until)
 
 

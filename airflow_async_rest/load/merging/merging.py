@@ -37,7 +37,7 @@ class Merging:
         self._loaded = 0
 
     def check(self, columns: Sequence[Column]) -> None:
-        """Have the database look at what the merge will do, and do none of it; where it can.
+        """Have the database look at what the merge will do, without doing it; where it can.
 
         :param columns: that rows are likely to have.
         :raises Exception: its own, when it would refuse the statements.
@@ -92,7 +92,8 @@ class Merging:
         """Count the rows that the database has neither taken nor refused."""
         if not self._staging.sets.seen or len(self._staging.sets.any) == len(self._plan.conflict_key):
             return 0  # of keys alone, those that are there already are not counted as taken
-        if self._staging.count() <= self._loaded + refused:
+        taken = self._loaded + refused
+        if self._staging.most <= taken or self._staging.count() <= taken:  # to count them takes a look at all
             return 0
         if self._plan.mode == UPSERT:
             self._take_out_repeated()

@@ -26,7 +26,7 @@ const isReport = (value) => typeof value === "object" && value !== null && "deli
  */
 export async function lookAtTask(scope, signal, before) {
   const knows = before?.progress && !hasEnded(before.instance.state);
-  const pushedToo = () => pushedValues(scope, ["return_value", "failed_items", "preview"], signal);
+  const pushedToo = () => pushedValues(scope, signal);
   const [instance, stored, pushedAlready] = await Promise.all([
     taskInstance(scope, signal),
     // The list has the checkpoint, too, of up to 64 KB: while it runs, only the progress.

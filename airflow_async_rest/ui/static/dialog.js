@@ -1,43 +1,60 @@
-/** A question before something is done: what it is, a way back that has the focus, and a way on. */
+/** A question before something is done, of the browser's own element: it is the same in every Airflow. */
 
-import { C, h, React } from "./kit.js";
+import { C, React, h } from "./kit.js";
 
-const { useRef } = React;
+const { useEffect, useRef } = React;
 
-/** @param label of the button that goes on; @param blocked whether it cannot be pressed; @param busy while it is being done. */
+const DIALOG = {
+  width: "32rem",
+  maxW: "calc(100vw - 2rem)",
+  margin: "4rem auto auto",
+  p: 6,
+  bg: "bg",
+  color: "fg",
+  borderRadius: "lg",
+  boxShadow: "lg",
+  fontSize: "sm",
+  "&::backdrop": { background: "rgb(0 0 0 / 0.5)" },
+};
+
+/**
+ * A question before something is done: what it is, a way back that has the focus, and a way on. The browser keeps the focus
+ * in it, and gives it back to where it was.
+ *
+ * @param label of the button that goes on; @param blocked whether it cannot be pressed; @param busy while it is being done.
+ * @param onExit called once it is closed.
+ */
 export function Question({ open, title, label, busy, blocked = false, onClose, onConfirm, onExit, children }) {
-  const cancel = useRef(null);
+  const element = useRef(null);
+  useEffect(() => {
+    if (open) element.current.showModal();
+    else {
+      element.current.close();
+      onExit?.();
+    }
+  }, [open]);
   return h(
-    C.Dialog.Root,
+    C.Box,
     {
-      open,
+      as: "dialog",
+      ref: element,
       role: "alertdialog",
-      onOpenChange: (event) => !event.open && !busy && onClose(),
-      initialFocusEl: () => cancel.current,
-      onExitComplete: onExit,
-      lazyMount: true,
-      unmountOnExit: true,
+      "aria-label": title,
+      // Escape: it is not closed while something is being done.
+      onCancel: (event) => {
+        event.preventDefault();
+        if (!busy) onClose();
+      },
+      css: DIALOG,
     },
-    h(
-      C.Portal,
-      null,
-      h(C.Dialog.Backdrop),
+    open && h(C.Heading, { as: "h2", size: "lg", mb: 4 }, title),
+    open && children,
+    open &&
       h(
-        C.Dialog.Positioner,
-        { px: 4 },
-        h(
-          C.Dialog.Content,
-          null,
-          h(C.Dialog.Header, null, h(C.Dialog.Title, null, title)),
-          h(C.Dialog.Body, null, children),
-          h(
-            C.Dialog.Footer,
-            null,
-            h(C.Button, { variant: "outline", onClick: onClose, disabled: busy, ref: cancel }, "Cancel"),
-            h(C.Button, { colorPalette: "brand", onClick: onConfirm, loading: busy, disabled: blocked }, label),
-          ),
-        ),
+        C.Flex,
+        { justify: "flex-end", gap: 3, mt: 6 },
+        h(C.Button, { variant: "outline", onClick: onClose, disabled: busy, autoFocus: true }, "Cancel"),
+        h(C.Button, { colorPalette: "brand", onClick: onConfirm, loading: busy, disabled: blocked }, label),
       ),
-    ),
   );
 }

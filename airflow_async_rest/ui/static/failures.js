@@ -207,7 +207,7 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
           view.error.message,
         ),
       ),
-    page === null && view.loading && h(C.Skeleton, { height: "10rem" }),
+    page === null && view.loading && h(C.Box, { height: "10rem", bg: "bg.muted", borderRadius: "md" }),
     page !== null && h(Found, { page, isFiltered, loading: view.loading }),
     page !== null &&
       h(Pager, { offset, limit: PAGE, total: page.matching, label: "Pages of dead letters", onMove: setOffset }),

@@ -1,6 +1,7 @@
 /** The counts of a window: of the moment while the task runs, of all its tries once it has ended. */
 
 import { NONE, count, duration, milliseconds, percent, rate } from "./format.js";
+import { Copy } from "./controls.js";
 import { C, Figure, Figures as Grid, h } from "./kit.js";
 import { recentRate } from "./progress.js";
 import { DELIVERS, FETCHES, isFetch, isLive } from "./delivery_data.js";
@@ -103,19 +104,7 @@ function Folder({ uri }) {
     { align: "center", gap: 2, mt: 4, fontSize: "sm" },
     h(C.Text, { color: "fg.muted", flexShrink: 0 }, "Dead letters"),
     h(C.Code, { size: "sm", overflowX: "auto", whiteSpace: "nowrap", tabIndex: 0, minW: 0 }, uri),
-    h(
-      C.Clipboard.Root,
-      { value: uri },
-      h(
-        C.Clipboard.Trigger,
-        { asChild: true },
-        h(
-          C.IconButton,
-          { size: "2xs", variant: "ghost", "aria-label": "Copy the folder", title: "Copy the folder" },
-          h(C.Clipboard.Indicator),
-        ),
-      ),
-    ),
+    h(Copy, { text: uri, label: "Copy the folder" }),
   );
 }
 

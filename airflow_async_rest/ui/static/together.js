@@ -75,7 +75,7 @@ export async function workOn(scope, way, calls = CALLS) {
     try {
       const { state } = await calls.taskInstance(scope);
       if (hasEnded(state)) {
-        const { return_value: report } = await calls.pushedValues(scope, ["return_value"]);
+        const { return_value: report } = await calls.pushedValues(scope);
         return resultOf({ state, report, kind: way.kind });
       }
     } catch (error) {

@@ -4,10 +4,11 @@ import { windowsOf } from "./api.js";
 import { Stretches } from "./backfill.js";
 import { Calendar } from "./calendar.js";
 import { Charts } from "./charts.js";
+import { Choice } from "./controls.js";
 import { fetched } from "./delivery_data.js";
 import { Filters } from "./filters.js";
 import { count, counted } from "./format.js";
-import { C, Empty, Loading, Page, Panel, React, Trouble, h, useTimezone } from "./kit.js";
+import { C, Empty, Loading, Page, Panel, React, Trouble, h, usePages, useTimezone } from "./kit.js";
 import { arrange, nameOf, tally } from "./outcomes.js";
 import { deliveryPath } from "./paths.js";
 import { usePolling } from "./polling.js";
@@ -16,7 +17,6 @@ import { Chosen, Together, useWork } from "./together_panel.js";
 import { WindowsTable } from "./windows_table.js";
 
 const { useCallback, useMemo, useState } = React;
-const { useHref, useNavigate } = globalThis.ReactRouterDOM;
 
 const BUSY_MS = 5_000;
 const IDLE_MS = 30_000;
@@ -43,18 +43,6 @@ function verdict(counts, isFetch) {
   return `${good === total ? `All ${all}` : `${count(good)} of ${all}`} ${isFetch ? "fetched" : "delivered"}`;
 }
 
-const TaskChoice = ({ tasks, value, onChange }) =>
-  h(
-    C.NativeSelect.Root,
-    { size: "sm", width: "auto", maxW: "full" },
-    h(
-      C.NativeSelect.Field,
-      { value, onChange: (event) => onChange(event.target.value), "aria-label": "Task" },
-      tasks.map((task) => h("option", { key: task, value: task }, task)),
-    ),
-    h(C.NativeSelect.Indicator),
-  );
-
 /** The ids that are chosen; one that is gone from what is shown is chosen no more. */
 function useChosen(shown) {
   const [chosen, setChosen] = useState(() => new Set());
@@ -73,14 +61,13 @@ function useChosen(shown) {
 
 function Task({ dagId, windows, found: { timetable, limits, truncated }, choice, work, refresh }) {
   const zone = useTimezone();
-  const navigate = useNavigate();
-  const base = useHref("/").replace(/\/$/, "");
+  const { hrefOf, go } = usePages();
   const [filter, setFilter] = useState(NO_FILTER);
   const { rows, cells, width, stretches } = useMemo(() => arrange(windows), [windows]);
   const counts = useMemo(() => tally(cells), [cells]);
   const isFetch = useMemo(() => windows.some(({ report }) => report && fetched(report)), [windows]);
-  const linkOf = useCallback((window) => base + pathOf(dagId, window), [base, dagId]);
-  const onOpen = useCallback((window) => navigate(pathOf(dagId, window)), [navigate, dagId]);
+  const linkOf = useCallback((window) => hrefOf(pathOf(dagId, window)), [hrefOf, dagId]);
+  const onOpen = useCallback((window) => go(pathOf(dagId, window)), [go, dagId]);
   const shown = useMemo(() => shownOf(rows, filter, zone), [rows, filter, zone]);
   const reasons = useMemo(() => sumOf(rows.filter(({ isSuperseded }) => !isSuperseded)).reasons, [rows]);
   const [chosen, setChosen, toggle] = useChosen(shown);
@@ -121,7 +108,7 @@ function Tasks({ dagId, found, refresh }) {
   const { tasks, windows } = found;
   const task = tasks.includes(wanted) ? wanted : tasks[0];
   const its = useMemo(() => windows.filter(({ task_id: id }) => id === task), [windows, task]);
-  const choice = tasks.length > 1 && h(TaskChoice, { tasks, value: task, onChange: setWanted });
+  const choice = tasks.length > 1 && h(Choice, { label: "Task", options: tasks, value: task, onChange: setWanted });
   return h(Task, { key: task, dagId, windows: its, found, choice, work, refresh });
 }
 

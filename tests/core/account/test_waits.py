@@ -47,7 +47,7 @@ def test_when_a_wait_ends(hours_ago, seconds, most, ends_after):
         (FIRST, False, True, True, True),  # it starts over, as rows are others
         (AGAIN, True, True, True, False),
         (AGAIN, False, True, True, False),
-        (CLEARED, True, True, False, False),  # a Clear may wait anew, and goes on with the account
+        (CLEARED, True, True, False, False),  # a Clear may wait as long again, and goes on with the account
         (CLEARED, False, False, False, False),
         (None, False, False, False, False),
     ],

@@ -121,9 +121,9 @@ def test_a_retry_finds_what_the_try_before_has_left_and_a_run_that_is_made_again
     first.set("replay", 8)
     assert tried(1).get("checkpoint") == 7
     assert [tried(2, 5).get(key) for key in ("checkpoint", "replay")] == [7, 8]
-    anew = tried(1, 10)
-    assert [anew.get(key) for key in ("checkpoint", "replay")] == [None, None]
-    anew.set("checkpoint", 9)
+    again = tried(1, 10)
+    assert [again.get(key) for key in ("checkpoint", "replay")] == [None, None]
+    again.set("checkpoint", 9)
     assert tried(2, 15).get("checkpoint") == 9
 
 

@@ -117,7 +117,7 @@ RESETS = [
 
 
 @every_row(("headers", "seconds"), RESETS)
-def test_a_429_waits_until_the_limit_starts_anew(headers, seconds):
+def test_a_429_waits_until_the_limit_starts_again(headers, seconds):
     assert requested_pause(429, headers, b"", NOW) == seconds
 
 
@@ -145,7 +145,7 @@ def test_so_does_a_403_with_nothing_remaining(headers, seconds, remaining):
         (503, {"X-RateLimit-Remaining": "0"}),
     ],
 )
-def test_else_when_a_limit_starts_anew_is_no_pause(status, headers):
+def test_else_when_a_limit_starts_again_is_no_pause(status, headers):
     assert requested_pause(status, {"X-RateLimit-Reset": "30", **headers}, b"", NOW) is None
 
 

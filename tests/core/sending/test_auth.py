@@ -18,7 +18,7 @@ from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Sender
-from airflow_async_rest.core.sending.auth import REFUSALS
+from airflow_async_rest.core.sending.auth import REFUSALS, HeaderAuth
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.signed import secrets_of
@@ -170,6 +170,25 @@ def test_a_header_that_cannot_be_sent_ends_the_run_by_its_name(api, tmp_path):
     with pytest.raises(ConfigurationError, match="what signs a request: the value of 'X-Signature'") as raised:
         run(make_job(api, tmp_path, 20, auth=Broken()))
     assert "s3cret" not in str(raised.value)
+    assert api.seen == []
+
+
+def test_a_class_of_an_authors_is_asked_by_the_names_of_the_seam_alone(api, tmp_path):
+    class Own(Token):
+        def headers_now(self):
+            return {"X-Signature": "of something else\r\nX-Forged: 1"}
+
+    run(make_job(api, tmp_path, 3, auth=Own()))
+    assert {(seen.headers["Authorization"], seen.headers.get("X-Forged")) for seen in api.seen} == {("Bearer 0", None)}
+
+
+def test_headers_of_many_requests_are_checked_as_those_of_one(api, tmp_path):
+    class Broken(HeaderAuth):
+        def headers_now(self):
+            return {"X-Signature": "s3cret\r\nX-Forged: 1"}
+
+    with pytest.raises(ConfigurationError, match="what signs a request: the value of 'X-Signature'"):
+        run(make_job(api, tmp_path, 3, auth=Broken()))
     assert api.seen == []
 
 
