@@ -85,9 +85,8 @@ def dag_runs(airflow_db):
             if session.get(DagBundleModel, "tests") is None:
                 session.add(DagBundleModel(name="tests"))
                 session.flush()
-            session.merge(
-                DagModel(dag_id=dag_id, bundle_name="tests", **{"is_stale": False, "is_paused": False, **dag})
-            )
+            known = {"bundle_name": "tests", "fileloc": "/dags/tests.py", "is_stale": False, "is_paused": False}
+            session.merge(DagModel(dag_id=dag_id, **{**known, **dag}))
             session.flush()
             for number, (state, report, *progress) in zip(days or range(len(runs)), runs, strict=True):
                 start, run_id = first + timedelta(days=number), f"run{number}"
