@@ -9,7 +9,8 @@ from ui.test_browser import photograph
 from ui.test_endpoints import report
 
 NOW = datetime.now(UTC)
-RECENT = {"first": NOW - timedelta(days=1, hours=2), "ended": NOW - timedelta(hours=1), "run_type": "scheduled"}
+MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+RECENT = {"first": MIDNIGHT - timedelta(days=1), "ended": NOW - timedelta(hours=1), "run_type": "scheduled"}
 # What would be a picture, and run a script, if any of it were taken for HTML.
 HOSTILE = "<img src=x onerror=\"globalThis.taken='{}'\">"
 
@@ -55,46 +56,46 @@ def names(page):
 
 
 def test_who_looks_after_all_deliveries_finds_what_is_late_and_what_failed(page, dag_runs):
-    dag_runs("fine", ("success", report(12_345)), **RECENT)
-    dag_runs("broken", ("failed", report(8, 3, reasons={"http_422": 2, "timeout": 1})), **RECENT)
+    dag_runs("sensors", ("success", report(12_345)), **RECENT)
+    dag_runs("orders", ("failed", report(8, 3, reasons={"http_422": 2, "timeout": 1})), **RECENT)
     wait = {"since": "2026-03-01T00:00:00+00:00", "until": "2026-03-02T00:00:00+00:00", "why": "the quota is gone"}
-    dag_runs("waits", ("up_for_reschedule", None, report(4, complete=False, waits=[wait])), **RECENT)
+    dag_runs("prices", ("up_for_reschedule", None, report(4, complete=False, waits=[wait])), **RECENT)
     page.goto("/")
     page.get_by_role("button", name="Browse").click()
     page.get_by_role("menuitem", name="Deliveries").click()
     page.wait_for_url("**/plugin/deliveries")
     table = page.get_by_role("table", name="Deliveries")
     table.wait_for()
-    assert names(page) == ["broken", "waits", "fine"]  # what to look at first
+    assert names(page) == ["orders", "prices", "sensors"]  # what to look at first
     photograph(page, "deliveries", 620)
-    broken = table.get_by_role("row").filter(has_text="broken")
+    orders = table.get_by_role("row").filter(has_text="orders")
     for text in ("late", "http_422 2", "timeout 1"):
-        assert broken.get_by_text(text, exact=True).is_visible(), text
-    assert table.get_by_role("row").filter(has_text="fine").get_by_text("12,345").count() == 2
+        assert orders.get_by_text(text, exact=True).is_visible(), text
+    assert table.get_by_role("row").filter(has_text="sensors").get_by_text("12,345").count() == 2
     assert table.get_by_text("the quota is gone").is_visible()
 
     table.get_by_role("button", name="Rows, 7 days").click()
-    assert names(page) == ["fine", "broken", "waits"]
+    assert names(page) == ["sensors", "orders", "prices"]
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("Rows, 7 days")
     table.get_by_role("button", name="Rows, 7 days").press("Enter")
-    assert names(page) == ["waits", "broken", "fine"]
+    assert names(page) == ["prices", "orders", "sensors"]
 
     filters = page.get_by_role("group", name="Filters")
     filters.get_by_role("button", name="dead letters").click()
-    assert names(page) == ["broken"]
+    assert names(page) == ["orders"]
     filters.get_by_role("button", name="dead letters").click()
-    page.get_by_role("searchbox", name="Search").fill("FIN")
-    assert names(page) == ["fine"]
+    page.get_by_role("searchbox", name="Search").fill("SENS")
+    assert names(page) == ["sensors"]
     page.get_by_role("searchbox", name="Search").fill("nobody")
     page.get_by_role("heading", name="No task").wait_for()
     page.get_by_role("searchbox", name="Search").fill("")
 
-    broken.get_by_role("link").nth(1).click()
-    page.wait_for_url("**/dags/broken/runs/run0/tasks/post/plugin/delivery")
+    orders.get_by_role("link").nth(1).click()
+    page.wait_for_url("**/dags/orders/runs/run0/tasks/post/plugin/delivery")
     page.go_back()
     table.wait_for()
-    table.get_by_role("link", name="fine").click()
-    page.wait_for_url("**/dags/fine/plugin/windows")
+    table.get_by_role("link", name="sensors").click()
+    page.wait_for_url("**/dags/sensors/plugin/windows")
     assert page.complaints == []
 
 
@@ -102,7 +103,7 @@ def test_what_others_have_named_is_shown_as_text(page, dag_runs):
     name, reason = HOSTILE.format("name"), HOSTILE.format("reason")
     wait = {"since": "x", "until": "<b>", "why": HOSTILE.format("why")}
     failed = report(8, 3, reasons={reason: 3}, window_start=HOSTILE.format("start"), window_end="javascript:x")
-    dag_runs("hostile", ("up_for_reschedule", failed | {"waits": [wait]}), _dag_display_property_value=name, **RECENT)
+    dag_runs("hostile", ("up_for_reschedule", failed | {"prices": [wait]}), _dag_display_property_value=name, **RECENT)
     page.goto("/plugin/deliveries")
     table = page.get_by_role("table", name="Deliveries")
     table.wait_for()
