@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from airflow_async_rest import __version__
@@ -111,6 +111,12 @@ def windows(
     """Return the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
     found: dict[str, Any] = of_airflows_tables("airflow_async_rest.ui.windows").list_windows(session, dag_id, limit)
     return found
+
+
+@app.get("/contract")
+def contract() -> FileResponse:
+    """Return the JSON Schema of what tasks leave behind, and of what these endpoints answer; it tells of no task."""
+    return FileResponse(Path(__file__).with_name("contract.json"), media_type="application/schema+json")
 
 
 @app.get("/deliveries", dependencies=MAY_SEE_XCOM)

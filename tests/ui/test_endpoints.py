@@ -47,7 +47,10 @@ def get(client, **query):
     return client.get("/async-rest/dead-letters", params=TASK | query)
 
 
-@pytest.mark.parametrize("path", ["dead-letters", "dead-letters/groups", "dead-letters/download", "windows"])
+_PATHS = ["dead-letters", "dead-letters/groups", "dead-letters/download", "windows", "deliveries"]
+
+
+@pytest.mark.parametrize("path", _PATHS)
 def test_whoever_has_not_logged_in_gets_nothing(client_of, letters, path):
     answer = client_of(None).get(f"/async-rest/{path}", params=TASK)
     assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
@@ -332,6 +335,7 @@ def test_the_tabs_are_told_to_airflow_and_their_files_are_served(client_of):
     assert [(app["destination"], app["name"]) for app in plugin["react_apps"]] == [
         ("task_instance", "Delivery"),
         ("dag", "Windows"),
+        ("nav", "Deliveries"),
     ]
     for app in plugin["react_apps"]:
         answer = client_of(None).get(f"/{app['bundle_url']}")

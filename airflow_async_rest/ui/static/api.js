@@ -126,6 +126,10 @@ export async function triesOf(scope, signal) {
 /** The windows of a DAG: `{tasks, windows, truncated, timetable, limits}`. */
 export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
 
+/** A page of all DAGs' tasks, after a DAG's id: `{rows, next, truncated}`. */
+export const deliveriesAfter = ({ after, limit }, signal) =>
+  call(urlOf(["async-rest", "deliveries"], { after, limit }), { signal });
+
 /** What a Clear is asked by; a version of Airflow refuses what it does not know. */
 export function clearBody({ runId, taskId, mapIndex }, dryRun, version) {
   const [major, minor] = version.split(".").map(Number);

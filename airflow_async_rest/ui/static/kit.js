@@ -193,7 +193,7 @@ const TABLE = {
   "& button:focus-visible, & a:focus-visible": { outline: "2px solid", outlineColor: "fg", outlineOffset: "2px" },
 };
 
-/** `columns` are `[name, class]`. */
+/** `columns` are `[name, class]`; a third part has what stands there instead of the name, and how the rows are sorted by it. */
 export const Table = ({ label, columns, css, children }) =>
   h(
     C.Box,
@@ -204,7 +204,7 @@ export const Table = ({ label, columns, css, children }) =>
       h(
         "thead",
         null,
-        h("tr", null, columns.map(([name, className]) => h("th", { key: name, scope: "col", className }, name))),
+        h("tr", null, columns.map(([name, className, own]) => h("th", { key: name, scope: "col", className, "aria-sort": own?.sort }, own?.label ?? name))),
       ),
       h("tbody", null, children),
     ),

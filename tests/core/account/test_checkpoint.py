@@ -23,6 +23,7 @@ def test_a_checkpoint_comes_back_as_it_was():
     assert through_json(GOOD) == GOOD
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     st.frozensets(st.integers(0, 10**12)),
     st.dictionaries(st.integers(1, 99), st.tuples(st.integers(1, 50), st.integers(0, 50))),
@@ -33,6 +34,7 @@ def test_any_parts_without_gaps_come_back(unfinished, spans):
     assert through_json(checkpoint) == checkpoint
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     st.lists(st.frozensets(st.integers(0, 10**12), min_size=1), max_size=5),
     st.frozensets(st.integers(2 * 10**12, 3 * 10**12)),

@@ -14,6 +14,7 @@ from airflow_async_rest.core.letters.folder import refused_record, to_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Request, Skipped
 
 REQUEST = Request("POST", "x", "", b'{"a":1}', "k")
+MANY = pytest.mark.slow("some thousand dead letters")
 
 
 def item(index: int, **parts) -> Item:
@@ -57,6 +58,7 @@ def counts(recorder: Recorder) -> tuple:
 OUTCOMES = st.sampled_from([lambda index: Delivered(index, 1), dead, Skipped, None])
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(OUTCOMES), st.lists(OUTCOMES, min_size=1))
 def test_every_row_is_accounted_for_at_every_moment_and_over_a_retry(first, second):
     settled = [outcome(index) for index, outcome in enumerate(first) if outcome]
@@ -274,6 +276,7 @@ def test_the_sample_of_the_try_before_is_shown_until_it_is_sent_again():
 BATCHED = st.lists(st.lists(st.sampled_from("dfsru"), min_size=1, max_size=6), min_size=1, max_size=8)
 
 
+@pytest.mark.slow("fifty examples")
 @given(BATCHED, st.data())
 def test_batches_are_accounted_for_and_a_snapshot_knows_what_goes_together(batches, data):
     """d: delivered, f: failed, s: skipped, r: again in a request with the other r of its batch, u: not settled."""
@@ -476,7 +479,13 @@ def test_a_large_payload_is_shown_by_its_beginning():
 
 @pytest.mark.parametrize(
     ("count", "size", "much"),
-    [(1, 5_000_000, True), (4, 500_000, False), (5, 500_000, True), (3_000, 1, False), (5_000, 1, True)],
+    [
+        (1, 5_000_000, True),
+        (4, 500_000, False),
+        (5, 500_000, True),
+        pytest.param(3_000, 1, False, marks=MANY),
+        pytest.param(5_000, 1, True, marks=MANY),
+    ],
 )
 @pytest.mark.parametrize("letter", [dead_with_body, dead_with_row])
 def test_dead_letters_are_due_when_they_are_large_or_many(count, size, much, letter):

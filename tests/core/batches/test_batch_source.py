@@ -88,6 +88,7 @@ def test_how_the_rows_come_does_not_change_the_requests(sizes, batch, one, other
     assert len({request.idempotency_key for _, request in made}) == len(made)
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=60), st.integers(1, 12), st.integers(1, 70), st.data())
 def test_a_retry_sends_the_unfinished_batches_and_the_new_ones_as_they_were(sizes, most, size, data):
     rows, batch = rows_of(*sizes), Batch(max_items=most)
@@ -156,6 +157,7 @@ def test_what_has_a_key_goes_before_the_next_one_of_that_key(keys, batches, made
     assert [indexes for indexes, _ in found] == made
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=30),
     st.lists(st.integers(0, 9), min_size=30, max_size=30),

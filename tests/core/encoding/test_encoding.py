@@ -306,16 +306,19 @@ def test_what_postgresql_writes_is_iso_8601(text, iso):
     assert iso_of_interval(text) == iso
 
 
+@pytest.mark.slow("fifty examples")
 @given(ANYTHING)
 def test_anything_is_written_for_people(value):
     json.loads(encode_anything(value))
 
 
+@pytest.mark.slow("fifty examples")
 @given(ANYTHING)
 def test_anything_has_the_same_bytes_again(value):
     assert stable_bytes(value) == stable_bytes(value)
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))  # fmt: skip
 def test_what_json_can_carry_comes_back_equal(value):

@@ -50,6 +50,7 @@ _VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(st.dictionaries(st.text(max_size=3), _VALUES, max_size=3)))
 def test_whatever_they_are_each_is_encoded_as_alone(payloads):
     encode = JsonEncoder()

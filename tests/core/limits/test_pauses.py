@@ -239,6 +239,7 @@ def test_names_compare_without_their_case(kind, name):
     assert requested_pause(503, kind({name: "4"}), b"", NOW) == 4.0
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     st.sampled_from(["Retry-After", "retry-after-ms", "X-RateLimit-Reset-After", "X-RateLimit-Reset", "RateLimit"]),
     st.text()

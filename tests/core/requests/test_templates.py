@@ -166,6 +166,7 @@ def test_what_is_text_but_could_be_a_column_is_known(text, in_braces):
 PIECES = ["{", "}", "{{", "}}", "a", " ", '"', "(", ")", ":", ",", "[", "]", "{a}", "{a b}"]
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_what_is_written_with_doubled_braces_means_what_it_did(text):
     try:

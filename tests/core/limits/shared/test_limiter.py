@@ -12,6 +12,8 @@ from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 
+_OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
+
 
 class Tasks:
     """Several tasks with one limit; made inside the loop."""
@@ -61,7 +63,10 @@ def virtually(play):
     return run_virtually(play())[0]
 
 
-@pytest.mark.parametrize(("limit", "rate"), [("100/s", 100), ("1000/s", 1000), ("6000/m", 100), ("50/s, 6000/m", 50)])
+@pytest.mark.parametrize(
+    ("limit", "rate"),
+    [("100/s", 100), pytest.param("1000/s", 1000, marks=_OF_MANY), ("6000/m", 100), ("50/s, 6000/m", 50)],
+)
 def test_all_together_keep_the_limit_and_use_it(limit, rate):
     async def play():
         tasks = Tasks(limit)
@@ -79,12 +84,13 @@ def shares_of(limit, workers) -> list[int]:
     return virtually(play)
 
 
-_OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
-
-
 @pytest.mark.parametrize(
     ("limit", "workers"),
-    [("100/s", [16] * 8), pytest.param("1000/s", [16] * 8, marks=_OF_MANY), ("400/s", [64, 64, 64])],
+    [
+        ("100/s", [16] * 8),
+        pytest.param("1000/s", [16] * 8, marks=_OF_MANY),
+        pytest.param("400/s", [64, 64, 64], marks=_OF_MANY),
+    ],
 )
 def test_equal_tasks_get_equal_shares(limit, workers):
     shares = shares_of(limit, workers)
