@@ -138,6 +138,9 @@ def test_pages_of_dead_letters_keep_to_the_contract(client_of, tmp_path, monkeyp
         answer = client_of("vic").get(f"/async-rest/{path}", params=TASK).json()
         keeps(_part(path), answer)
         assert answer["records"]
+    answer = client_of("vic").get("/async-rest/dead-letters/groups", params=TASK).json()
+    keeps("get_dead_letters_groups", answer)
+    assert answer["kinds"]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["of"])

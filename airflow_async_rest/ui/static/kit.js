@@ -210,11 +210,12 @@ export const Table = ({ label, columns, css, children }) =>
     ),
   );
 
-/** A state as Airflow shows it: its colour, and its name. */
+/** A state by its name, and a dot of the colour that Airflow has for it; on some of these no text could be read. */
 export const StateBadge = ({ state }) =>
   h(
-    C.Badge,
-    { colorPalette: state ?? "no_status", variant: "solid", borderRadius: "full", px: 2.5, py: 0.5, fontSize: "sm" },
+    C.Flex,
+    { as: "span", display: "inline-flex", align: "center", gap: 1.5, whiteSpace: "nowrap" },
+    h(C.Box, { as: "span", boxSize: 2, borderRadius: "full", flexShrink: 0, bg: state ? `${state}.solid` : "border.inverted" }),
     (state ? state[0].toUpperCase() + state.slice(1) : "Not queued yet").replaceAll("_", " "),
   );
 
