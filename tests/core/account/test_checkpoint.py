@@ -142,7 +142,7 @@ def digest_of(*rows: bytes) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.parametrize("other", [(b"b", b"a"), (b"a",), (b"ab",), (b"", b"ab"), (b"a", b"b", b""), ()])
+@every_row("other", [(b"b", b"a"), (b"a",), (b"ab",), (b"", b"ab"), (b"a", b"b", b""), ()])
 def test_a_digest_tells_other_rows_and_another_order(other):
     assert digest_of(*other) != digest_of(b"a", b"b")
 
@@ -160,7 +160,7 @@ def test_a_digest_can_be_read_and_go_on():
 REPORT = {"read": 10, "delivered": 10}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("written_by", "report", "this_try", "done"),
     [
         (Try(1, (3, 3)), REPORT, Try(2, (3, 3)), True),
@@ -270,7 +270,7 @@ def test_what_is_no_checkpoint_is_found_when_it_is_read(name, value):
     json.dumps([recorder.report(), replace(found, totals=recorder.totals.to_json()).to_json()])
 
 
-@pytest.mark.parametrize(
+@every_row(
     "wrong",
     [
         {"parts": [[1, 1, 10**15]]},

@@ -5,6 +5,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import every_row
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.recorder import Recorder, SourceDigest
@@ -437,8 +438,8 @@ def dead_with_row(index, text) -> DeadLetter:
     return DeadLetter.of(Item(index, index, row, row), "transform")
 
 
-@pytest.mark.parametrize("sample_payloads", [True, False])
-@pytest.mark.parametrize("body", [LARGE, b'"%s"' % ("\u20ac" * 2_000_000).encode(), b"[%s1]" % (b"1," * 2_000_000)])
+@every_row("sample_payloads", [True, False])
+@every_row("body", [LARGE, b'"%s"' % ("\u20ac" * 2_000_000).encode(), b"[%s1]" % (b"1," * 2_000_000)])
 def test_a_large_payload_is_not_copied_to_show_how_it_begins(body, sample_payloads):
     letters = [dead(index, body=body) for index in range(100)]
     assert peak_of(lambda: recorder_of(*letters, sample_payloads=sample_payloads)) < 1_000_000

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import every_row
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.recorder import SourceDigest
@@ -52,7 +53,7 @@ def resume_at(rows, position, *batches, dead=(), singles=()):
     return Resume(checkpoint, dead=dict.fromkeys(dead, "http_503"), known_dead=frozenset(dead))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("batch", "cuts"),
     [
         (Batch(max_items=4), [4, 4, 2]),
@@ -138,7 +139,7 @@ def test_a_row_that_is_skipped_is_settled_and_not_lost():
     assert [item.settled for item in unit.items] == [Skipped(0)]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("keys", "batches", "made"),
     [
         ("abac", [(2, 3)], [[0, 1], [2, 3]]),

@@ -248,7 +248,7 @@ def test_the_refusal_names_the_column(value, beside):
         encode({"id": None, **beside, "seen_at": value, "x": 1})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "text"),
     [
         (datetime(2026, 1, 2, 3), "2026-01-02T03:00:00+01:00"),
@@ -260,7 +260,7 @@ def test_the_refusal_names_the_column(value, beside):
         ({datetime(2026, 1, 2): 1}, {"2026-01-02T00:00:00+01:00": 1}),
     ],
 )
-@pytest.mark.parametrize("beside", [0, 2**70])
+@every_row("beside", [0, 2**70])
 def test_a_naive_time_gets_the_offset_of_its_zone(value, text, beside):
     body = JsonEncoder(ZoneInfo("Europe/Prague"))({"at": value, "n": beside})
     assert json.loads(body) == {"at": text, "n": beside}
@@ -288,7 +288,7 @@ ANYTHING = st.recursive(
 )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "iso"),
     [
         ("1 mon", "P1M"),
@@ -325,7 +325,7 @@ def test_what_json_can_carry_comes_back_equal(value):
     assert json.loads(encode(value)) == value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "shown"),
     [
         ({"a": NAN, 2: Decimal("sNaN")}, {"a": "nan", "2": "Decimal('sNaN')"}),

@@ -32,7 +32,7 @@ MANY = pytest.mark.slow("20,000 items")
 GOOD = {"id": 1, "name": "a", "at": datetime(2026, 1, 1, tzinfo=UTC), "tags": ["x"]}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "payload"),
     [
         (SENSOR, GOOD),
@@ -57,7 +57,7 @@ def test_a_payload_that_meets_the_schema_passes(schema, payload):
     PayloadSchema(schema).check(payload)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "payload", "detail"),
     [
         (SENSOR, GOOD | {"id": "secret"}, '$.id: "type": "integer"'),
@@ -94,7 +94,7 @@ def test_a_text_that_is_sent_as_json_is_a_text():
         PayloadSchema({"type": "string"}).check("5")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "words"),
     [
         (5, "schema=5: write a JSON Schema as a dict"),
@@ -143,7 +143,7 @@ def test_a_schema_refers_to_nothing_outside_of_it(ref, draft):
             PayloadSchema({"$schema": draft, **schema})
 
 
-@pytest.mark.parametrize(
+@every_row(
     "schema",
     [
         {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}},
@@ -164,7 +164,7 @@ def test_what_is_in_it_may_be_referred_to_also_by_itself(schema):
     PayloadSchema(schema).check({"v": 1} if "enum" in schema else {"type": "object"})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "name"),
     [
         ({"$ref": "#"}, "#"),

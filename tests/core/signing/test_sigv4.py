@@ -6,6 +6,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 from engine import Rows, counts, make_job, run
+from tables import every_row
 
 from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError, CredentialsError
@@ -116,7 +117,7 @@ def test_whatever_is_in_path_and_query_the_signature_is_that_of_what_is_sent(api
     assert wrong == []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("query", "canonical"),
     [
         ("", ""),

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from limit_stores import MemoryServer, MemoryStore, address_of, far_away, most_in_a_second, running_redis, store_at
+from tables import every_row
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import LimitStoreError
@@ -198,7 +199,7 @@ def test_when_more_places_are_asked_for(now, ends, way, is_it):
 DRY, LAPSE = "dry", "lapse"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("came", "wanted"),
     [
         ([], 6),  # no more than wait for one: 16 do, 10 places are left
