@@ -22,21 +22,22 @@ def rows(client, **query):
 
 
 @contextmanager
-def counted():
-    """Count the statements of Airflow's database."""
+def counted(engine=None):
+    """Count the statements of a database; by default, of Airflow's."""
     from airflow import settings
     from sqlalchemy import event
 
+    engine = engine or settings.engine
     seen = []
 
     def note(connection, cursor, statement, *_):
         seen.append(statement)
 
-    event.listen(settings.engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
-        event.remove(settings.engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_whoever_has_not_logged_in_gets_nothing(client_of, dag_runs):
