@@ -122,6 +122,7 @@ class DeadLetter:
     :param batch: how it is put into a bulk request; None for an item that is sent by itself.
     :param fetch: whether the answer was wanted: sending it again would throw the answer away.
     :param uncertain: whether the API may have acted on an attempt all the same, because its answer was lost.
+    :param is_kept: whether a part has it already, of this very try, which had to wait: it is only counted.
     """
 
     index: int
@@ -136,6 +137,7 @@ class DeadLetter:
     batch: Mapping[str, Any] | None = None
     fetch: bool = False
     uncertain: bool = False
+    is_kept: bool = False
 
     @classmethod
     def of(

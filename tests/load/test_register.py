@@ -65,7 +65,7 @@ def test_a_load_that_has_begun_and_staged_nothing_has_no_checkpoint(table):
     assert table.loader().open() == Earlier(None, LoadState.STAGING, 0)
 
 
-def test_a_load_that_begins_anew_forgets_what_it_was(table):
+def test_a_load_that_begins_again_forgets_what_it_was(table):
     begun(table)
     loader = table.loader()
     loader.open()

@@ -92,7 +92,8 @@ class Merging:
         """Count the rows that the database has neither taken nor refused."""
         if not self._staging.sets.seen or len(self._staging.sets.any) == len(self._plan.conflict_key):
             return 0  # of keys alone, those that are there already are not counted as taken
-        if self._staging.count() <= self._loaded + refused:
+        taken = self._loaded + refused
+        if self._staging.most <= taken or self._staging.count() <= taken:  # to count them takes a look at all
             return 0
         if self._plan.mode == UPSERT:
             self._take_out_repeated()

@@ -29,6 +29,7 @@ class Staging:
     :ivar dialect: of the database.
     :ivar columns: those that can be loaded.
     :ivar sets: which of them rows have.
+    :ivar most: so many rows are staged at most: some may have been removed, or not been committed.
     """
 
     def __init__(self, name: str, destination: Destination, connection: Connection, dialect: Dialect) -> None:
@@ -38,6 +39,7 @@ class Staging:
         self.dialect = dialect
         self.columns: tuple[Column, ...] = ()
         self.sets = ColumnSets(())
+        self.most = 0
         self._parts: list[Part] = []
 
     @property
@@ -131,7 +133,10 @@ class Staging:
                 self._complete("1" * len(part.columns), is_marked=SETS in names)
             parts.append(part)
         self._set_parts(parts)
-        return self.look_at_sets() if parts else None
+        if not parts:
+            return None
+        self.most = self.look_at_sets()
+        return self.most
 
     def _complete(self, all_columns: str, *, is_marked: bool) -> None:
         """Say of rows that an earlier version of this package has staged that they have all columns, as they had."""
@@ -163,11 +168,14 @@ class Staging:
             self._execute(f"DROP TABLE {self.qualified(table)}")
         if not name:
             self._set_parts([])
+            self.most = 0
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Add rows. :return: those that are refused."""
         key = self._destination.plan.conflict_key
-        return Filling(self._connection, self.dialect, self._parts, self.sets, key).add(rows)
+        refused = Filling(self._connection, self.dialect, self._parts, self.sets, key).add(rows)
+        self.most += len(rows) - len(refused)
+        return refused
 
     def remove(self, items: Collection[int]) -> int:
         """Remove the rows of items. :return: how many there were."""

@@ -107,6 +107,34 @@ async def test_whoever_traces_requests_sees_them(api, request_of, monkeypatch):
     assert started == [1]
 
 
+def printed_by(code):
+    """Run code in a process that has imported nothing yet."""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_no_session_sends_needs_no_aiohttp(api):
+    """It takes longer to import than all of the engine; where a GET is redirected, a session is opened then."""
+    api.answer = lambda seen: web.Response(status=302, headers={"Location": "/b"}) if seen.path == "/a" else 200
+    code = f"""if True:
+        import asyncio, sys
+        from airflow_async_rest.core.models import Request
+        from airflow_async_rest.core.run import JobRun
+        from airflow_async_rest.core.signing.oauth2 import TokenEndpoint
+        from airflow_async_rest.core.transport.client import ClientSettings, RestClient
+
+        async def send():
+            async with RestClient(ClientSettings({api.url!r}, trust_env=False), 1) as client:
+                for method, path, body in (("POST", "a", b""), ("GET", "b", None), ("GET", "a", None)):
+                    response = await client.send(Request(method, path, "", body, "k"))
+                    print(method, path, response.status, "aiohttp" in sys.modules)
+
+        asyncio.run(send())
+    """
+    assert printed_by(code) == ["POST a 302 False", "GET b 200 False", "GET a 200 True"]
+
+
 def test_what_is_replaced_before_the_first_import_is_seen():
     """A test that runs a task in the scope of aioresponses imports this package there."""
     code = """if True:
@@ -124,8 +152,7 @@ def test_what_is_replaced_before_the_first_import_is_seen():
             asyncio.run(send())
         asyncio.run(send())
     """
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines() == ["by a session: True", "by a session: False"], done.stderr
+    assert printed_by(code) == ["by a session: True", "by a session: False"]
 
 
 async def test_a_kept_connection_keeps_nothing_of_what_was_said(request_of):
@@ -134,3 +161,34 @@ async def test_a_kept_connection_keeps_nothing_of_what_was_said(request_of):
         [kept] = client._direct._kept
         assert response.body == b"{}"
         assert not any((kept._answer, kept._pieces, kept.headers, kept.rest, kept._coming))
+
+
+def _answer(*lines):
+    return b"HTTP/1.1 200 OK\r\n" + b"".join(line + b"\r\n" for line in lines) + b"Content-Length: 2\r\n\r\n{}"
+
+
+CHUNKED, LAST = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", b"\r\n2\r\n{}\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([_answer(b"X-A: 1"), _answer(b"X-A: 1"), _answer(b"X-A: 2")], [["1"], ["1"], ["2"]]),
+        ([_answer(b"X-A: 1", b"X-A: 2"), _answer(b"X-A: 2", b"X-A: 1"), _answer()], [["1", "2"], ["2", "1"], []]),
+        ([_answer(b"X-A: 1"), b"HTTP/1.1 103 Early\r\nX-A: 9\r\n\r\n" + _answer(b"X-A: 1")], [["1"], ["1"]]),
+        ([CHUNKED + LAST + b"X-A: 1\r\n\r\n", CHUNKED + b"X-A: 1\r\n" + LAST + b"\r\n"], [[], ["1"]]),
+    ],
+    ids=["the same, another value", "more than once", "an interim answer", "what was a trailer"],
+)
+async def test_each_answer_has_its_own_headers(request_of, answers, expected):
+    async with serving(answering(*answers)) as url, RestClient(ClientSettings(url), 1) as client:
+        found = [(await client.send(request_of())).headers for _ in answers]
+    assert [headers.getall("x-a", []) for headers in found] == expected
+
+
+async def test_nobody_changes_the_headers_of_the_next_answer(request_of):
+    async with serving(answering(OK, OK)) as url, RestClient(ClientSettings(url), 1) as client:
+        first = (await client.send(request_of())).headers
+        with pytest.raises(TypeError):
+            first["Content-Length"] = "3"
+        assert (await client.send(request_of())).headers == {"Content-Length": "2"}

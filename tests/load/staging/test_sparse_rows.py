@@ -153,6 +153,23 @@ def test_of_one_key_given_twice_the_refused_row_has_what_both_had(database):
     assert database.rows() == [(2, 1, None)]
 
 
+@pytest.mark.parametrize(
+    ("rows", "loaded", "refused"),
+    [
+        ([{"id": 1, "note": "a"}, {"note": "b", "id": 2}], [(1, "a"), (2, "b")], []),
+        ([{"id": 1, "error": "x"}, {"id": 2, "note": "b"}], [(1, "none"), (2, "b")], []),
+        ([{"id": 1}, {"note": "b"}, {}], [(1, "none")], [1, 2]),
+        ([{"note": "a", "label": "b"}, {"label": "b", "note": "a"}], [], [0, 1]),
+        ([{}, {}], [], [0, 1]),
+    ],
+    ids=["another order", "as many keys, but others", "fewer", "none has its key", "no keys"],
+)
+def test_rows_may_have_their_keys_in_any_order(postgresql, rows, loaded, refused):
+    postgresql.create(TABLE)
+    done = postgresql.load(rows, names=["id", "note", "label"], **UPSERT)
+    assert (postgresql.rows("id, note"), sorted(done.refused)) == (loaded, refused)
+
+
 COLUMNS = ["a", "b", "c", "d"]
 
 

@@ -1,6 +1,6 @@
 """Rows in the text format of PostgreSQL's COPY, column by column: most columns need no look at each value."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from orjson import OPT_NAIVE_UTC, JSONEncodeError, dumps
@@ -23,6 +23,7 @@ _SPECIAL = "\\\t\n\r"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # In a time, where the server reads another zone than was meant, or none.
 _ODD_ZONES = ("GMT", "UTC", "[", "(")
+_IN_ODD_ZONES, _BEFORE_FRACTIONS = "GgUu[(", ".,"
 _NONE = type(None)
 _PLAIN = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TEXT, Kind.OTHER, Kind.BOOLEAN})
 _LOOK_AT_FLOATS = frozenset({Kind.INTEGER, Kind.TEXT})
@@ -73,15 +74,18 @@ def _numbers(values: Sequence[float]) -> list[str]:
 def _moments(values: Sequence[str | None]) -> Sequence[str | None]:
     """Write times with odd zones as ISO 8601: the server takes GMT+0200 for west of Greenwich."""
     text = " ".join(filter(None, values))
-    is_odd = _has_odd_zone(text) or FINER_THAN_MICROSECONDS.search(text)
-    if is_odd or any(map(str.isdecimal, filter(None, values))):
+    is_fine = _has_any(_BEFORE_FRACTIONS, text) and FINER_THAN_MICROSECONDS.search(text)
+    if is_fine or _has_odd_zone(text) or any(map(str.isdecimal, filter(None, values))):
         return [None if value is None else _moment(value) for value in values]
     return values
 
 
 def _has_odd_zone(text: str) -> bool:
-    text = text.upper()
-    return any(odd in text for odd in _ODD_ZONES)
+    return _has_any(_IN_ODD_ZONES, text) and _has_any(_ODD_ZONES, text.upper())
+
+
+def _has_any(parts: Iterable[str], text: str) -> bool:
+    return any(part in text for part in parts)
 
 
 def _moment(value: Any) -> str:
@@ -108,8 +112,7 @@ def _json_texts(values: Sequence[Any]) -> list[str | None]:
 
 def _texts(values: Sequence[str | None], *, has_null: bool = True) -> list[str]:
     texts = [value or "" for value in values] if has_null else cast("list[str]", values)
-    joined = "".join(texts)
-    if any(special in joined for special in _SPECIAL):
+    if _has_any(_SPECIAL, "".join(texts)):
         texts = [text.translate(_ESCAPES) for text in texts]
     if has_null:
         return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
