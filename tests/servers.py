@@ -212,7 +212,7 @@ def raw_server(answer: bytes = b"", ssl_context=None, end="close", before_end=No
 def reading(count):
     """Return an event that is set when the client has read so many bytes."""
     from airflow_async_rest.core.transport.direct import Connection
-    from airflow_async_rest.core.transport.session import Watch
+    from airflow_async_rest.core.transport.session.watched import Watch
 
     was_read, pieces = threading.Event(), []
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         AirflowSkipException,
         AirflowTaskTimeout,
     )
+    from airflow.sdk.execution_time.xcom import resolve_xcom_backend
     from airflow.sdk.log import mask_secret
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "get_current_context",
     "get_fernet",
     "mask_secret",
+    "resolve_xcom_backend",
 ]
 
 _ERRORS = ("airflow.sdk.exceptions", "airflow.exceptions")  # 3.2; 2 to 3.1
@@ -56,6 +58,7 @@ _PLACES = {
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),  # 3.2; 2 to 3.1
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),  # 3; 2
     "get_fernet": ("airflow.sdk.crypto", "airflow.models.crypto"),  # 3.2; 2 to 3.1
+    "resolve_xcom_backend": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),  # 3; 2
     "mask_secret": ("airflow.sdk.log", "airflow.utils.log.secrets_masker"),  # 3; 2
 }
 

@@ -103,14 +103,12 @@ def _routes() -> Any:
 
 
 def iter_values(
-    session: Any, dag_id: str, places: Collection[tuple[str, str, int]], key: str
-) -> Iterator[tuple[tuple[str, str, int], Any]]:
-    """Yield one key's values of task instances, each a run, a task and a map index."""
+    session: Any, tasks: Collection[tuple[str, str, str, int]], key: str
+) -> Iterator[tuple[tuple[str, str, str, int], Any]]:
+    """Yield one key's values of task instances, each a DAG, a run, a task and a map index."""
     from sqlalchemy import select, tuple_  # noqa: PLC0415
 
-    where = (_Stored.run_id, _Stored.task_id, _Stored.map_index)
-    wanted = tuple_(*where).in_(places)
-    for run_id, task_id, map_index, value in session.execute(
-        select(*where, _Stored.value).where(_Stored.dag_id == dag_id, wanted).filter_by(key=key)
-    ):
-        yield (run_id, task_id, map_index), json.loads(value)
+    where = (_Stored.dag_id, _Stored.run_id, _Stored.task_id, _Stored.map_index)
+    asked = select(*where, _Stored.value).where(tuple_(*where).in_(tasks)).filter_by(key=key)
+    for *task, value in session.execute(asked):
+        yield tuple(task), json.loads(value)

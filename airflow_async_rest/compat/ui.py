@@ -52,9 +52,9 @@ def bundle_url(path: str, version: tuple[int, ...] = _VERSION, base_url: str | N
     :param path: of the script, below the address of Airflow's UI.
     :param base_url: of the UI; default: as ``[api] base_url`` has it.
     """
-    if version < (3, 2):  # 3.1 gives tabs no components to be made of, and before it there are no tabs
+    if version < (3, 1):  # where the UI takes no pages of plugins
         return None
-    if version < (3, 3):  # 3.2 takes a relative address for the name of a module
+    if version < (3, 3):  # before, a relative address is taken for the name of a module
         from airflow_async_rest.compat.names import conf  # noqa: PLC0415  (every process loads plugins)
 
         base_url = conf.get("api", "base_url", fallback="") if base_url is None else base_url

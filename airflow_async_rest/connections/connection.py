@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from airflow_async_rest.compat.names import BaseHook
 from airflow_async_rest.connections.auth_types import STATIC, auth_type_of, key_text
 from airflow_async_rest.connections.base_url import build_base_url
-from airflow_async_rest.connections.extra import fields_of_http, parsed
+from airflow_async_rest.connections.extra import fields_of_http, parsed, plain_flag
 from airflow_async_rest.connections.secrets import collect_secrets, proxies_of_environment, secrets_in_headers
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.headers import SURROGATE
@@ -40,7 +40,7 @@ class RestConnection(BaseHook):
     def connection(self) -> Any:
         """The Airflow connection, asked for once.
 
-        :raises ConfigurationError: when there is none of that name, or it is of another type.
+        :raises ConfigurationError: when no connection has that name, or it is of another type.
         """
         if self._connection is None:
             connection = find_connection("http_conn_id", self.http_conn_id)
@@ -258,7 +258,7 @@ class RestConnection(BaseHook):
 def find_connection(argument: str, conn_id: Any) -> Any:
     """Return an Airflow connection by its id.
 
-    :raises ConfigurationError: when there is none; names the argument.
+    :raises ConfigurationError: when no connection has that name; names the argument.
     """
     if not isinstance(conn_id, str) or not conn_id:
         raise ConfigurationError(f"{argument}={conn_id!r}: write the id of an Airflow connection.")
@@ -295,8 +295,3 @@ def _with_auth(headers: Mapping[str, str], auth: Mapping[str, str]) -> dict[str,
     """Add the headers of authentication, instead of others of the same name, in whatever case."""
     names = {name.lower() for name in auth}
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(auth)
-
-
-def plain_flag(value: Any) -> Any:
-    """Read true and false written as text, as connections made of a URI have them."""
-    return {"true": True, "false": False}.get(value.strip().lower(), value) if isinstance(value, str) else value

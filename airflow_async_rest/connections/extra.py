@@ -19,6 +19,7 @@ _REFUSED = {
     "srv_lookup": "servers are not looked up by SRV records here: write the server's own name into host, and leave "
     "this out",
 }
+_FLAGS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def fields_of_http(
@@ -34,7 +35,7 @@ def fields_of_http(
     for name, value in extra.items():
         known = _NAMES.get(name, name)
         if name in _REFUSED:
-            if parsed(value):
+            if plain_flag(parsed(value)):
                 raise wrong(name, "***", _REFUSED[name])
         elif known in CONNECTION_FIELDS and not is_header(known, extra):
             fields[known] = value
@@ -52,3 +53,8 @@ def parsed(value: Any) -> Any:
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(value)
     return value
+
+
+def plain_flag(value: Any) -> Any:
+    """Return what a flag says that is a text, as connections made of a URI have it, and any other value as it is."""
+    return _FLAGS.get(value.strip().lower(), value) if isinstance(value, str) else value

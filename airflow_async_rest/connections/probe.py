@@ -42,36 +42,43 @@ class Finding:
 
 
 def probe(settings: ClientSettings, patience: Patience = Patience(), auth: Auth | None = None) -> Finding:
-    """Send one GET to the base URL; block until its answer is there, for at most about 50 seconds.
-
-    :param auth: signs it.
+    """Send one GET to the base URL; block until its answer is there, for at most 52 seconds.
 
     It runs on a thread and an event loop of its own, so that it may be called from a coroutine too, and ends in
-    time even when a name server keeps the loop's own threads.
+    time even when a name server keeps the loop's own threads, or what signs the loop itself.
 
+    :param auth: signs it.
     :raises ConfigurationError: when the connection's certificate files cannot be read, or what signs it is no header.
     :raises StoppedError: when there is nothing to sign it with, or not in time.
     """
+    signed: Future[Request] = Future()
     found: Future[Finding] = Future()
-    threading.Thread(target=_run, args=(settings, patience, auth, found), name="connection-test", daemon=True).start()
+    asking = _ask(settings, patience, auth, signed, found)
+    threading.Thread(target=asyncio.run, args=(asking,), name="connection-test", daemon=True).start()
+    longest = sum(astuple(patience))
     try:
-        return found.result(sum(astuple(patience)))
+        return found.result(longest)
     except TimeoutError:
+        if not signed.done():
+            raise _unsigned(longest) from None
         return Finding(_too_late(patience))
 
 
-def _run(settings: ClientSettings, patience: Patience, auth: Auth | None, found: "Future[Finding]") -> None:
-    async def main() -> None:
-        try:  # what it leaves on threads may run on for long: the loop's end waits for that, and nobody else
-            found.set_result(await _look(settings, patience, auth))
-        except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
-            found.set_exception(error)
+async def _ask(
+    settings: ClientSettings,
+    patience: Patience,
+    auth: Auth | None,
+    signed: "Future[Request]",
+    found: "Future[Finding]",
+) -> None:
+    try:  # what it leaves on threads may run on for long: the loop's end waits for that, and nobody else
+        signed.set_result(await _signed(settings, patience, auth))
+        found.set_result(await _look(settings, patience, signed.result()))
+    except BaseException as error:  # noqa: BLE001  (raised again where it is awaited)
+        found.set_exception(error)
 
-    asyncio.run(main())
 
-
-async def _look(settings: ClientSettings, patience: Patience, auth: Auth | None) -> Finding:
-    request = await _signed(settings, patience, auth)
+async def _look(settings: ClientSettings, patience: Patience, request: Request) -> Finding:
     bounded = replace(
         settings,
         connect_timeout_seconds=min(settings.connect_timeout_seconds, patience.request_seconds),
@@ -99,11 +106,15 @@ async def _signed(settings: ClientSettings, patience: Patience, auth: Auth | Non
                 f"the API was not asked, for what signs requests has ended with {type(error).__name__}: if that is a "
                 "class of your own, check its function 'sign'"
             ) from error
-        raise StoppedError(
-            f"there is nothing to sign requests with within {patience.signing_seconds:g} s, and the API was not asked: "
-            "what auth_type or auth names is slow (the token endpoint of token_url, the credentials of AWS, the store "
-            "of rate_limit_conn_id, or a class of your own)"
-        ) from None
+        raise _unsigned(patience.signing_seconds) from None
+
+
+def _unsigned(seconds: float) -> StoppedError:
+    return StoppedError(
+        f"there is nothing to sign requests with within {seconds:g} s, and the API was not asked: what auth_type or "
+        "auth names is slow (the token endpoint of token_url, the credentials of AWS, the store of rate_limit_conn_id, "
+        "or a class of your own)"
+    )
 
 
 async def _certificate(client: RestClient, error: SendError, longest_seconds: float) -> bytes | None:

@@ -64,7 +64,7 @@ def _unshared(conn_id: str | None) -> ConfigurationError:
 
 
 def _fernet() -> Any:
-    """Return what Airflow encrypts passwords with; None where it has no key, one that is none, or this elsewhere."""
+    """Return what Airflow encrypts passwords with; None where it has no key, or no valid one, or this elsewhere."""
     try:
         fernet = names.get_fernet()
     except (AttributeError, names.AirflowException):

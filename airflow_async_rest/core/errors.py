@@ -218,7 +218,7 @@ class LimitStoreError(StoppedError):
 
 
 class CredentialsError(StoppedError):
-    """The credentials are refused by the API (401), a proxy (407) or a token endpoint, or there are none of AWS."""
+    """The credentials are refused by the API (401), a proxy (407) or a token endpoint, or AWS's are not found."""
 
 
 class LoadError(StoppedError):

@@ -17,6 +17,7 @@ _NO_SECRETS = Redaction()
 NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 # Methods of requests that, sent twice, do no more than once (RFC 9110, section 9.2.2).
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+SUCCESSES = frozenset(range(200, 300))
 # A success of the request that says nothing of its items.
 MULTI_STATUS = 207
 
@@ -121,6 +122,7 @@ class DeadLetter:
     :param batch: how it is put into a bulk request; None for an item that is sent by itself.
     :param fetch: whether the answer was wanted: sending it again would throw the answer away.
     :param uncertain: whether the API may have acted on an attempt all the same, because its answer was lost.
+    :param is_kept: whether a part has it already, of this very try, which had to wait: it is only counted.
     """
 
     index: int
@@ -135,6 +137,7 @@ class DeadLetter:
     batch: Mapping[str, Any] | None = None
     fetch: bool = False
     uncertain: bool = False
+    is_kept: bool = False
 
     @classmethod
     def of(

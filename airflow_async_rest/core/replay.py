@@ -26,6 +26,7 @@ from airflow_async_rest.core.sending.retry import RequestRetry
 
 _CHUNK = 500
 _OF_A_BATCH = ("max_items", "max_bytes", "format", "results", "split_on")
+_OF_A_FAILURE = ("reason", "status", "attempts", "response_excerpt", "failed_at", "batch")
 _TAKEN = f"not sent: the API has taken it before, so it goes again only by its name, reasons=[{UNREADABLE!r}]"
 
 _NO_DOCUMENT = (
@@ -101,7 +102,7 @@ class Replay:
     def _units(self, folder: DeadLetterFolder, resume: Resume | None) -> Iterator[Item | ItemBatch]:
         """Yield the dead letters of a folder: by themselves, or in the batches that they were in, or in new ones."""
         gathering = Gathering(whole_batches(folder.read_latest()), by_key=True)
-        for record in filter(self.only, folder.iter_records()):
+        for record in filter(self._is_meant, folder.iter_records()):
             if resume is not None and not resume.wants(record["index"]):
                 continue
             item = self._item(folder, record)
@@ -169,6 +170,9 @@ class Replay:
             replayed=True,
             uncertain=bool(record.get("uncertain")),
         )
+        if self.origins.has_tried(record):
+            item.settled = _as_it_was(item, record, self._request_of(record) if record.get("method") else None)
+            return item
         if not record.get("method"):
             item.settled = DeadLetter.of(
                 item,
@@ -190,6 +194,9 @@ class Replay:
                 uncertain=item.uncertain,
             )
         return item
+
+    def _is_meant(self, record: Record) -> bool:
+        return self.origins.has_tried(record) or bool(self.only(record))
 
     def _request_of(self, record: Mapping[str, Any]) -> Request:
         """Return the request as its dead letter has it."""
@@ -231,6 +238,13 @@ def can_replay(letter: DeadLetter) -> bool:
     if request is None or letter.batch is None or letter.batch["format"] != "bulk":
         return request is not None
     return request.verbatim or request.body is None or comes_back(request.body)
+
+
+def _as_it_was(item: Item, record: Mapping[str, Any], request: Request | None) -> DeadLetter:
+    """Return a dead letter as its record has it, which is not written once more."""
+    same: dict[str, Any] = {name: record.get(name) for name in _OF_A_FAILURE}
+    row = item.row if request is None else None
+    return DeadLetter(item.index, item.key, **same, request=request, row=row, uncertain=item.uncertain, is_kept=True)
 
 
 def _bytes_of(unit: Item | ItemBatch) -> int:

@@ -97,5 +97,5 @@ class Database:
 
     @property
     def file(self) -> str | None:
-        """The path of the file that it is; None where it is none."""
+        """The path of the file that it is; None where it is no file."""
         return self.dialect.file_of(self.engine)

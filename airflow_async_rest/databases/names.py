@@ -4,7 +4,7 @@ from sqlalchemy.engine import Dialect
 
 
 def quoted(name: str, dialect: Dialect, *, is_schema: bool = False) -> str:
-    """Write a name for ``sqlalchemy.text``: in quotes where it needs them, its colons marked as none of a bind.
+    """Write a name for ``sqlalchemy.text``: in quotes where it needs them, its colons marked as no beginning of a bind.
 
     :param is_schema: whether it is a schema's, which may have its database's before it.
     """

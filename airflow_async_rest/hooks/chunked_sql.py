@@ -98,7 +98,7 @@ class SqlChunks:
     :ivar reads_again: whether it changes nothing; see
         :class:`~airflow_async_rest.core.reading.source.TransactionalChunks`.
     :ivar dialect: of the database.
-    :ivar file: that the database is; None where it is none.
+    :ivar file: that the database is; None where it is no file.
     :ivar columns: names of the columns, once the query runs.
     :ivar expected: how many rows there will be, once it is read: counted when asked for, else by the planner.
     """

@@ -98,7 +98,7 @@ def _names_of(operator: type[JobOperator]) -> frozenset[str]:
 
 
 def _check_names(operator: type[JobOperator], arguments: Collection[str], task_id: Any) -> None:
-    """Find a misspelt argument. What is like none of the operator's is left to Airflow."""
+    """Find a misspelt argument. A name that is like no argument of the operator's is left to Airflow."""
     known = _names_of(operator)
     for name in arguments:
         if name not in known and (nearest := hint(name, known)):

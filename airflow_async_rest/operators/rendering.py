@@ -107,7 +107,7 @@ def _is_rendered(value: Any, extensions: tuple[str, ...], marks: tuple[str, ...]
 
 
 def _gives_value(value: Any) -> bool:
-    """Return whether Airflow asks something for its value: a function, or what another task returns; a path is none."""
+    """Return whether Airflow asks something for its value: a function, or another task's result. A path does not."""
     return callable(value) or (hasattr(value, "resolve") and hasattr(value, "iter_references"))
 
 

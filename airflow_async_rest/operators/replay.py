@@ -129,6 +129,7 @@ class ReplayDeadLettersOperator(JobOperator):
         # The engine loads here, not where DAG files are parsed.
         from airflow_async_rest.connections.connection import RestConnection  # noqa: PLC0415
         from airflow_async_rest.tasks import arguments, jobs, runtime  # noqa: PLC0415
+        from airflow_async_rest.tasks.storage.state_stores import mark_of_try  # noqa: PLC0415
 
         with runtime.explained(context, self.log):
             run = self._begin(context, 1 if self.preview else None)
@@ -141,7 +142,8 @@ class ReplayDeadLettersOperator(JobOperator):
             sending = arguments.Sending.of({**vars(self), "endpoint": ""})
             ti = context["ti"]
             by = {name: getattr(ti, name) for name in ("dag_id", "run_id", "task_id", "map_index", "try_number")}
-            job = jobs.replay_job(RestConnection(self.http_conn_id), sending, uris, reasons, self.log, by=by)
+            http, mark = RestConnection(self.http_conn_id), mark_of_try(context)
+            job = jobs.replay_job(http, sending, uris, reasons, self.log, by=by, mark=mark)
         report = run.run(job)
         if reasons is not None and not report["read"]:
             self.log.warning("No dead letter has one of the reasons %s: nothing was sent.", ", ".join(sorted(reasons)))

@@ -122,7 +122,7 @@ def parse_of(of: Any) -> tuple[list[str], list[Any]]:
 def find_task(dag: Any, task_id: str) -> Any:
     """Return a task of a DAG.
 
-    :raises ConfigurationError: when there is none of that name; names one in a task group that may be meant.
+    :raises ConfigurationError: when no task has that name; names one in a task group that may be meant.
     """
     if not dag.has_task(task_id):
         near = [known for known in sorted(dag.task_ids) if known.endswith(f".{task_id}")] or sorted(dag.task_ids)

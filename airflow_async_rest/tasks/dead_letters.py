@@ -54,7 +54,7 @@ def iter_letters(folders: Sequence["DeadLetterFolder"]) -> Iterator[dict[str, An
 
 
 def folder_uris(value: Any) -> list[str]:
-    """Return the folders as a list; a template's "None" and an empty value are none.
+    """Return the folders as a list; a template's "None" and an empty value stand for no folder.
 
     :raises ConfigurationError: when it is something else.
     """

@@ -4,16 +4,24 @@ All that can be changed here is the request to replay a task instance. Each endp
 see it, as Airflow's own do. Dead letters show what XCom shows of them.
 """
 
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from airflow_async_rest import __version__
-from airflow_async_rest.compat.core_api import MAY_SEE_XCOM, NOT_KNOWN, SessionDep
+from airflow_async_rest.compat.core_api import (
+    MAY_SEE_XCOM,
+    SessionDep,
+    UserDep,
+    of_airflows_tables,
+    readable_dags,
+    with_visible_xcom,
+)
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.filter import LetterFilter
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
@@ -22,6 +30,7 @@ from airflow_async_rest.ui import letters, state_endpoints
 
 _MOST_WINDOWS = 5_000
 _LONGEST_PAGE = 200
+_MOST_DAGS = 50
 
 app = FastAPI(title="airflow-provider-async-rest", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 app.mount(f"/static/{__version__}", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
@@ -61,6 +70,15 @@ def dead_letters(folder: Folder, only: Only, offset: Offset = 0, limit: Limit = 
         raise HTTPException(503, letters.why_away(error)) from error
 
 
+@app.get("/dead-letters/groups", dependencies=MAY_SEE_XCOM)
+def grouped_letters(folder: Folder, only: Only) -> dict[str, Any]:
+    """Return the dead letters by what the API said; see :func:`airflow_async_rest.ui.letters.groups`."""
+    try:
+        return letters.groups(folder, only)
+    except DeadLetterStoreError as error:
+        raise HTTPException(503, letters.why_away(error)) from error
+
+
 @app.get("/dead-letters/resolved", dependencies=MAY_SEE_XCOM)
 def resolved_letters(folder: Folder, offset: Offset = 0, limit: Limit = 50) -> dict[str, Any]:
     """Return a page of what was dead, and is delivered; see :func:`airflow_async_rest.ui.letters.resolved_page`."""
@@ -91,8 +109,22 @@ def windows(
     dag_id: str, session: SessionDep, limit: Annotated[int, Query(ge=1, le=_MOST_WINDOWS)] = _MOST_WINDOWS
 ) -> dict[str, Any]:
     """Return the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
-    try:
-        from airflow_async_rest.ui.windows import list_windows  # noqa: PLC0415  (of Airflow's own tables)
-    except (ImportError, AttributeError) as error:  # other modules, or other columns
-        raise HTTPException(501, NOT_KNOWN) from error
-    return list_windows(session, dag_id, limit)
+    found: dict[str, Any] = of_airflows_tables("airflow_async_rest.ui.windows").list_windows(session, dag_id, limit)
+    return found
+
+
+@app.get("/contract")
+def contract() -> FileResponse:
+    """Return the JSON Schema of what tasks leave behind, and of what these endpoints answer; it tells of no task."""
+    return FileResponse(Path(__file__).with_name("contract.json"), media_type="application/schema+json")
+
+
+@app.get("/deliveries", dependencies=MAY_SEE_XCOM)
+def deliveries(
+    user: UserDep, session: SessionDep, after: str = "", limit: Annotated[int, Query(ge=1, le=_MOST_DAGS)] = _MOST_DAGS
+) -> dict[str, Any]:
+    """Return a page of all DAGs' tasks; see :func:`airflow_async_rest.ui.deliveries.list_deliveries`."""
+    tables = of_airflows_tables("airflow_async_rest.ui.deliveries")
+    visible = partial(with_visible_xcom, session, user)
+    found: dict[str, Any] = tables.list_deliveries(session, readable_dags(user), visible, after, limit)
+    return found

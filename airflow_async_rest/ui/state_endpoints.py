@@ -1,4 +1,4 @@
-"""The endpoints of a task instance's state, which are the same whatever store is in use, and whatever Airflow it is.
+"""The endpoints of a task instance: its state, whatever store is in use, and what it has pushed; on any Airflow.
 
 Who may see XCom sees it. Who may clear the task may ask it to replay; that is all that can be changed here.
 """
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException
 
-from airflow_async_rest.compat.core_api import MAY_CHANGE_TASK, MAY_SEE_XCOM, SessionDep
+from airflow_async_rest.compat.core_api import MAY_CHANGE_TASK, MAY_SEE_XCOM, SessionDep, of_airflows_tables
 from airflow_async_rest.compat.task_states import kept_connection, rendered_fields, serialized_dag, task_exists
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.keeping.stores import StateStore
@@ -21,6 +21,7 @@ from airflow_async_rest.ui.states import KEYS, TaskInstanceId, store_of
 _TASK = "/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
 _PATH = f"{_TASK}/state-store"
 _CHANGES = f"{_TASK}/changes"
+_PUSHED = f"{_TASK}/pushed"
 _REPLAY = f"{_PATH}/replay"
 _TO_WRITE = "0660"
 
@@ -71,6 +72,13 @@ def changes(task: Task, session: SessionDep) -> dict[str, Any]:
     if isinstance(conn_id := rendered.get("http_conn_id"), str) and has_moved(api, kept_connection(session, conn_id)):
         changed = [*changed, *(["http_conn_id"] if "http_conn_id" not in changed else [])]
     return {"changed": changed, "endpoint": endpoint_of(defined)}
+
+
+@router.get(_PUSHED, dependencies=MAY_SEE_XCOM)
+def pushed(task: Task, session: SessionDep) -> dict[str, Any]:
+    """Return what the task instance has pushed; see :func:`airflow_async_rest.ui.reports.pushed_values`."""
+    found: dict[str, Any] = of_airflows_tables("airflow_async_rest.ui.reports").pushed_values(session, task)
+    return found
 
 
 @router.get(_PATH + "/{key}", dependencies=MAY_SEE_XCOM)

@@ -46,6 +46,12 @@ def store_of(task: TaskInstanceId, session: Any) -> StateStore:
 
 
 def progress_of(session: Any, dag_id: str, places: Sequence[Place]) -> Iterator[tuple[Place, Any]]:
+    """Yield how far task instances of one DAG are; see :func:`progress_of_tasks`."""
+    for task, progress in progress_of_tasks(session, [TaskInstanceId(dag_id, *place) for place in places]):
+        yield task[1:], progress
+
+
+def progress_of_tasks(session: Any, tasks: Sequence[TaskInstanceId]) -> Iterator[tuple[TaskInstanceId, Any]]:
     """Yield how far task instances are; None, or nothing, of those that cannot be read: their own tab says why.
 
     Where the storage itself cannot be reached, no more of them are asked for: each would wait for as long.
@@ -55,13 +61,14 @@ def progress_of(session: Any, dag_id: str, places: Sequence[Place]) -> Iterator[
     except ConfigurationError:
         return
     if not in_folder:
-        yield from task_states.iter_values(session, dag_id, places, "progress")
+        for task, value in task_states.iter_values(session, tasks, "progress"):
+            yield TaskInstanceId(*task), value
         return
 
-    def read(place: Place) -> Any:
+    def read(task: TaskInstanceId) -> Any:
         with suppress(*_OF_ONE_FOLDER):
-            return store_of(TaskInstanceId(dag_id, *place), session).get("progress")
+            return store_of(task, session).get("progress")
         return None
 
     with suppress(Exception):  # whatever the storage raises
-        yield from zip(places, read_ahead(read, places, min(_READ_AT_ONCE, len(places))), strict=True)
+        yield from zip(tasks, read_ahead(read, tasks, min(_READ_AT_ONCE, len(tasks))), strict=True)

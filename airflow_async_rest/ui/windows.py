@@ -4,32 +4,28 @@ The list of XCom entries in Airflow's REST API has no values, and thousands of r
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import Text, cast, func, select, union
+from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
-from airflow_async_rest.core.letters.part_files import read_ahead
-from airflow_async_rest.tasks.folders import TaskScope
-from airflow_async_rest.ui.letters import FolderAwayError, FolderRefusedError, last_replay
-from airflow_async_rest.ui.states import Place, progress_of
+from airflow_async_rest.compat.task_states import serialized_dag
+from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of
+from airflow_async_rest.ui.states import Place, TaskInstanceId, progress_of
 
 _RUN_STATE = DagRun._state.label("run_state")  # noqa: SLF001  (its public name is no column)
 _OPERATORS = ("SqlToRestOperator", "RestToSqlOperator")
 _MOST_IN_PROGRESS = 1_000
-_LONGEST_REPORT = 100_000  # characters; a real one has about a thousand
-_LEFT_BY_ALL = "failed_items"
 _COUNTS = (
     *("read", "delivered", "failed", "skipped", "unfinished", "elapsed_seconds", "items_per_second", "complete"),
-    *("rows_loaded", "rows_refused", "preview", "delivered_later", "error"),
+    *("rows_loaded", "rows_refused", "preview", "delivered_later", "error", "reasons", "requests", "latency_ms"),
 )
 _MOST_WITH_FAILURES = 1_000
-_READ_AT_ONCE = 32  # from object storage, each takes 30 ms
+_MOST_TASKS_WITH_LIMITS = 50
 
 
 def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
@@ -37,7 +33,9 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
 
     :param limit: most task instances that are given.
     :return: ``tasks`` (ids), ``windows`` (one for each task instance; ``replay`` is the last one of its dead letters by
-        another task, since it has ended), ``truncated`` (whether there are more).
+        another task, since it has ended; ``run_start`` and ``run_end`` are the run's own data interval), ``truncated``
+        (whether there are more), ``timetable`` (its class and its zone, or None), ``limits`` (task -> the rate limit
+        of its newest run, where it had one).
     """
     tasks = _task_ids(session, dag_id)
     found = session.execute(
@@ -46,7 +44,9 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
             TaskInstance.run_id,
             TaskInstance.map_index,
             TaskInstance.state,
+            TaskInstance.operator,
             _RUN_STATE,
+            DagRun.run_type,
             DagRun.data_interval_start.label("start"),
             DagRun.data_interval_end.label("end"),
             DagRun.run_after,
@@ -61,26 +61,39 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
     ).all()
     reports = _reports(session, dag_id, tasks, {line.run_id for line in found})
     reports = {**_progress(session, dag_id, [line for line in found if _place(line) not in reports]), **reports}
-    replays = _replays(dag_id, [line for line in found[:limit] if _has_failures(reports.get(_place(line)))], reports)
+    replays = _replays(dag_id, found[:limit], reports)
     windows = [_window(line, reports.get(_place(line)), replays.get(_place(line))) for line in found[:limit]]
-    return {"tasks": tasks, "windows": windows, "truncated": len(found) > limit}
+    return {
+        "tasks": tasks,
+        "windows": windows,
+        "truncated": len(found) > limit,
+        "timetable": timetable_of(serialized_dag(session, dag_id)) if tasks else None,
+        "limits": _limits(session, dag_id, found),
+    }
+
+
+def timetable_of(dag: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return a serialized DAG's timetable as its class and the zone of its dates; None where that is not known."""
+    timetable = dag.get("dag", {}).get("timetable")
+    if not isinstance(timetable, Mapping):
+        return None
+    fields = timetable.get("__var")
+    zone = fields.get("timezone") if isinstance(fields, Mapping) else None
+    name = str(timetable.get("__type", "")).rpartition(".")[2]
+    return {"type": name, "zone": zone if isinstance(zone, str) else "UTC"}
 
 
 def _task_ids(session: Session, dag_id: str) -> list[str]:
     """Find the tasks whose operator is one of ours, and those of subclasses and functions, by what they leave."""
     ours = select(TaskInstance.task_id).where(TaskInstance.dag_id == dag_id, TaskInstance.operator.in_(_OPERATORS))
-    leave_it = select(XComModel.task_id).where(XComModel.dag_id == dag_id, XComModel.key == _LEFT_BY_ALL)
+    leave_it = select(XComModel.task_id).where(XComModel.dag_id == dag_id, XComModel.key == LEFT_BY_ALL)
     return sorted(session.scalars(union(ours, leave_it)))
 
 
 def _reports(session: Session, dag_id: str, tasks: list[str], runs: Collection[str]) -> dict[Place, Mapping[str, Any]]:
     """Find the reports: run, task and map index -> report."""
-    its = (XComModel.dag_id == dag_id, XComModel.task_id.in_(tasks), XComModel.key == "return_value")
-    place = (XComModel.run_id, XComModel.task_id, XComModel.map_index)
-    # A function of the author's that delivers may return anything, of any size.
-    of_runs = (XComModel.run_id.in_(runs), func.length(cast(XComModel.value, Text)) < _LONGEST_REPORT)
-    found = session.execute(select(*place, XComModel.value).where(*its, *of_runs))
-    return _only_reports((line[:3], XComModel.deserialize_value(line)) for line in found)
+    its = (XComModel.dag_id == dag_id, XComModel.task_id.in_(tasks), XComModel.run_id.in_(runs))
+    return {task[1:]: report for task, report in reports_of(session, *its).items()}
 
 
 def _progress(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[Place, Mapping[str, Any]]:
@@ -89,49 +102,28 @@ def _progress(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[Place
     return _only_reports(progress_of(session, dag_id, begun))
 
 
-def _has_failures(report: Mapping[str, Any] | None) -> bool:
-    return report is not None and bool(report.get("failed") or report.get("rows_refused"))
+def _limits(session: Session, dag_id: str, lines: Sequence[Any]) -> dict[str, Any]:
+    """Find the rate limit of each task's newest run that has begun: only what shows while it runs has it."""
+    newest = {line.task_id: _place(line) for line in reversed(lines) if line.try_number}
+    places = list(newest.values())[:_MOST_TASKS_WITH_LIMITS]
+    found = _only_reports(progress_of(session, dag_id, places))
+    return {task: report["rate_limit"] for (_, task, _), report in found.items() if report.get("rate_limit")}
 
 
 def _replays(
     dag_id: str, lines: Sequence[Any], reports: Mapping[Place, Mapping[str, Any]]
 ) -> dict[Place, Mapping[str, Any]]:
-    """Find who has sent dead letters again that a task has left: of the newest 1,000 windows that have some.
-
-    They are in a file beside the dead letters; where that storage cannot be reached, no more of them are asked for.
-    """
-
-    def read(line: Any) -> Mapping[str, Any] | None:
-        uri = reports[_place(line)].get("dead_letters")
-        if not isinstance(uri, str) or line.ended_at is None:
-            return None
-        with suppress(FolderRefusedError, FolderAwayError, PermissionError):
-            found = last_replay(TaskScope(dag_id, line.run_id, line.task_id, line.map_index), uri)
-            return found if found and _is_after(found["at"], line.ended_at) else None
-        return None
-
-    replays: dict[Place, Mapping[str, Any]] = {}
-    lines = lines[:_MOST_WITH_FAILURES]
-    with suppress(Exception):  # whatever the storage raises
-        for line, found in zip(lines, read_ahead(read, lines, min(_READ_AT_ONCE, len(lines))), strict=True):
-            replays |= {_place(line): found} if found else {}
-    return replays
-
-
-def _is_after(at: str, ended: datetime) -> bool:
-    """Return whether a replay came after a task's end: before that, the task's own report knows of it."""
-    try:
-        return datetime.fromisoformat(at) > ended
-    except (ValueError, TypeError):
-        return False
+    """Find who has sent dead letters again that a task has left: of the newest 1,000 windows that have some."""
+    failed = [
+        Failed(TaskInstanceId(dag_id, *_place(line)), reports[_place(line)], line.ended_at)
+        for line in lines
+        if failures_in(reports.get(_place(line)))
+    ]
+    return {task[1:]: replay for task, replay in replays_of(failed[:_MOST_WITH_FAILURES]).items()}
 
 
 def _only_reports(values: Iterable[tuple[Sequence[Any], Any]]) -> dict[Place, Mapping[str, Any]]:
-    return {
-        (run_id, task_id, map_index): value
-        for (run_id, task_id, map_index), value in values
-        if isinstance(value, Mapping) and "delivered" in value
-    }
+    return {(run_id, task_id, map_index): value for (run_id, task_id, map_index), value in values if is_report(value)}
 
 
 def _place(line: Any) -> Place:
@@ -141,6 +133,7 @@ def _place(line: Any) -> Place:
 def _window(line: Any, report: Mapping[str, Any] | None, replay: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return one task instance; its window is the report's, and until there is one its run's."""
     shown = dict(line._mapping)  # noqa: SLF001  (SQLAlchemy's documented name)
+    shown |= {"run_start": line.start, "run_end": line.end}
     if report is not None and report.get("window_start") and report.get("window_end"):
         shown |= {"start": report["window_start"], "end": report["window_end"]}
     shown["report"] = None if report is None else {name: report[name] for name in _COUNTS if name in report}

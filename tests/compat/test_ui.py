@@ -82,7 +82,8 @@ def test_the_standard_fields_are_called_the_same():
     [
         ((2, 11), "", None),
         ((3, 0), "", None),
-        ((3, 1), "http://localhost:8080", None),
+        ((3, 1), "http://localhost:8080", "/async-rest/x.js"),
+        ((3, 1), "https://example.com/airflow", "/airflow/async-rest/x.js"),
         ((3, 2), "", "/async-rest/x.js"),
         ((3, 2), "http://localhost:8080", "/async-rest/x.js"),
         ((3, 2), "http://localhost:8080/", "/async-rest/x.js"),

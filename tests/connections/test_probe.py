@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import threading
 
 import pytest
@@ -6,7 +7,6 @@ from aiohttp import web
 from certificates import make_certificate
 from servers import running_api
 
-from airflow_async_rest.connections import probe as module
 from airflow_async_rest.connections.probe import Patience, probe
 from airflow_async_rest.core.errors import ConfigurationError, RequestTimeoutError, SendError, StoppedError, TlsError
 from airflow_async_rest.core.models import Response
@@ -52,7 +52,6 @@ def test_the_certificate_of_a_server_is_read_without_sending_it_anything(tmp_pat
 def tunnel_to(url):
     """A proxy that opens tunnels to one server."""
     import contextlib
-    import socket
 
     def pump(source, target):
         with contextlib.suppress(OSError):
@@ -112,25 +111,34 @@ def test_redirects_in_a_circle_that_are_slow_each_are_bounded_together(api):
 
 
 class Slow:
-    """Signs too late: its coroutine waits, or a thread that it has begun."""
+    """Signs too late: its coroutine waits, or a thread that it has begun, or the event loop itself."""
 
-    def __init__(self, on_thread):
-        self.ended, self.on_thread = threading.Event(), on_thread
+    def __init__(self, what_waits):
+        self.ended, self.what_waits = threading.Event(), what_waits
 
     async def sign(self, request):
-        await (asyncio.to_thread(self.ended.wait, 10) if self.on_thread else asyncio.sleep(10))
+        if self.what_waits == "loop":
+            self.ended.wait(10)
+        await (asyncio.to_thread(self.ended.wait, 10) if self.what_waits == "thread" else asyncio.sleep(10))
         return request
 
     async def refused(self, response):
         return False
 
 
-@pytest.mark.parametrize("on_thread", [False, True])
-def test_what_signs_too_slowly_is_told_apart_from_the_api(api, on_thread):
-    auth = Slow(on_thread)
+@pytest.mark.parametrize(
+    ("what_waits", "patience", "seconds"),
+    [
+        ("coroutine", Patience(request_seconds=5, signing_seconds=0.05), "0.05"),
+        ("thread", Patience(request_seconds=5, signing_seconds=0.05), "0.05"),
+        ("loop", Patience(0.02, 0.01, 0.01, 0.02), "0.06"),
+    ],
+)
+def test_what_signs_too_slowly_is_told_apart_from_the_api(api, what_waits, patience, seconds):
+    auth = Slow(what_waits)
     try:
-        with pytest.raises(StoppedError, match=r"nothing to sign .* within 0\.05 s, and the API was not asked"):
-            probe(ClientSettings(api.url), Patience(request_seconds=5, signing_seconds=0.05), auth)
+        with pytest.raises(StoppedError, match=f"nothing to sign .* within {seconds} s, and the API was not asked"):
+            probe(ClientSettings(api.url), patience, auth)
         assert not auth.ended.is_set()
         assert api.seen == []
     finally:
@@ -140,13 +148,15 @@ def test_what_signs_too_slowly_is_told_apart_from_the_api(api, on_thread):
 def test_a_name_server_that_hangs_does_not_hold_the_test(monkeypatch):
     ended = threading.Event()
 
-    def hang(*_):
-        ended.wait(10)
+    def hang(*_, flags=0, **__):
+        if flags != socket.AI_NUMERICHOST:  # which asks no server
+            ended.wait(10)
+        raise OSError
 
-    monkeypatch.setattr(module, "_run", hang)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     try:
-        assert isinstance(
-            probe(ClientSettings("http://127.0.0.1"), Patience(0.01, 0.01, 0.01, 0.01)).outcome, RequestTimeoutError
-        )
+        finding = probe(ClientSettings("http://api.invalid", trust_env=False), Patience(request_seconds=0.05))
+        assert str(finding.outcome) == "no connection within 0.05 s (connect_timeout_seconds)"
+        assert not ended.is_set()
     finally:
         ended.set()

@@ -137,7 +137,7 @@ WRONG = [
     (REFRESH | {"refresh_token": "s3cretpass"}, "needs rate_limit_conn_id: a refresh token may be used up"),
     (REFRESH | {"refresh_token": "s3cretpass", "rate_limit_conn_id": "none"}, "needs a fernet_key in [core] of airflow.cfg"),
     (JWT | {"login": ""}, "takes who signs in (the claim iss) from the login"),
-    (JWT | {"password": "s3cretpass"}, "the private key is none"),
+    (JWT | {"password": "s3cretpass"}, "the private key is no PEM text"),
     (JWT | {"jwt_claims": [1]}, "jwt_claims is a list"),
     (JWT | {"jwt_claims": {"exp": 86_400}}, "jwt_claims: exp=86400: write for how many seconds"),
     (HMAC | {"password": ""}, "takes its secret from the password"),
@@ -430,7 +430,11 @@ HTTP = [
 
 
 @pytest.mark.parametrize(
-    "extra", [{"auth_kwargs": {}}, {"auth_kwargs": ""}, {"auth_kwargs": None}, {"srv_lookup": "false"}]
+    "extra",
+    [
+        *({"auth_kwargs": value} for value in ({}, "", None, "{}", "null")),
+        *({"srv_lookup": value} for value in (False, "false", "False", "no", "0", 0, "")),
+    ],
 )
 def test_what_an_http_connection_leaves_empty_is_no_header(hook, extra):
     assert list(hook("http", login="me", password="x", **extra).settings().headers) == ["Authorization"]

@@ -14,6 +14,7 @@ from airflow_async_rest.compat import names, secrets_masker
 
 _NOBODY = "endpoints answer 501, and say why"
 _NO_WINDOWS = f"the tab Windows: its {_NOBODY}"
+_NO_DELIVERIES = f"the page Deliveries: its {_NOBODY}"
 _NO_CHANGES = "the tab Delivery does not see that the DAG has changed"
 _NO_TICKS = "the windows of CronPartitionTimetable: the run fails, and says how to give one"
 _NO_SECRETS = "only the connection's own secrets are taken out of logs"
@@ -21,8 +22,11 @@ _STATE_ROUTES = "airflow.api_fastapi.core_api.routes.public.task_state_store"
 _OPERATOR = "airflow.sdk.bases.operator.BaseOperator"
 _RUNNING = "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance"
 WITHOUT = {
+    "airflow.api_fastapi.app.get_auth_manager": _NOBODY,
     "airflow.api_fastapi.auth.managers.models.resource_details.DagAccessEntity": _NOBODY,
+    "airflow.api_fastapi.auth.managers.models.resource_details.DagDetails": _NOBODY,
     "airflow.api_fastapi.common.db.common.SessionDep": _NOBODY,
+    "airflow.api_fastapi.core_api.security.GetUserDep": _NOBODY,
     "airflow.api_fastapi.core_api.security.requires_access_dag": _NOBODY,
     _STATE_ROUTES: f"no replay by the tab: its {_NOBODY}",
     f"{_STATE_ROUTES}.TaskScope": _NOBODY,
@@ -30,18 +34,20 @@ WITHOUT = {
     f"{_STATE_ROUTES}.delete_task_state_store": _NOBODY,
     f"{_STATE_ROUTES}.set_task_state_store": _NOBODY,
     "airflow.models.connection.Connection": _NO_CHANGES,
+    "airflow.models.dag.DagModel": _NO_DELIVERIES,
     "airflow.models.dagrun.DagRun": _NO_WINDOWS,
     "airflow.models.dagrun.DagRun._state": _NO_WINDOWS,
     "airflow.models.renderedtifields.RenderedTaskInstanceFields": _NO_CHANGES,
     "airflow.models.serialized_dag.SerializedDagModel": _NO_CHANGES,
     "airflow.models.task_state_store.TaskStateStoreModel": "as on a version that has none: the state is in a folder",
     "airflow.models.taskinstance.TaskInstance": _NO_WINDOWS,
-    "airflow.models.xcom.XComModel": _NO_WINDOWS,
+    "airflow.models.xcom.XComModel": f"both tabs: their {_NOBODY}",
     "airflow.models.xcom.XComModel.deserialize_value": _NO_WINDOWS,
     "airflow.sdk._shared.secrets_masker._secrets_masker": _NO_SECRETS,
     f"{_OPERATOR}._BaseOperator__from_mapped": "a wrong argument of a mapped task fails it "
     "before it runs, and is retried",
     "airflow.sdk.crypto.get_fernet": "no tokens that tasks share: refresh tokens are refused",
+    "airflow.sdk.execution_time.xcom.resolve_xcom_backend": "reports that a backend keeps elsewhere do not show",
     "airflow.sdk.definitions.asset.AssetRef": "no counts on the events of references to assets",
     f"{_RUNNING}.get_relevant_upstream_map_indexes": "of a mapped task group only this one's instance is replayed",
     f"{_RUNNING}.get_task_states": "a replay of mapped tasks fails",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["React", "ChakraUI", "ReactRouterDOM"])
+@pytest.mark.parametrize("name", ["React", "ReactDOM", "ReactRouterDOM"])
 def test_airflows_pages_share_a_library_with_tabs(name):
     import airflow
 

@@ -5,12 +5,13 @@ import importlib
 import pytest
 
 _READ = {
+    "dag.DagModel": "dag_id is_paused is_stale next_dagrun_create_after dag_display_name",
     "taskinstance.TaskInstance": "dag_id run_id task_id map_index operator state start_date end_date try_number",
-    "dagrun.DagRun": "id dag_id run_id run_after data_interval_start data_interval_end",
+    "dagrun.DagRun": "id dag_id run_id run_type run_after data_interval_start data_interval_end",
     "renderedtifields.RenderedTaskInstanceFields": "dag_id run_id task_id map_index rendered_fields",
     "serialized_dag.SerializedDagModel": "dag_id",
     "connection.Connection": "conn_id conn_type host schema port",
-    "xcom.XComModel": "dag_id run_id task_id map_index key value",
+    "xcom.XComModel": "dag_run_id dag_id run_id task_id map_index key value",
     "task_state_store.TaskStateStoreModel": "dag_id run_id task_id map_index key value",
 }
 
@@ -65,12 +66,39 @@ def test_what_is_in_xcom_is_read_by_the_models_own_function():
     assert XComModel.deserialize_value(SimpleNamespace(value='{"delivered": 1}')) == {"delivered": 1}
 
 
+def test_the_backend_of_object_storage_knows_the_file_of_a_reference(monkeypatch, tmp_path):
+    from airflow.providers.common.io.xcom import backend
+
+    monkeypatch.setattr(backend, "_get_base_path", lambda: backend.ObjectStoragePath(f"file://{tmp_path}"))
+    file = tmp_path / "value.json"
+    file.write_text("{}")
+    assert backend.XComObjectStorageBackend._get_full_path(f"file://{file}").stat().st_size == 2
+    with pytest.raises(ValueError, match="Invalid key"):
+        backend.XComObjectStorageBackend._get_full_path("file:///elsewhere/value.json")
+
+
 def test_access_to_a_dags_xcom_can_be_asked_for(core_api):
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
     from airflow.api_fastapi.core_api.security import requires_access_dag
 
     assert callable(requires_access_dag("GET", DagAccessEntity.XCOM))
     assert core_api.MAY_SEE_XCOM[0].dependency is not core_api._nobody
+
+
+def test_it_can_be_asked_which_dags_a_user_may_read_and_whose_xcom():
+    import inspect
+
+    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+
+    names = {
+        "get_authorized_dag_ids": {"user"},
+        "batch_is_authorized_dag": {"requests", "user"},
+        "is_authorized_dag": {"method", "user", "access_entity", "details"},
+    }
+    for name, arguments in names.items():
+        assert arguments <= set(inspect.signature(getattr(BaseAuthManager, name)).parameters)
+    assert DagDetails("a", "team").id == "a"
 
 
 def test_the_right_to_clear_a_task_can_be_asked_for(core_api):

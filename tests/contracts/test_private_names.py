@@ -13,17 +13,21 @@ _PLACES = {
     r"\.do_begin\b": ("databases/dialects/engines.py",),
     r"psycopg\.adapt import .*Transformer": ("databases/dialects/postgresql/psycopg_values.py",),
     r"_BaseOperator__": ("operators/job_operator.py",),
-    r"\bairflow\.models\b": ("compat/names.py", "compat/task_states.py", "ui/windows.py"),
+    r"\bairflow\.models\b": (
+        *("compat/core_api.py", "compat/names.py", "compat/task_states.py"),
+        *("ui/reports.py", "ui/windows.py", "ui/deliveries.py"),
+    ),
     r"\bairflow\.api_fastapi\b": ("compat/core_api.py", "compat/task_states.py"),
     r"\bairflow\.(serialization|timetables)\b": ("compat/timetables.py",),
     r"\b_secrets_masker\(|\bairflow\.sdk\._": ("compat/secrets_masker.py",),
-    r"\bClientSession\._request\b": ("core/transport/session.py",),
+    r"\bClientSession\._request\b": ("core/transport/session/session.py",),
     # What ruff sees by itself.
     r"noqa: .*SLF001": (
         "compat/secrets_masker.py",
-        "core/transport/session.py",
+        "core/transport/session/session.py",
         "databases/dialects/mysql/driver.py",
         "databases/dialects/snowflake/snowflake.py",
+        "ui/reports.py",
         "ui/windows.py",
     ),
 }

@@ -138,7 +138,27 @@ def test_a_part_that_cannot_be_read_is_an_error(folders, letter, tmp_path):
         items_of(replay_of(folders))
 
 
-def test_a_replay_starts_nothing_anew(folders, letter):
+@pytest.mark.parametrize(
+    ("mark", "sent"),
+    [("mine", [1, 2, 3]), ("another", [0, 1, 2, 3, 4]), ("", [0, 1, 2, 3, 4])],
+)
+def test_what_failed_in_the_same_try_is_counted_as_it_was_and_not_sent(folders, letter, mark, sent):
+    """What failed for another reason than the chosen ones, too, and what no request could be made of."""
+    folders[0].write([letter(index, "timeout") for index in range(4)])
+    folders[0].write([letter(4, "encode", sent=False)])
+    first = Origins(folders[:1], "mine")
+    [taken, *_] = items_of(replay_from(first))
+    first.number(folders[0], 4)
+    failed = replace(DeadLetter.of(taken, "http_422", status=422, attempts=3, request=taken.request), index=0)
+    first.write([failed, letter(4, "encode", sent=False)])
+    reasons = {"timeout", "encode"} if mark == "mine" else None
+    items = items_of(replay_from(Origins(folders[:1], mark), reasons))
+    assert [item.index for item in items if item.settled is None or not item.settled.is_kept] == sent
+    if mark == "mine":
+        assert items[0].settled == replace(failed, is_kept=True)
+
+
+def test_a_replay_starts_nothing_again(folders, letter):
     folders[0].write([letter(0)])
     assert Origins(folders).parts() == []
     assert Origins(folders).history is None

@@ -11,7 +11,7 @@ from dag_runs import READINGS_A_DAY, Run
 
 @pytest.fixture
 def dags(airflow_db) -> dict[str, Any]:
-    """What Airflow makes of the folder: DAGs by their id. Read anew, because a run's conf stays in the DAG it ran."""
+    """What Airflow makes of the folder: DAGs by their id. Read again, because a run's conf stays in the DAG it ran."""
     from airflow.configuration import conf
     from airflow.dag_processing.dagbag import DagBag
 

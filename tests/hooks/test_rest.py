@@ -198,6 +198,8 @@ def test_without_extra_the_defaults_hold(settings):
         ({"trust_env": False}, "trust_env", False),
         ({"trust_env": "false"}, "trust_env", False),
         ({"cookies": "TRUE"}, "cookies", True),
+        ({"cookies": "yes"}, "cookies", True),
+        ({"trust_env": "No"}, "trust_env", False),
         ({}, "trust_close", False),
         ({"trust_close": "true"}, "trust_close", True),
         ({"transport": None}, "transport", "own"),

@@ -128,13 +128,13 @@ def test_staged_rows_that_a_crash_of_the_server_lost_are_missed(table, lost):
     again.open()
     with pytest.raises(LookupError, match="1 row should be staged, and (0|none) are"):
         again.begin(resumed=True, staged=1)
-    again.begin(resumed=False, staged=0)  # and so it begins anew
+    again.begin(resumed=False, staged=0)  # and so it begins again
     again.stage(placed([{"id": 5}]))
     again.commit({}, LoadState.STAGING, 0)
     assert again.merge(first=True).loaded == 1
 
 
-def test_a_staging_table_that_nothing_counts_is_made_anew(table):
+def test_a_staging_table_that_nothing_counts_is_made_again(table):
     loader = begun(table)
     loader.commit({"rows": 0}, LoadState.MERGED, 0)
     table.execute("CREATE TABLE leftover (id int)", "SELECT 1 AS one FROM leftover")

@@ -20,6 +20,21 @@ def begun(database, run="run", life=None, **plan):
     return loader
 
 
+def overtaken(database, *, resumed):
+    """Have a later try look and begin while one hangs between the two, which then begins. :return: the later one."""
+    former, now = database.loader(), database.loader()
+    former.open()
+    now.open()
+    now.begin(resumed=resumed, staged=0)
+    now.stage(placed([{"id": 2}]))
+    now.commit({"rows": 1}, LoadState.STAGING, 0)
+    with pytest.raises(LoadError, match="another try of this task has taken over"):
+        former.begin(resumed=resumed, staged=0)
+    former.close()
+    assert now.merge(first=True).loaded == 1
+    return now
+
+
 @pytest.fixture
 def table(database):
     database.create("id {int}, label {text}")
@@ -50,7 +65,7 @@ def test_a_load_that_has_begun_and_staged_nothing_has_no_checkpoint(table):
     assert table.loader().open() == Earlier(None, LoadState.STAGING, 0)
 
 
-def test_a_load_that_begins_anew_forgets_what_it_was(table):
+def test_a_load_that_begins_again_forgets_what_it_was(table):
     begun(table)
     loader = table.loader()
     loader.open()
@@ -94,16 +109,7 @@ def test_a_merge_of_a_try_that_is_given_up_is_undone(table):
 def test_a_try_that_hangs_between_its_look_and_its_begin_does_not_take_the_load_back(table):
     """The worst order of steps: it has put its mark there, another one has, and has begun; and then it begins."""
     begun(table).close()
-    former, now = table.loader(), table.loader()
-    former.open()
-    now.open()
-    now.begin(resumed=False, staged=0)
-    now.stage(placed([{"id": 2}]))
-    now.commit({"rows": 1}, LoadState.STAGING, 0)
-    with pytest.raises(LoadError, match="another try of this task has taken over"):
-        former.begin(resumed=False, staged=0)
-    former.close()
-    assert now.merge(first=True).loaded == 1
+    now = overtaken(table, resumed=False)
     now.commit({}, LoadState.DONE, 1)
     assert [id_ for id_, _ in table.rows()] == [2]
 
@@ -114,16 +120,7 @@ def test_a_try_that_goes_on_with_nothing_staged_leaves_what_a_later_one_has(tabl
     loader.begin(resumed=False, staged=0)
     loader.commit({"rows": 0}, LoadState.STAGING, 0)
     loader.close()
-    former, now = table.loader(), table.loader()
-    former.open()
-    now.open()
-    now.begin(resumed=True, staged=0)
-    now.stage(placed([{"id": 2}]))
-    now.commit({"rows": 1}, LoadState.STAGING, 0)
-    with pytest.raises(LoadError, match="another try of this task has taken over"):
-        former.begin(resumed=True, staged=0)
-    former.close()
-    assert now.merge(first=True).loaded == 1
+    overtaken(table, resumed=True)
 
 
 def test_a_staging_table_that_the_former_try_makes_after_the_next_one_began_is_in_nobodys_way(table):

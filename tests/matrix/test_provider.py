@@ -145,9 +145,6 @@ def test_the_tabs_are_drawn():
     from airflow.plugins_manager import get_plugin_info
 
     [plugin] = [one for one in get_plugin_info() if one["name"] == "async_rest"]
-    if VERSION < (3, 2):
-        assert plugin["react_apps"] == []
-        pytest.skip("3.1 hands a plugin's page none of the components that the tabs are made of")
     assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag"}
     assert {one["bundle_url"].startswith("/") for one in plugin["react_apps"]} == {VERSION < (3, 3)}
 

@@ -26,6 +26,7 @@ def logged(capfd):
 
 @pytest.fixture
 def warehouse(places, postgres, connect):
+    """PostgreSQL as destination, with an empty table ``locations``."""
     connect("warehouse", **postgres.connection())
     postgres.execute(
         "DROP TABLE IF EXISTS async_rest_loads",

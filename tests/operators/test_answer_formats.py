@@ -13,14 +13,9 @@ from airflow_async_rest import Csv
 
 
 @pytest.fixture
-def warehouse(places, postgres, connect):
-    connect("warehouse", **postgres.connection())
-    postgres.execute(
-        "DROP TABLE IF EXISTS async_rest_loads",
-        "DROP TABLE IF EXISTS locations",
-        "CREATE TABLE locations (id bigint, geo_label text, price numeric)",
-    )
-    return postgres
+def warehouse(warehouse):
+    warehouse.execute("ALTER TABLE locations ADD COLUMN price numeric")
+    return warehouse
 
 
 def exports(**arguments):

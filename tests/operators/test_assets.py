@@ -100,15 +100,10 @@ def test_without_xcom_they_are_there_too(places, supervisor):
     assert supervisor.data["xcom"] == {}
 
 
-def test_a_fetch_says_how_many_rows_it_loaded(places, supervisor, postgres, connect):
+@pytest.mark.usefixtures("warehouse")
+def test_a_fetch_says_how_many_rows_it_loaded(places, supervisor):
     from airflow.sdk import Asset
 
-    connect("warehouse", **postgres.connection())
-    postgres.execute(
-        "DROP TABLE IF EXISTS async_rest_loads",
-        "DROP TABLE IF EXISTS locations",
-        "CREATE TABLE locations (id bigint, geo_label text, detail jsonb)",
-    )
     rows = {"data": {"items": [{"location": {"geoLabel": "x"}, "detail": {}}] * 2}}
     places.answer = lambda _: web.json_response(rows)
     assert run_try(rest_to_sql(outlets=[Asset("locations")]), supervisor)[0] == "success"

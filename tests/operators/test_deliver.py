@@ -58,7 +58,7 @@ def test_failures_are_in_xcom_and_dead_letters_and_a_retry_sends_all_with_the_sa
 
     from airflow_async_rest.tasks.folders import open_folder
 
-    assert open_folder(folder).read() == {}  # everything was sent anew, so what was dead is void
+    assert open_folder(folder).read() == {}  # everything was sent again, so what was dead is void
 
 
 def test_a_function_that_makes_the_body_may_compress_it(places, supervisor):

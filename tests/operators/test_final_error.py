@@ -8,6 +8,7 @@ from task_runner import run_try
 from tasks import READINGS, given_later, rest_to_sql, sql_to_rest
 
 from airflow_async_rest import RequestRetry
+from airflow_async_rest.core.errors import DeadlineError, KilledError
 from airflow_async_rest.hooks.rest import AsyncRestHook
 from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
 
@@ -194,6 +195,54 @@ def test_a_folder_of_dead_letters_that_cannot_be_written_leaves_what_is_done(pla
     for figures in (supervisor.report, supervisor.data["state"]["progress"]):
         assert (figures["delivered"], figures["failed"], figures["complete"]) == (99, 1, True)
         assert "the dead-letter part" in figures["error"]
+
+
+@pytest.mark.parametrize("stop", [KilledError("the task was killed"), DeadlineError("execution_timeout is 60 s")])
+@pytest.mark.parametrize("key", ["checkpoint", "waits"])
+def test_a_stop_while_a_try_waits_for_the_state_store_leaves_what_is_done(places, supervisor, monkeypatch, stop, key):
+    from airflow_async_rest.operators.job_operator import JobOperator
+
+    def begin(task, *of):
+        runs.append(_begin(task, *of))
+        return runs[-1]
+
+    def stopping(msg):
+        if type(msg).__name__ == "GetTaskStateStore" and msg.key == key:
+            runs[0].stop.pull(stop)
+        return send(msg)
+
+    places.answer = lambda seen: 503 if seen.path.endswith("/3") else 200
+    task = sql_to_rest(request_retry=RequestRetry(max_attempts=1))
+    run_try(task, supervisor)
+    places.reset()
+    runs, send, _begin = [], supervisor.send, JobOperator._begin
+    monkeypatch.setattr(JobOperator, "_begin", begin)
+    monkeypatch.setattr(supervisor, "send", stopping)
+    assert run_try(task, supervisor, 2)[0] == "up_for_retry"
+    assert places.seen == []
+    for figures in (supervisor.report, supervisor.data["state"]["progress"]):
+        assert (figures["read"], figures["delivered"], figures["failed"]) == (100, 99, 1)
+        assert figures["error"] == str(stop)
+
+
+@pytest.mark.parametrize("call", ["open", "begin"])
+def test_a_table_that_cannot_be_opened_leaves_what_is_done(places, supervisor, warehouse, monkeypatch, call):
+    from airflow_async_rest.core.errors import LoadError
+    from airflow_async_rest.load.loader import TableLoader
+
+    def away(*_, **__):
+        raise LoadError("the destination does not answer")
+
+    places.answer = lambda seen: 503 if seen.path.endswith("/3") else web.json_response(LOCATION)
+    task = rest_to_sql(request_retry=RequestRetry(max_attempts=1))
+    run_try(task, supervisor)
+    places.reset()
+    monkeypatch.setattr(TableLoader, call, away)
+    assert run_try(task, supervisor, 2)[0] == "up_for_retry"
+    assert places.seen == []
+    for figures in (supervisor.report, supervisor.data["state"]["progress"]):
+        assert (figures["read"], figures["delivered"], figures["failed"], figures["rows_loaded"]) == (100, 99, 1, 99)
+        assert figures["error"].startswith("the destination does not answer")
 
 
 def test_what_fails_after_a_job_has_succeeded_leaves_its_figures(places, supervisor, monkeypatch):

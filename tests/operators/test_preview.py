@@ -16,17 +16,6 @@ ZEROS = ("read", "delivered", "failed", "skipped", "unfinished", "requests", "re
 WINDOW_TEXTS = dict(zip(("window_start", "window_end"), (end.isoformat() for end in WINDOW), strict=True))
 
 
-@pytest.fixture
-def warehouse(places, postgres, connect):
-    connect("warehouse", **postgres.connection())
-    postgres.execute(
-        "DROP TABLE IF EXISTS async_rest_loads",
-        "DROP TABLE IF EXISTS locations",
-        "CREATE TABLE locations (id bigint, geo_label text, detail jsonb)",
-    )
-    return postgres
-
-
 def preview_of(supervisor) -> dict:
     shown = supervisor.data["xcom"]["preview"]
     assert set(shown) == {"window", "rows", "seconds", "requests"}

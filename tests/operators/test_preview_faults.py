@@ -17,15 +17,6 @@ SLEEPING = "SELECT i AS id FROM generate_series(1, 3) AS i, pg_sleep(60)"
 ROWS = "SELECT i AS id, {} AS value FROM generate_series(1, 3) AS i ORDER BY i"
 
 
-@pytest.fixture
-def warehouse(places, postgres, connect):
-    connect("warehouse", **postgres.connection())
-    postgres.execute(
-        "DROP TABLE IF EXISTS locations", "CREATE TABLE locations (id bigint, geo_label text, detail jsonb)"
-    )
-    return postgres
-
-
 def shown(supervisor) -> list[dict]:
     return supervisor.data["xcom"]["preview"]["requests"]
 

@@ -12,6 +12,7 @@ from tasks import READINGS, ids, in_batches, rest_to_sql, sql_to_rest
 from airflow_async_rest import NumberedPages, RequestRetry
 
 HOUR = 3600
+LOCATION = {"data": {"items": [{"location": {"geoLabel": "x"}}]}}
 
 
 class Quota:
@@ -112,7 +113,22 @@ def test_what_may_not_be_waited_for_is_retried(places, supervisor, most):
     assert supervisor.report["waits"] == []
 
 
-def test_a_clear_while_it_waits_goes_on_at_once_and_may_wait_anew(places, supervisor):
+@pytest.mark.parametrize(
+    ("version", "outcome", "tries"), [("1.0.6", "up_for_retry", 2), ("1.1.8", "up_for_reschedule", 1)]
+)
+def test_where_airflow_would_start_it_again_at_once_it_stops_retriably(
+    places, supervisor, monkeypatch, version, outcome, tries
+):
+    monkeypatch.setattr("airflow.sdk.__version__", version)
+    places.answer = quota = Quota(60)
+    assert run_try(sql_to_rest(), supervisor)[0] == outcome
+    assert len(supervisor.report["waits"]) == 2 - tries
+    quota.renew()
+    assert run_try(sql_to_rest(), supervisor, tries)[0] == "success"
+    assert sorted(ids(places.delivered)) == list(range(1, 101))
+
+
+def test_a_clear_while_it_waits_goes_on_at_once_and_may_wait_as_long_again(places, supervisor):
     places.answer = quota = Quota(60)
     assert run_try(sql_to_rest(), supervisor, 1)[0] == "up_for_reschedule"
     supervisor.data["state"]["waits"]["began"] = (datetime.now(UTC) - timedelta(days=2)).isoformat()
@@ -161,15 +177,23 @@ def test_pauses_in_which_nothing_is_taken_are_waited_for_as_well(places, supervi
 
 
 def test_a_load_waits_and_its_checkpoint_is_in_the_destination(places, supervisor, warehouse):
-    places.answer = quota = Quota(
-        40, lambda seen: web.json_response({"data": {"items": [{"location": {"geoLabel": "x"}}]}})
-    )
+    places.answer = quota = Quota(40, lambda seen: web.json_response(LOCATION))
     assert sittings(rest_to_sql, supervisor, quota) == (3, "success")
     report = supervisor.report
     assert [report[name] for name in ("read", "delivered", "rows_loaded", "unfinished")] == [100, 100, 100, 0]
     assert len(report["waits"]) == 2
     assert len(places.delivered) == 100
     assert warehouse.execute("SELECT count(*), count(DISTINCT id) FROM locations") == [(100, 100)]
+
+
+def test_a_load_that_waits_asks_once_for_what_was_refused_and_a_retry_asks_again(places, supervisor, warehouse):
+    places.answer = api = Refusing(40)
+    api.answer = lambda seen: web.json_response(LOCATION) if api.refuse(seen) == 200 else 422
+    assert sittings(rest_to_sql, supervisor, api) == (3, "failed")
+    assert api.refused == Counter(range(10, 101, 10))
+    assert sittings(rest_to_sql, supervisor, api, 2, max_tries=4) == (1, "failed")
+    assert api.refused == Counter([*range(10, 101, 10)] * 2)
+    assert [supervisor.report[name] for name in ("read", "delivered", "failed", "rows_loaded")] == [100, 90, 10, 90]
 
 
 def test_a_try_with_its_state_in_a_folder_goes_on_though_it_is_a_first_one(places, supervisor, tmp_path, monkeypatch):
@@ -202,6 +226,22 @@ def test_a_folder_that_does_not_keep_the_state_makes_it_a_retry(places, supervis
     text = logged()
     assert "starts again by itself" not in text
     assert "Could not write down that the quota is waited for, so the task ends instead: no space left" in text
+
+
+def test_dead_letters_that_cannot_be_written_make_it_a_retry_and_no_start_is_promised(
+    places, supervisor, monkeypatch, logged
+):
+    from airflow_async_rest.core.letters.part_files import PartFiles
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(PartFiles, "write", full)
+    places.answer = Refusing(40)
+    outcome, error = run_try(sql_to_rest(), supervisor)
+    assert (outcome, "no space left" in str(error)) == ("up_for_retry", True)
+    assert "dead letters are not written" in supervisor.report["error"]
+    assert "starts again by itself" not in logged()
 
 
 def test_instances_of_a_mapped_task_wait_each_for_itself(places, tmp_path, monkeypatch):
@@ -237,6 +277,85 @@ def test_a_replay_goes_on_with_what_is_left_and_reports_all_of_it(places, superv
     report = replaying.report
     assert [report[name] for name in ("read", "delivered", "failed", "unfinished")] == [100, 99, 1, 0]
     assert (len(report["waits"]), report["requests"]) == (2, len(places.seen))
+
+
+@pytest.fixture
+def refused(places, supervisor):
+    """A task that succeeded with a hundred dead letters, of requests that the API could not answer."""
+    places.answer = lambda seen: 503
+    task = sql_to_rest(request_retry=RequestRetry(max_attempts=1), max_failures=100)
+    assert run_try(task, supervisor)[0] == "success"
+    places.reset()
+    return supervisor
+
+
+class Refusing(Quota):
+    """A quota of an API that refuses every tenth row, and knows how often."""
+
+    def __init__(self, each: int) -> None:
+        super().__init__(each, self.refuse)
+        self.refused = Counter()
+
+    def refuse(self, seen):
+        [number] = ids([seen])
+        self.refused.update([number] if number % 10 == 0 else [])
+        return 422 if number % 10 == 0 else 200
+
+
+def replaying(of, **arguments):
+    from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
+
+    return ReplayDeadLettersOperator(task_id="replay", dead_letters=of, http_conn_id="search_api", **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"reasons": ["http_503"]}])
+def test_a_replay_sends_nothing_once_more_that_was_refused_before_it_waited(places, refused, tmp_path, arguments):
+    places.answer, of = Refusing(40), refused.report["dead_letters"]
+    airflow = Supervisor(tmp_path / "replay.json")
+    count = sittings(lambda: replaying(of, max_failures=10, **arguments), airflow, places.answer)
+    assert count == (3, "success")
+    assert places.answer.refused == Counter(range(10, 101, 10))
+    assert [airflow.report[name] for name in ("read", "delivered", "reasons")] == [100, 90, {"http_422": 10}]
+    assert len(airflow.data["xcom"]["failed_items"]) == 10
+    parts = Path(of.removeprefix("file://")).glob("*.jsonl")
+    assert sum(part.read_text().count('"http_422"') for part in parts) == 10
+
+
+def test_a_retry_of_a_replay_and_one_in_a_run_that_is_made_again_send_what_was_refused(places, refused, tmp_path):
+    places.answer, of = Refusing(40), refused.report["dead_letters"]
+    airflow = Supervisor(tmp_path / "replay.json")
+    assert sittings(lambda: replaying(of), airflow, places.answer)[1] == "failed"
+    for number, again in ((2, airflow), (1, Supervisor(tmp_path / "other.json"))):
+        places.reset()
+        places.answer = Refusing(40)
+        assert run_try(replaying(of), again, number)[0] == "failed"
+        assert sorted(ids(places.seen)) == list(range(10, 101, 10))
+
+
+@pytest.mark.parametrize(("chosen", "sent"), [(None, 100), (["http_503"], 100)])
+def test_a_replay_in_the_task_itself_sends_nothing_once_more_and_counts_all_sittings(places, refused, chosen, sent):
+    places.answer = Refusing(40)
+    refused.data["state"]["replay"] = {"reasons": chosen, "search": "", "count": sent}
+    task = {"request_retry": RequestRetry(max_attempts=1), "max_failures": 10}
+    assert sittings(lambda: sql_to_rest(**task), refused, places.answer, 2, max_tries=4) == (3, "success")
+    assert places.answer.refused == Counter(range(10, 101, 10))
+    report = refused.report
+    assert report["replay"] == {"sent": 100, "delivered": 90, "failed": 10}
+    assert [report[name] for name in ("read", "delivered", "failed", "delivered_later")] == [100, 90, 10, 90]
+    assert len(refused.data["xcom"]["failed_items"]) == 10
+
+
+def test_a_retry_that_waits_sends_what_an_earlier_try_left_dead_and_it_has_not_come_to(places, supervisor):
+    """Of a hundred, 30 fail in the first try; the second has a quota of ten."""
+    places.answer = lambda seen: 503 if seen.json()["id"] <= 30 else 200
+    once = {"request_retry": RequestRetry(max_attempts=1)}
+    assert run_try(sql_to_rest(**once), supervisor)[0] == "up_for_retry"
+    places.reset()
+    places.answer = Refusing(10)
+    assert sittings(lambda: sql_to_rest(max_failures=3, **once), supervisor, places.answer, 2)[1] == "success"
+    assert set(ids(places.seen)) == set(range(1, 31))
+    assert places.answer.refused == Counter([10, 20, 30])
+    assert [supervisor.report[name] for name in ("read", "delivered", "failed")] == [100, 97, 3]
 
 
 def test_a_plain_task_starts_again_from_its_first_line(places, supervisor):

@@ -106,7 +106,7 @@ def test_pages_are_fetched_with_one_token_and_its_successor(sign_in, supervisor,
     assert len(login.given) == 2
 
 
-def test_a_retry_and_a_replay_sign_in_anew(sign_in, supervisor):
+def test_a_retry_and_a_replay_sign_in_again(sign_in, supervisor):
     from airflow_async_rest.operators.replay import ReplayDeadLettersOperator
 
     faults = {"/readings/7": 422}

@@ -1,4 +1,4 @@
-"""Tasks whose state lies in a folder: what they resume, what they begin anew, and what they do when it cannot be used."""
+"""Tasks whose state lies in a folder: what they resume, what they begin again, and what they do when it cannot be used."""
 
 import json
 import os

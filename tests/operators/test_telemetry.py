@@ -145,13 +145,8 @@ def test_what_a_task_does_arrives_as_metrics_with_tags(places, supervisor, stats
     assert sum(one > p50 * 1.1 for one in latencies) <= 0.6 * len(latencies)
 
 
-def test_a_fetch_counts_its_rows(places, supervisor, statsd, postgres, connect):
-    connect("warehouse", **postgres.connection())
-    postgres.execute(
-        "DROP TABLE IF EXISTS async_rest_loads",
-        "DROP TABLE IF EXISTS locations",
-        "CREATE TABLE locations (id bigint CHECK (id <> 3), geo_label text, detail jsonb)",
-    )
+def test_a_fetch_counts_its_rows(places, supervisor, statsd, warehouse):
+    warehouse.execute("ALTER TABLE locations ADD CHECK (id <> 3)")
     places.answer = lambda _: web.json_response(
         {"data": {"items": [{"location": {"geoLabel": "x"}, "detail": {}}] * 2}}
     )

@@ -11,11 +11,15 @@ _STATIC = REPOSITORY / "airflow_async_rest" / "ui" / "static"
 
 def ran(file: str, function: str, *arguments):
     """Return what a function that a file exports gives for arguments that are JSON."""
+    return evaluated(file, f"found.{function}({', '.join(map(json.dumps, arguments))})")
+
+
+def evaluated(file: str, expression: str):
+    """Return what an expression gives, or promises, in which ``found`` is what a file exports."""
     if shutil.which("node") is None:
         skip_or_fail("needs Node.js")
-    given = ", ".join(json.dumps(argument) for argument in arguments)
     module = json.dumps((_STATIC / file).as_uri())
-    script = f"const found = await import({module});\nconsole.log(JSON.stringify(found.{function}({given}) ?? null))"
+    script = f"const found = await import({module});\nconsole.log(JSON.stringify((await {expression}) ?? null))"
     command = ["node", "--input-type=module", "-"]
     done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -47,7 +47,10 @@ def get(client, **query):
     return client.get("/async-rest/dead-letters", params=TASK | query)
 
 
-@pytest.mark.parametrize("path", ["dead-letters", "dead-letters/download", "windows"])
+_PATHS = ["dead-letters", "dead-letters/groups", "dead-letters/download", "windows", "deliveries"]
+
+
+@pytest.mark.parametrize("path", _PATHS)
 def test_whoever_has_not_logged_in_gets_nothing(client_of, letters, path):
     answer = client_of(None).get(f"/async-rest/{path}", params=TASK)
     assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
@@ -71,6 +74,7 @@ def test_a_viewer_sees_the_first_page_and_how_many_there_are(client_of, letters)
         "status": 422,
         "attempts": 1,
         "response_excerpt": "no such type",
+        "said": "no such type",
         "failed_at": "",
         "payload": {"id": 1},
     }
@@ -85,6 +89,35 @@ def test_pages_filters_and_searches(client_of, letters):
     assert [record["index"] for record in page["records"]] == [110, 115, 200]
     page = get(client, reason="http_422", search="SENSORS/11").json()
     assert [record["index"] for record in page["records"]] == [11, *(n for n in range(111, 120) if n % 5)]
+
+
+def test_dead_letters_are_grouped_by_what_the_api_said(client_of, own):
+    answers = [f'{{"detail": "sensor {number} was withdrawn"}}' for number in range(5)] + ["out of range"]
+    folder = DeadLetterFolder(own, 1)
+    folder.write([letter(index, excerpt=answer) for index, answer in enumerate(answers)])
+    folder.write([letter(7, "timeout", excerpt=answers[0])])
+    client = client_of("vic")
+    found = client.get("/async-rest/dead-letters/groups", params=TASK).json()
+    withdrawn = {"text": "sensor … was withdrawn", "search": "was withdrawn"}
+    assert found == {
+        "kinds": [
+            {"reason": "http_422", "count": 5, **withdrawn},
+            {"reason": "http_422", "text": "out of range", "count": 1, "search": "out of range"},
+            {"reason": "timeout", "count": 1, **withdrawn},
+        ],
+        "others": 0,
+    }
+    page = get(client, reason="http_422", search="was withdrawn").json()
+    assert [record["said"] for record in page["records"]] == [f"sensor {number} was withdrawn" for number in range(5)]
+    only = client.get("/async-rest/dead-letters/groups", params=TASK | {"reason": "timeout"}).json()
+    assert [kind["count"] for kind in only["kinds"]] == [1]
+
+
+def test_of_many_kinds_the_most_frequent_are_given_and_the_others_counted(client_of, own):
+    names = [f"{one}{other}" for one in "abcdefgh" for other in "abcdefgh"]  # 64, without a digit
+    DeadLetterFolder(own, 1).write([letter(index, excerpt=f"unknown {name}") for index, name in enumerate(names)])
+    found = client_of("vic").get("/async-rest/dead-letters/groups", params=TASK).json()
+    assert (len(found["kinds"]), found["others"]) == (50, 14)
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"map_index": "x"}])
@@ -302,6 +335,7 @@ def test_the_tabs_are_told_to_airflow_and_their_files_are_served(client_of):
     assert [(app["destination"], app["name"]) for app in plugin["react_apps"]] == [
         ("task_instance", "Delivery"),
         ("dag", "Windows"),
+        ("nav", "Deliveries"),
     ]
     for app in plugin["react_apps"]:
         answer = client_of(None).get(f"/{app['bundle_url']}")
@@ -331,7 +365,11 @@ def test_windows_tell_what_became_of_each(client_of, dag_runs):
         "run_id": "run2",
         "map_index": -1,
         "state": "running",
+        "operator": "SqlToRestOperator",
         "run_state": "success",
+        "run_type": "backfill",
+        "run_start": "2026-03-03T00:00:00+00:00",
+        "run_end": "2026-03-04T00:00:00+00:00",
         "start": "2026-03-03T00:00:00+00:00",
         "end": "2026-03-04T00:00:00+00:00",
         "run_after": "2026-03-04T00:00:00+00:00",
@@ -351,6 +389,7 @@ def test_windows_tell_what_became_of_each(client_of, dag_runs):
         "elapsed_seconds": 2.0,
         "items_per_second": 5.0,
         "complete": True,
+        "reasons": {},
     }
     assert done["state"] == "success"
 
@@ -372,9 +411,50 @@ def test_a_running_task_has_the_window_and_the_counts_of_its_progress(client_of,
     assert done["report"]["delivered"] == 10
 
 
+def test_the_limit_is_that_of_the_newest_run_that_has_begun(client_of, dag_runs):
+    old, new = ({"count": number, "seconds": 1.0} for number in (50, 100))
+    limited = [("success", report(3), report(3, rate_limit=limit)) for limit in (old, new)]
+    dag_runs("limited", *limited)
+    dag_runs("not_limited", ("success", report(3), report(3, rate_limit=None)))
+    assert windows(client_of("vic"), "limited")["limits"] == {"post": new}
+    assert windows(client_of("vic"), "not_limited")["limits"] == {}
+
+
+def test_windows_have_what_charts_show(client_of, dag_runs):
+    shown = {"reasons": {"http_422": 2}, "requests": 12, "latency_ms": {"p50": 4.0, "p95": 9.0, "p99": 9.5}}
+    dag_runs("charts", ("failed", report(8, 2, **shown)))
+    [window] = windows(client_of("vic"), "charts")["windows"]
+    assert {name: window["report"][name] for name in shown} == shown
+    assert (window["run_start"], window["run_end"]) == (window["start"], window["end"])
+
+
+@pytest.mark.parametrize(
+    ("dag", "found"),
+    [
+        ({}, None),
+        ({"dag": {}}, None),
+        ({"dag": {"timetable": "daily"}}, None),
+        (
+            {"dag": {"timetable": {"__type": "a.CronTriggerTimetable", "__var": {"timezone": "Europe/Berlin"}}}},
+            {"type": "CronTriggerTimetable", "zone": "Europe/Berlin"},
+        ),
+        (
+            {"dag": {"timetable": {"__type": "a.NullTimetable", "__var": {}}}},
+            {"type": "NullTimetable", "zone": "UTC"},
+        ),
+        ({"dag": {"timetable": {"__type": "own.T", "__var": {"timezone": 3600}}}}, {"type": "T", "zone": "UTC"}),
+    ],
+)
+def test_the_timetable_is_told_by_its_class_and_its_zone(dag, found):
+    from airflow_async_rest.ui.windows import timetable_of
+
+    assert timetable_of(dag) == found
+
+
 def test_tasks_of_others_are_left_out_and_subclasses_are_found_by_what_they_leave(client_of, dag_runs):
     dag_runs("of_others", ("success", {"delivered": "a parcel"}), operator="PythonOperator", key="something")
-    assert windows(client_of("vic"), "of_others") == {"tasks": [], "windows": [], "truncated": False}
+    nothing = {"tasks": [], "windows": [], "truncated": False, "timetable": None, "limits": {}}
+    assert windows(client_of("vic"), "of_others") == nothing
     dag_runs("of_ours", ("success", report(3)), operator="MyOwnOperator")
     [window] = windows(client_of("vic"), "of_ours")["windows"]
     assert window["report"]["delivered"] == 3

@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from airflow_async_rest.compat.names import conf
-from airflow_async_rest.connections.connection import RestConnection, find_connection, plain_flag
+from airflow_async_rest.connections.connection import RestConnection, find_connection
+from airflow_async_rest.connections.extra import plain_flag
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.limits.shared.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.shared.redis_store import RedisStore
@@ -29,7 +30,7 @@ def store_id(hook: RestConnection) -> str | None:
 def store_address(conn_id: str) -> StoreAddress:
     """Return where a connection of type ``redis`` or ``postgres`` leads.
 
-    :raises ConfigurationError: when there is none of that name, it is of another type, or has a field that is wrong.
+    :raises ConfigurationError: when no connection has that name, or it is of another type or has a wrong field.
     """
     connection = find_connection("rate_limit_conn_id", conn_id)
     kind = connection.conn_type

@@ -95,6 +95,10 @@ class Checkpoint:
             return False
         return before.series == this_try.series and before.number < this_try.number
 
+    def waits_in(self, this_try: Try) -> bool:
+        """Return whether this very try left it, to wait for its quota: what failed in it had its attempts."""
+        return self.waits and self.written_by == this_try
+
     def is_of_series(self, this_try: Try | None) -> bool:
         """Return whether nobody has cleared the task since it was written, as far as is known."""
         return this_try is None or (self.written_by is not None and self.written_by.series == this_try.series)
@@ -293,10 +297,6 @@ class Resume:
         """What goes in one request again, so that it has the same idempotency key."""
         dead = (batch for batch in self.dead_batches if all(index in self.dead for index in batch))
         return (*self.checkpoint.batches, *dead)
-
-    def within_its_try(self) -> "Resume":
-        """Return it as the same try goes on, after a wait: what has failed in it had its attempts, and stays dead."""
-        return replace(self, left={**self.left, **self.dead}, dead={})
 
     def stands_for(self, this_try: Try | None) -> bool:
         """Return whether an account of rows that cannot be read again is that of this try; else there are new rows.

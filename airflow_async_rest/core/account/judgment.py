@@ -1,6 +1,7 @@
 """When a run has failed: on its way, and at its end."""
 
 from collections.abc import Collection
+from http import HTTPStatus
 
 from airflow_async_rest.core.account.checkpoint import Resume
 from airflow_async_rest.core.account.recorder import Recorder
@@ -17,7 +18,7 @@ from airflow_async_rest.core.errors import (
 from airflow_async_rest.core.letters.folder import ROW_REFUSED, UNREADABLE
 from airflow_async_rest.core.models import DeadLetter
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.verdict import NEVER_SENT, UNAUTHORIZED, UNMATCHED, is_permanent
+from airflow_async_rest.core.sending.verdict import NEVER_SENT, UNMATCHED, is_permanent
 from airflow_async_rest.core.spelling import counted
 
 # What is wrong when an API answers nothing but this, and has accepted nothing.
@@ -100,7 +101,7 @@ def give_up_on_credentials(letter: DeadLetter, conn_id: str) -> None:
     :raises CredentialsError: then.
     """
     said = letter.response_excerpt[:200]
-    if letter.status == UNAUTHORIZED:
+    if letter.status == HTTPStatus.UNAUTHORIZED:
         raise CredentialsError(
             f"the API answers 401: check login, password or token of connection {conn_id!r}, and its auth_type, or "
             f"renew what has run out. It says: {said!r}"

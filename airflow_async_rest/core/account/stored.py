@@ -8,7 +8,7 @@ from airflow_async_rest.core.letters.part_files import PartId, from_runs
 
 # More rows, or parts of dead letters, are in no checkpoint; a range of more would fill the memory.
 _MOST_NAMED = 10_000_000
-_BY_NAME = frozenset({"reasons", "latencies", "rows", "keys_ignored", "paths_not_found"})
+_BY_NAME = frozenset({"reasons", "latencies", "rows", "keys_ignored", "paths_not_found", "replay"})
 _COUNTS = frozenset({"read", "delivered", "already_there", "delivered_later", "skipped", "requests", "retries"})
 
 
@@ -48,7 +48,7 @@ def checked_parts(runs: Any) -> tuple[PartId, ...]:
 
 
 def checked_runs(runs: str) -> list[int]:
-    """Return the numbers that say which rows. :raises ValueError: when they are none, or TypeError: too many."""
+    """Return the numbers that say which rows. :raises ValueError: when they are no numbers, or TypeError: too many."""
     numbers = [whole_number(number) for number in map(int, runs.split())]
     _check_range(sum(numbers[1::2]))
     return numbers

@@ -27,8 +27,8 @@ class Waits:
     :param latest: the latest waits, in their order.
     :param last: the try that has waited last.
     :param began: when the first wait of its series of tries did; None where none of these has waited.
-    :param counts: of what that try has settled, where no checkpoint has them; see
-        :class:`~airflow_async_rest.core.account.report.Totals`.
+    :param counts: of what that try has settled, where no checkpoint has them: those of
+        :class:`~airflow_async_rest.core.account.report.Totals`, or what its replay has come to.
     """
 
     latest: tuple[Wait, ...] = ()

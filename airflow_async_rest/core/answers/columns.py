@@ -184,7 +184,7 @@ class RowShape:
         return made
 
     def _divided(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-        """Divide a row into values of the table's columns, and keys that are none."""
+        """Divide a row into values of the table's columns, and keys that name no column."""
         assert self._known is not None  # noqa: S101  (for the type checker)
         made, extra = {}, []
         for key, value in row.items():
@@ -249,7 +249,7 @@ def _has_float(value: Any) -> bool:
 
 
 def _bytes_of(value: Any) -> Any:
-    """Decode base64, whichever alphabet, lines and padding it has; what is none is told apart from any text."""
+    """Decode base64, whichever alphabet, lines and padding it has; what is not base64 is told apart from any text."""
     if value is None or value is MISSING:
         return value
     try:

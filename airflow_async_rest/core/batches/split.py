@@ -5,10 +5,10 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 
 # A refusal of what is in the body: nothing of it is stored, and another batch may pass.
 _OF_THE_BODY = frozenset({400, 413, 422})
-_FIRST_SERVER_ERROR = 500
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Refusal:
 
         :param accepted: whether the API has accepted a batch in this try.
         """
-        if self.status >= _FIRST_SERVER_ERROR:
+        if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Probe.of(self.items, attempts=1)
         return None if accepted or not self.needs_acceptance else Probe.of(self.items)
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from airflow_async_rest.core.account.bookmarks import Bookmark
@@ -20,7 +21,6 @@ from airflow_async_rest.core.limits.adaptive import Places
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Outcome, Request, Response, Skipped, Verdict
 from airflow_async_rest.core.pages import Page
 from airflow_async_rest.core.sending.attempts import Exchange, Settled
-from airflow_async_rest.core.sending.verdict import UNAUTHORIZED
 from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import JobLog
 
@@ -205,7 +205,10 @@ class Walk:
     def _failed(self, request: Request, settled: Settled) -> DeadLetter:
         """Make the dead letter. :raises BookmarkRefusedError: when it has not got on from where it began."""
         status, verdict = settled.response.status if settled.response else 0, settled.judgment.verdict
-        is_refused = verdict is Verdict.REFUSED and status not in {0, UNAUTHORIZED}  # the page, and not the credentials
+        is_refused = verdict is Verdict.REFUSED and status not in {
+            0,
+            HTTPStatus.UNAUTHORIZED,
+        }  # the page, and not the credentials
         if self._begun_at is not None and self.count == self._begun_at.pages and is_refused:
             raise BookmarkRefusedError(settled.judgment.reason)
         where = "" if self.count == 0 else f"page {self.count + 1}: "
@@ -260,7 +263,7 @@ class Walk:
         return (self._plan.builder.build(self.item, following, path) for _, following in numbered)
 
     def _is_none(self, answer: Answer, given: str, *, leads_here: bool) -> bool:
-        """Tell a page that is none: it has no new rows, and nothing else that is new.
+        """Return whether a page does not count as one: it has no new rows, and nothing else that is new.
 
         :param given: digest of what the API gave with it.
         :param leads_here: whether its cursor, or link, is its own.

@@ -1,7 +1,7 @@
 """How a try takes on the account of those before it: rows are read, or the window's own dead letters sent again."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -40,6 +40,10 @@ class _Letters(NamedTuple):
         latest = {index: letter for index, letter in self.latest.items() if index not in indexes}
         return _Letters(counted, latest, self.unsaid | indexes)
 
+    def of_try(self, number: int) -> frozenset[int]:
+        """Return the rows that died in a try itself: its parts have its number, or after a reset a higher one."""
+        return frozenset(index for index, letter in self.latest.items() if letter.place[0][0] >= number)
+
     def later_than(self, checkpoint: Checkpoint) -> frozenset[int]:
         """Return the rows that are dead by parts which the checkpoint does not count, and only by them."""
         return frozenset(self.latest.keys() - self.counted.keys() - checkpoint.unfinished)
@@ -53,31 +57,14 @@ def _read(folder: DeadLetterFolder, checkpoint: Checkpoint) -> _Letters:
     return _Letters(letters, latest, frozenset()).without(checkpoint.resolved & (letters.keys() | latest.keys()))
 
 
-def resume_from(folder: DeadLetterFolder, checkpoint: Checkpoint, *, fetches: bool) -> Resume:
-    """Find out what is left of a window whose rows are read once more.
-
-    :param fetches: whether it is answers that are wanted: asking once more is harmless.
-    :raises ValueError: when letters and checkpoint do not belong together.
-    :raises DeadLetterStoreError: when letters cannot be read.
-    """
-    letters = _read(folder, checkpoint)
-    # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
-    letters = letters.without(frozenset(i for i in letters.later_than(checkpoint) if i < checkpoint.position))
-    may_be_gone = checkpoint.commit in {Commit.BEGUN, Commit.DONE}
-    resume = _resume(folder, checkpoint, letters, stays_dead=may_be_gone, leaves_unreadable=not fetches)
-    return _fetched_again(resume) if fetches else resume
-
-
-def resume_replaying(folder: DeadLetterFolder, checkpoint: Checkpoint) -> Resume:
-    """Find out which dead letters of a window can be sent again, by themselves; see :func:`resume_from`."""
-    letters = _read(folder, checkpoint)
-    if checkpoint.totals.get("complete") and letters.later_than(checkpoint):
-        raise ValueError("there are dead letters of a later try, which left no account")
-    return _resume(folder, checkpoint, letters, stays_dead=True, leaves_unreadable=False)
-
-
 def _resume(
-    folder: DeadLetterFolder, checkpoint: Checkpoint, letters: _Letters, *, stays_dead: bool, leaves_unreadable: bool
+    folder: DeadLetterFolder,
+    checkpoint: Checkpoint,
+    this_try: Try | None,
+    letters: _Letters,
+    *,
+    stays_dead: bool,
+    leaves_unreadable: bool,
 ) -> Resume:
     """Find out what is left.
 
@@ -92,8 +79,9 @@ def _resume(
     again = checkpoint.unfinished & letters.counted.keys() & known.keys() if stays_dead else frozenset[int]()
     checkpoint = checkpoint.with_dead(letters.counted[index] for index in again).without(again)
     counted |= {index: letters.counted[index] for index in again}
+    tried = letters.of_try(this_try.number) if this_try and checkpoint.waits_in(this_try) else frozenset[int]()
     # By the latest reason, which may be that of a replay.
-    left = {i: reason for i, reason in counted.items() if leaves_unreadable and known.get(i) == UNREADABLE}
+    left = {i: why for i, why in counted.items() if i in tried or (leaves_unreadable and known.get(i) == UNREADABLE)}
     delivered = checkpoint.unfinished & (letters.counted.keys() - known.keys())
     return Resume(
         checkpoint.without(delivered),
@@ -193,15 +181,22 @@ class Continuing:
         if checkpoint.fingerprint != fingerprint:
             raise ValueError("the SQL, its binds, the window or another argument is not what it was")
 
-    def resume(self, folder: DeadLetterFolder, checkpoint: Checkpoint, *, fetches: bool) -> Resume:
-        """Find out what is left of a window; see :func:`resume_from`."""
-        return resume_from(folder, checkpoint, fetches=fetches)
+    def resume(
+        self, folder: DeadLetterFolder, checkpoint: Checkpoint, this_try: Try | None, *, fetches: bool
+    ) -> Resume:
+        """Find out what is left of a window.
 
-    def within(self, resume: Resume, this_try: Try | None) -> Resume:
-        """Return what is left for a try that may have left it itself, before it waited for its quota."""
-        before = resume.checkpoint
-        is_own = before.waits and this_try is not None and before.written_by == this_try
-        return resume.within_its_try() if is_own else resume
+        :param this_try: which may have left it itself, before it waited for its quota.
+        :param fetches: whether it is answers that are wanted: asking once more is harmless.
+        :raises ValueError: when letters and checkpoint do not belong together.
+        :raises DeadLetterStoreError: when letters cannot be read.
+        """
+        letters = _read(folder, checkpoint)
+        # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
+        letters = letters.without(frozenset(i for i in letters.later_than(checkpoint) if i < checkpoint.position))
+        may_be_gone = checkpoint.commit in {Commit.BEGUN, Commit.DONE}
+        resume = _resume(folder, checkpoint, this_try, letters, stays_dead=may_be_gone, leaves_unreadable=not fetches)
+        return _fetched_again(resume) if fetches else resume
 
     def without_account(self, why: Exception | None) -> str:
         """Return how a try begins that has no account to go on with, for people to read.
@@ -251,9 +246,14 @@ class Continuing:
         del totals, unfinished
         return None
 
-    def report(self, recorder: Recorder) -> dict[str, Any]:
-        """Return what the report says besides."""
-        del recorder
+    def report(self, recorder: Recorder, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the report says besides. :param before: :meth:`settled` of the try's earlier sittings."""
+        del recorder, before
+        return {}
+
+    def settled(self, recorder: Recorder, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a later sitting of the try reports, too, and finds in no checkpoint."""
+        del recorder, before
         return {}
 
 
@@ -273,15 +273,15 @@ class Replaying(Continuing):
     def check(self, checkpoint: Checkpoint, fingerprint: str) -> None:
         """Do nothing: these are requests as they were."""
 
-    def resume(self, folder: DeadLetterFolder, checkpoint: Checkpoint, *, fetches: bool) -> Resume:
-        """Find out what is dead; see :func:`resume_replaying`."""
+    def resume(
+        self, folder: DeadLetterFolder, checkpoint: Checkpoint, this_try: Try | None, *, fetches: bool
+    ) -> Resume:
+        """Find out what is dead, and can be sent again by itself."""
         del fetches  # nobody replays what was fetched
-        return resume_replaying(folder, checkpoint)
-
-    def within(self, resume: Resume, this_try: Try | None) -> Resume:
-        """Return it as it is: who asks for dead letters chooses which."""
-        del this_try
-        return resume
+        letters = _read(folder, checkpoint)
+        if checkpoint.totals.get("complete") and letters.later_than(checkpoint):
+            raise ValueError("there are dead letters of a later try, which left no account")
+        return _resume(folder, checkpoint, this_try, letters, stays_dead=True, leaves_unreadable=False)
 
     def without_account(self, why: Exception | None) -> str:
         """Refuse to go on. :raises ConfigurationError: then. :raises StoppedError: when the store does not answer."""
@@ -313,9 +313,15 @@ class Replaying(Continuing):
             permanent=True,
         )
 
-    def report(self, recorder: Recorder) -> dict[str, Any]:
-        """Return what became of the dead letters."""
-        return {"replay": recorder.replayed()}
+    def report(self, recorder: Recorder, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what became of the dead letters, in all sittings of the try."""
+        earlier = before.get("replay", {})
+        return {"replay": {name: earlier.get(name, 0) + count for name, count in recorder.replayed().items()}}
+
+    def settled(self, recorder: Recorder, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the same without what is on its way: that is sent once more."""
+        counts = self.report(recorder, before)["replay"]
+        return {"replay": {**counts, "sent": counts["delivered"] + counts["failed"]}}
 
 
 CONTINUING, REPLAYING = Continuing(), Replaying()

@@ -42,7 +42,7 @@ class CheckpointStore(Protocol):
     async def read(self, this_try: Try | None) -> Checkpoint | None:
         """Return what the last try left for this one, or None.
 
-        :raises ValueError: when it is none that this version can read.
+        :raises ValueError: when this version cannot read it.
         :raises TimeoutError: when the store takes too long.
         """
         ...

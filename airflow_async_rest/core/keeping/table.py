@@ -42,7 +42,7 @@ class Table:
     async def read(self, this_try: Try | None) -> Checkpoint | None:
         """Return the checkpoint that lies beside the rows.
 
-        :raises ValueError: when the rows are gone, or it is none that this version can read.
+        :raises ValueError: when the rows are gone, or this version cannot read it.
         """
         if self._earlier is not None and self._earlier.state is LoadState.LOST:
             raise ValueError("what was staged is gone: it was removed, because nobody went on with it for days")

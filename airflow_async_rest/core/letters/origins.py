@@ -7,19 +7,24 @@ from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record, to_
 from airflow_async_rest.core.letters.part_files import PartId
 from airflow_async_rest.core.models import DeadLetter
 
+_MARK = "replay"
+
 
 class Origins:
     """Numbers the dead letters of one or several folders; of a single one, they have the numbers that they have there.
 
     So what is delivered is resolved in its folder, and a second replay, or a retry of a replay, sends only the rest.
 
+    :param mark: of the try that sends them, which its records have: after a wait for its quota, it knows what failed
+        in it. Empty where it is sent outside a task.
     :ivar folders: those that the dead letters are in.
     """
 
     history = None  # a replay needs none: its folders know what is resolved
 
-    def __init__(self, folders: Iterable[DeadLetterFolder]) -> None:
+    def __init__(self, folders: Iterable[DeadLetterFolder], mark: str = "") -> None:
         self.folders = list(folders)
+        self._mark = {_MARK: mark} if mark else {}
         self._places: dict[int, tuple[DeadLetterFolder, int]] = {}
         self._delivered: dict[DeadLetterFolder, dict[int, bool]] = {}
 
@@ -31,6 +36,10 @@ class Origins:
         number = index if len(self.folders) == 1 else len(self._places)
         self._places[number] = (folder, index)
         return number
+
+    def has_tried(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a dead letter has failed in this very try, before it waited for its quota."""
+        return bool(self._mark) and self._mark.items() <= record.items()
 
     def parts(self) -> list[PartId]:
         """Return no parts: a replay makes none void."""
@@ -48,7 +57,7 @@ class Origins:
         for record in records:
             number = record.index if isinstance(record, DeadLetter) else record["index"]
             folder, index = self._places[number]
-            plain = to_record(record) if isinstance(record, DeadLetter) else record
+            plain = to_record(record) | self._mark if isinstance(record, DeadLetter) else record
             of_folder.setdefault(folder, []).append({**plain, "index": index})
             self._delivered.setdefault(folder, {})[index] = bool(plain.get("resolved"))
         for folder, its_records in of_folder.items():

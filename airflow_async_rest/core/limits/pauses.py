@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-_FORBIDDEN, _TOO_MANY = 403, 429
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
 _SECONDS = re.compile(r"\s*s(?:ec(?:ond)?s?)?\s*$", re.IGNORECASE)
 # Numbers below the first are seconds from now, 31 years at most; from the second on, milliseconds since 1970.
@@ -43,12 +43,12 @@ def requested_pause(status: int, headers: Mapping[str, str], body: bytes, now: d
     if not isinstance(headers, CIMultiDict | CIMultiDictProxy):
         headers = CIMultiDict(headers)
     pause = _first(headers, _DELAYS, now)
-    if pause is None and status in {_FORBIDDEN, _TOO_MANY}:
+    if pause is None and status in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
         used_up = _is_used_up(headers)
         # A 403 is about a limit only if it says so. A 429 beside a limit that is not used up is for another one.
-        if used_up or (used_up is None and status == _TOO_MANY):
+        if used_up or (used_up is None and status == HTTPStatus.TOO_MANY_REQUESTS):
             pause = _first(headers, _RESETS, now)
-    if pause is None and status == _TOO_MANY:
+    if pause is None and status == HTTPStatus.TOO_MANY_REQUESTS:
         pause = _of_body(body, now)
     return pause
 

@@ -42,7 +42,7 @@ class Delivering:
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._workers = job.concurrency or MOST
         self._progress = Progress(
-            self._limiter, job.rate_limit, self._concurrency, job.expected, job.bounds.most_moments
+            job.target, self._limiter, job.rate_limit, self._concurrency, job.expected, job.bounds.most_moments
         )
 
     def _concurrency(self) -> int:
@@ -168,7 +168,7 @@ class _Settling:
     def settle(self, outcome: Outcome, *, is_news: bool = True, is_own: bool = False) -> None:
         """Settle an item; see :class:`~airflow_async_rest.core.batches.delivery.Settle`."""
         self._recorder.record(outcome, is_news=is_news)
-        if isinstance(outcome, DeadLetter):
+        if isinstance(outcome, DeadLetter) and not outcome.is_kept:
             self._log.failed(outcome)
             self.can_replay &= can_replay(outcome)
             give_up_when_hopeless(outcome, self._recorder, self._job.conn_id, is_own=is_own)

@@ -133,4 +133,6 @@ class Ending:
             tally = self._standing.recorder.totals.tally
             self._log.paths_not_found(report, tally.unfound.nearest)
             self._log.next_page_misspelled(tally.unfound_next.misspelled())
+        if isinstance(error, QuotaWaitError):  # said once all is written that may stand in its way
+            self._log.waits(self._standing.waits.latest[-1])
         self._log.ended(report, error)

@@ -34,8 +34,9 @@ class Standing:
 
     def begin(self, resume: Resume | None) -> Recorder:
         """Begin the account where ``resume`` ends, or with what an earlier sitting has settled."""
-        if resume is None and self.waits.counts:
-            resume = Resume(Checkpoint("", 0, "", frozenset(), self.waits.counts, ()))
+        self._before = self.waits.counts
+        if resume is None and self._before:
+            resume = Resume(Checkpoint("", 0, "", frozenset(), self._before, ()))
         job, totals = self._job, resume.checkpoint.totals if resume else {}
         counts = {"ignored": totals.get("keys_ignored"), "unfound": totals.get("paths_not_found")}
         tally = job.fetch.plan.tally(**counts, shown=job.settings.redact) if job.fetch else None
@@ -59,6 +60,12 @@ class Standing:
             totals, job.max_failures, job.retry, job.folder_uri, resumes=job.fingerprint is not None
         )
 
+    def settled(self) -> dict[str, Any]:
+        """Return what a later sitting of this try begins with, where no checkpoint has it."""
+        if self._job.reads_what_is_left:
+            return self.recorder.totals.settled()
+        return self._job.resuming.settled(self.recorder, self._before)
+
     def is_good(self) -> bool:
         """Return whether the window is done."""
         return self.judge() is None
@@ -73,7 +80,7 @@ class Standing:
         report["repeated_keys"] = job.repeated.count if job.repeated is not None else 0
         place = job.settings.redact(job.settings.place)
         report |= {"complete": recorder.totals.complete, "error": None, "waits": self.waits.report(), "api": place}
-        return report | job.resuming.report(recorder)
+        return report | job.resuming.report(recorder, self._before)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,7 +91,7 @@ class PayloadSchema:
             raise SchemaError(_TOO_DEEP) from None
         except ArithmeticError:
             raise SchemaError("the payload has a number that is too large to be checked by the schema.") from None
-        except Exception as error:  # an expression that is none
+        except Exception as error:  # a regular expression that is not valid, say
             raise _unusable(error) from error
         if fault:
             raise SchemaError(fault)
@@ -99,8 +99,8 @@ class PayloadSchema:
     def _as_sent(self, payload: Any) -> tuple[Any, Any]:
         """Return a payload as who reads its JSON has it, and what checks it.
 
-        :raises EncodeError: when it has none.
-        :raises SchemaError: when it is a text that is none.
+        :raises EncodeError: when it has no JSON form.
+        :raises SchemaError: when it is a text that is not JSON.
         """
         try:
             text: Any = payload.encode() if isinstance(payload, str) else payload

@@ -69,7 +69,7 @@ def _referred(contents: Mapping[str, Any], resolver: Any, draft: Any) -> Iterato
 def _lookup(resolver: Any, name: str) -> Any:
     try:
         return resolver.lookup(name)
-    except Exception:  # noqa: BLE001  (an index that is no number, an address that is none, ...)
+    except Exception:  # noqa: BLE001  (an index that is no number, an address that is not valid, ...)
         raise ConfigurationError(f"schema refers to {name!r}, which is not in it: write it into its $defs.") from None
 
 

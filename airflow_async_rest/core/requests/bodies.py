@@ -59,7 +59,7 @@ class BodyEncoder:
     def encode(self, payload: Any) -> Body:
         """Make the body of a payload.
 
-        :raises EncodeError: when it has none of that format.
+        :raises EncodeError: when it has no form in that format.
         """
         if self._body_format == "json" or (self._body_format is None and not isinstance(payload, AS_IS)):
             data = self._encode(payload)
@@ -113,7 +113,7 @@ class BodyEncoder:
 
 
 def check_body_format(body_format: Any) -> str | None:
-    """Return the format. :raises ConfigurationError: when there is none of that name."""
+    """Return the format. :raises ConfigurationError: when no format has that name."""
     if body_format is not None and body_format not in BODY_FORMATS:
         raise ConfigurationError(
             f"body_format={body_format!r}: write one of {', '.join(map(repr, BODY_FORMATS))}, or leave it out: a text "

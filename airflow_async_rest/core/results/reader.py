@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from airflow_async_rest.core.encoding.paths import Names
@@ -21,7 +22,6 @@ from airflow_async_rest.core.results.matching import check_count, check_position
 from airflow_async_rest.core.results.results import Results
 from airflow_async_rest.core.results.usual_names import tells_of_failure
 from airflow_async_rest.core.sending.retry import RequestRetry
-from airflow_async_rest.core.sending.verdict import UNAUTHORIZED
 
 Read = Callable[[Response, Sequence[Item]], list[ItemResult] | None]
 
@@ -117,7 +117,7 @@ class EveryItemReader:
 
     def _is_of_all(self, response: Response) -> bool:
         """Return whether a refusal is no item's fault, so that what looks like a result may be about the whole."""
-        return response.status == UNAUTHORIZED or self._retry.is_retriable(response.status)
+        return response.status == HTTPStatus.UNAUTHORIZED or self._retry.is_retriable(response.status)
 
     def _in_order(self, entries: Sequence[Any], items: Sequence[Item], results: list[ItemResult]) -> list[ItemResult]:
         match = self._results.match

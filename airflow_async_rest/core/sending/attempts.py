@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL
@@ -33,7 +34,7 @@ from airflow_async_rest.core.transport.transport import Transport
 
 _FIRST_SERVER_ERROR = 500
 # Refusals that say themselves for how long, in headers that are more exact.
-_FOR_NOW = frozenset({403, 429, 503})
+_FOR_NOW = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _NOT_SENT = Judgment(Verdict.RETRY)
 # One answer that says something wrong must not hold all tasks for ever.
 _MOST_SHARED_SECONDS = 86_400.0
@@ -132,7 +133,7 @@ class Sender:
             self.meter.sent(seconds)
 
     async def _before_redirect(self) -> None:
-        """Wait until one request more may be sent, and count it: it is none of the item's attempts."""
+        """Wait until one request more may be sent, and count it, though not as an attempt of the item's."""
         await self.limiter.acquire()
         if self._stopped or self._standstill.is_too_long:
             raise self._end()

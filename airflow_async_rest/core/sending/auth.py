@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Protocol
 
 from airflow_async_rest.core.errors import SendError
@@ -12,9 +14,8 @@ from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.redaction import Redaction
 from airflow_async_rest.core.sending.signed import check_signed, secrets_of
 
-_FORBIDDEN = 403
 # The statuses of refusals that may be about what a request identifies with: some APIs answer 403 to an old token.
-REFUSALS = frozenset({401, _FORBIDDEN})
+REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _BAD_REQUEST = 400
 # Words of AWS for credentials that have ended, or for a time that is not now. S3, and services that speak JSON, answer
 # 400 with them: there only the field of an error's code counts, for a row's own text may stand in another one.
@@ -54,6 +55,17 @@ class Auth(Protocol):
         """
 
 
+class HeaderAuth(Auth):
+    """Signs with headers that are the same for many requests: most of these need not wait for ``sign``.
+
+    It is said by the base class alone: an author's own may have a function of this name for something else.
+    """
+
+    @abstractmethod
+    def headers_now(self) -> Mapping[str, str] | None:
+        """Return what requests are signed with, the same mapping until it is another one; None: ask ``sign``."""
+
+
 class Signing:
     """Signs the requests of one run; any number of workers share it. Made inside the running event loop.
 
@@ -76,7 +88,7 @@ class Signing:
         self._renewals = 0
         self._in_vain_at = -1
         self._known: Mapping[str, str] | None = None
-        self._headers_now: Callable[[], Mapping[str, str] | None] = getattr(auth, "headers_now", _none)
+        self._headers_now = auth.headers_now if isinstance(auth, HeaderAuth) else _none
 
     async def send(self, request: Request, attempt: int, reason: str) -> Response:
         """Send a request with what identifies it, and once more when it was refused for that, and that is renewed."""
@@ -90,6 +102,7 @@ class Signing:
         else:
             signed, renewals = request.with_headers(headers), self._renewals
             if headers is not self._known:
+                check_signed(signed)
                 self._learn(request, signed, headers)
             response = await self._send(signed, attempt, reason)
         if response.status < _BAD_REQUEST:
@@ -214,4 +227,4 @@ def is_of_token(response: Response) -> bool:
 
     Some APIs say so of rows that the token may not see: where a new one is refused in the same way, it is about these.
     """
-    return response.status == _FORBIDDEN and "invalid_token" in response.headers.get("WWW-Authenticate", "")
+    return response.status == HTTPStatus.FORBIDDEN and "invalid_token" in response.headers.get("WWW-Authenticate", "")

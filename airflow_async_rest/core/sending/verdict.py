@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, ProxyCredentialsError, SendError, let_go
 from airflow_async_rest.core.limits.pauses import requested_pause
-from airflow_async_rest.core.models import MULTI_STATUS, Request, Response, Verdict
+from airflow_async_rest.core.models import MULTI_STATUS, SUCCESSES, Request, Response, Verdict
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 ResponseCheck = Callable[[Response], "bool | Verdict | None"]
 
 # What the author's check refuses.
 CHECK = "response_check"
-UNAUTHORIZED = 401
 # Refusals that no pause ends: of credentials, the API's and a proxy's, and of a body's size.
-_FOR_GOOD = frozenset({UNAUTHORIZED, 407, 413})
+_FOR_GOOD = frozenset(
+    {HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+)
 # A gateway's, of a server behind it that may have done what was asked; the last two are Cloudflare's.
 _FATE_UNKNOWN = frozenset({502, 504, 520, 524})
 
@@ -41,16 +43,17 @@ class Judgment(NamedTuple):
 
 def classify_status(status: int, retry: RequestRetry) -> Verdict:
     """Decide by the status alone: 2xx is delivered, the rest is retried or refused for good."""
-    if _is_success(status):
+    if status in SUCCESSES:
         return Verdict.DELIVERED
     return Verdict.RETRY if retry.is_retriable(status) else Verdict.REFUSED
 
 
 _DELIVERED = Judgment(Verdict.DELIVERED)
-
-
-def _is_success(status: int) -> bool:
-    return 200 <= status <= 299  # noqa: PLR2004
+_UNREAD = Judgment(
+    Verdict.REFUSED,
+    f"http_{MULTI_STATUS}",
+    "a 207 tells about each of several things in its body, which nobody reads: give a response_check",
+)
 
 
 def classify_response(
@@ -66,7 +69,7 @@ def classify_response(
     by_status = _by_status(response, retry)
     if response.broken is None:
         return by_status if check is None else _by_check(check, response, by_status)
-    # Of what is not delivered, the status says why. A success that nobody can read is none yet, if it matters.
+    # Of what is not delivered, the status says why. A success that nobody can read is not one yet, if it matters.
     if by_status.verdict is not Verdict.DELIVERED or (check is None and not needs_body):
         return by_status
     verdict = Verdict.REFUSED if isinstance(response.broken, AnswerUnreadableError) else Verdict.RETRY
@@ -75,14 +78,8 @@ def classify_response(
 
 def _by_status(response: Response, retry: RequestRetry) -> Judgment:
     status = response.status
-    if 200 <= status <= 299 and status != MULTI_STATUS:  # noqa: PLR2004  (nearly all)
-        return _DELIVERED
-    if status == MULTI_STATUS:
-        return Judgment(
-            Verdict.REFUSED,
-            "http_207",
-            "a 207 tells about each of several things in its body, which nobody reads: give a response_check",
-        )
+    if status in SUCCESSES:
+        return _UNREAD if status == MULTI_STATUS else _DELIVERED
     verdict = classify_status(status, retry)
     if verdict is Verdict.REFUSED and retry.statuses is None and _asks_to_come_back(response):
         verdict = Verdict.RETRY
@@ -112,7 +109,7 @@ def _by_check(check: ResponseCheck, response: Response, by_status: Judgment) -> 
         return _DELIVERED
     if answer is None:
         return by_status
-    says_success = _is_success(response.status)
+    says_success = response.status in SUCCESSES
     if answer is False:
         answer = Verdict.REFUSED if says_success else by_status.verdict
     agrees = answer is by_status.verdict and not says_success
@@ -137,7 +134,7 @@ def judge_error(error: SendError) -> Judgment:
 
 def is_fate_unknown(response: Response) -> bool:
     """Return whether a request with this answer, which counts as not delivered, may still have been acted on."""
-    return response.status in _FATE_UNKNOWN or (response.broken is not None and _is_success(response.status))
+    return response.status in _FATE_UNKNOWN or (response.broken is not None and response.status in SUCCESSES)
 
 
 def is_there_already(request: Request, status: int, *, creates_only: bool) -> bool:

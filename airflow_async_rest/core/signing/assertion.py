@@ -24,7 +24,7 @@ class PrivateKey:
     r"""A private key: RSA, of an elliptic curve, or Ed25519.
 
     :param pem: its text; line breaks may be written ``\n``, or be lost, as in a field of one line.
-    :raises ConfigurationError: when it is none; says nothing of it.
+    :raises ConfigurationError: when it is no private key; says nothing of it.
     """
 
     pem: str = field(repr=False)
@@ -40,7 +40,7 @@ class PrivateKey:
         found = _PEM.search(self.pem.replace("\\r", "").replace("\\n", "\n"))
         if found is None:
             raise ConfigurationError(
-                "the private key is none: paste the PEM text, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE "
+                "the private key is no PEM text: paste it, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE "
                 "KEY-----, into password or the extra field private_key."
             )
         lines = "\n".join(re.findall(r".{1,64}", "".join(found[2].split())))

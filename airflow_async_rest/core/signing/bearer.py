@@ -4,14 +4,14 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
 from airflow_async_rest.core.errors import StoppedError
 from airflow_async_rest.core.models import Request, Response
-from airflow_async_rest.core.sending.auth import is_of_token
+from airflow_async_rest.core.sending.auth import HeaderAuth, is_of_token
 from airflow_async_rest.core.signing.oauth2 import TokenSource
 from airflow_async_rest.core.signing.token import Token
 
-_UNAUTHORIZED = 401
 # How long before its end a token is renewed: what is on its way then still arrives in time.
 _MARGIN_SHARE = 0.1
 _LONGEST_MARGIN_SECONDS = 60.0
@@ -26,8 +26,8 @@ _LEAST_SECONDS = 0.5
 _PATIENCE_SECONDS = 10.0
 
 
-class Bearer:
-    """Signs requests with a token; an :class:`~airflow_async_rest.core.sending.auth.Auth`.
+class Bearer(HeaderAuth):
+    """Signs requests with a token.
 
     :param on_token: called with each token, before anything is sent with it.
     :param clock: by which tokens end.
@@ -48,7 +48,7 @@ class Bearer:
         self._failure: StoppedError | None = None
 
     def headers_now(self) -> Mapping[str, str] | None:
-        """Return what requests are signed with, the same mapping until it is another one; None: it is to be renewed."""
+        """Return the token's header; None where it is to be renewed."""
         return self._headers if self._clock() < self._renew_at else None
 
     async def sign(self, request: Request) -> Request:
@@ -65,7 +65,7 @@ class Bearer:
         sent = response.request.headers if response.request else None
         if sent and self._headers and sent.get("Authorization") != self._headers["Authorization"]:
             return True
-        if response.status != _UNAUTHORIZED and not is_of_token(response):
+        if response.status != HTTPStatus.UNAUTHORIZED and not is_of_token(response):
             return False
         before = self._headers
         if self.token and 0 < self.token.ends_at - self._clock() < _WHOLE_SECOND:

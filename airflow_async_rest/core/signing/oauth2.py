@@ -71,7 +71,7 @@ class Client:
 def token_settings(settings: ClientSettings, token_url: str, client: Client) -> ClientSettings:
     """Return how a token endpoint is reached: as the API is, and with nothing of what it gets.
 
-    :raises ConfigurationError: when the URL is none; names the field.
+    :raises ConfigurationError: when the URL cannot be used; names the field.
     """
     basic = client.headers().get("Authorization", "").removeprefix("Basic ")
     secrets = {client.secret, quote_plus(client.secret), basic} - {""}

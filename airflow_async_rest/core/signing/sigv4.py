@@ -88,7 +88,7 @@ class SigV4:
         """Find the credentials again, where an answer says that they have ended.
 
         :return: also True for a signature that is too old: the next one is of now.
-        :raises CredentialsError: when there are none but those, or the clock is wrong: all others would be refused.
+        :raises CredentialsError: when the same are found again, or the clock is wrong: all would be refused.
         """
         said = f"{response.headers.get('x-amzn-ErrorType', '')} {response.text[:_MOST_READ]}"
         if any(word in said for word in _NOT_NOW):

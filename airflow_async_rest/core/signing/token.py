@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from airflow_async_rest.core.models import Response
+from airflow_async_rest.core.models import SUCCESSES, Response
 from airflow_async_rest.core.requests.headers import parse_content_type
 
 # RFC 6750, section 2.1, and what others have besides; no server takes a header of more.
@@ -87,7 +87,7 @@ def parse_token(
         return NoToken(f"it answers {response.status}, and the rest cannot be read: {why}", is_for_good=False)
     said, skew = _said(response), skew_of(response, now or datetime.now(UTC))
     value = said.get("access_token")
-    if not _is_success(response) or value is None or said.get("error"):
+    if response.status not in SUCCESSES or value is None or said.get("error"):
         return _refusal(response, said, skew, invalid_grant)
     if not isinstance(value, str) or not _TOKEN.fullmatch(value := value.strip()):
         return NoToken("its access_token is empty, or is no text that a header can have", is_for_good=True)
@@ -158,10 +158,6 @@ def _scope(value: Any) -> str:
     return " ".join(part for part in parts if isinstance(part, str))
 
 
-def _is_success(response: Response) -> bool:
-    return 200 <= response.status <= 299  # noqa: PLR2004
-
-
 def _shown(text: str) -> str:
     """Return a text of somebody else's as it may stand in a log: in one line, and of characters that can be written."""
     return text if text.isprintable() else repr(text)
@@ -191,14 +187,14 @@ def _word(response: Response, said: dict[str, Any]) -> str:
     if isinstance(error, dict):
         error = error.get("code") or error.get("status")
     word = str(error) if isinstance(error, str | int) and error else ""
-    return word if _WORD.fullmatch(word) or not _is_success(response) else ""
+    return word if _WORD.fullmatch(word) or response.status not in SUCCESSES else ""
 
 
 def _told(response: Response, said: dict[str, Any], word: str) -> str:
     """Return what else it says. Where a token may be in that, in whatever field, only the names of its fields."""
     error, text = said.get("error"), response.text
     told = said.get("error_description") or (error.get("message") if isinstance(error, dict) else "")
-    may_have_token = _is_success(response) or "access_token" in said
+    may_have_token = response.status in SUCCESSES or "access_token" in said
     if told and isinstance(told, str) and not may_have_token:
         return f"it says: {response.excerpt(told)!r}"
     if word or not text:

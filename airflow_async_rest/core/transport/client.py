@@ -1,12 +1,12 @@
 """RestClient.send(Request) -> Response: over connections of our own, or by aiohttp's session."""
 
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -17,10 +17,14 @@ from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import ACCEPTED, decode_body
 from airflow_async_rest.core.transport.direct import Direct
 from airflow_async_rest.core.transport.redirects import STATUSES
-from airflow_async_rest.core.transport.send_errors import proxy_credentials_error, send_error, was_sent
-from airflow_async_rest.core.transport.session import Session
+from airflow_async_rest.core.transport.send_errors import is_handshake, proxy_credentials_error, send_error
 from airflow_async_rest.core.transport.tls import tls_context
 from airflow_async_rest.core.transport.transport import USER_AGENT, Attempt
+
+if TYPE_CHECKING:
+    from airflow_async_rest.core.transport.session.session import Session
+
+_OUTSIDE = "RestClient is used outside its 'async with' block"
 
 
 class RestClient:
@@ -42,31 +46,42 @@ class RestClient:
         self._proxy = settings.find_proxy(os.environ)
         # A proxy only passes on what it cannot read: in a tunnel, all that is said comes from the API.
         self._is_tunnelled = self._proxy is not None and settings.address.origin.startswith("https:")
+        self._direct: Direct | None = None
         self._session: Session | None = None
+        self._is_open = False
         self.before_redirect: Callable[[], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> Self:
-        settings = self._settings
-        tls = tls_context(settings)
-        self._session = session = Session(settings, self._connections, tls, self._proxy, self._heads.headers_of)
-        self._direct = None if self._needs_session(session) else Direct(settings, self._connections, tls)
+        self._tls = tls_context(self._settings)
+        if not self._needs_session():
+            self._direct = Direct(self._settings, self._connections, self._tls)
+        self._is_open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            if self._direct is not None:
-                await self._direct.close()
-            await self._session.close()
+        self._is_open = False
+        for opened in (self._direct, self._session):
+            if opened is not None:
+                await opened.close()
 
-    def _needs_session(self, session: Session) -> bool:
+    def _needs_session(self) -> bool:
         """Return whether a session does something to requests that has to be done."""
         return bool(
             self._settings.transport == "aiohttp"
             or self._settings.cookies
             or self._proxy
             or "Expect" in self._heads.headers
-            or session.is_watched
+            # Whoever wants to see what a session sends has imported aiohttp.
+            or ("aiohttp" in sys.modules and self._opened_session().is_watched)
         )
+
+    def _opened_session(self) -> "Session":
+        """Open a session, unless there is one: aiohttp takes 60 ms to import, which most tasks need not wait for."""
+        if self._session is None:
+            from airflow_async_rest.core.transport.session.session import Session  # noqa: PLC0415
+
+            self._session = Session(self._settings, self._connections, self._tls, self._proxy, self._heads.headers_of)
+        return self._session
 
     async def send(self, request: Request) -> Response:
         """Send one request and read its answer.
@@ -77,22 +92,22 @@ class RestClient:
         :return: the answer; when nothing but its status could be read, it says why in ``broken``.
         :raises SendError: when there is no answer.
         """
-        if (session := self._session) is None:
-            raise RuntimeError("RestClient is used outside its 'async with' block")
+        if not self._is_open:
+            raise RuntimeError(_OUTSIDE)
         attempt = Attempt()
         started = time.perf_counter()
         try:
             if self._direct is not None and (head := self._heads.written(request)) is not None:
                 answer = await self._direct.send(head, request.body, attempt)
             else:
-                answer = await session.send(request, attempt)
+                answer = await self._opened_session().send(request, attempt)
             is_redirected = request.method == "GET" and answer.status in STATUSES
             if is_redirected and not request.is_signed:
-                answer = await session.follow(request, attempt, answer, self.before_redirect)
+                answer = await self._opened_session().follow(request, attempt, answer, self.before_redirect)
             if answer.body and (encoding := answer.headers.get("Content-Encoding")):
                 bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
                 answer.body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
-        except (aiohttp.ClientError, OSError, ValueError, SendError) as error:
+        except (OSError, ValueError, SendError) as error:
             return self._broken(request, attempt, error, time.perf_counter() - started - attempt.waited_seconds)
         if self._proxy is not None:
             self._check_proxy(answer.status)
@@ -115,12 +130,12 @@ class RestClient:
         """
         status = attempt.status
         self._check_proxy(status, error)
-        failure = send_error(error, self._settings, self._proxy, answered=status is not None)
+        failure = send_error(error)
         if status is None:
-            failure.sent = attempt.sent and was_sent(error, failure)
+            failure.sent = attempt.sent and not is_handshake(failure)
             has_key = bool(self._settings.idempotency_header)
             failure.stale = attempt.stale and failure.sent and (has_key or request.method in IDEMPOTENT)
-            raise failure from (None if failure is error else error)
+            raise failure from (failure.__cause__ if failure is error else error)
         return Response(status, attempt.headers or {}, b"", seconds, failure, self._settings.redaction)
 
     async def read_certificate(self) -> bytes | None:
@@ -128,9 +143,9 @@ class RestClient:
 
         :return: None where it cannot be had.
         """
-        if self._session is None:
-            raise RuntimeError("RestClient is used outside its 'async with' block")
-        return await self._session.read_certificate()
+        if not self._is_open:
+            raise RuntimeError(_OUTSIDE)
+        return await self._opened_session().read_certificate()
 
 
 class _Frame(NamedTuple):

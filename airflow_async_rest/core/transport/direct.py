@@ -5,6 +5,8 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from multidict import CIMultiDictProxy
@@ -28,9 +30,7 @@ from airflow_async_rest.core.transport.transport import (
 # Servers and balancers close what nobody uses, most of them later than this.
 _KEPT_SECONDS = 15.0
 _CLOSE_SECONDS = 1.0
-_SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
-_FIRST_REFUSAL = 400
 _MOST_HEADERS = 1_024
 _LONGEST_HEADER = 65_536
 # Of what comes without a byte of a body in it: headers, interim answers, trailers.
@@ -53,14 +53,12 @@ class Direct:
         self._settings = settings
         self._free = connections
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._opener = Opener(settings, tls, self._make)
         self._open: set[Connection] = set()
+        make = partial(Connection, settings.max_response_bytes, self._open.add, self._open.discard)
+        self._opener = Opener(settings, tls, make)
         self._kept: list[Connection] = []
         self._due: dict[Connection, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-
-    def _make(self) -> "Connection":
-        return Connection(self._settings.max_response_bytes, self._open.add, self._open.discard)
 
     async def send(self, head: bytes, body: bytes | None, attempt: Attempt) -> Answer:
         """Send one request and read its answer completely.
@@ -212,7 +210,7 @@ class Connection(Link):
         self.kept_since = self._loop.time()
         # Else the answer did not wait for the end of the request's body, or is not the last thing that has come.
         is_written = not self.rest and self._can_write and not self._transport.get_write_buffer_size()
-        if self.rest is not None and self._answer is not None and self._answer.status >= _FIRST_REFUSAL:
+        if self.rest is not None and self._answer is not None and self._answer.status >= HTTPStatus.BAD_REQUEST:
             is_written = False  # below TLS there may be more of a large body, where nobody can see it
         self.is_open &= self._may_go_on and is_written
         # A connection is kept for long; what was said over it is not.
@@ -288,7 +286,7 @@ class Connection(Link):
     def on_headers_complete(self) -> None:
         """Make the headers, unless they are those of an interim answer."""
         status = self._parser.get_status_code()
-        is_interim = 100 <= status < _FIRST_FINAL_STATUS and status != _SWITCHING_PROTOCOLS  # noqa: PLR2004
+        is_interim = 100 <= status < _FIRST_FINAL_STATUS and status != HTTPStatus.SWITCHING_PROTOCOLS  # noqa: PLR2004
         if self._answer is not None or is_interim:
             return
         lines = self._lines
@@ -327,7 +325,7 @@ class Connection(Link):
         self._may_go_on = False
         has_none = self._is_head or (self._answer is not None and self._answer.status in WITHOUT_BODY)
         if self._answer is not None and (has_none or self.status is None):
-            return  # it is of what came after the answer: another one has begun, or it is none of it
+            return  # the answer was whole: what cannot be read came after it
         if self._failure is None:
             shown = repr((self._shown + data)[:_SHOWN_BYTES])[2:-1]
             self._failure = no_http(shown) if self.status is None else unreadable(str(error))

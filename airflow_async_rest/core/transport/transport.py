@@ -48,8 +48,9 @@ class Answer:
 class Attempt:
     """How far one request has come: what is known of it when it ends in an error.
 
-    :param sent: whether a part of it may have been written: it had a connection.
-    :param status: of the answer that has begun.
+    :param sent: whether a part of it may have been written: it had a connection, or somebody else sends what a session
+        is to send, and tells nothing of connections.
+    :param status: of the answer that has begun, 200 to 999: not that of an interim one. None while it is not known.
     :param headers: of that answer, once all of them have come.
     :param stale: whether a connection that was kept from an earlier request ended before anything of the answer came.
     :param waited_seconds: until the requests that redirects led to were allowed.

@@ -85,7 +85,7 @@ class Dialect:
         """Let each transaction of an engine begin as a load needs it."""
 
     def file_of(self, engine: Engine) -> str | None:
-        """Return the path of the file that the database is; None where it is none."""
+        """Return the path of the file that the database is; None where it is no file."""
         return None
 
     # Session and transactions.

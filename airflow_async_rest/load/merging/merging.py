@@ -37,7 +37,7 @@ class Merging:
         self._loaded = 0
 
     def check(self, columns: Sequence[Column]) -> None:
-        """Have the database look at what the merge will do, and do none of it; where it can.
+        """Have the database look at what the merge will do, without doing it; where it can.
 
         :param columns: that rows are likely to have.
         :raises Exception: its own, when it would refuse the statements.

@@ -6,6 +6,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_async_rest.compat.task_context import row_of_run
+from airflow_async_rest.core.account.checkpoint import fingerprint
 from airflow_async_rest.core.keeping.folder_store import FolderStore
 from airflow_async_rest.core.keeping.try_store import Claim, Sitting, TryStore
 from airflow_async_rest.tasks.storage.paths import (
@@ -51,10 +52,20 @@ def sitting_store(context: "Context") -> "TryStore | None":
 
 def _claim(context: "Context") -> Claim:
     ti: Any = context["ti"]
+    return Claim.of(ti.try_number, getattr(ti, "start_date", None), _owner(ti), _run_of(context))
+
+
+def _run_of(context: "Context") -> Any:
+    """Return what tells one life of a run from another; see :class:`Claim`."""
     dag_run = context.get("dag_run")
     row = row_of_run(dag_run)
-    run = getattr(dag_run, "start_date", None) if row is None else row
-    return Claim.of(ti.try_number, getattr(ti, "start_date", None), _owner(ti), run)
+    return getattr(dag_run, "start_date", None) if row is None else row
+
+
+def mark_of_try(context: "Context") -> str:
+    """Return a digest of a try: the same in all its sittings, another in any other try, or life of the run."""
+    ti: Any = context["ti"]
+    return fingerprint(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, str(_run_of(context)))
 
 
 def _owner(ti: Any) -> str:
@@ -79,7 +90,7 @@ def was_cleared(ti: Any) -> bool:
 
 
 def chosen_folder() -> str | None:
-    """Return the URI of ``[async_rest] state_path``, or None. :raises ConfigurationError: when it is none."""
+    """Return the URI of ``[async_rest] state_path``, or None. :raises ConfigurationError: when it is no URI."""
     return configured_folder("state_path")
 
 

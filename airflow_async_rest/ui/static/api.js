@@ -1,6 +1,8 @@
 /** Every call that the tabs make: Airflow's public API, and the endpoints beside it. All of the same origin. */
 
 const PATIENCE_MS = 20_000;
+// Airflow makes hundreds of runs before it answers.
+const BACKFILL_PATIENCE_MS = 120_000;
 
 /** An answer that is none, or an error. `status` is 0 when there was no answer at all. */
 export class ApiError extends Error {
@@ -38,8 +40,8 @@ function detailOf(answer, text) {
   return `Airflow answers with ${answer.status} ${answer.statusText}`.trim();
 }
 
-async function call(url, { method = "GET", body, signal } = {}) {
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+async function call(url, { method = "GET", body, signal, patience: most = PATIENCE_MS } = {}) {
+  const patience = AbortSignal.timeout(most);
   let answer, text;
   try {
     answer = await fetch(url, {
@@ -81,16 +83,9 @@ export async function storedValues(scope, signal) {
 export const storedValue = async (scope, key, signal) =>
   (await call(stateUrl(scope, key), { signal })).value;
 
-/** The values that the task has pushed, of these keys. */
-export async function pushedValues(scope, keys, signal) {
-  const { xcom_entries: entries } = await call(urlOf([...taskParts(scope), "xcomEntries"], mapped(scope)), { signal });
-  const there = keys.filter((key) => entries.some((entry) => entry.key === key));
-  const query = { ...mapped(scope), deserialize: true };
-  const found = await Promise.all(
-    there.map((key) => call(urlOf([...taskParts(scope), "xcomEntries", key], query), { signal })),
-  );
-  return Object.fromEntries(found.map(({ key, value }) => [key, value]));
-}
+/** What the task has pushed, wherever an XCom backend keeps it: `return_value`, `failed_items`, `preview`. */
+export const pushedValues = (scope, signal) =>
+  call(urlOf(["async-rest", ...taskParts(scope), "pushed"], mapped(scope)), { signal });
 
 const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, search }) => ({
   dag_id: dagId,
@@ -105,6 +100,10 @@ const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, sea
 /** A page of dead letters: `{total, matching, replayable, reasons, records}`. */
 export const deadLetters = (scope, folder, filter, { offset, limit }, signal) =>
   call(urlOf(["async-rest", "dead-letters"], { ...lettersQuery(scope, folder, filter), offset, limit }), { signal });
+
+/** Dead letters by what the API said of them: `{kinds, others}`. */
+export const letterGroups = (scope, folder, filter, signal) =>
+  call(urlOf(["async-rest", "dead-letters", "groups"], lettersQuery(scope, folder, filter)), { signal });
 
 /** Where the dead letters are as a file; `format` is "jsonl" or "csv". */
 export const downloadUrl = (scope, folder, filter, format) =>
@@ -124,27 +123,58 @@ export async function triesOf(scope, signal) {
   return (await call(urlOf(place), { signal })).task_instances;
 }
 
-/** The windows of a DAG: `{tasks, windows, truncated}`. */
+/** The windows of a DAG: `{tasks, windows, truncated, timetable, limits}`. */
 export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
 
+/** A page of all DAGs' tasks, after a DAG's id: `{rows, next, truncated}`. */
+export const deliveriesAfter = ({ after, limit }, signal) =>
+  call(urlOf(["async-rest", "deliveries"], { after, limit }), { signal });
+
+/** What a Clear is asked by; a version of Airflow refuses what it does not know. */
+export function clearBody({ runId, taskId, mapIndex }, dryRun, version) {
+  const [major, minor] = version.split(".").map(Number);
+  return {
+    dry_run: dryRun,
+    dag_run_id: runId,
+    task_ids: [mapIndex < 0 ? taskId : [taskId, mapIndex]],
+    only_failed: false,
+    reset_dag_runs: true,
+    ...(major === 3 && minor < 2 ? {} : { prevent_running_task: true }),
+  };
+}
+
+let version;
+
+/** Which Airflow it is, as "3.1.8": asked once, since it is another only after the page is loaded again. */
+async function airflowVersion(signal) {
+  version ??= (await call(urlOf(["api", "v2", "version"]), { signal })).version;
+  return version;
+}
+
 /** Let the task run again; a dry run only tells whether the user may. */
-export const clearTask = ({ dagId, runId, taskId, mapIndex }, { dryRun }, signal) =>
-  call(urlOf(["api", "v2", "dags", dagId, "clearTaskInstances"]), {
-    method: "POST",
-    body: {
-      dry_run: dryRun,
-      dag_run_id: runId,
-      task_ids: [mapIndex < 0 ? taskId : [taskId, mapIndex]],
-      only_failed: false,
-      reset_dag_runs: true,
-      // Somebody else may have started it since this page was drawn.
-      prevent_running_task: true,
-    },
-    signal,
-  });
+export async function clearTask(scope, { dryRun }, signal) {
+  const { dagId } = scope;
+  const body = clearBody(scope, dryRun, await airflowVersion(signal));
+  // Somebody else may have started it since this page was drawn; before 3.2 Airflow does not look at that itself.
+  if (!dryRun && !body.prevent_running_task && (await taskInstance(scope, signal)).state === "running") {
+    throw new ApiError(409, "The task runs already.");
+  }
+  return call(urlOf(["api", "v2", "dags", dagId, "clearTaskInstances"]), { method: "POST", body, signal });
+}
 
 /** Leave the task a request to send dead letters again when it runs next. */
 export const requestReplay = (scope, request) =>
   call(stateUrl(scope, "replay"), { method: "PUT", body: { value: request } });
 
 export const withdrawReplay = (scope) => call(stateUrl(scope, "replay"), { method: "DELETE" });
+
+/** A DAG, as Airflow shows it: whether it is paused. */
+export const dagOf = (dagId, signal) => call(urlOf(["api", "v2", "dags", dagId]), { signal });
+
+const backfill = (body, parts, signal) =>
+  call(urlOf(["api", "v2", "backfills", ...parts]), { method: "POST", body, signal, patience: BACKFILL_PATIENCE_MS });
+
+/** Which runs a backfill would make: `{backfills, total_entries}`. */
+export const dryRunOfBackfill = (body, signal) => backfill(body, ["dry_run"], signal);
+
+export const createBackfill = (body) => backfill(body, []);

@@ -5,6 +5,7 @@ import { count, counted, dateTime, duration, span } from "./format.js";
 import { C, React, h, isPlain } from "./kit.js";
 import { fetched } from "./delivery_data.js";
 import { OUTCOMES, inRows, layoutFor, nameOf } from "./outcomes.js";
+import { nameOfStretch } from "./stretches.js";
 
 const { Fragment, memo, startTransition, useEffect, useMemo, useRef, useState } = React;
 
@@ -107,17 +108,16 @@ const Cell = (cell, zone, link, { isFirst, column }) =>
       "aria-label": lines(cell, zone).join(", "),
       "data-outcome": cell.outcome,
       "data-sign": OUTCOMES[cell.outcome].sign || undefined,
-      "data-many": cell.holes > 1 ? "" : undefined,
       "data-number": cell.number,
     },
-    cell.holes > 1 ? `${count(cell.holes)} never run` : cell.label,
+    cell.holes > 1 ? `${nameOfStretch(cell, zone)}: never run` : cell.label,
   );
 
 const Row = memo(function Row({ row, isFirst, columns, zone, linkOf }) {
   return h(
     "div",
-    { className: "row", role: "group", "aria-label": row.title },
-    h("div", { className: "title", "aria-hidden": true }, row.title),
+    { className: row.isStretch ? "row stretch" : "row", role: "group", "aria-label": row.title },
+    !row.isStretch && h("div", { className: "title", "aria-hidden": true }, row.title),
     h(
       "div",
       { className: "cells", style: { "--columns": columns } },

@@ -82,7 +82,8 @@ export const CELLS = {
     borderColor: "border.inverted",
     cursor: "default",
   },
-  "& .cell[data-many]": { gridColumn: "span 6", flex: "0 0 auto", padding: "0 8px" },
+  "& .stretch .cells": { display: "flex" },
+  "& .stretch .cell": { flex: "1 1 auto", height: "22px", padding: "0 8px" },
   ...Object.fromEntries(
     Object.keys(OUTCOMES).map((outcome) => [
       `&[data-only=${outcome}] .cell:not([data-outcome=${outcome}])`,

@@ -18,6 +18,10 @@ export const FETCHES = { done: "fetched", Done: "Fetched", doing: "Fetching" };
 
 const isReport = (value) => typeof value === "object" && value !== null && "delivered" in value && "read" in value;
 
+/** The first reports did not say whether the window was read to its end: where the task succeeded, it was. */
+export const withComplete = (report, state) =>
+  report && report.complete === undefined ? { ...report, complete: state === "success" } : report;
+
 /**
  * Look at a task instance.
  *
@@ -26,7 +30,7 @@ const isReport = (value) => typeof value === "object" && value !== null && "deli
  */
 export async function lookAtTask(scope, signal, before) {
   const knows = before?.progress && !hasEnded(before.instance.state);
-  const pushedToo = () => pushedValues(scope, ["return_value", "failed_items", "preview"], signal);
+  const pushedToo = () => pushedValues(scope, signal);
   const [instance, stored, pushedAlready] = await Promise.all([
     taskInstance(scope, signal),
     // The list has the checkpoint, too, of up to 64 KB: while it runs, only the progress.
@@ -36,7 +40,7 @@ export async function lookAtTask(scope, signal, before) {
   const ended = hasEnded(instance.state);
   const pushed = ended ? (pushedAlready ?? (await pushedToo())) : {};
   const progress = isReport(stored.progress) ? stored.progress : null;
-  const report = isReport(pushed.return_value) ? pushed.return_value : null;
+  const report = isReport(pushed.return_value) ? withComplete(pushed.return_value, instance.state) : null;
   return {
     instance,
     ended,

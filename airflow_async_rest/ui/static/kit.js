@@ -1,9 +1,28 @@
-/** What both tabs are made of: Airflow's own components, which it puts on `globalThis`, in the few shapes used here. */
+/**
+ * What both tabs are made of: Airflow's own components, where it puts them on `globalThis`, and a few of our own where it
+ * does not; and the few shapes used here. Nothing else asks for what the host gives.
+ */
 
+import { ELEMENTS } from "./elements.js";
 import { NONE, count, timezone } from "./format.js";
 
-export const { React, ChakraUI: C } = globalThis;
-const { createElement, useEffect, useState } = React;
+export const { React } = globalThis;
+const { createElement, useCallback, useEffect, useState } = React;
+
+export const C = { ...ELEMENTS, ...globalThis.ChakraUI };
+
+// Without the host's router a link is a link, and loads the page.
+const { useHref, useNavigate } = globalThis.ReactRouterDOM ?? {
+  useHref: () => new URL(document.baseURI).pathname,
+  useNavigate: () => (path) => globalThis.location.assign(new URL(path.replace(/^\//, ""), document.baseURI)),
+};
+
+/** Airflow's own pages: `hrefOf` a path, for links, and `go` there without loading Airflow again. */
+export function usePages() {
+  const base = useHref("/").replace(/\/$/, "");
+  const go = useNavigate();
+  return { hrefOf: useCallback((path) => base + path, [base]), go };
+}
 
 export const h = createElement;
 
@@ -13,11 +32,13 @@ export const hidden = (text) => h(C.VisuallyHidden, null, text);
 /** The panel that a tab is in may be narrow on a wide screen, so styles ask for its width, not the screen's. */
 export const narrow = (style) => ({ "@container async-rest (max-width: 640px)": style });
 
+const SMALL = { display: "none", fontSize: "sm", color: "fg.muted", "@media (max-width: 40rem)": { display: "block" } };
+
 export const Page = ({ label, children }) =>
   h(
     C.Box,
     { as: "section", "aria-label": label, containerType: "inline-size", containerName: "async-rest", w: "full" },
-    h(C.VStack, { align: "stretch", gap: 5, py: 3, px: 1, pb: 8, maxW: "1200px" }, children),
+    h(C.VStack, { align: "stretch", gap: 5, py: 3, px: 1, pb: 8, maxW: "1800px" }, h(C.Text, { key: "small", css: SMALL }, "This is made for desktops: on a phone, columns are left out."), children),
   );
 
 /** A part of the page: heading, what belongs to it at the right, content. */
@@ -35,33 +56,36 @@ export const Panel = ({ title, aside, children, ...rest }) =>
     h(C.Box, { px: 4, pt: title ? 2 : 4, pb: 4 }, children),
   );
 
+const NOTICES = { info: ["blue", "i"], success: ["green", "✓"], warning: ["orange", "!"], error: ["red", "!"] };
+
 /** A sentence that people must not miss, and what can be done about it. */
-export const Notice = ({ status = "info", title, action, children }) =>
-  h(
-    C.Alert.Root,
-    { status, role: status === "error" ? "alert" : "status", alignItems: "flex-start", flexWrap: "wrap" },
-    h(C.Alert.Indicator),
+export function Notice({ status = "info", title, action, children }) {
+  const [palette, sign] = NOTICES[status];
+  const look = { bg: `${palette}.subtle`, color: `${palette}.fg`, borderRadius: "lg", px: 4, py: 3, fontSize: "sm" };
+  return h(
+    C.Flex,
+    { role: status === "error" ? "alert" : "status", align: "flex-start", wrap: "wrap", gap: 3, ...look },
     h(
-      C.Alert.Content,
-      { minW: "12rem" },
-      title && h(C.Alert.Title, null, title),
-      children && h(C.Alert.Description, { overflowWrap: "anywhere" }, children),
+      C.Center,
+      { "aria-hidden": true, boxSize: 5, borderRadius: "full", borderWidth: "2px", borderColor: "currentColor", fontSize: "xs", fontWeight: "bold" },
+      sign,
+    ),
+    h(
+      C.Box,
+      { flex: 1, minW: "12rem", overflowWrap: "anywhere" },
+      title && h(C.Text, { fontWeight: "medium" }, title),
+      children && h(C.Box, null, children),
     ),
     action,
   );
+}
 
 export const Empty = ({ title, children }) =>
   h(
-    C.EmptyState.Root,
-    null,
-    h(
-      C.EmptyState.Content,
-      null,
-      h(C.VStack, { textAlign: "center", gap: 1 }, [
-        h(C.EmptyState.Title, { key: "title" }, title),
-        h(C.EmptyState.Description, { key: "text", maxW: "34rem" }, children),
-      ]),
-    ),
+    C.VStack,
+    { textAlign: "center", gap: 1, py: 12, px: 6 },
+    h(C.Heading, { as: "h3", size: "md" }, title),
+    h(C.Text, { maxW: "34rem", fontSize: "sm", color: "fg.muted" }, children),
   );
 
 /** What cannot be loaded: an outage is waited for, an answer that says no is for the reader to try again. */
@@ -169,7 +193,7 @@ const TABLE = {
   "& button:focus-visible, & a:focus-visible": { outline: "2px solid", outlineColor: "fg", outlineOffset: "2px" },
 };
 
-/** `columns` are `[name, class]`. */
+/** `columns` are `[name, class]`; a third part has what stands there instead of the name, and how the rows are sorted by it. */
 export const Table = ({ label, columns, css, children }) =>
   h(
     C.Box,
@@ -180,17 +204,18 @@ export const Table = ({ label, columns, css, children }) =>
       h(
         "thead",
         null,
-        h("tr", null, columns.map(([name, className]) => h("th", { key: name, scope: "col", className }, name))),
+        h("tr", null, columns.map(([name, className, own]) => h("th", { key: name, scope: "col", className, "aria-sort": own?.sort }, own?.label ?? name))),
       ),
       h("tbody", null, children),
     ),
   );
 
-/** A state as Airflow shows it: its colour, and its name. */
+/** A state by its name, and a dot of the colour that Airflow has for it; on some of these no text could be read. */
 export const StateBadge = ({ state }) =>
   h(
-    C.Badge,
-    { colorPalette: state ?? "no_status", variant: "solid", borderRadius: "full", px: 2.5, py: 0.5, fontSize: "sm" },
+    C.Flex,
+    { as: "span", display: "inline-flex", align: "center", gap: 1.5, whiteSpace: "nowrap" },
+    h(C.Box, { as: "span", boxSize: 2, borderRadius: "full", flexShrink: 0, bg: state ? `${state}.solid` : "border.inverted" }),
     (state ? state[0].toUpperCase() + state.slice(1) : "Not queued yet").replaceAll("_", " "),
   );
 

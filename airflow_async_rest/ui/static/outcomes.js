@@ -1,7 +1,8 @@
 /** What became of each window, and which windows never ran: pure decisions over what the endpoint gives. */
 
-import { failuresOf } from "./delivery_data.js";
+import { failuresOf, withComplete } from "./delivery_data.js";
 import { isDeliveredLater } from "./next_step.js";
+import { withGaps } from "./stretches.js";
 
 /**
  * The outcomes: how they are called, which of Airflow's colours they have, and which sign a cell carries besides.
@@ -25,13 +26,12 @@ export const nameOf = (outcome, isFetch) =>
 
 const RUNNING = new Set(["running", "restarting", "deferred"]);
 const WAITING = new Set([null, undefined, "none", "queued", "scheduled", "up_for_retry", "up_for_reschedule"]);
-// More cells than these in one gap say nothing that a number does not.
-const MOST_CELLS_OF_A_GAP = 400;
 
 /** What became of one window; `replay` is the last one of its dead letters by another task, since it has ended. */
-export function outcomeOf({ state, report, replay }) {
+export function outcomeOf({ state, report: given, replay }) {
   if (RUNNING.has(state)) return "running";
   if (WAITING.has(state)) return "waiting";
+  const report = withComplete(given, state);
   if (state === "skipped" && report?.preview) return "preview";
   const isComplete = report?.complete === true;
   const isLater = isDeliveredLater(report, replay);
@@ -59,9 +59,9 @@ function isNewer(one, other) {
 /**
  * Prepare a task's windows.
  *
- * @returns `rows`, all of them with outcome and times, newest first; `cells`, one for each window in the order of
- *   time, of its latest run, with those that never ran where there is a hole; `width` in ms, the typical one;
- *   `missing`, how many never ran.
+ * @returns `rows`, all of them with outcome and times, newest first, `isSuperseded` where a later run of the window
+ *   counts; `cells`, one for each window in the order of time, of its latest run, with those that never ran where there
+ *   is a hole; `width` in ms, the typical one; `stretches`, the holes.
  */
 export function arrange(windows) {
   const rows = windows.map((window) => ({
@@ -76,49 +76,23 @@ export function arrange(windows) {
     if (!(row.to > row.from)) continue;
     const place = `${row.from}/${row.to}`;
     const other = latest.get(place);
-    if (!other || counts(row, other)) latest.set(place, { ...row, runs: (other?.runs ?? 0) + 1 });
-    else other.runs += 1;
+    const isLatest = !other || counts(row, other.row);
+    if (other) (isLatest ? other.row : row).isSuperseded = true;
+    latest.set(place, { row: isLatest ? row : other.row, runs: (other?.runs ?? 0) + 1 });
   }
-  const known = [...latest.values()].sort((one, other) => one.from - other.from || one.to - other.to);
+  const known = [...latest.values()].map(({ row, runs }) => ({ ...row, runs }));
+  known.sort((one, other) => one.from - other.from || one.to - other.to);
   const width = known.length ? median(known.map(({ from, to }) => to - from)) : 0;
-  const { cells, missing } = withGaps(known, width);
+  const { cells, stretches } = withGaps(known, width);
   rows.sort((one, other) => (other.from || 0) - (one.from || 0) || (isNewer(one, other) ? -1 : 1));
-  return { rows, cells, width, missing };
+  return { rows, cells, width, stretches };
 }
 
-function withGaps(known, width) {
-  const cells = [];
-  let missing = 0;
-  let end = known[0]?.from;
-  for (const window of known) {
-    const holes = Math.round((window.from - end) / width);
-    if (holes > 0) {
-      missing += holes;
-      cells.push(...gap(end, window.from, holes));
-    }
-    cells.push(window);
-    end = Math.max(end, window.to);
-  }
-  return { cells, missing };
-}
-
-/** The windows that would fill a hole; a very long one is a single cell that says how many they are. */
-function gap(from, to, holes) {
-  const shown = holes > MOST_CELLS_OF_A_GAP ? 1 : holes;
-  const step = (to - from) / shown;
-  return Array.from({ length: shown }, (_, index) => ({
-    outcome: "never",
-    from: from + index * step,
-    to: from + (index + 1) * step,
-    holes: holes / shown,
-  }));
-}
-
-/** outcome -> number, of those that there are, in the order of OUTCOMES. */
+/** outcome -> number, of the windows that ran, in the order of OUTCOMES. */
 export function tally(cells) {
   const counts = Object.fromEntries(Object.keys(OUTCOMES).map((outcome) => [outcome, 0]));
-  for (const { outcome, holes } of cells) counts[outcome] += holes ?? 1;
-  return Object.entries(counts).filter(([, number]) => number > 0);
+  for (const { outcome } of cells) counts[outcome] += 1;
+  return Object.entries(counts).filter(([outcome, number]) => number > 0 && outcome !== "never");
 }
 
 const HOUR = 3_600_000;
@@ -160,14 +134,19 @@ export function layoutFor(width) {
 /**
  * Cells -> rows of a calendar, the latest first: `[{title, before, cells}]`.
  *
- * `before` is how many columns stay free at a row's beginning, a cell's `number` its place among all cells.
+ * `before` is how many columns stay free at a row's beginning, a cell's `number` its place among all cells. A long
+ * stretch that never ran is a row of its own, `isStretch`.
  */
 export function inRows(cells, layout, textOf) {
   const rows = [];
   cells.forEach((cell, number) => {
     const text = textOf(cell.from);
     const title = layout.row(text);
-    if (rows.at(-1)?.title !== title) rows.push({ title, before: layout.column(text), cells: [] });
+    const isStretch = cell.holes > 1;
+    const last = rows.at(-1);
+    if (isStretch || last?.title !== title || last.isStretch) {
+      rows.push({ title, before: isStretch ? 0 : layout.column(text), isStretch, cells: [] });
+    }
     rows.at(-1).cells.push({ ...cell, number, label: layout.label(text) });
   });
   return rows.reverse();

@@ -1,17 +1,19 @@
 /** The ways on, for those who may: resuming the window, or sending dead letters again; and what is done when it fails. */
 
-import { clearTask, requestReplay, withdrawReplay } from "./api.js";
+import { clearTask } from "./api.js";
+import { goOn } from "./clearing.js";
+import { Question } from "./dialog.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
 import { isFetch, refusesRequests } from "./delivery_data.js";
 import { titleOfFailure } from "./next_step.js";
 
-const { useEffect, useRef, useState } = React;
+const { useEffect, useState } = React;
 
 const ASK_AGAIN_MS = 5_000;
 
 /** Ask Airflow whether the user may clear the task, until it answers. @returns "asking", "yes", or why not. */
-function useMayClear(scope, when) {
+export function useMayClear(scope, when) {
   const [answer, setAnswer] = useState("asking");
   useEffect(() => {
     if (!when) return undefined;
@@ -35,38 +37,6 @@ function useMayClear(scope, when) {
   }, [scope, when]);
   return answer;
 }
-
-/** Clear the task. Without an answer, or with a proxy's, it may be cleared all the same: then an error is `isUnsure`. */
-async function clear(scope) {
-  try {
-    await clearTask(scope, { dryRun: false });
-  } catch (error) {
-    throw Object.assign(error, { isUnsure: error.isPassing });
-  }
-}
-
-/** Let the task go on; a request that was left to it, and not taken up, would make that a replay. */
-async function resume(scope) {
-  await withdrawReplay(scope);
-  await clear(scope);
-}
-
-/** Ask the task to send dead letters again, and let it run. Both, or neither. */
-async function sendAgain(scope, request) {
-  await requestReplay(scope, request);
-  try {
-    await clear(scope);
-  } catch (error) {
-    // A task that may be cleared would send everything without the request.
-    if (!error.isUnsure && (await isWithdrawn(scope))) throw error;
-    const message =
-      `${error.message} The request is still in the task's state store (key "replay"), and the next run takes it up: ` +
-      "clear the task, or delete the key.";
-    throw Object.assign(new Error(message), { isUnsure: error.isUnsure });
-  }
-}
-
-const isWithdrawn = (scope) => withdrawReplay(scope).then(() => true, () => false);
 
 /** Why dead letters cannot be sent again; null when they can. */
 function whyNotSent({ task, page, filter, isFiltered, isCurrent, number }) {
@@ -148,13 +118,12 @@ function question({ kind, name, count: number }) {
 function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
-  const cancel = useRef(null);
 
   async function confirm() {
     setBusy(true);
     setError(null);
     try {
-      await (chosen.kind === "resume" ? resume(scope) : sendAgain(scope, chosen.request));
+      await goOn(scope, chosen);
       onClose();
       onAsked(chosen.count, chosen.kind);
     } catch (failure) {
@@ -166,42 +135,10 @@ function Confirmation({ scope, chosen, open, onClose, onAsked, ...words }) {
 
   const [title, label] = question(chosen);
   return h(
-    C.Dialog.Root,
-    {
-      open,
-      role: "alertdialog",
-      onOpenChange: (event) => !event.open && !busy && onClose(),
-      initialFocusEl: () => cancel.current,
-      onExitComplete: () => setError(null),
-      lazyMount: true,
-      unmountOnExit: true,
-    },
-    h(
-      C.Portal,
-      null,
-      h(C.Dialog.Backdrop),
-      h(
-        C.Dialog.Positioner,
-        { px: 4 },
-        h(
-          C.Dialog.Content,
-          null,
-          h(C.Dialog.Header, null, h(C.Dialog.Title, null, title)),
-          h(
-            C.Dialog.Body,
-            null,
-            h(Words, { chosen, ...words }),
-            error && h(C.Box, { mt: 3 }, h(Notice, { status: "error", title: titleOfFailure(chosen.kind, error.isUnsure) }, error.message)),
-          ),
-          h(
-            C.Dialog.Footer,
-            null,
-            h(C.Button, { variant: "outline", onClick: onClose, disabled: busy, ref: cancel }, "Cancel"),
-            h(C.Button, { colorPalette: "brand", onClick: confirm, loading: busy }, label),
-          ),
-        ),
-      ),
-    ),
+    Question,
+    { open, title, label, busy, onClose, onConfirm: confirm, onExit: () => setError(null) },
+    h(Words, { chosen, ...words }),
+    error && h(C.Box, { mt: 3 }, h(Notice, { status: "error", title: titleOfFailure(chosen.kind, error.isUnsure) }, error.message)),
   );
 }
 

@@ -1,23 +1,20 @@
 /** Why a task has failed, first: the sentence that its log has, what to do next, and the way to the log. */
 
-import { C, Notice, h, isPlain } from "./kit.js";
+import { C, Notice, h, isPlain, usePages } from "./kit.js";
 import { isDeliveredLater, troubleOf } from "./next_step.js";
 import { taskPath } from "./paths.js";
-
-const { useHref, useNavigate } = globalThis.ReactRouterDOM;
 
 const BEFORE = "The task's state, and its figures below, are of before.";
 
 /** A link to another page of Airflow, opened without loading Airflow again. */
 export function Inner({ path, children }) {
-  const navigate = useNavigate();
-  const href = useHref("/").replace(/\/$/, "") + path;
+  const { hrefOf, go } = usePages();
   function open(event) {
     if (!isPlain(event)) return;
     event.preventDefault();
-    navigate(path);
+    go(path);
   }
-  return h(C.Link, { href, onClick: open, color: "inherit", textDecoration: "underline", fontWeight: "medium" }, children);
+  return h(C.Link, { href: hrefOf(path), onClick: open, color: "inherit", textDecoration: "underline", fontWeight: "medium" }, children);
 }
 
 /** @param step as `nextStep` gives it; @param replay the last one by another task; @param actions what can be done, where that is not shown elsewhere. */

@@ -417,7 +417,7 @@ def test_a_retry_after_a_full_disk_fetches_only_what_failed(fetch, database, api
 
 
 @pytest.mark.parametrize("max_failures", [0, 2])
-def test_nothing_is_loaded_when_the_dead_letters_are_gone_so_that_the_next_try_can_begin_anew(
+def test_nothing_is_loaded_when_the_dead_letters_are_gone_so_that_the_next_try_can_begin_again(
     fetch, database, api, tmp_path, max_failures
 ):
     folder = tmp_path / "folder"
@@ -722,7 +722,7 @@ def test_rows_whose_refusal_was_not_committed_are_no_longer_refused_when_they_ha
     assert DeadLetterFolder(tmp_path).read_refused() == []
 
 
-# Beginning anew.
+# Beginning again.
 
 
 def test_a_load_that_is_done_fetches_nothing_and_gives_the_same_report(fetch, database, api):
@@ -767,7 +767,7 @@ def test_a_clear_loads_again_what_is_done_unless_it_would_be_there_twice(fetch, 
 
 
 @pytest.mark.parametrize("mode", ["upsert", "replace"])
-def test_another_job_in_the_place_of_one_that_is_done_begins_anew(fetch, database, api, mode):
+def test_another_job_in_the_place_of_one_that_is_done_begins_again(fetch, database, api, mode):
     database.mode = mode
     fetch()
     api.reset()
@@ -797,7 +797,7 @@ LOST = {
 
 @pytest.mark.parametrize("lost", LOST)
 @pytest.mark.parametrize("mode", ["append", "upsert", "replace"])
-def test_lost_dead_letters_are_no_reason_to_begin_anew(fetch, database, api, tmp_path, lines, mode, lost):
+def test_lost_dead_letters_are_no_reason_to_begin_again(fetch, database, api, tmp_path, lines, mode, lost):
     database.mode = mode
     api.answer = failing(7, 50)
     with pytest.raises(FailuresError):

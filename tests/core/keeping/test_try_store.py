@@ -76,7 +76,7 @@ def test_what_a_try_is_to_the_one_before(last, this, turn):
     assert this.turn_after(last, is_rescheduled=False, was_cleared=False) is turn
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("last", "this", "turn"),
     [
         (claim(1), again(2, 5), Turn.GOES_ON),  # the run had ended, and began again with the Clear
@@ -104,9 +104,7 @@ def test_a_try_that_asked_to_be_rescheduled_goes_on(last, this, turn):
     assert this.turn_after(last, is_rescheduled=True, was_cleared=False) is turn
 
 
-@pytest.mark.parametrize(
-    "value", [None, "", "x", 5, [], [1], ["x", "", ""], {"a": 1}, [1, 2, 3, 4, 5], {}, [1e400, "", ""]]
-)
+@every_row("value", [None, "", "x", 5, [], [1], ["x", "", ""], {"a": 1}, [1, 2, 3, 4, 5], {}, [1e400, "", ""]])
 def test_a_claim_that_cannot_be_read_is_none(value):
     assert Claim.from_json(value) is None
 
@@ -121,9 +119,9 @@ def test_a_retry_finds_what_the_try_before_has_left_and_a_run_that_is_made_again
     first.set("replay", 8)
     assert tried(1).get("checkpoint") == 7
     assert [tried(2, 5).get(key) for key in ("checkpoint", "replay")] == [7, 8]
-    anew = tried(1, 10)
-    assert [anew.get(key) for key in ("checkpoint", "replay")] == [None, None]
-    anew.set("checkpoint", 9)
+    again = tried(1, 10)
+    assert [again.get(key) for key in ("checkpoint", "replay")] == [None, None]
+    again.set("checkpoint", 9)
     assert tried(2, 15).get("checkpoint") == 9
 
 

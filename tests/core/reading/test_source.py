@@ -464,7 +464,7 @@ def test_of_more_keys_than_are_kept_a_share_is_looked_at():
     assert 20_000 < count([{"k": key} for key in twice]) <= 50_000
 
 
-def test_rows_that_are_read_anew_are_counted_anew():
+def test_rows_that_are_read_again_are_counted_again():
     repeated = RepeatedKeys()
     source = RowSource(Chunked([{"k": 1}, {"k": 1}]), key=("k",), repeated=repeated)
     for _ in range(2):

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from engine import Store, counts, make_job, run
 from limit_stores import MemoryServer, MemoryStore
+from tables import every_row
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError, ConnectionFailedError
@@ -18,7 +19,7 @@ from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
 from airflow_async_rest.core.models import Request, Response
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.sending.attempts import Sender
-from airflow_async_rest.core.sending.auth import REFUSALS
+from airflow_async_rest.core.sending.auth import REFUSALS, HeaderAuth
 from airflow_async_rest.core.sending.meter import Meter
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.signed import secrets_of
@@ -173,6 +174,25 @@ def test_a_header_that_cannot_be_sent_ends_the_run_by_its_name(api, tmp_path):
     assert api.seen == []
 
 
+def test_a_class_of_an_authors_is_asked_by_the_names_of_the_seam_alone(api, tmp_path):
+    class Own(Token):
+        def headers_now(self):
+            return {"X-Signature": "of something else\r\nX-Forged: 1"}
+
+    run(make_job(api, tmp_path, 3, auth=Own()))
+    assert {(seen.headers["Authorization"], seen.headers.get("X-Forged")) for seen in api.seen} == {("Bearer 0", None)}
+
+
+def test_headers_of_many_requests_are_checked_as_those_of_one(api, tmp_path):
+    class Broken(HeaderAuth):
+        def headers_now(self):
+            return {"X-Signature": "s3cret\r\nX-Forged: 1"}
+
+    with pytest.raises(ConfigurationError, match="what signs a request: the value of 'X-Signature'"):
+        run(make_job(api, tmp_path, 3, auth=Broken()))
+    assert api.seen == []
+
+
 RETURNED = [
     (lambda request: None, "'sign' has returned a NoneType: return the request with more headers"),
     (lambda request: {"X-Signature": "s3cret-1"}, "'sign' has returned a dict"),
@@ -225,7 +245,7 @@ def test_who_writes_a_signature_into_the_request_itself_does_so_once_and_it_is_s
 LONG = "dGhpcyBpcyBhIHNpZ25hdHVyZQ=="
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("headers", "query", "secrets"),
     [
         ({"Authorization": "Bearer abc.def"}, "", {"abc.def"}),
@@ -351,8 +371,8 @@ def _no_request():
     return Odd()
 
 
-@pytest.mark.parametrize("make", [_first_token, _long_signatures, _no_token_at_first, _no_request])
-@pytest.mark.parametrize("is_away", [False, True])
+@every_row("make", [_first_token, _long_signatures, _no_token_at_first, _no_request])
+@every_row("is_away", [False, True])
 def test_a_day_is_charged_with_what_was_sent_and_not_with_what_waited_for_a_signature(make, is_away):
     sent = []
 

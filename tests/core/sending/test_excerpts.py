@@ -23,7 +23,7 @@ from airflow_async_rest.core.sending.excerpts import Excerpts
 from airflow_async_rest.core.sending.retry import RequestRetry
 from airflow_async_rest.core.sending.verdict import classify_response
 from airflow_async_rest.core.transport.content_encoding import decode_body
-from airflow_async_rest.core.transport.send_errors import send_error
+from airflow_async_rest.core.transport.session.errors import session_error
 
 SECRET = "q7Zk3vLw9Xp2mN8Rt5yB4"
 SETTINGS = ClientSettings("http://api", secrets=frozenset({SECRET}))
@@ -94,12 +94,12 @@ QUOTES = {
     "check returns": lambda text: refused_by(lambda response: response.text, text),
     "encoding": lambda text: decode_body(text, b"\xff\xfe", 100),
     "header too long": lambda text: Excerpts(SETTINGS).of(
-        REQUEST, answer(broken=send_error(aiohttp.ClientResponseError(None, (), message=text), SETTINGS, None, answered=True))
+        REQUEST, answer(broken=session_error(aiohttp.ClientResponseError(None, (), message=text), SETTINGS, None, answered=True))
     ),
     "payload": lambda text: Excerpts(SETTINGS).of(
-        REQUEST, answer(broken=send_error(aiohttp.ClientPayloadError(text), SETTINGS, None, answered=True))
+        REQUEST, answer(broken=session_error(aiohttp.ClientPayloadError(text), SETTINGS, None, answered=True))
     ),
-    "no HTTP": lambda text: send_error(aiohttp.ClientError(text), SETTINGS, None),
+    "no HTTP": lambda text: session_error(aiohttp.ClientError(text), SETTINGS, None),
     "entry": lambda text: entry_of(Results(error="error"), {"error": text}),
     "entry: texts": lambda text: entry_of(Results(error="error", text=["a", "b"]), {"error": 1, "a": "...", "b": text}),
 }  # fmt: skip

@@ -107,6 +107,34 @@ async def test_whoever_traces_requests_sees_them(api, request_of, monkeypatch):
     assert started == [1]
 
 
+def printed_by(code):
+    """Run code in a process that has imported nothing yet."""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_no_session_sends_needs_no_aiohttp(api):
+    """It takes longer to import than all of the engine; where a GET is redirected, a session is opened then."""
+    api.answer = lambda seen: web.Response(status=302, headers={"Location": "/b"}) if seen.path == "/a" else 200
+    code = f"""if True:
+        import asyncio, sys
+        from airflow_async_rest.core.models import Request
+        from airflow_async_rest.core.run import JobRun
+        from airflow_async_rest.core.signing.oauth2 import TokenEndpoint
+        from airflow_async_rest.core.transport.client import ClientSettings, RestClient
+
+        async def send():
+            async with RestClient(ClientSettings({api.url!r}, trust_env=False), 1) as client:
+                for method, path, body in (("POST", "a", b""), ("GET", "b", None), ("GET", "a", None)):
+                    response = await client.send(Request(method, path, "", body, "k"))
+                    print(method, path, response.status, "aiohttp" in sys.modules)
+
+        asyncio.run(send())
+    """
+    assert printed_by(code) == ["POST a 302 False", "GET b 200 False", "GET a 200 True"]
+
+
 def test_what_is_replaced_before_the_first_import_is_seen():
     """A test that runs a task in the scope of aioresponses imports this package there."""
     code = """if True:
@@ -124,8 +152,7 @@ def test_what_is_replaced_before_the_first_import_is_seen():
             asyncio.run(send())
         asyncio.run(send())
     """
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines() == ["by a session: True", "by a session: False"], done.stderr
+    assert printed_by(code) == ["by a session: True", "by a session: False"]
 
 
 async def test_a_kept_connection_keeps_nothing_of_what_was_said(request_of):

@@ -258,6 +258,18 @@ WHOLE = {
 STATUS_IS_THERE = len(b"HTTP/1.1 201")
 
 
+@pytest.mark.parametrize("status", [200, 302, 404, 503, 600, 999])
+async def test_the_status_of_an_answer_that_ends_in_its_headers_is_told(request_of, status):
+    async def serve(reader, writer):
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 %d Any\r\nX-" % status)
+        writer.close()
+
+    async with serving(serve) as url, RestClient(ClientSettings(url), 1) as client:
+        response = await client.send(request_of())
+    assert (response.status, type(response.broken)) == (status, ConnectionFailedError)
+
+
 @pytest.mark.parametrize("name", WHOLE)
 async def test_an_answer_is_the_same_however_it_comes(request_of, name):
     """In two pieces, cut at every byte; and byte for byte."""

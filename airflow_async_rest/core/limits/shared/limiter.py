@@ -12,6 +12,7 @@ from airflow_async_rest.core.errors import ConfigurationError, QuotaExhaustedErr
 from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.limits.limits import PACE, Limits
 from airflow_async_rest.core.limits.shared.outage import Outage, let_pass
+from airflow_async_rest.core.limits.shared.pause import SharedPause
 from airflow_async_rest.core.limits.shared.places import Ahead, Block, Places, block_seconds, is_time
 from airflow_async_rest.core.limits.shared.standing import OTHER_PACE, Samples, SlowPace
 from airflow_async_rest.core.limits.shared.store import Grant, LimitStore
@@ -19,7 +20,6 @@ from airflow_async_rest.core.limits.shared.way_back import WayBack
 from airflow_async_rest.core.stores.address import StoreAwayError
 
 _MOST_PLACES = 1_000  # the store hands out fewer: a moment's
-_NEWS_SECONDS = 0.1  # a pause that ends so much later than the store knows is told
 
 
 class SharedLimiter:
@@ -58,10 +58,9 @@ class SharedLimiter:
         self._places, self._ahead = Places(), Ahead()
         self._taking: asyncio.Task[None] | None = None
         self._outage: Outage | None = None
-        self._pausing: set[asyncio.Task[None]] = set()
         self._way_back = WayBack()
         self._credit = 0  # of what the days' limits were charged with
-        self._paused_until = self._told_until = 0.0
+        self._pause = SharedPause(store.pause, key, longest_seconds=longest_seconds, say=self._say_once, clock=clock)
         self._slow = SlowPace()
         self._count_began: float | None = None  # by the store's clock
         self._answered_at = 0.0
@@ -77,7 +76,7 @@ class SharedLimiter:
         await self._before.__aenter__()
         try:
             async with asyncio.timeout(self._bounds.store_open_seconds):
-                await self._store.open(self._paused_by_others)
+                await self._store.open(self._pause.told)
                 await self._take(0)  # from then on it is known how fast an answer is, so that no first place is late
         except (StoreAwayError, TimeoutError) as error:
             self._lose(error)
@@ -87,13 +86,12 @@ class SharedLimiter:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Tell the pause that is news, return the places of a day that were taken and not used, and disconnect."""
-        if self._pausing and self._outage is None:
-            await asyncio.wait(self._pausing, timeout=self._bounds.store_close_seconds)
+        """Disconnect, once others know of the pause, and the places of a day that were not used are given back."""
+        await self._pause.close(self._bounds.store_close_seconds if self._outage is None else 0.0)
         if self._counts and self._taking is not None:  # its answer says what was charged
             await asyncio.wait({self._taking}, timeout=self._bounds.store_close_seconds)
-        for task in filter(None, (self._taking, *self._pausing)):
-            task.cancel()
+        if self._taking is not None:
+            self._taking.cancel()
         if self._outage is not None:
             self._outage.cancel()
         self._drop_places()
@@ -145,7 +143,7 @@ class SharedLimiter:
             self._drop_places()
         if not self._places:
             self._ahead.ran_dry()
-            await self._wait_until(0.0)
+            await self._pause.wait_until(0.0)
             await self._ask()
             return False
         at, block = self._places.take()
@@ -165,7 +163,7 @@ class SharedLimiter:
             return False
         if not (block.is_remembered or await self._is_remembered(at, block)):
             return False
-        await self._wait_until(at)
+        await self._pause.wait_until(at)
         return not self._is_over(at, block)
 
     def _is_over(self, at: float, block: Block) -> bool:
@@ -176,25 +174,18 @@ class SharedLimiter:
         places, asked_from = self._places, at + block.left * block.interval - self._bounds.store_settle_seconds
         if self._answered_at < asked_from:
             way = self._way_back.seconds
-            await self._wait_until(min(asked_from, at - way))
+            await self._pause.wait_until(min(asked_from, at - way))
             await self._ask(0)
         block.is_remembered = self._places is places and self._outage is None
         return block.is_remembered
 
-    async def _wait_until(self, at: float) -> None:
-        while (wait := max(at, self._paused_until) - self._clock()) > 0:
-            if at < self._paused_until and wait > self._longest_seconds + _NEWS_SECONDS:
-                raise QuotaExhaustedError(
-                    f"the API has asked another task for a pause, and all who share the limit {self._key!r} wait for "
-                    f"{wait:.0f} s more, which is longer than "
-                    f"RequestRetry(max_retry_after_seconds={self._longest_seconds:g}): its quota is gone",
-                    wait,
-                )
-            await asyncio.sleep(wait)
-
     async def _ask(self, wanted: int | None = None) -> None:
-        """Take places. :param wanted: how many; None: as many as there are requests for."""
-        await asyncio.shield(self._begin_to_take(wanted))
+        """Take places, unless the store was lost meanwhile.
+
+        :param wanted: how many; None: as many as there are requests for.
+        """
+        if self._outage is None:
+            await asyncio.shield(self._begin_to_take(wanted))
 
     def _begin_to_take(self, wanted: int | None = None) -> asyncio.Task[None]:
         """Take places in a task of its own: a worker may be cancelled meanwhile, or need none yet."""
@@ -220,7 +211,7 @@ class SharedLimiter:
         longer = self._way_back.excess(asked_at, now, grant.now)
         self._by_all.add(now, grant.granted)
         if grant.pause_seconds > 0:
-            self._paused_by_others(grant.pause_seconds)
+            self._pause.told(grant.pause_seconds)
         if self._count_began not in {None, grant.began}:
             self._start_over(grant)
         elif wanted:
@@ -253,8 +244,9 @@ class SharedLimiter:
     def _start_over(self, grant: Grant) -> None:
         """Wait until the places are used that the store handed out, and has forgotten, as others have some, too."""
         self._say_once("The store of the shared limit %r has forgotten it, and counts from zero again.", self._key)
-        self._hold(self._bounds.store_settle_seconds)
-        self._told_until, self._places = 0.0, Places()
+        self._pause.hold(self._bounds.store_settle_seconds)
+        self._pause.forgotten()
+        self._places = Places()
         # What was charged before is forgotten, too; what went out uncounted is charged now, with the places.
         self._credit = min(0, self._credit) + grant.counted
 
@@ -271,12 +263,10 @@ class SharedLimiter:
                 seconds,
             )
         self._say_once("The day's limit of %r is used up: all requests wait for %.0f s.", self._key, seconds)
-        self._hold(seconds)
+        self._pause.hold(seconds)
 
     def _lose(self, error: BaseException) -> None:
-        """Begin to wait until the store is back, unless somebody else has noticed before."""
-        if self._outage is not None and not self._outage.is_over:
-            return
+        """Begin to wait until the store is back."""
         self._outage = Outage(
             error,
             self._store,
@@ -287,35 +277,12 @@ class SharedLimiter:
             clock=self._clock,
         )
 
-    def _paused_by_others(self, seconds: float) -> None:
-        self._told_until = max(self._told_until, self._clock() + seconds)
-        self._hold(seconds)
-
-    def _hold(self, seconds: float) -> None:
-        self._paused_until = max(self._paused_until, self._clock() + seconds)
-
     def pause(self, seconds: float) -> bool:
         """Hold back everybody, in all tasks, for this long from now; a longer pause under way stays as it is.
 
         :return: whether there was none under way.
         """
-        now = self._clock()
-        begins = self._paused_until <= now
-        self._hold(seconds)
-        if now + seconds > self._told_until + _NEWS_SECONDS:
-            self._told_until = now + seconds
-            telling = asyncio.create_task(self._tell(seconds))
-            self._pausing.add(telling)
-            telling.add_done_callback(self._pausing.discard)
-        return begins
-
-    async def _tell(self, seconds: float) -> None:
-        try:
-            await self._store.pause(seconds)
-        except StoreAwayError:  # who asks for places next finds that out
-            self._told_until = 0.0
-        except ConfigurationError as error:
-            self._say_once("Pauses of the shared limit %r are not told to all at once: %s", self._key, error)
+        return self._pause.begin(seconds)
 
     def slow_down(self, interval: float, seconds: float) -> bool:
         """Keep everybody, in all tasks, to this pace; with the next places.

@@ -30,7 +30,7 @@ def _number(value: Any) -> Any:
     if isinstance(value, Decimal) and abs(value.adjusted()) > _MOST_DIGITS:
         return str(value)  # all digits of 1e999999999 would fill the memory
     if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
-        raise EncodeError("a whole number of more than 65 digits is none of a database's")
+        raise EncodeError("a whole number of more than 65 digits fits no column of numbers")
     return value
 
 
@@ -66,7 +66,7 @@ LOADED: dict[Kind, Callable[[Any], Any]] = CONVERTERS | {
 
 
 def length_of(column: Column) -> int | None:
-    """Return how many characters a column holds; None where it is none of a few."""
+    """Return how many characters a column holds; None where its type has no such bound."""
     found = _LENGTH.match(column.staged_as)
     return int(found[1]) if found else None
 

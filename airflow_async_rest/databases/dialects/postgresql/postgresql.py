@@ -50,7 +50,7 @@ _FORBIDDEN = "42501"
 _FINDS_ROWS_WRONG = "ExecWithCheckOptions"
 # A view that takes no rows, a constraint that an upsert cannot go by. To the driver it is as if the server were busy.
 _WRONG_OBJECT = "55000"
-# Of a text that is none in the encoding it is in, and of one that the encoding asked for cannot hold.
+# Of a text that is not valid in the encoding it is in, and of one that the encoding asked for cannot hold.
 _NO_SUCH_CHARACTER, _NOT_IN_THAT_ENCODING = "22021", "22P05"
 
 # Before anything is read: by a snapshot from before the lock, what others have loaded meanwhile could not be seen.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from limit_stores import MemoryServer, MemoryStore
+from tables import every_row
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -69,8 +70,8 @@ def shared_over(faults, said=None):
     return limiter, inner, outer
 
 
-@pytest.mark.parametrize("error", [ConfigurationError("no rights"), asyncio.CancelledError(), OSError("broken")])
-@pytest.mark.parametrize("further", [{}, {"close": ConfigurationError("no rights")}])
+@every_row("error", [ConfigurationError("no rights"), asyncio.CancelledError(), OSError("broken")])
+@every_row("further", [{}, {"close": ConfigurationError("no rights")}])
 def test_what_was_opened_is_closed_where_the_store_cannot_be(error, further):
     async def play():
         limiter, inner, outer = shared_over({"open": error} | further)
@@ -115,7 +116,7 @@ def test_that_pauses_may_not_be_told_is_said_once():
 def limiter_of(server, limit, **settings):
     limits = parse_limits(limit)
     how = {"key": "api", "before": RateLimiter(None, server.clock), "longest_seconds": 4000.0, "clock": server.clock}
-    return SharedLimiter(MemoryStore(server, "api", limits), limits, **how, say=lambda *_: None, **settings)
+    return SharedLimiter(MemoryStore(server, "api", limits), limits, **{"say": lambda *_: None, **how, **settings})
 
 
 def test_only_a_pause_that_is_news_is_told():
@@ -142,6 +143,31 @@ def test_only_a_pause_that_is_news_is_told():
         return told
 
     assert virtually(play) == [30, 31, 60, 1, 40]
+
+
+@pytest.mark.parametrize("waits_for", ["a place that is far ahead", "the end of a pause"])
+def test_who_waits_while_the_store_is_lost_does_not_ask_it_too(waits_for):
+    """Places are asked for ahead where the store is far away, so it may be lost while somebody waits."""
+
+    async def play():
+        server, said = MemoryServer(asyncio.get_running_loop().time), []
+        server.way, fallback = 0.02, RateLimiter((1000, 1.0), server.clock)
+        async with limiter_of(server, "2/s", fallback=fallback, say=lambda *text: said.append(text)) as limiter:
+            for _ in range(4):
+                await limiter.acquire()
+            if waits_for == "the end of a pause":
+                limiter.pause(3)
+                await asyncio.sleep(2)  # the place that there is still is over by then
+            server.away, begins = True, server.clock()
+            waiting = asyncio.create_task(limiter.acquire())
+            await asyncio.sleep(0.1)
+            server.way = 1.5  # who asks now gets no answer in time
+            await waiting
+            return server.clock() - begins, [text for text, *_ in said if "is away" in text]
+
+    seconds, said = virtually(play)
+    assert seconds < (0.3 if waits_for == "a place that is far ahead" else 1.1)
+    assert len(said) == 1
 
 
 def test_what_went_out_uncounted_is_charged_once_by_a_store_that_has_forgotten():

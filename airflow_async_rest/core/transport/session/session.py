@@ -4,25 +4,25 @@ import asyncio
 import inspect
 import io
 import logging
-import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from airflow_async_rest.core.models import Request
+from airflow_async_rest.core.errors import SendError
+from airflow_async_rest.core.models import SUCCESSES, Request
 from airflow_async_rest.core.requests.proxies import Proxy
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.content_encoding import decode_body, too_large
 from airflow_async_rest.core.transport.link import PIECE_BYTES
 from airflow_async_rest.core.transport.redirects import is_page, redirect_target
 from airflow_async_rest.core.transport.send_errors import connect_timeout
-from airflow_async_rest.core.transport.tls import unfinished_tls
+from airflow_async_rest.core.transport.session.errors import had_connection, session_error
+from airflow_async_rest.core.transport.session.watched import CertificateReader, WatchedConnector, watched
 from airflow_async_rest.core.transport.transport import (
     USER_AGENT,
     WITHOUT_BODY,
@@ -38,101 +38,13 @@ _BOUNDS = {"max_line_size": 65_536, "max_field_size": 65_536, "max_headers": 1_0
 _HEADER_BOUNDS: dict[str, Any] = {
     name: bound for name, bound in _BOUNDS.items() if name in inspect.signature(aiohttp.ClientSession).parameters
 }
-_STATUS_LINE = re.compile(rb"(?:\A|\n\r?\n)\s*HTTP/\d\.\d ([2-5]\d\d)")
-_MOST_INTERIM_BYTES = 8_192
 _LOGS = tuple(map(logging.getLogger, ("aiohttp.client", "aiohttp.internal")))
-
-
-class Watch(asyncio.Protocol):
-    """Stands before the protocol of a connection of aiohttp's, and notes what that tells nobody.
-
-    :ivar is_idle: whether there is no request on its way: what comes then is an answer to none.
-    :ivar begins: what came first of the answer to the last request.
-    :ivar uses: requests that were sent over the connection.
-    :ivar cause: why the connection ended before the server said so; empty when it did, or has not ended.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._protocol = cast("asyncio.Protocol", transport.get_protocol())
-        self.is_idle = False
-        self.begins = b""
-        self.uses = 0
-        self.cause = ""
-
-    def data_received(self, data: bytes) -> None:
-        """Take what has come."""
-        if self.is_idle:
-            self.abort()
-            return
-        if len(self.begins) < _MOST_INTERIM_BYTES:
-            self.begins += data[:_MOST_INTERIM_BYTES]
-        self._protocol.data_received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note what ended the connection before a body ends by it: for aiohttp any end is a good one."""
-        self.cause = unfinished_tls(self._transport) if exc is None else str(exc) or type(exc).__name__
-        self._protocol.connection_lost(exc)
-
-    def eof_received(self) -> bool | None:
-        """Take the end of what comes."""
-        return self._protocol.eof_received()
-
-    def pause_writing(self) -> None:
-        """Wait: the server takes less than comes."""
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        self._protocol.resume_writing()
-
-    def abort(self) -> None:
-        """End the connection at once."""
-        self._transport.abort()
-
-    @property
-    def status(self) -> int | None:
-        """Of the answer that has begun; None while that is not known."""
-        match = _STATUS_LINE.search(self.begins)
-        return int(match[1]) if match else None
 
 
 def _is_replaced() -> bool:
     """Return whether somebody else sends what a session is to send, as aioresponses: maybe before this is imported."""
     sends = getattr(aiohttp.ClientSession._request, "__code__", None)  # noqa: SLF001
     return sends is None or sends.co_filename != aiohttp.ClientSession.close.__code__.co_filename
-
-
-# The connection that a request has got, for the task that sends it.
-_watched: ContextVar[Watch | None] = ContextVar("_watched", default=None)
-
-
-class _WatchedConnector(aiohttp.TCPConnector):
-    """aiohttp's own, whose connections know how an answer begins and ends.
-
-    :param handshake_seconds: for TLS at most, instead of the event loop's own 60.
-    """
-
-    def __init__(self, *, handshake_seconds: float, **how: Any) -> None:
-        super().__init__(**how)
-        self._handshake_seconds = handshake_seconds
-
-    async def _wrap_create_connection(self, *args: Any, **more: Any) -> Any:
-        if more.get("ssl"):
-            more["ssl_handshake_timeout"] = self._handshake_seconds
-        return await super()._wrap_create_connection(*args, **more)
-
-    async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection for a request."""
-        connection = await super().connect(*args, **more)
-        if (transport := connection.transport) is not None:
-            watch = transport.get_protocol()
-            if not isinstance(watch, Watch):
-                watch = Watch(transport)
-                transport.set_protocol(watch)
-            watch.uses, watch.begins, watch.is_idle = watch.uses + 1, b"", False
-            _watched.set(watch)
-        return connection
 
 
 class _EndedError(Exception):
@@ -171,9 +83,10 @@ class Session:
         self._settings = settings
         self._address = settings.address
         self._headers_of = headers_of
+        self._proxy = proxy
         self._for_proxy = proxy.headers_of_request(URL(self._address.origin).scheme) if proxy else {}
         self._session = aiohttp.ClientSession(
-            connector=_WatchedConnector(handshake_seconds=settings.connect_timeout_seconds, limit=connections, ssl=tls),
+            connector=WatchedConnector(limit=connections, ssl=tls),
             # With all that is waited for before there is a connection: a place in the pool, the name server, TLS.
             timeout=aiohttp.ClientTimeout(connect=settings.connect_timeout_seconds),
             # unsafe: of a host that is an IP address, too
@@ -210,7 +123,8 @@ class Session:
         """Send one request and read its answer completely.
 
         :param attempt: is told how far it has come.
-        :raises aiohttp.ClientError: or OSError, or ValueError of what is no request.
+        :raises SendError: when there is no answer, or none that can be read.
+        :raises ValueError: of what is no request.
         """
         return await self._ask(self._address.url(request.path, request.query), request, attempt)
 
@@ -234,7 +148,7 @@ class Session:
                 await before()
                 attempt.waited_seconds += time.perf_counter() - began
             answer = await self._ask(url, request, attempt)
-        if redirect is not None and 200 <= answer.status <= 299:  # noqa: PLR2004
+        if redirect is not None and answer.status in SUCCESSES:
             encoding, accepted = answer.headers.get("Content-Encoding", ""), self._headers_of(request).get("Accept", "")
             body = decode_body(encoding, answer.body, self._settings.max_response_bytes)
             if is_page(first, url, answer.headers, body, accepted):
@@ -243,20 +157,24 @@ class Session:
 
     async def _ask(self, url: URL, request: Request, attempt: Attempt) -> Answer:
         attempt.sent, attempt.status, attempt.headers = _is_replaced(), None, None
-        _watched.set(None)
+        watched.set(None)
         try:
             return await self._exchange(url, request, attempt)
         except _EndedError as ended:
-            failure: BaseException = ended.error
-        except BaseException as error:  # noqa: BLE001  (raised again, as the other is)
+            failure: Exception = ended.error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = error
-        if watch := _watched.get():
+        raise self._failed(failure, attempt) from failure
+
+    def _failed(self, failure: Exception, attempt: Attempt) -> SendError:
+        if watch := watched.get():
             attempt.sent, attempt.status = True, attempt.status or watch.status
             is_end = isinstance(failure, aiohttp.ClientConnectionError)
             attempt.stale = is_end and watch.uses > 1 and not watch.begins
         elif type(failure) is TimeoutError and not attempt.sent:  # the request's time is shorter than the connection's
-            raise connect_timeout(self._settings, "request_timeout_seconds") from failure
-        raise failure
+            return connect_timeout(self._settings, "request_timeout_seconds")
+        attempt.sent &= had_connection(failure)
+        return session_error(failure, self._settings, self._proxy, answered=attempt.status is not None)
 
     async def _exchange(self, url: URL, request: Request, attempt: Attempt) -> Answer:
         headers = self._headers_of(request)
@@ -269,7 +187,7 @@ class Session:
         ):
             attempt.status, attempt.headers = came.status, came.headers
             read = await _read_within(self._settings.max_response_bytes, came.content)
-        if (watch := _watched.get()) is None:  # somebody else answers
+        if (watch := watched.get()) is None:  # somebody else answers
             return Answer(came.status, came.headers, read)
         watch.is_idle = True
         if came.status in WITHOUT_BODY and announces_body(came.headers):
@@ -287,7 +205,7 @@ class Session:
         """
         try:
             async with self._session.request(
-                "GET", self._address.url(), ssl=_CertificateReader(), allow_redirects=False
+                "GET", self._address.url(), ssl=CertificateReader(), allow_redirects=False
             ):
                 return None
         except aiohttp.ServerFingerprintMismatch as read:
@@ -304,17 +222,3 @@ async def _read_within(bound: int, content: aiohttp.StreamReader) -> bytes:
     if len(pieces) > bound:
         raise too_large(bound)
     return bytes(pieces)
-
-
-class _CertificateReader(aiohttp.Fingerprint):
-    """Ends a connection right after its TLS handshake, with the certificate that the server showed."""
-
-    def __init__(self) -> None:
-        super().__init__(bytes(32))
-
-    def check(self, transport: asyncio.Transport) -> None:
-        """Raise the certificate: aiohttp then closes the connection before it sends anything."""
-        tls = transport.get_extra_info("ssl_object")
-        # Without a goodbye, which a server would have to answer before the connection is gone.
-        asyncio.get_running_loop().call_soon(transport.abort)
-        raise aiohttp.ServerFingerprintMismatch(b"", tls.getpeercert(binary_form=True) if tls else b"", "", 0)

@@ -1,0 +1,205 @@
+"""What the page "Deliveries" says of one task, by its newest instances: pure decisions over values."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from airflow_async_rest.ui.reports import failures_in
+from airflow_async_rest.ui.states import TaskInstanceId
+
+_DAYS = 7
+_DAY = timedelta(days=1)
+# A run that is due is made by the scheduler some seconds later.
+_PATIENCE = timedelta(minutes=5)
+_BY_HAND = {"manual", "backfill"}
+_FAILED = {"failed", "upstream_failed"}
+_WITHOUT_WORK = {"skipped", "removed"}
+_WAITS = "up_for_reschedule"
+_LEFT_BY_A_REPLAY = "left_by_a_replay"
+
+
+class Dag(NamedTuple):
+    """A DAG, and when the next run of its schedule is due; None without one."""
+
+    dag_id: str
+    name: str
+    is_paused: bool
+    next_run: datetime | None
+
+
+class Instance(NamedTuple):
+    """A task instance.
+
+    :param start: of the run's data interval; so is ``end``.
+    :param report: or its progress, until there is one.
+    :param replay: the last one of its dead letters by another task, since it has ended.
+    """
+
+    task: TaskInstanceId
+    state: str | None
+    run_type: str
+    run_after: datetime
+    start: datetime | None
+    end: datetime | None
+    ended_at: datetime | None
+    report: Mapping[str, Any] | None = None
+    replay: Mapping[str, Any] | None = None
+
+    @property
+    def window(self) -> tuple[Any, Any]:
+        """The report's window; until there is one, the run's."""
+        report = self.report or {}
+        if report.get("window_start") and report.get("window_end"):
+            return report["window_start"], report["window_end"]
+        return _iso(self.start), _iso(self.end)
+
+    @property
+    def outcome(self) -> str | None:
+        """What became of it: ``delivered``, ``failed`` or ``running``; None for what has no work, as a preview."""
+        if self.state in _WITHOUT_WORK or (self.report or {}).get("preview"):
+            return None
+        if self.state == "success" or (self.state in _FAILED and self._is_delivered_later):
+            return "delivered"
+        return "failed" if self.state in _FAILED else "running"
+
+    @property
+    def _is_delivered_later(self) -> bool:
+        is_complete = self.report is not None and self.report.get("complete") is True
+        return is_complete and self.replay is not None and self.replay.get("left") == 0
+
+
+class Run(NamedTuple):
+    """All instances of the task in one run: more than one of a mapped task."""
+
+    run_after: datetime
+    by_hand: bool
+    outcome: str
+
+
+def row_of(dag: Dag, instances: Sequence[Instance], now: datetime, since: datetime | None = None) -> dict[str, Any]:
+    """Return the row of one task.
+
+    :param instances: of its newest runs, the newest first.
+    :param since: from when on these are all of them; None: for longer than a week.
+    """
+    worked = [each for each in instances if each.outcome is not None]
+    by_day = rows_by_day(worked, now)
+    return {
+        "dag_id": dag.dag_id,
+        "dag_name": dag.name,
+        "task_id": instances[0].task.task_id,
+        "last": _last(worked[0] if worked else instances[0]),
+        "freshness": {**freshness(dag, _runs(worked), now), "delivered_until": _delivered_until(worked)},
+        "rows": {"day": by_day[-1], "week": sum(by_day), "by_day": by_day},
+        "dead_letters": dict(dead_letters(worked).most_common()),
+        "wait": wait_of(instances),
+        "since": _iso(since) if since is not None and since > now - _DAYS * _DAY else None,
+    }
+
+
+def freshness(dag: Dag, runs: Sequence[Run], now: datetime) -> dict[str, Any]:
+    """Return whether a task has delivered what the schedule has asked for.
+
+    :param runs: the newest first; those by hand count only where there are no others.
+    :return: ``status``: ``on_time``, ``late`` (``since`` when: the oldest run after the last one that was delivered),
+        ``running``, ``paused``, or ``none``, without a run. Without a schedule it is ``failed`` instead of late, and
+        ``delivered``.
+    """
+    if dag.is_paused:
+        return {"status": "paused", "since": None}
+    scheduled = [run for run in runs if not run.by_hand]
+    has_schedule = bool(scheduled) or dag.next_run is not None
+    runs = scheduled or runs
+    missing = runs[: next((place for place, run in enumerate(runs) if run.outcome == "delivered"), len(runs))]
+    is_overdue = dag.next_run is not None and dag.next_run < now - _PATIENCE
+    if missing:
+        since = missing[-1].run_after
+        is_late = is_overdue or len(missing) > 1 or missing[0].outcome == "failed"
+        status = ("late" if has_schedule else "failed") if is_late else "running"
+        return {"status": status, "since": _iso(since)}
+    if is_overdue:
+        return {"status": "late", "since": _iso(dag.next_run)}
+    return {"status": ("on_time" if has_schedule else "delivered") if runs else "none", "since": None}
+
+
+def _runs(instances: Sequence[Instance]) -> list[Run]:
+    """Return the runs of instances, in their order; one of which some failed has failed."""
+    outcomes: dict[str, set[str | None]] = {}
+    firsts: dict[str, Instance] = {}
+    for each in instances:
+        firsts.setdefault(each.task.run_id, each)
+        outcomes.setdefault(each.task.run_id, set()).add(each.outcome)
+    return [
+        Run(
+            each.run_after,
+            each.run_type in _BY_HAND,
+            next(outcome for outcome in ("failed", "running", "delivered") if outcome in outcomes[run_id]),
+        )
+        for run_id, each in firsts.items()
+    ]
+
+
+def rows_by_day(instances: Sequence[Instance], now: datetime) -> list[int]:
+    """Return how many rows were delivered, or loaded, in each of the last seven times 24 hours, the latest last."""
+    found = [0] * _DAYS
+    for each in instances:
+        ago = (now - (each.ended_at or now)) // _DAY
+        if each.report is not None and 0 <= ago < _DAYS:
+            rows = each.report.get("rows_loaded", each.report.get("delivered"))
+            found[_DAYS - 1 - ago] += rows if isinstance(rows, int) else 0
+    return found
+
+
+def dead_letters(instances: Sequence[Instance]) -> Counter[str]:
+    """Return how many dead letters are open, by their reasons; what a replay by another task has left has none."""
+    found: Counter[str] = Counter()
+    for each in instances:
+        if each.report is None or not (failed := failures_in(each.report)):
+            continue
+        reasons = each.report.get("reasons")
+        reasons = reasons if isinstance(reasons, Mapping) and reasons else {"": failed}
+        counts = {str(reason): count for reason, count in reasons.items() if isinstance(count, int)}
+        if each.replay is not None:
+            left = each.replay["left"]
+            counts = {next(iter(counts)) if len(counts) == 1 else _LEFT_BY_A_REPLAY: left}
+        found += Counter(counts)
+    return found
+
+
+def wait_of(instances: Sequence[Instance]) -> dict[str, Any] | None:
+    """Return for what the newest instance that waits for a quota waits, and until when; None where none does."""
+    for each in instances:
+        waits = (each.report or {}).get("waits")
+        if each.state == _WAITS and isinstance(waits, list) and waits and isinstance(waits[-1], Mapping):
+            return {name: waits[-1].get(name) for name in ("since", "until", "why")}
+    return None
+
+
+def _delivered_until(instances: Sequence[Instance]) -> str | None:
+    """Return the latest end of a window that is delivered."""
+    ends = [end for each in instances if each.outcome == "delivered" and (end := _date(each.window[1]))]
+    return _iso(max(ends, default=None))
+
+
+def _last(instance: Instance) -> dict[str, Any]:
+    start, end = instance.window
+    return {
+        "run_id": instance.task.run_id,
+        "map_index": instance.task.map_index,
+        "state": instance.state,
+        "start": start,
+        "end": end,
+    }
+
+
+def _date(text: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

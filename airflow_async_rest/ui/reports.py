@@ -1,0 +1,146 @@
+"""What tasks have pushed to XCom, also where a backend keeps it in object storage; and who has replayed it since."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from airflow.models.xcom import XComModel
+from sqlalchemy import Text, cast, func, select
+from sqlalchemy.orm import Session
+
+from airflow_async_rest.compat.names import resolve_xcom_backend
+from airflow_async_rest.core.letters.part_files import read_ahead
+from airflow_async_rest.tasks.folders import TaskScope
+from airflow_async_rest.ui.letters import FolderAwayError, FolderRefusedError, last_replay
+from airflow_async_rest.ui.states import TaskInstanceId
+
+LEFT_BY_ALL = "failed_items"
+_REPORT = "return_value"
+# What one of our tasks pushes, and what it is, so that nothing else of a backend's storage is shown.
+PUSHED: Mapping[str, type] = {_REPORT: dict, LEFT_BY_ALL: list, "preview": dict}
+_LONGEST = 100_000  # characters, or bytes of a file: a report has about a thousand, the failed items 48 KB at most
+_MOST_KEPT_ELSEWHERE = 1_000
+_READ_AT_ONCE = 32  # from object storage, each takes 30 ms
+
+Value = TypeVar("Value")
+Found = TypeVar("Found")
+
+
+def reports_of(session: Session, *where: Any, most: int | None = None) -> dict[TaskInstanceId, Mapping[str, Any]]:
+    """Return the reports that are in XCom, those of the newest runs first.
+
+    Of those that a backend keeps elsewhere, the newest 1,000 are read; where that storage fails, no more of them.
+
+    :param where: conditions on Airflow's table of XCom.
+    :param most: reports that are asked for.
+    """
+    of_place = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
+    # A function of the author's that delivers may return anything, of any size.
+    its = (XComModel.key == _REPORT, func.length(cast(XComModel.value, Text)) < _LONGEST)
+    asked = select(*of_place, XComModel.value).where(*its, *where).order_by(XComModel.dag_run_id.desc()).limit(most)
+    values = {TaskInstanceId(*line[:4]): _value_of(line) for line in session.execute(asked)}
+    references = [(place, value) for place, value in values.items() if isinstance(value, str)][:_MOST_KEPT_ELSEWHERE]
+    values |= dict(_read_each(references, kept_elsewhere))
+    return {place: value for place, value in values.items() if is_report(value)}
+
+
+def _value_of(line: Any) -> Any:
+    """Return a line's value; that of a task is JSON already, which Airflow's own function tries to parse, slowly."""
+    return line.value if isinstance(line.value, dict | list) else XComModel.deserialize_value(line)
+
+
+def is_report(value: Any) -> bool:
+    """Return whether a value is a report, or progress: a task may push anything."""
+    return isinstance(value, Mapping) and "delivered" in value
+
+
+def pushed_values(session: Session, task: TaskInstanceId) -> dict[str, Any]:
+    """Return what a task instance has pushed of :data:`PUSHED`; not what is something else, or cannot be read."""
+    lines = session.execute(
+        select(XComModel.key, XComModel.value)
+        .where(XComModel.key.in_(PUSHED), func.length(cast(XComModel.value, Text)) < _LONGEST)
+        .filter_by(**task._asdict())
+    )
+    found = {line.key: _value_of(line) for line in lines}
+    for key, value in found.items():
+        if isinstance(value, str):
+            with suppress(Exception):  # whatever the storage raises
+                found[key] = kept_elsewhere(value)
+    return {key: value for key, value in found.items() if isinstance(value, PUSHED[key])}
+
+
+def kept_elsewhere(reference: str) -> Any:
+    """Return what an XCom backend has put elsewhere; the text itself where it is none of its references, or too large.
+
+    Airflow's object storage takes only references below its own path, and would follow ``..`` out of it.
+
+    :raises Exception: whatever the storage raises.
+    """
+    backend = resolve_xcom_backend()  # type: ignore[no-untyped-call]
+    if backend.__name__ == "BaseXCom" or ".." in reference.split("/"):
+        return reference
+    if hasattr(backend, "_get_full_path"):  # Airflow's own: the size is known before
+        try:
+            if backend._get_full_path(reference).stat().st_size > _LONGEST:  # noqa: SLF001
+                return reference
+        except (ValueError, TypeError, FileNotFoundError, PermissionError):
+            return reference
+    return backend.deserialize_value(_Stored(reference))
+
+
+class _Stored(NamedTuple):
+    """What a backend takes for a row of the table of XCom."""
+
+    value: Any
+
+
+class Failed(NamedTuple):
+    """The end of a task instance with dead letters."""
+
+    task: TaskInstanceId
+    report: Mapping[str, Any]
+    ended_at: datetime | None
+
+
+def failures_in(report: Mapping[str, Any] | None) -> int:
+    """Return how many dead letters a report tells of: items, and rows that the database refused."""
+    if report is None:
+        return 0
+    failed, refused = report.get("failed"), report.get("rows_refused")
+    return (failed if isinstance(failed, int) else 0) + (refused if isinstance(refused, int) else 0)
+
+
+def replays_of(ended: Sequence[Failed]) -> dict[TaskInstanceId, Mapping[str, Any]]:
+    """Find who has sent dead letters again that tasks have left, since these have ended.
+
+    They are in a file beside the dead letters; where that storage cannot be reached, no more of them are asked for.
+    """
+
+    def read(each: Failed) -> Mapping[str, Any] | None:
+        uri = each.report.get("dead_letters")
+        if not isinstance(uri, str) or each.ended_at is None:
+            return None
+        with suppress(FolderRefusedError, FolderAwayError, PermissionError):
+            found = last_replay(TaskScope(*each.task), uri)
+            return found if found and _is_after(found["at"], each.ended_at) else None
+        return None
+
+    return {each.task: found for each, found in _read_each([(each, each) for each in ended], read) if found}
+
+
+def _read_each(places: Sequence[tuple[Found, Value]], read: Any) -> Iterator[tuple[Found, Any]]:
+    """Yield what is read for each place, several at once, until the storage raises something."""
+    values = [value for _, value in places]
+    with suppress(Exception):  # whatever the storage raises
+        found: Iterable[Any] = read_ahead(read, values, min(_READ_AT_ONCE, len(values)))
+        for (place, _), each in zip(places, found, strict=True):
+            yield place, each
+
+
+def _is_after(at: str, ended: datetime) -> bool:
+    """Return whether a replay came after a task's end: before that, the task's own report knows of it."""
+    try:
+        return datetime.fromisoformat(at) > ended
+    except (ValueError, TypeError):
+        return False

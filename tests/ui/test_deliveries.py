@@ -1,0 +1,181 @@
+"""The page "Deliveries" over all DAGs: which tasks are found, who sees them, and what it costs."""
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ui.test_endpoints import report
+
+NOW = datetime.now(UTC)
+RECENT = {"first": NOW - timedelta(days=1, hours=2), "ended": NOW - timedelta(hours=1), "run_type": "scheduled"}
+
+
+def page(client, **query):
+    answer = client.get("/async-rest/deliveries", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def rows(client, **query):
+    """Return the rows of the tests' own DAGs, by DAG and task."""
+    return {(row["dag_id"], row["task_id"]): row for row in page(client, **query)["rows"]}
+
+
+@contextmanager
+def counted():
+    """Count the statements of Airflow's database."""
+    from airflow import settings
+    from sqlalchemy import event
+
+    seen = []
+
+    def note(connection, cursor, statement, *_):
+        seen.append(statement)
+
+    event.listen(settings.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(settings.engine, "before_cursor_execute", note)
+
+
+def test_whoever_has_not_logged_in_gets_nothing(client_of, dag_runs):
+    dag_runs("hidden", ("success", report(10)))
+    assert client_of(None).get("/async-rest/deliveries").status_code == 401
+
+
+def test_a_row_says_how_a_task_does(client_of, dag_runs):
+    failed = report(8, 3, reasons={"http_422": 2, "timeout": 1})
+    dag_runs("does", ("failed", failed), _dag_display_property_value="What it does", **RECENT)
+    [row] = page(client_of("vic"))["rows"]
+    start = RECENT["first"]
+    run_after = start + timedelta(days=1)
+    assert row == {
+        "dag_id": "does",
+        "dag_name": "What it does",
+        "task_id": "post",
+        "last": {
+            "run_id": "run0",
+            "map_index": -1,
+            "state": "failed",
+            "start": start.isoformat(),
+            "end": run_after.isoformat(),
+        },
+        "freshness": {"status": "late", "since": run_after.isoformat(), "delivered_until": None},
+        "rows": {"day": 8, "week": 8, "by_day": [0, 0, 0, 0, 0, 0, 8]},
+        "dead_letters": {"http_422": 2, "timeout": 1},
+        "wait": None,
+        "since": None,
+    }
+
+
+def test_a_task_that_runs_or_waits_has_its_progress(client_of, dag_runs):
+    wait = {"since": "2026-03-01T00:00:00+00:00", "until": "2026-03-02T00:00:00+00:00", "why": "the quota is gone"}
+    dag_runs("waits", ("up_for_reschedule", None, report(4, complete=False, waits=[wait])), **RECENT)
+    row = rows(client_of("vic"))["waits", "post"]
+    assert (row["wait"], row["rows"]["day"], row["freshness"]["status"]) == (wait, 4, "running")
+
+
+@pytest.mark.parametrize(
+    ("more", "is_found"),
+    [
+        ({"operator": "SqlToRestOperator", "key": "x"}, True),
+        ({"operator": "RestToSqlOperator", "key": "x"}, True),
+        ({"operator": "ReplayDeadLettersOperator", "key": "x"}, True),
+        ({"operator": "MyOwnOperator"}, True),  # by what it has left
+        ({"operator": "_PythonDecoratedOperator"}, True),
+        ({"operator": "PythonOperator", "key": "x"}, False),
+        ({"is_stale": True}, False),  # its file is gone
+    ],
+)
+def test_a_task_is_found_by_its_operator_or_by_what_it_has_left(client_of, dag_runs, more, is_found):
+    dag_runs("found", ("success", report(3)), **{**RECENT, **more})
+    assert bool(rows(client_of("vic"))) == is_found
+
+
+def test_a_function_that_has_left_nothing_this_time_is_known_from_before(client_of, dag_runs):
+    dag_runs("before", ("success", report(3)), ("failed", None), operator="_PythonDecoratedOperator", **RECENT)
+    row = rows(client_of("vic"))["before", "post"]
+    assert (row["last"]["state"], row["freshness"]["status"]) == ("failed", "late")
+
+
+def test_a_task_that_the_last_run_does_not_have_is_gone(client_of, dag_runs):
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    dag_runs("renamed", ("success", report(3)), ("success", None), **RECENT)
+    with create_session() as session:
+        its = (TaskInstance.dag_id == "renamed", TaskInstance.run_id == "run1")
+        session.execute(update(TaskInstance).where(*its).values(task_id="post_all"))
+    assert [*rows(client_of("vic"))] == [("renamed", "post_all")]
+
+
+def test_pages_go_through_all_dags(client_of, dag_runs):
+    for number in range(5):
+        dag_runs(f"page{number}", ("success", report(number)), **RECENT)
+        dag_runs(f"other{number}", ("success", None), operator="EmptyOperator", key="x")
+    found, after = [], ""
+    while after is not None:
+        answer = page(client_of("vic"), limit=2, after=after)
+        assert len(answer["rows"]) <= 2
+        found += [row["dag_id"] for row in answer["rows"]]
+        after = answer["next"]
+    assert found == [f"page{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 51}, {"limit": "x"}])
+def test_a_page_has_a_bound(client_of, wrong):
+    answer = client_of("vic").get("/async-rest/deliveries", params=wrong)
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", "limit"])
+
+
+def test_a_page_costs_the_same_queries_whatever_there_is(client_of, dag_runs):
+    client = client_of("vic")
+    seen = []
+    for number in range(3):
+        progress = report(1, waits=[])
+        for dag in range(10):
+            days = [("failed", report(3, 2, reasons={"http_422": 2})) for _ in range(5)]
+            dag_runs(f"cost{number}_{dag}", *days, ("running", None, progress), **RECENT)
+        with counted() as statements:
+            assert len(page(client)["rows"]) == 10 * (number + 1)
+        seen.append(len(statements))
+    assert seen[0] == seen[1] == seen[2] <= 12, seen
+
+
+@pytest.fixture
+def only(application, monkeypatch):
+    """Let Airflow allow only some: ``only(lambda dag_id, entity: ...)``."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    def use(allows):
+        def is_authorized_dag(*, method, user, access_entity=None, details=None):
+            return allows(details.id if details else None, access_entity and access_entity.name)
+
+        monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", is_authorized_dag)
+
+    return use
+
+
+def test_nobody_sees_a_dag_that_airflow_would_not_show(client_of, dag_runs, only):
+    for name in ("mine", "theirs"):
+        dag_runs(name, ("failed", report(3, 1)), **RECENT)
+    only(lambda dag_id, entity: dag_id != "theirs")
+    client = client_of("vic")
+    assert {row["dag_id"] for row in page(client)["rows"]} == {"mine"}
+    assert "theirs" not in client.get("/async-rest/deliveries", params={"limit": 1}).text
+    assert "theirs" not in client.get("/async-rest/deliveries", params={"after": "thei", "dag_id": "mine"}).text
+
+
+def test_who_may_read_a_dag_and_not_its_xcom_sees_no_row_of_it(client_of, dag_runs, only):
+    for name in ("mine", "theirs"):
+        dag_runs(name, ("failed", report(3, 1)), **RECENT)
+    only(lambda dag_id, entity: dag_id != "theirs" or entity != "XCOM")
+    assert {row["dag_id"] for row in page(client_of("vic"))["rows"]} == {"mine"}
+
+
+def test_who_may_see_no_xcom_at_all_is_refused(client_of, dag_runs, only):
+    dag_runs("mine", ("success", report(3)), **RECENT)
+    only(lambda dag_id, entity: entity != "XCOM")
+    assert client_of("ann").get("/async-rest/deliveries").status_code == 403

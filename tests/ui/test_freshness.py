@@ -1,0 +1,162 @@
+"""What the page "Deliveries" says of one task: decisions over values."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_async_rest.ui.freshness import Dag, Instance, Run, dead_letters, freshness, row_of, rows_by_day, wait_of
+from airflow_async_rest.ui.states import TaskInstanceId
+
+NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def dag(next_run=NOW + HOUR, *, paused=False):
+    return Dag("sensors", "Sensors", paused, next_run)
+
+
+def run(outcome, hours_ago, *, by_hand=False):
+    return Run(NOW - hours_ago * HOUR, by_hand, outcome)
+
+
+def at(hours_ago):
+    return (NOW - hours_ago * HOUR).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("of", "runs", "status", "since"),
+    [
+        (dag(), [run("delivered", 1)], "on_time", None),
+        (dag(), [run("running", 1), run("delivered", 25)], "running", at(1)),
+        (dag(), [run("failed", 1), run("delivered", 25)], "late", at(1)),
+        (dag(), [run("failed", 1), run("failed", 25), run("delivered", 49)], "late", at(25)),
+        (dag(), [run("running", 1), run("failed", 25), run("delivered", 49)], "late", at(25)),
+        (dag(), [run("running", 1), run("running", 25)], "late", at(25)),  # the one before is not done, either
+        (dag(), [run("delivered", 1), run("failed", 25)], "on_time", None),  # the last one counts
+        (dag(), [run("failed", 1)], "late", at(1)),  # nothing was ever delivered
+        # The next run is due, and the one before is not done, or it is not made.
+        (dag(NOW - HOUR), [run("running", 25)], "late", at(25)),
+        (dag(NOW - HOUR), [run("delivered", 25)], "late", at(1)),
+        (dag(NOW - HOUR / 60), [run("delivered", 25)], "on_time", None),  # the scheduler has a moment
+        (dag(NOW - HOUR, paused=True), [run("failed", 25)], "paused", None),
+        # What somebody has started by hand is not what the schedule has asked for.
+        (dag(), [run("failed", 0, by_hand=True), run("delivered", 1)], "on_time", None),
+        (dag(None), [run("failed", 1, by_hand=True)], "failed", at(1)),
+        (dag(None), [run("running", 1, by_hand=True)], "running", at(1)),
+        (dag(None), [run("delivered", 1, by_hand=True)], "delivered", None),
+        (dag(None), [run("delivered", 1)], "on_time", None),  # by an event, such as an asset's
+        (dag(None), [run("failed", 1)], "late", at(1)),
+        (dag(), [], "none", None),
+        (dag(None), [], "none", None),
+    ],
+)
+def test_a_task_is_late_when_what_the_schedule_has_asked_for_is_not_delivered(of, runs, status, since):
+    assert freshness(of, runs, NOW) == {"status": status, "since": since}
+
+
+def instance(state="success", report=None, *, days_ago=0.0, run_id="run", index=-1, replay=None, run_type="scheduled"):
+    ended = NOW - timedelta(days=days_ago)
+    task = TaskInstanceId("sensors", run_id, "post", index)
+    return Instance(task, state, run_type, ended, ended - timedelta(days=1), ended, ended, report, replay)
+
+
+def report(delivered=10, **more):
+    return {"delivered": delivered, "failed": 0, "complete": True, **more}
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "replay", "outcome"),
+    [
+        ("success", report(), None, "delivered"),
+        ("success", None, None, "delivered"),
+        ("failed", report(failed=2), None, "failed"),
+        ("failed", report(failed=2), {"left": 0}, "delivered"),
+        ("failed", report(failed=2), {"left": 1}, "failed"),
+        ("failed", report(failed=2, complete=False), {"left": 0}, "failed"),
+        ("failed", None, {"left": 0}, "failed"),
+        ("upstream_failed", None, None, "failed"),
+        ("running", report(), None, "running"),
+        ("up_for_reschedule", report(), None, "running"),
+        (None, None, None, "running"),
+        ("skipped", report(preview=True), None, None),
+        ("failed", report(preview=True), None, None),
+        ("skipped", None, None, None),
+        ("removed", None, None, None),
+    ],
+)
+def test_an_instance_has_delivered_or_failed_or_is_on_its_way(state, told, replay, outcome):
+    assert instance(state, told, replay=replay).outcome == outcome
+
+
+def test_rows_are_counted_by_the_day_on_which_the_task_ended():
+    each = [
+        instance(report=report(1), days_ago=0.1),
+        instance(report=report(2), days_ago=0.9),
+        instance(report=report(4, rows_loaded=40), days_ago=1.1),
+        instance(report=report(8), days_ago=6.9),
+        instance(report=report(16), days_ago=7.1),
+        instance(report=report("many"), days_ago=0.1),
+        instance(report=None, days_ago=0.1),
+        instance("running", report(100))._replace(ended_at=None),
+    ]
+    assert rows_by_day(each, NOW) == [8, 0, 0, 0, 0, 40, 103]
+
+
+@pytest.mark.parametrize(
+    ("told", "replay", "open_"),
+    [
+        (report(failed=3, reasons={"http_422": 2, "timeout": 1}), None, {"http_422": 2, "timeout": 1}),
+        (report(failed=0, rows_refused=2, reasons={"row_refused": 2}), None, {"row_refused": 2}),
+        (report(failed=3, reasons={"http_422": 3}), {"left": 0}, {}),
+        (report(failed=3, reasons={"http_422": 3}), {"left": 1}, {"http_422": 1}),
+        (report(failed=3, reasons={"http_422": 2, "timeout": 1}), {"left": 1}, {"left_by_a_replay": 1}),
+        (report(failed=3), None, {"": 3}),  # a report without reasons
+        (report(failed=0, reasons={"http_422": 3}), None, {}),
+        (report(failed="some", reasons={"http_422": 3}), None, {}),
+        (report(failed=2, reasons={"<b>": 2, "x": "many"}), None, {"<b>": 2}),
+        (None, None, {}),
+    ],
+)
+def test_dead_letters_are_open_until_they_are_delivered(told, replay, open_):
+    assert dict(+dead_letters([instance("failed", told, replay=replay)])) == open_
+
+
+def test_it_is_said_for_what_a_task_waits():
+    wait = {"since": at(2), "until": at(-2), "why": "the API says that 0 are left"}
+    waits = report(waits=[{"since": at(9), "until": at(5), "why": "x"}, wait])
+    assert wait_of([instance("success", waits), instance("up_for_reschedule", waits)]) == wait
+    assert wait_of([instance("running", waits)]) is None
+    for other in (None, report(), report(waits=[]), report(waits="x"), report(waits=[5])):
+        assert wait_of([instance("up_for_reschedule", other)]) is None
+
+
+def test_a_row_has_the_last_window_and_not_a_preview():
+    own = {"window_start": "2026-01-01T00:00:00+00:00", "window_end": "2026-01-02T00:00:00+00:00"}
+    its = [
+        instance("skipped", report(preview=True), run_id="previewed", run_type="manual"),
+        instance("running", run_id="newest"),
+        instance("success", report(7, **own), days_ago=1.5, run_id="before"),
+    ]
+    row = row_of(dag(), its, NOW)
+    assert row["last"] == {
+        "run_id": "newest",
+        "map_index": -1,
+        "state": "running",
+        "start": (NOW - timedelta(days=1)).isoformat(),
+        "end": NOW.isoformat(),
+    }
+    assert row["freshness"] == {"status": "running", "since": NOW.isoformat(), "delivered_until": own["window_end"]}
+    assert (row["rows"]["day"], row["rows"]["week"], row["since"]) == (0, 7, None)
+
+
+def test_a_mapped_task_is_one_row_and_has_failed_where_one_of_its_instances_has():
+    its = [instance(report=report(5), run_id="run", index=n) for n in range(2)]
+    assert row_of(dag(), its, NOW)["freshness"]["status"] == "on_time"
+    row = row_of(dag(), [*its, instance("failed", report(1), index=2)], NOW)
+    assert (row["freshness"]["status"], row["rows"]["day"]) == ("late", 11)
+
+
+@pytest.mark.parametrize(("days_ago", "is_told"), [(2, True), (8, False)])
+def test_what_is_not_all_of_the_week_says_since_when(days_ago, is_told):
+    since = NOW - timedelta(days=days_ago)
+    assert row_of(dag(), [instance()], NOW, since)["since"] == (since.isoformat() if is_told else None)

@@ -1,0 +1,100 @@
+"""What tasks have pushed, as the tabs read it: from the table of XCom, or from where a backend keeps it."""
+
+import gzip
+import json
+
+import pytest
+from ui.test_endpoints import report, windows
+
+BACKEND = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
+
+
+@pytest.fixture
+def storage(tmp_path, monkeypatch):
+    """Airflow's own backend, for object storage: here a folder."""
+    from airflow.providers.common.io.xcom import backend
+
+    base = tmp_path / "xcom"
+    base.mkdir()
+    monkeypatch.setenv("AIRFLOW__CORE__XCOM_BACKEND", BACKEND)
+    monkeypatch.setenv("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH", f"file://{base}")
+    backend._get_base_path.cache_clear()
+    yield base
+    backend._get_base_path.cache_clear()
+
+
+def pushed(client, dag_id, run="run0"):
+    answer = client.get(f"/async-rest/api/v2/dags/{dag_id}/dagRuns/{run}/taskInstances/post/pushed")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def of_run(client, dag_id):
+    """Return the report that each of both tabs shows."""
+    [window] = windows(client, dag_id)["windows"]
+    return window["report"] and window["report"]["delivered"], pushed(client, dag_id).get("return_value")
+
+
+def test_what_is_in_the_table_is_given_as_it_is(client_of, dag_runs):
+    done = report(10)
+    dag_runs("in_table", ("success", done))
+    client = client_of("vic")
+    assert pushed(client, "in_table") == {"return_value": done, "failed_items": []}
+    assert pushed(client, "in_table", "another_run") == {}
+    assert client_of(None).get("/async-rest/api/v2/dags/a/dagRuns/b/taskInstances/c/pushed").status_code == 401
+
+
+@pytest.mark.parametrize("suffix", ["json", "json.gz"])
+def test_what_a_backend_keeps_elsewhere_is_shown_in_both_tabs(client_of, dag_runs, storage, suffix):
+    file = storage / f"report.{suffix}"
+    data = json.dumps(report(10)).encode()
+    file.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
+    dag_runs(f"elsewhere_{len(suffix)}", ("success", f"file://{file}"))
+    assert of_run(client_of("vic"), f"elsewhere_{len(suffix)}") == (10, report(10))
+
+
+@pytest.mark.parametrize(
+    ("reference", "content"),
+    [
+        ("file://{base}/gone.json", None),
+        ("file://{base}/other.json", '["no report"]'),
+        ("file://{base}/other.json", "no JSON"),
+        ("file://{base}/large.json", json.dumps({**report(10), "more": "x" * 100_000})),
+        ("file://{base}/../secret.json", None),
+        ("file://{base}/../xcom/../secret.json", None),
+        ("file://{outside}/secret.json", None),
+        ("s3://bucket/secret.json", None),
+        ("nowhere://bucket/x", None),
+        ("a text", None),
+        ("", None),
+    ],
+)
+def test_what_is_no_report_of_the_backends_is_not_shown(client_of, dag_runs, storage, reference, content):
+    (storage.parent / "secret.json").write_text(json.dumps(report(10)))
+    reference = reference.format(base=storage, outside=storage.parent)
+    if content is not None:
+        (storage / reference.rpartition("/")[2]).write_text(content)
+    dag_runs("no_report", ("success", reference))
+    assert of_run(client_of("vic"), "no_report") == (None, None)
+
+
+def test_without_a_backend_a_text_leads_nowhere(client_of, dag_runs, tmp_path):
+    (tmp_path / "report.json").write_text(json.dumps(report(10)))
+    dag_runs("no_backend", ("success", f"file://{tmp_path}/report.json"))
+    assert of_run(client_of("vic"), "no_backend") == (None, None)
+
+
+def test_storage_that_is_away_is_not_asked_for_each_report(client_of, dag_runs, storage, monkeypatch):
+    from airflow.providers.common.io.xcom.backend import XComObjectStorageBackend
+
+    asked = []
+
+    def away(reference):
+        asked.append(reference)
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(XComObjectStorageBackend, "_get_full_path", staticmethod(away))
+    dag_runs("away", *[("success", f"file://{storage}/{number}.json") for number in range(60)], ("success", report(3)))
+    found = windows(client_of("vic"), "away")["windows"]
+    assert [window["report"] and window["report"]["delivered"] for window in found] == [3, *[None] * 60]
+    assert 1 <= len(asked) <= 32
