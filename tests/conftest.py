@@ -48,6 +48,7 @@ def pytest_collection():
 
 def pytest_collection_finish():
     gc.freeze()
+    gc.set_threshold(10_000)  # most of what tests make ends with them
     gc.enable()
 
 

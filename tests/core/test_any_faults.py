@@ -185,7 +185,7 @@ class Story:
         assert self.endpoint.stored | dead.keys() == set(range(ROWS))
 
 
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=MANY) for seed in range(4, 40))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=MANY) for seed in range(1, 40))])
 def test_no_row_is_lost_and_no_account_is_wrong_whatever_happens(api, tmp_path, monkeypatch, seed):
     disk = Disk(tmp_path)
     write = PartFiles._write_whole

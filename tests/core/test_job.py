@@ -304,6 +304,7 @@ def test_a_slow_write_of_dead_letters_is_in_the_checkpoint_that_counts_it(api, t
     assert store["checkpoint"]["parts"] == [[1, parts[0][1], parts[-1][1]]]
 
 
+@pytest.mark.slow("1,250 rows, and again")
 def test_rows_refused_again_do_not_keep_a_retry_or_a_replay_from_the_others(api, tmp_path):
     store, refused = Store(), {**dict.fromkeys(range(0, 1000, 4), 422), 5: 403}
     rows = Rows(1000, ConnectionError("the database went away"))

@@ -133,7 +133,7 @@ def test_a_secret_that_looks_like_an_escape_or_a_tag_is_found(secret, spell):
     assert redacted in {"[***]", '["***"]', '["***\\""]'}
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "the late state",  # "test", closed up

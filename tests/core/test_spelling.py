@@ -1,11 +1,12 @@
 """The nearest word, where one is near; and numbers with their nouns."""
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.spelling import counted, hint, in_short
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("word", "expected"),
     [
         ("upser", " The nearest is 'upsert'."),
@@ -28,7 +29,7 @@ def test_how_near_may_be_said(word, alike, found):
     assert bool(hint(word, ("append", "upsert"), alike)) is found
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("count", "words", "expected"),
     [
         (0, ("row",), "0 rows"),

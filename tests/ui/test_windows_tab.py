@@ -1,13 +1,9 @@
 """The tab Windows by a user's clicks: a real browser before Airflow's own application, and runs that are only in its database."""
 
 import re
-import threading
-import time
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from ui.browser import browsing, open_page
 from ui.conftest import DAY
 
 
@@ -17,86 +13,17 @@ def report(delivered, failed=0, **more):
     return {**counts, "elapsed_seconds": 2.0, "items_per_second": 5.0, "complete": True, **reasons, **more}
 
 
-@pytest.fixture(scope="module")
-def server(application):
-    """Airflow's application at an address of its own."""
-    with served(application) as url:
-        yield url
-
-
-@contextmanager
-def served(application):
-    import uvicorn
-
-    made = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="on"))
-    thread = threading.Thread(target=made.run, daemon=True)
-    thread.start()
-    while not made.started:
-        assert thread.is_alive()
-        time.sleep(0.05)
-    port = made.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        made.should_exit = True
-        thread.join(30)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsing() as made:
-        yield made
-
-
 @pytest.fixture
-def page_of(server, browser):
+def page_of(open_as):
     """Return the page of a user at the tab of a DAG."""
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    opened = []
 
     def open_tab(dag_id: str, name: str = "ann"):
-        user = SimpleAuthManagerUser(username=name, role={"ann": "user", "vic": "viewer"}[name])
-        page = open_page(browser, server, get_auth_manager().generate_jwt(user))
-        opened.append(page)
-        page.context.set_default_timeout(60_000)
+        page = open_as(name)
         page.goto(f"/dags/{dag_id}/plugin/windows")
         page.get_by_role("table", name="Windows", exact=True).wait_for()
         return page
 
-    yield open_tab
-    for page in opened:
-        page.context.close()
-
-
-@pytest.fixture
-def defined(airflow_db):
-    """Keep a DAG with one task, as Airflow's DAG processor does: ``defined(dag_id, schedule)``."""
-    from airflow.models.dag_version import DagVersion
-    from airflow.models.dagcode import DagCode
-    from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import delete
-
-    kept = []
-
-    def keep(dag_id: str, schedule) -> None:
-        from airflow.providers.standard.operators.empty import EmptyOperator
-        from airflow.sdk import DAG
-        from airflow.serialization.serialized_objects import LazyDeserializedDAG
-
-        with DAG(dag_id, schedule=schedule, start_date=DAY) as dag:
-            EmptyOperator(task_id="post")
-        kept.append(dag_id)
-        with create_session() as session:
-            SerializedDagModel.write_dag(LazyDeserializedDAG.from_dag(dag), bundle_name="tests", session=session)
-
-    yield keep
-    with create_session() as session:
-        for dag_id in kept:
-            for model in (SerializedDagModel, DagCode, DagVersion):
-                session.execute(delete(model).where(model.dag_id == dag_id))
+    return open_tab
 
 
 def runs_of(dag_id: str) -> list:

@@ -42,7 +42,7 @@ class Delivering:
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._workers = job.concurrency or MOST
         self._progress = Progress(
-            self._limiter, job.rate_limit, self._concurrency, job.expected, job.bounds.most_moments
+            job.target, self._limiter, job.rate_limit, self._concurrency, job.expected, job.bounds.most_moments
         )
 
     def _concurrency(self) -> int:

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
+
+from multidict import CIMultiDict, CIMultiDictProxy, istr
 
 from airflow_async_rest import __version__
 from airflow_async_rest.core.models import Request, Response
@@ -57,6 +60,29 @@ class Attempt:
     headers: Mapping[str, str] | None = None
     stale: bool = False
     waited_seconds: float = 0.0
+
+
+class Headers:
+    """Makes the headers of a connection's answers, which nobody can change.
+
+    Often they are those of the answer before, and to make them takes a tenth of all that a request takes.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[bytes, bytes]] | None = None
+        self._made: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
+
+    def of(self, lines: list[tuple[bytes, bytes]]) -> CIMultiDictProxy[str]:
+        """Return headers. :param lines: name and value of each, as they came."""
+        if lines != self._lines:
+            made = [(_name(name), value.decode("utf-8", "surrogateescape")) for name, value in lines]
+            self._lines, self._made = lines.copy(), CIMultiDictProxy(CIMultiDict(made))
+        return self._made
+
+
+@lru_cache(maxsize=256)  # an API has few
+def _name(name: bytes) -> istr:
+    return istr(name.decode("utf-8", "surrogateescape"))
 
 
 def has_no_end(status: int, headers: Mapping[str, str]) -> bool:

@@ -1,6 +1,6 @@
 /** What became of each window, and which windows never ran: pure decisions over what the endpoint gives. */
 
-import { failuresOf } from "./delivery_data.js";
+import { failuresOf, withComplete } from "./delivery_data.js";
 import { isDeliveredLater } from "./next_step.js";
 import { withGaps } from "./stretches.js";
 
@@ -28,9 +28,10 @@ const RUNNING = new Set(["running", "restarting", "deferred"]);
 const WAITING = new Set([null, undefined, "none", "queued", "scheduled", "up_for_retry", "up_for_reschedule"]);
 
 /** What became of one window; `replay` is the last one of its dead letters by another task, since it has ended. */
-export function outcomeOf({ state, report, replay }) {
+export function outcomeOf({ state, report: given, replay }) {
   if (RUNNING.has(state)) return "running";
   if (WAITING.has(state)) return "waiting";
+  const report = withComplete(given, state);
   if (state === "skipped" && report?.preview) return "preview";
   const isComplete = report?.complete === true;
   const isLater = isDeliveredLater(report, replay);

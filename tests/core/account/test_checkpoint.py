@@ -23,6 +23,7 @@ def test_a_checkpoint_comes_back_as_it_was():
     assert through_json(GOOD) == GOOD
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     st.frozensets(st.integers(0, 10**12)),
     st.dictionaries(st.integers(1, 99), st.tuples(st.integers(1, 50), st.integers(0, 50))),
@@ -33,6 +34,7 @@ def test_any_parts_without_gaps_come_back(unfinished, spans):
     assert through_json(checkpoint) == checkpoint
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     st.lists(st.frozensets(st.integers(0, 10**12), min_size=1), max_size=5),
     st.frozensets(st.integers(2 * 10**12, 3 * 10**12)),
@@ -140,7 +142,7 @@ def digest_of(*rows: bytes) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.parametrize("other", [(b"b", b"a"), (b"a",), (b"ab",), (b"", b"ab"), (b"a", b"b", b""), ()])
+@every_row("other", [(b"b", b"a"), (b"a",), (b"ab",), (b"", b"ab"), (b"a", b"b", b""), ()])
 def test_a_digest_tells_other_rows_and_another_order(other):
     assert digest_of(*other) != digest_of(b"a", b"b")
 
@@ -158,7 +160,7 @@ def test_a_digest_can_be_read_and_go_on():
 REPORT = {"read": 10, "delivered": 10}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("written_by", "report", "this_try", "done"),
     [
         (Try(1, (3, 3)), REPORT, Try(2, (3, 3)), True),
@@ -268,7 +270,7 @@ def test_what_is_no_checkpoint_is_found_when_it_is_read(name, value):
     json.dumps([recorder.report(), replace(found, totals=recorder.totals.to_json()).to_json()])
 
 
-@pytest.mark.parametrize(
+@every_row(
     "wrong",
     [
         {"parts": [[1, 1, 10**15]]},

@@ -1,4 +1,5 @@
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.account.judgment import explain, is_whole, judge, keeps_changes
 from airflow_async_rest.core.account.report import Commit, RowTotals, Totals
@@ -21,7 +22,7 @@ def of_fetch(*reasons, refused=0, read=100) -> Totals:
     return totals
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("reasons", "permanent", "advice"),
     [
         (["http_422", "encode"], True, "or let the API take them and replay the dead letters"),
@@ -74,8 +75,8 @@ def test_numbers_stand_with_their_nouns(totals, said):
     assert str(judge(totals, 0, RequestRetry(), "x")).startswith(said)
 
 
-@pytest.mark.parametrize("commit", [Commit.BEGUN, Commit.DONE])
-@pytest.mark.parametrize(
+@every_row("commit", [Commit.BEGUN, Commit.DONE])
+@every_row(
     ("reasons", "advice"),
     [
         (
@@ -106,7 +107,7 @@ def test_what_failed_of_rows_that_are_put_back_is_said_as_ever(reason, permanent
     assert undone in str(error)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("totals", "max_failures", "can_replay", "keeps"),
     [
         (of_delivery(), 0, True, True),
@@ -136,7 +137,7 @@ def test_a_change_for_which_nothing_came_is_not_kept_where_there_must_be_rows(re
     assert keeps_changes(totals, 0, can_replay=True)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("reasons", "refused", "permanent", "text"),
     [
         (["http_404"], 0, True, "1 of 100 items failed (1 http_404); max_failures allows 0. Is the path right"),
@@ -209,7 +210,7 @@ def test_credentials_that_were_good_once_are_worth_a_retry(accepted, kind, text)
     assert str(error).startswith("connection 'api'")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("reasons", "refused", "max_failures", "whole", "good"),
     [
         ([], 0, 0, True, True),

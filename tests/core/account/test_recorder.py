@@ -5,6 +5,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import every_row
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.recorder import Recorder, SourceDigest
@@ -14,6 +15,7 @@ from airflow_async_rest.core.letters.folder import refused_record, to_record
 from airflow_async_rest.core.models import DeadLetter, Delivered, Item, Request, Skipped
 
 REQUEST = Request("POST", "x", "", b'{"a":1}', "k")
+MANY = pytest.mark.slow("some thousand dead letters")
 
 
 def item(index: int, **parts) -> Item:
@@ -57,6 +59,7 @@ def counts(recorder: Recorder) -> tuple:
 OUTCOMES = st.sampled_from([lambda index: Delivered(index, 1), dead, Skipped, None])
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(OUTCOMES), st.lists(OUTCOMES, min_size=1))
 def test_every_row_is_accounted_for_at_every_moment_and_over_a_retry(first, second):
     settled = [outcome(index) for index, outcome in enumerate(first) if outcome]
@@ -274,6 +277,7 @@ def test_the_sample_of_the_try_before_is_shown_until_it_is_sent_again():
 BATCHED = st.lists(st.lists(st.sampled_from("dfsru"), min_size=1, max_size=6), min_size=1, max_size=8)
 
 
+@pytest.mark.slow("fifty examples")
 @given(BATCHED, st.data())
 def test_batches_are_accounted_for_and_a_snapshot_knows_what_goes_together(batches, data):
     """d: delivered, f: failed, s: skipped, r: again in a request with the other r of its batch, u: not settled."""
@@ -434,8 +438,8 @@ def dead_with_row(index, text) -> DeadLetter:
     return DeadLetter.of(Item(index, index, row, row), "transform")
 
 
-@pytest.mark.parametrize("sample_payloads", [True, False])
-@pytest.mark.parametrize("body", [LARGE, b'"%s"' % ("\u20ac" * 2_000_000).encode(), b"[%s1]" % (b"1," * 2_000_000)])
+@every_row("sample_payloads", [True, False])
+@every_row("body", [LARGE, b'"%s"' % ("\u20ac" * 2_000_000).encode(), b"[%s1]" % (b"1," * 2_000_000)])
 def test_a_large_payload_is_not_copied_to_show_how_it_begins(body, sample_payloads):
     letters = [dead(index, body=body) for index in range(100)]
     assert peak_of(lambda: recorder_of(*letters, sample_payloads=sample_payloads)) < 1_000_000
@@ -476,7 +480,13 @@ def test_a_large_payload_is_shown_by_its_beginning():
 
 @pytest.mark.parametrize(
     ("count", "size", "much"),
-    [(1, 5_000_000, True), (4, 500_000, False), (5, 500_000, True), (3_000, 1, False), (5_000, 1, True)],
+    [
+        (1, 5_000_000, True),
+        (4, 500_000, False),
+        (5, 500_000, True),
+        pytest.param(3_000, 1, False, marks=MANY),
+        pytest.param(5_000, 1, True, marks=MANY),
+    ],
 )
 @pytest.mark.parametrize("letter", [dead_with_body, dead_with_row])
 def test_dead_letters_are_due_when_they_are_large_or_many(count, size, much, letter):

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
+from tables import every_row
 
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.account.waits import Waits
@@ -16,7 +16,7 @@ def waits_of(this_try=FIRST, began=NOON):
     return Waits().of(this_try, resumes=False).and_then(began, began + timedelta(hours=1), "gone", {"read": 7})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("hours_ago", "seconds", "most", "ends_after"),
     [
         (None, HOUR, DAY, HOUR + 60),
@@ -40,7 +40,7 @@ def test_when_a_wait_ends(hours_ago, seconds, most, ends_after):
     assert ends == (None if ends_after is None else NOON + timedelta(seconds=ends_after))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("this_try", "resumes", "shown", "bounded", "counted"),
     [
         (FIRST, True, True, True, True),
@@ -72,7 +72,7 @@ def test_they_are_kept_as_plain_json_and_only_the_latest():
     }
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value",
     [
         None,

@@ -29,7 +29,7 @@ def rows_of(body, rows=None, kind=JSON, **parts) -> list:
     return answer_of(body, rows, kind, **parts).rows
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "kind", "payload"),
     [
         (b'{"a": 1}', JSON, {"a": 1}),
@@ -57,8 +57,8 @@ def test_an_answer_is_read_as_its_content_type_says(body, kind, payload):
     assert parse_payload(response(body, kind)) == payload
 
 
-@pytest.mark.parametrize("rows", ["data.items", None, lambda payload, item: payload["items"]])
-@pytest.mark.parametrize("status", [204, 205, 304])
+@every_row("rows", ["data.items", None, lambda payload, item: payload["items"]])
+@every_row("status", [204, 205, 304])
 def test_an_answer_without_content_has_no_rows(status, rows):
     assert answer_of(b"", rows=rows, status=status).count == 0
 
@@ -72,7 +72,7 @@ def test_an_empty_body_says_nothing_unless_that_is_said(body, rows, kind):
     assert answer_of(body, rows, kind, empty_ok=True).count == 0
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "rows"),
     [
         (b"null", None),
@@ -138,7 +138,7 @@ def test_errors_beside_data_are_not(body, rows, expected):
 SIX = b'{"data": {"items": [{"a": 1, "ok": true}, {"a": 2, "ok": false}, {"a": 3, "ok": true}]}}'
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("rows", "page_rows", "count"),
     [
         ("data.items", None, 3),
@@ -177,7 +177,7 @@ def test_how_rows_are_found_is_checked_by_name(argument, value):
         AnswerReader(None, RowShape(), **{argument: value})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "kind", "text"),
     [
         (b"", JSON, "of 0 bytes"),
@@ -208,7 +208,7 @@ def test_what_is_not_what_its_content_type_says_has_a_clear_error(body, kind, te
     assert len(str(caught.value)) < 600
 
 
-@pytest.mark.parametrize(
+@every_row(
     "number",
     ["12345678901234567890123", "0.1234567890123456789", "-123456789.123456789123", "1e400", "100000000000000000.5",
      "18446744073709551616", "1.00000000000000000001e-7"],
@@ -219,7 +219,7 @@ def test_a_long_number_keeps_every_digit(number):
     assert isinstance(value, int | Decimal)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, 2**63, 2**64 - 1, "12345678901234567890", True, None])
+@every_row("value", [0, -1, 1.5, 2**63, 2**64 - 1, "12345678901234567890", True, None])
 def test_plain_values_are_as_json_has_them(value):
     [parsed] = parse_json(json.dumps([value]).encode())
     assert (parsed, type(parsed)) == (value, type(value))
@@ -228,7 +228,7 @@ def test_plain_values_are_as_json_has_them(value):
 PAYLOAD = b'{"data": {"items": [{"a": 1}, {"a": 2}], "none": null, "one": {"a": 3}, "empty": []}}'
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("rows", "expected"),
     [
         ("data.items", [{"a": 1}, {"a": 2}]),
@@ -260,7 +260,7 @@ async def asynchronous(payload, item):
     return []
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("rows", "text"),
     [
         ("data.missing", "the answer has nothing at rows='data.missing': if that says"),
@@ -310,8 +310,8 @@ def test_keys_that_are_not_loaded_go_on_being_counted():
 WRITTEN = ["1.50", "1e5", "0.00001", "1.0", "-2.500", "12345678901234567890.5", "7"]
 
 
-@pytest.mark.parametrize("neighbour", ["1", "1.25", "12345678901234567890.123"])
-@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+@every_row("neighbour", ["1", "1.25", "12345678901234567890.123"])
+@every_row("kind", ["application/json", "application/x-ndjson"])
 def test_a_number_that_is_kept_as_text_is_what_the_api_has_written(kind, neighbour):
     lines = [f'{{"n": {neighbour}, "t": {number}, "deep": {{"x": [{number}]}}, "more": 1}}' for number in WRITTEN]
     body = "\n".join(lines) if kind.endswith("ndjson") else f"[{','.join(lines)}]"
@@ -333,7 +333,7 @@ def test_what_a_function_makes_of_numbers_is_its_own():
 PARTS = b'{"items": [{"t": 1.50, "n": 1.1, "ok": true}, {"t": 2.50, "n": 2.2}]}'
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("rows", "path", "written"),
     [
         ("items", "t", ["1.50", "2.50"]),

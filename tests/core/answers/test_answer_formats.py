@@ -83,7 +83,7 @@ def test_marks_and_charsets_are_understood_in_every_format(kind, text, pack, enc
     assert read(pack(text.encode(encoding)), None, f"{kind}; charset={charset}") == TWO
 
 
-@pytest.mark.parametrize(("encoding", "charset"), ENCODINGS)
+@every_row(("encoding", "charset"), ENCODINGS)
 def test_a_text_is_one_row(encoding, charset):
     kind = f"text/html; charset={charset}"
     assert read("<p>ž\r\n</p>".encode(encoding), "text", kind) == [{"text": "<p>ž\r\n</p>"}]
@@ -92,13 +92,13 @@ def test_a_text_is_one_row(encoding, charset):
     ]) == [{"word": "a"}, {"word": "b"}]  # fmt: skip
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
-@pytest.mark.parametrize(("kind", "text"), BY_TYPE[:2])
+@every_row("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@every_row(("kind", "text"), BY_TYPE[:2])
 def test_json_shows_its_encoding_by_its_zeros(kind, text, encoding):
     assert read(text.encode(encoding), None, kind) == TWO
 
 
-@pytest.mark.parametrize("charset", ["binary", "utf8mb4", "klingon", "utf-16", "utf-16le", "utf-32", "utf-8-sig", ""])
+@every_row("charset", ["binary", "utf8mb4", "klingon", "utf-16", "utf-16le", "utf-32", "utf-8-sig", ""])
 def test_a_charset_that_nobody_knows_or_that_json_shows_it_is_not_says_nothing_of_it(charset):
     assert read(AS_JSON.encode(), None, f"{JSON}; charset={charset}") == TWO
 
@@ -108,7 +108,7 @@ def test_latin_1_is_latin_1_where_it_is_no_utf_8():
     assert read(b"a\n\xe9\n", "csv", "text/plain; charset=iso-8859-1") == [{"a": "é"}]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "answer_format", "kind", "words"),
     [
         (AS_JSON.encode("iso-8859-2"), "json", JSON, "cannot be read as JSON"),
@@ -154,7 +154,7 @@ PACKED = zipped(AS_CSV.encode())
 IN_TWO = zipped(AS_CSV[:8].encode()) + zipped(AS_CSV[8:].encode())
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "kind", "encoding"),
     [
         (IN_TWO, "application/gzip", ""),
@@ -242,7 +242,7 @@ def test_what_separates_fields_is_never_guessed(answer_format, delimiter, header
     assert f"write answer_format=Csv(delimiter={delimiter!r}) where that separates fields" in str(raised.value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "words"),
     [
         (b'a,b\n"1,2\n3,4\n', "unexpected end of data"),
@@ -263,7 +263,7 @@ def test_csv_that_is_none_is_an_error(body, words):
         read(body, "csv")
 
 
-@pytest.mark.parametrize("header", ["[id]", "{id}", "<id>", "[1", "[", '"{}"', "{}a"])
+@every_row("header", ["[id]", "{id}", "<id>", "[1", "[", '"{}"', "{}a"])
 def test_names_of_columns_may_have_brackets(header):
     assert read(f"{header},b\n1,2\n".encode(), "csv") == [{header.strip('"'): "1", "b": "2"}]
 
@@ -305,7 +305,7 @@ class Parser:
         raise ZeroDivisionError
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answer_format", "rows", "found"),
     [
         (by_name, None, [{"n": "1"}, {"n": "2"}]),
@@ -316,12 +316,12 @@ class Parser:
         (lambda body: {"n": 1.5}, None, [{"n": 1.5}]),
     ],
 )
-@pytest.mark.parametrize("pack", [bytes, zipped])
+@every_row("pack", [bytes, zipped])
 def test_what_a_function_returns_goes_on_to_rows(answer_format, rows, found, pack):
     assert read(pack(b"1|2"), answer_format, rows=rows) == found
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answer_format", "words"),
     [
         (broken, "refused by the function broken of answer_format, which raised KeyError: 'no such thing'"),
@@ -354,13 +354,13 @@ def test_an_async_function_is_refused_before_anything_is_asked(answer_format):
         AnswerReader(None, RowShape(), answer_format=answer_format)
 
 
-@pytest.mark.parametrize("answer_format", ["xml", "JSON", "", 5, ["csv"], {"csv": ";"}, Csv, b"csv", False])
+@every_row("answer_format", ["xml", "JSON", "", 5, ["csv"], {"csv": ";"}, Csv, b"csv", False])
 def test_what_is_no_format_is_refused_by_name(answer_format):
     with pytest.raises(ConfigurationError, match=r"answer_format=.*: write one of 'json', 'ndjson', 'csv', 'tsv', 'te"):
         AnswerReader(None, RowShape(), answer_format=answer_format)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("arguments", "words"),
     [
         ({"delimiter": ";;"}, "Csv(delimiter=';;'): write one character"),
@@ -380,8 +380,8 @@ def test_what_is_no_csv_is_refused_by_name(arguments, words):
     assert words in str(raised.value)
 
 
-@pytest.mark.parametrize("pack", [bytes, zipped])
-@pytest.mark.parametrize(
+@every_row("pack", [bytes, zipped])
+@every_row(
     ("answer_format", "text", "name"),
     [
         ("ndjson", AS_NDJSON, "NDJSON"),
@@ -397,8 +397,8 @@ def test_no_format_but_json_shows_that_nothing_is_cut_off(answer_format, text, n
         read(pack(text.encode()), answer_format, JSON, may_be_cut=True)
 
 
-@pytest.mark.parametrize("pack", [bytes, zipped])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+@every_row("pack", [bytes, zipped])
+@every_row("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
 def test_json_that_is_chosen_shows_it_whatever_its_content_type_says(pack, encoding):
     whole = AS_JSON.encode(encoding)
     assert read(pack(whole), "json", CSV, may_be_cut=True) == TWO

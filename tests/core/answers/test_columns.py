@@ -1,4 +1,5 @@
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.answers.columns import RowShape
 from airflow_async_rest.core.answers.tally import Tally
@@ -14,7 +15,7 @@ def shaped(columns=None, row=ROW, **parts) -> dict:
     return made
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "value"),
     [
         ("a", 1),
@@ -135,7 +136,7 @@ def test_only_so_many_keys_are_counted_by_name():
 ERROR = {"error": "quota exceeded"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("columns", "row"),
     [
         ({"id": "item.id", "name": "name"}, ERROR),
@@ -164,7 +165,7 @@ def test_a_row_of_which_no_key_is_a_column_is_none():
         RowShape(known=["id", "name"]).shape([{"id": 1}, ERROR], ITEM)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("columns", "row", "made"),
     [
         ({"name": "name", "id": "id"}, {"name": None}, {"name": None, "id": None}),
@@ -183,7 +184,7 @@ def test_a_row_that_has_something_is_one(columns, row, made):
     assert shaped(columns, row) == made
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "nearest"),
     [
         ("locatoin", "location"),
@@ -253,7 +254,7 @@ def test_what_columns_ask_of_the_item_is_known_before_the_first_request():
     assert shape.item_columns == (("id",), ("of", "of.city"))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("columns", "text"),
     [
         ({}, "write a dict such as"),
@@ -295,7 +296,7 @@ BASE64 = {
 }
 
 
-@pytest.mark.parametrize("value", BASE64)
+@every_row("value", BASE64)
 def test_columns_may_say_that_a_text_is_base64(value):
     """What is none is no text that a column of bytes would take for what it says."""
     shape = RowShape(

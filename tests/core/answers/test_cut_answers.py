@@ -137,7 +137,7 @@ def response(body, kind="", status=200, *, may_be_cut=True, broken=None):
 CSV, NDJSON, JSON = "text/csv", "application/x-ndjson", "application/json"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "kind", "text"),
     [
         (ROWS, NDJSON, "which NDJSON does not show"),
@@ -157,8 +157,8 @@ def test_lines_do_not_show_whether_they_are_all_there(body, kind, text):
     assert ("set trust_close of the connection to true" in str(raised.value)) == ("does not show" in text)
 
 
-@pytest.mark.parametrize("body", [b'[{"a":1}]', b'{"a":[]}\n', b"[]", b"null", b"true", b'"a"'])
-@pytest.mark.parametrize("kind", [JSON, "text/plain", ""])
+@every_row("body", [b'[{"a":1}]', b'{"a":[]}\n', b"[]", b"null", b"true", b'"a"'])
+@every_row("kind", [JSON, "text/plain", ""])
 def test_json_shows_by_itself_that_it_is_whole(body, kind):
     assert parse_payload(response(body, kind)) == parse_payload(response(body, kind, may_be_cut=False))
 
@@ -186,7 +186,7 @@ def by_function(response, payloads):
     return [b"bad" not in line for line in response.body.splitlines()]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("results", "body", "kind"),
     [
         (FAILURE_LINES, b'{"index":1,"error":"x"}\n', NDJSON),

@@ -76,7 +76,7 @@ def test_stored_objects_and_plain_words_speak_for_all(results, status, answer):
     assert read(results, answer, status) is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("results", "answer"),
     [
         (BY_INDEX, {"errors": [], "success": True}),

@@ -1,4 +1,5 @@
 import pytest
+from tables import every_row
 
 from airflow_async_rest import RESULTS, Batch, Results
 from airflow_async_rest.core.batches.form import BatchForm
@@ -6,7 +7,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.sending.retry import RequestRetry
 
 
-@pytest.mark.parametrize(
+@every_row(
     "arguments",
     [
         {},
@@ -22,7 +23,7 @@ def test_a_batch_takes_what_is_documented(arguments):
     Batch(**arguments)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("arguments", "text"),
     [
         ({"max_items": 0}, "Batch(max_items=0): write a whole number from 1 up"),

@@ -154,6 +154,7 @@ def test_a_kept_connection_that_is_closed_costs_a_batch_no_attempt(api, tmp_path
     assert all(record["uncertain"] for record in letters(tmp_path).values())
 
 
+@pytest.mark.slow("thousands of rows, and again")
 def test_a_wrong_path_costs_one_request_a_batch_and_the_cause_is_named(api, tmp_path):
     api.answer = lambda seen: 404
     with pytest.raises(FailuresError, match="Is the path right") as raised:
@@ -196,6 +197,7 @@ def test_a_batch_that_is_refused_first_waits_for_what_becomes_of_the_others(api,
     assert stored == Counter(set(range(2_000)) - {7})
 
 
+@pytest.mark.slow("thousands of rows, and again")
 def test_before_that_one_batch_fails_alone_and_a_retry_and_a_replay_get_its_good_rows_out(api, tmp_path):
     bulk, store = Bulk(api, lambda number: 409 if number == 7 else 201), Store()
     with pytest.raises(FailuresError):
@@ -225,6 +227,7 @@ def test_a_replay_against_a_wrong_path_costs_little(api, tmp_path):
     assert len(api.seen) <= 1 + 19
 
 
+@pytest.mark.slow("thousands of rows, and again")
 @pytest.mark.parametrize("bad", [[700], [500, 999], list(range(700, 720))])
 def test_a_server_error_of_one_row_is_looked_for_with_few_requests(api, tmp_path, bad):
     bulk = Bulk(api, lambda number: 500 if number in bad else 201)
@@ -626,6 +629,7 @@ def test_ids_that_the_api_makes_up_are_not_taken_for_keys_that_were_not_sent(api
         run(make_bulk_job(api, tmp_path, batch, 10))
 
 
+@pytest.mark.slow("4,000 rows")
 @pytest.mark.parametrize("share", [2, 4])
 def test_rows_that_fail_before_they_are_sent_end_no_delivery_of_the_others(api, tmp_path, share):
     def transform(row):

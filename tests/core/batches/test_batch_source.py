@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import every_row
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume
 from airflow_async_rest.core.account.recorder import SourceDigest
@@ -52,7 +53,7 @@ def resume_at(rows, position, *batches, dead=(), singles=()):
     return Resume(checkpoint, dead=dict.fromkeys(dead, "http_503"), known_dead=frozenset(dead))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("batch", "cuts"),
     [
         (Batch(max_items=4), [4, 4, 2]),
@@ -88,6 +89,7 @@ def test_how_the_rows_come_does_not_change_the_requests(sizes, batch, one, other
     assert len({request.idempotency_key for _, request in made}) == len(made)
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=60), st.integers(1, 12), st.integers(1, 70), st.data())
 def test_a_retry_sends_the_unfinished_batches_and_the_new_ones_as_they_were(sizes, most, size, data):
     rows, batch = rows_of(*sizes), Batch(max_items=most)
@@ -137,7 +139,7 @@ def test_a_row_that_is_skipped_is_settled_and_not_lost():
     assert [item.settled for item in unit.items] == [Skipped(0)]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("keys", "batches", "made"),
     [
         ("abac", [(2, 3)], [[0, 1], [2, 3]]),
@@ -156,6 +158,7 @@ def test_what_has_a_key_goes_before_the_next_one_of_that_key(keys, batches, made
     assert [indexes for indexes, _ in found] == made
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=30),
     st.lists(st.integers(0, 9), min_size=30, max_size=30),

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import orjson
-import pytest
 from tables import every_row
 
 from airflow_async_rest.core.encoding.chunk_sizes import (
@@ -20,7 +19,7 @@ from airflow_async_rest.core.encoding.chunk_sizes import (
 KB, MB = 1 << 10, 1 << 20
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("before", "rows", "size", "small", "count"),
     [
         (1, 1, 100, 1, 2),  # the next row may be of any size, so at most twice as many
@@ -58,7 +57,7 @@ def fetched(sizes, chunk_size=5000):
     return list(iter_chunks(fetch, chunk_size)), fetches
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("sizes", "most_fetched", "most_of_a_chunk"),
     [
         ([100] * 12_000, 100 * 600, 5000 * 100),
@@ -87,7 +86,7 @@ def test_rows_that_have_grown_all_at_once_are_soon_few():
     assert sum(large) <= 350 * 100 * KB
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2, 3, 7, 999, 5000])
+@every_row("chunk_size", [1, 2, 3, 7, 999, 5000])
 def test_small_rows_come_in_chunks_of_the_size_asked_for(chunk_size):
     count = 2 * chunk_size + chunk_size // 2
     chunks, _ = fetched([10] * count, chunk_size)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
-import pytest
+from tables import every_row
 
 from airflow_async_rest.core.encoding.comparing import comparable, same_key
 from airflow_async_rest.core.encoding.json_encoder import stable_bytes
@@ -22,7 +22,7 @@ def keys_of(values):
         yield same_key(stable_bytes(parse_exactly(identity)))
 
 
-@pytest.mark.parametrize(
+@every_row(
     "values",
     [
         ONE,

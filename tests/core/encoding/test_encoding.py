@@ -248,7 +248,7 @@ def test_the_refusal_names_the_column(value, beside):
         encode({"id": None, **beside, "seen_at": value, "x": 1})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "text"),
     [
         (datetime(2026, 1, 2, 3), "2026-01-02T03:00:00+01:00"),
@@ -260,7 +260,7 @@ def test_the_refusal_names_the_column(value, beside):
         ({datetime(2026, 1, 2): 1}, {"2026-01-02T00:00:00+01:00": 1}),
     ],
 )
-@pytest.mark.parametrize("beside", [0, 2**70])
+@every_row("beside", [0, 2**70])
 def test_a_naive_time_gets_the_offset_of_its_zone(value, text, beside):
     body = JsonEncoder(ZoneInfo("Europe/Prague"))({"at": value, "n": beside})
     assert json.loads(body) == {"at": text, "n": beside}
@@ -288,7 +288,7 @@ ANYTHING = st.recursive(
 )
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "iso"),
     [
         ("1 mon", "P1M"),
@@ -306,23 +306,26 @@ def test_what_postgresql_writes_is_iso_8601(text, iso):
     assert iso_of_interval(text) == iso
 
 
+@pytest.mark.slow("fifty examples")
 @given(ANYTHING)
 def test_anything_is_written_for_people(value):
     json.loads(encode_anything(value))
 
 
+@pytest.mark.slow("fifty examples")
 @given(ANYTHING)
 def test_anything_has_the_same_bytes_again(value):
     assert stable_bytes(value) == stable_bytes(value)
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))  # fmt: skip
 def test_what_json_can_carry_comes_back_equal(value):
     assert json.loads(encode(value)) == value
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "shown"),
     [
         ({"a": NAN, 2: Decimal("sNaN")}, {"a": "nan", "2": "Decimal('sNaN')"}),

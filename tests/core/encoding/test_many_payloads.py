@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import every_row
 
 from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.errors import EncodeError
@@ -15,7 +16,7 @@ from airflow_async_rest.core.errors import EncodeError
 _ROW = {"id": 1, "value": Decimal("2.50"), "at": datetime(2026, 11, 1, tzinfo=UTC), "name": "a\nb"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     "payloads",
     [
         [],
@@ -50,6 +51,7 @@ _VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(st.dictionaries(st.text(max_size=3), _VALUES, max_size=3)))
 def test_whatever_they_are_each_is_encoded_as_alone(payloads):
     encode = JsonEncoder()

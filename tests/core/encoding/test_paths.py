@@ -66,8 +66,8 @@ def test_a_path_leads_into_json(path, found, kind):
     assert parse_path("rows", path).find(kind(ROW)) == found
 
 
-@pytest.mark.parametrize("value", [None, 5, "text", [], [1]])
-@pytest.mark.parametrize("path", ["a", "a.b", "a.0.b"])
+@every_row("value", [None, 5, "text", [], [1]])
+@every_row("path", ["a", "a.b", "a.0.b"])
 def test_a_path_leads_nowhere_where_there_is_no_object(value, path):
     assert parse_path("rows", path).find(value) is MISSING
 
@@ -82,7 +82,7 @@ def test_names_lead_to_places_from_the_end_as_well():
     assert follow({"a": [1, 2]}, ("a", "-1")) == 2
 
 
-@pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", None, 5, ["a"]])
+@every_row("path", ["", ".", "a.", ".a", "a..b", None, 5, ["a"]])
 def test_what_is_no_path_is_refused_by_the_name_of_its_argument(path):
     with pytest.raises(ConfigurationError, match="rows: .* is not a path"):
         parse_path("rows", path)
@@ -116,7 +116,7 @@ def test_an_expression_that_an_answer_does_not_fit_is_an_error_of_that_answer():
         parse_path("rows", "length(a)").find({"a": 5})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "is_one"),
     [
         ("data.items", True),
@@ -136,7 +136,7 @@ def test_a_path_that_may_leave_something_out_is_told_from_one_that_does_not(path
 ITEM = {"id": 7, "tags": ["x", "y"], "user.name": "Ann", "user": {"name": "Bob"}}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("path", "value"),
     [
         ("item.tags[1]", "y"),

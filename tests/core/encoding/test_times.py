@@ -75,6 +75,6 @@ def test_a_time_without_a_zone_has_none(text):
 NONE = ["", "soon", "5", "infinity", "0044-03-15 BC", "2026-03-02 10:00 XYZ", "2026-03-02 10:00 PM", "2026-03-02 10:00 Europe/", "2026-03-02 10:00 ../etc", "2026-03-02 10:00 Europe/Nowhere", "2026-02-30 10:00 UTC", "2026-03-02 10:00 +25:00", "02-Mar-2026 +02", "Mon, 2 Mar 2026 10:00:00 PM +0200", "Mar 2, 2026 5:00:00 PM GMT+2", "Mon Mar 02 10:00:00 EET 2026", "Mon, 2 Mar 2026 10:00:00 XYZ 5", "Mon, 99 Mar 2026 10:00:00 +0200"]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", NONE)
+@every_row("text", NONE)
 def test_what_is_no_time_or_of_a_zone_that_nobody_knows_is_none(text):
     assert parse_time(text) is None

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from tables import every_row
 from yarl import URL
 
 from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
@@ -332,7 +333,7 @@ def test_a_page_that_goes_into_a_body_without_names_is_an_error(build):
         build(Page({"cursor": "c"}, "body"), **search(body=["{id}"]))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("parts", "text"),
     [
         ({"query": "a=b"}, "query='a=b': write a dict"),

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 from fetches import pages_of
+from tables import every_row
 
 from airflow_async_rest.core.errors import AnswerError, ConfigurationError
 from airflow_async_rest.core.models import Delivered, Skipped
@@ -132,7 +133,7 @@ async def test_pages_of_a_get_have_no_body(api, fetch):
         await fetch(page_style(CursorsInTheBody()))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("page", "text"),
     [
         ({"page": 2}, "after() returned {'page': 2}, which is not a Page: return Page(...), or None for the end"),
@@ -188,7 +189,7 @@ def test_what_it_raises_is_an_error_by_name():
         page_style(SimpleNamespace(begin=lambda: None, after=print)).begin()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("paginate", "text"),
     [
         ("link", "paginate='link': write LinkPages(), CursorPages(...), NumberedPages(...) or OffsetPages(...)"),

@@ -118,6 +118,7 @@ def test_so_are_those_of_batches(api, tmp_path, how):
     check(run(job, Store()), tmp_path)
 
 
+@pytest.mark.slow("600 rows of 100 KB")
 def test_so_are_those_whose_values_make_no_address(api, tmp_path):
     def with_gap(row):
         return {**row, "v": None if is_bad(row) else row["id"]}
@@ -130,6 +131,7 @@ def test_so_are_those_whose_values_make_no_address(api, tmp_path):
     check(run(job, Store()), tmp_path)
 
 
+@pytest.mark.slow("600 rows of 100 KB")
 def test_so_are_those_that_cannot_be_read_whole(api, tmp_path):
     def partial(row):
         return PartialRow(row, {"v": "out of range"}) if is_bad(row) else row
@@ -148,6 +150,7 @@ def test_rows_that_a_transform_skips_are_let_go_before_a_batch_is_full(api, tmp_
     assert Text.most <= 3 * 10
 
 
+@pytest.mark.slow("600 rows of 100 KB")
 def test_rows_that_fail_do_not_wait_in_memory_until_a_batch_is_full(api, tmp_path):
     def nearly_all_raising(row):
         return raising({"id": row["id"] % 20})

@@ -76,7 +76,7 @@ def test_what_a_try_is_to_the_one_before(last, this, turn):
     assert this.turn_after(last, is_rescheduled=False, was_cleared=False) is turn
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("last", "this", "turn"),
     [
         (claim(1), again(2, 5), Turn.GOES_ON),  # the run had ended, and began again with the Clear
@@ -104,9 +104,7 @@ def test_a_try_that_asked_to_be_rescheduled_goes_on(last, this, turn):
     assert this.turn_after(last, is_rescheduled=True, was_cleared=False) is turn
 
 
-@pytest.mark.parametrize(
-    "value", [None, "", "x", 5, [], [1], ["x", "", ""], {"a": 1}, [1, 2, 3, 4, 5], {}, [1e400, "", ""]]
-)
+@every_row("value", [None, "", "x", 5, [], [1], ["x", "", ""], {"a": 1}, [1, 2, 3, 4, 5], {}, [1e400, "", ""]])
 def test_a_claim_that_cannot_be_read_is_none(value):
     assert Claim.from_json(value) is None
 

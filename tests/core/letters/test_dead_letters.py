@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.errors import DeadLetterStoreError
 from airflow_async_rest.core.letters.folder import (
@@ -300,8 +301,8 @@ def test_a_dead_letter_of_a_fetch_says_so_and_what_to_ask_for_once_more(folder, 
     assert (record["fetch"], record["method"], record["payload"], record["row"]) == (True, "GET", None, {"id": 3})
 
 
-@pytest.mark.parametrize("body", [None, b'"a"', b'"%s"' % (b"b" * 100_000)])
-@pytest.mark.parametrize("row", [{"id": "c"}, {"id": "d" * 5_000}])
+@every_row("body", [None, b'"a"', b'"%s"' % (b"b" * 100_000)])
+@every_row("row", [{"id": "c"}, {"id": "d" * 5_000}])
 def test_payload_and_row_of_a_fetch_are_both_cut_or_both_left_out(item_of, request_of, body, row):
     dead = DeadLetter.of(item_of(3, row), "http_500", request=request_of(body=body), fetch=True)
     assert held_bytes(dead) >= len(body or b"") + len(row["id"])

@@ -1,6 +1,7 @@
 """Which dead letters a filter means, and what is no filter."""
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.letters.filter import LetterFilter
@@ -19,7 +20,7 @@ LETTER = {
 }
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("choice", "matches"),
     [
         ({}, True),
@@ -44,7 +45,7 @@ def test_a_row_of_a_dead_letter_without_a_request_is_searched_too():
     assert LetterFilter(search="berlin").matches({"index": 1, "reason": "encode", "row": {"city": "Berlin"}})
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value",
     [None, [], "all", {"reason": []}, {"reasons": "http_422"}, {"reasons": [422]}, {"search": ["x"]}, {"folder": "x"}],
 )

@@ -288,6 +288,7 @@ def test_what_does_not_fit_into_memory_is_read_again(many):
     assert set(path.reads.values()) == {1, 2}
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 6)), unique=True), st.sampled_from([0, 3, 10, 10_000]))
 def test_lines_come_in_the_order_wanted_and_few_parts_are_read_again(places, most_bytes):
     objects = {f"1-{seq}.jsonl": b"".join(b"%d %d\n" % (seq, line) for line in range(7)) for seq in range(1, 6)}

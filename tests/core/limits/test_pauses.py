@@ -134,7 +134,7 @@ def test_so_does_a_403_with_nothing_remaining(headers, seconds, remaining):
     assert requested_pause(403, {remaining: "0", **headers}, b"", NOW) == seconds
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("status", "headers"),
     [
         (403, {}),
@@ -198,7 +198,7 @@ def test_the_body_of_a_429_may_say_it(body, seconds):
     assert pause(403, text, X_RateLimit_Remaining="0") is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     "body",
     [
         b"",
@@ -216,7 +216,7 @@ def test_a_body_that_cannot_be_read_says_nothing(body):
     assert pause(429, body) is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("headers", "seconds"),
     [
         ({"retry-after-ms": "1500"}, 1.5),  # Azure OpenAI
@@ -233,12 +233,13 @@ def test_the_most_exact_form_that_can_be_read_counts(headers, seconds):
     assert requested_pause(429, headers, b'{"retry_after": 0.5}', NOW) == seconds
 
 
-@pytest.mark.parametrize("kind", [dict, CIMultiDict, lambda headers: CIMultiDictProxy(CIMultiDict(headers))])
-@pytest.mark.parametrize("name", ["retry-after", "Retry-After", "RETRY-AFTER"])
+@every_row("kind", [dict, CIMultiDict, lambda headers: CIMultiDictProxy(CIMultiDict(headers))])
+@every_row("name", ["retry-after", "Retry-After", "RETRY-AFTER"])
 def test_names_compare_without_their_case(kind, name):
     assert requested_pause(503, kind({name: "4"}), b"", NOW) == 4.0
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     st.sampled_from(["Retry-After", "retry-after-ms", "X-RateLimit-Reset-After", "X-RateLimit-Reset", "RateLimit"]),
     st.text()

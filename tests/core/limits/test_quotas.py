@@ -57,7 +57,7 @@ def test_what_remains_is_read(headers, quotas):
     assert all(quota.makes_sense for quota in found)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "headers",
     [
         {"RateLimit": '"d";r=7'},
@@ -85,7 +85,7 @@ def test_an_apis_own_names_are_read():
     assert told(headers, families) == [(5, 9, 10)]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("quota", "in_flight", "interval"),
     [
         (Quota(90, 60, 100), 0, 0.0),  # there is plenty
@@ -128,7 +128,7 @@ def family(remaining, ends, limit=100):
     return {"X-RateLimit-Limit": f"{limit}", "X-RateLimit-Remaining": f"{remaining}", "X-RateLimit-Reset": f"{ends}"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answer", "paces", "pauses"),
     [
         (family(40, 60), [(1.5, 60)], []),

@@ -15,7 +15,7 @@ def answer(payload=None, count=2, *links, **named) -> SimpleNamespace:
     return SimpleNamespace(response=SimpleNamespace(headers=headers), payload=payload, count=count)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("links", "target"),
     [
         ((), None),
@@ -38,7 +38,7 @@ def test_a_link_is_found_in_the_header(links, target):
     assert after == (None if target is None else Page(link=target))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("payload", "target"),
     [
         ({"links": {"next": "/2"}}, "/2"),
@@ -84,7 +84,7 @@ def test_a_cursor_is_given_back(payload, cursor, into):
     assert pages.after(pages.begin(), answer(payload)) == (None if cursor is None else Page({"after": cursor}, into))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "cursor"),
     [
         *[({"next": nothing}, None) for nothing in (None, "", False, [], {})],
@@ -112,7 +112,7 @@ def test_a_cursor_of_several_values_belongs_into_the_body(cursor):
         pages.after(pages.begin(), answer({"next": cursor}))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pages", "first", "counts", "asked"),
     [
         (NumberedPages(), {"page": 1}, [2, 1, 0], [{"page": 2}, {"page": 3}, None]),
@@ -132,7 +132,7 @@ def test_pages_are_asked_for_until_one_is_empty_or_short(pages, first, counts, a
         page = after
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pages", "payloads", "asked"),
     [
         (NumberedPages(pages="meta.pages"), [{"meta": {"pages": n}} for n in (3, "3", 3.0)], [{"page": 2}, {"page": 3}, None]),
@@ -323,7 +323,7 @@ def test_an_empty_page_that_leads_to_itself_is_no_end_where_a_flag_says_so(pages
     assert pages.after(page, answer(says, 1)) == page
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("pages", "headers", "following"),
     [
         (CursorPages("header.X-Next-Page", "page"), {"x_next_page": "2"}, Page({"page": "2"})),

@@ -27,6 +27,7 @@ def item(index: int, key: int) -> Item:
     return Item(index, key, {"key": key}, None, b"%d" % key)
 
 
+@pytest.mark.slow("fifty examples")
 @given(
     batches=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=4), max_size=40),
     workers=st.integers(1, 8),

@@ -28,10 +28,11 @@ SENSOR = {
 NESTED = {"not": {}}
 for _ in range(2_000):
     NESTED = {"not": NESTED}
+MANY = pytest.mark.slow("20,000 items")
 GOOD = {"id": 1, "name": "a", "at": datetime(2026, 1, 1, tzinfo=UTC), "tags": ["x"]}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "payload"),
     [
         (SENSOR, GOOD),
@@ -56,7 +57,7 @@ def test_a_payload_that_meets_the_schema_passes(schema, payload):
     PayloadSchema(schema).check(payload)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "payload", "detail"),
     [
         (SENSOR, GOOD | {"id": "secret"}, '$.id: "type": "integer"'),
@@ -93,7 +94,7 @@ def test_a_text_that_is_sent_as_json_is_a_text():
         PayloadSchema({"type": "string"}).check("5")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "words"),
     [
         (5, "schema=5: write a JSON Schema as a dict"),
@@ -142,7 +143,7 @@ def test_a_schema_refers_to_nothing_outside_of_it(ref, draft):
             PayloadSchema({"$schema": draft, **schema})
 
 
-@pytest.mark.parametrize(
+@every_row(
     "schema",
     [
         {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}},
@@ -163,7 +164,7 @@ def test_what_is_in_it_may_be_referred_to_also_by_itself(schema):
     PayloadSchema(schema).check({"v": 1} if "enum" in schema else {"type": "object"})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("schema", "name"),
     [
         ({"$ref": "#"}, "#"),
@@ -251,8 +252,8 @@ def test_a_schema_with_a_number_that_json_lacks_is_none(number):
     ("items", "unique"),
     [
         ([{"a": 1, "b": 2}, {"b": 2, "a": 1.0}], False),
-        ([{"a": number} for number in range(20_000)], True),
-        ([[number, {"a": number}] for number in range(20_000)] + [[7, {"a": 7}]], False),
+        pytest.param([{"a": number} for number in range(20_000)], True, marks=MANY),
+        pytest.param([[number, {"a": number}] for number in range(20_000)] + [[7, {"a": 7}]], False, marks=MANY),
         ([1, True, "1", None, [1], {"1": 1}, 0, False, [], {}, ""], True),
         ([1, 1.0], False),
         ([True, True], False),

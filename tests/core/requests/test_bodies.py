@@ -117,7 +117,7 @@ def test_the_format_that_is_said_comes_before_the_header(body_format, payload, c
     assert (body.data, body.content_type) == (sent, sent_type)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body_format", "payload", "content_type", "message"),
     [
         ("form", {"a": {"b": 1}}, None, "column 'a' is not a single value"),

@@ -1,10 +1,11 @@
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.headers import check_content_encoding, check_headers
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "value"),
     [("Content-Length", "5"), ("content-length", ""), ("Transfer-Encoding", "chunked"), ("Trailer", "X"), ("Upgrade", "h2c"),
      ("TE", "gzip"), ("Connection", "upgrade"), ("Connection", "Authorization")],
@@ -14,7 +15,7 @@ def test_a_header_that_frames_the_message_is_named(name, value):
         check_headers({name: value}, "headers")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "value"),
     [("Connection", "close"), ("connection", "Keep-Alive"), ("TE", "trailers"), ("Keep-Alive", "timeout=5"),
      ("Host", "virtual.example.com"), ("Expect", "100-continue"), ("Content-Language", "cs")],

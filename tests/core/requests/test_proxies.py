@@ -8,7 +8,7 @@ from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.requests.proxies import is_exempt, parse_proxy, proxy_of_environment
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("value", "place"),
     [
         ("http://proxy.example.com:3128", "http://proxy.example.com:3128"),
@@ -44,7 +44,7 @@ def test_a_request_tells_the_proxy_itself_who_asks_where_there_is_no_tunnel(prox
     assert told == ({} if sent is None else {"Proxy-Authorization": f"Basic {base64.b64encode(sent).decode()}"})
 
 
-@pytest.mark.parametrize(
+@every_row(
     "value",
     ["socks5://s3cret@p:1", "SOCKS5H://p:1", "socks4://p", "ftp://p", "proxy:port", "proxy:0", "http://s3cret@", "::1",
      "pro xy:1", "http://s3%3Acret:x@p", "", 5, None],
@@ -58,7 +58,7 @@ def test_what_is_no_http_proxy_is_an_error_with_its_origin_and_without_its_value
     assert "cret" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("url", "variables", "place", "name"),
     [
         ("http://x", {}, None, None),

@@ -174,7 +174,7 @@ def test_the_same_row_makes_the_same_request_again():
     assert key_of(item(index=7)) == key_of(item(index=8))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("made", "parts"),
     [
         (item(row_id=2), {}),
@@ -202,7 +202,7 @@ def test_keys_stay_the_same_from_one_release_to_the_next():
     assert key_of() == "856b728edc5cfffa5ce7b3af02eb68c1"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("method", "sends_body", "has_body"),
     [("POST", None, True), ("PATCH", None, True), ("DELETE", None, False), ("GET", None, False), ("DELETE", True, True), ("POST", False, False)],
 )  # fmt: skip
@@ -216,7 +216,7 @@ def test_a_payload_without_a_json_form_fails_its_item():
         builder().build(item(payload={"v": float("nan")}))
 
 
-@pytest.mark.parametrize("method", [*METHODS, *map(str.lower, METHODS)])
+@every_row("method", [*METHODS, *map(str.lower, METHODS)])
 def test_a_method_is_known_in_any_case(method):
     assert check_method(method) == method.upper()
 
@@ -234,7 +234,7 @@ def test_a_key_is_one_column_or_several(key, columns):
     assert key_columns(key) == columns
 
 
-@pytest.mark.parametrize("key", ["", " ", 5, [1], [None], ["a", ""], b"id", 0])
+@every_row("key", ["", " ", 5, [1], [None], ["a", ""], b"id", 0])
 def test_a_key_that_names_no_columns_is_refused(key):
     with pytest.raises(ConfigurationError, match="key="):
         key_columns(key)

@@ -93,7 +93,7 @@ def test_a_placeholder_among_other_braces_is_filled_in(text, sent):
     assert filled(text) == sent
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "sent"),
     [
         ("{{", "{"),
@@ -115,7 +115,7 @@ def test_doubled_braces_are_single_ones_of_the_text(text, sent):
     assert filled(text) == sent
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "names"),
     [
         ("{users{id}}", "{{id}}"),
@@ -133,7 +133,7 @@ def test_a_name_in_braces_right_after_a_name_or_arguments_may_mean_either(text, 
     assert names in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "{", "}", "{{id}", "{id}}", "{ users { id }", '{"a": "}"}',
@@ -146,7 +146,7 @@ def test_braces_that_are_neither_text_nor_a_placeholder_are_refused_by_name(text
         parse_text("body", text)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "in_braces"),
     [
         ("{ users { id } }", ()),
@@ -166,6 +166,7 @@ def test_what_is_text_but_could_be_a_column_is_known(text, in_braces):
 PIECES = ["{", "}", "{{", "}}", "a", " ", '"', "(", ")", ":", ",", "[", "]", "{a}", "{a b}"]
 
 
+@pytest.mark.slow("fifty examples")
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_what_is_written_with_doubled_braces_means_what_it_did(text):
     try:
@@ -181,7 +182,7 @@ def test_what_is_written_with_doubled_braces_means_what_it_did(text):
     assert now == before
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("text", "depths"),
     [
         ('{"of":{id}}', [0]),

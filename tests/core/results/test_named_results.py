@@ -277,7 +277,7 @@ def test_hubspot_compares_each_kind_of_id_with_what_was_sent_as_it(response_of):
     assert [result.verdict for result in results] == [OK, NO]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("name", "answer", "text"),
     [
         ("bigquery", {"insertErrors": [invalid(0, "invalid")]}, "no such field 0"),

@@ -142,7 +142,7 @@ class Reading:
 BIG, SMALL = 12345678901234567890123456789012345, Decimal("0.12345678901234567890123456789012345")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("first", "second"),
     [
         (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)),

@@ -1,5 +1,5 @@
 import orjson
-import pytest
+from tables import every_row
 
 from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
 from airflow_async_rest.core.results.matching import SentIds
@@ -8,7 +8,7 @@ EMBEDDED = orjson.Fragment('{"id":7,"deep":{"id":1.50}}')
 DEEP = orjson.Fragment("[" * 200_000 + "]" * 200_000)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("payload", "path", "sent"),
     [
         ({"id": 7}, "id", "7"),

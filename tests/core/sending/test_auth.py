@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from engine import Store, counts, make_job, run
 from limit_stores import MemoryServer, MemoryStore
+from tables import every_row
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import AuthenticationError, ConfigurationError, ConnectionFailedError
@@ -244,7 +245,7 @@ def test_who_writes_a_signature_into_the_request_itself_does_so_once_and_it_is_s
 LONG = "dGhpcyBpcyBhIHNpZ25hdHVyZQ=="
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("headers", "query", "secrets"),
     [
         ({"Authorization": "Bearer abc.def"}, "", {"abc.def"}),
@@ -370,8 +371,8 @@ def _no_request():
     return Odd()
 
 
-@pytest.mark.parametrize("make", [_first_token, _long_signatures, _no_token_at_first, _no_request])
-@pytest.mark.parametrize("is_away", [False, True])
+@every_row("make", [_first_token, _long_signatures, _no_token_at_first, _no_request])
+@every_row("is_away", [False, True])
 def test_a_day_is_charged_with_what_was_sent_and_not_with_what_waited_for_a_signature(make, is_away):
     sent = []
 

@@ -83,7 +83,7 @@ def test_a_check_that_raises_says_so(response_of, check, detail):
     assert classify_response(response_of(), RequestRetry(), check)[2] == detail
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("reason", "permanent"),
     [
         ("http_400", True),
@@ -111,7 +111,7 @@ def test_some_reasons_are_for_good(reason, permanent):
 UNREADABLE, CUT = AnswerUnreadableError("too long"), ConnectionFailedError("cut")
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("status", "broken", "check", "needs_body", "expected"),
     [
         (201, UNREADABLE, None, False, (DELIVERED, "")),
@@ -131,7 +131,7 @@ def test_of_an_answer_that_is_broken_the_status_decides_where_nobody_reads_it(
     assert classify_response(response, RequestRetry(), check, needs_body=needs_body)[:2] == expected
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("status", "retry", "verdict"),
     [
         (403, {}, RETRY),
@@ -148,7 +148,7 @@ def test_a_refusal_that_says_when_to_come_back_is_only_for_now(response_of, stat
     assert classify_response(response_of(status), RequestRetry(**retry)).verdict is REFUSED
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("method", "path", "query", "status", "creates_only", "there"),
     [
         ("DELETE", "x/7", "", 404, False, True),

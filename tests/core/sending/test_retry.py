@@ -21,7 +21,7 @@ def test_the_backoff_is_spread_over_the_whole_of_its_range():
     assert max(drawn) > 1.8
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, "3", True, None, math.nan])
+@every_row("value", [0, -1, 1.5, "3", True, None, math.nan])
 def test_wrong_attempts_are_refused(value):
     with pytest.raises(ConfigurationError, match="max_attempts="):
         RequestRetry(max_attempts=value)
@@ -34,7 +34,7 @@ def test_wrong_seconds_are_refused(name, value):
         RequestRetry(**{name: value})
 
 
-@pytest.mark.parametrize("statuses", ["429", 429, ["x"], {0}, {1000}, [None], [429.9], b"\xc8"])
+@every_row("statuses", ["429", 429, ["x"], {0}, {1000}, [None], [429.9], b"\xc8"])
 def test_wrong_statuses_are_refused(statuses):
     with pytest.raises(ConfigurationError, match="statuses="):
         RequestRetry(statuses=statuses)

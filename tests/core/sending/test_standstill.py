@@ -161,7 +161,7 @@ def poison(*rows, seconds=60.0):
     return lambda now, index, number: (seconds, None, {}) if index in rows else (0.1, 200, {})
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("api", "how", "failed"),
     [
         (lambda *_: (25, 200, {}), {"rows": 100, "concurrency": 2}, 0),
@@ -194,7 +194,7 @@ def test_slow_progress_and_rows_that_hang_for_themselves_stop_nothing(api, how, 
     assert failed is None or dead == failed
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("failures", "attempts", "too_long"),
     [
         ([(0, 60), (0, 120), (0, 180), (0, 240), (240, 301), (0, 301)], 5, True),

@@ -6,6 +6,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.signing.assertion import Assertion, PrivateKey
@@ -64,7 +65,7 @@ def test_a_key_is_read_as_people_paste_it(paste, algorithm, form):
     assert PrivateKey(paste(pem_of(key, form))).algorithm == algorithm
 
 
-@pytest.mark.parametrize(
+@every_row(
     "text",
     [
         "",

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 from engine import counts, make_job, run
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError
 from airflow_async_rest.core.models import Request
@@ -127,7 +128,7 @@ async def test_a_request_without_a_body_signs_none_and_each_nonce_is_another_one
     assert first["X-Nonce"] != second["X-Nonce"]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("fields", "said"),
     [
         ({"signd": "{body}"}, "there is no 'signd': write one of signed, headers"),

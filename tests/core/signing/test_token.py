@@ -22,7 +22,7 @@ def parse(body, status=200, headers=(), secrets=(), **answer):
     return parse_token(response, 100.0, NOW)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("fields", "lifetime", "scope"),
     [
         ({"token_type": "Bearer", "expires_in": 3600, "scope": "a b"}, 3600.0, "a b"),
@@ -99,7 +99,7 @@ def test_what_is_no_token_says_why_and_whether_asking_again_may_help(body, statu
 HIDDEN = "Hidden-t0ken-of-2026"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "status", "said"),
     [
         ({"accessToken": HIDDEN, "expires_in": 5}, 200, "no access_token, but the fields 'accessToken, expires_in'"),
@@ -186,7 +186,7 @@ def test_clocks_that_differ_are_told_where_they_may_be_the_cause(date, said):
     assert "clock is" not in parse({"error": "invalid_scope"}, 400, headers).text
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("lifetime", "earlier", "earliest", "latest"),
     [
         (5.0, 0.0, 104.25, 104.5),

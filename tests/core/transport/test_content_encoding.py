@@ -2,6 +2,7 @@ import gzip
 import zlib
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.errors import AnswerUnreadableError
 from airflow_async_rest.core.transport.content_encoding import decode_body
@@ -19,7 +20,7 @@ def raw_deflate(data):
     return packer.compress(data) + packer.flush()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("encoding", "body", "decoded"),
     [
         ("", TEXT, TEXT),
@@ -44,7 +45,7 @@ def test_encodings_are_undone(encoding, body, decoded):
     assert decode_body(encoding, body, 1_000) == decoded
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("encoding", "body", "words"),
     [
         ("gzip", TEXT, "it is not gzip"),

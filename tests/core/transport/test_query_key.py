@@ -5,6 +5,7 @@ import json
 import pytest
 from aiohttp import web
 from servers import running_api
+from tables import every_row
 from yarl import URL
 
 from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
@@ -34,7 +35,7 @@ def test_it_is_the_last_parameter_of_every_request(base_url, query, target):
     assert Address(base_url, KEY).target("x", query) == target
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("link", "query"),
     [
         ("/v1/x?page=2", "page=2"),

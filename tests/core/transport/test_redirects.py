@@ -1,5 +1,6 @@
 import pytest
 from exchanges import answering, serving
+from tables import every_row
 from yarl import URL
 
 from airflow_async_rest.core.transport.client import ClientSettings, RestClient
@@ -8,7 +9,7 @@ from airflow_async_rest.core.transport.redirects import is_page, redirect_advice
 ASKED = "http://api.example.com/v1/items"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("location", "change"),
     [
         ("https://api.example.com/v1/items", "write https in the connection's Schema, or in its Host"),
@@ -34,7 +35,7 @@ def test_an_address_shows_no_tokens():
     assert "abc" not in text
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("status", "location", "target"),
     [
         (302, "/v2/items", "http://api.example.com/v2/items"),
@@ -51,7 +52,7 @@ def test_a_redirect_leads_no_further_than_the_host(status, location, target):
     assert found == (None if target is None else URL(target))
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("ended", "kind", "body", "accept", "page"),
     [
         ("/login", "text/html; charset=utf-8", b"", "", True),

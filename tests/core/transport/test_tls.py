@@ -7,6 +7,7 @@ import pytest
 from certificates import make_certificate
 from cryptography.hazmat.primitives import serialization
 from servers import running_api
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError, TlsError
 from airflow_async_rest.core.requests.settings import ClientSettings
@@ -108,7 +109,7 @@ class RaisedError(OSError):
         self.reason = reason
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("reason", "cause"),
     [
         ("WRONG_VERSION_NUMBER", "not_tls"),

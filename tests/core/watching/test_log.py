@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.errors import ConfigurationError, FailuresError, StoppedError
 from airflow_async_rest.core.letters.folder import refused_record
@@ -107,7 +108,7 @@ def test_the_last_line_has_all_the_numbers(log, lines, error, changes, start, en
     assert "12 requests (2 retries) in 1.2 s, " in line
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("error", "sentence"),
     [
         (ConfigurationError("rate_limit='5 a day': write '100/s'."), "rate_limit='5 a day': write '100/s'."),

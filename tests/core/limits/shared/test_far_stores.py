@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from limit_stores import MemoryServer, MemoryStore, address_of, far_away, most_in_a_second, running_redis, store_at
+from tables import every_row
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import LimitStoreError
@@ -16,6 +17,7 @@ from airflow_async_rest.core.limits.shared.places import Ahead, Block, Places, i
 
 NEAR, FAR = 0.001, 0.2
 SECONDS = 10.0
+OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
 
 
 class Sending:
@@ -69,9 +71,9 @@ def virtually(limit: str, workers: list[int], way: float, latency: float = 0.000
     [
         ("100/s", [8]),
         ("100/s", [16] * 8),
-        ("1000/s", [16]),
-        ("1000/s", [16] * 4),
-        ("1000/s", [8] * 8),
+        pytest.param("1000/s", [16], marks=OF_MANY),
+        pytest.param("1000/s", [16] * 4, marks=OF_MANY),
+        pytest.param("1000/s", [8] * 8, marks=OF_MANY),
         ("400/s", [64, 8]),
     ],
 )
@@ -83,13 +85,15 @@ def test_the_limit_is_used_and_kept_wherever_the_store_is(way, limit, workers):
 
 
 @pytest.mark.parametrize(
-    ("limit", "questions"), [("100/s", 2 / 4), ("200/s", 2 / 9), ("400/s", 2 / 16), ("1000/s", 1 / 8)]
+    ("limit", "questions"),
+    [("100/s", 2 / 4), ("200/s", 2 / 9), ("400/s", 2 / 16), pytest.param("1000/s", 1 / 8, marks=OF_MANY)],
 )
 def test_places_that_come_late_are_asked_for_once_more_all_together(limit, questions):
     sending, server = virtually(limit, [16] * 8, NEAR, latency=0.02)
     assert server.takes / len(sending.sent) <= questions * 1.1
 
 
+@OF_MANY
 @pytest.mark.parametrize("workers", [[16] * 4, [8] * 8])
 def test_shares_are_about_equal_far_away(workers):
     sending, _ = virtually("1000/s", workers, FAR)
@@ -195,7 +199,7 @@ def test_when_more_places_are_asked_for(now, ends, way, is_it):
 DRY, LAPSE = "dry", "lapse"
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("came", "wanted"),
     [
         ([], 6),  # no more than wait for one: 16 do, 10 places are left

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from limit_stores import MemoryServer, MemoryStore
+from tables import every_row
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import ConfigurationError
@@ -69,8 +70,8 @@ def shared_over(faults, said=None):
     return limiter, inner, outer
 
 
-@pytest.mark.parametrize("error", [ConfigurationError("no rights"), asyncio.CancelledError(), OSError("broken")])
-@pytest.mark.parametrize("further", [{}, {"close": ConfigurationError("no rights")}])
+@every_row("error", [ConfigurationError("no rights"), asyncio.CancelledError(), OSError("broken")])
+@every_row("further", [{}, {"close": ConfigurationError("no rights")}])
 def test_what_was_opened_is_closed_where_the_store_cannot_be(error, further):
     async def play():
         limiter, inner, outer = shared_over({"open": error} | further)

@@ -5,12 +5,15 @@ from contextlib import AsyncExitStack
 
 import pytest
 from limit_stores import MemoryServer, MemoryStore, most_in_a_second
+from tables import every_row
 from virtual_time import run_virtually
 
 from airflow_async_rest.core.errors import LimitStoreError, QuotaExhaustedError
 from airflow_async_rest.core.limits.limits import parse_limits
 from airflow_async_rest.core.limits.rate_limit import RateLimiter
 from airflow_async_rest.core.limits.shared.limiter import SharedLimiter
+
+_OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
 
 
 class Tasks:
@@ -61,7 +64,10 @@ def virtually(play):
     return run_virtually(play())[0]
 
 
-@pytest.mark.parametrize(("limit", "rate"), [("100/s", 100), ("1000/s", 1000), ("6000/m", 100), ("50/s, 6000/m", 50)])
+@pytest.mark.parametrize(
+    ("limit", "rate"),
+    [("100/s", 100), pytest.param("1000/s", 1000, marks=_OF_MANY), ("6000/m", 100), ("50/s, 6000/m", 50)],
+)
 def test_all_together_keep_the_limit_and_use_it(limit, rate):
     async def play():
         tasks = Tasks(limit)
@@ -79,12 +85,13 @@ def shares_of(limit, workers) -> list[int]:
     return virtually(play)
 
 
-_OF_MANY = pytest.mark.slow("some ten thousand requests, each of them simulated")
-
-
 @pytest.mark.parametrize(
     ("limit", "workers"),
-    [("100/s", [16] * 8), pytest.param("1000/s", [16] * 8, marks=_OF_MANY), ("400/s", [64, 64, 64])],
+    [
+        ("100/s", [16] * 8),
+        pytest.param("1000/s", [16] * 8, marks=_OF_MANY),
+        pytest.param("400/s", [64, 64, 64], marks=_OF_MANY),
+    ],
 )
 def test_equal_tasks_get_equal_shares(limit, workers):
     shares = shares_of(limit, workers)
@@ -248,8 +255,8 @@ def test_nothing_is_sent_while_the_store_is_away_and_it_goes_on_soon_without_a_b
 MANY_TASKS = [("10/s", [4] * 8), ("100/s", [4] * 8), ("400/s", [16] * 8), ("2/s", [2] * 30), ("60/m", [16] * 4)]
 
 
-@pytest.mark.parametrize(("limit", "workers"), MANY_TASKS)
-@pytest.mark.parametrize("is_away", [False, True])
+@every_row(("limit", "workers"), MANY_TASKS)
+@every_row("is_away", [False, True])
 def test_a_store_that_forgets_what_it_handed_out_makes_no_burst(limit, workers, is_away):
     async def play():
         tasks = Tasks(limit)

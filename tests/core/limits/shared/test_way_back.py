@@ -1,13 +1,14 @@
 """How late an answer is: by its way back, and not by what it waited before the store had the question."""
 
 import pytest
+from tables import every_row
 
 from airflow_async_rest.core.limits.shared.way_back import WayBack
 
 FAST = (0.0, 0.002, 100.001)  # asked and answered by this clock, when by the store's
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answers", "excess"),
     [
         ([FAST], 0.0),
