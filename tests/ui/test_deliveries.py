@@ -94,6 +94,14 @@ def test_a_task_is_found_by_its_operator_or_by_what_it_has_left(client_of, dag_r
     assert bool(rows(client_of("vic"))) == is_found
 
 
+def test_a_function_that_returns_something_else_has_its_progress(client_of, dag_runs):
+    other = {"operator": "_PythonDecoratedOperator", **RECENT}
+    dag_runs("returns", ("success", {"file": "x"}, report(5)), **other)
+    dag_runs("nothing", ("success", ["x"], "of another program"), **other)
+    found = rows(client_of("vic"))
+    assert [found[dag_id, "post"]["rows"]["day"] for dag_id in ("returns", "nothing")] == [5, 0]
+
+
 def test_a_function_that_has_left_nothing_this_time_is_known_from_before(client_of, dag_runs):
     dag_runs("before", ("success", report(3)), ("failed", None), operator="_PythonDecoratedOperator", **RECENT)
     row = rows(client_of("vic"))["before", "post"]
