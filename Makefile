@@ -75,8 +75,8 @@ $(VENV)/databases/.installed: pyproject.toml constraints-databases.txt | $(INSTA
 	  $(BIN)/python -m pip --python $(@D)/bin/python install -q --no-deps -e . ; }
 	touch $@
 
-# Servers that others wrote, for a few tests; where there is no Node.js, those are skipped.
-PEERS := @mockoon/cli@9.9.0 graphql@16.15.0 graphql-http@1.22.4 json-server@0.17.4 oidc-provider@8.8.1
+# What others wrote, for a few tests: servers, and a judge of accessibility; where there is no Node.js, those are skipped.
+PEERS := axe-core@4.14.1 @mockoon/cli@9.9.0 graphql@16.15.0 graphql-http@1.22.4 json-server@0.17.4 oidc-provider@8.8.1
 PEERS_INSTALLED := $(VENV)/peers/.installed-$(firstword $(shell echo "$(PEERS)" | cksum))
 peers: $(INSTALLED)
 	@if ! test -e $(PEERS_INSTALLED) && command -v npm > /dev/null; then \

@@ -50,7 +50,10 @@ def _run(which: str, sql: str, rows: int) -> tuple[float, float | None]:
 
 
 class _Supervisor:
-    """Answers that there is nothing, at once."""
+    """Answers at once: it keeps the task's state, and has nothing else."""
+
+    def __init__(self) -> None:
+        self._state: dict[str, Any] = {}
 
     def send(self, msg: Any) -> Any:
         from airflow.sdk.exceptions import ErrorType  # noqa: PLC0415
@@ -61,6 +64,10 @@ class _Supervisor:
             comms.GetConnection: ErrorType.CONNECTION_NOT_FOUND,
             comms.GetVariable: ErrorType.VARIABLE_NOT_FOUND,
         }
+        if isinstance(msg, comms.SetTaskStateStore):
+            self._state[msg.key] = msg.value
+        if isinstance(msg, comms.GetTaskStateStore) and msg.key in self._state:
+            return comms.TaskStateStoreResult(value=self._state[msg.key])
         if type(msg) in nothing:
             return comms.ErrorResponse(error=nothing[type(msg)])
         if isinstance(msg, comms.GetXCom):

@@ -46,6 +46,9 @@ FEATURES = {
         "test_a_killed_task_goes_on_and_so_does_a_cleared_one_that_failed",
         "test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all",
     ),
+    "a task whose quota is gone goes on when the API says (2.11, 3.0: as a retry)": (
+        "test_a_task_whose_quota_is_gone_goes_on_when_the_api_says",
+    ),
     "a backfill sends each day once": ("test_a_backfill_of_a_week_sends_each_day_once",),
     "a backfill over a run that failed sends what is missing": ("test_a_second_backfill_sends_what_the_first_has_not",),
     "the examples are DAGs (2.11: with other imports)": (

@@ -2,16 +2,13 @@
 
 import asyncio
 import shutil
-import socket
-import subprocess
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from math import floor
-from pathlib import Path
-from pwd import getpwuid
 
 import pytest
 from checkout import skip_or_fail
+from pgbouncer import running_pgbouncer
 
 from airflow_async_rest.core.limits.shared.postgres_store import PostgresStore
 from airflow_async_rest.core.limits.shared.redis_store import RedisStore
@@ -69,34 +66,14 @@ def store_at(address: StoreAddress, key: str, limits, **how):
 
 
 @contextmanager
-def pooled(postgres, folder: Path, **tls):
+def pooled(postgres, **tls):
     """A PgBouncer before the database, with fewer sessions than have limits.
 
     :param tls: its settings of TLS.
     """
-    if shutil.which("pgbouncer") is None:
-        pytest.skip("pgbouncer is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "users").write_text('"postgres" ""')
-    settings = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "trust"}
-    settings |= {"auth_file": folder / "users", "pool_mode": "transaction", "default_pool_size": 2}
-    settings |= tls
-    lines = [
-        f"* = host={postgres.socket_folder}",
-        "[pgbouncer]",
-        *(f"{name} = {is_}" for name, is_ in settings.items()),
-    ]
-    (folder / "pgbouncer.ini").write_text("\n".join(["[databases]", *lines]))
-    owner = getpwuid(Path(postgres.socket_folder).stat().st_uid).pw_name
-    shutil.chown(folder, owner)
-    command = ["pgbouncer", "-u", owner, str(folder / "pgbouncer.ini")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    settings = {"auth_type": "trust", "default_pool_size": 2}
+    with running_pgbouncer(postgres.socket_folder, "postgres", **settings, **tls) as port:
         yield replace(address_of(postgres), host="127.0.0.1", port=port)
-    finally:
-        process.kill()
-        process.wait()
 
 
 @asynccontextmanager

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_async_rest.compat.task_context import current_context, read_by_any_thread
+from airflow_async_rest.connections.auth_types import STATIC
 from airflow_async_rest.connections.connection import RestConnection
 from airflow_async_rest.connections.limits.shared_limit import limiting_of, quota_headers_of
 from airflow_async_rest.connections.secrets import secrets_in_target, settings_of_job
-from airflow_async_rest.connections.signing import signer_of
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.batches.form import BatchForm, ItemBatch
 from airflow_async_rest.core.batches.source import BatchSource
@@ -33,6 +33,7 @@ from airflow_async_rest.core.requests.builder import (
 )
 from airflow_async_rest.core.requests.headers import find_header, text_headers
 from airflow_async_rest.core.requests.settings import ClientSettings, parse_concurrency, parse_max_failures
+from airflow_async_rest.core.sending.auth import Auth
 from airflow_async_rest.core.spelling import counted
 from airflow_async_rest.core.watching.log import Log
 from airflow_async_rest.tasks.arguments import Given, Requesting, Sending
@@ -238,7 +239,7 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
         conn_id=hook.http_conn_id,
         settings=settings,
         headers=headers,
-        auth=signer_of(hook, settings, {**settings.headers, **headers}),
+        auth=_signer_of(hook, settings, {**settings.headers, **headers}),
         response_check=asked.response_check,
         rate_limit=limiting.rate,
         limiter=limiting.make,
@@ -248,6 +249,14 @@ def complete(job: Job, hook: RestConnection, asked: Requesting) -> Job:
         max_quota_wait=asked.max_quota_wait,
         target=settings.redact(f"{job.target} {settings.place}"),
     )
+
+
+def _signer_of(hook: RestConnection, settings: ClientSettings, headers: Mapping[str, str]) -> Auth | None:
+    if hook.auth_type() in STATIC:
+        return None
+    from airflow_async_rest.connections.signing import signer_of  # noqa: PLC0415  (most connections have no use for it)
+
+    return signer_of(hook, settings, headers)
 
 
 def _as_json(headers: Mapping[str, str]) -> dict[str, str]:

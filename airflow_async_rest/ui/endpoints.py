@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from airflow_async_rest import __version__
@@ -70,6 +70,15 @@ def dead_letters(folder: Folder, only: Only, offset: Offset = 0, limit: Limit = 
         raise HTTPException(503, letters.why_away(error)) from error
 
 
+@app.get("/dead-letters/groups", dependencies=MAY_SEE_XCOM)
+def grouped_letters(folder: Folder, only: Only) -> dict[str, Any]:
+    """Return the dead letters by what the API said; see :func:`airflow_async_rest.ui.letters.groups`."""
+    try:
+        return letters.groups(folder, only)
+    except DeadLetterStoreError as error:
+        raise HTTPException(503, letters.why_away(error)) from error
+
+
 @app.get("/dead-letters/resolved", dependencies=MAY_SEE_XCOM)
 def resolved_letters(folder: Folder, offset: Offset = 0, limit: Limit = 50) -> dict[str, Any]:
     """Return a page of what was dead, and is delivered; see :func:`airflow_async_rest.ui.letters.resolved_page`."""
@@ -102,6 +111,12 @@ def windows(
     """Return the windows of a DAG; see :func:`airflow_async_rest.ui.windows.list_windows`."""
     found: dict[str, Any] = of_airflows_tables("airflow_async_rest.ui.windows").list_windows(session, dag_id, limit)
     return found
+
+
+@app.get("/contract")
+def contract() -> FileResponse:
+    """Return the JSON Schema of what tasks leave behind, and of what these endpoints answer; it tells of no task."""
+    return FileResponse(Path(__file__).with_name("contract.json"), media_type="application/schema+json")
 
 
 @app.get("/deliveries", dependencies=MAY_SEE_XCOM)

@@ -17,11 +17,13 @@ from airflow_async_rest.core.letters.folder import DeadLetterFolder, Record
 from airflow_async_rest.core.letters.lines import parse_exactly, skim
 from airflow_async_rest.core.letters.replays import read_replays
 from airflow_async_rest.core.letters.shown import shown_record
+from airflow_async_rest.core.results.sentences import kind_of, sentence_of
 from airflow_async_rest.tasks.folders import TaskScope, lives_below, open_folder, shows_payloads
 from airflow_async_rest.tasks.run_life import MARK
 from airflow_async_rest.tasks.storage.paths import dead_letter_base, open_path
 
 _LONGEST_PAYLOAD = 20_000
+_MOST_GROUPS = 50
 _ROWS_A_CHUNK = 500
 _CSV_COLUMNS = (
     *("key", "reason", "status", "attempts", "failed_at", "method", "path", "query", "idempotency_key"),
@@ -128,7 +130,8 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
     """Return a page of the dead letters that match the filter, and how many there are.
 
     :return: ``total``, ``matching``, ``replayable`` (those of them that a replay sends again), ``reasons``
-        (reason -> how many of all), ``records`` (payloads cut at 20,000 characters), ``offset``, ``limit``;
+        (reason -> how many of all), ``records`` (payloads cut at 20,000 characters; of each also, in a sentence, what
+        the API ``said``), ``offset``, ``limit``;
         ``resolved`` (how many were dead, and are delivered), and ``replays`` by other tasks.
     """
     reasons: Counter[str] = Counter()
@@ -139,7 +142,7 @@ def page(folder: DeadLetterFolder, only: LetterFilter, offset: int, limit: int) 
         reasons[str(record.get("reason"))] += 1
         if only.matches(record):
             if offset <= matching < offset + limit:
-                records.append(shown_record(record, payloads=only.payloads, longest=_LONGEST_PAYLOAD))
+                records.append(_shown_with_sentence(record, payloads=only.payloads))
             matching += 1
             replayable += only.can_replay(record)
     return {
@@ -161,8 +164,33 @@ def resolved_page(folder: DeadLetterFolder, offset: int, limit: int) -> dict[str
     :return: ``total``, ``records``, ``offset``, ``limit``.
     """
     records = islice(folder.iter_records(skim, resolved=True), offset, offset + limit)
-    shown = [shown_record(record, payloads=shows_payloads(), longest=_LONGEST_PAYLOAD) for record in records]
+    shown = [_shown_with_sentence(record, payloads=shows_payloads()) for record in records]
     return {"total": folder.count_resolved(), "records": shown, "offset": offset, "limit": limit}
+
+
+def _shown_with_sentence(record: Record, *, payloads: bool) -> Record:
+    shown = shown_record(record, payloads=payloads, longest=_LONGEST_PAYLOAD)
+    return {**shown, "said": sentence_of(_answer_of(shown))}
+
+
+def _answer_of(record: Record) -> str:
+    return str(record.get("response_excerpt") or "")
+
+
+def groups(folder: DeadLetterFolder, only: LetterFilter) -> dict[str, Any]:
+    """Return the dead letters that match the filter by what the API said of them, but for numbers and names.
+
+    :return: ``kinds``, at most 50, of each its ``reason``, the sentence as ``text``, the ``count``, and ``search``: a
+        text by which they are found, "" where they have none in common; ``others``: how many are of more kinds.
+    """
+    counts: Counter[tuple[str, tuple[str, str]]] = Counter()
+    for record in filter(only.matches, _letters(folder, parse_exactly if only.search else skim)):
+        counts[str(record.get("reason")), kind_of(_answer_of(record))] += 1
+    most = counts.most_common(_MOST_GROUPS)
+    kinds = [
+        {"reason": reason, "text": text, "count": count, "search": search} for (reason, (text, search)), count in most
+    ]
+    return {"kinds": kinds, "others": counts.total() - sum(count for _, count in most)}
 
 
 def as_json_lines(folder: DeadLetterFolder, only: LetterFilter) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What Airflow finds by the entry point ``airflow.plugins``: a tab on the task instance, a tab on the DAG."""
+"""What Airflow finds by the entry point ``airflow.plugins``: a tab on the task instance, one on the DAG, and a page."""
 
 from typing import Any
 
@@ -9,11 +9,15 @@ from airflow_async_rest.compat.ui import bundle_url
 
 # The version is part of the path, so that no browser shows the files of another one.
 _STATIC = f"async-rest/static/{__version__}"
-_URLS = {name: bundle_url(f"{_STATIC}/{name.lower()}.js") for name in ("Delivery", "Windows")}
-_TABS = [
-    {"name": name, "url_route": name.lower(), "bundle_url": url, "destination": where}
-    for (name, url), where in zip(_URLS.items(), ("task_instance", "dag"), strict=True)
-    if url is not None
+_PLACES: dict[str, dict[str, Any]] = {
+    "Delivery": {"destination": "task_instance"},
+    "Windows": {"destination": "dag"},
+    "Deliveries": {"destination": "nav", "category": "browse"},
+}
+_PAGES = [
+    {"name": name, "url_route": name.lower(), "bundle_url": url, **where}
+    for name, where in _PLACES.items()
+    if (url := bundle_url(f"{_STATIC}/{name.lower()}.js")) is not None
 ]
 
 
@@ -25,8 +29,8 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
 
 
 class AsyncRestPlugin(AirflowPlugin):
-    """Two tabs, and the application that serves what they read."""
+    """Two tabs, a page, and the application that serves what they read."""
 
     name = "async_rest"
     fastapi_apps = [{"app": _app, "url_prefix": "/async-rest", "name": "Async REST"}]  # noqa: RUF012
-    react_apps = _TABS
+    react_apps = _PAGES

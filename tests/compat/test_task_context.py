@@ -145,6 +145,12 @@ def test_who_has_no_supervisor_or_one_in_its_own_process_is_not_rescheduled(supe
     assert not task_context.can_be_rescheduled()
 
 
+def test_in_2_nobody_is_rescheduled(monkeypatch):
+    """It has no runner of tasks of this name, and starts a task again at once."""
+    monkeypatch.delitem(sys.modules, task_context._RUNNER, raising=False)
+    assert not task_context.can_be_rescheduled()
+
+
 @pytest.mark.parametrize(
     ("number", "context", "first"),
     [

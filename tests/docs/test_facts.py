@@ -5,6 +5,8 @@ import re
 
 from checkout import REPOSITORY
 from pages import README, first_cells, page, section
+from task_runner import run_try
+from tasks import READINGS, sql_to_rest
 
 
 def test_every_format_of_answers_is_named_with_what_can_be_said_of_csv():
@@ -128,3 +130,22 @@ def test_everything_the_package_exports_exists_and_loads_neither_airflow_nor_aio
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_the_state_store_is_called_as_often_before_the_first_request_as_the_page_says(places, supervisor, monkeypatch):
+    calls, before, send = [], [], supervisor.send
+
+    def noting(msg):
+        if "TaskStateStore" in type(msg).__name__:
+            calls.append(msg)
+        return send(msg)
+
+    monkeypatch.setattr(supervisor, "send", noting)
+
+    def answer(_):
+        before.append(len(calls))
+        return 200
+
+    places.answer = answer
+    assert run_try(sql_to_rest(sql=READINGS.format(rows=3)), supervisor) == ("success", None)
+    assert f"{before[0]} calls of Airflow's state store" in page("performance").replace("\n  ", " ")

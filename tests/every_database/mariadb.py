@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from certificates import make_certificate
 from every_database.database import Database
-from every_database.programs import as_user, free_port, owned_folder, program, run_once, running
+from programs import as_user, free_port, owned_folder, program, run_once, running
 
 _NAME, _USER, _PASSWORD = "every", "loader", "s3cret"
 _TIMEOUTS = ("net_write_timeout", "net_read_timeout", "wait_timeout", "idle_transaction_timeout")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from every_database.database import SERVER_ZONE, Database
-from every_database.programs import as_user, free_port, owned_folder, program, running
+from pgbouncer import running_pgbouncer
 
 # The server is that of all processes of a run.
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -109,34 +109,9 @@ class PgBouncer(PostgreSQL):
             cursor.execute(command)
 
 
-_SETTINGS = """
-[databases]
-{name} = host={socket} port=5432 dbname={name}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {folder}/users
-admin_users = {user}
-pool_mode = transaction
-default_pool_size = 8
-ignore_startup_parameters = extra_float_digits
-"""
-
-
 @contextmanager
 def pooled(socket: str) -> Iterator[PgBouncer]:
-    """Run PgBouncer as the user whose the server is: root it will not be."""
-    command, found, owner = (
-        program("pgbouncer", "pgbouncer"),
-        PgBouncer(socket, free_port()),
-        Path(socket).stat().st_uid,
-    )
-    with owned_folder(owner) as folder:
-        settings = _SETTINGS.format(name=_NAME, socket=socket, port=found.port, folder=folder, user=_USER)
-        (folder / "settings").write_text(settings)
-        (folder / "users").write_text(f'"{_USER}" "{_PASSWORD}"\n')
-        server = [*as_user(owner), command, str(folder / "settings")]
-        with running(folder, server, lambda: found.tell("SHOW VERSION")):
-            yield found
+    """Run PgBouncer before the database."""
+    how = {"auth_type": "scram-sha-256", "default_pool_size": 8, "ignore_startup_parameters": "extra_float_digits"}
+    with running_pgbouncer(socket, _USER, _PASSWORD, **how) as port:
+        yield PgBouncer(socket, port)

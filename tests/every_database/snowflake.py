@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from certificates import make_certificate
 from every_database.database import SERVER_ZONE, Database
-from every_database.programs import free_port, owned_folder, running
+from programs import free_port, owned_folder, running
 
 _NUMBERS = itertools.count()
 _ANSWERS_AT_ONCE = "fakesnow makes the whole result before it answers"

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 from scheduling import VERSION, running_airflow
 from servers import running_api
 
@@ -36,7 +37,7 @@ def airflow(server, postgres, tmp_path_factory):
         "AIRFLOW_CONN_SOURCE_DB": json.dumps(postgres.connection()),
     }
     database = replace(postgres, database="airflow")
-    with running_airflow(home, database, ["ends_early", "made_again", "week", "days"], settings) as airflow:
+    with running_airflow(home, database, ["ends_early", "made_again", "quota", "week", "days"], settings) as airflow:
         yield airflow
 
 
@@ -116,6 +117,24 @@ def test_a_retry_sends_what_failed_and_a_run_that_is_made_again_all(airflow, api
     airflow.command("dags", "trigger", "made_again", "--run-id", "again")
     assert airflow.ended("made_again", tries=1) == "success"
     assert ids(api.seen) == list(WINDOW)
+
+
+def test_a_task_whose_quota_is_gone_goes_on_when_the_api_says(airflow, api):
+    """Of older versions, which would start it again at once, it uses a retry up."""
+    refused, pause = [], 5
+
+    def answer(seen):
+        if len(api.delivered) < len(WINDOW) // 2 or (refused and seen.at >= refused[0] + pause):
+            return 200
+        refused.append(seen.at)
+        return web.Response(status=429, headers={"Retry-After": str(pause)})
+
+    api.answer = answer
+    airflow.command("dags", "trigger", "quota")
+    assert airflow.ended("quota", tries=1 if VERSION >= (3, 1) else 2) == "success"
+    assert ids(api.delivered) == list(WINDOW)
+    assert len(refused) <= CONCURRENCY
+    assert len(api.seen) == len(WINDOW) + len(refused)
 
 
 def test_a_backfill_of_a_week_sends_each_day_once(airflow, api):

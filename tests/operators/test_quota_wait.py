@@ -12,6 +12,7 @@ from tasks import READINGS, ids, in_batches, rest_to_sql, sql_to_rest
 from airflow_async_rest import NumberedPages, RequestRetry
 
 HOUR = 3600
+LOCATION = {"data": {"items": [{"location": {"geoLabel": "x"}}]}}
 
 
 class Quota:
@@ -112,6 +113,21 @@ def test_what_may_not_be_waited_for_is_retried(places, supervisor, most):
     assert supervisor.report["waits"] == []
 
 
+@pytest.mark.parametrize(
+    ("version", "outcome", "tries"), [("1.0.6", "up_for_retry", 2), ("1.1.8", "up_for_reschedule", 1)]
+)
+def test_where_airflow_would_start_it_again_at_once_it_stops_retriably(
+    places, supervisor, monkeypatch, version, outcome, tries
+):
+    monkeypatch.setattr("airflow.sdk.__version__", version)
+    places.answer = quota = Quota(60)
+    assert run_try(sql_to_rest(), supervisor)[0] == outcome
+    assert len(supervisor.report["waits"]) == 2 - tries
+    quota.renew()
+    assert run_try(sql_to_rest(), supervisor, tries)[0] == "success"
+    assert sorted(ids(places.delivered)) == list(range(1, 101))
+
+
 def test_a_clear_while_it_waits_goes_on_at_once_and_may_wait_as_long_again(places, supervisor):
     places.answer = quota = Quota(60)
     assert run_try(sql_to_rest(), supervisor, 1)[0] == "up_for_reschedule"
@@ -161,15 +177,23 @@ def test_pauses_in_which_nothing_is_taken_are_waited_for_as_well(places, supervi
 
 
 def test_a_load_waits_and_its_checkpoint_is_in_the_destination(places, supervisor, warehouse):
-    places.answer = quota = Quota(
-        40, lambda seen: web.json_response({"data": {"items": [{"location": {"geoLabel": "x"}}]}})
-    )
+    places.answer = quota = Quota(40, lambda seen: web.json_response(LOCATION))
     assert sittings(rest_to_sql, supervisor, quota) == (3, "success")
     report = supervisor.report
     assert [report[name] for name in ("read", "delivered", "rows_loaded", "unfinished")] == [100, 100, 100, 0]
     assert len(report["waits"]) == 2
     assert len(places.delivered) == 100
     assert warehouse.execute("SELECT count(*), count(DISTINCT id) FROM locations") == [(100, 100)]
+
+
+def test_a_load_that_waits_asks_once_for_what_was_refused_and_a_retry_asks_again(places, supervisor, warehouse):
+    places.answer = api = Refusing(40)
+    api.answer = lambda seen: web.json_response(LOCATION) if api.refuse(seen) == 200 else 422
+    assert sittings(rest_to_sql, supervisor, api) == (3, "failed")
+    assert api.refused == Counter(range(10, 101, 10))
+    assert sittings(rest_to_sql, supervisor, api, 2, max_tries=4) == (1, "failed")
+    assert api.refused == Counter([*range(10, 101, 10)] * 2)
+    assert [supervisor.report[name] for name in ("read", "delivered", "failed", "rows_loaded")] == [100, 90, 10, 90]
 
 
 def test_a_try_with_its_state_in_a_folder_goes_on_though_it_is_a_first_one(places, supervisor, tmp_path, monkeypatch):

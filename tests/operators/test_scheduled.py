@@ -1,10 +1,13 @@
-"""Under Airflow's scheduler: a quota that is gone is waited for without a slot, and no task outlives its supervisor."""
+"""Under Airflow's scheduler: a quota that is gone is waited for without a slot, and no try outlives another's beginning."""
 
+import asyncio
 import json
 import math
 import os
 import select
+import time
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -15,8 +18,12 @@ from scheduling import running_airflow
 from servers import running_api
 from tasks import ids
 
+from airflow_async_rest.core.account.checkpoint import Checkpoint
+
 pytestmark = [pytest.mark.release]
 SOON_SECONDS = 2.0
+AFTER_SUSPENSION_SECONDS = 5.0  # once the machine goes on
+CHECKPOINT_SECONDS = 3.0  # a second on a machine that is not busy
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +39,15 @@ def airflow(server, postgres, tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow")
     settings = {
         "PYTHONPATH": str(REPOSITORY),
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
         "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "scheduled"),
         "AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH": str(home / "dead_letters"),
         "AIRFLOW_CONN_SEARCH_API": json.dumps({"conn_type": "async_rest", "host": server.url}),
         "AIRFLOW_CONN_SOURCE_DB": json.dumps(postgres.connection()),
     }
-    with running_airflow(home, replace(postgres, database="scheduled"), ["quota"], settings) as airflow:
+    with running_airflow(home, replace(postgres, database="scheduled"), ["quota", "suspended"], settings) as airflow:
         yield airflow
 
 
@@ -82,3 +92,67 @@ def test_a_task_whose_supervisor_is_killed_has_ended_soon_after(airflow, server)
     psutil.Process(psutil.Process(pid).ppid()).kill()
     assert select.select([ended], [], [], SOON_SECONDS)[0]
     os.close(ended)
+
+
+class Machine:
+    """All that runs a task, but for the scheduler: its process, and those that have started it."""
+
+    def __init__(self, pid: int) -> None:
+        task, scheduler = psutil.Process(pid), os.getsid(pid)
+        self.processes = [task, *takewhile(lambda parent: parent.pid != scheduler, task.parents())]
+
+    def suspend(self) -> float:
+        for process in reversed(self.processes):
+            process.suspend()
+        return time.monotonic()
+
+    def go_on(self) -> float:
+        at = time.monotonic()
+        for process in self.processes:
+            process.resume()
+        return at
+
+
+class Slow:
+    """What an API of 200 requests a second takes, until it need not be slow any more."""
+
+    seconds = 0.02
+
+    async def __call__(self, seen):
+        await asyncio.sleep(self.seconds)
+        return 200
+
+
+def rows_of(server, number: int, before: float = math.inf) -> list[int]:
+    """Which rows a try has sent."""
+    return ids(seen for seen in server.seen if seen.headers["X-Try"] == str(number) and seen.at < before)
+
+
+def test_a_machine_that_is_gone_for_a_while_has_no_two_tries_sending(airflow, server):
+    server.reset()
+    server.answer = api = Slow()
+    airflow.command("dags", "trigger", "suspended", "--run-id", "gone")
+    server.wait_for(lambda api: len(api.delivered) >= 1000, 90)
+    [(pid,)] = airflow.select("pid FROM task_instance WHERE run_id = 'gone'")
+    machine, ended = Machine(pid), os.pidfd_open(pid)
+    stopped_at = machine.suspend()
+    kept = Checkpoint.from_json(airflow.stored("suspended", "gone", "checkpoint"))
+    server.wait_for(lambda api: len(rows_of(api, 2)) >= 100, 120)
+    assert {process.status() for process in machine.processes} == {psutil.STATUS_STOPPED}
+    went_on_at = machine.go_on()
+    assert select.select([ended], [], [], AFTER_SUSPENSION_SECONDS)[0]
+    os.close(ended)
+    api.seconds = 0
+    assert airflow.ended("suspended", tries=2) == "success"
+
+    sent_on = max(seen.at for seen in server.seen if seen.headers["X-Try"] == "1") - went_on_at
+    again = set(rows_of(server, 1)) & set(rows_of(server, 2))
+    print(f"two tries at once for {max(0.0, sent_on):.2f} s; {len(again)} of 20000 rows sent by both")
+    assert sent_on < AFTER_SUSPENSION_SECONDS
+    settled = set(range(1, kept.position + 1)) - {index + 1 for index in kept.unfinished}
+    assert settled.isdisjoint(rows_of(server, 2))
+    assert set(rows_of(server, 1, stopped_at - CHECKPOINT_SECONDS)) <= settled
+    assert set(ids(server.delivered)) == set(range(1, 20001))
+    [(report,)] = airflow.select("value FROM xcom WHERE run_id = 'gone' AND key = 'return_value'")
+    report = json.loads(report) if isinstance(report, str) else report
+    assert [report[name] for name in ("read", "delivered", "failed", "unfinished")] == [20000, 20000, 0, 0]

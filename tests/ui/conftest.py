@@ -1,10 +1,14 @@
 """Airflow's own web application with the plugin in it, and users of several roles."""
 
 import json
+import threading
+import time
 import warnings
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from ui.browser import browsing, open_page
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -85,9 +89,8 @@ def dag_runs(airflow_db):
             if session.get(DagBundleModel, "tests") is None:
                 session.add(DagBundleModel(name="tests"))
                 session.flush()
-            session.merge(
-                DagModel(dag_id=dag_id, bundle_name="tests", **{"is_stale": False, "is_paused": False, **dag})
-            )
+            known = {"bundle_name": "tests", "fileloc": "/dags/tests.py", "is_stale": False, "is_paused": False}
+            session.merge(DagModel(dag_id=dag_id, **{**known, **dag}))
             session.flush()
             for number, (state, report, *progress) in zip(days or range(len(runs)), runs, strict=True):
                 start, run_id = first + timedelta(days=number), f"run{number}"
@@ -118,4 +121,84 @@ def dag_runs(airflow_db):
     with create_session() as session:
         for dag_id in made:
             for model in (TaskStateStoreModel, XComModel, TaskInstance, DagRun, Backfill, DagModel):
+                session.execute(delete(model).where(model.dag_id == dag_id))
+
+
+@pytest.fixture(scope="module")
+def server(application):
+    """Airflow's application at an address of its own."""
+    with served(application) as url:
+        yield url
+
+
+@contextmanager
+def served(application):
+    import uvicorn
+
+    made = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=made.run, daemon=True)
+    thread.start()
+    while not made.started:
+        assert thread.is_alive()
+        time.sleep(0.05)
+    port = made.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        made.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with browsing() as made:
+        yield made
+
+
+@pytest.fixture
+def open_as(server, browser):
+    """Return an empty page of a user: ``open_as("ann")``, with what ``open_page`` takes."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    opened = []
+
+    def make(name: str = "ann", **look):
+        user = SimpleAuthManagerUser(username=name, role={"ann": "user", "vic": "viewer"}[name])
+        page = open_page(browser, server, get_auth_manager().generate_jwt(user), **look)
+        opened.append(page)
+        page.context.set_default_timeout(30_000)
+        return page
+
+    yield make
+    for page in opened:
+        page.context.close()
+
+
+@pytest.fixture
+def defined(airflow_db):
+    """Keep a DAG with one task, as Airflow's DAG processor does: ``defined(dag_id, schedule)``."""
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.dagcode import DagCode
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    kept = []
+
+    def keep(dag_id: str, schedule) -> None:
+        from airflow.providers.standard.operators.empty import EmptyOperator
+        from airflow.sdk import DAG
+        from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+        with DAG(dag_id, schedule=schedule, start_date=DAY) as dag:
+            EmptyOperator(task_id="post")
+        kept.append(dag_id)
+        with create_session() as session:
+            SerializedDagModel.write_dag(LazyDeserializedDAG.from_dag(dag), bundle_name="tests", session=session)
+
+    yield keep
+    with create_session() as session:
+        for dag_id in kept:
+            for model in (SerializedDagModel, DagCode, DagVersion):
                 session.execute(delete(model).where(model.dag_id == dag_id))

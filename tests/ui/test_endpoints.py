@@ -47,7 +47,10 @@ def get(client, **query):
     return client.get("/async-rest/dead-letters", params=TASK | query)
 
 
-@pytest.mark.parametrize("path", ["dead-letters", "dead-letters/download", "windows"])
+_PATHS = ["dead-letters", "dead-letters/groups", "dead-letters/download", "windows", "deliveries"]
+
+
+@pytest.mark.parametrize("path", _PATHS)
 def test_whoever_has_not_logged_in_gets_nothing(client_of, letters, path):
     answer = client_of(None).get(f"/async-rest/{path}", params=TASK)
     assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
@@ -71,6 +74,7 @@ def test_a_viewer_sees_the_first_page_and_how_many_there_are(client_of, letters)
         "status": 422,
         "attempts": 1,
         "response_excerpt": "no such type",
+        "said": "no such type",
         "failed_at": "",
         "payload": {"id": 1},
     }
@@ -85,6 +89,35 @@ def test_pages_filters_and_searches(client_of, letters):
     assert [record["index"] for record in page["records"]] == [110, 115, 200]
     page = get(client, reason="http_422", search="SENSORS/11").json()
     assert [record["index"] for record in page["records"]] == [11, *(n for n in range(111, 120) if n % 5)]
+
+
+def test_dead_letters_are_grouped_by_what_the_api_said(client_of, own):
+    answers = [f'{{"detail": "sensor {number} was withdrawn"}}' for number in range(5)] + ["out of range"]
+    folder = DeadLetterFolder(own, 1)
+    folder.write([letter(index, excerpt=answer) for index, answer in enumerate(answers)])
+    folder.write([letter(7, "timeout", excerpt=answers[0])])
+    client = client_of("vic")
+    found = client.get("/async-rest/dead-letters/groups", params=TASK).json()
+    withdrawn = {"text": "sensor … was withdrawn", "search": "was withdrawn"}
+    assert found == {
+        "kinds": [
+            {"reason": "http_422", "count": 5, **withdrawn},
+            {"reason": "http_422", "text": "out of range", "count": 1, "search": "out of range"},
+            {"reason": "timeout", "count": 1, **withdrawn},
+        ],
+        "others": 0,
+    }
+    page = get(client, reason="http_422", search="was withdrawn").json()
+    assert [record["said"] for record in page["records"]] == [f"sensor {number} was withdrawn" for number in range(5)]
+    only = client.get("/async-rest/dead-letters/groups", params=TASK | {"reason": "timeout"}).json()
+    assert [kind["count"] for kind in only["kinds"]] == [1]
+
+
+def test_of_many_kinds_the_most_frequent_are_given_and_the_others_counted(client_of, own):
+    names = [f"{one}{other}" for one in "abcdefgh" for other in "abcdefgh"]  # 64, without a digit
+    DeadLetterFolder(own, 1).write([letter(index, excerpt=f"unknown {name}") for index, name in enumerate(names)])
+    found = client_of("vic").get("/async-rest/dead-letters/groups", params=TASK).json()
+    assert (len(found["kinds"]), found["others"]) == (50, 14)
 
 
 @pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"map_index": "x"}])
@@ -302,6 +335,7 @@ def test_the_tabs_are_told_to_airflow_and_their_files_are_served(client_of):
     assert [(app["destination"], app["name"]) for app in plugin["react_apps"]] == [
         ("task_instance", "Delivery"),
         ("dag", "Windows"),
+        ("nav", "Deliveries"),
     ]
     for app in plugin["react_apps"]:
         answer = client_of(None).get(f"/{app['bundle_url']}")

@@ -18,7 +18,15 @@ def window(start: datetime, width: timedelta = DAY, **more):
     ends = start.isoformat(), (start + width).isoformat()
     times = dict(zip(("start", "end", "run_start", "run_end"), ends * 2, strict=True))
     done = {"state": "success", "report": {"complete": True, "read": 1, "delivered": 1, "failed": 0}, "map_index": -1}
-    return {**done, "run_type": "scheduled", "run_after": ends[1], "started_at": None, **times, **more}
+    return {
+        **done,
+        "run_id": ends[0],
+        "run_type": "scheduled",
+        "run_after": ends[1],
+        "started_at": None,
+        **times,
+        **more,
+    }
 
 
 def at(month: int, day: int, hour: int = 0, zone=UTC) -> datetime:
@@ -135,6 +143,14 @@ def test_a_partition_is_counted_by_what_clocks_of_the_timetables_zone_show():
     windows = [window(at(1, day, zone=tokyo), run_start=None, run_end=None) for day in (5, 9)]
     found = dates(windows, {"type": "CronPartitionTimetable", "zone": "Asia/Tokyo"})
     assert found == ("2026-01-06T00:00:00Z", "2026-01-08T23:59:59Z")
+
+
+def test_windows_of_a_mapped_task_begin_with_their_run():
+    def of_a_day(day):
+        run = {"run_id": str(day), "run_start": at(1, day).isoformat(), "run_end": at(1, day + 1).isoformat()}
+        return [window(at(1, day, 6 * n), timedelta(hours=6), **{**run, "map_index": n}) for n in (3, 2, 1, 0)]
+
+    assert dates([*of_a_day(5), *of_a_day(9)], INTERVAL) == ("2026-01-06T00:00:00Z", "2026-01-08T23:59:59Z")
 
 
 def test_runs_by_hand_with_other_windows_shift_nothing():

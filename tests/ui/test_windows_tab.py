@@ -1,13 +1,9 @@
 """The tab Windows by a user's clicks: a real browser before Airflow's own application, and runs that are only in its database."""
 
 import re
-import threading
-import time
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from ui.browser import browsing, open_page
 from ui.conftest import DAY
 
 
@@ -17,86 +13,17 @@ def report(delivered, failed=0, **more):
     return {**counts, "elapsed_seconds": 2.0, "items_per_second": 5.0, "complete": True, **reasons, **more}
 
 
-@pytest.fixture(scope="module")
-def server(application):
-    """Airflow's application at an address of its own."""
-    with served(application) as url:
-        yield url
-
-
-@contextmanager
-def served(application):
-    import uvicorn
-
-    made = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="warning", lifespan="on"))
-    thread = threading.Thread(target=made.run, daemon=True)
-    thread.start()
-    while not made.started:
-        assert thread.is_alive()
-        time.sleep(0.05)
-    port = made.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        made.should_exit = True
-        thread.join(30)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsing() as made:
-        yield made
-
-
 @pytest.fixture
-def page_of(server, browser):
+def page_of(open_as):
     """Return the page of a user at the tab of a DAG."""
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    opened = []
 
     def open_tab(dag_id: str, name: str = "ann"):
-        user = SimpleAuthManagerUser(username=name, role={"ann": "user", "vic": "viewer"}[name])
-        page = open_page(browser, server, get_auth_manager().generate_jwt(user))
-        opened.append(page)
-        page.context.set_default_timeout(60_000)
+        page = open_as(name)
         page.goto(f"/dags/{dag_id}/plugin/windows")
-        page.get_by_role("table", name="Windows").wait_for()
+        page.get_by_role("table", name="Windows", exact=True).wait_for()
         return page
 
-    yield open_tab
-    for page in opened:
-        page.context.close()
-
-
-@pytest.fixture
-def defined(airflow_db):
-    """Keep a DAG with one task, as Airflow's DAG processor does: ``defined(dag_id, schedule)``."""
-    from airflow.models.dag_version import DagVersion
-    from airflow.models.dagcode import DagCode
-    from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import delete
-
-    kept = []
-
-    def keep(dag_id: str, schedule) -> None:
-        from airflow.providers.standard.operators.empty import EmptyOperator
-        from airflow.sdk import DAG
-        from airflow.serialization.serialized_objects import LazyDeserializedDAG
-
-        with DAG(dag_id, schedule=schedule, start_date=DAY) as dag:
-            EmptyOperator(task_id="post")
-        kept.append(dag_id)
-        with create_session() as session:
-            SerializedDagModel.write_dag(LazyDeserializedDAG.from_dag(dag), bundle_name="tests", session=session)
-
-    yield keep
-    with create_session() as session:
-        for dag_id in kept:
-            for model in (SerializedDagModel, DagCode, DagVersion):
-                session.execute(delete(model).where(model.dag_id == dag_id))
+    return open_tab
 
 
 def runs_of(dag_id: str) -> list:
@@ -124,8 +51,9 @@ def test_a_long_stretch_is_one_line_and_is_backfilled_by_keyboard(page_of, defin
     dialog.get_by_text("Airflow would make 38 runs, from 2026-03-03 to 2026-04-09.").wait_for()
     dialog.get_by_label("Windows").fill("2")
     dialog.get_by_text("Airflow would make 2 runs, from 2026-04-08 to 2026-04-09.").wait_for()
+    dialog.get_by_label("Run again what is there").select_option("failed")
     dialog.get_by_label("Runs at a time").fill("1")
-    dialog.get_by_role("button", name="Backfill").press("Enter")
+    dialog.get_by_role("button", name="Backfill", disabled=False).press("Enter")
     page.get_by_text("Backfill of 3 March to 9 April 2026: 2 runs").wait_for()
     assert sorted(runs_of("old_days"))[2:4] == [DAY + timedelta(days=days) for days in (38, 39)]
     page.get_by_text("3 March to 7 April 2026: never run").first.wait_for()
@@ -147,3 +75,116 @@ def test_who_may_not_backfill_is_told_so(page_of, defined, dag_runs):
     dialog.get_by_text("You may not start a backfill of this DAG").wait_for()
     assert dialog.get_by_role("button", name="Backfill").is_disabled()
     assert len(runs_of("looked_at")) == 2
+
+
+def cleared(dag_id: str) -> list[str]:
+    """Return the runs whose task has been cleared, and nobody has run it since."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        its = (TaskInstance.dag_id == dag_id, TaskInstance.state.is_(None))
+        return list(session.scalars(select(TaskInstance.run_id).where(*its).order_by(TaskInstance.run_id)))
+
+
+def end(dag_id: str, run_id: str, state: str, report: dict) -> None:
+    """Do what a worker does: the task ends, and leaves its report."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, insert, select, update
+
+    with create_session() as session:
+        place = {"dag_id": dag_id, "run_id": run_id, "task_id": "post", "map_index": -1}
+        session.execute(delete(XComModel).filter_by(**place, key="return_value"))
+        id_ = session.scalar(select(DagRun.id).filter_by(dag_id=dag_id, run_id=run_id))
+        value = {**place, "dag_run_id": id_, "key": "return_value", "value": report}
+        session.execute(insert(XComModel.__table__).values(**value))
+        session.execute(update(TaskInstance).filter_by(**place).values(state=state))
+
+
+def requests_of(dag_id: str) -> dict[str, str]:
+    """Return what tasks were asked to send again: run -> request."""
+    from airflow.models.task_state_store import TaskStateStoreModel as Store
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        found = session.execute(select(Store.run_id, Store.value).where(Store.dag_id == dag_id, Store.key == "replay"))
+        return dict(found.tuples().all())
+
+
+def test_all_amber_windows_are_sent_again_four_at_a_time_and_one_that_fails_stops_no_other(page_of, defined, dag_runs):
+    from airflow.sdk import CronDataIntervalTimetable
+
+    amber = ("failed", report(8, 2, latency_ms={"p50": 4.0, "p95": 9.0, "p99": 9.5}, requests=10))
+    dag_runs("amber", *[amber] * 6, ("failed", report(8, 1, reasons={"timeout": 1})), ("success", report(10)))
+    defined("amber", CronDataIntervalTimetable("0 0 * * *", timezone="UTC"))
+    page = page_of("amber")
+    table = page.get_by_role("table", name="Windows", exact=True)
+    assert table.get_by_role("row").filter(has_text="All 8").inner_text().split("\t")[2:5] == [
+        "66",
+        "13",
+        "http_422 12, timeout 1",
+    ]
+    assert page.get_by_role("img", name="Failed rows of each window: highest 2; http_422 12, timeout 1").is_visible()
+    page.get_by_role("group", name="Failed rows").get_by_role("button", name="http_422").click()
+    page.get_by_label("All that can go on (6)").press("Space")
+    page.get_by_text("6 chosen").wait_for()
+    page.get_by_role("button", name="Send the same requests again (6)", disabled=False).press("Enter")
+    dialog = page.get_by_role("alertdialog")
+    dialog.get_by_text("send 12 requests that failed for http_422 as they were").wait_for()
+    dialog.get_by_role("button", name="Send again").press("Enter")
+    most, left = 0, ["failed", *["success"] * 5]
+    while left:
+        waiting = cleared("amber")
+        most = max(most, len(waiting))
+        if waiting and (len(waiting) == 4 or len(left) < 4):
+            state = left.pop(0)
+            replayed = {"replay": {"sent": 2, "delivered": 2 * (state == "success"), "failed": 2 * (state == "failed")}}
+            failed = 2 if state == "failed" else 0
+            end("amber", waiting[0], state, report(10 - failed, failed, **replayed))
+    page.get_by_text("Ended: 6 windows").wait_for()
+    assert most == 4
+    assert page.get_by_text("5 done, 1 failed").is_visible()
+    told = page.get_by_role("table", name="Windows together")
+    assert told.get_by_text("2 delivered, 0 failed again.").count() == 5
+    assert told.get_by_text("0 delivered, 2 failed again.").count() == 1
+    assert all('"http_422"' in request for request in requests_of("amber").values())
+    assert len(requests_of("amber")) == 6
+    assert page.complaints == []
+
+
+def test_windows_are_resumed_by_days_and_a_viewer_may_not(page_of, defined, dag_runs):
+    from airflow.sdk import CronDataIntervalTimetable
+
+    dag_runs("stopped", *[("failed", report(8, complete=False, error="the API is away"))] * 4)
+    defined("stopped", CronDataIntervalTimetable("0 0 * * *", timezone="UTC"))
+    looks = page_of("stopped", "vic")
+    looks.get_by_label("All that can go on (4)").press("Space")
+    looks.get_by_text("You may not clear this task").wait_for()
+    assert looks.get_by_role("button", name="Resume the windows (4)").is_disabled()
+    page = page_of("stopped")
+    page.get_by_label("From", exact=True).fill("2026-03-02")
+    page.get_by_label("to", exact=True).fill("2026-03-03")
+    page.get_by_role("heading", name="Runs (2)").wait_for()
+    page.get_by_role("checkbox", name="Choose 2026-03-03 → 2026-03-04").press("Space")
+    page.get_by_role("checkbox", name="Choose 2026-03-02 → 2026-03-03").press("Space")
+    page.get_by_role("button", name="Resume the windows (2)", disabled=False).press("Enter")
+    page.get_by_role("alertdialog").get_by_role("button", name="Resume 2").press("Enter")
+    page.get_by_text("2 at work").wait_for()
+    page.get_by_role("table", name="Windows together").get_by_role("link").first.click()
+    page.wait_for_url("**/plugin/delivery")
+    page.go_back()
+    page.get_by_text("2 at work").wait_for()  # it goes on meanwhile
+    while len(cleared("stopped")) < 2:
+        pass
+    assert cleared("stopped") == ["run1", "run2"]
+    for run_id in cleared("stopped"):
+        end("stopped", run_id, "success", report(10))
+    page.get_by_text("Ended: 2 windows").wait_for()
+    assert page.get_by_role("table", name="Windows together").get_by_text("10 delivered, 0 failed.").count() == 2
+    assert requests_of("stopped") == {}
+    assert page.complaints == []

@@ -175,15 +175,12 @@ class Recorder:
         :param is_news: whether a failure says anything about the API that others do not say.
         """
         self._pending.pop(outcome.index, None)
-        if isinstance(outcome, DeadLetter) and outcome.is_kept:
-            self.totals.reasons[outcome.reason] += 1
-            self._sample.add_letter(outcome)
-            return
         if isinstance(outcome, DeadLetter):
-            self.totals.failed_again(outcome.reason)
+            self.totals.failed_again(outcome.reason, is_counted=outcome.is_kept)
             self.totals.last_messages[outcome.reason] = outcome.response_excerpt
-            self.unwritten.hold(outcome)
             self._sample.add_letter(outcome)
+            if not outcome.is_kept:
+                self.unwritten.hold(outcome)
             if is_news and not self.refused_again(outcome):
                 self._note(failed=True)
             return
@@ -224,11 +221,9 @@ class Recorder:
         self.unwritten.hold({"index": index, "resolved": True})
 
     def refused_again(self, letter: DeadLetter) -> bool:
-        """Return whether an item that was dead already was refused for good, or not even sent, once more.
-
-        That is no news about the API.
-        """
-        return letter.index in self._again and (not letter.attempts or is_permanent(letter.reason, self._retry))
+        """Return whether an item was dead already, and was refused for good, or not even sent: that is no news."""
+        is_old = letter.is_kept or not letter.attempts or is_permanent(letter.reason, self._retry)
+        return is_old and letter.index in self._again
 
     def note_failed(self, count: int) -> None:
         """Note that items failed whose outcome was recorded as no news."""

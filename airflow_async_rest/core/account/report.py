@@ -96,10 +96,10 @@ class Totals:
         """Time spent running, over all tries."""
         return self._earlier_seconds + time.monotonic() - self._started
 
-    def failed_again(self, reason: str) -> None:
-        """Count one dead letter."""
+    def failed_again(self, reason: str, *, is_counted: bool = False) -> None:
+        """Count one dead letter. :param is_counted: by an earlier sitting of this try."""
         self.reasons[reason] += 1
-        self.failed_now[reason] += 1
+        self.failed_now[reason] += not is_counted
 
     def no_longer_failed(self, reason: str) -> None:
         """Take one dead letter back: it is being sent again, or was delivered by a replay."""

@@ -82,14 +82,12 @@ class Keeper:
         self.resuming.check(checkpoint, self.fingerprint or "")
         if checkpoint.is_done_for(self.this_try):
             return await self._parts.read_history(lambda folder: resume_done(folder, checkpoint, self.log))
-        fetches = self.rows is not None
         try:
-            resume = await self._parts.read_history(
-                lambda folder: self.resuming.resume(folder, checkpoint, self.this_try, fetches=fetches)
+            return await self._parts.read_history(
+                lambda folder: self.resuming.resume(folder, checkpoint, self.this_try, fetches=self.rows is not None)
             )
         except (ValueError, DeadLetterStoreError) as error:
-            resume = resume_without_letters(checkpoint, error)
-        return resume
+            return resume_without_letters(checkpoint, error)
 
     async def begin(self, resume: Resume | None, how: str) -> None:
         """Begin where ``resume`` ends; without it, what earlier tries have left becomes void.

@@ -57,30 +57,6 @@ def _read(folder: DeadLetterFolder, checkpoint: Checkpoint) -> _Letters:
     return _Letters(letters, latest, frozenset()).without(checkpoint.resolved & (letters.keys() | latest.keys()))
 
 
-def resume_from(folder: DeadLetterFolder, checkpoint: Checkpoint, this_try: Try | None, *, fetches: bool) -> Resume:
-    """Find out what is left of a window whose rows are read once more.
-
-    :param this_try: which may have left it itself, before it waited for its quota.
-    :param fetches: whether it is answers that are wanted: asking once more is harmless.
-    :raises ValueError: when letters and checkpoint do not belong together.
-    :raises DeadLetterStoreError: when letters cannot be read.
-    """
-    letters = _read(folder, checkpoint)
-    # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
-    letters = letters.without(frozenset(i for i in letters.later_than(checkpoint) if i < checkpoint.position))
-    may_be_gone = checkpoint.commit in {Commit.BEGUN, Commit.DONE}
-    resume = _resume(folder, checkpoint, this_try, letters, stays_dead=may_be_gone, leaves_unreadable=not fetches)
-    return _fetched_again(resume) if fetches else resume
-
-
-def resume_replaying(folder: DeadLetterFolder, checkpoint: Checkpoint, this_try: Try | None) -> Resume:
-    """Find out which dead letters of a window can be sent again, by themselves; see :func:`resume_from`."""
-    letters = _read(folder, checkpoint)
-    if checkpoint.totals.get("complete") and letters.later_than(checkpoint):
-        raise ValueError("there are dead letters of a later try, which left no account")
-    return _resume(folder, checkpoint, this_try, letters, stays_dead=True, leaves_unreadable=False)
-
-
 def _resume(
     folder: DeadLetterFolder,
     checkpoint: Checkpoint,
@@ -208,8 +184,19 @@ class Continuing:
     def resume(
         self, folder: DeadLetterFolder, checkpoint: Checkpoint, this_try: Try | None, *, fetches: bool
     ) -> Resume:
-        """Find out what is left of a window; see :func:`resume_from`."""
-        return resume_from(folder, checkpoint, this_try, fetches=fetches)
+        """Find out what is left of a window.
+
+        :param this_try: which may have left it itself, before it waited for its quota.
+        :param fetches: whether it is answers that are wanted: asking once more is harmless.
+        :raises ValueError: when letters and checkpoint do not belong together.
+        :raises DeadLetterStoreError: when letters cannot be read.
+        """
+        letters = _read(folder, checkpoint)
+        # Delivered, by this account, and dead to a try that sent it again: it knew of no account, and left none.
+        letters = letters.without(frozenset(i for i in letters.later_than(checkpoint) if i < checkpoint.position))
+        may_be_gone = checkpoint.commit in {Commit.BEGUN, Commit.DONE}
+        resume = _resume(folder, checkpoint, this_try, letters, stays_dead=may_be_gone, leaves_unreadable=not fetches)
+        return _fetched_again(resume) if fetches else resume
 
     def without_account(self, why: Exception | None) -> str:
         """Return how a try begins that has no account to go on with, for people to read.
@@ -289,9 +276,12 @@ class Replaying(Continuing):
     def resume(
         self, folder: DeadLetterFolder, checkpoint: Checkpoint, this_try: Try | None, *, fetches: bool
     ) -> Resume:
-        """Find out what is dead; see :func:`resume_replaying`."""
+        """Find out what is dead, and can be sent again by itself."""
         del fetches  # nobody replays what was fetched
-        return resume_replaying(folder, checkpoint, this_try)
+        letters = _read(folder, checkpoint)
+        if checkpoint.totals.get("complete") and letters.later_than(checkpoint):
+            raise ValueError("there are dead letters of a later try, which left no account")
+        return _resume(folder, checkpoint, this_try, letters, stays_dead=True, leaves_unreadable=False)
 
     def without_account(self, why: Exception | None) -> str:
         """Refuse to go on. :raises ConfigurationError: then. :raises StoppedError: when the store does not answer."""

@@ -42,7 +42,7 @@ class Delivering:
         self._adaptive = AdaptiveConcurrency() if job.concurrency is None else None
         self._workers = job.concurrency or MOST
         self._progress = Progress(
-            self._limiter, job.rate_limit, self._concurrency, job.expected, job.bounds.most_moments
+            job.target, self._limiter, job.rate_limit, self._concurrency, job.expected, job.bounds.most_moments
         )
 
     def _concurrency(self) -> int:
@@ -189,11 +189,11 @@ class _Settling:
         order = KeyOrder(deliver_taken) if self._job.order_by_key else None
         go_on = order.deliver if order else deliver_taken
 
-        async def deliver(unit: Item | ItemBatch) -> None:
+        def deliver(unit: Item | ItemBatch) -> Awaitable[None]:
             if isinstance(unit, Item):
                 recorder.take(unit)
             else:
                 recorder.take_batch(unit.items)
-            await go_on(unit)
+            return go_on(unit)
 
         return deliver, order.finish if order else None

@@ -13,6 +13,8 @@ from airflow_async_rest.core.phases.shared import Shared
 
 # A tenth of the wait, so that a short one is not doubled; a minute is as much as scheduling spreads by itself.
 _JITTER_SHARE, _MOST_JITTER_SECONDS = 0.1, 60.0
+# A scheduler that hears of a task's end after it has queued it again takes that for a failure; its loop may take 5 s.
+_LEAST_SECONDS = 15.0
 
 
 class Waiting:
@@ -62,8 +64,8 @@ class Waiting:
         job, standing = self._shared.job, self._shared.standing
         if not isinstance(error, QuotaExhaustedError) or not job.max_quota_wait or not self._is_known:
             return error
-        now, jitter = datetime.now(UTC), min(_MOST_JITTER_SECONDS, error.seconds * _JITTER_SHARE)
-        until = standing.waits.end_of(error.seconds, random.uniform(0, jitter), job.max_quota_wait, now)  # noqa: S311
+        now = datetime.now(UTC)
+        until = standing.waits.end_of(error.seconds, _more_than(error.seconds), job.max_quota_wait, now)
         if until is None:
             return _too_long(error, standing.waits, job.max_quota_wait)
         waits = standing.waits.and_then(now, until, job.settings.redact(error.why), standing.settled())
@@ -77,6 +79,12 @@ class Waiting:
             return error
         standing.waits, self._shared.keeper.waits = waits, True
         return QuotaWaitError(str(error), until)
+
+
+def _more_than(seconds: float) -> float:
+    """Return by how much a wait is longer than it must be."""
+    jitter = random.uniform(0, min(_MOST_JITTER_SECONDS, seconds * _JITTER_SHARE))  # noqa: S311
+    return max(jitter, _LEAST_SECONDS - seconds)
 
 
 def _too_long(error: QuotaExhaustedError, waits: Waits, most: timedelta) -> QuotaExhaustedError:

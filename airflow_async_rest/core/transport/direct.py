@@ -5,11 +5,11 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-from multidict import CIMultiDict, istr
+from multidict import CIMultiDictProxy
 
 from airflow_async_rest.core.errors import AnswerUnreadableError, SendError
 from airflow_async_rest.core.requests.settings import ClientSettings
@@ -18,7 +18,14 @@ from airflow_async_rest.core.transport.content_encoding import too_large
 from airflow_async_rest.core.transport.link import PIECE_BYTES, Link
 from airflow_async_rest.core.transport.send_errors import broken_off, no_answer, no_http, request_timeout, unreadable
 from airflow_async_rest.core.transport.tls import tls_error
-from airflow_async_rest.core.transport.transport import WITHOUT_BODY, Answer, Attempt, announces_body, has_no_end
+from airflow_async_rest.core.transport.transport import (
+    WITHOUT_BODY,
+    Answer,
+    Attempt,
+    announces_body,
+    has_no_end,
+    headers_of,
+)
 
 # Servers and balancers close what nobody uses, most of them later than this.
 _KEPT_SECONDS = 15.0
@@ -161,6 +168,7 @@ class Connection(Link):
         self._most_bytes = most_bytes
         self._coming: asyncio.Future[Answer | SendError] | None = None
         self._is_long = False
+        self._last: tuple[list[tuple[bytes, bytes]], CIMultiDictProxy[str]] = [], headers_of([])
         self.kept_since = 0.0
         self._expect(is_head=False)
 
@@ -179,7 +187,7 @@ class Connection(Link):
         self._shown = b""
         self._answer: Answer | None = None
         self._failure: SendError | None = None
-        self.headers: CIMultiDict[str] | None = None
+        self.headers: CIMultiDictProxy[str] | None = None
         self.rest = None
         self._is_answered = False
 
@@ -284,7 +292,9 @@ class Connection(Link):
         lines = self._lines
         if len(lines) > _MOST_HEADERS or (self._is_long and any(len(value) > _LONGEST_HEADER for _, value in lines)):
             self._failure = _too_many_headers()
-        self.headers = CIMultiDict([(_name(name), value.decode("utf-8", "surrogateescape")) for name, value in lines])
+        if lines != self._last[0]:  # often they are those of the answer before
+            self._last = lines.copy(), headers_of(lines)
+        self.headers = self._last[1]
         if self._is_head or status in WITHOUT_BODY:
             self._complete(status, self.headers)
             # The body of an answer to a HEAD never comes; another one that is announced may.
@@ -306,7 +316,7 @@ class Connection(Link):
         if self._answer is None and self.headers is not None:
             self._complete(self._parser.get_status_code(), self.headers)
 
-    def _complete(self, status: int, headers: CIMultiDict[str]) -> None:
+    def _complete(self, status: int, headers: CIMultiDictProxy[str]) -> None:
         pieces = self._pieces
         self._answer = Answer(status, headers, pieces[0] if len(pieces) == 1 else b"".join(pieces))
         self._may_go_on = self._parser.should_keep_alive()
@@ -319,11 +329,6 @@ class Connection(Link):
         if self._failure is None:
             shown = repr((self._shown + data)[:_SHOWN_BYTES])[2:-1]
             self._failure = no_http(shown) if self.status is None else unreadable(str(error))
-
-
-@lru_cache(maxsize=256)  # an API has few
-def _name(name: bytes) -> istr:
-    return istr(name.decode("utf-8", "surrogateescape"))
 
 
 def _too_many_headers() -> AnswerUnreadableError:

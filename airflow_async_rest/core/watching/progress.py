@@ -11,7 +11,10 @@ from airflow_async_rest.core.limits.limiter import Limiter
 from airflow_async_rest.core.reading.source import Expected
 
 _MEANWHILE = frozenset(
-    ("in_flight", "concurrency", "limit_share_used", "rate_limit", "shared_limit", "expected", "history", "updated_at")
+    (
+        *("target", "in_flight", "concurrency", "limit_share_used", "rate_limit", "shared_limit", "expected"),
+        *("history", "updated_at"),
+    )
 )
 
 
@@ -24,12 +27,14 @@ def report_of(progress: Mapping[str, Any]) -> dict[str, Any]:
 class Progress:
     """Knows what the last minutes were like.
 
+    :param target: what goes where, for people to read.
     :param rate_limit: requests, and the seconds they are allowed in; None without a limit.
     :param concurrency: gives how many requests may be in flight at this moment.
     :param expected: tells how many items there will be, as soon as that is known.
     :param most_moments: that are remembered.
     """
 
+    target: str
     limiter: Limiter
     rate_limit: tuple[int, float] | None
     concurrency: Callable[[], int]
@@ -46,10 +51,12 @@ class Progress:
         :param in_flight: requests.
         """
         now, share, expected = time.time(), self.limiter.share_used(), self.expected()
-        self._history.append([round(now, 1), report["delivered"] + report["failed"] + report["skipped"]])
+        failed = report["failed"]
+        self._history.append([round(now, 1), report["delivered"] + failed + report["skipped"], failed])
         limit = self.rate_limit
         return {
             **report,
+            "target": self.target,
             "in_flight": in_flight,
             "concurrency": self.concurrency(),
             "limit_share_used": None if share is None else round(share, 3),

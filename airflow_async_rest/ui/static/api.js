@@ -101,6 +101,10 @@ const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, sea
 export const deadLetters = (scope, folder, filter, { offset, limit }, signal) =>
   call(urlOf(["async-rest", "dead-letters"], { ...lettersQuery(scope, folder, filter), offset, limit }), { signal });
 
+/** Dead letters by what the API said of them: `{kinds, others}`. */
+export const letterGroups = (scope, folder, filter, signal) =>
+  call(urlOf(["async-rest", "dead-letters", "groups"], lettersQuery(scope, folder, filter)), { signal });
+
 /** Where the dead letters are as a file; `format` is "jsonl" or "csv". */
 export const downloadUrl = (scope, folder, filter, format) =>
   urlOf(["async-rest", "dead-letters", "download"], { ...lettersQuery(scope, folder, filter), format });
@@ -121,6 +125,10 @@ export async function triesOf(scope, signal) {
 
 /** The windows of a DAG: `{tasks, windows, truncated, timetable, limits}`. */
 export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
+
+/** A page of all DAGs' tasks, after a DAG's id: `{rows, next, truncated}`. */
+export const deliveriesAfter = ({ after, limit }, signal) =>
+  call(urlOf(["async-rest", "deliveries"], { after, limit }), { signal });
 
 /** What a Clear is asked by; a version of Airflow refuses what it does not know. */
 export function clearBody({ runId, taskId, mapIndex }, dryRun, version) {

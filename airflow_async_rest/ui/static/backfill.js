@@ -1,6 +1,7 @@
 /** The stretches of windows that never ran, a line for each, and a backfill of them by Airflow itself. */
 
 import { createBackfill, dagOf, dryRunOfBackfill } from "./api.js";
+import { Choice } from "./controls.js";
 import { Question } from "./dialog.js";
 import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
@@ -11,6 +12,7 @@ const { useEffect, useId, useState } = React;
 
 const AT_FIRST = 5;
 const TYPING_MS = 300;
+const AGAIN = "Run again what is there";
 const REPROCESS = [
   ["none", "no: only what never ran"],
   ["failed", "those that failed"],
@@ -72,23 +74,6 @@ function NumberField({ label, hint, value, max, onChange }) {
   );
 }
 
-const Reprocess = ({ value, onChange }) =>
-  h(
-    "label",
-    null,
-    "Run again what is there",
-    h(
-      C.NativeSelect.Root,
-      { size: "sm", width: "auto" },
-      h(
-        C.NativeSelect.Field,
-        { value, onChange: (event) => onChange(event.target.value) },
-        REPROCESS.map(([name, text]) => h("option", { key: name, value: name }, text)),
-      ),
-      h(C.NativeSelect.Indicator),
-    ),
-  );
-
 /** What Airflow says: how many runs it would make, or why it makes none. */
 function Answer({ found, error, paused, zone }) {
   if (error) return h(Notice, { status: "error", title: "This cannot be backfilled" }, whyNot(error));
@@ -146,7 +131,10 @@ function Backfill({ dagId, stretch, windows, timetable, zone, open, onClose, onM
       h(C.Flex, { gap: 4, wrap: "wrap", align: "flex-start" }, [
         stretch.holes > 1 && h(NumberField, { key: "latest", label: "Windows", hint, value: settings.latest, max: Math.min(stretch.holes, MOST_AT_ONCE), onChange: set("latest") }),
         h(NumberField, { key: "atOnce", label: "Runs at a time", value: settings.atOnce, max: MOST_AT_ONCE, onChange: set("atOnce") }),
-        h(Reprocess, { key: "reprocess", value: settings.reprocess, onChange: set("reprocess") }),
+        h(C.Box, { key: "reprocess" }, [
+          h(C.Text, { key: "text", "aria-hidden": true }, AGAIN),
+          h(Choice, { key: "choice", label: AGAIN, options: REPROCESS, value: settings.reprocess, onChange: set("reprocess") }),
+        ]),
       ]),
       failure && h(Notice, { status: "error", title: failure.isPassing ? "Whether the backfill was made is not known" : "Nothing is backfilled" }, whyNot(failure)),
     ),

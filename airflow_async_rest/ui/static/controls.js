@@ -18,10 +18,24 @@ export function Copy({ text, label }) {
   return h(C.Button, { size: "2xs", variant: "outline", "aria-label": label, onClick }, copied ? "Copied" : "Copy");
 }
 
-/** One of several; `options` are texts. */
+// The host's field for texts cannot be another element.
+const SELECT = {
+  minHeight: "2.25rem",
+  maxW: "full",
+  px: 2,
+  fontSize: "sm",
+  bg: "transparent",
+  borderWidth: "1px",
+  borderStyle: "solid",
+  borderColor: "border.emphasized",
+  borderRadius: "sm",
+  "&:focus-visible": { outline: "2px solid", outlineColor: "fg" },
+};
+
+/** One of several; `options` are texts, or pairs of a value and its text. */
 export const Choice = ({ label, value, options, onChange }) =>
   h(
-    C.Input,
-    { as: "select", size: "sm", width: "auto", maxW: "full", appearance: "auto", value, onChange: (event) => onChange(event.target.value), "aria-label": label },
-    options.map((each) => h("option", { key: each, value: each }, each)),
+    C.Box,
+    { as: "select", css: SELECT, value, onChange: (event) => onChange(event.target.value), "aria-label": label },
+    options.map((each) => [each].flat()).map(([one, text = one]) => h("option", { key: one, value: one }, text)),
   );

@@ -18,6 +18,10 @@ export const FETCHES = { done: "fetched", Done: "Fetched", doing: "Fetching" };
 
 const isReport = (value) => typeof value === "object" && value !== null && "delivered" in value && "read" in value;
 
+/** The first reports did not say whether the window was read to its end: where the task succeeded, it was. */
+export const withComplete = (report, state) =>
+  report && report.complete === undefined ? { ...report, complete: state === "success" } : report;
+
 /**
  * Look at a task instance.
  *
@@ -36,7 +40,7 @@ export async function lookAtTask(scope, signal, before) {
   const ended = hasEnded(instance.state);
   const pushed = ended ? (pushedAlready ?? (await pushedToo())) : {};
   const progress = isReport(stored.progress) ? stored.progress : null;
-  const report = isReport(pushed.return_value) ? pushed.return_value : null;
+  const report = isReport(pushed.return_value) ? withComplete(pushed.return_value, instance.state) : null;
   return {
     instance,
     ended,

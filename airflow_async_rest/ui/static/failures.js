@@ -3,6 +3,7 @@
 import { ApiError, deadLetters, downloadUrl } from "./api.js";
 import { count } from "./format.js";
 import { C, Chip, Empty, Notice, Pager, Panel, React, h } from "./kit.js";
+import { LetterGroups } from "./letter_groups.js";
 import { LettersTable } from "./letters_table.js";
 import { useSettled } from "./polling.js";
 import { replaying } from "./next_step.js";
@@ -111,11 +112,19 @@ function Search({ value, onChange }) {
   });
 }
 
+const Grouped = ({ isGrouped, onChange }) =>
+  h(
+    C.Button,
+    { size: "sm", variant: isGrouped ? "solid" : "outline", "aria-pressed": isGrouped, onClick: () => onChange(!isGrouped) },
+    "Group by what the API said",
+  );
+
 /** @param step as `nextStep` gives it, for all of them; @param onPage told of each page, which also knows of replays. */
 export function Failures({ scope, task, asked, step, onAsked, onPage }) {
   const [reasons, setReasons] = useState([]);
   const [typed, setTyped] = useState("");
   const [offset, setOffset] = useState(0);
+  const [isGrouped, setGrouped] = useState(false);
   const search = useSettled(typed.trim(), TYPING_MS);
   const filter = useMemo(() => ({ reasons, search }), [reasons, search]);
   const { figures, sample } = task;
@@ -146,6 +155,11 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
     set(value);
     setOffset(0);
   };
+  function chooseKind(kind) {
+    choose(setReasons)([kind.reason]);
+    setTyped(kind.search || typed);
+    setGrouped(false);
+  }
 
   if (page?.total === 0 && task.ended) return null;
   return h(
@@ -184,7 +198,12 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
     h(
       C.Flex,
       { gap: 3, wrap: "wrap", align: "center", justify: "space-between", mb: 3 },
-      h(Search, { value: typed, onChange: choose(setTyped) }),
+      h(
+        C.Flex,
+        { gap: 3, wrap: "wrap", align: "center", flex: "1 1 20rem" },
+        h(Search, { value: typed, onChange: choose(setTyped) }),
+        !fromSample && page !== null && h(Grouped, { isGrouped, onChange: setGrouped }),
+      ),
       !fromSample && page !== null && h(Downloads, { scope, folder, filter }),
     ),
     view.error &&
@@ -208,8 +227,10 @@ export function Failures({ scope, task, asked, step, onAsked, onPage }) {
         ),
       ),
     page === null && view.loading && h(C.Box, { height: "10rem", bg: "bg.muted", borderRadius: "md" }),
-    page !== null && h(Found, { page, isFiltered, loading: view.loading }),
+    isGrouped && h(LetterGroups, { scope, folder, filter, version, onChoose: chooseKind }),
+    page !== null && !isGrouped && h(Found, { page, isFiltered, loading: view.loading }),
     page !== null &&
+      !isGrouped &&
       h(Pager, { offset, limit: PAGE, total: page.matching, label: "Pages of dead letters", onMove: setOffset }),
   );
 }

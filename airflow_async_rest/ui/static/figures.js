@@ -3,7 +3,7 @@
 import { NONE, count, duration, milliseconds, percent, rate } from "./format.js";
 import { Copy } from "./controls.js";
 import { C, Figure, Figures as Grid, h } from "./kit.js";
-import { recentRate } from "./progress.js";
+import { recentRates } from "./rates.js";
 import { DELIVERS, FETCHES, isFetch, isLive } from "./delivery_data.js";
 
 const per = { 1: "s", 60: "min", 3600: "h" };
@@ -11,18 +11,29 @@ const per = { 1: "s", 60: "min", 3600: "h" };
 const limit = ({ count: number, seconds }) => `${count(number)}/${per[seconds] ?? `${seconds} s`}`;
 
 /** The limit is of requests, of which an item may need several, or a batch of items one. */
-function limitHint({ rate_limit: allowed, limit_share_used: share, shared_limit: shared }, live) {
-  if (live && shared) return sharedHint(shared);
+function limitHint({ rate_limit: allowed, limit_share_used: share, shared_limit: others }, live) {
+  if (live && others) return undefined;
   if (!allowed) return live ? "no limit set" : undefined;
   return live && share != null ? `${percent(share)} of limit ${limit(allowed)}` : `limit ${limit(allowed)}`;
 }
 
-/** A limit that other tasks keep to as well. */
-function sharedHint({ used, used_by_all: byAll, waiting, store }) {
-  if (store === "closed") return "the shared limit's store is away: nothing is sent";
-  if (store === "fallback") return "the shared limit's store is away: a limit of its own";
-  const shares = used == null ? "" : `${percent(used)} of the shared limit, all ${byAll == null ? NONE : percent(byAll)}, `;
-  return `${shares}${count(waiting)} waiting`;
+const AWAY = {
+  closed: "its store is away: nothing is sent",
+  fallback: "its store is away: a limit of its own",
+};
+
+/** A limit that other tasks keep to as well: how much of it is used, by all and by this one. */
+function shared({ shared_limit: found }) {
+  if (!found) return [];
+  const own = [found.used != null && `${percent(found.used)} by this task`, `${count(found.waiting)} waiting`];
+  return [
+    h(Figure, {
+      key: "shared",
+      label: "Shared limit used",
+      value: found.used_by_all == null ? NONE : percent(found.used_by_all),
+      hint: AWAY[found.store] ?? own.filter(Boolean).join(", "),
+    }),
+  ];
 }
 
 const latency = ({ latency_ms: found }) =>
@@ -68,7 +79,9 @@ function rows(figures) {
   ];
 }
 
-function whileRunning(figures) {
+function whileRunning(figures, words) {
+  const rates = recentRates(figures);
+  const failing = rates?.bad > 0 ? `and ${rate(rates.bad)} failed` : undefined;
   const share = figures.concurrency ? `of ${count(figures.concurrency)}` : undefined;
   return [
     h(Figure, {
@@ -77,7 +90,8 @@ function whileRunning(figures) {
       value: figures.in_flight ?? NONE,
       hint: share && `${share} at a time`,
     }),
-    h(Figure, { key: "rate", label: "Items a second", value: rate(recentRate(figures)) }),
+    h(Figure, { key: "rate", label: `${words.Done}/s`, value: rate(rates?.good), hint: failing }),
+    ...shared(figures),
   ];
 }
 
@@ -85,12 +99,12 @@ function whileRunning(figures) {
 const waits = ({ waits: found }) =>
   found?.length ? [h(Figure, { key: "waits", label: "Waits", value: found.length, hint: "for the quota" })] : [];
 
-function ofAll(figures) {
+function ofAll(figures, words) {
   return [
     figures.unfinished > 0 &&
       h(Figure, { key: "open", label: "Unfinished", value: figures.unfinished, tone: "up_for_retry" }),
     h(Figure, { key: "took", label: "Took", value: duration(figures.elapsed_seconds) }),
-    h(Figure, { key: "rate", label: "Items a second", value: rate(figures.items_per_second) }),
+    h(Figure, { key: "rate", label: `${words.Done}/s`, value: rate(figures.items_per_second) }),
     // A replay reads no rows, so it resumes none.
     figures.resumed_from != null &&
       !figures.replay &&
@@ -119,7 +133,7 @@ export function Figures({ task, isLater = false }) {
       ...outcomes(figures, words, isLater),
       ...rows(figures),
       h(Figure, { key: "read", label: "Read", value: figures.read }),
-      ...(isLive(task) ? whileRunning(figures) : ofAll(figures)),
+      ...(isLive(task) ? whileRunning : ofAll)(figures, words),
       ...waits(figures),
       h(Figure, {
         key: "requests",

@@ -58,7 +58,7 @@ export function History({ scope, task, page }) {
   const zone = useTimezone();
   const { instance, figures } = task;
   const tries = useExtra((signal) => triesOf(scope, signal), JSON.stringify([scope, instance.try_number, instance.state]));
-  const events = historyOf(tries ?? [], page?.replays, task.ended ? figures.replay : null).slice(0, MOST_EVENTS);
+  const events = historyOf(tries ?? [], page?.replays, task.ended ? figures.replay : null, figures.waits).slice(0, MOST_EVENTS);
   const resolved = page?.resolved ?? 0;
   if (events.length < 2 && resolved === 0) return null;
   return h(
@@ -67,7 +67,7 @@ export function History({ scope, task, page }) {
     events.length > 0 &&
       h(
         Table,
-        { label: "History", columns: [["When"], ["What"], ["Of the dead letters"], ["State", "number"]] },
+        { label: "History", columns: [["When"], ["What"], ["What came of it"], ["State", "number"]] },
         events.map((event) => h(Event, { key: `${event.at} ${event.name}`, event, zone })),
       ),
     resolved > 0 && h(Resolved, { scope, folder: figures.dead_letters ?? null, total: resolved }),

@@ -32,11 +32,13 @@ export const hidden = (text) => h(C.VisuallyHidden, null, text);
 /** The panel that a tab is in may be narrow on a wide screen, so styles ask for its width, not the screen's. */
 export const narrow = (style) => ({ "@container async-rest (max-width: 640px)": style });
 
+const SMALL = { display: "none", fontSize: "sm", color: "fg.muted", "@media (max-width: 40rem)": { display: "block" } };
+
 export const Page = ({ label, children }) =>
   h(
     C.Box,
     { as: "section", "aria-label": label, containerType: "inline-size", containerName: "async-rest", w: "full" },
-    h(C.VStack, { align: "stretch", gap: 5, py: 3, px: 1, pb: 8, maxW: "1200px" }, children),
+    h(C.VStack, { align: "stretch", gap: 5, py: 3, px: 1, pb: 8, maxW: "1800px" }, h(C.Text, { key: "small", css: SMALL }, "This is made for desktops: on a phone, columns are left out."), children),
   );
 
 /** A part of the page: heading, what belongs to it at the right, content. */
@@ -184,14 +186,14 @@ const TABLE = {
   "& tr.open > td": { borderBottomWidth: 0 },
   "& tr.opened": { cursor: "auto" },
   "& .number": { textAlign: "end", whiteSpace: "nowrap" },
-  "& .bad": { color: "fg.error", fontWeight: "semibold" },
+  "& .bad": { color: "red.fg", fontWeight: "semibold" },
   "& .quiet": { color: "fg.muted", fontSize: "xs", overflowWrap: "anywhere" },
   "& .wide": narrow({ display: "none" }),
   "& button, & a": { borderRadius: "sm" },
   "& button:focus-visible, & a:focus-visible": { outline: "2px solid", outlineColor: "fg", outlineOffset: "2px" },
 };
 
-/** `columns` are `[name, class]`. */
+/** `columns` are `[name, class]`; a third part has what stands there instead of the name, and how the rows are sorted by it. */
 export const Table = ({ label, columns, css, children }) =>
   h(
     C.Box,
@@ -202,17 +204,18 @@ export const Table = ({ label, columns, css, children }) =>
       h(
         "thead",
         null,
-        h("tr", null, columns.map(([name, className]) => h("th", { key: name, scope: "col", className }, name))),
+        h("tr", null, columns.map(([name, className, own]) => h("th", { key: name, scope: "col", className, "aria-sort": own?.sort }, own?.label ?? name))),
       ),
       h("tbody", null, children),
     ),
   );
 
-/** A state as Airflow shows it: its colour, and its name. */
+/** A state by its name, and a dot of the colour that Airflow has for it; on some of these no text could be read. */
 export const StateBadge = ({ state }) =>
   h(
-    C.Badge,
-    { colorPalette: state ?? "no_status", variant: "solid", borderRadius: "full", px: 2.5, py: 0.5, fontSize: "sm" },
+    C.Flex,
+    { as: "span", display: "inline-flex", align: "center", gap: 1.5, whiteSpace: "nowrap" },
+    h(C.Box, { as: "span", boxSize: 2, borderRadius: "full", flexShrink: 0, bg: state ? `${state}.solid` : "border.inverted" }),
     (state ? state[0].toUpperCase() + state.slice(1) : "Not queued yet").replaceAll("_", " "),
   );
 

@@ -67,7 +67,7 @@ function Letter({ letter, zone }) {
   );
 }
 
-const COLUMNS = [["Key"], ["Reason"], ["Status"], ["Attempts", "wide"], ["When", "wide"]];
+const COLUMNS = [["Key"], ["Reason"], ["What the API said", "wide"], ["Status"], ["Attempts", "wide"], ["When", "wide"]];
 
 const STYLES = {
   "& .key": {
@@ -82,6 +82,7 @@ const STYLES = {
   "& .key[aria-expanded=true] > :first-of-type": { transform: "rotate(90deg)" },
   "& .key > :last-of-type": { overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" },
   "& tr.resolved > td": { color: "fg.muted", textDecoration: "line-through" },
+  "& .said": { maxWidth: "34rem", fontSize: "xs", overflowWrap: "anywhere" },
   "& .reason": {
     bg: "failed.subtle",
     color: "failed.fg",
@@ -112,6 +113,8 @@ const Row = memo(function Row({ letter, id, isOpen, onToggle, zone, isResolved }
         ),
       ),
       h("td", null, h("span", { className: "reason" }, letter.reason ?? NONE)),
+      // In XCom's sample, of tries of any version, there is the answer alone.
+      h("td", { className: "wide said" }, letter.said ?? letter.response_excerpt ?? NONE),
       h("td", null, letter.status ?? NONE),
       h("td", { className: "wide" }, letter.attempts ?? NONE),
       h("td", { className: "wide" }, dateTime(letter.failed_at, zone)),

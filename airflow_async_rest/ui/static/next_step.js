@@ -1,7 +1,7 @@
 /** Why a task has failed, what to do next, and what has become of it since: pure decisions over what is known of it. */
 
 import { UNREADABLE, failuresOf } from "./delivery_data.js";
-import { count, counted } from "./format.js";
+import { count, counted, duration } from "./format.js";
 
 /** Whether a path was made of an endpoint with placeholders; what a secret was cut out of says nothing. */
 export function fits(endpoint, path) {
@@ -180,10 +180,11 @@ export const lastReplay = (replays, ended) =>
 /**
  * What has happened to a window, the latest first.
  *
- * @param tries of Airflow; @param replays by other tasks; @param replay what the last try has sent again, if anything.
+ * @param tries of Airflow; @param replays by other tasks; @param replay what the last try has sent again, if anything;
+ * @param waits for a quota, as the report has them.
  * @returns of each `at`, `name`, `state`, `text`, and `by`, the task instance of another task.
  */
-export function historyOf(tries, replays, replay) {
+export function historyOf(tries, replays, replay, waits) {
   const last = Math.max(...tries.map(({ try_number: which }) => which));
   const own = tries.map(({ try_number: which, state, start_date: at, end_date: end }) => ({
     at: end ?? at,
@@ -199,7 +200,14 @@ export function historyOf(tries, replays, replay) {
     text: `${delivered(counts)}, ${count(left)} left`,
     by,
   }));
-  return [...own, ...others].filter(({ at }) => at).sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
+  const quotas = (waits ?? []).map(({ since, until, why }) => ({
+    at: until ?? since,
+    name: "Waited for the quota",
+    state: "up_for_reschedule",
+    text: `${duration((Date.parse(until) - Date.parse(since)) / 1000)}: ${why}`,
+    by: null,
+  }));
+  return [...own, ...others, ...quotas].filter(({ at }) => at).sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
 }
 
 const delivered = ({ delivered: done, failed }) => `${count(done)} delivered, ${count(failed)} failed again`;

@@ -1,6 +1,6 @@
 /** What became of each window, and which windows never ran: pure decisions over what the endpoint gives. */
 
-import { failuresOf } from "./delivery_data.js";
+import { failuresOf, withComplete } from "./delivery_data.js";
 import { isDeliveredLater } from "./next_step.js";
 import { withGaps } from "./stretches.js";
 
@@ -28,9 +28,10 @@ const RUNNING = new Set(["running", "restarting", "deferred"]);
 const WAITING = new Set([null, undefined, "none", "queued", "scheduled", "up_for_retry", "up_for_reschedule"]);
 
 /** What became of one window; `replay` is the last one of its dead letters by another task, since it has ended. */
-export function outcomeOf({ state, report, replay }) {
+export function outcomeOf({ state, report: given, replay }) {
   if (RUNNING.has(state)) return "running";
   if (WAITING.has(state)) return "waiting";
+  const report = withComplete(given, state);
   if (state === "skipped" && report?.preview) return "preview";
   const isComplete = report?.complete === true;
   const isLater = isDeliveredLater(report, replay);
@@ -58,9 +59,9 @@ function isNewer(one, other) {
 /**
  * Prepare a task's windows.
  *
- * @returns `rows`, all of them with outcome and times, newest first; `cells`, one for each window in the order of
- *   time, of its latest run, with those that never ran where there is a hole; `width` in ms, the typical one;
- *   `stretches`, the holes.
+ * @returns `rows`, all of them with outcome and times, newest first, `isSuperseded` where a later run of the window
+ *   counts; `cells`, one for each window in the order of time, of its latest run, with those that never ran where there
+ *   is a hole; `width` in ms, the typical one; `stretches`, the holes.
  */
 export function arrange(windows) {
   const rows = windows.map((window) => ({
@@ -75,10 +76,12 @@ export function arrange(windows) {
     if (!(row.to > row.from)) continue;
     const place = `${row.from}/${row.to}`;
     const other = latest.get(place);
-    if (!other || counts(row, other)) latest.set(place, { ...row, runs: (other?.runs ?? 0) + 1 });
-    else other.runs += 1;
+    const isLatest = !other || counts(row, other.row);
+    if (other) (isLatest ? other.row : row).isSuperseded = true;
+    latest.set(place, { row: isLatest ? row : other.row, runs: (other?.runs ?? 0) + 1 });
   }
-  const known = [...latest.values()].sort((one, other) => one.from - other.from || one.to - other.to);
+  const known = [...latest.values()].map(({ row, runs }) => ({ ...row, runs }));
+  known.sort((one, other) => one.from - other.from || one.to - other.to);
   const width = known.length ? median(known.map(({ from, to }) => to - from)) : 0;
   const { cells, stretches } = withGaps(known, width);
   rows.sort((one, other) => (other.from || 0) - (one.from || 0) || (isNewer(one, other) ? -1 : 1));

@@ -9,3 +9,6 @@ export const taskPath = ({ dag_id: dagId, run_id: runId, task_id: taskId, map_in
 
 /** The tab "Delivery" of a task instance. */
 export const deliveryPath = (instance) => `${taskPath(instance)}/plugin/delivery`;
+
+/** The tab "Windows" of a DAG. */
+export const windowsPath = (dagId) => `/dags/${part(dagId)}/plugin/windows`;

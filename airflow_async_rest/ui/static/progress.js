@@ -1,12 +1,13 @@
 /** How far a task is: one bar, one sentence, and a line of the last minutes. */
 
 import { count, counted, dateTime, duration, percent, rate, span } from "./format.js";
-import { C, React, StateBadge, h, hidden, useTimezone } from "./kit.js";
+import { C, React, h, hidden, useTimezone } from "./kit.js";
 import { isHalfDone } from "./next_step.js";
+import { recentRates } from "./rates.js";
+import { routeOf } from "./route.js";
 import { Sparkline } from "./sparkline.js";
 import { DELIVERS, FETCHES, doneOf, failuresOf, isFetch, isLive, isStale } from "./delivery_data.js";
 
-const RATE_OVER_SECONDS = 30;
 const UNREAD_SHARE = 0.25;
 const UNREAD = "repeating-linear-gradient(135deg, currentColor 0 1px, transparent 1px 6px)";
 
@@ -15,14 +16,6 @@ const PARTS = [
   ["skipped", "skipped.solid"],
   ["failed", "failed.solid"],
 ];
-
-/** Items a second of the last half minute; of the whole time where there is no history. */
-export function recentRate({ history, items_per_second: overall }) {
-  const last = history?.at(-1);
-  if (!last) return overall ?? null;
-  const first = history.find(([at]) => at >= last[0] - RATE_OVER_SECONDS);
-  return last[0] > first[0] ? Math.max(0, last[1] - first[1]) / (last[0] - first[0]) : (overall ?? null);
-}
 
 /** What is done of what there is, as a bar of its parts. Without a total it is full while it runs: no share. */
 function Bar({ figures, total, running, faded, words, isLater, isCut }) {
@@ -95,7 +88,8 @@ function soFar(figures, total, isRunning) {
   }
   const about = figures.expected.how === "about" ? "about " : "";
   const left = total - done;
-  const speed = recentRate(figures);
+  const rates = recentRates(figures);
+  const speed = rates && rates.good + rates.bad;
   return {
     headline: `${count(done)} of ${about}${counted(total, "item")}`,
     detail: [
@@ -143,6 +137,17 @@ function ended(task, words, isLater) {
   };
 }
 
+/** From where to where. */
+export const Route = ({ parts }) =>
+  h(
+    C.Text,
+    { "aria-label": "What goes where", role: "note", fontSize: "sm", overflowWrap: "anywhere", flex: "1 1 20rem" },
+    parts.map((part, place) => [
+      place > 0 && h(C.Box, { key: `to ${part}`, as: "span", color: "fg.muted" }, " → "),
+      h(C.Box, { key: part, as: "span", fontFamily: /:\/\//.test(part) ? "mono" : undefined }, part),
+    ]),
+  );
+
 /** @param isLater whether what failed was delivered after the task had ended. */
 export function Progress({ task, isLater = false }) {
   const zone = useTimezone();
@@ -154,19 +159,17 @@ export function Progress({ task, isLater = false }) {
   const isCut = task.ended && !isStale(task) && !(task.report ?? figures).complete && figures.read > 0;
   const retry = instance.try_number > 1 ? `try ${instance.try_number}` : null;
   const stale = isStale(task) ? `figures of the try before${task.ended ? "; this one has left none" : ""}` : null;
+  // Of a task that has ended Airflow's header has the state.
+  const state = task.ended || isRunning ? null : (instance.state ?? "not queued yet").replaceAll("_", " ");
   const at = isRunning && figures.updated_at ? `as of ${dateTime(figures.updated_at, zone).slice(11)}` : null;
+  const notes = [state, retry, stale, at].filter(Boolean).join(" · ");
   return h(
     React.Fragment,
     null,
     h(
       C.Flex,
       { align: "center", justify: "space-between", wrap: "wrap", gap: 2, mb: 3 },
-      h(
-        C.Flex,
-        { align: "center", gap: 2, wrap: "wrap" },
-        h(StateBadge, { state: instance.state }),
-        h(C.Text, { fontSize: "sm", color: "fg.muted" }, [retry, stale, at].filter(Boolean).join(" · ")),
-      ),
+      h(Route, { parts: routeOf(instance.rendered_fields, figures, isFetch(task)) }),
       figures.window_start &&
         h(
           C.Text,
@@ -181,8 +184,9 @@ export function Progress({ task, isLater = false }) {
       h(C.Heading, { as: "h2", size: "xl", fontVariantNumeric: "tabular-nums" }, headline),
       h(C.Text, { fontSize: "sm", color: "fg.muted", fontVariantNumeric: "tabular-nums" }, detail),
     ),
+    notes && h(C.Text, { fontSize: "sm", color: "fg.muted", mb: 2 }, notes),
     h(Bar, { figures, total, running: isRunning, faded: isStale(task), words, isLater, isCut }),
-    isRunning && hidden(`${words.doing}, ${rate(recentRate(figures))} items a second`),
-    figures.history?.length > 2 && h(Sparkline, { history: figures.history, now: recentRate(figures), isRunning }),
+    isRunning && hidden(`${words.doing}, ${rate(recentRates(figures)?.good)} items a second`),
+    figures.history?.length > 2 && h(Sparkline, { history: figures.history, now: recentRates(figures), isRunning }),
   );
 }

@@ -13,7 +13,7 @@ const { useEffect, useState } = React;
 const ASK_AGAIN_MS = 5_000;
 
 /** Ask Airflow whether the user may clear the task, until it answers. @returns "asking", "yes", or why not. */
-function useMayClear(scope, when) {
+export function useMayClear(scope, when) {
   const [answer, setAnswer] = useState("asking");
   useEffect(() => {
     if (!when) return undefined;

@@ -79,8 +79,14 @@ function mostCommon(numbers) {
  */
 function shiftOf(windows, { type = "" }, width) {
   const triggers = type.includes("Trigger");
-  const regular = windows.filter(({ run_type: kind, run_start: start }) => start && kind !== "manual");
-  const found = regular.map((window) => Date.parse(triggers ? window.run_end : window.run_start) - Date.parse(window.start));
+  const first = new Map();
+  for (const window of windows) {
+    if (!window.run_start || window.run_type === "manual") continue;
+    const start = Date.parse(window.start);
+    // Of the windows of a mapped task, the first begins with the run.
+    if (!(first.get(window.run_id)?.start <= start)) first.set(window.run_id, { start, window });
+  }
+  const found = [...first.values()].map(({ start, window }) => Date.parse(triggers ? window.run_end : window.run_start) - start);
   return mostCommon(found) ?? (triggers ? width : 0);
 }
 

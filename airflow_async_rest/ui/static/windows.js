@@ -1,16 +1,20 @@
 /** The tab "Windows" of a DAG: which windows are done, which have failures, and which were never run. */
 
 import { windowsOf } from "./api.js";
-import { Calendar } from "./calendar.js";
-import { count, counted } from "./format.js";
 import { Stretches } from "./backfill.js";
+import { Calendar } from "./calendar.js";
+import { Charts } from "./charts.js";
 import { Choice } from "./controls.js";
-import { C, Chip, Empty, Loading, Page, Panel, React, Trouble, h, usePages, useTimezone } from "./kit.js";
 import { fetched } from "./delivery_data.js";
+import { Filters } from "./filters.js";
+import { count, counted } from "./format.js";
+import { C, Empty, Loading, Page, Panel, React, Trouble, h, usePages, useTimezone } from "./kit.js";
 import { arrange, nameOf, tally } from "./outcomes.js";
 import { deliveryPath } from "./paths.js";
 import { usePolling } from "./polling.js";
-import { Swatch, WindowsTable } from "./windows_table.js";
+import { NO_FILTER, idOf, shownOf, sumOf } from "./selection.js";
+import { Chosen, Together, useWork } from "./together_panel.js";
+import { WindowsTable } from "./windows_table.js";
 
 const { useCallback, useMemo, useState } = React;
 
@@ -39,72 +43,73 @@ function verdict(counts, isFetch) {
   return `${good === total ? `All ${all}` : `${count(good)} of ${all}`} ${isFetch ? "fetched" : "delivered"}`;
 }
 
-function Legend({ counts, isFetch, chosen, onChoose }) {
-  return h(
-    C.Flex,
-    { role: "group", "aria-label": "Outcomes", gap: 2, wrap: "wrap" },
-    counts.map(([outcome, number]) =>
-      h(
-        Chip,
-        {
-          key: outcome,
-          number,
-          pressed: chosen === outcome,
-          onClick: () => onChoose(chosen === outcome ? null : outcome),
-          mark: h(Swatch, { outcome }),
-        },
-        nameOf(outcome, isFetch),
-      ),
-    ),
+/** The ids that are chosen; one that is gone from what is shown is chosen no more. */
+function useChosen(shown) {
+  const [chosen, setChosen] = useState(() => new Set());
+  const there = useMemo(() => new Set(shown.map(idOf).filter((id) => chosen.has(id))), [shown, chosen]);
+  const toggle = useCallback(
+    (id) =>
+      setChosen((before) => {
+        const after = new Set(before);
+        if (!after.delete(id)) after.add(id);
+        return after;
+      }),
+    [],
   );
+  return [there, setChosen, toggle];
 }
 
-function Task({ dagId, windows, timetable, choice, truncated, refresh }) {
+function Task({ dagId, windows, found: { timetable, limits, truncated }, choice, work, refresh }) {
   const zone = useTimezone();
   const { hrefOf, go } = usePages();
-  const [chosen, setChosen] = useState(null);
+  const [filter, setFilter] = useState(NO_FILTER);
   const { rows, cells, width, stretches } = useMemo(() => arrange(windows), [windows]);
   const counts = useMemo(() => tally(cells), [cells]);
   const isFetch = useMemo(() => windows.some(({ report }) => report && fetched(report)), [windows]);
   const linkOf = useCallback((window) => hrefOf(pathOf(dagId, window)), [hrefOf, dagId]);
   const onOpen = useCallback((window) => go(pathOf(dagId, window)), [go, dagId]);
-  const shown = useMemo(
-    () => (chosen === null ? rows : rows.filter(({ outcome }) => outcome === chosen)),
-    [rows, chosen],
-  );
+  const shown = useMemo(() => shownOf(rows, filter, zone), [rows, filter, zone]);
+  const reasons = useMemo(() => sumOf(rows.filter(({ isSuperseded }) => !isSuperseded)).reasons, [rows]);
+  const [chosen, setChosen, toggle] = useChosen(shown);
+  const { outcome, reason } = filter;
+  const limit = limits?.[windows[0]?.task_id] ?? null;
   return h(
     C.VStack,
     { align: "stretch", gap: 5 },
     h(
       Panel,
       { title: verdict(counts, isFetch), aside: choice },
-      h(C.Box, { mb: 4 }, h(Legend, { counts, isFetch, chosen, onChoose: setChosen })),
+      h(Filters, { counts, reasons, isFetch, filter, onFilter: setFilter }),
       h(Stretches, { dagId, stretches, windows, timetable, zone, onMade: refresh }),
       h(
         C.Box,
         { maxH: "33rem", overflowY: "auto", p: 1, m: -1 },
-        h(Calendar, { cells, width, zone, only: chosen, linkOf, onOpen }),
+        h(Calendar, { cells, width, zone, only: outcome, linkOf, onOpen }),
       ),
       truncated &&
         h(C.Text, { fontSize: "sm", color: "fg.muted", mt: 3 }, "There are more windows; these are of the latest runs."),
     ),
     h(
       Panel,
-      { title: `Runs${chosen === null ? "" : `: ${nameOf(chosen, isFetch)}`} (${count(shown.length)})` },
+      { title: `Runs${outcome === null ? "" : `: ${nameOf(outcome, isFetch)}`} (${count(shown.length)})` },
+      h(Charts, { rows: shown, limit, isFetch, zone }),
+      h(Together, { dagId, work, zone }),
+      h(Chosen, { dagId, rows: shown, chosen, reason, work, onChoose: setChosen }),
       shown.length
-        ? h(WindowsTable, { rows: shown, isFetch, zone, linkOf, onOpen })
-        : h(Empty, { title: "No run" }, "A window that was never run has none."),
+        ? h(WindowsTable, { rows: shown, isFetch, zone, linkOf, onOpen, chosen, onToggle: toggle })
+        : h(Empty, { title: "No run" }, "No run of this task is like that."),
     ),
   );
 }
 
 function Tasks({ dagId, found, refresh }) {
   const [wanted, setWanted] = useState(null);
-  const { tasks, windows, truncated, timetable } = found;
+  const work = useWork(dagId, refresh);
+  const { tasks, windows } = found;
   const task = tasks.includes(wanted) ? wanted : tasks[0];
   const its = useMemo(() => windows.filter(({ task_id: id }) => id === task), [windows, task]);
   const choice = tasks.length > 1 && h(Choice, { label: "Task", options: tasks, value: task, onChange: setWanted });
-  return h(Task, { key: task, dagId, windows: its, timetable, choice, truncated, refresh });
+  return h(Task, { key: task, dagId, windows: its, found, choice, work, refresh });
 }
 
 export default function Windows({ dagId }) {

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -12,6 +12,7 @@ from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.errors import KilledError, QuotaExhaustedError, QuotaWaitError, ReplacedError
 from airflow_async_rest.core.keeping.try_store import Claim, TryStore
 from airflow_async_rest.core.pipeline import StopSwitch
+from airflow_async_rest.core.sending.retry import RequestRetry
 
 
 def job_of(api, tmp_path, **settings):
@@ -27,6 +28,16 @@ def test_a_wait_is_written_down_before_the_try_ends(api, tmp_path):
     assert until == ended.value.until.isoformat(timespec="milliseconds")
     assert (store["waits"]["try"], store["waits"]["began"]) == ([1, 3, 3], since)
     assert (store["checkpoint"]["waits"], published[0]["waits"][0]["until"]) == (True, until)
+
+
+@pytest.mark.parametrize(("asked", "least", "most"), [("2", 15, 15), ("14.9", 15, 17), ("100", 100, 110)])
+def test_the_scheduler_has_time_to_hear_of_the_end_before_the_next_start(api, tmp_path, asked, least, most):
+    job = job_of(api, tmp_path, retry=RequestRetry(max_attempts=1, max_retry_after_seconds=1))
+    api.answer = lambda seen: web.Response(status=429, headers={"Retry-After": asked})
+    with pytest.raises(QuotaWaitError):
+        run(job, store := Store())
+    since, until = map(datetime.fromisoformat, store["waits"]["waits"][0][:2])
+    assert least <= (until - since).total_seconds() <= most
 
 
 @pytest.mark.parametrize("fails_at", ["get", "set"])

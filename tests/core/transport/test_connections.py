@@ -1,7 +1,12 @@
 """Our own connections: which address they are made to, how long an answer may take, and what is left of them."""
 
 import asyncio
+import os
+import random
+import resource
 import socket
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from certificates import make_certificate
@@ -235,55 +240,75 @@ async def test_nothing_is_left_of_a_client_whose_requests_were_cancelled(request
         assert len(asyncio.all_tasks()) - before <= 3  # the server's own
 
 
+# SOAK_REQUESTS=1000000 takes a few minutes.
+SOAK_REQUESTS = int(os.environ.get("SOAK_REQUESTS", "200000"))
+FAULTS = [b"", b"HTTP/1.1 2", b"no http", OK[:-1], OK + b"x", b"HTTP/1.1 200 OK\r\n\r\n{}", b"hang"]
+
+
+CHANCE = random.Random(7)
+
+
+async def answer_but_for_one_in_a_hundred(reader, writer):
+    """That one is cut, reset, late, unreadable, or has more after it."""
+    with suppress(ConnectionError, asyncio.IncompleteReadError):
+        while True:
+            await read_request(reader)
+            if CHANCE.random() < 0.99:
+                writer.write(OK)
+                continue
+            fault = CHANCE.choice(FAULTS)
+            if fault == b"hang":
+                await reader.read()
+            else:
+                writer.write(fault)
+            break
+    writer.close()
+
+
+def held():
+    """Count what this process holds: files, tasks, timers (of asyncio's own loop), and the most MB that it has had."""
+    timers = [one for one in getattr(asyncio.get_running_loop(), "_scheduled", ()) if not one.cancelled()]
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    files = len(list(Path("/dev/fd").iterdir()))
+    return files, len(asyncio.all_tasks()), len(timers), most
+
+
+async def soak(request_of, count):
+    """Send so many requests. :return: how many failed, and what was held before and after all but the first tenth."""
+    left, failed, before = iter(range(count)), [], []
+
+    async def work(client):
+        for i in left:
+            if i == count // 10:
+                before.extend(held())
+            try:
+                if (await client.send(request_of())).broken:
+                    failed.append(1)
+            except SendError:
+                failed.append(1)
+
+    server = await asyncio.start_server(answer_but_for_one_in_a_hundred, "127.0.0.1", 0)
+    fds, tasks, *_ = held()
+    settings = ClientSettings(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", request_timeout_seconds=0.2)
+    async with RestClient(settings, 32) as client:
+        await asyncio.gather(*(work(client) for _ in range(32)))
+        assert len(client._direct._open) <= 32
+    assert (client._direct._open, client._direct._due) == (set(), {})
+    for _ in range(100):
+        await asyncio.sleep(0)
+    after = held()
+    server.close()
+    return len(failed), (fds, tasks, 0, before[3]), after
+
+
 @pytest.mark.release
 @pytest.mark.parametrize("use_uvloop", [False, True])
 def test_nothing_is_left_of_many_requests_some_of_which_fail(request_of, use_uvloop):
-    """One in a hundred is cut, reset, late, unreadable, or answered early."""
-    import random
-
     import uvloop
 
-    chance, count = random.Random(7), 200_000
-    faults = [b"", b"HTTP/1.1 2", b"no http", OK[:-1], OK + b"x", b"HTTP/1.1 200 OK\r\n\r\n{}", b"hang"]
-
-    async def serve(reader, writer):
-        try:
-            while True:
-                await read_request(reader)
-                if chance.random() < 0.99:
-                    writer.write(OK)
-                    continue
-                fault = chance.choice(faults)
-                if fault == b"hang":
-                    await reader.read()
-                writer.write(b"" if fault == b"hang" else fault)
-                break
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        writer.close()
-
-    async def main():
-        left, failed = iter(range(count)), []
-
-        async def work(client):
-            for _ in left:
-                try:
-                    if (await client.send(request_of())).broken:
-                        failed.append(1)
-                except SendError:
-                    failed.append(1)
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        settings = ClientSettings(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", request_timeout_seconds=0.2)
-        async with RestClient(settings, 32) as client:
-            await asyncio.gather(*(work(client) for _ in range(32)))
-            assert len(client._direct._open) <= 32
-        assert (client._direct._open, client._direct._due) == (set(), {})
-        server.close()
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert len(asyncio.all_tasks()) == 1
-        assert count * 0.005 < len(failed) < count * 0.02
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if use_uvloop else None) as runner:
-        runner.run(main())
+        failed, before, after = runner.run(soak(request_of, SOAK_REQUESTS))
+    print(f"{SOAK_REQUESTS:,} requests, {failed:,} failed; files, tasks, timers, MB: {before} before, {after} after")
+    assert SOAK_REQUESTS * 0.005 < failed < SOAK_REQUESTS * 0.02
+    assert after[:3] == before[:3]
+    assert after[3] < before[3] + 10

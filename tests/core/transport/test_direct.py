@@ -161,3 +161,34 @@ async def test_a_kept_connection_keeps_nothing_of_what_was_said(request_of):
         [kept] = client._direct._kept
         assert response.body == b"{}"
         assert not any((kept._answer, kept._pieces, kept.headers, kept.rest, kept._coming))
+
+
+def _answer(*lines):
+    return b"HTTP/1.1 200 OK\r\n" + b"".join(line + b"\r\n" for line in lines) + b"Content-Length: 2\r\n\r\n{}"
+
+
+CHUNKED, LAST = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", b"\r\n2\r\n{}\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([_answer(b"X-A: 1"), _answer(b"X-A: 1"), _answer(b"X-A: 2")], [["1"], ["1"], ["2"]]),
+        ([_answer(b"X-A: 1", b"X-A: 2"), _answer(b"X-A: 2", b"X-A: 1"), _answer()], [["1", "2"], ["2", "1"], []]),
+        ([_answer(b"X-A: 1"), b"HTTP/1.1 103 Early\r\nX-A: 9\r\n\r\n" + _answer(b"X-A: 1")], [["1"], ["1"]]),
+        ([CHUNKED + LAST + b"X-A: 1\r\n\r\n", CHUNKED + b"X-A: 1\r\n" + LAST + b"\r\n"], [[], ["1"]]),
+    ],
+    ids=["the same, another value", "more than once", "an interim answer", "what was a trailer"],
+)
+async def test_each_answer_has_its_own_headers(request_of, answers, expected):
+    async with serving(answering(*answers)) as url, RestClient(ClientSettings(url), 1) as client:
+        found = [(await client.send(request_of())).headers for _ in answers]
+    assert [headers.getall("x-a", []) for headers in found] == expected
+
+
+async def test_nobody_changes_the_headers_of_the_next_answer(request_of):
+    async with serving(answering(OK, OK)) as url, RestClient(ClientSettings(url), 1) as client:
+        first = (await client.send(request_of())).headers
+        with pytest.raises(TypeError):
+            first["Content-Length"] = "3"
+        assert (await client.send(request_of())).headers == {"Content-Length": "2"}

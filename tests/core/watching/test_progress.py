@@ -23,17 +23,24 @@ async def slowly(seen):
 
 
 def test_it_tells_the_total_the_limit_and_the_last_minutes(api, tmp_path):
-    api.answer = slowly
+    async def slowly_but_one(seen):
+        await slowly(seen)
+        return 422 if seen.path.endswith("/7") else 200
+
+    api.answer = slowly_but_one
     store = Store()
     about = {"expected": lambda: Expected(160, "about"), "rate_limit": (500, 1.0), "bounds": OFTEN}
+    about |= {"target": "Delivering to the API", "max_failures": 1}
     run(make_job(api, tmp_path, 150, concurrency=4, **about), store)
     *running, last = progress_of(store)
     assert running, "it ended before anything was written"
     assert all(one["rate_limit"] == {"count": 500, "seconds": 1.0} for one in running)
     assert running[-1]["expected"] == {"items": 160, "how": "about"}
-    times, done = zip(*last["history"], strict=True)
+    assert last["target"] == "Delivering to the API"
+    times, done, failed = zip(*last["history"], strict=True)
     assert (list(times), list(done)) == (sorted(times), sorted(done))
-    assert done[-1] == last["delivered"] == 150
+    assert done[-1] == last["delivered"] + last["failed"] == 150
+    assert failed[-1] == last["failed"] == 1
     assert datetime.fromisoformat(last["updated_at"]).timestamp() == pytest.approx(times[-1], abs=0.1)
 
 

@@ -34,6 +34,17 @@ for dag_id in ("ends_early", "made_again"):
             **SOURCE,
         )
 
+with DAG("quota", schedule=None, start_date=START, is_paused_upon_creation=False):
+    SqlToRestOperator(
+        task_id="post",
+        endpoint="measured/{id}",
+        window_start="2026-03-01",
+        window_end="2026-03-02",
+        retries=1,
+        retry_delay=timedelta(seconds=10),  # longer than the API's pause
+        **SOURCE | {"request_retry": RequestRetry(max_attempts=1, max_retry_after_seconds=1)},
+    )
+
 with DAG("week", schedule=DAILY, start_date=START, end_date=END, catchup=False, is_paused_upon_creation=False):
     SqlToRestOperator(task_id="post", endpoint="{{ ds }}/{id}", **SOURCE)
 

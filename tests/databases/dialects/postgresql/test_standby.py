@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from every_database.programs import as_user, owned_folder, run_once, running
 from loads import Database
+from programs import as_user, owned_folder, run_once, running
 from shared_postgres import Postgres
 from sqlalchemy.exc import DBAPIError
 

@@ -1,0 +1,124 @@
+/** The table of the page "Deliveries": a row for each task. */
+
+import { openLetters, orderAfter, statusOf } from "./deliveries_data.js";
+import { NONE, count, dateTime, span } from "./format.js";
+import { C, StateBadge, Table, h, narrow } from "./kit.js";
+import { deliveryPath, windowsPath } from "./paths.js";
+import { Inner } from "./why.js";
+
+const BARS = { width: 70, height: 20, gap: 2 };
+
+const COLUMNS = [
+  ["task", "Task"],
+  ["freshness", "Freshness"],
+  ["last", "Last window"],
+  ["day", "Rows, 24 h", "number"],
+  ["week", "Rows, 7 days", "number wide"],
+  ["letters", "Dead letters", "number"],
+  ["wait", "Waits until", "wide"],
+];
+
+/** The rows of the last seven days, one bar for each. */
+function Trend({ days }) {
+  const { width, height, gap } = BARS;
+  const highest = Math.max(...days, 1);
+  const step = width / days.length;
+  const label = `Rows of each of the last ${days.length} days, the latest last: ${days.map(count).join(", ")}`;
+  return h(
+    C.Box,
+    { as: "span", display: "inline-block", color: "fg.muted", verticalAlign: "middle", ms: 2 },
+    h(
+      "svg",
+      { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label },
+      days.map((rows, day) => {
+        const tall = rows ? Math.max(1.5, (rows / highest) * height) : 0.5;
+        const box = { x: day * step, y: height - tall, width: step - gap, height: tall };
+        return h("rect", { key: day, ...box, fill: "currentColor" });
+      }),
+    ),
+  );
+}
+
+function Freshness({ row, zone }) {
+  const { name, color } = statusOf(row);
+  const { since, delivered_until: until } = row.freshness;
+  return h(
+    "td",
+    null,
+    h(C.Badge, { colorPalette: color, variant: "solid", borderRadius: "full", px: 2 }, name),
+    since && h("div", { className: "quiet" }, `since ${dateTime(since, zone)}`),
+    h("div", { className: "quiet wide" }, until ? `delivered until ${dateTime(until, zone)}` : "nothing delivered yet"),
+  );
+}
+
+/** The dead letters by reason: a reason is whatever an API, or an author, has called it. */
+function Letters({ row }) {
+  const reasons = Object.entries(row.dead_letters);
+  if (reasons.length === 0) return h("td", { className: "number" }, NONE);
+  return h(
+    "td",
+    { className: "number" },
+    h("div", { className: "bad" }, count(openLetters(row))),
+    reasons.map(([reason, number]) => h("div", { key: reason, className: "quiet reason" }, `${reason || "no reason"} ${count(number)}`)),
+  );
+}
+
+function Row({ row, zone }) {
+  const { dag_id: dagId, dag_name: name, task_id: taskId, last, rows, since, wait } = row;
+  const window = span(last.start, last.end, zone);
+  return h(
+    "tr",
+    null,
+    h(
+      "td",
+      null,
+      h(Inner, { path: windowsPath(dagId) }, name),
+      h("div", { className: "quiet" }, name === dagId ? taskId : `${dagId}, ${taskId}`),
+    ),
+    h(Freshness, { row, zone }),
+    h(
+      "td",
+      null,
+      h(Inner, { path: deliveryPath({ dag_id: dagId, task_id: taskId, ...last }) }, window === NONE ? last.run_id : window),
+      h(C.Box, { mt: 1 }, h(StateBadge, { state: last.state })),
+    ),
+    h("td", { className: "number" }, count(rows.day)),
+    h(
+      "td",
+      { className: "number wide" },
+      count(rows.week),
+      h(Trend, { days: rows.by_day }),
+      since && h("div", { className: "quiet" }, `of the runs since ${dateTime(since, zone)}`),
+    ),
+    h(Letters, { row }),
+    h("td", { className: "wide" }, wait ? dateTime(wait.until, zone) : NONE, wait && h("div", { className: "quiet" }, wait.why)),
+  );
+}
+
+const STYLES = {
+  "& tbody tr": { cursor: "auto" },
+  "& td": { borderBottomWidth: "1px", fontVariantNumeric: "tabular-nums", verticalAlign: "top" },
+  "& .reason": { maxWidth: "14rem", marginInlineStart: "auto", whiteSpace: "normal" },
+  "& th button": { font: "inherit", color: "inherit", cursor: "pointer", background: "none", border: 0, padding: 0 },
+  "& .wide": narrow({ display: "none" }),
+};
+
+/** A column's name is a button that sorts; a screen reader is told by `aria-sort`, everybody else by the arrow. */
+function heading(by, name, order, onSort) {
+  const isIt = order.by === by;
+  const arrow = isIt ? (order.isDescending ? " ↓" : " ↑") : "";
+  const label = h("button", { type: "button", onClick: () => onSort(orderAfter(order, by)) }, name, h("span", { "aria-hidden": true }, arrow));
+  return { label, sort: isIt ? (order.isDescending ? "descending" : "ascending") : undefined };
+}
+
+/** @param order `{by, isDescending}`; @param onSort is called with another one. */
+export const DeliveriesTable = ({ rows, zone, order, onSort }) =>
+  h(
+    Table,
+    {
+      label: "Deliveries",
+      columns: COLUMNS.map(([by, name, className]) => [name, className, heading(by, name, order, onSort)]),
+      css: STYLES,
+    },
+    rows.map((row) => h(Row, { key: JSON.stringify([row.dag_id, row.task_id]), row, zone })),
+  );

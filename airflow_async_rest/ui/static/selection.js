@@ -1,0 +1,109 @@
+/** Which windows are shown, what they come to, and which of them can go on together: pure decisions. */
+
+import { UNREADABLE, failuresOf, fetched, hasEnded, refusesRequests } from "./delivery_data.js";
+import { count, dateTime } from "./format.js";
+
+/** What names a task instance among those of its task. */
+export const idOf = ({ run_id: run, map_index: index }) => `${run} ${index}`;
+
+/** Why dead letters are there, the most frequent first: `[[reason, number], ...]`. */
+export const reasonsOf = (report) =>
+  Object.entries(report?.reasons ?? {}).filter(([, number]) => number > 0).sort(([, one], [, other]) => other - one);
+
+/** "http_422 12, timeout 3, 2 more": the first of them. */
+export function topReasons(reasons, most = 2) {
+  const named = reasons.slice(0, most).map(([reason, number]) => `${reason} ${count(number)}`);
+  return [...named, ...(reasons.length > most ? [`${count(reasons.length - most)} more`] : [])].join(", ");
+}
+
+export const NO_FILTER = { outcome: null, reason: null, from: "", to: "" };
+
+const dayOf = (time, zone) => dateTime(new Date(time), zone).slice(0, 10);
+
+/** Whether a window has something of the days `from` to `to` of the zone, both of which count; "" is no bound. */
+function isWithin({ from: start, to: end }, { from, to }, zone) {
+  if (!from && !to) return true;
+  if (!(end > start)) return false;
+  return (!to || dayOf(start, zone) <= to) && (!from || dayOf(end - 1, zone) >= from);
+}
+
+/** The rows that a filter lets through. */
+export const shownOf = (rows, filter, zone) =>
+  rows.filter(
+    (row) =>
+      (filter.outcome === null || row.outcome === filter.outcome) &&
+      (filter.reason === null || row.report?.reasons?.[filter.reason] > 0) &&
+      isWithin(row, filter, zone),
+  );
+
+/** Rows a second of one window, or null. */
+export function speedOf({ items_per_second: items, rows_loaded: rows, elapsed_seconds: seconds }) {
+  return rows === undefined ? (items ?? null) : seconds > 0 ? rows / seconds : null;
+}
+
+/** What a window has delivered, or loaded. */
+export const doneOf = (report) => report.rows_loaded ?? report.delivered ?? 0;
+
+/**
+ * What windows come to: `{done, failed, reasons, seconds, speed, p95}`; p95 is that of the slowest.
+ *
+ * What failed, and was delivered later, has not failed any more.
+ */
+export function sumOf(rows) {
+  const all = rows.filter(({ report }) => report);
+  const [reports, open] = [all, all.filter(({ outcome }) => outcome !== "later")].map((some) => some.map(({ report }) => report));
+  const total = (of, some = reports) => some.reduce((sum, report) => sum + (of(report) ?? 0), 0);
+  const reasons = {};
+  for (const [reason, number] of open.flatMap(reasonsOf)) reasons[reason] = (reasons[reason] ?? 0) + number;
+  const [done, seconds] = [total(doneOf), total((report) => report.elapsed_seconds)];
+  const latencies = reports.map((report) => report.latency_ms?.p95).filter((p95) => p95 != null);
+  return {
+    done,
+    failed: total(failuresOf, open),
+    reasons: reasonsOf({ reasons }),
+    seconds,
+    speed: seconds > 0 ? done / seconds : null,
+    p95: latencies.length ? latencies.reduce((one, other) => Math.max(one, other)) : null,
+  };
+}
+
+/** How many dead letters of a window are meant: what the API took is only sent again by the name of its reason. */
+export function lettersOf(report, reason = null) {
+  if (reason !== null) return report?.reasons?.[reason] ?? 0;
+  return failuresOf(report) - (report?.reasons?.[UNREADABLE] ?? 0);
+}
+
+/** Why neither way can be gone, or null. */
+function whyNeither({ state, operator, isSuperseded }) {
+  if (!hasEnded(state)) return "It has not ended.";
+  if (isSuperseded) return "A later run of this window counts.";
+  return refusesRequests({ instance: { operator } }) === null ? null : "Its task is a function or a replay: clear it there.";
+}
+
+/**
+ * Say why a window cannot be resumed, and why its dead letters cannot be sent again; null where it can.
+ *
+ * @param reason of the dead letters that are meant, or null for all.
+ */
+export function whyNotTogether(row, reason = null) {
+  const neither = whyNeither(row);
+  if (neither) return { resume: neither, replay: neither };
+  const { state, report, outcome } = row;
+  const resume = state === "failed" ? null : state === "success" ? "It has succeeded: a Clear would run all of it again." : "It has not failed.";
+  const replay =
+    report && fetched(report)
+      ? "A task that fetches is resumed."
+      : outcome === "later" || lettersOf(report, reason) === 0
+        ? "It has no dead letter to send."
+        : null;
+  return { resume, replay };
+}
+
+/** The rows that can go a way. */
+export const thoseThatCan = (rows, kind, reason = null) => rows.filter((row) => whyNotTogether(row, reason)[kind] === null);
+
+/** A way on for one of several windows, as `goOn` takes it. */
+export function wayOf({ report }, kind, reason = null) {
+  if (kind === "resume") return { kind };
+  return { kind, request: { reasons: reason === null ? null : [reason], search: "", count: lettersOf(report, reason) } };
+}

@@ -1,0 +1,140 @@
+/** Several windows, so many at a time: each is let go on, and followed to its end; one that fails stops no other. */
+
+import { pushedValues, taskInstance } from "./api.js";
+import { goOn } from "./clearing.js";
+import { failuresOf, fetched, hasEnded } from "./delivery_data.js";
+import { count } from "./format.js";
+import { titleOfFailure } from "./next_step.js";
+import { wayOf } from "./selection.js";
+
+export const AT_ONCE = 4;
+const LOOK_AGAIN_MS = 3_000;
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * Work on all items, at most so many at a time.
+ *
+ * @param work `async (item, place) => ` what came of it: `{status, text}`.
+ * @param note `(place, {status, text})`, at each change: "working", then what came of it, or "failed" for what was thrown;
+ *   "left" where it was stopped before.
+ * @param isStopped whether nothing more is begun.
+ */
+export async function workThrough(items, work, atOnce, note, isStopped = () => false) {
+  const places = items.keys();
+  async function worker() {
+    for (const place of places) {
+      if (isStopped()) {
+        note(place, { status: "left", text: "Not begun." });
+        continue;
+      }
+      note(place, { status: "working", text: "" });
+      try {
+        note(place, await work(items[place], place));
+      } catch (error) {
+        note(place, { status: "failed", text: error.message });
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.max(1, Math.min(atOnce, items.length)) }, worker));
+}
+
+/** What came of a window, of the state that its task has ended with, and its report. */
+export function resultOf({ state, report, kind }) {
+  const done = state === "success" || (report?.complete === true && failuresOf(report) === 0);
+  const status = done ? "done" : "failed";
+  const replay = report?.replay;
+  if (kind === "replay" && replay) {
+    return { status, text: `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again.` };
+  }
+  if (report?.error && !done) return { status, text: report.error };
+  if (!report) return { status, text: done ? "Done." : `The task is ${state.replaceAll("_", " ")}; its log says why.` };
+  return { status, text: `${count(report.delivered)} ${fetched(report) ? "fetched" : "delivered"}, ${count(failuresOf(report))} failed.` };
+}
+
+/** What stops a window from going on, in words. */
+function whyNot(error, kind) {
+  const reason = error.status === 403 ? "you may not clear this task." : error.message;
+  return new Error(`${titleOfFailure(kind, error.isUnsure)}: ${reason}`);
+}
+
+const CALLS = { goOn, taskInstance, pushedValues, pause };
+
+/**
+ * Let one window go on, and wait for its end, however long the server is away meanwhile.
+ *
+ * @param way as `goOn` takes it.
+ */
+export async function workOn(scope, way, calls = CALLS) {
+  try {
+    await calls.goOn(scope, way);
+  } catch (error) {
+    throw whyNot(error, way.kind);
+  }
+  for (;;) {
+    try {
+      const { state } = await calls.taskInstance(scope);
+      if (hasEnded(state)) {
+        const { return_value: report } = await calls.pushedValues(scope);
+        return resultOf({ state, report, kind: way.kind });
+      }
+    } catch (error) {
+      if (!error.isPassing) throw error;
+    }
+    await calls.pause(LOOK_AGAIN_MS);
+  }
+}
+
+/** The work on the windows of a DAG, one at a time; it goes on while other pages of Airflow are looked at. */
+const works = new Map();
+const listeners = new Set();
+
+function show(dagId, work) {
+  works.set(dagId, work);
+  listeners.forEach((listener) => listener());
+}
+
+/** @returns null, or `{kind, rows, results, isStopped, isOver}`. */
+export const workOf = (dagId) => works.get(dagId) ?? null;
+
+export function onWork(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+const isBusy = () => [...works.values()].some((work) => work && !work.isOver);
+
+// With the page, what has not begun would be lost.
+globalThis.addEventListener?.("beforeunload", (event) => isBusy() && event.preventDefault());
+
+/** Let windows go on, so many at a time, and only what failed for the reason, if there is one. */
+export async function begin(dagId, kind, rows, reason, atOnce, work = workOn) {
+  const results = rows.map(() => ({ status: "waiting", text: "" }));
+  const update = (more) => show(dagId, { kind, rows, isStopped: false, isOver: false, ...workOf(dagId), ...more, results: [...results] });
+  const note = (place, result) => {
+    results[place] = result;
+    update();
+  };
+  show(dagId, null);
+  update();
+  const one = ({ run_id: runId, task_id: taskId, map_index: mapIndex }, place) =>
+    work({ dagId, runId, taskId, mapIndex }, wayOf(rows[place], kind, reason));
+  await workThrough(rows, one, atOnce, note, () => workOf(dagId).isStopped);
+  update({ isOver: true });
+}
+
+/** Begin with no more windows; those at work go on. */
+export const stop = (dagId) => show(dagId, { ...workOf(dagId), isStopped: true });
+
+export const close = (dagId) => show(dagId, null);
+
+/** "5 done, 1 failed, 4 at work, 2 to come", of what `note` was told. */
+export function sayProgress(results) {
+  const numbers = { done: 0, failed: 0, working: 0, waiting: 0, left: 0 };
+  for (const { status } of results) numbers[status] += 1;
+  const words = { done: "done", failed: "failed", working: "at work", waiting: "to come", left: "not begun" };
+  return Object.entries(words)
+    .filter(([status]) => numbers[status])
+    .map(([status, word]) => `${count(numbers[status])} ${word}`)
+    .join(", ");
+}

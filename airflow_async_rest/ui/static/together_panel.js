@@ -1,0 +1,179 @@
+/** What is done with several windows: what is chosen, what can be done with it, and what happened to each. */
+
+import { Question } from "./dialog.js";
+import { NONE, count, counted, span } from "./format.js";
+import { C, Notice, React, Table, h, hidden } from "./kit.js";
+import { deliveryPath } from "./paths.js";
+import { useMayClear } from "./replay.js";
+import { idOf, lettersOf, thoseThatCan } from "./selection.js";
+import { Inner } from "./why.js";
+import { AT_ONCE, begin, close, onWork, sayProgress, stop, workOf } from "./together.js";
+
+const { useEffect, useMemo, useState, useSyncExternalStore } = React;
+
+const MOST_AT_ONCE = 16;
+
+const scopeOf = (dagId, { run_id: runId, task_id: taskId, map_index: mapIndex }) => ({ dagId, runId, taskId, mapIndex });
+
+/** The work on the DAG's windows, or null; once it is over, what is shown is looked at again. */
+export function useWork(dagId, refresh) {
+  const work = useSyncExternalStore(onWork, () => workOf(dagId));
+  const isOver = work?.isOver ?? false;
+  useEffect(() => {
+    if (isOver) refresh();
+  }, [isOver]);
+  return work;
+}
+
+const NAMES = { resume: "Resume the windows", replay: "Send the same requests again" };
+const AT_WORK = { resume: "Resuming", replay: "Sending again:" };
+const MARKS = { done: "✓", failed: "×", working: "▸", waiting: "…", left: "–" };
+const WORDS = { done: "done", failed: "failed", working: "at work", waiting: "to come", left: "not begun" };
+
+/** How far a work is, and what happened to each of its windows. */
+export function Together({ dagId, work, zone }) {
+  if (!work) return null;
+  const { kind, rows, results, isOver, isStopped } = work;
+  const over = results.filter(({ status }) => status !== "waiting" && status !== "working").length;
+  const failed = results.some(({ status }) => status === "failed");
+  const action = isOver
+    ? h(C.Button, { size: "xs", variant: "outline", onClick: () => close(dagId) }, "Close")
+    : h(C.Button, { size: "xs", variant: "outline", disabled: isStopped, onClick: () => stop(dagId) }, "Begin no more");
+  return h(
+    C.Box,
+    { as: "section", "aria-label": "Windows together", mb: 4 },
+    h(
+      Notice,
+      { status: !isOver ? "info" : failed ? "warning" : "success", title: `${isOver ? "Ended:" : AT_WORK[kind]} ${counted(rows.length, "window")}`, action },
+      sayProgress(results),
+      !isOver && (isStopped ? ". Nothing more is begun." : ". As one ends, the next one begins, as long as Airflow stays open in this browser."),
+    ),
+    h(C.Box, {
+      role: "progressbar",
+      "aria-label": "Windows that have ended",
+      "aria-valuemin": 0,
+      "aria-valuemax": rows.length,
+      "aria-valuenow": over,
+      height: "0.375rem",
+      mt: 2,
+      bg: "bg.emphasized",
+      borderRadius: "full",
+      overflow: "hidden",
+      children: h(C.Box, { height: "full", bg: "running.solid", width: `${(over / rows.length) * 100}%` }),
+    }),
+    h(
+      C.Box,
+      { maxH: "16rem", overflowY: "auto", mt: 2, tabIndex: 0, role: "region", "aria-label": "What happened to each" },
+      h(
+        Table,
+        { label: "Windows together", columns: [["Window"], ["State"], ["What happened"]], css: { "& tbody tr": { cursor: "auto" } } },
+        rows.map((row, place) => {
+          const { status, text } = results[place];
+          return h(
+            "tr",
+            { key: idOf(row) },
+            h("td", null, h(Inner, { path: deliveryPath({ dag_id: dagId, ...row }) }, nameOfRow(row, zone))),
+            h("td", { className: status === "failed" ? "bad" : undefined }, h("span", { "aria-hidden": true }, `${MARKS[status]} `), WORDS[status]),
+            h("td", null, text || NONE),
+          );
+        }),
+      ),
+    ),
+  );
+}
+
+/** A window by its ends; by its run where it has none. */
+const nameOfRow = ({ from, to, start, end, run_id: run }, zone) => (to > from ? span(start, end, zone) : run);
+
+/** What a way does to so many windows. */
+function words(kind, rows, reason) {
+  if (kind === "resume") return "Their tasks are cleared: each reads its window again, and goes on where it stopped. What is delivered stays.";
+  const number = rows.reduce((sum, { report }) => sum + lettersOf(report, reason), 0);
+  return `Their tasks are cleared, and send ${counted(number, "request")} ${reason ? `that failed for ${reason} ` : ""}as they were, with the same keys. Nothing else of the windows is sent.`;
+}
+
+function Ask({ asked, rows, reason, onClose, onBegin }) {
+  const [atOnce, setAtOnce] = useState(String(AT_ONCE));
+  const number = Math.min(Math.max(Math.trunc(Number(atOnce)) || AT_ONCE, 1), MOST_AT_ONCE);
+  const { kind, open } = asked;
+  return h(
+    Question,
+    {
+      open,
+      title: kind === "resume" ? `Resume ${counted(rows.length, "window")}?` : `Send the requests of ${counted(rows.length, "window")} again?`,
+      label: kind === "resume" ? `Resume ${count(rows.length)}` : "Send again",
+      onClose,
+      onConfirm: () => {
+        onClose();
+        onBegin(number);
+      },
+    },
+    h(
+      C.VStack,
+      { align: "stretch", gap: 3 },
+      h(C.Text, null, words(kind, rows, reason)),
+      h(
+        C.Flex,
+        { as: "label", align: "center", gap: 2, fontSize: "sm" },
+        "Windows at a time",
+        h(C.Input, { type: "number", size: "sm", width: "5rem", min: 1, max: MOST_AT_ONCE, value: atOnce, onChange: (event) => setAtOnce(event.target.value) }),
+      ),
+      h(C.Text, { fontSize: "sm", color: "fg.muted" }, "Keep Airflow open in this browser meanwhile. One that fails stops no other."),
+    ),
+  );
+}
+
+/**
+ * What is chosen, and the ways that it can go.
+ *
+ * @param rows that are shown; @param chosen ids of those that are chosen; @param reason of the filter, or null.
+ */
+export function Chosen({ dagId, rows, chosen, reason, work, onChoose }) {
+  const [asked, setAsked] = useState({ kind: "replay", open: false });
+  const able = useMemo(() => ["resume", "replay"].map((kind) => thoseThatCan(rows, kind, reason)), [rows, reason]);
+  const any = useMemo(() => [...new Set(able.flat().map(idOf))], [able]);
+  const picked = rows.filter((row) => chosen.has(idOf(row)));
+  const ways = { resume: thoseThatCan(picked, "resume", reason), replay: thoseThatCan(picked, "replay", reason) };
+  const first = picked[0] ?? null;
+  const scope = useMemo(() => first && scopeOf(dagId, first), [dagId, first && idOf(first)]);
+  const mayClear = useMayClear(scope, first !== null);
+  const isBusy = work !== null && !work.isOver;
+  const right = mayClear === "yes" || mayClear === "asking" ? null : mayClear;
+  const isAll = any.length > 0 && any.every((id) => chosen.has(id));
+  if (any.length === 0) return null;
+  const button = (kind) =>
+    h(
+      C.Button,
+      {
+        key: kind,
+        size: "sm",
+        variant: kind === "replay" ? "solid" : "outline",
+        colorPalette: "brand",
+        disabled: !ways[kind].length || isBusy || mayClear !== "yes",
+        onClick: () => setAsked({ kind, open: true }),
+      },
+      `${NAMES[kind]} (${count(ways[kind].length)})`,
+    );
+  return h(
+    C.Flex,
+    { role: "group", "aria-label": "Chosen windows", gap: 3, wrap: "wrap", align: "center", mb: 3 },
+    h(
+      C.Flex,
+      { as: "label", align: "center", gap: 2, fontSize: "sm" },
+      h("input", { type: "checkbox", checked: isAll, onChange: () => onChoose(isAll ? new Set() : new Set(any)) }),
+      `All that can go on (${count(any.length)})`,
+    ),
+    h(C.Text, { fontSize: "sm", color: "fg.muted", "aria-live": "polite" }, `${count(picked.length)} chosen`),
+    button("replay"),
+    button("resume"),
+    right && picked.length > 0 && h(C.Text, { fontSize: "sm" }, right),
+    isBusy && hidden("Wait until the windows at work have ended."),
+    h(Ask, {
+      asked,
+      rows: ways[asked.kind],
+      reason,
+      onClose: () => setAsked({ ...asked, open: false }),
+      onBegin: (atOnce) => begin(dagId, asked.kind, ways[asked.kind], reason, atOnce),
+    }),
+  );
+}

@@ -1,0 +1,177 @@
+"""The tab Delivery by a user's clicks and keys: a real browser before Airflow's own application, and dead letters in a folder."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from node_peers import MODULES, need_peer
+from ui.conftest import DAY
+
+from airflow_async_rest.core.letters.folder import DeadLetterFolder
+from airflow_async_rest.core.models import DeadLetter, Item, Request
+
+AT = int(DAY.timestamp())
+WITHOUT_THE_HOSTS = "Object.defineProperty(globalThis, 'ChakraUI', {get: () => undefined, set: () => {}})"
+REPORT = {
+    "window_start": "2026-03-01T00:00:00+00:00",
+    "window_end": "2026-03-02T00:00:00+00:00",
+    "read": 100,
+    "delivered": 93,
+    "failed": 7,
+    "skipped": 0,
+    "unfinished": 0,
+    "retries": 2,
+    "requests": 102,
+    "complete": True,
+    "elapsed_seconds": 20.0,
+    "items_per_second": 4.7,
+    "reasons": {"http_422": 6, "timeout": 1},
+    "replay": None,
+    "latency_ms": {"p50": 3.0, "p95": 9.0, "p99": 20.0},
+    "error": "7 of 100 items failed (6 http_422, 1 timeout)",
+    "waits": [{"since": "2026-03-01T00:10:00+00:00", "until": "2026-03-01T01:10:00+00:00", "why": "it is gone"}],
+    "api": "https://api.example.com/v1",
+}
+PROGRESS = {
+    **REPORT,
+    "target": "Delivering to PUT sensors/{id} at https://api.example.com/v1",
+    "history": [[AT + second, second * 5, second // 3] for second in range(0, 21, 2)],
+    "updated_at": "2026-03-01T02:00:00+00:00",
+}
+
+
+@pytest.fixture
+def failed(defined, dag_runs, tmp_path, monkeypatch):
+    """A window with seven dead letters, and its tab's path: ``failed(dag_id)``."""
+    monkeypatch.setenv("AIRFLOW__ASYNC_REST__DEAD_LETTER_PATH", str(tmp_path / "dead_letters"))
+
+    def make(dag_id: str) -> str:
+        own = tmp_path / "dead_letters" / dag_id / "run0" / "post" / "-1"
+        DeadLetterFolder(own, 1).write([letter(index) for index in range(7)])
+        report = {**REPORT, "dead_letters": f"file://{own}"}
+        ended = datetime(2026, 3, 2, 1, tzinfo=UTC)
+        dag_runs(dag_id, ("failed", report, {**PROGRESS, **report}), ended=ended, fileloc="dag.py")
+        defined(dag_id, None)
+        return f"/dags/{dag_id}/runs/run0/tasks/post/plugin/delivery"
+
+    return make
+
+
+def letter(index: int) -> DeadLetter:
+    request = Request("PUT", f"sensors/{index}", "", b'{"id": 1}', f"key{index}")
+    reason, said = ("http_422", f'{{"detail": "sensor {index} was withdrawn"}}') if index else ("timeout", "no answer")
+    return DeadLetter.of(
+        Item(index, index, {"id": index}, None), reason, request=request, status=422, attempts=1, detail=said
+    )
+
+
+def opened(page, path):
+    page.goto(path)
+    page.get_by_role("table", name="Dead letters").wait_for()
+    page.locator("[data-primary]:enabled").wait_for()
+    return page
+
+
+def test_what_goes_where_and_what_the_api_said(open_as, failed):
+    page = opened(open_as(), failed("said"))
+    tab = page.get_by_role("region", name="Delivery")
+    assert tab.get_by_text("PUT", exact=False).first.inner_text() == "PUT https://api.example.com/v1/sensors/{id}"
+    assert tab.get_by_text("sensor 3 was withdrawn").is_visible()
+    assert tab.get_by_text("delivered: highest 5.0 · failed: highest 0.5").is_visible()
+    assert tab.get_by_text("Failed", exact=True).count() == 2  # the figure, and the try in the history
+    page.get_by_role("button", name="Group by what the API said").click()
+    groups = page.get_by_role("table", name="Dead letters by what the API said")
+    groups.get_by_role("row").nth(2).wait_for()
+    assert [row.inner_text().split("\t") for row in groups.get_by_role("row").all()[1:]] == [
+        ["sensor … was withdrawn", "http_422", "6"],
+        ["no answer", "timeout", "1"],
+    ]
+    groups.get_by_role("button", name="sensor … was withdrawn").click()
+    page.get_by_role("button", name="Send these 6 again (filtered)").wait_for()
+    assert page.get_by_role("searchbox").input_value() == "was withdrawn"
+    history = page.get_by_role("table", name="History")
+    assert history.get_by_text("1 h: it is gone").is_visible()
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("host", ["with the host's components", "without"])
+def test_a_replay_by_keyboard(open_as, failed, host):
+    page = open_as()
+    if host == "without":
+        page.add_init_script(WITHOUT_THE_HOSTS)
+    opened(page, failed("by_keys"))
+    press_tab_until(page, "[data-primary]")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("alertdialog")
+    dialog.get_by_text("Send 7 dead letters again?").wait_for()
+    assert page.locator(":focus").inner_text() == "Cancel"
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    assert page.evaluate("() => document.activeElement.matches('[data-primary]')")
+    page.keyboard.press("Enter")
+    dialog.get_by_text("Send 7 dead letters again?").wait_for()
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "Send 7 again"
+    page.keyboard.press("Enter")
+    page.get_by_text("Sending again: 7 dead letters").wait_for()
+    page.get_by_text("figures of the try before").wait_for()
+    assert page.complaints == []
+
+
+def press_tab_until(page, selector: str) -> None:
+    for _ in range(100):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"the Tab key does not lead to {selector}")
+
+
+def test_on_a_phone_one_line_says_what_it_is_made_for(open_as, failed):
+    path = failed("small")
+    line = "This is made for desktops"
+    assert opened(open_as(width=390), path).get_by_text(line).is_visible()
+    wide = opened(open_as(width=1920), path)
+    assert not wide.get_by_text(line).is_visible()
+    tab = wide.get_by_role("region", name="Delivery")
+    table = tab.get_by_role("table", name="Dead letters")
+    assert table.bounding_box()["width"] > 0.9 * tab.bounding_box()["width"]
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("host", ["with the host's components", "without"])
+@pytest.mark.parametrize("width", [1280, 1920])
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_in_what_is_ours(open_as, failed, dark, width, host):
+    need_peer("axe-core")
+    path, page = failed("looked_at"), open_as(width=width, dark=dark)
+    if host == "without":
+        page.add_init_script(WITHOUT_THE_HOSTS)
+    opened(page, path)
+    page.add_script_tag(path=MODULES / "axe-core" / "axe.min.js")
+    found = {"as it is": violations(page, "section[aria-label=Delivery]")}
+    page.get_by_role("button", name="3", exact=True).click()
+    page.get_by_text("Idempotency key").wait_for()
+    found["a row is open"] = violations(page, "section[aria-label=Delivery]")
+    page.get_by_role("button", name="Group by what the API said").click()
+    page.get_by_role("button", name="sensor … was withdrawn").wait_for()
+    found["in groups"] = violations(page, "section[aria-label=Delivery]")
+    page.locator("[data-primary]").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Cancel").wait_for()
+    found["a question is asked"] = violations(page, "dialog[open]")
+    page.keyboard.press("Escape")
+    page.goto(re.sub("/runs/.*", "/plugin/windows", path))
+    page.get_by_role("table", name="Windows").wait_for()
+    page.add_script_tag(path=MODULES / "axe-core" / "axe.min.js")
+    found["Windows"] = violations(page, "section[aria-label=Windows]")
+    assert {where: what for where, what in found.items() if what} == {}
+    assert page.complaints == []
+
+
+def violations(page, selector: str) -> list[str]:
+    page.add_style_tag(content="* { transition: none !important }")  # a colour between two is none that anybody reads
+    answer = page.evaluate("selector => axe.run(selector)", selector)
+    return [
+        f"{each['id']}: {node['html'][:150]} ({node['failureSummary'][:200]})"
+        for each in answer["violations"]
+        for node in each["nodes"][:3]
+    ]

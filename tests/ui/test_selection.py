@@ -1,0 +1,317 @@
+"""Which windows can go on together, what they come to, and what is done with them: pure decisions, run by Node.js."""
+
+import json
+
+import pytest
+from ui.node import evaluated, ran
+
+FAILED = {"complete": True, "read": 5, "delivered": 3, "failed": 2, "reasons": {"http_422": 2}}
+
+
+def row(**more):
+    return {"state": "failed", "operator": "SqlToRestOperator", "outcome": "some", "report": FAILED, **more}
+
+
+@pytest.mark.parametrize(
+    ("one", "reason", "resume", "replay"),
+    [
+        (row(), None, None, None),
+        (row(), "http_422", None, None),
+        (row(), "timeout", None, "It has no dead letter to send."),
+        (row(state="running"), None, "It has not ended.", "It has not ended."),
+        (row(state=None), None, "It has not ended.", "It has not ended."),
+        (row(isSuperseded=True), None, "A later run of this window counts.", "A later run of this window counts."),
+        # max_failures allowed them: a Clear would deliver the whole window once more.
+        (row(state="success"), None, "It has succeeded: a Clear would run all of it again.", None),
+        (row(outcome="later"), None, None, "It has no dead letter to send."),
+        (row(report=None), None, None, "It has no dead letter to send."),
+        (row(state="upstream_failed", report=None), None, "It has not failed.", "It has no dead letter to send."),
+        (row(state="skipped", report={"preview": True}), None, "It has not failed.", "It has no dead letter to send."),
+        (row(report={**FAILED, "rows_loaded": 3}), None, None, "A task that fetches is resumed."),
+        # The API took these: they go only by the name of their reason.
+        (row(report={**FAILED, "reasons": {"answer_unreadable": 2}}), None, None, "It has no dead letter to send."),
+        (row(report={**FAILED, "reasons": {"answer_unreadable": 2}}), "answer_unreadable", None, None),
+        *[
+            (
+                row(operator=operator),
+                None,
+                "Its task is a function or a replay: clear it there.",
+                "Its task is a function or a replay: clear it there.",
+            )
+            for operator in ("_PythonDecoratedOperator", "ReplayDeadLettersOperator")
+        ],
+    ],
+)
+def test_a_window_that_cannot_go_on_says_why(one, reason, resume, replay):
+    assert ran("selection.js", "whyNotTogether", one, reason) == {"resume": resume, "replay": replay}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "way"),
+    [
+        ("resume", "http_422", {"kind": "resume"}),
+        ("replay", None, {"kind": "replay", "request": {"reasons": None, "search": "", "count": 2}}),
+        ("replay", "http_422", {"kind": "replay", "request": {"reasons": ["http_422"], "search": "", "count": 2}}),
+    ],
+)
+def test_a_replay_of_a_reason_sends_only_that(kind, reason, way):
+    assert ran("selection.js", "wayOf", row(), kind, reason) == way
+
+
+def test_of_several_runs_of_a_window_only_the_one_that_counts_goes_on():
+    times = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "map_index": -1, "started_at": None}
+    older, newer = ({**row(), **times, "run_id": day, "run_after": f"2026-03-{day}T00:00:00Z"} for day in ("03", "04"))
+    for windows in ([older, newer], [newer, older]):
+        found = ran("outcomes.js", "arrange", windows)
+        assert {one["run_id"]: one.get("isSuperseded", False) for one in found["rows"]} == {"03": True, "04": False}
+        assert [(cell["run_id"], cell["runs"]) for cell in found["cells"]] == [("04", 2)]
+
+
+def shown(rows, zone="UTC", **filter_):
+    chosen = {"outcome": None, "reason": None, "from": "", "to": "", **filter_}
+    return [one["n"] for one in ran("selection.js", "shownOf", rows, chosen, zone)]
+
+
+def test_rows_are_chosen_by_outcome_by_reason_and_by_days_of_the_zone():
+    day = 24 * 3_600_000
+    first = 1_772_323_200_000  # 2026-03-01, in UTC
+    rows = [{**row(), "n": n, "from": first + n * day, "to": first + (n + 1) * day} for n in range(4)]
+    rows[2] |= {"outcome": "failed", "report": None}
+    rows.append({**row(), "n": 4, "from": None, "to": None})  # its window is not known
+    assert shown(rows) == [0, 1, 2, 3, 4]
+    assert shown(rows, outcome="failed") == [2]
+    assert shown(rows, reason="http_422") == [0, 1, 3, 4]
+    assert shown(rows, reason="timeout") == []
+    assert shown(rows, **{"from": "2026-03-02", "to": "2026-03-03"}) == [1, 2]
+    assert shown(rows, **{"from": "2026-03-03"}) == [2, 3]
+    assert shown(rows, to="2026-03-01") == [0]
+    assert shown(rows, zone="Asia/Tokyo", to="2026-03-01") == [0]  # it begins at 9 o'clock there
+    assert shown(rows, zone="America/New_York", **{"from": "2026-03-01", "to": "2026-03-01"}) == [0, 1]
+
+
+def test_the_sum_line_has_all_of_them():
+    reports = [
+        {
+            "delivered": 10,
+            "failed": 3,
+            "reasons": {"http_422": 2, "timeout": 1},
+            "elapsed_seconds": 2,
+            "latency_ms": {"p95": 20},
+        },
+        {"delivered": 20, "failed": 4, "reasons": {"timeout": 4}, "elapsed_seconds": 3, "latency_ms": {"p95": 5}},
+        {"delivered": 0, "failed": 0, "reasons": {}, "elapsed_seconds": 0, "latency_ms": {"p95": None}},
+        {
+            "delivered": 9,
+            "failed": 0,
+            "rows_refused": 1,
+            "rows_loaded": 30,
+            "reasons": {"row_refused": 1},
+            "elapsed_seconds": 5,
+        },
+    ]
+    rows = [row(report=report) for report in [*reports, None]]
+    assert ran("selection.js", "sumOf", rows) == {
+        "done": 60,
+        "failed": 8,
+        "reasons": [["timeout", 5], ["http_422", 2], ["row_refused", 1]],
+        "seconds": 10,
+        "speed": 6,
+        "p95": 20,
+    }
+    later = [row(outcome="later"), row()]
+    assert [ran("selection.js", "sumOf", later)[name] for name in ("done", "failed", "reasons")] == [
+        6,
+        2,
+        [["http_422", 2]],
+    ]
+    assert [
+        bar["failed"] for bar in ran("chart_data.js", "chartOf", [{**one, "from": 1, "to": 2} for one in later])["bars"]
+    ] == [[0, 0], [2, 0]]
+    assert ran("selection.js", "sumOf", []) == {
+        "done": 0,
+        "failed": 0,
+        "reasons": [],
+        "seconds": 0,
+        "speed": None,
+        "p95": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("reasons", "text"),
+    [
+        ([], ""),
+        ([["http_422", 1200]], "http_422 1,200"),
+        ([["a", 3], ["b", 2], ["c", 1], ["d", 1]], "a 3, b 2, 2 more"),
+    ],
+)
+def test_the_first_reasons_are_named(reasons, text):
+    assert ran("selection.js", "topReasons", reasons) == text
+
+
+WORK = """(async () => {
+  let most = 0, now = 0;
+  const told = [];
+  const work = async (item) => {
+    most = Math.max(most, ++now);
+    await new Promise(setImmediate);
+    now -= 1;
+    if (item === "bad") throw new Error("broken");
+    return { status: "done", text: item };
+  };
+  const results = [];
+  await found.workThrough(ITEMS, work, AT_ONCE, (place, result) => { results[place] = result; told.push(place); }, STOPPED);
+  return { most, results: results.map(({ status, text }) => [status, text]) };
+})()"""
+
+
+def worked(items, at_once, stopped="() => false"):
+    script = WORK.replace("ITEMS", json.dumps(items)).replace("AT_ONCE", str(at_once)).replace("STOPPED", stopped)
+    return evaluated("together.js", script)
+
+
+def test_so_many_are_worked_on_at_a_time_and_one_that_fails_stops_no_other():
+    items = ["a", "bad", "b", "c", "d", "e", "f"]
+    found = worked(items, 4)
+    assert found["most"] == 4
+    assert found["results"] == [["failed", "broken"] if item == "bad" else ["done", item] for item in items]
+    assert worked(items[:2], 4)["most"] == 2
+    assert worked([], 4) == {"most": 0, "results": []}
+
+
+def test_what_was_stopped_before_it_began_is_told():
+    assert worked(["a", "b", "c"], 1, "() => now > 0 || most > 0")["results"] == [
+        ["done", "a"],
+        ["left", "Not begun."],
+        ["left", "Not begun."],
+    ]
+
+
+FOLLOW = """(async () => {
+  const states = STATES, calls = {
+    goOn: async () => { if (REFUSED) throw Object.assign(new Error("no"), REFUSED); },
+    taskInstance: async () => {
+      const state = states.shift();
+      if (typeof state === "number") throw Object.assign(new Error("away"), { isPassing: state >= 500 });
+      return { state };
+    },
+    pushedValues: async () => ({ return_value: REPORT }),
+    pause: async () => {},
+  };
+  try { return await found.workOn({}, { kind: KIND }, calls); } catch (error) { return error.message; }
+})()"""
+
+
+def followed(states, report=None, kind="resume", refused=None):
+    script = FOLLOW
+    for name, value in (("STATES", states), ("REPORT", report), ("KIND", kind), ("REFUSED", refused)):
+        script = script.replace(name, json.dumps(value))
+    return evaluated("together.js", script)
+
+
+DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("found", "result"),
+    [
+        (
+            {"states": [None, "queued", "running", 503, "success"], "report": DONE},
+            {"status": "done", "text": "5 delivered, 0 failed."},
+        ),
+        (
+            {"states": ["failed"], "report": {**FAILED, "error": "2 items failed"}},
+            {"status": "failed", "text": "2 items failed"},
+        ),
+        ({"states": ["failed"]}, {"status": "failed", "text": "The task is failed; its log says why."}),
+        (
+            {"states": ["success"], "kind": "replay", "report": {**DONE, "replay": {"delivered": 2, "failed": 0}}},
+            {"status": "done", "text": "2 delivered, 0 failed again."},
+        ),
+        (
+            {"states": ["failed"], "kind": "replay", "report": {**FAILED, "replay": {"delivered": 1, "failed": 2}}},
+            {"status": "failed", "text": "1 delivered, 2 failed again."},
+        ),
+        (
+            {"states": ["success"], "report": {**DONE, "rows_loaded": 9}},
+            {"status": "done", "text": "5 fetched, 0 failed."},
+        ),
+        ({"states": [404]}, "away"),
+        ({"states": [], "refused": {"status": 403}}, "The task is not cleared: you may not clear this task."),
+        ({"states": [], "refused": {"status": 409}, "kind": "replay"}, "Nothing is sent again: no"),
+        ({"states": [], "refused": {"status": 0, "isUnsure": True}}, "Whether the task is cleared is not known: no"),
+    ],
+)
+def test_what_happened_to_each_is_told(found, result):
+    assert followed(**found) == result
+
+
+def test_the_work_of_a_dag_is_there_for_who_comes_back_and_nothing_more_begins_once_it_is_stopped():
+    rows = [{"run_id": f"run{n}", "task_id": "post", "map_index": -1, "report": FAILED} for n in range(6)]
+    script = """(async () => {
+      const asked = [], told = [];
+      found.onWork(() => told.push(found.workOf("a")));
+      const work = async (scope, way) => {
+        asked.push([scope.dagId, scope.runId, way.request.reasons]);
+        if (asked.length === 2) found.stop("a");
+        return { status: "done", text: "" };
+      };
+      await found.begin("a", "replay", ROWS, "http_422", 2, work);
+      const { results, isStopped, isOver } = found.workOf("a");
+      const other = found.workOf("b");
+      found.close("a");
+      return { asked, isStopped, isOver, first: told[1].results.length, other, after: found.workOf("a"),
+               statuses: results.map(({ status }) => status) };
+    })()""".replace("ROWS", json.dumps(rows))
+    assert evaluated("together.js", script) == {
+        "asked": [["a", f"run{n}", ["http_422"]] for n in range(2)],
+        "isStopped": True,
+        "isOver": True,
+        "first": 6,
+        "other": None,
+        "after": None,
+        "statuses": ["done", "done", *["left"] * 4],
+    }
+
+
+def test_progress_is_told_in_words():
+    results = [{"status": status} for status in ("done", "done", "failed", "working", "waiting", "left")]
+    assert ran("together.js", "sayProgress", results) == "2 done, 1 failed, 1 at work, 1 to come, 1 not begun"
+
+
+def chart_row(n, report, **more):
+    return {"from": n * 1000, "to": n * 1000 + 1000, "report": report, **more}
+
+
+def test_charts_have_the_latest_windows_in_the_order_of_time():
+    report = {
+        "delivered": 10,
+        "failed": 0,
+        "reasons": {},
+        "items_per_second": 5.0,
+        "latency_ms": {"p95": 7},
+        "requests": 10,
+    }
+    rows = [chart_row(n, report) for n in reversed(range(1, 131))]
+    rows += [chart_row(5, report, isSuperseded=True), chart_row(6, None), chart_row(7, {**report, "preview": True})]
+    found = ran("chart_data.js", "chartOf", rows)
+    assert [bar["from"] for bar in found["bars"]] == [n * 1000 for n in range(11, 131)]
+    assert (found["all"], found["most"]) == (130, None)
+    assert found["bars"][0] == {"from": 11000, "to": 12000, "done": 10, "failed": [0], "p95": 7, "speed": 5}
+
+
+def test_charts_name_three_reasons_and_the_others_together():
+    reasons = {"a": 5, "b": 4, "c": 3, "d": 2, "e": 1}
+    found = ran("chart_data.js", "chartOf", [chart_row(1, {"delivered": 1, "failed": 15, "reasons": reasons})])
+    assert (found["reasons"], found["bars"][0]["failed"]) == (["a", "b", "c", "others"], [5, 4, 3, 3])
+    assert ran("chart_data.js", "legendOf", found) == [["a", 5], ["b", 4], ["c", 3], ["others", 3]]
+    assert ran("chart_data.js", "chartOf", [])["bars"] == []
+
+
+@pytest.mark.parametrize(
+    ("delivered", "requests", "most"),
+    [(100, 100, 50), (100, 200, 25), (1000, 10, 5000), (0, 10, None), (10, 0, None)],
+)
+def test_the_limit_of_requests_is_shown_as_rows_a_second(delivered, requests, most):
+    rows = [chart_row(1, {"delivered": delivered, "failed": 0, "requests": requests})]
+    assert ran("chart_data.js", "chartOf", rows, {"count": 100, "seconds": 2})["most"] == most
