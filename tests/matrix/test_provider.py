@@ -145,7 +145,7 @@ def test_the_tabs_are_drawn():
     from airflow.plugins_manager import get_plugin_info
 
     [plugin] = [one for one in get_plugin_info() if one["name"] == "async_rest"]
-    assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag"}
+    assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag", "nav"}
     assert {one["bundle_url"].startswith("/") for one in plugin["react_apps"]} == {VERSION < (3, 3)}
 
 
