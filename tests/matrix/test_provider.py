@@ -124,6 +124,20 @@ def test_sqlalchemy_has_a_dialect_for_each_database_whose_provider_is_installed(
         assert create_engine(f"{name}://").dialect.name == name.partition("+")[0]
 
 
+def test_oracles_texts_are_fetched_as_by_sqlalchemy_2():
+    import sqlalchemy
+
+    from airflow_async_rest.compat.sqlalchemy import create_engine
+
+    if not sqlalchemy.__version__.startswith("1.4."):
+        pytest.skip("SQLAlchemy 2 has a dialect of its own for oracledb")
+    import oracledb
+
+    handler = create_engine("oracle+oracledb://").dialect._generate_connection_outputtype_handler()
+    for kind in (oracledb.DB_TYPE_NVARCHAR, oracledb.DB_TYPE_NCHAR, oracledb.DB_TYPE_VARCHAR, oracledb.DB_TYPE_LONG):
+        assert handler(SimpleNamespace(), "name", kind, 10, 0, 0) is None  # as the driver would
+
+
 def test_the_plugin_is_loaded(airflow_db):
     assert "async_rest" in airflow("plugins")
 

@@ -22,9 +22,9 @@ from airflow_async_rest.core.transport.transport import (
     WITHOUT_BODY,
     Answer,
     Attempt,
-    Headers,
     announces_body,
     has_no_end,
+    headers_of,
 )
 
 # Servers and balancers close what nobody uses, most of them later than this.
@@ -167,7 +167,8 @@ class Connection(Link):
         super().__init__(on_made, on_lost)
         self._most_bytes = most_bytes
         self._coming: asyncio.Future[Answer | SendError] | None = None
-        self._is_long, self._headers = False, Headers()
+        self._is_long = False
+        self._last: tuple[list[tuple[bytes, bytes]], CIMultiDictProxy[str]] = [], headers_of([])
         self.kept_since = 0.0
         self._expect(is_head=False)
 
@@ -291,7 +292,9 @@ class Connection(Link):
         lines = self._lines
         if len(lines) > _MOST_HEADERS or (self._is_long and any(len(value) > _LONGEST_HEADER for _, value in lines)):
             self._failure = _too_many_headers()
-        self.headers = self._headers.of(lines)
+        if lines != self._last[0]:  # often they are those of the answer before
+            self._last = lines.copy(), headers_of(lines)
+        self.headers = self._last[1]
         if self._is_head or status in WITHOUT_BODY:
             self._complete(status, self.headers)
             # The body of an answer to a HEAD never comes; another one that is announced may.

@@ -98,7 +98,7 @@ function Row({ row, zone }) {
 const STYLES = {
   "& tbody tr": { cursor: "auto" },
   "& td": { borderBottomWidth: "1px", fontVariantNumeric: "tabular-nums", verticalAlign: "top" },
-  "& .reason": { maxWidth: "14rem", marginInlineStart: "auto" },
+  "& .reason": { maxWidth: "14rem", marginInlineStart: "auto", whiteSpace: "normal" },
   "& th button": { font: "inherit", color: "inherit", cursor: "pointer", background: "none", border: 0, padding: 0 },
   "& .wide": narrow({ display: "none" }),
 };
