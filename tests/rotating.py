@@ -103,10 +103,11 @@ class Dying:
             yield kept
         self.reach("unlocked")
 
-    async def write(self, key, text, version):
+    async def write(self, *what):
         self.reach("answered")
-        await self.store.write(key, text, version)
+        is_kept = await self.store.write(*what)
         self.reach("written")
+        return is_kept
 
 
 async def renew(url, store, is_over) -> int:

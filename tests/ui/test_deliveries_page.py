@@ -103,7 +103,7 @@ def test_what_others_have_named_is_shown_as_text(page, dag_runs):
     name, reason = HOSTILE.format("name"), HOSTILE.format("reason")
     wait = {"since": "x", "until": "<b>", "why": HOSTILE.format("why")}
     failed = report(8, 3, reasons={reason: 3}, window_start=HOSTILE.format("start"), window_end="javascript:x")
-    dag_runs("hostile", ("up_for_reschedule", failed | {"prices": [wait]}), _dag_display_property_value=name, **RECENT)
+    dag_runs("hostile", ("up_for_reschedule", failed | {"waits": [wait]}), _dag_display_property_value=name, **RECENT)
     page.goto("/plugin/deliveries")
     table = page.get_by_role("table", name="Deliveries")
     table.wait_for()

@@ -63,3 +63,17 @@ FAILED = {**DONE, "delivered": 3, "failed": 2}
 )
 def test_what_was_delivered_later_is_called_that(state, report, replay, outcome):
     assert ran("outcomes.js", "outcomeOf", {"state": state, "report": report, "replay": replay}) == outcome
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "text"),
+    [
+        ("2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "2026-03-01 → 2026-03-02"),
+        ("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z", "2026-03-01 10:00 → 11:00"),
+        ("2026-03-01T10:00:00Z", "javascript:x", "\N{EN DASH}"),
+        ("yesterday", "2026-03-01T11:00:00Z", "\N{EN DASH}"),
+        (None, "2026-03-01T11:00:00Z", "\N{EN DASH}"),
+    ],
+)
+def test_a_window_is_written_as_a_span_and_what_is_none_as_a_dash(start, end, text):
+    assert ran("format.js", "span", start, end, "UTC") == text

@@ -189,11 +189,11 @@ class _Settling:
         order = KeyOrder(deliver_taken) if self._job.order_by_key else None
         go_on = order.deliver if order else deliver_taken
 
-        async def deliver(unit: Item | ItemBatch) -> None:
+        def deliver(unit: Item | ItemBatch) -> Awaitable[None]:
             if isinstance(unit, Item):
                 recorder.take(unit)
             else:
                 recorder.take_batch(unit.items)
-            await go_on(unit)
+            return go_on(unit)
 
         return deliver, order.finish if order else None

@@ -42,7 +42,7 @@ _MOST_SHARED_SECONDS = 86_400.0
 
 @dataclass(kw_only=True)
 class Sender:
-    """Sends single requests; any number of workers share it.
+    """Sends single requests; any number of workers share it. Made inside the running event loop.
 
     :param auth: signs requests; None: the connection's headers say all.
     :param redaction: is told what is secret in that.
@@ -68,6 +68,7 @@ class Sender:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         send = self.transport.send
         self._transmit = partial(self.concurrency.observe, send) if self.concurrency else send
         self._signing = Signing(self.auth, self.limiter, self._send, self.redaction) if self.auth else None
@@ -111,7 +112,7 @@ class Sender:
     async def _send(self, request: Request, attempt: int, reason: str) -> Response:
         if self._stopped or self._standstill.is_too_long:
             raise self._end()
-        worker = asyncio.current_task()
+        worker = asyncio.current_task(self._loop)
         self._in_flight.add(worker)
         self.meter.sending(attempt, reason)
         sent_at, seconds = self.clock(), None

@@ -18,6 +18,14 @@ from airflow_async_rest.core.stores.tokens import Kept, TokenStore
 
 # A client of Redis may swallow one cancellation; long enough to unlock meanwhile.
 _CANCELLED_AGAIN_SECONDS = 1.0
+# A token that does not say when it ends is removed after so long; who wants it then asks for another one.
+_ENDLESS_SECONDS = 30 * 86_400.0
+_LEAST_SECONDS = 1.0  # of one that has ended by now
+_OVERTAKEN = (
+    "Another task has renewed the refresh token while this one did, which was held up for longer than its lock lasts: "
+    "the other's is kept, and what this task was given is used until it ends. If the next renewal is refused, sign in "
+    "again, and write the new refresh token into refresh_token."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ class SharedTokens:
     :param refresh_token: of the connection, where the store has no later one; empty where tokens are only shared, and
         each task may ask for itself.
     :param on_secret: called with each refresh token before it is used.
-    :param say: is told once that nothing is shared, and why.
+    :param say: logs what somebody should know: once that nothing is shared, and why.
     """
 
     def __init__(
@@ -170,20 +178,22 @@ class SharedTokens:
         return Token(said["value"], lifetime, asked_at, said["scope"], refresh_token=said["refresh_token"])
 
     async def _keep(self, token: Token, version: int) -> None:
-        """Write a token down: for good where it is the only one, else as far as that goes."""
+        """Write a token down: for good where it is the only one, else while it holds, as far as that goes."""
+        left = None if token.lifetime_seconds is None else token.ends_at - self._clock()
         said = {
             "value": token.value,
             "lifetime_seconds": token.lifetime_seconds,
-            "left_seconds": None if token.lifetime_seconds is None else token.ends_at - self._clock(),
+            "left_seconds": left,
             "scope": token.scope,
             "refresh_token": token.refresh_token,
             "asked_for": self._sharing.asked_for,
         }
         text = self._sharing.encrypt(json.dumps(said).encode()).decode()
+        lasts = None if self._refresh_token else _ENDLESS_SECONDS if left is None else max(left, _LEAST_SECONDS)
         until = self._clock() + (self._bounds.token_write_seconds if self._refresh_token else 0.0)
         while True:
             try:
-                await self._sharing.store.write(self._sharing.key, text, version)
+                is_kept = await self._sharing.store.write(self._sharing.key, text, version, lasts)
             except (StoreAwayError, ConfigurationError) as error:
                 if not self._refresh_token:
                     return
@@ -194,4 +204,7 @@ class SharedTokens:
                     ) from None
                 await asyncio.sleep(self._bounds.store_retry_seconds)
             else:
+                if not is_kept and self._refresh_token:
+                    # Nothing is lost yet: the access token is good, and the other's refresh token may be, too.
+                    self._say(_OVERTAKEN)
                 return

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
@@ -14,7 +15,7 @@ from airflow_async_rest.core.stores.tokens import Kept
 TABLE = "async_rest_tokens"
 CREATE = (
     f"CREATE TABLE IF NOT EXISTS {TABLE} (key text PRIMARY KEY, version bigint NOT NULL, text text NOT NULL, "
-    "written_at timestamptz NOT NULL)"
+    "written_at timestamptz NOT NULL, expires_at timestamptz)"
 )
 # Of a machine that is gone, the server should learn while others still wait for the lock.
 _PATIENT = """
@@ -35,10 +36,19 @@ _DURABLY = """
 SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'
 """
 _WRITE = f"""
-INSERT INTO {TABLE} AS kept (key, version, text, written_at) VALUES ($1, $3::bigint + 1, $2, clock_timestamp())
-ON CONFLICT (key) DO UPDATE SET version = excluded.version, text = excluded.text, written_at = excluded.written_at
+INSERT INTO {TABLE} AS kept (key, version, text, written_at, expires_at)
+VALUES ($1, $3::bigint + 1, $2, clock_timestamp(), clock_timestamp() + make_interval(secs => $4::float8))
+ON CONFLICT (key) DO UPDATE SET version = excluded.version, text = excluded.text, written_at = excluded.written_at,
+  expires_at = excluded.expires_at
 WHERE kept.version = $3 OR kept.text = excluded.text
 RETURNING version
+"""  # noqa: S608
+_MAY_DELETE = f"SELECT has_table_privilege('{TABLE}', 'DELETE')"
+# In a transaction of its own: who holds a row, and waits for another, would be waited for.
+_DELETE = f"""
+DELETE FROM {TABLE} WHERE key IN (
+  SELECT key FROM {TABLE} WHERE expires_at < clock_timestamp() FOR UPDATE SKIP LOCKED
+)
 """  # noqa: S608
 
 
@@ -46,7 +56,8 @@ class PostgresTokens:
     """Tokens in PostgreSQL; a :class:`~airflow_async_rest.core.stores.tokens.TokenStore`."""
 
     def __init__(self, address: StoreAddress, bounds: Bounds = USUAL) -> None:
-        self._table, self._address, self._bounds = PostgresTable(address, TABLE, CREATE, bounds), address, bounds
+        self._address, self._bounds = address, replace(bounds, store_answer_seconds=bounds.token_answer_seconds)
+        self._table = PostgresTable(address, TABLE, CREATE, self._bounds)
 
     @asynccontextmanager
     async def locked(self, key: str) -> AsyncIterator[Kept]:
@@ -62,7 +73,7 @@ class PostgresTokens:
         finally:
             await self._table.close(session)  # and with it the lock
 
-    async def write(self, key: str, text: str, version: int) -> bool:
+    async def write(self, key: str, text: str, version: int, lasts_seconds: float | None = None) -> bool:
         """Replace what is kept, in a session of its own: the one with the lock may be gone by now."""
         with self._table.translated():
             session = await self._table.connect(keeps_session=False)
@@ -70,10 +81,17 @@ class PostgresTokens:
                 async with asyncio.timeout(self._bounds.store_answer_seconds):
                     async with together(session, keeps_session=False):
                         await session.execute(_DURABLY)
-                        found = await session.fetchval(_WRITE, key, text, version)
+                        found = await session.fetchval(_WRITE, key, text, version, lasts_seconds)
+                    if lasts_seconds is not None:
+                        await self._delete_expired(session)
                 return found is not None
             finally:
                 await self._table.close(session)
+
+    async def _delete_expired(self, session: Any) -> None:
+        async with together(session, keeps_session=False):
+            if await session.fetchval(_MAY_DELETE):
+                await session.execute(_DELETE)
 
     async def _touch(self, session: Any, key: str) -> None:
         async with asyncio.timeout(self._bounds.store_answer_seconds), together(session, keeps_session=False):
@@ -88,7 +106,8 @@ class PostgresTokens:
             raise StoreAwayError(
                 self._address.describe(TimeoutError(f"another task has held the same token for {seconds:.0f} s"))
             ) from None
-        return Kept(*await session.fetchrow(_READ, key, timeout=self._bounds.store_answer_seconds))
+        found = await session.fetchrow(_READ, key, timeout=self._bounds.store_answer_seconds)
+        return Kept(*found) if found else Kept()  # another task may have deleted it, for its time is over
 
 
 def number_of(key: str) -> int:

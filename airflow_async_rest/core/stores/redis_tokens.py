@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import math
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
@@ -34,6 +36,7 @@ local kept, time = redis.call('HMGET', KEYS[1], 'text', 'version'), redis.call('
 if kept[1] and kept[1] ~= ARGV[1] and tonumber(kept[2]) ~= tonumber(ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], 'text', ARGV[1], 'version', ARGV[2] + 1,
   'written_at', string.format('%.6f', time[1] + time[2] / 1000000))
+if ARGV[3] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
 """
 
@@ -42,7 +45,7 @@ class RedisTokens:
     """Tokens in Redis; a :class:`~airflow_async_rest.core.stores.tokens.TokenStore`."""
 
     def __init__(self, address: StoreAddress, bounds: Bounds = USUAL) -> None:
-        self._address, self._bounds = address, bounds
+        self._address, self._bounds = address, replace(bounds, store_answer_seconds=bounds.token_answer_seconds)
 
     @contextlib.asynccontextmanager
     async def locked(self, key: str) -> AsyncIterator[Kept]:
@@ -62,11 +65,12 @@ class RedisTokens:
                 with contextlib.suppress(Exception):
                     await client.register_script(_UNLOCK)([name], [holder])
 
-    async def write(self, key: str, text: str, version: int) -> bool:
+    async def write(self, key: str, text: str, version: int, lasts_seconds: float | None = None) -> bool:
         """Replace what is kept."""
+        lasts = "" if lasts_seconds is None else math.ceil(lasts_seconds * 1000)
         async with self._client() as client:
             with self._translated(key):
-                return bool(await client.register_script(_WRITE)([_name(key)], [text, version]))
+                return bool(await client.register_script(_WRITE)([_name(key)], [text, version, lasts]))
 
     async def _lock(self, client: "Redis", name: str, holder: str) -> None:
         seconds, milliseconds = self._bounds.token_lock_seconds, self._milliseconds

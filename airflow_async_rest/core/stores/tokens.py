@@ -25,10 +25,11 @@ class TokenStore(Protocol):
         :raises StoreAwayError: when the store does not answer, or somebody else holds the key for too long.
         """
 
-    async def write(self, key: str, text: str, version: int) -> bool:
-        """Replace what is kept, for good; the same text a second time changes nothing.
+    async def write(self, key: str, text: str, version: int, lasts_seconds: float | None = None) -> bool:
+        """Replace what is kept; the same text a second time changes nothing.
 
         :param version: of what is replaced.
+        :param lasts_seconds: after which it may be removed; None: it is kept for good. The same for all of a key.
         :return: False where another one is kept by now: whoever held the key has lost it.
         :raises StoreAwayError: when the store does not answer: it may be written, or not.
         """

@@ -106,8 +106,7 @@ class RestClient:
                 answer = await self._opened_session().follow(request, attempt, answer, self.before_redirect)
             if answer.body and (encoding := answer.headers.get("Content-Encoding")):
                 bound, by_close = self._settings.max_response_bytes, answer.ends_by_close
-                body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
-                answer = answer._replace(body=body)
+                answer.body = decode_body(encoding, answer.body, bound, ends_by_close=by_close)
         except (OSError, ValueError, SendError) as error:
             return self._broken(request, attempt, error, time.perf_counter() - started - attempt.waited_seconds)
         if self._proxy is not None:

@@ -1,9 +1,10 @@
 """Which of the staged columns a row has: a key that is missing is not one that is null. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import compress
 from operator import and_, or_
+from typing import Any
 
 from airflow_async_rest.databases.values.columns import Column
 
@@ -45,9 +46,11 @@ class ColumnSets:
         """Return whether all rows have a column."""
         return bool(self._all_bits >> (len(self._columns) - self._places[column]) & 1)
 
-    def of_keys(self, keys: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-        """Return the sets of rows with some keys."""
-        return {each: self._of_keys(each) for each in keys}
+    def of_rows(self, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], str]:
+        """Return the sets of rows by their keys: by those of any of them where all have the same."""
+        if set(map(len, rows)) == {len(set().union(*rows))}:  # takes a third of the time
+            rows = rows[:1]
+        return {each: self._of_keys(each) for each in set(map(tuple, rows))}
 
     def _of_keys(self, keys: tuple[str, ...]) -> str:
         if keys not in self._remembered:

@@ -63,7 +63,7 @@ class Filling:
 
     def add(self, rows: Sequence[PlacedRow]) -> list[RefusedRow]:
         """Add rows to what the transaction has done. :return: those that are refused."""
-        self._marks = self.sets.of_keys(_keys_of(rows))
+        self._marks = self.sets.of_rows([row.values for row in rows])
         faults = {mark: self._fault(mark) for mark in self._marks.values()}
         wrong: list[tuple[PlacedRow, str]] = []
         if any(faults.values()):
@@ -170,14 +170,6 @@ class Filling:
             if with_sets:
                 batch.append([*marks] * len(some) if len(marks) == 1 else list(map(self._mark, some)))
             yield batch
-
-
-def _keys_of(rows: Sequence[PlacedRow]) -> set[tuple[str, ...]]:
-    """Return the keys that rows have; of rows that all have the same, in a third of the time."""
-    values = [row.values for row in rows]
-    if set(map(len, values)) == {len(set().union(*values))}:
-        return {tuple(values[0])}
-    return set(map(tuple, values))
 
 
 def storable(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -92,6 +92,7 @@ const short = (text) => text.replace(/ 00:00:00$/, "").replace(/(:\d\d):00$/, "$
 export function span(start, end, zone) {
   if (!start || !end) return NONE;
   let [from, to] = [dateTime(start, zone), dateTime(end, zone)];
+  if (from === NONE || to === NONE) return NONE;
   const whole = from.endsWith(" 00:00:00") && to.endsWith(" 00:00:00");
   if (whole) return `${short(from)} → ${short(to)}`;
   [from, to] = [from.replace(/:00$/, ""), to.replace(/:00$/, "")];

@@ -186,7 +186,7 @@ const TABLE = {
   "& tr.open > td": { borderBottomWidth: 0 },
   "& tr.opened": { cursor: "auto" },
   "& .number": { textAlign: "end", whiteSpace: "nowrap" },
-  "& .bad": { color: "fg.error", fontWeight: "semibold" },
+  "& .bad": { color: "red.fg", fontWeight: "semibold" },
   "& .quiet": { color: "fg.muted", fontSize: "xs", overflowWrap: "anywhere" },
   "& .wide": narrow({ display: "none" }),
   "& button, & a": { borderRadius: "sm" },

