@@ -1,8 +1,10 @@
 """A real Chromium, and what its console said."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from checkout import skip_or_fail
 
@@ -66,3 +68,10 @@ def open_page(browser, url: str, token: str, *, width: int = 1280, dark: bool = 
     page.on("console", note)
     page.on("pageerror", lambda error: page.complaints.append(f"uncaught: {error}"))
     return page
+
+
+def photograph(page, name: str, height: int = 1100) -> None:
+    """Keep a picture, where SCREENSHOTS names a folder: those of the documentation are made with SCREENSHOTS=docs."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.set_viewport_size({"width": 1280, "height": height})
+        page.screenshot(path=Path(folder) / f"{name}.png")

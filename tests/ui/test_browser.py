@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from rich.console import Console
-from ui.browser import browsing, open_page
+from ui.browser import browsing, open_page, photograph
 
 from demo.__main__ import work
 from demo.airflow_client import Airflow, TaskRuns
@@ -95,13 +95,6 @@ def lead_to(stage, host: str) -> None:
     """Change the connection of the API."""
     fields = {"connection_id": "search_api", "conn_type": "async_rest", "host": host, "extra": '{"trust_env": false}'}
     stage.airflow.insist("PATCH", "connections", "search_api", json=fields)
-
-
-def photograph(page, name: str, height: int = 1100) -> None:
-    """Keep a picture, where SCREENSHOTS names a folder: those of the README are made with SCREENSHOTS=docs."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.set_viewport_size({"width": 1280, "height": height})
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def test_all_of_the_demos_claims_hold(worked):

@@ -43,15 +43,12 @@ export function Sparkline({ history, now, isRunning }) {
           "aria-label": `Items a second over ${long}; ${words}`,
           style: { display: "block", width: "100%", height: "4rem" },
         },
+        // Upon what is delivered; a line of its own would be red where nothing fails, too.
+        failed && h(Area, { color: "failed.solid" }, h("path", { d: `${all}${back}Z`, fill: "currentColor" })),
         h(Area, { color: "success.solid" }, [
           h("path", { key: "area", d: `${good}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}Z`, fill: "currentColor", opacity: 0.15 }),
           h("path", { key: "line", d: good, ...stroke }),
         ]),
-        failed &&
-          h(Area, { color: "failed.solid" }, [
-            h("path", { key: "area", d: `${all}${back}Z`, fill: "currentColor", opacity: 0.3 }),
-            h("path", { key: "line", d: all, ...stroke }),
-          ]),
       ),
     ),
     h(

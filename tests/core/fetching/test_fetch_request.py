@@ -49,7 +49,7 @@ def search(**parts) -> dict:
     return {"endpoint": "search", "method": "POST", **parts}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("endpoint", "query", "target"),
     [
         ("things/{id}", None, "things/7?"),
@@ -70,7 +70,7 @@ def test_endpoint_and_query_are_filled_with_the_items_values(build, endpoint, qu
     assert (request.method, request.body) == ("GET", None)
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "encoded"),
     [
         ({"ids": ["{id}"], "of": "id {id}", "n": 5, "deep": {"at": "{at}"}},
@@ -95,7 +95,7 @@ def test_a_body_that_is_a_text_is_json_or_graphql_as_it_stands(build):
     assert request.body == text.replace("{id}", "7").encode()
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("page", "query", "body", "made"),
     [
         (Page({"page": 2, "per_page": 5}), {"q": "x"}, None, ("q=x&page=2&per_page=5", None)),
@@ -113,7 +113,7 @@ def test_a_pages_parameters_go_into_the_query_or_the_body(build, page, query, bo
     assert (request.query, request.body) == made
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("body", "parameters", "made"),
     [
         ({"query": "q", "variables": {"first": 5, "id": "{id}"}}, {"variables.after": "c"},
@@ -170,7 +170,7 @@ KEPT = [
 ]
 
 
-@pytest.mark.parametrize(("query", "keep", "link", "made"), KEPT)
+@every_row(("query", "keep", "link", "made"), KEPT)
 def test_parameters_go_along_on_a_link(build, query, keep, link, made):
     asks = {"query": query, "keep": keep}
     assert build(Page(link=link), after=build(**asks), **asks).query == made
@@ -203,14 +203,14 @@ LINKS = [
 ]
 
 
-@pytest.mark.parametrize(("link", "target"), LINKS)
+@every_row(("link", "target"), LINKS)
 def test_a_link_is_followed_from_the_page_it_was_on(build, link, target):
     first = build()
     request = build(Page(link=link), after=first)
     assert f"{request.path}?{request.query}" == target
 
 
-@pytest.mark.parametrize(
+@every_row(
     "link",
     [
         "https://elsewhere/api/v1/things", "//elsewhere/api/v1/things", "https://host.elsewhere/api/v1/x",
@@ -250,7 +250,7 @@ def test_a_link_to_the_base_url_itself_is_followed_however_its_slash_is_written(
         assert Address(base).target(request.path, request.query) == target
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("below", "link", "followed", "hint"),
     [
         ("/", "/v2/things?page=2", True, None),
@@ -310,7 +310,7 @@ def test_the_body_of_a_search_goes_to_the_linked_page_too(build):
     assert (request.method, request.path, request.body) == ("POST", "search/2", b'{"q":7}')
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("parts", "error", "text"),
     [
         ({"endpoint": "x/{none}"}, EndpointError, "column 'none' is NULL"),

@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 from batches import read_batch
+from tables import every_row
 
 from airflow_async_rest import Results
 from airflow_async_rest.core.errors import ResultsError
@@ -48,7 +49,7 @@ def test_elasticsearch_tells_by_item(read, items, expected):
     assert all("mapper" in result.detail for result in results if result.reason == "http_400")
 
 
-@pytest.mark.parametrize(
+@every_row(
     "answer",
     [
         b"<html>",
@@ -68,14 +69,14 @@ def test_an_answer_of_elasticsearch_that_does_not_fit_is_an_error(read, answer):
         read("elasticsearch", answer)
 
 
-@pytest.mark.parametrize("name", ["elasticsearch", "multi_status", "list"])
-@pytest.mark.parametrize("status", [400, 413, 422, 429, 503])
+@every_row("name", ["elasticsearch", "multi_status", "list"])
+@every_row("status", [400, 413, 422, 429, 503])
 def test_a_refusal_of_all_is_judged_by_its_status(read, name, status):
     assert read(name, b"<html>no</html>", status) is None
     assert read(name, {"error": "no"}, status) is None
 
 
-@pytest.mark.parametrize(
+@every_row(
     "entries",
     [
         lambda a, b: [{"status": a}, {"status": b}],
@@ -84,13 +85,13 @@ def test_a_refusal_of_all_is_judged_by_its_status(read, name, status):
         lambda a, b: {"of": "mine", "entries": [{"status": f"HTTP/1.1 {a} X"}, {"status": f"{b} Y"}]},
     ],
 )
-@pytest.mark.parametrize("name", ["multi_status", "list"])
+@every_row("name", ["multi_status", "list"])
 def test_statuses_are_found_where_apis_put_them(read, name, entries):
     assert verdicts(read(name, entries(201, 422), 207)) == [(OK, ""), (NO, "http_422")]
     assert verdicts(read(name, entries(503, 204), 207)) == [(AGAIN, "http_503"), (OK, "")]
 
 
-@pytest.mark.parametrize(
+@every_row(
     "answer",
     [b"", {}, [{"status": 201}], [{"status": 201}, {}], [{"status": "done"}, {"status": 1}], {"errors": ["x"]}],
 )
@@ -99,7 +100,7 @@ def test_a_multi_status_that_does_not_fit_is_an_error(read, answer):
         read("multi_status", answer, 207)
 
 
-@pytest.mark.parametrize("answer", [b"", b"<html>", {}, {"count": 2}, [{"id": 1}, {"id": 2}], {"errors": [], "x": 1}])
+@every_row("answer", [b"", b"<html>", {}, {"count": 2}, [{"id": 1}, {"id": 2}], {"errors": [], "x": 1}])
 def test_another_success_than_a_multi_status_is_for_all(read, answer):
     assert read("multi_status", answer, 201) is None
 
@@ -167,7 +168,7 @@ def test_keys_are_compared_as_what_they_are_in_json(read_by_key):
     assert read_by_key(about(9, 8, 7, bad=8), keys=([7, 1], [8, 1], [9, 1]), columns=("id", "part")) == [OK, NO, OK]
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("entry", "expected"),
     [
         ({"status": 422, "error": "too hot"}, (NO, "http_422")),
@@ -189,7 +190,7 @@ def test_a_list_tells_by_status_success_or_error(read, entry, expected):
     assert ("too hot" in result.detail) == ("too hot" in json.dumps(entry))
 
 
-@pytest.mark.parametrize("entry", [{}, {"id": 7}, {"status": "active"}, {"status": 1}, {"code": 200}, 201, None, "ok"])
+@every_row("entry", [{}, {"id": 7}, {"status": "active"}, {"status": 1}, {"code": 200}, 201, None, "ok"])
 def test_an_entry_that_says_nothing_is_an_error(read, entry):
     with pytest.raises(ResultsError):
         read("list", [{"status": 200}, entry])
@@ -218,7 +219,7 @@ def test_a_function_says_it_in_short(read, said, expected):
     assert seen == [(200, [{"_id": "7"}, {"_id": "8"}])]
 
 
-@pytest.mark.parametrize("said", [[True], [True, None], [True, "x"], [True, 7], "yes", {0: True}, [True, (1, 2, 3)]])
+@every_row("said", [[True], [True, None], [True, "x"], [True, 7], "yes", {0: True}, [True, (1, 2, 3)]])
 def test_a_function_that_says_something_else_is_an_error(read, said):
     with pytest.raises(ResultsError, match=r"function|result for 2 items"):
         read(lambda response, payloads: said, [])

@@ -78,7 +78,7 @@ def said(*ids, bad=()):
 NONE = {"name": "no id"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("match", "payloads", "entries", "expected"),
     [
         # what a batch sent under the key is its own affair, whatever others send
@@ -113,7 +113,7 @@ def test_entries_are_given_to_the_items_they_are_about(read, match, payloads, en
     assert read(Results(match=match), entries, payloads) == expected
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("match", "payloads", "entries"),
     [
         (None, SEVEN_TO_NINE, said(9, 8, 10)),  # one that was not sent, though all say the same
@@ -174,7 +174,7 @@ def test_the_id_is_where_the_author_says(read, position):
 FAILURES = {"entries": "bad", "lists": "failures"}
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("results", "answer", "expected"),
     [
         (Results(entries="a.b", error="x"), {"a": {"b": [{"x": None}, {"x": 1}, {"x": []}]}}, [OK, NO, OK]),
@@ -217,7 +217,7 @@ def test_a_reader_of_ones_own(read, results, answer, expected):
     assert read(results, answer) == expected
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("results", "answer"),
     [
         (Results(error="x"), [{"x": 0}, {"x": 0}, {"y": 0}]),

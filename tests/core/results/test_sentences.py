@@ -1,11 +1,11 @@
 """What an answer says in a sentence, and which answers say the same."""
 
-import pytest
+from tables import every_row
 
 from airflow_async_rest.core.results.sentences import kind_of, sentence_of
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answer", "sentence"),
     [
         ("", ""),
@@ -32,7 +32,7 @@ def test_an_answer_says(answer, sentence):
     assert sentence_of(answer) == sentence
 
 
-@pytest.mark.parametrize(
+@every_row(
     ("answer", "kind", "common"),
     [
         ('{"detail": "the sensor of reading 679 was withdrawn"}', "the sensor of reading … was withdrawn", "the sensor of reading"),
