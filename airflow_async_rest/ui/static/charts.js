@@ -82,7 +82,7 @@ function Rows({ chart, done }) {
     legend.length > 0 &&
       h(
         Picture,
-        { label: `Failed rows of each window: highest ${count(highestOf(failed))}; ${why}`, height: FAILED_HEIGHT },
+        { label: `Failed in each window: highest ${count(highestOf(failed))}; ${why}`, height: FAILED_HEIGHT },
         bars(chart.bars.map((bar) => bar.failed), highestOf(failed), FAILED_HEIGHT, true),
       ),
     h(C.Flex, { gap: 3, wrap: "wrap", mt: 1 }, [
@@ -97,8 +97,8 @@ function Rows({ chart, done }) {
   );
   return h(
     Chart,
-    { title: done === "Rows loaded" ? done : `Rows ${done.toLowerCase()}`, note: `highest ${count(most)}`, color: "success.solid", below },
-    h(Picture, { label: `${done} rows of each window: highest ${count(most)}`, height: HEIGHT }, bars(chart.bars.map((bar) => [bar.done]), most || 1, HEIGHT)),
+    { title: done, note: `highest ${count(most)}`, color: "success.solid", below },
+    h(Picture, { label: `${done} in each window: highest ${count(most)}`, height: HEIGHT }, bars(chart.bars.map((bar) => [bar.done]), most || 1, HEIGHT)),
   );
 }
 
@@ -113,7 +113,7 @@ function Latency({ chart }) {
   );
 }
 
-function Speed({ chart: { bars: all, most } }) {
+function Speed({ chart: { bars: all, most }, title }) {
   const values = all.map(({ speed }) => speed);
   const known = values.filter((value) => value !== null);
   const limit = most === null ? "no limit known" : `the limit allows ${rate(most)}`;
@@ -122,10 +122,10 @@ function Speed({ chart: { bars: all, most } }) {
   const y = most === null ? 0 : HEIGHT - 2 - (most / highest) * (HEIGHT - 6);
   return h(
     Chart,
-    { title: "Rows a second", note, color: "running.solid" },
+    { title, note, color: "running.solid" },
     h(
       Picture,
-      { label: `Rows a second of each window: ${note}`, height: HEIGHT },
+      { label: `${title} in each window: ${note}`, height: HEIGHT },
       line(values, highest),
       most !== null &&
         h("line", { x1: 0, x2: WIDTH, y1: y, y2: y, stroke: "currentColor", strokeDasharray: "4 3", opacity: 0.6, vectorEffect: "non-scaling-stroke" }),
@@ -146,9 +146,9 @@ export function Charts({ rows, limit, isFetch, zone }) {
     h(
       C.Box,
       { display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(15rem, 1fr))", gap: 5 },
-      h(Rows, { chart, done: isFetch ? "Rows loaded" : "Delivered" }),
+      h(Rows, { chart, done: isFetch ? "Rows loaded" : "Items delivered" }),
       h(Latency, { chart }),
-      h(Speed, { chart }),
+      h(Speed, { chart, title: isFetch ? "Rows a second" : "Items a second" }),
     ),
     h(C.Text, { ...TEXT, mt: 2 }, `${ends}, ${which}`),
   );
