@@ -97,7 +97,7 @@ function Rows({ chart, done }) {
   );
   return h(
     Chart,
-    { title: done === "Rows loaded" ? done : `Rows ${done.toLowerCase()}`, note: `highest ${count(most)}`, color: "success.solid", below },
+    { title: done === "Rows loaded" ? "Rows loaded, and failed" : "Rows delivered, and failed", note: `highest ${count(most)}`, color: "success.solid", below },
     h(Picture, { label: `${done} rows of each window: highest ${count(most)}`, height: HEIGHT }, bars(chart.bars.map((bar) => [bar.done]), most || 1, HEIGHT)),
   );
 }
