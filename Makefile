@@ -23,7 +23,7 @@ sigkill: $(INSTALLED)
 test: lint fast peers
 	$(BIN)/python -m pytest -m "not fast and not release" $(AT_ONCE)
 
-# What is slow by nature: the wheel, many kills, memory, a search for secrets in all that is left behind.
+# What is slow by nature: the wheel, the benchmarks, many kills, memory, a search for secrets in all that is left behind.
 release-test: peers
 	$(BIN)/python -m pytest -m release $(AT_ONCE)
 

@@ -60,7 +60,7 @@ FEATURES = {
         "test_the_state_of_a_task_is_served",
         "test_windows_are_listed_with_what_became_of_them",
     ),
-    "the tabs Delivery and Windows": ("test_the_tabs_are_drawn",),
+    "the tabs Delivery and Windows, and a replay": ("test_the_tabs_are_drawn", "test_the_tabs_are_used_in_a_browser"),
 }
 
 

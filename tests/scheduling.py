@@ -212,11 +212,12 @@ class Scheduled:
         path = f"/async-rest/windows?dag_id={dag_id}"
         return self._request("GET", path, headers=self._signed_in("admin")).json()["windows"]
 
+    def token(self, user: str = "admin") -> str:
+        """Sign in."""
+        return self._request("POST", "/auth/token", json={"username": user, "password": user}).json()["access_token"]
+
     def _signed_in(self, user: str | None) -> dict[str, str]:
-        if user is None:
-            return {}
-        answer = self._request("POST", "/auth/token", json={"username": user, "password": user})
-        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        return {} if user is None else {"Authorization": f"Bearer {self.token(user)}"}
 
     def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
         # On a busy machine Airflow's own server takes longer than the five seconds that httpx waits.

@@ -32,13 +32,14 @@ class Supervisor:
     slow: threading.Event | None = None  # the state store answers once it is set
     data: dict = field(init=False)
     wrong: list = field(default_factory=list)  # reports whose rows do not add up
+    # A task writes progress and XCom by two threads, whose calls Airflow's own connection takes one by one.
+    lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def __post_init__(self):
         empty = {"state": {}, "xcom": {}, "outcome": None}
         self.data = json.loads(self.path.read_text()) if self.path.exists() else empty
 
     def send(self, msg):
-        from airflow.sdk.exceptions import ErrorType
         from airflow.sdk.execution_time import comms
 
         if isinstance(msg, comms.GetTaskStateStore | comms.SetTaskStateStore | comms.DeleteTaskStateStore):
@@ -47,6 +48,13 @@ class Supervisor:
                 self.slow.wait(60)
             if self.failing:
                 raise ConnectionError("the API server is away")
+        with self.lock:
+            return self.answer(msg)
+
+    def answer(self, msg):
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time import comms
+
         match msg:
             case comms.GetTaskStateStore(key=key):
                 if key not in self.data["state"]:

@@ -43,6 +43,8 @@ class Bounds:
     :param store_away_seconds: that a task waits for it; then the slot is worth more than the wait.
     :param store_close_seconds: for a pause that is still to be told, for an answer that says what a day was charged
         with, for giving back what was not sent, and for the goodbye, each: a stop waits for them.
+    :param token_answer_seconds: that the store may take to answer who asks for a token. Nothing is paced by that, and a
+        task whose refresh token cannot be had ends.
     :param token_lock_seconds: that a task waits while another one renews the token they share: a bit more than what an
         endpoint may take that answers the second time.
     :param token_lock_expiry_seconds: after which the lock of a process that is gone ends, where the store cannot tell.
@@ -76,6 +78,7 @@ class Bounds:
     store_settle_seconds: float = 0.3
     store_away_seconds: float = 600.0
     store_close_seconds: float = 0.25
+    token_answer_seconds: float = 5.0
     token_lock_seconds: float = 120.0
     token_lock_expiry_seconds: float = 10.0
     token_write_seconds: float = 60.0

@@ -17,7 +17,7 @@ from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from airflow_async_rest.ui.freshness import Dag, Instance, row_of
-from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, replays_of, reports_of
+from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of
 from airflow_async_rest.ui.states import TaskInstanceId, progress_of_tasks
 
 OPERATORS = ("SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator")
@@ -27,7 +27,7 @@ _MOST_RUNS = 200  # newest of a DAG, whose reports are read
 _MOST_INSTANCES = 20_000
 _MOST_IN_PROGRESS = 200
 _MOST_REPLAYED = 200  # a file of each is read
-_UNDER_WAY = {"running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"}
+_BEGUN = {"success", "failed", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"}
 TaskId = tuple[str, str]
 
 
@@ -143,9 +143,11 @@ def _instances(session: Session, tasks: Collection[TaskId]) -> tuple[dict[TaskId
 
 
 def _told(session: Session, instances: Sequence[Instance], reports: dict[TaskInstanceId, Any]) -> Iterator[Instance]:
-    """Yield the instances with what is known of them: report, or progress of those that are under way, and replay."""
-    begun = [each.task for each in instances if each.state in _UNDER_WAY and each.task not in reports]
-    reports = {**dict(progress_of_tasks(session, begun[:_MOST_IN_PROGRESS])), **reports}
+    """Yield the instances with what is known of them: report, or progress where there is none, and replay."""
+    # A function of the author's may return something else than the report.
+    begun = [each.task for each in instances if each.state in _BEGUN and each.task not in reports]
+    progress = progress_of_tasks(session, begun[:_MOST_IN_PROGRESS])
+    reports = {**{task: value for task, value in progress if is_report(value)}, **reports}
     failed = [
         Failed(each.task, reports[each.task], each.ended_at)
         for each in instances

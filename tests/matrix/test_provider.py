@@ -118,24 +118,17 @@ def test_secrets_that_airflow_knows_are_found():
 
 
 def test_sqlalchemy_has_a_dialect_for_each_database_whose_provider_is_installed():
-    from airflow_async_rest.compat.sqlalchemy import create_engine
-
-    for name in ("postgresql", "sqlite", "oracle+oracledb"):
-        assert create_engine(f"{name}://").dialect.name == name.partition("+")[0]
-
-
-def test_oracles_texts_are_fetched_as_by_sqlalchemy_2():
     import sqlalchemy
 
     from airflow_async_rest.compat.sqlalchemy import create_engine
 
-    if not sqlalchemy.__version__.startswith("1.4."):
-        pytest.skip("SQLAlchemy 2 has a dialect of its own for oracledb")
-    import oracledb
+    for name in ("postgresql", "sqlite", "oracle+oracledb"):
+        assert create_engine(f"{name}://").dialect.name == name.partition("+")[0]
+    if sqlalchemy.__version__.startswith("1.4."):  # whose own dialect would ask for texts as for the database's own
+        import oracledb
 
-    handler = create_engine("oracle+oracledb://").dialect._generate_connection_outputtype_handler()
-    for kind in (oracledb.DB_TYPE_NVARCHAR, oracledb.DB_TYPE_NCHAR, oracledb.DB_TYPE_VARCHAR, oracledb.DB_TYPE_LONG):
-        assert handler(SimpleNamespace(), "name", kind, 10, 0, 0) is None  # as the driver would
+        handler = create_engine("oracle+oracledb://").dialect._generate_connection_outputtype_handler()
+        assert handler(SimpleNamespace(), "name", oracledb.DB_TYPE_NVARCHAR, 10, 0, 0) is None  # as the driver would
 
 
 def test_the_plugin_is_loaded(airflow_db):
@@ -159,7 +152,7 @@ def test_the_tabs_are_drawn():
     from airflow.plugins_manager import get_plugin_info
 
     [plugin] = [one for one in get_plugin_info() if one["name"] == "async_rest"]
-    assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag"}
+    assert {one["destination"] for one in plugin["react_apps"]} == {"task_instance", "dag", "nav"}
     assert {one["bundle_url"].startswith("/") for one in plugin["react_apps"]} == {VERSION < (3, 3)}
 
 

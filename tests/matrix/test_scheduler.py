@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 from scheduling import VERSION, running_airflow
 from servers import running_api
+from ui.browser import browsing, open_page
 
 WINDOW = range(601, 1201)  # the rows of 1 March
 DAYS = {f"2026-03-0{day}": range(600 * day + 1, 600 * day + 601) for day in range(1, 8)}
@@ -37,7 +39,9 @@ def airflow(server, postgres, tmp_path_factory):
         "AIRFLOW_CONN_SOURCE_DB": json.dumps(postgres.connection()),
     }
     database = replace(postgres, database="airflow")
-    with running_airflow(home, database, ["ends_early", "made_again", "quota", "week", "days"], settings) as airflow:
+    with running_airflow(
+        home, database, ["ends_early", "made_again", "looked_at", "quota", "week", "days"], settings
+    ) as airflow:
         yield airflow
 
 
@@ -185,3 +189,31 @@ def test_the_state_of_a_task_is_served(airflow, api):
     assert airflow.ask("DELETE", *task, "replay").status_code == 204
     assert airflow.stored(*task, "replay") is None
     assert airflow.ask("PUT", "made_again", "never", "replay", json={"value": wanted}).status_code == 404
+
+
+def test_the_tabs_are_used_in_a_browser(airflow, api):
+    """With the components that Airflow hands its tabs, and with our own where it hands none."""
+    if VERSION < (3, 1):
+        pytest.skip("the UI takes no pages of plugins before 3.1")
+
+    def answer(seen):
+        refused = ids([seen])[0] in {700, 800}
+        return web.json_response({"detail": f"no sensor has sent {seen.path}"}, status=422) if refused else 200
+
+    api.answer = answer
+    airflow.command("dags", "trigger", "looked_at", "--run-id", "tabs")
+    assert airflow.ended("looked_at", tries=1) == "failed"
+    api.answer = lambda seen: 200
+    with browsing() as browser:
+        page = open_page(browser, airflow.url, airflow.token())
+        page.goto("/dags/looked_at/runs/tabs/tasks/post/plugin/delivery")
+        page.get_by_role("table", name="Dead letters").get_by_text(re.compile("no sensor has sent .*/700$")).wait_for()
+        page.locator("[data-primary]:enabled").wait_for()
+        page.get_by_role("button", name="Send the same requests again (2)").press("Enter")
+        page.get_by_role("alertdialog").get_by_role("button", name="Send 2 again").press("Enter")
+        page.get_by_text("2 delivered, 0 failed again.").wait_for()
+        page.goto("/dags/looked_at/plugin/windows")
+        page.locator(".cell[data-outcome=later]").wait_for()
+        page.goto("/plugin/deliveries")
+        page.get_by_role("table", name="Deliveries").get_by_role("link", name="looked_at").first.wait_for()
+        assert page.complaints == []

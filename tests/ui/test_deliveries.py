@@ -22,21 +22,22 @@ def rows(client, **query):
 
 
 @contextmanager
-def counted():
-    """Count the statements of Airflow's database."""
+def counted(engine=None):
+    """Count the statements of a database; by default, of Airflow's."""
     from airflow import settings
     from sqlalchemy import event
 
+    engine = engine or settings.engine
     seen = []
 
     def note(connection, cursor, statement, *_):
         seen.append(statement)
 
-    event.listen(settings.engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
-        event.remove(settings.engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_whoever_has_not_logged_in_gets_nothing(client_of, dag_runs):
@@ -91,6 +92,14 @@ def test_a_task_that_runs_or_waits_has_its_progress(client_of, dag_runs):
 def test_a_task_is_found_by_its_operator_or_by_what_it_has_left(client_of, dag_runs, more, is_found):
     dag_runs("found", ("success", report(3)), **{**RECENT, **more})
     assert bool(rows(client_of("vic"))) == is_found
+
+
+def test_a_function_that_returns_something_else_has_its_progress(client_of, dag_runs):
+    other = {"operator": "_PythonDecoratedOperator", **RECENT}
+    dag_runs("returns", ("success", {"file": "x"}, report(5)), **other)
+    dag_runs("nothing", ("success", ["x"], "of another program"), **other)
+    found = rows(client_of("vic"))
+    assert [found[dag_id, "post"]["rows"]["day"] for dag_id in ("returns", "nothing")] == [5, 0]
 
 
 def test_a_function_that_has_left_nothing_this_time_is_known_from_before(client_of, dag_runs):

@@ -53,8 +53,8 @@ def test_where_nothing_can_be_done_nothing_is_offered(state, figures):
     [
         ("failed", SOME, {}, 3, "Reads the window again, and sends only 3, made again from their rows."),
         ("failed", {**SOME, "failed": 1}, {}, 1, "Reads the window again, and sends only 1, made again from its row."),
-        ("success", SOME, {}, 100, "Reads the window from its first row, and delivers all of it: 100 rows."),
-        ("failed", SOME, {"differs": ["the SQL"]}, 100, "Reads the window from its first row, and delivers all of it: 100 rows."),
+        ("success", SOME, {}, 100, "Reads the window from its first row, and delivers all of it: 100 items."),
+        ("failed", SOME, {"differs": ["the SQL"]}, 100, "Reads the window from its first row, and delivers all of it: 100 items."),
         ("failed", SOME, {"differs": ["the API's connection"]}, 3, "Reads the window again, and sends only 3, made again from their rows."),
         ("failed", STOPPED, {"differs": ["the SQL"]}, None, "Reads the window from its first row, and delivers all of it."),
         ("failed", STOPPED, {}, 10, "Sends 10 again, and goes on after row 60, to the end of the window."),

@@ -44,6 +44,21 @@ def test_what_is_in_the_table_is_given_as_it_is(client_of, dag_runs):
     assert client_of(None).get("/async-rest/api/v2/dags/a/dagRuns/b/taskInstances/c/pushed").status_code == 401
 
 
+def test_a_sample_of_failed_items_is_shown_however_json_writes_it(client_of, dag_runs, storage):
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    sample = [{"index": 0, "key": "\U0001f600" * 12_000, "reason": "http_422"}]  # 48 KB
+    (storage / "sample.json").write_text(json.dumps(sample))
+    for dag_id, value in (("sample_in_table", sample), ("sample_elsewhere", f"file://{storage}/sample.json")):
+        dag_runs(dag_id, ("failed", report(10, 1)))
+        with create_session() as session:
+            its = (XComModel.dag_id == dag_id, XComModel.key == "failed_items")
+            session.execute(update(XComModel).where(*its).values(value=value))
+        assert pushed(client_of("vic"), dag_id)["failed_items"] == sample
+
+
 @pytest.mark.parametrize("suffix", ["json", "json.gz"])
 def test_what_a_backend_keeps_elsewhere_is_shown_in_both_tabs(client_of, dag_runs, storage, suffix):
     file = storage / f"report.{suffix}"
@@ -59,7 +74,7 @@ def test_what_a_backend_keeps_elsewhere_is_shown_in_both_tabs(client_of, dag_run
         ("file://{base}/gone.json", None),
         ("file://{base}/other.json", '["no report"]'),
         ("file://{base}/other.json", "no JSON"),
-        ("file://{base}/large.json", json.dumps({**report(10), "more": "x" * 100_000})),
+        ("file://{base}/large.json", json.dumps({**report(10), "more": "x" * 1_000_000})),
         ("file://{base}/../secret.json", None),
         ("file://{base}/../xcom/../secret.json", None),
         ("file://{outside}/secret.json", None),

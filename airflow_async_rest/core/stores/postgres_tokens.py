@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
@@ -55,7 +56,8 @@ class PostgresTokens:
     """Tokens in PostgreSQL; a :class:`~airflow_async_rest.core.stores.tokens.TokenStore`."""
 
     def __init__(self, address: StoreAddress, bounds: Bounds = USUAL) -> None:
-        self._table, self._address, self._bounds = PostgresTable(address, TABLE, CREATE, bounds), address, bounds
+        self._address, self._bounds = address, replace(bounds, store_answer_seconds=bounds.token_answer_seconds)
+        self._table = PostgresTable(address, TABLE, CREATE, self._bounds)
 
     @asynccontextmanager
     async def locked(self, key: str) -> AsyncIterator[Kept]:

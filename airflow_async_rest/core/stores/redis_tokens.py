@@ -5,6 +5,7 @@ import contextlib
 import math
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_async_rest.core.bounds import USUAL, Bounds
@@ -44,7 +45,7 @@ class RedisTokens:
     """Tokens in Redis; a :class:`~airflow_async_rest.core.stores.tokens.TokenStore`."""
 
     def __init__(self, address: StoreAddress, bounds: Bounds = USUAL) -> None:
-        self._address, self._bounds = address, bounds
+        self._address, self._bounds = address, replace(bounds, store_answer_seconds=bounds.token_answer_seconds)
 
     @contextlib.asynccontextmanager
     async def locked(self, key: str) -> AsyncIterator[Kept]:

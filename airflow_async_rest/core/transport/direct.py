@@ -11,7 +11,7 @@ from http import HTTPStatus
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from multidict import CIMultiDictProxy
 
-from airflow_async_rest.core.errors import AnswerUnreadableError, SendError
+from airflow_async_rest.core.errors import SendError
 from airflow_async_rest.core.requests.settings import ClientSettings
 from airflow_async_rest.core.transport.connecting import Opener
 from airflow_async_rest.core.transport.content_encoding import too_large
@@ -31,8 +31,8 @@ from airflow_async_rest.core.transport.transport import (
 _KEPT_SECONDS = 15.0
 _CLOSE_SECONDS = 1.0
 _FIRST_FINAL_STATUS = 200
-_MOST_HEADERS = 1_024
-_LONGEST_HEADER = 65_536
+_MOST_HEADERS, _LONGEST_HEADER = 1_024, 65_536
+_TOO_MANY_HEADERS = f"it has more than {_MOST_HEADERS:,} headers, or one of more than {_LONGEST_HEADER:,} bytes"
 # Of what comes without a byte of a body in it: headers, interim answers, trailers.
 _MOST_HEAD_BYTES = 1_048_576
 _SHOWN_BYTES = 200
@@ -167,9 +167,8 @@ class Connection(Link):
         super().__init__(on_made, on_lost)
         self._most_bytes = most_bytes
         self._coming: asyncio.Future[Answer | SendError] | None = None
-        self._is_long = False
         self._last: tuple[list[tuple[bytes, bytes]], CIMultiDictProxy[str]] = [], headers_of([])
-        self.kept_since = 0.0
+        self._is_long, self.kept_since = False, 0.0
         self._expect(is_head=False)
 
     def _expect(self, *, is_head: bool) -> None:
@@ -250,7 +249,7 @@ class Connection(Link):
         if self._size == size:
             self._silent += len(data)
             if self._silent > _MOST_HEAD_BYTES:
-                self.settle(_too_many_headers())
+                self.settle(unreadable(_TOO_MANY_HEADERS))
 
     def outcome_of_end(self, cause: str, error: Exception | None) -> Answer | SendError:
         """Return what an answer is that ends with the connection; see :meth:`Link.outcome_of_end`."""
@@ -291,7 +290,7 @@ class Connection(Link):
             return
         lines = self._lines
         if len(lines) > _MOST_HEADERS or (self._is_long and any(len(value) > _LONGEST_HEADER for _, value in lines)):
-            self._failure = _too_many_headers()
+            self._failure = unreadable(_TOO_MANY_HEADERS)
         if lines != self._last[0]:  # often they are those of the answer before
             self._last = lines.copy(), headers_of(lines)
         self.headers = self._last[1]
@@ -329,7 +328,3 @@ class Connection(Link):
         if self._failure is None:
             shown = repr((self._shown + data)[:_SHOWN_BYTES])[2:-1]
             self._failure = no_http(shown) if self.status is None else unreadable(str(error))
-
-
-def _too_many_headers() -> AnswerUnreadableError:
-    return unreadable(f"it has more than {_MOST_HEADERS:,} headers, or one of more than {_LONGEST_HEADER:,} bytes")

@@ -26,7 +26,7 @@ function Trend({ days }) {
   const label = `Rows of each of the last ${days.length} days, the latest last: ${days.map(count).join(", ")}`;
   return h(
     C.Box,
-    { as: "span", display: "inline-block", color: "fg.muted", verticalAlign: "middle", ms: 2 },
+    { as: "span", display: "inline-block", color: "fg.muted", verticalAlign: "middle", marginInlineStart: "0.5rem" },
     h(
       "svg",
       { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label },
@@ -65,7 +65,8 @@ function Letters({ row }) {
 
 function Row({ row, zone }) {
   const { dag_id: dagId, dag_name: name, task_id: taskId, last, rows, since, wait } = row;
-  const window = span(last.start, last.end, zone);
+  // Where a run's interval has no width, and the report no window of its own, the run says more.
+  const hasWindow = Date.parse(last.end) > Date.parse(last.start);
   return h(
     "tr",
     null,
@@ -79,7 +80,7 @@ function Row({ row, zone }) {
     h(
       "td",
       null,
-      h(Inner, { path: deliveryPath({ dag_id: dagId, task_id: taskId, ...last }) }, window === NONE ? last.run_id : window),
+      h(Inner, { path: deliveryPath({ dag_id: dagId, task_id: taskId, ...last }) }, hasWindow ? span(last.start, last.end, zone) : last.run_id),
       h(C.Box, { mt: 1 }, h(StateBadge, { state: last.state })),
     ),
     h("td", { className: "number" }, count(rows.day)),

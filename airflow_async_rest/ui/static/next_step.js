@@ -88,7 +88,7 @@ function reading({ state, figures, differs }) {
   // With these it is another job, which goes on with nothing that the one before has left.
   const isOther = differs.some((name) => name === NAMES.sql || name === NAMES.endpoint);
   if (complete === true && (state === "success" || isOther)) {
-    return { count: read, does: `Reads the window from its first row, and delivers all of it: ${counted(read, "row")}.` };
+    return { count: read, does: `Reads the window from its first row, and delivers all of it: ${counted(read, "item")}.` };
   }
   if (isOther && read) return { count: null, does: "Reads the window from its first row, and delivers all of it." };
   if (complete === true) {

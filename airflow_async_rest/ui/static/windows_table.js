@@ -140,7 +140,7 @@ export function WindowsTable({ rows, isFetch, zone, linkOf, onOpen, chosen, onTo
     ["Failed", "number"],
     ["Reasons", "wide"],
     ["p95", "number wide"],
-    ["Rows/s", "number wide"],
+    [isFetch ? "Rows/s" : "Items/s", "number wide"],
     ["Took", "number wide"],
     ["State", "number"],
   ];

@@ -65,6 +65,12 @@ async def test_who_waits_for_too_long_is_told_so_and_the_key_is_free_afterwards(
         pass
 
 
+async def test_a_store_may_take_longer_to_answer_for_a_token_than_for_a_place(address):
+    store = store_of(address, bounds=Bounds(store_answer_seconds=0.000_001))
+    async with store.locked("slow") as kept:
+        assert await store.write("slow", "one", kept.version)
+
+
 @pytest.mark.parametrize(
     ("text", "version", "is_taken"),
     [("mine", 1, True), ("theirs", 1, True), ("theirs", 0, True), ("mine", 0, False), ("mine", 2, False)],

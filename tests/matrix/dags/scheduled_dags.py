@@ -22,7 +22,7 @@ SOURCE = {
     "request_retry": RequestRetry(max_attempts=1),
 }
 
-for dag_id in ("ends_early", "made_again"):
+for dag_id in ("ends_early", "made_again", "looked_at"):
     with DAG(dag_id, schedule=None, start_date=START, is_paused_upon_creation=False):
         SqlToRestOperator(
             task_id="post",
