@@ -1,4 +1,4 @@
-/** Three small charts over the windows that are shown: rows by what became of them, p95, and rows a second. */
+/** Three small charts over the windows that are shown: items by what became of them, p95, and items a second. */
 
 import { chartOf, legendOf } from "./chart_data.js";
 import { count, milliseconds, rate, span } from "./format.js";
@@ -71,7 +71,7 @@ const Chart = ({ title, note, color, children, below }) =>
     below,
   );
 
-function Rows({ chart, done }) {
+function Outcomes({ chart, done }) {
   const legend = legendOf(chart);
   const most = highestOf(chart.bars.map((bar) => bar.done));
   const failed = chart.bars.map((bar) => bar.failed.reduce((sum, number) => sum + number, 0));
@@ -82,7 +82,7 @@ function Rows({ chart, done }) {
     legend.length > 0 &&
       h(
         Picture,
-        { label: `Failed rows of each window: highest ${count(highestOf(failed))}; ${why}`, height: FAILED_HEIGHT },
+        { label: `Failed in each window: highest ${count(highestOf(failed))}; ${why}`, height: FAILED_HEIGHT },
         bars(chart.bars.map((bar) => bar.failed), highestOf(failed), FAILED_HEIGHT, true),
       ),
     h(C.Flex, { gap: 3, wrap: "wrap", mt: 1 }, [
@@ -97,8 +97,8 @@ function Rows({ chart, done }) {
   );
   return h(
     Chart,
-    { title: done === "Rows loaded" ? "Rows loaded, and failed" : "Rows delivered, and failed", note: `highest ${count(most)}`, color: "success.solid", below },
-    h(Picture, { label: `${done} rows of each window: highest ${count(most)}`, height: HEIGHT }, bars(chart.bars.map((bar) => [bar.done]), most || 1, HEIGHT)),
+    { title: `${done}, and failed`, note: `highest ${count(most)}`, color: "success.solid", below },
+    h(Picture, { label: `${done} in each window: highest ${count(most)}`, height: HEIGHT }, bars(chart.bars.map((bar) => [bar.done]), most || 1, HEIGHT)),
   );
 }
 
@@ -113,7 +113,7 @@ function Latency({ chart }) {
   );
 }
 
-function Speed({ chart: { bars: all, most } }) {
+function Speed({ chart: { bars: all, most }, what }) {
   const values = all.map(({ speed }) => speed);
   const known = values.filter((value) => value !== null);
   const limit = most === null ? "no limit known" : `the limit allows ${rate(most)}`;
@@ -122,10 +122,10 @@ function Speed({ chart: { bars: all, most } }) {
   const y = most === null ? 0 : HEIGHT - 2 - (most / highest) * (HEIGHT - 6);
   return h(
     Chart,
-    { title: "Rows a second", note, color: "running.solid" },
+    { title: what, note, color: "running.solid" },
     h(
       Picture,
-      { label: `Rows a second of each window: ${note}`, height: HEIGHT },
+      { label: `${what} of each window: ${note}`, height: HEIGHT },
       line(values, highest),
       most !== null &&
         h("line", { x1: 0, x2: WIDTH, y1: y, y2: y, stroke: "currentColor", strokeDasharray: "4 3", opacity: 0.6, vectorEffect: "non-scaling-stroke" }),
@@ -146,9 +146,9 @@ export function Charts({ rows, limit, isFetch, zone }) {
     h(
       C.Box,
       { display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(15rem, 1fr))", gap: 5 },
-      h(Rows, { chart, done: isFetch ? "Rows loaded" : "Delivered" }),
+      h(Outcomes, { chart, done: isFetch ? "Rows loaded" : "Items delivered" }),
       h(Latency, { chart }),
-      h(Speed, { chart }),
+      h(Speed, { chart, what: isFetch ? "Rows a second" : "Items a second" }),
     ),
     h(C.Text, { ...TEXT, mt: 2 }, `${ends}, ${which}`),
   );
