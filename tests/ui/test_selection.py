@@ -209,6 +209,25 @@ def followed(states, report=None, kind="resume", refused=None):
     return evaluated("together.js", script)
 
 
+def test_clears_are_asked_for_one_after_another_also_after_one_that_fails():
+    script = """(async () => {
+      let now = 0, most = 0;
+      const calls = {
+        goOn: async (n) => {
+          most = Math.max(most, ++now);
+          await new Promise(setImmediate);
+          now -= 1;
+          if (n === 1) throw new Error("no");
+        },
+        taskInstance: async () => ({ state: "success" }),
+        pushedValues: async () => ({}),
+      };
+      const told = await Promise.allSettled([0, 1, 2].map((n) => found.workOn(n, { kind: "resume" }, calls)));
+      return { most, told: told.map(({ status }) => status) };
+    })()"""
+    assert evaluated("together.js", script) == {"most": 1, "told": ["fulfilled", "rejected", "fulfilled"]}
+
+
 DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
 
 

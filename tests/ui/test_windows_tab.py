@@ -154,7 +154,7 @@ def test_all_amber_windows_are_sent_again_four_at_a_time_and_one_that_fails_stop
         "http_422 12, timeout 1",
     ]
     assert page.get_by_role("img", name="Failed in each window: highest 2; http_422 12, timeout 1").is_visible()
-    page.get_by_role("group", name="Failed rows").get_by_role("button", name="http_422").click()
+    page.get_by_role("group", name="Failed", exact=True).get_by_role("button", name="http_422").click()
     page.get_by_label("All that can go on (6)").press("Space")
     page.get_by_text("6 chosen").wait_for()
     page.get_by_role("button", name="Send the same requests again (6)", disabled=False).press("Enter")

@@ -1,4 +1,4 @@
-/** Three small charts over the windows that are shown: rows by what became of them, p95, and rows a second. */
+/** Three small charts over the windows that are shown: items by what became of them, p95, and items a second. */
 
 import { chartOf, legendOf } from "./chart_data.js";
 import { count, milliseconds, rate, span } from "./format.js";
@@ -71,7 +71,7 @@ const Chart = ({ title, note, color, children, below }) =>
     below,
   );
 
-function Rows({ chart, done }) {
+function Outcomes({ chart, done }) {
   const legend = legendOf(chart);
   const most = highestOf(chart.bars.map((bar) => bar.done));
   const failed = chart.bars.map((bar) => bar.failed.reduce((sum, number) => sum + number, 0));
@@ -97,7 +97,7 @@ function Rows({ chart, done }) {
   );
   return h(
     Chart,
-    { title: done, note: `highest ${count(most)}`, color: "success.solid", below },
+    { title: `${done}, and failed`, note: `highest ${count(most)}`, color: "success.solid", below },
     h(Picture, { label: `${done} in each window: highest ${count(most)}`, height: HEIGHT }, bars(chart.bars.map((bar) => [bar.done]), most || 1, HEIGHT)),
   );
 }
@@ -113,7 +113,7 @@ function Latency({ chart }) {
   );
 }
 
-function Speed({ chart: { bars: all, most }, title }) {
+function Speed({ chart: { bars: all, most }, what }) {
   const values = all.map(({ speed }) => speed);
   const known = values.filter((value) => value !== null);
   const limit = most === null ? "no limit known" : `the limit allows ${rate(most)}`;
@@ -122,10 +122,10 @@ function Speed({ chart: { bars: all, most }, title }) {
   const y = most === null ? 0 : HEIGHT - 2 - (most / highest) * (HEIGHT - 6);
   return h(
     Chart,
-    { title, note, color: "running.solid" },
+    { title: what, note, color: "running.solid" },
     h(
       Picture,
-      { label: `${title} in each window: ${note}`, height: HEIGHT },
+      { label: `${what} of each window: ${note}`, height: HEIGHT },
       line(values, highest),
       most !== null &&
         h("line", { x1: 0, x2: WIDTH, y1: y, y2: y, stroke: "currentColor", strokeDasharray: "4 3", opacity: 0.6, vectorEffect: "non-scaling-stroke" }),
@@ -146,9 +146,9 @@ export function Charts({ rows, limit, isFetch, zone }) {
     h(
       C.Box,
       { display: "grid", gridTemplateColumns: "repeat(auto-fit, minmax(15rem, 1fr))", gap: 5 },
-      h(Rows, { chart, done: isFetch ? "Rows loaded" : "Items delivered" }),
+      h(Outcomes, { chart, done: isFetch ? "Rows loaded" : "Items delivered" }),
       h(Latency, { chart }),
-      h(Speed, { chart, title: isFetch ? "Rows a second" : "Items a second" }),
+      h(Speed, { chart, what: isFetch ? "Rows a second" : "Items a second" }),
     ),
     h(C.Text, { ...TEXT, mt: 2 }, `${ends}, ${which}`),
   );

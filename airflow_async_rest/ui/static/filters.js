@@ -44,7 +44,7 @@ export function Filters({ counts, reasons, isFetch, filter, onFilter }) {
     }),
     reasons.length > 0 &&
       h(Chips, {
-        label: "Failed rows",
+        label: "Failed",
         all: reasons.slice(0, MOST_REASONS).map(([key, number]) => ({ key, number, name: key })),
         chosen: filter.reason,
         onChoose: set("reason"),

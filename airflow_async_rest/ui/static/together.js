@@ -58,6 +58,15 @@ function whyNot(error, kind) {
   return new Error(`${titleOfFailure(kind, error.isUnsure)}: ${reason}`);
 }
 
+let turn = Promise.resolve();
+
+/** Clears are asked for one after another: a database like SQLite refuses who writes while another does. */
+function inTurn(step) {
+  const mine = turn.then(step);
+  turn = mine.catch(() => {});
+  return mine;
+}
+
 const CALLS = { goOn, taskInstance, pushedValues, pause };
 
 /**
@@ -67,7 +76,7 @@ const CALLS = { goOn, taskInstance, pushedValues, pause };
  */
 export async function workOn(scope, way, calls = CALLS) {
   try {
-    await calls.goOn(scope, way);
+    await inTurn(() => calls.goOn(scope, way));
   } catch (error) {
     throw whyNot(error, way.kind);
   }

@@ -12,16 +12,20 @@ import { AT_ONCE, begin, close, onWork, sayProgress, stop, workOf } from "./toge
 const { useEffect, useMemo, useState, useSyncExternalStore } = React;
 
 const MOST_AT_ONCE = 16;
+// From then on some of them run, and what is shown is looked at every few seconds.
+const AFTER_CLEAR_MS = 2_000;
 
 const scopeOf = (dagId, { run_id: runId, task_id: taskId, map_index: mapIndex }) => ({ dagId, runId, taskId, mapIndex });
 
-/** The work on the DAG's windows, or null; once it is over, what is shown is looked at again. */
+/** The work on the DAG's windows, or null; what is shown is looked at again after its first Clears, and at its end. */
 export function useWork(dagId, refresh) {
   const work = useSyncExternalStore(onWork, () => workOf(dagId));
-  const isOver = work?.isOver ?? false;
+  const state = work === null ? "none" : work.isOver ? "over" : "busy";
   useEffect(() => {
-    if (isOver) refresh();
-  }, [isOver]);
+    if (state === "none") return undefined;
+    const timer = setTimeout(refresh, state === "over" ? 0 : AFTER_CLEAR_MS);
+    return () => clearTimeout(timer);
+  }, [state]);
   return work;
 }
 
