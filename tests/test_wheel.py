@@ -46,7 +46,7 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(wheel):
         found = archive.read(entry_points).decode()
         assert "[apache_airflow_provider]" in found
         assert "[airflow.plugins]" in found
-    assert names == package | {"airflow_async_rest/py.typed"}
+    assert names == package | {"airflow_async_rest/py.typed", "airflow_async_rest/ui/contract.json"}
 
 
 @pytest.fixture(scope="module")
