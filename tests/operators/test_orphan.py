@@ -73,6 +73,17 @@ def test_one_that_cannot_stop_is_ended(places, supervisor, orphaned):
     assert lived < SOON_SECONDS
 
 
+@pytest.mark.parametrize("where", ["plain task", "hook"])
+def test_one_whose_supervisor_is_gone_before_it_begins_sends_nothing(places, supervisor, orphaned, tmp_path, where):
+    """The author's own work comes first, and takes its time."""
+    begun = tmp_path / "begun"
+    lived, _ = orphaned(lambda api: begun.exists(), ROWS="2000", BEGUN=str(begun), OUTLIVES_IN=where)
+    assert lived < SOON_SECONDS
+    assert places.seen == []
+    after = Supervisor(supervisor.path)
+    assert (after.data["xcom"], after.checkpoint) == ({}, None)
+
+
 def test_one_that_was_suspended_while_its_retry_did_all_stops_when_it_goes_on(
     places, supervisor, tmp_path, monkeypatch
 ):
