@@ -34,6 +34,7 @@ class Instance(NamedTuple):
     :param start: of the run's data interval; so is ``end``.
     :param report: or its progress, until there is one.
     :param replay: the last one of its dead letters by another task, since it has ended.
+    :param tries: how many have begun.
     """
 
     task: TaskInstanceId
@@ -45,6 +46,7 @@ class Instance(NamedTuple):
     ended_at: datetime | None
     report: Mapping[str, Any] | None = None
     replay: Mapping[str, Any] | None = None
+    tries: int = 1
 
     @property
     def window(self) -> tuple[Any, Any]:
