@@ -13,7 +13,7 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from airflow_async_rest.ui.freshness import Dag, Instance, row_of
@@ -30,6 +30,7 @@ from airflow_async_rest.ui.reports import (
 from airflow_async_rest.ui.states import TaskInstanceId, progress_of_tasks
 
 OPERATORS = ("SqlToRestOperator", "RestToSqlOperator", "ReplayDeadLettersOperator")
+_CONTINUOUS = "@continuous"
 _LOOKED_AT = 100  # DAGs of a page, of which the first so many that have such tasks are shown
 _LOOKED_FOR_IN = 20  # newest runs of a DAG
 _MOST_RUNS = 200  # newest of a DAG, whose reports are read
@@ -85,7 +86,9 @@ def _dags(session: Session, readable: Collection[str], after: str) -> list[Dag]:
     """Return the next DAGs that Airflow shows: so many as are looked at, and one more."""
     wanted = (DagModel.dag_id.in_(readable), DagModel.dag_id > after, DagModel.is_stale.is_(False))
     name: Any = DagModel.dag_display_name
-    asked = select(DagModel.dag_id, name, DagModel.is_paused, DagModel.next_dagrun_create_after).where(*wanted)
+    # A DAG that runs continuously has a date there which is past while it runs.
+    due = case((DagModel.timetable_summary == _CONTINUOUS, None), else_=DagModel.next_dagrun_create_after)
+    asked = select(DagModel.dag_id, name, DagModel.is_paused, due).where(*wanted)
     return [Dag(*line) for line in session.execute(asked.order_by(DagModel.dag_id).limit(_LOOKED_AT + 1))]
 
 

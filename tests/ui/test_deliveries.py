@@ -95,6 +95,23 @@ def test_a_task_is_found_by_its_operator_or_by_what_it_has_left(client_of, dag_r
     assert bool(rows(client_of("vic"))) == is_found
 
 
+def test_a_task_that_the_timeout_of_its_dag_has_stopped_is_late(client_of, dag_runs):
+    two_days = {**RECENT, "first": NOW - timedelta(days=2, hours=2)}
+    dag_runs("stopped", ("success", report(3)), ("skipped", None, report(4, complete=False)), **two_days)
+    dag_runs("skips", ("success", report(3)), ("skipped", None), **two_days)
+    found = rows(client_of("vic"))
+    statuses = [found[dag_id, "post"]["freshness"]["status"] for dag_id in ("stopped", "skips")]
+    assert (statuses, found["stopped", "post"]["last"]["run_id"]) == (["late", "on_time"], "run1")
+
+
+@pytest.mark.parametrize(("summary", "status"), [("@continuous", "running"), ("0 0 * * *", "late")])
+def test_what_runs_continuously_is_not_late_while_it_runs(client_of, dag_runs, summary, status):
+    due = {"next_dagrun_create_after": NOW - timedelta(hours=1), "timetable_summary": summary}
+    days = {**RECENT, "first": NOW - timedelta(days=2, hours=2)}
+    dag_runs("runs", ("success", report(3)), ("running", None, report(1)), **days, **due)
+    assert rows(client_of("vic"))["runs", "post"]["freshness"]["status"] == status
+
+
 def test_a_function_that_returns_something_else_has_its_progress(client_of, dag_runs):
     other = {"operator": "_PythonDecoratedOperator", **RECENT}
     dag_runs("returns", ("success", {"file": "x"}, report(5)), **other)
