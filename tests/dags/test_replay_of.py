@@ -80,7 +80,7 @@ def test_a_replay_after_previews_has_nothing_to_do(api, run, dag_id):
 @pytest.mark.parametrize(
     ("dag_id", "environment", "words", "delivered"),
     [
-        ("of_id", {"BROKEN": "1"}, "the chosen dead letters are sent, but post[1] (failed) left no report", 20),
+        ("of_id", {"BROKEN": "1"}, "the dead letters are sent, but post[1] (failed) left no report", 20),
         ("of_outside", {"BROKEN": "1"}, "but day.post[1] (failed) left no report", 20),
         ("of_template", {"BROKEN": "0"}, "but post[0] (failed) left no report", 20),
         ("of_id", {"NO_WINDOWS": "1"}, "but post (upstream_failed) left no report", 0),

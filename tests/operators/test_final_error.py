@@ -249,7 +249,7 @@ def test_what_fails_after_a_job_has_succeeded_leaves_its_figures(places, supervi
     from airflow_async_rest.core.errors import FailuresError
 
     def refuse(*_):
-        raise FailuresError("the chosen dead letters are sent, but rows are missing", permanent=True)
+        raise FailuresError("the dead letters are sent, but rows are missing", permanent=True)
 
     places.answer = lambda seen: 422
     run_try(sql_to_rest(max_failures=100), supervisor)
@@ -259,4 +259,4 @@ def test_what_fails_after_a_job_has_succeeded_leaves_its_figures(places, supervi
     monkeypatch.setattr(ReplayDeadLettersOperator, "_check", refuse)
     run_try(ReplayDeadLettersOperator(task_id="replay", dead_letters=of, http_conn_id="search_api"), supervisor)
     progress = supervisor.data["state"]["progress"]
-    assert (progress["delivered"], progress["error"]) == (100, "the chosen dead letters are sent, but rows are missing")
+    assert (progress["delivered"], progress["error"]) == (100, "the dead letters are sent, but rows are missing")
