@@ -28,6 +28,7 @@ export function differences(changes, records = []) {
 
 /** What to look at where all failed for one reason: no row is to blame. */
 const CAUSES = {
+  __proto__: null, // a reason may be called `constructor`
   http_401: "the credentials",
   http_403: "the credentials, or what they may do",
   http_404: "the path, in the endpoint and in the connection's Host",

@@ -6,6 +6,7 @@ import { failuresOf, fetched, hasEnded } from "./delivery_data.js";
 import { count } from "./format.js";
 import { titleOfFailure } from "./next_step.js";
 import { wayOf } from "./selection.js";
+import { reportOf } from "./well_formed.js";
 
 export const AT_ONCE = 4;
 const LOOK_AGAIN_MS = 3_000;
@@ -85,7 +86,7 @@ export async function workOn(scope, way, calls = CALLS) {
       const { state } = await calls.taskInstance(scope);
       if (hasEnded(state)) {
         const { return_value: report } = await calls.pushedValues(scope);
-        return resultOf({ state, report, kind: way.kind });
+        return resultOf({ state, report: reportOf(report), kind: way.kind });
       }
     } catch (error) {
       if (!error.isPassing) throw error;
