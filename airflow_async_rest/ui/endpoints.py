@@ -52,8 +52,10 @@ def _folder(scope: Annotated[TaskScope, Depends(_scope)], folder: str | None = N
         raise HTTPException(503, str(error)) from error
 
 
-def _only(reason: Annotated[list[str] | None, Query()] = None, search: str = "") -> LetterFilter:
-    return LetterFilter(reason, search, shows_payloads())
+def _only(
+    reason: Annotated[list[str] | None, Query()] = None, search: str = "", kind: str | None = None
+) -> LetterFilter:
+    return LetterFilter(reason, search, shows_payloads(), kind)
 
 
 Offset = Annotated[int, Query(ge=0)]

@@ -136,7 +136,7 @@ def test_who_may_not_clear_the_task_asks_for_no_replay(client_of, kept, user):
 
 def test_who_may_clear_the_task_asks_for_a_replay_and_withdraws_it(client_of, kept):
     client = client_of("ann")
-    for request in (REQUEST, {**REQUEST, "reasons": None}):
+    for request in (REQUEST, {**REQUEST, "reasons": None}, {**REQUEST, "kind": "out of range"}):
         answer = client.put(path_of(TASK, "replay"), json={"value": request})
         assert answer.status_code == 204, answer.text
         assert kept.look(TASK, "replay") == request
