@@ -163,9 +163,11 @@ def resolved_page(folder: DeadLetterFolder, offset: int, limit: int) -> dict[str
 
     :return: ``total``, ``records``, ``offset``, ``limit``.
     """
-    records = islice(folder.iter_records(skim, resolved=True), offset, offset + limit)
+    total = folder.count_resolved()
+    first = min(offset, total)
+    records = islice(folder.iter_records(skim, resolved=True), first, first + limit)
     shown = [_shown_with_sentence(record, payloads=shows_payloads()) for record in records]
-    return {"total": folder.count_resolved(), "records": shown, "offset": offset, "limit": limit}
+    return {"total": total, "records": shown, "offset": offset, "limit": limit}
 
 
 def _shown_with_sentence(record: Record, *, payloads: bool) -> Record:

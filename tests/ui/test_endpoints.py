@@ -136,11 +136,20 @@ def test_of_many_kinds_the_most_frequent_are_given_and_the_others_counted(client
     assert (len(found["kinds"]), found["others"]) == (50, 14)
 
 
-@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"map_index": "x"}])
+@pytest.mark.parametrize(
+    "wrong", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"map_index": "x"}, {"map_index": 2**31}]
+)
 def test_numbers_out_of_range_are_refused_by_name(client_of, letters, wrong):
     answer = get(client_of("vic"), **wrong)
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["query", *wrong]
+
+
+@pytest.mark.parametrize("offset", [1, 2**63 - 1, 10**30])
+@pytest.mark.parametrize("path", ["dead-letters", "dead-letters/resolved"])
+def test_a_page_after_the_last_is_empty(client_of, letters, path, offset):
+    answer = client_of("vic").get(f"/async-rest/{path}", params=TASK | {"offset": offset + 120})
+    assert (answer.status_code, answer.json()["records"]) == (200, [])
 
 
 def test_rows_that_the_database_refused_are_among_them(client_of, own):
