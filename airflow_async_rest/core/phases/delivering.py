@@ -182,10 +182,14 @@ class _Settling:
         in_batches = BatchDelivery(exchange=exchange, recorder=recorder, settle=settle, acceptance=acceptance)
 
         async def deliver_taken(unit: Item | ItemBatch) -> None:
-            if isinstance(unit, Item):
-                settle(unit.settled or await one_by_one.deliver(unit))
-            else:
-                await in_batches.deliver(unit)
+            try:
+                if isinstance(unit, Item):
+                    settle(unit.settled or await one_by_one.deliver(unit))
+                else:
+                    await in_batches.deliver(unit)
+            except BaseException:
+                recorder.leave([unit] if isinstance(unit, Item) else unit.items)
+                raise
 
         order = KeyOrder(deliver_taken) if self._job.order_by_key else None
         go_on = order.deliver if order else deliver_taken
