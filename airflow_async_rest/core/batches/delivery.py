@@ -153,6 +153,7 @@ class BatchDelivery:
         """Decide whether a group is sent in halves because of what all of it was answered, and bound what that costs.
 
         :param last: whether this was its last attempt.
+        :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         if answer.of_all is None or answer.of_all.verdict is Verdict.DELIVERED:
             return False
@@ -175,6 +176,8 @@ class BatchDelivery:
             return False
         group.refusal = answer.of_all
         group.probe = group.probe or refusal.probe(accepted=accepted)
+        if answer.of_all.verdict is Verdict.RETRY:
+            self._sender.heed_pause(answer.response)  # the halves wait, too
         return True
 
     async def _deliver_halves(self, group: _Group, *, culprit_inside: bool) -> bool:

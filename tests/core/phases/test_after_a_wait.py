@@ -82,6 +82,17 @@ def method_job(api, tmp_path, method, endpoint="x/{id}", rows=10, **settings):
     return make_job(api, tmp_path, rows, build=builder.build, **{**SITTINGS, "max_failures": 1000, **settings})
 
 
+@pytest.mark.parametrize(("status", "split_on"), [(503, (503,)), (429, (429,)), (422, (422,))])
+def test_halves_of_a_batch_wait_as_their_whole_does(api, tmp_path, status, split_on):
+    store, retry = Store(), RequestRetry(max_attempts=1)
+    api.answer = lambda seen: web.Response(status=status, headers=GONE) if len(api.seen) > 1 else 200
+    batch = Batch(max_items=10, split_on=split_on)
+    sit(make_bulk_job(api, tmp_path, batch, 30, retry=retry, **SITTINGS), store)
+    assert len(api.seen) == 2
+    api.answer = lambda seen: 200
+    assert counts(run(make_bulk_job(api, tmp_path, batch, 30, retry=retry, **SITTINGS), store)) == [30, 30, 0, 0]
+
+
 THERE_ALREADY = [
     ({"method": "DELETE"}, 404),
     ({"method": "DELETE"}, 410),
