@@ -172,9 +172,9 @@ class Recorder:
         """Note that rows that were taken go in one request; what it leaves of another one was in that together."""
         self._pending.update(dict.fromkeys([item.index for item in items], next(self._requests)))
 
-    def leave(self, items: Iterable[Item]) -> None:
-        """Note that rows are not gone on with: of those that stay unfinished, some may have been acted on."""
-        self._uncertain.update(item.index for item in items if item.uncertain)
+    def leave(self, indexes: Iterable[int]) -> None:
+        """Note rows that are not gone on with, and that the API may have acted on, as far as they stay unfinished."""
+        self._uncertain.update(indexes)
 
     def record(self, outcome: Outcome, *, is_news: bool = True) -> None:
         """Note what became of a row.

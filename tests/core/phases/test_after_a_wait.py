@@ -1,8 +1,10 @@
 """What a wait for the quota leaves of the rows that were under way: after it they are judged as without one."""
 
 import asyncio
+import contextlib
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from aiohttp import web
@@ -11,7 +13,7 @@ from engine import Store, counts, make_bulk_job, make_job, run, within
 from airflow_async_rest.core.account.checkpoint import Try
 from airflow_async_rest.core.batches.batch import Batch
 from airflow_async_rest.core.encoding.json_encoder import JsonEncoder
-from airflow_async_rest.core.errors import KilledError, MostlyFailingError, QuotaWaitError
+from airflow_async_rest.core.errors import KilledError, MostlyFailingError, QuotaWaitError, StoppedError
 from airflow_async_rest.core.letters.folder import DeadLetterFolder
 from airflow_async_rest.core.pipeline import StopSwitch
 from airflow_async_rest.core.requests.builder import EndpointTemplate, Identity, RequestBuilder
@@ -245,3 +247,22 @@ def test_a_kill_leaves_only_what_was_in_flight_uncertain(api, tmp_path, order_by
     api.answer = lambda seen: 404
     report = run(method_job(api, tmp_path, method="DELETE"), store)
     assert (counts(report), report["already_there"]) == ([10, 1, 9, 0], 1)
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+@pytest.mark.parametrize(("error", "uncertain"), [(StoppedError("x"), ""), (RuntimeError("x"), None)])
+def test_what_a_fault_of_ours_has_ended_may_be_done(api, tmp_path, bulk, error, uncertain):
+    """Nobody knows how far it was."""
+
+    class Faulty:
+        async def send(self, request):
+            raise error
+
+    @contextlib.asynccontextmanager
+    async def opened(*_):
+        yield Faulty()
+
+    make = partial(make_bulk_job, batch=Batch()) if bulk else make_job
+    with pytest.raises(type(error)):
+        run(make(api, tmp_path, rows=10, transport=opened, concurrency=1), store := Store())
+    assert store["checkpoint"].get("uncertain") == uncertain
