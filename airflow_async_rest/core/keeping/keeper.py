@@ -302,30 +302,28 @@ class Keeper:
 
     async def write_last(
         self, recorder: Recorder, progress: Mapping[str, Any], *, report: Mapping[str, Any] | None, until: float
-    ) -> Exception | None:
+    ) -> tuple[Exception | None, BaseException | None]:
         """Write the last snapshot, and wait for it.
 
         :param report: when all is done; the checkpoint says so, until Airflow knows of the success.
         :param until: the loop's time at which waiting ends.
-        :return: why dead letters could not be written; the state store's failures are only logged, and so are rows
-            that could not be staged in time: they are unfinished, and no loss.
+        :return: why dead letters could not be written; and why the checkpoint, or rows, could not: that is no loss.
         """
         lost: Exception | None = None
+        unkept: Exception | None = None
         try:
             async with asyncio.timeout_at(until):
                 await self.write(recorder, progress, last=True, report=report)
                 lost = await self._parts.find_missing() if self.has_begun else None
         except (LoadError, ConfigurationError) as failure:
-            self.log.complain(_STAGING, failure)
+            unkept = failure
         except TimeoutError as failure:
-            if self.rows is None:
-                lost = failure
-            else:
-                self.log.complain(_STAGING, LoadError("it takes too long"))
+            lost, unkept = (failure, None) if self.rows is None else (None, LoadError("it takes too long"))
         except (DeadLetterStoreError, ReplacedError) as failure:
             lost = failure
-        await self.state.wait(until)
-        return lost
+        if unkept is not None:
+            self.log.complain(_STAGING, unkept)
+        return lost, await self.state.wait(until) or unkept
 
     def close(self) -> None:
         """End the threads, after what is queued."""

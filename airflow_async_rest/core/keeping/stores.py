@@ -95,7 +95,7 @@ class State:
         self._log = log
         self._thread = WorkerThread("async-rest-state")
         self._next: dict[str, Any] = {}
-        self._stored: list[asyncio.Future[None]] = []
+        self._stored: dict[str, asyncio.Future[None]] = {}
 
     async def get(self, key: str) -> Any:
         """Return a value, or None."""
@@ -144,12 +144,12 @@ class State:
         What the last write finds in the queue is older than it, and gives way.
         """
         values, self._next = self._next, {}
-        if self._store is None or (not last and not all(stored.done() for stored in self._stored)):
+        if self._store is None or (not last and not all(stored.done() for stored in self._stored.values())):
             return
-        for stored in self._stored:
+        for stored in self._stored.values():
             stored.cancel()
-        self._stored = [self._thread.submit(self._store.set, key, value) for key, value in values.items()]
-        for stored in self._stored:
+        self._stored = {key: self._thread.submit(self._store.set, key, value) for key, value in values.items()}
+        for stored in self._stored.values():
             stored.add_done_callback(self._complaining(_WRITING))
 
     def _complaining(self, doing: str) -> "Callable[[asyncio.Future[None]], None]":
@@ -161,16 +161,23 @@ class State:
 
         return complain
 
-    async def wait(self, until: float) -> None:
-        """Wait until the last write is done, or the loop's time has come."""
+    async def wait(self, until: float) -> BaseException | None:
+        """Wait until the last write is done, or the loop's time has come.
+
+        :return: why a checkpoint that was part of it is not kept.
+        """
         if not self._stored:
-            return
+            return None
         left = until - asyncio.get_running_loop().time()
-        _, waiting = await asyncio.wait(self._stored, timeout=max(0.0, left))
+        _, waiting = await asyncio.wait(self._stored.values(), timeout=max(0.0, left))
+        too_long = TimeoutError("the state store takes too long")
         for stored in waiting:  # Airflow's own calls would wait for those that have not begun
             stored.cancel()
         if waiting:
-            self._log.complain(_WRITING, TimeoutError("the state store takes too long"))
+            self._log.complain(_WRITING, too_long)
+        if (checkpoint := self._stored.get("checkpoint")) is None:
+            return None
+        return too_long if checkpoint in waiting or checkpoint.cancelled() else checkpoint.exception()
 
     def close(self) -> None:
         """End the thread, after what is queued."""
