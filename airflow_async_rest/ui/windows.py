@@ -14,8 +14,8 @@ from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
 from airflow_async_rest.compat.task_states import serialized_dag
-from airflow_async_rest.ui.due import missing_runs
 from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of
+from airflow_async_rest.ui.schedule.due import missing_runs
 from airflow_async_rest.ui.states import Place, TaskInstanceId, progress_of
 
 _RUN_STATE = DagRun._state.label("run_state")  # noqa: SLF001  (its public name is no column)
@@ -36,8 +36,8 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
     :return: ``tasks`` (ids), ``windows`` (one for each task instance; ``replay`` is the last one of its dead letters by
         another task, since it has ended; ``run_start`` and ``run_end`` are the run's own data interval), ``truncated``
         (whether there are more), ``timetable`` (its class and its zone, or None), ``missing`` (see
-        :func:`~airflow_async_rest.ui.due.missing_runs`), ``limits`` (task -> the rate limit of its newest run, where it
-        had one).
+        :func:`~airflow_async_rest.ui.schedule.due.missing_runs`), ``limits`` (task -> the rate limit of its newest
+        run, where it had one).
     """
     tasks = _task_ids(session, dag_id)
     found = session.execute(

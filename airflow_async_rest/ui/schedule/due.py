@@ -23,6 +23,7 @@ _OF_THE_SCHEDULE = ("scheduled", "backfill")
 _ROOM = 1.25
 _RUNS_TO_LEARN_FROM = 20
 _SAMPLE = 100
+_FAR = timedelta(days=4_000)  # no more of it is asked for than the sample
 _PARTITION_DATE: Any = getattr(DagRun, "partition_date", literal(None))  # from 3.3 on
 
 
@@ -34,11 +35,15 @@ class Run(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """A DAG's schedule, by what it is known: another one has another hash. :param zone: of its dates."""
+    """A DAG's schedule, by what it is known: another one has another hash.
+
+    :param zone: of its dates; :param has_partitions: whether its runs are of partitions, and not of data intervals.
+    """
 
     dag_id: str
     dag_hash: str
     zone: str
+    has_partitions: bool
 
 
 def missing_runs(session: Session, dag_id: str, zone: str, since: datetime, until: datetime) -> list[dict[str, str]]:
@@ -59,10 +64,10 @@ def missing_runs(session: Session, dag_id: str, zone: str, since: datetime, unti
     known = {partition or date for _, date, _, _, partition in lines}
     runs = {Run(partition or start, partition or end) for kind, _, start, end, partition in lines
             if kind in _OF_THE_SCHEDULE and (partition or start)}  # fmt: skip
-    schedule = Schedule(dag_id, dag_hash, zone)
+    schedule = Schedule(dag_id, dag_hash, zone, has_partitions=any(line[4] for line in lines))
     found = []
     with suppress(Exception):  # whatever a timetable of the author's raises
-        found = list(islice(_iter_missing(schedule, sorted(runs), any(line[4] for line in lines), known), _MOST))
+        found = list(islice(_iter_missing(schedule, sorted(runs), known), _MOST))
     return [{name: value.isoformat() for name, value in due.items()} for due in reversed(found)]
 
 
@@ -70,26 +75,15 @@ def _newest(column: Any, dag_id: str) -> Select[Any]:
     return select(column).where(SerializedDagModel.dag_id == dag_id).order_by(SerializedDagModel.created_at.desc())
 
 
-def _iter_missing(
-    schedule: Schedule, runs: Sequence[Run], are_partitions: bool, known: set[Any]
-) -> Iterator[dict[str, datetime]]:
+def _iter_missing(schedule: Schedule, runs: Sequence[Run], known: set[Any]) -> Iterator[dict[str, datetime]]:
     """Yield what is missing between runs, the latest first."""
-    gaps = list(_iter_gaps(runs))
-    side = None if are_partitions or not gaps else _side(schedule, tuple(runs[-_RUNS_TO_LEARN_FROM:]))
-    for before, after in reversed(gaps):
-        for due in reversed(_due_between(schedule, before, after, side)):
-            if due["start"] not in known:
-                yield due
-
-
-def _iter_gaps(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
-    """Yield the pairs of neighbours between which there may be others."""
-    steps = [after.start - before.start for before, after in pairwise(runs)]
-    room = min(steps, default=timedelta(0)) * _ROOM
-    for (before, after), step in zip(pairwise(runs), steps, strict=True):
+    if len(runs) < 2 or (rhythm := _rhythm(schedule, tuple(runs[-_RUNS_TO_LEARN_FROM:]))) is None:  # noqa: PLR2004
+        return
+    for before, after in reversed(list(pairwise(runs))):
         touch = before.end == after.start and before.start < before.end
-        if not touch and step > room:
-            yield before, after
+        if not touch and after.start - before.start > rhythm.step * _ROOM:
+            found = _due_between(schedule, before, after, rhythm.side)
+            yield from (due for due in reversed(found) if due["start"] not in known)
 
 
 @lru_cache(maxsize=8)
@@ -98,43 +92,55 @@ def _dag(schedule: Schedule) -> Any:
     return SerializedDagModel.get(schedule.dag_id).dag  # type: ignore[union-attr]
 
 
-@lru_cache(maxsize=64)
-def _side(schedule: Schedule, runs: Sequence[Run]) -> int:
-    """Return by which end of its interval a backfill counts a run: 0, the beginning, or 1; by runs that are there.
+class Rhythm(NamedTuple):
+    """How a schedule asks for runs.
 
-    :raises LookupError: where none of them is one that the schedule asks for.
+    :param side: by which end of its interval a backfill counts a run: 0, the beginning, or 1; None for partitions.
+    :param step: the shortest time from one run to the next.
     """
+
+    side: int | None
+    step: timedelta
+
+
+@lru_cache(maxsize=64)
+def _rhythm(schedule: Schedule, runs: Sequence[Run]) -> Rhythm | None:
+    """Return the rhythm of a schedule, by some runs that are there; None where it has asked for none of them."""
     dag = _dag(schedule)
-    if not dag.timetable.periodic:
-        raise LookupError("it asks for no run")
-    for run in reversed(runs):
-        for side in (0, 1):
-            first = next(iter(dag.iter_dagrun_infos_between(run[side], run[side])), None)
-            if first is not None and (first.data_interval.start, first.data_interval.end) == run:
-                return side
-    raise LookupError("these are runs of another schedule")
+    for run in reversed(runs if dag.timetable.periodic else ()):
+        for side in (None,) if schedule.has_partitions else (0, 1):
+            date = _date_of(schedule, run, side)
+            if [run] == [_run_of(info) for info in dag.iter_dagrun_infos_between(date, date)]:
+                return Rhythm(side, _shortest_step(dag, date))
+    return None
+
+
+def _shortest_step(dag: Any, date: datetime) -> timedelta:
+    some = [_run_of(info).start for info in islice(dag.iter_dagrun_infos_between(date, date + _FAR), _SAMPLE)]
+    return min((after - before for before, after in pairwise(some)), default=timedelta(0))
+
+
+def _run_of(info: Any) -> Run:
+    return Run(*info.data_interval) if info.data_interval else Run(info.partition_date, info.partition_date)
+
+
+def _date_of(schedule: Schedule, run: Run, side: int | None) -> datetime:
+    """Return the date by which a backfill counts a run: of a partition, what the clocks of the zone show."""
+    return run.start.astimezone(ZoneInfo(schedule.zone)).replace(tzinfo=UTC) if side is None else run[side]
 
 
 @lru_cache(maxsize=256)
 def _due_between(schedule: Schedule, before: Run, after: Run, side: int | None) -> list[dict[str, datetime]]:
-    """Return the runs between two others, in the order of time: the newest 5,000 of them.
-
-    :param side: of :func:`_side`; None for partitions, which are counted by what the clocks of the zone show.
-    """
-    dag = _dag(schedule)
-    if side is not None:
-        intervals = [info.data_interval for info in _newest_between(dag, before[side], after[side])]
-        found = [{"start": each.start, "end": each.end, "date": (each.start, each.end)[side]} for each in intervals]
-    else:
-        zone = ZoneInfo(schedule.zone)
-        first, last = (_on_clocks(run.start, zone) for run in (before, after))
-        dates = [info.partition_date for info in _newest_between(dag, first, last)]
-        found = [{"start": start, "end": end, "date": _on_clocks(start, zone)} for start, end in pairwise(dates)]
-    return [due for due in found if before.start < due["start"] < after.start][-_MOST:]
-
-
-def _on_clocks(time: datetime, zone: ZoneInfo) -> datetime:
-    return time.astimezone(zone).replace(tzinfo=UTC)
+    """Return the runs between two others, in the order of time: the newest 5,000 of them."""
+    first, last = (_date_of(schedule, run, side) for run in (before, after))
+    due = [_run_of(info) for info in _newest_between(_dag(schedule), first, last)]
+    if side is None:  # a partition ends where the next one begins
+        due = [Run(one.start, other.start) for one, other in pairwise(due)]
+    return [
+        {"start": run.start, "end": run.end, "date": _date_of(schedule, run, side)}
+        for run in due
+        if before.start < run.start < after.start
+    ][-_MOST:]
 
 
 def _newest_between(dag: Any, first: datetime, last: datetime) -> list[Any]:

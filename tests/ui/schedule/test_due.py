@@ -249,6 +249,14 @@ def test_a_dag_that_airflow_does_not_keep_has_no_stretch(client_of, dag_runs):
     assert (len(answer["windows"]), answer["missing"]) == (3, [])
 
 
+def test_of_two_runs_what_is_between_them_is_missing(windows_of):
+    from airflow.sdk import CronTriggerTimetable
+
+    infos = exact([BEGIN, BEGIN + 2 * DAY])
+    spans = [(info.run_after - DAY, info.run_after) for info in infos]
+    assert holes(windows_of("of_due", CronTriggerTimetable("0 23 * * *", timezone="UTC"), infos, spans)) == [1]
+
+
 def test_of_a_long_stretch_the_newest_5000_are_told(windows_of):
     from airflow.sdk import DeltaDataIntervalTimetable
 
