@@ -39,6 +39,7 @@ class JobOperator(TextKeepingOperator):
         _warn_of_misspelt_defaults(type(self), kwargs.get("default_args") or (), kwargs.get("task_id"))
         super().__init__(**kwargs)
         self._run: TaskRun | None = None
+        self._is_killed = False
 
     @property
     def _is_of_mapped(self) -> bool:
@@ -82,12 +83,18 @@ class JobOperator(TextKeepingOperator):
         from airflow_async_rest.tasks.runtime import TaskRun, begin_try  # noqa: PLC0415  (as a task runs, it loads)
 
         self._run = TaskRun(context, preview=begin_try(context, preview, preview_send))
+        if self._is_killed:  # Airflow tells it once, and a task takes seconds to begin
+            self._stop(self._run)
         return self._run
 
     def on_kill(self) -> None:
         """Stop, keeping what is done: called when the task is killed or cleared."""
+        self._is_killed = True
         if self._run is not None:
-            self._run.stop.pull(KilledError(f"the task was killed; {self.after_kill}"))
+            self._stop(self._run)
+
+    def _stop(self, run: "TaskRun") -> None:
+        run.stop.pull(KilledError(f"the task was killed; {self.after_kill}"))
 
 
 @cache  # a DAG file may have many tasks

@@ -50,6 +50,14 @@ def test_a_kill_while_256_requests_hang_keeps_everything_and_the_retry_delivers_
     assert sorted(ids(places.seen)) == [7, *range(301, 2001)]
 
 
+def test_a_kill_before_the_task_has_begun_is_not_lost(places, supervisor):
+    task = sql_to_rest(pre_execute=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    state, error = run_try(task, supervisor)
+    assert (state, "the task was killed" in str(error), places.seen) == ("up_for_retry", True, [])
+    task = sql_to_rest()
+    assert run_try(task, Supervisor(supervisor.path), 2)[0] == "success"
+
+
 def test_a_kill_while_the_database_works_cancels_the_statement(places, supervisor, postgres):
     # A streaming cursor does its work when it is fetched from.
     working = (

@@ -83,9 +83,9 @@ def test_the_task_starts_again_when_the_api_says_and_the_log_says_so(places, sup
     [wait] = supervisor.report["waits"]
     assert supervisor.data["state"]["progress"]["waits"] == [wait]
     text = logged()
-    assert f"The quota is gone since {wait['since']}: {wait['why']}. The task ends here" in text
-    assert (text + wait["why"]).count("quota is gone") == text.count("The quota is gone since") > 0
-    assert f"starts again by itself at {wait['until']}; no retry is used" in text
+    assert f"The quota has been used up since {wait['since']}: {wait['why']}. The task frees its slot" in text
+    assert "quota is gone" not in text + wait["why"]
+    assert f"goes on by itself at {wait['until']}; no retry is used" in text
 
 
 def test_dead_letters_of_each_sitting_stay_and_are_numbered_on(places, supervisor, tmp_path):
@@ -239,7 +239,7 @@ def test_a_folder_that_does_not_keep_the_state_makes_it_a_retry(places, supervis
     assert "a pause of 3600 s" in str(error)
     assert (supervisor.report["error"][:30], supervisor.report["waits"]) == (str(error)[:30], [])
     text = logged()
-    assert "starts again by itself" not in text
+    assert "goes on by itself" not in text
     assert "Could not write down that the quota is waited for, so the task ends instead: no space left" in text
 
 
@@ -256,7 +256,7 @@ def test_dead_letters_that_cannot_be_written_make_it_a_retry_and_no_start_is_pro
     outcome, error = run_try(sql_to_rest(), supervisor)
     assert (outcome, "no space left" in str(error)) == ("up_for_retry", True)
     assert "dead letters are not written" in supervisor.report["error"]
-    assert "starts again by itself" not in logged()
+    assert "goes on by itself" not in logged()
     state = supervisor.data["state"]
     assert supervisor.report["waits"] == state["progress"]["waits"] == state["waits"]["waits"] == []
     assert state["waits"]["began"] is None  # what max_quota_wait counts from

@@ -228,6 +228,47 @@ def test_clears_are_asked_for_one_after_another_also_after_one_that_fails():
     assert evaluated("together.js", script) == {"most": 1, "told": ["fulfilled", "rejected", "fulfilled"]}
 
 
+@pytest.mark.parametrize(
+    ("states", "paused", "told"),
+    [
+        ([None, "queued", None, "running", "success"], [True, True, False], ["The DAG is paused", ""]),
+        (["scheduled", "success"], [False], []),
+        ([None, "success"], [404], []),  # it is a hint
+        (["running", "success"], [], []),
+    ],
+)
+def test_what_waits_for_a_paused_dag_says_so(states, paused, told):
+    script = f"""(async () => {{
+      const states = {json.dumps(states)}, paused = {json.dumps(paused)}, told = [];
+      const calls = {{
+        goOn: async () => {{}},
+        taskInstance: async () => ({{ state: states.shift() }}),
+        dagOf: async (dagId) => {{
+          const is = paused.shift();
+          if (dagId !== "d" || typeof is !== "boolean") throw new Error("away");
+          return {{ is_paused: is }};
+        }},
+        pushedValues: async () => ({{}}),
+        pause: async () => {{}},
+      }};
+      const {{ status }} = await found.workOn({{ dagId: "d" }}, {{ kind: "resume" }}, calls, (text) => told.push(text));
+      return {{ told, status, left: paused.length }};
+    }})()"""
+    found = evaluated("together.js", script)
+    assert [text.split(":")[0] for text in found["told"]] == told
+    assert (found["status"], found["left"]) == ("done", 0)
+
+
+def test_what_a_window_waits_for_is_shown_beside_it():
+    script = """(async () => {
+      const notes = [];
+      const work = async (item, place, say) => { say("waits"); return { status: "done", text: "" }; };
+      await found.workThrough(["a"], work, 1, (place, result) => notes.push(result));
+      return notes.map(({ status, text }) => [status, text]);
+    })()"""
+    assert evaluated("together.js", script) == [["working", ""], ["working", "waits"], ["done", ""]]
+
+
 DONE = {"complete": True, "read": 5, "delivered": 5, "failed": 0}
 
 

@@ -1,5 +1,6 @@
 """One batch -> an outcome for each of its items: sent together, split until the culprits are alone."""
 
+import asyncio
 import math
 from dataclasses import dataclass
 from operator import attrgetter
@@ -152,6 +153,7 @@ class BatchDelivery:
         """Decide whether a group is sent in halves because of what all of it was answered, and bound what that costs.
 
         :param last: whether this was its last attempt.
+        :raises QuotaExhaustedError: when the API asks for a longer pause than we honour.
         """
         if answer.of_all is None or answer.of_all.verdict is Verdict.DELIVERED:
             return False
@@ -174,6 +176,8 @@ class BatchDelivery:
             return False
         group.refusal = answer.of_all
         group.probe = group.probe or refusal.probe(accepted=accepted)
+        if answer.of_all.verdict is Verdict.RETRY:
+            self._sender.heed_pause(answer.response)  # the halves wait, too
         return True
 
     async def _deliver_halves(self, group: _Group, *, culprit_inside: bool) -> bool:
@@ -208,6 +212,10 @@ class BatchDelivery:
                 group.stale, group.reason = 1, error.reason
                 return await self._send(group)
             return alike(group.items, ItemResult(*judge_error(error)))
+        except asyncio.CancelledError:
+            if self._sender.has_cut_off():
+                _note_uncertain(group)
+            raise
         answer = read_answer(self._exchange, group.form, group.items, request, response)
         settling = next((one.verdict for one in answer.results if one.verdict is not Verdict.RETRY), Verdict.RETRY)
         self._sender.judged(response, settling)
@@ -217,9 +225,7 @@ class BatchDelivery:
 
     def _note_lost(self, group: _Group, request: Request) -> None:
         """Note that the API may have acted on a request whose answer is lost."""
-        group.lost = True
-        for item in group.items:
-            item.uncertain = True
+        _note_uncertain(group)
         if group.failures + 1 < self._most_attempts(group):
             self._exchange.on_uncertain(request)
 
@@ -236,6 +242,7 @@ class BatchDelivery:
         for item, result in pairs:
             of_verdict[result.verdict].append((item, result))
         again, failed = of_verdict[Verdict.RETRY], of_verdict[Verdict.REFUSED]
+        stopped: StoppedError | None = None
         # Without its culprits, a request that was refused for them is another one: this was no attempt at it.
         if failed and self._is_refused(answer.response):
             last = group.failures >= self._retry.max_attempts
@@ -246,14 +253,17 @@ class BatchDelivery:
         # First, so that what fails is judged in the light of what does not, and is all that a stop leaves unfinished.
         self._note_delivered([item for item, _ in of_verdict[Verdict.DELIVERED]], answer.already_there)
         if again and last:
-            self._sender.heed_pause(answer.response)
-            # In the order of the request: a replay sends dead letters in the order in which they were written.
-            again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
+            try:
+                self._sender.heed_pause(answer.response)
+            except StoppedError as error:  # what may pass is left for after the pause, and is no failure
+                stopped = error
+            else:
+                # In the order of the request: a replay sends dead letters in the order in which they were written.
+                again, failed = [], [pair for pair in pairs if pair[1].verdict is not Verdict.DELIVERED]
         group.reason = again[0][1].reason if again else ""
         answered_alike = answer.of_all is not None and answer.of_all.status is not None
-        self._settle_failed(
-            group, failed, most_news=_MOST_NEWS if answered_alike else len(failed), by_item=answer.of_all is None
-        )
+        most_news = _MOST_NEWS if answered_alike else len(failed)
+        self._settle_failed(group, failed, stopped, most_news=most_news, by_item=answer.of_all is None)
         return [item for item, _ in again], len(failed)
 
     def _note_delivered(self, items: list[Item], already_there: int) -> None:
@@ -262,9 +272,19 @@ class BatchDelivery:
         self._recorder.delivered(items, already_there)
 
     def _settle_failed(
-        self, group: _Group, failed: list[tuple[Item, ItemResult]], *, most_news: int, by_item: bool
+        self,
+        group: _Group,
+        failed: list[tuple[Item, ItemResult]],
+        stopped: StoppedError | None,
+        *,
+        most_news: int,
+        by_item: bool,
     ) -> None:
-        stopped: StoppedError | None = None
+        """Settle what failed.
+
+        :param stopped: why nothing more is sent.
+        :raises StoppedError: that, or what settling raised, once all of them are settled.
+        """
         for place, (item, result) in enumerate(failed):
             try:
                 self._settle(self._letter(group, item, result), is_news=place < most_news, is_own=by_item)
@@ -292,3 +312,9 @@ class BatchDelivery:
             batch={**group.form.names, "request": group.key, "items": len(group.items)},
             uncertain=item.uncertain or result.reason in {UNREADABLE, UNMATCHED},
         )
+
+
+def _note_uncertain(group: _Group) -> None:
+    group.lost = True
+    for item in group.items:
+        item.uncertain = True

@@ -168,7 +168,7 @@ class Keeper:
             a retry sends these items again.
         """
         rows = self.buffer.take()
-        with self._transaction(recorder, rows, letters=last or recorder.unwritten.are_due) as snapshot:
+        with self._transaction(recorder, rows, letters=last or recorder.unwritten.are_due, last=last) as snapshot:
             snapshot = await self._parts.resolve_strays(snapshot) if last else snapshot  # noqa: PLW2901
             effect = Effect()
             if self.rows is not None:
@@ -183,14 +183,17 @@ class Keeper:
 
     @contextlib.contextmanager
     def _transaction(
-        self, recorder: Recorder, rows: Sequence[PlacedRow], *, letters: bool = True
+        self, recorder: Recorder, rows: Sequence[PlacedRow], *, letters: bool = True, last: bool = False
     ) -> Iterator[Snapshot]:
         """Take a snapshot, which counts when the block has committed it; else all is as it was before.
 
         :param rows: that go with it.
-        :param letters: see :meth:`~airflow_async_rest.core.account.recorder.Recorder.snapshot`.
+        :param letters: see :meth:`~airflow_async_rest.core.account.recorder.Recorder.snapshot`; ``last``, too.
         """
-        snapshot, before = recorder.snapshot(letters=letters), recorder.totals.rows and replace(recorder.totals.rows)
+        snapshot, before = (
+            recorder.snapshot(letters=letters, last=last),
+            recorder.totals.rows and replace(recorder.totals.rows),
+        )
         try:
             yield snapshot
         except BaseException:
@@ -256,6 +259,7 @@ class Keeper:
             written_by=self.this_try,
             waits=self.waits,
             failed=failed_after(self._failed, snapshot.records) if rows else None,
+            uncertain=snapshot.uncertain,
         )
         return checkpoint.before(snapshot.held) if snapshot.held else checkpoint
 

@@ -92,7 +92,7 @@ def _resume(
         known_dead=frozenset(known),
         dead_batches=whole_batches(letters.latest),
         sample=tuple(islice(folder.iter_records(), _SAMPLE)),
-        uncertain=checkpoint.unfinished.union(index for index, letter in letters.latest.items() if letter.uncertain),
+        uncertain=checkpoint.may_be_done.union(index for index, letter in letters.latest.items() if letter.uncertain),
         unsaid=letters.unsaid,
     )
 
@@ -308,8 +308,8 @@ class Replaying(Continuing):
         if not unfinished and totals.complete:
             return None
         return FailuresError(
-            "the dead letters are sent, but an earlier try of this task stopped before it had read all its rows: "
-            "clear the task, and it goes on there",
+            "the chosen dead letters are sent, but an earlier try of this task stopped before it had read all its "
+            "rows: clear the task, and it goes on there",
             permanent=True,
         )
 

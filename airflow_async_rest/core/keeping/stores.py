@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from airflow_async_rest.core.account.checkpoint import Checkpoint, Resume, Try
@@ -118,11 +119,15 @@ class State:
 
         :raises LookupError: when there is no store.
         """
-        if self._store is None:
-            raise LookupError("there is no state store")
         if isinstance(self._store, TryStore):
             await self._thread.call(self._store.reschedule)
-        await self._thread.call(self._store.set, "waits", waits)
+        await self.keep("waits", waits)
+
+    async def keep(self, key: str, value: Any) -> None:
+        """Keep a value, and wait for that. :raises LookupError: when there is no store."""
+        if self._store is None:
+            raise LookupError("there is no state store")
+        await self._thread.call(self._store.set, key, value)
 
     def delete(self, key: str, doing: str) -> None:
         """Have a key forgotten; nobody waits for it. :param doing: what that is, for the log."""
@@ -199,7 +204,25 @@ class StateCheckpoints:
         """Return what the last try left, or None; see :class:`CheckpointStore`."""
         bounds = self._bounds
         async with asyncio.timeout(bounds.load_seconds if _is_first(this_try) else bounds.patient_load_seconds):
-            return await self._resuming.choose(self._get, this_try)
+            found = await self._resuming.choose(self._get, this_try)
+        return found and await self._before_sending(found)
+
+    async def _before_sending(self, found: Checkpoint) -> Checkpoint:
+        """Have a checkpoint no longer say which rows the API has not acted on: from now on, it may act on any.
+
+        :return: what it says of them; where it could not be written, no more than it will after a kill.
+        """
+        unknown = replace(found, uncertain=None)
+        if found.uncertain is None:
+            return found
+        try:
+            async with asyncio.timeout(self._bounds.wait_write_seconds):
+                await self._state.keep("checkpoint", unknown.to_json())
+        except ReplacedError:
+            raise
+        except Exception:  # noqa: BLE001  (whatever the store raises: the next write tells of it)
+            return unknown
+        return found
 
     async def _get(self, key: str) -> Checkpoint | None:
         value = await self._state.get(key)

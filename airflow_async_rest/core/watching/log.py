@@ -195,7 +195,8 @@ class JobLog:
     def waits(self, wait: Wait) -> None:
         """Say since when the task does not run, until when, and why."""
         self._log.warning(
-            "The quota is gone since %s: %s. The task ends here, and starts again by itself at %s; no retry is used.",
+            "The quota has been used up since %s: %s. The task frees its slot, and goes on by itself at %s; no retry "
+            "is used.",
             wait.since,
             wait.why,
             wait.until,

@@ -1,5 +1,7 @@
 /** Every call that the tabs make: Airflow's public API, and the endpoints beside it. All of the same origin. */
 
+import { lettersPage } from "./well_formed.js";
+
 const PATIENCE_MS = 20_000;
 // Airflow makes hundreds of runs before it answers.
 const BACKFILL_PATIENCE_MS = 120_000;
@@ -87,7 +89,7 @@ export const storedValue = async (scope, key, signal) =>
 export const pushedValues = (scope, signal) =>
   call(urlOf(["async-rest", ...taskParts(scope), "pushed"], mapped(scope)), { signal });
 
-const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, search }) => ({
+const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, search, kind }) => ({
   dag_id: dagId,
   run_id: runId,
   task_id: taskId,
@@ -95,11 +97,12 @@ const lettersQuery = ({ dagId, runId, taskId, mapIndex }, folder, { reasons, sea
   folder,
   reason: reasons,
   search,
+  kind,
 });
 
 /** A page of dead letters: `{total, matching, replayable, reasons, records}`. */
-export const deadLetters = (scope, folder, filter, { offset, limit }, signal) =>
-  call(urlOf(["async-rest", "dead-letters"], { ...lettersQuery(scope, folder, filter), offset, limit }), { signal });
+export const deadLetters = async (scope, folder, filter, { offset, limit }, signal) =>
+  lettersPage(await call(urlOf(["async-rest", "dead-letters"], { ...lettersQuery(scope, folder, filter), offset, limit }), { signal }));
 
 /** Dead letters by what the API said of them: `{kinds, others}`. */
 export const letterGroups = (scope, folder, filter, signal) =>
@@ -110,8 +113,8 @@ export const downloadUrl = (scope, folder, filter, format) =>
   urlOf(["async-rest", "dead-letters", "download"], { ...lettersQuery(scope, folder, filter), format });
 
 /** A page of what was dead, and is delivered: `{total, records}`. */
-export const resolvedLetters = (scope, folder, { offset, limit }, signal) =>
-  call(urlOf(["async-rest", "dead-letters", "resolved"], { ...lettersQuery(scope, folder, {}), offset, limit }), { signal });
+export const resolvedLetters = async (scope, folder, { offset, limit }, signal) =>
+  lettersPage(await call(urlOf(["async-rest", "dead-letters", "resolved"], { ...lettersQuery(scope, folder, {}), offset, limit }), { signal }));
 
 /** What of the task has changed in its DAG since it ran: `{changed, endpoint}`. */
 export const changesOf = (scope, signal) =>
@@ -123,7 +126,7 @@ export async function triesOf(scope, signal) {
   return (await call(urlOf(place), { signal })).task_instances;
 }
 
-/** The windows of a DAG: `{tasks, windows, truncated, timetable, limits}`. */
+/** The windows of a DAG: `{tasks, windows, truncated, timetable, missing, limits}`. */
 export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
 
 /** A page of all DAGs' tasks, after a DAG's id: `{rows, next, truncated}`. */

@@ -3,6 +3,7 @@
 import { failuresOf, withComplete } from "./delivery_data.js";
 import { isDeliveredLater } from "./next_step.js";
 import { withGaps } from "./stretches.js";
+import { windowOf } from "./well_formed.js";
 
 /**
  * The outcomes: how they are called, which of Airflow's colours they have, and which sign a cell carries besides.
@@ -59,12 +60,13 @@ function isNewer(one, other) {
 /**
  * Prepare a task's windows.
  *
+ * @param missing runs that never were, as the endpoint gives them.
  * @returns `rows`, all of them with outcome and times, newest first, `isSuperseded` where a later run of the window
  *   counts; `cells`, one for each window in the order of time, of its latest run, with those that never ran where there
  *   is a hole; `width` in ms, the typical one; `stretches`, the holes.
  */
-export function arrange(windows) {
-  const rows = windows.map((window) => ({
+export function arrange(windows, missing) {
+  const rows = windows.map(windowOf).map((window) => ({
     ...window,
     outcome: outcomeOf(window),
     // A mapped task's window is only known from its report: until then it has its run's, which is all of them.
@@ -83,7 +85,7 @@ export function arrange(windows) {
   const known = [...latest.values()].map(({ row, runs }) => ({ ...row, runs }));
   known.sort((one, other) => one.from - other.from || one.to - other.to);
   const width = known.length ? median(known.map(({ from, to }) => to - from)) : 0;
-  const { cells, stretches } = withGaps(known, width);
+  const { cells, stretches } = withGaps(known, missing);
   rows.sort((one, other) => (other.from || 0) - (one.from || 0) || (isNewer(one, other) ? -1 : 1));
   return { rows, cells, width, stretches };
 }

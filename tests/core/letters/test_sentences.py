@@ -2,7 +2,7 @@
 
 from tables import every_row
 
-from airflow_async_rest.core.results.sentences import kind_of, sentence_of
+from airflow_async_rest.core.letters.sentences import kind_of, sentence_of
 
 
 @every_row(
@@ -21,6 +21,9 @@ from airflow_async_rest.core.results.sentences import kind_of, sentence_of
         ('{"Message": "Zugriff verweigert f\\u00fcr \\"x\\""}', 'Zugriff verweigert für "x"'),
         ('{"message": "cut off in the mid', "cut off in the mid"),
         ('{"message": "cut off \\u00', "cut off \\u00"),
+        ('{"message": "half \\ud800 a pair"}', "half \ufffd a pair"),
+        ('{"message": "cut off within \\ud83d', "cut off within \ufffd"),
+        ('{"message": "whole \\ud83d\\ude00"}', "whole \U0001f600"),
         ('{"message": "", "code": "E17"}', "E17"),
         ('{"message": null}', '{"message": null}'),
         ("<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>", "502 Bad Gateway"),
