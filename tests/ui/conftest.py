@@ -205,7 +205,7 @@ def defined(airflow_db):
         from airflow.sdk import DAG
         from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
-        with DAG(dag_id, schedule=schedule, start_date=DAY) as dag:
+        with DAG(dag_id, schedule=schedule, start_date=DAY, max_active_runs=1) as dag:
             EmptyOperator(task_id="post")
         kept.append(dag_id)
         with create_session() as session:

@@ -478,7 +478,7 @@ def test_the_timetable_is_told_by_its_class_and_its_zone(dag, found):
 
 def test_tasks_of_others_are_left_out_and_subclasses_are_found_by_what_they_leave(client_of, dag_runs):
     dag_runs("of_others", ("success", {"delivered": "a parcel"}), operator="PythonOperator", key="something")
-    nothing = {"tasks": [], "windows": [], "truncated": False, "timetable": None, "limits": {}}
+    nothing = {"tasks": [], "windows": [], "truncated": False, "timetable": None, "missing": [], "limits": {}}
     assert windows(client_of("vic"), "of_others") == nothing
     dag_runs("of_ours", ("success", report(3)), operator="MyOwnOperator")
     [window] = windows(client_of("vic"), "of_ours")["windows"]

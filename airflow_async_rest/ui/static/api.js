@@ -126,7 +126,7 @@ export async function triesOf(scope, signal) {
   return (await call(urlOf(place), { signal })).task_instances;
 }
 
-/** The windows of a DAG: `{tasks, windows, truncated, timetable, limits}`. */
+/** The windows of a DAG: `{tasks, windows, truncated, timetable, missing, limits}`. */
 export const windowsOf = (dagId, signal) => call(urlOf(["async-rest", "windows"], { dag_id: dagId }), { signal });
 
 /** A page of all DAGs' tasks, after a DAG's id: `{rows, next, truncated}`. */

