@@ -41,6 +41,32 @@ def test_the_right_action_is_the_primary_one(state, figures, more, primary):
 
 
 @pytest.mark.parametrize(
+    ("figures", "more", "words"),
+    [
+        (only("http_404", complete=False), {}, ["look at the path", "not read to its end"]),
+        (only("http_404", complete=False, unfinished=16, skipped=3), {}, ["look at the path", "not read to its end"]),
+        (only("connection", complete=False), {}, ["whether the API is up", "Host and Port", "not read to its end"]),
+        (only("connection", complete=False), {"fetches": True}, ["whether the API is up", "not read to its end"]),
+        (only("http_404", skipped=3), {}, ["look at the path"]),
+        (only("schema", complete=False), {"replayable": 0}, ["correct the rows", "not read to its end"]),
+        ({**only("http_404"), "reasons": {"http_404": 144, "timeout": 0}}, {}, ["look at the path"]),
+        (only("constructor"), {}, ["look at what the API says"]),
+        (STOPPED, {}, ["The window was not read to its end."]),  # some were delivered: no one cause
+        (SOME, {"differs": ["the SQL"]}, ["The SQL changed since: the same requests go as they were."]),
+        (SOME, {"differs": ["the SQL", "the endpoint"]}, ["The SQL and the endpoint changed since: the same requests go as they were."]),
+        (SOME, {"differs": ["the API's connection"]},
+         ["The API's connection changed since: the same requests go by the connection as it is now."]),
+        (SOME, {"differs": ["the SQL", "the API's connection"]}, ["go as they were, by the connection as it is now."]),
+        (SOME, {"differs": ["the API's connection"], "fetches": True}, ["The API's connection changed since."]),
+    ],
+)  # fmt: skip
+def test_the_cause_is_said_first_and_then_the_way_on(figures, more, words):
+    why = ran(STEP, "nextStep", {"state": "failed", "figures": figures, **more})["why"]
+    found = [why.find(word) for word in words]
+    assert (found[0] >= 0, found) == (True, sorted(found)), why
+
+
+@pytest.mark.parametrize(
     ("state", "figures"),
     [("success", DONE), ("running", SOME), ("up_for_retry", SOME), ("skipped", DONE), (None, SOME)],
 )

@@ -46,6 +46,65 @@ def test_a_window_that_cannot_go_on_says_why(one, reason, resume, replay):
     assert ran("selection.js", "whyNotTogether", one, reason) == {"resume": resume, "replay": replay}
 
 
+HALF = {"complete": False, "read": 900, "delivered": 600, "failed": 0, "replay": {"delivered": 600, "failed": 0}}
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "kind", "status", "text"),
+    [
+        ("failed", {**HALF, "error": "Row 901: no column x"}, "replay", "failed", "600 delivered, 0 failed again. Row 901: no column x"),
+        ("failed", HALF, "replay", "failed", "600 delivered, 0 failed again. The window was not read to its end."),
+        ("failed", {**HALF, "complete": True, "failed": 2}, "replay", "failed", "600 delivered, 0 failed again."),
+        ("failed", {**HALF, "complete": True, "error": "old"}, "replay", "done", "600 delivered, 0 failed again."),
+        ("success", {**HALF, "error": "old"}, "replay", "done", "600 delivered, 0 failed again."),
+        ("failed", {**FAILED, "error": "2 of 5 failed"}, "resume", "failed", "2 of 5 failed"),
+        ("failed", FAILED, "resume", "failed", "3 delivered, 2 failed."),
+        ("failed", {**FAILED, "complete": False}, "resume", "failed", "3 delivered, 2 failed. The window was not read to its end."),
+        ("upstream_failed", {**FAILED, "complete": None, "failed": 0}, "resume", "failed", "3 delivered, 0 failed. Its log says why."),
+        ("failed", None, "resume", "failed", "The task is failed; its log says why."),
+    ],
+)  # fmt: skip
+def test_a_window_that_failed_says_why(state, report, kind, status, text):
+    assert ran("together.js", "resultOf", {"state": state, "report": report, "kind": kind}) == {
+        "status": status,
+        "text": text,
+    }
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"),
+    [
+        (None, ["a", "b"]),
+        ("b", ["a", "b"]),
+        ("c", ["a", "b", "c"]),  # further down
+        ("gone", ["a", "b", "gone"]),
+    ],
+)
+def test_what_is_chosen_stays_to_be_let_go(chosen, names):
+    found = ran("selection.js", "withChosen", [["a", 3], ["b", 2], ["c", 1]], chosen, 2)
+    assert found == [[name, {"a": 3, "b": 2, "c": 1}.get(name, 0)] for name in names]
+
+
+ASKED = {"kind": "resume", "endedBefore": "10:00", "tryBefore": 1}
+
+
+@pytest.mark.parametrize(
+    ("instance", "is_open"),
+    [
+        ({"state": "failed", "end_date": "10:00", "try_number": 1}, True),  # the Clear is not seen yet
+        ({"state": "queued", "end_date": None, "try_number": 2}, True),
+        ({"state": "running", "end_date": None, "try_number": 2}, True),
+        ({"state": "up_for_retry", "end_date": "10:05", "try_number": 2}, False),  # its error is to be seen
+        ({"state": "running", "end_date": None, "try_number": 3}, True),
+        ({"state": "failed", "end_date": "10:09", "try_number": 3}, False),
+    ],
+)
+def test_between_two_tries_what_was_asked_for_hides_no_error(instance, is_open):
+    task = {"instance": instance, "ended": instance["state"] == "failed"}
+    assert ran("delivery_data.js", "isOpen", ASKED, task) is is_open
+    assert ran("delivery_data.js", "isOpen", None, task) is False
+
+
 @pytest.mark.parametrize(
     ("kind", "reason", "way"),
     [

@@ -116,6 +116,15 @@ export function knownOfAll(before, page) {
 /** Items that are done with, one way or the other. */
 export const doneOf = (figures) => (figures.delivered ?? 0) + (figures.failed ?? 0) + (figures.skipped ?? 0);
 
+/** Whether a request is answered: by the next end of the task, of another try, or at another time. */
+export const isOver = (asked, { ended, instance }) => Boolean(asked && ended && instance.end_date !== asked.endedBefore);
+
+/** Whether what was asked for is on its way. Between two tries it is the last one's error that counts. */
+export function isOpen(asked, task) {
+  const { state, try_number: number } = task.instance;
+  return Boolean(asked) && !isOver(asked, task) && !(state === "up_for_retry" && number > asked.tryBefore);
+}
+
 /** Whether what runs, or waits to, is a replay: the request is not taken up yet, or the task says so. */
 export const isReplaying = (task, asked) =>
   !task.ended &&

@@ -38,31 +38,48 @@ const CAUSES = {
   connection: "whether the API is up, and the connection's Host and Port",
 };
 
-/** The one reason for which all failed, where nothing was delivered; else null. */
-function oneCause({ delivered = 0, skipped = 0, unfinished = 0, reasons = {} }) {
-  const names = Object.keys(reasons);
-  return delivered + skipped + unfinished === 0 && names.length === 1 ? names[0] : null;
+/** What to look at where all that was tried failed for one reason, as a sentence; null where it did not. */
+function oneCause({ delivered = 0, reasons }) {
+  const names = Object.entries(reasons ?? {}).filter(([, number]) => number > 0).map(([name]) => name);
+  if (delivered > 0 || names.length !== 1) return null;
+  const known = Object.hasOwn(CAUSES, names[0]) ? CAUSES[names[0]] : "what the API says";
+  return `All failed for one cause, ${names[0]}: look at ${known}.`;
+}
+
+/** That something is another since, and as what the same requests would go: by the connection as it is now. */
+function sayChanged(differs, fetches) {
+  const them = differs.join(" and ");
+  const changed = `${them[0].toUpperCase()}${them.slice(1)} changed since`;
+  if (fetches) return `${changed}.`;
+  const isApi = differs.includes(NAMES.http_conn_id);
+  if (isApi && differs.length === 1) return `${changed}: the same requests go by the connection as it is now.`;
+  return `${changed}: the same requests go as they were${isApi ? ", by the connection as it is now" : ""}.`;
 }
 
 const credentialsIn = (error) => /\b(401|407)\b/.test(error ?? "");
+
+/** Why a replay would send none of what failed; null where it sends some. */
+function neverSent(figures, replayable, fetches) {
+  const failed = failuresOf(figures);
+  if (fetches || failed === 0 || replayable !== 0) return null;
+  const taken = figures.reasons?.[UNREADABLE] ?? 0;
+  if (taken === failed) return "The API has taken these, and its answers cannot be read: look there what it has.";
+  return taken ? "None of these is sent again as it was." : "These never were requests: correct the rows or the transform.";
+}
 
 /** Why a Clear is better than sending the same requests again, or all that there is; null where it is not. */
 function whyResume({ state, figures, differs, replayable, refuses, fetches }) {
   const { complete, error, read = 0 } = figures;
   const cause = oneCause(figures);
-  const them = differs.join(" and ");
   if (refuses) return refuses;
-  if (differs.length) {
-    return `${them[0].toUpperCase()}${them.slice(1)} changed since${fetches ? "." : ": the same requests go as it was."}`;
-  }
+  if (differs.length) return sayChanged(differs, fetches);
   if (complete !== true && credentialsIn(error)) return "The credentials were refused: correct them.";
-  if (complete !== true) return read ? "The window was not read to its end." : "Nothing of the window was read.";
-  if (!fetches && failuresOf(figures) && replayable === 0) {
-    const taken = figures.reasons?.[UNREADABLE] ?? 0;
-    if (taken === failuresOf(figures)) return "The API has taken these, and its answers cannot be read: look there what it has.";
-    return taken ? "None of these is sent again as it was." : "These never were requests: correct the rows or the transform.";
+  const never = neverSent(figures, replayable, fetches);
+  if (complete !== true) {
+    const stopped = read ? "The window was not read to its end." : "Nothing of the window was read.";
+    return cause ? `${never ?? cause} ${stopped}` : stopped;
   }
-  if (cause) return `All failed for one cause, ${cause}: look at ${CAUSES[cause] ?? "what the API says"}.`;
+  if (never ?? cause) return never ?? cause;
   if (fetches && failuresOf(figures)) return "Once the cause is gone, what failed can be tried again.";
   return state === "failed" && failuresOf(figures) === 0 ? "No dead letter is left." : null;
 }

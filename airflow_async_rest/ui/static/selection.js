@@ -16,6 +16,13 @@ export function topReasons(reasons, most = 2) {
   return [...named, ...(reasons.length > most ? [`${count(reasons.length - most)} more`] : [])].join(", ");
 }
 
+/** The first so many of `[[name, number], ...]`; one that is chosen stays, though none has it any more: how else would it be let go? */
+export function withChosen(pairs, chosen, most = pairs.length) {
+  const shown = pairs.slice(0, most);
+  if (chosen === null || shown.some(([name]) => name === chosen)) return shown;
+  return [...shown, pairs.find(([name]) => name === chosen) ?? [chosen, 0]];
+}
+
 export const NO_FILTER = { outcome: null, reason: null, from: "", to: "" };
 
 const dayOf = (time, zone) => dateTime(new Date(time), zone).slice(0, 10);

@@ -39,17 +39,26 @@ export async function workThrough(items, work, atOnce, note, isStopped = () => f
   await Promise.all(Array.from({ length: Math.max(1, Math.min(atOnce, items.length)) }, worker));
 }
 
+/** What a report says of a failure, besides its numbers; those of what failed say enough where all was read. */
+function whyFailed(report) {
+  if (report?.error) return report.error;
+  if (report?.complete === false) return "The window was not read to its end.";
+  return failuresOf(report) ? "" : "Its log says why.";
+}
+
 /** What came of a window, of the state that its task has ended with, and its report. */
 export function resultOf({ state, report, kind }) {
   const done = state === "success" || (report?.complete === true && failuresOf(report) === 0);
   const status = done ? "done" : "failed";
   const replay = report?.replay;
+  const why = done ? "" : whyFailed(report);
   if (kind === "replay" && replay) {
-    return { status, text: `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again.` };
+    return { status, text: `${count(replay.delivered)} delivered, ${count(replay.failed)} failed again. ${why}`.trim() };
   }
   if (report?.error && !done) return { status, text: report.error };
   if (!report) return { status, text: done ? "Done." : `The task is ${state.replaceAll("_", " ")}; its log says why.` };
-  return { status, text: `${count(report.delivered)} ${fetched(report) ? "fetched" : "delivered"}, ${count(failuresOf(report))} failed.` };
+  const counts = `${count(report.delivered)} ${fetched(report) ? "fetched" : "delivered"}, ${count(failuresOf(report))} failed.`;
+  return { status, text: `${counts} ${why}`.trim() };
 }
 
 /** What stops a window from going on, in words. */
